@@ -1,1 +1,12 @@
-//! Lib.
+//! tokenwatch, the agent: the world (sources, sinks), the wiring, and the commands.
+//!
+//! Data goes one way: `sources` observe, [`tokenwatch_core::engine`] decides, `sinks` ship.
+
+pub mod cli;
+pub mod clocks;
+pub mod config;
+pub mod demo;
+pub mod environment;
+pub mod sinks;
+pub mod sources;
+pub mod sys;

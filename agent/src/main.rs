@@ -1,1 +1,3 @@
+//! The binary: everything is in the library, so that tests can reach it.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! Facts to findings; one root cause suppresses its symptoms.

@@ -1,0 +1,1 @@
+//! Findings over time: raise, hold, remind, clear.

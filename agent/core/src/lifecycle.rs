@@ -1,0 +1,1 @@
+//! One volume's token, generation by generation.

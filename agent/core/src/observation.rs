@@ -1,0 +1,95 @@
+//! What the outside tells the engine. Plain and serialisable: a day on a node can be recorded, and replayed as a test.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{KernelClock, Round, Step};
+use crate::time::{Reading, Wall};
+use crate::token::{Claims, TokenKey};
+
+/// One thing seen, by one source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observation {
+    /// A token file was read, or could not be.
+    File(FileSeen),
+    /// A token file, or its whole volume or pod, is no longer there.
+    Gone(TokenKey),
+    /// Volumes that are mounted but that the agent cannot see into; the whole list, each time it changed.
+    Blind(Vec<BlindSpot>),
+    /// A source started, degraded (with the reason) or recovered.
+    Source(SourceState),
+    /// A round of NTP exchanges ended, one result per server.
+    NtpRound(Round),
+    /// The kernel's word about the clock.
+    Kernel(KernelClock),
+    /// The wall clock was set.
+    ClockStep(Step),
+    /// How alerts get out.
+    Delivery(DeliveryState),
+    /// Time has passed and nothing was seen.
+    Tick,
+}
+
+/// A token file as it was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileSeen {
+    /// Where.
+    pub key: TokenKey,
+    /// When `..data` was last renamed (its ctime, on the node's clock), if it could be told.
+    pub written_at: Option<Wall>,
+    /// What was in it.
+    pub content: FileContent,
+}
+
+/// What was in a token file. Files that are simply something else (a key, a ConfigMap) are never reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileContent {
+    /// A bound service-account token.
+    Token(Box<Claims>),
+    /// It starts like a token, or a token was here, and it does not parse.
+    Malformed {
+        /// What is wrong with it, without a byte of it.
+        reason: String,
+    },
+    /// It is there and cannot be read.
+    Unreadable {
+        /// What the kernel said, and about which step.
+        reason: String,
+    },
+}
+
+/// A projected volume that exists for the kubelet but not for the agent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlindSpot {
+    /// UID of the pod.
+    pub pod_uid: String,
+    /// The volume's name.
+    pub volume: String,
+    /// The directory as the agent sees it.
+    pub directory: String,
+    /// Why it is held to be hidden rather than empty.
+    pub reason: String,
+}
+
+/// How well a source works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// `files`, `watch`, `ntp`, `kernel`.
+    pub source: String,
+    /// Nothing if it is well; else what does not work and what is done instead.
+    pub degraded: Option<String>,
+}
+
+/// How alerts get out, as the delivering sink knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryState {
+    /// Since when the oldest alert that no collector has accepted waits; nothing if none waits.
+    pub waiting_since: Option<Reading>,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many were given up because memory is bounded.
+    pub given_up: u64,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}

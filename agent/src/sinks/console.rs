@@ -1,0 +1,1 @@
+//! For people: what would be sent, as lines.

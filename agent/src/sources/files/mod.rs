@@ -1,0 +1,1 @@
+//! Projected token files under kubelet roots.

@@ -1,0 +1,1 @@
+//! What the kernel says about the clock, and when somebody sets it.

@@ -1,0 +1,6 @@
+//! Where observations come from: one file per thing observed.
+
+pub mod files;
+pub mod kernel;
+pub mod ntp;
+pub mod time_servers;

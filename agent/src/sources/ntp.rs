@@ -1,0 +1,1 @@
+//! NTP exchanges with time servers (RFC 5905).

@@ -1,0 +1,1 @@
+//! Which time servers to ask when none is configured.
