@@ -76,7 +76,8 @@ impl Scene<'_> {
             code: Code::ClockUnsynchronized,
             severity: Severity::Info, // where it has done harm, clock.offset or clock.unknown says so
             server: None,
-            summary: "No time daemon keeps this node's clock, says the kernel: it will not stay right by itself. The node is at fault.".to_owned(),
+            summary: "No time daemon keeps this node's clock, says the kernel: it will not stay right by itself. The node is at fault."
+                .to_owned(),
             evidence: self.evidence(),
             remedy: remedy("Start chrony, ntpd or systemd-timesyncd on this node.", "timedatectl set-ntp true"),
         })
@@ -114,12 +115,22 @@ impl Scene<'_> {
             code: Code::ClockUnknown,
             severity: if configured { Severity::Warning } else { Severity::Info },
             server: None,
-            summary: format!("Nothing vouches for this node's clock: {}. Tokens are judged as if it were right to ± {}.", self.silence(), self.estimate.bound),
+            summary: format!(
+                "Nothing vouches for this node's clock: {}. Tokens are judged as if it were right to ± {}.",
+                self.silence(),
+                self.estimate.bound
+            ),
             evidence: self.evidence(),
             remedy: if configured {
-                remedy("Open UDP port 123 from this node to its time servers, or set clock.servers to some that it reaches.", "tokenwatch clock")
+                remedy(
+                    "Open UDP port 123 from this node to its time servers, or set clock.servers to some that it reaches.",
+                    "tokenwatch clock",
+                )
             } else {
-                remedy("Set clock.servers to time servers that this node reaches, or start a time daemon on it.", "tokenwatch clock --server HOST")
+                remedy(
+                    "Set clock.servers to time servers that this node reaches, or start a time daemon on it.",
+                    "tokenwatch clock --server HOST",
+                )
             },
         })
     }
@@ -131,6 +142,7 @@ impl Scene<'_> {
             None => "the kernel does not tell",
         };
         match (self.model.servers.len(), self.answer_age()) {
+            (0, _) if self.model.limits.servers_configured => format!("no time server answers, and {kernel}"),
             (0, _) => format!("no time server is configured, and {kernel}"),
             (asked, None) => format!("none of {asked} time servers gave a usable answer, and {kernel}"),
             (asked, Some(age)) => format!("none of {asked} time servers gave a usable answer for {age}, and {kernel}"),
@@ -167,9 +179,16 @@ impl Scene<'_> {
         ClockFinding {
             code: Code::ClockServersDisagree,
             severity: Severity::Warning,
-            summary: format!("Time server {server} is {}, say {}. The server is wrong, and is ignored.", direction(error), self.witnesses()),
+            summary: format!(
+                "Time server {server} is {}, say {}. The server is wrong, and is ignored.",
+                direction(error),
+                self.witnesses()
+            ),
             evidence: self.evidence().with(schema::NTP_OFFSET, claim.middle()).with(schema::NTP_ROOT_DISTANCE, claim.half()),
-            remedy: remedy("Repair this server, or take it out of clock.servers and of the time daemon's configuration.", "tokenwatch clock"),
+            remedy: remedy(
+                "Repair this server, or take it out of clock.servers and of the time daemon's configuration.",
+                "tokenwatch clock",
+            ),
             server: Some(server),
         }
     }

@@ -14,6 +14,8 @@ const KEPT: usize = 8;
 pub(super) struct Memory {
     pub(super) server: ServerName,
     pub(super) result: Result<Sample, ExchangeError>,
+    /// When its last exchange was over.
+    heard: Boot,
     fixes: VecDeque<Fix>,
 }
 
@@ -27,7 +29,12 @@ impl Memory {
             }
             fixes.push_back(Fix::of_sample(sample));
         }
-        Self { server: exchange.server.clone(), result: exchange.result.clone(), fixes }
+        Self { server: exchange.server.clone(), result: exchange.result.clone(), heard: exchange.ended.boot, fixes }
+    }
+
+    /// Whether anything of it is still worth knowing: it was asked, or answered, not too long ago.
+    pub(super) fn is_recent(&self, now: &Reading, max_age: Delta) -> bool {
+        now.boot - self.heard < max_age || self.answered().is_some_and(|boot| now.boot - boot < max_age)
     }
 
     /// When it last gave a usable answer.

@@ -14,6 +14,9 @@ use crate::time::{Boot, Delta, Interval, Reading, Wall};
 /// A step is told for at least this long: a dashboard that looks once a minute sees it.
 pub(super) const STEP_TOLD: Delta = Delta::from_secs(60);
 
+/// Far more than any configuration names; a name that resolves differently each time must not grow us.
+const SERVERS_KEPT: usize = 64;
+
 /// Where good ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -125,16 +128,27 @@ pub(super) enum Belief {
 impl ClockModel {
     /// Knows nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, servers: Vec::new(), kernel: None, last_step: None, heard_since: None, votes: Vec::new(), history: History::default() }
+        Self {
+            limits,
+            servers: Vec::new(),
+            kernel: None,
+            last_step: None,
+            heard_since: None,
+            votes: Vec::new(),
+            history: History::default(),
+        }
     }
 
-    /// A round of exchanges ended. Servers that were not asked in it are forgotten.
+    /// A round of exchanges ended. A server that was not asked in it (some want to be asked rarely) keeps its word until that is too old.
     pub fn round(&mut self, round: &Round) {
         let mut known = std::mem::take(&mut self.servers);
         for exchange in &round.exchanges {
             let before = known.iter().position(|memory| memory.server == exchange.server).map(|at| known.swap_remove(at));
             self.servers.push(Memory::after(exchange, before));
         }
+        known.retain(|memory| memory.is_recent(&round.ended, self.limits.max_age));
+        self.servers.extend(known);
+        self.servers.truncate(SERVERS_KEPT);
         self.heard_since.get_or_insert(round.ended.boot);
         let outcome = self.outcome(&round.ended);
         self.votes = outcome.votes().to_vec();
@@ -175,7 +189,12 @@ impl ClockModel {
 
     /// The servers of the last round.
     pub fn servers(&self) -> Vec<ServerReport> {
-        self.servers.iter().zip(&self.votes).map(|(memory, vote)| report(memory, *vote)).collect()
+        let report = |memory: &Memory| ServerReport {
+            server: memory.server.clone(),
+            result: memory.result.clone(),
+            vote: self.vote_of(&memory.server),
+        };
+        self.servers.iter().map(report).collect()
     }
 
     /// The kernel's last word.
@@ -200,6 +219,12 @@ impl ClockModel {
     /// The spans of a round that was just taken in: `clock.measure` with one `ntp.exchange` per server.
     pub fn spans(&self, round: &Round) -> Vec<Span> {
         super::spans::spans(self, round)
+    }
+
+    /// What a server's answer was worth in the last round.
+    pub(super) fn vote_of(&self, server: &ServerName) -> Vote {
+        let known = self.servers.iter().zip(&self.votes).find(|(memory, _)| memory.server == *server);
+        known.map_or(Vote::Unusable, |(memory, vote)| if memory.result.is_ok() { *vote } else { Vote::Unusable })
     }
 
     pub(super) fn belief(&self, now: &Reading) -> Belief {
@@ -254,9 +279,4 @@ impl ClockModel {
     pub(super) fn last_answer(&self) -> Option<Boot> {
         self.servers.iter().filter_map(Memory::answered).max()
     }
-}
-
-fn report(memory: &Memory, vote: Vote) -> ServerReport {
-    let vote = if memory.result.is_ok() { vote } else { Vote::Unusable };
-    ServerReport { server: memory.server.clone(), result: memory.result.clone(), vote }
 }

@@ -20,15 +20,15 @@ pub(super) fn spans(model: &ClockModel, round: &Round) -> Vec<Span> {
     let outcome = model.outcome(&round.ended);
     let root = root(model, round, &outcome, trace_id);
     let parent = root.span_id;
-    let child = |(exchange, vote)| child(round, exchange, vote, trace_id, parent);
-    std::iter::once(root).chain(round.exchanges.iter().zip(outcome.votes().iter().copied()).map(child)).collect()
+    let child = |exchange: &Exchange| child(round, exchange, model.vote_of(&exchange.server), trace_id, parent);
+    std::iter::once(root).chain(round.exchanges.iter().map(child)).collect()
 }
 
 fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId) -> Span {
     let estimate = model.estimate(&round.ended);
     let known = (!estimate.assumed).then_some(estimate.offset);
-    let servers = round.exchanges.iter().zip(outcome.votes());
-    let wrong: Vec<_> = servers.filter(|(_, vote)| **vote == Vote::Falseticker).map(|(exchange, _)| exchange.server.to_string()).collect();
+    let servers = round.exchanges.iter().map(|exchange| &exchange.server);
+    let wrong: Vec<_> = servers.filter(|server| model.vote_of(server) == Vote::Falseticker).map(ToString::to_string).collect();
     let silent = round.exchanges.iter().all(|exchange| exchange.result.is_err());
     Span {
         error: silent.then(|| "no time server gave a usable answer".to_owned()),
@@ -42,7 +42,6 @@ fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId)
 fn child(round: &Round, exchange: &Exchange, vote: Vote, trace_id: TraceId, parent: SpanId) -> Span {
     let server = &exchange.server;
     let id = trace_id.span(&format!("{} {server}", schema::SPAN_NTP));
-    let vote = if exchange.result.is_ok() { vote } else { Vote::Unusable };
     let about = Attributes::new()
         .with(schema::SERVER_ADDRESS, &server.host)
         .with(schema::SERVER_PORT, i64::from(server.port))

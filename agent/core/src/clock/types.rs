@@ -81,6 +81,8 @@ pub enum ExchangeError {
     Unsynchronised,
     /// The server's root distance is beyond what can prove anything.
     TooFar(Delta),
+    /// The node's own wall clock was set while the answer was under way.
+    Disturbed,
 }
 
 impl ExchangeError {
@@ -94,6 +96,7 @@ impl ExchangeError {
             Self::KissOfDeath(_) => "kiss_of_death",
             Self::Unsynchronised => "unsynchronised",
             Self::TooFar(_) => "too_far",
+            Self::Disturbed => "disturbed",
         }
     }
 }
@@ -108,6 +111,7 @@ impl std::fmt::Display for ExchangeError {
             Self::KissOfDeath(code) => write!(f, "the server asks to be left alone ({})", crate::text::shown(code)),
             Self::Unsynchronised => f.write_str("the server says that it is not synchronised itself"),
             Self::TooFar(distance) => write!(f, "the server's own error bound is {distance}, too much to prove anything"),
+            Self::Disturbed => f.write_str("this node's clock was set while the answer was under way"),
         }
     }
 }
