@@ -4,13 +4,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"sort"
 	"strings"
 
 	"github.com/spf13/cobra"
-	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
@@ -22,16 +22,14 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// The kubelet's command wants a context that ends on a signal; the others make
-// their own, and a process may do that only once, so each is built on demand.
+// Each command is built on demand: building one takes hold of global flags.
 var components = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	"kubelet": func() *cobra.Command {
-		return kubelet.NewKubeletCommand(genericapiserver.SetupSignalContext())
-	},
+	// It handles signals by itself, as the others do.
+	"kubelet":   func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"kubectl":   kubectl.NewDefaultKubectlCommand,
 	"relay":     newRelayCommand,
 	"stop-pods": newStopPodsCommand,
@@ -46,14 +44,14 @@ func main() {
 	if len(os.Args) > 1 {
 		name = os.Args[1]
 	}
-	make, known := components[name]
+	build, known := components[name]
 	if !known {
 		fmt.Fprintf(os.Stderr, "kube: %q is no component; the first argument must be one of: %s\n", name, strings.Join(names(), ", "))
 		os.Exit(2)
 	}
 	// The component shall see its own name as the program's, as if it were alone.
 	os.Args = os.Args[1:]
-	os.Exit(cli.Run(make()))
+	os.Exit(cli.Run(build()))
 }
 
 func names() []string {
