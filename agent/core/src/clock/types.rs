@@ -17,11 +17,9 @@ pub struct ServerName {
 
 impl std::fmt::Display for ServerName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let host = crate::text::shown(&self.host);
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)?
-        } else {
-            write!(f, "{host}:{}", self.port)?
+        match crate::text::shown(&self.host) {
+            host if host.contains(':') => write!(f, "[{host}]:{}", self.port)?,
+            host => write!(f, "{host}:{}", self.port)?,
         }
         match &self.address {
             Some(address) if *address != self.host => write!(f, " ({address})"),
