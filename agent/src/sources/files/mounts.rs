@@ -24,7 +24,7 @@ pub(super) async fn follow(hints: &Hints) {
 
 /// POLLPRI and POLLERR say that it changed (proc(5)).
 fn open() -> io::Result<AsyncFd<File>> {
-    AsyncFd::register_with_interest(File::open("/proc/self/mountinfo")?, Interest::PRIORITY | Interest::ERROR)
+    Ok(AsyncFd::register_with_interest(File::open("/proc/self/mountinfo")?, Interest::PRIORITY | Interest::ERROR)?)
 }
 
 /// No thread, no observations: said, so that nobody takes silence for health.

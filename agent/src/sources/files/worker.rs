@@ -115,7 +115,7 @@ impl Worker {
     }
 
     fn idle_for(&self) -> Duration {
-        if !self.pending.is_empty() {
+        if self.is_passing {
             return Duration::ZERO;
         }
         let due = self.young.values().map(|young| young.due).chain(self.blind.due()).fold(self.next_pass, Boot::min);
