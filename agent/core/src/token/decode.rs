@@ -53,6 +53,7 @@ impl std::fmt::Debug for Scratch {
 
 /// What bytes turned out to be.
 #[derive(Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be the only allocation of the scan
 pub enum Decoded<'a> {
     /// A bound service-account token.
     Token(ParsedToken<'a>),
