@@ -36,7 +36,9 @@ fn check_authority(parts: &Parts, text: &str) -> Result<(), String> {
     match &parts.authority {
         None => Err(format!("`{}` names no host: write it like http://collector:4318", shown(text))),
         // Not shown: it holds a password.
-        Some(authority) if authority.as_str().contains('@') => Err("a URL with user and password: send them as a header (authorization) instead".to_owned()),
+        Some(authority) if authority.as_str().contains('@') => {
+            Err("a URL with user and password: send them as a header (authorization) instead".to_owned())
+        }
         Some(_) => Ok(()),
     }
 }
@@ -45,7 +47,9 @@ fn scheme(given: Option<Scheme>, text: &str, shape: Shape) -> Result<Scheme, Str
     match given {
         Some(scheme) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => Ok(scheme),
         Some(scheme) => Err(format!("`{scheme}` is not spoken here: the URL starts with http:// or https://")),
-        None if shape.protocol == Protocol::HttpProtobuf => Err(format!("`{}` has no scheme: write http:// or https:// before it", shown(text))),
+        None if shape.protocol == Protocol::HttpProtobuf => {
+            Err(format!("`{}` has no scheme: write http:// or https:// before it", shown(text)))
+        }
         None if shape.insecure => Ok(Scheme::HTTP),
         None => Ok(Scheme::HTTPS), // the specification's default for gRPC: secure
     }

@@ -60,7 +60,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
         return Err("an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)".to_owned());
     };
     let name = name.trim();
-    let value = percent_decoded(value.trim()).ok_or_else(|| format!("the value of `{}` is not valid percent-encoding of UTF-8", shown(name)))?;
+    let value =
+        percent_decoded(value.trim()).ok_or_else(|| format!("the value of `{}` is not valid percent-encoding of UTF-8", shown(name)))?;
     Ok((name.to_owned(), value))
 }
 
@@ -82,7 +83,8 @@ fn hex(digit: u8) -> Option<u8> {
 /// A header that can be sent, marked as a secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name: HeaderName = name.parse().map_err(|_| format!("header `{}`: not a header name", shown(name)))?;
-    let mut value = HeaderValue::from_str(value).map_err(|_| format!("header `{name}`: its value has characters that no header can carry"))?;
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| format!("header `{name}`: its value has characters that no header can carry"))?;
     value.set_sensitive(true);
     Ok((name, value))
 }
