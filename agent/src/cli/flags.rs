@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use crate::config::{SETTINGS, Setting};
 
 /// Which settings a command has flags for.
-pub trait Scope {
+pub(super) trait Scope {
     /// Sections, and names of settings without a section.
     const PARTS: &'static [&'static str];
     /// Flags that are called something shorter here.
@@ -24,7 +24,7 @@ macro_rules! scopes {
         $(
             #[doc = $doc]
             #[derive(Clone, Copy, Debug)]
-            pub struct $name;
+            pub(super) struct $name;
             impl Scope for $name {
                 const PARTS: &'static [&'static str] = &[$($part),*];
                 $(const SHORTER: &'static [(&'static str, &'static str)] = &[$(($setting, $flag)),*];)?
@@ -48,14 +48,14 @@ scopes! {
 
 /// The flags that were given, setting by setting.
 #[derive(Clone, Debug)]
-pub struct Flags<S> {
+pub(super) struct Flags<S> {
     given: Vec<(&'static Setting, Vec<String>)>,
     scope: PhantomData<S>,
 }
 
 impl<S> Flags<S> {
     /// Each setting with every use of its flag.
-    pub fn given(self) -> Vec<(&'static Setting, Vec<String>)> {
+    pub(super) fn given(self) -> Vec<(&'static Setting, Vec<String>)> {
         self.given
     }
 }

@@ -1,7 +1,10 @@
 //! The commands: one file each. Here: how they are called, and which settings each takes.
 
+mod check;
+pub mod clock;
 mod config;
 mod diary;
+mod explain;
 mod findings;
 mod flags;
 mod output;
@@ -26,9 +29,18 @@ const CONFIG_READ_LIMIT: u64 = 1024 * 1024;
 
 /// Names the Kubernetes service-account token that is going to fail, before the first 401, with a clock it can prove.
 #[derive(Debug, Parser)]
-#[command(name = "tokenwatch", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Every setting can be given in a YAML file, as an environment variable TOKENWATCH_… or as a flag; a flag overrules a variable,
-a variable the file. `tokenwatch config` shows the result.")]
+#[command(
+    name = "tokenwatch",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Every setting can be given in a YAML file, as an environment variable TOKENWATCH_… or as a flag; a flag overrules a variable,
+a variable the file. `tokenwatch config` shows the result."
+)]
 struct Cli {
     /// Configuration file (YAML) [TOKENWATCH_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -168,10 +180,11 @@ impl Cli {
         let file = self.config;
         let settings = |flags| settings(file.as_deref(), environment, flags);
         Some(match self.command {
-            Command::Run(it) => seams::run(settings(it.settings.given())?.settings, environment).await,
-            Command::Check(_) | Command::Explain(_) => BAD_USAGE,
-            Command::Clock(it) => seams::clock(settings(it.settings.given())?.settings, it.output).await,
-            Command::Demo(it) => seams::demo(settings(it.settings.given())?.settings, environment).await,
+            Command::Run(it) => seams::run(&settings(it.settings.given())?.settings, environment).await,
+            Command::Check(it) => check::report(&settings(it.settings.given())?.settings, environment, it.output).await,
+            Command::Explain(it) => explain::report(&settings(it.settings.given())?.settings, environment, it.file.as_deref(), it.output),
+            Command::Clock(it) => seams::clock(&settings(it.settings.given())?.settings, environment, it.output).await,
+            Command::Demo(it) => seams::demo(&settings(it.settings.given())?.settings, environment).await,
             Command::Config(it) => config::report(&settings(it.settings.given())?, environment),
             Command::Findings { code } => findings::report(code.as_deref()),
             Command::Telemetry => telemetry::report(),

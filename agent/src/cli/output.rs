@@ -10,7 +10,7 @@ use crate::environment::Environment;
 
 /// How output looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TableOrJson {
+pub(super) enum TableOrJson {
     /// For people.
     Table,
     /// For scripts.
@@ -19,7 +19,7 @@ pub enum TableOrJson {
 
 /// How output looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TextOrJson {
+pub(super) enum TextOrJson {
     /// For people.
     Text,
     /// For scripts.
@@ -27,7 +27,7 @@ pub enum TextOrJson {
 }
 
 /// Writes to standard output. Whoever reads it may stop (`| head`): that is no error, and changes no exit status.
-pub fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if let Err(error) = written
@@ -38,43 +38,43 @@ pub fn say(text: &str) {
 }
 
 /// Writes a complaint to standard error; where that is closed too, nobody wants to know.
-pub fn complain(text: &str) {
+pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "tokenwatch: {}", text.trim_end());
 }
 
 /// JSON for scripts, indented because people read it too.
-pub fn say_json(value: &serde_json::Value) {
+pub(super) fn say_json(value: &serde_json::Value) {
     say(&format!("{value:#}\n"));
 }
 
 /// Whether and how to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint(bool);
+pub(super) struct Paint(bool);
 
 impl Paint {
     /// On a terminal that knows colours, unless NO_COLOR (no-color.org) says not to.
-    pub fn for_stdout(environment: &Environment) -> Self {
+    pub(super) fn for_stdout(environment: &Environment) -> Self {
         let wanted = environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb");
         Self(wanted && io::stdout().is_terminal())
     }
 
     /// Never.
-    pub fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         Self(false)
     }
 
     /// Bold.
-    pub fn strong(self, text: &str) -> String {
+    pub(super) fn strong(self, text: &str) -> String {
         self.with("1", text)
     }
 
     /// Faint.
-    pub fn faint(self, text: &str) -> String {
+    pub(super) fn faint(self, text: &str) -> String {
         self.with("2", text)
     }
 
     /// Red, yellow or blue.
-    pub fn severity(self, severity: Severity, text: &str) -> String {
+    pub(super) fn severity(self, severity: Severity, text: &str) -> String {
         match severity {
             Severity::Critical => self.with("1;31", text),
             Severity::Warning => self.with("33", text),
@@ -83,7 +83,7 @@ impl Paint {
     }
 
     /// Green.
-    pub fn good(self, text: &str) -> String {
+    pub(super) fn good(self, text: &str) -> String {
         self.with("32", text)
     }
 
@@ -93,7 +93,7 @@ impl Paint {
 }
 
 /// `in 5m 00s`, `5m 00s ago`, `now`.
-pub fn relative(at: Wall, now: Wall) -> String {
+pub(super) fn relative(at: Wall, now: Wall) -> String {
     match at - now {
         delta if delta.abs() < Delta::from_secs(1) => "now".to_owned(),
         delta if delta < Delta::ZERO => format!("{} ago", whole(delta.abs())),
@@ -102,7 +102,7 @@ pub fn relative(at: Wall, now: Wall) -> String {
 }
 
 /// Without fractions: `45s` rather than `45.3s`.
-pub fn whole(delta: Delta) -> String {
+pub(super) fn whole(delta: Delta) -> String {
     match delta.as_secs() {
         secs @ 0..60 => format!("{secs}s"),
         secs => Delta::from_secs(secs).to_string(),
@@ -110,7 +110,7 @@ pub fn whole(delta: Delta) -> String {
 }
 
 /// `text` in at most `width` columns; what is too long loses its middle, because names differ at both ends.
-pub fn fit(text: &str, width: usize) -> String {
+pub(super) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -130,12 +130,12 @@ fn take_columns(text: &str, width: usize) -> String {
 }
 
 /// `text` filled up to `width` columns.
-pub fn pad(text: &str, width: usize) -> String {
+pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
 /// Rows under headings. `limits` are the widest that columns may be; the last column is not filled up.
-pub fn table(headings: &[&str], limits: &[usize], rows: &[Vec<String>], paint: &dyn Fn(usize, usize, String) -> String) -> String {
+pub(super) fn table(headings: &[&str], limits: &[usize], rows: &[Vec<String>], paint: &dyn Fn(usize, usize, String) -> String) -> String {
     let cell = |row: &[String], column: usize| fit(row.get(column).map_or("", String::as_str), limits[column]);
     let widest = |column: usize| rows.iter().map(|row| cell(row, column).width()).chain([headings[column].width()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..headings.len()).map(widest).collect();
@@ -152,7 +152,7 @@ fn line(widths: &[usize], cell: impl Fn(usize) -> String) -> String {
 }
 
 /// Wraps at spaces; every line begins with `indent`.
-pub fn wrap(text: &str, indent: &str, width: usize) -> String {
+pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
     let mut out = String::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

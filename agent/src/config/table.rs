@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use tokenwatch_core::clock::ServerName;
 use tokenwatch_core::time::Delta;
 
-use super::kinds::{Compression, Kind, LogFormat, Protocol, Secret, Temporality};
+use super::kinds::{Kind, LogFormat, Secret};
 use super::mistakes::Problem;
 use super::yaml::Spot;
+use crate::sinks::otlp::{Compression, Protocol, Temporality};
 
 /// What was given for a setting, before it is understood.
 #[derive(Clone, Copy, Debug)]
