@@ -10,6 +10,8 @@ mod flags;
 mod output;
 mod seams;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::io::Read as _;
