@@ -41,7 +41,10 @@ impl Console {
             writer.run(&actions);
             let _ = end.send(()); // nobody waits if the agent did not stop in order
         };
-        std::thread::Builder::new().name("console".to_owned()).spawn(run).map_err(|why| format!("the console cannot be written to: {why}"))?;
+        std::thread::Builder::new()
+            .name("console".to_owned())
+            .spawn(run)
+            .map_err(|why| format!("the console cannot be written to: {why}"))?;
         Ok(Self { queue, dropped, ended, delivery: watch::Sender::default() })
     }
 

@@ -227,7 +227,11 @@ impl Refusal {
 }
 
 fn request(resource: &ProtoResource, log_records: Vec<LogRecord>) -> Bytes {
-    let scope = InstrumentationScope { name: convert::SCOPE.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), ..InstrumentationScope::default() };
+    let scope = InstrumentationScope {
+        name: convert::SCOPE.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    };
     let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: String::new() }];
     let logs = ResourceLogs { resource: Some(resource.clone()), scope_logs, schema_url: String::new() };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec().into()

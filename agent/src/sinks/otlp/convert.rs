@@ -106,7 +106,9 @@ fn any(value: &Value) -> proto::AnyValue {
         Value::Int(value) => any_value::Value::IntValue(*value),
         Value::Float(value) => any_value::Value::DoubleValue(*value),
         Value::Text(value) => any_value::Value::StringValue(value.clone()),
-        Value::List(values) => any_value::Value::ArrayValue(proto::ArrayValue { values: values.iter().map(|text| any(&Value::Text(text.clone()))).collect() }),
+        Value::List(values) => {
+            any_value::Value::ArrayValue(proto::ArrayValue { values: values.iter().map(|text| any(&Value::Text(text.clone()))).collect() })
+        }
     };
     proto::AnyValue { value: Some(value) }
 }
@@ -154,7 +156,8 @@ fn status(error: Option<&str>) -> api::Status {
 
 fn events(events: &[SpanEvent]) -> SpanEvents {
     let mut out = SpanEvents::default();
-    out.events = events.iter().map(|event| api::Event::new(event.name, system_time(event.at), sdk_attributes(&event.attributes), 0)).collect();
+    out.events =
+        events.iter().map(|event| api::Event::new(event.name, system_time(event.at), sdk_attributes(&event.attributes), 0)).collect();
     out
 }
 

@@ -69,9 +69,13 @@ impl Failure {
 fn grpc_kind(code: Code, has_retry_info: bool) -> Kind {
     match code {
         Code::ResourceExhausted if !has_retry_info => Kind::Data,
-        Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Aborted | Code::OutOfRange | Code::Unavailable | Code::DataLoss => {
-            Kind::Transient
-        }
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => Kind::Transient,
         Code::InvalidArgument => Kind::Data,
         _ => Kind::Refused,
     }
@@ -174,7 +178,14 @@ mod tests {
         for (code, kind) in cases {
             assert_eq!(Failure::grpc(&Status::new(code, "x")).kind, kind, "{code:?}");
         }
-        for (status, kind) in [(429, Kind::Transient), (503, Kind::Transient), (400, Kind::Data), (413, Kind::Data), (500, Kind::Refused), (401, Kind::Refused)] {
+        for (status, kind) in [
+            (429, Kind::Transient),
+            (503, Kind::Transient),
+            (400, Kind::Data),
+            (413, Kind::Data),
+            (500, Kind::Refused),
+            (401, Kind::Refused),
+        ] {
             assert_eq!(http_kind(StatusCode::from_u16(status).unwrap()), kind, "{status}");
         }
     }

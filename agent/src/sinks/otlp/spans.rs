@@ -34,7 +34,12 @@ pub(super) struct Spans {
 }
 
 impl Spans {
-    pub(super) fn start(target: Target, resource: &Resource, counters: &Arc<Counters>, closing: watch::Receiver<bool>) -> Result<Self, String> {
+    pub(super) fn start(
+        target: Target,
+        resource: &Resource,
+        counters: &Arc<Counters>,
+        closing: watch::Receiver<bool>,
+    ) -> Result<Self, String> {
         let (queue, spans) = mpsc::channel(QUEUE);
         let left = Arc::new(AtomicU64::new(0));
         let exporter = exporter(target, resource, closing.clone())?;

@@ -47,7 +47,8 @@ impl Material {
         match (&self.client, &files.client) {
             (Some((certificate, key)), Some((certificate_file, key_file))) => {
                 let chain = certificates(certificate, certificate_file)?;
-                let key = PrivateKeyDer::from_pem_slice(key).map_err(|why| format!("{}: no private key in PEM ({why})", key_file.display()))?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(key).map_err(|why| format!("{}: no private key in PEM ({why})", key_file.display()))?;
                 let config = builder.with_client_auth_cert(chain, key);
                 config.map_err(|why| format!("{} does not go with {}: {why}", key_file.display(), certificate_file.display()))
             }

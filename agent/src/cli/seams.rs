@@ -1,0 +1,50 @@
+//! Where the commands meet the parts of the agent that do the work.
+
+use super::clock::ClockReport;
+use super::output::{TextOrJson, complain, say, say_json};
+use crate::clocks;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::run::{self, Failure, engine_config, node_name, ntp};
+use crate::sources::{kernel, ntp as servers};
+
+/// The agent, until it is asked to stop.
+pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
+    match run::run(settings, environment).await {
+        Ok(()) => 0,
+        Err(failure) => failed(&failure),
+    }
+}
+
+/// Says why; the exit status.
+fn failed(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Configuration(mistakes) => {
+            mistakes.iter().for_each(|mistake| complain(mistake));
+            2
+        }
+        Failure::Other(message) => {
+            complain(message);
+            1
+        }
+    }
+}
+
+/// The clock, measured now.
+pub(super) async fn clock(settings: &Settings, environment: &Environment, output: TextOrJson) -> u8 {
+    let asked = ntp(settings);
+    let limits = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty()).clock;
+    let round = servers::measure(&asked).await;
+    let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), limits, clocks::now());
+    match output {
+        TextOrJson::Text => say(&report.text()),
+        TextOrJson::Json => say_json(&report.json()),
+    }
+    report.exit_code()
+}
+
+/// A node in one process.
+pub(super) async fn demo(_settings: &Settings, _environment: &Environment) -> u8 {
+    complain("this build has no demo");
+    1
+}
