@@ -64,8 +64,8 @@ fn an_alert_says_what_whom_and_what_to_do() {
     RAISED    critical  token.rotation_stalled  shop/cart-0
               Token "token" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet has stopped
               rotating it.
-              do: Look for what keeps kubelet from the API server, in its log on this node and in the events
-                  of the pod; then see that every source of the volume exists.
+              do: Look for what keeps kubelet from the API server, in its log on this node and in the
+                  events of the pod; then see that every source of the volume exists.
               $ journalctl -u kubelet --since -1h
     "#);
 }
