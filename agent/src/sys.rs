@@ -1,1 +1,30 @@
 //! System calls that no library wraps: one thin function each, and the only `unsafe` of the project.
+
+use std::io;
+
+/// What adjtimex(2) says, in its own units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timex {
+    /// TIME_OK (0) to TIME_ERROR (5): the call's return value.
+    pub state: i32,
+    /// STA_* bits.
+    pub status: i32,
+    /// Bound on the error, microseconds.
+    pub max_error: i64,
+    /// Estimated error, microseconds.
+    pub estimated_error: i64,
+}
+
+/// Reads the kernel's clock state and changes nothing (`modes` is zero), which needs no privilege.
+#[allow(unsafe_code)]
+#[allow(clippy::useless_conversion)] // c_long has 32 bits on some targets
+pub fn adjtimex() -> io::Result<Timex> {
+    // SAFETY: `timex` is plain old data of integers, for which all zeroes is a valid value.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live, exclusively borrowed `timex` of the size the kernel expects; with modes == 0 the call only writes into it.
+    let state = unsafe { libc::adjtimex(&raw mut timex) };
+    if state < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Timex { state, status: timex.status, max_error: timex.maxerror.into(), estimated_error: timex.esterror.into() })
+}

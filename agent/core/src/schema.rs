@@ -105,6 +105,18 @@ names! {
         CLOCK_SERVERS = "clock.servers.total";
         #[doc = "Names of the servers that the others prove wrong."]
         CLOCK_FALSETICKERS = "clock.servers.falsetickers";
+        #[doc = "What vouches for the clock: servers, kernel or nothing."]
+        CLOCK_SOURCE = "clock.source";
+        #[doc = "Whether the kernel says that a time daemon keeps this clock."]
+        CLOCK_KERNEL_SYNCHRONISED = "clock.kernel.synchronised";
+        #[doc = "The kernel's own bound on the error (adjtimex maxerror), in seconds."]
+        CLOCK_KERNEL_MAX_ERROR = "clock.kernel.max_error";
+        #[doc = "How far the wall clock was set, in seconds: positive when forward."]
+        CLOCK_STEP = "clock.step";
+        #[doc = "When it was set, RFC 3339, by the clock after it."]
+        CLOCK_STEP_AT = "clock.step.at";
+        #[doc = "How long ago a time server last gave a usable answer, in seconds."]
+        CLOCK_ANSWER_AGE = "clock.answer_age";
         #[doc = "Time server, as configured."]
         SERVER_ADDRESS = "server.address";
         #[doc = "Its port."]
@@ -121,7 +133,7 @@ names! {
         NTP_STRATUM = "ntp.stratum";
         #[doc = "The server's reference id."]
         NTP_REFERENCE_ID = "ntp.reference_id";
-        #[doc = "agrees, falseticker or unusable."]
+        #[doc = "agrees, falseticker, undecided or unusable."]
         NTP_VERDICT = "ntp.verdict";
         #[doc = "Why an exchange gave nothing."]
         ERROR_TYPE = "error.type";

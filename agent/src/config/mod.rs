@@ -1,1 +1,22 @@
 //! Settings: flag over environment over file over default.
+//!
+//! Each setting is declared once, in `table`: its name, type, default, explanation, flag and environment variable come from there, and so do
+//! the YAML keys, `--help`, and what `tokenwatch config` prints.
+
+mod duration;
+mod kinds;
+mod load;
+mod mistakes;
+mod nearest;
+mod show;
+mod table;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use kinds::{Compression, Kind, LogFormat, Protocol, Secret, Temporality};
+pub use load::{Given, Loaded, load};
+pub use mistakes::{Mistake, Mistakes, Origin};
+pub use nearest::nearest;
+pub use show::effective;
+pub use table::{Alerts, Clock, Files, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};

@@ -2,11 +2,20 @@
 
 use serde::Serialize;
 
-use super::types::{ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote};
+use super::bound::{Fix, Range, drift_ppm};
+use super::drift::History;
+use super::findings::ClockFinding;
+use super::intersection::{Outcome, agree};
+use super::memory::Memory;
+use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote};
 use crate::action::Span;
-use crate::findings::{Code, Remedy, Severity};
 use crate::time::{Boot, Delta, Interval, Reading, Wall};
-use crate::value::Attributes;
+
+/// A step is told for at least this long: a dashboard that looks once a minute sees it.
+pub(super) const STEP_TOLD: Delta = Delta::from_secs(60);
+
+/// Far more than any configuration names; a name that resolves differently each time must not grow us.
+const SERVERS_KEPT: usize = 64;
 
 /// Where good ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +28,8 @@ pub struct Limits {
     pub max_age: Delta,
     /// Whether any server is configured: its silence is then a warning rather than a remark.
     pub servers_configured: bool,
+    /// For this long after the first round, that nothing vouches is no finding: the network of a starting node comes up late. Zero for a single look.
+    pub grace: Delta,
 }
 
 impl Default for Limits {
@@ -28,6 +39,7 @@ impl Default for Limits {
             assumed_bound: Delta::from_secs(300),
             max_age: Delta::from_secs(1_800),
             servers_configured: false,
+            grace: Delta::from_secs(150), // two rounds at the default interval of 64 s and its jitter, and a margin
         }
     }
 }
@@ -50,6 +62,34 @@ impl Estimate {
     pub fn interval(&self, wall: Wall) -> Interval {
         Interval::new(wall, self.offset, self.bound)
     }
+
+    /// Whether the whole interval lies beyond `limit`.
+    pub fn is_beyond(&self, limit: Delta) -> bool {
+        !self.assumed && self.offset.abs() - self.bound > limit
+    }
+}
+
+/// Who answers for an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VouchedBy {
+    /// Time servers that agree.
+    Servers,
+    /// The kernel, on behalf of a daemon.
+    Kernel,
+    /// Nobody: the bound is assumed.
+    Nothing,
+}
+
+impl VouchedBy {
+    /// As in telemetry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Servers => "servers",
+            Self::Kernel => "kernel",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// A server as `tokenwatch clock` and `check` show it.
@@ -63,66 +103,180 @@ pub struct ServerReport {
     pub vote: Vote,
 }
 
-/// A clock finding before it has a subject's name and a remedy in context.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClockFinding {
-    /// One of clock.*.
-    pub code: Code,
-    /// How bad.
-    pub severity: Severity,
-    /// The server it is about, or nothing for the node.
-    pub server: Option<String>,
-    /// A sentence.
-    pub summary: String,
-    /// The facts.
-    pub evidence: Attributes,
-    /// What to do.
-    pub remedy: Remedy,
-}
-
 /// The model.
 #[derive(Clone, Debug)]
 pub struct ClockModel {
-    limits: Limits,
+    pub(super) limits: Limits,
+    pub(super) servers: Vec<Memory>,
+    pub(super) kernel: Option<KernelClock>,
+    pub(super) last_step: Option<Step>,
+    /// When the first round ended: before it, nothing is said.
+    pub(super) heard_since: Option<Boot>,
+    /// The votes at the last round.
+    votes: Vec<Vote>,
+    history: History,
+}
+
+/// Who says what at one moment.
+pub(super) enum Belief {
+    Servers(Agreement),
+    Kernel(Range),
+    Contradiction(Range),
+    Nothing,
 }
 
 impl ClockModel {
     /// Knows nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self {
+            limits,
+            servers: Vec::new(),
+            kernel: None,
+            last_step: None,
+            heard_since: None,
+            votes: Vec::new(),
+            history: History::default(),
+        }
     }
 
-    /// A round of exchanges ended.
-    pub fn round(&mut self, _round: &Round) {}
+    /// A round of exchanges ended. A server that was not asked in it (some want to be asked rarely) keeps its word until that is too old.
+    pub fn round(&mut self, round: &Round) {
+        let mut known = std::mem::take(&mut self.servers);
+        for exchange in &round.exchanges {
+            let before = known.iter().position(|memory| memory.server == exchange.server).map(|at| known.swap_remove(at));
+            self.servers.push(Memory::after(exchange, before));
+        }
+        known.retain(|memory| memory.is_recent(&round.ended, self.limits.max_age));
+        self.servers.extend(known);
+        self.servers.truncate(SERVERS_KEPT);
+        self.heard_since.get_or_insert(round.ended.boot);
+        let outcome = self.outcome(&round.ended);
+        self.votes = outcome.votes().to_vec();
+        if let Outcome::Agreed(agreement) = outcome {
+            self.history.push(Fix::new(&round.ended, agreement.offset, agreement.bound));
+        }
+    }
 
     /// The kernel said something.
-    pub fn kernel(&mut self, _kernel: &KernelClock) {}
+    pub fn kernel(&mut self, kernel: &KernelClock) {
+        self.kernel = Some(*kernel);
+    }
 
-    /// The wall clock was set.
-    pub fn step(&mut self, _step: &Step) {}
+    /// The wall clock was set. What was measured stays true, for it is kept by the boot clock.
+    pub fn step(&mut self, step: &Step) {
+        self.last_step = Some(*step);
+    }
 
     /// What is believed at `now`.
-    pub fn estimate(&self, _now: &Reading) -> Estimate {
-        Estimate { offset: Delta::ZERO, bound: self.limits.assumed_bound, assumed: true, state: ClockState::Unknown }
+    pub fn estimate(&self, now: &Reading) -> Estimate {
+        match self.belief(now) {
+            Belief::Servers(agreement) => self.known(Range::around(agreement.offset, agreement.bound)),
+            Belief::Kernel(range) => self.known(range),
+            // At least as wide as what the servers claim: one of them may be right.
+            Belief::Contradiction(claimed) => self.assumed(ClockState::Disagreeing, claimed.farthest()),
+            Belief::Nothing => self.assumed(ClockState::Unknown, Delta::ZERO),
+        }
+    }
+
+    /// Who answers for [`Self::estimate`].
+    pub fn vouched_by(&self, now: &Reading) -> VouchedBy {
+        match self.belief(now) {
+            Belief::Servers(_) => VouchedBy::Servers,
+            Belief::Kernel(_) => VouchedBy::Kernel,
+            Belief::Contradiction(_) | Belief::Nothing => VouchedBy::Nothing,
+        }
     }
 
     /// The servers of the last round.
     pub fn servers(&self) -> Vec<ServerReport> {
-        Vec::new()
+        let report = |memory: &Memory| ServerReport {
+            server: memory.server.clone(),
+            result: memory.result.clone(),
+            vote: self.vote_of(&memory.server),
+        };
+        self.servers.iter().map(report).collect()
+    }
+
+    /// The kernel's last word.
+    pub fn last_kernel(&self) -> Option<&KernelClock> {
+        self.kernel.as_ref()
     }
 
     /// What is wrong at `now`.
-    pub fn findings(&self, _now: &Reading) -> Vec<ClockFinding> {
-        Vec::new()
+    pub fn findings(&self, now: &Reading) -> Vec<ClockFinding> {
+        super::findings::findings(self, now)
     }
 
     /// When the answer to any of the above changes by itself next (the servers' word gets too old, a step is forgotten).
-    pub fn next_change(&self, _now: &Reading) -> Option<Boot> {
-        None
+    pub fn next_change(&self, now: &Reading) -> Option<Boot> {
+        let answers = self.servers.iter().filter_map(Memory::answered).map(|boot| boot + self.limits.max_age);
+        let kernel = self.kernel.iter().flat_map(|kernel| [Some(kernel.taken.boot + self.limits.max_age), kernel.expires()]).flatten();
+        let step = self.last_step.iter().map(|step| step.after.boot + STEP_TOLD);
+        let grace = self.heard_since.iter().map(|boot| *boot + self.limits.grace);
+        answers.chain(kernel).chain(step).chain(grace).filter(|boot| *boot > now.boot).min()
     }
 
-    /// The spans of a round: `clock.measure` with one `ntp.exchange` per server.
-    pub fn spans(&self, _round: &Round) -> Vec<Span> {
-        Vec::new()
+    /// The spans of a round that was just taken in: `clock.measure` with one `ntp.exchange` per server.
+    pub fn spans(&self, round: &Round) -> Vec<Span> {
+        super::spans::spans(self, round)
+    }
+
+    /// What a server's answer was worth in the last round.
+    pub(super) fn vote_of(&self, server: &ServerName) -> Vote {
+        let known = self.servers.iter().zip(&self.votes).find(|(memory, _)| memory.server == *server);
+        known.map_or(Vote::Unusable, |(memory, vote)| if memory.result.is_ok() { *vote } else { Vote::Unusable })
+    }
+
+    pub(super) fn belief(&self, now: &Reading) -> Belief {
+        match self.outcome(now) {
+            Outcome::Agreed(agreement) => Belief::Servers(agreement),
+            Outcome::Contradiction(claimed, _) => Belief::Contradiction(claimed),
+            Outcome::Silence(_) => self.kernel_range(now).map_or(Belief::Nothing, Belief::Kernel),
+        }
+    }
+
+    pub(super) fn outcome(&self, now: &Reading) -> Outcome {
+        let ranges: Vec<_> = self.servers.iter().map(|memory| self.range_of(memory, now)).collect();
+        agree(&ranges)
+    }
+
+    /// What a server's answers still prove.
+    pub(super) fn range_of(&self, memory: &Memory, now: &Reading) -> Option<Range> {
+        memory.range(now, drift_ppm(self.kernel.as_ref()), self.limits.max_age)
+    }
+
+    fn kernel_range(&self, now: &Reading) -> Option<Range> {
+        let fresh = self.kernel.filter(|kernel| now.boot - kernel.taken.boot < self.limits.max_age);
+        fresh?.range(now)
+    }
+
+    fn known(&self, range: Range) -> Estimate {
+        let mut estimate = Estimate { offset: range.middle(), bound: range.half(), assumed: false, state: ClockState::Synchronised };
+        estimate.state = if self.last_step.is_some_and(|step| !self.measured_since(&step)) {
+            ClockState::Stepped
+        } else if estimate.is_beyond(self.limits.offset) {
+            ClockState::Off
+        } else if self.history.leads_beyond(self.limits.offset, &range) {
+            ClockState::Drifting
+        } else {
+            ClockState::Synchronised
+        };
+        estimate
+    }
+
+    fn assumed(&self, state: ClockState, at_least: Delta) -> Estimate {
+        Estimate { offset: Delta::ZERO, bound: self.limits.assumed_bound.max(at_least), assumed: true, state }
+    }
+
+    /// Whether a server was heard, or the kernel vouched, after the step.
+    pub(super) fn measured_since(&self, step: &Step) -> bool {
+        let answered = self.servers.iter().filter_map(Memory::answered);
+        let vouched = self.kernel.iter().filter(|kernel| kernel.expires().is_some()).map(|kernel| kernel.taken.boot);
+        answered.chain(vouched).any(|boot| boot >= step.after.boot)
+    }
+
+    /// When any server last gave a usable answer.
+    pub(super) fn last_answer(&self) -> Option<Boot> {
+        self.servers.iter().filter_map(Memory::answered).max()
     }
 }

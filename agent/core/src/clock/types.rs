@@ -17,11 +17,9 @@ pub struct ServerName {
 
 impl std::fmt::Display for ServerName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let host = crate::text::shown(&self.host);
-        if host.contains(':') {
-            write!(f, "[{host}]:{}", self.port)?
-        } else {
-            write!(f, "{host}:{}", self.port)?
+        match crate::text::shown(&self.host) {
+            host if host.contains(':') => write!(f, "[{host}]:{}", self.port)?,
+            host => write!(f, "{host}:{}", self.port)?,
         }
         match &self.address {
             Some(address) if *address != self.host => write!(f, " ({address})"),
@@ -81,6 +79,39 @@ pub enum ExchangeError {
     Unsynchronised,
     /// The server's root distance is beyond what can prove anything.
     TooFar(Delta),
+    /// The node's own wall clock was set while the answer was under way.
+    Disturbed,
+}
+
+impl ExchangeError {
+    /// A word for it that telemetry can group by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "resolve",
+            Self::Timeout => "timeout",
+            Self::Network(_) => "network",
+            Self::Bogus(_) => "bogus",
+            Self::KissOfDeath(_) => "kiss_of_death",
+            Self::Unsynchronised => "unsynchronised",
+            Self::TooFar(_) => "too_far",
+            Self::Disturbed => "disturbed",
+        }
+    }
+}
+
+impl std::fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Resolve(reason) => write!(f, "the name does not resolve: {}", crate::text::shown(reason)),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Network(reason) => write!(f, "the network refused: {}", crate::text::shown(reason)),
+            Self::Bogus(reason) => write!(f, "not a believable answer: {}", crate::text::shown(reason)),
+            Self::KissOfDeath(code) => write!(f, "the server asks to be left alone ({})", crate::text::shown(code)),
+            Self::Unsynchronised => f.write_str("the server says that it is not synchronised itself"),
+            Self::TooFar(distance) => write!(f, "the server's own error bound is {distance}, too much to prove anything"),
+            Self::Disturbed => f.write_str("this node's clock was set while the answer was under way"),
+        }
+    }
 }
 
 /// One request to one server.
@@ -108,7 +139,7 @@ pub struct Round {
 }
 
 /// adjtimex(2), read only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelClock {
     /// STA_UNSYNC is clear and the state is not TIME_ERROR: something disciplines this clock.
     pub synchronised: bool,
@@ -123,7 +154,7 @@ pub struct KernelClock {
 }
 
 /// The wall clock was set: it moved by `size` against the boot clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Positive: set forward.
     pub size: Delta,
@@ -135,7 +166,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Vote {
-    /// Its interval holds the agreed one.
+    /// Its interval meets the agreed one.
     Agrees,
     /// The majority proves it wrong.
     Falseticker,
@@ -143,6 +174,18 @@ pub enum Vote {
     Undecided,
     /// It gave no usable answer.
     Unusable,
+}
+
+impl Vote {
+    /// As in telemetry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::Falseticker => "falseticker",
+            Self::Undecided => "undecided",
+            Self::Unusable => "unusable",
+        }
+    }
 }
 
 /// What the servers agree on.

@@ -1,97 +1,303 @@
 //! The one thing the outside drives: observations in, actions out. Deterministic: the same steps give the same actions.
 
+mod config;
+mod schedule;
 mod view;
 
+pub use config::Config;
 pub use view::{Snapshot, TokenView};
 
-use crate::action::Action;
-use crate::clock::{Estimate, Limits, ServerReport};
-use crate::findings::Finding;
-use crate::observation::Observation;
-use crate::time::{Boot, Delta, Reading};
-use crate::token::KubeletPolicy;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What the engine has to know about this node and its operator's wishes.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The node's name.
-    pub node: String,
-    /// How kubelet works here.
-    pub kubelet: KubeletPolicy,
-    /// Where a good clock ends.
-    pub clock: Limits,
-    /// An active finding is said again this often.
-    pub remind_every: Delta,
-    /// Alerts that wait longer than this for a collector are a finding.
-    pub delivery_limit: Delta,
-    /// A file that cannot be read or parsed is a finding after this long: files that are being replaced settle sooner.
-    pub settle: Delta,
-}
+use crate::action::{Action, Alert};
+use crate::clock::{ClockModel, ClockState, Estimate, ServerReport};
+use crate::diagnosis::{self, Context};
+use crate::findings::{Finding, Subject};
+use crate::ledger::{Ledger, Scope};
+use crate::lifecycle::{self, Change, Generation, Outcome, Tracked};
+use crate::observation::{BlindSpot, DeliveryState, FileSeen, Observation};
+use crate::time::{Boot, Delta, Reading, Wall};
+use crate::token::{TokenKey, verdict};
+use schedule::Schedule;
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            node: "localhost".to_owned(),
-            kubelet: KubeletPolicy::default(),
-            clock: Limits::default(),
-            remind_every: Delta::from_secs(4 * 3_600), // often enough to survive a shift change, rarely enough to be read
-            delivery_limit: Delta::from_secs(60),
-            settle: Delta::from_secs(10),
-        }
-    }
-}
+/// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
+const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    clock: ClockModel,
+    believed: Estimate,
+    heard_clock: bool,
+    started: Option<Reading>,
+    tokens: BTreeMap<TokenKey, Tracked>,
+    schedule: Schedule,
+    symptoms: BTreeSet<TokenKey>,
+    blind: Vec<BlindSpot>,
+    delivery: DeliveryState,
+    sources: BTreeMap<String, bool>,
+    ledger: Ledger,
+    node_next: Option<Boot>,
 }
 
 impl Engine {
     /// Knows nothing yet.
     pub fn new(config: Config) -> Self {
-        Self { config }
+        let clock = ClockModel::new(config.clock.clone());
+        Self {
+            believed: clock.estimate(&Reading::default()),
+            heard_clock: !config.clock.servers_configured,
+            ledger: Ledger::new(&config.node, config.remind_every),
+            started: None,
+            node_next: None,
+            tokens: BTreeMap::new(),
+            schedule: Schedule::default(),
+            symptoms: BTreeSet::new(),
+            blind: Vec::new(),
+            delivery: DeliveryState::default(),
+            sources: BTreeMap::new(),
+            clock,
+            config,
+        }
     }
 
     /// Takes one observation, made at `now`.
     #[must_use = "the engine never acts: its actions are for the caller to carry out"]
-    pub fn step(&mut self, _now: &Reading, _observation: Observation) -> Vec<Action> {
+    pub fn step(&mut self, now: &Reading, observation: Observation) -> Vec<Action> {
+        self.started.get_or_insert(*now);
+        let about_a_file = matches!(observation, Observation::File(_) | Observation::Gone(_));
+        let mut actions = self.observe(now, observation);
+        self.believe(now);
+        for key in self.schedule.take_due(now.boot) {
+            actions.extend(self.judge_token(now, &key));
+        }
+        if !about_a_file || self.node_next.is_some_and(|next| next <= now.boot) {
+            actions.extend(self.judge_node(now));
+        }
+        actions
+    }
+
+    fn observe(&mut self, now: &Reading, observation: Observation) -> Vec<Action> {
+        match observation {
+            Observation::File(seen) => return self.file(now, seen),
+            Observation::Gone(key) => return self.gone(now, &key),
+            Observation::Blind(spots) => self.blind = spots,
+            Observation::Source(state) => {
+                self.sources.insert(state.source, state.degraded.is_none());
+            }
+            Observation::NtpRound(round) => {
+                self.clock.round(&round);
+                self.heard_clock = true;
+                return self.clock.spans(&round).into_iter().map(|span| Action::Span(Box::new(span))).collect();
+            }
+            Observation::Kernel(kernel) => self.clock.kernel(&kernel),
+            Observation::ClockStep(step) => {
+                self.clock.step(&step);
+                self.schedule.all_due(self.tokens.keys());
+            }
+            Observation::Delivery(state) => self.delivery = state,
+            Observation::Tick => {}
+        }
         Vec::new()
     }
 
+    fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
+        let key = seen.key.clone();
+        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Tracked::new(key.clone()));
+        let change = tracked.see(seen, now, self.config.kubelet);
+        let actions = match &change {
+            Change::Rotated { old, at } => rotated(tracked, old, *at),
+            _ => Vec::new(),
+        };
+        if change != Change::None {
+            self.schedule.due_now(&key);
+        }
+        actions
+    }
+
+    fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
+        let Some(tracked) = self.tokens.remove(key) else { return Vec::new() };
+        self.schedule.forget(key);
+        self.symptoms.remove(key);
+        let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), Some("the pod or its volume is gone"));
+        let ended = tracked.current.as_ref().filter(|generation| !generation.told);
+        let spans = ended.map(|generation| closed(&tracked, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
+        spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
+    }
+
+    /// Takes over what the clock model believes now; a real change puts every token up for judgement.
+    fn believe(&mut self, now: &Reading) {
+        let estimate = self.clock.estimate(now);
+        let moved = (estimate.offset - self.believed.offset).abs() >= OFFSET_CHANGE;
+        if moved || estimate.state != self.believed.state || estimate.assumed != self.believed.assumed {
+            self.schedule.all_due(self.tokens.keys());
+        }
+        self.believed = estimate;
+    }
+
+    fn judge_token(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
+        if let Some(ready) = self.ready_at(now) {
+            self.schedule.at(key, ready);
+            return Vec::new();
+        }
+        let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
+        let context = Context { clock: &self.believed, settle: self.config.settle };
+        let mut actions = expire(tracked, now.wall);
+        let judged = diagnosis::judge(tracked, now, context);
+        let next = diagnosis::next_change(tracked, now, context);
+        set_member(&mut self.symptoms, key, judged.symptom_of_clock);
+        let scope = Scope::Token(key.clone());
+        actions.extend(self.ledger.judge(now, &scope, judged.findings, None).into_iter().map(alert));
+        if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).min() {
+            self.schedule.at(key, at);
+        }
+        actions
+    }
+
+    /// Tokens are not accused before the clock has been heard once, or has had its time to speak: until then it may be the one to blame.
+    fn ready_at(&self, now: &Reading) -> Option<Boot> {
+        let ready = self.started.map_or(now.boot, |started| started.boot + self.config.clock_grace);
+        (!self.heard_clock && now.boot < ready).then_some(ready)
+    }
+
+    fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
+        let (node, affected) = (&self.config.node, self.symptoms.len());
+        let clock = if self.ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
+        let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
+        let sight = diagnosis::blind(node, &self.blind).into_iter().collect();
+        let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
+        let judged = [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)];
+        let actions = judged.into_iter().flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, None)).map(alert).collect();
+        self.node_next = self.next_for_node(now);
+        actions
+    }
+
+    /// When the node's own findings may change by the passing of time alone.
+    fn next_for_node(&self, now: &Reading) -> Option<Boot> {
+        let scopes = [Scope::Clock, Scope::Sight, Scope::Delivery].into_iter().filter_map(|scope| self.ledger.next_wake(&scope));
+        let delayed = self.delivery.waiting_since.map(|since| since.boot + self.config.delivery_limit);
+        let rest = [self.clock.next_change(now), delayed.filter(|at| *at > now.boot), self.ready_at(now)];
+        scopes.chain(rest.into_iter().flatten()).min()
+    }
+
     /// When to step with [`Observation::Tick`] if nothing is seen before.
-    pub fn next_wake(&self, _now: &Reading) -> Option<Boot> {
-        None
+    pub fn next_wake(&self) -> Option<Boot> {
+        self.schedule.next().into_iter().chain(self.node_next).min()
     }
 
     /// The agent stops: what is open is told as far as it went.
     #[must_use = "the engine never acts: its actions are for the caller to carry out"]
-    pub fn close(&mut self, _now: &Reading) -> Vec<Action> {
-        Vec::new()
+    pub fn close(&mut self, now: &Reading) -> Vec<Action> {
+        let open = self.tokens.values().filter_map(|tracked| {
+            let generation = tracked.current.as_ref().filter(|generation| !generation.told)?;
+            Some(Action::Span(Box::new(lifecycle::open(&tracked.key, &tracked.pod(), generation, now.wall))))
+        });
+        open.collect()
     }
 
     /// What metrics show.
     pub fn snapshot(&self, now: &Reading) -> Snapshot {
-        Snapshot { clock: self.clock(now), ..Snapshot::default() }
+        let mut snapshot = Snapshot { clock: self.clock.estimate(now), sources: self.sources.clone(), ..Snapshot::default() };
+        for generation in self.generations() {
+            *snapshot.tokens.entry(generation.deadlines.state(now.wall)).or_default() += 1;
+        }
+        for finding in self.ledger.active() {
+            *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
+        }
+        snapshot.nearest_deadline = self.generations().map(|generation| generation.deadlines.effective - now.wall).min();
+        snapshot
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        self.tokens.values().filter_map(|tracked| tracked.current.as_ref())
     }
 
     /// Every token, in a fixed order, as `check` shows it.
-    pub fn tokens(&self, _now: &Reading) -> Vec<TokenView> {
-        Vec::new()
+    pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
+        let interval = self.clock.estimate(now).interval(now.wall);
+        let view = |tracked: &Tracked| {
+            let generation = tracked.current.as_ref()?;
+            Some(TokenView {
+                key: tracked.key.clone(),
+                pod: tracked.pod(),
+                state: generation.deadlines.state(now.wall),
+                verdict: verdict(&generation.claims, &interval),
+                claims: generation.claims.clone(),
+                deadlines: generation.deadlines,
+                appeared_at: generation.appeared_at,
+            })
+        };
+        self.tokens.values().filter_map(view).collect()
     }
 
     /// Active findings, worst first.
-    pub fn findings(&self, _now: &Reading) -> Vec<Finding> {
-        Vec::new()
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.ledger.active().cloned().collect();
+        findings
+            .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then_with(|| subject_order(a).cmp(&subject_order(b))));
+        findings
     }
 
     /// What is believed about the clock.
-    pub fn clock(&self, _now: &Reading) -> Estimate {
-        Estimate { offset: Delta::ZERO, bound: self.config.clock.assumed_bound, assumed: true, state: crate::clock::ClockState::Unknown }
+    pub fn clock(&self, now: &Reading) -> Estimate {
+        self.clock.estimate(now)
+    }
+
+    /// The state of the clock as last judged.
+    pub fn clock_state(&self) -> ClockState {
+        self.believed.state
     }
 
     /// The time servers' last answers.
     pub fn servers(&self) -> Vec<ServerReport> {
-        Vec::new()
+        self.clock.servers()
     }
 }
+
+fn rotated(tracked: &Tracked, old: &Generation, at: Wall) -> Vec<Action> {
+    let rotation = Action::Rotation { delay: lifecycle::rotation_delay(old, at) };
+    let next = tracked.current.as_ref().filter(|_| !old.told).map(|next| next.claims.generation());
+    let spans = next.map(|next| closed(tracked, old, at, &Outcome::Replaced(next))).unwrap_or_default();
+    std::iter::once(rotation).chain(spans).collect()
+}
+
+/// A generation that dies in the file ends its trace there; what kubelet does later belongs to the next one.
+fn expire(tracked: &mut Tracked, now: Wall) -> Vec<Action> {
+    let Some(generation) = tracked.current.as_mut().filter(|generation| !generation.told && now >= generation.claims.expires_at) else {
+        return Vec::new();
+    };
+    generation.told = true;
+    let generation = generation.clone();
+    closed(tracked, &generation, generation.claims.expires_at, &Outcome::Expired)
+}
+
+fn closed(tracked: &Tracked, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
+    let spans = lifecycle::closed(&tracked.key, &tracked.pod(), generation, end, outcome);
+    spans.into_iter().map(|span| Action::Span(Box::new(span))).collect()
+}
+
+fn alert(alert: Alert) -> Action {
+    Action::Alert(Box::new(alert))
+}
+
+fn set_member(set: &mut BTreeSet<TokenKey>, key: &TokenKey, member: bool) {
+    if member {
+        set.insert(key.clone());
+    } else {
+        set.remove(key);
+    }
+}
+
+fn subject_order(finding: &Finding) -> String {
+    match &finding.subject {
+        Subject::Token { pod, volume, path } => {
+            format!("{}/{}/{}/{volume}/{path}", pod.namespace.as_deref().unwrap_or(""), pod.name.as_deref().unwrap_or(""), pod.uid)
+        }
+        Subject::Node { node } => node.clone(),
+        Subject::Server { server } => server.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -125,14 +125,14 @@ codes! {
     ClockUnsynchronized = "clock.unsynchronized" {
         meaning: "The kernel says that no time daemon keeps this clock. It may be right now, and will not stay so.",
         found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR.",
-        severity: "info while NTP servers show the clock to be within limits or none is configured; warning when configured servers are silent as well",
+        severity: "info: where it has done harm, clock.offset says so; where nothing else vouches, clock.unknown does",
         action: "Start chrony, ntpd or systemd-timesyncd on the node."
     }
     #[doc = "the node's clock was set"]
     ClockStepped = "clock.stepped" {
         meaning: "The wall clock jumped. Tokens may look expired or issued in the future although nothing happened to them.",
         found_by: "The kernel cancelled a timer that watches for the clock being set (TFD_TIMER_CANCEL_ON_SET); the size is the wall clock's move against CLOCK_BOOTTIME.",
-        severity: "info below 10 s, warning above",
+        severity: "info below 10 s, and beside clock.offset, which then carries the warning; warning above",
         action: "Find what set the clock: a time daemon's first synchronisation, a resumed virtual machine, or a person."
     }
     #[doc = "nothing vouches for the node's clock"]

@@ -35,7 +35,7 @@ impl Default for KubeletPolicy {
 
 impl KubeletPolicy {
     /// A kubelet that looks less often is late later, in proportion; one that looks more often earns no impatience.
-    fn stretched(&self, wait: Delta) -> Delta {
+    fn stretched(self, wait: Delta) -> Delta {
         let period = self.sync_period.max(DEFAULT_SYNC_PERIOD).min(MAX_AGE);
         wait.fraction(period.as_secs(), DEFAULT_SYNC_PERIOD.as_secs())
     }

@@ -1,0 +1,105 @@
+//! How sure a reading is, and how that wears off with age.
+
+use super::types::{KernelClock, Sample};
+use crate::time::{Boot, Delta, Reading, Wall};
+
+/// Drift of a clock that a daemon keeps: RFC 5905's PHI, the frequency tolerance its own dispersion grows by.
+pub const DISCIPLINED_PPM: i64 = 15;
+/// Drift of a clock that nobody keeps. Crystals are sold at 20 to 100 ppm over temperature; the kernel's own 500 ppm (MAXFREQ) is how far a daemon
+/// may *steer*, which an unkept clock is not.
+pub const FREE_RUNNING_PPM: i64 = 100;
+/// The kernel grows `maxerror` by this much (MAXFREQ, kernel/time/ntp.c).
+const KERNEL_PPM: i64 = 500;
+/// Beyond this the kernel's word proves nothing. systemd-timesyncd may leave 2048 s between two updates, in which `maxerror` grows by 1.02 s: twice that.
+const KERNEL_LIMIT: Delta = Delta::from_secs(2);
+/// systemd-timesyncd tells the kernel that its error is zero. Nothing that was measured over a network is that good: half a slow round trip.
+const KERNEL_FLOOR: Delta = Delta::from_millis(100);
+
+/// True time minus wall clock, from `lo` to `hi`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) lo: Delta,
+    pub(super) hi: Delta,
+}
+
+impl Range {
+    pub(super) fn around(offset: Delta, bound: Delta) -> Self {
+        let bound = bound.max(Delta::ZERO); // a hostile negative bound must not turn the range inside out
+        Self { lo: offset - bound, hi: offset + bound }
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.lo <= other.hi && other.lo <= self.hi
+    }
+
+    pub(super) fn hull(self, other: Self) -> Self {
+        Self { lo: self.lo.min(other.lo), hi: self.hi.max(other.hi) }
+    }
+
+    pub(super) fn middle(&self) -> Delta {
+        self.lo + (self.hi - self.lo).fraction(1, 2)
+    }
+
+    /// From the middle to the farther end: halving rounds down, the bound must not.
+    pub(super) fn half(&self) -> Delta {
+        self.hi - self.middle()
+    }
+
+    /// The end that is farther from zero.
+    pub(super) fn farthest(&self) -> Delta {
+        self.lo.abs().max(self.hi.abs())
+    }
+}
+
+/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting it leaves this as true as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fix {
+    pub(super) truth: Wall,
+    pub(super) boot: Boot,
+    pub(super) bound: Delta,
+}
+
+impl Fix {
+    pub(super) fn new(taken: &Reading, offset: Delta, bound: Delta) -> Self {
+        Self { truth: taken.wall + offset, boot: taken.boot, bound }
+    }
+
+    pub(super) fn of_sample(sample: &Sample) -> Self {
+        Self::new(&sample.taken, sample.offset, sample.root_distance)
+    }
+
+    pub(super) fn age(&self, now: &Reading) -> Delta {
+        now.boot - self.boot
+    }
+
+    /// The offset at `now`, if the boot clock is wrong by no more than `ppm`.
+    pub(super) fn range(&self, now: &Reading, ppm: i64) -> Range {
+        let age = self.age(now);
+        Range::around(self.truth + age - now.wall, self.bound + age.drift(ppm))
+    }
+}
+
+impl KernelClock {
+    /// What the kernel's word is worth: nothing when no daemon keeps the clock, or when its own bound is too wide.
+    fn fix(&self) -> Option<Fix> {
+        let bound = self.max_error.max(KERNEL_FLOOR);
+        (self.synchronised && bound <= KERNEL_LIMIT).then(|| Fix::new(&self.taken, Delta::ZERO, bound))
+    }
+
+    /// The offset at `now`, if the kernel still vouches for one.
+    pub(super) fn range(&self, now: &Reading) -> Option<Range> {
+        let range = self.fix()?.range(now, KERNEL_PPM);
+        (range.half() <= KERNEL_LIMIT).then_some(range)
+    }
+
+    /// From when on its word is worth nothing, unless it is heard again.
+    pub(super) fn expires(&self) -> Option<Boot> {
+        let room = KERNEL_LIMIT - self.fix()?.bound;
+        Some(self.taken.boot + room.fraction(1_000_000, KERNEL_PPM))
+    }
+}
+
+/// How fast a clock may drift, by what the kernel says of who keeps it.
+pub(super) fn drift_ppm(kernel: Option<&KernelClock>) -> i64 {
+    if kernel.is_some_and(|kernel| kernel.synchronised) { DISCIPLINED_PPM } else { FREE_RUNNING_PPM }
+}

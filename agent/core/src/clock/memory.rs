@@ -1,0 +1,52 @@
+//! What is remembered of one server.
+
+use std::collections::VecDeque;
+
+use super::bound::{Fix, Range};
+use super::types::{Exchange, ExchangeError, Sample, ServerName};
+use crate::time::{Boot, Delta, Reading};
+
+/// RFC 5905's clock filter keeps eight.
+const KEPT: usize = 8;
+
+/// A server's last result, and the fixes of its last answers: a slow answer does not spoil what a fast one proved a minute ago.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) server: ServerName,
+    pub(super) result: Result<Sample, ExchangeError>,
+    /// When its last exchange was over.
+    heard: Boot,
+    fixes: VecDeque<Fix>,
+}
+
+impl Memory {
+    /// What `exchange` adds to what was known of the same server before.
+    pub(super) fn after(exchange: &Exchange, before: Option<Self>) -> Self {
+        let mut fixes = before.map(|memory| memory.fixes).unwrap_or_default();
+        if let Ok(sample) = &exchange.result {
+            if fixes.len() == KEPT {
+                fixes.pop_front();
+            }
+            fixes.push_back(Fix::of_sample(sample));
+        }
+        Self { server: exchange.server.clone(), result: exchange.result.clone(), heard: exchange.ended.boot, fixes }
+    }
+
+    /// Whether anything of it is still worth knowing: it was asked, or answered, not too long ago.
+    pub(super) fn is_recent(&self, now: &Reading, max_age: Delta) -> bool {
+        now.boot - self.heard < max_age || self.answered().is_some_and(|boot| now.boot - boot < max_age)
+    }
+
+    /// When it last gave a usable answer.
+    pub(super) fn answered(&self) -> Option<Boot> {
+        self.fixes.back().map(|fix| fix.boot)
+    }
+
+    /// The narrowest range its answers still support. The newest rules: an older one that contradicts it is no longer true, for a daemon may have slewed
+    /// the clock, or the server been repaired, in between.
+    pub(super) fn range(&self, now: &Reading, ppm: i64, max_age: Delta) -> Option<Range> {
+        let newest = self.fixes.back().filter(|fix| fix.age(now) < max_age)?.range(now, ppm);
+        let older = self.fixes.iter().filter(|fix| fix.age(now) < max_age).map(|fix| fix.range(now, ppm));
+        older.filter(|range| range.meets(&newest)).min_by_key(Range::half)
+    }
+}

@@ -1,0 +1,364 @@
+//! What is wrong with one token.
+
+use super::{Context, remedy};
+use crate::findings::{Code, Finding, Severity, Subject};
+use crate::lifecycle::{Generation, Tracked, Trouble, root};
+use crate::text::shown;
+use crate::time::{Boot, Delta, Reading, Wall};
+use crate::token::{CACHE, LEEWAY, State};
+use crate::value::Attributes;
+
+/// `iat` this far ahead is what two healthy clocks and the second that `iat` is cut to can explain.
+const FUTURE_TOLERANCE: Delta = Delta::from_secs(10);
+/// From here on the API server, set right, refuses the token: its leeway.
+const FUTURE_WARNING: Delta = LEEWAY;
+
+/// The judgement on one token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// Whether something only looks wrong, because the node's clock is.
+    pub symptom_of_clock: bool,
+}
+
+/// A lifecycle finding before it is put into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fact {
+    code: Code,
+    severity: Severity,
+}
+
+/// Judges a token at `now`.
+pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
+    let mut findings: Vec<_> = trouble(tracked, now, context.settle).into_iter().collect();
+    let mut symptom_of_clock = false;
+    if let Some(generation) = &tracked.current {
+        let seen = fact(generation, now.wall, context);
+        let confirmed = context.corrected(now.wall).map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
+        symptom_of_clock = seen.is_some() && confirmed.is_none();
+        findings.extend(confirmed.map(|fact| worded(tracked, generation, fact, now.wall)));
+    }
+    Judged { findings, symptom_of_clock }
+}
+
+/// What is wrong by both clocks: the milder of the two. What only one of them sees is the clock's fault, and the clock has its own finding.
+fn both(node: Option<Fact>, corrected: Option<Fact>) -> Option<Fact> {
+    let (node, corrected) = (node?, corrected?);
+    if node.code == corrected.code {
+        return Some(Fact { severity: node.severity.min(corrected.severity), ..node });
+    }
+    let from_the_future = |fact: Fact| matches!(fact.code, Code::NotYetValid | Code::FutureDated);
+    if from_the_future(node) != from_the_future(corrected) {
+        return None; // too old by one clock, too new by the other: neither can be held against kubelet
+    }
+    Some(if rank(node.code) < rank(corrected.code) { node } else { corrected })
+}
+
+/// From mild to bad, within what is too old and what is too new.
+fn rank(code: Code) -> u8 {
+    match code {
+        Code::RotationLate | Code::FutureDated => 0,
+        Code::RotationStalled => 1,
+        _ => 2,
+    }
+}
+
+fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
+    let fact = |code, severity| Some(Fact { code, severity });
+    match generation.deadlines.state(now) {
+        State::Expired => fact(Code::Expired, Severity::Critical),
+        State::NotYetValid => fact(Code::NotYetValid, Severity::Critical),
+        State::Stalled => fact(Code::RotationStalled, stalled_severity(generation, now)),
+        State::Late => fact(Code::RotationLate, Severity::Info),
+        State::Fresh | State::Due => future_dated(generation, now, context),
+    }
+}
+
+/// Critical near the deadline; past it only without extension, for an extended token goes on working.
+fn stalled_severity(generation: &Generation, now: Wall) -> Severity {
+    let extended = generation.claims.warn_after.is_some();
+    let past = now >= generation.deadlines.effective;
+    if now >= generation.deadlines.critical && !(past && extended) { Severity::Critical } else { Severity::Warning }
+}
+
+fn future_dated(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
+    let ahead = generation.claims.issued_at - now;
+    if ahead <= FUTURE_TOLERANCE + proven_bound(context) {
+        return None;
+    }
+    let severity = if ahead > FUTURE_WARNING { Severity::Warning } else { Severity::Info };
+    Some(Fact { code: Code::FutureDated, severity })
+}
+
+/// An assumed bound proves nothing either way: that the signer's clock and the node's differ is a fact without it.
+fn proven_bound(context: Context<'_>) -> Delta {
+    if context.clock.assumed { Delta::ZERO } else { context.clock.bound }
+}
+
+/// When the judgement may change by the passing of time alone.
+pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Boot> {
+    let settles = tracked.trouble.as_ref().map(|trouble| trouble.since.boot + context.settle).filter(|at| *at > now.boot);
+    let deadlines = tracked.current.iter().flat_map(|generation| {
+        let clocks = [Some(now.wall), context.corrected(now.wall)];
+        clocks.into_iter().flatten().filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
+    });
+    settles.into_iter().chain(deadlines).min()
+}
+
+fn next_deadline(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Wall> {
+    let issued = generation.claims.issued_at;
+    let future = [issued - FUTURE_TOLERANCE - proven_bound(context), issued - FUTURE_WARNING];
+    generation.deadlines.next_change(now).into_iter().chain(future.into_iter().filter(|at| *at > now)).min()
+}
+
+fn trouble(tracked: &Tracked, now: &Reading, settle: Delta) -> Option<Finding> {
+    let trouble = tracked.trouble.as_ref().filter(|trouble| now.boot - trouble.since.boot >= settle)?;
+    let (code, word) = if trouble.malformed { (Code::Malformed, "does not hold a token") } else { (Code::Unreadable, "cannot be read") };
+    let summary = format!("{} {word}: {}.", named(tracked), shown(&trouble.reason));
+    Some(Finding {
+        deadline: tracked.current.as_ref().map(|generation| generation.deadlines.effective),
+        evidence: trouble_evidence(trouble),
+        ..finding(tracked, code, Severity::Warning, summary)
+    })
+}
+
+fn trouble_evidence(trouble: &Trouble) -> Attributes {
+    Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
+}
+
+fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall) -> Finding {
+    Finding {
+        deadline: Some(deadline(generation, fact.code)),
+        evidence: evidence(generation, now),
+        trace: Some(root(&tracked.key, &generation.claims)),
+        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now))
+    }
+}
+
+fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String) -> Finding {
+    let pod = tracked.pod();
+    Finding {
+        code,
+        severity,
+        summary,
+        deadline: None,
+        evidence: Attributes::new(),
+        remedy: remedy::of_token(code, &pod),
+        subject: Subject::token(&tracked.key, pod),
+        trace: None,
+    }
+}
+
+/// When it starts to hurt; for a token that is not valid yet, when it stops.
+fn deadline(generation: &Generation, code: Code) -> Wall {
+    match code {
+        Code::Expired => generation.deadlines.hard,
+        Code::NotYetValid | Code::FutureDated => generation.deadlines.accepted_from,
+        _ => generation.deadlines.effective,
+    }
+}
+
+fn evidence(generation: &Generation, now: Wall) -> Attributes {
+    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+    Attributes::new()
+        .with("service_account", &claims.service_account.name)
+        .with("audiences", claims.audiences.as_slice())
+        .with("generation", claims.generation().as_str())
+        .with("issued_at", claims.issued_at)
+        .with("refresh_due", deadlines.due)
+        .with("effective_deadline", deadlines.effective)
+        .with("expires_at", claims.expires_at)
+        .with("state", deadlines.state(now).name())
+        .with("node_time", now)
+        .with("seconds_left", deadlines.effective - now)
+}
+
+fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) -> String {
+    let (token, deadlines) = (named(tracked), &generation.deadlines);
+    match code {
+        Code::RotationLate => {
+            format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
+        }
+        Code::RotationStalled => {
+            format!(
+                "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}",
+                now - deadlines.due,
+                time_left(generation, now)
+            )
+        }
+        Code::Expired => expired(&token, generation, now),
+        Code::NotYetValid => format!(
+            "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
+            deadlines.accepted_from - now,
+            deadlines.accepted_from.rfc3339()
+        ),
+        _ => format!(
+            "{token} was issued {} in the future: the API server's clock is ahead of this node's, or the node's is behind.",
+            generation.claims.issued_at - now
+        ),
+    }
+}
+
+fn expired(token: &str, generation: &Generation, now: Wall) -> String {
+    let since = now - generation.claims.expires_at;
+    if now < generation.deadlines.hard {
+        let left = generation.deadlines.hard - now;
+        return format!(
+            "{token} expired {since} ago: the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
+        );
+    }
+    format!("{token} expired {since} ago: the API server answers 401 to every request with it.")
+}
+
+fn time_left(generation: &Generation, now: Wall) -> String {
+    let effective = generation.deadlines.effective;
+    let left = effective - now;
+    match (generation.claims.warn_after.is_some(), left > Delta::ZERO) {
+        (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
+        (true, true) => format!(
+            "It goes stale in {left}, at {}; after that it works only thanks to the API server's expiry extension.",
+            effective.rfc3339()
+        ),
+        (_, false) => format!("It went stale {} ago and works only thanks to the API server's expiry extension.", -left),
+    }
+}
+
+/// `Token "token" of pod shop/cart-0 (volume kube-api-access-x)`.
+fn named(tracked: &Tracked) -> String {
+    let (key, pod) = (&tracked.key, tracked.pod());
+    let whose = match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("pod {}/{}", shown(namespace), shown(name)),
+        _ => format!("pod UID {}", shown(&pod.uid)),
+    };
+    format!("Token \"{}\" of {whose} (volume {})", shown(&key.path), shown(&key.volume))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ClockState, Estimate};
+    use crate::observation::{FileContent, FileSeen};
+    use crate::token::{KubeletPolicy, TokenKey, claims_for_tests as claims};
+
+    const IAT: i64 = 1_800_000_000;
+
+    fn at(age: i64) -> Reading {
+        Reading { wall: Wall::from_secs(IAT + age), boot: Boot::from_nanos((age + 10_000) * 1_000_000_000) }
+    }
+
+    fn tracked(lifetime: i64, warn_after: Option<i64>) -> Tracked {
+        let key = TokenKey { pod_uid: "pod-uid".into(), volume: "v".into(), path: "token".into() };
+        let mut tracked = Tracked::new(key.clone());
+        let content = FileContent::Token(Box::new(claims(IAT, lifetime, warn_after)));
+        let _ = tracked.see(FileSeen { key, written_at: None, content }, &at(0), KubeletPolicy::default());
+        tracked
+    }
+
+    fn clock(state: ClockState, offset: i64, assumed: bool) -> Estimate {
+        Estimate { offset: Delta::from_secs(offset), bound: Delta::from_secs(1), assumed, state }
+    }
+
+    fn found(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
+        let judged = judge(tracked, &at(age), Context { clock, settle: Delta::ZERO });
+        judged.findings.iter().map(|finding| (finding.code, finding.severity)).collect()
+    }
+
+    #[test]
+    fn severity_grows_with_nearness() {
+        use Code::{Expired, FutureDated, NotYetValid, RotationLate, RotationStalled};
+        use Severity::{Critical, Info, Warning};
+        let good = clock(ClockState::Synchronised, 0, false);
+        let (plain, extended) = (tracked(3_600, None), tracked(31_536_000, Some(3_607)));
+        let table = [
+            (&plain, -80, Some((NotYetValid, Critical))),
+            (&plain, -50, Some((FutureDated, Info))),
+            (&plain, -11, None),
+            (&plain, 100, None),
+            (&plain, 2_900, None),
+            (&plain, 3_000, Some((RotationLate, Info))),
+            (&plain, 3_180, Some((RotationStalled, Warning))),
+            (&plain, 3_360, Some((RotationStalled, Critical))),
+            (&plain, 3_600, Some((Expired, Critical))),
+            (&extended, 3_370, Some((RotationStalled, Critical))),
+            (&extended, 3_700, Some((RotationStalled, Warning))),
+        ];
+        for (token, age, expected) in table {
+            assert_eq!(found(token, age, &good), Vec::from_iter(expected), "age {age}");
+        }
+    }
+
+    #[test]
+    fn a_future_iat_with_an_early_nbf_is_a_warning() {
+        let mut token = tracked(3_600, None);
+        let generation = token.current.as_mut().unwrap();
+        generation.claims.not_before = Wall::from_secs(IAT - 3_600);
+        generation.deadlines = crate::token::Deadlines::of(&generation.claims, &KubeletPolicy::default());
+        let good = clock(ClockState::Synchronised, 0, false);
+        assert_eq!(found(&token, -100, &good), [(Code::FutureDated, Severity::Warning)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_not_held_against_tokens() {
+        let token = tracked(600, None);
+        // (age on the node's clock, true minus node, finding by node clock alone)
+        for (age, offset) in [(585, -90), (640, -200), (-90, 90), (-30, 40)] {
+            let off = clock(ClockState::Off, offset, false);
+            let judged = judge(&token, &at(age), Context { clock: &off, settle: Delta::ZERO });
+            assert_eq!(judged.findings, [], "age {age}");
+            assert!(judged.symptom_of_clock, "age {age}");
+        }
+    }
+
+    #[test]
+    fn what_both_clocks_see_stays_and_the_milder_word_counts() {
+        let token = tracked(600, None);
+        assert_eq!(found(&token, 700, &clock(ClockState::Off, -5, false)), [(Code::Expired, Severity::Critical)]);
+        assert_eq!(found(&token, 605, &clock(ClockState::Off, -20, false)), [(Code::RotationLate, Severity::Info)]);
+        assert_eq!(found(&token, 300, &clock(ClockState::Off, 400, false)), [], "kubelet goes by the node's clock");
+    }
+
+    #[test]
+    fn trouble_is_said_once_it_has_settled() {
+        let mut token = tracked(600, None);
+        let content = FileContent::Malformed { reason: "its payload is cut off".into() };
+        let _ = token.see(FileSeen { key: token.key.clone(), written_at: None, content }, &at(10), KubeletPolicy::default());
+        let good = clock(ClockState::Synchronised, 0, false);
+        let context = Context { clock: &good, settle: Delta::from_secs(10) };
+        assert_eq!(judge(&token, &at(15), context).findings, []);
+        assert_eq!(next_change(&token, &at(15), context), Some(at(20).boot));
+        let finding = &judge(&token, &at(20), context).findings[0];
+        assert_eq!(finding.summary, "Token \"token\" of pod shop/cart-0 (volume v) does not hold a token: its payload is cut off.");
+    }
+
+    #[test]
+    fn sentences_say_who_what_and_how_long() {
+        let token = tracked(600, None);
+        let good = clock(ClockState::Synchronised, 0, false);
+        let say = |age| judge(&token, &at(age), Context { clock: &good, settle: Delta::ZERO }).findings[0].summary.clone();
+        assert_eq!(
+            say(592),
+            "Token \"token\" of pod shop/cart-0 (volume v) should have been replaced 1m 52s ago: kubelet has stopped rotating it. \
+             It expires in 8.0s, at 2027-01-15T08:10:00Z."
+        );
+        assert_eq!(
+            say(672),
+            "Token \"token\" of pod shop/cart-0 (volume v) expired 1m 12s ago: the API server answers 401 to every request with it."
+        );
+    }
+
+    #[test]
+    fn nothing_changes_between_the_moments_that_are_woken_for() {
+        let (token, off) = (tracked(600, None), clock(ClockState::Off, -25, false));
+        let context = Context { clock: &off, settle: Delta::ZERO };
+        let mut now = at(-120);
+        while let Some(next) = next_change(&token, &now, context) {
+            let until = now.after(next - now.boot - Delta::from_millis(1));
+            let kinds =
+                |reading: &Reading| judge(&token, reading, context).findings.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>();
+            assert_eq!(kinds(&now), kinds(&until));
+            now = now.after(next - now.boot);
+        }
+        assert!(now.wall > Wall::from_secs(IAT + 670));
+    }
+}

@@ -1,0 +1,38 @@
+//! What the engine is told once.
+
+use crate::clock::Limits;
+use crate::time::Delta;
+use crate::token::KubeletPolicy;
+
+/// What the engine has to know about this node and its operator's wishes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name.
+    pub node: String,
+    /// How kubelet works here.
+    pub kubelet: KubeletPolicy,
+    /// Where a good clock ends.
+    pub clock: Limits,
+    /// An active finding is said again this often.
+    pub remind_every: Delta,
+    /// Alerts that wait longer than this for a collector are a finding.
+    pub delivery_limit: Delta,
+    /// A file that cannot be read or parsed is a finding after this long: files that are being replaced settle sooner.
+    pub settle: Delta,
+    /// Tokens are not accused until configured time servers were heard, or had this long to answer.
+    pub clock_grace: Delta,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "localhost".to_owned(),
+            kubelet: KubeletPolicy::default(),
+            clock: Limits::default(),
+            remind_every: Delta::from_secs(4 * 3_600), // often enough to survive a shift change, rarely enough to be read
+            delivery_limit: Delta::from_secs(60),
+            settle: Delta::from_secs(10),
+            clock_grace: Delta::from_secs(10), // a burst to every server with time-outs, and a slow resolver
+        }
+    }
+}

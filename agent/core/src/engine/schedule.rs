@@ -1,0 +1,58 @@
+//! Which token is to be judged when: a deadline heap that can be told to change its mind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::time::Boot;
+use crate::token::TokenKey;
+
+/// One wake-up per token at most.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    by_time: BTreeSet<(Boot, TokenKey)>,
+    by_token: BTreeMap<TokenKey, Boot>,
+}
+
+impl Schedule {
+    /// Judge `key` at `at`, and not before.
+    pub(super) fn at(&mut self, key: &TokenKey, at: Boot) {
+        self.forget(key);
+        self.by_time.insert((at, key.clone()));
+        self.by_token.insert(key.clone(), at);
+    }
+
+    /// Judge `key` in this step.
+    pub(super) fn due_now(&mut self, key: &TokenKey) {
+        self.at(key, Boot::default());
+    }
+
+    /// Judge all of them in this step.
+    pub(super) fn all_due<'a>(&mut self, keys: impl Iterator<Item = &'a TokenKey>) {
+        for key in keys {
+            self.due_now(key);
+        }
+    }
+
+    /// Never judge `key` again.
+    pub(super) fn forget(&mut self, key: &TokenKey) {
+        if let Some(at) = self.by_token.remove(key) {
+            self.by_time.remove(&(at, key.clone()));
+        }
+    }
+
+    /// Takes out what is due at `now`.
+    pub(super) fn take_due(&mut self, now: Boot) -> Vec<TokenKey> {
+        let mut due = Vec::new();
+        while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.by_time.pop_first() {
+                self.by_token.remove(&key);
+                due.push(key);
+            }
+        }
+        due
+    }
+
+    /// When the next is due.
+    pub(super) fn next(&self) -> Option<Boot> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,202 @@
+//! `tokenwatch clock`: the clock now, server by server.
+
+use serde_json::{Value, json};
+use tokenwatch_core::clock::{ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy};
+use tokenwatch_core::time::{Delta, Reading};
+
+use crate::clocks;
+use crate::sources::kernel;
+use crate::sources::ntp::{self, NtpConfig, NtpServer};
+
+/// One measurement, and what it means.
+#[derive(Clone, Debug)]
+pub struct ClockReport {
+    /// When it was made.
+    pub at: Reading,
+    /// The limits it is held against.
+    pub limits: Limits,
+    /// What is believed.
+    pub estimate: Estimate,
+    /// On whose word.
+    pub vouched_by: VouchedBy,
+    /// The time servers asked.
+    pub servers: Vec<ServerReport>,
+    /// The kernel's word, or why there is none.
+    pub kernel: Result<KernelClock, String>,
+    /// What is wrong.
+    pub findings: Vec<ClockFinding>,
+}
+
+/// Asks `servers` and the kernel, now.
+pub async fn report(servers: &[NtpServer], limits: Limits) -> ClockReport {
+    let config = NtpConfig { servers: servers.to_vec(), ..NtpConfig::default() };
+    let round = ntp::measure(&config).await;
+    let kernel = kernel::read().map_err(|error| error.to_string());
+    ClockReport::new(&round, kernel, limits, clocks::now())
+}
+
+impl ClockReport {
+    /// What a round and the kernel's word mean at `at`.
+    pub fn new(round: &Round, kernel: Result<KernelClock, String>, limits: Limits, at: Reading) -> Self {
+        // One look has nothing to wait for.
+        let limits = Limits { grace: Delta::ZERO, ..limits };
+        let mut model = ClockModel::new(limits.clone());
+        kernel.iter().for_each(|kernel| model.kernel(kernel));
+        model.round(round);
+        Self {
+            at,
+            limits,
+            estimate: model.estimate(&at),
+            vouched_by: model.vouched_by(&at),
+            servers: model.servers(),
+            kernel,
+            findings: model.findings(&at),
+        }
+    }
+
+    /// 0 agreed and within limits, 1 off, 2 unknown.
+    pub fn exit_code(&self) -> u8 {
+        match self.estimate.state {
+            _ if self.estimate.is_beyond(self.limits.offset) => 1,
+            ClockState::Disagreeing | ClockState::Unknown => 2,
+            _ => 0,
+        }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        render_text(self)
+    }
+
+    /// For scripts.
+    pub fn json(&self) -> Value {
+        render_json(self)
+    }
+}
+
+/// The report, for people.
+pub fn render_text(report: &ClockReport) -> String {
+    let mut lines: Vec<String> = report.servers.iter().map(server_line).collect();
+    if !lines.is_empty() {
+        lines.insert(0, table_line(["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"].map(str::to_owned)));
+        lines.push(String::new());
+    }
+    lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
+    lines.push(format!("clock   {}", clock_line(report)));
+    lines.extend(report.findings.iter().flat_map(finding_lines));
+    lines.join("\n") + "\n"
+}
+
+fn server_line(report: &ServerReport) -> String {
+    let name = report.server.to_string();
+    match &report.result {
+        Ok(sample) => table_line([
+            name,
+            signed(sample.offset),
+            sample.delay.to_string(),
+            format!("±{}", sample.root_distance),
+            sample.stratum.to_string(),
+            report.vote.name().to_owned(),
+        ]),
+        Err(error) => format!("{name:<32}  {error}"),
+    }
+}
+
+fn table_line([server, offset, delay, distance, stratum, vote]: [String; 6]) -> String {
+    format!("{server:<32}  {offset:>10}  {delay:>9}  {distance:>13}  {stratum:>7}  {vote}")
+}
+
+fn kernel_line(kernel: &Result<KernelClock, String>) -> String {
+    match kernel {
+        Ok(KernelClock { synchronised: true, max_error, .. }) => format!("synchronised by a time daemon, to ±{max_error} by its own word"),
+        Ok(_) => "not synchronised: no time daemon keeps this clock, or it does not tell the kernel".to_owned(),
+        Err(error) => format!("does not tell: {error}"),
+    }
+}
+
+fn clock_line(report: &ClockReport) -> String {
+    let Estimate { offset, bound, assumed, state } = report.estimate;
+    let state = state.name();
+    if assumed {
+        return format!("{state}: nothing vouches for it; tokens are judged as if it were right to ±{bound}");
+    }
+    let side = if offset < Delta::ZERO { "ahead of" } else { "behind" };
+    let witness = match report.vouched_by {
+        VouchedBy::Kernel => "by the kernel's word alone",
+        _ => "by the time servers that agree",
+    };
+    format!("{state}: {} {side} true time, ±{bound}, {witness} (limit {})", offset.abs(), report.limits.offset)
+}
+
+fn finding_lines(finding: &ClockFinding) -> Vec<String> {
+    let command = finding.remedy.command.as_ref().map(|command| format!("    {command}"));
+    let about =
+        [String::new(), format!("{} {}: {}", finding.severity.name(), finding.code, finding.summary), format!("  {}", finding.remedy.text)];
+    about.into_iter().chain(command).collect()
+}
+
+fn signed(delta: Delta) -> String {
+    if delta < Delta::ZERO { delta.to_string() } else { format!("+{delta}") }
+}
+
+/// The report, for scripts: times in seconds, keys only ever added.
+pub fn render_json(report: &ClockReport) -> Value {
+    let Estimate { offset, bound, assumed, state } = report.estimate;
+    let interval = report.estimate.interval(report.at.wall);
+    json!({
+        "at": report.at.wall.rfc3339(),
+        "state": state.name(),
+        "offset": (!assumed).then(|| offset.as_secs_f64()),
+        "error_bound": bound.as_secs_f64(),
+        "assumed": assumed,
+        "source": report.vouched_by.name(),
+        "limit": report.limits.offset.as_secs_f64(),
+        "true_time": {"not_before": interval.lo.rfc3339(), "not_after": interval.hi.rfc3339()},
+        "servers": report.servers.iter().map(server_json).collect::<Vec<_>>(),
+        "kernel": kernel_json(&report.kernel),
+        "findings": report.findings.iter().map(finding_json).collect::<Vec<_>>(),
+    })
+}
+
+fn server_json(report: &ServerReport) -> Value {
+    let sample = report.result.as_ref().ok();
+    json!({
+        "server": report.server.to_string(),
+        "host": report.server.host,
+        "port": report.server.port,
+        "address": report.server.address,
+        "vote": report.vote.name(),
+        "offset": sample.map(|sample| sample.offset.as_secs_f64()),
+        "delay": sample.map(|sample| sample.delay.as_secs_f64()),
+        "root_distance": sample.map(|sample| sample.root_distance.as_secs_f64()),
+        "stratum": sample.map(|sample| sample.stratum),
+        "reference_id": sample.map(|sample| &sample.reference_id),
+        "error": report.result.as_ref().err().map(|error| json!({"type": error.kind(), "message": error.to_string()})),
+    })
+}
+
+fn kernel_json(kernel: &Result<KernelClock, String>) -> Value {
+    match kernel {
+        Ok(kernel) => json!({
+            "synchronised": kernel.synchronised,
+            "max_error": kernel.max_error.as_secs_f64(),
+            "estimated_error": kernel.estimated_error.as_secs_f64(),
+            "leap": kernel.leap,
+        }),
+        Err(error) => json!({ "error": error }),
+    }
+}
+
+fn finding_json(finding: &ClockFinding) -> Value {
+    json!({
+        "code": finding.code,
+        "severity": finding.severity,
+        "server": finding.server,
+        "summary": finding.summary,
+        "evidence": finding.evidence,
+        "remedy": finding.remedy,
+    })
+}
+
+#[cfg(test)]
+mod tests;

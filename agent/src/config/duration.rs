@@ -1,0 +1,102 @@
+//! Durations with units: `90s`, `5m`, `1h30m`, `500ms`.
+
+use tokenwatch_core::text::shown;
+use tokenwatch_core::time::Delta;
+
+/// Longest first, so that `ms` is not read as minutes.
+const UNITS: [(&str, i64); 6] =
+    [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("m", 60_000_000_000), ("s", 1_000_000_000)];
+
+/// The longest that makes sense anywhere: ten years. Sums of saner values cannot overflow.
+const LONGEST: i64 = 3_650 * 86_400_000_000_000;
+
+/// Reads whole numbers, each with its unit.
+pub(super) fn parse(text: &str) -> Result<Delta, String> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{} has no unit: write {}s for seconds or {}m for minutes", shown(text), shown(text), shown(text)));
+    }
+    let mut rest = text;
+    let mut nanos = 0_i64;
+    while !rest.is_empty() {
+        let (number, unit, after) = part(rest).ok_or_else(|| wanted(text))?;
+        nanos = number
+            .checked_mul(unit)
+            .and_then(|part| nanos.checked_add(part))
+            .filter(|sum| *sum <= LONGEST)
+            .ok_or_else(|| too_long(text))?;
+        rest = after;
+    }
+    if text.is_empty() { Err(wanted(text)) } else { Ok(Delta::from_nanos(nanos)) }
+}
+
+/// One number with its unit, and what follows. A number too large for `i64` is no number.
+fn part(text: &str) -> Option<(i64, i64, &str)> {
+    let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+    let (name, after) = rest.split_at(unit_end);
+    let unit = UNITS.iter().find(|(unit, _)| *unit == name.trim())?.1;
+    Some((digits.parse().ok()?, unit, after))
+}
+
+fn wanted(text: &str) -> String {
+    format!("\"{}\" is not a duration: whole numbers with d, h, m, s, ms or us, such as 90s, 1h30m or 500ms", shown(text))
+}
+
+fn too_long(text: &str) -> String {
+    format!("\"{}\" is too long: at most 3650d", shown(text))
+}
+
+/// Writes what [`parse`] reads.
+pub(super) fn show(delta: Delta) -> String {
+    let mut rest = delta.as_nanos().max(0);
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut units = UNITS;
+    units.sort_by_key(|(_, nanos)| std::cmp::Reverse(*nanos));
+    units.iter().fold(String::new(), |mut out, (name, nanos)| {
+        if rest / nanos > 0 {
+            out.push_str(&format!("{}{name}", rest / nanos));
+        }
+        rest %= nanos;
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn units_are_read() {
+        for (text, millis) in
+            [("90s", 90_000), ("5m", 300_000), ("1h30m", 5_400_000), ("500ms", 500), ("1h 30m", 5_400_000), ("2d", 172_800_000)]
+        {
+            assert_eq!(parse(text), Ok(Delta::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_explained() {
+        assert_eq!(parse("60").unwrap_err(), "60 has no unit: write 60s for seconds or 60m for minutes");
+        for text in ["", "s", "-5s", "5x", "1.5h", "5m3", "９s", "99999999999999999999s"] {
+            assert!(parse(text).unwrap_err().contains("is not a duration"), "{text}");
+        }
+        assert!(parse("9999999d").unwrap_err().contains("too long"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(micros in 0..1_000_000_000_000_i64) {
+            let delta = Delta::from_nanos(micros * 1_000);
+            prop_assert_eq!(parse(&show(delta)), Ok(delta));
+        }
+
+        #[test]
+        fn nothing_panics(text in "\\PC{0,20}") {
+            let _ = parse(&text);
+        }
+    }
+}

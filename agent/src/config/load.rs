@@ -1,0 +1,227 @@
+//! From file, environment and flags to settings, or to every mistake in them.
+
+use std::collections::BTreeMap;
+
+use serde_saphyr::Spanned;
+use tokenwatch_core::clock::ServerName;
+use tokenwatch_core::text::shown;
+use tokenwatch_core::time::Delta;
+
+use super::mistakes::{Mistakes, Origin, Problem};
+use super::nearest::nearest;
+use super::table::{Input, SECTIONS, SETTINGS, Setting, Settings};
+use super::yaml::{self, Node, Place, Spot, place};
+use crate::environment::Environment;
+
+/// Those who run time servers ask not to be queried more often (RFC 8633 section 3.1; chrony's and ntpd's smallest default is 2^6 s, and 2^4 s the least most allow).
+const SHORTEST_INTERVAL: Delta = Delta::from_secs(16);
+/// One's own servers on the same machine hurt nobody.
+const SHORTEST_LOOPBACK_INTERVAL: Delta = Delta::from_secs(1);
+/// The variable that names the file; there is no setting of that name.
+const CONFIG_VARIABLE: &str = "TOKENWATCH_CONFIG";
+
+/// What the operator gave.
+#[derive(Clone, Debug)]
+pub struct Given<'a> {
+    /// The file's name and text.
+    pub file: Option<(String, String)>,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Setting by setting, each use of its flag.
+    pub flags: Vec<(&'static Setting, Vec<String>)>,
+}
+
+/// Settings, and where each that is not a default came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub settings: Settings,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Loaded {
+    /// Where the setting called `name` came from.
+    pub fn origin(&self, name: &str) -> Origin {
+        self.origins.get(name).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// Reads everything, in the order in which one overrules the other.
+pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
+    let mut loader = Loader::default();
+    if let Some((name, text)) = &given.file {
+        loader.file(name, text);
+    }
+    loader.environment(given.environment);
+    for (setting, texts) in &given.flags {
+        loader.take(setting, Input::Texts(texts), &Origin::Flag(setting.flag));
+    }
+    loader.finish()
+}
+
+#[derive(Default)]
+struct Loader {
+    settings: Settings,
+    origins: BTreeMap<&'static str, Origin>,
+    mistakes: Mistakes,
+    /// Where the file already said something.
+    seen: BTreeMap<String, Place>,
+}
+
+impl Loader {
+    fn take(&mut self, setting: &'static Setting, input: Input<'_>, origin: &Origin) {
+        match (setting.set)(&mut self.settings, input) {
+            Ok(()) => {
+                self.origins.insert(setting.name, origin.clone());
+            }
+            Err(problems) => problems.into_iter().for_each(|problem| self.problem(setting, problem, origin)),
+        }
+    }
+
+    fn problem(&mut self, setting: &Setting, problem: Problem, origin: &Origin) {
+        match (origin, problem.place) {
+            (Origin::File { name, .. }, Some(place)) => self.in_file(name, Some(place), format!("{}: {}", setting.name, problem.message)),
+            (Origin::File { .. }, None) => self.mistakes.add(origin.clone(), format!("{}: {}", setting.name, problem.message)),
+            _ => self.mistakes.add(origin.clone(), problem.message),
+        }
+    }
+
+    fn in_file(&mut self, file: &str, place: Option<Place>, message: String) {
+        self.mistakes.add(Origin::File { name: file.to_owned(), place }, message);
+    }
+
+    fn file(&mut self, name: &str, text: &str) {
+        match yaml::parse(text) {
+            Ok(Spot { node: Node::Null, .. }) => {} // nothing but comments
+            Ok(Spot { node: Node::Map(entries), .. }) => self.entries(name, "", &entries),
+            Ok(other) => self.in_file(name, Some(other.place), format!("a mapping of settings is wanted, this is {}", other.node.called())),
+            Err((place, message)) => self.in_file(name, place, message),
+        }
+    }
+
+    fn entries(&mut self, file: &str, section: &str, entries: &[(Spanned<String>, Spot)]) {
+        for (key, value) in entries {
+            let name = if section.is_empty() { key.value.clone() } else { format!("{section}.{}", key.value) };
+            if let Some(first) = self.seen.insert(name.clone(), place(key)) {
+                self.in_file(file, Some(place(key)), format!("{} is already set on line {}: take one away", shown(&name), first.line));
+                continue;
+            }
+            self.entry(file, section, &name, key, value);
+        }
+    }
+
+    fn entry(&mut self, file: &str, section: &str, name: &str, key: &Spanned<String>, value: &Spot) {
+        let is_section = section.is_empty() && SECTIONS.iter().any(|(known, _)| *known == name);
+        match (&value.node, Setting::named(name)) {
+            (Node::Null, Some(_)) => {} // a key with nothing behind it sets nothing
+            (_, Some(setting)) if setting.section() == section => {
+                self.take(setting, Input::Node(value), &Origin::File { name: file.to_owned(), place: Some(value.place) });
+            }
+            (Node::Map(entries), _) if is_section => self.entries(file, name, entries),
+            (Node::Null, _) if is_section => {}
+            (other, _) if is_section => {
+                self.in_file(file, Some(value.place), format!("{name}: a mapping of settings is wanted, this is {}", other.called()));
+            }
+            _ => self.in_file(file, Some(place(key)), unknown_key(section, name)),
+        }
+    }
+
+    fn environment(&mut self, environment: &Environment) {
+        for (name, value) in environment.starting_with("TOKENWATCH_") {
+            match SETTINGS.iter().find(|setting| setting.variable() == name) {
+                Some(setting) => self.take(setting, Input::Texts(&[value.to_owned()]), &Origin::Variable(name.to_owned())),
+                None if name == CONFIG_VARIABLE || is_service_link(name) => {}
+                None => self.mistakes.add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
+            }
+        }
+        self.node_name(environment);
+    }
+
+    /// What Kubernetes manifests customarily call `spec.nodeName`.
+    fn node_name(&mut self, environment: &Environment) {
+        if self.settings.node.is_none()
+            && let Some(name) = environment.get("NODE_NAME")
+        {
+            self.settings.node = Some(name.to_owned());
+            self.origins.insert("node", Origin::Variable("NODE_NAME".to_owned()));
+        }
+    }
+
+    fn finish(mut self) -> Result<Loaded, Mistakes> {
+        for (setting, message) in contradictions(&self.settings) {
+            let origin = self.origins.get(setting).cloned().unwrap_or(Origin::Default);
+            self.mistakes.add(origin, format!("{setting}: {message}"));
+        }
+        if self.mistakes.0.is_empty() { Ok(Loaded { settings: self.settings, origins: self.origins }) } else { Err(self.mistakes) }
+    }
+}
+
+fn unknown_key(section: &str, name: &str) -> String {
+    let known = SETTINGS.iter().map(|setting| setting.name).chain(SECTIONS.iter().map(|(section, _)| *section));
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    let elsewhere = || SETTINGS.iter().map(|setting| setting.name).find(|known| known.rsplit('.').next() == Some(leaf));
+    let within = nearest(name, known).filter(|near| section.is_empty() || near.starts_with(section));
+    let hint = within.or_else(elsewhere).map(|near| format!("; did you mean {near}?"));
+    format!("unknown key {}{}", shown(name), hint.unwrap_or_else(|| "; `tokenwatch config` shows all there are".to_owned()))
+}
+
+fn unknown_variable(name: &str) -> String {
+    let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+    let hint = nearest(name, known.iter().map(String::as_str)).map(|near| format!("; did you mean {near}?"));
+    format!("no setting has this variable{}", hint.unwrap_or_default())
+}
+
+/// Kubernetes itself sets such variables for a Service called tokenwatch (kubelet's pkg/kubelet/envvars): they are no mistakes.
+fn is_service_link(name: &str) -> bool {
+    let protocol = |part: &str| name.contains(part);
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || (name.contains("_PORT_") && ["_TCP", "_UDP", "_SCTP"].into_iter().any(protocol))
+}
+
+/// What no setting can see alone.
+fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
+    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings), half_of_mutual_tls(settings)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
+    let clock = &settings.clock;
+    let loopback = !clock.servers.is_empty() && clock.servers.iter().all(is_loopback);
+    let least = if loopback { SHORTEST_LOOPBACK_INTERVAL } else { SHORTEST_INTERVAL };
+    (clock.interval < least).then(|| {
+        let why = if loopback {
+            "1s is the least, even for servers on this machine"
+        } else {
+            "16s is the least: operators of time servers block clients that ask more often (only servers on this machine may be asked down to every 1s)"
+        };
+        ("clock.interval", format!("{} is too short: {why}", super::duration::show(clock.interval)))
+    })
+}
+
+fn timeout_too_long(settings: &Settings) -> Option<(&'static str, String)> {
+    let clock = &settings.clock;
+    (clock.timeout >= clock.interval)
+        .then(|| ("clock.timeout", "must be shorter than clock.interval: a round ends before the next begins".to_owned()))
+}
+
+fn age_too_short(settings: &Settings) -> Option<(&'static str, String)> {
+    let clock = &settings.clock;
+    (clock.max_age <= clock.interval)
+        .then(|| ("clock.max_age", "must be longer than clock.interval: else the clock is unknown between two measurements".to_owned()))
+}
+
+fn half_of_mutual_tls(settings: &Settings) -> Option<(&'static str, String)> {
+    match (&settings.otlp.client_cert_file, &settings.otlp.client_key_file) {
+        (Some(_), None) => Some(("otlp.client_cert_file", "otlp.client_key_file is missing: mutual TLS needs both".to_owned())),
+        (None, Some(_)) => Some(("otlp.client_key_file", "otlp.client_cert_file is missing: mutual TLS needs both".to_owned())),
+        _ => None,
+    }
+}
+
+fn is_loopback(server: &ServerName) -> bool {
+    server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

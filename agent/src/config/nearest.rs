@@ -1,0 +1,43 @@
+//! The known word nearest to a mistyped one.
+
+/// The candidate that `word` most likely meant; nothing when none is near.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word: String = word.chars().take(64).collect(); // longer is no typing mistake, and the work is quadratic
+    let allowed = (word.chars().count() / 3).max(2);
+    let scored = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
+    scored.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swapped neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let swapped = (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]).then(|| before[j - 2] + 1);
+            row.push(replaced.min(last[j] + 1).min(row[j - 1] + 1).min(swapped.unwrap_or(usize::MAX)));
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_mistakes_are_recognised() {
+        assert_eq!(distance("intervall", "interval"), 1);
+        assert_eq!(distance("inetrval", "interval"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        let known = ["servers", "interval", "timeout"];
+        assert_eq!(nearest("intervall", known), Some("interval"));
+        assert_eq!(nearest("server", known), Some("servers"));
+        assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000), known), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Settings from all sides, and every mistake in them.
+
+use tokenwatch_core::time::Delta;
+
+use super::*;
+use crate::environment::Environment;
+
+fn read(yaml: &str, variables: &[(&str, &str)], flags: &[(&str, &[&str])]) -> Result<Loaded, Mistakes> {
+    let environment = Environment::of(variables.iter().copied());
+    let flags = flags.iter().map(|(name, texts)| {
+        let setting = Setting::named(name).expect("a setting of that name");
+        (setting, texts.iter().map(|text| (*text).to_owned()).collect())
+    });
+    load(&Given { file: Some(("tw.yaml".to_owned(), yaml.to_owned())), environment: &environment, flags: flags.collect() })
+}
+
+fn mistakes(yaml: &str) -> Vec<String> {
+    read(yaml, &[], &[]).expect_err("mistakes").0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn flag_beats_environment_beats_file_beats_default() {
+    let yaml = "clock: {timeout: 2s, max_age: 2h, interval: 100s}\nfiles: {rescan: 5m}\n";
+    let variables = [("TOKENWATCH_CLOCK_TIMEOUT", "3s"), ("TOKENWATCH_CLOCK_MAX_AGE", "3h")];
+    let loaded = read(yaml, &variables, &[("clock.timeout", &["4s"])]).unwrap();
+    let clock = &loaded.settings.clock;
+    assert_eq!((clock.timeout, clock.max_age, clock.interval), (Delta::from_secs(4), Delta::from_secs(3 * 3_600), Delta::from_secs(100)));
+    assert_eq!(clock.offset_limit, Delta::from_millis(500));
+    let origin = |name| loaded.origin(name).to_string();
+    assert_eq!(origin("clock.timeout"), "flag --clock-timeout");
+    assert_eq!(origin("clock.max_age"), "environment variable TOKENWATCH_CLOCK_MAX_AGE");
+    assert_eq!(origin("clock.interval"), "tw.yaml:1:45");
+    assert_eq!(origin("clock.offset_limit"), "default");
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let yaml = "\
+roots: /var/lib/kubelet
+clok:
+  servers: [a]
+clock:
+  servers: [ok.example, 'bad:port:x', \"[::1]:0\"]
+  intervall: 64s
+  timeout: 1
+  discover: no
+log: info
+otlp:
+  protocol: htp
+  headers: {a b: secret-1, ok: 5}
+files:
+  rescan: 5m
+  rescan: 6m
+  timeout: 1s
+";
+    assert_eq!(
+        mistakes(yaml),
+        [
+            "tw.yaml:1:8: roots: a list is wanted, as in [a, b], this is text",
+            "tw.yaml:2:1: unknown key clok; did you mean clock?",
+            "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in [2001:db8::1]:123",
+            "tw.yaml:5:39: clock.servers: \"0\" is not a port: 1 to 65535 is wanted",
+            "tw.yaml:6:3: unknown key clock.intervall; did you mean clock.interval?",
+            "tw.yaml:7:12: clock.timeout: 1 has no unit: write 1s for seconds or 1m for minutes",
+            "tw.yaml:8:13: clock.discover: true or false is wanted, not \"no\"",
+            "tw.yaml:9:6: log: a mapping of settings is wanted, this is text",
+            "tw.yaml:11:13: otlp.protocol: \"htp\" is not one of grpc, http/protobuf",
+            "tw.yaml:12:13: otlp.headers: \"a b\" is not a header's name",
+            "tw.yaml:12:32: otlp.headers: text is wanted: put it in quotes",
+            "tw.yaml:15:3: files.rescan is already set on line 14: take one away",
+            "tw.yaml:16:3: unknown key files.timeout; did you mean clock.timeout?",
+        ]
+    );
+}
+
+#[test]
+fn mistakes_in_environment_and_flags_name_them() {
+    let variables = [
+        ("TOKENWATCH_CLOCK_SERVERS", "a,[::1"),
+        ("TOKENWATCH_CLOK_SERVERS", "a"),
+        ("TOKENWATCH_CONFIG", "/etc/tw.yaml"),
+        ("TOKENWATCH_SERVICE_HOST", "10.0.0.1"),
+        ("TOKENWATCH_PORT_4317_TCP_ADDR", "10.0.0.1"),
+    ];
+    let error = read("", &variables, &[("clock.interval", &["15s"]), ("otlp.headers", &["secretvalue"])]).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 4, "{error}");
+    assert!(lines[0].starts_with("environment variable TOKENWATCH_CLOCK_SERVERS: \"[::1\" is not HOST"));
+    assert_eq!(
+        lines[1],
+        "environment variable TOKENWATCH_CLOK_SERVERS: no setting has this variable; did you mean TOKENWATCH_CLOCK_SERVERS?"
+    );
+    assert_eq!(lines[2], "flag --otlp-header: NAME=VALUE is wanted, there is no =");
+    assert!(lines[3].starts_with("flag --clock-interval: clock.interval: 15s is too short: 16s is the least"), "{}", lines[3]);
+}
+
+#[test]
+fn only_servers_on_this_machine_may_be_asked_often() {
+    let with = |servers: &str, interval: &str| {
+        read("clock: {timeout: 100ms}", &[], &[("clock.servers", &[servers]), ("clock.interval", &[interval])]).map(drop)
+    };
+    assert!(with("127.0.0.1:10123,[::1]:123,localhost", "1s").is_ok());
+    assert!(with("127.0.0.1,192.0.2.1", "1s").unwrap_err().to_string().contains("operators of time servers"));
+    assert!(with("127.0.0.1", "999ms").unwrap_err().to_string().contains("even for servers on this machine"));
+    assert!(with("192.0.2.1", "16s").is_ok());
+}
+
+#[test]
+fn contradictions_between_settings_are_mistakes() {
+    let error = read("clock: {timeout: 2m, max_age: 10s}\notlp: {client_key_file: /k}", &[], &[]).unwrap_err().to_string();
+    assert!(error.contains("tw.yaml:1:18: clock.timeout: must be shorter"), "{error}");
+    assert!(error.contains("tw.yaml:1:31: clock.max_age: must be longer"), "{error}");
+    assert!(error.contains("tw.yaml:2:25: otlp.client_key_file: otlp.client_cert_file is missing"), "{error}");
+}
+
+#[test]
+fn servers_are_read_in_every_form() {
+    let servers = |text| read("", &[("TOKENWATCH_CLOCK_SERVERS", text)], &[]).unwrap().settings.clock.servers;
+    let shown: Vec<String> =
+        servers("a.example, b.example:1123,192.0.2.1,[2001:db8::1]:5,[2001:db8::2],2001:db8::3").iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["a.example:123", "b.example:1123", "192.0.2.1:123", "[2001:db8::1]:5", "[2001:db8::2]:123", "[2001:db8::3]:123"]);
+}
+
+#[test]
+fn the_node_is_named_by_its_customary_variable_too() {
+    let node = |yaml, variables: &[(&str, &str)]| read(yaml, variables, &[]).unwrap().settings.node;
+    assert_eq!(node("", &[("NODE_NAME", "n1")]).as_deref(), Some("n1"));
+    assert_eq!(node("node: file", &[("NODE_NAME", "n1")]).as_deref(), Some("file"));
+    assert_eq!(node("node: file", &[("TOKENWATCH_NODE", "own"), ("NODE_NAME", "n1")]).as_deref(), Some("own"));
+    assert_eq!(mistakes("node: 17"), ["tw.yaml:1:7: node: text is wanted, YAML reads this as 17: put it in quotes"]);
+}
+
+#[test]
+fn what_is_shown_is_read_back() {
+    let yaml = "roots: [/a, '/b #c']\nclock: {servers: ['[::1]:1123'], interval: 1h1m1s1ms, max_age: 1d, discover: false}\notlp: {endpoint: 'http://c:4317'}";
+    let loaded = read(yaml, &[], &[]).unwrap();
+    let text = effective(&loaded, &Environment::default());
+    assert_eq!(read(&text, &[], &[]).unwrap().settings, loaded.settings, "{text}");
+}
+
+#[test]
+fn secrets_and_standard_variables_are_shown_as_such() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+    ];
+    let environment = Environment::of(variables);
+    let loaded = read("", &variables, &[]).unwrap();
+    assert_eq!(loaded.settings, Settings::default(), "standard variables are the sink's business");
+    let text = effective(&loaded, &environment);
+    let line = |key: &str| text.lines().skip_while(|line| *line != "otlp:").find(|line| line.trim().starts_with(key)).unwrap_or_default();
+    assert!(line("endpoint").ends_with("# environment variable OTEL_EXPORTER_OTLP_ENDPOINT"), "{text}");
+    assert!(line("timeout").contains("2s500ms"), "{text}");
+    assert!(line("headers").contains("***") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn hostile_yaml_is_refused_quickly() {
+    let bomb = (1..20).fold("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned(), |out, i| {
+        let before = format!("*a{}", i - 1);
+        format!("{out}a{i}: &a{i} [{}]\n", vec![before; 10].join(","))
+    });
+    let hostile = [
+        "[".repeat(100_000),
+        "{a: ".repeat(50_000),
+        "a: b\n".repeat(2_000_000),
+        bomb,
+        "- ".repeat(100_000),
+        "a: *nowhere".into(),
+        "\t- x: [".into(),
+        "%".repeat(1_000),
+        "---\na: 1\n---\nb: 2\n".into(),
+    ];
+    for text in hostile {
+        let started = crate::clocks::now();
+        let shown: String = text.chars().take(20).collect();
+        let told = mistakes(&text);
+        assert!(told.iter().all(|line| line.len() < 1_000), "{shown}: {told:?}");
+        assert!(crate::clocks::now().boot - started.boot < Delta::from_secs(5), "{shown} took too long");
+    }
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    let told = mistakes("clock:\n  servers: [a\nlog: x\n");
+    assert!(told[0].starts_with("tw.yaml:3:") || told[0].starts_with("tw.yaml:2:"), "{told:?}");
+}
+
+#[test]
+fn nothing_is_declared_twice() {
+    let mut flags: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    let mut variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+    flags.sort_unstable();
+    variables.sort_unstable();
+    assert!(flags.windows(2).all(|pair| pair[0] != pair[1]));
+    assert!(variables.windows(2).all(|pair| pair[0] != pair[1]));
+    assert_eq!(variables.len(), SETTINGS.len());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "[a-z:\\[\\]{}&*!|> \n#\"'-]{0,60}") {
+        let _ = read(&text, &[], &[]);
+    }
+}

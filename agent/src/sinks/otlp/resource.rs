@@ -1,0 +1,69 @@
+//! Who is speaking: the agent and its node, on everything that is sent.
+
+use tokenwatch_core::ids::stable_id;
+
+use super::variables::{self, Variables};
+use crate::environment::Environment;
+
+/// What is known of this agent.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The Kubernetes node, if it is one.
+    pub node: Option<String>,
+    /// Host name.
+    pub host: Option<String>,
+}
+
+/// The resource's attributes, in the order they are sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource(pub Vec<(String, String)>);
+
+impl Resource {
+    /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id, k8s.node.name and host.name, with
+    /// `OTEL_RESOURCE_ATTRIBUTES` over all but the name. A broken variable is a mistake, as the specification wants: nothing of it is used.
+    pub fn resolve(env: &Environment, identity: &Identity) -> Result<Self, Vec<String>> {
+        let vars = Variables::new(env);
+        let given = vars.get("OTEL_RESOURCE_ATTRIBUTES").map_or(Ok(Vec::new()), variables::pairs);
+        let given = given.map_err(|why| vec![format!("OTEL_RESOURCE_ATTRIBUTES: {why}")])?;
+        let mut resource = Self::detected(identity);
+        for (name, value) in given {
+            resource.set(&name, value);
+        }
+        if let Some(name) = vars.get("OTEL_SERVICE_NAME") {
+            resource.set("service.name", name.to_owned());
+        }
+        Ok(resource)
+    }
+
+    /// The value called `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn detected(identity: &Identity) -> Self {
+        let mut resource = Self::default();
+        resource.set("service.name", "tokenwatch".to_owned());
+        resource.set("service.version", env!("CARGO_PKG_VERSION").to_owned());
+        resource.set("service.instance.id", instance(identity));
+        for (name, value) in [("k8s.node.name", &identity.node), ("host.name", &identity.host)] {
+            if let Some(value) = value {
+                resource.set(name, value.clone());
+            }
+        }
+        resource
+    }
+
+    fn set(&mut self, name: &str, value: String) {
+        match self.0.iter_mut().find(|(key, _)| key == name) {
+            Some(entry) => entry.1 = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+}
+
+/// One agent runs per node, so that the node names the instance, over restarts too: a new id per start would double every series of a fleet at
+/// each roll-out.
+fn instance(identity: &Identity) -> String {
+    let [node, host] = [&identity.node, &identity.host].map(|part| part.as_deref().unwrap_or_default());
+    stable_id("instance", &[node, host])
+}

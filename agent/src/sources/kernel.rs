@@ -1,1 +1,0 @@
-//! What the kernel says about the clock, and when somebody sets it.

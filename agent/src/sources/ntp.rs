@@ -1,1 +1,0 @@
-//! NTP exchanges with time servers (RFC 5905).

@@ -1,0 +1,179 @@
+//! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be believed.
+
+use tokenwatch_core::clock::{ExchangeError, Leap, Sample};
+use tokenwatch_core::time::{Delta, Reading, Wall};
+
+/// Without extension fields, which we neither send nor read.
+pub(super) const SIZE: usize = 48;
+/// Version 4, mode 3 (client).
+const CLIENT: u8 = 4 << 3 | 3;
+/// Mode 4.
+const SERVER: u8 = 4;
+/// Seconds from the NTP epoch (1900) to the Unix epoch.
+const UNIX_EPOCH: i64 = 2_208_988_800;
+/// 2026-01-01: no node that runs this has an earlier time, however wrong its clock. Times of servers are taken within 68 years of this or of the node's
+/// clock, whichever is later, so that a node that boots in 1970 is told the truth, before and after the seconds roll over in 2036.
+const NOT_BEFORE: Wall = Wall::from_secs(1_767_225_600);
+/// RFC 5905's MAXDIST. A server that may be further off than this cannot prove a clock wrong by the limits we judge with.
+pub(super) const MAX_DISTANCE: Delta = Delta::from_millis(1_500);
+/// One unit of the short format that root delay and dispersion come in: what the server may have rounded away.
+const SHORT_UNIT: Delta = Delta::from_nanos(15_259);
+/// RFC 5905's PHI: both clocks may drift while the exchange lasts.
+const PHI_PPM: i64 = 15;
+/// How far the wall clock may move against the boot clock between question and answer before the sample is dropped; what is below is added to the bound.
+const DISTURBED: Delta = Delta::from_millis(100);
+/// A server may not claim to have held the question for longer than the whole exchange took, by more than scheduling explains.
+const HELD_TOLERANCE: Delta = Delta::from_millis(1);
+
+/// A question: nothing but a random cookie, so that neither our clock nor our identity is told, and only who saw it can answer.
+pub(super) fn request(cookie: u64) -> [u8; SIZE] {
+    let mut packet = [0; SIZE];
+    packet[0] = CLIENT;
+    packet[40..].copy_from_slice(&cookie.to_be_bytes());
+    packet
+}
+
+/// Whether these bytes answer the question with this cookie at all. What does not is somebody else's, and is passed over.
+pub(super) fn answers(packet: &[u8], cookie: u64) -> bool {
+    packet.len() >= SIZE && packet[0] & 7 == SERVER && u64_at(packet, 24) == cookie
+}
+
+/// What an answer (see [`answers`]) to a question sent at `sent` is worth when it came at `received`.
+pub(super) fn sample(packet: &[u8], sent: &Reading, received: &Reading) -> Result<Sample, ExchangeError> {
+    let header = Header::parse(packet).ok_or_else(|| bogus("too short"))?;
+    header.check()?;
+    let elapsed = received.boot - sent.boot;
+    let disturbance = ((received.wall - sent.wall) - elapsed).abs();
+    let delay = elapsed - (header.transmitted.near(sent.wall) - header.received.near(sent.wall));
+    if disturbance > DISTURBED {
+        return Err(ExchangeError::Disturbed);
+    }
+    if delay < -(HELD_TOLERANCE + disturbance) {
+        return Err(bogus("it claims to have held the question for longer than the exchange took"));
+    }
+    let delay = delay.max(Delta::ZERO);
+    let distance = delay.fraction(1, 2) + header.root_distance() + elapsed.drift(PHI_PPM) + disturbance;
+    if distance > MAX_DISTANCE {
+        return Err(ExchangeError::TooFar(distance));
+    }
+    let out = header.received.near(sent.wall) - sent.wall;
+    let back = header.transmitted.near(sent.wall) - received.wall;
+    Ok(Sample {
+        offset: out.fraction(1, 2) + back.fraction(1, 2),
+        delay,
+        root_distance: distance,
+        stratum: header.stratum,
+        leap: header.leap,
+        reference_id: header.reference(),
+        taken: *received,
+    })
+}
+
+fn bogus(reason: &str) -> ExchangeError {
+    ExchangeError::Bogus(reason.to_owned())
+}
+
+/// An NTP timestamp: seconds since 1900 modulo 2^32, and 2^-32 fractions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(u64);
+
+impl Stamp {
+    /// The time it means: of all eras the one nearest to the node's clock.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // modulo 2^32 is the format
+    fn near(self, wall: Wall) -> Wall {
+        let pivot = wall.max(NOT_BEFORE).as_secs();
+        let ahead = ((self.0 >> 32) as u32).wrapping_sub((pivot + UNIX_EPOCH) as u32) as i32;
+        let nanos = ((self.0 & 0xffff_ffff) * 1_000_000_000) >> 32;
+        Wall::from_secs(pivot + i64::from(ahead)) + Delta::from_nanos(nanos as i64)
+    }
+
+    /// Whether it is later than `other`, modulo eras.
+    fn is_after(self, other: Self) -> bool {
+        self.0.wrapping_sub(other.0).cast_signed() > 0
+    }
+}
+
+/// The fields that are judged.
+struct Header {
+    leap: Leap,
+    version: u8,
+    stratum: u8,
+    precision: i8,
+    root_delay: u32,
+    root_dispersion: u32,
+    reference_id: [u8; 4],
+    reference: Stamp,
+    received: Stamp,
+    transmitted: Stamp,
+}
+
+impl Header {
+    fn parse(packet: &[u8]) -> Option<Self> {
+        (packet.len() >= SIZE).then(|| Self {
+            leap: [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised][usize::from(packet[0] >> 6)],
+            version: packet[0] >> 3 & 7,
+            stratum: packet[1],
+            precision: packet[3].cast_signed(),
+            root_delay: u32_at(packet, 4),
+            root_dispersion: u32_at(packet, 8),
+            reference_id: u32_at(packet, 12).to_be_bytes(),
+            reference: Stamp(u64_at(packet, 16)),
+            received: Stamp(u64_at(packet, 32)),
+            transmitted: Stamp(u64_at(packet, 40)),
+        })
+    }
+
+    fn check(&self) -> Result<(), ExchangeError> {
+        match self.stratum {
+            _ if !(3..=4).contains(&self.version) => Err(bogus("neither version 3 nor 4")),
+            0 => Err(self.kiss()),
+            16.. => Err(ExchangeError::Unsynchronised),
+            _ if self.leap == Leap::Unsynchronised => Err(ExchangeError::Unsynchronised),
+            _ if self.transmitted.0 == 0 || self.received.0 == 0 => Err(bogus("it does not say when")),
+            _ if self.received.is_after(self.transmitted) => Err(bogus("it says it answered before it was asked")),
+            _ if self.reference.0 != 0 && self.reference.is_after(self.transmitted) => Err(bogus("it was set in its own future")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stratum 0: a kiss code instead of a reference (RFC 5905, section 7.4). INIT and STEP only mean "not yet".
+    fn kiss(&self) -> ExchangeError {
+        match &self.reference_id {
+            b"INIT" | b"STEP" | [0, ..] => ExchangeError::Unsynchronised,
+            code => ExchangeError::KissOfDeath(ascii(code)),
+        }
+    }
+
+    /// The server's distance from its root, by its own word.
+    fn root_distance(&self) -> Delta {
+        short(self.root_delay).fraction(1, 2) + short(self.root_dispersion) + precision(self.precision) + SHORT_UNIT
+    }
+
+    /// At stratum 1 the name of the reference clock, above that an IPv4 address or the hash of an IPv6 one.
+    fn reference(&self) -> String {
+        if self.stratum == 1 { ascii(&self.reference_id) } else { std::net::Ipv4Addr::from(self.reference_id).to_string() }
+    }
+}
+
+/// 16.16 seconds.
+fn short(value: u32) -> Delta {
+    Delta::from_nanos((i64::from(value) * 1_000_000_000) >> 16)
+}
+
+/// 2^exponent seconds; at most a second (0), at least a nanosecond (-30).
+fn precision(exponent: i8) -> Delta {
+    Delta::from_nanos(1_000_000_000 >> u32::from(exponent.clamp(-30, 0).unsigned_abs()))
+}
+
+fn ascii(bytes: &[u8; 4]) -> String {
+    let printable = bytes.iter().take_while(|byte| **byte != 0).map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' });
+    printable.collect()
+}
+
+fn u32_at(packet: &[u8], at: usize) -> u32 {
+    packet[at..at + 4].iter().fold(0, |value, byte| value << 8 | u32::from(*byte))
+}
+
+fn u64_at(packet: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(packet, at)) << 32 | u64::from(u32_at(packet, at + 4))
+}

@@ -1,1 +1,0 @@
-//! Which time servers to ask when none is configured.

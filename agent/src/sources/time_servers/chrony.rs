@@ -1,0 +1,45 @@
+//! chrony.conf(5).
+
+use std::path::{Path, PathBuf};
+
+use super::files::HostFiles;
+use super::{Discovered, named};
+
+/// Debian's place, and everybody else's.
+const FILES: [&str; 2] = ["/etc/chrony/chrony.conf", "/etc/chrony.conf"];
+/// Includes within includes. chrony itself stops at 10.
+const DEPTH: u8 = 4;
+
+pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
+    FILES.iter().flat_map(|file| of_file(host, Path::new(file), DEPTH)).collect()
+}
+
+fn of_file(host: &HostFiles<'_>, file: &Path, depth: u8) -> Vec<Discovered> {
+    let Some(text) = host.text(file) else { return Vec::new() };
+    text.lines().flat_map(|line| of_line(host, file, line, depth)).collect()
+}
+
+fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Discovered> {
+    let words: Vec<&str> = line.split(['!', ';', '#', '%']).next().unwrap_or_default().split_whitespace().collect();
+    let [directive, arguments @ ..] = words.as_slice() else { return Vec::new() };
+    let included = match directive.to_ascii_lowercase().as_str() {
+        "server" | "pool" | "peer" => return server(arguments, file).into_iter().collect(),
+        _ if depth == 0 => Vec::new(),
+        "include" => arguments.iter().take(1).flat_map(|pattern| host.glob(Path::new(pattern))).collect(),
+        "confdir" => fragments(host, arguments, ".conf"),
+        "sourcedir" => fragments(host, arguments, ".sources"),
+        _ => Vec::new(),
+    };
+    included.iter().flat_map(|included| of_file(host, included, depth - 1)).collect()
+}
+
+fn fragments(host: &HostFiles<'_>, directories: &[&str], suffix: &str) -> Vec<PathBuf> {
+    directories.iter().flat_map(|directory| host.with_suffix(Path::new(directory), suffix)).collect()
+}
+
+/// `HOST [port N] …`
+fn server(arguments: &[&str], file: &Path) -> Option<Discovered> {
+    let (host, options) = arguments.split_first()?;
+    let port = options.windows(2).find(|pair| pair[0].eq_ignore_ascii_case("port")).and_then(|pair| pair[1].parse().ok());
+    named(host, port, file)
+}

@@ -1,0 +1,154 @@
+//! The test bed from Rust: real clusters, collectors and time servers, started by the same scripts that people use.
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process::{Process, run, text};
+use crate::telemetry::Telemetry;
+use crate::wait::{secs, until};
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn script(name: &str) -> Command {
+    Command::new(repository().join("tests/cluster").join(name))
+}
+
+/// A folder for one scenario's logs; kept, so that a failure can be read.
+pub fn workdir(scenario: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("tokenwatch-e2e-{}", std::process::id())).join(scenario);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+pub fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A real cluster; taken down when dropped.
+pub struct Cluster {
+    name: &'static str,
+    env: BTreeMap<String, String>,
+}
+
+impl Cluster {
+    pub fn up(name: &'static str) -> Self {
+        println!("[{name}] bringing a cluster up");
+        run(script("up").args(["--name", name, "--sync-frequency", "10s"]));
+        let state = std::env::var("TOKENWATCH_STATE").unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
+        let file = Path::new(&state).join(name).join("env");
+        let lines = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let pairs = lines.lines().filter_map(|line| line.trim_start_matches("export ").split_once('='));
+        let env = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect();
+        Self { name, env }
+    }
+
+    pub fn get(&self, key: &str) -> &str {
+        self.env.get(key).unwrap_or_else(|| panic!("tests/cluster/up left no {key} in its env file: {:?}", self.env.keys()))
+    }
+
+    pub fn kubelet_root(&self) -> PathBuf {
+        PathBuf::from(self.get("KUBELET_ROOT"))
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = run(Command::new(self.get("KUBE")).arg("kubectl").args(arguments).env("KUBECONFIG", self.get("KUBECONFIG")));
+        text(&output.stdout)
+    }
+
+    /// Applies YAML given as text.
+    pub fn apply(&self, yaml: &str) {
+        let file = workdir(self.name).join("apply.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        self.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    }
+
+    pub fn pod_uid(&self, pod: &str) -> String {
+        self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"])
+    }
+
+    pub fn wait_running(&self, pod: &str) {
+        until(&format!("pod {pod} to run"), secs(120), || {
+            (self.kubectl(&["get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}"]) == "Running").then_some(())
+        });
+    }
+
+    /// Moves the clock of one component, in seconds.
+    pub fn shift_clock(&self, component: &str, seconds: i64) {
+        std::fs::write(Path::new(self.get("STATE")).join("clock").join(component), seconds.to_string()).unwrap();
+    }
+
+    /// Cuts kubelet off from its API server, or lets it through again.
+    pub fn gate(&self, state: &str) {
+        std::fs::write(Path::new(self.get("STATE")).join("gate"), state).unwrap();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = script("down").args(["--name", self.name]).status();
+    }
+}
+
+/// A real OpenTelemetry Collector with its file exporter.
+pub struct Collector {
+    pub directory: PathBuf,
+    pub grpc: u16,
+    pub http: u16,
+}
+
+impl Collector {
+    /// Chosen ports; not started yet.
+    pub fn planned(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), grpc: free_tcp_port(), http: free_tcp_port() }
+    }
+
+    pub fn start(&self) -> Process {
+        let mut command = script("collector");
+        command.arg("--dir").arg(&self.directory);
+        command.args(["--grpc", &format!("127.0.0.1:{}", self.grpc), "--http", &format!("127.0.0.1:{}", self.http)]);
+        let process = Process::start(&mut command, &self.directory.join("collector.log"));
+        until("the collector to listen", secs(60), || std::net::TcpStream::connect(("127.0.0.1", self.grpc)).ok());
+        process
+    }
+
+    pub fn telemetry(&self) -> Telemetry {
+        Telemetry::at(&self.directory)
+    }
+}
+
+/// A real chronyd that serves time, right or wrong by a known amount.
+pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>) -> Process {
+    let mut command = script("ntp");
+    let directory = directory.join(format!("ntp-{port}"));
+    std::fs::create_dir_all(&directory).unwrap();
+    command.args(["--port", &port.to_string()]).arg("--dir").arg(&directory);
+    if let Some(shift) = shift {
+        command.args(["--shift", shift]);
+    }
+    Process::start(&mut command, &directory.join("log"))
+}
+
+/// The release binary under test.
+pub fn tokenwatch() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+    command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
+    command
+}
+
+/// Runs the binary to its end: exit status, standard output as JSON, both outputs as text.
+pub fn json(command: &mut Command) -> (i32, Value) {
+    let output = command.output().unwrap();
+    let printed = text(&output.stdout);
+    let value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr)));
+    (output.status.code().unwrap_or(-1), value)
+}

@@ -1,0 +1,96 @@
+//! Scenario 4: time servers that are right, wrong and gone; a node whose clock is off.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::bed::{Collector, free_udp_port, json, ntp_server, repository, tokenwatch, workdir};
+use crate::process::Process;
+use crate::tree::Tree;
+use crate::wait::{secs, until};
+
+fn clock(ports: &[u16]) -> (i32, Value) {
+    let mut command = tokenwatch();
+    command.args(["clock", "--output", "json"]);
+    for port in ports {
+        command.arg("--server").arg(format!("127.0.0.1:{port}"));
+    }
+    json(&mut command)
+}
+
+fn wait_for_answers(port: u16) {
+    until("chronyd to answer", secs(30), || (clock(&[port]).0 != 2).then_some(()));
+}
+
+fn agent(directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) -> std::process::Command {
+    let mut command = tokenwatch();
+    let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let config = directory.join("config.yaml");
+    std::fs::write(&config, format!("clock:\n  servers: [{}]\n  interval: 2s\n  max_age: 20s\n", servers.join(", "))).unwrap();
+    command.args(["run", "--node", "clock-node", "--config"]).arg(config).arg("--root").arg(&tree.root);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    command
+}
+
+#[test]
+fn a_wrong_server_is_named_and_silence_becomes_unknown() {
+    let directory = workdir("clocks-servers");
+    let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
+    let servers = [ntp_server(&directory, ports[0], None), ntp_server(&directory, ports[1], None), ntp_server(&directory, ports[2], Some("+37s"))];
+    ports.iter().for_each(|port| wait_for_answers(*port));
+
+    let (code, report) = clock(&ports);
+    assert_eq!(code, 0, "two right servers outvote the wrong one: {report:#}");
+    let offset = report["offset"].as_f64().unwrap();
+    let bound = report["error_bound"].as_f64().unwrap();
+    assert!(offset.abs() <= bound && bound < 0.1, "the node's own clock is the truth here: {offset} ± {bound}");
+    println!("[clocks] offset {offset:+.6} s, bound {bound:.6} s");
+    assert_eq!(clock(&ports[2..]).0, 1, "the wrong server alone makes the node look off");
+
+    let collector = Collector::planned(&directory);
+    let _collecting = collector.start();
+    let tree = Tree::at(&directory);
+    let agent = Process::start(&mut agent(&directory, &tree, &ports, &collector), &directory.join("agent.log"));
+    let telemetry = collector.telemetry();
+    let wrong = telemetry.wait_alert("the falseticker to be named", secs(60), |alert| alert.is("raised", "clock.servers_disagree"));
+    assert!(wrong.body.contains(&ports[2].to_string()), "names the server: {}", wrong.body);
+    telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| span.name == "ntp.exchange" && !span.parent.is_empty());
+    drop(servers);
+    telemetry.wait_alert("silence to become unknown", secs(90), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
+    assert_eq!(clock(&ports).0, 2);
+    assert!(agent.stop(secs(15)).success());
+}
+
+#[test]
+fn a_node_clock_that_is_off_is_said_once() {
+    let directory = workdir("clocks-node");
+    let port = free_udp_port();
+    let _server = ntp_server(&directory, port, None);
+    wait_for_answers(port);
+    let tree = Tree::at(&directory);
+    for pod in 0..200 {
+        tree.write(pod, 520, 600); // healthy by true time; 90 s later by the node's clock they have expired
+    }
+    let collector = Collector::planned(&directory);
+    let _collecting = collector.start();
+    let library = until_faketime();
+    let mut command = agent(&directory, &tree, &[port], &collector);
+    command.env("LD_PRELOAD", library).env("FAKETIME", "+90s").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let agent = Process::start(&mut command, &directory.join("agent.log"));
+    let telemetry = collector.telemetry();
+    let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| alert.is("raised", "clock.offset"));
+    let offset: f64 = off.attribute("tokenwatch.finding.evidence.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
+    assert!((offset + 90.0).abs() < 0.5, "the node is 90 s ahead, so true time is 90 s less: {offset}");
+    println!("[clocks] node +90 s: clock.offset says {offset:+.4} s, {}", off.severity());
+    std::thread::sleep(secs(10));
+    let storm: Vec<String> = telemetry.alerts().iter().filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info").map(|alert| alert.body.clone()).collect();
+    assert!(storm.is_empty(), "{} token findings for one wrong clock, the first: {}", storm.len(), storm[0]);
+    assert!(agent.stop(secs(15)).success());
+    assert!(repository().exists());
+}
+
+fn until_faketime() -> String {
+    let places = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
+    let found = places.iter().find(|place| Path::new(place).exists());
+    (*found.expect("libfaketime is installed by tests/cluster/build")).to_owned()
+}

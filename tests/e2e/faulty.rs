@@ -1,0 +1,121 @@
+//! Scenarios 2 and 3: a kubelet that cannot reach its API server, and an API server whose clock is ahead.
+
+use std::process::Command;
+
+use crate::bed::{Cluster, Collector, free_udp_port, json, ntp_server, tokenwatch, workdir};
+use crate::process::{Process, run, text};
+use crate::telemetry::Telemetry;
+use crate::wait::{secs, until};
+
+fn pod(name: &str, expiration: Option<u32>) -> String {
+    let token = expiration.map_or(String::new(), |seconds| {
+        format!(
+            "\n      volumeMounts: [{{name: tokens, mountPath: /tokens}}]\n  volumes:\n    - name: tokens\n      projected:\n        sources:\n          \
+             - serviceAccountToken: {{path: token, expirationSeconds: {seconds}}}"
+        )
+    });
+    let automount = expiration.is_none();
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  automountServiceAccountToken: {automount}\n  terminationGracePeriodSeconds: 1\n  \
+         containers:\n    - name: main\n      image: {}\n      imagePullPolicy: Never\n      command: [sh, -c, \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]{token}\n",
+        crate::healthy::IMAGE
+    )
+}
+
+/// What the API server itself says to a token: the HTTP status of a request with it.
+fn asked(cluster: &Cluster, token: &str) -> String {
+    let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
+    let output = run(Command::new("curl").args(["-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", &format!("Authorization: Bearer {token}"), &url]));
+    text(&output.stdout)
+}
+
+fn token_of(cluster: &Cluster, uid: &str) -> String {
+    let volumes = cluster.kubelet_root().join("pods").join(uid).join("volumes/kubernetes.io~projected");
+    until("a token on the node", secs(60), || {
+        let volume = std::fs::read_dir(&volumes).ok()?.flatten().next()?.path();
+        std::fs::read_to_string(volume.join("token")).ok()
+    })
+}
+
+#[test]
+fn a_cut_off_kubelet_and_an_api_server_ahead() {
+    let directory = workdir("faulty");
+    let cluster = Cluster::up("faulty");
+    let port = free_udp_port();
+    let _time = ntp_server(&directory, port, None);
+    let collector = Collector::planned(&directory);
+    let _collecting = collector.start();
+    let mut command = tokenwatch();
+    command.args(["run", "--node", cluster.get("NODE_NAME"), "--root"]).arg(cluster.kubelet_root());
+    command.args(["--clock-server", &format!("127.0.0.1:{port}")]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.http)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    let agent = Process::start(&mut command, &directory.join("agent.log"));
+    let telemetry = collector.telemetry();
+
+    cluster.apply(&format!("{}---\n{}", pod("short", Some(600)), pod("bystander", None)));
+    cluster.wait_running("short");
+    cluster.wait_running("bystander");
+    let short = cluster.pod_uid("short");
+
+    api_server_ahead(&cluster, &telemetry);
+
+    println!("[faulty] cutting kubelet off from its API server");
+    cluster.gate("cut");
+    kubelet_cut_off(&cluster, &telemetry, &short);
+    nobody_else_is_accused(&telemetry, &["short", "ahead", "slightly-ahead"]);
+    assert!(agent.stop(secs(15)).success());
+}
+
+fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
+    println!("[faulty] API server 40 s, then 300 s ahead");
+    cluster.shift_clock("apiserver", 40);
+    cluster.apply(&pod("slightly-ahead", Some(600)));
+    cluster.wait_running("slightly-ahead");
+    telemetry.wait_alert("token.future_dated", secs(30), |alert| alert.is("raised", "token.future_dated") && alert.attribute("k8s.pod.name") == "slightly-ahead");
+    cluster.shift_clock("apiserver", 300);
+    cluster.apply(&pod("ahead", Some(600)));
+    cluster.wait_running("ahead");
+    let uid = cluster.pod_uid("ahead");
+    let token = token_of(cluster, &uid);
+    assert_eq!(asked(cluster, &token), "403", "while it is ahead the API server knows who asks (and RBAC says no)");
+    cluster.shift_clock("apiserver", 0);
+    let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| alert.is("raised", "token.not_yet_valid") && alert.attribute("k8s.pod.uid") == uid);
+    assert_eq!(future.severity(), "critical");
+    until("the API server to refuse the token", secs(20), || (asked(cluster, &token) == "401").then_some(()));
+    println!("[faulty] the API server answers 401, and so we said: {}", future.body);
+    let (code, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
+    assert_eq!(code, 1);
+    let listed = checked["tokens"].as_array().unwrap().iter().find(|token| token["pod"]["uid"] == uid.as_str()).unwrap();
+    assert_eq!(listed["state"], "not_yet_valid", "{listed:#}");
+}
+
+fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
+    let about = |what: &'static str, code: &'static str| {
+        let uid = uid.to_owned();
+        move |alert: &crate::telemetry::Alert| alert.is(what, code) && alert.attribute("k8s.pod.uid") == uid
+    };
+    let late = telemetry.wait_alert("rotation_late", secs(640), about("raised", "token.rotation_late"));
+    let stalled = telemetry.wait_alert("rotation_stalled", secs(60), about("raised", "token.rotation_stalled"));
+    let claims = explained(cluster, uid);
+    assert_eq!(stalled.attribute("tokenwatch.finding.deadline"), claims["expires_at"].as_str().unwrap());
+    assert!(late.at < stalled.at && stalled.body.contains("default/short"), "{}", stalled.body);
+    println!("[faulty] {}", stalled.body);
+    cluster.gate("open");
+    telemetry.wait_alert("recovery to clear it", secs(180), |alert| {
+        alert.event == "tokenwatch.finding.cleared" && alert.attribute("k8s.pod.uid") == uid && alert.code() != "token.rotation_late" && !alert.body.contains("became")
+    });
+}
+
+fn explained(cluster: &Cluster, uid: &str) -> serde_json::Value {
+    let (_, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
+    checked["tokens"].as_array().unwrap().iter().find(|token| token["pod"]["uid"] == uid).unwrap_or_else(|| panic!("{uid} is not in {checked:#}")).clone()
+}
+
+fn nobody_else_is_accused(telemetry: &Telemetry, guilty: &[&str]) {
+    let wronged: Vec<_> = telemetry
+        .alerts()
+        .into_iter()
+        .filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info" && !guilty.contains(&alert.attribute("k8s.pod.name").as_str()))
+        .collect();
+    assert!(wronged.is_empty(), "{wronged:#?}");
+}

@@ -1,0 +1,13 @@
+//! End to end, black box, on the release binary: real kubelets, real clocks, a real collector.
+//!
+//! Needs root and the test bed (`tests/cluster/build`); `tests/all` sees to both.
+
+mod bed;
+mod clocks;
+mod collector_trouble;
+mod faulty;
+mod healthy;
+mod process;
+mod telemetry;
+mod tree;
+mod wait;
