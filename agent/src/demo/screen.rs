@@ -47,10 +47,9 @@ impl<W: Write> Screen<W> {
 
     /// What the script does, with the time since the start: the progress of who reads a pipe.
     pub fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
-        let mut lines = wrapped(text, WIDTH - 10).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let rest: String = lines.map(|line| format!("\n{:10}{line}", "")).collect();
-        let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {first}{rest}", at.as_secs()));
+        let hanging = format!("\n{:10}", "");
+        let lines = wrapped(text, WIDTH - 10).join(&hanging);
+        let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {lines}", at.as_secs()));
         self.say(&format!("\n{shown}\n"))
     }
 
