@@ -11,6 +11,7 @@ use crate::config::{Clock, Otlp, Settings};
 use crate::demo::screen::Look;
 use crate::demo::{self, AgentPlan, Options};
 use crate::environment::Environment;
+use crate::sinks::otlp::Protocol;
 
 /// Where temporary folders go when TMPDIR does not say (POSIX).
 const TEMP: &str = "/tmp";
@@ -61,7 +62,7 @@ fn options(settings: &Settings, environment: &Environment, terminal: bool) -> Op
 
 /// The person's own settings count for their own collector only; the node is the demo's.
 fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> AgentRun {
-    let own = if plan.otlp_built_in { Otlp::default() } else { settings.otlp };
+    let own = if plan.otlp_built_in { Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() } } else { settings.otlp };
     let otlp = Otlp { endpoint: Some(plan.otlp_endpoint), metrics_interval: own.metrics_interval.or(Some(METRICS_INTERVAL)), ..own };
     let server = |address: std::net::SocketAddr| ServerName { host: address.ip().to_string(), port: address.port(), address: None };
     let clock = Clock {
