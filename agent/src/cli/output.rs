@@ -59,6 +59,7 @@ impl Paint {
     }
 
     /// Never.
+    #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self(false)
     }
@@ -66,11 +67,6 @@ impl Paint {
     /// Bold.
     pub(super) fn strong(self, text: &str) -> String {
         self.with("1", text)
-    }
-
-    /// Faint.
-    pub(super) fn faint(self, text: &str) -> String {
-        self.with("2", text)
     }
 
     /// Red, yellow or blue.
@@ -157,7 +153,7 @@ pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() && indent.width() + line.width() + 1 + word.width() > width {
-            out += &format!("{indent}{line}\n");
+            out.extend([indent, &line, "\n"]);
             line.clear();
         }
         if !line.is_empty() {
