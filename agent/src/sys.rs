@@ -1,6 +1,10 @@
 //! System calls that no library wraps: one thin function each, and the only `unsafe` of the project.
 
 use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// What adjtimex(2) says, in its own units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,4 +31,20 @@ pub fn adjtimex() -> io::Result<Timex> {
         return Err(io::Error::last_os_error());
     }
     Ok(Timex { state, status: timex.status, max_error: timex.maxerror.into(), estimated_error: timex.esterror.into() })
+}
+
+/// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.
+pub fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watched(descriptor, Interest::READABLE)
+}
+
+/// Has the runtime watch a file of the proc file system for POLLPRI, by which it says that it changed. Must be called within a tokio runtime.
+pub fn changing(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watched(descriptor, Interest::PRIORITY)
+}
+
+#[allow(unsafe_code)]
+fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open until it is dropped, always tells the same number, and nobody else can close it; the `AsyncFd` owns it from here on.
+    unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(io::Error::from)
 }

@@ -3,6 +3,7 @@
 mod check;
 pub mod clock;
 mod config;
+pub mod demo;
 mod diary;
 mod explain;
 mod findings;

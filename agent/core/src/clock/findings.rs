@@ -150,10 +150,7 @@ impl Scene<'_> {
     }
 
     fn disagreement(&self) -> Option<ClockFinding> {
-        let claims = match &self.outcome {
-            Outcome::Contradiction(claimed, _) => claimed,
-            _ => return None,
-        };
+        let Outcome::Contradiction(claims, _) = &self.outcome else { return None };
         Some(ClockFinding {
             code: Code::ClockServersDisagree,
             severity: Severity::Warning,

@@ -5,26 +5,19 @@ use std::io;
 
 use tokenwatch_core::observation::{Observation, SourceState};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::hints::Hint;
 use super::watch::Hints;
+use crate::sys;
 
 /// Hints at every change of the mounts of this mount namespace; returns only where that cannot be had, and then rescans must do.
 pub(super) async fn follow(hints: &Hints) {
-    let Ok(mountinfo) = open() else { return };
-    loop {
-        match mountinfo.ready(Interest::PRIORITY | Interest::ERROR).await {
-            Ok(mut ready) => ready.clear_ready(),
-            Err(_) => return,
-        }
+    let opened = File::open("/proc/self/mountinfo").and_then(|file| sys::changing(file.into()));
+    let Ok(mountinfo) = opened else { return };
+    while let Ok(mut ready) = mountinfo.ready(Interest::PRIORITY).await {
+        ready.clear_ready();
         hints.give(Hint::Mounts);
     }
-}
-
-/// POLLPRI and POLLERR say that it changed (proc(5)).
-fn open() -> io::Result<AsyncFd<File>> {
-    Ok(AsyncFd::register_with_interest(File::open("/proc/self/mountinfo")?, Interest::PRIORITY | Interest::ERROR)?)
 }
 
 /// No thread, no observations: said, so that nobody takes silence for health.
