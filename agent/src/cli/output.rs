@@ -173,7 +173,7 @@ mod tests {
         let rows = vec![vec!["短い".to_owned(), "a".to_owned()], vec!["plain-name-that-is-long".to_owned(), "b".to_owned()]];
         let shown = table(&["NAME", "X"], &[12, 4], &rows, &|_, _, cell| cell);
         assert_eq!(shown, "NAME          X\n短い          a\nplain-…-long  b\n");
-        assert!(shown.lines().map(|line| line.width()).all(|width| width == 15));
+        assert!(shown.lines().map(unicode_width::UnicodeWidthStr::width).all(|width| width == 15));
     }
 
     #[test]
