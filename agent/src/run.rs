@@ -14,7 +14,7 @@ use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{Sink, SnapshotSource};
-use crate::sources::files::{FilesConfig, roots};
+use crate::sources::files::{FilesConfig, discover};
 use crate::sources::ntp::{NtpConfig, NtpServer};
 use crate::sources::time_servers;
 
@@ -28,6 +28,15 @@ pub enum Failure {
     Configuration(Vec<String>),
     /// Anything else: exit status 1.
     Other(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configuration(mistakes) => f.write_str(&mistakes.join("\n")),
+            Self::Other(message) => f.write_str(message),
+        }
+    }
 }
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
@@ -96,7 +105,7 @@ pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
     if !settings.roots.is_empty() {
         return Ok(settings.roots.iter().map(|root| within(prefix, root)).collect());
     }
-    roots::discover(prefix, Path::new("/proc")).map_err(|none| Failure::Configuration(vec![none.to_string()]))
+    discover(prefix, Path::new("/proc")).map_err(|none| Failure::Configuration(vec![none.to_string()]))
 }
 
 fn within(prefix: &Path, path: &Path) -> PathBuf {
@@ -149,7 +158,7 @@ pub fn own_otlp(own: &config::Otlp) -> OwnOtlp {
 }
 
 /// SIGTERM from kubelet, SIGINT from a person. Where signals cannot be caught, the default action stops the process just as well.
-async fn asked_to_stop() {
+pub async fn asked_to_stop() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };

@@ -6,7 +6,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use tokenwatch_core::clock::{KernelClock, Round};
+use tokenwatch_core::clock::{KernelClock, Limits, Round};
 use tokenwatch_core::engine::{Config, Engine, TokenView};
 use tokenwatch_core::findings::{Finding, Severity};
 use tokenwatch_core::observation::Observation;
@@ -17,7 +17,7 @@ use super::output::{Paint, TableOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::run::{Failure, engine_config, kubelet_roots, node_name, ntp};
+use crate::run::{engine_config, kubelet_roots, node_name, ntp};
 use crate::sources::{files, kernel, ntp as servers};
 
 /// Exit status: no kubelet root could be read.
@@ -56,7 +56,7 @@ pub(super) async fn report(settings: &Settings, environment: &Environment, outpu
 }
 
 async fn look(settings: &Settings, environment: &Environment) -> Result<Checked, String> {
-    let roots = kubelet_roots(settings).map_err(|failure| said(&failure))?;
+    let roots = kubelet_roots(settings).map_err(|failure| failure.to_string())?;
     let asked = ntp(settings);
     let scanned = tokio::task::spawn_blocking({
         let roots = roots.clone();
@@ -72,13 +72,6 @@ async fn look(settings: &Settings, environment: &Environment) -> Result<Checked,
     Ok(judge(at_once(config), seen, &round, kernel, clocks::now(), roots, summary.problems))
 }
 
-fn said(failure: &Failure) -> String {
-    match failure {
-        Failure::Configuration(mistakes) => mistakes.join("\n"),
-        Failure::Other(message) => message.clone(),
-    }
-}
-
 fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
     let looked: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     format!(
@@ -90,7 +83,8 @@ fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
 
 /// One look has nothing to wait for.
 fn at_once(config: Config) -> Config {
-    Config { settle: Delta::ZERO, clock_grace: Delta::ZERO, ..config }
+    let clock = Limits { grace: Delta::ZERO, ..config.clock };
+    Config { settle: Delta::ZERO, clock_grace: Delta::ZERO, clock, ..config }
 }
 
 /// Everything into the engine, the clock first: tokens are judged by it.

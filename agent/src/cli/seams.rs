@@ -43,8 +43,13 @@ pub(super) async fn clock(settings: &Settings, environment: &Environment, output
     report.exit_code()
 }
 
-/// A node in one process.
-pub(super) async fn demo(_settings: &Settings, _environment: &Environment) -> u8 {
-    complain("this build has no demo");
-    1
+/// A whole node in one process, with the very agent that `run` runs.
+pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
+    super::demo::run(settings.clone(), environment, run::asked_to_stop(), |agent| async move {
+        let stop = async move {
+            let _ = agent.stop.await; // a demo that is gone has stopped, too
+        };
+        run::run_until(&agent.settings, &agent.environment, stop).await.map_err(|failure| failure.to_string())
+    })
+    .await
 }
