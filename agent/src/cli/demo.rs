@@ -62,7 +62,8 @@ fn options(settings: &Settings, environment: &Environment, terminal: bool) -> Op
 
 /// The person's own settings count for their own collector only; the node is the demo's.
 fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> AgentRun {
-    let own = if plan.otlp_built_in { Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() } } else { settings.otlp };
+    let built_in = Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() };
+    let own = if plan.otlp_built_in { built_in } else { settings.otlp };
     let otlp = Otlp { endpoint: Some(plan.otlp_endpoint), metrics_interval: own.metrics_interval.or(Some(METRICS_INTERVAL)), ..own };
     let server = |address: std::net::SocketAddr| ServerName { host: address.ip().to_string(), port: address.port(), address: None };
     let clock = Clock {
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!(run.settings.roots, [PathBuf::from("/tmp/x/kubelet")]);
         assert_eq!((run.settings.clock.servers.len(), run.settings.clock.discover), (1, false));
         assert_eq!((run.settings.otlp.endpoint.as_deref(), run.settings.otlp.timeout), (Some("http://127.0.0.1:4317"), None));
+        assert_eq!(run.settings.otlp.protocol, Some(Protocol::Grpc), "its port is not gRPC's customary one");
         assert_eq!(run.environment.get("OTEL_EXPORTER_OTLP_HEADERS"), None);
     }
 

@@ -50,7 +50,9 @@ pub fn generation(trace: &Trace, paint: Paint) -> String {
     let outcome = text(&root.attributes, schema::TOKEN_OUTCOME).unwrap_or("ended");
     let tone = if root.error.is_some() { Tone::Bad } else { Tone::Good };
     let volume = [schema::K8S_VOLUME, schema::TOKEN_PATH].map(|name| text(&root.attributes, name).unwrap_or("?")).join("/");
-    let ending = paint.paint(tone, &format!("{outcome} after {}", root.duration()));
+    let lived = root.duration();
+    let when = if lived > Delta::ZERO { format!("after {lived}") } else { "before its time began".to_owned() };
+    let ending = paint.paint(tone, &format!("{outcome} {when}"));
     let who = paint.paint(Tone::Strong, &subject(&root.attributes));
     let mut out = format!("{}{}  {who}  {volume}  {ending}\n", kind("TRACE", Tone::Cool, paint), root.name);
     tree(&mut out, trace, paint, |_| String::new());

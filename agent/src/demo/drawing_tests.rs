@@ -48,6 +48,13 @@ fn a_death_says_why() {
     assert!(drawn.contains("\u{1b}[1;31merror: kubelet did not replace"), "{drawn}");
 }
 
+#[test]
+fn a_token_from_the_future_has_no_length() {
+    let mut trace = rotation();
+    trace.root.end = trace.root.start;
+    assert!(generation(&trace, PLAIN).lines().next().unwrap().ends_with("replaced before its time began"));
+}
+
 fn stalled(event: &str) -> LogSeen {
     let attributes = pod()
         .with(schema::FINDING_CODE, "token.rotation_stalled")
