@@ -2,11 +2,13 @@
 //!
 //! Data goes one way: `sources` observe, [`tokenwatch_core::engine`] decides, `sinks` ship.
 
+pub mod app;
 pub mod cli;
 pub mod clocks;
 pub mod config;
 pub mod demo;
 pub mod environment;
+pub mod run;
 pub mod sinks;
 pub mod sources;
 pub mod sys;

@@ -34,8 +34,17 @@ pub fn adjtimex() -> io::Result<Timex> {
 }
 
 /// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.
-#[allow(unsafe_code)]
 pub fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watched(descriptor, Interest::READABLE)
+}
+
+/// Has the runtime watch a file of the proc file system for POLLPRI, by which it says that it changed. Must be called within a tokio runtime.
+pub fn changing(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watched(descriptor, Interest::PRIORITY)
+}
+
+#[allow(unsafe_code)]
+fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open until it is dropped, always tells the same number, and nobody else can close it; the `AsyncFd` owns it from here on.
-    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(io::Error::from)
+    unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(io::Error::from)
 }

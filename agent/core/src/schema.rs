@@ -45,6 +45,8 @@ names! {
         K8S_POD_NAME = "k8s.pod.name";
         #[doc = "UID of the watched pod."]
         K8S_POD_UID = "k8s.pod.uid";
+        #[doc = "The node that a finding is about; in the resource, the node the agent runs on."]
+        K8S_NODE_NAME = "k8s.node.name";
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
         #[doc = "Service account the token speaks for."]

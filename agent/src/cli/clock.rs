@@ -118,7 +118,7 @@ fn kernel_line(kernel: &Result<KernelClock, String>) -> String {
     }
 }
 
-fn clock_line(report: &ClockReport) -> String {
+pub(super) fn clock_line(report: &ClockReport) -> String {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let state = state.name();
     if assumed {

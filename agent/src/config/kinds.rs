@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokenwatch_core::clock::ServerName;
+
+use crate::sinks::otlp::{Compression, Protocol, Temporality};
 use tokenwatch_core::text::shown;
 use tokenwatch_core::time::Delta;
 
@@ -258,19 +260,9 @@ fn secret(value: &str) -> Result<Secret, String> {
     }
 }
 
+/// One of a few words, each standing for a variant.
 macro_rules! choices {
-    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = $text:literal),* }) => {
-        $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[doc = $variant_doc])* $variant),* }
-
-        impl $name {
-            /// As it is written.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-        }
-
+    ($name:ident { $($variant:ident = $text:literal),* }) => {
         impl Kind for $name {
             const WANTED: &'static str = concat!("one of", $(" ", $text),*);
 
@@ -279,7 +271,7 @@ macro_rules! choices {
             }
 
             fn show(&self) -> Option<String> {
-                Some(self.as_str().to_owned())
+                Some(match self { $(Self::$variant => $text),* }.to_owned())
             }
         }
     };
@@ -290,41 +282,16 @@ fn no_choice(text: &str, choices: &[&str]) -> String {
     format!("\"{}\" is not one of {}{meant}", shown(text), choices.join(", "))
 }
 
-choices! {
-    /// How OTLP is spoken.
-    Protocol {
-        /// gRPC over HTTP/2, port 4317 by custom.
-        Grpc = "grpc",
-        /// Protobuf over HTTP, port 4318 by custom.
-        HttpProtobuf = "http/protobuf"
-    }
-}
-choices! {
-    /// How requests are compressed.
-    Compression {
-        /// gzip.
-        Gzip = "gzip",
-        /// Not at all.
-        None = "none"
-    }
-}
-choices! {
-    /// What a counter's value counts from (OpenTelemetry's temporality preference).
-    Temporality {
-        /// Since the start.
-        Cumulative = "cumulative",
-        /// Since the last time.
-        Delta = "delta",
-        /// Whatever needs no memory.
-        LowMemory = "lowmemory"
-    }
-}
-choices! {
-    /// How the diary is written.
-    LogFormat {
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json"
-    }
+choices!(Protocol { Grpc = "grpc", HttpProtobuf = "http/protobuf" });
+choices!(Compression { Gzip = "gzip", None = "none" });
+choices!(Temporality { Cumulative = "cumulative", Delta = "delta", LowMemory = "lowmemory" });
+choices!(LogFormat { Text = "text", Json = "json" });
+
+/// How the diary is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }

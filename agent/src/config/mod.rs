@@ -14,7 +14,7 @@ mod table;
 mod tests;
 mod yaml;
 
-pub use kinds::{Compression, Kind, LogFormat, Protocol, Secret, Temporality};
+pub use kinds::{Kind, LogFormat, Secret};
 pub use load::{Given, Loaded, load};
 pub use mistakes::{Mistake, Mistakes, Origin};
 pub use nearest::nearest;

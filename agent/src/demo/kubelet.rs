@@ -61,8 +61,7 @@ impl Volume {
             return Ok(Written::Unchanged);
         }
         let new = self.new_directory(now)?;
-        write_files(&self.directory.join(&new), payload)?;
-        self.point_data_to(&new)?;
+        self.take_over(&new, payload)?;
         self.link_user_visible(payload)?;
         self.prune_user_visible(payload)?;
         old.map_or(Ok(()), |old| fs::remove_dir_all(self.directory.join(old)))?;
@@ -99,9 +98,15 @@ impl Volume {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    fn point_data_to(&self, directory: &Path) -> io::Result<()> {
-        symlink(directory, self.directory.join(DATA_NEW))?;
-        fs::rename(self.directory.join(DATA_NEW), self.directory.join(DATA))
+    /// A directory that does not come to be the current one is removed: the next write starts clean.
+    fn take_over(&self, new: &Path, payload: &Payload) -> io::Result<()> {
+        let written = write_files(&self.directory.join(new), payload)
+            .and_then(|()| symlink(new, self.directory.join(DATA_NEW)))
+            .and_then(|()| fs::rename(self.directory.join(DATA_NEW), self.directory.join(DATA)));
+        if written.is_err() {
+            let _ = fs::remove_dir_all(self.directory.join(new)); // the first error is the one to tell
+        }
+        written
     }
 
     fn link_user_visible(&self, payload: &Payload) -> io::Result<()> {
@@ -171,3 +176,7 @@ fn files_below(directory: &Path) -> io::Result<Payload> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[path = "kubelet_tests.rs"]
+mod tests;

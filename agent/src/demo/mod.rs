@@ -2,11 +2,22 @@
 //! the real one.
 //!
 //! The pieces stand on their own, tests use them too: [`kubelet`] writes volumes as kubelet does, [`signer`] signs tokens as an API server does,
-//! [`ntp_server`] answers with a time that can be dialled, [`receiver`] takes OTLP and hands on what was in it.
+//! [`ntp_server`] answers with a time that can be dialled, [`receiver`] takes OTLP and hands on what was in it. [`script`] says what happens when,
+//! [`stage`] does it, [`story`] knows what must be seen of it, [`drawing`] shows it, [`show`] runs it all.
 
+pub mod drawing;
 pub mod kubelet;
 pub mod ntp_server;
+pub mod paint;
 pub mod received;
 pub mod receiver;
 pub mod scratch;
+pub mod screen;
+pub mod script;
+mod show;
 pub mod signer;
+pub mod stage;
+pub mod story;
+pub mod traces;
+
+pub use show::{AgentPlan, Options, Outcome, demo};

@@ -2,3 +2,92 @@
 
 pub mod console;
 pub mod otlp;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenwatch_core::action::Action;
+use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::observation::DeliveryState;
+use tokio::sync::watch;
+
+/// What metrics are read from, at each export.
+pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+
+/// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest common grace period (10 s) leaves.
+pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
+
+/// The way out.
+#[derive(Debug)]
+pub enum Sink {
+    /// Lines for people.
+    Console(console::Console),
+    /// A collector.
+    Otlp(Box<otlp::Otlp>),
+}
+
+/// What was left when a sink was shut down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Alerts that no collector accepted.
+    pub alerts_left: u64,
+    /// Spans that were not sent.
+    pub spans_left: u64,
+    /// The last metrics were not sent, or lines were not written.
+    pub unfinished: bool,
+}
+
+impl ShutdownReport {
+    /// Nothing was left.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// For people: `3 alerts, 12 spans and the last metrics were not sent`.
+impl std::fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_clean() {
+            return f.write_str("everything was sent");
+        }
+        let rest = if self.unfinished { ", and the last flush did not end in time" } else { "" };
+        write!(f, "not sent: {} alerts, {} spans{rest}", self.alerts_left, self.spans_left)
+    }
+}
+
+impl Sink {
+    /// Lines for people on `writer`, with colours if told so.
+    pub fn console(writer: impl Write + Send + 'static, colour: bool) -> Result<Self, String> {
+        console::Console::start(Box::new(writer), colour).map(Self::Console)
+    }
+
+    /// To a collector. Has to be called within a tokio runtime, which then does the sending.
+    pub fn otlp(settings: otlp::Settings, resource: &otlp::Resource, snapshot: SnapshotSource) -> Result<Self, String> {
+        otlp::Otlp::start(settings, resource, snapshot).map(|otlp| Self::Otlp(Box::new(otlp)))
+    }
+
+    /// Takes what there is to say. Never blocks, never grows without bound.
+    pub fn take(&self, actions: Vec<Action>) {
+        match self {
+            Self::Console(console) => console.take(actions),
+            Self::Otlp(otlp) => otlp.take(actions),
+        }
+    }
+
+    /// How alerts get out; changes are seen by `changed()`.
+    pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
+        match self {
+            Self::Console(console) => console.delivery(),
+            Self::Otlp(otlp) => otlp.delivery(),
+        }
+    }
+
+    /// Flushes within `bound`, and says what was left.
+    pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
+        match self {
+            Self::Console(console) => console.shutdown(bound).await,
+            Self::Otlp(otlp) => otlp.shutdown(bound).await,
+        }
+    }
+}

@@ -71,8 +71,15 @@ impl GenerationId {
     }
 }
 
-/// The opaque form of a `jti`: the first 16 bytes of SHA-256 under a fixed prefix, in hex. One way, and the same on every node.
+/// The opaque form of a `jti`, in hex.
 pub(super) fn opaque(jti: &str) -> String {
-    let digest = Sha256::new().chain_update(b"tokenwatch/jti/1\0").chain_update(jti).finalize();
-    crate::ids::hex(&digest[..16])
+    crate::ids::hex(&digest(jti))
+}
+
+/// The first 16 bytes of SHA-256 under a fixed prefix. One way, and the same on every node.
+pub(super) fn digest(jti: &str) -> [u8; 16] {
+    let whole = Sha256::new().chain_update(b"tokenwatch/jti/1\0").chain_update(jti).finalize();
+    let mut half = [0; 16];
+    half.copy_from_slice(&whole[..16]);
+    half
 }

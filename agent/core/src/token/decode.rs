@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::claims::{Claims, ObjectRef, opaque};
+use super::claims::{Claims, ObjectRef, digest, opaque};
 use crate::time::Wall;
 
 /// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte of audiences.
@@ -106,6 +106,15 @@ impl std::fmt::Display for Malformed {
             Self::Claim(claim) => write!(f, "its claim {claim} is missing or makes no sense"),
         }
     }
+}
+
+/// One generation of one token, small enough to keep for every file on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenIdentity {
+    issued_at: Wall,
+    expires_at: Wall,
+    /// `jti`, hashed.
+    credential: Option<[u8; 16]>,
 }
 
 /// A token's claims, still in the buffer they were decoded into.
@@ -269,6 +278,12 @@ fn numeric_date(seconds: Option<f64>) -> Option<Wall> {
 }
 
 impl ParsedToken<'_> {
+    /// What tells this generation from every other, without a heap allocation: what a scan of thousands of files compares.
+    pub fn identity(&self) -> TokenIdentity {
+        let credential = self.payload.jti.as_deref().map(digest);
+        TokenIdentity { issued_at: self.issued_at, expires_at: self.expires_at, credential }
+    }
+
     /// Whether these are claims already known: compared in place, nothing is copied.
     pub fn is(&self, known: &Claims) -> bool {
         self.issued_at == known.issued_at

@@ -6,7 +6,7 @@ mod decode;
 
 pub use claims::{Claims, GenerationId, ObjectRef};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
-pub use decode::{Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, decode};
+pub use decode::{Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode};
 
 use serde::{Deserialize, Serialize};
 

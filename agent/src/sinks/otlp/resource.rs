@@ -1,5 +1,6 @@
 //! Who is speaking: the agent and its node, on everything that is sent.
 
+use opentelemetry::KeyValue;
 use tokenwatch_core::ids::stable_id;
 
 use super::variables::{self, Variables};
@@ -38,6 +39,12 @@ impl Resource {
     /// The value called `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// As the SDK wants it.
+    pub(super) fn sdk(&self) -> opentelemetry_sdk::Resource {
+        let attributes = self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+        opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
     }
 
     fn detected(identity: &Identity) -> Self {

@@ -1,0 +1,109 @@
+//! The agent's wiring: observations from the sources into the engine, its actions to the sink. Nothing is decided here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokenwatch_core::action::Action;
+use tokenwatch_core::engine::{self, Engine};
+use tokenwatch_core::observation::Observation;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::clocks;
+use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
+use crate::sources::files::{self, FilesConfig};
+use crate::sources::kernel;
+use crate::sources::ntp::{self, NtpConfig};
+
+/// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
+const QUEUE: usize = 512;
+/// The timer does not run while the machine sleeps, the boot clock does: look at it again at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+
+/// What the agent is to do.
+#[derive(Debug)]
+pub struct Plan {
+    /// For the engine.
+    pub engine: engine::Config,
+    /// For the token files.
+    pub files: FilesConfig,
+    /// For the time servers.
+    pub ntp: NtpConfig,
+    /// How long a flush at the end may take.
+    pub shutdown: Duration,
+}
+
+/// The engine, shared with whoever reads figures from it. Held for one step at a time.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Engine>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, observation: Observation) -> Vec<Action> {
+        self.lock().step(&clocks::now(), observation)
+    }
+
+    fn snapshots(&self) -> SnapshotSource {
+        let engine = self.clone();
+        Arc::new(move || engine.lock().snapshot(&clocks::now()))
+    }
+
+    fn until_next_wake(&self) -> Duration {
+        let next = self.lock().next_wake();
+        next.map_or(LONGEST_SLEEP, |at| (at - clocks::now().boot).to_std().min(LONGEST_SLEEP))
+    }
+}
+
+/// Runs until `stop`, or until a source ends, which none should: better restarted than blind.
+pub async fn run(
+    plan: Plan,
+    sink: impl FnOnce(SnapshotSource) -> Result<Sink, String>,
+    stop: impl Future<Output = ()>,
+) -> Result<ShutdownReport, String> {
+    let engine = Shared(Arc::new(Mutex::new(Engine::new(plan.engine.clone()))));
+    let sink = sink(engine.snapshots())?;
+    let (tell, mut heard) = channel(QUEUE);
+    let mut sources = start_sources(&plan, &tell);
+    drop(tell);
+    let delivery = sink.delivery();
+    tokio::select! {
+        () = stop => {}
+        () = watch_over(&engine, &sink, &mut heard, delivery) => {}
+        Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
+    }
+    sources.abort_all();
+    sink.take(engine.lock().close(&clocks::now()));
+    Ok(sink.shutdown(plan.shutdown).await)
+}
+
+fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
+    let stepped = Arc::new(Notify::new());
+    let mut sources = JoinSet::new();
+    sources.spawn(kernel::run(tell.clone(), Arc::clone(&stepped)));
+    sources.spawn(ntp::run(plan.ntp.clone(), tell.clone(), stepped));
+    sources.spawn(files::run(plan.files.clone(), tell.clone()));
+    sources
+}
+
+async fn watch_over(
+    engine: &Shared,
+    sink: &Sink,
+    heard: &mut Receiver<Observation>,
+    mut delivery: watch::Receiver<tokenwatch_core::observation::DeliveryState>,
+) {
+    loop {
+        let observation = tokio::select! {
+            Some(observation) = heard.recv() => observation,
+            Ok(()) = delivery.changed() => Observation::Delivery(delivery.borrow_and_update().clone()),
+            () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
+        };
+        let actions = engine.step(observation);
+        if !actions.is_empty() {
+            sink.take(actions);
+        }
+    }
+}

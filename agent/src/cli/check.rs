@@ -1,0 +1,113 @@
+//! `tokenwatch check`: one pass over every token on this node, with the clock measured beside it.
+
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use tokenwatch_core::clock::{KernelClock, Limits, Round};
+use tokenwatch_core::engine::{Config, Engine, TokenView};
+use tokenwatch_core::findings::{Finding, Severity};
+use tokenwatch_core::observation::Observation;
+use tokenwatch_core::time::{Delta, Reading};
+
+use super::clock::ClockReport;
+use super::output::{Paint, TableOrJson, complain, say, say_json};
+use crate::clocks;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::run::{engine_config, kubelet_roots, node_name, ntp};
+use crate::sources::{files, kernel, ntp as servers};
+
+/// Exit status: no kubelet root could be read.
+const COULD_NOT_LOOK: u8 = 2;
+
+/// What one pass found.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// When it was judged.
+    pub(super) at: Reading,
+    /// Kubelet roots looked at.
+    pub(super) roots: Vec<PathBuf>,
+    /// What could not be looked at.
+    pub(super) problems: Vec<String>,
+    pub(super) clock: ClockReport,
+    pub(super) tokens: Vec<TokenView>,
+    /// Worst first.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Looks, shows it, and says by its exit status how it is.
+pub(super) async fn report(settings: &Settings, environment: &Environment, output: TableOrJson) -> u8 {
+    match look(settings, environment).await {
+        Ok(checked) => {
+            match output {
+                TableOrJson::Table => say(&render::table(&checked, Paint::for_stdout(environment))),
+                TableOrJson::Json => say_json(&render::json(&checked)),
+            }
+            checked.exit_code()
+        }
+        Err(message) => {
+            complain(&message);
+            COULD_NOT_LOOK
+        }
+    }
+}
+
+async fn look(settings: &Settings, environment: &Environment) -> Result<Checked, String> {
+    let roots = kubelet_roots(settings).map_err(|failure| failure.to_string())?;
+    let asked = ntp(settings);
+    let scanned = tokio::task::spawn_blocking({
+        let roots = roots.clone();
+        move || files::check(roots)
+    });
+    let round = servers::measure(&asked).await;
+    let (seen, summary) = scanned.await.map_err(|error| format!("the scan ended: {error}"))?;
+    if summary.problems.len() >= roots.len() && seen.is_empty() {
+        return Err(unreadable(&roots, &summary.problems));
+    }
+    let config = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty());
+    let kernel = kernel::read().map_err(|error| error.to_string());
+    Ok(judge(at_once(config), seen, &round, kernel, clocks::now(), roots, summary.problems))
+}
+
+fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
+    let looked: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
+    format!(
+        "no kubelet root could be read. Looked at {}:\n  {}\nName the directory that kubelet was given as --root-dir with --root, or a readable copy of it; reading kubelet's own takes root or CAP_DAC_READ_SEARCH.",
+        looked.join(", "),
+        problems.join("\n  ")
+    )
+}
+
+/// One look has nothing to wait for.
+fn at_once(config: Config) -> Config {
+    let clock = Limits { grace: Delta::ZERO, ..config.clock };
+    Config { settle: Delta::ZERO, clock_grace: Delta::ZERO, clock, ..config }
+}
+
+/// Everything into the engine, the clock first: tokens are judged by it.
+fn judge(
+    config: Config,
+    seen: Vec<Observation>,
+    round: &Round,
+    kernel: Result<KernelClock, String>,
+    at: Reading,
+    roots: Vec<PathBuf>,
+    problems: Vec<String>,
+) -> Checked {
+    let clock = ClockReport::new(round, kernel.clone(), config.clock.clone(), at);
+    let mut engine = Engine::new(config);
+    let clock_first = kernel.ok().map(Observation::Kernel).into_iter().chain([Observation::NtpRound(round.clone())]);
+    for observation in clock_first.chain(seen).chain([Observation::Tick]) {
+        drop(engine.step(&at, observation)); // spans and alerts are for `run`: here only the verdicts count
+    }
+    Checked { at, roots, problems, clock, tokens: engine.tokens(&at), findings: engine.findings() }
+}
+
+impl Checked {
+    fn exit_code(&self) -> u8 {
+        u8::from(self.findings.iter().any(|finding| finding.severity >= Severity::Warning))
+    }
+}

@@ -1,0 +1,182 @@
+//! What one pass found: a table for people, JSON for scripts.
+
+use serde_json::{Value, json};
+use tokenwatch_core::engine::TokenView;
+use tokenwatch_core::findings::{Finding, PodRef, Severity, Subject};
+use tokenwatch_core::text::shown;
+use tokenwatch_core::time::{Reading, Wall};
+use tokenwatch_core::token::{State, Verdict};
+
+use super::Checked;
+use crate::cli::clock::clock_line;
+use crate::cli::output::{self, Paint, relative, wrap};
+
+/// Columns of running text.
+const WIDTH: usize = 100;
+/// Widest columns: together with the gaps at most 120.
+const LIMITS: [usize; 6] = [40, 30, 13, 9, 12, 12];
+const HEADINGS: [&str; 6] = ["POD", "TOKEN", "STATE", "VERDICT", "ROTATION", "DEADLINE"];
+/// The state's and the verdict's column.
+const STATE: usize = 2;
+const VERDICT: usize = 3;
+
+/// For people: tokens worst first, then what is wrong and what to do.
+pub(super) fn table(checked: &Checked, paint: Paint) -> String {
+    let mut tokens: Vec<&TokenView> = checked.tokens.iter().collect();
+    tokens.sort_by_key(|token| (urgency(token), token.deadlines.effective));
+    let mut out = format!("{}\nclock: {}\n", headline(checked), clock_line(&checked.clock));
+    if !tokens.is_empty() {
+        let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
+        out += "\n";
+        out += &output::table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| paint_cell(tokens[row], column, cell, paint));
+    }
+    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, paint)).collect::<Vec<_>>().concat();
+    out += &checked.problems.iter().map(|problem| format!("\nnot looked at: {}\n", shown(problem))).collect::<Vec<_>>().concat();
+    out + &verdict_line(checked, paint)
+}
+
+fn headline(checked: &Checked) -> String {
+    let pods: std::collections::BTreeSet<&str> = checked.tokens.iter().map(|token| token.key.pod_uid.as_str()).collect();
+    let roots: Vec<String> = checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect();
+    let tokens = counted(checked.tokens.len(), "token");
+    format!("{tokens} of {} under {} at {}", counted(pods.len(), "pod"), roots.join(", "), checked.at.wall.rfc3339())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Smaller is worse.
+fn urgency(token: &TokenView) -> u8 {
+    match token.state {
+        State::Expired => 0,
+        State::NotYetValid => 1,
+        State::Stalled => 2,
+        State::Late => 3,
+        _ if token.verdict == Verdict::Dead => 4,
+        State::Due => 5,
+        State::Fresh => 6,
+    }
+}
+
+fn row(token: &TokenView, at: Reading) -> Vec<String> {
+    vec![
+        pod_name(&token.pod),
+        format!("{}/{}", shown(&token.key.volume), shown(&token.key.path)),
+        token.state.name().to_owned(),
+        token.verdict.name().to_owned(),
+        relative(token.deadlines.due, at.wall),
+        relative(token.deadlines.effective, at.wall),
+    ]
+}
+
+/// Namespace and name where they are known, else the UID.
+fn pod_name(pod: &PodRef) -> String {
+    match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("{}/{}", shown(namespace), shown(name)),
+        _ => shown(&pod.uid).into_owned(),
+    }
+}
+
+fn paint_cell(token: &TokenView, column: usize, cell: String, paint: Paint) -> String {
+    match (column, token.state, token.verdict) {
+        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => paint.severity(Severity::Critical, &cell),
+        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => paint.severity(Severity::Warning, &cell),
+        (STATE, State::Late, _) => paint.severity(Severity::Info, &cell),
+        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => paint.good(&cell),
+        _ => cell,
+    }
+}
+
+fn paragraph(finding: &Finding, now: Wall, paint: Paint) -> String {
+    let severity = paint.severity(finding.severity, finding.severity.name());
+    let deadline = finding.deadline.map(|at| format!("  deadline {} ({})\n", at.rfc3339(), relative(at, now))).unwrap_or_default();
+    let command = finding.remedy.command.as_ref().map(|command| format!("    {}\n", paint.strong(command))).unwrap_or_default();
+    format!(
+        "\n{severity} {}  {}\n{}{deadline}{}{command}",
+        paint.strong(finding.code.as_str()),
+        subject(&finding.subject),
+        wrap(&finding.summary, "  ", WIDTH),
+        wrap(&format!("do: {}", finding.remedy.text), "  ", WIDTH)
+    )
+}
+
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Token { pod, volume, path } => format!("{} {}/{}", pod_name(pod), shown(volume), shown(path)),
+        Subject::Node { node } => format!("node {}", shown(node)),
+        Subject::Server { server } => format!("server {}", shown(server)),
+    }
+}
+
+fn verdict_line(checked: &Checked, paint: Paint) -> String {
+    let count = |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
+    match (count(Severity::Critical), count(Severity::Warning)) {
+        (0, 0) => format!("\n{}\n", paint.good("nothing at warning or above")),
+        (critical, warning) => format!("\n{critical} critical, {} \n", counted(warning, "warning")).replace(" \n", "\n"),
+    }
+}
+
+/// For scripts: the contract's keys, and no others taken away.
+pub(super) fn json(checked: &Checked) -> Value {
+    json!({
+        "at": checked.at.wall.rfc3339(),
+        "roots": checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect::<Vec<_>>(),
+        "problems": checked.problems.iter().map(|problem| shown(problem).into_owned()).collect::<Vec<_>>(),
+        "clock": clock(checked),
+        "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
+        "findings": checked.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+/// As `tokenwatch clock` says it; its findings are among the others.
+fn clock(checked: &Checked) -> Value {
+    let mut clock = checked.clock.json();
+    if let Some(keys) = clock.as_object_mut() {
+        keys.retain(|key, _| key != "findings" && key != "at");
+    }
+    clock
+}
+
+fn token(token: &TokenView) -> Value {
+    let claims = &token.claims;
+    json!({
+        "pod": pod(&token.pod),
+        "volume": shown(&token.key.volume),
+        "path": shown(&token.key.path),
+        "service_account": shown(&claims.service_account.name),
+        "audiences": claims.audiences.iter().map(|audience| shown(audience)).collect::<Vec<_>>(),
+        "issued_at": claims.issued_at.rfc3339(),
+        "expires_at": claims.expires_at.rfc3339(),
+        "warn_after": claims.warn_after.map(Wall::rfc3339),
+        "refresh_due": token.deadlines.due.rfc3339(),
+        "effective_deadline": token.deadlines.effective.rfc3339(),
+        "state": token.state.name(),
+        "verdict": token.verdict.name(),
+    })
+}
+
+fn pod(pod: &PodRef) -> Value {
+    let name = |name: &Option<String>| name.as_deref().map(shown).map(Value::from);
+    json!({"namespace": name(&pod.namespace), "name": name(&pod.name), "uid": shown(&pod.uid)})
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code,
+        "severity": finding.severity,
+        "subject": subject_json(&finding.subject),
+        "summary": finding.summary,
+        "deadline": finding.deadline.map(Wall::rfc3339),
+        "evidence": finding.evidence,
+        "remedy": finding.remedy,
+    })
+}
+
+fn subject_json(subject: &Subject) -> Value {
+    match subject {
+        Subject::Token { pod: of, volume, path } => json!({"pod": pod(of), "volume": shown(volume), "path": shown(path)}),
+        Subject::Node { node } => json!({"node": shown(node)}),
+        Subject::Server { server } => json!({"server": shown(server)}),
+    }
+}

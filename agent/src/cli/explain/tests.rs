@@ -1,0 +1,50 @@
+//! Tokens of known ages at a fixed moment, as they are shown.
+
+use super::*;
+use crate::cli::tests::{claims, clock, golden, kernel};
+
+fn explained(age: i64, lifetime: i64, warn_after: Option<i64>) -> Explained {
+    judge(claims("cart-0", age, lifetime, warn_after), KubeletPolicy::default(), clock(Ok(kernel())))
+}
+
+#[test]
+fn a_token_is_told_with_its_deadlines() {
+    golden("explain-fresh.txt", &render::text(&explained(1_000, 3_600, None), Paint::plain()));
+    golden("explain-extended-stale.txt", &render::text(&explained(5_000, 31_536_000, Some(3_607)), Paint::plain()));
+    golden("explain-long-lived.txt", &render::text(&explained(1_000, 604_800, None), Paint::plain()));
+    golden("explain-fresh.json", &format!("{:#}\n", render::json(&explained(1_000, 3_600, None))));
+}
+
+#[test]
+fn the_exit_status_says_whether_it_works() {
+    let table = [
+        (1_000, 3_600, None, 0),
+        (2_900, 3_600, None, 0), // late, and alive
+        (3_599, 3_600, None, 0),
+        (3_601, 3_600, None, 1),             // in the leeway: uncertain
+        (3_700, 3_600, None, 1),             // dead
+        (5_000, 31_536_000, Some(3_607), 1), // stale
+        (-30, 3_600, None, 1),               // not yet
+    ];
+    for (age, lifetime, warn_after, status) in table {
+        assert_eq!(explained(age, lifetime, warn_after).exit_code(), status, "age {age}");
+    }
+}
+
+#[test]
+fn without_anybodys_word_the_verdict_is_uncertain_near_a_deadline_and_says_so() {
+    let explained = judge(claims("cart-0", 100, 3_600, None), KubeletPolicy::default(), clock(Err("EPERM".into())));
+    assert_eq!(explained.verdict, Verdict::Uncertain);
+    let text = render::text(&explained, Paint::plain());
+    assert!(text.contains("nothing vouches for it") && text.contains("5m 00s"), "{text}");
+}
+
+#[test]
+fn claims_cannot_steer_a_terminal() {
+    let mut hostile = claims("\u{1b}[2J", 1_000, 3_600, None);
+    hostile.issuer = "\u{1b}]0;x\u{7}".into();
+    hostile.audiences = vec!["\u{202e}".into()];
+    hostile.key_id = Some("\r\n".into());
+    let text = render::text(&judge(hostile, KubeletPolicy::default(), clock(Ok(kernel()))), Paint::plain());
+    assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')));
+}

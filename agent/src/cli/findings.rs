@@ -1,0 +1,50 @@
+//! `tokenwatch findings [CODE]`: what each finding means.
+
+use tokenwatch_core::findings::Code;
+use tokenwatch_core::text::shown;
+
+use super::output::{complain, say, table, wrap};
+use crate::config::nearest;
+
+/// Columns of running text.
+const WIDTH: usize = 100;
+
+/// One code, or the list. Exit 2: no such code.
+pub(super) fn report(code: Option<&str>) -> u8 {
+    match code.map(|text| (text, text.parse::<Code>())) {
+        None => say(&list()),
+        Some((_, Ok(code))) => say(&page(code)),
+        Some((text, Err(()))) => {
+            complain(&unknown(text));
+            return 2;
+        }
+    }
+    0
+}
+
+fn list() -> String {
+    let rows: Vec<Vec<String>> = Code::ALL.iter().map(|code| vec![code.as_str().to_owned(), code.info().title.to_owned()]).collect();
+    let table = table(&["CODE", "WHAT"], &[40, 60], &rows, &|_, _, cell| cell);
+    format!("{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to do.\n")
+}
+
+fn page(code: Code) -> String {
+    let info = code.info();
+    let part = |title: &str, text: &str| format!("\n{title}\n{}", wrap(text, "  ", WIDTH));
+    format!(
+        "{code}: {}\n{}{}{}{}",
+        info.title,
+        part("Meaning", info.meaning),
+        part("Found by", info.found_by),
+        part("Severity", info.severity),
+        part("What to do", info.action)
+    )
+}
+
+fn unknown(text: &str) -> String {
+    // People type the part after the dot: `expired` means `token.expired`.
+    let ending = Code::ALL.iter().map(|code| code.as_str()).find(|code| code.split_once('.').is_some_and(|(_, end)| end == text));
+    let near = ending.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
+    let hint = near.map_or("`tokenwatch findings` lists them all".to_owned(), |near| format!("did you mean {near}?"));
+    format!("unknown finding \"{}\": {hint}", shown(text))
+}

@@ -1,0 +1,109 @@
+//! A flag for every setting, made from the one list of settings.
+
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
+
+use crate::config::{SETTINGS, Setting};
+
+/// Which settings a command has flags for.
+pub(super) trait Scope {
+    /// Sections, and names of settings without a section.
+    const PARTS: &'static [&'static str];
+    /// Flags that are called something shorter here.
+    const SHORTER: &'static [(&'static str, &'static str)] = &[];
+
+    /// The settings themselves.
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().filter(|setting| Self::PARTS.contains(&setting.section()) || Self::PARTS.contains(&setting.name))
+    }
+}
+
+macro_rules! scopes {
+    ($(#[doc = $doc:literal] $name:ident = [$($part:literal),*] $(shorter [$($setting:literal is $flag:literal),*])?;)*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Clone, Copy, Debug)]
+            pub(super) struct $name;
+            impl Scope for $name {
+                const PARTS: &'static [&'static str] = &[$($part),*];
+                $(const SHORTER: &'static [(&'static str, &'static str)] = &[$(($setting, $flag)),*];)?
+            }
+        )*
+    };
+}
+
+scopes! {
+    #[doc = "All there are."]
+    Everything = ["roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts", "otlp", "log"];
+    #[doc = "For one pass over tokens and clock."]
+    OnePass = ["roots", "host_prefix", "node", "kubelet", "clock", "log"];
+    #[doc = "For judging one token that was handed in."]
+    OneToken = ["kubelet", "clock.offset_limit", "clock.assumed_bound", "log"];
+    #[doc = "For the clock alone."]
+    ClockOnly = ["host_prefix", "node", "clock", "log"] shorter ["clock.servers" is "server"];
+    #[doc = "For the demo: where to send what it shows."]
+    Exporting = ["otlp", "log"];
+}
+
+/// The flags that were given, setting by setting.
+#[derive(Clone, Debug)]
+pub(super) struct Flags<S> {
+    given: Vec<(&'static Setting, Vec<String>)>,
+    scope: PhantomData<S>,
+}
+
+impl<S> Flags<S> {
+    /// Each setting with every use of its flag.
+    pub(super) fn given(self) -> Vec<(&'static Setting, Vec<String>)> {
+        self.given
+    }
+}
+
+impl<S: Scope> FromArgMatches for Flags<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let texts = |setting: &&'static Setting| matches.get_many::<String>(setting.name).map(|texts| texts.cloned().collect());
+        let given = S::settings().filter_map(|setting| Some((setting, texts(&setting)?))).collect();
+        Ok(Self { given, scope: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<S: Scope> Args for Flags<S> {
+    fn augment_args(command: Command) -> Command {
+        S::settings().fold(command, |command, setting| command.arg(flag::<S>(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn flag<S: Scope>(setting: &'static Setting) -> Arg {
+    let shorter = S::SHORTER.iter().find(|(name, _)| *name == setting.name).map(|(_, flag)| *flag);
+    let action = if setting.repeatable { ArgAction::Append } else { ArgAction::Set };
+    Arg::new(setting.name)
+        .long(shorter.unwrap_or(setting.flag))
+        .alias(setting.flag)
+        .value_name(setting.value)
+        .action(action)
+        .allow_hyphen_values(false)
+        .help(format!("{} [{}]", setting.doc, setting.variable()))
+        .help_heading(heading(setting))
+}
+
+fn heading(setting: &Setting) -> &'static str {
+    match setting.section() {
+        "kubelet" => "Kubelet",
+        "files" => "Files",
+        "clock" => "Clock",
+        "alerts" => "Alerts",
+        "otlp" => "OTLP export",
+        "log" => "Diary",
+        _ => "Node",
+    }
+}

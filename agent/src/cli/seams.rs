@@ -1,0 +1,55 @@
+//! Where the commands meet the parts of the agent that do the work.
+
+use super::clock::ClockReport;
+use super::output::{TextOrJson, complain, say, say_json};
+use crate::clocks;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::run::{self, Failure, engine_config, node_name, ntp};
+use crate::sources::{kernel, ntp as servers};
+
+/// The agent, until it is asked to stop.
+pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
+    match run::run(settings, environment).await {
+        Ok(()) => 0,
+        Err(failure) => failed(&failure),
+    }
+}
+
+/// Says why; the exit status.
+fn failed(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Configuration(mistakes) => {
+            mistakes.iter().for_each(|mistake| complain(mistake));
+            2
+        }
+        Failure::Other(message) => {
+            complain(message);
+            1
+        }
+    }
+}
+
+/// The clock, measured now.
+pub(super) async fn clock(settings: &Settings, environment: &Environment, output: TextOrJson) -> u8 {
+    let asked = ntp(settings);
+    let limits = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty()).clock;
+    let round = servers::measure(&asked).await;
+    let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), limits, clocks::now());
+    match output {
+        TextOrJson::Text => say(&report.text()),
+        TextOrJson::Json => say_json(&report.json()),
+    }
+    report.exit_code()
+}
+
+/// A whole node in one process, with the very agent that `run` runs.
+pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
+    super::demo::run(settings.clone(), environment, run::asked_to_stop(), |agent| async move {
+        let stop = async move {
+            let _ = agent.stop.await; // a demo that is gone has stopped, too
+        };
+        run::run_until(&agent.settings, &agent.environment, stop).await.map_err(|failure| failure.to_string())
+    })
+    .await
+}

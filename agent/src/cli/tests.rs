@@ -1,0 +1,53 @@
+//! What the commands' tests share: a fixed moment, and tokens of known ages.
+
+#[path = "../../../tests/support/golden.rs"]
+mod golden;
+
+use tokenwatch_core::clock::{KernelClock, Leap, Limits, Round};
+use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
+use tokenwatch_core::token::{Claims, ObjectRef};
+
+use super::clock::ClockReport;
+pub(super) use golden::golden;
+
+/// 2026-11-24T15:00:00Z.
+const NOW: i64 = 1_795_532_400;
+
+pub(super) fn now() -> Reading {
+    Reading { wall: Wall::from_secs(NOW), boot: Boot::from_nanos(86_400_000_000_000) }
+}
+
+/// The kernel's word at that moment: right to 2 ms.
+pub(super) fn kernel() -> KernelClock {
+    let synchronised = (Delta::from_millis(2), Delta::from_millis(1));
+    KernelClock { synchronised: true, max_error: synchronised.0, estimated_error: synchronised.1, leap: Leap::None, taken: now() }
+}
+
+pub(super) fn nobody_asked() -> Round {
+    Round { started: now(), ended: now(), exchanges: Vec::new() }
+}
+
+/// The clock as that kernel tells it, or as nobody does.
+pub(super) fn clock(kernel: Result<KernelClock, String>) -> ClockReport {
+    ClockReport::new(&nobody_asked(), kernel, Limits::default(), now())
+}
+
+/// Claims of the pod `name`, issued `age` seconds before that moment.
+pub(super) fn claims(name: &str, age: i64, lifetime: i64, warn_after: Option<i64>) -> Claims {
+    let issued = NOW - age;
+    Claims {
+        issuer: "https://kubernetes.default.svc".into(),
+        subject: "system:serviceaccount:shop:cart".into(),
+        audiences: vec!["https://kubernetes.default.svc".into()],
+        issued_at: Wall::from_secs(issued),
+        not_before: Wall::from_secs(issued),
+        expires_at: Wall::from_secs(issued + lifetime),
+        warn_after: warn_after.map(|secs| Wall::from_secs(issued + secs)),
+        credential: Some("0123456789abcdef0123456789abcdef".into()),
+        namespace: "shop".into(),
+        service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
+        pod: Some(ObjectRef { name: name.into(), uid: Some(format!("uid-{name}")) }),
+        node: Some(ObjectRef { name: "node-1".into(), uid: None }),
+        key_id: Some("key-1".into()),
+    }
+}

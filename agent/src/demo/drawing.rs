@@ -1,0 +1,192 @@
+//! Traces and alerts as people read them: pure, from values to lines.
+
+use std::fmt::Write as _;
+
+use tokenwatch_core::schema;
+use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::value::Attributes;
+
+use super::paint::{Paint, Tone, WIDTH, wrapped};
+use super::received::{LogSeen, SpanSeen, number, text};
+use super::traces::Trace;
+
+/// Width of a trace's time axis.
+const BAR: usize = 32;
+/// Where the text of an entry begins; its kind stands before it.
+const INDENT: usize = 10;
+/// Offsets closer than this look the same to a person.
+const SAME_OFFSET: f64 = 0.5;
+
+/// An alert: what happened, to whom, what it means, what to do.
+pub fn alert(log: &LogSeen, paint: Paint) -> String {
+    let severity = text(&log.attributes, schema::FINDING_SEVERITY).unwrap_or("?");
+    let event = log.event.rsplit('.').next().unwrap_or_default().to_uppercase();
+    let tone = alert_tone(&event, severity);
+    let code = text(&log.attributes, schema::FINDING_CODE).unwrap_or("?");
+    let heading =
+        format!("{}{severity:<8}  {code:<22}  {}", kind(&event, tone, paint), paint.paint(Tone::Strong, &subject(&log.attributes)));
+    let mut out = format!("{}\n", heading.trim_end());
+    paragraph(&mut out, &log.body, "", None, paint);
+    if event != "CLEARED" {
+        let about = |name| text(&log.attributes, name).unwrap_or_default();
+        paragraph(&mut out, about(schema::FINDING_REMEDY), "do: ", Some(Tone::Faint), paint);
+        line(&mut out, about(schema::FINDING_COMMAND), "$ ", Some(Tone::Cool), paint);
+    }
+    out
+}
+
+fn alert_tone(event: &str, severity: &str) -> Tone {
+    match (event, severity) {
+        ("CLEARED", _) => Tone::Good,
+        (_, "critical") => Tone::Bad,
+        (_, "warning") => Tone::Warn,
+        _ => Tone::Cool,
+    }
+}
+
+/// A generation: how long it lived, how it ended, and its phases on one axis.
+pub fn generation(trace: &Trace, paint: Paint) -> String {
+    let root = &trace.root;
+    let outcome = text(&root.attributes, schema::TOKEN_OUTCOME).unwrap_or("ended");
+    let tone = if root.error.is_some() { Tone::Bad } else { Tone::Good };
+    let volume = [schema::K8S_VOLUME, schema::TOKEN_PATH].map(|name| text(&root.attributes, name).unwrap_or("?")).join("/");
+    let lived = root.duration();
+    let when = if lived > Delta::ZERO { format!("after {lived}") } else { "before its time began".to_owned() };
+    let ending = paint.paint(tone, &format!("{outcome} {when}"));
+    let who = paint.paint(Tone::Strong, &subject(&root.attributes));
+    let mut out = format!("{}{}  {who}  {volume}  {ending}\n", kind("TRACE", Tone::Cool, paint), root.name);
+    tree(&mut out, trace, paint, |_| String::new());
+    paragraph(&mut out, root.error.as_deref().unwrap_or_default(), "error: ", Some(Tone::Bad), paint);
+    line(&mut out, &links(root), "", Some(Tone::Faint), paint);
+    out
+}
+
+/// A measurement of the clock with every exchange.
+pub fn clock(trace: &Trace, paint: Paint) -> String {
+    let mut out = clock_line(&trace.root, paint);
+    tree(&mut out, trace, paint, |exchange| {
+        let offset = number(&exchange.attributes, schema::NTP_OFFSET).map(|secs| format!("  offset {}", signed(secs))).unwrap_or_default();
+        let verdict = text(&exchange.attributes, schema::NTP_VERDICT).unwrap_or_default();
+        format!("{offset}  {verdict}")
+    });
+    out
+}
+
+/// A measurement of the clock in a line.
+pub fn clock_line(root: &SpanSeen, paint: Paint) -> String {
+    let state = clock_state(root);
+    let tone = if state == "synchronised" { Tone::Good } else { Tone::Warn };
+    let offset = number(&root.attributes, schema::CLOCK_OFFSET).map_or("unknown".to_owned(), signed);
+    let bound = number(&root.attributes, schema::CLOCK_ERROR_BOUND).map_or("?".to_owned(), |secs| Delta::from_secs_f64(secs).to_string());
+    let head = format!("{}{}  true time - node's clock = {offset} ± {bound}", kind("TRACE", Tone::Cool, paint), root.name);
+    format!("{head}  {}\n", paint.paint(tone, state))
+}
+
+/// Which measurements are worth a drawing: a node measures more often than anybody wants to read.
+#[derive(Debug, Default)]
+pub struct ClockFeed {
+    drawn: Option<(String, f64)>,
+}
+
+impl ClockFeed {
+    /// The first measurement and each change of state whole, each change of the offset as a line, the others not at all.
+    pub fn draw(&mut self, trace: &Trace, paint: Paint) -> Option<String> {
+        let now = (clock_state(&trace.root).to_owned(), number(&trace.root.attributes, schema::CLOCK_OFFSET).unwrap_or(0.0));
+        let before = self.drawn.replace(now.clone());
+        match before {
+            Some((state, offset)) if state == now.0 && (offset - now.1).abs() < SAME_OFFSET => {
+                self.drawn = Some((state, offset)); // small moves add up
+                None
+            }
+            Some((state, _)) if state == now.0 => Some(clock_line(&trace.root, paint)),
+            _ => Some(clock(trace, paint)),
+        }
+    }
+}
+
+fn clock_state(root: &SpanSeen) -> &str {
+    text(&root.attributes, schema::CLOCK_STATE).unwrap_or("unknown")
+}
+
+/// The children of a trace, each with its place on the time axis.
+fn tree(out: &mut String, trace: &Trace, paint: Paint, remark: impl Fn(&SpanSeen) -> String) {
+    let names: Vec<_> = trace.children.iter().map(label).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (i, (span, name)) in trace.children.iter().zip(&names).enumerate() {
+        let branch = if i + 1 == names.len() { "└─" } else { "├─" };
+        let tone = if span.error.is_some() { Tone::Bad } else { Tone::Cool };
+        let bar = paint.paint(tone, &bar(&trace.root, span));
+        let _ = writeln!(out, "{:INDENT$}{branch} {name:<width$}  {bar}  {}{}", "", span.duration(), remark(span)); // to a String: cannot fail
+    }
+}
+
+/// A span's name, with the server for an exchange.
+fn label(span: &SpanSeen) -> String {
+    match (text(&span.attributes, schema::SERVER_ADDRESS), number(&span.attributes, schema::SERVER_PORT)) {
+        (Some(host), Some(port)) => format!("{} {host}:{port}", span.name),
+        _ => span.name.clone(),
+    }
+}
+
+/// Where `span` lies in `root`: always at least one cell, never outside.
+fn bar(root: &SpanSeen, span: &SpanSeen) -> String {
+    let from = cell(root, span.start).min(BAR - 1);
+    let to = cell(root, span.end).max(from + 1);
+    format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(BAR - to))
+}
+
+/// The cell of the axis at which `at` lies, 0 to [`BAR`].
+fn cell(root: &SpanSeen, at: Wall) -> usize {
+    let cells = i64::try_from(BAR).unwrap_or(i64::MAX);
+    let into = (at - root.start).as_nanos().clamp(0, root.duration().as_nanos().max(0));
+    let place = Delta::from_nanos(into).fraction(cells, root.duration().as_nanos());
+    usize::try_from(place.as_nanos().clamp(0, cells)).unwrap_or(0)
+}
+
+/// `namespace/name` of a pod; nothing for the node itself.
+fn subject(attributes: &Attributes) -> String {
+    let part = |name| text(attributes, name);
+    match (part(schema::K8S_NAMESPACE), part(schema::K8S_POD_NAME), part(schema::K8S_POD_UID)) {
+        (Some(namespace), Some(name), _) => format!("{namespace}/{name}"),
+        (_, _, Some(uid)) => format!("pod {uid}"),
+        _ => String::new(),
+    }
+}
+
+/// `trace 4bf92f35, next a3ce9291`: the first bytes are what backends show.
+fn links(root: &SpanSeen) -> String {
+    let short = |id: &[u8]| tokenwatch_core::ids::hex(&id[..id.len().min(4)]);
+    let links = root.links.iter().map(|(id, about)| format!(", {} {}", text(about, schema::LINK_RELATION).unwrap_or("linked"), short(id)));
+    format!("trace {}{}", short(&root.trace_id), links.collect::<String>())
+}
+
+fn signed(secs: f64) -> String {
+    let delta = Delta::from_secs_f64(secs);
+    if delta >= Delta::ZERO { format!("+{delta}") } else { delta.to_string() }
+}
+
+/// The kind of an entry, padded before it is painted: escapes have no width.
+fn kind(word: &str, tone: Tone, paint: Paint) -> String {
+    paint.paint(tone, &format!("{word:<INDENT$}"))
+}
+
+fn paragraph(out: &mut String, text: &str, label: &str, tone: Option<Tone>, paint: Paint) {
+    for (i, row) in wrapped(text, WIDTH - INDENT - label.len()).iter().enumerate() {
+        let label = if i == 0 { label.to_owned() } else { " ".repeat(label.len()) };
+        line(out, row, &label, tone, paint);
+    }
+}
+
+/// One line, never broken: commands are there to be copied.
+fn line(out: &mut String, text: &str, label: &str, tone: Option<Tone>, paint: Paint) {
+    if text.is_empty() {
+        return;
+    }
+    let shown = format!("{label}{text}");
+    let shown = tone.map_or(shown.clone(), |tone| paint.paint(tone, &shown));
+    let _ = writeln!(out, "{:INDENT$}{shown}", ""); // to a String: cannot fail
+}
+
+#[cfg(test)]
+#[path = "drawing_tests.rs"]
+mod tests;

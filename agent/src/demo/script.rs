@@ -1,0 +1,194 @@
+//! What happens when: the demo's story as a table.
+//!
+//! Tokens that live 600 s fit into a minute because most of their life lies before it: they are written with an `iat` that is long past. Nothing in
+//! the agent knows: it goes by `iat`, `exp` and the node's clock.
+
+use tokenwatch_core::time::Delta;
+
+/// A pod with one token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its namespace.
+    pub namespace: &'static str,
+    /// Its name.
+    pub pod: &'static str,
+    /// Its service account.
+    pub service_account: &'static str,
+    /// The volume.
+    pub volume: &'static str,
+    /// The file in the volume.
+    pub path: &'static str,
+    /// Whom the token is for; nothing: the API server.
+    pub audience: Option<&'static str>,
+    /// What the pod asked for.
+    pub lifetime: Delta,
+    /// Whether the API server extends it to a year.
+    pub extended: bool,
+}
+
+/// What is done at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A token that was issued `age` ago (negative: will have been) is put into the pod's volume; the pod is made if need be.
+    Write {
+        /// Whose.
+        role: &'static Role,
+        /// How old it is when it is written.
+        age: Delta,
+    },
+    /// The pod goes.
+    Remove(&'static Role),
+    /// Nothing is done; what happens, happens by itself.
+    Watch,
+}
+
+/// One line of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cue {
+    /// When, from the start.
+    pub at: Delta,
+    /// What is done.
+    pub act: Act,
+    /// What is told about it; empty: nothing.
+    pub says: &'static str,
+}
+
+/// The shortest lifetime Kubernetes grants (kubernetes pkg/apis/core/validation).
+const SHORT: Delta = Delta::from_secs(600);
+/// What the admission plugin asks for in every pod (kubernetes plugin/pkg/admission/serviceaccount).
+const USUAL: Delta = Delta::from_secs(3_607);
+
+/// Rotated in time.
+pub const CART: Role = role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
+/// Never rotated again.
+pub const LEDGER: Role = role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
+/// What takes the place of [`LEDGER`].
+pub const LEDGER_AGAIN: Role = role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
+/// Signed by an API server whose clock is ahead.
+pub const REPORT: Role = role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
+/// An extended token in the middle of its life.
+pub const DNS: Role = Role { extended: true, ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL) };
+/// A token for somebody else than the API server, in a folder of its volume.
+pub const PROMETHEUS: Role = Role {
+    path: "tokens/vault",
+    audience: Some("https://vault.example"),
+    ..role("monitoring", "prometheus-0", "prometheus", "vault-token", Delta::from_secs(7_200))
+};
+
+const fn role(namespace: &'static str, pod: &'static str, service_account: &'static str, volume: &'static str, lifetime: Delta) -> Role {
+    Role { namespace, pod, service_account, volume, path: "token", audience: None, lifetime, extended: false }
+}
+
+/// When the servers' time begins to run away.
+const CLOCK_LEAVES: Delta = Delta::from_secs(3);
+/// How long it takes.
+const CLOCK_RUNS: Delta = Delta::from_secs(3);
+/// How far it gets: well beyond the limit of 500 ms, too little to change any verdict here.
+pub const CLOCK_OFF: Delta = Delta::from_secs(12);
+/// When it is right again. Early: the agent holds a clock finding for a minute before it believes that it is over.
+const CLOCK_RETURNS: Delta = Delta::from_secs(12);
+
+/// The demo may end from here on, if everything was seen.
+pub const ENDS: Delta = Delta::from_secs(70);
+/// Here it ends in any case: with the agent's five seconds to flush it stays below 90 s.
+pub const GIVES_UP: Delta = Delta::from_secs(83);
+
+/// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s: due at 480 s, late at 576, stalled at 590.
+pub const CUES: &[Cue] = &[
+    write(0, &CART, 460, ""),
+    write(0, &LEDGER, 542, ""),
+    write(0, &DNS, 900, ""),
+    write(0, &PROMETHEUS, 300, "Four pods run on the node. Three time servers agree with its clock."),
+    watch(3, "The three time servers run ahead, by 12 s in the end: for all that anybody can tell it is this node that falls behind."),
+    watch(12, "The time servers and the node agree again. The agent holds the finding for a minute, so that it does not flap."),
+    watch(20, "shop/cart: its token is due for replacement (80 % of 600 s)."),
+    write(22, &CART, 0, "shop/cart: kubelet replaces the token, 2 s after it was due. That is how it should be."),
+    write(26, &REPORT, -50, "batch/nightly-report starts with a token that an API server signed whose clock is 50 s ahead."),
+    watch(33, "payments/ledger: its token was due 95 s ago, and kubelet cannot reach the API server."),
+    write(38, &REPORT, 0, "batch/nightly-report: the API server's clock was set right, the token is replaced."),
+    watch(47, "payments/ledger: the token is still the old one, and has 11 s to live."),
+    watch(57, "payments/ledger: nobody has replaced the token. It is about to expire."),
+    remove(66, &LEDGER, "payments/ledger: somebody deletes the pod."),
+    write(66, &LEDGER_AGAIN, 0, "payments/ledger: its replacement starts with a new token."),
+];
+
+const fn write(at: i64, role: &'static Role, age: i64, says: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Write { role, age: Delta::from_secs(age) }, says }
+}
+
+const fn remove(at: i64, role: &'static Role, says: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Remove(role), says }
+}
+
+const fn watch(at: i64, says: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Watch, says }
+}
+
+/// How far the time servers are ahead of the node at a moment.
+pub fn clock_offset(at: Delta) -> Delta {
+    if at < CLOCK_LEAVES || at >= CLOCK_RETURNS {
+        return Delta::ZERO;
+    }
+    let run = (at - CLOCK_LEAVES).min(CLOCK_RUNS);
+    CLOCK_OFF.fraction(run.as_nanos(), CLOCK_RUNS.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::stage::signed;
+    use tokenwatch_core::time::Wall;
+    use tokenwatch_core::token::{Deadlines, Decoded, KubeletPolicy, Scratch, State, decode};
+
+    const START: Wall = Wall::from_secs(1_800_000_000);
+
+    fn deadlines(role: &'static Role) -> Deadlines {
+        let signer = crate::demo::signer::Signer::new().unwrap();
+        let first = CUES.iter().find_map(|cue| match cue.act {
+            Act::Write { role: whose, age } if whose == role => Some(signed(&signer, role, START + cue.at - age).unwrap()),
+            _ => None,
+        });
+        match decode(first.unwrap().as_bytes(), &mut Scratch::new()) {
+            Decoded::Token(token) => Deadlines::of(&token.to_claims(), &KubeletPolicy::default()),
+            other => panic!("not a token: {other:?}"),
+        }
+    }
+
+    fn at(secs: i64) -> Wall {
+        START + Delta::from_secs(secs)
+    }
+
+    #[test]
+    fn tokens_change_state_when_the_script_says_so() {
+        let (cart, ledger) = (deadlines(&CART), deadlines(&LEDGER));
+        assert_eq!(cart.due, at(20));
+        assert_eq!([ledger.late, ledger.stalled, ledger.expires].map(Wall::as_secs), [at(34), at(48), at(58)].map(Wall::as_secs));
+        let report = deadlines(&REPORT);
+        assert_eq!((report.issued - at(26)).as_secs(), 50, "ahead by more than 10 s and the bound until it is replaced");
+        assert_eq!(report.state(at(26)), State::Fresh, "within the leeway, or it would be not valid yet");
+    }
+
+    #[test]
+    fn nobody_else_is_due_before_the_end() {
+        for role in [&DNS, &PROMETHEUS, &LEDGER_AGAIN] {
+            assert_eq!(deadlines(role).state(START + GIVES_UP), State::Fresh, "{}", role.pod);
+        }
+    }
+
+    #[test]
+    fn the_clock_goes_off_and_comes_back() {
+        let table = [(0, 0), (3, 0), (4, 4), (6, 12), (11, 12), (12, 0), (80, 0)];
+        for (secs, offset) in table {
+            assert_eq!(clock_offset(Delta::from_secs(secs)), Delta::from_secs(offset), "at {secs} s");
+        }
+    }
+
+    #[test]
+    fn the_script_is_in_order_and_leaves_time_to_end() {
+        assert!(CUES.is_sorted_by_key(|cue| cue.at));
+        assert!(CUES.iter().all(|cue| cue.at < ENDS));
+        // Back by 12 s, seen within one poll, held for 60 s: all before the demo gives up.
+        assert!(CLOCK_RETURNS + Delta::from_secs(60 + 5) < GIVES_UP);
+        assert!(GIVES_UP + Delta::from_secs(5) < Delta::from_secs(90));
+    }
+}

@@ -1,0 +1,170 @@
+//! `tokenwatch run`: settings to a plan, signals to a stop.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use tokenwatch_core::clock::Limits;
+use tokenwatch_core::engine;
+use tokenwatch_core::token::KubeletPolicy;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::app::{self, Plan};
+use crate::config::{self, Settings};
+use crate::environment::Environment;
+use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
+use crate::sinks::{Sink, SnapshotSource};
+use crate::sources::files::{FilesConfig, discover};
+use crate::sources::ntp::{NtpConfig, NtpServer};
+use crate::sources::time_servers;
+
+/// Where the machine says who made it.
+const DMI: &str = "sys/class/dmi/id";
+
+/// Why `run` could not start or go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The configuration: exit status 2.
+    Configuration(Vec<String>),
+    /// Anything else: exit status 1.
+    Other(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Configuration(mistakes) => f.write_str(&mistakes.join("\n")),
+            Self::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
+pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
+    run_until(settings, environment, asked_to_stop()).await
+}
+
+/// Runs the agent until `stop`.
+pub async fn run_until(settings: &Settings, environment: &Environment, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let node = node_name(settings, environment);
+    let otlp = otlp::Settings::resolve(&own_otlp(&settings.otlp), environment).map_err(Failure::Configuration)?;
+    let identity = Identity { node: Some(node.clone()), host: host_name() };
+    let resource = Resource::resolve(environment, &identity).map_err(Failure::Configuration)?;
+    let plan = plan(settings, &node)?;
+    info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
+    let sink = move |snapshot: SnapshotSource| open_sink(otlp, &resource, snapshot);
+    let report = app::run(plan, sink, stop).await.map_err(Failure::Other)?;
+    if !report.is_clean() {
+        warn!("stopped with something left: {report}");
+    }
+    Ok(())
+}
+
+fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
+    match otlp {
+        Some(otlp) => Sink::otlp(otlp, resource, snapshot),
+        None => {
+            info!("no OTLP endpoint is configured: printing what would be sent");
+            Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
+        }
+    }
+}
+
+fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
+    let ntp = ntp(settings);
+    Ok(Plan {
+        engine: engine_config(settings, node, !ntp.servers.is_empty()),
+        files: FilesConfig { rescan: settings.files.rescan.to_std(), ..FilesConfig::new(kubelet_roots(settings)?) },
+        ntp,
+        shutdown: settings.shutdown_timeout.to_std(),
+    })
+}
+
+/// What the engine is told of these settings.
+pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) -> engine::Config {
+    let clock = Limits {
+        offset: settings.clock.offset_limit,
+        assumed_bound: settings.clock.assumed_bound,
+        max_age: settings.clock.max_age,
+        servers_configured,
+        ..Limits::default()
+    };
+    engine::Config {
+        node: node.to_owned(),
+        kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
+        clock,
+        remind_every: settings.alerts.remind_every,
+        delivery_limit: settings.alerts.delivery_limit,
+        ..engine::Config::default()
+    }
+}
+
+/// The kubelet roots to look at: those given, seen through the host's mount, or those that are found.
+pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
+    let prefix = &settings.host_prefix;
+    if !settings.roots.is_empty() {
+        return Ok(settings.roots.iter().map(|root| within(prefix, root)).collect());
+    }
+    discover(prefix, Path::new("/proc")).map_err(|none| Failure::Configuration(vec![none.to_string()]))
+}
+
+fn within(prefix: &Path, path: &Path) -> PathBuf {
+    prefix.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The servers to ask: those configured, else those the host itself is configured with.
+pub fn ntp(settings: &Settings) -> NtpConfig {
+    let configured = settings.clock.servers.iter().map(|server| NtpServer { host: server.host.clone(), port: server.port });
+    let mut servers: Vec<NtpServer> = configured.collect();
+    if servers.is_empty() && settings.clock.discover {
+        servers = discovered(&settings.host_prefix);
+    }
+    NtpConfig { servers, timeout: settings.clock.timeout.to_std(), interval: settings.clock.interval.to_std(), ..NtpConfig::default() }
+}
+
+fn discovered(prefix: &Path) -> Vec<NtpServer> {
+    let found = time_servers::discover(prefix, &prefix.join(DMI));
+    for found in &found {
+        info!("asking time server {}, named by {}", found.server, found.named_by);
+    }
+    found.into_iter().map(|found| found.server).collect()
+}
+
+/// This node's name: configured, given by the downward API, or the host's.
+pub fn node_name(settings: &Settings, environment: &Environment) -> String {
+    let configured = settings.node.clone().or_else(|| environment.get("NODE_NAME").map(ToOwned::to_owned));
+    configured.or_else(host_name).unwrap_or_else(|| "localhost".to_owned())
+}
+
+fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
+/// The agent's own settings for OTLP, as the sink knows them.
+pub fn own_otlp(own: &config::Otlp) -> OwnOtlp {
+    OwnOtlp {
+        endpoint: own.endpoint.clone(),
+        protocol: own.protocol,
+        headers: own.headers.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect(),
+        ca_file: own.ca_file.clone(),
+        client_cert_file: own.client_cert_file.clone(),
+        client_key_file: own.client_key_file.clone(),
+        insecure: None,
+        timeout: own.timeout.map(tokenwatch_core::time::Delta::to_std),
+        compression: own.compression,
+        metrics_interval: own.metrics_interval.map(tokenwatch_core::time::Delta::to_std),
+        temporality: own.temporality,
+    }
+}
+
+/// SIGTERM from kubelet, SIGINT from a person. Where signals cannot be caught, the default action stops the process just as well.
+pub async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("asked to stop");
+}

@@ -1,0 +1,78 @@
+//! How long to wait after a failure.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+
+use super::failure::{Failure, Kind};
+
+/// The first wait: a collector's restart behind a Service takes about this long.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait while the collector is merely not there: an outage's end is noticed within it.
+const LONGEST: Duration = Duration::from_secs(30);
+/// While it refuses for a reason that only people repair: often enough for whoever repairs it to see that it works.
+const REFUSED: Duration = Duration::from_secs(60);
+/// A server may ask for this much at most: alerts are not silenced for a day by a broken header.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
+
+/// Doubles from 1 s to 30 s; each wait is drawn from its upper half, so that a fleet does not come back in step.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The wait after this failure.
+    pub(super) fn after(&mut self, failure: &Failure) -> Duration {
+        let wait = self.bound(failure);
+        let asked = failure.retry_after.unwrap_or_default().min(LONGEST_ASKED);
+        asked.max(wait.mul_f64(rand::rng().random_range(0.5..=1.0)))
+    }
+
+    /// The longest that the next wait can be, when the server asks for none.
+    fn bound(&mut self, failure: &Failure) -> Duration {
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(5)).min(LONGEST); // 2^5 s is past the longest
+        self.failures = self.failures.saturating_add(1);
+        match failure.kind {
+            Kind::Refused => REFUSED,
+            Kind::Transient | Kind::Connection | Kind::Data => doubled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: Kind, retry_after: Option<Duration>) -> Failure {
+        Failure { retry_after, ..Failure::new(kind, "no") }
+    }
+
+    #[test]
+    fn waits_double_and_end_at_thirty_seconds() {
+        let mut backoff = Backoff::default();
+        for secs in [1, 2, 4, 8, 16, 30, 30, 30] {
+            let wait = backoff.after(&failure(Kind::Connection, None));
+            assert!((secs as f64 / 2.0..=secs as f64).contains(&wait.as_secs_f64()), "{wait:?} is not about {secs} s");
+        }
+        backoff.reset();
+        assert!(backoff.after(&failure(Kind::Connection, None)) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_time_gets_it_within_reason() {
+        let asked = |secs| Backoff::default().after(&failure(Kind::Transient, Some(Duration::from_secs(secs))));
+        assert_eq!(asked(7), Duration::from_secs(7));
+        assert_eq!(asked(86_400), Duration::from_secs(600));
+    }
+
+    #[test]
+    fn what_only_people_repair_is_tried_slowly() {
+        let wait = Backoff::default().after(&failure(Kind::Refused, None));
+        assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_secs(60));
+    }
+}

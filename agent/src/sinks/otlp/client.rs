@@ -1,0 +1,78 @@
+//! The transport as opentelemetry-otlp's exporters want it.
+//!
+//! They encode and hand over one HTTP request; only its body is taken: where it goes, with which headers and over which protocol is the
+//! transport's business, so that both protocols, TLS and retries are the same for all three signals.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use opentelemetry_http::{HttpClient, HttpError};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use super::failure::{Failure, Kind};
+use super::settings::Target;
+use super::transport::Transport;
+
+/// Best effort: with the waits of [`Backoff`] this outlasts a collector's restart of some 10 s.
+const TRIES: u32 = 4;
+
+/// The exporters' own clock has no say: the transport bounds each try.
+pub(super) const EXPORTER_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// What the trait's async function is underneath.
+type Sent<'b> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>;
+
+/// Sends for an exporter.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    transport: Arc<Transport>,
+    closing: watch::Receiver<bool>,
+    runtime: Handle,
+}
+
+impl Client {
+    /// Has to be made within a tokio runtime.
+    pub(super) fn new(target: Target, closing: watch::Receiver<bool>) -> Self {
+        Self { transport: Arc::new(Transport::new(target)), closing, runtime: Handle::current() }
+    }
+
+    /// Tries until it works, cannot work, or enough is enough. When the agent stops, what is said once more is said without waiting.
+    async fn send(mut self, message: Bytes) -> Result<Bytes, Failure> {
+        let mut backoff = Backoff::default();
+        for _ in 1..TRIES {
+            match self.transport.send(message.clone()).await {
+                Err(failure) if is_worth_retrying(&failure) => self.wait(backoff.after(&failure)).await,
+                outcome => return outcome,
+            }
+        }
+        self.transport.send(message).await
+    }
+
+    async fn wait(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = self.closing.wait_for(|closing| *closing) => {}
+        }
+    }
+}
+
+fn is_worth_retrying(failure: &Failure) -> bool {
+    matches!(failure.kind, Kind::Connection | Kind::Transient)
+}
+
+/// Exporters poll from threads that are no part of the runtime, and hyper needs one: the work is spawned onto it.
+impl HttpClient for Client {
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sent<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let sent = self.runtime.spawn(self.clone().send(request.into_body()));
+        Box::pin(async move { sent.await?.map(Response::new).map_err(|failure| HttpError::from(failure.text)) })
+    }
+}

@@ -1,0 +1,259 @@
+//! Metrics: gauges read from the engine's snapshot at each export, one histogram, and the agent's own counters and cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
+use opentelemetry_otlp::{MetricExporter, RetryPolicy, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{self as sdk, PeriodicReader, SdkMeterProvider};
+use tokenwatch_core::clock::ClockState;
+use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::schema::{self, METRICS};
+use tokenwatch_core::time::Delta;
+use tokio::sync::{oneshot, watch};
+
+use super::client::{Client, EXPORTER_TIMEOUT};
+use super::convert;
+use super::counters::{Counter, Counters};
+use super::resource::Resource;
+use super::settings::{Target, Temporality};
+use crate::sinks::SnapshotSource;
+
+/// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five of `stalled`; then what is broken.
+const DELAY_BUCKETS: [f64; 12] = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+
+/// How often, and counting from what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) interval: Duration,
+    pub(super) temporality: Temporality,
+}
+
+/// The instruments and the reader that exports them.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    provider: SdkMeterProvider,
+    rotation: Histogram<f64>,
+}
+
+impl Metrics {
+    pub(super) fn start(
+        target: Target,
+        pace: Pace,
+        resource: &Resource,
+        counters: &Arc<Counters>,
+        snapshot: SnapshotSource,
+        closing: watch::Receiver<bool>,
+    ) -> Result<Self, String> {
+        let exporter = Counting { inner: exporter(target, pace.temporality, closing)?, counters: Arc::clone(counters) };
+        let reader = PeriodicReader::builder(exporter).with_interval(pace.interval).build();
+        let provider = SdkMeterProvider::builder().with_resource(resource.sdk()).with_reader(reader).build();
+        let meter = provider.meter_with_scope(convert::scope());
+        observe_snapshot(&meter, &snapshot);
+        observe_counters(&meter, counters);
+        observe_cost(&meter);
+        let rotation = Maker(&meter, schema::METRIC_ROTATION_DELAY).histogram();
+        Ok(Self { provider, rotation })
+    }
+
+    /// Counts a rotation. An early one counts as punctual: the sum of a histogram must not fall.
+    pub(super) fn rotation(&self, delay: Delta) {
+        self.rotation.record(delay.max(Delta::ZERO).as_secs_f64(), &[]);
+    }
+
+    /// Exports once more, and says whether that worked. On a thread of its own, because the SDK blocks there, for longer than a runtime that
+    /// stops would want to wait.
+    pub(super) async fn finish(self) -> bool {
+        let (done, finished) = oneshot::channel();
+        let shutdown = move || {
+            let _ = done.send(self.provider.shutdown().is_ok()); // nobody waits when the bound has passed
+        };
+        let started = std::thread::Builder::new().name("last-metrics".to_owned()).spawn(shutdown);
+        started.is_ok() && finished.await.unwrap_or(false)
+    }
+}
+
+fn exporter(target: Target, temporality: Temporality, closing: watch::Receiver<bool>) -> Result<MetricExporter, String> {
+    let endpoint = target.endpoint.to_string();
+    let builder = MetricExporter::builder().with_http().with_protocol(opentelemetry_otlp::Protocol::HttpBinary).with_endpoint(endpoint);
+    let builder =
+        builder.with_timeout(EXPORTER_TIMEOUT).with_retry_policy(RetryPolicy::disabled()).with_temporality(sdk_temporality(temporality));
+    let exporter = builder.with_shared_http_client(Arc::new(Client::new(target, closing))).build();
+    exporter.map_err(|why| format!("metrics cannot be sent: {why}"))
+}
+
+fn sdk_temporality(temporality: Temporality) -> sdk::Temporality {
+    match temporality {
+        Temporality::Cumulative => sdk::Temporality::Cumulative,
+        Temporality::Delta => sdk::Temporality::Delta,
+        Temporality::LowMemory => sdk::Temporality::LowMemory,
+    }
+}
+
+/// Counts the exports that failed.
+struct Counting {
+    inner: MetricExporter,
+    counters: Arc<Counters>,
+}
+
+impl PushMetricExporter for Counting {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let sent = self.inner.export(metrics).await;
+        if let Err(why) = &sent {
+            self.counters.metrics_dropped.add(1);
+            tracing::warn!("metrics were not delivered: {why}");
+        }
+        sent
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> sdk::Temporality {
+        self.inner.temporality()
+    }
+}
+
+/// Makes the instrument of this name as the schema describes it.
+struct Maker<'a>(&'a Meter, &'static str);
+
+type Observer<'a, T> = &'a dyn AsyncInstrument<T>;
+
+impl Maker<'_> {
+    fn unit(&self) -> &'static str {
+        self.entry().map_or("", |metric| metric.unit)
+    }
+
+    fn meaning(&self) -> &'static str {
+        self.entry().map_or("", |metric| metric.meaning)
+    }
+
+    fn entry(&self) -> Option<&'static schema::Metric> {
+        METRICS.iter().find(|metric| metric.name == self.1)
+    }
+
+    fn histogram(&self) -> Histogram<f64> {
+        let builder = self.0.f64_histogram(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_boundaries(DELAY_BUCKETS.to_vec()).build()
+    }
+
+    fn gauge_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
+        let builder = self.0.u64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn gauge_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
+        let builder = self.0.f64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn counter_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
+        let builder = self.0.u64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn counter_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
+        let builder = self.0.f64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+}
+
+/// Gauges over the engine's state: what is gone from it vanishes from the metrics.
+fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
+    let source = |read: fn(&Snapshot, Observer<'_, u64>)| {
+        let snapshot = Arc::clone(snapshot);
+        move |observer: Observer<'_, u64>| read(&snapshot(), observer)
+    };
+    let seconds = |read: fn(&Snapshot) -> Option<Delta>| {
+        let snapshot = Arc::clone(snapshot);
+        move |observer: Observer<'_, f64>| {
+            if let Some(delta) = read(&snapshot()) {
+                observer.observe(delta.as_secs_f64(), &[]);
+            }
+        }
+    };
+    Maker(meter, schema::METRIC_TOKENS).gauge_u64(source(tokens));
+    Maker(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
+    Maker(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
+    Maker(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
+    Maker(meter, schema::METRIC_DEADLINE_MIN).gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
+    Maker(meter, schema::METRIC_CLOCK_OFFSET).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
+    Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
+}
+
+fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (state, count) in &snapshot.tokens {
+        observer.observe(*count, &[KeyValue::new(schema::TOKEN_STATE, state.name())]);
+    }
+}
+
+fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for ((code, severity), count) in &snapshot.findings {
+        let attributes = [KeyValue::new(schema::FINDING_CODE, code.as_str()), KeyValue::new(schema::FINDING_SEVERITY, severity.name())];
+        observer.observe(*count, &attributes);
+    }
+}
+
+fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for state in ClockState::ALL {
+        observer.observe(u64::from(state == snapshot.clock.state), &[KeyValue::new(schema::CLOCK_STATE, state.name())]);
+    }
+}
+
+fn sources(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (source, up) in &snapshot.sources {
+        observer.observe(u64::from(*up), &[KeyValue::new("source", source.clone())]);
+    }
+}
+
+fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
+    let outcomes: [Labelled; 3] = [("accepted", |c| &c.accepted), ("rejected", |c| &c.rejected), ("given_up", |c| &c.given_up)];
+    let dropped: [Labelled; 2] = [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
+    Maker(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
+    Maker(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
+}
+
+type Labelled = (&'static str, fn(&Counters) -> &Counter);
+
+fn counted<const N: usize>(key: &'static str, counters: &Arc<Counters>, parts: [Labelled; N]) -> impl Fn(Observer<'_, u64>) + use<N> {
+    let counters = Arc::clone(counters);
+    move |observer| {
+        for (label, counter) in parts {
+            observer.observe(counter(&counters).get(), &[KeyValue::new(key, label)]);
+        }
+    }
+}
+
+fn observe_cost(meter: &Meter) {
+    Maker(meter, schema::METRIC_CPU).counter_f64(|observer| {
+        if let Some(secs) = cpu_seconds() {
+            observer.observe(secs, &[]);
+        }
+    });
+    Maker(meter, schema::METRIC_MEMORY).gauge_u64(|observer| {
+        if let Some(bytes) = resident_bytes() {
+            observer.observe(bytes, &[]);
+        }
+    });
+}
+
+/// User and system time of this process (proc_pid_stat(5)).
+fn cpu_seconds() -> Option<f64> {
+    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
+    Some((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// Resident set of this process.
+fn resident_bytes() -> Option<u64> {
+    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
+    Some(stat.rss * procfs::page_size())
+}

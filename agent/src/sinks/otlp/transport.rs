@@ -1,0 +1,241 @@
+//! One request to a collector: protobuf bytes out, protobuf bytes back, over gRPC or HTTP.
+//!
+//! hyper's pooling client carries both; tonic frames gRPC on top of it. Own connecting is what lets TLS files be read again, and a dead
+//! connection be left at once.
+
+use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::{Instant, timeout};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::failure::{Failure, Kind};
+use super::settings::{Compression, Protocol, Target};
+use super::tls::{self, Material};
+use crate::clocks;
+
+type Client = Pool<HttpsConnector<HttpConnector>, Body>;
+
+/// TLS files are looked at this often while a connection lasts; after a failure they are looked at before the next try.
+const RECHECK: Duration = Duration::from_secs(60);
+/// An answer is a few bytes; what is larger is none.
+const LARGEST_ANSWER: usize = 1 << 20;
+/// One connection serves one request at a time.
+const IDLE_CONNECTIONS: usize = 1;
+
+/// The way to one target. Cheap until the first request.
+#[derive(Debug)]
+pub(super) struct Transport {
+    target: Target,
+    connected: Mutex<Option<Connected>>,
+}
+
+struct Connected {
+    client: Client,
+    fingerprint: Option<[u8; 32]>,
+    checked: Instant,
+}
+
+impl std::fmt::Debug for Connected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connected").finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, connected: Mutex::new(None) }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends one message, and gives the answer's bytes. Takes no longer than the target's timeout.
+    pub(super) async fn send(&self, message: Bytes) -> Result<Bytes, Failure> {
+        let exchange = timeout(self.target.timeout, self.exchange(message));
+        let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
+        if outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Connection) {
+            // A connection that swallows requests would be reused until TCP gives up, a quarter of an hour later.
+            *self.lock() = None;
+        }
+        outcome.map_err(|failure| failure.at(&self.target))
+    }
+
+    async fn exchange(&self, message: Bytes) -> Result<Bytes, Failure> {
+        let client = self.client().map_err(|why| Failure::new(Kind::Connection, why))?;
+        match self.target.protocol {
+            Protocol::Grpc => grpc(client, &self.target, message).await,
+            Protocol::HttpProtobuf => over_http(client, &self.target, message).await,
+        }
+    }
+
+    fn timed_out(&self) -> Failure {
+        Failure::new(Kind::Connection, format!("no answer within {} ms", self.target.timeout.as_millis()))
+    }
+
+    /// The client in use, or a new one where there is none or its TLS files have changed.
+    fn client(&self) -> Result<Client, String> {
+        let mut connected = self.lock();
+        if let Some(current) = connected.as_mut() {
+            if !self.is_stale(current) {
+                return Ok(current.client.clone());
+            }
+            tracing::info!(target = %self.target, "TLS files have changed: connecting anew");
+        }
+        let new = connect(&self.target)?;
+        Ok(connected.insert(new).client.clone())
+    }
+
+    /// Files that are half replaced at this moment do not end a connection that works.
+    fn is_stale(&self, current: &mut Connected) -> bool {
+        let Some(fingerprint) = current.fingerprint else { return false };
+        if current.checked.elapsed() < RECHECK {
+            return false;
+        }
+        current.checked = Instant::now();
+        match Material::read(&self.target.tls) {
+            Ok(material) => material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok(),
+            Err(why) => {
+                tracing::warn!(target = %self.target, "the connection goes on with the TLS files as they were: {why}");
+                false
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Connected>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connect(target: &Target) -> Result<Connected, String> {
+    let (config, fingerprint) = tls_config(target)?;
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+    let connector = match target.protocol {
+        Protocol::Grpc => builder.enable_http2().wrap_connector(tcp(target)),
+        Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(tcp(target)),
+    };
+    let mut pool = Pool::builder(TokioExecutor::new());
+    pool.pool_max_idle_per_host(IDLE_CONNECTIONS).http2_only(target.protocol == Protocol::Grpc);
+    Ok(Connected { client: pool.build(connector), fingerprint, checked: Instant::now() })
+}
+
+/// Without TLS no file is looked at: a plain endpoint works whatever is wrong with them.
+fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), String> {
+    if target.endpoint.scheme() != Some(&http::uri::Scheme::HTTPS) {
+        return Ok((tls::unused()?, None));
+    }
+    let material = Material::read(&target.tls)?;
+    Ok((material.config(&target.tls)?, Some(material.fingerprint())))
+}
+
+fn tcp(target: &Target) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false); // the TLS layer above asks it for https
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(target.timeout));
+    tcp
+}
+
+/// One unary call (gRPC over HTTP/2).
+async fn grpc(client: Client, target: &Target, message: Bytes) -> Result<Bytes, Failure> {
+    let mut grpc = tonic::client::Grpc::with_origin(client, target.endpoint.clone());
+    if target.compression == Compression::Gzip {
+        grpc = grpc.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+    }
+    let ready = grpc.ready().await.map_err(|why| Failure::connection(&why));
+    ready?;
+    let mut request = tonic::Request::new(message);
+    *request.metadata_mut() = tonic::metadata::MetadataMap::from_headers(headers(target));
+    let path = PathAndQuery::from_static(target.signal.grpc_path());
+    let answer = grpc.unary(request, path, RawCodec).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| Failure::grpc(&status))
+}
+
+/// One POST (OTLP/HTTP with binary protobuf).
+async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<Bytes, Failure> {
+    let request = post(target, message).map_err(|why| Failure::new(Kind::Refused, why))?;
+    let answer = client.request(request).await.map_err(|why| Failure::connection(&why))?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|why| Failure::connection(&*why))?.to_bytes();
+    if head.status == StatusCode::OK { Ok(body) } else { Err(Failure::http(head.status, &head.headers, &body, clocks::now().wall)) }
+}
+
+fn post(target: &Target, message: Bytes) -> Result<Request<Body>, String> {
+    let mut headers = headers(target);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    let body = match target.compression {
+        Compression::None => message,
+        Compression::Gzip => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            gzipped(&message).map_err(|why| format!("gzip: {why}"))?
+        }
+    };
+    let mut request = Request::new(Body::new(Full::new(body)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target.endpoint.clone();
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn headers(target: &Target) -> HeaderMap {
+    let mut headers = target.headers.clone();
+    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION"))));
+    headers
+}
+
+fn gzipped(message: &[u8]) -> std::io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(message)?;
+    encoder.finish().map(Bytes::from)
+}
+
+/// Messages are encoded and decoded by whoever sends them: here they are bytes.
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}

@@ -1,0 +1,279 @@
+//! The built binary from outside: what each command prints, and its exit status.
+
+// A test that cannot be set up fails: its helpers are tests too, which the lints cannot see.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "support/node.rs"]
+mod node;
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use golden::golden;
+use node::{Node, SIGNATURE, payload, token};
+use serde_json::{Value, json};
+
+/// Nothing of this machine gets in: no environment, and no time server is asked that nobody named.
+fn tokenwatch(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+    command.args(arguments).env_clear().env("TOKENWATCH_CLOCK_DISCOVER", "false").env("TOKENWATCH_NODE", "node-1").stdin(Stdio::null());
+    command
+}
+
+fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the binary runs");
+    (status.code(), String::from_utf8(stdout).expect("UTF-8"), String::from_utf8(stderr).expect("UTF-8"))
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    outcome(&mut tokenwatch(arguments))
+}
+
+fn fed(arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
+    let mut child =
+        tokenwatch(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let _ = stdin.write_all(input); // oversized input is not read to its end
+    drop(stdin);
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    (status.code(), String::from_utf8(stdout).expect("UTF-8"), String::from_utf8(stderr).expect("UTF-8"))
+}
+
+fn check(node: &Node, more: &[&str]) -> (Option<i32>, String, String) {
+    let root = node.root().to_string_lossy().into_owned();
+    run(&[&["check", "--root", &root], more].concat())
+}
+
+fn check_json(node: &Node) -> (Option<i32>, Value) {
+    let (status, out, err) = check(node, &["--output", "json"]);
+    assert!(!out.contains(SIGNATURE));
+    (status, serde_json::from_str(&out).unwrap_or_else(|_| panic!("JSON, not {out} {err}")))
+}
+
+#[test]
+fn help_shows_examples_and_exit_status() {
+    for command in ["run", "check", "explain", "clock", "demo", "config", "findings", "telemetry"] {
+        let (status, out, err) = run(&[command, "--help"]);
+        assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
+        assert!(out.contains("Example") && out.contains("Exit status: 0"), "{command}");
+        golden(&format!("help-{command}.txt"), &out);
+    }
+    golden("help.txt", &run(&["--help"]).1);
+}
+
+#[test]
+fn bad_usage_is_exit_status_2() {
+    for arguments in [&[][..], &["chek"], &["check", "--rot", "/x"], &["explain", "--output", "yaml"], &["run", "extra"]] {
+        let (status, out, err) = run(arguments);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(!err.is_empty() && !err.contains("panicked"), "{arguments:?}: {err}");
+    }
+    assert!(run(&["chek"]).2.contains("'check'"));
+}
+
+#[test]
+fn findings_and_telemetry_are_printed_from_the_code() {
+    golden("findings.txt", &run(&["findings"]).1);
+    golden("findings-rotation_stalled.txt", &run(&["findings", "token.rotation_stalled"]).1);
+    golden("telemetry.md", &run(&["telemetry"]).1);
+    let unknown = |code| (run(&["findings", code]).0, run(&["findings", code]).2);
+    assert_eq!(
+        unknown("token.rotation_staled"),
+        (Some(2), "tokenwatch: unknown finding \"token.rotation_staled\": did you mean token.rotation_stalled?\n".into())
+    );
+    assert_eq!(unknown("expired").1, "tokenwatch: unknown finding \"expired\": did you mean token.expired?\n");
+    assert_eq!(unknown("\u{1b}[31m").1, "tokenwatch: unknown finding \"\\u{1b}[31m\": `tokenwatch findings` lists them all\n");
+}
+
+#[test]
+fn the_configuration_is_shown_with_its_origins() {
+    let node = Node::new();
+    node.file("tw.yaml", "clock:\n  servers: [ntp1.example]\notlp:\n  headers: {authorization: Bearer hunter2}\n");
+    let mut command = tokenwatch(&["config", "--config", "tw.yaml", "--clock-max-age", "1h"]);
+    command.current_dir(node.root()).env("TOKENWATCH_FILES_RESCAN", "2m").env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
+    let (status, out, err) = outcome(&mut command);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(!out.contains("hunter2"));
+    golden("config.yaml", &out);
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let node = Node::new();
+    node.file("tw.yaml", "clok: {}\nclock:\n  intervall: 64s\n  timeout: 5\n  interval: 8s\nlog: {level: loud!, format: jsn}\n");
+    let mut command = tokenwatch(&["run", "--config", "tw.yaml", "--clock-server", "a:b"]);
+    let (status, out, err) = outcome(command.current_dir(node.root()).env("TOKENWATCH_CLOCK_AGE", "1h"));
+    assert_eq!((status, out.as_str()), (Some(2), ""));
+    golden("config-mistakes.txt", &err);
+    let (status, _, err) = run(&["config", "--config", "/nowhere/tw.yaml"]);
+    assert_eq!(status, Some(2));
+    assert_eq!(err, "tokenwatch: configuration file /nowhere/tw.yaml: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn check_tells_healthy_from_broken() {
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    let (status, seen) = check_json(&node);
+    assert_eq!(status, Some(0), "{seen:#}");
+    node.pod("stalled", &token(&payload("stalled", 3_300, 3_600)));
+    node.pod("expired", &token(&payload("expired", 3_700, 3_600)));
+    node.pod("broken", "eyJhbGciOiJSUzI1NiJ9.cut");
+    let (status, seen) = check_json(&node);
+    assert_eq!(status, Some(1), "{seen:#}");
+    let states: Vec<_> = seen["tokens"].as_array().unwrap().iter().map(|token| (&token["pod"]["name"], &token["state"])).collect();
+    let expected = [("expired", "expired"), ("fine", "fresh"), ("stalled", "stalled")].map(|(name, state)| (json!(name), json!(state)));
+    assert_eq!(states, expected.iter().map(|(name, state)| (name, state)).collect::<Vec<_>>());
+    for code in ["token.expired", "token.rotation_stalled", "token.malformed"] {
+        let finding = seen["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == code);
+        let finding = finding.unwrap_or_else(|| panic!("{code} in {seen:#}"));
+        assert!(finding["summary"].is_string() && finding["remedy"]["text"].is_string() && finding["subject"]["pod"]["uid"].is_string());
+    }
+    let (status, out, err) = check(&node, &[]);
+    assert_eq!((status, err.as_str()), (Some(1), ""));
+    assert!(out.find("shop/expired") < out.find("shop/stalled") && out.find("shop/stalled") < out.find("shop/fine"), "worst first: {out}");
+    assert!(!out.contains('\u{1b}'), "no colours into a pipe");
+    assert!(out.lines().all(|line| line.chars().count() <= 120), "{out}");
+}
+
+#[test]
+fn check_keeps_the_contracts_keys() {
+    let node = Node::new();
+    node.pod("gone", &token(&payload("gone", 3_700, 3_600)));
+    let (_, seen) = check_json(&node);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for key in ["at", "clock", "tokens", "findings"] {
+        assert!(keys(&seen).iter().any(|known| known == key), "{key}");
+    }
+    let token = [
+        "audiences",
+        "effective_deadline",
+        "expires_at",
+        "issued_at",
+        "path",
+        "pod",
+        "refresh_due",
+        "service_account",
+        "state",
+        "verdict",
+        "volume",
+        "warn_after",
+    ];
+    assert_eq!(keys(&seen["tokens"][0]), token);
+    assert_eq!(keys(&seen["tokens"][0]["pod"]), ["name", "namespace", "uid"]);
+    let expired = seen["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "token.expired").unwrap();
+    assert_eq!(keys(expired), ["code", "deadline", "evidence", "remedy", "severity", "subject", "summary"]);
+    assert_eq!(keys(&expired["remedy"]), ["command", "text"]);
+    assert_eq!(keys(&expired["subject"]), ["path", "pod", "volume"]);
+}
+
+#[test]
+fn check_that_cannot_look_says_where_it_looked() {
+    let (status, out, err) = run(&["check", "--root", "/nowhere/kubelet"]);
+    assert_eq!((status, out.as_str()), (Some(2), ""));
+    assert!(err.contains("/nowhere/kubelet") && err.contains("--root"), "{err}");
+    let (status, _, err) = run(&["check", "--host-prefix", "/nowhere"]);
+    assert_eq!(status, Some(2));
+    assert!(err.contains("/nowhere/var/lib/kubelet") && err.contains("--root"), "{err}");
+}
+
+#[test]
+fn check_shows_nothing_that_could_steer_a_terminal() {
+    let node = Node::new();
+    let mut hostile = payload("evil", 1_000, 3_600);
+    hostile["aud"] = json!(["\u{1b}]0;owned\u{7}"]);
+    hostile["kubernetes.io"]["pod"]["name"] = json!("\u{1b}[2J\u{202e}evil");
+    node.pod("evil", &token(&hostile));
+    for output in ["table", "json"] {
+        let (_, out, _) = check(&node, &["--output", output]);
+        assert!(
+            out.contains("evil") && out.chars().all(|c| c == '\n' || !c.is_control()) && !out.contains('\u{202e}'),
+            "{output}: {out:?}"
+        );
+    }
+}
+
+#[test]
+fn explain_tells_a_tokens_deadlines_and_never_its_signature() {
+    let text = token(&payload("cart-0", 1_000, 3_600)) + "\n";
+    let node = Node::new();
+    let file = node.file("token", &text);
+    let (status, out, err) = run(&["explain", &file.to_string_lossy(), "--output", "json", "--clock-assumed-bound", "1s"]);
+    assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
+    let seen: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&seen["state"], &seen["verdict"], &seen["stale"]), (&json!("fresh"), &json!("live"), &json!(false)));
+    assert_eq!(seen["pod"], json!({"name": "cart-0", "uid": "uid-cart-0"}));
+    for arguments in [&["explain", "-"][..], &["explain"], &["explain", "-", "--output", "json"]] {
+        let (_, out, _) = fed(arguments, text.as_bytes());
+        assert!(out.contains("cart-0") && !out.contains(SIGNATURE) && !out.contains(&text[..40]), "{out}");
+    }
+}
+
+#[test]
+fn explain_says_by_its_exit_status_whether_the_token_works() {
+    let status = |payload: &Value| fed(&["explain", "--clock-assumed-bound", "1s"], token(payload).as_bytes()).0;
+    assert_eq!(status(&payload("dead", 3_700, 3_600)), Some(1));
+    let mut extended = payload("stale", 5_000, 31_536_000);
+    extended["kubernetes.io"]["warnafter"] = json!(node::now() - 5_000 + 3_607);
+    let (stale, out, _) = fed(&["explain", "--clock-assumed-bound", "1s"], token(&extended).as_bytes());
+    assert_eq!(stale, Some(1));
+    assert!(out.contains("--service-account-extend-token-expiration"), "{out}");
+    let uncertain = fed(&["explain", "--output", "json", "--clock-assumed-bound", "1s"], token(&payload("u", 3_630, 3_600)).as_bytes());
+    assert_eq!(uncertain.0, Some(1));
+    assert!(uncertain.1.contains("\"uncertain\""));
+}
+
+#[test]
+fn explain_names_what_is_no_token() {
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+    let foreign = token(&json!({"iss": "https://else.where", "iat": 1, "exp": 2}));
+    let encoded = "ZXlKaGJHY2lPaUpTVXpJMU5pSjk=";
+    let oversized = format!("eyJ{}", "a".repeat(10_000_000));
+    let cases = [
+        ("", "nothing was read"),
+        (pem, "a certificate or a key in PEM"),
+        ("{\"kind\": \"Secret\"}", "JSON"),
+        (foreign.as_str(), "a JWT of somebody else"),
+        (encoded, "base64 -d"),
+        ("eyJhbGciOiJSUzI1NiJ9.e30", "starts like one, but a JWT has 3 parts"),
+        (oversized.as_str(), "longer than 65536 bytes"),
+        ("hunter2", "some other text"),
+    ];
+    for (input, told) in cases {
+        let (status, out, err) = fed(&["explain", "-"], input.as_bytes());
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{told}");
+        assert!(err.contains(told) && !err.contains("hunter2") && !err.contains("MIIB"), "{told}: {err}");
+    }
+    assert_eq!(fed(&["explain"], &[0xff, 0xfe, 0]).0, Some(2));
+    assert_eq!(run(&["explain", "/nowhere/token"]).0, Some(2));
+    assert_eq!(run(&["explain", "/"]).0, Some(2));
+}
+
+#[test]
+fn explain_knows_a_legacy_token() {
+    let legacy = json!({
+        "iss": "kubernetes/serviceaccount", "kubernetes.io/serviceaccount/namespace": "shop",
+        "kubernetes.io/serviceaccount/secret.name": "cart-token-x", "kubernetes.io/serviceaccount/service-account.name": "cart",
+    });
+    let (status, out, _) = fed(&["explain"], token(&legacy).as_bytes());
+    assert_eq!(status, Some(0));
+    golden("explain-legacy.txt", &out);
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = tokenwatch(&["telemetry"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn the_clock_without_servers_is_told_by_the_kernel() {
+    let (status, out, err) = run(&["clock", "--output", "json"]);
+    assert!(matches!(status, Some(0 | 2)), "{err}");
+    let seen: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(seen["servers"], json!([]));
+}
