@@ -20,7 +20,9 @@ pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
 fn failed(failure: &Failure) -> u8 {
     match failure {
         Failure::Configuration(mistakes) => {
-            mistakes.iter().for_each(|mistake| complain(mistake));
+            for mistake in mistakes {
+                complain(mistake);
+            }
             2
         }
         Failure::Other(message) => {
