@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Fails unless `text` is what tests/golden/`name` holds.
 #[track_caller]
-pub fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).expect("tests/golden can be written");

@@ -8,16 +8,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 /// The part of a token that must never be seen again.
-pub const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
+pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
 /// Seconds since the epoch.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_secs()).expect("before 2262")
 }
 
 /// A bound token's payload, issued `age` seconds ago for `lifetime` seconds.
-pub fn payload(pod: &str, age: i64, lifetime: i64) -> Value {
+pub(crate) fn payload(pod: &str, age: i64, lifetime: i64) -> Value {
     let issued = now() - age;
     json!({
         "iss": "https://kubernetes.default.svc", "aud": ["https://kubernetes.default.svc"], "sub": "system:serviceaccount:shop:cart",
@@ -30,36 +30,36 @@ pub fn payload(pod: &str, age: i64, lifetime: i64) -> Value {
 }
 
 /// The whole token.
-pub fn token(payload: &Value) -> String {
+pub(crate) fn token(payload: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.{SIGNATURE}", part(&json!({"alg": "RS256", "kid": "key-1"})), part(payload))
 }
 
 /// A kubelet root; gone when dropped.
-pub struct Node(tempfile::TempDir);
+pub(crate) struct Node(tempfile::TempDir);
 
 impl Node {
     /// Without pods.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let node = Self(tempfile::tempdir().expect("a temporary folder"));
         std::fs::create_dir(node.root().join("pods")).expect("pods");
         node
     }
 
     /// The root.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.0.path()
     }
 
     /// Any file in it.
-    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.root().join(name);
         std::fs::write(&path, content).expect("a file");
         path
     }
 
     /// A volume with one token, written as kubelet's AtomicWriter does.
-    pub fn pod(&self, pod: &str, content: &str) {
+    pub(crate) fn pod(&self, pod: &str, content: &str) {
         let volume = self.root().join("pods").join(format!("uid-{pod}")).join("volumes/kubernetes.io~projected/kube-api-access");
         let data = volume.join("..2026_01_01_00_00_00.1");
         std::fs::create_dir_all(&data).expect("a volume");

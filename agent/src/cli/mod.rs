@@ -40,10 +40,8 @@ const CONFIG_READ_LIMIT: u64 = 1024 * 1024;
     arg_required_else_help = true,
     max_term_width = 100
 )]
-#[command(
-    after_help = "Every setting can be given in a YAML file, as an environment variable TOKENWATCH_… or as a flag; a flag overrules a variable,
-a variable the file. `tokenwatch config` shows the result."
-)]
+#[command(after_help = "Every setting can be given in a YAML file, as an environment variable TOKENWATCH_… or as a flag.
+A flag overrules a variable, a variable the file. `tokenwatch config` shows the result.")]
 struct Cli {
     /// Configuration file (YAML) [TOKENWATCH_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -81,14 +79,14 @@ Exit status: 0 nothing at warning or above; 1 findings; 2 could not look.")]
     #[command(after_help = "Examples:
   tokenwatch explain /var/run/secrets/kubernetes.io/serviceaccount/token
   kubectl create token default | tokenwatch explain -
-  kubectl exec POD -- cat /var/run/secrets/kubernetes.io/serviceaccount/token | tokenwatch explain --output json -
+  kubectl create token default | tokenwatch explain --output json - | jq .state
 
 Exit status: 0 live; 1 dead, stale or uncertain; 2 not a token.")]
     Explain(Explaining),
 
     /// Measure this node's clock now, server by server
     #[command(after_help = "Examples:
-  tokenwatch clock                                       the servers this host's own time daemon uses
+  tokenwatch clock                       the servers that this host's own time daemon uses
   tokenwatch clock --server ntp1.example --server ntp2.example --server ntp3.example
   tokenwatch clock --server '[2001:db8::1]:123' --output json
 
@@ -188,7 +186,7 @@ impl Cli {
             Command::Explain(it) => explain::report(&settings(it.settings.given())?.settings, environment, it.file.as_deref(), it.output),
             Command::Clock(it) => seams::clock(&settings(it.settings.given())?.settings, environment, it.output).await,
             Command::Demo(it) => seams::demo(&settings(it.settings.given())?.settings, environment).await,
-            Command::Config(it) => config::report(&settings(it.settings.given())?, environment),
+            Command::Config(it) => config::report(settings(it.settings.given())?, environment),
             Command::Findings { code } => findings::report(code.as_deref()),
             Command::Telemetry => telemetry::report(),
         })

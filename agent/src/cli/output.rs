@@ -59,6 +59,7 @@ impl Paint {
     }
 
     /// Never.
+    #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self(false)
     }
@@ -66,11 +67,6 @@ impl Paint {
     /// Bold.
     pub(super) fn strong(self, text: &str) -> String {
         self.with("1", text)
-    }
-
-    /// Faint.
-    pub(super) fn faint(self, text: &str) -> String {
-        self.with("2", text)
     }
 
     /// Red, yellow or blue.
@@ -157,7 +153,7 @@ pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() && indent.width() + line.width() + 1 + word.width() > width {
-            out += &format!("{indent}{line}\n");
+            out.extend([indent, &line, "\n"]);
             line.clear();
         }
         if !line.is_empty() {
@@ -177,7 +173,7 @@ mod tests {
         let rows = vec![vec!["短い".to_owned(), "a".to_owned()], vec!["plain-name-that-is-long".to_owned(), "b".to_owned()]];
         let shown = table(&["NAME", "X"], &[12, 4], &rows, &|_, _, cell| cell);
         assert_eq!(shown, "NAME          X\n短い          a\nplain-…-long  b\n");
-        assert!(shown.lines().map(|line| line.width()).all(|width| width == 15));
+        assert!(shown.lines().map(unicode_width::UnicodeWidthStr::width).all(|width| width == 15));
     }
 
     #[test]

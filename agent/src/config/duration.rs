@@ -55,13 +55,12 @@ pub(super) fn show(delta: Delta) -> String {
     }
     let mut units = UNITS;
     units.sort_by_key(|(_, nanos)| std::cmp::Reverse(*nanos));
-    units.iter().fold(String::new(), |mut out, (name, nanos)| {
-        if rest / nanos > 0 {
-            out.push_str(&format!("{}{name}", rest / nanos));
-        }
+    let mut part = |(name, nanos): &(&str, i64)| {
+        let count = rest / nanos;
         rest %= nanos;
-        out
-    })
+        if count > 0 { format!("{count}{name}") } else { String::new() }
+    };
+    units.iter().map(&mut part).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! The one list of settings.
 
+// Every check has the same shape, whatever the type: it is given a reference and says yes or why not.
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::unnecessary_wraps)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -233,7 +236,6 @@ fn at_least(value: &Delta, least: Delta) -> Result<(), String> {
     Err(format!("{} is too short: at least {}", super::duration::show(*value), super::duration::show(least)))
 }
 
-#[allow(clippy::ref_option)] // the shape of every check: a reference to the setting's type
 fn named(value: &Option<String>) -> Result<(), String> {
     match value {
         Some(name) if name.trim().is_empty() => Err("a name is wanted, this is empty".to_owned()),
@@ -241,7 +243,6 @@ fn named(value: &Option<String>) -> Result<(), String> {
     }
 }
 
-#[allow(clippy::ref_option)] // as above
 fn url(value: &Option<String>) -> Result<(), String> {
     let Some(text) = value else { return Ok(()) };
     match text.parse::<http::Uri>() {
@@ -252,11 +253,14 @@ fn url(value: &Option<String>) -> Result<(), String> {
     }
 }
 
+/// Stricter than the filter itself, which takes any word for the name of a module.
 fn level(value: &String) -> Result<(), String> {
-    tracing_subscriber::filter::EnvFilter::builder().parse(value).map(drop).map_err(|_| {
-        format!(
-            "\"{}\" is no log level: error, warn, info, debug, trace, or per module as in info,tokenwatch=debug",
-            tokenwatch_core::text::shown(value)
-        )
-    })
+    let is_level = |text: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&text);
+    let is_directive = |part: &str| is_level(part.rsplit('=').next().unwrap_or(part));
+    let parses = || tracing_subscriber::filter::EnvFilter::builder().parse(value).is_ok();
+    if value.split(',').map(str::trim).all(is_directive) && parses() {
+        return Ok(());
+    }
+    let shown = tokenwatch_core::text::shown(value);
+    Err(format!("\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in info,tokenwatch=debug"))
 }

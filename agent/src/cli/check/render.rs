@@ -30,8 +30,8 @@ pub(super) fn table(checked: &Checked, paint: Paint) -> String {
         out += "\n";
         out += &output::table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| paint_cell(tokens[row], column, cell, paint));
     }
-    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, paint)).collect::<String>();
-    out += &checked.problems.iter().map(|problem| format!("\nnot looked at: {}\n", shown(problem))).collect::<String>();
+    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, paint)).collect::<Vec<_>>().concat();
+    out += &checked.problems.iter().map(|problem| format!("\nnot looked at: {}\n", shown(problem))).collect::<Vec<_>>().concat();
     out + &verdict_line(checked, paint)
 }
 

@@ -16,10 +16,11 @@ const WIDTH: usize = 100;
 /// For people.
 pub(super) fn text(explained: &Explained, paint: Paint) -> String {
     let claims = &explained.claims;
-    let facts: String = facts(claims).into_iter().map(|(name, value)| format!("  {} {value}\n", pad(name, 12))).collect();
+    let facts: Vec<String> = facts(claims).into_iter().map(|(name, value)| format!("  {} {value}\n", pad(name, 12))).collect();
     format!(
-        "{}\n{facts}\n  {} {}\n  {} {}\n  {} {}\n\n{}\n{}{}",
+        "{}\n{}\n  {} {}\n  {} {}\n  {} {}\n\n{}\n{}{}",
         paint.strong(&title(claims)),
+        facts.concat(),
         pad("state", 12),
         state(explained, paint),
         pad("verdict", 12),
@@ -100,12 +101,15 @@ fn rule(explained: &Explained) -> String {
     let d = &explained.deadlines;
     let ttl = d.effective - d.issued;
     let due = d.due - d.issued;
-    let which = if due < ttl.fraction(80, 100) { "24 h after it was issued" } else { "when 80 % of its lifetime are over" };
+    let which = if due < ttl.fraction(80, 100) {
+        "24 h after it was issued".to_owned()
+    } else {
+        format!("when 80 % of it is over, {} after it was issued", whole(due))
+    };
     let sync = whole(explained.kubelet.sync_period);
     format!(
-        "kubelet's rule: this token's lifetime is {}, so kubelet replaces it {which}, {} after it was issued, when it next syncs the pod (every {sync} to {}). If that fails it tries again with every sync until {}.",
+        "kubelet's rule: this token's lifetime is {}, so kubelet replaces it {which}, when it next syncs the pod (every {sync} to {}). If that fails it tries again with every sync until {}.",
         whole(ttl),
-        whole(due),
         whole(explained.kubelet.sync_period.fraction(3, 2)),
         d.effective.rfc3339()
     )
