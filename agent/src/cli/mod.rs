@@ -98,7 +98,7 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
   tokenwatch demo                                        for a terminal: 90 seconds, off line, as any user
   tokenwatch demo --otlp-endpoint http://localhost:4317  send the same to a real backend
 
-Exit status: 0.")]
+Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]
     Demo(Watching<Exporting>),
 
     /// Show the effective configuration and where each value came from
