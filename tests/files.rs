@@ -338,3 +338,32 @@ async fn a_tmpfs_mounted_over_a_watched_directory_is_followed() {
     drop(mounted);
     until(&mut seen, "p/vol/token gone").await;
 }
+
+/// Volumes as a mount namespace without propagation shows them: kubelet's mark is there, the mount is not.
+#[test]
+fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
+    let node = Node::new();
+    node.write("hidden", 1);
+    fs::remove_dir_all(node.volume("hidden").directory()).unwrap();
+    for pod in ["hidden", "empty"] {
+        fs::create_dir_all(node.volume(pod).directory()).unwrap();
+    }
+    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    let [Observation::Blind(spots)] = observations.as_slice() else { panic!("{observations:?}") };
+    assert_eq!(spots.iter().map(|spot| spot.pod_uid.as_str()).collect::<Vec<_>>(), ["hidden"]);
+    assert!(spots[0].reason.contains("HostToContainer"), "{}", spots[0].reason);
+}
+
+#[test]
+fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
+    if !is_root() {
+        return;
+    }
+    let node = Node::new();
+    node.write("p", 1);
+    fs::remove_dir_all(node.volume("p").directory()).unwrap();
+    fs::create_dir_all(node.volume("p").directory()).unwrap();
+    let _mounted = Mounted::over(node.volume("p").directory());
+    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    assert_eq!(told(&observations), [""; 0]);
+}
