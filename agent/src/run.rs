@@ -61,13 +61,11 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
 }
 
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
-    match otlp {
-        Some(otlp) => Sink::otlp(otlp, resource, snapshot),
-        None => {
-            info!("no OTLP endpoint is configured: printing what would be sent");
-            Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
-        }
+    if let Some(otlp) = otlp {
+        return Sink::otlp(otlp, resource, snapshot);
     }
+    info!("no OTLP endpoint is configured: printing what would be sent");
+    Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
 }
 
 fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {

@@ -120,7 +120,7 @@ fn clock(span: &Span) -> String {
     let figure = |name| text(attributes, name).unwrap_or_else(|| "?".to_owned());
     let mut line = format!("{} clock    {}", span.end.rfc3339(), figure(schema::CLOCK_STATE));
     if attributes.get(schema::CLOCK_OFFSET).is_some() {
-        let _ = write!(line, ", offset {} s ± {} s", figure(schema::CLOCK_OFFSET), figure(schema::CLOCK_ERROR_BOUND));
+        let _ = write!(line, ", offset {} s ± {} s", signed(&figure(schema::CLOCK_OFFSET)), figure(schema::CLOCK_ERROR_BOUND));
     }
     let _ = write!(line, ", {} of {} servers agree", figure(schema::CLOCK_AGREEING), figure(schema::CLOCK_SERVERS));
     if let Some(wrong) = text(attributes, schema::CLOCK_FALSETICKERS).filter(|names| !names.is_empty()) {
@@ -130,11 +130,16 @@ fn clock(span: &Span) -> String {
     line
 }
 
+/// An offset without a sign leaves open which way.
+fn signed(figure: &str) -> String {
+    if figure.starts_with('-') { figure.to_owned() } else { format!("+{figure}") }
+}
+
 fn text(attributes: &Attributes, name: &str) -> Option<String> {
     attributes.get(name).map(|value| match value {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
-        Value::Float(value) => format!("{value:+.6}"),
+        Value::Float(value) => format!("{value:.6}"),
         Value::Text(value) => shown(value).into_owned(),
         Value::List(values) => values.iter().map(|value| shown(value).into_owned()).collect::<Vec<_>>().join(", "),
     })

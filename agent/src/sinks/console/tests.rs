@@ -1,1 +1,79 @@
+use std::sync::Mutex;
+use std::time::Instant;
 
+use tokenwatch_core::action::AlertEvent;
+use tokenwatch_core::findings::Severity;
+use tokenwatch_core::schema;
+use tokenwatch_core::value::Attributes;
+
+use super::super::otlp::tests::sample::{alert, span};
+use super::*;
+
+fn clock(state: &str) -> Action {
+    let attributes =
+        Attributes::new().with(schema::CLOCK_STATE, state).with(schema::CLOCK_OFFSET, 0.001).with(schema::CLOCK_ERROR_BOUND, 0.002);
+    let attributes = attributes.with(schema::CLOCK_AGREEING, 3_i64).with(schema::CLOCK_SERVERS, 4_i64);
+    Action::Span(Box::new(tokenwatch_core::action::Span { attributes, ..span(schema::SPAN_CLOCK) }))
+}
+
+fn said(actions: &[Action], colour: bool) -> String {
+    let mut lines = Lines::new(colour);
+    actions.iter().filter_map(|action| lines.of(action)).collect()
+}
+
+#[test]
+fn lines_are_for_people() {
+    let mut hostile = alert("b", AlertEvent::Cleared, Severity::Critical);
+    hostile.finding.summary = "gone\x1b[2J\nnow".into();
+    let mut generation = span(schema::SPAN_GENERATION);
+    generation.attributes =
+        Attributes::new().with(schema::TOKEN_OUTCOME, "replaced").with(schema::K8S_POD_UID, "uid-1").with(schema::K8S_VOLUME, "v");
+    let generation = Action::Span(Box::new(generation));
+    let raised = Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)));
+    let actions = [raised, Action::Alert(Box::new(hostile)), generation, clock("synchronised"), clock("synchronised"), clock("off")];
+    insta::assert_snapshot!(said(&actions, false), @r"
+    2023-11-14T22:13:20Z CRITICAL token.expired  shop/cart-0 kube-api-access/token
+        the token of shop/cart-0 has expired
+        delete the pod
+          $ kubectl delete pod -n shop cart-0
+    2023-11-14T22:13:20Z cleared  token.expired  shop/cart-0 kube-api-access/token
+        gone\u{1b}[2J\u{a}now
+    2023-11-14T22:14:20Z token    replaced after 1m 00s  pod uid-1 v
+    2023-11-14T22:14:20Z clock    synchronised, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
+    2023-11-14T22:14:20Z clock    off, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
+    ");
+}
+
+#[test]
+fn colours_only_when_told() {
+    let alert = [Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)))];
+    assert!(said(&alert, true).contains("\x1b[1;31mCRITICAL"));
+    assert!(!said(&alert, false).contains('\x1b'));
+}
+
+/// Does not take a byte until it is let go.
+struct Stuck(Arc<Mutex<()>>);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _held = self.0.lock().unwrap();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_costs_lines_and_no_time() {
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let console = Console::start(Box::new(Stuck(Arc::clone(&gate))), false).unwrap();
+    let before = Instant::now();
+    console.take((0..5_000).map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))).collect());
+    assert!(before.elapsed() < Duration::from_secs(1));
+    assert!(console.dropped.load(Ordering::Relaxed) >= 5_000 - QUEUE as u64 - 1);
+    let report = console.shutdown(Duration::from_millis(100)).await;
+    assert!(report.unfinished);
+    drop(held);
+}

@@ -127,7 +127,7 @@ impl Courier {
 
     async fn deliver(&mut self, batch: Vec<Entry>) {
         match self.send(&batch).await {
-            Ok(refusal) => self.accepted(batch.len(), refusal),
+            Ok(refusal) => self.accepted(batch.len(), &refusal),
             Err(failure) => {
                 let wait = self.failed(batch, &failure);
                 self.wait(wait).await;
@@ -146,7 +146,7 @@ impl Courier {
     }
 
     /// Rejected records are not sent again: the specification forbids it, and they would be rejected for ever.
-    fn accepted(&mut self, sent: usize, refusal: Refusal) {
+    fn accepted(&mut self, sent: usize, refusal: &Refusal) {
         let sent = sent as u64;
         let rejected = refusal.records.min(sent);
         self.shared.queue().settle();

@@ -11,9 +11,9 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait while the collector is merely not there: an outage's end is noticed within it.
 const LONGEST: Duration = Duration::from_secs(30);
 /// While it refuses for a reason that only people repair: often enough for whoever repairs it to see that it works.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_mins(1);
 /// A server may ask for this much at most: alerts are not silenced for a day by a broken header.
-const LONGEST_ASKED: Duration = Duration::from_secs(600);
+const LONGEST_ASKED: Duration = Duration::from_mins(10);
 
 /// Doubles from 1 s to 30 s; each wait is drawn from its upper half, so that a fleet does not come back in step.
 #[derive(Debug, Default)]

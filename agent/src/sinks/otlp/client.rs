@@ -22,7 +22,7 @@ use super::transport::Transport;
 const TRIES: u32 = 4;
 
 /// The exporters' own clock has no say: the transport bounds each try.
-pub(super) const EXPORTER_TIMEOUT: Duration = Duration::from_secs(3_600);
+pub(super) const EXPORTER_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What the trait's async function is underneath.
 type Sent<'b> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>;

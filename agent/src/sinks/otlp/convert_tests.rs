@@ -1,1 +1,63 @@
+use tokenwatch_core::findings::Severity;
 
+use super::super::tests::sample::{alert, span};
+use super::*;
+
+/// `name = value`, one per line.
+fn listed(record: &LogRecord) -> String {
+    let value = |value: &Option<proto::AnyValue>| match value.as_ref().and_then(|any| any.value.as_ref()) {
+        Some(any_value::Value::StringValue(text)) => text.clone(),
+        Some(any_value::Value::DoubleValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let attributes = record.attributes.iter().map(|pair| format!("{} = {}", pair.key, value(&pair.value)));
+    let head = format!("{} {} {} | {}", record.event_name, record.severity_number, record.severity_text, value(&record.body));
+    std::iter::once(head).chain(attributes).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_alert_is_a_log_record_as_the_contract_says() {
+    let record = log_record(&alert("f00d", AlertEvent::Raised, Severity::Critical), Wall::from_secs(1_700_000_001));
+    insta::assert_snapshot!(listed(&record), @r"
+    tokenwatch.finding.raised 17 ERROR | the token of shop/cart-0 has expired
+    tokenwatch.finding.id = f00d
+    tokenwatch.finding.code = token.expired
+    tokenwatch.finding.severity = critical
+    tokenwatch.finding.raised_at = 2023-11-14T22:13:20Z
+    tokenwatch.finding.deadline = 2023-11-14T22:14:20Z
+    tokenwatch.finding.remedy = delete the pod
+    tokenwatch.finding.command = kubectl delete pod -n shop cart-0
+    k8s.namespace.name = shop
+    k8s.pod.name = cart-0
+    k8s.pod.uid = uid-1
+    k8s.volume.name = kube-api-access
+    token.path = token
+    tokenwatch.finding.evidence.late_by = 12.5
+    ");
+    assert_eq!((record.time_unix_nano, record.observed_time_unix_nano), (1_700_000_000_000_000_000, 1_700_000_001_000_000_000));
+    assert_eq!((record.trace_id.len(), record.span_id.len(), record.flags), (16, 8, 1));
+}
+
+#[test]
+fn severities_follow_the_finding_and_cleared_is_info() {
+    let cases = [
+        (AlertEvent::Raised, Severity::Info, 9, "INFO"),
+        (AlertEvent::Raised, Severity::Warning, 13, "WARN"),
+        (AlertEvent::Reminded, Severity::Critical, 17, "ERROR"),
+        (AlertEvent::Cleared, Severity::Critical, 9, "INFO"),
+    ];
+    for (event, severity, number, text) in cases {
+        let record = log_record(&alert("a", event, severity), Wall::default());
+        assert_eq!((record.severity_number, record.severity_text.as_str()), (number, text));
+    }
+}
+
+#[test]
+fn a_span_keeps_its_ids_times_parent_and_links() {
+    let span = span(schema::SPAN_FRESH);
+    let data = span_data(&span);
+    assert_eq!(data.span_context.trace_id().to_bytes(), span.trace_id.0);
+    assert_eq!(Some(data.parent_span_id.to_bytes()), span.parent.map(|parent| parent.0));
+    assert_eq!(data.start_time, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    assert_eq!((data.links.len(), data.events.len(), data.status), (1, 1, api::Status::error("it failed")));
+}

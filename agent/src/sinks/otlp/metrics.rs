@@ -46,14 +46,14 @@ impl Metrics {
         pace: Pace,
         resource: &Resource,
         counters: &Arc<Counters>,
-        snapshot: SnapshotSource,
+        snapshot: &SnapshotSource,
         closing: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let exporter = Counting { inner: exporter(target, pace.temporality, closing)?, counters: Arc::clone(counters) };
         let reader = PeriodicReader::builder(exporter).with_interval(pace.interval).build();
         let provider = SdkMeterProvider::builder().with_resource(resource.sdk()).with_reader(reader).build();
         let meter = provider.meter_with_scope(convert::scope());
-        observe_snapshot(&meter, &snapshot);
+        observe_snapshot(&meter, snapshot);
         observe_counters(&meter, counters);
         observe_cost(&meter);
         let rotation = Maker(&meter, schema::METRIC_ROTATION_DELAY).histogram();

@@ -20,6 +20,9 @@ mod tls;
 mod transport;
 mod variables;
 
+#[cfg(test)]
+pub(super) mod tests;
+
 pub use resource::{Identity, Resource};
 pub use settings::{Compression, OwnOtlp, Protocol, Settings, Signal, Target, Temporality, TlsFiles};
 
@@ -52,7 +55,7 @@ impl Otlp {
         let (state, delivery) = watch::channel(DeliveryState::default());
         let pace = metrics::Pace { interval: settings.metrics_interval, temporality: settings.temporality };
         let spans = settings.traces.map(|target| spans::Spans::start(target, resource, &counters, closed.clone())).transpose()?;
-        let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, snapshot, closed.clone()));
+        let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, &snapshot, closed.clone()));
         let alerts = settings.logs.map(|target| alerts::Alerts::start(target, resource, &counters, state, closed));
         Ok(Self { alerts, spans, metrics: metrics.transpose()?, delivery, closing })
     }

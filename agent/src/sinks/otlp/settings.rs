@@ -16,7 +16,7 @@ use crate::environment::Environment;
 /// The specification's default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The specification's default of `OTEL_METRIC_EXPORT_INTERVAL`.
-const METRICS_INTERVAL: Duration = Duration::from_secs(60);
+const METRICS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How OTLP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

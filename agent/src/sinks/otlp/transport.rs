@@ -116,6 +116,14 @@ impl Transport {
         }
     }
 
+    /// As if the TLS files had been looked at so much earlier.
+    #[cfg(test)]
+    pub(super) fn age_connection(&self, by: Duration) {
+        if let Some(connected) = self.lock().as_mut() {
+            connected.checked = connected.checked.checked_sub(by).unwrap();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Connected>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }

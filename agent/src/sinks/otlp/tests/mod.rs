@@ -1,0 +1,7 @@
+//! Against collectors in this process: real sockets, both protocols.
+
+mod collector;
+mod delivery;
+pub(crate) mod sample;
+mod signals;
+mod tls;
