@@ -45,7 +45,22 @@ fn only_in(folder: &str, words: &[&str], allowed: &[&str]) {
 
 #[test]
 fn the_core_is_pure() {
-    let io = ["std::fs", "std::net", "std::io", "std::env", "std::process", "std::thread", "std::os", "std::sync", "SystemTime", "Instant", "tokio", "println!", "async fn", "Utc::now"];
+    let io = [
+        "std::fs",
+        "std::net",
+        "std::io",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "std::os",
+        "std::sync",
+        "SystemTime",
+        "Instant",
+        "tokio",
+        "println!",
+        "async fn",
+        "Utc::now",
+    ];
     only_in("agent/core/src", &io, &[]);
 }
 
@@ -53,7 +68,11 @@ fn the_core_is_pure() {
 fn the_core_depends_on_nothing_that_acts() {
     let manifest = fs::read_to_string(root().join("agent/core/Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
-    let names: Vec<&str> = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|name| !name.is_empty() && !name.starts_with('#')).collect();
+    let names: Vec<&str> = dependencies
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .collect();
     let pure = ["serde", "serde_json", "chrono", "base64", "sha2", "zeroize"];
     assert!(names.iter().all(|name| pure.contains(name)), "{names:?}");
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();

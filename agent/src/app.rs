@@ -19,7 +19,7 @@ use crate::sources::ntp::{self, NtpConfig};
 /// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
 const QUEUE: usize = 512;
 /// The timer does not run while the machine sleeps, the boot clock does: look at it again at least this often.
-const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+const LONGEST_SLEEP: Duration = Duration::from_mins(5);
 
 /// What the agent is to do.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use tokenwatch_core::clock::Limits;
+use tokenwatch_core::clock::{Limits, ServerName};
 use tokenwatch_core::engine;
 use tokenwatch_core::token::KubeletPolicy;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{Sink, SnapshotSource};
 use crate::sources::files::{FilesConfig, discover};
-use crate::sources::ntp::{NtpConfig, NtpServer};
+use crate::sources::ntp::NtpConfig;
 use crate::sources::time_servers;
 
 /// Where the machine says who made it.
@@ -61,13 +61,11 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
 }
 
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
-    match otlp {
-        Some(otlp) => Sink::otlp(otlp, resource, snapshot),
-        None => {
-            info!("no OTLP endpoint is configured: printing what would be sent");
-            Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
-        }
+    if let Some(otlp) = otlp {
+        return Sink::otlp(otlp, resource, snapshot);
     }
+    info!("no OTLP endpoint is configured: printing what would be sent");
+    Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
 }
 
 fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
@@ -114,15 +112,14 @@ fn within(prefix: &Path, path: &Path) -> PathBuf {
 
 /// The servers to ask: those configured, else those the host itself is configured with.
 pub fn ntp(settings: &Settings) -> NtpConfig {
-    let configured = settings.clock.servers.iter().map(|server| NtpServer { host: server.host.clone(), port: server.port });
-    let mut servers: Vec<NtpServer> = configured.collect();
+    let mut servers = settings.clock.servers.clone();
     if servers.is_empty() && settings.clock.discover {
         servers = discovered(&settings.host_prefix);
     }
     NtpConfig { servers, timeout: settings.clock.timeout.to_std(), interval: settings.clock.interval.to_std(), ..NtpConfig::default() }
 }
 
-fn discovered(prefix: &Path) -> Vec<NtpServer> {
+fn discovered(prefix: &Path) -> Vec<ServerName> {
     let found = time_servers::discover(prefix, &prefix.join(DMI));
     for found in &found {
         info!("asking time server {}, named by {}", found.server, found.named_by);

@@ -149,6 +149,7 @@ pub fn tokenwatch() -> Command {
 pub fn json(command: &mut Command) -> (i32, Value) {
     let output = command.output().unwrap();
     let printed = text(&output.stdout);
-    let value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr)));
+    let value = serde_json::from_str(&printed)
+        .unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr)));
     (output.status.code().unwrap_or(-1), value)
 }

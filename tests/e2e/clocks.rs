@@ -36,7 +36,8 @@ fn agent(directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) ->
 fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let directory = workdir("clocks-servers");
     let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
-    let servers = [ntp_server(&directory, ports[0], None), ntp_server(&directory, ports[1], None), ntp_server(&directory, ports[2], Some("+37s"))];
+    let servers =
+        [ntp_server(&directory, ports[0], None), ntp_server(&directory, ports[1], None), ntp_server(&directory, ports[2], Some("+37s"))];
     ports.iter().for_each(|port| wait_for_answers(*port));
 
     let (code, report) = clock(&ports);
@@ -56,7 +57,8 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     assert!(wrong.body.contains(&ports[2].to_string()), "names the server: {}", wrong.body);
     telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| span.name == "ntp.exchange" && !span.parent.is_empty());
     drop(servers);
-    telemetry.wait_alert("silence to become unknown", secs(90), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
+    telemetry
+        .wait_alert("silence to become unknown", secs(90), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
     assert_eq!(clock(&ports).0, 2);
     assert!(agent.stop(secs(15)).success());
 }
@@ -79,11 +81,17 @@ fn a_node_clock_that_is_off_is_said_once() {
     let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
     let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| alert.is("raised", "clock.offset"));
-    let offset: f64 = off.attribute("tokenwatch.finding.evidence.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
+    let offset: f64 =
+        off.attribute("tokenwatch.finding.evidence.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
     assert!((offset + 90.0).abs() < 0.5, "the node is 90 s ahead, so true time is 90 s less: {offset}");
     println!("[clocks] node +90 s: clock.offset says {offset:+.4} s, {}", off.severity());
     std::thread::sleep(secs(10));
-    let storm: Vec<String> = telemetry.alerts().iter().filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info").map(|alert| alert.body.clone()).collect();
+    let storm: Vec<String> = telemetry
+        .alerts()
+        .iter()
+        .filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info")
+        .map(|alert| alert.body.clone())
+        .collect();
     assert!(storm.is_empty(), "{} token findings for one wrong clock, the first: {}", storm.len(), storm[0]);
     assert!(agent.stop(secs(15)).success());
     assert!(repository().exists());

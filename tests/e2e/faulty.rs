@@ -25,7 +25,16 @@ fn pod(name: &str, expiration: Option<u32>) -> String {
 /// What the API server itself says to a token: the HTTP status of a request with it.
 fn asked(cluster: &Cluster, token: &str) -> String {
     let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
-    let output = run(Command::new("curl").args(["-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", &format!("Authorization: Bearer {token}"), &url]));
+    let output = run(Command::new("curl").args([
+        "-sk",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        &format!("Authorization: Bearer {token}"),
+        &url,
+    ]));
     text(&output.stdout)
 }
 
@@ -48,7 +57,9 @@ fn a_cut_off_kubelet_and_an_api_server_ahead() {
     let mut command = tokenwatch();
     command.args(["run", "--node", cluster.get("NODE_NAME"), "--root"]).arg(cluster.kubelet_root());
     command.args(["--clock-server", &format!("127.0.0.1:{port}")]);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.http)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.http))
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
     let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
 
@@ -71,7 +82,9 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     cluster.shift_clock("apiserver", 40);
     cluster.apply(&pod("slightly-ahead", Some(600)));
     cluster.wait_running("slightly-ahead");
-    telemetry.wait_alert("token.future_dated", secs(30), |alert| alert.is("raised", "token.future_dated") && alert.attribute("k8s.pod.name") == "slightly-ahead");
+    telemetry.wait_alert("token.future_dated", secs(30), |alert| {
+        alert.is("raised", "token.future_dated") && alert.attribute("k8s.pod.name") == "slightly-ahead"
+    });
     cluster.shift_clock("apiserver", 300);
     cluster.apply(&pod("ahead", Some(600)));
     cluster.wait_running("ahead");
@@ -79,7 +92,9 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     let token = token_of(cluster, &uid);
     assert_eq!(asked(cluster, &token), "403", "while it is ahead the API server knows who asks (and RBAC says no)");
     cluster.shift_clock("apiserver", 0);
-    let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| alert.is("raised", "token.not_yet_valid") && alert.attribute("k8s.pod.uid") == uid);
+    let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| {
+        alert.is("raised", "token.not_yet_valid") && alert.attribute("k8s.pod.uid") == uid
+    });
     assert_eq!(future.severity(), "critical");
     until("the API server to refuse the token", secs(20), || (asked(cluster, &token) == "401").then_some(()));
     println!("[faulty] the API server answers 401, and so we said: {}", future.body);
@@ -102,20 +117,31 @@ fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
     println!("[faulty] {}", stalled.body);
     cluster.gate("open");
     telemetry.wait_alert("recovery to clear it", secs(180), |alert| {
-        alert.event == "tokenwatch.finding.cleared" && alert.attribute("k8s.pod.uid") == uid && alert.code() != "token.rotation_late" && !alert.body.contains("became")
+        alert.event == "tokenwatch.finding.cleared"
+            && alert.attribute("k8s.pod.uid") == uid
+            && alert.code() != "token.rotation_late"
+            && !alert.body.contains("became")
     });
 }
 
 fn explained(cluster: &Cluster, uid: &str) -> serde_json::Value {
     let (_, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
-    checked["tokens"].as_array().unwrap().iter().find(|token| token["pod"]["uid"] == uid).unwrap_or_else(|| panic!("{uid} is not in {checked:#}")).clone()
+    checked["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|token| token["pod"]["uid"] == uid)
+        .unwrap_or_else(|| panic!("{uid} is not in {checked:#}"))
+        .clone()
 }
 
 fn nobody_else_is_accused(telemetry: &Telemetry, guilty: &[&str]) {
     let wronged: Vec<_> = telemetry
         .alerts()
         .into_iter()
-        .filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info" && !guilty.contains(&alert.attribute("k8s.pod.name").as_str()))
+        .filter(|alert| {
+            alert.code().starts_with("token.") && alert.severity() != "info" && !guilty.contains(&alert.attribute("k8s.pod.name").as_str())
+        })
         .collect();
     assert!(wronged.is_empty(), "{wronged:#?}");
 }

@@ -131,7 +131,10 @@ fn every_token_is_known(cluster: &Cluster, port: u16) {
     let vault = tokens_of(&checked, &cluster.pod_uid("vault"));
     let custom = vault.iter().find(|token| token["path"] == "deep/er/vault-token").unwrap_or_else(|| panic!("{checked:#}"));
     assert_eq!((vault.len(), &custom["audiences"][0], lifetime(custom, "expires_at")), (2, &Value::from("vault"), 1_200));
-    assert!(checked["tokens"].as_array().unwrap().iter().all(|token| token["state"] == "fresh" && token["verdict"] == "live"), "{checked:#}");
+    assert!(
+        checked["tokens"].as_array().unwrap().iter().all(|token| token["state"] == "fresh" && token["verdict"] == "live"),
+        "{checked:#}"
+    );
 }
 
 fn seconds(rfc3339: &Value) -> i64 {
@@ -145,7 +148,8 @@ fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiv
     let measured = at - seconds(&old["refresh_due"]) as f64;
     let of_short = |span: &Span| span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "replaced";
     let root = telemetry.wait_span("the closed generation", secs(30), of_short);
-    let children: Vec<Span> = telemetry.spans().into_iter().filter(|span| span.trace_id == root.trace_id && span.parent == root.span_id).collect();
+    let children: Vec<Span> =
+        telemetry.spans().into_iter().filter(|span| span.trace_id == root.trace_id && span.parent == root.span_id).collect();
     let wait = children.iter().find(|span| span.name == "token.refresh_wait").expect("a refresh_wait");
     assert!(children.iter().any(|span| span.name == "token.fresh"));
     println!("[healthy] rotation {measured:+.3} s after due by the test's own watch, refresh_wait {:.3} s", wait.seconds());
@@ -179,7 +183,11 @@ fn nobody_is_alarmed(telemetry: &Telemetry) {
 fn open_generations_are_told(telemetry: &Telemetry, pods: &[String]) {
     for uid in pods {
         until("an open generation to be told", secs(10), || {
-            telemetry.spans().iter().any(|span| span.attribute("token.outcome") == "open" && span.attribute("k8s.pod.uid") == *uid).then_some(())
+            telemetry
+                .spans()
+                .iter()
+                .any(|span| span.attribute("token.outcome") == "open" && span.attribute("k8s.pod.uid") == *uid)
+                .then_some(())
         });
     }
 }

@@ -97,7 +97,7 @@ fn judge(
     roots: Vec<PathBuf>,
     problems: Vec<String>,
 ) -> Checked {
-    let clock = ClockReport::new(round, kernel.clone(), config.clock.clone(), at);
+    let clock = ClockReport::new(round, kernel.clone(), &config.clock, at);
     let mut engine = Engine::new(config);
     let clock_first = kernel.ok().map(Observation::Kernel).into_iter().chain([Observation::NtpRound(round.clone())]);
     for observation in clock_first.chain(seen).chain([Observation::Tick]) {

@@ -1,12 +1,14 @@
 //! `tokenwatch clock`: the clock now, server by server.
 
 use serde_json::{Value, json};
-use tokenwatch_core::clock::{ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy};
+use tokenwatch_core::clock::{
+    ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName, ServerReport, VouchedBy,
+};
 use tokenwatch_core::time::{Delta, Reading};
 
 use crate::clocks;
 use crate::sources::kernel;
-use crate::sources::ntp::{self, NtpConfig, NtpServer};
+use crate::sources::ntp::{self, NtpConfig};
 
 /// One measurement, and what it means.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub struct ClockReport {
 }
 
 /// Asks `servers` and the kernel, now.
-pub async fn report(servers: &[NtpServer], limits: Limits) -> ClockReport {
+pub async fn report(servers: &[ServerName], limits: Limits) -> ClockReport {
     let config = NtpConfig { servers: servers.to_vec(), ..NtpConfig::default() };
     let round = ntp::measure(&config).await;
     let kernel = kernel::read().map_err(|error| error.to_string());
@@ -39,9 +41,10 @@ impl ClockReport {
     /// What a round and the kernel's word mean at `at`.
     pub fn new(round: &Round, kernel: Result<KernelClock, String>, limits: Limits, at: Reading) -> Self {
         // One look has nothing to wait for.
-        let limits = Limits { grace: Delta::ZERO, ..limits };
-        let mut model = ClockModel::new(limits.clone());
-        kernel.iter().for_each(|kernel| model.kernel(kernel));
+        let mut model = ClockModel::new(Limits { grace: Delta::ZERO, ..limits.clone() });
+        if let Ok(kernel) = &kernel {
+            model.kernel(kernel);
+        }
         model.round(round);
         Self {
             at,

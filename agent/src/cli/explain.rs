@@ -83,7 +83,7 @@ fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Ex
     let at = clocks::now();
     let kernel = kernel::read().map_err(|error| error.to_string());
     let nobody_asked = Round { started: at, ended: at, exchanges: Vec::new() };
-    judge(claims, config.kubelet, ClockReport::new(&nobody_asked, kernel, config.clock, at))
+    judge(claims, config.kubelet, ClockReport::new(&nobody_asked, kernel, &config.clock, at))
 }
 
 fn judge(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explained {

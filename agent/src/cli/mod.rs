@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Given, Loaded, load};
+use crate::config::{Given, Loaded, Origin, load};
 use crate::environment::Environment;
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, complain};
@@ -98,7 +98,7 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
   tokenwatch demo                                        for a terminal: 90 seconds, off line, as any user
   tokenwatch demo --otlp-endpoint http://localhost:4317  send the same to a real backend
 
-Exit status: 0.")]
+Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]
     Demo(Watching<Exporting>),
 
     /// Show the effective configuration and where each value came from
@@ -179,13 +179,14 @@ impl Cli {
     /// Nothing when the settings are wrong: that has been said.
     async fn dispatch(self, environment: &Environment) -> Option<u8> {
         let file = self.config;
-        let settings = |flags| settings(file.as_deref(), environment, flags);
+        let quietly = |flags| settings(file.as_deref(), environment, flags);
+        let settings = |flags| quietly(flags).inspect(|loaded| diary::start(&loaded.settings.log));
         Some(match self.command {
             Command::Run(it) => seams::run(&settings(it.settings.given())?.settings, environment).await,
             Command::Check(it) => check::report(&settings(it.settings.given())?.settings, environment, it.output).await,
             Command::Explain(it) => explain::report(&settings(it.settings.given())?.settings, environment, it.file.as_deref(), it.output),
             Command::Clock(it) => seams::clock(&settings(it.settings.given())?.settings, environment, it.output).await,
-            Command::Demo(it) => seams::demo(&settings(it.settings.given())?.settings, environment).await,
+            Command::Demo(it) => seams::demo(&quietly(it.settings.given()).map(only_warnings)?.settings, environment).await,
             Command::Config(it) => config::report(settings(it.settings.given())?, environment),
             Command::Findings { code } => findings::report(code.as_deref()),
             Command::Telemetry => telemetry::report(),
@@ -193,15 +194,21 @@ impl Cli {
     }
 }
 
-/// From file, environment and flags; every mistake is told, and then there is nothing. Starts the diary as the settings say.
+/// The demo's picture is on the same terminal as the diary: unless somebody asked for more, only what went wrong is told there.
+fn only_warnings(mut loaded: Loaded) -> Loaded {
+    if loaded.origin("log.level") == Origin::Default {
+        "warn".clone_into(&mut loaded.settings.log.level);
+    }
+    diary::start(&loaded.settings.log);
+    loaded
+}
+
+/// From file, environment and flags; every mistake is told, and then there is nothing.
 fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<(&'static crate::config::Setting, Vec<String>)>) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
     let file = path.map(read_config).transpose().map_err(|message| complain(&message)).ok()?;
     match load(&Given { file, environment, flags }) {
-        Ok(loaded) => {
-            diary::start(&loaded.settings.log);
-            Some(loaded)
-        }
+        Ok(loaded) => Some(loaded),
         Err(mistakes) => {
             complain(&format!("{} in the configuration\n{mistakes}", counted(mistakes.0.len())));
             None

@@ -20,7 +20,9 @@ pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
 fn failed(failure: &Failure) -> u8 {
     match failure {
         Failure::Configuration(mistakes) => {
-            mistakes.iter().for_each(|mistake| complain(mistake));
+            for mistake in mistakes {
+                complain(mistake);
+            }
             2
         }
         Failure::Other(message) => {
@@ -35,7 +37,7 @@ pub(super) async fn clock(settings: &Settings, environment: &Environment, output
     let asked = ntp(settings);
     let limits = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty()).clock;
     let round = servers::measure(&asked).await;
-    let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), limits, clocks::now());
+    let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), &limits, clocks::now());
     match output {
         TextOrJson::Text => say(&report.text()),
         TextOrJson::Json => say_json(&report.json()),

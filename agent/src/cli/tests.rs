@@ -29,7 +29,7 @@ pub(super) fn nobody_asked() -> Round {
 
 /// The clock as that kernel tells it, or as nobody does.
 pub(super) fn clock(kernel: Result<KernelClock, String>) -> ClockReport {
-    ClockReport::new(&nobody_asked(), kernel, Limits::default(), now())
+    ClockReport::new(&nobody_asked(), kernel, &Limits::default(), now())
 }
 
 /// Claims of the pod `name`, issued `age` seconds before that moment.

@@ -13,9 +13,6 @@ use super::duration;
 use super::mistakes::Problem;
 use super::yaml::{Node, Spot, place};
 
-/// NTP's port (RFC 5905 section 7.2).
-const NTP_PORT: u16 = 123;
-
 /// A type of setting.
 #[allow(private_interfaces)] // only the loader, in this module, reads trees
 pub trait Kind: Sized {
@@ -139,44 +136,12 @@ impl Kind for ServerName {
     const WANTED: &'static str = "HOST or HOST:PORT";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let (host, port) = host_and_port(text)?;
-        Ok(Self { host: host.to_owned(), port, address: None })
+        text.parse()
     }
 
     fn show(&self) -> Option<String> {
         Some(yaml_text(&self.to_string()))
     }
-}
-
-/// `host`, `host:port`, `[v6]`, `[v6]:port`, and a bare IPv6 address, which cannot have a port.
-fn host_and_port(text: &str) -> Result<(&str, u16), String> {
-    let text = text.trim();
-    if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Ok((text, NTP_PORT));
-    }
-    let (host, rest) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').filter(|(address, _)| address.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => Some(text.split_at(text.find(':').unwrap_or(text.len()))).filter(|(host, _)| is_host(host)),
-    }
-    .ok_or_else(|| no_server(text))?;
-    match rest.strip_prefix(':') {
-        None if rest.is_empty() => Ok((host, NTP_PORT)),
-        Some(port) if !port.contains(':') => port_number(port).map(|port| (host, port)),
-        _ => Err(no_server(text)),
-    }
-}
-
-/// A host name's letters, digits, dots and dashes (RFC 1123), and the underscore that some use.
-fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-fn port_number(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("\"{}\" is not a port: 1 to 65535 is wanted", shown(text)))
-}
-
-fn no_server(text: &str) -> String {
-    format!("\"{}\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in [2001:db8::1]:123", shown(text))
 }
 
 #[allow(private_interfaces)] // as above

@@ -41,7 +41,7 @@ pub struct Paint {
 impl Paint {
     /// `text` in the colour of `tone`.
     pub fn paint(self, tone: Tone, text: &str) -> String {
-        if self.colour { format!("\x1b[{}m{text}\x1b[0m", tone.sgr()) } else { text.to_owned() }
+        if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", tone.sgr()) } else { text.to_owned() }
     }
 }
 
@@ -78,5 +78,6 @@ mod tests {
     fn no_escape_reaches_who_did_not_ask() {
         assert_eq!(Paint { colour: false }.paint(Tone::Bad, "x"), "x");
         assert_eq!(Paint { colour: true }.paint(Tone::Bad, "x"), "\x1b[1;31mx\x1b[0m");
+        assert_eq!(Paint { colour: true }.paint(Tone::Bad, ""), "");
     }
 }

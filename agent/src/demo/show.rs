@@ -295,7 +295,9 @@ impl<W: Write> Show<W> {
             return Ok(Outcome::AgentEnded(why));
         }
         if let Some(endpoint) = &self.elsewhere {
-            let text = format!("\nSent to {endpoint}. What was left open is told there with token.outcome = open.\n");
+            let text = format!(
+                "\nEverything went to {endpoint}, unless a warning above says otherwise. Tokens still in use have token.outcome = open.\n"
+            );
             self.screen.say(&text)?;
         } else {
             self.summary()?;

@@ -9,11 +9,14 @@ mod intersection;
 mod memory;
 mod model;
 mod spans;
-#[cfg(test)]
-mod testing;
 mod types;
 
 pub use bound::{DISCIPLINED_PPM, FREE_RUNNING_PPM};
 pub use findings::ClockFinding;
 pub use model::{ClockModel, Estimate, Limits, ServerReport, VouchedBy};
 pub use types::{Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step, Vote};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

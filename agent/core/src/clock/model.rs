@@ -110,7 +110,7 @@ pub struct ClockModel {
     pub(super) servers: Vec<Memory>,
     pub(super) kernel: Option<KernelClock>,
     pub(super) last_step: Option<Step>,
-    /// When the first round ended: before it, nothing is said.
+    /// When the first round ended (or, where no server is configured, the kernel first spoke): before that, nothing is said.
     pub(super) heard_since: Option<Boot>,
     /// The votes at the last round.
     votes: Vec<Vote>,
@@ -160,6 +160,9 @@ impl ClockModel {
     /// The kernel said something.
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
+        if !self.limits.servers_configured {
+            self.heard_since.get_or_insert(kernel.taken.boot); // nobody else will be heard
+        }
     }
 
     /// The wall clock was set. What was measured stays true, for it is kept by the boot clock.

@@ -1,8 +1,14 @@
 //! Plain values of the clock: what a server answered, what the kernel says, what was agreed.
 
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 
+use crate::text::shown;
 use crate::time::{Delta, Reading};
+
+/// NTP's port (RFC 5905 section 7.2).
+const NTP_PORT: u16 = 123;
 
 /// A time server as configured, and the one address of it that was asked. Each address of a name is a server of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,9 +21,45 @@ pub struct ServerName {
     pub address: Option<String>,
 }
 
+/// `host`, `host:port`, `[v6]`, `[v6]:port`, and a bare IPv6 address, which cannot have a port.
+impl std::str::FromStr for ServerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None });
+        }
+        let split = match text.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok()),
+            None => Some(text.split_at(text.find(':').unwrap_or(text.len()))).filter(|(host, _)| is_host(host)),
+        };
+        let (host, rest) = split.ok_or_else(|| no_server(text))?;
+        let port = match rest.strip_prefix(':') {
+            None if rest.is_empty() => NTP_PORT,
+            Some(port) if !port.contains(':') => port_number(port)?,
+            _ => return Err(no_server(text)),
+        };
+        Ok(Self { host: host.to_owned(), port, address: None })
+    }
+}
+
+/// A host name's letters, digits, dots and dashes (RFC 1123), and the underscore that some use.
+fn is_host(host: &str) -> bool {
+    !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("\"{}\" is not a port: 1 to 65535 is wanted", shown(text)))
+}
+
+fn no_server(text: &str) -> String {
+    format!("\"{}\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in [2001:db8::1]:123", shown(text))
+}
+
 impl std::fmt::Display for ServerName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match crate::text::shown(&self.host) {
+        match shown(&self.host) {
             host if host.contains(':') => write!(f, "[{host}]:{}", self.port)?,
             host => write!(f, "{host}:{}", self.port)?,
         }
@@ -102,11 +144,11 @@ impl ExchangeError {
 impl std::fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Resolve(reason) => write!(f, "the name does not resolve: {}", crate::text::shown(reason)),
+            Self::Resolve(reason) => write!(f, "the name does not resolve: {}", shown(reason)),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Network(reason) => write!(f, "the network refused: {}", crate::text::shown(reason)),
-            Self::Bogus(reason) => write!(f, "not a believable answer: {}", crate::text::shown(reason)),
-            Self::KissOfDeath(code) => write!(f, "the server asks to be left alone ({})", crate::text::shown(code)),
+            Self::Network(reason) => write!(f, "the network refused: {}", shown(reason)),
+            Self::Bogus(reason) => write!(f, "not a believable answer: {}", shown(reason)),
+            Self::KissOfDeath(code) => write!(f, "the server asks to be left alone ({})", shown(code)),
             Self::Unsynchronised => f.write_str("the server says that it is not synchronised itself"),
             Self::TooFar(distance) => write!(f, "the server's own error bound is {distance}, too much to prove anything"),
             Self::Disturbed => f.write_str("this node's clock was set while the answer was under way"),

@@ -18,8 +18,8 @@ use super::reader::{Look, Other, Reader, Stamp};
 const MAX_DEPTH: usize = 8;
 /// ConfigMaps projected beside a token have a few dozen keys; etcd's 1.5 MB limit allows more, but not sensibly.
 const MAX_FILES: usize = 1024;
-/// A generation may be swapped while it is read; kubelet does so once a minute at most.
-const MAX_TRIES: usize = 3;
+/// A generation may be swapped while it is read; kubelet does so once a minute at most, so a second try succeeds.
+const MAX_TRIES: usize = 8;
 /// The link that kubelet's AtomicWriter renames into place (pkg/volume/util/atomic_writer.go).
 pub(super) const DATA: &str = "..data";
 
@@ -138,22 +138,28 @@ impl Volume {
         out: &mut Vec<Observation>,
     ) -> nix::Result<Looked> {
         self.hidden = None;
-        for _ in 1..MAX_TRIES {
-            match self.try_look(fd, reader, owner, out) {
+        for _ in 0..MAX_TRIES {
+            let before = data_link(fd)?;
+            match self.try_look(fd, before, reader, owner, out) {
                 Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => self.generation = None,
                 result => return result,
             }
+            if data_link(fd)? == before && before.is_some() {
+                return Err(Errno::ENOENT); // nobody swapped it: `..data` leads nowhere
+            }
         }
-        self.try_look(fd, reader, owner, out)
+        Ok(Looked::Whole) // swapped faster than it can be read: what is known stays true, and the next event is on its way
     }
 
     /// ENOENT: something vanished in between, so the generation was swapped.
-    fn try_look(&mut self, fd: BorrowedFd<'_>, reader: &mut Reader, owner: Owner<'_>, out: &mut Vec<Observation>) -> nix::Result<Looked> {
-        let link = match fstatat(fd, DATA, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) if is_link(stat.st_mode) => Some(Stamp::of(&stat)),
-            Ok(_) | Err(Errno::ENOENT) => None,
-            Err(errno) => return Err(errno),
-        };
+    fn try_look(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        link: Option<Stamp>,
+        reader: &mut Reader,
+        owner: Owner<'_>,
+        out: &mut Vec<Observation>,
+    ) -> nix::Result<Looked> {
         self.refresh(fd, link, reader, owner, out)?;
         let base = self.generation.as_ref().map(|generation| generation.target.clone()).unwrap_or_default();
         let place = Place { fd, base: &base, written_at: link.map(|link| Wall::from_nanos(link.changed_nanos())) };
@@ -179,6 +185,10 @@ impl Volume {
         let target = target.filter(|target| target.components().count() == 1);
         let directory = target.as_deref().map(|target| stamp(fd, target)).transpose()?;
         let listing = list(fd, target.as_deref().unwrap_or(Path::new("")), reader)?;
+        // kubelet empties an old generation only after it has renamed the link: a listing under a changed link may lack files.
+        if data_link(fd)? != link {
+            return Err(Errno::ENOENT);
+        }
         self.generation = match (link, target, directory) {
             (Some(link), Some(target), Some(directory)) => Some(Generation { link, target, directory, flat: listing.flat }),
             _ => None,
@@ -307,6 +317,15 @@ fn said(step: &str, errno: Errno) -> String {
 /// Not the file's fault: the agent ran out of something.
 pub(super) fn is_own_limit(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+}
+
+/// `..data` itself, if it is a link.
+fn data_link(fd: BorrowedFd<'_>) -> nix::Result<Option<Stamp>> {
+    match fstatat(fd, DATA, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(is_link(stat.st_mode).then(|| Stamp::of(&stat))),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn is_link(mode: u32) -> bool {

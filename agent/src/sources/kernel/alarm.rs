@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use crate::sys;
 
 /// 2200-01-01: never, for any clock that is set to a time somebody believes.
-const NEVER: Duration = Duration::from_secs(7_258_118_400);
+const NEVER: Duration = Duration::from_hours(2_016_144);
 /// Should the descriptor fail for ever, this keeps the caller from spinning.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 

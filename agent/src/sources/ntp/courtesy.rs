@@ -12,7 +12,7 @@ const POOL: Duration = Duration::from_secs(1_024);
 /// RATE doubles the interval up to this (RFC 5905's MAXPOLL would be 36 h: no clock is told by that).
 const SLOWEST: Duration = Duration::from_secs(2_048);
 /// DENY and RSTR mean "stop"; after this long its operators may have changed their minds.
-const DENIED: Duration = Duration::from_secs(24 * 3_600);
+const DENIED: Duration = Duration::from_hours(24);
 
 /// RFC 5905 spaces the packets of a burst by this: the least between two questions to one server, at start or after a step.
 const BURST: Duration = Duration::from_secs(2);

@@ -9,7 +9,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::clock::Round;
+use tokenwatch_core::clock::{Round, ServerName};
 use tokenwatch_core::observation::{Observation, SourceState};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
@@ -17,7 +17,6 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::time::sleep;
 
 use poller::Poller;
-pub use server::NtpServer;
 
 /// Rounds at this distance follow the first one and a step, as in RFC 5905's burst: the best of three answers is known after 4 s.
 const BURST_SPACING: Duration = Duration::from_secs(2);
@@ -31,7 +30,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct NtpConfig {
     /// The servers; names with several addresses are several servers.
-    pub servers: Vec<NtpServer>,
+    pub servers: Vec<ServerName>,
     /// For one answer. 1 s is half of what already counts as too far.
     pub timeout: Duration,
     /// Questions to one server in one round: a second where the first got no answer.

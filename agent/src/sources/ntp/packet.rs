@@ -79,7 +79,7 @@ struct Stamp(u64);
 
 impl Stamp {
     /// The time it means: of all eras the one nearest to the node's clock.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // modulo 2^32 is the format
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // modulo 2^32 is the format
     fn near(self, wall: Wall) -> Wall {
         let pivot = wall.max(NOT_BEFORE).as_secs();
         let ahead = ((self.0 >> 32) as u32).wrapping_sub((pivot + UNIX_EPOCH) as u32) as i32;
@@ -140,7 +140,7 @@ impl Header {
     fn kiss(&self) -> ExchangeError {
         match &self.reference_id {
             b"INIT" | b"STEP" | [0, ..] => ExchangeError::Unsynchronised,
-            code => ExchangeError::KissOfDeath(ascii(code)),
+            code => ExchangeError::KissOfDeath(ascii(*code)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Header {
 
     /// At stratum 1 the name of the reference clock, above that an IPv4 address or the hash of an IPv6 one.
     fn reference(&self) -> String {
-        if self.stratum == 1 { ascii(&self.reference_id) } else { std::net::Ipv4Addr::from(self.reference_id).to_string() }
+        if self.stratum == 1 { ascii(self.reference_id) } else { std::net::Ipv4Addr::from(self.reference_id).to_string() }
     }
 }
 
@@ -165,7 +165,7 @@ fn precision(exponent: i8) -> Delta {
     Delta::from_nanos(1_000_000_000 >> u32::from(exponent.clamp(-30, 0).unsigned_abs()))
 }
 
-fn ascii(bytes: &[u8; 4]) -> String {
+fn ascii(bytes: [u8; 4]) -> String {
     let printable = bytes.iter().take_while(|byte| **byte != 0).map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' });
     printable.collect()
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{Exchange, ExchangeError, Round};
+use tokenwatch_core::clock::{Exchange, ExchangeError, Round, ServerName};
 use tokenwatch_core::time::{Boot, Delta};
 use tokio::task::JoinSet;
 
 use super::courtesy::{Courtesy, FASTEST};
 use super::exchange::exchange;
-use super::{BURST_SPACING, NtpConfig, NtpServer};
+use super::server::{is_public_pool, resolve};
+use super::{BURST_SPACING, NtpConfig};
 use crate::clocks;
 
 /// Addresses asked in all. More prove nothing that these do not.
@@ -32,7 +33,7 @@ struct Resolved {
 /// Asks servers, and remembers what they asked for.
 pub(super) struct Poller {
     config: NtpConfig,
-    resolved: BTreeMap<NtpServer, Resolved>,
+    resolved: BTreeMap<ServerName, Resolved>,
     courtesy: BTreeMap<SocketAddr, Courtesy>,
 }
 
@@ -66,11 +67,11 @@ impl Poller {
 
     /// Looks up what has to be; what cannot be, and never could, is an exchange that failed.
     async fn resolve(&mut self, now: Boot) -> Vec<Exchange> {
-        let is_due = |server: &&NtpServer| self.resolved.get(*server).is_none_or(|known| !known.answers || now - known.at >= RESOLVED_FOR);
+        let is_due = |server: &&ServerName| self.resolved.get(*server).is_none_or(|known| !known.answers || now - known.at >= RESOLVED_FOR);
         let due: Vec<_> = self.config.servers.iter().filter(is_due).cloned().collect();
         let mut lookups = JoinSet::new();
         for server in due {
-            lookups.spawn(async move { (server.resolve().await, server) });
+            lookups.spawn(async move { (resolve(&server).await, server) });
         }
         let mut failed = Vec::new();
         for (result, server) in lookups.join_all().await {
@@ -85,12 +86,12 @@ impl Poller {
     }
 
     /// Who may be asked now, in the order of the configuration; the same machine under two names has one voice.
-    fn due(&mut self, now: Boot) -> Vec<(NtpServer, SocketAddr)> {
-        let mut asked: Vec<(NtpServer, SocketAddr)> = Vec::new();
+    fn due(&mut self, now: Boot) -> Vec<(ServerName, SocketAddr)> {
+        let mut asked: Vec<(ServerName, SocketAddr)> = Vec::new();
         for server in &self.config.servers {
             for address in self.resolved.get(server).into_iter().flat_map(|known| &known.addresses) {
                 let courtesy =
-                    self.courtesy.entry(*address).or_insert_with(|| Courtesy::new(address.ip().is_loopback(), server.is_public_pool()));
+                    self.courtesy.entry(*address).or_insert_with(|| Courtesy::new(address.ip().is_loopback(), is_public_pool(server)));
                 if asked.len() < SERVERS && courtesy.allows(now) && asked.iter().all(|(_, known)| known != address) {
                     asked.push((server.clone(), *address));
                 }
@@ -100,10 +101,10 @@ impl Poller {
         asked
     }
 
-    async fn ask(&self, asked: &[(NtpServer, SocketAddr)]) -> Vec<Exchange> {
+    async fn ask(&self, asked: &[(ServerName, SocketAddr)]) -> Vec<Exchange> {
         let mut running = JoinSet::new();
         for (at, (server, address)) in asked.iter().enumerate() {
-            let (name, address) = (server.named(Some(address.ip())), *address);
+            let (name, address) = (ServerName { address: Some(address.ip().to_string()), ..server.clone() }, *address);
             let (timeout, attempts) = (self.config.timeout, self.config.attempts);
             running.spawn(async move { (at, exchange(name, address, timeout, attempts).await) });
         }
@@ -112,7 +113,7 @@ impl Poller {
         answers.into_iter().map(|(_, exchange)| exchange).collect()
     }
 
-    fn learn(&mut self, asked: &[(NtpServer, SocketAddr)], answers: &[Exchange]) {
+    fn learn(&mut self, asked: &[(ServerName, SocketAddr)], answers: &[Exchange]) {
         let interval = self.interval();
         for ((server, address), exchange) in asked.iter().zip(answers) {
             if let Some(courtesy) = self.courtesy.get_mut(address) {
@@ -126,7 +127,7 @@ impl Poller {
     }
 }
 
-fn unresolved(server: &NtpServer, reason: String) -> Exchange {
+fn unresolved(server: &ServerName, reason: String) -> Exchange {
     let now = clocks::now();
-    Exchange { server: server.named(None), started: now, ended: now, result: Err(ExchangeError::Resolve(reason)) }
+    Exchange { server: server.clone(), started: now, ended: now, result: Err(ExchangeError::Resolve(reason)) }
 }

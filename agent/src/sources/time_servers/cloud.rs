@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::Discovered;
-use crate::sources::ntp::NtpServer;
+use tokenwatch_core::clock::ServerName;
 
 /// What DMI says of the machine, and the server this means. Azure has none: its hosts give time through a virtual PTP device.
 const CLOUDS: [(&str, &str, &str); 3] = [
@@ -20,7 +20,10 @@ pub(super) fn servers(dmi: &Path) -> Vec<Discovered> {
     let is_here = |(file, wanted, _): &&(&str, &str, &str)| text(&dmi.join(file)).trim() == *wanted;
     let found = CLOUDS.iter().find(is_here);
     found
-        .map(|(_, cloud, address)| Discovered { server: NtpServer::new(address), named_by: format!("the cloud ({cloud})") })
+        .map(|(_, cloud, address)| Discovered {
+            server: ServerName { host: (*address).to_owned(), port: 123, address: None },
+            named_by: format!("the cloud ({cloud})"),
+        })
         .into_iter()
         .collect()
 }

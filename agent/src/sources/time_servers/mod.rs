@@ -11,8 +11,8 @@ mod timesyncd;
 
 use std::path::Path;
 
-use crate::sources::ntp::NtpServer;
 use files::HostFiles;
+use tokenwatch_core::clock::ServerName;
 
 /// Servers taken of one configuration; more prove nothing that these do not.
 const SERVERS: usize = 16;
@@ -21,7 +21,7 @@ const SERVERS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovered {
     /// The server.
-    pub server: NtpServer,
+    pub server: ServerName,
     /// The file, or the cloud, that named it.
     pub named_by: String,
 }
@@ -41,7 +41,7 @@ pub fn discover(root: &Path, dmi: &Path) -> Vec<Discovered> {
 
 /// A server named in a file, if what stands there can be one.
 fn named(host: &str, port: Option<u16>, file: &Path) -> Option<Discovered> {
-    let mut server: NtpServer = host.parse().ok()?;
+    let mut server: ServerName = host.parse().ok()?;
     server.port = port.unwrap_or(server.port);
     Some(Discovered { server, named_by: file.display().to_string() })
 }

@@ -1,0 +1,369 @@
+//! Token files on the node: found whatever they are called, read without leaving the volume, followed through rotations.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use tokenwatch::demo::kubelet::{Payload, Volume, remove_pod};
+use tokenwatch::sources::files::{FilesConfig, Scanner, run};
+use tokenwatch_core::observation::{FileContent, Observation};
+use tokenwatch_core::time::Wall;
+use tokenwatch_core::token::MAX_TOKEN_BYTES;
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// Far more than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Node(tempfile::TempDir);
+
+impl Node {
+    fn new() -> Self {
+        let node = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(node.root().join("pods")).unwrap();
+        node
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().to_owned()
+    }
+
+    fn volume(&self, pod: &str) -> Volume {
+        Volume::new(&self.root(), pod, "vol")
+    }
+
+    /// What kubelet writes: a token, and what stands beside it.
+    fn write(&self, pod: &str, generation: i64) {
+        self.write_files(
+            pod,
+            generation,
+            &[("token", &token(generation)), ("ca.crt", "-----BEGIN CERTIFICATE-----"), ("namespace", "shop")],
+        );
+    }
+
+    fn write_files(&self, pod: &str, generation: i64, files: &[(&str, &str)]) {
+        let payload: Payload = files.iter().map(|(path, content)| (PathBuf::from(path), content.as_bytes().to_vec())).collect();
+        self.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 + generation)).unwrap();
+    }
+
+    fn scanner(&self) -> Scanner {
+        Scanner::new(vec![self.root()])
+    }
+}
+
+fn token(generation: i64) -> String {
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let issued = 1_800_000_000 + generation;
+    let payload = format!(
+        r#"{{"aud":["a"],"exp":{},"iat":{issued},"jti":"jti-{generation}","kubernetes.io":{{"namespace":"shop"}},"sub":"system:serviceaccount:shop:cart"}}"#,
+        issued + 600
+    );
+    format!("{}.{}.c2ln", part(r#"{"alg":"ES256","kid":"k"}"#), part(&payload))
+}
+
+/// One line for each observation: what, where, and in short what was in it.
+fn told(observations: &[Observation]) -> Vec<String> {
+    observations.iter().map(line).collect()
+}
+
+fn line(observation: &Observation) -> String {
+    match observation {
+        Observation::File(seen) => match &seen.content {
+            FileContent::Token(claims) => format!("{} token {}", seen.key, claims.issued_at.as_secs() - 1_800_000_000),
+            FileContent::Malformed { reason } => format!("{} malformed: {reason}", seen.key),
+            FileContent::Unreadable { reason } => format!("{} unreadable: {reason}", seen.key),
+        },
+        Observation::Gone(key) => format!("{key} gone"),
+        Observation::Source(state) => format!("source {} {}", state.source, state.degraded.as_deref().unwrap_or("well")),
+        other => format!("{other:?}"),
+    }
+}
+
+fn scan(scanner: &mut Scanner) -> Vec<String> {
+    let mut out = Vec::new();
+    scanner.scan(&mut out);
+    told(&out)
+}
+
+#[test]
+fn every_token_is_found_by_content_and_only_changes_are_told() {
+    let node = Node::new();
+    node.write("p1", 1);
+    node.write_files("p2", 1, &[("deep/er/vault", &token(7)), ("token", "no token at all"), ("x", &token(8))]);
+    let mut scanner = node.scanner();
+    assert_eq!(scan(&mut scanner), ["p1/vol/token token 1", "p2/vol/deep/er/vault token 7", "p2/vol/x token 8"]);
+    assert_eq!(scan(&mut scanner), [""; 0]);
+    node.write("p1", 2);
+    assert_eq!(scan(&mut scanner), ["p1/vol/token token 2"]);
+    remove_pod(&node.root(), "p2").unwrap();
+    assert_eq!(scan(&mut scanner), ["p2/vol/deep/er/vault gone", "p2/vol/x gone"]);
+}
+
+#[test]
+fn another_file_of_the_volume_that_changes_is_no_rotation() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut scanner = node.scanner();
+    scan(&mut scanner);
+    node.write_files("p", 2, &[("token", &token(1)), ("ca.crt", "new"), ("namespace", "shop")]);
+    assert_eq!(scan(&mut scanner), [""; 0]);
+}
+
+#[test]
+fn a_place_where_a_token_was_is_remembered() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut scanner = node.scanner();
+    scan(&mut scanner);
+    let table = [
+        ("", "the file is empty"),
+        ("x", "it holds something else than a token, and held one before"),
+        ("eyJ", "a JWT has 3 parts separated by dots, this has 1"),
+    ];
+    for (generation, (content, reason)) in (2..).zip(table) {
+        node.write_files("p", generation, &[("token", content)]);
+        assert_eq!(scan(&mut scanner), [format!("p/vol/token malformed: {reason}")]);
+        assert_eq!(scan(&mut scanner), [""; 0], "said once");
+    }
+    node.write("p", 9);
+    assert_eq!(scan(&mut scanner), ["p/vol/token token 9"]);
+}
+
+#[test]
+fn a_token_rewritten_in_place_is_seen() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut scanner = node.scanner();
+    scan(&mut scanner);
+    fs::write(node.volume("p").directory().join("token"), token(2)).unwrap();
+    assert_eq!(scan(&mut scanner), ["p/vol/token token 2"]);
+}
+
+#[test]
+fn when_it_was_written_is_the_rename_of_data() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut out = Vec::new();
+    node.scanner().scan(&mut out);
+    let Observation::File(seen) = &out[0] else { panic!("{out:?}") };
+    let age = tokenwatch::clocks::now().wall - seen.written_at.unwrap();
+    assert!((0..5).contains(&age.as_secs()), "{age}");
+}
+
+fn fifo(path: &Path) {
+    nix::unistd::mkfifo(CString::new(path.to_str().unwrap()).unwrap().as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
+#[test]
+fn a_hostile_tree_neither_hangs_nor_leads_astray() {
+    let node = Node::new();
+    node.write("good", 1);
+    fs::write(node.root().join("secret"), token(66)).unwrap();
+    let bad = node.volume("bad").directory().to_owned();
+    fs::create_dir_all(bad.join("a/b/c/d/e/f/g/h/i/j/k")).unwrap();
+    fs::write(bad.join("a/b/c/d/e/f/g/h/i/j/k/token"), token(67)).unwrap();
+    fs::write(bad.join("new\nline"), token(3)).unwrap();
+    fs::write(bad.join("huge"), format!("eyJ{}", "a".repeat(MAX_TOKEN_BYTES))).unwrap();
+    fifo(&bad.join("token"));
+    let _socket = std::os::unix::net::UnixListener::bind(bad.join("socket")).unwrap();
+    for (link, to) in
+        [("loop", "loop"), ("up", "../../../../../secret"), ("magic", "/proc/self/cwd"), ("zero", "/dev/zero"), ("around", ".")]
+    {
+        symlink(to, bad.join(link)).unwrap();
+    }
+    symlink(node.root().join("secret"), bad.join("absolute")).unwrap();
+    symlink("../../../../..", node.root().join("pods/linked")).unwrap();
+    let away = node.volume("away").directory().to_owned();
+    fs::create_dir_all(&away).unwrap();
+    symlink(node.root(), away.join("..data")).unwrap();
+    symlink("..data/secret", away.join("token")).unwrap();
+    assert_eq!(
+        scan(&mut node.scanner()),
+        ["bad/vol/huge malformed: longer than 65536 bytes", "bad/vol/new\\u{a}line token 3", "good/vol/token token 1",]
+    );
+}
+
+#[test]
+fn volumes_swapped_while_they_are_read_are_always_whole() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut scanner = node.scanner();
+    let first = scan(&mut scanner);
+    assert_eq!(first.len(), 1);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (2..300).for_each(|generation| node.write("p", generation)));
+        while !writer.is_finished() {
+            for line in scan(&mut scanner) {
+                assert!(line.starts_with("p/vol/token token "), "{line}");
+            }
+        }
+    });
+    scan(&mut scanner);
+    assert_eq!(scan(&mut scanner), [""; 0]);
+}
+
+#[test]
+fn a_root_that_is_missing_is_a_problem_and_hides_no_other() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut scanner = Scanner::new(vec![PathBuf::from("/nonexistent"), node.root()]);
+    let mut out = Vec::new();
+    let summary = scanner.scan(&mut out);
+    assert_eq!(told(&out), ["p/vol/token token 1"]);
+    assert!(summary.problems[0].contains("/nonexistent/pods"), "{:?}", summary.problems);
+    assert_eq!((summary.pods, summary.volumes, summary.tokens), (1, 1, 1));
+}
+
+/// A rescan so far away that only events can bring anything.
+fn by_events(node: &Node) -> FilesConfig {
+    FilesConfig { rescan: Duration::from_secs(3_600), ..FilesConfig::new(vec![node.root()]) }
+}
+
+fn start(config: FilesConfig) -> Receiver<Observation> {
+    let (sender, receiver) = channel(64);
+    tokio::spawn(run(config, sender));
+    receiver
+}
+
+/// What comes, up to the first line that contains `end`, and how long it took.
+async fn until(observations: &mut Receiver<Observation>, end: &str) -> (Vec<String>, Duration) {
+    let (started, mut lines) = (Instant::now(), Vec::new());
+    loop {
+        let next = tokio::time::timeout(PATIENCE, observations.recv()).await;
+        let Ok(Some(observation)) = next else { panic!("no {end:?} in {lines:?}") };
+        lines.push(line(&observation));
+        if lines.last().unwrap().contains(end) {
+            return (lines, started.elapsed());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_rotations_and_removals_are_seen_by_events() {
+    let node = Node::new();
+    node.write("p1", 1);
+    let mut seen = start(by_events(&node));
+    until(&mut seen, "source files well").await;
+    node.write("p1", 2);
+    until(&mut seen, "p1/vol/token token 2").await;
+    for pod in 0..20 {
+        node.write(&format!("new{pod}"), 3);
+        let (_, took) = until(&mut seen, &format!("new{pod}/vol/token token 3")).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    for pod in 0..20 {
+        node.write(&format!("new{pod}"), 4);
+        until(&mut seen, &format!("new{pod}/vol/token token 4")).await;
+    }
+    remove_pod(&node.root(), "p1").unwrap();
+    until(&mut seen, "p1/vol/token gone").await;
+    node.write("p1", 5);
+    until(&mut seen, "p1/vol/token token 5").await;
+    node.write("p1", 6);
+    until(&mut seen, "p1/vol/token token 6").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_watches_passes_do_and_it_is_said_and_recovered() {
+    let node = Node::new();
+    (0..5).for_each(|pod| node.write(&format!("p{pod}"), 1));
+    let quick = Duration::from_millis(200);
+    let mut seen = start(FilesConfig { degraded_rescan: quick, max_watches: Some(6), ..by_events(&node) });
+    let (lines, _) = until(&mut seen, "source watch").await;
+    let degraded = lines.last().unwrap();
+    assert!(degraded.contains("max_user_watches") && degraded.contains("looked at every 200.0ms"), "{degraded}");
+    node.write("p4", 2);
+    until(&mut seen, "p4/vol/token token 2").await;
+    (2..5).for_each(|pod| remove_pod(&node.root(), &format!("p{pod}")).unwrap());
+    until(&mut seen, "source watch well").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_may_come_later() {
+    let node = Node::new();
+    fs::remove_dir(node.root().join("pods")).unwrap();
+    let mut seen = start(by_events(&node));
+    let (lines, _) = until(&mut seen, "source files").await;
+    assert!(lines.last().unwrap().contains("ENOENT"), "{lines:?}");
+    node.write("p", 1);
+    until(&mut seen, "p/vol/token token 1").await;
+}
+
+/// Mounts need root; without it the tests that make them say so and end.
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("SKIPPED: needs root to mount a tmpfs");
+    }
+    root
+}
+
+/// Unmounts what a test mounted, whatever becomes of the test.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn over(directory: &Path) -> Self {
+        nix::mount::mount(Some("tmpfs"), directory, Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
+        Self(directory.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tmpfs_mounted_over_a_watched_directory_is_followed() {
+    if !is_root() {
+        return;
+    }
+    let node = Node::new();
+    let mut seen = start(by_events(&node));
+    until(&mut seen, "source files well").await;
+    let directory = node.volume("p").directory().to_owned();
+    fs::create_dir_all(&directory).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await; // the covered directory is watched by now
+    let mounted = Mounted::over(&directory);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for generation in 1..4 {
+        let started = Instant::now();
+        node.write("p", generation);
+        until(&mut seen, &format!("p/vol/token token {generation}")).await;
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+    drop(mounted);
+    until(&mut seen, "p/vol/token gone").await;
+}
+
+/// Volumes as a mount namespace without propagation shows them: kubelet's mark is there, the mount is not.
+#[test]
+fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
+    let node = Node::new();
+    node.write("hidden", 1);
+    fs::remove_dir_all(node.volume("hidden").directory()).unwrap();
+    for pod in ["hidden", "empty"] {
+        fs::create_dir_all(node.volume(pod).directory()).unwrap();
+    }
+    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    let [Observation::Blind(spots)] = observations.as_slice() else { panic!("{observations:?}") };
+    assert_eq!(spots.iter().map(|spot| spot.pod_uid.as_str()).collect::<Vec<_>>(), ["hidden"]);
+    assert!(spots[0].reason.contains("HostToContainer"), "{}", spots[0].reason);
+}
+
+#[test]
+fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
+    if !is_root() {
+        return;
+    }
+    let node = Node::new();
+    node.write("p", 1);
+    fs::remove_dir_all(node.volume("p").directory()).unwrap();
+    fs::create_dir_all(node.volume("p").directory()).unwrap();
+    let _mounted = Mounted::over(node.volume("p").directory());
+    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    assert_eq!(told(&observations), [""; 0]);
+}
