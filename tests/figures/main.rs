@@ -1,5 +1,7 @@
 //! The figures of docs/performance.md. `tests/bench` builds what is measured, runs this, and shows the table.
 
+#![allow(unreachable_pub)] // a program: nobody outside could reach anything
+
 mod node;
 mod scan;
 mod table;
