@@ -77,7 +77,7 @@ fn bad_usage_is_exit_status_2() {
 fn findings_and_telemetry_are_printed_from_the_code() {
     golden("findings.txt", &run(&["findings"]).1);
     golden("findings-rotation_stalled.txt", &run(&["findings", "token.rotation_stalled"]).1);
-    golden("telemetry.md", &run(&["telemetry"]).1);
+    golden("../../docs/telemetry.md", &run(&["telemetry"]).1);
     let unknown = |code| (run(&["findings", code]).0, run(&["findings", code]).2);
     assert_eq!(
         unknown("token.rotation_staled"),
