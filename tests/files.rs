@@ -1,5 +1,7 @@
 //! Token files on the node: found whatever they are called, read without leaving the volume, followed through rotations.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // the helpers of a test are test code too
+
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -218,7 +220,7 @@ fn a_root_that_is_missing_is_a_problem_and_hides_no_other() {
 
 /// A rescan so far away that only events can bring anything.
 fn by_events(node: &Node) -> FilesConfig {
-    FilesConfig { rescan: Duration::from_secs(3_600), ..FilesConfig::new(vec![node.root()]) }
+    FilesConfig { rescan: Duration::from_hours(1), ..FilesConfig::new(vec![node.root()]) }
 }
 
 fn start(config: FilesConfig) -> Receiver<Observation> {

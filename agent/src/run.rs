@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{Sink, SnapshotSource};
 use crate::sources::files::{FilesConfig, discover};
-use crate::sources::ntp::NtpConfig;
+use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::time_servers;
 
 /// Where the machine says who made it.
@@ -119,12 +119,17 @@ pub fn ntp(settings: &Settings) -> NtpConfig {
     NtpConfig { servers, timeout: settings.clock.timeout.to_std(), interval: settings.clock.interval.to_std(), ..NtpConfig::default() }
 }
 
+/// A public pool is for the host's one daemon, not for a second client on each of 5,000 nodes: it is asked only where somebody configures it here.
 fn discovered(prefix: &Path) -> Vec<ServerName> {
-    let found = time_servers::discover(prefix, &prefix.join(DMI));
-    for found in &found {
+    let (public, own): (Vec<_>, Vec<_>) =
+        time_servers::discover(prefix, &prefix.join(DMI)).into_iter().partition(|found| is_public_pool(&found.server));
+    for found in public {
+        info!("not asking {}, named by {}: a public pool is asked only if clock.servers names it", found.server, found.named_by);
+    }
+    for found in &own {
         info!("asking time server {}, named by {}", found.server, found.named_by);
     }
-    found.into_iter().map(|found| found.server).collect()
+    own.into_iter().map(|found| found.server).collect()
 }
 
 /// This node's name: configured, given by the downward API, or the host's.

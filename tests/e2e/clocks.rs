@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::bed::{Collector, free_udp_port, json, ntp_server, repository, tokenwatch, workdir};
+use crate::bed::{Collector, free_udp_port, json, ntp_server, tokenwatch, workdir};
 use crate::process::Process;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
@@ -58,7 +58,7 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| span.name == "ntp.exchange" && !span.parent.is_empty());
     drop(servers);
     telemetry
-        .wait_alert("silence to become unknown", secs(90), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
+        .wait_alert("silence to become unknown", secs(240), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
     assert_eq!(clock(&ports).0, 2);
     assert!(agent.stop(secs(15)).success());
 }
@@ -94,7 +94,6 @@ fn a_node_clock_that_is_off_is_said_once() {
         .collect();
     assert!(storm.is_empty(), "{} token findings for one wrong clock, the first: {}", storm.len(), storm[0]);
     assert!(agent.stop(secs(15)).success());
-    assert!(repository().exists());
 }
 
 fn until_faketime() -> String {

@@ -114,6 +114,7 @@ fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
     let claims = explained(cluster, uid);
     assert_eq!(stalled.attribute("tokenwatch.finding.deadline"), claims["expires_at"].as_str().unwrap());
     assert!(late.at < stalled.at && stalled.body.contains("default/short"), "{}", stalled.body);
+    assert!(!stalled.trace_id.is_empty(), "an alert leads to the trace it is about");
     println!("[faulty] {}", stalled.body);
     cluster.gate("open");
     telemetry.wait_alert("recovery to clear it", secs(180), |alert| {

@@ -2,6 +2,8 @@
 //!
 //! Needs root and the test bed (`tests/cluster/build`); `tests/all` sees to both.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+
 mod bed;
 mod clocks;
 mod collector_trouble;

@@ -1,7 +1,7 @@
 //! Child processes that do not outlive their test.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use nix::unistd::Pid;
 
 use crate::wait::until;
 
-/// A running child, its output in a file.
+/// A running child.
 pub struct Process {
     child: Child,
-    pub log: PathBuf,
 }
 
 impl Process {
@@ -22,7 +21,7 @@ impl Process {
         let out = File::create(log).unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()));
         let err = out.try_clone().unwrap();
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
-        Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")), log: log.to_owned() }
+        Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")) }
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -46,10 +45,6 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) * 1024
-    }
-
-    pub fn printed(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 

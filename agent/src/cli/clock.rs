@@ -34,12 +34,12 @@ pub async fn report(servers: &[ServerName], limits: Limits) -> ClockReport {
     let config = NtpConfig { servers: servers.to_vec(), ..NtpConfig::default() };
     let round = ntp::measure(&config).await;
     let kernel = kernel::read().map_err(|error| error.to_string());
-    ClockReport::new(&round, kernel, limits, clocks::now())
+    ClockReport::new(&round, kernel, &limits, clocks::now())
 }
 
 impl ClockReport {
     /// What a round and the kernel's word mean at `at`.
-    pub fn new(round: &Round, kernel: Result<KernelClock, String>, limits: Limits, at: Reading) -> Self {
+    pub fn new(round: &Round, kernel: Result<KernelClock, String>, limits: &Limits, at: Reading) -> Self {
         // One look has nothing to wait for.
         let mut model = ClockModel::new(Limits { grace: Delta::ZERO, ..limits.clone() });
         if let Ok(kernel) = &kernel {
@@ -48,7 +48,7 @@ impl ClockReport {
         model.round(round);
         Self {
             at,
-            limits,
+            limits: limits.clone(),
             estimate: model.estimate(&at),
             vouched_by: model.vouched_by(&at),
             servers: model.servers(),

@@ -63,8 +63,9 @@ impl Sink {
     }
 
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
+    #[allow(clippy::needless_pass_by_value)] // the sink keeps it
     pub fn otlp(settings: otlp::Settings, resource: &otlp::Resource, snapshot: SnapshotSource) -> Result<Self, String> {
-        otlp::Otlp::start(settings, resource, snapshot).map(|otlp| Self::Otlp(Box::new(otlp)))
+        otlp::Otlp::start(settings, resource, &snapshot).map(|otlp| Self::Otlp(Box::new(otlp)))
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.

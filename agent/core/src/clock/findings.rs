@@ -62,7 +62,11 @@ impl Scene<'_> {
             code: Code::ClockOffset,
             severity,
             server: None,
-            summary: format!("This node's clock is {} (± {bound}), says {}. The node is wrong.{cause}", off_by(offset), self.witnesses()),
+            summary: format!(
+                "This node's clock is {} (± {bound}), according to {}. The node is wrong.{cause}",
+                off_by(offset),
+                self.witnesses()
+            ),
             evidence: self.evidence(),
             remedy: remedy(
                 "Repair time synchronisation on this node: look at its time daemon's sources, then let it step the clock.",
@@ -177,7 +181,7 @@ impl Scene<'_> {
             code: Code::ClockServersDisagree,
             severity: Severity::Warning,
             summary: format!(
-                "Time server {server} is {}, say {}. The server is wrong, and is ignored.",
+                "Time server {server} is {}, according to {}. The server is wrong, and is ignored.",
                 direction(error),
                 self.witnesses()
             ),

@@ -21,7 +21,7 @@ fn report_of(offsets: &[Option<i64>]) -> ClockReport {
     };
     let round = Round { started: at, ended: at, exchanges: offsets.iter().enumerate().map(exchange).collect() };
     let limits = Limits { servers_configured: !offsets.is_empty(), ..Limits::default() };
-    ClockReport::new(&round, Err("not permitted".to_owned()), limits, at)
+    ClockReport::new(&round, Err("not permitted".to_owned()), &limits, at)
 }
 
 #[test]

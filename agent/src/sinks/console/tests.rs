@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::mpsc;
 use std::time::Instant;
 
 use tokenwatch_core::action::AlertEvent;
@@ -51,12 +51,16 @@ fn colours_only_when_told() {
     assert!(!said(&alert, false).contains('\x1b'));
 }
 
-/// Does not take a byte until it is let go.
-struct Stuck(Arc<Mutex<()>>);
+/// Says that it was reached, and does not take a byte until it is let go.
+struct Stuck {
+    reached: mpsc::Sender<()>,
+    gate: mpsc::Receiver<()>,
+}
 
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let _held = self.0.lock().unwrap();
+        let _ = self.reached.send(());
+        let _ = self.gate.recv();
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -64,16 +68,21 @@ impl Write for Stuck {
     }
 }
 
+fn alerts(count: usize) -> Vec<Action> {
+    (0..count).map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))).collect()
+}
+
 #[tokio::test]
 async fn an_output_that_nobody_reads_costs_lines_and_no_time() {
-    let gate = Arc::new(Mutex::new(()));
-    let held = gate.lock().unwrap();
-    let console = Console::start(Box::new(Stuck(Arc::clone(&gate))), false).unwrap();
+    let (reached, arrival) = mpsc::channel();
+    let (let_go, gate) = mpsc::channel();
+    let console = Console::start(Box::new(Stuck { reached, gate }), false).unwrap();
+    console.take(alerts(1));
+    arrival.recv().unwrap();
     let before = Instant::now();
-    console.take((0..5_000).map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))).collect());
+    console.take(alerts(5_000));
     assert!(before.elapsed() < Duration::from_secs(1));
-    assert!(console.dropped.load(Ordering::Relaxed) >= 5_000 - QUEUE as u64 - 1);
-    let report = console.shutdown(Duration::from_millis(100)).await;
-    assert!(report.unfinished);
-    drop(held);
+    assert_eq!(console.dropped.load(Ordering::Relaxed), 5_000 - QUEUE as u64);
+    assert!(console.shutdown(Duration::from_millis(100)).await.unfinished);
+    drop(let_go);
 }

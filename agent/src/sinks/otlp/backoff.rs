@@ -55,9 +55,9 @@ mod tests {
     #[test]
     fn waits_double_and_end_at_thirty_seconds() {
         let mut backoff = Backoff::default();
-        for secs in [1, 2, 4, 8, 16, 30, 30, 30] {
+        for secs in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0] {
             let wait = backoff.after(&failure(Kind::Connection, None));
-            assert!((secs as f64 / 2.0..=secs as f64).contains(&wait.as_secs_f64()), "{wait:?} is not about {secs} s");
+            assert!((secs / 2.0..=secs).contains(&wait.as_secs_f64()), "{wait:?} is not about {secs} s");
         }
         backoff.reset();
         assert!(backoff.after(&failure(Kind::Connection, None)) <= Duration::from_secs(1));
@@ -67,12 +67,12 @@ mod tests {
     fn a_server_that_asks_for_time_gets_it_within_reason() {
         let asked = |secs| Backoff::default().after(&failure(Kind::Transient, Some(Duration::from_secs(secs))));
         assert_eq!(asked(7), Duration::from_secs(7));
-        assert_eq!(asked(86_400), Duration::from_secs(600));
+        assert_eq!(asked(86_400), Duration::from_mins(10));
     }
 
     #[test]
     fn what_only_people_repair_is_tried_slowly() {
         let wait = Backoff::default().after(&failure(Kind::Refused, None));
-        assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_secs(60));
+        assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_mins(1));
     }
 }

@@ -205,7 +205,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
             retry_after(&headers, Wall::from_secs(784_111_770))
         };
-        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
         assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(asked("soon"), None);

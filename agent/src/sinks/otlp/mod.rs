@@ -49,13 +49,13 @@ pub struct Otlp {
 
 impl Otlp {
     /// Starts one task per signal on the runtime it is called in. Nothing is connected yet: a collector that is not there is no error.
-    pub fn start(settings: Settings, resource: &Resource, snapshot: SnapshotSource) -> Result<Self, String> {
+    pub fn start(settings: Settings, resource: &Resource, snapshot: &SnapshotSource) -> Result<Self, String> {
         let counters = Arc::new(Counters::default());
         let (closing, closed) = watch::channel(false);
         let (state, delivery) = watch::channel(DeliveryState::default());
         let pace = metrics::Pace { interval: settings.metrics_interval, temporality: settings.temporality };
         let spans = settings.traces.map(|target| spans::Spans::start(target, resource, &counters, closed.clone())).transpose()?;
-        let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, &snapshot, closed.clone()));
+        let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, snapshot, closed.clone()));
         let alerts = settings.logs.map(|target| alerts::Alerts::start(target, resource, &counters, state, closed));
         Ok(Self { alerts, spans, metrics: metrics.transpose()?, delivery, closing })
     }

@@ -355,7 +355,7 @@ impl Resolver<'_> {
     }
 
     fn temporality(&mut self) -> Temporality {
-        let said = self.named("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", |text| text.parse());
+        let said = self.named("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", str::parse);
         self.own.temporality.or(said).unwrap_or(Temporality::Cumulative)
     }
 

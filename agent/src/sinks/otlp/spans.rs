@@ -93,7 +93,7 @@ impl Shipper {
             if batch.is_empty() {
                 return;
             }
-            self.ship(batch).await;
+            self.ship(&batch).await;
         }
     }
 
@@ -115,7 +115,7 @@ impl Shipper {
         batch
     }
 
-    async fn ship(&self, batch: Vec<Box<Span>>) {
+    async fn ship(&self, batch: &[Box<Span>]) {
         let count = batch.len() as u64;
         let sent = self.exporter.export(batch.iter().map(|span| convert::span_data(span)).collect()).await;
         self.left.fetch_sub(count, Ordering::Relaxed);

@@ -30,7 +30,7 @@ use crate::clocks;
 type Client = Pool<HttpsConnector<HttpConnector>, Body>;
 
 /// TLS files are looked at this often while a connection lasts; after a failure they are looked at before the next try.
-const RECHECK: Duration = Duration::from_secs(60);
+const RECHECK: Duration = Duration::from_mins(1);
 /// An answer is a few bytes; what is larger is none.
 const LARGEST_ANSWER: usize = 1 << 20;
 /// One connection serves one request at a time.

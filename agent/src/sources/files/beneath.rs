@@ -44,10 +44,9 @@ impl Opener {
         if !self.by_hand {
             match openat2(dir, path, how(flags, links)) {
                 Err(Errno::ENOSYS) => self.by_hand = true,
-                // A seccomp profile says EPERM where the kernel would not: the file may be fine, so ask again by hand.
-                Err(Errno::EPERM) => {}
-                // A rename somewhere on the system raced with the resolution of `..`; by hand there is no such race.
-                Err(Errno::EAGAIN) => {}
+                // EPERM is what a seccomp profile says where the kernel would not; EAGAIN, that a rename elsewhere raced with a `..`.
+                // The file may be fine either way, so ask again by hand.
+                Err(Errno::EPERM | Errno::EAGAIN) => {}
                 result => return result,
             }
         }

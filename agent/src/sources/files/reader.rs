@@ -23,6 +23,7 @@ pub struct Reader {
 
 /// What a file turned out to be.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be an allocation for every file
 pub enum Look<'a> {
     /// A bound service-account token; it lives until the reader is used again.
     Token(ParsedToken<'a>),

@@ -38,8 +38,8 @@ pub fn discover(prefix: &Path, proc: &Path) -> Result<Vec<PathBuf>, NoRoots> {
     let told = running_kubelets(proc).into_iter();
     let looked_at: BTreeSet<PathBuf> = told.chain(KNOWN.map(PathBuf::from)).map(|root| within(prefix, &root)).collect();
     let mut seen = BTreeSet::new();
-    let is_new = |root: &PathBuf| pods_of(root).is_some_and(|identity| seen.insert(identity));
-    let roots: Vec<PathBuf> = looked_at.iter().cloned().filter(is_new).collect();
+    let mut is_new = |root: &Path| pods_of(root).is_some_and(|identity| seen.insert(identity));
+    let roots: Vec<PathBuf> = looked_at.iter().filter(|root| is_new(root)).cloned().collect();
     if roots.is_empty() { Err(NoRoots { looked_at: looked_at.into_iter().collect() }) } else { Ok(roots) }
 }
 

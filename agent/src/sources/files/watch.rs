@@ -35,7 +35,7 @@ impl FilesConfig {
     /// With the default periods. A minute: kubelet itself looks at a pod no more often. Ten seconds: soon enough for any deadline of a
     /// token, and a pass over hundreds of tokens costs a few milliseconds.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, rescan: Duration::from_secs(60), degraded_rescan: Duration::from_secs(10), max_watches: None }
+        Self { roots, rescan: Duration::from_mins(1), degraded_rescan: Duration::from_secs(10), max_watches: None }
     }
 }
 

@@ -133,7 +133,9 @@ impl Worker {
                 Hint::Stop => {}
             }
         }
-        targets.into_iter().for_each(|target| self.look_at(target));
+        for target in targets {
+            self.look_at(target);
+        }
         if mounts {
             self.look_at_mounts();
         }

@@ -6,6 +6,8 @@ mod packet;
 mod poller;
 mod server;
 
+pub use server::is_public_pool;
+
 use std::sync::Arc;
 use std::time::Duration;
 

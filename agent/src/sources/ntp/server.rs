@@ -13,7 +13,7 @@ const ADDRESSES: usize = 4;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether it is a public pool, run by volunteers for everyone.
-pub(super) fn is_public_pool(server: &ServerName) -> bool {
+pub fn is_public_pool(server: &ServerName) -> bool {
     let name = server.host.trim_end_matches('.').to_ascii_lowercase();
     name == "pool.ntp.org" || name.ends_with(".pool.ntp.org")
 }

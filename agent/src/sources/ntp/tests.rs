@@ -107,7 +107,7 @@ async fn names_ports_and_duplicates_each_get_what_they_deserve() {
     let unknown = ServerName { host: "no such name".to_owned(), ..real.clone() };
     let round = measure(&config(vec![real.clone(), real, closed, unknown])).await;
     let mut kinds: Vec<_> =
-        round.exchanges.iter().map(|exchange| exchange.result.as_ref().map_or_else(|error| error.kind(), |_| "sample")).collect();
+        round.exchanges.iter().map(|exchange| exchange.result.as_ref().map_or_else(ExchangeError::kind, |_| "sample")).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["network", "resolve", "sample"]);
 }

@@ -4,7 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn host(files: &[(&str, &str)]) -> TempDir {
+/// Path and text of each.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+fn host(files: Files<'_>) -> TempDir {
     let root = TempDir::new().unwrap();
     for (path, text) in files {
         let path = root.path().join(path);
@@ -24,7 +27,7 @@ fn found(root: &TempDir) -> Vec<String> {
 #[test]
 fn each_daemons_configuration_is_understood() {
     let chrony = "/etc/chrony/chrony.conf";
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Files<'_>, &[&str])] = &[
         (
             &[
                 (
@@ -70,7 +73,7 @@ fn each_daemons_configuration_is_understood() {
 #[test]
 fn a_configuration_leads_neither_out_of_the_root_nor_in_circles_nor_on_without_end() {
     let outside = host(&[("secret.conf", "server out.example\n")]);
-    let many: String = (0..100).map(|n| format!("server s{n}.example\n")).collect();
+    let many: String = (0..100).map(|n| ["server s", &n.to_string(), ".example\n"].concat()).collect();
     let climb = format!("include /../../../../..{}/secret.conf\ninclude /etc/chrony.conf\n{many}", outside.path().display());
     let servers = found(&host(&[("etc/chrony.conf", &climb)]));
     assert_eq!(servers.len(), SERVERS);

@@ -137,7 +137,7 @@ async fn gzip_and_headers_reach_the_collector() {
 #[tokio::test]
 async fn taking_never_waits_and_stopping_ends_in_time_while_the_collector_hangs() {
     let collector = Collector::new(Protocol::Grpc, [Answer::Hang; 50]);
-    let own = OwnOtlp { timeout: Some(Duration::from_secs(60)), ..own(collector.serve().await, Protocol::Grpc) };
+    let own = OwnOtlp { timeout: Some(Duration::from_mins(1)), ..own(collector.serve().await, Protocol::Grpc) };
     let sink = sink(&own);
     for _ in 0..10 {
         sink.take(alerts(1_000));
