@@ -87,6 +87,54 @@ fn findings_and_telemetry_are_printed_from_the_code() {
     assert_eq!(unknown("\u{1b}[31m").1, "tokenwatch: unknown finding \"\\u{1b}[31m\": `tokenwatch findings` lists them all\n");
 }
 
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md")
+}
+
+#[test]
+fn the_readme_names_what_there_is() {
+    let text = readme();
+    for command in run(&["--help"]).1.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap().split_whitespace() {
+        let is_command = run(&[command, "--help"]).0 == Some(0) && command != "help";
+        assert!(!is_command || text.contains(&format!("| `{command}")), "{command}");
+    }
+    let (looked_for, reserved) = text.split_once("## Findings").unwrap().1.split_once("Reserved").unwrap();
+    for line in run(&["findings"]).1.lines().skip(1).take_while(|line| !line.is_empty()) {
+        let code = format!("`{}`", line.split_whitespace().next().unwrap());
+        assert_eq!(
+            (reserved.contains(&code), looked_for.contains(&code)),
+            (line.contains(" reserved "), !line.contains(" reserved ")),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn the_readmes_configuration_is_one() {
+    let text = readme();
+    let yaml = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let node = Node::new();
+    let file = node.file("tw.yaml", yaml);
+    let (status, out, err) = run(&["config", "--config", file.to_str().unwrap()]);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
+}
+
+#[test]
+fn no_core_is_dumped_with_a_token_in_it() {
+    let mut child = tokenwatch(&["explain", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let is_zero = || std::fs::read_to_string(&limits).unwrap().lines().any(|line| line.starts_with("Max core file size        0 "));
+    let started = std::time::Instant::now();
+    while !is_zero() && started.elapsed().as_secs() < 10 {
+        std::thread::yield_now(); // it is still starting
+    }
+    let seen = is_zero();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(seen);
+}
+
 #[test]
 fn the_configuration_is_shown_with_its_origins() {
     let node = Node::new();
