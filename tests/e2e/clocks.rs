@@ -38,7 +38,9 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
     let servers =
         [ntp_server(&directory, ports[0], None), ntp_server(&directory, ports[1], None), ntp_server(&directory, ports[2], Some("+37s"))];
-    ports.iter().for_each(|port| wait_for_answers(*port));
+    for port in ports {
+        wait_for_answers(port);
+    }
 
     let (code, report) = clock(&ports);
     assert_eq!(code, 0, "two right servers outvote the wrong one: {report:#}");

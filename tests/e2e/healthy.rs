@@ -14,7 +14,7 @@ use crate::wait::{secs, until};
 /// What `tests/cluster/up` gives every cluster.
 pub const IMAGE: &str = "tokenwatch.test/busybox:1";
 /// As long as the issue says; long enough for a 600 s token to rotate twice.
-const HEALTHY: Duration = Duration::from_secs(20 * 60);
+const HEALTHY: Duration = Duration::from_mins(20);
 
 #[test]
 fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
@@ -33,7 +33,9 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     let started = Instant::now();
     cluster.apply(&std::fs::read_to_string(repository().join("tests/cluster/pods.yaml")).unwrap());
     cluster.apply(&deployment());
-    ["short", "default", "vault"].iter().for_each(|pod| cluster.wait_running(pod));
+    for pod in ["short", "default", "vault"] {
+        cluster.wait_running(pod);
+    }
     let seen = watch_renames(&volume(&cluster, "short"));
     every_token_is_known(&cluster, port);
 
@@ -149,7 +151,7 @@ fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiv
     let of_short = |span: &Span| span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "replaced";
     let root = telemetry.wait_span("the closed generation", secs(30), of_short);
     let children: Vec<Span> =
-        telemetry.spans().into_iter().filter(|span| span.trace_id == root.trace_id && span.parent == root.span_id).collect();
+        telemetry.spans().into_iter().filter(|span| span.trace_id == root.trace_id && span.parent == root.id).collect();
     let wait = children.iter().find(|span| span.name == "token.refresh_wait").expect("a refresh_wait");
     assert!(children.iter().any(|span| span.name == "token.fresh"));
     println!("[healthy] rotation {measured:+.3} s after due by the test's own watch, refresh_wait {:.3} s", wait.seconds());

@@ -2,6 +2,7 @@
 //!
 //! Needs root and the test bed (`tests/cluster/build`); `tests/all` sees to both.
 
+#![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
 
 mod bed;

@@ -17,7 +17,7 @@ pub struct Telemetry {
 pub struct Span {
     pub name: String,
     pub trace_id: String,
-    pub span_id: String,
+    pub id: String,
     pub parent: String,
     pub start: i128,
     pub end: i128,
@@ -78,7 +78,7 @@ impl Span {
         Self {
             name: text(&span["name"]),
             trace_id: text(&span["traceId"]),
-            span_id: text(&span["spanId"]),
+            id: text(&span["spanId"]),
             parent: text(&span["parentSpanId"]),
             start: nanos(&span["startTimeUnixNano"]),
             end: nanos(&span["endTimeUnixNano"]),
