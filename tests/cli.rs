@@ -9,6 +9,7 @@ mod golden;
 mod node;
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use golden::golden;
@@ -227,6 +228,34 @@ fn check_that_cannot_look_says_where_it_looked() {
     assert!(err.contains("/nowhere/var/lib/kubelet") && err.contains("--root"), "{err}");
 }
 
+/// `check` as nobody, with these capabilities of setpriv(1). The binary is copied to where nobody may run it.
+fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, String) {
+    let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
+    let binary = open.path().join("tokenwatch");
+    std::fs::copy(env!("CARGO_BIN_EXE_tokenwatch"), &binary).expect("a copy");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args([format!("--inh-caps={capabilities}"), format!("--ambient-caps={capabilities}")]);
+    command.arg(binary).args(["check", "--clock-discover=false", "--root"]).arg(node.root());
+    outcome(&mut command)
+}
+
+#[test]
+fn one_capability_is_all_that_reading_takes() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "needs root to become somebody else");
+        eprintln!("SKIPPED: needs root to become somebody else");
+        return;
+    }
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    std::fs::set_permissions(node.root().join("pods"), PermissionsExt::from_mode(0o700)).unwrap();
+    let (status, out, err) = check_as_nobody(&node, "-all,+dac_read_search");
+    assert!(status == Some(0) && out.contains("shop/fine"), "{status:?} {out} {err}");
+    let (status, _, err) = check_as_nobody(&node, "-all");
+    assert!(status == Some(2) && err.contains("CAP_DAC_READ_SEARCH"), "{status:?} {err}");
+}
+
 #[test]
 fn check_shows_nothing_that_could_steer_a_terminal() {
     let node = Node::new();
@@ -316,6 +345,17 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_public_pool_that_only_the_host_names_is_not_asked() {
+    let host = Node::new();
+    let root = host.root().to_str().unwrap();
+    std::fs::create_dir(host.root().join("etc")).unwrap();
+    host.file("etc/chrony.conf", "pool nobody.pool.ntp.org iburst\n");
+    let (_, out, err) = run(&["clock", "--host-prefix", root, "--clock-discover", "true", "--output", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["servers"], json!([]));
+    assert!(err.contains("not asking nobody.pool.ntp.org"), "{err}");
 }
 
 #[test]
