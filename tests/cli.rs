@@ -9,6 +9,7 @@ mod golden;
 mod node;
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use golden::golden;
@@ -77,7 +78,7 @@ fn bad_usage_is_exit_status_2() {
 fn findings_and_telemetry_are_printed_from_the_code() {
     golden("findings.txt", &run(&["findings"]).1);
     golden("findings-rotation_stalled.txt", &run(&["findings", "token.rotation_stalled"]).1);
-    golden("telemetry.md", &run(&["telemetry"]).1);
+    golden("../../docs/telemetry.md", &run(&["telemetry"]).1);
     let unknown = |code| (run(&["findings", code]).0, run(&["findings", code]).2);
     assert_eq!(
         unknown("token.rotation_staled"),
@@ -85,6 +86,54 @@ fn findings_and_telemetry_are_printed_from_the_code() {
     );
     assert_eq!(unknown("expired").1, "tokenwatch: unknown finding \"expired\": did you mean token.expired?\n");
     assert_eq!(unknown("\u{1b}[31m").1, "tokenwatch: unknown finding \"\\u{1b}[31m\": `tokenwatch findings` lists them all\n");
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md")
+}
+
+#[test]
+fn the_readme_names_what_there_is() {
+    let text = readme();
+    for command in run(&["--help"]).1.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap().split_whitespace() {
+        let is_command = run(&[command, "--help"]).0 == Some(0) && command != "help";
+        assert!(!is_command || text.contains(&format!("| `{command}")), "{command}");
+    }
+    let (looked_for, reserved) = text.split_once("## Findings").unwrap().1.split_once("Reserved").unwrap();
+    for line in run(&["findings"]).1.lines().skip(1).take_while(|line| !line.is_empty()) {
+        let code = format!("`{}`", line.split_whitespace().next().unwrap());
+        assert_eq!(
+            (reserved.contains(&code), looked_for.contains(&code)),
+            (line.contains(" reserved "), !line.contains(" reserved ")),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn the_readmes_configuration_is_one() {
+    let text = readme();
+    let yaml = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let node = Node::new();
+    let file = node.file("tw.yaml", yaml);
+    let (status, out, err) = run(&["config", "--config", file.to_str().unwrap()]);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
+}
+
+#[test]
+fn no_core_is_dumped_with_a_token_in_it() {
+    let mut child = tokenwatch(&["explain", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let is_zero = || std::fs::read_to_string(&limits).unwrap().lines().any(|line| line.starts_with("Max core file size        0 "));
+    let started = std::time::Instant::now();
+    while !is_zero() && started.elapsed().as_secs() < 10 {
+        std::thread::yield_now(); // it is still starting
+    }
+    let seen = is_zero();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(seen);
 }
 
 #[test]
@@ -179,6 +228,34 @@ fn check_that_cannot_look_says_where_it_looked() {
     assert!(err.contains("/nowhere/var/lib/kubelet") && err.contains("--root"), "{err}");
 }
 
+/// `check` as nobody, with these capabilities of setpriv(1). The binary is copied to where nobody may run it.
+fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, String) {
+    let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
+    let binary = open.path().join("tokenwatch");
+    std::fs::copy(env!("CARGO_BIN_EXE_tokenwatch"), &binary).expect("a copy");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    command.args([format!("--inh-caps={capabilities}"), format!("--ambient-caps={capabilities}")]);
+    command.arg(binary).args(["check", "--clock-discover=false", "--root"]).arg(node.root());
+    outcome(&mut command)
+}
+
+#[test]
+fn one_capability_is_all_that_reading_takes() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "needs root to become somebody else");
+        eprintln!("SKIPPED: needs root to become somebody else");
+        return;
+    }
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    std::fs::set_permissions(node.root().join("pods"), PermissionsExt::from_mode(0o700)).unwrap();
+    let (status, out, err) = check_as_nobody(&node, "-all,+dac_read_search");
+    assert!(status == Some(0) && out.contains("shop/fine"), "{status:?} {out} {err}");
+    let (status, _, err) = check_as_nobody(&node, "-all");
+    assert!(status == Some(2) && err.contains("CAP_DAC_READ_SEARCH"), "{status:?} {err}");
+}
+
 #[test]
 fn check_shows_nothing_that_could_steer_a_terminal() {
     let node = Node::new();
@@ -268,6 +345,17 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_public_pool_that_only_the_host_names_is_not_asked() {
+    let host = Node::new();
+    let root = host.root().to_str().unwrap();
+    std::fs::create_dir(host.root().join("etc")).unwrap();
+    host.file("etc/chrony.conf", "pool nobody.pool.ntp.org iburst\n");
+    let (_, out, err) = run(&["clock", "--host-prefix", root, "--clock-discover", "true", "--output", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["servers"], json!([]));
+    assert!(err.contains("not asking nobody.pool.ntp.org"), "{err}");
 }
 
 #[test]

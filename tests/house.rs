@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokenwatch_core::findings::Code;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -95,6 +97,30 @@ fn one_file_reads_the_environment() {
 #[test]
 fn unsafe_lives_in_one_file() {
     only_in("agent", &["allow(unsafe_code)", "unsafe {"], &["agent/src/sys.rs", "agent/fuzz"]);
+}
+
+#[test]
+fn nobody_sets_a_clock_or_asks_for_secrets() {
+    only_in("agent/src", &["clock_settime", "settimeofday", "clock_adjtime", ".modes", "ADJ_"], &[]);
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert!(
+        !lock.contains("name = \"kube\"") && !lock.contains("name = \"k8s-openapi\""),
+        "README says that there is no Kubernetes client"
+    );
+}
+
+#[test]
+fn reserved_codes_are_those_that_nothing_looks_for() {
+    let rooms = ["diagnosis", "clock", "engine"];
+    let judging: String = sources("agent/core/src")
+        .into_iter()
+        .filter(|(name, _)| rooms.iter().any(|room| name.contains(room)))
+        .map(|(_, code)| code)
+        .collect();
+    let is_used = |name: String| judging.match_indices(&name).any(|(at, _)| !judging[at + name.len()..].starts_with(char::is_alphanumeric));
+    for code in Code::ALL {
+        assert_eq!(code.is_reserved(), !is_used(format!("Code::{code:?}")), "{code}");
+    }
 }
 
 #[test]

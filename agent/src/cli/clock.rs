@@ -1,5 +1,7 @@
 //! `tokenwatch clock`: the clock now, server by server.
 
+use std::cmp::Ordering;
+
 use serde_json::{Value, json};
 use tokenwatch_core::clock::{
     ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName, ServerReport, VouchedBy,
@@ -123,12 +125,16 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
     if assumed {
         return format!("{state}: nothing vouches for it; tokens are judged as if it were right to ±{bound}");
     }
-    let side = if offset < Delta::ZERO { "ahead of" } else { "behind" };
+    let off = match offset.cmp(&Delta::ZERO) {
+        Ordering::Less => format!("{} ahead of true time, ", offset.abs()),
+        Ordering::Equal => "right to ".to_owned(), // the kernel alone tells a bound, never an offset
+        Ordering::Greater => format!("{offset} behind true time, "),
+    };
     let witness = match report.vouched_by {
         VouchedBy::Kernel => "by the kernel's word alone",
         _ => "by the time servers that agree",
     };
-    format!("{state}: {} {side} true time, ±{bound}, {witness} (limit {})", offset.abs(), report.limits.offset)
+    format!("{state}: {off}±{bound}, {witness} (limit {})", report.limits.offset)
 }
 
 fn finding_lines(finding: &ClockFinding) -> Vec<String> {

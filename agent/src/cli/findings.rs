@@ -23,16 +23,23 @@ pub(super) fn report(code: Option<&str>) -> u8 {
 }
 
 fn list() -> String {
-    let rows: Vec<Vec<String>> = Code::ALL.iter().map(|code| vec![code.as_str().to_owned(), code.info().title.to_owned()]).collect();
-    let table = table(&["CODE", "WHAT"], &[40, 60], &rows, &|_, _, cell| cell);
-    format!("{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to do.\n")
+    let rows = Code::ALL.iter().map(|code| vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]);
+    let table = table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows.collect::<Vec<_>>(), &|_, _, cell| cell);
+    format!(
+        "{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to do.\nreserved: nothing looks for it yet.\n"
+    )
+}
+
+fn status(code: Code) -> &'static str {
+    if code.is_reserved() { "reserved" } else { "" }
 }
 
 fn page(code: Code) -> String {
     let info = code.info();
     let part = |title: &str, text: &str| format!("\n{title}\n{}", wrap(text, "  ", WIDTH));
+    let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
     format!(
-        "{code}: {}\n{}{}{}{}",
+        "{code}: {}\n{reserved}{}{}{}{}",
         info.title,
         part("Meaning", info.meaning),
         part("Found by", info.found_by),

@@ -95,7 +95,7 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
 
     /// Show the agent at work against a node made in a temporary folder
     #[command(after_help = "Examples:
-  tokenwatch demo                                        for a terminal: 90 seconds, off line, as any user
+  tokenwatch demo                                        80 seconds, off line, as any user
   tokenwatch demo --otlp-endpoint http://localhost:4317  send the same to a real backend
 
 Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]

@@ -29,7 +29,7 @@ pub fn alert(log: &LogSeen, paint: Paint) -> String {
     paragraph(&mut out, &log.body, "", None, paint);
     if event != "CLEARED" {
         let about = |name| text(&log.attributes, name).unwrap_or_default();
-        paragraph(&mut out, about(schema::FINDING_REMEDY), "do: ", Some(Tone::Faint), paint);
+        paragraph(&mut out, about(schema::FINDING_REMEDY), "do: ", None, paint);
         line(&mut out, about(schema::FINDING_COMMAND), "$ ", Some(Tone::Cool), paint);
     }
     out
@@ -78,7 +78,7 @@ pub fn clock_line(root: &SpanSeen, paint: Paint) -> String {
     let tone = if state == "synchronised" { Tone::Good } else { Tone::Warn };
     let offset = number(&root.attributes, schema::CLOCK_OFFSET).map_or("unknown".to_owned(), signed);
     let bound = number(&root.attributes, schema::CLOCK_ERROR_BOUND).map_or("?".to_owned(), |secs| Delta::from_secs_f64(secs).to_string());
-    let head = format!("{}{}  true time - node's clock = {offset} ± {bound}", kind("TRACE", Tone::Cool, paint), root.name);
+    let head = format!("{}{}  true time - node's clock = {offset} ±{bound}", kind("TRACE", Tone::Cool, paint), root.name);
     format!("{head}  {}\n", paint.paint(tone, state))
 }
 

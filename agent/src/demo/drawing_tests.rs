@@ -97,7 +97,7 @@ fn measurement(state: &str, offset: f64) -> Trace {
 #[test]
 fn a_measurement_shows_every_server() {
     insta::assert_snapshot!(clock(&measurement("off", 12.0), PLAIN), @r"
-    TRACE     clock.measure  true time - node's clock = +12.0s ± 200us  off
+    TRACE     clock.measure  true time - node's clock = +12.0s ±200us  off
               ├─ ntp.exchange 127.0.0.1:30001  ████████████████                  2.0ms  offset +12.0s  agrees
               └─ ntp.exchange 127.0.0.1:30002          ████████████████████████  3.0ms  offset +12.0s  agrees
     ");

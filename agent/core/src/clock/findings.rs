@@ -63,7 +63,7 @@ impl Scene<'_> {
             severity,
             server: None,
             summary: format!(
-                "This node's clock is {} (± {bound}), according to {}. The node is wrong.{cause}",
+                "This node's clock is {} (±{bound}), according to {}. The node is wrong.{cause}",
                 off_by(offset),
                 self.witnesses()
             ),
@@ -120,7 +120,7 @@ impl Scene<'_> {
             severity: if configured { Severity::Warning } else { Severity::Info },
             server: None,
             summary: format!(
-                "Nothing vouches for this node's clock: {}. Tokens are judged as if it were right to ± {}.",
+                "Nothing vouches for this node's clock: {}. Tokens are judged as if it were right to ±{}.",
                 self.silence(),
                 self.estimate.bound
             ),

@@ -177,6 +177,32 @@ impl std::fmt::Display for Code {
     }
 }
 
+impl Code {
+    /// Codes that are named so that their meaning is fixed, and that nothing looks for yet.
+    const RESERVED: [Self; 15] = [
+        Self::ReaderStale,
+        Self::MountFrozen,
+        Self::Subpath,
+        Self::PodTerminating,
+        Self::KeyUnknown,
+        Self::IssuerMismatch,
+        Self::AudienceUnknown,
+        Self::SubjectReplaced,
+        Self::ExtendedOnly,
+        Self::Legacy,
+        Self::LifetimeLong,
+        Self::CopyStale,
+        Self::ApiserverSkew,
+        Self::ApiserverRejecting,
+        Self::TokenControllerDown,
+    ];
+
+    /// Whether nothing looks for it yet.
+    pub fn is_reserved(self) -> bool {
+        Self::RESERVED.contains(&self)
+    }
+}
+
 impl std::str::FromStr for Code {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
