@@ -1,5 +1,6 @@
 //! The test bed from Rust: real clusters, collectors and time servers, started by the same scripts that people use.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -104,19 +105,23 @@ pub struct Collector {
     pub directory: PathBuf,
     pub grpc: u16,
     pub http: u16,
+    starts: Cell<u32>,
 }
 
 impl Collector {
     /// Chosen ports; not started yet.
     pub fn planned(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), grpc: free_tcp_port(), http: free_tcp_port() }
+        Self { directory: directory.to_owned(), grpc: free_tcp_port(), http: free_tcp_port(), starts: Cell::new(0) }
     }
 
+    /// Each start gets a folder of its own: the file exporter begins its file anew.
     pub fn start(&self) -> Process {
+        let directory = self.directory.join(format!("collector-{}", self.starts.replace(self.starts.get() + 1)));
+        std::fs::create_dir_all(&directory).unwrap();
         let mut command = script("collector");
-        command.arg("--dir").arg(&self.directory);
+        command.arg("--dir").arg(&directory);
         command.args(["--grpc", &format!("127.0.0.1:{}", self.grpc), "--http", &format!("127.0.0.1:{}", self.http)]);
-        let process = Process::start(&mut command, &self.directory.join("collector.log"));
+        let process = Process::start(&mut command, &directory.join("log"));
         until("the collector to listen", secs(60), || std::net::TcpStream::connect(("127.0.0.1", self.grpc)).ok());
         process
     }

@@ -50,7 +50,9 @@ fn every_alert_arrives_whatever_the_collector_does() {
     wait_for_pods(&telemetry, 0..PODS);
     telemetry.wait_alert("the delay itself to be said", secs(60), |alert| alert.code() == "agent.delivery_delayed");
 
+    first.signal(Signal::SIGSTOP); // so that the batch is under way, and surely not accepted, when it dies
     (PODS..2 * PODS).for_each(|pod| tree.write(pod, 700, 600));
+    std::thread::sleep(secs(3));
     first.signal(Signal::SIGKILL);
     drop(first);
     std::thread::sleep(secs(5));

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::wait::until;
 
-/// The collector's file.
+/// The collector's files, one for each time it was started.
 pub struct Telemetry {
-    file: PathBuf,
+    directory: PathBuf,
 }
 
 /// A span, flattened with its resource.
@@ -38,13 +38,14 @@ pub struct Alert {
 
 impl Telemetry {
     pub fn at(directory: &Path) -> Self {
-        Self { file: directory.join("telemetry.json") }
+        Self { directory: directory.to_owned() }
     }
 
     /// Every whole line; the last one may still be being written.
     fn batches(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        let files = (0..).map(|start| self.directory.join(format!("collector-{start}"))).take_while(|directory| directory.exists());
+        let texts = files.map(|directory| std::fs::read_to_string(directory.join("telemetry.json")).unwrap_or_default());
+        texts.flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()).collect()
     }
 
     pub fn spans(&self) -> Vec<Span> {
