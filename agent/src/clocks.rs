@@ -15,3 +15,8 @@ pub fn now() -> Reading {
 fn nanos(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec()))
 }
+
+/// The runtime's timer now: for time-outs and for how often something is tried, never for a verdict.
+pub fn timer() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

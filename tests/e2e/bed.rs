@@ -153,3 +153,30 @@ pub fn json(command: &mut Command) -> (i32, Value) {
         .unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr)));
     (output.status.code().unwrap_or(-1), value)
 }
+
+/// A cluster, a right time server and a collector, with the agent watching.
+pub struct Scene {
+    pub cluster: Cluster,
+    pub collector: Collector,
+    pub agent: Process,
+    /// Port of the time server.
+    pub time: u16,
+    _others: [Process; 2],
+}
+
+impl Scene {
+    /// `protocol` is OTLP's: grpc or http/protobuf.
+    pub fn set(name: &'static str, protocol: &str) -> Self {
+        let directory = workdir(name);
+        let cluster = Cluster::up(name);
+        let time = free_udp_port();
+        let collector = Collector::planned(&directory);
+        let others = [ntp_server(&directory, time, None), collector.start()];
+        let otlp = if protocol == "grpc" { collector.grpc } else { collector.http };
+        let mut command = tokenwatch();
+        command.args(["run", "--node", cluster.get("NODE_NAME"), "--clock-server", &format!("127.0.0.1:{time}"), "--root"]);
+        command.arg(cluster.kubelet_root()).env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{otlp}"));
+        let agent = Process::start(command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), &directory.join("agent.log"));
+        Self { cluster, collector, agent, time, _others: others }
+    }
+}

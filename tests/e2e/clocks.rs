@@ -84,7 +84,7 @@ fn a_node_clock_that_is_off_is_said_once() {
     let telemetry = collector.telemetry();
     let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| alert.is("raised", "clock.offset"));
     let offset: f64 =
-        off.attribute("tokenwatch.finding.evidence.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
+        off.attribute("tokenwatch.finding.evidence.clock.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
     assert!((offset + 90.0).abs() < 0.5, "the node is 90 s ahead, so true time is 90 s less: {offset}");
     println!("[clocks] node +90 s: clock.offset says {offset:+.4} s, {}", off.severity());
     std::thread::sleep(secs(10));
@@ -95,6 +95,7 @@ fn a_node_clock_that_is_off_is_said_once() {
         .map(|alert| alert.body.clone())
         .collect();
     assert!(storm.is_empty(), "{} token findings for one wrong clock, the first: {}", storm.len(), storm[0]);
+    assert!(!telemetry.spans().iter().any(|span| span.attribute("token.outcome") == "expired"), "nor does it end their traces");
     assert!(agent.stop(secs(15)).success());
 }
 

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::bed::{Cluster, Collector, free_udp_port, json, ntp_server, tokenwatch, workdir};
-use crate::process::{Process, run, text};
+use crate::bed::{Cluster, Scene, json, tokenwatch};
+use crate::process::{run, text};
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
@@ -48,19 +48,7 @@ fn token_of(cluster: &Cluster, uid: &str) -> String {
 
 #[test]
 fn a_cut_off_kubelet_and_an_api_server_ahead() {
-    let directory = workdir("faulty");
-    let cluster = Cluster::up("faulty");
-    let port = free_udp_port();
-    let _time = ntp_server(&directory, port, None);
-    let collector = Collector::planned(&directory);
-    let _collecting = collector.start();
-    let mut command = tokenwatch();
-    command.args(["run", "--node", cluster.get("NODE_NAME"), "--root"]).arg(cluster.kubelet_root());
-    command.args(["--clock-server", &format!("127.0.0.1:{port}")]);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.http))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
-    let agent = Process::start(&mut command, &directory.join("agent.log"));
+    let Scene { cluster, collector, .. } = &Scene::set("faulty", "http/protobuf");
     let telemetry = collector.telemetry();
 
     cluster.apply(&format!("{}---\n{}", pod("short", Some(600)), pod("bystander", None)));
@@ -68,13 +56,12 @@ fn a_cut_off_kubelet_and_an_api_server_ahead() {
     cluster.wait_running("bystander");
     let short = cluster.pod_uid("short");
 
-    api_server_ahead(&cluster, &telemetry);
+    api_server_ahead(cluster, &telemetry);
 
     println!("[faulty] cutting kubelet off from its API server");
     cluster.gate("cut");
-    kubelet_cut_off(&cluster, &telemetry, &short);
+    kubelet_cut_off(cluster, &telemetry, &short);
     nobody_else_is_accused(&telemetry, &["short", "ahead", "slightly-ahead"]);
-    assert!(agent.stop(secs(15)).success());
 }
 
 fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {

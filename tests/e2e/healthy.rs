@@ -6,8 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::bed::{Cluster, Collector, free_udp_port, json, ntp_server, repository, tokenwatch, workdir};
-use crate::process::Process;
+use crate::bed::{Cluster, Scene, json, repository, tokenwatch};
 use crate::telemetry::{Span, Telemetry};
 use crate::wait::{secs, until};
 
@@ -18,17 +17,8 @@ const HEALTHY: Duration = Duration::from_mins(20);
 
 #[test]
 fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
-    let directory = workdir("healthy");
-    let cluster = Cluster::up("healthy");
-    let port = free_udp_port();
-    let _time = ntp_server(&directory, port, None);
-    let collector = Collector::planned(&directory);
-    let _collecting = collector.start();
-    let mut command = tokenwatch();
-    command.args(["run", "--node", cluster.get("NODE_NAME"), "--root"]).arg(cluster.kubelet_root());
-    command.args(["--clock-server", &format!("127.0.0.1:{port}")]);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    let agent = Process::start(&mut command, &directory.join("agent.log"));
+    let scene = Scene::set("healthy", "grpc");
+    let (cluster, port) = (&scene.cluster, scene.time);
 
     let started = Instant::now();
     cluster.apply(&std::fs::read_to_string(repository().join("tests/cluster/pods.yaml")).unwrap());
@@ -36,19 +26,19 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     for pod in ["short", "default", "vault"] {
         cluster.wait_running(pod);
     }
-    let seen = watch_renames(&volume(&cluster, "short"));
-    every_token_is_known(&cluster, port);
+    let seen = watch_renames(&volume(cluster, "short"));
+    every_token_is_known(cluster, port);
 
     let mut round = 0;
     while started.elapsed() < HEALTHY {
-        an_ordinary_minute(&cluster, round);
+        an_ordinary_minute(cluster, round);
         round += 1;
     }
     println!("[healthy] {round} rounds of pods, restarts and ConfigMap changes in {:?}", started.elapsed());
-    let telemetry = collector.telemetry();
-    rotation_is_one_trace(&cluster, &telemetry, &seen);
-    let open = commands_agree(&cluster, port);
-    assert!(agent.stop(secs(15)).success());
+    let telemetry = scene.collector.telemetry();
+    rotation_is_one_trace(cluster, &telemetry, &seen);
+    let open = commands_agree(cluster, port);
+    assert!(scene.agent.stop(secs(15)).success());
     nobody_is_alarmed(&telemetry);
     open_generations_are_told(&telemetry, &open);
     assert!(telemetry.metric_names().iter().any(|name| name == "tokenwatch.tokens"));

@@ -22,7 +22,7 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// The time by which findings are checked for being mere symptoms of the clock: true time where it is known to differ, else nothing.
-    fn corrected(&self, node_now: Wall) -> Option<Wall> {
+    pub fn corrected(&self, node_now: Wall) -> Option<Wall> {
         use crate::clock::ClockState::{Drifting, Off, Stepped};
         let differs = matches!(self.clock.state, Off | Drifting | Stepped) && self.clock.offset != Delta::ZERO;
         differs.then(|| node_now + self.clock.offset)

@@ -113,7 +113,8 @@ impl fmt::Display for Delta {
             f.write_str("-")?;
         }
         let nanos = self.0.unsigned_abs();
-        let secs = nanos / NANOS.unsigned_abs();
+        let whole = nanos / NANOS.unsigned_abs();
+        let secs = if whole < 60 { whole } else { (nanos + NANOS.unsigned_abs() / 2) / NANOS.unsigned_abs() };
         match secs {
             0 if nanos < 1_000 => write!(f, "{nanos}ns"),
             0 if nanos < 1_000_000 => write!(f, "{:.0}us", nanos as f64 / 1e3),
@@ -260,6 +261,7 @@ mod tests {
             (Delta::from_nanos(1_200_000), "1.2ms"),
             (Delta::from_millis(12_340), "12.3s"),
             (Delta::from_secs(-245), "-4m 05s"),
+            (Delta::from_millis(89_999), "1m 30s"),
             (Delta::from_secs(3_720), "1h 02m"),
             (Delta::from_secs(864_000), "10d 00h"),
         ];

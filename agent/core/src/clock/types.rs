@@ -1,6 +1,6 @@
 //! Plain values of the clock: what a server answered, what the kernel says, what was agreed.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 

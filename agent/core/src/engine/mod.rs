@@ -143,7 +143,8 @@ impl Engine {
         }
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
         let context = Context { clock: &self.believed, settle: self.config.settle };
-        let mut actions = expire(tracked, now.wall);
+        // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
+        let mut actions = expire(tracked, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
         set_member(&mut self.symptoms, key, judged.symptom_of_clock);

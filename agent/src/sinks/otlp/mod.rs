@@ -32,9 +32,10 @@ use std::time::Duration;
 use tokenwatch_core::action::Action;
 use tokenwatch_core::observation::DeliveryState;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::{ShutdownReport, SnapshotSource};
+use crate::clocks;
 use counters::Counters;
 
 /// The sink to a collector. A signal without a target is not sent.
@@ -82,7 +83,7 @@ impl Otlp {
 
     /// Flushes all three at once, within `bound`. Alerts go on being retried until then.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
-        let end = Instant::now() + bound;
+        let end = clocks::timer() + bound;
         self.closing.send_replace(true);
         let metrics = async { timeout_at(end, async { flushed(self.metrics, metrics::Metrics::finish).await }).await.unwrap_or(false) };
         let alerts = async { flushed_count(self.alerts, |alerts| alerts.finish(end)).await };

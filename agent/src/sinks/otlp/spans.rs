@@ -16,6 +16,7 @@ use super::convert;
 use super::counters::Counters;
 use super::resource::Resource;
 use super::settings::Target;
+use crate::clocks;
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;
@@ -103,7 +104,7 @@ impl Shipper {
         if self.spans.recv_many(&mut batch, MOST_PER_REQUEST).await == 0 {
             return batch;
         }
-        let end = Instant::now() + GATHER;
+        let end = clocks::timer() + GATHER;
         while batch.len() < MOST_PER_REQUEST && !*self.closing.borrow() {
             let room = MOST_PER_REQUEST - batch.len();
             tokio::select! {

@@ -106,7 +106,7 @@ impl Transport {
         if current.checked.elapsed() < RECHECK {
             return false;
         }
-        current.checked = Instant::now();
+        current.checked = clocks::timer();
         match Material::read(&self.target.tls) {
             Ok(material) => material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok(),
             Err(why) => {
@@ -138,7 +138,7 @@ fn connect(target: &Target) -> Result<Connected, String> {
     };
     let mut pool = Pool::builder(TokioExecutor::new());
     pool.pool_max_idle_per_host(IDLE_CONNECTIONS).http2_only(target.protocol == Protocol::Grpc);
-    Ok(Connected { client: pool.build(connector), fingerprint, checked: Instant::now() })
+    Ok(Connected { client: pool.build(connector), fingerprint, checked: clocks::timer() })
 }
 
 /// Without TLS no file is looked at: a plain endpoint works whatever is wrong with them.

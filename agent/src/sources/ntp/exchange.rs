@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokenwatch_core::clock::{Exchange, ExchangeError, Sample, ServerName};
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::packet;
 use crate::clocks;
@@ -29,7 +29,7 @@ pub(super) async fn exchange(server: ServerName, address: SocketAddr, wait: Dura
 async fn ask(address: SocketAddr, wait: Duration) -> Result<Sample, ExchangeError> {
     let socket = connect(address).await.map_err(network)?;
     let cookie = rand::random_range(1..=u64::MAX); // never zero, which servers take for "not set"
-    let deadline = Instant::now() + wait;
+    let deadline = clocks::timer() + wait;
     let sent = clocks::now();
     socket.send(&packet::request(cookie)).await.map_err(network)?;
     let mut buffer = [0; BUFFER];

@@ -1,0 +1,66 @@
+//! The figures of docs/performance.md. `tests/bench` builds what is measured, runs this, and shows the table.
+
+#![allow(unreachable_pub)] // a program: nobody outside could reach anything
+
+mod node;
+mod scan;
+mod table;
+mod verdict;
+mod weight;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use table::{Figure, megabytes};
+
+const GOAL_BINARY: u64 = 10_000_000;
+
+/// Measures tokenwatch.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The release binary, static: what is weighed.
+    #[arg(long)]
+    agent: PathBuf,
+    /// The same, linked dynamically: for its size.
+    #[arg(long)]
+    dynamic: Option<PathBuf>,
+    /// prometheus-node-exporter, to be weighed beside it.
+    #[arg(long)]
+    node_exporter: Option<PathBuf>,
+    /// Seconds of rotations, two in each.
+    #[arg(long, default_value_t = 60)]
+    verdict_secs: u64,
+    /// Seconds in which nothing happens: three passes, three exports, three questions to a time server.
+    #[arg(long, default_value_t = 180)]
+    idle_secs: u64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    println!("| figure | measured | goal | |\n|---|---|---|---|");
+    show(&scan::figures()?);
+    show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
+    show(&weight::figures(&weight::Setting {
+        agent: &options.agent,
+        node_exporter: options.node_exporter.as_deref(),
+        idle: Duration::from_secs(options.idle_secs),
+    })?);
+    let size = size(&options.agent)?;
+    show(&[Figure::new("Binary, static, stripped", megabytes(size)).at_most("10 MB", size <= GOAL_BINARY)]);
+    if let Some(dynamic) = &options.dynamic {
+        show(&[Figure::new("Binary, dynamic, stripped", megabytes(self::size(dynamic)?))]);
+    }
+    Ok(())
+}
+
+fn show(figures: &[Figure]) {
+    for figure in figures {
+        println!("{figure}");
+    }
+}
+
+fn size(binary: &Path) -> Result<u64, Box<dyn Error>> {
+    Ok(std::fs::metadata(binary).map_err(|error| format!("{}: {error}", binary.display()))?.len())
+}
