@@ -32,8 +32,8 @@ struct Options {
     /// Seconds of rotations, two in each.
     #[arg(long, default_value_t = 60)]
     verdict_secs: u64,
-    /// Seconds in which nothing happens: three passes, three exports, three questions to a time server.
-    #[arg(long, default_value_t = 180)]
+    /// Seconds in which nothing happens: two passes, two exports of metrics, two questions to a time server.
+    #[arg(long, default_value_t = 120)]
     idle_secs: u64,
 }
 

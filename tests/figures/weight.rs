@@ -77,7 +77,7 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
 fn start_agent(binary: &Path, node: &Node, receiver: &Receiver, time: &NtpServer) -> Result<Process, Box<dyn Error>> {
     let mut command = Command::new(binary);
     command.args(["run", "--log-level", "warn", "--node", "worker-1"]).arg("--root").arg(node.root());
-    command.args(["--clock-server", &time.address().to_string(), "--otlp-endpoint", &receiver.endpoint()]);
+    command.args(["--clock-server", &time.address().to_string(), "--otlp-endpoint", &receiver.endpoint(), "--otlp-protocol", "grpc"]);
     Process::start(command.env_clear())
 }
 
@@ -166,7 +166,7 @@ impl NodeExporter {
     fn start(binary: &Path) -> Result<Self, Box<dyn Error>> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = Command::new(binary);
-        command.arg(format!("--web.listen-address={address}")).arg("--log.level=error");
+        command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stderr(Stdio::null());
         Ok(Self { process: Process::start(&mut command)?, address })
     }
 

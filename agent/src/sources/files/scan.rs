@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use tokenwatch_core::observation::Observation;
+use tokenwatch_core::time::{Delta, Wall};
 
-use super::reader::Reader;
-use super::volume::{Looked, Owner, Volume, is_own_limit};
+use super::reader::{Reader, Stamp};
+use super::volume::{Looked, Owner, Volume, is_own_limit, stamp};
+use crate::clocks;
 
 /// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go, plugin name escaped).
 pub(super) const PROJECTED: &str = "volumes/kubernetes.io~projected";
 /// A UID has 36 characters, a static pod's 32; no name in a path is longer than this (NAME_MAX), and nothing sensible near it.
 const MAX_NAME: usize = 255;
+/// Two changes in one tick of the kernel's clock (4 ms at 250 Hz) leave the same stamp: only an older one is trusted, with plenty to spare.
+const SETTLED: Delta = Delta::from_secs(1);
 
 /// A pod's directory: which root it is under, and its name, which is the pod's UID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +44,13 @@ pub struct Summary {
     pub problems: Vec<String>,
 }
 
+/// A pod's projected volumes, as their directory had them.
+#[derive(Debug)]
+struct Listed {
+    stamp: Stamp,
+    names: Vec<OsString>,
+}
+
 /// How a look at one volume ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VolumeLook {
@@ -61,13 +72,15 @@ pub struct Scanner {
     pods: BTreeMap<PodId, BTreeMap<OsString, Volume>>,
     /// Pods whose volumes cannot even be listed.
     closed: BTreeMap<PodId, Errno>,
+    /// What a pod's volumes were when its directory of them was last listed.
+    listed: BTreeMap<PodId, Listed>,
     own_limit: Option<Errno>,
 }
 
 impl Scanner {
     /// Over these kubelet roots.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, reader: Reader::new(), pods: BTreeMap::new(), closed: BTreeMap::new(), own_limit: None }
+        Self { roots, reader: Reader::new(), pods: BTreeMap::new(), closed: BTreeMap::new(), listed: BTreeMap::new(), own_limit: None }
     }
 
     /// The kubelet roots.
@@ -78,8 +91,9 @@ impl Scanner {
     /// One pass over everything.
     pub fn scan(&mut self, out: &mut Vec<Observation>) -> Summary {
         let (pods, mut problems) = self.list_pods(out);
+        let opened: Vec<nix::Result<File>> = self.roots.iter().map(|root| open_pods(root)).collect();
         for pod in &pods {
-            self.scan_pod(pod, out);
+            self.scan_pod(pod, opened[pod.root].as_ref().map(AsFd::as_fd).map_err(|errno| *errno), out);
         }
         problems.extend(self.problems());
         Summary { pods: pods.len(), volumes: self.volumes().count(), tokens: self.tokens(), problems }
@@ -106,34 +120,52 @@ impl Scanner {
         (found, problems)
     }
 
-    /// Every volume of one pod.
-    pub fn scan_pod(&mut self, pod: &PodId, out: &mut Vec<Observation>) {
-        let listed = self.list_volumes(pod);
+    /// Every volume of one pod, below the open directory of pods.
+    fn scan_pod(&mut self, pod: &PodId, pods: nix::Result<BorrowedFd<'_>>, out: &mut Vec<Observation>) {
+        let listed = self.volumes_in(pod, pods);
         for volume in &listed {
-            self.scan_volume(pod, volume, out);
+            self.scan_volume_in(pod, volume, pods, out);
         }
-        let known: Vec<OsString> = self.volumes_of(pod).map(OsStr::to_owned).collect();
-        for volume in known.iter().filter(|volume| !listed.contains(volume)) {
-            self.scan_volume(pod, volume, out);
+        let known: Vec<OsString> =
+            self.volumes_of(pod).filter(|volume| !listed.iter().any(|name| name == volume)).map(OsStr::to_owned).collect();
+        for volume in &known {
+            self.scan_volume_in(pod, volume, pods, out);
         }
     }
 
     /// The names of a pod's projected volumes.
     pub fn list_volumes(&mut self, pod: &PodId) -> Vec<OsString> {
+        let pods = self.pods_directory(pod);
+        self.volumes_in(pod, pods.as_ref().map(AsFd::as_fd).map_err(|errno| *errno))
+    }
+
+    /// Listing is most of what a look at an unchanged pod would cost: a directory that has not changed since is not listed again.
+    fn volumes_in(&mut self, pod: &PodId, pods: nix::Result<BorrowedFd<'_>>) -> Vec<OsString> {
         let at = Path::new(&pod.name).join(PROJECTED);
-        let opened = self.pods_directory(pod).and_then(|pods| self.reader.directory(pods.as_fd(), &at));
-        let listed = opened.and_then(directories);
-        self.closed.remove(pod);
-        if let Err(errno @ (Errno::EACCES | Errno::EPERM)) = listed {
-            self.closed.insert(pod.clone(), errno);
+        let before = pods.and_then(|pods| stamp(pods, &at)).ok();
+        if let Some(listed) = self.listed.get(pod).filter(|listed| Some(listed.stamp) == before) {
+            return listed.names.clone();
         }
-        listed.unwrap_or_default()
+        let names = pods.and_then(|pods| self.reader.directory(pods, &at)).and_then(directories);
+        self.closed.remove(pod);
+        self.listed.remove(pod);
+        match (&names, before.filter(is_settled)) {
+            (Err(errno @ (Errno::EACCES | Errno::EPERM)), _) => drop(self.closed.insert(pod.clone(), *errno)),
+            (Ok(names), Some(stamp)) => drop(self.listed.insert(pod.clone(), Listed { stamp, names: names.clone() })),
+            _ => {}
+        }
+        names.unwrap_or_default()
     }
 
     /// One volume.
     pub fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, out: &mut Vec<Observation>) -> VolumeLook {
+        let pods = self.pods_directory(pod);
+        self.scan_volume_in(pod, volume, pods.as_ref().map(AsFd::as_fd).map_err(|errno| *errno), out)
+    }
+
+    fn scan_volume_in(&mut self, pod: &PodId, volume: &OsStr, pods: nix::Result<BorrowedFd<'_>>, out: &mut Vec<Observation>) -> VolumeLook {
         let at = Path::new(&pod.name).join(PROJECTED).join(volume);
-        let opened = self.pods_directory(pod).and_then(|pods| self.reader.place(pods.as_fd(), &at));
+        let opened = pods.and_then(|pods| self.reader.place(pods, &at));
         let (pod_uid, name) = (pod.name.to_string_lossy(), volume.to_string_lossy());
         let owner = Owner { pod_uid: &pod_uid, volume: &name };
         let known = self.pods.entry(pod.clone()).or_default().entry(volume.to_owned()).or_default();
@@ -160,6 +192,7 @@ impl Scanner {
     pub fn forget_pod(&mut self, pod: &PodId, out: &mut Vec<Observation>) {
         let uid = pod.name.to_string_lossy();
         self.closed.remove(pod);
+        self.listed.remove(pod);
         for (name, volume) in self.pods.remove(pod).unwrap_or_default() {
             volume.gone(Owner { pod_uid: &uid, volume: &name.to_string_lossy() }, out);
         }
@@ -226,6 +259,11 @@ impl Scanner {
     fn pods_directory(&self, pod: &PodId) -> nix::Result<File> {
         open_pods(&self.roots[pod.root])
     }
+}
+
+/// Whether the directory changed long enough ago that a change after its listing shows in its stamp.
+fn is_settled(stamp: &Stamp) -> bool {
+    clocks::now().wall - Wall::from_nanos(stamp.changed_nanos()) > SETTLED
 }
 
 fn open_pods(root: &Path) -> nix::Result<File> {

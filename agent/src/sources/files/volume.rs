@@ -332,7 +332,7 @@ fn is_link(mode: u32) -> bool {
     mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits()
 }
 
-fn stamp(fd: BorrowedFd<'_>, path: &Path) -> nix::Result<Stamp> {
+pub(super) fn stamp(fd: BorrowedFd<'_>, path: &Path) -> nix::Result<Stamp> {
     fstatat(fd, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat))
 }
 
