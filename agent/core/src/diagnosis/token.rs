@@ -201,14 +201,17 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) ->
 }
 
 fn expired(token: &str, generation: &Generation, now: Wall) -> String {
-    let since = now - generation.claims.expires_at;
+    let since = match now - generation.claims.expires_at {
+        since if since < Delta::from_secs(1) => "just now".to_owned(),
+        since => format!("{since} ago"),
+    };
     if now < generation.deadlines.hard {
         let left = generation.deadlines.hard - now;
         return format!(
-            "{token} expired {since} ago: the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
+            "{token} expired {since}: the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
         );
     }
-    format!("{token} expired {since} ago: the API server answers 401 to every request with it.")
+    format!("{token} expired {since}: the API server answers 401 to every request with it.")
 }
 
 fn time_left(generation: &Generation, now: Wall) -> String {
