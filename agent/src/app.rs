@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokenwatch_core::action::Action;
 use tokenwatch_core::engine::{self, Engine};
 use tokenwatch_core::observation::Observation;
+use tokenwatch_core::text::shown;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tracing::{info, warn};
 
 use crate::clocks;
 use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
@@ -101,9 +103,20 @@ async fn watch_over(
             Ok(()) = delivery.changed() => Observation::Delivery(delivery.borrow_and_update().clone()),
             () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
         };
+        note(&observation);
         let actions = engine.step(observation);
         if !actions.is_empty() {
             sink.take(actions);
         }
+    }
+}
+
+/// The metric says that a source does not work as it should; the diary says why, and what to do.
+fn note(observation: &Observation) {
+    let Observation::Source(state) = observation else { return };
+    if let Some(why) = &state.degraded {
+        warn!("source {} is degraded: {}", state.source, shown(why));
+    } else {
+        info!("source {} works", state.source);
     }
 }
