@@ -18,8 +18,19 @@ const FUTURE_WARNING: Delta = LEEWAY;
 pub struct Judged {
     /// What is wrong with it.
     pub findings: Vec<Finding>,
-    /// Whether something only looks wrong, because the node's clock is.
-    pub symptom_of_clock: bool,
+    /// What the node's clock, being wrong, does to it.
+    pub clock_effect: ClockEffect,
+}
+
+/// What a wrong node clock does to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockEffect {
+    /// Nothing that matters.
+    None,
+    /// It only looks wrong.
+    LooksWrong,
+    /// It only looks good: the API server refuses it, and kubelet sees no reason to replace it.
+    Refused,
 }
 
 /// A lifecycle finding before it is put into words.
@@ -32,14 +43,24 @@ struct Fact {
 /// Judges a token at `now`.
 pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
     let mut findings: Vec<_> = trouble(tracked, now, context.settle).into_iter().collect();
-    let mut symptom_of_clock = false;
+    let mut clock_effect = ClockEffect::None;
     if let Some(generation) = &tracked.current {
         let seen = fact(generation, now.wall, context);
-        let confirmed = context.corrected(now.wall).map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
-        symptom_of_clock = seen.is_some() && confirmed.is_none();
+        let true_now = context.corrected(now.wall);
+        let confirmed = true_now.map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
+        clock_effect = match true_now {
+            _ if seen.is_some() && confirmed.is_none() => ClockEffect::LooksWrong,
+            Some(true_now) if is_refused_unseen(generation, now.wall, true_now) => ClockEffect::Refused,
+            _ => ClockEffect::None,
+        };
         findings.extend(confirmed.map(|fact| worded(tracked, generation, fact, now.wall)));
     }
-    Judged { findings, symptom_of_clock }
+    Judged { findings, clock_effect }
+}
+
+/// Dead by true time, and not by the clock that kubelet goes by.
+fn is_refused_unseen(generation: &Generation, node_now: Wall, true_now: Wall) -> bool {
+    true_now > generation.deadlines.hard && generation.deadlines.state(node_now) != State::Expired
 }
 
 /// What is wrong by both clocks: the milder of the two. What only one of them sees is the clock's fault, and the clock has its own finding.
@@ -69,6 +90,7 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
     match generation.deadlines.state(now) {
         State::Expired => fact(Code::Expired, Severity::Critical),
         State::NotYetValid => fact(Code::NotYetValid, Severity::Critical),
+        State::Stalled | State::Late if context.excuses(&generation.deadlines, now) => None,
         State::Stalled => fact(Code::RotationStalled, stalled_severity(generation, now)),
         State::Late => fact(Code::RotationLate, Severity::Info),
         State::Fresh | State::Due => future_dated(generation, now, context),
@@ -103,7 +125,8 @@ pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Op
         let clocks = [Some(now.wall), context.corrected(now.wall)];
         clocks.into_iter().flatten().filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
     });
-    settles.into_iter().chain(deadlines).min()
+    let caught_up = context.catching_up.map(|step| step.until).filter(|at| *at > now.boot);
+    settles.into_iter().chain(deadlines).chain(caught_up).min()
 }
 
 fn next_deadline(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Wall> {
@@ -241,6 +264,7 @@ fn named(tracked: &Tracked) -> String {
 mod tests {
     use super::*;
     use crate::clock::{ClockState, Estimate};
+    use crate::diagnosis::CatchingUp;
     use crate::observation::{FileContent, FileSeen};
     use crate::token::{KubeletPolicy, TokenKey, claims_for_tests as claims};
 
@@ -262,8 +286,12 @@ mod tests {
         Estimate { offset: Delta::from_secs(offset), bound: Delta::from_secs(1), assumed, state }
     }
 
+    fn context(clock: &Estimate) -> Context<'_> {
+        Context { clock, settle: Delta::ZERO, catching_up: None }
+    }
+
     fn found(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
-        let judged = judge(tracked, &at(age), Context { clock, settle: Delta::ZERO });
+        let judged = judge(tracked, &at(age), context(clock));
         judged.findings.iter().map(|finding| (finding.code, finding.severity)).collect()
     }
 
@@ -307,9 +335,9 @@ mod tests {
         // (age on the node's clock, true minus node, finding by node clock alone)
         for (age, offset) in [(585, -90), (640, -200), (-90, 90), (-30, 40)] {
             let off = clock(ClockState::Off, offset, false);
-            let judged = judge(&token, &at(age), Context { clock: &off, settle: Delta::ZERO });
+            let judged = judge(&token, &at(age), context(&off));
             assert_eq!(judged.findings, [], "age {age}");
-            assert!(judged.symptom_of_clock, "age {age}");
+            assert_eq!(judged.clock_effect, ClockEffect::LooksWrong, "age {age}");
         }
     }
 
@@ -322,12 +350,34 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_only_looks_good_is_counted() {
+        let token = tracked(600, None);
+        // (age on the node's clock, true minus node, what the clock does to it)
+        for (age, offset, effect) in [(450, 225, ClockEffect::Refused), (450, 215, ClockEffect::None), (605, 90, ClockEffect::None)] {
+            let off = clock(ClockState::Off, offset, false);
+            assert_eq!(judge(&token, &at(age), context(&off)).clock_effect, effect, "age {age}, offset {offset}");
+        }
+    }
+
+    #[test]
+    fn kubelet_may_catch_up_after_the_clock_was_set_forward() {
+        let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
+        let until = at(3_300).boot;
+        let after = |size| Context { catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }), ..context(&good) };
+        let codes = |age, size| judge(&token, &at(age), after(size)).findings.iter().map(|finding| finding.code).collect::<Vec<_>>();
+        assert_eq!(codes(3_200, 400), [], "not even due before the clock was set");
+        assert_eq!(codes(3_200, 100), [Code::RotationStalled], "late before as well");
+        assert_eq!(codes(3_700, 900), [Code::Expired], "dead is dead");
+        assert_eq!(next_change(&token, &at(3_200), after(400)), Some(until));
+    }
+
+    #[test]
     fn trouble_is_said_once_it_has_settled() {
         let mut token = tracked(600, None);
         let content = FileContent::Malformed { reason: "its payload is cut off".into() };
         let _ = token.see(FileSeen { key: token.key.clone(), written_at: None, content }, &at(10), KubeletPolicy::default());
         let good = clock(ClockState::Synchronised, 0, false);
-        let context = Context { clock: &good, settle: Delta::from_secs(10) };
+        let context = Context { settle: Delta::from_secs(10), ..context(&good) };
         assert_eq!(judge(&token, &at(15), context).findings, []);
         assert_eq!(next_change(&token, &at(15), context), Some(at(20).boot));
         let finding = &judge(&token, &at(20), context).findings[0];
@@ -338,7 +388,7 @@ mod tests {
     fn sentences_say_who_what_and_how_long() {
         let token = tracked(600, None);
         let good = clock(ClockState::Synchronised, 0, false);
-        let say = |age| judge(&token, &at(age), Context { clock: &good, settle: Delta::ZERO }).findings[0].summary.clone();
+        let say = |age| judge(&token, &at(age), context(&good)).findings[0].summary.clone();
         assert_eq!(
             say(592),
             "Token \"token\" of pod shop/cart-0 (volume v) should have been replaced 1m 52s ago: kubelet has stopped rotating it. \
@@ -353,7 +403,7 @@ mod tests {
     #[test]
     fn nothing_changes_between_the_moments_that_are_woken_for() {
         let (token, off) = (tracked(600, None), clock(ClockState::Off, -25, false));
-        let context = Context { clock: &off, settle: Delta::ZERO };
+        let context = context(&off);
         let mut now = at(-120);
         while let Some(next) = next_change(&token, &now, context) {
             let until = now.after(next - now.boot - Delta::from_millis(1));

@@ -10,8 +10,8 @@ pub use view::{Snapshot, TokenView};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
-use crate::clock::{ClockModel, ClockState, Estimate, ServerReport};
-use crate::diagnosis::{self, Context};
+use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
+use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context};
 use crate::findings::{Finding, Subject};
 use crate::ledger::{Ledger, Scope};
 use crate::lifecycle::{self, Change, Generation, Outcome, Tracked};
@@ -33,7 +33,9 @@ pub struct Engine {
     started: Option<Reading>,
     tokens: BTreeMap<TokenKey, Tracked>,
     schedule: Schedule,
-    symptoms: BTreeSet<TokenKey>,
+    look_wrong: BTreeSet<TokenKey>,
+    refused: BTreeSet<TokenKey>,
+    catching_up: Option<CatchingUp>,
     blind: Vec<BlindSpot>,
     delivery: DeliveryState,
     sources: BTreeMap<String, bool>,
@@ -53,7 +55,9 @@ impl Engine {
             node_next: None,
             tokens: BTreeMap::new(),
             schedule: Schedule::default(),
-            symptoms: BTreeSet::new(),
+            look_wrong: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            catching_up: None,
             blind: Vec::new(),
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
@@ -94,6 +98,7 @@ impl Engine {
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::ClockStep(step) => {
                 self.clock.step(&step);
+                self.catching_up = self.to_catch_up(&step);
                 self.schedule.all_due(self.tokens.keys());
             }
             Observation::Delivery(state) => self.delivery = state,
@@ -119,7 +124,8 @@ impl Engine {
     fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
         let Some(tracked) = self.tokens.remove(key) else { return Vec::new() };
         self.schedule.forget(key);
-        self.symptoms.remove(key);
+        self.look_wrong.remove(key);
+        self.refused.remove(key);
         let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), Some("the pod or its volume is gone"));
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
         let spans = ended.map(|generation| closed(&tracked, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
@@ -141,19 +147,32 @@ impl Engine {
             self.schedule.at(key, ready);
             return Vec::new();
         }
+        let catching_up = self.catching_up_at(now);
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
-        let context = Context { clock: &self.believed, settle: self.config.settle };
+        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
         let mut actions = expire(tracked, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
-        set_member(&mut self.symptoms, key, judged.symptom_of_clock);
+        set_member(&mut self.look_wrong, key, judged.clock_effect == ClockEffect::LooksWrong);
+        set_member(&mut self.refused, key, judged.clock_effect == ClockEffect::Refused);
         let scope = Scope::Token(key.clone());
         actions.extend(self.ledger.judge(now, &scope, judged.findings, None).into_iter().map(alert));
         if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).min() {
             self.schedule.at(key, at);
         }
         actions
+    }
+
+    /// Steps that follow one another before kubelet has caught up add up.
+    fn to_catch_up(&self, step: &Step) -> Option<CatchingUp> {
+        let before = self.catching_up_at(&step.after).map_or(Delta::ZERO, |before| before.size);
+        let size = before + step.size;
+        (size > Delta::ZERO).then(|| CatchingUp { size, until: step.after.boot + self.config.kubelet.patience() })
+    }
+
+    fn catching_up_at(&self, now: &Reading) -> Option<CatchingUp> {
+        self.catching_up.filter(|step| now.boot < step.until)
     }
 
     /// Tokens are not accused before the clock has been heard once, or has had its time to speak: until then it may be the one to blame.
@@ -163,7 +182,7 @@ impl Engine {
     }
 
     fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
-        let (node, affected) = (&self.config.node, self.symptoms.len());
+        let (node, affected) = (&self.config.node, Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() });
         let clock = if self.ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
         let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
         let sight = diagnosis::blind(node, &self.blind).into_iter().collect();

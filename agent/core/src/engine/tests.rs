@@ -180,3 +180,17 @@ fn the_snapshot_counts() {
     assert_eq!(snapshot.nearest_deadline, Some(Delta::from_secs(5)));
     assert!(!snapshot.sources["watch"]);
 }
+
+#[test]
+fn a_clock_set_right_does_not_accuse_a_kubelet_that_catches_up() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 3_600));
+    let jumped = Reading { wall: at(3_400).wall, boot: at(2_000).boot };
+    let step = crate::clock::Step { size: Delta::from_secs(1_400), after: jumped };
+    assert_eq!(alerts(&engine.step(&jumped, Observation::ClockStep(step)), jumped.wall), []);
+    let later = |secs: i64| jumped.after(Delta::from_secs(secs));
+    assert_eq!(alerts(&engine.step(&later(119), Observation::Tick), later(119).wall), []);
+    assert!(engine.next_wake() <= Some(later(120).boot));
+    let said = alerts(&engine.step(&later(120), Observation::Tick), later(120).wall);
+    assert_eq!(said, [(3_520, AlertEvent::Raised, Code::RotationStalled, Severity::Critical)]);
+}

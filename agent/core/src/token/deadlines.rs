@@ -34,6 +34,11 @@ impl Default for KubeletPolicy {
 }
 
 impl KubeletPolicy {
+    /// How long a healthy kubelet may take to see that a token is due, and to replace it.
+    pub fn patience(self) -> Delta {
+        self.stretched(LATE)
+    }
+
     /// A kubelet that looks less often is late later, in proportion; one that looks more often earns no impatience.
     fn stretched(self, wait: Delta) -> Delta {
         let period = self.sync_period.max(DEFAULT_SYNC_PERIOD).min(MAX_AGE);
