@@ -10,6 +10,7 @@ mod node;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use golden::golden;
@@ -228,6 +229,26 @@ fn check_that_cannot_look_says_where_it_looked() {
     assert!(err.contains("/nowhere/var/lib/kubelet") && err.contains("--root"), "{err}");
 }
 
+#[test]
+fn a_relative_root_starts_from_where_one_stands() {
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    let (parent, name) = (node.root().parent().unwrap(), node.root().file_name().unwrap());
+    let (status, out, err) = outcome(tokenwatch(&["check", "--root"]).arg(name).current_dir(parent));
+    assert!(status == Some(0) && out.contains("shop/fine"), "{status:?} {out} {err}");
+    let (status, out, err) = outcome(tokenwatch(&["check", "--host-prefix"]).arg(parent).arg("--root").arg(Path::new("/").join(name)));
+    assert!(status == Some(0) && out.contains("shop/fine"), "on the host: {status:?} {out} {err}");
+}
+
+#[test]
+fn a_root_that_could_not_be_looked_at_is_not_called_well() {
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    let (status, out, _) = check(&node, &["--root", "/nowhere/kubelet"]);
+    assert_eq!(status, Some(2));
+    assert!(out.contains("not looked at: /nowhere/kubelet/pods: No such file or directory"), "{out}");
+}
+
 /// `check` as nobody, with these capabilities of setpriv(1). The binary is copied to where nobody may run it.
 fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, String) {
     let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
@@ -328,13 +349,17 @@ fn explain_names_what_is_no_token() {
     assert_eq!(run(&["explain", "/"]).0, Some(2));
 }
 
-#[test]
-fn explain_knows_a_legacy_token() {
-    let legacy = json!({
+/// The payload of a Secret's token.
+fn legacy() -> Value {
+    json!({
         "iss": "kubernetes/serviceaccount", "kubernetes.io/serviceaccount/namespace": "shop",
         "kubernetes.io/serviceaccount/secret.name": "cart-token-x", "kubernetes.io/serviceaccount/service-account.name": "cart",
-    });
-    let (status, out, _) = fed(&["explain"], token(&legacy).as_bytes());
+    })
+}
+
+#[test]
+fn explain_knows_a_legacy_token() {
+    let (status, out, _) = fed(&["explain"], token(&legacy()).as_bytes());
     assert_eq!(status, Some(0));
     golden("explain-legacy.txt", &out);
 }
@@ -345,6 +370,24 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let node = Node::new();
+    let root = node.root().to_string_lossy().into_owned();
+    let legacy = node.file("legacy", &token(&legacy()));
+    let legacy = legacy.to_string_lossy();
+    for arguments in [&["telemetry"][..], &["findings"], &["config"], &["check", "--root", &root], &["explain", &legacy], &["clock"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let Output { status, stderr, .. } = tokenwatch(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(stderr).unwrap();
+        assert_eq!(
+            (status.code(), told.as_str()),
+            (Some(2), "tokenwatch: standard output: No space left on device (os error 28)\n"),
+            "{arguments:?}"
+        );
+    }
 }
 
 #[test]

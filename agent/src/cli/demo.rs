@@ -20,17 +20,17 @@ const METRICS_INTERVAL: Delta = Delta::from_secs(10);
 
 /// What the agent is to run with.
 #[derive(Debug)]
-pub struct AgentRun {
+pub(super) struct AgentRun {
     /// The demo's node and nothing else.
-    pub settings: Settings,
+    pub(super) settings: Settings,
     /// Empty when the demo's own collector listens: what OTEL_… variables say is about somebody else's.
-    pub environment: Environment,
+    pub(super) environment: Environment,
     /// Ends when the agent is to stop.
-    pub stop: oneshot::Receiver<()>,
+    pub(super) stop: oneshot::Receiver<()>,
 }
 
 /// Runs the demo on standard output until its end or until `interrupted`; the exit status. `agent` is the real one.
-pub async fn run<Agent>(
+pub(super) async fn run<Agent>(
     settings: Settings,
     environment: &Environment,
     interrupted: impl Future<Output = ()>,
