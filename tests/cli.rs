@@ -8,7 +8,7 @@ mod golden;
 #[path = "support/node.rs"]
 mod node;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -370,6 +370,42 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+/// What a command writes to a terminal of so many columns.
+fn on_a_terminal(columns: u16, command: &mut Command) -> String {
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(Some(&size), None).expect("a terminal");
+    let mut child = command.stdout(slave).spawn().expect("the binary runs");
+    command.stdout(Stdio::null()); // the command holds the terminal open, and its other end would never end
+    let mut told = Vec::new();
+    let _ = std::fs::File::from(master).read_to_end(&mut told); // Linux tells the end as EIO
+    child.wait().expect("it ends");
+    String::from_utf8(told).expect("UTF-8")
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_that_fit() {
+    let node = Node::new();
+    node.pod("a-stalled-pod-with-a-long-name", &token(&payload("a-stalled-pod-with-a-long-name", 3_300, 3_600)));
+    let check = || {
+        let mut command = tokenwatch(&["check", "--root"]);
+        command.arg(node.root()).env("TERM", "xterm");
+        command
+    };
+    let coloured = on_a_terminal(80, &mut check());
+    assert!(coloured.contains("\u{1b}[33mwarning\u{1b}[0m"), "{coloured:?}");
+    assert!(!on_a_terminal(80, check().env("TERM", "dumb")).contains('\u{1b}'));
+    let plain = on_a_terminal(80, check().env("NO_COLOR", "1"));
+    assert!(plain.contains("a-stalled") && !plain.contains('\u{1b}'), "{plain:?}");
+    // Commands and names are there to be copied; all else fits.
+    let whole = |line: &&str| !line.starts_with("    ") && !line.starts_with("warning ") && !line.contains(" under /");
+    for line in plain.lines().filter(whole) {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    for line in on_a_terminal(60, tokenwatch(&["findings", "token.expired"]).env("NO_COLOR", "1")).lines() {
+        assert!(line.chars().count() <= 60, "{line:?}");
+    }
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Page {
 
     /// `text` broken at spaces; every line begins with `indent`.
     pub(super) fn wrap(self, text: &str, indent: &str) -> String {
-        wrap(text, indent, self.columns.map_or(TEXT, |columns| columns.clamp(NARROWEST, TEXT)))
+        wrap(text, indent, text_columns(self.columns))
     }
 
     /// What to do about a finding.
@@ -135,6 +135,15 @@ impl Page {
     fn with(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Columns of running text on standard output.
+pub(super) fn text_width() -> usize {
+    text_columns(columns())
+}
+
+fn text_columns(columns: Option<usize>) -> usize {
+    columns.map_or(TEXT, |columns| columns.clamp(NARROWEST, TEXT))
 }
 
 /// The terminal's columns, if standard output is one.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::paint::{Paint, Tone, WIDTH, wrapped};
+use super::paint::{Paint, Tone, wrapped};
 use tokenwatch_core::time::Delta;
 
 /// Back to the first column, and the line wiped (ECMA-48 CR, EL).
@@ -17,6 +17,8 @@ pub struct Look {
     pub colour: bool,
     /// A line may be written over.
     pub rewrites: bool,
+    /// Columns of a line.
+    pub width: usize,
 }
 
 /// The output.
@@ -35,7 +37,7 @@ impl<W: Write> Screen<W> {
 
     /// How to paint.
     pub fn paint(&self) -> Paint {
-        Paint { colour: self.look.colour }
+        Paint { colour: self.look.colour, width: self.look.width }
     }
 
     /// An entry that stays: whole lines.
@@ -48,7 +50,7 @@ impl<W: Write> Screen<W> {
     /// What the script does, with the time since the start: the progress of who reads a pipe.
     pub fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
         let hanging = format!("\n{:10}", "");
-        let lines = wrapped(text, WIDTH - 10).join(&hanging);
+        let lines = wrapped(text, self.look.width.saturating_sub(10)).join(&hanging);
         let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {lines}", at.as_secs()));
         self.say(&format!("\n{shown}\n"))
     }
@@ -83,7 +85,7 @@ mod tests {
 
     fn shown(rewrites: bool) -> String {
         let mut out = Vec::new();
-        let mut screen = Screen::new(&mut out, Look { colour: false, rewrites });
+        let mut screen = Screen::new(&mut out, Look { colour: false, rewrites, width: 100 });
         screen.status(Delta::from_secs(20), Delta::from_secs(80), "waiting").unwrap();
         screen.narrate(Delta::from_secs(22), "It is replaced.").unwrap();
         screen.say("entry\n").unwrap();

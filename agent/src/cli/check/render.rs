@@ -22,7 +22,8 @@ const VERDICT: usize = 3;
 pub(super) fn table(checked: &Checked, page: Page) -> String {
     let mut tokens: Vec<&TokenView> = checked.tokens.iter().collect();
     tokens.sort_by_key(|token| (urgency(token), token.deadlines.effective));
-    let mut out = format!("{}\nclock: {}\n", headline(checked), clock_line(&checked.clock));
+    let clock = format!("clock: {}", clock_line(&checked.clock));
+    let mut out = page.wrap(&headline(checked), "") + &page.wrap(&clock, "");
     if !tokens.is_empty() {
         let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
         out += "\n";
