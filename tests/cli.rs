@@ -8,7 +8,7 @@ mod golden;
 #[path = "support/node.rs"]
 mod node;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -120,6 +120,50 @@ fn the_readmes_configuration_is_one() {
     let (status, out, err) = run(&["config", "--config", file.to_str().unwrap()]);
     assert_eq!((status, err.as_str()), (Some(0), ""));
     assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
+}
+
+/// Each command of the README is one, with flags that exist.
+#[test]
+fn the_readmes_commands_are_understood() {
+    let text = readme();
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    tokenwatch ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().chain(["--help"]).collect();
+        assert_eq!(run(&words).0, Some(0), "{command}");
+    }
+}
+
+/// What the README shows of `check` is what it prints, apart from the width of columns and what is left out.
+#[test]
+fn the_readmes_sample_is_printed_so() {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let golden = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/check-table.txt")).unwrap();
+    let printed: Vec<_> = golden.lines().map(words).collect();
+    let text = readme();
+    let sample = text.split_once("says what to do:\n").unwrap().1.split_once("(Shortened").unwrap().0;
+    for line in sample.lines() {
+        assert!(printed.contains(&words(line)), "{line}");
+    }
+}
+
+/// The README's table of seconds, held against `explain`.
+#[test]
+fn the_readmes_deadlines_are_kept() {
+    let text = readme();
+    let rows = text.split_once("| token | due |").unwrap().1.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let lifetimes = [(600, None), (3_600, None), (31_536_000, Some(3_607)), (604_800, None)];
+    for (row, (lifetime, warn_after)) in rows.zip(lifetimes) {
+        let told: Vec<i64> = row.split('|').skip(2).filter_map(|cell| cell.replace(' ', "").parse().ok()).collect();
+        let mut claims = payload("cart-0", 100, lifetime);
+        let issued = claims["iat"].as_i64().unwrap();
+        claims["kubernetes.io"]["warnafter"] = warn_after.map_or(Value::Null, |after: i64| json!(issued + after));
+        let seen: Value = serde_json::from_str(&fed(&["explain", "--output", "json"], token(&claims).as_bytes()).1).unwrap();
+        let age = |key: &str| seen[key].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp() - issued;
+        let is: Vec<i64> = ["refresh_due", "late", "stalled", "effective_deadline", "hard_deadline"].map(age).into();
+        // The fourth column, critical, is in the table of agent/core/src/token/deadlines.rs.
+        assert_eq!([&told[..3], &told[4..]].concat(), is, "{row}");
+    }
 }
 
 #[test]
@@ -424,6 +468,25 @@ fn an_answer_that_cannot_be_written_is_an_error() {
             "{arguments:?}"
         );
     }
+}
+
+/// Until it is asked to stop; what it writes at its most talkative holds no token.
+#[test]
+fn run_prints_what_it_would_send_and_stops_when_it_is_asked_to() {
+    let node = Node::new();
+    let text = token(&payload("expired", 3_700, 3_600));
+    node.pod("expired", &text);
+    let mut command = tokenwatch(&["run", "--log-level", "trace", "--root"]);
+    let diary = node.file("diary", ""); // a pipe that nobody reads meanwhile would fill
+    let mut child = command.arg(node.root()).stdout(Stdio::piped()).stderr(std::fs::File::create(&diary).unwrap()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told = vec![lines.find(|line| line.contains("token.expired")).expect("an alert")];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::SIGTERM).unwrap();
+    told.extend(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    told.push(std::fs::read_to_string(diary).unwrap());
+    let told = told.join("\n");
+    assert!(told.contains("asked to stop") && !told.contains(SIGNATURE) && !told.contains(&text[..40]), "{told}");
 }
 
 #[test]
