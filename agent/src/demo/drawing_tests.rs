@@ -112,8 +112,11 @@ fn a_measurement_shows_every_server() {
 fn nothing_but_commands_is_wider_than_the_terminal() {
     for width in [80, 100] {
         let paint = Paint { colour: false, width };
-        let drawn = [generation(&rotation(), paint), alert(&stalled("raised"), paint), clock(&measurement("synchronised", -12.345), paint)]
-            .concat();
+        let mut long = rotation();
+        long.root.attributes =
+            Attributes::new().with(schema::K8S_NAMESPACE, "batch").with(schema::K8S_POD_NAME, "nightly-report-".repeat(3));
+        let drawn =
+            [generation(&long, paint), alert(&stalled("raised"), paint), clock(&measurement("synchronised", -12.345), paint)].concat();
         for row in drawn.lines().filter(|row| !row.contains("$ ")) {
             assert!(row.chars().count() <= width, "{width} columns: {row}");
         }

@@ -178,7 +178,7 @@ impl<W: Write> Show<W> {
 
     /// Running text in lines that fit.
     fn flowing(&self, text: &str) -> String {
-        wrapped(text, self.screen.paint().width).iter().map(|line| format!("{line}\n")).collect()
+        wrapped(text, self.screen.paint().width).join("\n") + "\n"
     }
 
     /// Times in tokens are whole seconds: a script that starts on one keeps its promises to the tenth.
@@ -298,7 +298,9 @@ impl<W: Write> Show<W> {
     fn closing(&mut self, was_interrupted: bool, stopped: Result<(), String>) -> io::Result<Outcome> {
         match (&self.elsewhere, &stopped) {
             (Some(endpoint), Ok(())) => {
-                self.flow(&format!("Everything went to {endpoint}. Tokens still in use have token.outcome = open."))?
+                self.flow(&format!(
+                    "Everything went to {endpoint}, unless a warning above says otherwise. Tokens still in use have token.outcome = open."
+                ))?;
             }
             (Some(endpoint), Err(why)) => self.flow(&format!("Not everything went to {endpoint}: {why}"))?,
             (None, Ok(())) => self.summary(was_interrupted)?,
