@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::output;
 use crate::config::{Clock, Otlp, Settings};
-use crate::demo::screen::Look;
+use crate::demo::Look;
 use crate::demo::{self, AgentPlan, Options};
 use crate::environment::Environment;
 use crate::sinks::otlp::Protocol;

@@ -19,7 +19,7 @@ const INDENT: usize = 10;
 const SAME_OFFSET: f64 = 0.5;
 
 /// An alert: what happened, to whom, what it means, what to do.
-pub fn alert(log: &LogSeen, paint: Paint) -> String {
+pub(super) fn alert(log: &LogSeen, paint: Paint) -> String {
     let severity = text(&log.attributes, schema::FINDING_SEVERITY).unwrap_or("?");
     let event = log.event.rsplit('.').next().unwrap_or_default().to_uppercase();
     let tone = alert_tone(&event, severity);
@@ -45,7 +45,7 @@ fn alert_tone(event: &str, severity: &str) -> Tone {
 }
 
 /// A generation: how long it lived, how it ended, and its phases on one axis, if it had time for any.
-pub fn generation(trace: &Trace, paint: Paint) -> String {
+pub(super) fn generation(trace: &Trace, paint: Paint) -> String {
     let root = &trace.root;
     let outcome = text(&root.attributes, schema::TOKEN_OUTCOME).unwrap_or("ended");
     let tone = if root.error.is_some() { Tone::Bad } else { Tone::Good };
@@ -63,7 +63,7 @@ pub fn generation(trace: &Trace, paint: Paint) -> String {
 }
 
 /// A measurement of the clock with every exchange.
-pub fn clock(trace: &Trace, paint: Paint) -> String {
+pub(super) fn clock(trace: &Trace, paint: Paint) -> String {
     let mut out = clock_line(&trace.root, paint);
     tree(&mut out, trace, paint, |exchange| {
         let offset = number(&exchange.attributes, schema::NTP_OFFSET).map(|secs| format!("  offset {}", signed(secs))).unwrap_or_default();
@@ -74,7 +74,7 @@ pub fn clock(trace: &Trace, paint: Paint) -> String {
 }
 
 /// A measurement of the clock in a line.
-pub fn clock_line(root: &SpanSeen, paint: Paint) -> String {
+pub(super) fn clock_line(root: &SpanSeen, paint: Paint) -> String {
     let state = clock_state(root);
     let tone = if state == "synchronised" { Tone::Good } else { Tone::Warn };
     let offset = number(&root.attributes, schema::CLOCK_OFFSET).map_or("unknown".to_owned(), signed);
@@ -85,13 +85,13 @@ pub fn clock_line(root: &SpanSeen, paint: Paint) -> String {
 
 /// Which measurements are worth a drawing: a node measures more often than anybody wants to read.
 #[derive(Debug, Default)]
-pub struct ClockFeed {
+pub(super) struct ClockFeed {
     drawn: Option<(String, f64)>,
 }
 
 impl ClockFeed {
     /// The first measurement and each change of state whole, each change of the offset as a line, the others not at all.
-    pub fn draw(&mut self, trace: &Trace, paint: Paint) -> Option<String> {
+    pub(super) fn draw(&mut self, trace: &Trace, paint: Paint) -> Option<String> {
         let now = (clock_state(&trace.root).to_owned(), number(&trace.root.attributes, schema::CLOCK_OFFSET).unwrap_or(0.0));
         let before = self.drawn.replace(now.clone());
         match before {

@@ -2,7 +2,7 @@
 
 /// A meaning that has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(super) enum Tone {
     /// Fails now.
     Bad,
     /// Will fail.
@@ -33,22 +33,22 @@ impl Tone {
 
 /// Paints, or does not, and knows how much fits into a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint {
+pub(super) struct Paint {
     /// Whether colours are wanted.
-    pub colour: bool,
+    pub(super) colour: bool,
     /// Columns of a line.
-    pub width: usize,
+    pub(super) width: usize,
 }
 
 impl Paint {
     /// `text` in the colour of `tone`.
-    pub fn paint(self, tone: Tone, text: &str) -> String {
+    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
         if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", tone.sgr()) } else { text.to_owned() }
     }
 }
 
 /// `text` broken between words into lines of at most `width` characters; a longer word keeps a line to itself.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

@@ -23,7 +23,7 @@ pub struct Look {
 
 /// The output.
 #[derive(Debug)]
-pub struct Screen<W> {
+pub(super) struct Screen<W> {
     out: W,
     look: Look,
     has_status: bool,
@@ -31,24 +31,24 @@ pub struct Screen<W> {
 
 impl<W: Write> Screen<W> {
     /// On `out`.
-    pub fn new(out: W, look: Look) -> Self {
+    pub(super) fn new(out: W, look: Look) -> Self {
         Self { out, look, has_status: false }
     }
 
     /// How to paint.
-    pub fn paint(&self) -> Paint {
+    pub(super) fn paint(&self) -> Paint {
         Paint { colour: self.look.colour, width: self.look.width }
     }
 
     /// An entry that stays: whole lines.
-    pub fn say(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         self.wipe()?;
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
 
     /// What the script does, with the time since the start: the progress of who reads a pipe.
-    pub fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
+    pub(super) fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
         let hanging = format!("\n{:10}", "");
         let lines = wrapped(text, self.look.width.saturating_sub(10)).join(&hanging);
         let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {lines}", at.as_secs()));
@@ -56,7 +56,7 @@ impl<W: Write> Screen<W> {
     }
 
     /// The line that moves; nothing where lines cannot be written over.
-    pub fn status(&mut self, at: Delta, end: Delta, text: &str) -> io::Result<()> {
+    pub(super) fn status(&mut self, at: Delta, end: Delta, text: &str) -> io::Result<()> {
         if !self.look.rewrites {
             return Ok(());
         }

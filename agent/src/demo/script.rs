@@ -7,28 +7,28 @@ use tokenwatch_core::time::Delta;
 
 /// A pod with one token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Role {
+pub(super) struct Role {
     /// Its namespace.
-    pub namespace: &'static str,
+    pub(super) namespace: &'static str,
     /// Its name.
-    pub pod: &'static str,
+    pub(super) pod: &'static str,
     /// Its service account.
-    pub service_account: &'static str,
+    pub(super) service_account: &'static str,
     /// The volume.
-    pub volume: &'static str,
+    pub(super) volume: &'static str,
     /// The file in the volume.
-    pub path: &'static str,
+    pub(super) path: &'static str,
     /// Whom the token is for; nothing: the API server.
-    pub audience: Option<&'static str>,
+    pub(super) audience: Option<&'static str>,
     /// What the pod asked for.
-    pub lifetime: Delta,
+    pub(super) lifetime: Delta,
     /// Whether the API server extends it to a year.
-    pub extended: bool,
+    pub(super) extended: bool,
 }
 
 /// What is done at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(super) enum Act {
     /// A token that was issued `age` ago (negative: will have been) is put into the pod's volume; the pod is made if need be.
     Write {
         /// Whose.
@@ -44,13 +44,13 @@ pub enum Act {
 
 /// One line of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cue {
+pub(super) struct Cue {
     /// When, from the start.
-    pub at: Delta,
+    pub(super) at: Delta,
     /// What is done.
-    pub act: Act,
+    pub(super) act: Act,
     /// What is told about it; empty: nothing.
-    pub says: &'static str,
+    pub(super) says: &'static str,
 }
 
 /// The shortest lifetime Kubernetes grants (kubernetes pkg/apis/core/validation).
@@ -59,17 +59,18 @@ const SHORT: Delta = Delta::from_secs(600);
 const USUAL: Delta = Delta::from_secs(3_607);
 
 /// Rotated in time.
-pub const CART: Role = role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
+pub(super) const CART: Role = role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
 /// Never rotated again.
-pub const LEDGER: Role = role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
+pub(super) const LEDGER: Role = role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
 /// What takes the place of [`LEDGER`].
-pub const LEDGER_AGAIN: Role = role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
+pub(super) const LEDGER_AGAIN: Role = role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
 /// Signed by an API server whose clock is ahead.
-pub const REPORT: Role = role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
+pub(super) const REPORT: Role = role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
 /// An extended token in the middle of its life.
-pub const DNS: Role = Role { extended: true, ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL) };
+pub(super) const DNS: Role =
+    Role { extended: true, ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL) };
 /// A token for somebody else than the API server, in a folder of its volume.
-pub const PROMETHEUS: Role = Role {
+pub(super) const PROMETHEUS: Role = Role {
     path: "tokens/vault",
     audience: Some("https://vault.example"),
     ..role("monitoring", "prometheus-0", "prometheus", "vault-token", Delta::from_secs(7_200))
@@ -84,17 +85,17 @@ const CLOCK_LEAVES: Delta = Delta::from_secs(6);
 /// How long it takes.
 const CLOCK_RUNS: Delta = Delta::from_secs(3);
 /// How far it gets: well beyond the limit of 500 ms, too little to change any verdict here.
-pub const CLOCK_OFF: Delta = Delta::from_secs(12);
+pub(super) const CLOCK_OFF: Delta = Delta::from_secs(12);
 /// When it is right again. Early: the agent holds a clock finding for a minute before it believes that it is over.
 const CLOCK_RETURNS: Delta = Delta::from_secs(14);
 
 /// The demo may end from here on, if everything was seen.
-pub const ENDS: Delta = Delta::from_secs(70);
+pub(super) const ENDS: Delta = Delta::from_secs(70);
 /// Here it ends in any case: with the agent's five seconds to flush it stays below 90 s.
-pub const GIVES_UP: Delta = Delta::from_secs(83);
+pub(super) const GIVES_UP: Delta = Delta::from_secs(83);
 
 /// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s: due at 480 s, late at 576, stalled at 590.
-pub const CUES: &[Cue] = &[
+pub(super) const CUES: &[Cue] = &[
     write(0, &CART, 460, ""),
     write(0, &LEDGER, 542, ""),
     write(0, &DNS, 900, ""),
@@ -125,7 +126,7 @@ const fn watch(at: i64, says: &'static str) -> Cue {
 }
 
 /// How far the time servers are ahead of the node at a moment.
-pub fn clock_offset(at: Delta) -> Delta {
+pub(super) fn clock_offset(at: Delta) -> Delta {
     if at < CLOCK_LEAVES || at >= CLOCK_RETURNS {
         return Delta::ZERO;
     }
