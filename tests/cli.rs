@@ -8,8 +8,9 @@ mod golden;
 #[path = "support/node.rs"]
 mod node;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use golden::golden;
@@ -121,6 +122,50 @@ fn the_readmes_configuration_is_one() {
     assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
 }
 
+/// Each command of the README is one, with flags that exist.
+#[test]
+fn the_readmes_commands_are_understood() {
+    let text = readme();
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    tokenwatch ")).collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split('#').next().unwrap().split_whitespace().chain(["--help"]).collect();
+        assert_eq!(run(&words).0, Some(0), "{command}");
+    }
+}
+
+/// What the README shows of `check` is what it prints, apart from the width of columns and what is left out.
+#[test]
+fn the_readmes_sample_is_printed_so() {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let golden = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/check-table.txt")).unwrap();
+    let printed: Vec<_> = golden.lines().map(words).collect();
+    let text = readme();
+    let sample = text.split_once("says what to do:\n").unwrap().1.split_once("(Shortened").unwrap().0;
+    for line in sample.lines() {
+        assert!(printed.contains(&words(line)), "{line}");
+    }
+}
+
+/// The README's table of seconds, held against `explain`.
+#[test]
+fn the_readmes_deadlines_are_kept() {
+    let text = readme();
+    let rows = text.split_once("| token | due |").unwrap().1.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let lifetimes = [(600, None), (3_600, None), (31_536_000, Some(3_607)), (604_800, None)];
+    for (row, (lifetime, warn_after)) in rows.zip(lifetimes) {
+        let told: Vec<i64> = row.split('|').skip(2).filter_map(|cell| cell.replace(' ', "").parse().ok()).collect();
+        let mut claims = payload("cart-0", 100, lifetime);
+        let issued = claims["iat"].as_i64().unwrap();
+        claims["kubernetes.io"]["warnafter"] = warn_after.map_or(Value::Null, |after: i64| json!(issued + after));
+        let seen: Value = serde_json::from_str(&fed(&["explain", "--output", "json"], token(&claims).as_bytes()).1).unwrap();
+        let age = |key: &str| seen[key].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp() - issued;
+        let is: Vec<i64> = ["refresh_due", "late", "stalled", "effective_deadline", "hard_deadline"].map(age).into();
+        // The fourth column, critical, is in the table of agent/core/src/token/deadlines.rs.
+        assert_eq!([&told[..3], &told[4..]].concat(), is, "{row}");
+    }
+}
+
 #[test]
 fn no_core_is_dumped_with_a_token_in_it() {
     let mut child = tokenwatch(&["explain", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -228,6 +273,26 @@ fn check_that_cannot_look_says_where_it_looked() {
     assert!(err.contains("/nowhere/var/lib/kubelet") && err.contains("--root"), "{err}");
 }
 
+#[test]
+fn a_relative_root_starts_from_where_one_stands() {
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    let (parent, name) = (node.root().parent().unwrap(), node.root().file_name().unwrap());
+    let (status, out, err) = outcome(tokenwatch(&["check", "--root"]).arg(name).current_dir(parent));
+    assert!(status == Some(0) && out.contains("shop/fine"), "{status:?} {out} {err}");
+    let (status, out, err) = outcome(tokenwatch(&["check", "--host-prefix"]).arg(parent).arg("--root").arg(Path::new("/").join(name)));
+    assert!(status == Some(0) && out.contains("shop/fine"), "on the host: {status:?} {out} {err}");
+}
+
+#[test]
+fn a_root_that_could_not_be_looked_at_is_not_called_well() {
+    let node = Node::new();
+    node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
+    let (status, out, _) = check(&node, &["--root", "/nowhere/kubelet"]);
+    assert_eq!(status, Some(2));
+    assert!(out.contains("not looked at: /nowhere/kubelet/pods: No such file or directory"), "{out}");
+}
+
 /// `check` as nobody, with these capabilities of setpriv(1). The binary is copied to where nobody may run it.
 fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, String) {
     let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
@@ -328,13 +393,17 @@ fn explain_names_what_is_no_token() {
     assert_eq!(run(&["explain", "/"]).0, Some(2));
 }
 
-#[test]
-fn explain_knows_a_legacy_token() {
-    let legacy = json!({
+/// The payload of a Secret's token.
+fn legacy() -> Value {
+    json!({
         "iss": "kubernetes/serviceaccount", "kubernetes.io/serviceaccount/namespace": "shop",
         "kubernetes.io/serviceaccount/secret.name": "cart-token-x", "kubernetes.io/serviceaccount/service-account.name": "cart",
-    });
-    let (status, out, _) = fed(&["explain"], token(&legacy).as_bytes());
+    })
+}
+
+#[test]
+fn explain_knows_a_legacy_token() {
+    let (status, out, _) = fed(&["explain"], token(&legacy()).as_bytes());
     assert_eq!(status, Some(0));
     golden("explain-legacy.txt", &out);
 }
@@ -345,6 +414,79 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+/// What a command writes to a terminal of so many columns.
+fn on_a_terminal(columns: u16, command: &mut Command) -> String {
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(Some(&size), None).expect("a terminal");
+    let mut child = command.stdout(slave).spawn().expect("the binary runs");
+    command.stdout(Stdio::null()); // the command holds the terminal open, and its other end would never end
+    let mut told = Vec::new();
+    let _ = std::fs::File::from(master).read_to_end(&mut told); // Linux tells the end as EIO
+    child.wait().expect("it ends");
+    String::from_utf8(told).expect("UTF-8")
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_that_fit() {
+    let node = Node::new();
+    node.pod("a-stalled-pod-with-a-long-name", &token(&payload("a-stalled-pod-with-a-long-name", 3_300, 3_600)));
+    let check = || {
+        let mut command = tokenwatch(&["check", "--root"]);
+        command.arg(node.root()).env("TERM", "xterm");
+        command
+    };
+    let coloured = on_a_terminal(80, &mut check());
+    assert!(coloured.contains("\u{1b}[33mwarning\u{1b}[0m"), "{coloured:?}");
+    assert!(!on_a_terminal(80, check().env("TERM", "dumb")).contains('\u{1b}'));
+    let plain = on_a_terminal(80, check().env("NO_COLOR", "1"));
+    assert!(plain.contains("a-stalled") && !plain.contains('\u{1b}'), "{plain:?}");
+    // Commands and names are there to be copied; all else fits.
+    let whole = |line: &&str| !line.starts_with("    ") && !line.starts_with("warning ") && !line.contains(" under /");
+    for line in plain.lines().filter(whole) {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    for line in on_a_terminal(60, tokenwatch(&["findings", "token.expired"]).env("NO_COLOR", "1")).lines() {
+        assert!(line.chars().count() <= 60, "{line:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let node = Node::new();
+    let root = node.root().to_string_lossy().into_owned();
+    let legacy = node.file("legacy", &token(&legacy()));
+    let legacy = legacy.to_string_lossy();
+    for arguments in [&["telemetry"][..], &["findings"], &["config"], &["check", "--root", &root], &["explain", &legacy], &["clock"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let Output { status, stderr, .. } = tokenwatch(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(stderr).unwrap();
+        assert_eq!(
+            (status.code(), told.as_str()),
+            (Some(2), "tokenwatch: standard output: No space left on device (os error 28)\n"),
+            "{arguments:?}"
+        );
+    }
+}
+
+/// Until it is asked to stop; what it writes at its most talkative holds no token.
+#[test]
+fn run_prints_what_it_would_send_and_stops_when_it_is_asked_to() {
+    let node = Node::new();
+    let text = token(&payload("expired", 3_700, 3_600));
+    node.pod("expired", &text);
+    let mut command = tokenwatch(&["run", "--log-level", "trace", "--root"]);
+    let diary = node.file("diary", ""); // a pipe that nobody reads meanwhile would fill
+    let mut child = command.arg(node.root()).stdout(Stdio::piped()).stderr(std::fs::File::create(&diary).unwrap()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told = vec![lines.find(|line| line.contains("token.expired")).expect("an alert")];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), nix::sys::signal::SIGTERM).unwrap();
+    told.extend(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    told.push(std::fs::read_to_string(diary).unwrap());
+    let told = told.join("\n");
+    assert!(told.contains("asked to stop") && !told.contains(SIGNATURE) && !told.contains(&text[..40]), "{told}");
 }
 
 #[test]

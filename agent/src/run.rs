@@ -13,7 +13,7 @@ use crate::app::{self, Plan};
 use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
-use crate::sinks::{Sink, SnapshotSource};
+use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
 use crate::sources::files::{FilesConfig, discover};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::time_servers;
@@ -41,11 +41,15 @@ impl std::fmt::Display for Failure {
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
 pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
-    run_until(settings, environment, asked_to_stop()).await
+    let report = run_until(settings, environment, asked_to_stop()).await?;
+    if !report.is_clean() {
+        warn!("stopped with something left: {report}");
+    }
+    Ok(())
 }
 
-/// Runs the agent until `stop`.
-pub async fn run_until(settings: &Settings, environment: &Environment, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+/// Runs the agent until `stop`; what could not be sent by then.
+pub async fn run_until(settings: &Settings, environment: &Environment, stop: impl Future<Output = ()>) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
     let otlp = otlp::Settings::resolve(&own_otlp(&settings.otlp), environment).map_err(Failure::Configuration)?;
     let identity = Identity { node: Some(node.clone()), host: host_name() };
@@ -53,11 +57,7 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let plan = plan(settings, &node)?;
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
     let sink = move |snapshot: SnapshotSource| open_sink(otlp, &resource, snapshot);
-    let report = app::run(plan, sink, stop).await.map_err(Failure::Other)?;
-    if !report.is_clean() {
-        warn!("stopped with something left: {report}");
-    }
-    Ok(())
+    app::run(plan, sink, stop).await.map_err(Failure::Other)
 }
 
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
@@ -106,8 +106,9 @@ pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
     discover(prefix, Path::new("/proc")).map_err(|none| Failure::Configuration(vec![none.to_string()]))
 }
 
+/// Without a mount of the host's file system a path is what it is: a relative one starts from where the person stands.
 fn within(prefix: &Path, path: &Path) -> PathBuf {
-    prefix.join(path.strip_prefix("/").unwrap_or(path))
+    if prefix == Path::new("/") { path.to_owned() } else { prefix.join(path.strip_prefix("/").unwrap_or(path)) }
 }
 
 /// The servers to ask: those configured, else those the host itself is configured with.

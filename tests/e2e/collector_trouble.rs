@@ -10,7 +10,7 @@ use crate::telemetry::Telemetry;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
-/// As long as the issue says: longer than every retry that a library would do for us.
+/// Longer than every retry that a library would do for us.
 const DOWN: u64 = 180;
 const PODS: usize = 100;
 

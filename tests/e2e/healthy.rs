@@ -12,7 +12,7 @@ use crate::wait::{secs, until};
 
 /// What `tests/cluster/up` gives every cluster.
 pub const IMAGE: &str = "tokenwatch.test/busybox:1";
-/// As long as the issue says; long enough for a 600 s token to rotate twice.
+/// Long enough for a 600 s token to rotate twice.
 const HEALTHY: Duration = Duration::from_mins(20);
 
 #[test]

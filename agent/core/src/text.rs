@@ -29,9 +29,12 @@ fn push_shown(out: &mut String, c: char) {
     }
 }
 
-/// Control characters, and the format characters that reorder or hide what a terminal shows (Unicode TR 36).
+/// Control characters, and the format characters (Unicode's category Cf) and separators that reorder or hide what a terminal shows (Unicode TR 36).
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    let is_format = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || is_format
 }
 
 #[cfg(test)]
@@ -42,7 +45,9 @@ mod tests {
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(shown("plain-name"), "plain-name");
         assert_eq!(shown("a\x1b[31m\nb"), "a\\u{1b}[31m\\u{a}b");
-        assert_eq!(shown("x\u{202e}y"), "x\\u{202e}y");
+        for (hidden, told) in [("\u{202e}", "\\u{202e}"), ("\u{61c}", "\\u{61c}"), ("\u{ad}", "\\u{ad}"), ("\u{e0041}", "\\u{e0041}")] {
+            assert_eq!(shown(hidden), told);
+        }
         assert_eq!(shown(&"a".repeat(600)).chars().count(), SHOWN + 1);
     }
 }

@@ -13,14 +13,14 @@ use tokenwatch_core::observation::Observation;
 use tokenwatch_core::time::{Delta, Reading};
 
 use super::clock::ClockReport;
-use super::output::{Paint, TableOrJson, complain, say, say_json};
+use super::output::{Page, TableOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::run::{engine_config, kubelet_roots, node_name, ntp};
 use crate::sources::{files, kernel, ntp as servers};
 
-/// Exit status: no kubelet root could be read.
+/// Exit status: no kubelet root could be read, or not everything was looked at and the rest is well.
 const COULD_NOT_LOOK: u8 = 2;
 
 /// What one pass found.
@@ -41,13 +41,10 @@ pub(super) struct Checked {
 /// Looks, shows it, and says by its exit status how it is.
 pub(super) async fn report(settings: &Settings, environment: &Environment, output: TableOrJson) -> u8 {
     match look(settings, environment).await {
-        Ok(checked) => {
-            match output {
-                TableOrJson::Table => say(&render::table(&checked, Paint::for_stdout(environment))),
-                TableOrJson::Json => say_json(&render::json(&checked)),
-            }
-            checked.exit_code()
-        }
+        Ok(checked) => match output {
+            TableOrJson::Table => say(&render::table(&checked, Page::for_stdout(environment)), checked.exit_code()),
+            TableOrJson::Json => say_json(&render::json(&checked), checked.exit_code()),
+        },
         Err(message) => {
             complain(&message);
             COULD_NOT_LOOK
@@ -107,7 +104,13 @@ fn judge(
 }
 
 impl Checked {
+    /// What was not looked at cannot be called well.
     fn exit_code(&self) -> u8 {
-        u8::from(self.findings.iter().any(|finding| finding.severity >= Severity::Warning))
+        let is_wrong = self.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+        match (is_wrong, self.problems.as_slice()) {
+            (true, _) => 1,
+            (false, []) => 0,
+            (false, _) => COULD_NOT_LOOK,
+        }
     }
 }

@@ -3,45 +3,33 @@
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
-use tokenwatch_core::clock::{
-    ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName, ServerReport, VouchedBy,
-};
+use tokenwatch_core::clock::{ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy};
 use tokenwatch_core::time::{Delta, Reading};
 
-use crate::clocks;
-use crate::sources::kernel;
-use crate::sources::ntp::{self, NtpConfig};
+use super::output::Page;
 
 /// One measurement, and what it means.
 #[derive(Clone, Debug)]
-pub struct ClockReport {
+pub(super) struct ClockReport {
     /// When it was made.
-    pub at: Reading,
+    pub(super) at: Reading,
     /// The limits it is held against.
-    pub limits: Limits,
+    pub(super) limits: Limits,
     /// What is believed.
-    pub estimate: Estimate,
+    pub(super) estimate: Estimate,
     /// On whose word.
-    pub vouched_by: VouchedBy,
+    pub(super) vouched_by: VouchedBy,
     /// The time servers asked.
-    pub servers: Vec<ServerReport>,
+    pub(super) servers: Vec<ServerReport>,
     /// The kernel's word, or why there is none.
-    pub kernel: Result<KernelClock, String>,
+    pub(super) kernel: Result<KernelClock, String>,
     /// What is wrong.
-    pub findings: Vec<ClockFinding>,
-}
-
-/// Asks `servers` and the kernel, now.
-pub async fn report(servers: &[ServerName], limits: Limits) -> ClockReport {
-    let config = NtpConfig { servers: servers.to_vec(), ..NtpConfig::default() };
-    let round = ntp::measure(&config).await;
-    let kernel = kernel::read().map_err(|error| error.to_string());
-    ClockReport::new(&round, kernel, &limits, clocks::now())
+    pub(super) findings: Vec<ClockFinding>,
 }
 
 impl ClockReport {
     /// What a round and the kernel's word mean at `at`.
-    pub fn new(round: &Round, kernel: Result<KernelClock, String>, limits: &Limits, at: Reading) -> Self {
+    pub(super) fn new(round: &Round, kernel: Result<KernelClock, String>, limits: &Limits, at: Reading) -> Self {
         // One look has nothing to wait for.
         let mut model = ClockModel::new(Limits { grace: Delta::ZERO, ..limits.clone() });
         if let Ok(kernel) = &kernel {
@@ -60,7 +48,7 @@ impl ClockReport {
     }
 
     /// 0 agreed and within limits, 1 off, 2 unknown.
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self.estimate.state {
             _ if self.estimate.is_beyond(self.limits.offset) => 1,
             ClockState::Disagreeing | ClockState::Unknown => 2,
@@ -69,18 +57,17 @@ impl ClockReport {
     }
 
     /// For people.
-    pub fn text(&self) -> String {
-        render_text(self)
+    pub(super) fn text(&self, page: Page) -> String {
+        render_text(self, page)
     }
 
     /// For scripts.
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         render_json(self)
     }
 }
 
-/// The report, for people.
-pub fn render_text(report: &ClockReport) -> String {
+fn render_text(report: &ClockReport, page: Page) -> String {
     let mut lines: Vec<String> = report.servers.iter().map(server_line).collect();
     if !lines.is_empty() {
         lines.insert(0, table_line(["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"].map(str::to_owned)));
@@ -88,8 +75,8 @@ pub fn render_text(report: &ClockReport) -> String {
     }
     lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
     lines.push(format!("clock   {}", clock_line(report)));
-    lines.extend(report.findings.iter().flat_map(finding_lines));
-    lines.join("\n") + "\n"
+    let findings: String = report.findings.iter().map(|finding| finding_text(finding, page)).collect();
+    format!("{}\n{findings}", lines.join("\n"))
 }
 
 fn server_line(report: &ServerReport) -> String {
@@ -137,19 +124,23 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
     format!("{state}: {off}±{bound}, {witness} (limit {})", report.limits.offset)
 }
 
-fn finding_lines(finding: &ClockFinding) -> Vec<String> {
-    let command = finding.remedy.command.as_ref().map(|command| format!("    {command}"));
-    let about =
-        [String::new(), format!("{} {}: {}", finding.severity.name(), finding.code, finding.summary), format!("  {}", finding.remedy.text)];
-    about.into_iter().chain(command).collect()
+fn finding_text(finding: &ClockFinding, page: Page) -> String {
+    let severity = page.severity(finding.severity, finding.severity.name());
+    let about = finding.server.as_ref().map(|server| format!("  server {server}")).unwrap_or_default();
+    format!(
+        "\n{severity} {}{about}\n{}{}",
+        page.strong(finding.code.as_str()),
+        page.wrap(&finding.summary, "  "),
+        page.remedy(&finding.remedy)
+    )
 }
 
 fn signed(delta: Delta) -> String {
     if delta < Delta::ZERO { delta.to_string() } else { format!("+{delta}") }
 }
 
-/// The report, for scripts: times in seconds, keys only ever added.
-pub fn render_json(report: &ClockReport) -> Value {
+/// Times in seconds, keys only ever added.
+fn render_json(report: &ClockReport) -> Value {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let interval = report.estimate.interval(report.at.wall);
     json!({

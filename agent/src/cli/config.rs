@@ -13,17 +13,15 @@ const MISTAKES: u8 = 2;
 /// Shows it. Own settings have been read without a mistake; the standard variables, which only the sink understands, may hold some.
 pub(super) fn report(mut loaded: Loaded, environment: &Environment) -> u8 {
     loaded.settings.node = Some(node_name(&loaded.settings, environment));
-    say(&effective(&loaded, environment));
+    let shown = effective(&loaded, environment);
     match otlp::Settings::resolve(&own_otlp(&loaded.settings.otlp), environment) {
-        Ok(resolved) => {
-            say(&targets(resolved.as_ref()));
-            0
-        }
+        Ok(resolved) => say(&(shown + &targets(resolved.as_ref())), 0),
         Err(mistakes) => {
+            let status = say(&shown, MISTAKES);
             for mistake in &mistakes {
                 complain(mistake);
             }
-            MISTAKES
+            status
         }
     }
 }

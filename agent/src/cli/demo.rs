@@ -7,8 +7,9 @@ use tokenwatch_core::clock::ServerName;
 use tokenwatch_core::time::Delta;
 use tokio::sync::oneshot;
 
+use super::output;
 use crate::config::{Clock, Otlp, Settings};
-use crate::demo::screen::Look;
+use crate::demo::Look;
 use crate::demo::{self, AgentPlan, Options};
 use crate::environment::Environment;
 use crate::sinks::otlp::Protocol;
@@ -20,17 +21,17 @@ const METRICS_INTERVAL: Delta = Delta::from_secs(10);
 
 /// What the agent is to run with.
 #[derive(Debug)]
-pub struct AgentRun {
+pub(super) struct AgentRun {
     /// The demo's node and nothing else.
-    pub settings: Settings,
+    pub(super) settings: Settings,
     /// Empty when the demo's own collector listens: what OTEL_… variables say is about somebody else's.
-    pub environment: Environment,
+    pub(super) environment: Environment,
     /// Ends when the agent is to stop.
-    pub stop: oneshot::Receiver<()>,
+    pub(super) stop: oneshot::Receiver<()>,
 }
 
 /// Runs the demo on standard output until its end or until `interrupted`; the exit status. `agent` is the real one.
-pub async fn run<Agent>(
+pub(super) async fn run<Agent>(
     settings: Settings,
     environment: &Environment,
     interrupted: impl Future<Output = ()>,
@@ -39,7 +40,7 @@ pub async fn run<Agent>(
 where
     Agent: Future<Output = Result<(), String>>,
 {
-    let options = options(&settings, environment, io::stdout().is_terminal());
+    let options = options(&settings, environment, io::stdout().is_terminal(), output::text_width());
     match demo::demo(options, io::stdout(), interrupted, |plan| agent(agent_run(settings, environment, plan))).await {
         Ok(outcome) => outcome.exit_status(),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => 0, // `| head` had enough: no error
@@ -51,12 +52,12 @@ where
 }
 
 /// Colours and a moving line only on a terminal that can do them, and no colours where NO_COLOR says so (no-color.org).
-fn options(settings: &Settings, environment: &Environment, terminal: bool) -> Options {
+fn options(settings: &Settings, environment: &Environment, terminal: bool, width: usize) -> Options {
     let capable = terminal && environment.get("TERM") != Some("dumb");
     Options {
         temp: environment.get("TMPDIR").map_or_else(|| PathBuf::from(TEMP), PathBuf::from),
         otlp_endpoint: settings.otlp.endpoint.clone(),
-        look: Look { colour: capable && environment.get("NO_COLOR").is_none(), rewrites: capable },
+        look: Look { colour: capable && environment.get("NO_COLOR").is_none(), rewrites: capable, width },
     }
 }
 
@@ -123,17 +124,17 @@ mod tests {
     #[test]
     fn colours_are_for_terminals_whose_owner_wants_them() {
         let look = |variables: &[(&'static str, &'static str)], terminal| {
-            options(&given(), &Environment::of(variables.iter().copied()), terminal).look
+            options(&given(), &Environment::of(variables.iter().copied()), terminal, 80).look
         };
-        assert_eq!(look(&[], true), Look { colour: true, rewrites: true });
-        assert_eq!(look(&[("NO_COLOR", "1")], true), Look { colour: false, rewrites: true });
-        assert_eq!(look(&[("TERM", "dumb")], true), Look { colour: false, rewrites: false });
-        assert_eq!(look(&[], false), Look { colour: false, rewrites: false });
+        assert_eq!(look(&[], true), Look { colour: true, rewrites: true, width: 80 });
+        assert_eq!(look(&[("NO_COLOR", "1")], true), Look { colour: false, rewrites: true, width: 80 });
+        assert_eq!(look(&[("TERM", "dumb")], true), Look { colour: false, rewrites: false, width: 80 });
+        assert_eq!(look(&[], false), Look { colour: false, rewrites: false, width: 80 });
     }
 
     #[test]
     fn temporary_folders_go_where_the_environment_says() {
-        assert_eq!(options(&given(), &Environment::of([("TMPDIR", "/var/tmp")]), false).temp, PathBuf::from("/var/tmp"));
-        assert_eq!(options(&given(), &Environment::of([]), false).temp, PathBuf::from("/tmp"));
+        assert_eq!(options(&given(), &Environment::of([("TMPDIR", "/var/tmp")]), false, 80).temp, PathBuf::from("/var/tmp"));
+        assert_eq!(options(&given(), &Environment::of([]), false, 80).temp, PathBuf::from("/tmp"));
     }
 }

@@ -15,7 +15,7 @@ use tokenwatch_core::token::{
 use zeroize::Zeroizing;
 
 use super::clock::ClockReport;
-use super::output::{Paint, TextOrJson, complain, say, say_json};
+use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -52,8 +52,8 @@ pub(super) fn report(settings: &Settings, environment: &Environment, file: Optio
         Err(message) => Found::Nothing(message),
     };
     match found {
-        Found::Token(claims) => tell(&explain(*claims, settings, environment), output, Paint::for_stdout(environment)),
-        Found::Legacy(legacy) => tell_legacy(&legacy, output),
+        Found::Token(claims) => tell(&explain(*claims, settings, environment), output, Page::for_stdout(environment)),
+        Found::Legacy(legacy) => tell_legacy(&legacy, output, Page::for_stdout(environment)),
         Found::Nothing(message) => {
             complain(&message);
             NO_TOKEN
@@ -61,21 +61,19 @@ pub(super) fn report(settings: &Settings, environment: &Environment, file: Optio
     }
 }
 
-fn tell(explained: &Explained, output: TextOrJson, paint: Paint) -> u8 {
+fn tell(explained: &Explained, output: TextOrJson, page: Page) -> u8 {
     match output {
-        TextOrJson::Text => say(&render::text(explained, paint)),
-        TextOrJson::Json => say_json(&render::json(explained)),
+        TextOrJson::Text => say(&render::text(explained, page), explained.exit_code()),
+        TextOrJson::Json => say_json(&render::json(explained), explained.exit_code()),
     }
-    explained.exit_code()
 }
 
 /// It has no deadline: what works today is all that can be said, and that it never stops by itself.
-fn tell_legacy(legacy: &LegacyClaims, output: TextOrJson) -> u8 {
+fn tell_legacy(legacy: &LegacyClaims, output: TextOrJson, page: Page) -> u8 {
     match output {
-        TextOrJson::Text => say(&render::legacy_text(legacy)),
-        TextOrJson::Json => say_json(&render::legacy_json(legacy)),
+        TextOrJson::Text => say(&render::legacy_text(legacy, page), 0),
+        TextOrJson::Json => say_json(&render::legacy_json(legacy), 0),
     }
-    0
 }
 
 fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Explained {

@@ -3,28 +3,26 @@
 use tokenwatch_core::findings::Code;
 use tokenwatch_core::text::shown;
 
-use super::output::{complain, say, table, wrap};
+use super::output::{Page, complain, say};
 use crate::config::nearest;
-
-/// Columns of running text.
-const WIDTH: usize = 100;
+use crate::environment::Environment;
 
 /// One code, or the list. Exit 2: no such code.
-pub(super) fn report(code: Option<&str>) -> u8 {
+pub(super) fn report(code: Option<&str>, environment: &Environment) -> u8 {
+    let page = Page::for_stdout(environment);
     match code.map(|text| (text, text.parse::<Code>())) {
-        None => say(&list()),
-        Some((_, Ok(code))) => say(&page(code)),
+        None => say(&list(page), 0),
+        Some((_, Ok(code))) => say(&told(code, page), 0),
         Some((text, Err(()))) => {
             complain(&unknown(text));
-            return 2;
+            2
         }
     }
-    0
 }
 
-fn list() -> String {
+fn list(page: Page) -> String {
     let rows = Code::ALL.iter().map(|code| vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]);
-    let table = table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows.collect::<Vec<_>>(), &|_, _, cell| cell);
+    let table = page.table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows.collect::<Vec<_>>(), &|_, _, cell| cell);
     format!(
         "{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to do.\nreserved: nothing looks for it yet.\n"
     )
@@ -34,9 +32,9 @@ fn status(code: Code) -> &'static str {
     if code.is_reserved() { "reserved" } else { "" }
 }
 
-fn page(code: Code) -> String {
+fn told(code: Code, page: Page) -> String {
     let info = code.info();
-    let part = |title: &str, text: &str| format!("\n{title}\n{}", wrap(text, "  ", WIDTH));
+    let part = |title: &str, text: &str| format!("\n{title}\n{}", page.wrap(text, "  "));
     let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
     format!(
         "{code}: {}\n{reserved}{}{}{}{}",

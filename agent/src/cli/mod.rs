@@ -1,9 +1,9 @@
 //! The commands: one file each. Here: how they are called, and which settings each takes.
 
 mod check;
-pub mod clock;
+mod clock;
 mod config;
-pub mod demo;
+mod demo;
 mod diary;
 mod explain;
 mod findings;
@@ -15,7 +15,7 @@ mod telemetry;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -179,22 +179,23 @@ impl Cli {
     /// Nothing when the settings are wrong: that has been said.
     async fn dispatch(self, environment: &Environment) -> Option<u8> {
         let file = self.config;
-        let quietly = |flags| settings(file.as_deref(), environment, flags);
-        let settings = |flags| quietly(flags).inspect(|loaded| diary::start(&loaded.settings.log));
+        let read = |flags| settings(file.as_deref(), environment, flags);
+        let settings = |flags| read(flags).inspect(|loaded| diary::start(&loaded.settings.log));
+        let quietly = |flags| read(flags).map(only_warnings);
         Some(match self.command {
             Command::Run(it) => seams::run(&settings(it.settings.given())?.settings, environment).await,
-            Command::Check(it) => check::report(&settings(it.settings.given())?.settings, environment, it.output).await,
+            Command::Check(it) => check::report(&quietly(it.settings.given())?.settings, environment, it.output).await,
             Command::Explain(it) => explain::report(&settings(it.settings.given())?.settings, environment, it.file.as_deref(), it.output),
             Command::Clock(it) => seams::clock(&settings(it.settings.given())?.settings, environment, it.output).await,
-            Command::Demo(it) => seams::demo(&quietly(it.settings.given()).map(only_warnings)?.settings, environment).await,
+            Command::Demo(it) => seams::demo(&quietly(it.settings.given())?.settings, environment).await,
             Command::Config(it) => config::report(settings(it.settings.given())?, environment),
-            Command::Findings { code } => findings::report(code.as_deref()),
+            Command::Findings { code } => findings::report(code.as_deref(), environment),
             Command::Telemetry => telemetry::report(),
         })
     }
 }
 
-/// The demo's picture is on the same terminal as the diary: unless somebody asked for more, only what went wrong is told there.
+/// For commands whose answer is on the same terminal as the diary: unless somebody asked for more, only what went wrong is told there.
 fn only_warnings(mut loaded: Loaded) -> Loaded {
     if loaded.origin("log.level") == Origin::Default {
         "warn".clone_into(&mut loaded.settings.log.level);
@@ -227,6 +228,7 @@ fn read_config(path: &Path) -> Result<(String, String), String> {
     let read = std::fs::File::open(path).and_then(|file| file.take(CONFIG_READ_LIMIT).read_to_string(&mut text));
     match read {
         Ok(_) => Ok((name, text)),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(format!("configuration file {name}: it is not UTF-8 text")),
         Err(error) => Err(format!("configuration file {name}: {error}")),
     }
 }

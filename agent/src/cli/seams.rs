@@ -1,7 +1,7 @@
 //! Where the commands meet the parts of the agent that do the work.
 
 use super::clock::ClockReport;
-use super::output::{TextOrJson, complain, say, say_json};
+use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -39,10 +39,9 @@ pub(super) async fn clock(settings: &Settings, environment: &Environment, output
     let round = servers::measure(&asked).await;
     let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), &limits, clocks::now());
     match output {
-        TextOrJson::Text => say(&report.text()),
-        TextOrJson::Json => say_json(&report.json()),
+        TextOrJson::Text => say(&report.text(Page::for_stdout(environment)), report.exit_code()),
+        TextOrJson::Json => say_json(&report.json(), report.exit_code()),
     }
-    report.exit_code()
 }
 
 /// A whole node in one process, with the very agent that `run` runs.
@@ -51,7 +50,8 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async move {
             let _ = agent.stop.await; // a demo that is gone has stopped, too
         };
-        run::run_until(&agent.settings, &agent.environment, stop).await.map_err(|failure| failure.to_string())
+        let report = run::run_until(&agent.settings, &agent.environment, stop).await.map_err(|failure| failure.to_string())?;
+        if report.is_clean() { Ok(()) } else { Err(report.to_string()) }
     })
     .await
 }

@@ -6,8 +6,7 @@ use tokenwatch_core::schema::{ATTRIBUTES, EVENTS, Entry, METRICS, Metric, SPANS}
 
 /// Prints the page.
 pub(super) fn report() -> u8 {
-    super::output::say(&page());
-    0
+    super::output::say(&page(), 0)
 }
 
 fn page() -> String {

@@ -6,26 +6,26 @@ use tokenwatch_core::schema;
 use tokenwatch_core::time::{Delta, Wall};
 use tokenwatch_core::value::Attributes;
 
-use super::paint::{Paint, Tone, WIDTH, wrapped};
+use super::paint::{Paint, Tone, wrapped};
 use super::received::{LogSeen, SpanSeen, number, text};
 use super::traces::Trace;
 
-/// Width of a trace's time axis.
+/// Width of a trace's time axis where there is room, and where there is none.
 const BAR: usize = 32;
+const SHORTEST_BAR: usize = 4;
 /// Where the text of an entry begins; its kind stands before it.
 const INDENT: usize = 10;
 /// Offsets closer than this look the same to a person.
 const SAME_OFFSET: f64 = 0.5;
 
 /// An alert: what happened, to whom, what it means, what to do.
-pub fn alert(log: &LogSeen, paint: Paint) -> String {
+pub(super) fn alert(log: &LogSeen, paint: Paint) -> String {
     let severity = text(&log.attributes, schema::FINDING_SEVERITY).unwrap_or("?");
     let event = log.event.rsplit('.').next().unwrap_or_default().to_uppercase();
     let tone = alert_tone(&event, severity);
     let code = text(&log.attributes, schema::FINDING_CODE).unwrap_or("?");
-    let heading =
-        format!("{}{severity:<8}  {code:<22}  {}", kind(&event, tone, paint), paint.paint(Tone::Strong, &subject(&log.attributes)));
-    let mut out = format!("{}\n", heading.trim_end());
+    let (severity, code, who) = (format!("{severity:<8}"), format!("{code:<22}"), subject(&log.attributes));
+    let mut out = heading((&event, tone), &[(&severity, None), (&code, None), (&who, Some(Tone::Strong))], paint);
     paragraph(&mut out, &log.body, "", None, paint);
     if event != "CLEARED" {
         let about = |name| text(&log.attributes, name).unwrap_or_default();
@@ -44,25 +44,26 @@ fn alert_tone(event: &str, severity: &str) -> Tone {
     }
 }
 
-/// A generation: how long it lived, how it ended, and its phases on one axis.
-pub fn generation(trace: &Trace, paint: Paint) -> String {
+/// A generation: how long it lived, how it ended, and its phases on one axis, if it had time for any.
+pub(super) fn generation(trace: &Trace, paint: Paint) -> String {
     let root = &trace.root;
     let outcome = text(&root.attributes, schema::TOKEN_OUTCOME).unwrap_or("ended");
     let tone = if root.error.is_some() { Tone::Bad } else { Tone::Good };
-    let volume = [schema::K8S_VOLUME, schema::TOKEN_PATH].map(|name| text(&root.attributes, name).unwrap_or("?")).join("/");
     let lived = root.duration();
     let when = if lived > Delta::ZERO { format!("after {lived}") } else { "before its time began".to_owned() };
-    let ending = paint.paint(tone, &format!("{outcome} {when}"));
-    let who = paint.paint(Tone::Strong, &subject(&root.attributes));
-    let mut out = format!("{}{}  {who}  {volume}  {ending}\n", kind("TRACE", Tone::Cool, paint), root.name);
-    tree(&mut out, trace, paint, |_| String::new());
+    let (who, ending) = (subject(&root.attributes), format!("{outcome} {when}"));
+    let mut out = heading(("TRACE", Tone::Cool), &[(&root.name, None), (&who, Some(Tone::Strong)), (&ending, Some(tone))], paint);
+    if lived > Delta::ZERO {
+        tree(&mut out, trace, paint, |_| String::new());
+    }
     paragraph(&mut out, root.error.as_deref().unwrap_or_default(), "error: ", Some(Tone::Bad), paint);
-    line(&mut out, &links(root), "", Some(Tone::Faint), paint);
+    let volume = [schema::K8S_VOLUME, schema::TOKEN_PATH].map(|name| text(&root.attributes, name).unwrap_or("?")).join("/");
+    paragraph(&mut out, &format!("{volume}, {}", links(root)), "", Some(Tone::Faint), paint);
     out
 }
 
 /// A measurement of the clock with every exchange.
-pub fn clock(trace: &Trace, paint: Paint) -> String {
+pub(super) fn clock(trace: &Trace, paint: Paint) -> String {
     let mut out = clock_line(&trace.root, paint);
     tree(&mut out, trace, paint, |exchange| {
         let offset = number(&exchange.attributes, schema::NTP_OFFSET).map(|secs| format!("  offset {}", signed(secs))).unwrap_or_default();
@@ -73,24 +74,24 @@ pub fn clock(trace: &Trace, paint: Paint) -> String {
 }
 
 /// A measurement of the clock in a line.
-pub fn clock_line(root: &SpanSeen, paint: Paint) -> String {
+pub(super) fn clock_line(root: &SpanSeen, paint: Paint) -> String {
     let state = clock_state(root);
     let tone = if state == "synchronised" { Tone::Good } else { Tone::Warn };
     let offset = number(&root.attributes, schema::CLOCK_OFFSET).map_or("unknown".to_owned(), signed);
     let bound = number(&root.attributes, schema::CLOCK_ERROR_BOUND).map_or("?".to_owned(), |secs| Delta::from_secs_f64(secs).to_string());
-    let head = format!("{}{}  true time - node's clock = {offset} ±{bound}", kind("TRACE", Tone::Cool, paint), root.name);
-    format!("{head}  {}\n", paint.paint(tone, state))
+    let offset = format!("true time - node's clock = {offset} ±{bound}");
+    heading(("TRACE", Tone::Cool), &[(&root.name, None), (&offset, None), (state, Some(tone))], paint)
 }
 
 /// Which measurements are worth a drawing: a node measures more often than anybody wants to read.
 #[derive(Debug, Default)]
-pub struct ClockFeed {
+pub(super) struct ClockFeed {
     drawn: Option<(String, f64)>,
 }
 
 impl ClockFeed {
     /// The first measurement and each change of state whole, each change of the offset as a line, the others not at all.
-    pub fn draw(&mut self, trace: &Trace, paint: Paint) -> Option<String> {
+    pub(super) fn draw(&mut self, trace: &Trace, paint: Paint) -> Option<String> {
         let now = (clock_state(&trace.root).to_owned(), number(&trace.root.attributes, schema::CLOCK_OFFSET).unwrap_or(0.0));
         let before = self.drawn.replace(now.clone());
         match before {
@@ -111,13 +112,20 @@ fn clock_state(root: &SpanSeen) -> &str {
 /// The children of a trace, each with its place on the time axis.
 fn tree(out: &mut String, trace: &Trace, paint: Paint, remark: impl Fn(&SpanSeen) -> String) {
     let names: Vec<_> = trace.children.iter().map(label).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (i, (span, name)) in trace.children.iter().zip(&names).enumerate() {
+    let tails: Vec<_> = trace.children.iter().map(|span| format!("{}{}", span.duration(), remark(span))).collect();
+    let width = widest(&names);
+    // Before the axis: the branch and the name; two spaces on both sides of it.
+    let axis = paint.width.saturating_sub(INDENT + 3 + width + 4 + widest(&tails)).clamp(SHORTEST_BAR, BAR);
+    for (i, (span, (name, tail))) in trace.children.iter().zip(names.iter().zip(&tails)).enumerate() {
         let branch = if i + 1 == names.len() { "└─" } else { "├─" };
         let tone = if span.error.is_some() { Tone::Bad } else { Tone::Cool };
-        let bar = paint.paint(tone, &bar(&trace.root, span));
-        let _ = writeln!(out, "{:INDENT$}{branch} {name:<width$}  {bar}  {}{}", "", span.duration(), remark(span)); // to a String: cannot fail
+        let bar = paint.paint(tone, &bar(&trace.root, span, axis));
+        let _ = writeln!(out, "{:INDENT$}{branch} {name:<width$}  {bar}  {tail}", ""); // to a String: cannot fail
     }
+}
+
+fn widest(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 /// A span's name, with the server for an exchange.
@@ -128,16 +136,16 @@ fn label(span: &SpanSeen) -> String {
     }
 }
 
-/// Where `span` lies in `root`: always at least one cell, never outside.
-fn bar(root: &SpanSeen, span: &SpanSeen) -> String {
-    let from = cell(root, span.start).min(BAR - 1);
-    let to = cell(root, span.end).max(from + 1);
-    format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(BAR - to))
+/// Where `span` lies in `root`, on an axis of so many cells: always at least one cell, never outside.
+fn bar(root: &SpanSeen, span: &SpanSeen, axis: usize) -> String {
+    let from = cell(root, span.start, axis).min(axis - 1);
+    let to = cell(root, span.end, axis).max(from + 1);
+    format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(axis - to))
 }
 
-/// The cell of the axis at which `at` lies, 0 to [`BAR`].
-fn cell(root: &SpanSeen, at: Wall) -> usize {
-    let cells = i64::try_from(BAR).unwrap_or(i64::MAX);
+/// The cell of the axis at which `at` lies, 0 to `axis`.
+fn cell(root: &SpanSeen, at: Wall, axis: usize) -> usize {
+    let cells = i64::try_from(axis).unwrap_or(i64::MAX);
     let into = (at - root.start).as_nanos().clamp(0, root.duration().as_nanos().max(0));
     let place = Delta::from_nanos(into).fraction(cells, root.duration().as_nanos());
     usize::try_from(place.as_nanos().clamp(0, cells)).unwrap_or(0)
@@ -165,13 +173,28 @@ fn signed(secs: f64) -> String {
     if delta >= Delta::ZERO { format!("+{delta}") } else { delta.to_string() }
 }
 
-/// The kind of an entry, padded before it is painted: escapes have no width.
-fn kind(word: &str, tone: Tone, paint: Paint) -> String {
-    paint.paint(tone, &format!("{word:<INDENT$}"))
+/// The kind of an entry, and parts two spaces apart; a part that does not fit begins another line. Widths are counted before painting: escapes
+/// have none.
+fn heading((word, tone): (&str, Tone), parts: &[(&str, Option<Tone>)], paint: Paint) -> String {
+    let mut out = paint.paint(tone, &format!("{word:<INDENT$}"));
+    let mut column = INDENT;
+    for (text, tone) in parts.iter().filter(|(text, _)| !text.is_empty()) {
+        let wide = text.trim_end().chars().count();
+        if column > INDENT && column + 2 + wide > paint.width {
+            out = format!("{}\n{:INDENT$}", out.trim_end(), "");
+            column = INDENT;
+        } else if column > INDENT {
+            out.push_str("  ");
+            column += 2;
+        }
+        out.push_str(&tone.map_or((*text).to_owned(), |tone| paint.paint(tone, text)));
+        column += text.chars().count();
+    }
+    format!("{}\n", out.trim_end())
 }
 
 fn paragraph(out: &mut String, text: &str, label: &str, tone: Option<Tone>, paint: Paint) {
-    for (i, row) in wrapped(text, WIDTH - INDENT - label.len()).iter().enumerate() {
+    for (i, row) in wrapped(text, paint.width.saturating_sub(INDENT + label.len())).iter().enumerate() {
         let label = if i == 0 { label.to_owned() } else { " ".repeat(label.len()) };
         line(out, row, &label, tone, paint);
     }

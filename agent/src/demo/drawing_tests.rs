@@ -1,6 +1,7 @@
 use super::*;
 
-const PLAIN: Paint = Paint { colour: false };
+const PLAIN: Paint = Paint { colour: false, width: 100 };
+const BRIGHT: Paint = Paint { colour: true, width: 100 };
 const IAT: i64 = 1_800_000_000;
 
 fn span(name: &str, from: i64, to: i64, attributes: Attributes) -> SpanSeen {
@@ -33,10 +34,10 @@ fn rotation() -> Trace {
 #[test]
 fn a_rotation_is_drawn_as_a_tree_on_one_axis() {
     insta::assert_snapshot!(generation(&rotation(), PLAIN), @r"
-    TRACE     token.generation  shop/cart-0  kube-api-access-x/token  replaced after 8m 02s
+    TRACE     token.generation  shop/cart-0  replaced after 8m 02s
               ├─ token.fresh         ███████████████████████████████   8m 00s
               └─ token.refresh_wait                                 █  2.0s
-              trace 4bf92f35, next a3ce9291
+              kube-api-access-x/token, trace 4bf92f35, next a3ce9291
     ");
 }
 
@@ -44,7 +45,7 @@ fn a_rotation_is_drawn_as_a_tree_on_one_axis() {
 fn a_death_says_why() {
     let mut trace = rotation();
     trace.root.error = Some("kubelet did not replace the token before it expired".into());
-    let drawn = generation(&trace, Paint { colour: true });
+    let drawn = generation(&trace, BRIGHT);
     assert!(drawn.contains("\u{1b}[1;31merror: kubelet did not replace"), "{drawn}");
 }
 
@@ -52,7 +53,10 @@ fn a_death_says_why() {
 fn a_token_from_the_future_has_no_length() {
     let mut trace = rotation();
     trace.root.end = trace.root.start;
-    assert!(generation(&trace, PLAIN).lines().next().unwrap().ends_with("replaced before its time began"));
+    insta::assert_snapshot!(generation(&trace, PLAIN), @r"
+    TRACE     token.generation  shop/cart-0  replaced before its time began
+              kube-api-access-x/token, trace 4bf92f35, next a3ce9291
+    ");
 }
 
 fn stalled(event: &str) -> LogSeen {
@@ -79,7 +83,7 @@ fn an_alert_says_what_whom_and_what_to_do() {
 
 #[test]
 fn what_is_over_needs_no_remedy() {
-    let drawn = alert(&stalled("cleared"), Paint { colour: true });
+    let drawn = alert(&stalled("cleared"), BRIGHT);
     assert!(drawn.starts_with("\u{1b}[32mCLEARED") && !drawn.contains("journalctl"), "{drawn}");
 }
 
@@ -98,9 +102,25 @@ fn measurement(state: &str, offset: f64) -> Trace {
 fn a_measurement_shows_every_server() {
     insta::assert_snapshot!(clock(&measurement("off", 12.0), PLAIN), @r"
     TRACE     clock.measure  true time - node's clock = +12.0s ±200us  off
-              ├─ ntp.exchange 127.0.0.1:30001  ████████████████                  2.0ms  offset +12.0s  agrees
-              └─ ntp.exchange 127.0.0.1:30002          ████████████████████████  3.0ms  offset +12.0s  agrees
+              ├─ ntp.exchange 127.0.0.1:30001  █████████████                2.0ms  offset +12.0s  agrees
+              └─ ntp.exchange 127.0.0.1:30002        █████████████████████  3.0ms  offset +12.0s  agrees
     ");
+}
+
+/// Commands alone are never broken: they are there to be copied.
+#[test]
+fn nothing_but_commands_is_wider_than_the_terminal() {
+    for width in [80, 100] {
+        let paint = Paint { colour: false, width };
+        let mut long = rotation();
+        long.root.attributes =
+            Attributes::new().with(schema::K8S_NAMESPACE, "batch").with(schema::K8S_POD_NAME, "nightly-report-".repeat(3));
+        let drawn =
+            [generation(&long, paint), alert(&stalled("raised"), paint), clock(&measurement("synchronised", -12.345), paint)].concat();
+        for row in drawn.lines().filter(|row| !row.contains("$ ")) {
+            assert!(row.chars().count() <= width, "{width} columns: {row}");
+        }
+    }
 }
 
 #[test]
@@ -130,7 +150,7 @@ proptest::proptest! {
     #[test]
     fn bars_never_leave_their_axis(root in 0..1_000_i64, from in -500..1_500_i64, length in -500..1_500_i64) {
         let root = span("root", 0, root, Attributes::new());
-        let drawn = bar(&root, &span("child", from, from + length, Attributes::new()));
+        let drawn = bar(&root, &span("child", from, from + length, Attributes::new()), BAR);
         proptest::prop_assert_eq!(drawn.chars().count(), BAR);
         proptest::prop_assert!(drawn.contains('█'));
     }

@@ -5,19 +5,20 @@
 //! [`ntp_server`] answers with a time that can be dialled, [`receiver`] takes OTLP and hands on what was in it. [`script`] says what happens when,
 //! [`stage`] does it, [`story`] knows what must be seen of it, [`drawing`] shows it, [`show`] runs it all.
 
-pub mod drawing;
+mod drawing;
 pub mod kubelet;
 pub mod ntp_server;
-pub mod paint;
+mod paint;
 pub mod received;
 pub mod receiver;
 pub mod scratch;
-pub mod screen;
-pub mod script;
+mod screen;
+mod script;
 mod show;
 pub mod signer;
-pub mod stage;
-pub mod story;
-pub mod traces;
+mod stage;
+mod story;
+mod traces;
 
+pub use screen::Look;
 pub use show::{AgentPlan, Options, Outcome, demo};

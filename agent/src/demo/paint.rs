@@ -2,7 +2,7 @@
 
 /// A meaning that has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub(super) enum Tone {
     /// Fails now.
     Bad,
     /// Will fail.
@@ -31,25 +31,24 @@ impl Tone {
     }
 }
 
-/// Paints, or does not.
+/// Paints, or does not, and knows how much fits into a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paint {
+pub(super) struct Paint {
     /// Whether colours are wanted.
-    pub colour: bool,
+    pub(super) colour: bool,
+    /// Columns of a line.
+    pub(super) width: usize,
 }
 
 impl Paint {
     /// `text` in the colour of `tone`.
-    pub fn paint(self, tone: Tone, text: &str) -> String {
+    pub(super) fn paint(self, tone: Tone, text: &str) -> String {
         if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", tone.sgr()) } else { text.to_owned() }
     }
 }
 
-/// Columns of a terminal that everybody has room for.
-pub const WIDTH: usize = 100;
-
 /// `text` broken between words into lines of at most `width` characters; a longer word keeps a line to itself.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -67,6 +66,9 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const PLAIN: Paint = Paint { colour: false, width: 80 };
+    const BRIGHT: Paint = Paint { colour: true, width: 80 };
+
     #[test]
     fn lines_break_between_words() {
         assert_eq!(wrapped("one two three fourteen", 9), ["one two", "three", "fourteen"]);
@@ -76,8 +78,8 @@ mod tests {
 
     #[test]
     fn no_escape_reaches_who_did_not_ask() {
-        assert_eq!(Paint { colour: false }.paint(Tone::Bad, "x"), "x");
-        assert_eq!(Paint { colour: true }.paint(Tone::Bad, "x"), "\x1b[1;31mx\x1b[0m");
-        assert_eq!(Paint { colour: true }.paint(Tone::Bad, ""), "");
+        assert_eq!(PLAIN.paint(Tone::Bad, "x"), "x");
+        assert_eq!(BRIGHT.paint(Tone::Bad, "x"), "\x1b[1;31mx\x1b[0m");
+        assert_eq!(BRIGHT.paint(Tone::Bad, ""), "");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::paint::{Paint, Tone, WIDTH, wrapped};
+use super::paint::{Paint, Tone, wrapped};
 use tokenwatch_core::time::Delta;
 
 /// Back to the first column, and the line wiped (ECMA-48 CR, EL).
@@ -17,11 +17,13 @@ pub struct Look {
     pub colour: bool,
     /// A line may be written over.
     pub rewrites: bool,
+    /// Columns of a line.
+    pub width: usize,
 }
 
 /// The output.
 #[derive(Debug)]
-pub struct Screen<W> {
+pub(super) struct Screen<W> {
     out: W,
     look: Look,
     has_status: bool,
@@ -29,32 +31,32 @@ pub struct Screen<W> {
 
 impl<W: Write> Screen<W> {
     /// On `out`.
-    pub fn new(out: W, look: Look) -> Self {
+    pub(super) fn new(out: W, look: Look) -> Self {
         Self { out, look, has_status: false }
     }
 
     /// How to paint.
-    pub fn paint(&self) -> Paint {
-        Paint { colour: self.look.colour }
+    pub(super) fn paint(&self) -> Paint {
+        Paint { colour: self.look.colour, width: self.look.width }
     }
 
     /// An entry that stays: whole lines.
-    pub fn say(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
         self.wipe()?;
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
 
     /// What the script does, with the time since the start: the progress of who reads a pipe.
-    pub fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
+    pub(super) fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
         let hanging = format!("\n{:10}", "");
-        let lines = wrapped(text, WIDTH - 10).join(&hanging);
+        let lines = wrapped(text, self.look.width.saturating_sub(10)).join(&hanging);
         let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {lines}", at.as_secs()));
         self.say(&format!("\n{shown}\n"))
     }
 
     /// The line that moves; nothing where lines cannot be written over.
-    pub fn status(&mut self, at: Delta, end: Delta, text: &str) -> io::Result<()> {
+    pub(super) fn status(&mut self, at: Delta, end: Delta, text: &str) -> io::Result<()> {
         if !self.look.rewrites {
             return Ok(());
         }
@@ -83,7 +85,7 @@ mod tests {
 
     fn shown(rewrites: bool) -> String {
         let mut out = Vec::new();
-        let mut screen = Screen::new(&mut out, Look { colour: false, rewrites });
+        let mut screen = Screen::new(&mut out, Look { colour: false, rewrites, width: 100 });
         screen.status(Delta::from_secs(20), Delta::from_secs(80), "waiting").unwrap();
         screen.narrate(Delta::from_secs(22), "It is replaced.").unwrap();
         screen.say("entry\n").unwrap();

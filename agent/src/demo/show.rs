@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::drawing::{self, ClockFeed};
 use super::ntp_server::{Dial, NtpServer};
-use super::paint::Tone;
+use super::paint::{Tone, wrapped};
 use super::received::Received;
 use super::receiver::Receiver;
 use super::scratch::Scratch;
@@ -74,7 +74,7 @@ pub enum Outcome {
     Incomplete,
     /// The person had enough.
     Interrupted,
-    /// The agent ended by itself, which it never should.
+    /// The agent ended by itself, which it never should, or left something unsent.
     AgentEnded(String),
 }
 
@@ -169,10 +169,16 @@ impl<W: Write> Show<W> {
             Some(endpoint) => format!("What it says goes to {endpoint}; look there for the service tokenwatch on {NODE}."),
             None => "What it says arrives by OTLP at a collector in this process, and is drawn here.".to_owned(),
         };
-        let title = self.screen.paint().paint(Tone::Strong, "tokenwatch demo");
-        self.screen.say(&format!(
-            "{title}: the real agent on a node made up in a temporary folder. It takes about 80 s, needs no network and no privilege.\n{place}\n"
-        ))
+        let about = "tokenwatch demo: the real agent on a node made up in a temporary folder. It takes about 80 s, needs no network and no privilege.";
+        let title = "tokenwatch demo";
+        let rest = self.flowing(about).replacen(title, &self.screen.paint().paint(Tone::Strong, title), 1);
+        let place = self.flowing(&place);
+        self.screen.say(&format!("{rest}{place}"))
+    }
+
+    /// Running text in lines that fit.
+    fn flowing(&self, text: &str) -> String {
+        wrapped(text, self.screen.paint().width).join("\n") + "\n"
     }
 
     /// Times in tokens are whole seconds: a script that starts on one keeps its promises to the tenth.
@@ -290,41 +296,51 @@ impl<W: Write> Show<W> {
     }
 
     fn closing(&mut self, was_interrupted: bool, stopped: Result<(), String>) -> io::Result<Outcome> {
-        if let Err(why) = stopped {
-            self.screen.say(&format!("\nThe agent did not end well: {why}\n"))?;
-            return Ok(Outcome::AgentEnded(why));
+        match (&self.elsewhere, &stopped) {
+            (Some(endpoint), Ok(())) => {
+                self.flow(&format!(
+                    "Everything went to {endpoint}, unless a warning above says otherwise. Tokens still in use have token.outcome = open."
+                ))?;
+            }
+            (Some(endpoint), Err(why)) => self.flow(&format!("Not everything went to {endpoint}: {why}"))?,
+            (None, Ok(())) => self.summary(was_interrupted)?,
+            (None, Err(why)) => self.flow(&format!("The agent did not end well: {why}"))?,
         }
-        if let Some(endpoint) = &self.elsewhere {
-            let text = format!(
-                "\nEverything went to {endpoint}, unless a warning above says otherwise. Tokens still in use have token.outcome = open.\n"
-            );
-            self.screen.say(&text)?;
-        } else {
-            self.summary()?;
-        }
-        Ok(match (was_interrupted, self.elsewhere.is_some() || self.story.is_complete()) {
-            (true, _) => Outcome::Interrupted,
-            (false, true) => Outcome::Complete,
-            (false, false) => Outcome::Incomplete,
+        Ok(match stopped {
+            _ if was_interrupted => Outcome::Interrupted,
+            Err(why) => Outcome::AgentEnded(why),
+            Ok(()) if self.elsewhere.is_some() || self.story.is_complete() => Outcome::Complete,
+            Ok(()) => Outcome::Incomplete,
         })
     }
 
-    fn summary(&mut self) -> io::Result<()> {
+    fn flow(&mut self, text: &str) -> io::Result<()> {
+        let text = self.flowing(text);
+        self.screen.say(&format!("\n{text}"))
+    }
+
+    fn summary(&mut self, was_interrupted: bool) -> io::Result<()> {
         let (kept, all) = self.story.kept();
         let paint = self.screen.paint();
         let heading = paint.paint(Tone::Strong, &format!("{kept} of {all} shown in {} s", self.elapsed().as_secs()));
+        let unseen = if was_interrupted { paint.paint(Tone::Faint, "· not yet:") } else { paint.paint(Tone::Bad, "✗ did not arrive:") };
         let steps = self.story.steps().map(|(says, seen)| {
-            let mark = if seen { paint.paint(Tone::Good, "✓") } else { paint.paint(Tone::Bad, "✗ did not arrive:") };
+            let mark = if seen { paint.paint(Tone::Good, "✓") } else { unseen.clone() };
             format!("  {mark} {says}\n")
         });
         let steps: String = steps.collect();
+        let arrived = self.flowing(&self.arrived());
+        self.screen.say(&format!("\n{heading}\n{steps}{arrived}"))
+    }
+
+    fn arrived(&self) -> String {
         let Story { spans, alerts, metrics, .. } = self.story;
-        self.screen.say(&format!(
-            "\n{heading}\n{steps}Arrived: {spans} spans ({} traces drawn, {} measurements of the clock, {} tokens still in use), {alerts} alerts, {metrics} batches of metrics.\n",
+        format!(
+            "Arrived: {spans} spans ({} traces drawn, {} measurements of the clock, {} tokens still in use); alerts: {alerts}; batches of metrics: {metrics}.",
             self.drawn,
             self.measured,
             self.traces.left_open(),
-        ))
+        )
     }
 }
 

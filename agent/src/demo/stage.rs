@@ -10,32 +10,32 @@ use super::script::{Act, Role};
 use super::signer::{PodIdentity, SignError, Signer, TokenRequest};
 
 /// The node's name.
-pub const NODE: &str = "demo-node";
+pub(super) const NODE: &str = "demo-node";
 /// What kubelet puts beside the token; nobody verifies anything with it here.
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\nZGVtbw==\n-----END CERTIFICATE-----\n";
 
 /// Where the script is carried out.
 #[derive(Debug)]
-pub struct Stage {
+pub(super) struct Stage {
     root: PathBuf,
     signer: Signer,
 }
 
 impl Stage {
     /// An empty kubelet root in `folder`, and a key.
-    pub fn new(folder: &Path) -> io::Result<Self> {
+    pub(super) fn new(folder: &Path) -> io::Result<Self> {
         let root = folder.join("kubelet");
         std::fs::create_dir_all(root.join("pods"))?;
         Ok(Self { root, signer: Signer::new().map_err(io::Error::other)? })
     }
 
     /// The kubelet's root directory.
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Does what the script says, at `now`.
-    pub fn act(&self, act: Act, now: Wall) -> io::Result<()> {
+    pub(super) fn act(&self, act: Act, now: Wall) -> io::Result<()> {
         match act {
             Act::Write { role, age } => self.write(role, age, now),
             Act::Remove(role) => remove_pod(&self.root, &identity(role).uid()),

@@ -28,20 +28,20 @@ struct Step {
 
 /// All promises, and counts of what arrived.
 #[derive(Debug)]
-pub struct Story {
+pub(super) struct Story {
     steps: Vec<Step>,
     accused: Vec<String>,
     /// Spans that arrived.
-    pub spans: usize,
+    pub(super) spans: usize,
     /// Alerts that arrived.
-    pub alerts: usize,
+    pub(super) alerts: usize,
     /// Batches of metrics that arrived.
-    pub metrics: usize,
+    pub(super) metrics: usize,
 }
 
 impl Story {
     /// Nothing seen yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         const RAISED: &str = "tokenwatch.finding.raised";
         const CLEARED: &str = "tokenwatch.finding.cleared";
         let alert = |says, code, event, role| Step { says, sign: Sign::Alert(code, event, role), seen: false };
@@ -62,7 +62,7 @@ impl Story {
     }
 
     /// Takes note of something that arrived.
-    pub fn see(&mut self, received: &Received) {
+    pub(super) fn see(&mut self, received: &Received) {
         match received {
             Received::Span(span) => {
                 self.spans += 1;
@@ -84,12 +84,12 @@ impl Story {
     }
 
     /// Whether every promise was kept so far, and nobody was accused who did nothing.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.steps().all(|(_, seen)| seen)
     }
 
     /// Every promise, and whether it was kept.
-    pub fn steps(&self) -> impl Iterator<Item = (String, bool)> {
+    pub(super) fn steps(&self) -> impl Iterator<Item = (String, bool)> {
         let last = match self.accused.as_slice() {
             [] => ("nobody else was accused".to_owned(), true),
             pods => (format!("nobody else was accused (but these were: {})", pods.join(", ")), false),
@@ -98,7 +98,7 @@ impl Story {
     }
 
     /// How many promises are kept.
-    pub fn kept(&self) -> (usize, usize) {
+    pub(super) fn kept(&self) -> (usize, usize) {
         (self.steps().filter(|(_, seen)| *seen).count(), self.steps().count())
     }
 }

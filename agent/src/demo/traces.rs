@@ -11,40 +11,40 @@ const QUIET_LOOKS: u8 = 2;
 
 /// A whole trace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
+pub(super) struct Trace {
     /// The root.
-    pub root: SpanSeen,
+    pub(super) root: SpanSeen,
     /// All others, by start.
-    pub children: Vec<SpanSeen>,
+    pub(super) children: Vec<SpanSeen>,
 }
 
 /// Traces that are not whole yet.
 #[derive(Debug, Default)]
-pub struct Traces {
+pub(super) struct Traces {
     open: BTreeMap<Vec<u8>, (Vec<SpanSeen>, u8)>,
 }
 
 impl Traces {
     /// Takes a span.
-    pub fn add(&mut self, span: SpanSeen) {
+    pub(super) fn add(&mut self, span: SpanSeen) {
         let (spans, looks) = self.open.entry(span.trace_id.clone()).or_default();
         spans.push(span);
         *looks = 0;
     }
 
     /// The traces that became whole since the last look, by the end of their roots.
-    pub fn look(&mut self) -> Vec<Trace> {
+    pub(super) fn look(&mut self) -> Vec<Trace> {
         self.open.values_mut().for_each(|(_, looks)| *looks = looks.saturating_add(1));
         self.take(|looks| looks >= QUIET_LOOKS)
     }
 
     /// The end: everything that has a root.
-    pub fn rest(&mut self) -> Vec<Trace> {
+    pub(super) fn rest(&mut self) -> Vec<Trace> {
         self.take(|_| true)
     }
 
     /// How many generations were still going on when the agent stopped.
-    pub fn left_open(&self) -> usize {
+    pub(super) fn left_open(&self) -> usize {
         let is_open = |span: &&SpanSeen| text(&span.attributes, schema::TOKEN_OUTCOME) == Some("open");
         self.open.values().flat_map(|(spans, _)| spans).filter(is_open).count()
     }

@@ -101,7 +101,7 @@ impl std::fmt::Display for Malformed {
             Self::Parts(n) => write!(f, "a JWT has 3 parts separated by dots, this has {n}"),
             Self::Base64(part) => write!(f, "its {part} is not base64url"),
             Self::Json(part, serde_json::error::Category::Eof) => write!(f, "its {part} is cut off"),
-            Self::Json(part, serde_json::error::Category::Data) => write!(f, "its {part} has a claim of the wrong type"),
+            Self::Json(part, serde_json::error::Category::Data) => write!(f, "its {part} has a claim of the wrong type, or one twice"),
             Self::Json(part, _) => write!(f, "its {part} is not JSON"),
             Self::Claim(claim) => write!(f, "its claim {claim} is missing or makes no sense"),
         }
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(malformed(&good[..good.len() - 5]), "a JWT has 3 parts separated by dots, this has 2");
         assert_eq!(malformed(b"eyJh!.e30.c2ln"), "its header is not base64url");
         assert_eq!(malformed(&jwt("{\"exp\":1")), "its payload is cut off");
-        assert_eq!(malformed(&jwt(r#"{"exp":"soon"}"#)), "its payload has a claim of the wrong type");
+        assert_eq!(malformed(&jwt(r#"{"exp":"soon"}"#)), "its payload has a claim of the wrong type, or one twice");
         assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"exp":1700007200}"#)), "its claim iat is missing or makes no sense");
         assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"iat":1700007200,"exp":1e300}"#)), "its claim exp is missing or makes no sense");
         assert_eq!(malformed(&[b"eyJ".to_vec(), vec![b'a'; MAX_TOKEN_BYTES]].concat()), "longer than 65536 bytes");

@@ -9,10 +9,8 @@ use tokenwatch_core::token::{State, Verdict};
 
 use super::Checked;
 use crate::cli::clock::clock_line;
-use crate::cli::output::{self, Paint, relative, wrap};
+use crate::cli::output::{Page, relative};
 
-/// Columns of running text.
-const WIDTH: usize = 100;
 /// Widest columns: together with the gaps at most 120.
 const LIMITS: [usize; 6] = [40, 30, 13, 9, 12, 12];
 const HEADINGS: [&str; 6] = ["POD", "TOKEN", "STATE", "VERDICT", "ROTATION", "DEADLINE"];
@@ -21,18 +19,19 @@ const STATE: usize = 2;
 const VERDICT: usize = 3;
 
 /// For people: tokens worst first, then what is wrong and what to do.
-pub(super) fn table(checked: &Checked, paint: Paint) -> String {
+pub(super) fn table(checked: &Checked, page: Page) -> String {
     let mut tokens: Vec<&TokenView> = checked.tokens.iter().collect();
     tokens.sort_by_key(|token| (urgency(token), token.deadlines.effective));
-    let mut out = format!("{}\nclock: {}\n", headline(checked), clock_line(&checked.clock));
+    let clock = format!("clock: {}", clock_line(&checked.clock));
+    let mut out = page.wrap(&headline(checked), "") + &page.wrap(&clock, "");
     if !tokens.is_empty() {
         let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
         out += "\n";
-        out += &output::table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| paint_cell(tokens[row], column, cell, paint));
+        out += &page.table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| paint_cell(tokens[row], column, cell, page));
     }
-    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, paint)).collect::<Vec<_>>().concat();
+    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, page)).collect::<Vec<_>>().concat();
     out += &checked.problems.iter().map(|problem| format!("\nnot looked at: {}\n", shown(problem))).collect::<Vec<_>>().concat();
-    out + &verdict_line(checked, paint)
+    out + &verdict_line(checked, page)
 }
 
 fn headline(checked: &Checked) -> String {
@@ -78,26 +77,25 @@ fn pod_name(pod: &PodRef) -> String {
     }
 }
 
-fn paint_cell(token: &TokenView, column: usize, cell: String, paint: Paint) -> String {
+fn paint_cell(token: &TokenView, column: usize, cell: String, page: Page) -> String {
     match (column, token.state, token.verdict) {
-        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => paint.severity(Severity::Critical, &cell),
-        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => paint.severity(Severity::Warning, &cell),
-        (STATE, State::Late, _) => paint.severity(Severity::Info, &cell),
-        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => paint.good(&cell),
+        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => page.severity(Severity::Critical, &cell),
+        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => page.severity(Severity::Warning, &cell),
+        (STATE, State::Late, _) => page.severity(Severity::Info, &cell),
+        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => page.good(&cell),
         _ => cell,
     }
 }
 
-fn paragraph(finding: &Finding, now: Wall, paint: Paint) -> String {
-    let severity = paint.severity(finding.severity, finding.severity.name());
+fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
+    let severity = page.severity(finding.severity, finding.severity.name());
     let deadline = finding.deadline.map(|at| format!("  deadline {} ({})\n", at.rfc3339(), relative(at, now))).unwrap_or_default();
-    let command = finding.remedy.command.as_ref().map(|command| format!("    {}\n", paint.strong(command))).unwrap_or_default();
     format!(
-        "\n{severity} {}  {}\n{}{deadline}{}{command}",
-        paint.strong(finding.code.as_str()),
+        "\n{severity} {}  {}\n{}{deadline}{}",
+        page.strong(finding.code.as_str()),
         subject(&finding.subject),
-        wrap(&finding.summary, "  ", WIDTH),
-        wrap(&format!("do: {}", finding.remedy.text), "  ", WIDTH)
+        page.wrap(&finding.summary, "  "),
+        page.remedy(&finding.remedy)
     )
 }
 
@@ -109,11 +107,12 @@ fn subject(subject: &Subject) -> String {
     }
 }
 
-fn verdict_line(checked: &Checked, paint: Paint) -> String {
+fn verdict_line(checked: &Checked, page: Page) -> String {
     let count = |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
     match (count(Severity::Critical), count(Severity::Warning)) {
-        (0, 0) => format!("\n{}\n", paint.good("nothing at warning or above")),
-        (critical, warning) => format!("\n{critical} critical, {} \n", counted(warning, "warning")).replace(" \n", "\n"),
+        (0, 0) if checked.problems.is_empty() => format!("\n{}\n", page.good("nothing at warning or above")),
+        (0, 0) => "\nnothing at warning or above in what was looked at\n".to_owned(),
+        (critical, warning) => format!("\n{critical} critical, {}\n", counted(warning, "warning")),
     }
 }
 

@@ -31,13 +31,18 @@ fn node() -> Vec<Observation> {
 
 fn checked(seen: Vec<Observation>) -> Checked {
     let config = at_once(Config { node: "node-1".into(), ..Config::default() });
-    judge(config, seen, &nobody_asked(), Ok(kernel()), now(), vec!["/var/lib/kubelet".into()], vec!["/var/lib/k0s/kubelet: EACCES".into()])
+    judge(config, seen, &nobody_asked(), Ok(kernel()), now(), vec!["/var/lib/kubelet".into()], Vec::new())
+}
+
+/// The same, with one root that could not be read.
+fn half_checked(seen: Vec<Observation>) -> Checked {
+    Checked { problems: vec!["/var/lib/k0s/kubelet: EACCES".into()], ..checked(seen) }
 }
 
 #[test]
 fn the_table_shows_the_worst_first_and_what_to_do() {
-    let checked = checked(node());
-    let table = render::table(&checked, Paint::plain());
+    let checked = half_checked(node());
+    let table = render::table(&checked, Page::plain());
     assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
     golden("check-table.txt", &table);
     assert_eq!(checked.exit_code(), 1);
@@ -45,7 +50,7 @@ fn the_table_shows_the_worst_first_and_what_to_do() {
 
 #[test]
 fn the_json_is_the_contracts() {
-    golden("check.json", &format!("{:#}\n", render::json(&checked(node()))));
+    golden("check.json", &format!("{:#}\n", render::json(&half_checked(node()))));
 }
 
 #[test]
@@ -53,10 +58,18 @@ fn a_late_rotation_alone_is_no_failure() {
     let late = checked(vec![seen("late-0", token(claims("late-0", 3_050, 3_600, None)))]);
     assert_eq!(late.findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Info]);
     assert_eq!(late.exit_code(), 0);
-    assert!(render::table(&late, Paint::plain()).ends_with("nothing at warning or above\n"));
+    assert!(render::table(&late, Page::plain()).ends_with("nothing at warning or above\n"));
 }
 
 #[test]
 fn an_empty_node_is_well() {
     assert_eq!(checked(Vec::new()).exit_code(), 0);
+}
+
+#[test]
+fn what_was_not_looked_at_is_not_called_well() {
+    let half = half_checked(Vec::new());
+    assert_eq!(half.exit_code(), COULD_NOT_LOOK);
+    let told = render::table(&half, Page::plain());
+    assert!(told.contains("not looked at: /var/lib/k0s/kubelet: EACCES") && told.ends_with("in what was looked at\n"), "{told}");
 }

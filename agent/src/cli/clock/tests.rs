@@ -36,7 +36,7 @@ fn exit_status_text_and_json_say_the_same() {
     ];
     for (offsets, code, state) in cases {
         let report = report_of(offsets);
-        let (text, json) = (report.text(), report.json());
+        let (text, json) = (report.text(Page::plain()), report.json());
         assert_eq!(report.exit_code(), *code, "{text}");
         assert!(text.contains(&format!("clock   {state}: ")), "{text}");
         assert_eq!(json["state"], *state);

@@ -8,28 +8,25 @@ use tokenwatch_core::token::{Claims, LegacyClaims, ObjectRef, State, Verdict};
 
 use super::Explained;
 use crate::cli::clock::clock_line;
-use crate::cli::output::{Paint, pad, relative, whole, wrap};
-
-/// Columns of running text.
-const WIDTH: usize = 100;
+use crate::cli::output::{Page, pad, relative, whole};
 
 /// For people.
-pub(super) fn text(explained: &Explained, paint: Paint) -> String {
+pub(super) fn text(explained: &Explained, page: Page) -> String {
     let claims = &explained.claims;
     let facts: Vec<String> = facts(claims).into_iter().map(|(name, value)| format!("  {} {value}\n", pad(name, 12))).collect();
     format!(
         "{}\n{}\n  {} {}\n  {} {}\n  {} {}\n\n{}\n{}{}",
-        paint.strong(&title(claims)),
+        page.strong(&title(claims)),
         facts.concat(),
         pad("state", 12),
-        state(explained, paint),
+        state(explained, page),
         pad("verdict", 12),
-        verdict(explained, paint),
+        verdict(explained, page),
         pad("clock", 12),
         clock_line(&explained.clock),
         deadlines(explained),
-        wrap(&rule(explained), "", WIDTH),
-        stale(explained)
+        page.wrap(&rule(explained), ""),
+        stale(explained, page)
     )
 }
 
@@ -49,24 +46,34 @@ fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
     always.into_iter().chain(pod).chain(key).chain(generation).collect()
 }
 
-fn state(explained: &Explained, paint: Paint) -> String {
+fn state(explained: &Explained, page: Page) -> String {
     let name = explained.state.name();
     match explained.state {
-        State::Fresh => format!("{}: kubelet has nothing to do", paint.good(name)),
+        State::Fresh => format!("{}: kubelet has nothing to do", page.good(name)),
         State::Due => format!("{name}: kubelet replaces it with its next sync"),
-        State::Late => format!("{}: a healthy kubelet had replaced it", paint.severity(Severity::Info, name)),
-        State::Stalled => format!("{}: kubelet does not replace it", paint.severity(Severity::Warning, name)),
-        State::Expired => format!("{}: its time is over", paint.severity(Severity::Critical, name)),
-        State::NotYetValid => format!("{}: its time has not come", paint.severity(Severity::Critical, name)),
+        State::Late => format!("{}: a healthy kubelet had replaced it", page.severity(Severity::Info, name)),
+        State::Stalled => format!("{}: kubelet does not replace it", page.severity(Severity::Warning, name)),
+        State::Expired => format!("{}: its time is over", page.severity(Severity::Critical, name)),
+        State::NotYetValid => format!("{}: its time has not come", page.severity(Severity::Critical, name)),
     }
 }
 
-fn verdict(explained: &Explained, paint: Paint) -> String {
+fn verdict(explained: &Explained, page: Page) -> String {
     let name = explained.verdict.name();
     match explained.verdict {
-        Verdict::Live => format!("{}: an API server with a true clock accepts it", paint.good(name)),
-        Verdict::Dead => format!("{}: an API server with a true clock refuses it", paint.severity(Severity::Critical, name)),
-        Verdict::Uncertain => format!("{}: a deadline lies within the clock's error", paint.severity(Severity::Warning, name)),
+        Verdict::Live => format!("{}: an API server with a true clock accepts it", page.good(name)),
+        Verdict::Dead => format!("{}: an API server with a true clock refuses it", page.severity(Severity::Critical, name)),
+        Verdict::Uncertain => format!("{}: {}", page.severity(Severity::Warning, name), doubt(explained)),
+    }
+}
+
+/// Which end of the token's life true time may be beyond.
+fn doubt(explained: &Explained) -> &'static str {
+    let true_time = explained.clock.estimate.interval(explained.clock.at.wall);
+    match (true_time.lo < explained.claims.not_before, true_time.hi >= explained.claims.expires_at) {
+        (true, false) => "it is so new that, within the clock's error, its time may not have come yet",
+        (false, true) => "it is so near its end that, within the clock's error, its time may be over",
+        _ => "the clock's error is longer than its life",
     }
 }
 
@@ -115,10 +122,10 @@ fn rule(explained: &Explained) -> String {
     )
 }
 
-fn stale(explained: &Explained) -> String {
+fn stale(explained: &Explained, page: Page) -> String {
     let works = explained.is_stale() && explained.verdict == Verdict::Live;
     let text = "stale: it still works, thanks only to the API server's --service-account-extend-token-expiration. Whoever holds it has not read the file again since it was replaced, or kubelet has not replaced it.";
-    if works { format!("\n{}", wrap(text, "", WIDTH)) } else { String::new() }
+    if works { format!("\n{}", page.wrap(text, "")) } else { String::new() }
 }
 
 /// For scripts.
@@ -167,14 +174,14 @@ fn object(object: Option<&ObjectRef>) -> Value {
 }
 
 /// For people: a Secret-based token has no deadlines to tell.
-pub(super) fn legacy_text(legacy: &LegacyClaims) -> String {
+pub(super) fn legacy_text(legacy: &LegacyClaims, page: Page) -> String {
     let secret = legacy.secret.as_deref().map(|secret| format!(", from Secret {}", shown(secret))).unwrap_or_default();
     let text = "It has no deadline: it works until the Secret or the service account is deleted, or until the API server removes a Secret it has not seen used for a year. kubelet never replaces it. Use a projected token instead (a pod's default), or `kubectl create token`.";
     format!(
         "Legacy token of service account {}/{}{secret}\n{}",
         shown(&legacy.namespace),
         shown(&legacy.service_account),
-        wrap(text, "  ", WIDTH)
+        page.wrap(text, "  ")
     )
 }
 

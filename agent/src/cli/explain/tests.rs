@@ -9,9 +9,9 @@ fn explained(age: i64, lifetime: i64, warn_after: Option<i64>) -> Explained {
 
 #[test]
 fn a_token_is_told_with_its_deadlines() {
-    golden("explain-fresh.txt", &render::text(&explained(1_000, 3_600, None), Paint::plain()));
-    golden("explain-extended-stale.txt", &render::text(&explained(5_000, 31_536_000, Some(3_607)), Paint::plain()));
-    golden("explain-long-lived.txt", &render::text(&explained(1_000, 604_800, None), Paint::plain()));
+    golden("explain-fresh.txt", &render::text(&explained(1_000, 3_600, None), Page::plain()));
+    golden("explain-extended-stale.txt", &render::text(&explained(5_000, 31_536_000, Some(3_607)), Page::plain()));
+    golden("explain-long-lived.txt", &render::text(&explained(1_000, 604_800, None), Page::plain()));
     golden("explain-fresh.json", &format!("{:#}\n", render::json(&explained(1_000, 3_600, None))));
 }
 
@@ -35,8 +35,20 @@ fn the_exit_status_says_whether_it_works() {
 fn without_anybodys_word_the_verdict_is_uncertain_near_a_deadline_and_says_so() {
     let explained = judge(claims("cart-0", 100, 3_600, None), KubeletPolicy::default(), clock(Err("EPERM".into())));
     assert_eq!(explained.verdict, Verdict::Uncertain);
-    let text = render::text(&explained, Paint::plain());
+    let text = render::text(&explained, Page::plain());
     assert!(text.contains("nothing vouches for it") && text.contains("5m 00s"), "{text}");
+}
+
+#[test]
+fn doubt_says_about_which_end_of_the_tokens_life() {
+    let told = |age, lifetime| {
+        let doubtful = judge(claims("cart-0", age, lifetime, None), KubeletPolicy::default(), clock(Err("EPERM".into())));
+        render::text(&doubtful, Page::plain())
+    };
+    for (age, lifetime, doubt) in [(100, 3_600, "may not have come yet"), (3_500, 3_600, "may be over"), (100, 300, "longer than its life")]
+    {
+        assert!(told(age, lifetime).contains(doubt), "{age} of {lifetime}: {}", told(age, lifetime));
+    }
 }
 
 #[test]
@@ -45,6 +57,6 @@ fn claims_cannot_steer_a_terminal() {
     hostile.issuer = "\u{1b}]0;x\u{7}".into();
     hostile.audiences = vec!["\u{202e}".into()];
     hostile.key_id = Some("\r\n".into());
-    let text = render::text(&judge(hostile, KubeletPolicy::default(), clock(Ok(kernel()))), Paint::plain());
+    let text = render::text(&judge(hostile, KubeletPolicy::default(), clock(Ok(kernel()))), Page::plain());
     assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')));
 }
