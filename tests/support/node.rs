@@ -67,4 +67,14 @@ impl Node {
         std::os::unix::fs::symlink("..2026_01_01_00_00_00.1", volume.join("..data")).expect("..data");
         std::os::unix::fs::symlink("..data/token", volume.join("token")).expect("token");
     }
+
+    /// The next generation of that token: beside the old one, then renamed into its place.
+    #[allow(dead_code)] // not every test that includes this file rotates
+    pub(crate) fn rotate(&self, pod: &str, generation: &str, content: &str) {
+        let volume = self.root().join("pods").join(format!("uid-{pod}")).join("volumes/kubernetes.io~projected/kube-api-access");
+        std::fs::create_dir_all(volume.join(generation)).expect("a generation");
+        std::fs::write(volume.join(generation).join("token"), content).expect("a token");
+        std::os::unix::fs::symlink(generation, volume.join("..data_tmp")).expect("..data_tmp");
+        std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("..data");
+    }
 }
