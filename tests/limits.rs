@@ -154,22 +154,12 @@ fn without_an_inotify_instance_it_looks_more_often_and_says_so() {
     degrades_and_recovers("max_inotify_instances", "0", "fs.inotify.max_user_instances");
 }
 
-/// As many events as make the queue run over, and nothing left of them: the kernel merges only events that are alike and neighbours.
-fn overflow(node: &Node) {
-    let limit: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
-    let passing = node.root().join("pods/passing");
-    for _ in 0..=limit / 2 {
-        std::fs::create_dir(&passing).unwrap();
-        std::fs::remove_dir(&passing).unwrap();
-    }
-}
-
 #[test]
 fn when_the_queue_runs_over_everything_is_looked_at_again() {
     let agent = Agent::start(Command::new(env!("CARGO_BIN_EXE_tokenwatch")));
     agent.wait_diary("source watch works", 1);
     agent.signal(Signal::SIGSTOP);
-    overflow(&agent.node);
+    node::overflow(agent.node.root());
     agent.rotate(300); // its own event is lost
     agent.signal(Signal::SIGCONT);
     agent.wait_diary("queue of inotify events ran over (sysctl fs.inotify.max_queued_events)", 1);

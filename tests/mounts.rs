@@ -18,6 +18,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokenwatch::demo::kubelet::{Payload, remove_pod};
 use tokenwatch_core::time::Wall;
@@ -159,11 +161,11 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    fn start(node: &Node, propagation: &str, more: &[&str]) -> Self {
+    fn start(node: &Node, propagation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = unshared(propagation);
         command.args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--files-rescan", "10h", "--root"]);
-        command.arg(node.root()).args(more);
+        command.arg(node.root());
         command.stdout(File::create(folder.path().join("out")).unwrap()).stderr(File::create(folder.path().join("diary")).unwrap());
         let agent = Self { child: command.spawn().unwrap(), folder };
         agent.wait("diary", "source files works");
@@ -174,10 +176,18 @@ impl Agent {
         fs::read_to_string(self.folder.path().join(file)).unwrap()
     }
 
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
     fn wait(&self, file: &str, words: &str) {
+        self.wait_times(file, words, 1);
+    }
+
+    fn wait_times(&self, file: &str, words: &str, times: usize) {
         let started = Instant::now();
-        while !self.text(file).contains(words) {
-            assert!(started.elapsed() < Duration::from_secs(40), "no {words:?} in {file}:\n{}", self.text(file));
+        while self.text(file).matches(words).count() < times {
+            assert!(started.elapsed() < Duration::from_secs(40), "no {words:?} in {file} {times} times:\n{}", self.text(file));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -223,11 +233,11 @@ impl Check {
     }
 }
 
-/// A token that is a finding as soon as it is seen.
-fn write_expired(node: &Node, pod: &str) {
-    let token = node::token(&node::payload(pod, 4000, 600));
+/// A token for 600 s, issued `age` seconds ago: an expired one is a finding as soon as it is seen.
+fn write_token(node: &Node, pod: &str, age: i64) {
+    let token = node::token(&node::payload(pod, age, 600));
     let payload = Payload::from([(PathBuf::from("token"), token.into_bytes())]);
-    node.volume(pod).write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
+    node.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 - age)).unwrap();
 }
 
 /// kubelet's side: a shared mount, as the node's root is, and pods that come after the agents.
@@ -240,13 +250,13 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     mount_tmpfs(&node.root());
     mount(None::<&str>, &node.root(), None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
     fs::create_dir(node.root().join("pods")).unwrap();
-    let seeing = Agent::start(&node, "slave", &[]);
-    let blind = Agent::start(&node, "private", &[]);
+    let seeing = Agent::start(&node, "slave");
+    let blind = Agent::start(&node, "private");
     let mut check = Check::prepared(&node, "private");
 
     set_up(&node, "hidden", |_| ());
     let started = Instant::now();
-    write_expired(&node, "hidden");
+    write_token(&node, "hidden", 4000);
     fs::create_dir_all(node.volume("empty").directory()).unwrap();
     fs::create_dir_all(node.volume("begun").directory()).unwrap();
     mount_tmpfs(node.volume("begun").directory()); // and no mark yet
@@ -266,4 +276,32 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     blind.wait("out", "cleared  agent.blind");
     assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
     assert!(!blind.text("out").contains("token.expired"));
+}
+
+/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has the numbers of the old one.
+#[test]
+fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
+    if !is_alone("a_volume_mounted_anew_while_events_are_lost_is_followed") {
+        return;
+    }
+    let node = Node::new();
+    mount_tmpfs(&node.root());
+    mount(None::<&str>, &node.root(), None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
+    set_up(&node, "p", |_| ());
+    write_token(&node, "p", 400);
+    let numbers = || fs::metadata(node.volume("p").directory()).map(|found| (found.dev(), found.ino())).unwrap();
+    let before = numbers();
+    let agent = Agent::start(&node, "slave");
+    agent.signal(Signal::SIGSTOP);
+    node::overflow(&node.root());
+    umount2(node.volume("p").directory(), MntFlags::empty()).unwrap();
+    mount_tmpfs(node.volume("p").directory());
+    assert_eq!(numbers(), before, "or this shows nothing");
+    write_token(&node, "p", 300);
+    agent.signal(Signal::SIGCONT);
+    agent.wait_times("out", "replaced", 1);
+    agent.wait("diary", "fs.inotify.max_queued_events");
+    agent.wait_times("diary", "source watch works", 2);
+    write_token(&node, "p", 200);
+    agent.wait_times("out", "replaced", 2);
 }

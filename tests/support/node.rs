@@ -78,3 +78,16 @@ impl Node {
         std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("..data");
     }
 }
+
+/// Twice as many events as make the queue run over, because a process that is being stopped may still take some, and nothing left of
+/// them. The kernel merges only events that are alike and neighbours.
+#[allow(dead_code)] // not every test that includes this file needs it
+pub(crate) fn overflow(root: &Path) {
+    let limit: usize =
+        std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit").trim().parse().expect("a number");
+    let passing = root.join("pods/passing");
+    for _ in 0..limit {
+        std::fs::create_dir(&passing).expect("a passing directory");
+        std::fs::remove_dir(&passing).expect("a passing directory");
+    }
+}
