@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // the helpers of a test are test code too
 
+#[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/volumes.rs"]
 mod volumes;
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokenwatch::demo::kubelet::remove_pod;
-use tokenwatch::sources::files::{FilesConfig, Scanner};
+use tokenwatch::sources::files::{FilesConfig, Scanner, Search};
 use tokenwatch_core::observation::Observation;
 use tokenwatch_core::token::MAX_TOKEN_BYTES;
 use volumes::{Node, by_events, start, token, told, until};
@@ -201,6 +205,112 @@ async fn a_root_may_come_later() {
     assert!(lines.last().unwrap().contains("ENOENT"), "{lines:?}");
     node.write("p", 1);
     until(&mut seen, "p/vol/token token 1").await;
+}
+
+/// Removed and made again, a directory may get the inode number that it had: a watch on the old one must not pass for one on the new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_made_again_or_put_elsewhere_is_followed() {
+    let node = Node::within("kubelet");
+    node.write("p", 1);
+    let quick = Duration::from_millis(200);
+    let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
+    until(&mut seen, "source files well").await;
+    let (elsewhere, pods) = (node.root().with_file_name("elsewhere"), node.root().join("pods"));
+    for generation in [2, 4, 6] {
+        fs::remove_dir_all(node.root()).unwrap();
+        until(&mut seen, "source files /").await;
+        node.write("p", generation);
+        until(&mut seen, "source files well").await;
+        node.write("p", generation + 1);
+        until(&mut seen, &format!("p/vol/token token {}", generation + 1)).await;
+    }
+    fs::rename(&pods, node.root().join("away")).unwrap();
+    until(&mut seen, "source files /").await;
+    fs::rename(node.root().join("away"), &pods).unwrap();
+    until(&mut seen, "source files well").await;
+    node.write("p", 8);
+    until(&mut seen, "p/vol/token token 8").await;
+    fs::rename(node.root(), &elsewhere).unwrap();
+    until(&mut seen, "source files /").await;
+    symlink(&elsewhere, node.root()).unwrap();
+    until(&mut seen, "source files well").await;
+    node.write("p", 9);
+    until(&mut seen, "p/vol/token token 9").await;
+}
+
+/// A kubelet is installed beside the one that is there, below the mount of the host's file system.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubelet_may_be_installed_later() {
+    let host = tempfile::tempdir().unwrap();
+    let [k0s, later] = ["var/lib/k0s/kubelet", "var/lib/kubelet"].map(|root| Node::at(&host.path().join(root)));
+    k0s.write("p1", 1);
+    fs::remove_dir_all(later.root()).unwrap();
+    let search = Search { prefix: host.path().to_owned(), proc: PathBuf::from("/nonexistent") };
+    let rescan = Duration::from_millis(200);
+    let found = search.all().unwrap();
+    let mut seen = start(FilesConfig { rescan, search: Some(search), ..FilesConfig::new(found) });
+    until(&mut seen, "p1/vol/token token 1").await;
+    until(&mut seen, "source files well").await;
+    later.write("p2", 1);
+    until(&mut seen, "p2/vol/token token 1").await;
+    later.write("p2", 2);
+    until(&mut seen, "p2/vol/token token 2").await;
+    k0s.write("p1", 2);
+    until(&mut seen, "p1/vol/token token 2").await;
+}
+
+/// Names that are no pods, names that are no text, and directories that come and go faster than anybody can look.
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_beside_the_pods_hides_none_of_them() {
+    let node = Node::new();
+    let pods = node.root().join("pods");
+    for junk in 0..5_000 {
+        fs::create_dir(pods.join(format!("junk\n{junk}"))).unwrap();
+    }
+    let unreadable = pods.join(OsStr::from_bytes(b"pod\xff/volumes/kubernetes.io~projected/v\xfe\n"));
+    fs::create_dir_all(&unreadable).unwrap();
+    fs::write(unreadable.join("token\u{1b}[31m"), token(5)).unwrap();
+    fs::write(pods.join("file"), "").unwrap();
+    fifo(&pods.join("fifo"));
+    symlink("/", pods.join("root")).unwrap();
+    node.write("p", 1);
+    let mut seen = start(by_events(&node));
+    let (lines, _) = until(&mut seen, "source files well").await;
+    assert!(lines.iter().any(|line| line.contains("token 5")) && lines.iter().any(|line| line == "p/vol/token token 1"), "{lines:?}");
+    let enough = Arc::new(AtomicBool::new(false));
+    let churn = std::thread::spawn({
+        let (pods, enough) = (pods.clone(), Arc::clone(&enough));
+        move || {
+            while !enough.load(Ordering::Relaxed) {
+                fs::create_dir_all(pods.join("churn/volumes/kubernetes.io~projected/v")).unwrap();
+                fs::remove_dir_all(pods.join("churn")).unwrap();
+            }
+        }
+    });
+    for generation in 2..50 {
+        node.write("p", generation);
+        until(&mut seen, &format!("p/vol/token token {generation}")).await;
+    }
+    enough.store(true, Ordering::Relaxed);
+    churn.join().unwrap();
+    node.write("p", 50);
+    until(&mut seen, "p/vol/token token 50").await;
+}
+
+/// Swapped as fast as a disk can: what is told last is what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_swapped_without_end_is_told_right_in_the_end() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut seen = start(by_events(&node));
+    until(&mut seen, "source files well").await;
+    let writer = std::thread::spawn(move || {
+        (2..=2_000).for_each(|generation| node.write("p", generation));
+        node
+    });
+    let (lines, _) = until(&mut seen, "p/vol/token token 2000").await;
+    let _node = writer.join().unwrap();
+    assert!(lines.iter().all(|line| line.starts_with("p/vol/token token ") || line.starts_with("source watch")), "{lines:?}");
 }
 
 /// Mounts need root; without it the tests that make them say so and end, but not in CI.

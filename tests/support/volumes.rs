@@ -1,7 +1,7 @@
 //! A kubelet root that a kubelet-like writer fills, and what the agent's source of token files tells of it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -14,17 +14,32 @@ use tokio::sync::mpsc::{Receiver, channel};
 /// Far more than anything here takes; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Node(tempfile::TempDir);
+/// A kubelet root; gone when dropped, unless it was made at a place of somebody else's.
+pub(crate) struct Node {
+    root: PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
 
 impl Node {
     pub(crate) fn new() -> Self {
-        let node = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(node.root().join("pods")).unwrap();
-        node
+        Self::within("")
+    }
+
+    /// Below a folder of its own.
+    pub(crate) fn within(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Self::at(&folder.path().join(name));
+        Self { _folder: Some(folder), ..node }
+    }
+
+    /// At a given place.
+    pub(crate) fn at(root: &Path) -> Self {
+        fs::create_dir_all(root.join("pods")).unwrap();
+        Self { root: root.to_owned(), _folder: None }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.0.path().to_owned()
+        self.root.clone()
     }
 
     pub(crate) fn volume(&self, pod: &str) -> Volume {
