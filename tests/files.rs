@@ -19,6 +19,7 @@ use tokenwatch::demo::kubelet::remove_pod;
 use tokenwatch::sources::files::{FilesConfig, Scanner, Search};
 use tokenwatch_core::observation::Observation;
 use tokenwatch_core::token::MAX_TOKEN_BYTES;
+use tokio::sync::mpsc::Receiver;
 use volumes::{Node, by_events, start, token, told, until};
 
 fn scan(scanner: &mut Scanner) -> Vec<String> {
@@ -216,26 +217,26 @@ async fn a_root_made_again_or_put_elsewhere_is_followed() {
     let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
     until(&mut seen, "source files well").await;
     let (elsewhere, pods) = (node.root().with_file_name("elsewhere"), node.root().join("pods"));
-    for generation in [2, 4, 6] {
+    for generation in [2, 12, 22] {
         fs::remove_dir_all(node.root()).unwrap();
-        until(&mut seen, "source files /").await;
-        node.write("p", generation);
-        until(&mut seen, "source files well").await;
-        node.write("p", generation + 1);
-        until(&mut seen, &format!("p/vol/token token {}", generation + 1)).await;
+        rotations(&node, &mut seen, generation..generation + 4).await;
+        fs::rename(&pods, node.root().join("away")).unwrap();
+        fs::rename(node.root().join("away"), &pods).unwrap();
+        rotations(&node, &mut seen, generation + 4..generation + 8).await;
     }
-    fs::rename(&pods, node.root().join("away")).unwrap();
-    until(&mut seen, "source files /").await;
-    fs::rename(node.root().join("away"), &pods).unwrap();
-    until(&mut seen, "source files well").await;
-    node.write("p", 8);
-    until(&mut seen, "p/vol/token token 8").await;
     fs::rename(node.root(), &elsewhere).unwrap();
     until(&mut seen, "source files /").await;
     symlink(&elsewhere, node.root()).unwrap();
     until(&mut seen, "source files well").await;
-    node.write("p", 9);
-    until(&mut seen, "p/vol/token token 9").await;
+    rotations(&node, &mut seen, 40..44).await;
+}
+
+/// Each is seen: the first by whatever pass is under way, the others by events.
+async fn rotations(node: &Node, seen: &mut Receiver<Observation>, generations: std::ops::Range<i64>) {
+    for generation in generations {
+        node.write("p", generation);
+        until(seen, &format!("p/vol/token token {generation}")).await;
+    }
 }
 
 /// A kubelet is installed beside the one that is there, below the mount of the host's file system.

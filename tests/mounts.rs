@@ -257,6 +257,8 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     set_up(&node, "hidden", |_| ());
     let started = Instant::now();
     write_token(&node, "hidden", 4000);
+    set_up(&node, "leaving", |_| ());
+    write_token(&node, "leaving", 100);
     fs::create_dir_all(node.volume("empty").directory()).unwrap();
     fs::create_dir_all(node.volume("begun").directory()).unwrap();
     mount_tmpfs(node.volume("begun").directory()); // and no mark yet
@@ -267,13 +269,15 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     blind.wait("out", "agent.blind");
     println!("without it the agent says that it is blind after {:?}", started.elapsed());
     let told = blind.text("out");
-    assert!(told.contains("1 projected volume of 1 pod on") && told.contains("HostToContainer"), "{told}");
+    assert!(told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"), "{told}");
     let found = check.blind().expect("agent.blind");
-    assert_eq!(found["evidence"]["first"], serde_json::json!(["hidden/vol"]), "{found:#}");
+    assert_eq!(found["evidence"]["first"], serde_json::json!(["hidden/vol", "leaving/vol"]), "{found:#}");
 
     let directory = node.volume("hidden").directory().display().to_string();
-    blind.inside(&format!("mount -t tmpfs tmpfs '{directory}'"));
-    blind.wait("out", "cleared  agent.blind");
+    blind.inside(&format!("mount -t tmpfs tmpfs '{directory}' && echo seen > '{directory}/now'"));
+    remove_pod(&node.root(), "empty").unwrap();
+    ["begun", "leaving"].into_iter().for_each(|pod| tear_down(&node, pod));
+    blind.wait("out", "cleared  agent.blind"); // nothing is hidden any more; the next rescan is hours away
     assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
     assert!(!blind.text("out").contains("token.expired"));
 }
