@@ -2,86 +2,25 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // the helpers of a test are test code too
 
-use std::ffi::CString;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/volumes.rs"]
+mod volumes;
+
+use std::ffi::{CString, OsStr};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use tokenwatch::demo::kubelet::{Payload, Volume, remove_pod};
-use tokenwatch::sources::files::{FilesConfig, Scanner, run};
-use tokenwatch_core::observation::{FileContent, Observation};
-use tokenwatch_core::time::Wall;
+use tokenwatch::demo::kubelet::remove_pod;
+use tokenwatch::sources::files::{FilesConfig, Scanner, Search};
+use tokenwatch_core::observation::Observation;
 use tokenwatch_core::token::MAX_TOKEN_BYTES;
-use tokio::sync::mpsc::{Receiver, channel};
-
-/// Far more than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Node(tempfile::TempDir);
-
-impl Node {
-    fn new() -> Self {
-        let node = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(node.root().join("pods")).unwrap();
-        node
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.path().to_owned()
-    }
-
-    fn volume(&self, pod: &str) -> Volume {
-        Volume::new(&self.root(), pod, "vol")
-    }
-
-    /// What kubelet writes: a token, and what stands beside it.
-    fn write(&self, pod: &str, generation: i64) {
-        self.write_files(
-            pod,
-            generation,
-            &[("token", &token(generation)), ("ca.crt", "-----BEGIN CERTIFICATE-----"), ("namespace", "shop")],
-        );
-    }
-
-    fn write_files(&self, pod: &str, generation: i64, files: &[(&str, &str)]) {
-        let payload: Payload = files.iter().map(|(path, content)| (PathBuf::from(path), content.as_bytes().to_vec())).collect();
-        self.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 + generation)).unwrap();
-    }
-
-    fn scanner(&self) -> Scanner {
-        Scanner::new(vec![self.root()])
-    }
-}
-
-fn token(generation: i64) -> String {
-    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    let issued = 1_800_000_000 + generation;
-    let payload = format!(
-        r#"{{"aud":["a"],"exp":{},"iat":{issued},"jti":"jti-{generation}","kubernetes.io":{{"namespace":"shop"}},"sub":"system:serviceaccount:shop:cart"}}"#,
-        issued + 600
-    );
-    format!("{}.{}.c2ln", part(r#"{"alg":"ES256","kid":"k"}"#), part(&payload))
-}
-
-/// One line for each observation: what, where, and in short what was in it.
-fn told(observations: &[Observation]) -> Vec<String> {
-    observations.iter().map(line).collect()
-}
-
-fn line(observation: &Observation) -> String {
-    match observation {
-        Observation::File(seen) => match &seen.content {
-            FileContent::Token(claims) => format!("{} token {}", seen.key, claims.issued_at.as_secs() - 1_800_000_000),
-            FileContent::Malformed { reason } => format!("{} malformed: {reason}", seen.key),
-            FileContent::Unreadable { reason } => format!("{} unreadable: {reason}", seen.key),
-        },
-        Observation::Gone(key) => format!("{key} gone"),
-        Observation::Source(state) => format!("source {} {}", state.source, state.degraded.as_deref().unwrap_or("well")),
-        other => format!("{other:?}"),
-    }
-}
+use tokio::sync::mpsc::Receiver;
+use volumes::{Node, by_events, start, token, told, until};
 
 fn scan(scanner: &mut Scanner) -> Vec<String> {
     let mut out = Vec::new();
@@ -218,30 +157,6 @@ fn a_root_that_is_missing_is_a_problem_and_hides_no_other() {
     assert_eq!((summary.pods, summary.volumes, summary.tokens), (1, 1, 1));
 }
 
-/// A rescan so far away that only events can bring anything.
-fn by_events(node: &Node) -> FilesConfig {
-    FilesConfig { rescan: Duration::from_hours(1), ..FilesConfig::new(vec![node.root()]) }
-}
-
-fn start(config: FilesConfig) -> Receiver<Observation> {
-    let (sender, receiver) = channel(64);
-    tokio::spawn(run(config, sender));
-    receiver
-}
-
-/// What comes, up to the first line that contains `end`, and how long it took.
-async fn until(observations: &mut Receiver<Observation>, end: &str) -> (Vec<String>, Duration) {
-    let (started, mut lines) = (Instant::now(), Vec::new());
-    loop {
-        let next = tokio::time::timeout(PATIENCE, observations.recv()).await;
-        let Ok(Some(observation)) = next else { panic!("no {end:?} in {lines:?}") };
-        lines.push(line(&observation));
-        if lines.last().unwrap().contains(end) {
-            return (lines, started.elapsed());
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_rotations_and_removals_are_seen_by_events() {
     let node = Node::new();
@@ -291,6 +206,112 @@ async fn a_root_may_come_later() {
     assert!(lines.last().unwrap().contains("ENOENT"), "{lines:?}");
     node.write("p", 1);
     until(&mut seen, "p/vol/token token 1").await;
+}
+
+/// Removed and made again, a directory may get the inode number that it had: a watch on the old one must not pass for one on the new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_made_again_or_put_elsewhere_is_followed() {
+    let node = Node::within("kubelet");
+    node.write("p", 1);
+    let quick = Duration::from_millis(200);
+    let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
+    until(&mut seen, "source files well").await;
+    let (elsewhere, pods) = (node.root().with_file_name("elsewhere"), node.root().join("pods"));
+    for generation in [2, 12, 22] {
+        fs::remove_dir_all(node.root()).unwrap();
+        rotations(&node, &mut seen, generation..generation + 4).await;
+        fs::rename(&pods, node.root().join("away")).unwrap();
+        fs::rename(node.root().join("away"), &pods).unwrap();
+        rotations(&node, &mut seen, generation + 4..generation + 8).await;
+    }
+    fs::rename(node.root(), &elsewhere).unwrap();
+    until(&mut seen, "source files /").await;
+    symlink(&elsewhere, node.root()).unwrap();
+    until(&mut seen, "source files well").await;
+    rotations(&node, &mut seen, 40..44).await;
+}
+
+/// Each is seen: the first by whatever pass is under way, the others by events.
+async fn rotations(node: &Node, seen: &mut Receiver<Observation>, generations: std::ops::Range<i64>) {
+    for generation in generations {
+        node.write("p", generation);
+        until(seen, &format!("p/vol/token token {generation}")).await;
+    }
+}
+
+/// A kubelet is installed beside the one that is there, below the mount of the host's file system.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubelet_may_be_installed_later() {
+    let host = tempfile::tempdir().unwrap();
+    let [k0s, later] = ["var/lib/k0s/kubelet", "var/lib/kubelet"].map(|root| Node::at(&host.path().join(root)));
+    k0s.write("p1", 1);
+    fs::remove_dir_all(later.root()).unwrap();
+    let search = Search { prefix: host.path().to_owned(), proc: PathBuf::from("/nonexistent") };
+    let rescan = Duration::from_millis(200);
+    let found = search.all().unwrap();
+    let mut seen = start(FilesConfig { rescan, search: Some(search), ..FilesConfig::new(found) });
+    until(&mut seen, "p1/vol/token token 1").await;
+    until(&mut seen, "source files well").await;
+    later.write("p2", 1);
+    until(&mut seen, "p2/vol/token token 1").await;
+    later.write("p2", 2);
+    until(&mut seen, "p2/vol/token token 2").await;
+    k0s.write("p1", 2);
+    until(&mut seen, "p1/vol/token token 2").await;
+}
+
+/// Names that are no pods, names that are no text, and directories that come and go faster than anybody can look.
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_beside_the_pods_hides_none_of_them() {
+    let node = Node::new();
+    let pods = node.root().join("pods");
+    for junk in 0..5_000 {
+        fs::create_dir(pods.join(format!("junk\n{junk}"))).unwrap();
+    }
+    let unreadable = pods.join(OsStr::from_bytes(b"pod\xff/volumes/kubernetes.io~projected/v\xfe\n"));
+    fs::create_dir_all(&unreadable).unwrap();
+    fs::write(unreadable.join("token\u{1b}[31m"), token(5)).unwrap();
+    fs::write(pods.join("file"), "").unwrap();
+    fifo(&pods.join("fifo"));
+    symlink("/", pods.join("root")).unwrap();
+    node.write("p", 1);
+    let mut seen = start(by_events(&node));
+    let (lines, _) = until(&mut seen, "source files well").await;
+    assert!(lines.iter().any(|line| line.contains("token 5")) && lines.iter().any(|line| line == "p/vol/token token 1"), "{lines:?}");
+    let enough = Arc::new(AtomicBool::new(false));
+    let churn = std::thread::spawn({
+        let (pods, enough) = (pods.clone(), Arc::clone(&enough));
+        move || {
+            while !enough.load(Ordering::Relaxed) {
+                fs::create_dir_all(pods.join("churn/volumes/kubernetes.io~projected/v")).unwrap();
+                fs::remove_dir_all(pods.join("churn")).unwrap();
+            }
+        }
+    });
+    for generation in 2..50 {
+        node.write("p", generation);
+        until(&mut seen, &format!("p/vol/token token {generation}")).await;
+    }
+    enough.store(true, Ordering::Relaxed);
+    churn.join().unwrap();
+    node.write("p", 50);
+    until(&mut seen, "p/vol/token token 50").await;
+}
+
+/// Swapped as fast as a disk can: what is told last is what is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_swapped_without_end_is_told_right_in_the_end() {
+    let node = Node::new();
+    node.write("p", 1);
+    let mut seen = start(by_events(&node));
+    until(&mut seen, "source files well").await;
+    let writer = std::thread::spawn(move || {
+        (2..=2_000).for_each(|generation| node.write("p", generation));
+        node
+    });
+    let (lines, _) = until(&mut seen, "p/vol/token token 2000").await;
+    let _node = writer.join().unwrap();
+    assert!(lines.iter().all(|line| line.starts_with("p/vol/token token ") || line.starts_with("source watch")), "{lines:?}");
 }
 
 /// Mounts need root; without it the tests that make them say so and end, but not in CI.

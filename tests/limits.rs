@@ -1,4 +1,5 @@
-//! The kernel's own limits, really reached: in a user namespace they can be lowered for one process alone.
+//! The kernel's own limits, really reached: those of a user namespace can be lowered for one process alone, and a process that is
+//! stopped does not empty its queue.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -6,7 +7,7 @@
 mod node;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,14 +17,98 @@ use node::{Node, payload, token};
 
 /// Sets one limit of the namespace, then becomes the agent.
 const LOWERED: &str = r#"echo "$1" > "/proc/sys/user/$0" && shift && exec "$@""#;
+/// More than any of these tests needs.
+const PLENTY: &str = "1000";
+/// So far away that no rescan of a healthy agent explains anything.
+const NEVER: &str = "10h";
+/// Far more than anything here takes: the agent looks every ten seconds while it is degraded.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Stopped, whatever becomes of the test.
-struct Agent(Child);
+/// The agent on a node of its own. Stopped, whatever becomes of the test.
+struct Agent {
+    child: Child,
+    node: Node,
+}
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Agent {
+    /// Started by `launcher`, with one pod there already.
+    fn start(mut launcher: Command) -> Self {
+        let node = Node::new();
+        node.pod("cart-0", &token(&payload("cart-0", 400, 600)));
+        launcher.args(["run", "--clock-discover", "false", "--files-rescan", NEVER, "--root"]).arg(node.root());
+        launcher.stdout(File::create(node.root().join("out")).unwrap()).stderr(File::create(node.root().join("diary")).unwrap());
+        Self { child: launcher.spawn().unwrap(), node }
+    }
+
+    /// In a user namespace with a lowered limit.
+    fn limited(limit: &str, to: &str) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", LOWERED, limit, to, env!("CARGO_BIN_EXE_tokenwatch")]);
+        Self::start(command)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Raises a limit of its namespace again, while it runs.
+    fn raise(&self, limit: &str) {
+        let pid = self.child.id().to_string();
+        let write = format!("echo {PLENTY} > /proc/sys/user/{limit}");
+        let status = Command::new("nsenter").args(["--target", &pid, "--user", "--preserve-credentials", "sh", "-c", &write]).status();
+        assert!(status.unwrap().success(), "{limit} could not be raised");
+    }
+
+    /// Puts another token into the pod's file, which is no event.
+    fn rewrite(&self, age: i64) {
+        let name = "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..2026_01_01_00_00_00.1/token";
+        self.node.file(name, &token(&payload("cart-0", age, 600)));
+    }
+
+    /// Swaps the generation, as kubelet does.
+    fn rotate(&self, age: i64) {
+        self.node.rotate("cart-0", &format!("..2026_01_01_00_00_00.1{age}"), &token(&payload("cart-0", age, 600)));
+    }
+
+    fn diary(&self) -> PathBuf {
+        self.node.root().join("diary")
+    }
+
+    /// Waits until the diary has `words` for the `times`th time.
+    fn wait_diary(&self, words: &str, times: usize) {
+        wait_for(&self.diary(), words, times);
+    }
+
+    fn wait_replaced(&self, times: usize) {
+        wait_for(&self.node.root().join("out"), "replaced", times);
+    }
+
+    fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+fn wait_for(file: &Path, words: &str, times: usize) {
+    let started = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.matches(words).count() >= times {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {words:?} ({times} times), there is only:\n{text}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -40,42 +125,47 @@ fn may_make_user_namespaces() -> bool {
     may
 }
 
-fn wait_for(file: &Path, words: &str) {
-    let started = Instant::now();
-    loop {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        if text.contains(words) {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(40), "waited in vain for {words:?}, there is only:\n{text}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// With nothing to watch with, the agent says so, names the limit to raise, and still sees a rotation by looking again.
-fn degrades(limit: &str, lowered_to: &str, sysctl: &str) {
+/// With too little to watch with, the agent says so, names the limit to raise, still sees a rotation by looking again, and watches by
+/// itself once the limit is raised.
+fn degrades_and_recovers(limit: &str, lowered_to: &str, sysctl: &str) {
     if !may_make_user_namespaces() {
         return;
     }
-    let node = Node::new();
-    node.pod("cart-0", &token(&payload("cart-0", 400, 600)));
-    let (out, diary) = (node.root().join("out"), node.root().join("diary"));
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "sh", "-c", LOWERED, limit, lowered_to, env!("CARGO_BIN_EXE_tokenwatch"), "run", "--root"]);
-    command.arg(node.root()).args(["--clock-discover", "false"]).stdout(File::create(&out).unwrap()).stderr(File::create(&diary).unwrap());
-    let mut agent = Agent(command.spawn().unwrap());
-    wait_for(&diary, sysctl);
-    wait_for(&diary, "source files works");
-    node.file(
-        "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..2026_01_01_00_00_00.1/token",
-        &token(&payload("cart-0", 1, 600)),
-    );
-    wait_for(&out, "replaced");
-    kill(Pid::from_raw(i32::try_from(agent.0.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert!(agent.0.wait().unwrap().success());
+    let agent = Agent::limited(limit, lowered_to);
+    agent.wait_diary(sysctl, 1);
+    agent.wait_diary("until then everything is looked at every 10.0s", 1);
+    agent.wait_diary("source files works", 1);
+    agent.rewrite(300);
+    agent.wait_replaced(1);
+    agent.raise(limit);
+    agent.wait_diary("source watch works", 1);
+    agent.rotate(200); // the next rescan is hours away: an event tells of it
+    agent.wait_replaced(2);
+    agent.stop();
 }
 
 #[test]
 fn without_inotify_watches_it_looks_more_often_and_says_so() {
-    degrades("max_inotify_watches", "1", "fs.inotify.max_user_watches");
+    degrades_and_recovers("max_inotify_watches", "1", "fs.inotify.max_user_watches");
+}
+
+#[test]
+fn without_an_inotify_instance_it_looks_more_often_and_says_so() {
+    degrades_and_recovers("max_inotify_instances", "0", "fs.inotify.max_user_instances");
+}
+
+#[test]
+fn when_the_queue_runs_over_everything_is_looked_at_again() {
+    let agent = Agent::start(Command::new(env!("CARGO_BIN_EXE_tokenwatch")));
+    agent.wait_diary("source watch works", 1);
+    agent.signal(Signal::SIGSTOP);
+    node::overflow(agent.node.root());
+    agent.rotate(300); // its own event is lost
+    agent.signal(Signal::SIGCONT);
+    agent.wait_diary("queue of inotify events ran over (sysctl fs.inotify.max_queued_events)", 1);
+    agent.wait_replaced(1);
+    agent.wait_diary("source watch works", 2);
+    agent.rotate(200);
+    agent.wait_replaced(2);
+    agent.stop();
 }

@@ -14,7 +14,7 @@ use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
-use crate::sources::files::{FilesConfig, discover};
+use crate::sources::files::{FilesConfig, Search, given};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::time_servers;
 
@@ -72,7 +72,7 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
     let ntp = ntp(settings);
     Ok(Plan {
         engine: engine_config(settings, node, !ntp.servers.is_empty()),
-        files: FilesConfig { rescan: settings.files.rescan.to_std(), ..FilesConfig::new(kubelet_roots(settings)?) },
+        files: files(settings)?,
         ntp,
         shutdown: settings.shutdown_timeout.to_std(),
     })
@@ -97,18 +97,21 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
     }
 }
 
-/// The kubelet roots to look at: those given, seen through the host's mount, or those that are found.
-pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
-    let prefix = &settings.host_prefix;
-    if !settings.roots.is_empty() {
-        return Ok(settings.roots.iter().map(|root| within(prefix, root)).collect());
-    }
-    discover(prefix, Path::new("/proc")).map_err(|none| Failure::Configuration(vec![none.to_string()]))
+fn files(settings: &Settings) -> Result<FilesConfig, Failure> {
+    let search = settings.roots.is_empty().then(|| search(settings));
+    Ok(FilesConfig { rescan: settings.files.rescan.to_std(), search, ..FilesConfig::new(kubelet_roots(settings)?) })
 }
 
-/// Without a mount of the host's file system a path is what it is: a relative one starts from where the person stands.
-fn within(prefix: &Path, path: &Path) -> PathBuf {
-    if prefix == Path::new("/") { path.to_owned() } else { prefix.join(path.strip_prefix("/").unwrap_or(path)) }
+/// The kubelet roots to look at: those given, seen through the host's mount, or those that are found.
+pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
+    if !settings.roots.is_empty() {
+        return Ok(given(&settings.host_prefix, &settings.roots));
+    }
+    search(settings).all().map_err(|none| Failure::Configuration(vec![none.to_string()]))
+}
+
+fn search(settings: &Settings) -> Search {
+    Search { prefix: settings.host_prefix.clone(), proc: PathBuf::from("/proc") }
 }
 
 /// The servers to ask: those configured, else those the host itself is configured with.

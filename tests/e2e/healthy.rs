@@ -28,6 +28,7 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     }
     let seen = watch_renames(&volume(cluster, "short"));
     every_token_is_known(cluster, port);
+    kubelet_marks_what_it_mounted(cluster);
 
     let mut round = 0;
     while started.elapsed() < HEALTHY {
@@ -127,6 +128,20 @@ fn every_token_is_known(cluster: &Cluster, port: u16) {
         checked["tokens"].as_array().unwrap().iter().all(|token| token["state"] == "fresh" && token["verdict"] == "live"),
         "{checked:#}"
     );
+}
+
+/// What `agent.blind` rests on: kubelet leaves a mark beside every projected volume that it has mounted.
+fn kubelet_marks_what_it_mounted(cluster: &Cluster) {
+    for name in ["short", "default", "vault"] {
+        let pod = cluster.kubelet_root().join("pods").join(cluster.pod_uid(name));
+        let volumes: Vec<_> = std::fs::read_dir(pod.join("volumes/kubernetes.io~projected")).unwrap().flatten().collect();
+        assert!(!volumes.is_empty(), "{name} has no projected volume");
+        for volume in volumes {
+            let wrapped = format!("wrapped_{}", volume.file_name().to_string_lossy());
+            let ready = pod.join("plugins/kubernetes.io~empty-dir").join(wrapped).join("ready");
+            assert!(ready.exists(), "no {}", ready.display());
+        }
+    }
 }
 
 fn seconds(rfc3339: &Value) -> i64 {

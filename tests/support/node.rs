@@ -67,4 +67,27 @@ impl Node {
         std::os::unix::fs::symlink("..2026_01_01_00_00_00.1", volume.join("..data")).expect("..data");
         std::os::unix::fs::symlink("..data/token", volume.join("token")).expect("token");
     }
+
+    /// The next generation of that token: beside the old one, then renamed into its place.
+    #[allow(dead_code)] // not every test that includes this file rotates
+    pub(crate) fn rotate(&self, pod: &str, generation: &str, content: &str) {
+        let volume = self.root().join("pods").join(format!("uid-{pod}")).join("volumes/kubernetes.io~projected/kube-api-access");
+        std::fs::create_dir_all(volume.join(generation)).expect("a generation");
+        std::fs::write(volume.join(generation).join("token"), content).expect("a token");
+        std::os::unix::fs::symlink(generation, volume.join("..data_tmp")).expect("..data_tmp");
+        std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("..data");
+    }
+}
+
+/// Twice as many events as make the queue run over, because a process that is being stopped may still take some, and nothing left of
+/// them. The kernel merges only events that are alike and neighbours.
+#[allow(dead_code)] // not every test that includes this file needs it
+pub(crate) fn overflow(root: &Path) {
+    let limit: usize =
+        std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit").trim().parse().expect("a number");
+    let passing = root.join("pods/passing");
+    for _ in 0..limit {
+        std::fs::create_dir(&passing).expect("a passing directory");
+        std::fs::remove_dir(&passing).expect("a passing directory");
+    }
 }

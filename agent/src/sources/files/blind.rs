@@ -87,6 +87,11 @@ impl BlindTracker {
         })
     }
 
+    /// Whether something is hidden that was told.
+    pub fn has_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// When to look again, if something is still held back.
     pub fn due(&self) -> Option<Boot> {
         self.since.iter().filter(|(spot, _)| self.told.binary_search(spot).is_err()).map(|(_, since)| *since + SETTLE).min()

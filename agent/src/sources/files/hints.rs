@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use notify::event::EventKind;
+use notify::event::{EventKind, ModifyKind};
 
 use super::scan::{PROJECTED, PodId};
 use super::volume::DATA;
@@ -15,7 +15,7 @@ pub(super) enum Hint {
     Place(Place),
     /// The node's mounts changed.
     Mounts,
-    /// Events were lost.
+    /// Events were lost: see [`super::watch::Hints::lost`].
     Lost,
     /// The end.
     Stop,
@@ -25,7 +25,7 @@ pub(super) enum Hint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     path: PathBuf,
-    /// It was made or removed, so a watch on it is one on something else.
+    /// It was made, removed or renamed, so a watch on it is one on something else, or none.
     is_renewed: bool,
 }
 
@@ -44,10 +44,11 @@ pub(super) enum Target {
 
 impl Place {
     pub(super) fn new(path: PathBuf, kind: EventKind) -> Self {
-        Self { path, is_renewed: kind.is_create() || kind.is_remove() }
+        let is_renamed = matches!(kind, EventKind::Modify(ModifyKind::Name(_)));
+        Self { path, is_renewed: kind.is_create() || kind.is_remove() || is_renamed }
     }
 
-    /// Whether it was made or removed.
+    /// Whether it was made, removed or renamed.
     pub(super) fn is_renewed(&self) -> bool {
         self.is_renewed
     }
@@ -59,8 +60,11 @@ impl Place {
     /// What to look at, if it is anything that matters.
     pub(super) fn target(&self, roots: &[PathBuf]) -> Option<Target> {
         roots.iter().enumerate().find_map(|(root, at)| {
-            let below = self.path.strip_prefix(at).ok()?.strip_prefix("pods").ok()?;
-            self.below(root, below)
+            let below = self.path.strip_prefix(at).ok()?;
+            if below.as_os_str().is_empty() {
+                return Some(Target::Pods);
+            }
+            self.below(root, below.strip_prefix("pods").ok()?)
         })
     }
 
@@ -92,7 +96,7 @@ fn matters(name: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
+    use notify::event::{CreateKind, RemoveKind, RenameMode};
 
     #[test]
     fn events_say_where_to_look() {
@@ -101,6 +105,8 @@ mod tests {
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         let (created, removed) = (EventKind::Create(CreateKind::Folder), EventKind::Remove(RemoveKind::Other));
         let table = [
+            ("/k", removed, Some(Target::Pods)),
+            ("/k/plugins", created, None),
             ("/k/pods", renamed, Some(Target::Pods)),
             ("/k/pods/uid", created, Some(Target::Pod(pod()))),
             ("/k/pods/uid/volumes", created, Some(Target::Pod(pod()))),
@@ -109,6 +115,7 @@ mod tests {
             ("/k/pods/uid/volumes/kubernetes.io~configmap", created, None),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v", created, Some(Target::NewVolume(pod(), "v".into()))),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v", removed, Some(Target::NewVolume(pod(), "v".into()))),
+            ("/k/pods/uid/volumes/kubernetes.io~projected/v", renamed, Some(Target::NewVolume(pod(), "v".into()))),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v/..data", renamed, Some(Target::Volume(pod(), "v".into()))),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v/..data_tmp", created, None),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v/..2026_11_24", created, None),

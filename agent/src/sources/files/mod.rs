@@ -18,7 +18,7 @@ use tokenwatch_core::observation::Observation;
 
 pub use blind::BlindTracker;
 pub use reader::{Look, Other, Reader, Stamp};
-pub use roots::{KNOWN, NoRoots, discover};
+pub use roots::{KNOWN, NoRoots, Search, given};
 pub use scan::{PodId, Scanner, Summary, VolumeLook};
 pub use watch::{FilesConfig, run};
 

@@ -88,6 +88,11 @@ impl Scanner {
         &self.roots
     }
 
+    /// Takes one more, which has come since.
+    pub fn add_root(&mut self, root: PathBuf) {
+        self.roots.push(root);
+    }
+
     /// One pass over everything.
     pub fn scan(&mut self, out: &mut Vec<Observation>) -> Summary {
         let (pods, mut problems) = self.list_pods(out);

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::hints::{Hint, Place};
 use super::mounts;
+use super::roots::Search;
 use super::worker::Worker;
 
 /// Hints that wait to be looked at. When more come than this, they are thrown away and everything is looked at instead.
@@ -29,13 +30,15 @@ pub struct FilesConfig {
     pub degraded_rescan: Duration,
     /// Watches to set at most; none: as many as the kernel gives.
     pub max_watches: Option<usize>,
+    /// Where roots that come later are looked for; none: the roots are those that are given.
+    pub search: Option<Search>,
 }
 
 impl FilesConfig {
     /// With the default periods. A minute: kubelet itself looks at a pod no more often. Ten seconds: soon enough for any deadline of a
     /// token, and a pass over hundreds of tokens costs a few milliseconds.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, rescan: Duration::from_mins(1), degraded_rescan: Duration::from_secs(10), max_watches: None }
+        Self { roots, rescan: Duration::from_mins(1), degraded_rescan: Duration::from_secs(10), max_watches: None, search: None }
     }
 }
 
@@ -75,7 +78,10 @@ pub(super) struct Hints {
 
 #[derive(Debug, Default)]
 struct Shared {
-    lost: AtomicBool,
+    /// By the kernel: its queue ran over, or inotify failed.
+    unheard: AtomicBool,
+    /// By us: there were more than can wait.
+    dropped: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -87,16 +93,18 @@ impl Hints {
 
     pub(super) fn give(&self, hint: Hint) {
         if let Err(TrySendError::Full(_)) = self.to.try_send(hint) {
-            self.shared.lost.store(true, Ordering::Relaxed);
+            self.shared.dropped.store(true, Ordering::Relaxed);
         }
     }
 
     /// Takes what inotify says.
     pub(super) fn take(&self, event: notify::Result<Event>) {
         match event {
-            Ok(event) if event.need_rescan() => self.give(Hint::Lost),
-            Ok(event) => self.places(&event),
-            Err(_) => self.give(Hint::Lost),
+            Ok(event) if !event.need_rescan() => self.places(&event),
+            Ok(_) | Err(_) => {
+                self.shared.unheard.store(true, Ordering::Relaxed);
+                self.give(Hint::Lost); // wakes the thread; when there is no room, it is awake
+            }
         }
     }
 
@@ -110,9 +118,15 @@ impl Hints {
         }
     }
 
-    /// Whether hints were thrown away since this was last asked.
-    pub(super) fn were_lost(&self) -> bool {
-        self.shared.lost.swap(false, Ordering::Relaxed)
+    /// Why events were lost since this was last asked, if any were.
+    pub(super) fn lost(&self) -> Option<&'static str> {
+        let unheard = self.shared.unheard.swap(false, Ordering::Relaxed);
+        let dropped = self.shared.dropped.swap(false, Ordering::Relaxed);
+        if unheard {
+            Some("the kernel's queue of inotify events ran over (sysctl fs.inotify.max_queued_events)")
+        } else {
+            dropped.then_some("more inotify events came than could be looked at")
+        }
     }
 
     fn stop(&self) {

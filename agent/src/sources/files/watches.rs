@@ -1,6 +1,7 @@
 //! Inotify watches on single directories: no recursion, no wake-ups for reads, and honest about what could not be watched.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,10 @@ type Identity = (u64, u64);
 
 /// The directories that are watched.
 pub(super) struct Watches {
-    watcher: Option<INotifyWatcher>,
-    set: HashMap<PathBuf, Identity>,
+    /// Or why there is none.
+    watcher: Result<INotifyWatcher, String>,
+    /// In order, so that what is below a path stands together.
+    set: BTreeMap<PathBuf, Identity>,
     limit: usize,
     trouble: Option<String>,
 }
@@ -37,21 +40,19 @@ impl Watches {
         // CREATE and REMOVE bring the renames along, MODIFY_NAME lets them through; without the rest nobody's chmod, write or read wakes us.
         let kinds = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
         let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
-        let (watcher, trouble) = match INotifyWatcher::new(handler, config) {
-            Ok(watcher) => (Some(watcher), None),
-            Err(error) => (None, Some(explained(&error))),
-        };
-        Self { watcher, set: HashMap::new(), limit: limit.unwrap_or(usize::MAX), trouble }
+        let watcher = INotifyWatcher::new(handler, config).map_err(|error| explained(&error));
+        Self { watcher, set: BTreeMap::new(), limit: limit.unwrap_or(usize::MAX), trouble: None }
     }
 
     /// Whether there is a watcher at all.
     pub(super) fn is_alive(&self) -> bool {
-        self.watcher.is_some()
+        self.watcher.is_ok()
     }
 
-    /// What could not be watched since the last time this was asked.
+    /// What could not be watched since the last time this was asked; without a watcher, why there is none, each time.
     pub(super) fn take_trouble(&mut self) -> Option<String> {
-        self.trouble.take()
+        let trouble = self.trouble.take();
+        self.watcher.as_ref().err().cloned().or(trouble)
     }
 
     /// Sees to it that the directory that is at `path` now is watched.
@@ -69,7 +70,7 @@ impl Watches {
     }
 
     fn add(&mut self, path: &Path, identity: Identity) -> Watched {
-        let Some(watcher) = &mut self.watcher else { return Watched::Failed };
+        let Ok(watcher) = &mut self.watcher else { return Watched::Failed };
         let added = if self.set.len() < self.limit {
             watcher.watch(path, RecursiveMode::NonRecursive)
         } else {
@@ -96,7 +97,7 @@ impl Watches {
     /// Watches `path` no longer.
     pub(super) fn drop_path(&mut self, path: &Path) {
         if self.set.remove(path).is_some()
-            && let Some(watcher) = &mut self.watcher
+            && let Ok(watcher) = &mut self.watcher
         {
             let _ = watcher.unwatch(path); // the kernel drops the watch of a directory that is gone by itself
         }
@@ -104,10 +105,16 @@ impl Watches {
 
     /// Watches nothing at or below `path` any longer.
     pub(super) fn drop_below(&mut self, path: &Path) {
-        let below: Vec<PathBuf> = self.set.keys().filter(|watched| watched.starts_with(path)).cloned().collect();
+        let from = self.set.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        let below: Vec<PathBuf> = from.map(|(watched, _)| watched).take_while(|watched| watched.starts_with(path)).cloned().collect();
         for path in below {
             self.drop_path(&path);
         }
+    }
+
+    /// Watches nothing any longer. The kernel may have dropped watches without a word: a new tmpfs often gets the numbers of the last one.
+    pub(super) fn drop_all(&mut self) {
+        self.drop_below(Path::new(""));
     }
 }
 

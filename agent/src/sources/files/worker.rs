@@ -23,6 +23,9 @@ const FIRST_WAIT: Delta = Delta::from_millis(50);
 const LAST_WAIT: Delta = Delta::from_millis(1_000);
 /// kubelet gives up a SetUp after two minutes and tries again; the pass over everything finds what comes later.
 const YOUNG: Delta = Delta::from_secs(120);
+/// A pass that is asked for does not begin sooner than this after the last one began: a pass over hundreds of pods takes some
+/// milliseconds, so whoever asks without end costs a few percent of a core and no more.
+const PAUSE: Delta = Delta::from_millis(500);
 /// Hints taken at once before the next look.
 const BATCH: usize = 256;
 /// A pod that grows while watches are set on it is followed this often before the next event must do.
@@ -54,10 +57,13 @@ pub(super) struct Worker {
     /// What the running pass has still to look at.
     pending: VecDeque<PodId>,
     is_passing: bool,
+    /// When the last pass began.
+    begun: Boot,
     next_pass: Boot,
-    /// Why the running pass, or the watches since, fell short.
+    /// What the running pass could not list.
     root_problems: Vec<String>,
-    watch_trouble: Option<String>,
+    /// Why events were lost since the last pass began.
+    lost: Option<&'static str>,
     told: BTreeMap<&'static str, Option<String>>,
     out: Vec<Observation>,
 }
@@ -76,9 +82,10 @@ impl Worker {
             young: BTreeMap::new(),
             pending: VecDeque::new(),
             is_passing: false,
+            begun: Boot::default(),
             next_pass: Boot::default(),
             root_problems: Vec::new(),
-            watch_trouble: None,
+            lost: None,
             told: BTreeMap::new(),
             out: Vec::new(),
         }
@@ -129,39 +136,47 @@ impl Worker {
             match hint {
                 Hint::Place(place) => targets.extend(self.target(&place).filter(|target| !targets.contains(target))),
                 Hint::Mounts => mounts = true,
-                Hint::Lost => self.lost(),
-                Hint::Stop => {}
+                Hint::Lost | Hint::Stop => {}
             }
         }
+        let is_revealing = mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
         for target in targets {
             self.look_at(target);
         }
         if mounts {
             self.look_at_mounts();
         }
-        if self.hints.were_lost() {
-            self.lost();
+        if is_revealing && self.blind.has_told() {
+            self.update_blind();
         }
+        self.notice_loss();
     }
 
-    /// Where to look. What was made or removed takes the watches below it along: its inode number may even be used again.
+    /// Where to look. What was made, removed or renamed takes the watches below it along: its inode number may even be used again.
     fn target(&mut self, place: &Place) -> Option<Target> {
         let target = place.target(self.scanner.roots())?;
-        if place.is_renewed() && matches!(target, Target::Pod(_) | Target::NewVolume(..)) {
+        if place.is_renewed() && !matches!(target, Target::Volume(..)) {
             self.watches.drop_below(place.path());
         }
         Some(target)
     }
 
-    /// Events were lost: nothing is known for sure until everything was looked at.
-    fn lost(&mut self) {
-        self.watch_trouble = Some("events were lost (fs.inotify.max_queued_events): everything is looked at again".to_owned());
-        self.next_pass = Boot::default();
+    /// Where events were lost, nothing is known for sure until everything was looked at.
+    fn notice_loss(&mut self) {
+        if let Some(why) = self.hints.lost() {
+            self.lost = Some(why);
+            self.hurry();
+        }
+    }
+
+    /// Has the next pass begin as soon as may be.
+    fn hurry(&mut self) {
+        self.next_pass = self.next_pass.min(self.begun + PAUSE);
     }
 
     fn look_at(&mut self, target: Target) {
         match target {
-            Target::Pods => self.next_pass = Boot::default(),
+            Target::Pods => self.hurry(),
             Target::Pod(pod) => self.look_at_pod(&pod),
             Target::NewVolume(pod, volume) => self.look_at_volume(&pod, &volume, true),
             Target::Volume(pod, volume) => self.look_at_volume(&pod, &volume, false),
@@ -230,6 +245,7 @@ impl Worker {
         let now = clocks::now().boot;
         self.young.retain(|_, young| young.until > now);
         let due: Vec<VolumeId> = self.young.iter().filter(|(_, young)| young.due <= now).map(|(id, _)| id.clone()).collect();
+        let is_waiting = !due.is_empty();
         for (pod, volume) in due {
             if let Some(young) = self.young.get_mut(&(pod.clone(), volume.clone())) {
                 young.wait = (young.wait + young.wait).min(LAST_WAIT);
@@ -237,10 +253,16 @@ impl Worker {
             }
             self.look_at_volume(&pod, &volume, false);
         }
+        if is_waiting {
+            self.update_blind();
+        }
     }
 
-    /// A volume over which something was mounted is a new one.
+    /// A volume over which something was mounted is a new one, and so is a root.
     fn look_at_mounts(&mut self) {
+        if self.scanner.roots().iter().any(|root| self.watches.is_stale(&root.join("pods"))) {
+            self.hurry();
+        }
         let stale: Vec<VolumeId> = self
             .scanner
             .volumes()
@@ -268,14 +290,9 @@ impl Worker {
     }
 
     fn begin_pass(&mut self) {
-        if !self.watches.is_alive() {
-            self.watches = Self::watches(&self.config, &self.hints);
-        }
-        self.next_pass = NEVER;
-        if let Some(lost) = self.watch_trouble.take() {
-            self.tell("watch", Some(lost));
-        }
-        self.watches.take_trouble();
+        (self.begun, self.next_pass) = (clocks::now().boot, NEVER);
+        self.look_for_roots();
+        self.renew_watches();
         for root in self.scanner.roots().to_vec() {
             self.watches.ensure(&root);
             self.watches.ensure(&root.join("pods"));
@@ -284,6 +301,27 @@ impl Worker {
         self.root_problems = problems;
         self.pending = pods.into();
         self.is_passing = true;
+    }
+
+    /// A kubelet may be installed after the agent.
+    fn look_for_roots(&mut self) {
+        let found = self.config.search.as_ref().map_or_else(Vec::new, |search| search.new_roots(self.scanner.roots()));
+        for root in found {
+            self.scanner.add_root(root);
+        }
+    }
+
+    /// Begins anew with what the running pass is going to set again: all of it where events were lost, because the end of a watch may
+    /// have been among them.
+    fn renew_watches(&mut self) {
+        if !self.watches.is_alive() {
+            self.watches = Self::watches(&self.config, &self.hints);
+        }
+        if let Some(why) = self.lost.take() {
+            self.watches.drop_all();
+            self.tell("watch", Some(format!("{why}: everything is looked at again")));
+        }
+        self.watches.take_trouble(); // what is still so shows again
     }
 
     fn end_pass(&mut self) {

@@ -1,0 +1,311 @@
+//! Volumes as kubelet really makes them: each a tmpfs of its own, mounted over a directory that was there before. Every test runs alone
+//! in a mount namespace of its own, so nothing is left behind and nobody else's mounts tell it anything.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/node.rs"]
+mod node;
+#[allow(dead_code)]
+#[path = "support/volumes.rs"]
+mod volumes;
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokenwatch::demo::kubelet::{Payload, remove_pod};
+use tokenwatch_core::time::Wall;
+use volumes::{Node, PATIENCE, by_events, start, until};
+
+/// Says to a test that it runs in the namespace that was made for it.
+const ALONE: &str = "TEST_IS_ALONE";
+
+/// A mount namespace, for a child process; an ordinary user needs a user namespace for it.
+fn unshared(propagation: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--propagation", propagation]);
+    command
+}
+
+/// Runs this test again, alone in a mount namespace of its own; true within it.
+fn is_alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    if !unshared("private").arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --mount`");
+        eprintln!("SKIPPED: `unshare --mount` is not allowed here, so no volume can be mounted");
+        return false;
+    }
+    let again = unshared("private").arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]).env(ALONE, "1").status();
+    assert!(again.unwrap().success(), "{test}, alone");
+    false
+}
+
+fn mount_tmpfs(directory: &Path) {
+    let small = Some("size=64k"); // kubelet sets no limit; a test may
+    mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), small).unwrap();
+}
+
+/// What kubelet does before it writes a volume: the directory, then the tmpfs over it, then its mark elsewhere (by `Node::write`).
+fn set_up(node: &Node, pod: &str, between: impl FnOnce(&Path)) {
+    let directory = node.volume(pod).directory().to_owned();
+    fs::create_dir_all(&directory).unwrap();
+    between(&directory);
+    mount_tmpfs(&directory);
+}
+
+/// What kubelet does when a pod ends.
+fn tear_down(node: &Node, pod: &str) {
+    umount2(node.volume(pod).directory(), MntFlags::empty()).unwrap();
+    remove_pod(&node.root(), pod).unwrap();
+}
+
+/// Waits until this process watches the directory: its inode is in the list of one of the process's inotify instances (proc_pid_fdinfo(5)).
+fn wait_watched(directory: &Path) {
+    let inode = format!(" ino:{:x} ", fs::metadata(directory).unwrap().ino());
+    let started = Instant::now();
+    let is_watched = || {
+        let infos = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+        infos.filter_map(|info| fs::read_to_string(info.path()).ok()).any(|info| info.starts_with("pos:") && info.contains(&inode))
+    };
+    while !is_watched() {
+        assert!(started.elapsed() < PATIENCE, "{} is not watched", directory.display());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many pods a full node has, and more: kubelet's own limit is 110 unless raised.
+const MANY: usize = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
+    if !is_alone("among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events") {
+        return;
+    }
+    let node = Node::new();
+    for pod in 0..MANY {
+        set_up(&node, &format!("p{pod}"), |_| ());
+        node.write(&format!("p{pod}"), 1);
+    }
+    let mut seen = start(by_events(&node)); // a rescan is an hour away
+    until(&mut seen, "source files well").await;
+    let mut longest = Duration::ZERO;
+    for round in 0..20 {
+        let pod = format!("new{round}");
+        // By turns: the mount comes before the watch is set on the directory below, or surely after.
+        set_up(&node, &pod, |directory| {
+            if round % 2 == 0 {
+                wait_watched(directory)
+            }
+        });
+        let started = Instant::now();
+        node.write(&pod, 2);
+        until(&mut seen, &format!("{pod}/vol/token token 2")).await;
+        longest = longest.max(started.elapsed());
+        node.write(&pod, 3);
+        until(&mut seen, &format!("{pod}/vol/token token 3")).await;
+        tear_down(&node, &pod);
+        until(&mut seen, &format!("{pod}/vol/token gone")).await;
+    }
+    println!("a new pod among {MANY} was known after {longest:?} at most");
+    for pod in (0..MANY).step_by(7) {
+        node.write(&format!("p{pod}"), 2);
+        until(&mut seen, &format!("p{pod}/vol/token token 2")).await;
+    }
+}
+
+/// kubelet gives up and begins anew (pkg/volume/projected SetUpAt): the new tmpfs often gets the device number of the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_mounted_anew_is_followed() {
+    if !is_alone("a_volume_mounted_anew_is_followed") {
+        return;
+    }
+    let node = Node::new();
+    set_up(&node, "p", |_| ());
+    node.write("p", 1);
+    let mut seen = start(by_events(&node));
+    until(&mut seen, "source files well").await;
+    for generation in 2..20 {
+        umount2(node.volume("p").directory(), MntFlags::empty()).unwrap();
+        mount_tmpfs(node.volume("p").directory());
+        node.write("p", generation * 2);
+        until(&mut seen, &format!("p/vol/token token {}", generation * 2)).await;
+        node.write("p", generation * 2 + 1);
+        until(&mut seen, &format!("p/vol/token token {}", generation * 2 + 1)).await;
+    }
+}
+
+/// The built agent in a mount namespace of its own. Stopped, whatever becomes of the test.
+struct Agent {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Agent {
+    fn start(node: &Node, propagation: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = unshared(propagation);
+        command.args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--files-rescan", "10h", "--root"]);
+        command.arg(node.root());
+        command.stdout(File::create(folder.path().join("out")).unwrap()).stderr(File::create(folder.path().join("diary")).unwrap());
+        let agent = Self { child: command.spawn().unwrap(), folder };
+        agent.wait("diary", "source files works");
+        agent
+    }
+
+    fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.path().join(file)).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    fn wait(&self, file: &str, words: &str) {
+        self.wait_times(file, words, 1);
+    }
+
+    fn wait_times(&self, file: &str, words: &str, times: usize) {
+        let started = Instant::now();
+        while self.text(file).matches(words).count() < times {
+            assert!(started.elapsed() < Duration::from_secs(40), "no {words:?} in {file} {times} times:\n{}", self.text(file));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs a command in the agent's mount namespace.
+    fn inside(&self, command: &str) {
+        let status = Command::new("nsenter").args(["--mount", "--target", &self.child.id().to_string(), "sh", "-c", command]).status();
+        assert!(status.unwrap().success(), "{command}");
+    }
+}
+
+/// `check` in a mount namespace that is made now, and looks when it is told to.
+struct Check(Child);
+
+impl Check {
+    fn prepared(node: &Node, propagation: &str) -> Self {
+        let mut command = unshared(propagation);
+        command.args([
+            "sh",
+            "-c",
+            r#"echo ready; read -r go; exec "$@""#,
+            "sh",
+            env!("CARGO_BIN_EXE_tokenwatch"),
+            "check",
+            "--output",
+            "json",
+        ]);
+        command.args(["--clock-discover", "false", "--root"]).arg(node.root());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = [0; 6]; // "ready\n": the namespace is there
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+        Self(child)
+    }
+
+    fn go(&mut self) {
+        self.0.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    fn blind(self) -> Option<Value> {
+        let output = self.0.wait_with_output().unwrap();
+        let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
+        checked["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "agent.blind").cloned()
+    }
+}
+
+/// A token for 600 s, issued `age` seconds ago: an expired one is a finding as soon as it is seen.
+fn write_token(node: &Node, pod: &str, age: i64) {
+    let token = node::token(&node::payload(pod, age, 600));
+    let payload = Payload::from([(PathBuf::from("token"), token.into_bytes())]);
+    node.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 - age)).unwrap();
+}
+
+/// kubelet's side: a shared mount, as the node's root is, and pods that come after the agents.
+#[test]
+fn without_propagation_the_agent_is_blind_and_says_so() {
+    if !is_alone("without_propagation_the_agent_is_blind_and_says_so") {
+        return;
+    }
+    let node = Node::new();
+    mount_tmpfs(&node.root());
+    mount(None::<&str>, &node.root(), None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
+    fs::create_dir(node.root().join("pods")).unwrap();
+    let seeing = Agent::start(&node, "slave");
+    let blind = Agent::start(&node, "private");
+    let mut check = Check::prepared(&node, "private");
+
+    set_up(&node, "hidden", |_| ());
+    let started = Instant::now();
+    write_token(&node, "hidden", 4000);
+    set_up(&node, "leaving", |_| ());
+    write_token(&node, "leaving", 100);
+    fs::create_dir_all(node.volume("empty").directory()).unwrap();
+    fs::create_dir_all(node.volume("begun").directory()).unwrap();
+    mount_tmpfs(node.volume("begun").directory()); // and no mark yet
+    check.go();
+
+    seeing.wait("out", "token.expired");
+    println!("with propagation a token is known after {:?}", started.elapsed());
+    blind.wait("out", "agent.blind");
+    println!("without it the agent says that it is blind after {:?}", started.elapsed());
+    let told = blind.text("out");
+    assert!(told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"), "{told}");
+    let found = check.blind().expect("agent.blind");
+    assert_eq!(found["evidence"]["first"], serde_json::json!(["hidden/vol", "leaving/vol"]), "{found:#}");
+
+    let directory = node.volume("hidden").directory().display().to_string();
+    blind.inside(&format!("mount -t tmpfs tmpfs '{directory}' && echo seen > '{directory}/now'"));
+    remove_pod(&node.root(), "empty").unwrap();
+    ["begun", "leaving"].into_iter().for_each(|pod| tear_down(&node, pod));
+    blind.wait("out", "cleared  agent.blind"); // nothing is hidden any more; the next rescan is hours away
+    assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
+    assert!(!blind.text("out").contains("token.expired"));
+}
+
+/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has the numbers of the old one.
+#[test]
+fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
+    if !is_alone("a_volume_mounted_anew_while_events_are_lost_is_followed") {
+        return;
+    }
+    let node = Node::new();
+    mount_tmpfs(&node.root());
+    mount(None::<&str>, &node.root(), None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
+    set_up(&node, "p", |_| ());
+    write_token(&node, "p", 400);
+    let numbers = || fs::metadata(node.volume("p").directory()).map(|found| (found.dev(), found.ino())).unwrap();
+    let before = numbers();
+    let agent = Agent::start(&node, "slave");
+    agent.signal(Signal::SIGSTOP);
+    node::overflow(&node.root());
+    umount2(node.volume("p").directory(), MntFlags::empty()).unwrap();
+    mount_tmpfs(node.volume("p").directory());
+    assert_eq!(numbers(), before, "or this shows nothing");
+    write_token(&node, "p", 300);
+    agent.signal(Signal::SIGCONT);
+    agent.wait_times("out", "replaced", 1);
+    agent.wait("diary", "fs.inotify.max_queued_events");
+    agent.wait_times("diary", "source watch works", 2);
+    write_token(&node, "p", 200);
+    agent.wait_times("out", "replaced", 2);
+}
