@@ -31,7 +31,8 @@ pub struct Engine {
     believed: Estimate,
     heard_clock: bool,
     started: Option<Reading>,
-    tokens: BTreeMap<TokenKey, Tracked>,
+    /// Boxed, because half of a map's room is empty when it was filled in order.
+    tokens: BTreeMap<TokenKey, Box<Tracked>>,
     schedule: Schedule,
     symptoms: BTreeSet<TokenKey>,
     blind: Vec<BlindSpot>,
@@ -104,7 +105,7 @@ impl Engine {
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
         let key = seen.key.clone();
-        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Tracked::new(key.clone()));
+        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let actions = match &change {
             Change::Rotated { old, at } => rotated(tracked, old, *at),
@@ -217,7 +218,7 @@ impl Engine {
     /// Every token, in a fixed order, as `check` shows it.
     pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
         let interval = self.clock.estimate(now).interval(now.wall);
-        let view = |tracked: &Tracked| {
+        let view = |tracked: &Box<Tracked>| {
             let generation = tracked.current.as_ref()?;
             Some(TokenView {
                 key: tracked.key.clone(),
