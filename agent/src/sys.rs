@@ -19,7 +19,7 @@ pub struct Timex {
     pub estimated_error: i64,
 }
 
-/// A gzip encoder has some 300 kB, a buffer for a batch of spans more: from a quarter of that on, memory is the kernel's again when it is free.
+/// A gzip encoder has some 300 kB, a buffer for a batch of spans more: from a fifth of that on, memory is the kernel's again when it is free.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
 

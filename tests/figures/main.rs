@@ -61,6 +61,7 @@ impl Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    tokenwatch::sys::malloc_frugally(); // as the agent does, whose parts run here
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
         show(&scan::figures()?);
