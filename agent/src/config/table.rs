@@ -1,7 +1,7 @@
 //! The one list of settings.
 
 // Every check has the same shape, whatever the type: it is given a reference and says yes or why not.
-#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::unnecessary_wraps)]
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::ptr_arg, clippy::unnecessary_wraps)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -218,7 +218,7 @@ impl Engine {
     /// Every token, in a fixed order, as `check` shows it.
     pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
         let interval = self.clock.estimate(now).interval(now.wall);
-        let view = |tracked: &Box<Tracked>| {
+        let view = |tracked: &Tracked| {
             let generation = tracked.current.as_ref()?;
             Some(TokenView {
                 key: tracked.key.clone(),
@@ -230,7 +230,7 @@ impl Engine {
                 appeared_at: generation.appeared_at,
             })
         };
-        self.tokens.values().filter_map(view).collect()
+        self.tokens.values().map(Box::as_ref).filter_map(view).collect()
     }
 
     /// Active findings, worst first.
