@@ -9,6 +9,7 @@ const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
     no_core_dumps();
+    tokenwatch::sys::malloc_frugally();
     // Fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {

@@ -19,6 +19,10 @@ pub struct Timex {
     pub estimated_error: i64,
 }
 
+/// A gzip encoder has some 300 kB, a buffer for a batch of spans more: from a fifth of that on, memory is the kernel's again when it is free.
+#[cfg(target_env = "gnu")]
+const LARGE: libc::c_int = 64 << 10;
+
 /// Reads the kernel's clock state and changes nothing (`modes` is zero), which needs no privilege.
 #[allow(unsafe_code)]
 #[allow(clippy::useless_conversion)] // c_long has 32 bits on some targets
@@ -31,6 +35,22 @@ pub fn adjtimex() -> io::Result<Timex> {
         return Err(io::Error::last_os_error());
     }
     Ok(Timex { state, status: timex.status, max_error: timex.maxerror.into(), estimated_error: timex.esterror.into() })
+}
+
+/// Has malloc keep all threads' memory in one place, and give large buffers back as soon as they are freed. To be called before there is a second thread.
+///
+/// By default glibc gives each thread an arena of its own, and each keeps what its thread once needed; and it raises the size from which
+/// a buffer is large to that of the largest one freed (mallopt(3)). With threads that mostly wait, nobody waits for the one arena.
+#[allow(unsafe_code)]
+pub fn malloc_frugally() {
+    // SAFETY: mallopt takes two integers, changes the allocator's own settings alone, and there is no other thread yet that could read them. What it
+    // answers (whether the settings were taken) changes nothing for the caller.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+    }
 }
 
 /// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.

@@ -35,17 +35,53 @@ struct Options {
     /// Seconds in which nothing happens: two passes, two exports of metrics, two questions to a time server.
     #[arg(long, default_value_t = 120)]
     idle_secs: u64,
+    /// Hours' worth of rotations before memory is read for the last time: more than one shows whether it grows.
+    #[arg(long, default_value_t = 1)]
+    hours: usize,
+    /// Milliseconds from one of these rotations to the next.
+    #[arg(long, default_value_t = 100)]
+    rotate_every_ms: u64,
+    /// Measure this alone.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Scan,
+    Verdict,
+    Weight,
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    tokenwatch::sys::malloc_frugally(); // as the agent does, whose parts run here
     println!("| figure | measured | goal | |\n|---|---|---|---|");
-    show(&scan::figures()?);
-    show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
+    if options.wants(Part::Scan) {
+        show(&scan::figures()?);
+    }
+    if options.wants(Part::Verdict) {
+        show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
+    }
+    if options.wants(Part::Weight) {
+        weigh(&options)?;
+    }
+    Ok(())
+}
+
+fn weigh(options: &Options) -> Result<(), Box<dyn Error>> {
     show(&weight::figures(&weight::Setting {
         agent: &options.agent,
         node_exporter: options.node_exporter.as_deref(),
         idle: Duration::from_secs(options.idle_secs),
+        hours: options.hours,
+        every: Duration::from_millis(options.rotate_every_ms),
     })?);
     let size = size(&options.agent)?;
     show(&[Figure::new("Binary, static, stripped", megabytes(size)).at_most("10 MB", size <= GOAL_BINARY)]);

@@ -1,13 +1,14 @@
 //! The one list of settings.
 
 // Every check has the same shape, whatever the type: it is given a reference and says yes or why not.
-#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::unnecessary_wraps)]
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::ptr_arg, clippy::unnecessary_wraps)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokenwatch_core::clock::ServerName;
 use tokenwatch_core::time::Delta;
+use tracing_subscriber::filter::Targets;
 
 use super::kinds::{Kind, LogFormat, Secret};
 use super::mistakes::Problem;
@@ -257,10 +258,22 @@ fn url(value: &Option<String>) -> Result<(), String> {
 fn level(value: &String) -> Result<(), String> {
     let is_level = |text: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&text);
     let is_directive = |part: &str| is_level(part.rsplit('=').next().unwrap_or(part));
-    let parses = || tracing_subscriber::filter::EnvFilter::builder().parse(value).is_ok();
-    if value.split(',').map(str::trim).all(is_directive) && parses() {
+    if value.split(',').map(str::trim).all(is_directive) && filter(value).is_some() {
         return Ok(());
     }
     let shown = tokenwatch_core::text::shown(value);
     Err(format!("\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in info,tokenwatch=debug"))
+}
+
+/// Levels per module and no more: tracing's `EnvFilter` also takes patterns over fields, and brings a regex engine (0.5 MB) for them.
+fn filter(level: &str) -> Option<Targets> {
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    parts.join(",").parse().ok()
+}
+
+impl Log {
+    /// What is written. Should the level be refused in spite of its check, everything from info on is.
+    pub fn filter(&self) -> Targets {
+        filter(&self.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
+    }
 }

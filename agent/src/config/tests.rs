@@ -122,6 +122,30 @@ fn servers_are_read_in_every_form() {
 }
 
 #[test]
+fn the_diary_has_a_level_and_others_per_module() {
+    use tracing::Level;
+    let would = |level: &str, module, at| {
+        let settings = read(&format!("log: {{level: '{level}'}}\n"), &[], &[]).unwrap().settings;
+        settings.log.filter().would_enable(module, &at)
+    };
+    let table = [
+        ("info", "hyper::proto", Level::INFO, true),
+        ("info", "tokenwatch::app", Level::DEBUG, false),
+        ("off", "tokenwatch::app", Level::ERROR, false),
+        ("info,tokenwatch=debug", "tokenwatch::app", Level::DEBUG, true),
+        ("info,tokenwatch=debug", "hyper::proto", Level::DEBUG, false),
+        ("info, tokenwatch::sinks=off", "tokenwatch::sinks::otlp", Level::ERROR, false),
+        ("info, tokenwatch::sinks=off", "tokenwatch::app", Level::INFO, true),
+    ];
+    for (level, module, at, is_written) in table {
+        assert_eq!(would(level, module, at), is_written, "{level}: {module} at {at}");
+    }
+    for wrong in ["loud", "info,tokenwatch=loud", "info,,warn", "a=b=info", "tokenwatch"] {
+        assert!(read(&format!("log: {{level: '{wrong}'}}\n"), &[], &[]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_node_is_named_by_its_customary_variable_too() {
     let node = |yaml, variables: &[(&str, &str)]| read(yaml, variables, &[]).unwrap().settings.node;
     assert_eq!(node("", &[("NODE_NAME", "n1")]).as_deref(), Some("n1"));

@@ -31,7 +31,8 @@ pub struct Engine {
     believed: Estimate,
     heard_clock: bool,
     started: Option<Reading>,
-    tokens: BTreeMap<TokenKey, Tracked>,
+    /// Boxed, because half of a map's room is empty when it was filled in order.
+    tokens: BTreeMap<TokenKey, Box<Tracked>>,
     schedule: Schedule,
     look_wrong: BTreeSet<TokenKey>,
     refused: BTreeSet<TokenKey>,
@@ -109,7 +110,7 @@ impl Engine {
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
         let key = seen.key.clone();
-        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Tracked::new(key.clone()));
+        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let actions = match &change {
             Change::Rotated { old, at } => rotated(tracked, old, *at),
@@ -248,7 +249,7 @@ impl Engine {
                 appeared_at: generation.appeared_at,
             })
         };
-        self.tokens.values().filter_map(view).collect()
+        self.tokens.values().map(Box::as_ref).filter_map(view).collect()
     }
 
     /// Active findings, worst first.

@@ -24,6 +24,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// Lower-case name, as in the contract.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,9 +9,10 @@ use opentelemetry_otlp::{MetricExporter, RetryPolicy, WithExportConfig as _, Wit
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{self as sdk, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::{self as sdk, Instrument, PeriodicReader, SdkMeterProvider, Stream};
 use tokenwatch_core::clock::ClockState;
 use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::schema::{self, METRICS};
 use tokenwatch_core::time::Delta;
 use tokio::sync::{oneshot, watch};
@@ -25,6 +26,10 @@ use crate::sinks::SnapshotSource;
 
 /// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five of `stalled`; then what is broken.
 const DELAY_BUCKETS: [f64; 12] = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+
+/// Series of one instrument. The most are those of the findings, by code and severity. The SDK makes room for all of them at the start: its default of
+/// 2,000 is 135 kB for each of twelve instruments.
+const MOST_SERIES: usize = Code::ALL.len() * Severity::ALL.len();
 
 /// How often, and counting from what.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +56,7 @@ impl Metrics {
     ) -> Result<Self, String> {
         let exporter = Counting { inner: exporter(target, pace.temporality, closing)?, counters: Arc::clone(counters) };
         let reader = PeriodicReader::builder(exporter).with_interval(pace.interval).build();
-        let provider = SdkMeterProvider::builder().with_resource(resource.sdk()).with_reader(reader).build();
+        let provider = SdkMeterProvider::builder().with_resource(resource.sdk()).with_view(bounded).with_reader(reader).build();
         let meter = provider.meter_with_scope(convert::scope());
         observe_snapshot(&meter, snapshot);
         observe_counters(&meter, counters);
@@ -75,6 +80,11 @@ impl Metrics {
         let started = std::thread::Builder::new().name("last-metrics".to_owned()).spawn(shutdown);
         started.is_ok() && finished.await.unwrap_or(false)
     }
+}
+
+/// As the instrument says, for no more series than there can be.
+fn bounded(_: &Instrument) -> Option<Stream> {
+    Stream::builder().with_cardinality_limit(MOST_SERIES).build().ok()
 }
 
 fn exporter(target: Target, temporality: Temporality, closing: watch::Receiver<bool>) -> Result<MetricExporter, String> {

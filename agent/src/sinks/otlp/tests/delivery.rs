@@ -3,11 +3,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenwatch_core::action::{Action, AlertEvent};
-use tokenwatch_core::engine::Snapshot;
 use tokenwatch_core::findings::Severity;
 
 use super::collector::{Answer, Collector};
-use super::sample::alert;
+use super::sample::{alert, snapshot};
 use crate::environment::Environment;
 use crate::sinks::otlp::{Compression, Identity, OwnOtlp, Protocol, Resource, Settings};
 use crate::sinks::{ShutdownReport, Sink};
@@ -31,7 +30,7 @@ fn sink(own: &OwnOtlp) -> Sink {
 pub(super) fn start(own: &OwnOtlp, vars: &[(&str, &str)]) -> Sink {
     let settings = Settings::resolve(own, &Environment::of(vars.iter().copied())).unwrap().unwrap();
     let resource = Resource::resolve(&Environment::default(), &Identity::default()).unwrap();
-    Sink::otlp(settings, &resource, Arc::new(Snapshot::default)).unwrap()
+    Sink::otlp(settings, &resource, Arc::new(snapshot)).unwrap()
 }
 
 fn alerts(count: usize) -> Vec<Action> {

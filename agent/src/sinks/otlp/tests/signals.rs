@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use tokenwatch_core::action::Action;
+use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::schema;
 use tokenwatch_core::time::Delta;
 
@@ -42,6 +43,9 @@ async fn spans_and_metrics_arrive_when_the_agent_stops() {
     }
     // The sample's clock is assumed: no figure is told that nobody measured.
     assert!(named(schema::METRIC_CLOCK_OFFSET).is_none() && named(schema::METRIC_CLOCK_ERROR_BOUND).is_none());
+    let Some(Data::Gauge(findings)) = &named(schema::METRIC_FINDINGS).unwrap().data else { panic!("no gauge") };
+    let coded = findings.data_points.iter().filter(|point| point.attributes.iter().any(|attribute| attribute.key == schema::FINDING_CODE));
+    assert_eq!(coded.count(), Code::ALL.len() * Severity::ALL.len(), "none is merged into `otel.metric.overflow`");
     let Some(Data::Histogram(delays)) = &named(schema::METRIC_ROTATION_DELAY).unwrap().data else { panic!("no histogram") };
     assert_eq!((delays.data_points[0].count, delays.data_points[0].sum), (2, Some(40.0)));
 }
