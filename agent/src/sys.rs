@@ -17,6 +17,10 @@ pub struct Timex {
     pub max_error: i64,
     /// Estimated error, microseconds.
     pub estimated_error: i64,
+    /// How much faster the clock is made to run than its hardware, in 2^-16 parts per million.
+    pub frequency: i64,
+    /// Microseconds that the clock goes on by in a tick of USER_HZ.
+    pub tick: i64,
 }
 
 /// Reads the kernel's clock state and changes nothing (`modes` is zero), which needs no privilege.
@@ -30,7 +34,14 @@ pub fn adjtimex() -> io::Result<Timex> {
     if state < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(Timex { state, status: timex.status, max_error: timex.maxerror.into(), estimated_error: timex.esterror.into() })
+    Ok(Timex {
+        state,
+        status: timex.status,
+        max_error: timex.maxerror.into(),
+        estimated_error: timex.esterror.into(),
+        frequency: timex.freq.into(),
+        tick: timex.tick.into(),
+    })
 }
 
 /// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.

@@ -89,6 +89,9 @@ impl Scene<'_> {
 
     fn stepped(&self) -> Option<ClockFinding> {
         let step = self.told_step()?;
+        if self.model.was_leap {
+            return Some(self.leap_second(&step));
+        }
         let is_small = step.size.abs() < NOTABLE_STEP;
         let after = if self.is_off() { "It is wrong since, see clock.offset" } else { self.after_step() };
         Some(ClockFinding {
@@ -103,6 +106,17 @@ impl Scene<'_> {
                 "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u systemd-timesyncd",
             ),
         })
+    }
+
+    fn leap_second(&self, step: &Step) -> ClockFinding {
+        ClockFinding {
+            code: Code::ClockStepped,
+            severity: Severity::Info,
+            server: None,
+            summary: format!("This node's clock was {}: the leap second that its time daemon had announced.", set_by(step)),
+            evidence: self.evidence(),
+            remedy: Remedy { text: "Nothing is to be done: a leap second is right.".to_owned(), command: None },
+        }
     }
 
     fn after_step(&self) -> &'static str {
