@@ -63,5 +63,5 @@ fn answer(question: &[u8; 128], now: i64) -> [u8; 48] {
 
 fn stamp(now: i64) -> u64 {
     let seconds = (now.div_euclid(1_000_000_000) + NTP_TO_UNIX).rem_euclid(1 << 32).cast_unsigned();
-    seconds << 32 | (now.rem_euclid(1_000_000_000).cast_unsigned() << 32) / 1_000_000_000
+    (seconds << 32) | ((now.rem_euclid(1_000_000_000).cast_unsigned() << 32) / 1_000_000_000)
 }
