@@ -3,7 +3,7 @@
 use super::bound::Range;
 use super::intersection::Outcome;
 use super::model::{Belief, ClockModel, Estimate, STEP_TOLD};
-use super::types::{ClockState, Step, Vote};
+use super::types::{ClockState, ExchangeError, Step, Vote};
 use crate::findings::{Code, Remedy, Severity};
 use crate::schema;
 use crate::time::{Delta, Reading};
@@ -139,7 +139,12 @@ impl Scene<'_> {
                 self.estimate.bound
             ),
             evidence: self.evidence(),
-            remedy: if configured {
+            remedy: if self.no_name_resolves() {
+                remedy(
+                    "Repair name resolution on this node, or set clock.servers to addresses instead of names.",
+                    "tokenwatch clock --server ADDRESS",
+                )
+            } else if configured {
                 remedy(
                     "Open UDP port 123 from this node to its time servers, or set clock.servers to some that it reaches.",
                     "tokenwatch clock",
@@ -151,6 +156,11 @@ impl Scene<'_> {
                 )
             },
         })
+    }
+
+    fn no_name_resolves(&self) -> bool {
+        let servers = &self.model.servers;
+        !servers.is_empty() && servers.iter().all(|memory| matches!(memory.result, Err(ExchangeError::Resolve(_))))
     }
 
     fn silence(&self) -> String {

@@ -85,6 +85,20 @@ fn silence_at_start_is_no_finding_before_the_grace_is_over() {
 }
 
 #[test]
+fn silence_says_what_to_repair() {
+    let resolve = || Err(ExchangeError::Resolve("no".to_owned()));
+    let cases: [(&[Told<'_>], &str); 3] = [
+        (&[("a", resolve()), ("b", resolve())], "name resolution"),
+        (&[("a", resolve()), ("b", Err(ExchangeError::Timeout))], "UDP port 123"),
+        (&[("a", Err(ExchangeError::Timeout))], "UDP port 123"),
+    ];
+    for (told, words) in cases {
+        let finding = after_round(at(0), told).findings(&at(200)).remove(0);
+        assert!(finding.remedy.text.contains(words), "{}", finding.remedy.text);
+    }
+}
+
+#[test]
 fn the_kernel_vouches_where_no_server_does_until_its_own_bound_is_too_wide() {
     let mut model = ClockModel::new(Limits::default());
     model.kernel(&kernel(at(0), true));
