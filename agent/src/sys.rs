@@ -17,6 +17,10 @@ pub struct Timex {
     pub max_error: i64,
     /// Estimated error, microseconds.
     pub estimated_error: i64,
+    /// How much faster the clock is made to run than its hardware, in 2^-16 parts per million.
+    pub frequency: i64,
+    /// Microseconds that the clock goes on by in a tick of USER_HZ.
+    pub tick: i64,
 }
 
 /// A gzip encoder has some 300 kB, a buffer for a batch of spans more: from a fifth of that on, memory is the kernel's again when it is free.
@@ -34,7 +38,14 @@ pub fn adjtimex() -> io::Result<Timex> {
     if state < 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(Timex { state, status: timex.status, max_error: timex.maxerror.into(), estimated_error: timex.esterror.into() })
+    Ok(Timex {
+        state,
+        status: timex.status,
+        max_error: timex.maxerror.into(),
+        estimated_error: timex.esterror.into(),
+        frequency: timex.freq.into(),
+        tick: timex.tick.into(),
+    })
 }
 
 /// Has malloc keep all threads' memory in one place, and give large buffers back as soon as they are freed. To be called before there is a second thread.

@@ -10,7 +10,11 @@ mod clocks;
 mod collector_trouble;
 mod faulty;
 mod healthy;
+mod in_the_guest;
 mod process;
+mod steps;
 mod telemetry;
+#[path = "../support/time_server.rs"]
+mod time_server;
 mod tree;
 mod wait;

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::action::{Alert, AlertEvent};
 use crate::findings::{Code, Finding, FindingId};
+use crate::schema;
 use crate::time::{Boot, Delta, Reading, Wall};
 use crate::token::TokenKey;
+use crate::value::Value;
 
 /// A clock finding must be gone this long: servers and daemons take a few exchanges to settle.
 const CLOCK_HOLD: Delta = Delta::from_secs(60);
+/// Two daemons that fight over a clock may set it many times a minute: that it was set again is said this often, the last time for certain.
+const STEPS_APART: Delta = Delta::from_secs(5);
 
 /// Whose findings are judged together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +27,9 @@ pub enum Scope {
     Delivery,
 }
 
+/// When, by the clock that was set then, and by how much: one that is set back may say the same time twice.
+type SetClock = (Value, Value);
+
 /// A finding that was raised and not cleared.
 #[derive(Clone, Debug)]
 struct Entry {
@@ -30,6 +37,8 @@ struct Entry {
     finding: Finding,
     raised_at: Wall,
     said: Boot,
+    /// The step that was last said with it.
+    told_step: Option<SetClock>,
     gone_since: Option<Boot>,
 }
 
@@ -82,7 +91,8 @@ impl Ledger {
         if let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) {
             return entry.again(now, finding, self.remind_every);
         }
-        let entry = Entry { id, finding, raised_at: now.wall, said: now.boot, gone_since: None };
+        let told_step = step_of(&finding);
+        let entry = Entry { id, finding, raised_at: now.wall, said: now.boot, told_step, gone_since: None };
         let alert = entry.alert(AlertEvent::Raised, now.wall, "");
         entries.push(entry);
         Some(alert)
@@ -91,7 +101,8 @@ impl Ledger {
     /// When a judgement may bring something although nothing changed: a hold ends, a reminder is due.
     pub fn next_wake(&self, scope: &Scope) -> Option<Boot> {
         let entries = self.entries.get(scope)?;
-        entries.iter().map(|entry| entry.gone_since.map_or(entry.said + self.remind_every, |gone| gone + hold(entry.finding.code))).min()
+        let wake = |entry: &Entry| entry.gone_since.map_or(entry.next_word(self.remind_every), |gone| gone + hold(entry.finding.code));
+        entries.iter().map(wake).min()
     }
 
     /// Active findings, in no order that matters.
@@ -110,11 +121,19 @@ impl Entry {
         self.gone_since = None;
         let worse = finding.severity > self.finding.severity;
         self.finding = finding;
-        if !worse && now.boot - self.said < remind_every {
+        if !worse && now.boot < self.next_word(remind_every) {
             return None;
         }
         self.said = now.boot;
+        self.told_step = step_of(&self.finding);
         Some(self.alert(AlertEvent::Reminded, now.wall, ""))
+    }
+
+    /// When it is said again if it stays as it is.
+    fn next_word(&self, remind_every: Delta) -> Boot {
+        let step = step_of(&self.finding);
+        let is_news = step.is_some() && step != self.told_step;
+        self.said + if is_news { STEPS_APART.min(remind_every) } else { remind_every }
     }
 
     fn alert(&self, event: AlertEvent, at: Wall, why: &str) -> Alert {
@@ -124,6 +143,13 @@ impl Entry {
         }
         Alert { event, id: self.id.clone(), at, raised_at: self.raised_at, finding }
     }
+}
+
+/// Which setting of the clock a finding tells of. Each is an event of its own, even while the finding about the one before is still up.
+fn step_of(finding: &Finding) -> Option<SetClock> {
+    let tells = matches!(finding.code, Code::ClockStepped | Code::ClockOffset);
+    let (at, size) = (finding.evidence.get(schema::CLOCK_STEP_AT)?, finding.evidence.get(schema::CLOCK_STEP)?);
+    tells.then(|| (at.clone(), size.clone()))
 }
 
 fn hold(code: Code) -> Delta {
@@ -184,6 +210,29 @@ mod tests {
         let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
         let said = story(&[(0, off()), (30, vec![]), (60, off()), (90, vec![]), (120, vec![]), (151, vec![])]);
         assert_eq!(said, [(0, AlertEvent::Raised, Code::ClockOffset), (151, AlertEvent::Cleared, Code::ClockOffset)]);
+    }
+
+    #[test]
+    fn each_step_of_the_clock_is_said_but_not_more_often_than_anyone_can_read() {
+        let stepped = |at: i64| {
+            let evidence = Attributes::new().with(schema::CLOCK_STEP_AT, Wall::from_secs(0)).with(schema::CLOCK_STEP, Delta::from_secs(at));
+            vec![Finding { evidence, ..finding(Code::ClockStepped, Severity::Warning) }]
+        };
+        let said = story(&[
+            (0, stepped(0)),
+            (3, stepped(0)),
+            (9, stepped(9)),
+            (10, stepped(10)),
+            (13, stepped(13)),
+            (14, stepped(13)),
+            (60, stepped(13)),
+        ]);
+        assert_eq!(said.iter().map(|(secs, ..)| *secs).collect::<Vec<_>>(), [0, 9, 14], "{said:?}");
+
+        let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
+        let _ = ledger.judge(&at(0), &Scope::Clock, stepped(0), None);
+        let _ = ledger.judge(&at(1), &Scope::Clock, stepped(1), None);
+        assert_eq!(ledger.next_wake(&Scope::Clock), Some(at(5).boot), "what was not said at once is said then");
     }
 
     #[test]

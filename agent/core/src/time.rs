@@ -69,9 +69,9 @@ impl Delta {
         Self(scaled.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
 
-    /// What a clock that is wrong by `ppm` parts per million can drift in this time.
+    /// What a clock that is wrong by `ppm` parts per million can have drifted in this time, which it told itself: more of it may have passed.
     pub fn drift(self, ppm: i64) -> Self {
-        self.abs().fraction(ppm, 1_000_000)
+        self.abs().fraction(ppm, 1_000_000 - ppm)
     }
 
     /// As a standard duration; negative is zero.
@@ -113,13 +113,13 @@ impl fmt::Display for Delta {
             f.write_str("-")?;
         }
         let nanos = self.0.unsigned_abs();
-        let whole = nanos / NANOS.unsigned_abs();
-        let secs = if whole < 60 { whole } else { (nanos + NANOS.unsigned_abs() / 2) / NANOS.unsigned_abs() };
+        let rounded = |unit: u64| (nanos + unit / 2) / unit;
+        let (secs, tenths, micros) = (rounded(1_000_000_000), rounded(100_000_000), rounded(1_000));
         match secs {
-            0 if nanos < 1_000 => write!(f, "{nanos}ns"),
-            0 if nanos < 1_000_000 => write!(f, "{:.0}us", nanos as f64 / 1e3),
-            0 => write!(f, "{:.1}ms", nanos as f64 / 1e6),
-            1..60 => write!(f, "{:.1}s", nanos as f64 / 1e9),
+            _ if nanos < 1_000 => write!(f, "{nanos}ns"),
+            _ if micros < 1_000 => write!(f, "{micros}us"),
+            _ if rounded(100_000) < 10_000 => write!(f, "{:.1}ms", nanos as f64 / 1e6),
+            _ if tenths < 600 => write!(f, "{}.{}s", tenths / 10, tenths % 10),
             60..3_600 => write!(f, "{}m {:02}s", secs / 60, secs % 60),
             3_600..172_800 => write!(f, "{}h {:02}m", secs / 3_600, secs % 3_600 / 60),
             _ => write!(f, "{}d {:02}h", secs / 86_400, secs % 86_400 / 3_600),
@@ -168,7 +168,8 @@ impl Wall {
     }
 }
 
-/// A point on CLOCK_BOOTTIME: never stepped, runs on while the machine sleeps. The agent's measure of age.
+/// A point on the clock that measures age: CLOCK_MONOTONIC_RAW, and the time that the machine slept. Nobody can set it, and nobody can slew it
+/// (CLOCK_MONOTONIC and CLOCK_BOOTTIME are slewed with the wall clock): it is as good as the hardware, and no better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Boot(i64);
@@ -215,7 +216,7 @@ point_arithmetic!(Boot);
 pub struct Reading {
     /// CLOCK_REALTIME: what everything on the node believes the time to be.
     pub wall: Wall,
-    /// CLOCK_BOOTTIME: what measures age.
+    /// What measures age.
     pub boot: Boot,
 }
 
@@ -261,6 +262,9 @@ mod tests {
             (Delta::from_nanos(1_200_000), "1.2ms"),
             (Delta::from_millis(12_340), "12.3s"),
             (Delta::from_secs(-245), "-4m 05s"),
+            (Delta::from_nanos(999_960), "1.0ms"),
+            (Delta::from_nanos(999_980_000), "1.0s"),
+            (Delta::from_millis(59_960), "1m 00s"),
             (Delta::from_millis(89_999), "1m 30s"),
             (Delta::from_secs(3_720), "1h 02m"),
             (Delta::from_secs(864_000), "10d 00h"),

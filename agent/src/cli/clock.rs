@@ -182,6 +182,7 @@ fn kernel_json(kernel: &Result<KernelClock, String>) -> Value {
             "max_error": kernel.max_error.as_secs_f64(),
             "estimated_error": kernel.estimated_error.as_secs_f64(),
             "leap": kernel.leap,
+            "steering_ppm": kernel.steering_ppm,
         }),
         Err(error) => json!({ "error": error }),
     }

@@ -20,7 +20,14 @@ pub(super) fn now() -> Reading {
 /// The kernel's word at that moment: right to 2 ms.
 pub(super) fn kernel() -> KernelClock {
     let synchronised = (Delta::from_millis(2), Delta::from_millis(1));
-    KernelClock { synchronised: true, max_error: synchronised.0, estimated_error: synchronised.1, leap: Leap::None, taken: now() }
+    KernelClock {
+        synchronised: true,
+        max_error: synchronised.0,
+        estimated_error: synchronised.1,
+        leap: Leap::None,
+        steering_ppm: 0,
+        taken: now(),
+    }
 }
 
 pub(super) fn nobody_asked() -> Round {

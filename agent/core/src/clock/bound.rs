@@ -3,13 +3,14 @@
 use super::types::{KernelClock, Sample};
 use crate::time::{Boot, Delta, Reading, Wall};
 
-/// Drift of a clock that a daemon keeps: RFC 5905's PHI, the frequency tolerance its own dispersion grows by.
-pub const DISCIPLINED_PPM: i64 = 15;
-/// Drift of a clock that nobody keeps. Crystals are sold at 20 to 100 ppm over temperature; the kernel's own 500 ppm (MAXFREQ) is how far a daemon
-/// may *steer*, which an unkept clock is not.
-pub const FREE_RUNNING_PPM: i64 = 100;
-/// The kernel grows `maxerror` by this much (MAXFREQ, kernel/time/ntp.c).
+/// How far the hardware that measures age may be off: crystals are sold at 20 to 100 ppm over temperature.
+pub const HARDWARE_PPM: i64 = 100;
+/// What hardware may wander about what its daemon has learned of it: RFC 5905's PHI, the frequency tolerance that its dispersion grows by.
+const WANDER_PPM: i64 = 15;
+/// MAXFREQ (kernel/time/ntp.c): hardware that is further off cannot be kept at all. The kernel grows `maxerror` by this much.
 const KERNEL_PPM: i64 = 500;
+/// The most that a clock can be slewed: adjtimex(2) takes a tenth in `tick`, and MAXFREQ on top of it in each of `freq` and a single shot.
+const SLEW_PPM: i64 = 101_000;
 /// Beyond this the kernel's word proves nothing. systemd-timesyncd may leave 2048 s between two updates, in which `maxerror` grows by 1.02 s: twice that.
 const KERNEL_LIMIT: Delta = Delta::from_secs(2);
 /// systemd-timesyncd tells the kernel that its error is zero. Nothing that was measured over a network is that good: half a slow round trip.
@@ -51,7 +52,7 @@ impl Range {
     }
 }
 
-/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting it leaves this as true as before.
+/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting or slewing it leaves this as true as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fix {
     pub(super) truth: Wall,
@@ -72,7 +73,12 @@ impl Fix {
         now.boot - self.boot
     }
 
-    /// The offset at `now`, if the boot clock is wrong by no more than `ppm`.
+    /// UTC itself was stepped by `size`, as in a leap second.
+    pub(super) fn follow(&mut self, size: Delta) {
+        self.truth = self.truth + size;
+    }
+
+    /// The offset at `now`, if what measures age is wrong by no more than `ppm`.
     pub(super) fn range(&self, now: &Reading, ppm: i64) -> Range {
         let age = self.age(now);
         Range::around(self.truth + age - now.wall, self.bound + age.drift(ppm))
@@ -88,7 +94,12 @@ impl KernelClock {
 
     /// The offset at `now`, if the kernel still vouches for one.
     pub(super) fn range(&self, now: &Reading) -> Option<Range> {
-        let range = self.fix()?.range(now, KERNEL_PPM);
+        let fix = self.fix()?;
+        let mut range = fix.range(now, KERNEL_PPM);
+        // A clock that was slewed since was wrong before, or is now. Its daemon believes the former, and its word is all that there is: it may be either.
+        if range.middle().abs() <= fix.age(now).drift(SLEW_PPM) {
+            range = range.hull(Range::around(Delta::ZERO, range.half()));
+        }
         (range.half() <= KERNEL_LIMIT).then_some(range)
     }
 
@@ -99,7 +110,8 @@ impl KernelClock {
     }
 }
 
-/// How fast a clock may drift, by what the kernel says of who keeps it.
-pub(super) fn drift_ppm(kernel: Option<&KernelClock>) -> i64 {
-    if kernel.is_some_and(|kernel| kernel.synchronised) { DISCIPLINED_PPM } else { FREE_RUNNING_PPM }
+/// How far off the hardware that measures age may be: as far as it is sold to be, or as its daemon has found it to be.
+pub(super) fn hardware_ppm(kernel: Option<&KernelClock>) -> i64 {
+    let learned = kernel.map_or(0, |kernel| kernel.steering_ppm.saturating_abs().saturating_add(WANDER_PPM));
+    learned.clamp(HARDWARE_PPM, KERNEL_PPM)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::bound::{Fix, Range};
-use crate::time::Delta;
+use super::bound::Range;
+use crate::time::{Boot, Delta};
 
 /// A quarter of an hour at the default interval of 64 s: long enough for a slope, short enough to forget what a daemon has corrected.
 const KEPT: usize = 16;
@@ -14,14 +14,22 @@ const HORIZON: Delta = Delta::from_secs(3_600);
 
 /// What the servers agreed on, round by round.
 #[derive(Clone, Debug, Default)]
-pub(super) struct History(VecDeque<Fix>);
+pub(super) struct History(VecDeque<Point>);
+
+/// True time was `offset ± bound` ahead of the wall clock at `boot`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    pub(super) boot: Boot,
+    pub(super) offset: Delta,
+    pub(super) bound: Delta,
+}
 
 impl History {
-    pub(super) fn push(&mut self, fix: Fix) {
+    pub(super) fn push(&mut self, point: Point) {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
-        self.0.push_back(fix);
+        self.0.push_back(point);
     }
 
     /// Whether the offset, now in `range`, moves away from zero and passes `limit` within the hour.
@@ -32,11 +40,10 @@ impl History {
         proven && self.proven_move().is_some_and(|(moved, ahead)| away(moved) && offset.abs() + ahead > limit)
     }
 
-    /// How far true time moved against the boot clock, and how far it will in the horizon at the least rate that the bounds leave possible.
+    /// How far true time moved against the wall clock, and how far it will in the horizon at the least rate that the bounds leave possible.
     fn proven_move(&self) -> Option<(Delta, Delta)> {
         let (first, last) = (self.0.front()?, self.0.back()?);
-        let span = last.boot - first.boot;
-        let moved = (last.truth - first.truth) - span;
+        let (span, moved) = (last.boot - first.boot, last.offset - first.offset);
         let certain = moved.abs() - first.bound - last.bound;
         let told = self.0.len() >= NEEDED && span > Delta::ZERO && certain > Delta::ZERO;
         told.then(|| (moved, certain.fraction(HORIZON.as_nanos(), span.as_nanos())))

@@ -3,7 +3,7 @@
 use super::bound::Range;
 use super::intersection::Outcome;
 use super::model::{Belief, ClockModel, Estimate, STEP_TOLD};
-use super::types::{ClockState, Step, Vote};
+use super::types::{ClockState, ExchangeError, Step, Vote};
 use crate::findings::{Code, Remedy, Severity};
 use crate::schema;
 use crate::time::{Delta, Reading};
@@ -89,6 +89,9 @@ impl Scene<'_> {
 
     fn stepped(&self) -> Option<ClockFinding> {
         let step = self.told_step()?;
+        if self.model.was_leap {
+            return Some(self.leap_second(&step));
+        }
         let is_small = step.size.abs() < NOTABLE_STEP;
         let after = if self.is_off() { "It is wrong since, see clock.offset" } else { self.after_step() };
         Some(ClockFinding {
@@ -103,6 +106,17 @@ impl Scene<'_> {
                 "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u systemd-timesyncd",
             ),
         })
+    }
+
+    fn leap_second(&self, step: &Step) -> ClockFinding {
+        ClockFinding {
+            code: Code::ClockStepped,
+            severity: Severity::Info,
+            server: None,
+            summary: format!("This node's clock was {}: the leap second that its time daemon had announced.", set_by(step)),
+            evidence: self.evidence(),
+            remedy: Remedy { text: "Nothing is to be done: a leap second is right.".to_owned(), command: None },
+        }
     }
 
     fn after_step(&self) -> &'static str {
@@ -125,7 +139,12 @@ impl Scene<'_> {
                 self.estimate.bound
             ),
             evidence: self.evidence(),
-            remedy: if configured {
+            remedy: if self.no_name_resolves() {
+                remedy(
+                    "Repair name resolution on this node, or set clock.servers to addresses instead of names.",
+                    "tokenwatch clock --server ADDRESS",
+                )
+            } else if configured {
                 remedy(
                     "Open UDP port 123 from this node to its time servers, or set clock.servers to some that it reaches.",
                     "tokenwatch clock",
@@ -137,6 +156,11 @@ impl Scene<'_> {
                 )
             },
         })
+    }
+
+    fn no_name_resolves(&self) -> bool {
+        let servers = &self.model.servers;
+        !servers.is_empty() && servers.iter().all(|memory| matches!(memory.result, Err(ExchangeError::Resolve(_))))
     }
 
     fn silence(&self) -> String {

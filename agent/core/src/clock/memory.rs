@@ -42,8 +42,13 @@ impl Memory {
         self.fixes.back().map(|fix| fix.boot)
     }
 
-    /// The narrowest range its answers still support. The newest rules: an older one that contradicts it is no longer true, for a daemon may have slewed
-    /// the clock, or the server been repaired, in between.
+    /// UTC itself was stepped by `size`, as in a leap second.
+    pub(super) fn follow(&mut self, size: Delta) {
+        self.fixes.iter_mut().for_each(|fix| fix.follow(size));
+    }
+
+    /// The narrowest range its answers still support. The newest rules: an older one that contradicts it is no longer true, for the server may have been
+    /// repaired in between.
     pub(super) fn range(&self, now: &Reading, ppm: i64, max_age: Delta) -> Option<Range> {
         let newest = self.fixes.back().filter(|fix| fix.age(now) < max_age)?.range(now, ppm);
         let older = self.fixes.iter().filter(|fix| fix.age(now) < max_age).map(|fix| fix.range(now, ppm));

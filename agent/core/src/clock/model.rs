@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::bound::{Fix, Range, drift_ppm};
-use super::drift::History;
+use super::bound::{Range, hardware_ppm};
+use super::drift::{History, Point};
 use super::findings::ClockFinding;
 use super::intersection::{Outcome, agree};
+use super::leap::is_leap_second;
 use super::memory::Memory;
 use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote};
 use crate::action::Span;
@@ -110,6 +111,8 @@ pub struct ClockModel {
     pub(super) servers: Vec<Memory>,
     pub(super) kernel: Option<KernelClock>,
     pub(super) last_step: Option<Step>,
+    /// Whether the last step was a leap second.
+    pub(super) was_leap: bool,
     /// When the first round ended (or, where no server is configured, the kernel first spoke): before that, nothing is said.
     pub(super) heard_since: Option<Boot>,
     /// The votes at the last round.
@@ -133,6 +136,7 @@ impl ClockModel {
             servers: Vec::new(),
             kernel: None,
             last_step: None,
+            was_leap: false,
             heard_since: None,
             votes: Vec::new(),
             history: History::default(),
@@ -153,7 +157,7 @@ impl ClockModel {
         let outcome = self.outcome(&round.ended);
         self.votes = outcome.votes().to_vec();
         if let Outcome::Agreed(agreement) = outcome {
-            self.history.push(Fix::new(&round.ended, agreement.offset, agreement.bound));
+            self.history.push(Point { boot: round.ended.boot, offset: agreement.offset, bound: agreement.bound });
         }
     }
 
@@ -165,9 +169,14 @@ impl ClockModel {
         }
     }
 
-    /// The wall clock was set. What was measured stays true, for it is kept by the boot clock.
+    /// The wall clock was set. What was measured stays true, for it is not kept by the wall clock; but how that drifts has to be seen anew.
     pub fn step(&mut self, step: &Step) {
         self.last_step = Some(*step);
+        self.history = History::default();
+        self.was_leap = is_leap_second(step, self.kernel.as_ref());
+        if self.was_leap {
+            self.servers.iter_mut().for_each(|memory| memory.follow(step.size));
+        }
     }
 
     /// What is believed at `now`.
@@ -245,7 +254,7 @@ impl ClockModel {
 
     /// What a server's answers still prove.
     pub(super) fn range_of(&self, memory: &Memory, now: &Reading) -> Option<Range> {
-        memory.range(now, drift_ppm(self.kernel.as_ref()), self.limits.max_age)
+        memory.range(now, hardware_ppm(self.kernel.as_ref()), self.limits.max_age)
     }
 
     fn kernel_range(&self, now: &Reading) -> Option<Range> {

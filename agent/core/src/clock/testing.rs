@@ -47,5 +47,5 @@ pub(crate) fn says(millis: i64) -> Result<(Delta, Delta), ExchangeError> {
 
 pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
     let error = if synchronised { Delta::from_millis(20) } else { Delta::from_secs(16) };
-    KernelClock { synchronised, max_error: error, estimated_error: error, leap: Leap::None, taken }
+    KernelClock { synchronised, max_error: error, estimated_error: error, leap: Leap::None, steering_ppm: 0, taken }
 }

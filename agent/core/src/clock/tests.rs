@@ -85,6 +85,20 @@ fn silence_at_start_is_no_finding_before_the_grace_is_over() {
 }
 
 #[test]
+fn silence_says_what_to_repair() {
+    let resolve = || Err(ExchangeError::Resolve("no".to_owned()));
+    let cases: [(&[Told<'_>], &str); 3] = [
+        (&[("a", resolve()), ("b", resolve())], "name resolution"),
+        (&[("a", resolve()), ("b", Err(ExchangeError::Timeout))], "UDP port 123"),
+        (&[("a", Err(ExchangeError::Timeout))], "UDP port 123"),
+    ];
+    for (told, words) in cases {
+        let finding = after_round(at(0), told).findings(&at(200)).remove(0);
+        assert!(finding.remedy.text.contains(words), "{}", finding.remedy.text);
+    }
+}
+
+#[test]
 fn the_kernel_vouches_where_no_server_does_until_its_own_bound_is_too_wide() {
     let mut model = ClockModel::new(Limits::default());
     model.kernel(&kernel(at(0), true));
@@ -129,6 +143,53 @@ fn a_clock_that_runs_away_is_drifting_before_it_is_off() {
     }
     assert_eq!(model.estimate(&at(540)).state, ClockState::Drifting);
     assert_eq!(after_round(at(540), &[("a", says(270))]).estimate(&at(540)).state, ClockState::Synchronised);
+}
+
+#[test]
+fn a_leap_second_is_no_offset_and_is_told_as_what_it_is() {
+    let midnight = 60;
+    let before_midnight = set(at(100), Delta::from_secs(6_300 - midnight));
+    assert_eq!(before_midnight.after(Delta::from_secs(midnight)).wall.as_secs() % 86_400, 0);
+    let mut model = after_round(before_midnight, &[("a", says(0))]);
+    model.kernel(&KernelClock { leap: Leap::Insert, ..kernel(before_midnight, true) });
+    let second = Delta::from_secs(-1);
+    let leap = step(before_midnight.after(Delta::from_secs(midnight)), second);
+    let mut plain = model.clone();
+    model.step(&leap);
+    assert_eq!(codes(&model, &leap.after), [(Code::ClockStepped, Severity::Info, None)], "{:?}", model.estimate(&leap.after));
+    assert!(model.findings(&leap.after)[0].summary.contains("leap second"), "{}", model.findings(&leap.after)[0].summary);
+    assert!(model.estimate(&leap.after).offset.abs() < Delta::from_millis(1));
+
+    plain.kernel(&kernel(before_midnight, true));
+    plain.step(&leap);
+    assert_eq!(codes(&plain, &leap.after)[0].0, Code::ClockOffset, "nobody announced this one");
+    let early = step(before_midnight.after(Delta::from_secs(midnight - 30)), second);
+    model.step(&early);
+    assert!(
+        !model.findings(&early.after).iter().any(|finding| finding.summary.contains("leap second")),
+        "nor does it come half a minute early"
+    );
+}
+
+#[test]
+fn hardware_is_as_bad_as_its_daemon_has_found_it() {
+    for (steering, ppm) in [(0, 100), (-12, 100), (180, 195), (-180, 195), (100_000, 500), (i64::MIN, 500)] {
+        let mut model = after_round(at(0), &[("a", says(0))]);
+        model.kernel(&KernelClock { steering_ppm: steering, ..kernel(at(0), true) });
+        assert_eq!(model.estimate(&at(1_000)).bound - model.estimate(&at(0)).bound, Delta::from_secs(1_000).drift(ppm), "{steering} ppm");
+    }
+}
+
+#[test]
+fn a_clock_slewed_after_the_kernels_word_may_have_been_wrong_before_or_be_wrong_now() {
+    let mut model = ClockModel::new(Limits::default());
+    model.kernel(&kernel(at(0), true));
+    let estimate = model.estimate(&set(at(10), Delta::from_millis(800))); // within what can be slewed in 10 s
+    let interval = estimate.interval(at(10).wall);
+    assert!(interval.lo + Delta::from_millis(1_600) <= at(10).wall + Delta::from_millis(800) && interval.hi >= at(10).wall, "{estimate:?}");
+    assert_eq!(estimate.state, ClockState::Synchronised, "neither is proven");
+    assert_eq!(model.estimate(&set(at(60), Delta::from_secs(5))).state, ClockState::Unknown, "too far to prove anything");
+    assert_eq!(model.estimate(&set(at(10), Delta::from_secs(90))).state, ClockState::Off, "this was no slew");
 }
 
 #[test]
@@ -198,4 +259,33 @@ proptest! {
         let wrongly = all.iter().zip(&agreement.votes).any(|(range, vote)| *vote == Vote::Falseticker && range.unwrap().meets(&Range::around(Delta::from_nanos(truth), Delta::ZERO)));
         prop_assert!(!wrongly, "an honest server was called a falseticker");
     }
+}
+
+/// A day in the life of a clock: its hardware is off by `hardware` ppm, and a daemon slews the wall clock at these rates (ppm), for so many seconds each.
+fn lives() -> impl Strategy<Value = (i64, Vec<(i64, i64)>)> {
+    (-HARDWARE_PPM..=HARDWARE_PPM, prop::collection::vec((-100_500_i64..=100_500, 0_i64..120), 1..14))
+}
+
+proptest! {
+    #[test]
+    fn however_the_clock_is_slewed_the_interval_holds_true_time((hardware, slews) in lives(), server_error in -5_i64..=5) {
+        let mut model = model();
+        let (mut truth, mut now) = (at(0).wall, at(0));
+        model.round(&round(now, &[("a", says(server_error))]));
+        for (slew, secs) in slews {
+            let elapsed = Delta::from_secs(secs);
+            truth = truth + elapsed;
+            let age = elapsed + elapsed.fraction(hardware, 1_000_000);
+            now = Reading { wall: now.wall + age + age.fraction(slew, 1_000_000), boot: now.boot + age };
+            let estimate = model.estimate(&now);
+            let interval = estimate.interval(now.wall);
+            let rounding = Delta::from_nanos(50); // of this test's own sums
+            prop_assert!(!estimate.assumed && interval.lo - rounding <= truth && truth <= interval.hi + rounding, "{estimate:?} misses {truth:?} at {now:?}");
+            prop_assert!(estimate.bound <= Delta::from_millis(5) + age_of(&now).drift(HARDWARE_PPM) + rounding, "no wider than it must be");
+        }
+    }
+}
+
+fn age_of(now: &Reading) -> Delta {
+    now.boot - at(0).boot
 }

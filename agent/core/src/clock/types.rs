@@ -191,11 +191,14 @@ pub struct KernelClock {
     pub estimated_error: Delta,
     /// Leap status.
     pub leap: Leap,
+    /// By how many parts per million the clock is made to run faster than its hardware: what its daemon has learned of the hardware, and any slew.
+    #[serde(default)]
+    pub steering_ppm: i64,
     /// When it was read.
     pub taken: Reading,
 }
 
-/// The wall clock was set: it moved by `size` against the boot clock.
+/// The wall clock was set: it moved by `size`, and not by being slewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Positive: set forward.

@@ -21,6 +21,10 @@ use steps::StepDetector;
 
 /// As often as a time daemon updates the kernel's figures at its fastest default (chrony and ntpd, 2^6 s).
 const EVERY: Duration = Duration::from_secs(64);
+/// Microseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs: what `tick` is on a clock that is not steered.
+const TICK: i64 = 10_000;
+/// One microsecond more or less in each of these ticks.
+const TICK_PPM: i64 = 100;
 /// Without the kernel's alarm a step is looked for this often.
 const WITHOUT_ALARM: Duration = Duration::from_secs(1);
 
@@ -40,8 +44,15 @@ fn interpret(timex: &Timex, taken: tokenwatch_core::time::Reading) -> KernelCloc
         max_error: micros(timex.max_error),
         estimated_error: micros(timex.estimated_error),
         leap: leap(timex.status, is_error),
+        steering_ppm: steering(timex),
         taken,
     }
+}
+
+/// `tick` says it in hundreds, `freq` the rest in 2^-16 (adjtimex(2)); rounded away from zero.
+fn steering(timex: &Timex) -> i64 {
+    let scaled = timex.tick.saturating_sub(TICK).saturating_mul(TICK_PPM << 16).saturating_add(timex.frequency);
+    scaled.signum() * (scaled.saturating_abs().saturating_add(0xffff) >> 16)
 }
 
 fn leap(status: i32, is_error: bool) -> Leap {
@@ -60,10 +71,10 @@ fn micros(value: i64) -> Delta {
 /// Tells the kernel's word at start, every 64 s and after each step, and each step when it happens; wakes `stepped` then. Ends when nobody listens.
 pub async fn run(out: Sender<Observation>, stepped: Arc<Notify>) {
     let alarm = Alarm::set();
-    let mut steps = StepDetector::new(clocks::now());
+    let mut steps = StepDetector::new(clocks::set_to());
     let mut told = None;
     loop {
-        let found = steps.look(clocks::now());
+        let found = steps.look(clocks::set_to(), clocks::now());
         if found.is_some() {
             stepped.notify_one();
         }
@@ -103,7 +114,7 @@ async fn wait_for_step(alarm: Option<&Alarm>, steps: &StepDetector) {
 }
 
 async fn poll_for_step(steps: &StepDetector) {
-    while !steps.sees(clocks::now()) {
+    while !steps.sees(clocks::set_to()) {
         tokio::time::sleep(WITHOUT_ALARM).await;
     }
 }

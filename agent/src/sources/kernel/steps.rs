@@ -1,4 +1,4 @@
-//! A step is a move of the wall clock against the boot clock. Slewing moves both alike, so that it is never taken for one.
+//! A step is a move of the wall clock against CLOCK_BOOTTIME. Slewing moves both alike, so that it is never taken for one.
 
 use tokenwatch_core::clock::Step;
 use tokenwatch_core::time::{Delta, Reading};
@@ -7,31 +7,28 @@ use tokenwatch_core::time::{Delta, Reading};
 /// apart by less than this on a machine that still works.
 const THRESHOLD: Delta = Delta::from_millis(100);
 
-/// Compares each reading with the first, or with the one after the last step: small moves add up and are told once they matter.
+/// Compares how the wall clock is set with how it was at first, or after the last step: small moves add up and are told once they matter.
 #[derive(Clone, Debug)]
 pub(super) struct StepDetector {
-    base: Reading,
+    base: Delta,
 }
 
 impl StepDetector {
-    pub(super) fn new(base: Reading) -> Self {
+    /// The wall clock was set to be `base` ahead of CLOCK_BOOTTIME.
+    pub(super) fn new(base: Delta) -> Self {
         Self { base }
     }
 
-    fn moved(&self, now: Reading) -> Delta {
-        now.wall - self.base.wall_at(now.boot)
-    }
-
     /// Whether the clock was set since.
-    pub(super) fn sees(&self, now: Reading) -> bool {
-        self.moved(now).abs() >= THRESHOLD
+    pub(super) fn sees(&self, set_to: Delta) -> bool {
+        (set_to - self.base).abs() >= THRESHOLD
     }
 
     /// The step since the last look, if there was one; it is told once.
-    pub(super) fn look(&mut self, now: Reading) -> Option<Step> {
-        let step = Step { size: self.moved(now), after: now };
-        self.sees(now).then(|| {
-            self.base = now;
+    pub(super) fn look(&mut self, set_to: Delta, now: Reading) -> Option<Step> {
+        let step = Step { size: set_to - self.base, after: now };
+        self.sees(set_to).then(|| {
+            self.base = set_to;
             step
         })
     }

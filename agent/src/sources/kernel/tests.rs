@@ -1,20 +1,19 @@
-use tokenwatch_core::time::{Boot, Reading, Wall};
+use tokenwatch_core::clock::Step;
+use tokenwatch_core::time::Reading;
 
 use super::*;
 
-fn at(wall_ms: i64, boot_ms: i64) -> Reading {
-    Reading { wall: Wall::from_nanos(wall_ms * 1_000_000), boot: Boot::from_nanos(boot_ms * 1_000_000) }
-}
-
 #[test]
-fn a_step_is_told_once_with_its_size_and_a_slew_is_none() {
-    let mut steps = StepDetector::new(at(1_000_000, 0));
-    assert_eq!(steps.look(at(1_064_099, 64_000)), None, "less than any daemon steps by");
-    assert_eq!(steps.look(at(1_090_000, 65_000)).map(|step| step.size), Some(Delta::from_secs(25)));
-    assert_eq!(steps.look(at(1_091_000, 66_000)), None);
-    assert_eq!(steps.look(at(1_002_000, 67_000)).map(|step| step.size), Some(Delta::from_secs(-90)));
+fn a_step_is_told_once_with_its_size() {
+    let millis = Delta::from_millis;
+    let mut steps = StepDetector::new(millis(1_000_000));
+    let now = clocks::now();
+    assert_eq!(steps.look(millis(1_000_099), now), None, "less than any daemon steps by");
+    assert_eq!(steps.look(millis(1_025_000), now), Some(Step { size: Delta::from_secs(25), after: now }));
+    assert_eq!(steps.look(millis(1_025_000), now), None);
+    assert_eq!(steps.look(millis(935_000), now).map(|step| step.size), Some(Delta::from_secs(-90)));
     for n in 1..=3 {
-        let found = steps.look(at(1_002_000 + n * 1_040, 67_000 + n * 1_000)).is_some();
+        let found = steps.look(millis(935_000 + n * 40), now).is_some();
         assert_eq!(found, n == 3, "small moves add up");
     }
 }
@@ -29,9 +28,38 @@ fn the_kernels_word_is_read_as_it_is_meant() {
         (2, libc::STA_DEL, true, Leap::Delete),
     ];
     for (state, status, synchronised, leap) in cases {
-        let clock = interpret(&Timex { state, status, max_error: 1_500_000, estimated_error: 7 }, at(0, 0));
+        let timex = Timex { state, status, max_error: 1_500_000, estimated_error: 7, frequency: 0, tick: TICK };
+        let clock = interpret(&timex, Reading::default());
         assert_eq!((clock.synchronised, clock.leap, clock.max_error), (synchronised, leap, Delta::from_millis(1_500)), "{state} {status}");
     }
+}
+
+#[test]
+fn how_far_the_clock_is_steered_is_read_from_both_of_its_wheels() {
+    for (tick, frequency, ppm) in
+        [(10_000, 0, 0), (10_000, 1, 1), (10_000, -(12 << 16), -12), (10_002, -(20 << 16), 180), (9_000, 0, -100_000)]
+    {
+        assert_eq!(steering(&Timex { state: 0, status: 0, max_error: 0, estimated_error: 0, frequency, tick }), ppm, "{tick} {frequency}");
+    }
+    steering(&Timex { state: 0, status: 0, max_error: 0, estimated_error: 0, frequency: i64::MIN, tick: i64::MIN });
+}
+
+/// Reads what a person can read beside it, and no difference of clocks that were not read at the same moment.
+#[test]
+fn age_is_measured_by_a_clock_that_nobody_steers() {
+    let raw = || {
+        let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_RAW).unwrap();
+        Delta::from_nanos(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
+    };
+    let (first, before) = (clocks::now().boot, raw());
+    std::thread::sleep(Duration::from_millis(50));
+    let (after, last) = (raw(), clocks::now().boot);
+    assert!(
+        last - first >= after - before && last - first < after - before + Delta::from_secs(1),
+        "{:?} for {:?}",
+        last - first,
+        after - before
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be believed.
 
-use tokenwatch_core::clock::{ExchangeError, Leap, Sample};
+use tokenwatch_core::clock::{ExchangeError, HARDWARE_PPM, Leap, Sample};
 use tokenwatch_core::time::{Delta, Reading, Wall};
 
 /// Without extension fields, which we neither send nor read.
@@ -18,9 +18,7 @@ const NOT_BEFORE: Wall = Wall::from_secs(1_767_225_600);
 pub(super) const MAX_DISTANCE: Delta = Delta::from_millis(1_500);
 /// One unit of the short format that root delay and dispersion come in: what the server may have rounded away.
 const SHORT_UNIT: Delta = Delta::from_nanos(15_259);
-/// RFC 5905's PHI: both clocks may drift while the exchange lasts.
-const PHI_PPM: i64 = 15;
-/// How far the wall clock may move against the boot clock between question and answer before the sample is dropped; what is below is added to the bound.
+/// How far the wall clock may be set or slewed between question and answer before the sample is dropped; what is below is added to the bound.
 const DISTURBED: Delta = Delta::from_millis(100);
 /// A server may not claim to have held the question for longer than the whole exchange took, by more than scheduling explains.
 const HELD_TOLERANCE: Delta = Delta::from_millis(1);
@@ -52,7 +50,7 @@ pub(super) fn sample(packet: &[u8], sent: &Reading, received: &Reading) -> Resul
         return Err(bogus("it claims to have held the question for longer than the exchange took"));
     }
     let delay = delay.max(Delta::ZERO);
-    let distance = delay.fraction(1, 2) + header.root_distance() + elapsed.drift(PHI_PPM) + disturbance;
+    let distance = delay.fraction(1, 2) + header.root_distance() + elapsed.drift(HARDWARE_PPM) + disturbance;
     if distance > MAX_DISTANCE {
         return Err(ExchangeError::TooFar(distance));
     }

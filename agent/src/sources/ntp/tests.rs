@@ -1,3 +1,6 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokenwatch_core::clock::{ExchangeError, Sample};
 use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
 use tokio::net::UdpSocket;
@@ -100,6 +103,87 @@ async fn what_cannot_be_believed_is_not() {
     }
 }
 
+/// Whoever can send from the server's address, but has not seen the question.
+#[tokio::test]
+async fn noise_neither_counts_as_an_answer_nor_keeps_the_answer_out() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    tokio::spawn(async move {
+        let mut question = [0; 48];
+        let mut before = [7; 48];
+        while let Ok((_, client)) = socket.recv_from(&mut question).await {
+            let now = clocks::now().wall;
+            let noise = [
+                vec![],
+                vec![0xff; 48],
+                vec![0; 60_000],
+                question.to_vec(),
+                answer(&before, now - Delta::from_secs(9)),
+                vec![4 << 3 | 4; 47],
+            ];
+            for packet in noise.iter().chain([&answer(&question, now)]) {
+                socket.send_to(packet, client).await.unwrap();
+            }
+            before = question;
+        }
+    });
+    for _ in 0..3 {
+        let result = measure(&config(vec![server.clone()])).await.exchanges.remove(0).result;
+        assert!(result.as_ref().is_ok_and(|sample| sample.offset.abs() < Delta::from_secs(1)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_from_another_port_is_none() {
+    let (socket, other) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    tokio::spawn(async move {
+        let mut question = [0; 48];
+        while let Ok((_, client)) = socket.recv_from(&mut question).await {
+            other.send_to(&answer(&question, clocks::now().wall), client).await.unwrap();
+        }
+    });
+    assert_eq!(measure(&config(vec![server])).await.exchanges.remove(0).result, Err(ExchangeError::Timeout));
+}
+
+/// From the server's address, as fast as two threads can, until the test is over: there is always something to receive.
+struct Flood(Arc<AtomicBool>);
+
+impl Flood {
+    fn start(socket: &Arc<std::net::UdpSocket>, victim: SocketAddr) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        for _ in 0..2 {
+            let (socket, over) = (Arc::clone(socket), Arc::clone(&over));
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = socket.send_to(&[4 << 3 | 4; 48], victim);
+                }
+            });
+        }
+        Self(over)
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_cannot_make_a_round_last() {
+    let socket = Arc::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    let config = config(vec![server]);
+    let asking = tokio::spawn(async move { measure(&config).await });
+    let asked = Arc::clone(&socket);
+    let victim = tokio::task::spawn_blocking(move || asked.recv_from(&mut [0; 48]).unwrap().1).await.unwrap();
+    let flood = Flood::start(&socket, victim);
+    let round = timeout(Duration::from_secs(20), asking).await.expect("it ends while the flood goes on").unwrap();
+    drop(flood);
+    assert_eq!(round.exchanges[0].result.as_ref().unwrap_err().kind(), "bogus");
+}
+
 #[tokio::test]
 async fn names_ports_and_duplicates_each_get_what_they_deserve() {
     let real = server("127.0.0.1", |_| {}).await;
@@ -187,6 +271,41 @@ proptest::proptest! {
         let received = sent.after(Delta::from_nanos(elapsed));
         if let Ok(sample) = packet::sample(&bytes, &sent, &received) {
             proptest::prop_assert!((1..16).contains(&sample.stratum) && sample.root_distance <= packet::MAX_DISTANCE);
+        }
+    }
+    /// An answer that passes for one, in which everything that is a number is made up.
+    #[test]
+    fn what_is_believed_of_any_answer_has_a_bound(bytes: [u8; 48], wall: i64, boot: i64, elapsed in 0_i64..3_000_000_000, slip in -200_000_000_i64..200_000_000) {
+        let mut packet = bytes;
+        (packet[0], packet[1]) = (4 << 3 | 4, packet[1] % 15 + 1);
+        packet[4..12].copy_from_slice(&[0, 0, bytes[4], bytes[5], 0, 0, bytes[6], bytes[7]]);
+        packet[40..48].copy_from_slice(&bytes[32..40]); // else the server is said to have held it for decades
+        let sent = Reading { wall: Wall::from_nanos(wall), boot: Boot::from_nanos(boot) };
+        let mut received = sent.after(Delta::from_nanos(elapsed));
+        received.wall = received.wall + Delta::from_nanos(slip);
+        if let Ok(sample) = packet::sample(&packet, &sent, &received) {
+            proptest::prop_assert!(sample.delay >= Delta::ZERO && sample.delay.fraction(1, 2) <= sample.root_distance, "{sample:?}");
+            proptest::prop_assert!(Delta::from_nanos(slip).abs() <= sample.root_distance, "a clock that was set meanwhile proves nothing finer: {sample:?}");
+        }
+    }
+
+    /// Whatever the way there and back took, and however fast the node's clock was slewed meanwhile: true time is within the root distance.
+    #[test]
+    fn an_honest_answer_holds_true_time(offset in -4_000_000_000_000_000_000_i64..2_000_000_000_000_000_000, there in 0_i64..400_000_000, held in 0_i64..1_000_000, back in 0_i64..400_000_000, slew in -100_000_i64..100_000, hardware in -100_i64..100) {
+        let sent = Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::default() };
+        let offset = Delta::from_nanos(offset / 2);
+        let arrived = sent.wall + offset + Delta::from_nanos(there);
+        let mut packet = answer(&packet::request(7), arrived);
+        packet[40..48].copy_from_slice(&stamp(arrived + Delta::from_nanos(held)));
+        let elapsed = Delta::from_nanos(there + held + back);
+        let age = elapsed + elapsed.fraction(hardware, 1_000_000);
+        let received = Reading { wall: sent.wall + age + age.fraction(slew, 1_000_000), boot: sent.boot + age };
+        if let Ok(sample) = packet::sample(&packet, &sent, &received) {
+            let truth = sent.wall + offset + elapsed;
+            let error = received.wall + sample.offset - truth;
+            proptest::prop_assert!(error.abs() <= sample.root_distance, "off by {error}: {sample:?}");
+        } else {
+            proptest::prop_assert!(age.fraction(slew, 1_000_000).abs() > Delta::from_millis(50), "an honest answer was refused");
         }
     }
 }

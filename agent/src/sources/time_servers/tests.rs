@@ -62,6 +62,12 @@ fn each_daemons_configuration_is_understood() {
             &[("etc/systemd/timesyncd.conf", "[Time]\n#NTP=\n"), ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")],
             &["169.254.169.123:123 the cloud (Amazon EC2)"],
         ),
+        (
+            &[("sys/class/dmi/id/sys_vendor", "Xen\n"), ("sys/class/dmi/id/bios_version", "4.11.amazon\n")],
+            &["169.254.169.123:123 the cloud (Amazon EC2)"],
+        ),
+        (&[("sys/class/dmi/id/sys_vendor", "Google\n")], &["169.254.169.254:123 the cloud (Google)"]),
+        (&[("sys/class/dmi/id/chassis_asset_tag", "OracleCloud.com\n")], &["169.254.169.254:123 the cloud (Oracle Cloud)"]),
         (&[("sys/class/dmi/id/sys_vendor", "Microsoft Corporation\n")], &[]),
         (&[], &[]),
     ];

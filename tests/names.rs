@@ -1,0 +1,168 @@
+//! Time servers by name: one name with several addresses, as the host's own resolver tells them. The agent gets an /etc/hosts to itself, in a mount
+//! namespace, and no DNS.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+
+#[path = "support/time_server.rs"]
+mod time_server;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use time_server::TimeServer;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Servers on one port of several addresses of this machine, each ahead by so many seconds.
+fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
+    let (first, rest) = plan.split_first().unwrap();
+    for _ in 0..20 {
+        let first = server(first, 0).unwrap();
+        let rest: std::io::Result<Vec<_>> = rest.iter().map(|one| server(one, first.address.port())).collect();
+        if let Ok(rest) = rest {
+            return std::iter::once(first).chain(rest).collect();
+        }
+    }
+    panic!("no port is free on all of {plan:?}");
+}
+
+fn server((ip, ahead): &(&str, i64), port: u16) -> std::io::Result<TimeServer> {
+    let ahead = ahead * 1_000_000_000;
+    let truth = move || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap() + ahead;
+    TimeServer::start(ip.parse().unwrap(), port, truth)
+}
+
+/// Whether this process may mount; it says so where it may not, and fails where it has to.
+fn may_mount() -> bool {
+    let may = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    assert!(may || std::env::var_os("CI").is_none(), "names of time servers need root, to give the agent an /etc/hosts of its own");
+    if !may {
+        eprintln!("SKIPPED: names of time servers were not tested: that needs root, to give the agent an /etc/hosts of its own");
+    }
+    may
+}
+
+/// The names that the agent can resolve.
+struct Hosts(tempfile::TempDir);
+
+impl Hosts {
+    fn new(hosts: &str) -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        std::fs::write(this.0.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
+        std::fs::create_dir_all(this.0.path().join("kubelet/pods")).unwrap();
+        this.say(hosts);
+        this
+    }
+
+    /// In place: what is mounted is the file, not its name.
+    fn say(&self, hosts: &str) {
+        std::fs::write(self.0.path().join("hosts"), hosts).unwrap();
+    }
+
+    fn path(&self, name: &str) -> String {
+        Path::join(self.0.path(), name).display().to_string()
+    }
+
+    fn tokenwatch(&self) -> Command {
+        let mount = r#"mount --bind "$1/hosts" /etc/hosts && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && shift && exec "$@""#;
+        let mut command = Command::new("unshare");
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()); // no settings but those given here
+        command.args(["--mount", "--propagation", "private", "sh", "-ec", mount, "sh", &self.path(""), env!("CARGO_BIN_EXE_tokenwatch")]);
+        command
+    }
+}
+
+#[test]
+fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address() {
+    if !may_mount() {
+        return;
+    }
+    let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 37), ("::1", 0)]);
+    let hosts = Hosts::new("127.0.0.1 tick.test\n127.0.0.2 tick.test\n::1 tick.test\n");
+    let name = format!("tick.test:{}", running[0].address.port());
+    let output = hosts.tokenwatch().args(["clock", "--output", "json", "--server", &name]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let mut votes: Vec<_> = report["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|server| (server["address"].as_str().unwrap(), server["vote"].as_str().unwrap()))
+        .collect();
+    votes.sort_unstable();
+    assert_eq!(votes, [("127.0.0.1", "agrees"), ("127.0.0.2", "falseticker"), ("::1", "agrees")], "{report:#}");
+    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "clock.servers_disagree").unwrap();
+    assert_eq!(finding["server"], format!("{name} (127.0.0.2)"), "{report:#}");
+    assert_eq!(output.status.code(), Some(0), "the others agree");
+}
+
+#[test]
+fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_it_does() {
+    if !may_mount() {
+        return;
+    }
+    // The one name that may be asked every second.
+    let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 100)]);
+    let hosts = Hosts::new("127.0.0.1 localhost\n");
+    let name = format!("localhost:{}", running[0].address.port());
+    let mut command = hosts.tokenwatch();
+    command.args(["run", "--node", "n", "--root", &hosts.path("kubelet"), "--clock-interval", "1s", "--clock-timeout", "200ms"]);
+    let agent = Agent::start(command.args(["--clock-server", &name]));
+    agent.wait("clock    synchronised");
+
+    hosts.say("");
+    running[0].set_silent(true);
+    let line = agent.wait("source ntp is degraded");
+    assert!(line.contains("no answer in time"), "its address was forgotten: {line}");
+    running[0].set_silent(false);
+    agent.wait("source ntp works");
+
+    running[0].set_silent(true);
+    agent.wait("source ntp is degraded");
+    hosts.say("127.0.0.2 localhost\n");
+    let line = agent.wait("contradict each other");
+    assert!(line.contains("(127.0.0.2)"), "{line}");
+}
+
+/// A running agent, and what it says.
+struct Agent {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Agent {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (tell, lines) = channel();
+        listen(child.stdout.take().unwrap(), tell.clone());
+        listen(child.stderr.take().unwrap(), tell);
+        Self { child, lines }
+    }
+
+    /// The next line with `words`.
+    fn wait(&self, words: &str) -> String {
+        let (end, mut heard) = (Instant::now() + PATIENCE, Vec::new());
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(words) {
+                return line;
+            }
+            heard.push(line);
+        }
+        panic!("\"{words}\" was not said. What was: {heard:#?}");
+    }
+}
+
+fn listen(out: impl Read + Send + 'static, tell: Sender<String>) {
+    std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
