@@ -23,6 +23,9 @@ pub struct Reader {
     scratch: Scratch,
     /// For listing directories; taken out while it is used.
     pub(super) names: Box<[u8]>,
+    /// How many files were opened to be read.
+    #[cfg(test)]
+    pub(super) opened: usize,
 }
 
 /// Where a file is: in a directory that is open, which is `base` of a volume that is open too.
@@ -103,6 +106,8 @@ impl Reader {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             scratch: Scratch::new(),
             names: vec![0; NAMES_BYTES].into_boxed_slice(),
+            #[cfg(test)]
+            opened: 0,
         }
     }
 
@@ -144,6 +149,10 @@ impl Reader {
 
     /// Reads into the buffer; what the file was and how much of it was read.
     fn fetch(&mut self, beneath: BorrowedFd<'_>, path: &Path, links: Links) -> Result<(FileStat, usize), Failed> {
+        #[cfg(test)]
+        {
+            self.opened += 1;
+        }
         let file = self.opener.open(beneath, path, OFlag::O_RDONLY, links).map_err(|errno| ("open", errno))?;
         let stat = fstat(&file).map_err(|errno| ("stat", errno))?;
         if !is_regular(&stat) {

@@ -368,3 +368,11 @@ fn directories(directory: BorrowedFd<'_>, reader: &mut Reader) -> nix::Result<Ve
     names.sort_unstable();
     Ok(names)
 }
+
+#[cfg(test)]
+impl Scanner {
+    /// How many files were opened to be read since this was last asked.
+    pub(super) fn take_opened(&mut self) -> usize {
+        std::mem::take(&mut self.tools.reader.opened)
+    }
+}

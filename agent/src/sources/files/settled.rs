@@ -72,3 +72,7 @@ impl Settled {
         self.era == at.era && now == Ok(self.stamp)
     }
 }
+
+#[cfg(test)]
+#[path = "settled_tests.rs"]
+mod tests;
