@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroize;
 
 use super::claims::{Claims, ObjectRef, digest, opaque};
@@ -129,15 +130,15 @@ pub struct ParsedToken<'a> {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 struct Header<'a> {
     #[serde(borrow, default)]
-    kid: Option<Cow<'a, str>>,
+    kid: Option<Text<'a>>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Payload<'a> {
     #[serde(borrow, default)]
-    iss: Option<Cow<'a, str>>,
+    iss: Option<Text<'a>>,
     #[serde(borrow, default)]
-    sub: Option<Cow<'a, str>>,
+    sub: Option<Text<'a>>,
     #[serde(borrow, default)]
     aud: Option<Audience<'a>>,
     #[serde(default)]
@@ -147,31 +148,101 @@ struct Payload<'a> {
     #[serde(default)]
     nbf: Option<f64>,
     #[serde(borrow, default)]
-    jti: Option<Cow<'a, str>>,
+    jti: Option<Text<'a>>,
     #[serde(borrow, default, rename = "kubernetes.io")]
     kubernetes: Option<Kubernetes<'a>>,
     #[serde(borrow, default, rename = "kubernetes.io/serviceaccount/namespace")]
-    legacy_namespace: Option<Cow<'a, str>>,
+    legacy_namespace: Option<Text<'a>>,
     #[serde(borrow, default, rename = "kubernetes.io/serviceaccount/service-account.name")]
-    legacy_account: Option<Cow<'a, str>>,
+    legacy_account: Option<Text<'a>>,
     #[serde(borrow, default, rename = "kubernetes.io/serviceaccount/secret.name")]
-    legacy_secret: Option<Cow<'a, str>>,
+    legacy_secret: Option<Text<'a>>,
 }
 
-/// Kubernetes writes a list; RFC 7519 allows a single string.
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-enum Audience<'a> {
-    #[serde(borrow)]
-    One(Cow<'a, str>),
-    Many(Vec<String>),
+/// A string that stays in the buffer unless it has escapes in it. (serde borrows a `Cow` only where it is a field itself, not in an `Option`.)
+#[derive(Debug, Default, PartialEq)]
+struct Text<'a>(Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// Kubernetes writes a list; RFC 7519 allows a single string. Nearly all have one, which is kept without a list.
+#[derive(Debug, Default, PartialEq)]
+struct Audience<'a> {
+    first: Option<Text<'a>>,
+    more: Vec<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+struct AudienceVisitor;
+
+impl<'de> Visitor<'de> for AudienceVisitor {
+    type Value = Audience<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string or a list of strings")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Audience<'de>, E> {
+        TextVisitor.visit_borrowed_str(text).map(one)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Audience<'de>, E> {
+        TextVisitor.visit_str(text).map(one)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Audience<'de>, A::Error> {
+        let mut audience = Audience { first: list.next_element()?, more: Vec::new() };
+        while let Some(next) = list.next_element()? {
+            audience.more.push(next);
+        }
+        Ok(audience)
+    }
+}
+
+fn one(text: Text<'_>) -> Audience<'_> {
+    Audience { first: Some(text), more: Vec::new() }
 }
 
 /// The private claims; unknown ones are tolerated, Kubernetes adds some with every few releases.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Kubernetes<'a> {
     #[serde(borrow, default)]
-    namespace: Option<Cow<'a, str>>,
+    namespace: Option<Text<'a>>,
     #[serde(borrow, default)]
     serviceaccount: Option<Object<'a>>,
     #[serde(borrow, default)]
@@ -185,9 +256,9 @@ struct Kubernetes<'a> {
 #[derive(Debug, PartialEq, Deserialize)]
 struct Object<'a> {
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    name: Text<'a>,
     #[serde(borrow, default)]
-    uid: Option<Cow<'a, str>>,
+    uid: Option<Text<'a>>,
 }
 
 /// Decodes what a file holds. `scratch` is wiped first, and again by its next use or its drop.
@@ -321,20 +392,16 @@ impl ParsedToken<'_> {
     }
 }
 
-fn owned(text: Option<&Cow<'_, str>>) -> String {
-    text.map(|text| text.as_ref().to_owned()).unwrap_or_default()
+fn owned(text: Option<&Text<'_>>) -> String {
+    text.map(|text| text.to_string()).unwrap_or_default()
 }
 
 fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
-    object.map(|o| ObjectRef { name: o.name.as_ref().to_owned(), uid: o.uid.as_deref().map(ToOwned::to_owned) })
+    object.map(|o| ObjectRef { name: o.name.to_string(), uid: o.uid.as_deref().map(ToOwned::to_owned) })
 }
 
 fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
-    match audience {
-        Some(Audience::One(one)) => vec![one.as_ref().to_owned()],
-        Some(Audience::Many(many)) => many.clone(),
-        None => Vec::new(),
-    }
+    audience.into_iter().flat_map(|audience| audience.first.iter().chain(&audience.more)).map(|text| text.to_string()).collect()
 }
 
 #[cfg(test)]
@@ -382,6 +449,8 @@ mod tests {
         assert_eq!(claims.generation().as_str(), "iat-1700000000");
         assert_eq!(claims.audiences, ["vault"]);
         assert_eq!(claims.not_before, claims.issued_at);
+        let several = token(r#"{"aud":["a\u0062",  "c","d"],"exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"\u0061"}}"#);
+        assert_eq!((several.audiences, several.namespace), (["ab", "c", "d"].map(String::from).to_vec(), "a".to_owned()));
     }
 
     #[test]
@@ -406,6 +475,8 @@ mod tests {
         assert_eq!(malformed(b"eyJh!.e30.c2ln"), "its header is not base64url");
         assert_eq!(malformed(&jwt("{\"exp\":1")), "its payload is cut off");
         assert_eq!(malformed(&jwt(r#"{"exp":"soon"}"#)), "its payload has a claim of the wrong type, or one twice");
+        assert_eq!(malformed(&jwt(r#"{"aud":[1]}"#)), "its payload has a claim of the wrong type, or one twice");
+        assert_eq!(malformed(&jwt(r#"{"jti":{}}"#)), "its payload has a claim of the wrong type, or one twice");
         assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"exp":1700007200}"#)), "its claim iat is missing or makes no sense");
         assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"iat":1700007200,"exp":1e300}"#)), "its claim exp is missing or makes no sense");
         assert_eq!(malformed(&[b"eyJ".to_vec(), vec![b'a'; MAX_TOKEN_BYTES]].concat()), "longer than 65536 bytes");

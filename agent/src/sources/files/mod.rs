@@ -3,10 +3,12 @@
 mod beneath;
 mod blind;
 mod hints;
+mod listing;
 mod mounts;
 mod reader;
 mod roots;
 mod scan;
+mod settled;
 mod volume;
 mod watch;
 mod watches;
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use tokenwatch_core::observation::Observation;
 
 pub use blind::BlindTracker;
-pub use reader::{Look, Other, Reader, Stamp};
+pub use reader::{At, Look, Other, Reader, Stamp};
 pub use roots::{KNOWN, NoRoots, Search, given};
 pub use scan::{PodId, Scanner, Summary, VolumeLook};
 pub use watch::{FilesConfig, run};

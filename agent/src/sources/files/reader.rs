@@ -13,21 +13,42 @@ use super::beneath::{Links, Opener};
 
 /// One byte more than a token may have, so that a longer file is known to be longer.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
+/// Some 200 names at a time: a pods directory of a full node is listed in two calls, a volume in one. The kernel needs 280 bytes at least.
+const NAMES_BYTES: usize = 8 * 1024;
 
 /// Reads token files, one at a time, in one buffer that is wiped after each.
 pub struct Reader {
     opener: Opener,
     buffer: Box<[u8]>,
     scratch: Scratch,
+    /// For listing directories; taken out while it is used.
+    pub(super) names: Box<[u8]>,
+    /// How many files were opened to be read.
+    #[cfg(test)]
+    pub(super) opened: usize,
 }
+
+/// Where a file is: in a directory that is open, which is `base` of a volume that is open too.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// Nothing outside it is followed.
+    pub volume: BorrowedFd<'a>,
+    /// `..2026_…`, or `.` for the volume itself.
+    pub base: &'a Path,
+    /// `base`, opened.
+    pub directory: BorrowedFd<'a>,
+}
+
+/// The step that failed, and how.
+type Failed = (&'static str, Errno);
 
 /// What a file turned out to be.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be an allocation for every file
 pub enum Look<'a> {
-    /// A bound service-account token; it lives until the reader is used again.
-    Token(ParsedToken<'a>),
-    /// Something else; the stamp tells when it has to be looked at again.
+    /// A bound service-account token; it lives until the reader is used again. The stamp tells when it has to be read again.
+    Token(Stamp, ParsedToken<'a>),
+    /// Something else, and its stamp.
     Other(Stamp, Other),
     /// It starts like a token and is none.
     Malformed(Malformed),
@@ -50,7 +71,7 @@ pub enum Other {
     Foreign,
 }
 
-/// Identity and age of an inode: the same stamp, the same content, as far as a file that is no token matters.
+/// Identity and age of an inode. What may be concluded from an equal one: [`super::settled`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     dev: u64,
@@ -80,7 +101,14 @@ impl Default for Reader {
 impl Reader {
     /// A reader with its buffer.
     pub fn new() -> Self {
-        Self { opener: Opener::new(), buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), scratch: Scratch::new() }
+        Self {
+            opener: Opener::new(),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            scratch: Scratch::new(),
+            names: vec![0; NAMES_BYTES].into_boxed_slice(),
+            #[cfg(test)]
+            opened: 0,
+        }
     }
 
     /// Opens a directory beneath another for listing. No link is followed.
@@ -93,9 +121,9 @@ impl Reader {
         self.opener.open(dir, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Links::Refuse)
     }
 
-    /// Looks at the file at `path` beneath `volume`; kubelet's own links are followed, whatever leads out of the volume is not.
-    pub fn look(&mut self, volume: BorrowedFd<'_>, path: &Path) -> Look<'_> {
-        let (stat, length) = match self.fetch(volume, path) {
+    /// Looks at a file; links are followed within its volume, whatever leads out of it is not.
+    pub fn look(&mut self, at: &At<'_>, path: &Path) -> Look<'_> {
+        let (stat, length) = match self.fetch_at(at, path) {
             Ok(fetched) => fetched,
             Err((step, errno)) => return failed(step, errno),
         };
@@ -103,7 +131,7 @@ impl Reader {
         let decoded = decode(&self.buffer[..length], &mut self.scratch);
         self.buffer[..length].zeroize();
         match decoded {
-            Decoded::Token(token) => Look::Token(token),
+            Decoded::Token(token) => Look::Token(Stamp::of(&stat), token),
             Decoded::Malformed(malformed) => Look::Malformed(malformed),
             Decoded::Legacy(_) => Look::Other(Stamp::of(&stat), Other::Legacy),
             Decoded::Other if empty => Look::Other(Stamp::of(&stat), Other::Empty),
@@ -111,9 +139,21 @@ impl Reader {
         }
     }
 
+    /// A plain file, which is what kubelet writes, is opened from its directory; only where there is a link is the whole way walked.
+    fn fetch_at(&mut self, at: &At<'_>, path: &Path) -> Result<(FileStat, usize), Failed> {
+        match self.fetch(at.directory, path, Links::Refuse) {
+            Err((_, Errno::ELOOP)) => self.fetch(at.volume, &at.base.join(path), Links::Beneath),
+            fetched => fetched,
+        }
+    }
+
     /// Reads into the buffer; what the file was and how much of it was read.
-    fn fetch(&mut self, volume: BorrowedFd<'_>, path: &Path) -> Result<(FileStat, usize), (&'static str, Errno)> {
-        let file = self.opener.open(volume, path, OFlag::O_RDONLY, Links::Beneath).map_err(|errno| ("open", errno))?;
+    fn fetch(&mut self, beneath: BorrowedFd<'_>, path: &Path, links: Links) -> Result<(FileStat, usize), Failed> {
+        #[cfg(test)]
+        {
+            self.opened += 1;
+        }
+        let file = self.opener.open(beneath, path, OFlag::O_RDONLY, links).map_err(|errno| ("open", errno))?;
         let stat = fstat(&file).map_err(|errno| ("stat", errno))?;
         if !is_regular(&stat) {
             return Err(("open", Errno::EXDEV));

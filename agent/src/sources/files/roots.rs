@@ -219,13 +219,13 @@ mod tests {
         create_dir_all(k0s.join("pods")).unwrap();
         let search = search(host.path(), proc.path());
         let known = search.all().unwrap();
-        assert_eq!(known, [k0s.clone()]);
-        assert_eq!(search.new_roots(&known), [PathBuf::new(); 0]);
+        assert_eq!(known, std::slice::from_ref(&k0s));
+        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new());
         symlink("/var/lib/k0s/kubelet", &kubelet).unwrap();
-        assert_eq!(search.new_roots(&known), [PathBuf::new(); 0], "another name for the same");
+        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new(), "another name for the same");
         std::fs::remove_file(&kubelet).unwrap();
         create_dir_all(&kubelet).unwrap();
-        assert_eq!(search.new_roots(&known), [PathBuf::new(); 0], "no pods yet");
+        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new(), "no pods yet");
         create_dir_all(kubelet.join("pods")).unwrap();
         assert_eq!(search.new_roots(&known), [kubelet]);
     }

@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::dir::{Dir, Type};
+use nix::dir::Type;
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 use tokenwatch_core::observation::Observation;
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::time::Reading;
 
+use super::listing;
 use super::reader::{Reader, Stamp};
-use super::volume::{Looked, Owner, Volume, is_own_limit, stamp};
+use super::settled::{Eras, Moment, Settled};
+use super::volume::{Looked, Looking, Owner, Volume, is_own_limit};
 use crate::clocks;
 
 /// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go, plugin name escaped).
 pub(super) const PROJECTED: &str = "volumes/kubernetes.io~projected";
 /// A UID has 36 characters, a static pod's 32; no name in a path is longer than this (NAME_MAX), and nothing sensible near it.
 const MAX_NAME: usize = 255;
-/// Two changes in one tick of the kernel's clock (4 ms at 250 Hz) leave the same stamp: only an older one is trusted, with plenty to spare.
-const SETTLED: Delta = Delta::from_secs(1);
 
 /// A pod's directory: which root it is under, and its name, which is the pod's UID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,11 +46,17 @@ pub struct Summary {
     pub problems: Vec<String>,
 }
 
-/// A pod's projected volumes, as their directory had them.
-#[derive(Debug)]
-struct Listed {
-    stamp: Stamp,
+/// What is known of a pod.
+#[derive(Debug, Default)]
+struct Pod {
+    /// As long as this holds, the directory of its volumes need not be listed again.
+    listed: Option<Settled>,
+    /// The volumes in it.
     names: Vec<OsString>,
+    /// Why they cannot even be listed.
+    closed: Option<Errno>,
+    /// Boxed, because a map makes room for eleven of the few that a pod has.
+    volumes: BTreeMap<OsString, Box<Volume>>,
 }
 
 /// How a look at one volume ended.
@@ -68,20 +76,39 @@ pub enum VolumeLook {
 #[derive(Debug)]
 pub struct Scanner {
     roots: Vec<PathBuf>,
+    /// The directories of pods when they were last listed, and what was in them.
+    listed: Vec<Option<Settled>>,
+    found: Vec<PodId>,
+    pods: BTreeMap<PodId, Pod>,
+    tools: Tools,
+}
+
+/// What every look uses, once for all of them: a look at what has not changed allocates nothing.
+#[derive(Debug)]
+struct Tools {
     reader: Reader,
-    /// Boxed, because a map makes room for eleven of the few that a pod has.
-    pods: BTreeMap<PodId, BTreeMap<OsString, Box<Volume>>>,
-    /// Pods whose volumes cannot even be listed.
-    closed: BTreeMap<PodId, Errno>,
-    /// What a pod's volumes were when its directory of them was last listed.
-    listed: BTreeMap<PodId, Listed>,
+    path: PathBuf,
+    eras: Eras,
+    now: fn() -> Reading,
     own_limit: Option<Errno>,
+}
+
+impl Tools {
+    fn moment(&mut self) -> Moment {
+        self.eras.moment((self.now)())
+    }
 }
 
 impl Scanner {
     /// Over these kubelet roots.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, reader: Reader::new(), pods: BTreeMap::new(), closed: BTreeMap::new(), listed: BTreeMap::new(), own_limit: None }
+        Self::with_clocks(roots, clocks::now)
+    }
+
+    /// Over these, by other clocks than the node's: for tests, in which nothing is old enough to be relied on.
+    pub fn with_clocks(roots: Vec<PathBuf>, now: fn() -> Reading) -> Self {
+        let tools = Tools { reader: Reader::new(), path: PathBuf::new(), eras: Eras::default(), now, own_limit: None };
+        Self { roots, listed: Vec::new(), found: Vec::new(), pods: BTreeMap::new(), tools }
     }
 
     /// The kubelet roots.
@@ -96,121 +123,112 @@ impl Scanner {
 
     /// One pass over everything.
     pub fn scan(&mut self, out: &mut Vec<Observation>) -> Summary {
-        let (pods, mut problems) = self.list_pods(out);
+        let mut problems = self.find_pods(out);
         let opened: Vec<nix::Result<File>> = self.roots.iter().map(|root| open_pods(root)).collect();
-        for pod in &pods {
-            self.scan_pod(pod, opened[pod.root].as_ref().map(AsFd::as_fd).map_err(|errno| *errno), out);
+        let found = std::mem::take(&mut self.found);
+        for pod in &found {
+            self.scan_pod(pod, fd(&opened[pod.root]), out);
         }
         problems.extend(self.problems());
-        Summary { pods: pods.len(), volumes: self.volumes().count(), tokens: self.tokens(), problems }
+        let summary = Summary { pods: found.len(), volumes: self.volumes().count(), tokens: self.tokens(), problems };
+        self.found = found;
+        summary
     }
 
     /// The pods there are, and the roots that could not be listed. Pods that are no longer there are forgotten.
     pub fn list_pods(&mut self, out: &mut Vec<Observation>) -> (Vec<PodId>, Vec<String>) {
+        let problems = self.find_pods(out);
+        (self.found.clone(), problems)
+    }
+
+    /// Lists the pods, unless nothing has changed since.
+    fn find_pods(&mut self, out: &mut Vec<Observation>) -> Vec<String> {
+        let moment = self.tools.moment();
+        let opened: Vec<nix::Result<File>> = self.roots.iter().map(|root| open_pods(root)).collect();
+        let stamps: Vec<nix::Result<Stamp>> = opened.iter().map(|pods| fd(pods).and_then(stamp_of)).collect();
+        let holds = |(known, now): (&Option<Settled>, &nix::Result<Stamp>)| known.is_some_and(|known| known.holds(*now, moment));
+        if self.listed.len() == stamps.len() && self.listed.iter().zip(&stamps).all(holds) {
+            return Vec::new();
+        }
+        self.listed = stamps.into_iter().map(|stamp| stamp.ok().and_then(|stamp| Settled::of(stamp, moment))).collect();
+        let problems = self.list_roots(opened);
+        self.forget_the_gone(out);
+        problems
+    }
+
+    fn list_roots(&mut self, opened: Vec<nix::Result<File>>) -> Vec<String> {
         let (mut found, mut problems) = (Vec::new(), Vec::new());
-        for (root, path) in self.roots.iter().enumerate() {
-            match pod_names(path) {
+        for (root, pods) in opened.into_iter().enumerate() {
+            match pods.and_then(|pods| directories(pods.as_fd(), &mut self.tools.reader)) {
                 Ok(names) => found.extend(names.into_iter().map(|name| PodId { root, name })),
-                Err(problem) => {
-                    problems.push(problem);
+                Err(errno) => {
+                    // A kubelet root that has no `pods` yet is a problem too: nothing is seen there.
+                    problems.push(format!("{}: {} ({errno:?})", self.roots[root].join("pods").display(), errno.desc()));
+                    self.listed[root] = None;
                     // An unreadable root says nothing about its pods: they stay.
                     found.extend(self.pods.keys().filter(|pod| pod.root == root).cloned());
                 }
             }
         }
         found.sort_unstable();
-        let gone: Vec<PodId> = self.pods.keys().filter(|pod| found.binary_search(pod).is_err()).cloned().collect();
+        self.found = found;
+        problems
+    }
+
+    fn forget_the_gone(&mut self, out: &mut Vec<Observation>) {
+        let gone: Vec<PodId> = self.pods.keys().filter(|pod| self.found.binary_search(pod).is_err()).cloned().collect();
         for pod in gone {
             self.forget_pod(&pod, out);
         }
-        (found, problems)
     }
 
     /// Every volume of one pod, below the open directory of pods.
     fn scan_pod(&mut self, pod: &PodId, pods: nix::Result<BorrowedFd<'_>>, out: &mut Vec<Observation>) {
-        let listed = self.volumes_in(pod, pods);
-        for volume in &listed {
-            self.scan_volume_in(pod, volume, pods, out);
+        let Some((known, tools)) = self.pod(pod) else { return };
+        let moment = tools.moment();
+        let opened = known.open(pod, pods, tools, moment);
+        let mut names = std::mem::take(&mut known.names);
+        for name in &names {
+            known.look(pod, name, fd(&opened), tools, moment, out);
         }
-        let known: Vec<OsString> =
-            self.volumes_of(pod).filter(|volume| !listed.iter().any(|name| name == volume)).map(OsStr::to_owned).collect();
-        for volume in &known {
-            self.scan_volume_in(pod, volume, pods, out);
+        let others: Vec<OsString> = known.volumes.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in &others {
+            known.look(pod, name, fd(&opened), tools, moment, out);
         }
+        std::mem::swap(&mut known.names, &mut names);
+    }
+
+    /// What is known of a pod, which may be nothing yet. (An `entry` would want a copy of the key each time.)
+    fn pod(&mut self, pod: &PodId) -> Option<(&mut Pod, &mut Tools)> {
+        if !self.pods.contains_key(pod) {
+            self.pods.insert(pod.clone(), Pod::default());
+        }
+        Some((self.pods.get_mut(pod)?, &mut self.tools))
     }
 
     /// The names of a pod's projected volumes.
     pub fn list_volumes(&mut self, pod: &PodId) -> Vec<OsString> {
         let pods = self.pods_directory(pod);
-        self.volumes_in(pod, pods.as_ref().map(AsFd::as_fd).map_err(|errno| *errno))
-    }
-
-    /// Listing is most of what a look at an unchanged pod would cost: a directory that has not changed since is not listed again.
-    fn volumes_in(&mut self, pod: &PodId, pods: nix::Result<BorrowedFd<'_>>) -> Vec<OsString> {
-        let at = Path::new(&pod.name).join(PROJECTED);
-        let before = pods.and_then(|pods| stamp(pods, &at)).ok();
-        if let Some(listed) = self.listed.get(pod).filter(|listed| Some(listed.stamp) == before) {
-            return listed.names.clone();
-        }
-        let names = pods.and_then(|pods| self.reader.directory(pods, &at)).and_then(directories);
-        self.closed.remove(pod);
-        self.listed.remove(pod);
-        match (&names, before.filter(is_settled)) {
-            (Err(errno @ (Errno::EACCES | Errno::EPERM)), _) => drop(self.closed.insert(pod.clone(), *errno)),
-            (Ok(names), Some(stamp)) => drop(self.listed.insert(pod.clone(), Listed { stamp, names: names.clone() })),
-            _ => {}
-        }
-        names.unwrap_or_default()
+        let Some((known, tools)) = self.pod(pod) else { return Vec::new() };
+        let moment = tools.moment();
+        let _ = known.open(pod, fd(&pods), tools, moment); // what failed is in `closed`
+        known.names.clone()
     }
 
     /// One volume.
     pub fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, out: &mut Vec<Observation>) -> VolumeLook {
         let pods = self.pods_directory(pod);
-        self.scan_volume_in(pod, volume, pods.as_ref().map(AsFd::as_fd).map_err(|errno| *errno), out)
-    }
-
-    fn scan_volume_in(&mut self, pod: &PodId, volume: &OsStr, pods: nix::Result<BorrowedFd<'_>>, out: &mut Vec<Observation>) -> VolumeLook {
-        let at = Path::new(&pod.name).join(PROJECTED).join(volume);
-        let opened = pods.and_then(|pods| self.reader.place(pods, &at));
-        let (pod_uid, name) = (pod.name.to_string_lossy(), volume.to_string_lossy());
-        let owner = Owner { pod_uid: &pod_uid, volume: &name };
-        let known = self.pods.entry(pod.clone()).or_default().entry(volume.to_owned()).or_default();
-        let looked = opened.and_then(|fd| known.look(fd.as_fd(), &mut self.reader, owner, out));
-        match looked {
-            Ok(Looked::Whole) => VolumeLook::Whole,
-            Ok(Looked::Empty) => VolumeLook::Empty,
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE) => {
-                self.forget_volume(pod, volume, out);
-                VolumeLook::Gone
-            }
-            Err(errno) if is_own_limit(errno) => {
-                self.own_limit = Some(errno);
-                VolumeLook::Hidden(errno)
-            }
-            Err(errno) => {
-                known.hide(errno, owner, out);
-                VolumeLook::Hidden(errno)
-            }
-        }
+        let Some((known, tools)) = self.pod(pod) else { return VolumeLook::Gone };
+        let moment = tools.moment();
+        let opened = fd(&pods).and_then(|pods| tools.reader.place(pods, &Path::new(&pod.name).join(PROJECTED)));
+        known.look(pod, volume, fd(&opened), tools, moment, out)
     }
 
     /// A pod is no longer there.
     pub fn forget_pod(&mut self, pod: &PodId, out: &mut Vec<Observation>) {
         let uid = pod.name.to_string_lossy();
-        self.closed.remove(pod);
-        self.listed.remove(pod);
-        for (name, volume) in self.pods.remove(pod).unwrap_or_default() {
+        for (name, volume) in self.pods.remove(pod).unwrap_or_default().volumes {
             volume.gone(Owner { pod_uid: &uid, volume: &name.to_string_lossy() }, out);
-        }
-    }
-
-    fn forget_volume(&mut self, pod: &PodId, name: &OsStr, out: &mut Vec<Observation>) {
-        let Some(volumes) = self.pods.get_mut(pod) else { return };
-        if let Some(volume) = volumes.remove(name) {
-            volume.gone(Owner { pod_uid: &pod.name.to_string_lossy(), volume: &name.to_string_lossy() }, out);
-        }
-        if volumes.is_empty() {
-            self.pods.remove(pod);
         }
     }
 
@@ -221,42 +239,44 @@ impl Scanner {
 
     /// The volumes known of one pod.
     pub fn volumes_of(&self, pod: &PodId) -> impl Iterator<Item = &OsStr> {
-        self.pods.get(pod).into_iter().flat_map(|volumes| volumes.keys().map(OsString::as_os_str))
+        self.pods.get(pod).into_iter().flat_map(|pod| pod.volumes.keys().map(OsString::as_os_str))
     }
 
     /// Whether the volume was looked at before.
     pub fn knows(&self, pod: &PodId, volume: &OsStr) -> bool {
-        self.pods.get(pod).is_some_and(|volumes| volumes.contains_key(volume))
+        self.pods.get(pod).is_some_and(|pod| pod.volumes.contains_key(volume))
     }
 
     /// Volumes that are empty or cannot be looked into.
     pub(super) fn suspicious(&self) -> impl Iterator<Item = (&PodId, &OsStr, Option<Errno>)> {
-        let all = self.pods.iter().flat_map(|(pod, volumes)| volumes.iter().map(move |(name, volume)| (pod, name, volume)));
-        all.filter(|(_, _, volume)| volume.is_suspicious()).map(|(pod, name, volume)| (pod, name.as_os_str(), volume.hidden_by()))
+        self.all().filter(|(_, _, volume)| volume.is_suspicious()).map(|(pod, name, volume)| (pod, name, volume.hidden_by()))
     }
 
     /// Pods whose volumes cannot be listed.
     pub(super) fn closed(&self) -> impl Iterator<Item = (&PodId, Errno)> {
-        self.closed.iter().map(|(pod, errno)| (pod, *errno))
+        self.pods.iter().filter_map(|(id, pod)| Some((id, pod.closed?)))
     }
 
     /// Every volume known.
     pub fn volumes(&self) -> impl Iterator<Item = (&PodId, &OsStr)> {
-        self.pods.iter().flat_map(|(pod, volumes)| volumes.keys().map(move |name| (pod, name.as_os_str())))
+        self.all().map(|(pod, name, _)| (pod, name))
     }
 
     fn tokens(&self) -> usize {
-        self.pods.values().flat_map(BTreeMap::values).map(|volume| volume.tokens()).sum()
+        self.all().map(|(_, _, volume)| volume.tokens()).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&PodId, &OsStr, &Volume)> {
+        self.pods.iter().flat_map(|(id, pod)| pod.volumes.iter().map(move |(name, volume)| (id, name.as_os_str(), volume.as_ref())))
     }
 
     /// What was not looked at in the last pass, apart from roots.
     pub fn problems(&mut self) -> Vec<String> {
-        let limit = self
-            .own_limit
-            .take()
-            .map(|errno| format!("the agent ran into a limit of its own: {} ({errno:?}); raise LimitNOFILE or its memory", errno.desc()));
-        let cut = self.pods.iter().flat_map(|(pod, volumes)| volumes.iter().map(move |(name, volume)| (pod, name, volume)));
-        let cut = cut.filter(|(_, _, volume)| volume.is_cut()).map(|(pod, name, _)| {
+        let limit =
+            self.tools.own_limit.take().map(|errno| {
+                format!("the agent ran into a limit of its own: {} ({errno:?}); raise LimitNOFILE or its memory", errno.desc())
+            });
+        let cut = self.all().filter(|(_, _, volume)| volume.is_cut()).map(|(pod, name, _)| {
             format!("volume {} of pod {} has more or deeper files than are looked at", name.to_string_lossy(), pod.name.to_string_lossy())
         });
         limit.into_iter().chain(cut).collect()
@@ -267,33 +287,98 @@ impl Scanner {
     }
 }
 
-/// Whether the directory changed long enough ago that a change after its listing shows in its stamp.
-fn is_settled(stamp: &Stamp) -> bool {
-    clocks::now().wall - Wall::from_nanos(stamp.changed_nanos()) > SETTLED
+impl Pod {
+    /// Opens the directory of its volumes, and lists it unless nothing has changed since: that would be most of what a look at an unchanged
+    /// pod costs.
+    fn open(&mut self, id: &PodId, pods: nix::Result<BorrowedFd<'_>>, tools: &mut Tools, moment: Moment) -> nix::Result<OwnedFd> {
+        tools.path.as_mut_os_string().clear();
+        tools.path.push(&id.name);
+        tools.path.push(PROJECTED);
+        let opened = pods.and_then(|pods| tools.reader.directory(pods, &tools.path));
+        let now = fd(&opened).and_then(stamp_of);
+        if self.listed.is_some_and(|known| known.holds(now, moment)) {
+            return opened;
+        }
+        let names = fd(&opened).and_then(|opened| directories(opened, &mut tools.reader));
+        let listed = now.ok().and_then(|stamp| Settled::of(stamp, moment));
+        self.listed = listed.filter(|_| names.is_ok());
+        self.closed = names.as_ref().err().copied().filter(|errno| matches!(errno, Errno::EACCES | Errno::EPERM));
+        self.names = names.unwrap_or_default();
+        // What may not be listed may still be entered.
+        opened.or_else(|_| pods.and_then(|pods| tools.reader.place(pods, &tools.path)))
+    }
+
+    /// Looks at one volume below the open directory of volumes.
+    fn look(
+        &mut self,
+        id: &PodId,
+        name: &OsStr,
+        parent: nix::Result<BorrowedFd<'_>>,
+        tools: &mut Tools,
+        moment: Moment,
+        out: &mut Vec<Observation>,
+    ) -> VolumeLook {
+        if !self.volumes.contains_key(name) {
+            self.volumes.insert(name.to_owned(), Box::default());
+        }
+        let Some(known) = self.volumes.get_mut(name) else { return VolumeLook::Gone };
+        if parent.is_ok_and(|parent| known.is_unchanged(parent, name, &mut tools.path, moment)) {
+            return VolumeLook::Whole;
+        }
+        let (pod_uid, volume) = (id.name.to_string_lossy(), name.to_string_lossy());
+        let opened = parent.and_then(|parent| tools.reader.place(parent, Path::new(name)));
+        let mut looking = Looking { reader: &mut tools.reader, owner: Owner { pod_uid: &pod_uid, volume: &volume }, moment, out };
+        match fd(&opened).and_then(|opened| known.look(opened, &mut looking)) {
+            Ok(Looked::Whole) => VolumeLook::Whole,
+            Ok(Looked::Empty) => VolumeLook::Empty,
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE) => {
+                if let Some(volume) = self.volumes.remove(name) {
+                    volume.gone(looking.owner, looking.out);
+                }
+                VolumeLook::Gone
+            }
+            Err(errno) if is_own_limit(errno) => {
+                tools.own_limit = Some(errno);
+                VolumeLook::Hidden(errno)
+            }
+            Err(errno) => {
+                known.hide(errno, &mut looking);
+                VolumeLook::Hidden(errno)
+            }
+        }
+    }
+}
+
+/// What is open, to be looked at as often as needed.
+fn fd<F: AsFd>(opened: &nix::Result<F>) -> nix::Result<BorrowedFd<'_>> {
+    opened.as_ref().map(AsFd::as_fd).map_err(|errno| *errno)
+}
+
+fn stamp_of(fd: BorrowedFd<'_>) -> nix::Result<Stamp> {
+    fstat(fd).map(|stat| Stamp::of(&stat))
 }
 
 fn open_pods(root: &Path) -> nix::Result<File> {
     File::open(root.join("pods")).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
 }
 
-/// A kubelet root that has no `pods` yet is an error too: nothing is seen there.
-fn pod_names(root: &Path) -> Result<Vec<OsString>, String> {
-    open_pods(root)
-        .and_then(|pods| directories(pods.into()))
-        .map_err(|errno| format!("{}: {} ({errno:?})", root.join("pods").display(), errno.desc()))
-}
-
 /// The directories in a directory, links left out, in order.
-fn directories(fd: std::os::fd::OwnedFd) -> nix::Result<Vec<OsString>> {
-    use std::os::unix::ffi::OsStrExt;
+fn directories(directory: BorrowedFd<'_>, reader: &mut Reader) -> nix::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in Dir::from_fd(fd)?.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if matches!(entry.file_type(), Some(Type::Directory) | None) && name != b"." && name != b".." && name.len() <= MAX_NAME {
-            names.push(OsStr::from_bytes(name).to_owned());
+    listing::each(directory, &mut reader.names, |name, kind| {
+        if matches!(kind, Some(Type::Directory) | None) && name.len() <= MAX_NAME {
+            names.push(name.to_owned());
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     names.sort_unstable();
     Ok(names)
+}
+
+#[cfg(test)]
+impl Scanner {
+    /// How many files were opened to be read since this was last asked.
+    pub(super) fn take_opened(&mut self) -> usize {
+        std::mem::take(&mut self.tools.reader.opened)
+    }
 }

@@ -1,18 +1,22 @@
 //! One projected volume: which files are in it, which of them are tokens, and what changed since the last look.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use nix::dir::{Dir, Type};
+use nix::dir::Type;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, readlinkat};
-use nix::sys::stat::{SFlag, fstatat};
+use nix::sys::stat::{SFlag, fstat, fstatat};
 use tokenwatch_core::observation::{FileContent, FileSeen, Observation};
 use tokenwatch_core::time::Wall;
 use tokenwatch_core::token::{TokenIdentity, TokenKey};
 
-use super::reader::{Look, Other, Reader, Stamp};
+use super::listing;
+use super::reader::{At, Look, Other, Reader, Stamp};
+use super::settled::{Moment, Settled};
 
 /// A token's `path` has one or two components in practice; kubelet's limit is the length of a path.
 const MAX_DEPTH: usize = 8;
@@ -34,14 +38,13 @@ pub(super) struct Volume {
     hidden: Option<Errno>,
 }
 
-/// The directory behind `..data`, as long as it is the same one.
+/// The directory behind `..data`, as long as it is the same one. Only one without sub-directories is remembered: its own stamp tells
+/// when a file is added.
 #[derive(Debug)]
 struct Generation {
-    link: Stamp,
+    link: Settled,
     target: PathBuf,
-    directory: Stamp,
-    /// Without sub-directories, so that the directory's own stamp tells when a file is added.
-    flat: bool,
+    directory: Settled,
 }
 
 /// One file.
@@ -50,6 +53,8 @@ struct Entry {
     /// As the pod sees it.
     path: PathBuf,
     held: Held,
+    /// As long as this holds, it need not be read again.
+    settled: Option<Settled>,
     /// A token was here once: from then on, anything else in its place is a finding.
     was_token: bool,
 }
@@ -59,7 +64,7 @@ enum Held {
     /// Not yet looked at, or not to be had last time.
     Unknown,
     Token(TokenIdentity),
-    Other(Stamp),
+    Other,
     /// What was reported of it.
     Bad(FileContent),
 }
@@ -96,16 +101,27 @@ pub(super) enum Looked {
 #[derive(Debug)]
 struct Listing {
     paths: Vec<PathBuf>,
+    /// Not yet listed themselves.
+    directories: Vec<PathBuf>,
+    /// Without sub-directories.
     flat: bool,
     cut: bool,
 }
 
-/// The place that is listed and read: a generation's directory, or the volume itself where there is no `..data`.
+/// The place that is read.
 struct Place<'a> {
-    fd: BorrowedFd<'a>,
-    /// Relative to `fd`: `..2026_…`, or empty.
-    base: &'a Path,
+    at: At<'a>,
     written_at: Option<Wall>,
+    moment: Moment,
+}
+
+/// What a look needs to know and to have.
+#[derive(Debug)]
+pub(super) struct Looking<'a> {
+    pub(super) reader: &'a mut Reader,
+    pub(super) owner: Owner<'a>,
+    pub(super) moment: Moment,
+    pub(super) out: &'a mut Vec<Observation>,
 }
 
 impl Volume {
@@ -129,19 +145,30 @@ impl Volume {
         self.hidden
     }
 
+    /// Whether what was read of the volume `name` in `parent` is what is there now: told by stamps alone, nothing is opened.
+    /// `path` is room for paths.
+    pub(super) fn is_unchanged(&self, parent: BorrowedFd<'_>, name: &OsStr, path: &mut PathBuf, moment: Moment) -> bool {
+        let Some(generation) = self.generation.as_ref().filter(|_| self.hidden.is_none()) else { return false };
+        path.as_mut_os_string().clear();
+        path.push(name);
+        path.push(DATA);
+        let same_link = generation.link.holds(stamp(parent, path), moment);
+        path.pop();
+        path.push(&generation.target);
+        same_link
+            && generation.directory.holds(stamp(parent, path), moment)
+            && !self.entries.is_empty()
+            && self.entries.iter().all(|entry| entry.is_unchanged(parent, path, moment))
+    }
+
     /// Looks, and pushes what changed. Err: the volume itself cannot be looked into.
-    pub(super) fn look(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        reader: &mut Reader,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
-    ) -> nix::Result<Looked> {
+    pub(super) fn look(&mut self, fd: BorrowedFd<'_>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
         self.hidden = None;
         for _ in 0..MAX_TRIES {
             let before = data_link(fd)?;
-            match self.try_look(fd, before, reader, owner, out) {
-                Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => self.generation = None,
+            self.generation = None;
+            match self.try_look(fd, before, looking) {
+                Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => {}
                 result => return result,
             }
             if data_link(fd)? == before && before.is_some() {
@@ -152,63 +179,46 @@ impl Volume {
     }
 
     /// ENOENT: something vanished in between, so the generation was swapped.
-    fn try_look(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        link: Option<Stamp>,
-        reader: &mut Reader,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
-    ) -> nix::Result<Looked> {
-        self.refresh(fd, link, reader, owner, out)?;
-        let base = self.generation.as_ref().map(|generation| generation.target.clone()).unwrap_or_default();
-        let place = Place { fd, base: &base, written_at: link.map(|link| Wall::from_nanos(link.changed_nanos())) };
-        for entry in &mut self.entries {
-            entry.look(&place, reader, owner, out)?;
-        }
+    fn try_look(&mut self, volume: BorrowedFd<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
+        let target = link.map(|_| readlinkat(volume, DATA).map(PathBuf::from)).transpose()?.filter(|target| is_name(target));
+        let base = target.as_deref().unwrap_or(Path::new("."));
+        let opened = looking.reader.directory(volume, base)?;
+        let at = At { volume, base, directory: opened.as_fd() };
+        let directory = Stamp::of(&fstat(at.directory)?);
+        let flat = self.list(at, link, looking)?;
+        let written_at = link.map(|link| Wall::from_nanos(link.changed_nanos()));
+        let place = Place { at, written_at, moment: looking.moment };
+        self.entries.iter_mut().try_for_each(|entry| entry.look(&place, looking))?;
+        self.generation = link.zip(target.filter(|_| flat)).and_then(|(link, target)| generation(link, target, directory, looking.moment));
         Ok(if self.entries.is_empty() { Looked::Empty } else { Looked::Whole })
     }
 
-    /// Lists again unless it is the same flat generation as before.
-    fn refresh(
-        &mut self,
-        fd: BorrowedFd<'_>,
-        link: Option<Stamp>,
-        reader: &mut Reader,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
-    ) -> nix::Result<()> {
-        if self.generation.as_ref().is_some_and(|known| Some(known.link) == link && known.is_unchanged(fd)) {
-            return Ok(());
-        }
-        let target = link.map(|_| readlinkat(fd, DATA).map(PathBuf::from)).transpose()?;
-        let target = target.filter(|target| target.components().count() == 1);
-        let directory = target.as_deref().map(|target| stamp(fd, target)).transpose()?;
-        let listing = list(fd, target.as_deref().unwrap_or(Path::new("")), reader)?;
+    /// Takes what is in the directory; whether it has no sub-directories.
+    fn list(&mut self, at: At<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<bool> {
+        let listing = list(at, looking.reader)?;
         // kubelet empties an old generation only after it has renamed the link: a listing under a changed link may lack files.
-        if data_link(fd)? != link {
+        if data_link(at.volume)? != link {
             return Err(Errno::ENOENT);
         }
-        self.generation = match (link, target, directory) {
-            (Some(link), Some(target), Some(directory)) => Some(Generation { link, target, directory, flat: listing.flat }),
-            _ => None,
-        };
         self.cut = listing.cut;
-        self.replace(listing.paths, owner, out);
-        Ok(())
+        self.replace(listing.paths, looking);
+        Ok(listing.flat)
     }
 
     /// Takes the new listing; what was reported and is no longer there is gone.
-    fn replace(&mut self, paths: Vec<PathBuf>, owner: Owner<'_>, out: &mut Vec<Observation>) {
+    fn replace(&mut self, paths: Vec<PathBuf>, looking: &mut Looking<'_>) {
+        if self.entries.iter().map(|entry| &entry.path).eq(&paths) {
+            return;
+        }
         let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
         for path in paths {
             while let Some(gone) = before.next_if(|entry| entry.path < path) {
-                gone.gone(owner, out);
+                gone.gone(looking.owner, looking.out);
             }
             let entry = before.next_if(|entry| entry.path == path);
             self.entries.push(entry.unwrap_or_else(|| Entry::new(path)));
         }
-        before.for_each(|gone| gone.gone(owner, out));
+        before.for_each(|gone| gone.gone(looking.owner, looking.out));
     }
 
     /// The volume is no longer there.
@@ -217,24 +227,29 @@ impl Volume {
     }
 
     /// The volume is there and cannot be looked into: what was known to be in it cannot be read any more.
-    pub(super) fn hide(&mut self, errno: Errno, owner: Owner<'_>, out: &mut Vec<Observation>) {
+    pub(super) fn hide(&mut self, errno: Errno, looking: &mut Looking<'_>) {
         self.generation = None;
         self.hidden = Some(errno);
         for entry in self.entries.iter_mut().filter(|entry| entry.held.is_reported()) {
-            entry.bad(FileContent::Unreadable { reason: said("open the volume", errno) }, None, owner, out);
+            entry.bad(FileContent::Unreadable { reason: said("open the volume", errno) }, None, looking.owner, looking.out);
         }
     }
 }
 
-impl Generation {
-    fn is_unchanged(&self, fd: BorrowedFd<'_>) -> bool {
-        self.flat && stamp(fd, &self.target).is_ok_and(|now| now == self.directory)
-    }
+/// What is remembered of a generation, if its stamps tell of every change.
+fn generation(link: Stamp, target: PathBuf, directory: Stamp, moment: Moment) -> Option<Generation> {
+    Some(Generation { link: Settled::of(link, moment)?, target, directory: Settled::of(directory, moment)? })
+}
+
+/// A single name, neither `.` nor `..`.
+fn is_name(path: &Path) -> bool {
+    let mut components = path.components();
+    matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
 }
 
 impl Entry {
     fn new(path: PathBuf) -> Self {
-        Self { path, held: Held::Unknown, was_token: false }
+        Self { path, held: Held::Unknown, settled: None, was_token: false }
     }
 
     fn gone(self, owner: Owner<'_>, out: &mut Vec<Observation>) {
@@ -243,45 +258,59 @@ impl Entry {
         }
     }
 
-    fn look(&mut self, place: &Place<'_>, reader: &mut Reader, owner: Owner<'_>, out: &mut Vec<Observation>) -> nix::Result<()> {
-        let at = place.base.join(&self.path);
-        if matches!(self.held, Held::Other(known) if stamp(place.fd, &at) == Ok(known)) {
+    /// Whether it is what was read of it, below `directory` in `parent`.
+    fn is_unchanged(&self, parent: BorrowedFd<'_>, directory: &mut PathBuf, moment: Moment) -> bool {
+        let Some(settled) = self.settled else { return false };
+        directory.push(&self.path);
+        let holds = settled.holds(stamp(parent, directory), moment);
+        directory.pop();
+        holds
+    }
+
+    fn look(&mut self, place: &Place<'_>, looking: &mut Looking<'_>) -> nix::Result<()> {
+        if self.settled.is_some_and(|known| known.holds(stamp(place.at.directory, &self.path), place.moment)) {
             return Ok(());
         }
-        match reader.look(place.fd, &at) {
-            Look::Token(token) => {
+        self.settled = None;
+        let written_at = place.written_at;
+        match looking.reader.look(&place.at, &self.path) {
+            Look::Token(stamp, token) => {
                 let identity = token.identity();
                 if self.held != Held::Token(identity) {
                     let content = FileContent::Token(Box::new(token.to_claims()));
-                    out.push(seen(owner.key(&self.path), place.written_at, content));
+                    looking.out.push(seen(looking.owner.key(&self.path), written_at, content));
                 }
                 (self.held, self.was_token) = (Held::Token(identity), true);
+                self.settled = Settled::of(stamp, place.moment);
             }
-            Look::Malformed(malformed) => self.bad(malformed_because(&malformed.to_string()), place.written_at, owner, out),
-            Look::Other(_, other) if self.was_token => self.bad(malformed_because(not_any_more(other)), place.written_at, owner, out),
-            Look::Other(stamp, _) => self.other(stamp, owner, out),
+            Look::Malformed(malformed) => self.bad(malformed_because(&malformed.to_string()), written_at, looking.owner, looking.out),
+            Look::Other(_, other) if self.was_token => {
+                self.bad(malformed_because(not_any_more(other)), written_at, looking.owner, looking.out);
+            }
+            Look::Other(stamp, _) => self.other(Settled::of(stamp, place.moment), looking.owner, looking.out),
             Look::Refused(_) if self.was_token => {
-                self.bad(malformed_because("it is no regular file within its volume any more"), place.written_at, owner, out);
+                self.bad(malformed_because("it is no regular file within its volume any more"), written_at, looking.owner, looking.out);
             }
             Look::Refused(_) => {}
             Look::Unreadable(_, errno) if is_own_limit(errno) => return Err(errno),
             Look::Unreadable(step, errno) => {
-                self.bad(FileContent::Unreadable { reason: said(step, errno) }, place.written_at, owner, out);
+                self.bad(FileContent::Unreadable { reason: said(step, errno) }, written_at, looking.owner, looking.out);
             }
             Look::Vanished => return Err(Errno::ENOENT),
         }
         Ok(())
     }
 
-    fn other(&mut self, stamp: Stamp, owner: Owner<'_>, out: &mut Vec<Observation>) {
+    fn other(&mut self, settled: Option<Settled>, owner: Owner<'_>, out: &mut Vec<Observation>) {
         if self.held.is_reported() {
             out.push(Observation::Gone(owner.key(&self.path)));
         }
-        self.held = Held::Other(stamp);
+        (self.held, self.settled) = (Held::Other, settled);
     }
 
     /// Says it once.
     fn bad(&mut self, content: FileContent, written_at: Option<Wall>, owner: Owner<'_>, out: &mut Vec<Observation>) {
+        self.settled = None;
         let held = Held::Bad(content);
         if self.held == held {
             return;
@@ -336,51 +365,57 @@ pub(super) fn stamp(fd: BorrowedFd<'_>, path: &Path) -> nix::Result<Stamp> {
     fstatat(fd, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat))
 }
 
-/// Every file below `base`, sorted, in bounded depth and number.
-fn list(volume: BorrowedFd<'_>, base: &Path, reader: &mut Reader) -> nix::Result<Listing> {
-    let mut listing = Listing { paths: Vec::new(), flat: true, cut: false };
-    let mut todo = vec![(PathBuf::new(), 0)];
-    while let Some((directory, depth)) = todo.pop() {
-        let at = if base.as_os_str().is_empty() && directory.as_os_str().is_empty() { PathBuf::from(".") } else { base.join(&directory) };
-        let opened = reader.directory(volume, &at)?;
-        for entry in Dir::from_fd(opened)?.iter() {
-            let entry = entry?;
-            let name = Path::new(std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()));
-            if is_internal(name, base, &directory) {
-                continue;
-            }
-            if listing.paths.len() + todo.len() >= MAX_FILES {
-                listing.cut = true;
-                break;
-            }
-            let path = directory.join(name);
-            match kind(volume, &at.join(name), entry.file_type()) {
-                Some(Type::File) => listing.paths.push(path),
-                Some(Type::Symlink) if reader.leads_to_file(volume, &at.join(name)) => listing.paths.push(path),
-                Some(Type::Directory) if depth < MAX_DEPTH => todo.push((path, depth + 1)),
-                Some(Type::Directory) => listing.cut = true,
-                _ => {}
-            }
-            listing.flat &= todo.is_empty() && depth == 0;
-        }
+/// Every file in and below a directory, sorted, in bounded depth and number.
+fn list(at: At<'_>, reader: &mut Reader) -> nix::Result<Listing> {
+    let mut buffer = std::mem::take(&mut reader.names);
+    let listed = list_into(at, reader, &mut buffer);
+    reader.names = buffer;
+    listed
+}
+
+fn list_into(at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<Listing> {
+    let mut listing = Listing { paths: Vec::new(), directories: Vec::new(), flat: true, cut: false };
+    listing::each(at.directory, buffer, |name, kind| listing.take(at, Path::new(""), name, kind, reader))?;
+    listing.flat = listing.directories.is_empty();
+    while let Some(below) = listing.directories.pop() {
+        let opened: OwnedFd = reader.directory(at.directory, &below)?;
+        listing::each(opened.as_fd(), buffer, |name, kind| listing.take(at, &below, name, kind, reader))?;
     }
     listing.paths.sort_unstable();
     Ok(listing)
 }
 
-/// `.`, `..`, and at the top of a volume what the AtomicWriter keeps there for itself: `..data`, `..2026_…`.
-fn is_internal(name: &Path, base: &Path, directory: &Path) -> bool {
-    let top = base.as_os_str().is_empty() && directory.as_os_str().is_empty();
-    let bytes = name.as_os_str().as_bytes();
-    bytes == b"." || bytes == b".." || (top && bytes.starts_with(b".."))
+impl Listing {
+    /// Takes one name of the directory `below`; Break, when there are too many.
+    fn take(&mut self, at: At<'_>, below: &Path, name: &OsStr, kind: Option<Type>, reader: &mut Reader) -> ControlFlow<()> {
+        let is_top = below.as_os_str().is_empty();
+        if is_top && at.base == Path::new(".") && is_internal(name) {
+            return ControlFlow::Continue(());
+        }
+        if self.paths.len() + self.directories.len() >= MAX_FILES {
+            self.cut = true;
+            return ControlFlow::Break(());
+        }
+        let path = if is_top { PathBuf::from(name) } else { below.join(name) };
+        match kind.or_else(|| self::kind(at.directory, &path)) {
+            Some(Type::File) => self.paths.push(path),
+            Some(Type::Symlink) if reader.leads_to_file(at.volume, &at.base.join(&path)) => self.paths.push(path),
+            Some(Type::Directory) if path.components().count() <= MAX_DEPTH => self.directories.push(path),
+            Some(Type::Directory) => self.cut = true,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// At the top of a volume, what the AtomicWriter keeps there for itself: `..data`, `..2026_…`.
+fn is_internal(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"..")
 }
 
 /// Some file systems do not tell the kind in a listing.
-fn kind(volume: BorrowedFd<'_>, path: &Path, listed: Option<Type>) -> Option<Type> {
-    if listed.is_some() {
-        return listed;
-    }
-    let stat = fstatat(volume.as_fd(), path, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+fn kind(directory: BorrowedFd<'_>, path: &Path) -> Option<Type> {
+    let stat = fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
     match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
         SFlag::S_IFREG => Some(Type::File),
         SFlag::S_IFDIR => Some(Type::Directory),

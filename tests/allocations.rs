@@ -1,0 +1,135 @@
+//! The hot path allocates nothing: a pass over volumes that have not changed, and a token that is read again. An allocator that counts says so.
+
+#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)] // a test, and a global allocator is an unsafe trait
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use tokenwatch::clocks;
+use tokenwatch::demo::kubelet::{Payload, Volume};
+use tokenwatch::sources::files::Scanner;
+use tokenwatch_core::time::{Delta, Reading, Wall};
+use tokenwatch_core::token::{Decoded, Scratch, decode};
+
+/// Counts for each thread by itself: what another test does at the same time is not counted here.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count() {
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1)); // a thread that ends has none any more
+}
+
+fn allocations(of: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    of();
+    COUNT.get() - before
+}
+
+fn token(number: usize) -> String {
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let payload = format!(
+        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,"iss":"https://kubernetes.default.svc",
+        "jti":"jti-{number}","kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},"pod":{{"name":"p","uid":"u"}},
+        "serviceaccount":{{"name":"cart","uid":"u"}},"warnafter":1800003607}},"nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
+    );
+    format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k"}"#), part(&payload))
+}
+
+fn write(root: &Path, pod: usize) {
+    let payload = Payload::from([
+        ("token".into(), token(pod).into_bytes()),
+        ("ca.crt".into(), b"-----BEGIN CERTIFICATE-----".to_vec()),
+        ("namespace".into(), b"shop".to_vec()),
+    ]);
+    Volume::new(root, &format!("pod-{pod}"), "kube-api-access").write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
+}
+
+/// As if everything had been written long ago: only then is a file not read again.
+fn later() -> Reading {
+    let (now, hour) = (clocks::now(), Delta::from_secs(3_600));
+    Reading { wall: now.wall + hour, boot: now.boot + hour }
+}
+
+/// A node's tree, and a scanner that knows it.
+fn node(pods: usize) -> (tempfile::TempDir, Scanner) {
+    let root = tempfile::tempdir().unwrap();
+    (0..pods).for_each(|pod| write(root.path(), pod));
+    let mut scanner = Scanner::with_clocks(vec![root.path().to_owned()], later);
+    assert_eq!(scanner.scan(&mut Vec::new()).tokens, pods);
+    (root, scanner)
+}
+
+/// Of one pass that tells nothing.
+fn pass(scanner: &mut Scanner, tokens: usize) -> u64 {
+    let mut out = Vec::new();
+    let took = allocations(|| assert_eq!(scanner.scan(&mut out).tokens, tokens));
+    assert!(out.is_empty(), "{out:?}");
+    took
+}
+
+#[test]
+fn a_pass_over_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
+    let (_one, mut one) = node(1);
+    let (_many, mut many) = node(200);
+    pass(&mut one, 1); // makes room for paths
+    pass(&mut many, 200);
+    let (for_one, for_many) = (pass(&mut one, 1), pass(&mut many, 200));
+    assert_eq!(for_one, for_many);
+    assert!(for_one <= 8, "{for_one} allocations, of which the roots and the listing of them need a handful");
+}
+
+#[test]
+fn a_token_that_is_read_again_is_recognised_without_an_allocation() {
+    let (bytes, mut scratch) = (token(1).into_bytes(), Scratch::new());
+    let mut identify = || match decode(&bytes, &mut scratch) {
+        Decoded::Token(parsed) => parsed.identity(),
+        other => panic!("{other:?}"),
+    };
+    let first = identify(); // makes room
+    let mut again = None;
+    assert_eq!(allocations(|| again = Some(identify())), 0);
+    assert_eq!(again, Some(first));
+}
+
+/// In place, so that every look has to read: what is allocated must not grow with the number of tokens read.
+#[test]
+fn files_that_are_read_again_cost_a_bounded_number_each() {
+    let (root, mut scanner) = node(50);
+    let touch = |pod: usize| {
+        let file = Volume::new(root.path(), &format!("pod-{pod}"), "kube-api-access").directory().join("token");
+        fs::write(file, token(pod)).unwrap(); // the same bytes, a new ctime
+    };
+    (0..50).for_each(touch);
+    let took = pass(&mut scanner, 50);
+    // The list of a volume's files is made anew: its buffer, three names and the link's target, a few times over.
+    assert!(took <= 50 * 12 + 20, "{took}");
+}
