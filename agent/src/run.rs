@@ -69,15 +69,15 @@ fn export(own: &OwnOtlp, environment: &Environment, node: &str) -> Result<(Optio
 }
 
 /// Every mistake in the standard variables, as they would be used with these settings, and in settings that contradict them.
-pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Vec<(config::Origin, String)> {
+pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Vec<config::Mistake> {
     let mut own = own_otlp(&loaded.settings);
     if loaded.is_broken("otlp.endpoint") {
         own.endpoint = Some("http://localhost:4318".to_owned()); // never used: the rest is looked at as with the one that was meant
     }
     let mistakes = export(&own, environment, "").err().unwrap_or_default();
     let told = |mistake: otlp::Mistake| match mistake.said_by {
-        otlp::SaidBy::Variable(name) => (config::Origin::Variable(name), mistake.message),
-        otlp::SaidBy::Setting(name) => (loaded.origin(name), format!("{name}: {}", mistake.message)),
+        otlp::SaidBy::Variable(name) => config::Mistake { origin: config::Origin::Variable(name), message: mistake.message },
+        otlp::SaidBy::Setting(name) => config::Mistake { origin: loaded.origin(name), message: format!("{name}: {}", mistake.message) },
     };
     mistakes.into_iter().map(told).collect()
 }

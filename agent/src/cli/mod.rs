@@ -214,17 +214,17 @@ fn settings(
     exports: bool,
 ) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
-    let mut unreadable = Mistakes::default();
-    let file = path.and_then(|path| read_config(path).map_err(|(name, why)| unreadable.add(Origin::File { name, place: None }, why)).ok());
-    let (loaded, mistakes) = read(&Given { file, environment, flags });
-    let of_export = if exports { export_mistakes(&loaded, environment) } else { Vec::new() };
-    let mut all = unreadable;
-    all.0.extend(mistakes.0);
-    of_export.into_iter().for_each(|(origin, message)| all.add(origin, message));
-    if all.0.is_empty() {
+    let mut mistakes = Mistakes::default();
+    let file = path.and_then(|path| read_config(path).map_err(|(name, why)| mistakes.add(Origin::File { name, place: None }, why)).ok());
+    let (loaded, more) = read(&Given { file, environment, flags });
+    mistakes.0.extend(more.0);
+    if exports {
+        mistakes.0.extend(export_mistakes(&loaded, environment));
+    }
+    if mistakes.0.is_empty() {
         return Some(loaded);
     }
-    complain(&format!("{} in the configuration\n{all}", counted(all.0.len())));
+    complain(&format!("{} in the configuration\n{mistakes}", counted(mistakes.0.len())));
     None
 }
 

@@ -91,7 +91,9 @@ impl Loader {
             }
             Err(problems) => {
                 self.broken.insert(setting.name);
-                problems.into_iter().for_each(|problem| self.problem(setting, problem, origin));
+                for problem in problems {
+                    self.problem(setting, problem, origin);
+                }
             }
         }
     }

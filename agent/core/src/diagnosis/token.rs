@@ -296,6 +296,23 @@ mod tests {
     }
 
     #[test]
+    fn the_deadline_is_when_it_starts_to_hurt() {
+        let good = clock(ClockState::Synchronised, 0, false);
+        let (plain, extended) = (tracked(3_600, None), tracked(31_536_000, Some(3_607)));
+        let table = [
+            (&plain, -80, Code::NotYetValid, -60), // there: when it stops
+            (&plain, -50, Code::FutureDated, 3_600),
+            (&plain, 3_000, Code::RotationLate, 3_600),
+            (&extended, 3_200, Code::RotationStalled, 3_607),
+            (&plain, 3_600, Code::Expired, 3_670),
+        ];
+        for (token, age, code, deadline) in table {
+            let finding = judge(token, &at(age), Context { clock: &good, settle: Delta::ZERO }).findings.remove(0);
+            assert_eq!((finding.code, finding.deadline), (code, Some(Wall::from_secs(IAT + deadline))), "age {age}");
+        }
+    }
+
+    #[test]
     fn a_future_iat_with_an_early_nbf_is_a_warning() {
         let mut token = tracked(3_600, None);
         let generation = token.current.as_mut().unwrap();

@@ -204,7 +204,9 @@ mod tests {
             std::future::pending::<()>().await;
         });
         let spans = Spans { queue, worker, left: Arc::default(), held: Arc::default(), counters: Arc::clone(&counters) };
-        (0..1_000).for_each(|_| spans.push(large()));
+        for _ in 0..1_000 {
+            spans.push(large());
+        }
         let held = spans.held.load(Ordering::Relaxed);
         assert!(held <= QUEUE_BYTES && held > QUEUE_BYTES / 2, "{held} bytes");
         assert_eq!(counters.spans_dropped.get() + spans.left.load(Ordering::Relaxed), 1_000);

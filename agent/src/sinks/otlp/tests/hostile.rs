@@ -98,8 +98,9 @@ async fn gigabyte(head: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
         async move {
             request(&mut stream).await?;
             stream.write_all(head).await?;
+            let anything = vec![b'x'; 1 << 20];
             for _ in 0..1_024 {
-                stream.write_all(&[b'x'; 1 << 20]).await?;
+                stream.write_all(&anything).await?;
                 count.fetch_add(1 << 20, Ordering::Relaxed);
             }
             Ok(())
