@@ -148,7 +148,7 @@ fn hold(code: Code) -> Delta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::{Remedy, Subject};
+    use crate::findings::{PodRef, Remedy, Subject};
     use crate::time::Wall;
     use crate::value::Attributes;
 
@@ -205,7 +205,9 @@ mod tests {
     #[test]
     fn one_finding_turning_into_another_says_so() {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-        let (late, stalled) = (finding(Code::RotationLate, Severity::Info), finding(Code::RotationStalled, Severity::Warning));
+        let subject = Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
+        let about = |code| Finding { subject: subject.clone(), ..finding(code, Severity::Info) };
+        let (late, stalled) = (about(Code::RotationLate), about(Code::RotationStalled));
         let mut judge = |secs, findings| ledger.judge(&at(secs), &Scope::Sight, findings, |_| Ending::Over);
         let _ = judge(0, vec![late.clone()]);
         let alerts = judge(5, vec![stalled.clone()]);

@@ -256,7 +256,8 @@ async fn one_alert_that_is_refused_for_ever_is_given_up_and_the_others_arrive() 
         let mut delivery = sink.delivery();
         sink.take(alerts(4));
         collector.until(|seen| seen.accepted.len() == 3).await;
-        let state = delivery.wait_for(|state| state.rejected == 1).await.unwrap().clone();
+        let given_up = delivery.wait_for(|state| state.rejected == 1);
+        let state = tokio::time::timeout(Duration::from_secs(10), given_up).await.expect("it is given up").unwrap().clone();
         assert_eq!((state.waiting, state.given_up), (0, 0), "{protocol:?}");
         assert!(sink.shutdown(Duration::from_secs(2)).await.is_clean());
     }
