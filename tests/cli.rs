@@ -196,14 +196,29 @@ fn the_configuration_is_shown_with_its_origins() {
 #[test]
 fn every_mistake_is_told_at_once() {
     let node = Node::new();
-    node.file("tw.yaml", "clok: {}\nclock:\n  intervall: 64s\n  timeout: 5\n  interval: 8s\nlog: {level: loud!, format: jsn}\n");
+    node.file("tw.yaml", "clok: {}\nclock:\n  intervall: 64s\n  timeout: 5\n  interval: 8s\nlog: {level: loud!, format: jsn}\nalerts: {memory: 4Mi}\notlp: {client_key_file: /k}\n");
     let mut command = tokenwatch(&["run", "--config", "tw.yaml", "--clock-server", "a:b"]);
-    let (status, out, err) = outcome(command.current_dir(node.root()).env("TOKENWATCH_CLOCK_AGE", "1h"));
+    command.current_dir(node.root()).env("TOKENWATCH_CLOCK_AGE", "1h");
+    let standard = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://collector"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "nonsense"),
+    ];
+    let (status, out, err) = outcome(command.envs(standard));
     assert_eq!((status, out.as_str()), (Some(2), ""));
+    assert!(!err.contains("hunter2"), "{err}");
     golden("config-mistakes.txt", &err);
-    let (status, _, err) = run(&["config", "--config", "/nowhere/tw.yaml"]);
+    let mut command = tokenwatch(&["config", "--config", "/nowhere/tw.yaml", "--clock-timeout", "5"]);
+    let (status, _, err) = outcome(command.env("OTEL_RESOURCE_ATTRIBUTES", "nonsense"));
     assert_eq!(status, Some(2));
-    assert_eq!(err, "tokenwatch: configuration file /nowhere/tw.yaml: No such file or directory (os error 2)\n");
+    assert_eq!(
+        err,
+        "tokenwatch: 3 mistakes in the configuration\n\
+         /nowhere/tw.yaml: the configuration file cannot be read: No such file or directory (os error 2)\n\
+         flag --clock-timeout: 5 has no unit: write 5s for seconds or 5m for minutes\n\
+         environment variable OTEL_RESOURCE_ATTRIBUTES: an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)\n"
+    );
 }
 
 #[test]

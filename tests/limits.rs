@@ -1,5 +1,5 @@
-//! The kernel's own limits, really reached: those of a user namespace can be lowered for one process alone, and a process that is
-//! stopped does not empty its queue.
+//! The kernel's own limits, really reached, and a network that swallows everything: in a user namespace both can be had for one process alone, and a
+//! process that is stopped does not empty its queue.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -168,4 +168,48 @@ fn when_the_queue_runs_over_everything_is_looked_at_again() {
     agent.rotate(200);
     agent.wait_replaced(2);
     agent.stop();
+}
+
+/// A network of its own whose name server is a hole, then the agent.
+const NO_DNS: &str = r#"ip link add black type veth peer name hole && ip link set hole up && ip addr add 10.9.9.1/24 dev black \
+    && ip link set black up && ip neigh add 10.9.9.53 lladdr 02:00:00:00:00:53 dev black \
+    && mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+
+fn may_make_networks() -> bool {
+    let may = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "--mount", "ip", "link", "add", "black", "type", "veth", "peer", "name", "hole"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !may {
+        assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --user --net` and `ip` (iproute2)");
+        eprintln!("SKIPPED: a network of its own cannot be made here, so nothing shows that a hanging resolver does not hold up the end");
+    }
+    may
+}
+
+/// The resolver of the C library goes on for a minute in a thread that nobody can stop.
+#[test]
+fn a_resolver_that_hangs_does_not_hold_up_the_end() {
+    if !may_make_networks() {
+        return;
+    }
+    let node = Node::new();
+    node.pod("cart-0", &token(&payload("cart-0", 700, 600)));
+    let resolv = node.file("resolv.conf", "nameserver 10.9.9.53\noptions timeout:30 attempts:2\n");
+    let diary = node.root().join("diary");
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", NO_DNS]).arg(resolv);
+    command
+        .args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--shutdown-timeout", "1s", "--root"])
+        .arg(node.root());
+    command.args(["--otlp-endpoint", "http://collector.example:4318", "--otlp-timeout", "500ms"]);
+    let mut agent = Agent(command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap()).spawn().unwrap());
+    wait_for(&diary, "alerts are not delivered");
+    let asked = Instant::now();
+    kill(Pid::from_raw(i32::try_from(agent.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert!(agent.0.wait().unwrap().success());
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?} to stop", asked.elapsed());
+    wait_for(&diary, "stopped with something left");
 }

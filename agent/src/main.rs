@@ -13,7 +13,12 @@ fn main() -> ExitCode {
     // Fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
-        Ok(runtime) => ExitCode::from(runtime.block_on(cli::main(std::env::args_os(), &Environment::read()))),
+        Ok(runtime) => {
+            let code = runtime.block_on(cli::main(std::env::args_os(), &Environment::read()));
+            // All that was to be done is done: a resolver that hangs in a thread of its own must not hold up the end.
+            runtime.shutdown_background();
+            ExitCode::from(code)
+        }
         Err(error) => {
             eprintln!("tokenwatch: cannot start: {error}");
             ExitCode::FAILURE

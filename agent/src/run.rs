@@ -51,13 +51,35 @@ pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), F
 /// Runs the agent until `stop`; what could not be sent by then.
 pub async fn run_until(settings: &Settings, environment: &Environment, stop: impl Future<Output = ()>) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
-    let otlp = otlp::Settings::resolve(&own_otlp(&settings.otlp), environment).map_err(Failure::Configuration)?;
-    let identity = Identity { node: Some(node.clone()), host: host_name() };
-    let resource = Resource::resolve(environment, &identity).map_err(Failure::Configuration)?;
+    let (otlp, resource) = export(&own_otlp(settings), environment, &node)
+        .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
     let plan = plan(settings, &node)?;
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
     let sink = move |snapshot: SnapshotSource| open_sink(otlp, &resource, snapshot);
     app::run(plan, sink, stop).await.map_err(Failure::Other)
+}
+
+/// Where telemetry goes, and who is speaking; or every mistake in what was said about that.
+fn export(own: &OwnOtlp, environment: &Environment, node: &str) -> Result<(Option<otlp::Settings>, Resource), Vec<otlp::Mistake>> {
+    let identity = Identity { node: Some(node.to_owned()), host: host_name() };
+    match (otlp::Settings::resolve(own, environment), Resource::resolve(environment, &identity)) {
+        (Ok(settings), Ok(resource)) => Ok((settings, resource)),
+        (settings, resource) => Err(settings.err().into_iter().flatten().chain(resource.err()).collect()),
+    }
+}
+
+/// Every mistake in the standard variables, as they would be used with these settings, and in settings that contradict them.
+pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Vec<config::Mistake> {
+    let mut own = own_otlp(&loaded.settings);
+    if loaded.is_broken("otlp.endpoint") {
+        own.endpoint = Some("http://localhost:4318".to_owned()); // never used: the rest is looked at as with the one that was meant
+    }
+    let mistakes = export(&own, environment, "").err().unwrap_or_default();
+    let told = |mistake: otlp::Mistake| match mistake.said_by {
+        otlp::SaidBy::Variable(name) => config::Mistake { origin: config::Origin::Variable(name), message: mistake.message },
+        otlp::SaidBy::Setting(name) => config::Mistake { origin: loaded.origin(name), message: format!("{name}: {}", mistake.message) },
+    };
+    mistakes.into_iter().map(told).collect()
 }
 
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
@@ -147,7 +169,8 @@ fn host_name() -> Option<String> {
 }
 
 /// The agent's own settings for OTLP, as the sink knows them.
-pub fn own_otlp(own: &config::Otlp) -> OwnOtlp {
+pub fn own_otlp(settings: &Settings) -> OwnOtlp {
+    let own = &settings.otlp;
     OwnOtlp {
         endpoint: own.endpoint.clone(),
         protocol: own.protocol,
@@ -160,6 +183,7 @@ pub fn own_otlp(own: &config::Otlp) -> OwnOtlp {
         compression: own.compression,
         metrics_interval: own.metrics_interval.map(tokenwatch_core::time::Delta::to_std),
         temporality: own.temporality,
+        alert_memory: Some(settings.alerts.memory.bytes()),
     }
 }
 

@@ -110,7 +110,7 @@ fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
         let last = ["token.rotation_stalled", "token.expired"].contains(&alert.code().as_str()) && !alert.body.contains("became");
         last && alert.event == "tokenwatch.finding.cleared" && alert.attribute("k8s.pod.uid") == uid
     });
-    assert!(cleared.body.contains("no longer the case"), "by a rotation, not by the pod's end: {}", cleared.body);
+    assert!(cleared.body.contains("was replaced by a new token"), "by a rotation, not by the pod's end: {}", cleared.body);
     println!("[cut-off] {}", cleared.body);
 }
 

@@ -1,10 +1,12 @@
 //! Facts to findings; one root cause suppresses its symptoms.
 
 mod agent;
+mod ending;
 mod remedy;
 mod token;
 
 pub use agent::{blind, delivery};
+pub use ending::{Ending, ended};
 pub use token::{ClockEffect, Judged, judge, next_change};
 
 use crate::clock::{ClockFinding, Estimate};

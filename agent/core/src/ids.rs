@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 pub struct TraceId(pub [u8; 16]);
 
 /// W3C span id, 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SpanId(pub [u8; 8]);
 
 /// Where in which trace something belongs.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::action::{Alert, AlertEvent};
-use crate::findings::{Code, Finding, FindingId};
+use crate::diagnosis::{Ending, ended};
+use crate::findings::{Code, Finding, FindingId, Severity};
 use crate::schema;
-use crate::time::{Boot, Delta, Reading, Wall};
+use crate::time::{Boot, Delta, Reading};
 use crate::token::TokenKey;
 use crate::value::Value;
 
@@ -35,10 +36,12 @@ type SetClock = (Value, Value);
 struct Entry {
     id: FindingId,
     finding: Finding,
-    raised_at: Wall,
+    raised: Reading,
     said: Boot,
     /// The step that was last said with it.
     told_step: Option<SetClock>,
+    /// The worst it was said to be, since it was last said for being due: what goes up and down is not said each time it goes up.
+    worst: Severity,
     gone_since: Option<Boot>,
 }
 
@@ -57,13 +60,18 @@ impl Ledger {
     }
 
     /// What is wrong with `scope` now, whole: what is new is raised, what stays may be said again, what is missing is cleared.
-    /// `why_gone` says how it ended where the code alone does not tell.
-    pub fn judge(&mut self, now: &Reading, scope: &Scope, findings: Vec<Finding>, why_gone: Option<&str>) -> Vec<Alert> {
+    /// `ending` says how a finding that is missing ended; one that is simply over may have become one that is new.
+    pub fn judge(&mut self, now: &Reading, scope: &Scope, findings: Vec<Finding>, ending: impl Fn(&Finding) -> Ending) -> Vec<Alert> {
         if findings.is_empty() && !self.entries.contains_key(scope) {
             return Vec::new();
         }
         let mut entries = self.entries.remove(scope).unwrap_or_default();
-        let mut alerts = self.cleared(now, &mut entries, &findings, why_gone);
+        let heir = self.heir(&entries, &findings);
+        let ending = |finding: &Finding| match (ending(finding), heir) {
+            (Ending::Over, Some(heir)) => Ending::Became(heir),
+            (ending, _) => ending,
+        };
+        let mut alerts = self.cleared(now, &mut entries, &findings, ending);
         alerts.extend(findings.into_iter().filter_map(|finding| self.reported(now, &mut entries, finding)));
         if !entries.is_empty() {
             self.entries.insert(scope.clone(), entries);
@@ -71,15 +79,19 @@ impl Ledger {
         alerts
     }
 
-    fn cleared(&self, now: &Reading, entries: &mut Vec<Entry>, findings: &[Finding], why_gone: Option<&str>) -> Vec<Alert> {
+    /// The first of `findings` that is new.
+    fn heir(&self, entries: &[Entry], findings: &[Finding]) -> Option<Code> {
+        let is_new = |finding: &&Finding| entries.iter().all(|entry| entry.id != finding.id(&self.node));
+        findings.iter().find(is_new).map(|finding| finding.code)
+    }
+
+    fn cleared(&self, now: &Reading, entries: &mut Vec<Entry>, findings: &[Finding], ending: impl Fn(&Finding) -> Ending) -> Vec<Alert> {
         let present = |entry: &Entry| findings.iter().any(|finding| finding.id(&self.node) == entry.id);
-        let heir = findings.first().map(|finding| format!("became {}", finding.code));
-        let why = why_gone.or(heir.as_deref()).unwrap_or("no longer the case");
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
             let over = !present(entry) && entry.is_over(now.boot);
             if over {
-                alerts.push(entry.alert(AlertEvent::Cleared, now.wall, why));
+                alerts.push(entry.ended(now, &ending(&entry.finding)));
             }
             !over
         });
@@ -92,8 +104,8 @@ impl Ledger {
             return entry.again(now, finding, self.remind_every);
         }
         let told_step = step_of(&finding);
-        let entry = Entry { id, finding, raised_at: now.wall, said: now.boot, told_step, gone_since: None };
-        let alert = entry.alert(AlertEvent::Raised, now.wall, "");
+        let entry = Entry { id, worst: finding.severity, finding, raised: *now, said: now.boot, told_step, gone_since: None };
+        let alert = entry.alert(AlertEvent::Raised, now, entry.finding.clone());
         entries.push(entry);
         Some(alert)
     }
@@ -119,14 +131,15 @@ impl Entry {
 
     fn again(&mut self, now: &Reading, finding: Finding, remind_every: Delta) -> Option<Alert> {
         self.gone_since = None;
-        let worse = finding.severity > self.finding.severity;
         self.finding = finding;
-        if !worse && now.boot < self.next_word(remind_every) {
+        let due = now.boot >= self.next_word(remind_every);
+        if self.finding.severity <= self.worst && !due {
             return None;
         }
+        self.worst = self.finding.severity;
         self.said = now.boot;
         self.told_step = step_of(&self.finding);
-        Some(self.alert(AlertEvent::Reminded, now.wall, ""))
+        Some(self.alert(AlertEvent::Reminded, now, self.finding.clone()))
     }
 
     /// When it is said again if it stays as it is.
@@ -136,12 +149,14 @@ impl Entry {
         self.said + if is_news { STEPS_APART.min(remind_every) } else { remind_every }
     }
 
-    fn alert(&self, event: AlertEvent, at: Wall, why: &str) -> Alert {
-        let mut finding = self.finding.clone();
-        if event == AlertEvent::Cleared {
-            finding.summary = format!("Cleared ({why}) after {}: {}", (at - self.raised_at).max(Delta::ZERO), finding.summary);
-        }
-        Alert { event, id: self.id.clone(), at, raised_at: self.raised_at, finding }
+    /// How long it lasted is told by the clock that nobody sets, up to when it was first missing.
+    fn ended(&self, now: &Reading, ending: &Ending) -> Alert {
+        let lasted = self.gone_since.unwrap_or(now.boot) - self.raised.boot;
+        self.alert(AlertEvent::Cleared, now, ended(&self.finding, ending, lasted))
+    }
+
+    fn alert(&self, event: AlertEvent, now: &Reading, finding: Finding) -> Alert {
+        Alert { event, id: self.id.clone(), at: now.wall, raised_at: self.raised.wall, finding }
     }
 }
 
@@ -159,7 +174,8 @@ fn hold(code: Code) -> Delta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::{Remedy, Severity, Subject};
+    use crate::findings::{PodRef, Remedy, Subject};
+    use crate::time::Wall;
     use crate::value::Attributes;
 
     fn at(secs: i64) -> Reading {
@@ -184,7 +200,7 @@ mod tests {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
         let mut said = Vec::new();
         for (secs, findings) in steps {
-            let alerts = ledger.judge(&at(*secs), &Scope::Clock, findings.clone(), None);
+            let alerts = ledger.judge(&at(*secs), &Scope::Clock, findings.clone(), |_| Ending::Over);
             said.extend(alerts.into_iter().map(|alert| (*secs, alert.event, alert.finding.code)));
         }
         said
@@ -230,18 +246,43 @@ mod tests {
         assert_eq!(said.iter().map(|(secs, ..)| *secs).collect::<Vec<_>>(), [0, 9, 14], "{said:?}");
 
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-        let _ = ledger.judge(&at(0), &Scope::Clock, stepped(0), None);
-        let _ = ledger.judge(&at(1), &Scope::Clock, stepped(1), None);
+        let _ = ledger.judge(&at(0), &Scope::Clock, stepped(0), |_| Ending::Over);
+        let _ = ledger.judge(&at(1), &Scope::Clock, stepped(1), |_| Ending::Over);
         assert_eq!(ledger.next_wake(&Scope::Clock), Some(at(5).boot), "what was not said at once is said then");
     }
 
     #[test]
     fn one_finding_turning_into_another_says_so() {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-        let _ = ledger.judge(&at(0), &Scope::Sight, vec![finding(Code::RotationLate, Severity::Info)], None);
-        let alerts = ledger.judge(&at(5), &Scope::Sight, vec![finding(Code::RotationStalled, Severity::Warning)], None);
-        assert_eq!(alerts[0].finding.summary, "Cleared (became token.rotation_stalled) after 5.0s: it is so");
+        let subject = Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
+        let about = |code| Finding { subject: subject.clone(), ..finding(code, Severity::Info) };
+        let (late, stalled) = (about(Code::RotationLate), about(Code::RotationStalled));
+        let mut judge = |secs, findings| ledger.judge(&at(secs), &Scope::Sight, findings, |_| Ending::Over);
+        let _ = judge(0, vec![late.clone()]);
+        let alerts = judge(5, vec![stalled.clone()]);
+        assert_eq!(alerts[0].finding, ended(&late, &Ending::Became(Code::RotationStalled), Delta::from_secs(5)));
         assert_eq!(alerts[1].event, AlertEvent::Raised);
+        // What was there all along is no heir.
+        let _ = judge(6, vec![late.clone(), stalled.clone()]);
+        assert_eq!(judge(9, vec![stalled])[0].finding, ended(&late, &Ending::Over, Delta::from_secs(3)));
+    }
+
+    #[test]
+    fn how_long_it_lasted_is_not_told_by_a_clock_that_was_set_meanwhile() {
+        let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
+        let off = finding(Code::ClockOffset, Severity::Warning);
+        let _ = ledger.judge(&at(0), &Scope::Clock, vec![off.clone()], |_| Ending::Over);
+        let set_back = |secs| Reading { wall: at(secs - 900).wall, ..at(secs) };
+        assert_eq!(ledger.judge(&set_back(100), &Scope::Clock, vec![], |_| Ending::Over), []);
+        let cleared = ledger.judge(&set_back(160), &Scope::Clock, vec![], |_| Ending::Over);
+        assert_eq!(cleared[0].finding, ended(&off, &Ending::Over, Delta::from_secs(100)));
+    }
+
+    #[test]
+    fn a_severity_that_goes_up_and_down_is_said_once() {
+        let off = |severity| vec![finding(Code::ClockOffset, severity)];
+        let steps: Vec<_> = (0..10).flat_map(|i| [(i * 20, off(Severity::Warning)), (i * 20 + 10, off(Severity::Critical))]).collect();
+        assert_eq!(story(&steps).iter().map(|s| s.1).collect::<Vec<_>>(), [AlertEvent::Raised, AlertEvent::Reminded]);
     }
 
     #[test]

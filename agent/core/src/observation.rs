@@ -90,6 +90,9 @@ pub struct DeliveryState {
     pub waiting: u64,
     /// How many were given up because memory is bounded.
     pub given_up: u64,
+    /// How many the collector refused for good.
+    #[serde(default)]
+    pub rejected: u64,
     /// Why the last try failed.
     pub last_error: Option<String>,
 }

@@ -1,7 +1,10 @@
 //! Every name that leaves the agent: spans, attributes, log events, metrics. `tokenwatch telemetry` prints this file's tables.
 //!
-//! `k8s.*`, `server.*`, `network.*` and `error.type` are OpenTelemetry semantic conventions; the rest is ours, under `tokenwatch.`, `token.`,
+//! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic conventions; the rest is ours, under `tokenwatch.`, `token.`,
 //! `clock.` and `ntp.`.
+
+/// The version of OpenTelemetry's semantic conventions that those names are taken from.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 macro_rules! names {
     ($(#[$table_doc:meta])* $table:ident { $($(#[doc = $doc:literal])* $constant:ident = $name:literal;)* }) => {
@@ -50,7 +53,7 @@ names! {
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
         #[doc = "Service account the token speaks for."]
-        SERVICE_ACCOUNT = "k8s.serviceaccount.name";
+        SERVICE_ACCOUNT = "token.service_account";
         #[doc = "The token's file in the volume."]
         TOKEN_PATH = "token.path";
         #[doc = "Opaque id of the generation; the same on every node and over restarts."]
@@ -147,7 +150,7 @@ names! {
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    /// Gauge, counter or histogram.
+    /// Gauge, counter, updowncounter or histogram.
     pub instrument: &'static str,
     /// UCUM.
     pub unit: &'static str,
@@ -173,11 +176,11 @@ metrics! {
     METRIC_CLOCK_OFFSET = "tokenwatch.clock.offset" "gauge" "s" [""] "True time minus wall clock. Absent while unknown.";
     METRIC_CLOCK_ERROR_BOUND = "tokenwatch.clock.error_bound" "gauge" "s" [""] "How far true time can be from wall + offset. Absent while unknown.";
     METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "1" ["clock.state"] "1 for the state the clock is in, 0 for the others.";
-    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"] "Alerts by outcome: accepted, rejected, given_up.";
+    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"] "Alerts by outcome: accepted, rejected (refused by the collector for good), given_up (for want of memory).";
     METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"] "Spans and metric batches that were given up.";
     METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "1" ["source"] "1 if the source works, 0 if it is degraded.";
-    METRIC_CPU = "process.cpu.time" "counter" "s" [""] "The agent's own CPU time.";
-    METRIC_MEMORY = "process.memory.usage" "gauge" "By" [""] "The agent's own resident memory.";
+    METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"] "The agent's own CPU time, user and system.";
+    METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""] "The agent's own resident memory.";
 }
 
 /// Log events (`event.name`).

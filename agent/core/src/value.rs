@@ -76,9 +76,13 @@ impl From<Wall> for Value {
     }
 }
 
+/// A list tells this many, and then that there are more: a forged token has thousands of audiences.
+pub const LISTED: usize = 16;
+
 impl From<&[String]> for Value {
     fn from(texts: &[String]) -> Self {
-        Self::List(texts.iter().map(|text| crate::text::shown(text).into_owned()).collect())
+        let more = (texts.len() > LISTED).then(|| format!("… and {} more", texts.len() - LISTED));
+        Self::List(texts.iter().take(LISTED).map(|text| crate::text::shown(text).into_owned()).chain(more).collect())
     }
 }
 
@@ -129,5 +133,18 @@ impl<'de> Deserialize<'de> for Attributes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = std::collections::BTreeMap::<String, Value>::deserialize(deserializer)?;
         Ok(Self(map.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_from_outside_is_bounded() {
+        let texts: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
+        let Value::List(shown) = Value::from(texts.as_slice()) else { panic!("no list") };
+        assert_eq!((shown.len(), shown[LISTED].as_str()), (LISTED + 1, "… and 4984 more"));
+        assert_eq!(Value::from(&texts[..2]), Value::List(vec!["0".into(), "1".into()]));
     }
 }

@@ -5,25 +5,13 @@ use crate::environment::Environment;
 use crate::run::{node_name, own_otlp};
 use crate::sinks::otlp;
 
-use super::output::{complain, say};
+use super::output::say;
 
-/// Exit status: there are mistakes.
-const MISTAKES: u8 = 2;
-
-/// Shows it. Own settings have been read without a mistake; the standard variables, which only the sink understands, may hold some.
+/// Shows it. Whoever loaded it has told every mistake there is, those in the standard variables included.
 pub(super) fn report(mut loaded: Loaded, environment: &Environment) -> u8 {
     loaded.settings.node = Some(node_name(&loaded.settings, environment));
-    let shown = effective(&loaded, environment);
-    match otlp::Settings::resolve(&own_otlp(&loaded.settings.otlp), environment) {
-        Ok(resolved) => say(&(shown + &targets(resolved.as_ref())), 0),
-        Err(mistakes) => {
-            let status = say(&shown, MISTAKES);
-            for mistake in &mistakes {
-                complain(mistake);
-            }
-            status
-        }
-    }
+    let resolved = otlp::Settings::resolve(&own_otlp(&loaded.settings), environment);
+    say(&(effective(&loaded, environment) + &targets(resolved.ok().flatten().as_ref())), 0)
 }
 
 /// What all of it comes to, signal by signal: standard variables may send each elsewhere.

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Given, Loaded, Origin, load};
+use crate::config::{Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
+use crate::run::export_mistakes;
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, complain};
 
@@ -179,16 +180,18 @@ impl Cli {
     /// Nothing when the settings are wrong: that has been said.
     async fn dispatch(self, environment: &Environment) -> Option<u8> {
         let file = self.config;
-        let read = |flags| settings(file.as_deref(), environment, flags);
-        let settings = |flags| read(flags).inspect(|loaded| diary::start(&loaded.settings.log));
-        let quietly = |flags| read(flags).map(only_warnings);
+        let read = |flags, exports| settings(file.as_deref(), environment, flags, exports);
+        let settings = |flags, exports| read(flags, exports).inspect(|loaded| diary::start(&loaded.settings.log));
+        let quietly = |flags| read(flags, false).map(only_warnings);
         Some(match self.command {
-            Command::Run(it) => seams::run(&settings(it.settings.given())?.settings, environment).await,
+            Command::Run(it) => seams::run(&settings(it.settings.given(), true)?.settings, environment).await,
             Command::Check(it) => check::report(&quietly(it.settings.given())?.settings, environment, it.output).await,
-            Command::Explain(it) => explain::report(&settings(it.settings.given())?.settings, environment, it.file.as_deref(), it.output),
-            Command::Clock(it) => seams::clock(&settings(it.settings.given())?.settings, environment, it.output).await,
+            Command::Explain(it) => {
+                explain::report(&settings(it.settings.given(), false)?.settings, environment, it.file.as_deref(), it.output)
+            }
+            Command::Clock(it) => seams::clock(&settings(it.settings.given(), false)?.settings, environment, it.output).await,
             Command::Demo(it) => seams::demo(&quietly(it.settings.given())?.settings, environment).await,
-            Command::Config(it) => config::report(settings(it.settings.given())?, environment),
+            Command::Config(it) => config::report(settings(it.settings.given(), true)?, environment),
             Command::Findings { code } => findings::report(code.as_deref(), environment),
             Command::Telemetry => telemetry::report(),
         })
@@ -204,17 +207,26 @@ fn only_warnings(mut loaded: Loaded) -> Loaded {
     loaded
 }
 
-/// From file, environment and flags; every mistake is told, and then there is nothing.
-fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<(&'static crate::config::Setting, Vec<String>)>) -> Option<Loaded> {
+/// From file, environment and flags; every mistake is told, and then there is nothing. For a command that `exports` the standard variables count, too.
+fn settings(
+    file: Option<&Path>,
+    environment: &Environment,
+    flags: Vec<(&'static crate::config::Setting, Vec<String>)>,
+    exports: bool,
+) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
-    let file = path.map(read_config).transpose().map_err(|message| complain(&message)).ok()?;
-    match load(&Given { file, environment, flags }) {
-        Ok(loaded) => Some(loaded),
-        Err(mistakes) => {
-            complain(&format!("{} in the configuration\n{mistakes}", counted(mistakes.0.len())));
-            None
-        }
+    let mut mistakes = Mistakes::default();
+    let file = path.and_then(|path| read_config(path).map_err(|(name, why)| mistakes.add(Origin::File { name, place: None }, why)).ok());
+    let (loaded, more) = read(&Given { file, environment, flags });
+    mistakes.0.extend(more.0);
+    if exports {
+        mistakes.0.extend(export_mistakes(&loaded, environment));
     }
+    if mistakes.0.is_empty() {
+        return Some(loaded);
+    }
+    complain(&format!("{} in the configuration\n{mistakes}", counted(mistakes.0.len())));
+    None
 }
 
 fn counted(mistakes: usize) -> String {
@@ -222,13 +234,13 @@ fn counted(mistakes: usize) -> String {
 }
 
 /// Its name and text. Never more of it than any configuration has.
-fn read_config(path: &Path) -> Result<(String, String), String> {
+fn read_config(path: &Path) -> Result<(String, String), (String, String)> {
     let name = tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
     let mut text = String::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(CONFIG_READ_LIMIT).read_to_string(&mut text));
     match read {
         Ok(_) => Ok((name, text)),
-        Err(error) if error.kind() == ErrorKind::InvalidData => Err(format!("configuration file {name}: it is not UTF-8 text")),
-        Err(error) => Err(format!("configuration file {name}: {error}")),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err((name, "the configuration file is not UTF-8 text".to_owned())),
+        Err(error) => Err((name, format!("the configuration file cannot be read: {error}"))),
     }
 }

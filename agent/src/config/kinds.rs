@@ -11,6 +11,7 @@ use tokenwatch_core::time::Delta;
 
 use super::duration;
 use super::mistakes::Problem;
+use super::size::{self, Size};
 use super::yaml::{Node, Spot, place};
 
 /// A type of setting.
@@ -112,6 +113,18 @@ impl Kind for Delta {
 
     fn show(&self) -> Option<String> {
         Some(duration::show(*self))
+    }
+}
+
+impl Kind for Size {
+    const WANTED: &'static str = "a size such as 4MiB";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        size::parse(text)
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! From file, environment and flags to settings, or to every mistake in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::Spanned;
 use tokenwatch_core::clock::ServerName;
@@ -37,6 +37,7 @@ pub struct Loaded {
     /// The values.
     pub settings: Settings,
     origins: BTreeMap<&'static str, Origin>,
+    broken: BTreeSet<&'static str>,
 }
 
 impl Loaded {
@@ -44,10 +45,23 @@ impl Loaded {
     pub fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or(Origin::Default)
     }
+
+    /// Whether something was given for the setting called `name` that is a mistake.
+    pub fn is_broken(&self, name: &str) -> bool {
+        self.broken.contains(name)
+    }
 }
 
 /// Reads everything, in the order in which one overrules the other.
 pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
+    match read(given) {
+        (loaded, mistakes) if mistakes.0.is_empty() => Ok(loaded),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// As [`load`], with what could be understood beside the mistakes: who knows of more mistakes needs both.
+pub fn read(given: &Given<'_>) -> (Loaded, Mistakes) {
     let mut loader = Loader::default();
     if let Some((name, text)) = &given.file {
         loader.file(name, text);
@@ -63,6 +77,7 @@ pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
 struct Loader {
     settings: Settings,
     origins: BTreeMap<&'static str, Origin>,
+    broken: BTreeSet<&'static str>,
     mistakes: Mistakes,
     /// Where the file already said something.
     seen: BTreeMap<String, Place>,
@@ -74,7 +89,12 @@ impl Loader {
             Ok(()) => {
                 self.origins.insert(setting.name, origin.clone());
             }
-            Err(problems) => problems.into_iter().for_each(|problem| self.problem(setting, problem, origin)),
+            Err(problems) => {
+                self.broken.insert(setting.name);
+                for problem in problems {
+                    self.problem(setting, problem, origin);
+                }
+            }
         }
     }
 
@@ -147,12 +167,12 @@ impl Loader {
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, Mistakes> {
+    fn finish(mut self) -> (Loaded, Mistakes) {
         for (setting, message) in contradictions(&self.settings) {
             let origin = self.origins.get(setting).cloned().unwrap_or(Origin::Default);
             self.mistakes.add(origin, format!("{setting}: {message}"));
         }
-        if self.mistakes.0.is_empty() { Ok(Loaded { settings: self.settings, origins: self.origins }) } else { Err(self.mistakes) }
+        (Loaded { settings: self.settings, origins: self.origins, broken: self.broken }, self.mistakes)
     }
 }
 
@@ -182,10 +202,7 @@ fn is_service_link(name: &str) -> bool {
 
 /// What no setting can see alone.
 fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
-    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings), half_of_mutual_tls(settings)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings)].into_iter().flatten().collect()
 }
 
 fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
@@ -212,14 +229,6 @@ fn age_too_short(settings: &Settings) -> Option<(&'static str, String)> {
     let clock = &settings.clock;
     (clock.max_age <= clock.interval)
         .then(|| ("clock.max_age", "must be longer than clock.interval: else the clock is unknown between two measurements".to_owned()))
-}
-
-fn half_of_mutual_tls(settings: &Settings) -> Option<(&'static str, String)> {
-    match (&settings.otlp.client_cert_file, &settings.otlp.client_key_file) {
-        (Some(_), None) => Some(("otlp.client_cert_file", "otlp.client_key_file is missing: mutual TLS needs both".to_owned())),
-        (None, Some(_)) => Some(("otlp.client_key_file", "otlp.client_cert_file is missing: mutual TLS needs both".to_owned())),
-        _ => None,
-    }
 }
 
 fn is_loopback(server: &ServerName) -> bool {

@@ -55,7 +55,7 @@ pub struct Mistakes(pub Vec<Mistake>);
 
 impl Mistakes {
     /// One more.
-    pub(super) fn add(&mut self, origin: Origin, message: impl Into<String>) {
+    pub fn add(&mut self, origin: Origin, message: impl Into<String>) {
         self.0.push(Mistake { origin, message: message.into() });
     }
 }

@@ -9,14 +9,16 @@ mod load;
 mod mistakes;
 mod nearest;
 mod show;
+mod size;
 mod table;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use kinds::{Kind, LogFormat, Secret};
-pub use load::{Given, Loaded, load};
+pub use load::{Given, Loaded, load, read};
 pub use mistakes::{Mistake, Mistakes, Origin};
 pub use nearest::nearest;
 pub use show::effective;
+pub use size::Size;
 pub use table::{Alerts, Clock, Files, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};

@@ -12,8 +12,9 @@ use tracing_subscriber::filter::Targets;
 
 use super::kinds::{Kind, LogFormat, Secret};
 use super::mistakes::Problem;
+use super::size::Size;
 use super::yaml::Spot;
-use crate::sinks::otlp::{Compression, Protocol, Temporality};
+use crate::sinks::otlp::{ALERT_MEMORY, Compression, Protocol, Temporality};
 
 /// What was given for a setting, before it is understood.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +180,8 @@ settings! {
         remind_every: Delta = Delta::from_secs(4 * 3_600), --"alerts-remind-every" "DURATION", check a_minute;
         #[doc = "An alert that waits longer for a collector is a finding of its own."]
         delivery_limit: Delta = Delta::from_secs(60), --"alerts-delivery-limit" "DURATION", check positive;
+        #[doc = "Memory that undelivered alerts may take; when it is full reminders are given up first, then info, then the oldest, and counted."]
+        memory: Size = Size::from_bytes(ALERT_MEMORY as u64), --"alerts-memory" "SIZE", check bearable;
     }
     #[doc = "Where spans, alerts and metrics go. What is not given is taken from the standard OTEL_EXPORTER_OTLP_… variables."]
     otlp: Otlp {
@@ -235,6 +238,16 @@ fn at_least(value: &Delta, least: Delta) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{} is too short: at least {}", super::duration::show(*value), super::duration::show(least)))
+}
+
+/// Below, one large pod's trouble does not fit (some 50 alerts); above, the agent weighs more than what it watches over.
+fn bearable(value: &Size) -> Result<(), String> {
+    let (least, most) = (Size::from_bytes(64 << 10), Size::from_bytes(1 << 30));
+    match *value {
+        value if value < least => Err(format!("{value} is too little: at least {least}")),
+        value if value > most => Err(format!("{value} is too much: at most {most}")),
+        _ => Ok(()),
+    }
 }
 
 fn named(value: &Option<String>) -> Result<(), String> {

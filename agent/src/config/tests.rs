@@ -107,10 +107,21 @@ fn only_servers_on_this_machine_may_be_asked_often() {
 
 #[test]
 fn contradictions_between_settings_are_mistakes() {
-    let error = read("clock: {timeout: 2m, max_age: 10s}\notlp: {client_key_file: /k}", &[], &[]).unwrap_err().to_string();
+    let error = read("clock: {timeout: 2m, max_age: 10s}", &[], &[]).unwrap_err().to_string();
     assert!(error.contains("tw.yaml:1:18: clock.timeout: must be shorter"), "{error}");
     assert!(error.contains("tw.yaml:1:31: clock.max_age: must be longer"), "{error}");
-    assert!(error.contains("tw.yaml:2:25: otlp.client_key_file: otlp.client_cert_file is missing"), "{error}");
+}
+
+#[test]
+fn sizes_have_units_and_bounds() {
+    let memory = |text: &str| read(&format!("alerts: {{memory: {text}}}"), &[], &[]).map(|loaded| loaded.settings.alerts.memory);
+    assert_eq!(memory("512KiB").unwrap().bytes(), 512 << 10);
+    assert_eq!(read("", &[("TOKENWATCH_ALERTS_MEMORY", "1MB")], &[]).unwrap().settings.alerts.memory.bytes(), 1_000_000);
+    let told = |text: &str| memory(text).unwrap_err().to_string();
+    assert_eq!(told("4Mi"), "tw.yaml:1:18: alerts.memory: \"4Mi\" is not a size; did you mean 4MiB?\n");
+    assert!(told("4194304").starts_with("tw.yaml:1:18: alerts.memory: 4194304 has no unit: write 4MiB for bytes"));
+    assert!(told("1kB").ends_with("1kB is too little: at least 64KiB\n"), "{}", told("1kB"));
+    assert!(told("2GiB").ends_with("2GiB is too much: at most 1GiB\n"), "{}", told("2GiB"));
 }
 
 #[test]

@@ -33,23 +33,29 @@ pub fn delivery(node: &str, state: &DeliveryState, now: &Reading, limit: Delta) 
     if waited < limit {
         return None;
     }
-    let lost = if state.given_up > 0 {
-        format!(" {} given up, because memory is bounded.", plural_u64(state.given_up, "alert"))
-    } else {
-        String::new()
-    };
     let why = state.last_error.as_deref().unwrap_or("no answer yet");
     let summary = format!(
-        "{} wait on node {node} since {waited}: the collector does not accept them ({}).{lost}",
+        "{} of node {node} could not be delivered for {waited}: the collector does not accept them ({}).{}",
         plural_u64(state.waiting, "alert"),
-        shown(why)
+        shown(why),
+        lost(state)
     );
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let evidence = Attributes::new()
-        .with("waiting", i64::try_from(state.waiting).unwrap_or(i64::MAX))
+        .with("waiting", count(state.waiting))
         .with("waiting_since", since.wall)
-        .with("given_up", i64::try_from(state.given_up).unwrap_or(i64::MAX))
+        .with("given_up", count(state.given_up))
+        .with("rejected", count(state.rejected))
         .with_some("last_error", state.last_error.as_deref());
-    Some(finding(node, Code::DeliveryDelayed, summary, evidence))
+    let mut finding = finding(node, Code::DeliveryDelayed, summary, evidence);
+    finding.remedy.command = Some("tokenwatch config".to_owned()); // says where alerts go, and by whose word
+    Some(finding)
+}
+
+fn lost(state: &DeliveryState) -> String {
+    let parts = [(state.given_up, "given up, because memory is bounded"), (state.rejected, "refused by it for good")];
+    let said = |(count, what)| if count > 0 { format!(" {} {what}.", plural_u64(count, "alert")) } else { String::new() };
+    parts.map(said).concat()
 }
 
 fn finding(node: &str, code: Code, summary: String, evidence: Attributes) -> Finding {

@@ -1,7 +1,7 @@
 //! What is wrong with one token.
 
 use super::{Context, remedy};
-use crate::findings::{Code, Finding, Severity, Subject};
+use crate::findings::{Code, Finding, PodRef, Severity, Subject};
 use crate::lifecycle::{Generation, Tracked, Trouble, root};
 use crate::text::shown;
 use crate::time::{Boot, Delta, Reading, Wall};
@@ -138,10 +138,11 @@ fn next_deadline(generation: &Generation, now: Wall, context: Context<'_>) -> Op
 fn trouble(tracked: &Tracked, now: &Reading, settle: Delta) -> Option<Finding> {
     let trouble = tracked.trouble.as_ref().filter(|trouble| now.boot - trouble.since.boot >= settle)?;
     let (code, word) = if trouble.malformed { (Code::Malformed, "does not hold a token") } else { (Code::Unreadable, "cannot be read") };
-    let summary = format!("{} {word}: {}.", named(tracked), shown(&trouble.reason));
+    let summary = format!("{} {word}: {}.", name_of(tracked), shown(&trouble.reason));
     Some(Finding {
         deadline: tracked.current.as_ref().map(|generation| generation.deadlines.effective),
         evidence: trouble_evidence(trouble),
+        trace: tracked.current.as_ref().map(|generation| root(&tracked.key, &generation.claims)),
         ..finding(tracked, code, Severity::Warning, summary)
     })
 }
@@ -173,11 +174,11 @@ fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String) -
     }
 }
 
-/// When it starts to hurt; for a token that is not valid yet, when it stops.
+/// When it starts to hurt; for a token that is not valid yet, when it stops. One from the future hurts when its rotation, as late as it was early, fails.
 fn deadline(generation: &Generation, code: Code) -> Wall {
     match code {
         Code::Expired => generation.deadlines.hard,
-        Code::NotYetValid | Code::FutureDated => generation.deadlines.accepted_from,
+        Code::NotYetValid => generation.deadlines.accepted_from,
         _ => generation.deadlines.effective,
     }
 }
@@ -198,7 +199,7 @@ fn evidence(generation: &Generation, now: Wall) -> Attributes {
 }
 
 fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) -> String {
-    let (token, deadlines) = (named(tracked), &generation.deadlines);
+    let (token, deadlines) = (name_of(tracked), &generation.deadlines);
     match code {
         Code::RotationLate => {
             format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
@@ -250,14 +251,17 @@ fn time_left(generation: &Generation, now: Wall) -> String {
     }
 }
 
+fn name_of(tracked: &Tracked) -> String {
+    named(&tracked.pod(), &tracked.key.volume, &tracked.key.path)
+}
+
 /// `Token "token" of pod shop/cart-0 (volume kube-api-access-x)`.
-fn named(tracked: &Tracked) -> String {
-    let (key, pod) = (&tracked.key, tracked.pod());
+pub(super) fn named(pod: &PodRef, volume: &str, path: &str) -> String {
     let whose = match (&pod.namespace, &pod.name) {
         (Some(namespace), Some(name)) => format!("pod {}/{}", shown(namespace), shown(name)),
         _ => format!("pod UID {}", shown(&pod.uid)),
     };
-    format!("Token \"{}\" of {whose} (volume {})", shown(&key.path), shown(&key.volume))
+    format!("Token \"{}\" of {whose} (volume {})", shown(path), shown(volume))
 }
 
 #[cfg(test)]
@@ -316,6 +320,23 @@ mod tests {
         ];
         for (token, age, expected) in table {
             assert_eq!(found(token, age, &good), Vec::from_iter(expected), "age {age}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_is_when_it_starts_to_hurt() {
+        let good = clock(ClockState::Synchronised, 0, false);
+        let (plain, extended) = (tracked(3_600, None), tracked(31_536_000, Some(3_607)));
+        let table = [
+            (&plain, -80, Code::NotYetValid, -60), // there: when it stops
+            (&plain, -50, Code::FutureDated, 3_600),
+            (&plain, 3_000, Code::RotationLate, 3_600),
+            (&extended, 3_200, Code::RotationStalled, 3_607),
+            (&plain, 3_600, Code::Expired, 3_670),
+        ];
+        for (token, age, code, deadline) in table {
+            let finding = judge(token, &at(age), context(&good)).findings.remove(0);
+            assert_eq!((finding.code, finding.deadline), (code, Some(Wall::from_secs(IAT + deadline))), "age {age}");
         }
     }
 

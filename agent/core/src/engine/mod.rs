@@ -2,6 +2,7 @@
 
 mod config;
 mod schedule;
+mod told;
 mod view;
 
 pub use config::Config;
@@ -11,14 +12,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
 use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
-use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context};
-use crate::findings::{Finding, Subject};
+use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
+use crate::findings::{Code, Finding, Subject};
+use crate::ids::TraceContext;
 use crate::ledger::{Ledger, Scope};
 use crate::lifecycle::{self, Change, Generation, Outcome, Tracked};
 use crate::observation::{BlindSpot, DeliveryState, FileSeen, Observation};
 use crate::time::{Boot, Delta, Reading, Wall};
 use crate::token::{TokenKey, verdict};
 use schedule::Schedule;
+use told::Told;
 
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
@@ -37,6 +40,7 @@ pub struct Engine {
     look_wrong: BTreeSet<TokenKey>,
     refused: BTreeSet<TokenKey>,
     catching_up: Option<CatchingUp>,
+    told: Told,
     blind: Vec<BlindSpot>,
     delivery: DeliveryState,
     sources: BTreeMap<String, bool>,
@@ -59,6 +63,7 @@ impl Engine {
             look_wrong: BTreeSet::new(),
             refused: BTreeSet::new(),
             catching_up: None,
+            told: Told::default(),
             blind: Vec::new(),
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
@@ -113,7 +118,7 @@ impl Engine {
         let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let actions = match &change {
-            Change::Rotated { old, at } => rotated(tracked, old, *at),
+            Change::Rotated { old, at } => rotated(&mut self.told, tracked, old, *at),
             _ => Vec::new(),
         };
         if change != Change::None {
@@ -127,9 +132,9 @@ impl Engine {
         self.schedule.forget(key);
         self.look_wrong.remove(key);
         self.refused.remove(key);
-        let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), Some("the pod or its volume is gone"));
+        let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), |_| Ending::Gone);
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
-        let spans = ended.map(|generation| closed(&tracked, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
+        let spans = ended.map(|generation| closed(&mut self.told, &tracked, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
         spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
     }
 
@@ -152,13 +157,16 @@ impl Engine {
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
         let context = Context { clock: &self.believed, settle: self.config.settle, catching_up };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
-        let mut actions = expire(tracked, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
+        let mut actions = expire(&mut self.told, tracked, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
-        set_member(&mut self.look_wrong, key, judged.clock_effect == ClockEffect::LooksWrong);
+        let current = tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
+        let looks_wrong = judged.clock_effect == ClockEffect::LooksWrong;
+        set_member(&mut self.look_wrong, key, looks_wrong);
         set_member(&mut self.refused, key, judged.clock_effect == ClockEffect::Refused);
         let scope = Scope::Token(key.clone());
-        actions.extend(self.ledger.judge(now, &scope, judged.findings, None).into_iter().map(alert));
+        let ending = |finding: &Finding| ending_of_token(finding, current, looks_wrong);
+        actions.extend(self.ledger.judge(now, &scope, judged.findings, ending).into_iter().map(alert));
         if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).min() {
             self.schedule.at(key, at);
         }
@@ -189,7 +197,9 @@ impl Engine {
         let sight = diagnosis::blind(node, &self.blind).into_iter().collect();
         let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
         let judged = [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)];
-        let actions = judged.into_iter().flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, None)).map(alert).collect();
+        let ending = |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
+        let actions =
+            judged.into_iter().flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, ending)).map(alert).collect();
         self.node_next = self.next_for_node(now);
         actions
     }
@@ -276,24 +286,45 @@ impl Engine {
     }
 }
 
-fn rotated(tracked: &Tracked, old: &Generation, at: Wall) -> Vec<Action> {
+/// A finding about another generation than the one in the file ended with that one.
+fn ending_of_token(finding: &Finding, current: Option<TraceContext>, symptom_of_clock: bool) -> Ending {
+    match finding.trace {
+        Some(_) if finding.trace != current => Ending::Replaced,
+        _ if symptom_of_clock => Ending::ClockToBlame,
+        _ => Ending::Over,
+    }
+}
+
+fn ending_of_node(finding: &Finding, clock: ClockState, delivery: &DeliveryState) -> Ending {
+    match finding.code {
+        Code::AgentBlind => Ending::Over,
+        Code::DeliveryDelayed => Ending::Delivered { lost: delivery.given_up + delivery.rejected },
+        _ => Ending::Clock(clock),
+    }
+}
+
+fn rotated(told: &mut Told, tracked: &Tracked, old: &Generation, at: Wall) -> Vec<Action> {
     let rotation = Action::Rotation { delay: lifecycle::rotation_delay(old, at) };
     let next = tracked.current.as_ref().filter(|_| !old.told).map(|next| next.claims.generation());
-    let spans = next.map(|next| closed(tracked, old, at, &Outcome::Replaced(next))).unwrap_or_default();
+    let spans = next.map(|next| closed(told, tracked, old, at, &Outcome::Replaced(next))).unwrap_or_default();
     std::iter::once(rotation).chain(spans).collect()
 }
 
 /// A generation that dies in the file ends its trace there; what kubelet does later belongs to the next one.
-fn expire(tracked: &mut Tracked, now: Wall) -> Vec<Action> {
+fn expire(told: &mut Told, tracked: &mut Tracked, now: Wall) -> Vec<Action> {
     let Some(generation) = tracked.current.as_mut().filter(|generation| !generation.told && now >= generation.claims.expires_at) else {
         return Vec::new();
     };
     generation.told = true;
     let generation = generation.clone();
-    closed(tracked, &generation, generation.claims.expires_at, &Outcome::Expired)
+    closed(told, tracked, &generation, generation.claims.expires_at, &Outcome::Expired)
 }
 
-fn closed(tracked: &Tracked, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
+/// The whole trace of a generation that ended; nothing if it was told before.
+fn closed(told: &mut Told, tracked: &Tracked, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
+    if !told.first(lifecycle::root(&tracked.key, &generation.claims).span_id) {
+        return Vec::new();
+    }
     let spans = lifecycle::closed(&tracked.key, &tracked.pod(), generation, end, outcome);
     spans.into_iter().map(|span| Action::Span(Box::new(span))).collect()
 }
@@ -320,5 +351,7 @@ fn subject_order(finding: &Finding) -> String {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::action::AlertEvent;
+use crate::clock::{Exchange, Leap, Round, Sample, ServerName};
 use crate::findings::{Code, Severity};
 use crate::observation::{FileContent, SourceState};
 use crate::schema;
@@ -49,6 +50,11 @@ fn alerts(actions: &[Action], now: Wall) -> Vec<(i64, AlertEvent, Code, Severity
     actions.iter().filter_map(about_tokens).collect()
 }
 
+fn summaries(actions: &[Action]) -> Vec<&str> {
+    let alerts = actions.iter().filter_map(|action| if let Action::Alert(alert) = action { Some(alert) } else { None });
+    alerts.map(|alert| alert.finding.summary.as_str()).collect()
+}
+
 fn spans(actions: &[Action]) -> Vec<&'static str> {
     actions.iter().filter_map(|action| if let Action::Span(span) = action { Some(span.name) } else { None }).collect()
 }
@@ -69,6 +75,12 @@ fn a_stalled_token_is_named_before_it_dies_and_cleared_when_it_recovers() {
     let recovered = engine.step(&at(3_595), token("p1", 3_593, 3_600));
     assert_eq!(alerts(&recovered, at(3_595).wall), [(3_595, Cleared, Code::RotationStalled, Severity::Critical)]);
     assert_eq!(spans(&recovered), [schema::SPAN_GENERATION, schema::SPAN_FRESH, schema::SPAN_REFRESH_WAIT]);
+    assert_eq!(
+        summaries(&recovered),
+        [
+            "Token \"token\" of pod shop/p1-name (volume kube-api-access-x) was replaced by a new token, 6m 55s after its rotation was found stalled."
+        ]
+    );
 }
 
 #[test]
@@ -140,26 +152,126 @@ fn a_restarted_engine_tells_the_same_story() {
 }
 
 #[test]
+fn ids_of_findings_are_the_same_after_a_restart() {
+    let ids = |now: i64| {
+        let mut engine = engine();
+        let mut actions = engine.step(&at(now), token("p1", 0, 600));
+        actions.extend(engine.step(&at(now), Observation::Blind(vec![spot("a")])));
+        let waiting = DeliveryState { waiting_since: Some(at(now - 90)), waiting: 1, ..DeliveryState::default() };
+        actions.extend(engine.step(&at(now), Observation::Delivery(waiting)));
+        let alerts = actions.into_iter().filter_map(|action| if let Action::Alert(alert) = action { Some(*alert) } else { None });
+        alerts.map(|alert| (alert.finding.code, alert.id)).collect::<Vec<_>>()
+    };
+    let (before, after) = (ids(700), ids(90_000));
+    assert_eq!(before.len(), 3);
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
+    let of = |actions: Vec<Action>| -> Vec<crate::action::Span> {
+        actions.into_iter().filter_map(|action| if let Action::Span(span) = action { Some(*span) } else { None }).collect()
+    };
+    let lives = [(100, 200), (210, 300)].map(|(from, to)| {
+        let mut engine = engine();
+        let _ = engine.step(&at(from), token("p1", 0, 600));
+        of(engine.close(&at(to))).remove(0)
+    });
+    let mut last = engine();
+    let _ = last.step(&at(310), token("p1", 0, 600));
+    let whole = of(last.step(&at(490), token("p1", 489, 600)));
+    let root = &whole[0];
+    assert_eq!((root.parent, root.start, root.end), (None, at(0).wall, at(490).wall));
+    for open in &lives {
+        assert_eq!((open.trace_id, open.parent), (root.trace_id, Some(root.span_id)));
+    }
+    assert_ne!(lives[0].span_id, lives[1].span_id, "each agent tells its own part");
+}
+
+#[test]
+fn a_file_that_comes_back_is_no_second_life() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    assert_eq!(spans(&engine.step(&at(10), Observation::Gone(key("p1")))).len(), 3);
+    let _ = engine.step(&at(11), token("p1", 0, 600));
+    assert_eq!(spans(&engine.step(&at(490), token("p1", 489, 600))), [""; 0], "told as gone");
+    let _ = engine.step(&at(491), token("p1", 0, 600));
+    assert_eq!(spans(&engine.step(&at(492), token("p1", 489, 600))), [""; 0], "neither is one that is put back");
+}
+
+#[test]
+fn a_file_in_trouble_leads_to_the_trace_of_the_token_it_held() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let content = FileContent::Malformed { reason: "it is empty".into() };
+    let _ = engine.step(&at(2), Observation::File(FileSeen { key: key("p1"), written_at: None, content }));
+    let _ = engine.step(&at(20), Observation::Tick);
+    let malformed = engine.findings().into_iter().find(|finding| finding.code == Code::Malformed).unwrap();
+    assert_eq!(malformed.trace, Some(crate::lifecycle::root(&key("p1"), &claims(IAT, 600, None))));
+    let replaced = engine.step(&at(30), token("p1", 29, 600));
+    assert!(summaries(&replaced)[0].contains("was replaced by a new token"), "{:?}", summaries(&replaced));
+}
+
+/// A round in which three servers say that true time is `offset` from the node's.
+pub(super) fn measured(now: &Reading, offset: Delta) -> Observation {
+    let bound = Delta::from_millis(5);
+    let sample =
+        Sample { offset, delay: bound, root_distance: bound, stratum: 2, leap: Leap::None, reference_id: "GPS".into(), taken: *now };
+    let exchange = |host: &str| Exchange {
+        server: ServerName { host: host.into(), port: 123, address: Some("192.0.2.1".into()) },
+        started: now.after(Delta::from_millis(-10)),
+        ended: *now,
+        result: Ok(sample.clone()),
+    };
+    Observation::NtpRound(Round {
+        started: now.after(Delta::from_millis(-10)),
+        ended: *now,
+        exchanges: ["a", "b", "c"].map(exchange).into(),
+    })
+}
+
+#[test]
+fn one_wrong_clock_is_said_once_and_not_two_hundred_times() {
+    let mut config = Config { node: "n1".into(), ..Config::default() };
+    config.clock.servers_configured = true;
+    let mut engine = Engine::new(config);
+    let mut said = engine.step(&at(610), measured(&at(610), Delta::from_secs(-90))); // true age 520: healthy
+    for pod in 0..200 {
+        said.extend(engine.step(&at(610), token(&format!("p{pod}"), 0, 600)));
+    }
+    said.extend(engine.step(&at(611), Observation::Tick));
+    assert_eq!(summaries(&said).len(), 1, "{:?}", summaries(&said));
+    let offset = &engine.findings()[0];
+    assert_eq!((offset.code, offset.severity), (Code::ClockOffset, Severity::Critical));
+    let _ = engine.step(&at(612), measured(&at(612), Delta::from_secs(-90)));
+    assert!(engine.findings()[0].summary.ends_with("It makes 200 healthy tokens look wrong."), "{}", engine.findings()[0].summary);
+    assert_eq!(spans(&said).iter().filter(|name| **name == schema::SPAN_GENERATION).count(), 0, "nor does it end their traces");
+}
+
+#[test]
 fn delivery_that_waits_too_long_is_a_finding_and_ends() {
     let mut engine = engine();
-    let waiting = DeliveryState { waiting_since: Some(at(0)), waiting: 3, given_up: 0, last_error: Some("connection refused".into()) };
+    let waiting =
+        DeliveryState { waiting_since: Some(at(0)), waiting: 3, last_error: Some("connection refused".into()), ..DeliveryState::default() };
     let _ = engine.step(&at(1), Observation::Delivery(waiting));
     assert_eq!(engine.next_wake(), Some(at(60).boot));
     let _ = engine.step(&at(60), Observation::Tick);
     assert!(engine.findings().iter().any(|finding| finding.code == Code::DeliveryDelayed));
-    let _ = engine.step(&at(90), Observation::Delivery(DeliveryState::default()));
+    let recovered = engine.step(&at(90), Observation::Delivery(DeliveryState { given_up: 2, rejected: 1, ..DeliveryState::default() }));
+    assert_eq!(
+        summaries(&recovered),
+        ["The alerts of node n1 get out again (lost since the agent started: 3), 30.0s after their delay was first said."]
+    );
     assert!(!engine.findings().iter().any(|finding| finding.code == Code::DeliveryDelayed));
+}
+
+fn spot(pod: &str) -> BlindSpot {
+    BlindSpot { pod_uid: pod.into(), volume: "v".into(), directory: "/d".into(), reason: "its tmpfs is not mounted here".into() }
 }
 
 #[test]
 fn blind_spots_are_one_finding_for_the_node() {
     let mut engine = engine();
-    let spot = |pod: &str| BlindSpot {
-        pod_uid: pod.into(),
-        volume: "v".into(),
-        directory: "/d".into(),
-        reason: "its tmpfs is not mounted here".into(),
-    };
     let _ = engine.step(&at(1), Observation::Blind(vec![spot("a"), spot("b")]));
     let blind: Vec<_> = engine.findings().into_iter().filter(|finding| finding.code == Code::AgentBlind).collect();
     assert_eq!(blind.len(), 1);

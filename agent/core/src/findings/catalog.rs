@@ -164,7 +164,7 @@ codes! {
     }
     #[doc = "alerts do not reach the collector"]
     DeliveryDelayed = "agent.delivery_delayed" {
-        meaning: "Alerts wait on this node because no collector accepts them. They are kept in memory and sent when one does.",
+        meaning: "Alerts wait on this node because no collector accepts them. They are kept in memory (alerts.memory) and sent when one does; when that is full, reminders are given up first, then what is only info, then the oldest.",
         found_by: "The oldest undelivered alert has waited longer than the limit (default 60 s).",
         severity: "warning",
         action: "Check the OTLP endpoint, its certificate and the collector's own health; the last error is in the evidence."

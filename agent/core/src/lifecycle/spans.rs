@@ -26,11 +26,12 @@ pub fn closed(key: &TokenKey, pod: &PodRef, generation: &Generation, end: Wall, 
     spans
 }
 
-/// The part that is known of a generation which is still in the file: a child of the root that a later agent will tell.
+/// The part that is known of a generation which is still in the file: a child of the root that a later agent will tell. Each agent's own, by
+/// when it first saw it: several may come and go within one generation.
 pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) -> Span {
     let context = root(key, &generation.claims);
     let mut span = phase(schema::SPAN_GENERATION, context, generation.claims.issued_at, now.max(generation.claims.issued_at));
-    span.span_id = context.trace_id.span("open");
+    span.span_id = context.trace_id.span(&format!("open/{}", generation.seen.wall.as_nanos()));
     span.attributes = described(key, pod, generation)
         .with(schema::TOKEN_OUTCOME, "open")
         .with(schema::TOKEN_STATE, generation.deadlines.state(now).name());

@@ -1,18 +1,20 @@
 //! Delivers alerts at least once: an alert is done when the collector says that it took it.
 //!
-//! One request is under way at a time. A failure puts the batch back and waits; nothing but a full queue makes an alert be given up.
+//! One request is under way at a time. A failure puts the batch back and waits. An alert is given up when memory is full, or when the collector
+//! refuses that one for good (see [`super::queue`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use prost::Message as _;
 use tokenwatch_core::action::Alert;
 use tokenwatch_core::observation::DeliveryState;
+use tokenwatch_core::schema::SCHEMA_URL;
 use tokenwatch_core::text::shown;
 use tokenwatch_core::value::Value;
 use tokio::sync::{Notify, watch};
@@ -29,7 +31,7 @@ use super::settings::Target;
 use super::transport::Transport;
 use crate::clocks;
 
-/// At about 1 kB each, far below the 4 MiB that gRPC servers take by default.
+/// At about 1 kB each half a megabyte; [`super::queue`] bounds the bytes as well.
 const MOST_PER_REQUEST: usize = 512;
 /// While the agent stops, waits are this long: the bound on stopping is a few seconds.
 const WAIT_WHILE_CLOSING: Duration = Duration::from_millis(250);
@@ -57,12 +59,13 @@ impl Shared {
 impl Alerts {
     pub(super) fn start(
         target: Target,
+        memory: usize,
         resource: &Resource,
         counters: &Arc<Counters>,
         state: watch::Sender<DeliveryState>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::default(), news: Notify::new(), counters: Arc::clone(counters) });
+        let shared = Arc::new(Shared { queue: Mutex::new(Queue::new(memory)), news: Notify::new(), counters: Arc::clone(counters) });
         let courier = Courier {
             shared: Arc::clone(&shared),
             transport: Transport::new(target),
@@ -157,19 +160,40 @@ impl Courier {
         self.tell(refusal.told(self.transport.target()));
     }
 
+    /// How long to wait.
     fn failed(&mut self, batch: Vec<Entry>, failure: &Failure) -> Duration {
-        let alone = batch.len() == 1;
-        let given_up = match failure.kind {
-            Kind::Data if alone => self.shared.queue().isolate(batch),
+        let wait = match failure.kind {
+            Kind::Data if batch.len() == 1 => self.refused(batch, failure),
             Kind::Data => {
                 self.most = batch.len() / 2;
-                self.shared.queue().put_back(batch)
+                self.back(batch, failure)
             }
-            Kind::Connection | Kind::Transient | Kind::Refused => self.shared.queue().put_back(batch),
+            Kind::Connection | Kind::Transient | Kind::Refused => self.back(batch, failure),
         };
-        self.shared.counters.given_up.add(given_up);
         self.tell(Some(failure.text.clone()));
+        wait
+    }
+
+    fn back(&mut self, batch: Vec<Entry>, failure: &Failure) -> Duration {
+        let given_up = self.shared.queue().put_back(batch);
+        self.shared.counters.given_up.add(given_up);
         self.backoff.after(failure)
+    }
+
+    /// One alert that is not wanted alone. Those that were not wanted before are tried as slowly as what only people repair.
+    fn refused(&mut self, batch: Vec<Entry>, failure: &Failure) -> Duration {
+        let accepted = self.shared.counters.accepted.get();
+        let again = batch.iter().any(Entry::is_isolated);
+        if batch.iter().any(|entry| entry.is_hopeless(accepted)) {
+            let records: Vec<_> = batch.iter().filter_map(Entry::record).collect();
+            tracing::warn!("an alert was refused for good: {} ({})", failure.text, records.iter().map(what_it_says).collect::<String>());
+            self.shared.queue().settle();
+            self.shared.counters.rejected.add(batch.len() as u64);
+        } else {
+            let given_up = self.shared.queue().isolate(batch, accepted);
+            self.shared.counters.given_up.add(given_up);
+        }
+        self.backoff.after(&Failure { kind: if again { Kind::Refused } else { Kind::Data }, ..failure.clone() })
     }
 
     /// Publishes how delivery goes; an error is logged when it is another than before.
@@ -183,7 +207,9 @@ impl Courier {
         {
             tracing::warn!(waiting, "alerts are not delivered: {error}");
         }
-        let new = DeliveryState { waiting_since, waiting, given_up: self.shared.counters.given_up.get(), last_error: error };
+        let counters = &self.shared.counters;
+        let (given_up, rejected) = (counters.given_up.get(), counters.rejected.get());
+        let new = DeliveryState { waiting_since, waiting, given_up, rejected, last_error: error };
         self.state.send_if_modified(|state| {
             let modified = *state != new;
             *state = new;
@@ -199,6 +225,15 @@ impl Courier {
             () = tokio::time::sleep(time) => {}
             _ = self.closing.wait_for(|closing| *closing) => {}
         }
+    }
+}
+
+/// The record's sentence: it holds nothing that the diary must not.
+fn what_it_says(record: &LogRecord) -> String {
+    let body = record.body.as_ref().and_then(|body| body.value.as_ref());
+    match body {
+        Some(any_value::Value::StringValue(text)) => shown(text).into_owned(),
+        _ => String::new(),
     }
 }
 
@@ -232,8 +267,8 @@ fn request(resource: &ProtoResource, log_records: Vec<LogRecord>) -> Bytes {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     };
-    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: String::new() }];
-    let logs = ResourceLogs { resource: Some(resource.clone()), scope_logs, schema_url: String::new() };
+    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: SCHEMA_URL.to_owned() }];
+    let logs = ResourceLogs { resource: Some(resource.clone()), scope_logs, schema_url: SCHEMA_URL.to_owned() };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec().into()
 }
 

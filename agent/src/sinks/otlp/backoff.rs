@@ -39,7 +39,8 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         match failure.kind {
             Kind::Refused => REFUSED,
-            Kind::Transient | Kind::Connection | Kind::Data => doubled,
+            Kind::Data => FIRST, // what follows is another request, with less in it
+            Kind::Transient | Kind::Connection => doubled,
         }
     }
 }
@@ -61,6 +62,12 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.after(&failure(Kind::Connection, None)) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_wanted_is_made_smaller_without_delay() {
+        let mut backoff = Backoff::default();
+        assert!((0..9).all(|_| backoff.after(&failure(Kind::Data, None)) <= Duration::from_secs(1)));
     }
 
     #[test]

@@ -58,14 +58,15 @@ fn severity_text(severity: SeverityNumber) -> &'static str {
 
 fn alert_attributes(alert: &Alert) -> Attributes {
     let finding = &alert.finding;
+    let remedy = (alert.event != AlertEvent::Cleared).then_some(&finding.remedy); // there is nothing left to do
     let mut attributes = Attributes::new()
         .with(schema::FINDING_ID, alert.id.0.as_str())
         .with(schema::FINDING_CODE, finding.code.as_str())
         .with(schema::FINDING_SEVERITY, finding.severity.name())
         .with(schema::FINDING_RAISED_AT, alert.raised_at)
         .with_some(schema::FINDING_DEADLINE, finding.deadline)
-        .with(schema::FINDING_REMEDY, finding.remedy.text.as_str())
-        .with_some(schema::FINDING_COMMAND, finding.remedy.command.as_ref());
+        .with_some(schema::FINDING_REMEDY, remedy.map(|remedy| remedy.text.as_str()))
+        .with_some(schema::FINDING_COMMAND, remedy.and_then(|remedy| remedy.command.as_ref()));
     attributes.0.extend(subject(&finding.subject).0);
     attributes.0.extend(evidence(finding));
     attributes
@@ -135,7 +136,7 @@ pub(super) fn span_data(span: &Span) -> SpanData {
 
 /// Name and version of what made this.
 pub(super) fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build()
+    InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).with_schema_url(schema::SCHEMA_URL).build()
 }
 
 fn span_context(context: TraceContext) -> api::SpanContext {

@@ -39,6 +39,13 @@ fn an_alert_is_a_log_record_as_the_contract_says() {
 }
 
 #[test]
+fn what_is_cleared_asks_for_nothing() {
+    let cleared = listed(&log_record(&alert("f00d", AlertEvent::Cleared, Severity::Critical), Wall::from_secs(1_700_000_001)));
+    assert!(cleared.starts_with("tokenwatch.finding.cleared 9 INFO"), "{cleared}");
+    assert!(!cleared.contains("remedy") && !cleared.contains("command"), "{cleared}");
+}
+
+#[test]
 fn severities_follow_the_finding_and_cleared_is_info() {
     let cases = [
         (AlertEvent::Raised, Severity::Info, 9, "INFO"),

@@ -166,6 +166,11 @@ impl Maker<'_> {
         builder.with_callback(read).build();
     }
 
+    fn up_down_counter(&self, read: impl Fn(Observer<'_, i64>) + Send + Sync + 'static) {
+        let builder = self.0.i64_observable_up_down_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
     fn counter_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
         let builder = self.0.u64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
         builder.with_callback(read).build();
@@ -245,11 +250,11 @@ fn counted<const N: usize>(key: &'static str, counters: &Arc<Counters>, parts: [
 
 fn observe_cost(meter: &Meter) {
     Maker(meter, schema::METRIC_CPU).counter_f64(|observer| {
-        if let Some(secs) = cpu_seconds() {
-            observer.observe(secs, &[]);
+        for (mode, secs) in cpu_seconds().into_iter().flatten() {
+            observer.observe(secs, &[KeyValue::new("cpu.mode", mode)]);
         }
     });
-    Maker(meter, schema::METRIC_MEMORY).gauge_u64(|observer| {
+    Maker(meter, schema::METRIC_MEMORY).up_down_counter(|observer| {
         if let Some(bytes) = resident_bytes() {
             observer.observe(bytes, &[]);
         }
@@ -257,13 +262,14 @@ fn observe_cost(meter: &Meter) {
 }
 
 /// User and system time of this process (proc_pid_stat(5)).
-fn cpu_seconds() -> Option<f64> {
+fn cpu_seconds() -> Option<[(&'static str, f64); 2]> {
     let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
-    Some((stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64)
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    Some([("user", seconds(stat.utime)), ("system", seconds(stat.stime))])
 }
 
 /// Resident set of this process.
-fn resident_bytes() -> Option<u64> {
+fn resident_bytes() -> Option<i64> {
     let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
-    Some(stat.rss * procfs::page_size())
+    i64::try_from(stat.rss * procfs::page_size()).ok()
 }

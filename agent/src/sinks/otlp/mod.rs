@@ -24,7 +24,7 @@ mod variables;
 pub(super) mod tests;
 
 pub use resource::{Identity, Resource};
-pub use settings::{Compression, OwnOtlp, Protocol, Settings, Signal, Target, Temporality, TlsFiles};
+pub use settings::{ALERT_MEMORY, Compression, Mistake, OwnOtlp, Protocol, SaidBy, Settings, Signal, Target, Temporality, TlsFiles};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Otlp {
         let pace = metrics::Pace { interval: settings.metrics_interval, temporality: settings.temporality };
         let spans = settings.traces.map(|target| spans::Spans::start(target, resource, &counters, closed.clone())).transpose()?;
         let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, snapshot, closed.clone()));
-        let alerts = settings.logs.map(|target| alerts::Alerts::start(target, resource, &counters, state, closed));
+        let alerts = settings.logs.map(|target| alerts::Alerts::start(target, settings.alert_memory, resource, &counters, state, closed));
         Ok(Self { alerts, spans, metrics: metrics.transpose()?, delivery, closing })
     }
 

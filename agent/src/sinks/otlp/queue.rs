@@ -3,6 +3,9 @@
 //! When it is full, what is said again anyway goes first: (1) alerts that the collector has refused one by one, (2) the oldest reminders,
 //! (3) the oldest of severity info, (4) the oldest of the rest. Every one that goes is counted as given up. A finding whose alert is given up
 //! and that is still there is said again with the next reminder.
+//!
+//! An alert that the collector refuses even alone waits apart. If the collector has taken others since, this one is the problem, and is refused
+//! for good. If it takes nothing at all, the fault may be the configuration's (a TLS port, a proxy): it is tried again, slowly, but not for ever.
 
 use std::collections::VecDeque;
 
@@ -12,10 +15,10 @@ use tokenwatch_core::action::{Alert, AlertEvent};
 use tokenwatch_core::findings::Severity;
 use tokenwatch_core::time::Reading;
 
-/// As many as a node with 500 tokens has to say in an outage of a day, reminders included.
-const MOST: usize = 4_096;
-/// As protobuf. A record is about 1 kB, so that both bounds are near each other.
-const MOST_BYTES: usize = 4 << 20;
+/// One request holds no more: gRPC servers take 4 MiB by default.
+const LARGEST_REQUEST: usize = 1 << 20;
+/// At one try a minute four hours: by then the default reminder has said again what is still so.
+const REFUSALS_BORNE: u16 = 240;
 
 /// In the order in which they are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,14 @@ pub(super) struct Entry {
     number: u64,
     since: Reading,
     record: Vec<u8>,
+    refused: Option<Refused>,
+}
+
+/// How often an alert was refused alone, and how many others the collector had accepted when it was for the first time.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    times: u16,
+    accepted: u64,
 }
 
 impl Entry {
@@ -42,25 +53,26 @@ impl Entry {
     pub(super) fn record(&self) -> Option<LogRecord> {
         LogRecord::decode(self.record.as_slice()).ok()
     }
-}
 
-/// How much a queue holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) entries: usize,
-    pub(super) bytes: usize,
-}
+    /// Whether it was refused alone before.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.class == Class::Isolated
+    }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { entries: MOST, bytes: MOST_BYTES }
+    /// Whether it would be refused for ever, now that it was again, and the collector has accepted so many others.
+    pub(super) fn is_hopeless(&self, accepted: u64) -> bool {
+        self.refused.is_some_and(|refused| accepted > refused.accepted || refused.times >= REFUSALS_BORNE)
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.record.len()
     }
 }
 
 /// The waiting alerts. What is under way to the collector still waits: it counts until it is settled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
-    bounds: Bounds,
+    most_bytes: usize,
     classes: [VecDeque<Entry>; CLASSES],
     under_way: Option<UnderWay>,
     bytes: usize,
@@ -76,26 +88,28 @@ struct UnderWay {
 }
 
 impl Queue {
-    #[cfg(test)]
-    pub(super) fn with_bounds(bounds: Bounds) -> Self {
-        Self { bounds, ..Self::default() }
+    /// Takes no more memory than this.
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self { most_bytes, classes: Default::default(), under_way: None, bytes: 0, next_number: 0 }
     }
 
     /// Takes an alert; says how many were given up for it (it may be the one).
     pub(super) fn push(&mut self, alert: &Alert, record: &LogRecord, since: Reading) -> u64 {
-        let entry = Entry { class: class(alert), number: self.next_number, since, record: record.encode_to_vec() };
+        let entry = Entry { class: class(alert), number: self.next_number, since, record: record.encode_to_vec(), refused: None };
         self.next_number += 1;
-        self.bytes += entry.record.len();
+        self.bytes += entry.bytes();
         self.classes[entry.class as usize].push_back(entry);
         self.make_room()
     }
 
     /// The oldest up to `most`, to be sent. What the collector refused before goes alone, and after all else.
     pub(super) fn start(&mut self, most: usize) -> Vec<Entry> {
-        let mut batch = Vec::new();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < most
+            && bytes < LARGEST_REQUEST
             && let Some(entry) = self.pop_oldest()
         {
+            bytes += entry.bytes();
             batch.push(entry);
         }
         if batch.is_empty() {
@@ -121,11 +135,14 @@ impl Queue {
         self.make_room()
     }
 
-    /// The collector does not want this one alone either: it waits apart, so that it does not hold up the others.
-    pub(super) fn isolate(&mut self, batch: Vec<Entry>) -> u64 {
+    /// The collector does not want these alone either: they wait apart, so that they do not hold up the others.
+    pub(super) fn isolate(&mut self, batch: Vec<Entry>, accepted: u64) -> u64 {
         self.under_way = None;
-        let isolated = batch.into_iter().map(|entry| Entry { class: Class::Isolated, ..entry });
-        self.classes[Class::Isolated as usize].extend(isolated);
+        let isolated = |entry: Entry| {
+            let before = entry.refused.unwrap_or(Refused { times: 0, accepted });
+            Entry { class: Class::Isolated, refused: Some(Refused { times: before.times.saturating_add(1), ..before }), ..entry }
+        };
+        self.classes[Class::Isolated as usize].extend(batch.into_iter().map(isolated));
         self.make_room()
     }
 
@@ -142,7 +159,7 @@ impl Queue {
 
     fn make_room(&mut self) -> u64 {
         let mut given_up = 0;
-        while (self.len() > self.bounds.entries || self.bytes > self.bounds.bytes) && self.give_one_up() {
+        while self.bytes > self.most_bytes && self.give_one_up() {
             given_up += 1;
         }
         given_up
@@ -151,7 +168,7 @@ impl Queue {
     fn give_one_up(&mut self) -> bool {
         let victim = self.classes.iter_mut().find_map(VecDeque::pop_front);
         if let Some(victim) = &victim {
-            self.bytes -= victim.record.len();
+            self.bytes -= victim.bytes();
         }
         victim.is_some()
     }
@@ -173,7 +190,7 @@ fn class(alert: &Alert) -> Class {
 
 fn under_way(batch: &[Entry]) -> Option<UnderWay> {
     let since = batch.iter().map(|entry| entry.since).min_by_key(|since| since.boot)?;
-    Some(UnderWay { entries: batch.len(), bytes: batch.iter().map(|entry| entry.record.len()).sum(), since })
+    Some(UnderWay { entries: batch.len(), bytes: batch.iter().map(Entry::bytes).sum(), since })
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ fn at(secs: i64) -> Reading {
     Reading { wall: Wall::from_secs(secs), boot: Boot::from_nanos(secs * 1_000_000_000) }
 }
 
+/// With room for so many of the sample.
 fn queue(entries: usize) -> Queue {
-    Queue::with_bounds(Bounds { entries, bytes: MOST_BYTES })
+    let alert = alert("a", AlertEvent::Raised, Severity::Critical);
+    let sample = size_of::<Entry>() + log_record(&alert, Wall::from_secs(1)).encoded_len();
+    Queue::new(entries * sample + sample / 2)
 }
 
 fn push(queue: &mut Queue, id: &str, event: AlertEvent, severity: Severity, secs: i64) -> u64 {
@@ -56,22 +59,56 @@ fn a_record_that_is_refused_alone_lets_the_others_pass() {
     push(&mut queue, "bad", AlertEvent::Raised, Severity::Critical, 1);
     push(&mut queue, "good", AlertEvent::Raised, Severity::Critical, 2);
     let bad = queue.start(1);
-    queue.isolate(bad);
+    queue.isolate(bad, 0);
     assert_eq!(ids(&queue.start(8)), [2]);
     queue.settle();
     assert_eq!(ids(&queue.start(8)), [1]);
 }
 
 #[test]
+fn one_that_is_refused_while_others_are_taken_is_hopeless_and_so_is_one_refused_for_hours() {
+    let mut queue = queue(8);
+    push(&mut queue, "bad", AlertEvent::Raised, Severity::Critical, 1);
+    let refuse = |queue: &mut Queue, accepted| {
+        let batch = queue.start(1);
+        let hopeless = batch[0].is_hopeless(accepted);
+        queue.isolate(batch, accepted);
+        hopeless
+    };
+    assert!(!refuse(&mut queue, 5), "the first time the fault may be anybody's");
+    assert!(!refuse(&mut queue, 5), "nothing was taken since");
+    assert!(refuse(&mut queue, 6), "others were taken since");
+    assert!(!(0..REFUSALS_BORNE - 3).any(|_| refuse(&mut queue, 5)));
+    assert!(refuse(&mut queue, 5), "not for ever");
+}
+
+#[test]
+fn a_request_stays_far_below_what_servers_take() {
+    let mut queue = Queue::new(64 << 20);
+    for number in 0..40 {
+        let mut alert = alert(&format!("{number}"), AlertEvent::Raised, Severity::Critical);
+        alert.finding.summary = "x".repeat(100_000);
+        let mut record = log_record(&alert, Wall::from_secs(1));
+        record.body = Some(opentelemetry_proto::tonic::common::v1::AnyValue {
+            value: Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue("x".repeat(100_000))),
+        });
+        queue.push(&alert, &record, at(number));
+    }
+    let batch = queue.start(512);
+    let bytes: usize = batch.iter().map(Entry::bytes).sum();
+    assert!(batch.len() > 5 && bytes < 2 * LARGEST_REQUEST, "{} alerts, {bytes} bytes", batch.len());
+}
+
+#[test]
 fn a_hundred_thousand_alerts_stay_within_the_bound_and_every_loss_is_counted() {
-    let mut queue = Queue::default();
+    const BOUND: usize = 4 << 20;
+    let mut queue = Queue::new(BOUND);
     let mut given_up = 0;
     for number in 0..100_000 {
         let event = [AlertEvent::Raised, AlertEvent::Reminded, AlertEvent::Cleared][number % 3];
         given_up += push(&mut queue, &format!("{number:016x}"), event, Severity::Warning, 1);
     }
-    assert!(queue.len() <= MOST && queue.bytes <= MOST_BYTES, "{} alerts, {} bytes", queue.len(), queue.bytes);
+    assert!(queue.bytes <= BOUND && queue.bytes > BOUND - 4_096, "{} alerts, {} bytes", queue.len(), queue.bytes);
     assert_eq!(queue.len() as u64 + given_up, 100_000);
-    let bytes: usize = queue.classes.iter().flatten().map(|entry| entry.record.len()).sum();
-    assert_eq!(bytes, queue.bytes);
+    assert_eq!(queue.classes.iter().flatten().map(Entry::bytes).sum::<usize>(), queue.bytes);
 }

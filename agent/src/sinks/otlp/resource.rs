@@ -3,6 +3,7 @@
 use opentelemetry::KeyValue;
 use tokenwatch_core::ids::stable_id;
 
+use super::settings::Mistake;
 use super::variables::{self, Variables};
 use crate::environment::Environment;
 
@@ -22,10 +23,10 @@ pub struct Resource(pub Vec<(String, String)>);
 impl Resource {
     /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id, k8s.node.name and host.name, with
     /// `OTEL_RESOURCE_ATTRIBUTES` over all but the name. A broken variable is a mistake, as the specification wants: nothing of it is used.
-    pub fn resolve(env: &Environment, identity: &Identity) -> Result<Self, Vec<String>> {
+    pub fn resolve(env: &Environment, identity: &Identity) -> Result<Self, Mistake> {
         let vars = Variables::new(env);
         let given = vars.get("OTEL_RESOURCE_ATTRIBUTES").map_or(Ok(Vec::new()), variables::pairs);
-        let given = given.map_err(|why| vec![format!("OTEL_RESOURCE_ATTRIBUTES: {why}")])?;
+        let given = given.map_err(|why| Mistake::in_variable("OTEL_RESOURCE_ATTRIBUTES", why))?;
         let mut resource = Self::detected(identity);
         for (name, value) in given {
             resource.set(&name, value);
@@ -44,7 +45,7 @@ impl Resource {
     /// As the SDK wants it.
     pub(super) fn sdk(&self) -> opentelemetry_sdk::Resource {
         let attributes = self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-        opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
+        opentelemetry_sdk::Resource::builder_empty().with_schema_url(attributes, tokenwatch_core::schema::SCHEMA_URL).build()
     }
 
     fn detected(identity: &Identity) -> Self {

@@ -18,6 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The specification's default of `OTEL_METRIC_EXPORT_INTERVAL`.
 const METRICS_INTERVAL: Duration = Duration::from_mins(1);
 
+/// Some 3,500 alerts: what a node with 500 tokens has to say in an outage of a day, reminders included.
+pub const ALERT_MEMORY: usize = 4 << 20;
+
 /// How OTLP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -103,6 +106,8 @@ pub struct OwnOtlp {
     pub metrics_interval: Option<Duration>,
     /// What counters and histograms count from.
     pub temporality: Option<Temporality>,
+    /// Bytes of memory that undelivered alerts may take.
+    pub alert_memory: Option<usize>,
 }
 
 /// By hand, because header values are secrets.
@@ -156,6 +161,39 @@ impl Signal {
     }
 }
 
+/// What is wrong with where telemetry is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Whose it is.
+    pub said_by: SaidBy,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Who said something about where telemetry goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaidBy {
+    /// A standard variable.
+    Variable(String),
+    /// A setting of ours, by its name.
+    Setting(&'static str),
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.said_by {
+            SaidBy::Variable(name) => write!(f, "environment variable {name}: {}", self.message),
+            SaidBy::Setting(name) => write!(f, "{name}: {}", self.message),
+        }
+    }
+}
+
+impl Mistake {
+    pub(super) fn in_variable(name: &str, message: String) -> Self {
+        Self { said_by: SaidBy::Variable(name.to_owned()), message }
+    }
+}
+
 /// Files that TLS is made from; read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -204,12 +242,14 @@ pub struct Settings {
     pub metrics_interval: Duration,
     /// What counters and histograms count from.
     pub temporality: Temporality,
+    /// Bytes of memory that undelivered alerts may take.
+    pub alert_memory: usize,
 }
 
 impl Settings {
     /// Own settings over the `OTEL_*` variables over the defaults. Nothing if no endpoint is given anywhere, or if `OTEL_SDK_DISABLED` is
     /// true; else every mistake at once.
-    pub fn resolve(own: &OwnOtlp, env: &Environment) -> Result<Option<Self>, Vec<String>> {
+    pub fn resolve(own: &OwnOtlp, env: &Environment) -> Result<Option<Self>, Vec<Mistake>> {
         let mut resolver = Resolver { own, vars: Variables::new(env), mistakes: Vec::new() };
         let settings = resolver.settings();
         match resolver.finish() {
@@ -227,7 +267,7 @@ impl Settings {
 struct Resolver<'a> {
     own: &'a OwnOtlp,
     vars: Variables<'a>,
-    mistakes: Vec<String>,
+    mistakes: Vec<Mistake>,
 }
 
 impl Resolver<'_> {
@@ -241,12 +281,13 @@ impl Resolver<'_> {
             logs: self.target(Signal::Logs),
             metrics_interval: self.metrics_interval(),
             temporality: self.temporality(),
+            alert_memory: self.own.alert_memory.unwrap_or(ALERT_MEMORY),
         };
         Some(settings)
     }
 
     /// The three signals share variables: the same mistake is said once.
-    fn finish(self) -> Vec<String> {
+    fn finish(self) -> Vec<Mistake> {
         let mut said = Vec::new();
         for mistake in self.mistakes {
             if !said.contains(&mistake) {
@@ -260,14 +301,14 @@ impl Resolver<'_> {
         if self.switched_off(signal) {
             return None;
         }
-        let Some((source, text, base)) = self.endpoint_text(signal) else {
+        let Some((said_by, text, base)) = self.endpoint_text(signal) else {
             self.missing(signal);
             return None;
         };
         let protocol = self.protocol(signal, &text);
         let insecure = self.own.insecure.unwrap_or_else(|| self.insecure(signal));
         let shape = endpoint::Shape { protocol, insecure, append: base.then_some(signal.http_path()) };
-        let endpoint = self.noted(endpoint::parse(&text, shape).map_err(|why| format!("{source}: {why}")));
+        let endpoint = self.noted(said_by, endpoint::parse(&text, shape));
         let target = Target {
             signal,
             endpoint: endpoint.unwrap_or_default(),
@@ -281,28 +322,27 @@ impl Resolver<'_> {
     }
 
     /// Who said it, what was said, and whether it is a base that the signal's path is appended to.
-    fn endpoint_text(&self, signal: Signal) -> Option<(String, String, bool)> {
+    fn endpoint_text(&self, signal: Signal) -> Option<(SaidBy, String, bool)> {
         if let Some(own) = &self.own.endpoint {
-            return Some(("otlp endpoint".to_owned(), own.clone(), true));
+            return Some((SaidBy::Setting("otlp.endpoint"), own.clone(), true));
         }
         let (name, text) = self.vars.of(signal, "ENDPOINT")?;
         let base = name == "OTEL_EXPORTER_OTLP_ENDPOINT";
-        Some((name, text.to_owned(), base))
+        Some((SaidBy::Variable(name), text.to_owned(), base))
     }
 
+    /// Only where another signal has an endpoint of its own.
     fn missing(&mut self, signal: Signal) {
-        if signal == Signal::Logs {
-            self.mistakes.push(
-                "alerts have no endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT, or OTEL_LOGS_EXPORTER=none to send none"
-                    .to_owned(),
-            );
+        let other = Signal::ALL.into_iter().find_map(|signal| self.endpoint_text(signal));
+        if let (Signal::Logs, Some((said_by, ..))) = (signal, other) {
+            let message = "alerts have no endpoint beside this one: set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, or OTEL_LOGS_EXPORTER=none to send none";
+            self.mistakes.push(Mistake { said_by, message: message.to_owned() });
         }
     }
 
     fn switched_off(&mut self, signal: Signal) -> bool {
         let name = format!("OTEL_{}_EXPORTER", signal.name().to_ascii_uppercase());
-        let said = self.vars.get(&name).map(|text| variables::one_of(text, &[("otlp", false), ("none", true)]));
-        said.and_then(|said| self.noted(said.map_err(|why| format!("{name}: {why}")))).unwrap_or(false)
+        self.named(&name, |text| variables::one_of(text, &[("otlp", false), ("none", true)])).unwrap_or(false)
     }
 
     fn protocol(&mut self, signal: Signal, endpoint: &str) -> Protocol {
@@ -323,30 +363,36 @@ impl Resolver<'_> {
     }
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {
-        let mut pairs = self.parsed(signal, "HEADERS", variables::pairs).unwrap_or_default();
-        pairs.extend(self.own.headers.iter().cloned());
+        let standard = self.parsed(signal, "HEADERS", variables::headers).unwrap_or_default();
+        let own: Vec<_> = self.own.headers.iter().map(|(name, value)| variables::header(name, value)).collect();
+        let own = own.into_iter().filter_map(|header| self.noted(SaidBy::Setting("otlp.headers"), header)).collect::<Vec<_>>();
         let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            if let Some((name, value)) = self.noted(variables::header(&name, &value)) {
-                headers.insert(name, value);
-            }
+        for (name, value) in standard.into_iter().chain(own) {
+            headers.insert(name, value);
         }
         headers
     }
 
     fn tls(&mut self, signal: Signal) -> TlsFiles {
-        let ca = self.file(signal, "CERTIFICATE", self.own.ca_file.as_ref());
-        let certificate = self.file(signal, "CLIENT_CERTIFICATE", self.own.client_cert_file.as_ref());
-        let key = self.file(signal, "CLIENT_KEY", self.own.client_key_file.as_ref());
-        if certificate.is_some() != key.is_some() {
-            let (there, lacking) = if key.is_some() { ("key", "certificate") } else { ("certificate", "key") };
-            self.mistakes.push(format!("a client {there} without its {lacking}: give both files (mTLS) or none"));
+        let ca = self.file(signal, "CERTIFICATE", "otlp.ca_file", self.own.ca_file.as_ref());
+        let certificate = self.file(signal, "CLIENT_CERTIFICATE", "otlp.client_cert_file", self.own.client_cert_file.as_ref());
+        let key = self.file(signal, "CLIENT_KEY", "otlp.client_key_file", self.own.client_key_file.as_ref());
+        let half = match (&certificate, &key) {
+            (Some((said_by, _)), None) => Some((said_by, "certificate", "key")),
+            (None, Some((said_by, _))) => Some((said_by, "key", "certificate")),
+            _ => None,
+        };
+        if let Some((said_by, there, lacking)) = half {
+            let message = format!("a client {there} without its {lacking}: give both files (mTLS) or none");
+            self.mistakes.push(Mistake { said_by: said_by.clone(), message });
         }
-        TlsFiles { ca, client: certificate.zip(key) }
+        let path = |found: Option<(SaidBy, PathBuf)>| found.map(|(_, path)| path);
+        TlsFiles { ca: path(ca), client: path(certificate).zip(path(key)) }
     }
 
-    fn file(&self, signal: Signal, variable: &str, own: Option<&PathBuf>) -> Option<PathBuf> {
-        own.cloned().or_else(|| self.vars.of(signal, variable).map(|(_, path)| PathBuf::from(path)))
+    fn file(&self, signal: Signal, variable: &str, setting: &'static str, own: Option<&PathBuf>) -> Option<(SaidBy, PathBuf)> {
+        let own = own.map(|path| (SaidBy::Setting(setting), path.clone()));
+        own.or_else(|| self.vars.of(signal, variable).map(|(name, path)| (SaidBy::Variable(name), PathBuf::from(path))))
     }
 
     fn metrics_interval(&mut self) -> Duration {
@@ -364,18 +410,18 @@ impl Resolver<'_> {
     }
 
     fn named<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let parsed = parse(self.vars.get(name)?).map_err(|why| format!("{name}: {why}"));
-        self.noted(parsed)
+        let parsed = parse(self.vars.get(name)?);
+        self.noted(SaidBy::Variable(name.to_owned()), parsed)
     }
 
     fn parsed<T>(&mut self, signal: Signal, variable: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let (name, text) = self.vars.of(signal, variable)?;
-        let parsed = parse(text).map_err(|why| format!("{name}: {why}"));
-        self.noted(parsed)
+        let parsed = parse(text);
+        self.noted(SaidBy::Variable(name), parsed)
     }
 
-    fn noted<T>(&mut self, result: Result<T, String>) -> Option<T> {
-        result.map_err(|mistake| self.mistakes.push(mistake)).ok()
+    fn noted<T>(&mut self, said_by: SaidBy, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.mistakes.push(Mistake { said_by, message })).ok()
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 
 fn resolve(vars: &[(&str, &str)]) -> Result<Option<Settings>, Vec<String>> {
-    Settings::resolve(&OwnOtlp::default(), &Environment::of(vars.iter().copied()))
+    let resolved = Settings::resolve(&OwnOtlp::default(), &Environment::of(vars.iter().copied()));
+    resolved.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
 fn settings(vars: &[(&str, &str)]) -> Settings {
@@ -82,20 +83,20 @@ fn every_mistake_is_said_at_once_and_each_once() {
     ])
     .unwrap_err();
     insta::assert_snapshot!(mistakes.join("\n"), @r"
-    OTEL_EXPORTER_OTLP_PROTOCOL: `http/json` is not known here: use grpc or http/protobuf
-    OTEL_EXPORTER_OTLP_ENDPOINT: `ftp` is not spoken here: the URL starts with http:// or https://
-    OTEL_EXPORTER_OTLP_HEADERS: an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)
-    OTEL_EXPORTER_OTLP_TIMEOUT: `10s` is not a time: give whole milliseconds above 0, like 10000
-    a client key without its certificate: give both files (mTLS) or none
-    OTEL_METRIC_EXPORT_INTERVAL: `0` is not a time: give whole milliseconds above 0, like 10000
-    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: `sometimes` is not known here: use cumulative or delta or lowmemory
+    environment variable OTEL_EXPORTER_OTLP_PROTOCOL: `http/json` is not known here: use grpc or http/protobuf
+    environment variable OTEL_EXPORTER_OTLP_ENDPOINT: `ftp` is not spoken here: the URL starts with http:// or https://
+    environment variable OTEL_EXPORTER_OTLP_HEADERS: an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)
+    environment variable OTEL_EXPORTER_OTLP_TIMEOUT: `10s` is not a time: give whole milliseconds above 0, like 10000
+    environment variable OTEL_EXPORTER_OTLP_CLIENT_KEY: a client key without its certificate: give both files (mTLS) or none
+    environment variable OTEL_METRIC_EXPORT_INTERVAL: `0` is not a time: give whole milliseconds above 0, like 10000
+    environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: `sometimes` is not known here: use cumulative or delta or lowmemory
     ");
 }
 
 #[test]
 fn alerts_without_a_way_out_are_a_mistake_unless_they_are_switched_off() {
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/v1/traces");
-    assert!(resolve(&[traces]).unwrap_err()[0].starts_with("alerts have no endpoint"));
+    assert!(resolve(&[traces]).unwrap_err()[0].contains("TRACES_ENDPOINT: alerts have no endpoint"));
     let settings = settings(&[traces, ("OTEL_LOGS_EXPORTER", "none")]);
     assert!(settings.traces.is_some() && settings.metrics.is_none() && settings.logs.is_none());
 }

@@ -1,12 +1,13 @@
 //! Ships spans, best effort: a bounded queue, batches, drops counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use tokenwatch_core::action::Span;
+use tokenwatch_core::value::{Attributes, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +21,10 @@ use crate::clocks;
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;
+/// Claims may be long, and anybody can write a file that looks like a token: spans that wait take no more than this, by [`bytes`].
+const QUEUE_BYTES: usize = 4 << 20;
+/// One request holds no more: gRPC servers take 4 MiB by default.
+const LARGEST_REQUEST: usize = 1 << 20;
 /// The specification's default batch (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`).
 const MOST_PER_REQUEST: usize = 512;
 /// The specification's default wait for a batch to fill (`OTEL_BSP_SCHEDULE_DELAY`).
@@ -31,6 +36,7 @@ pub(super) struct Spans {
     queue: mpsc::Sender<Box<Span>>,
     worker: JoinHandle<()>,
     left: Arc<AtomicU64>,
+    held: Arc<AtomicUsize>,
     counters: Arc<Counters>,
 }
 
@@ -42,16 +48,20 @@ impl Spans {
         closing: watch::Receiver<bool>,
     ) -> Result<Self, String> {
         let (queue, spans) = mpsc::channel(QUEUE);
-        let left = Arc::new(AtomicU64::new(0));
+        let (left, held) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let exporter = exporter(target, resource, closing.clone())?;
-        let shipper = Shipper { spans, exporter, closing, left: Arc::clone(&left), counters: Arc::clone(counters) };
-        Ok(Self { queue, worker: tokio::spawn(shipper.run()), left, counters: Arc::clone(counters) })
+        let shipper =
+            Shipper { spans, exporter, closing, left: Arc::clone(&left), held: Arc::clone(&held), counters: Arc::clone(counters) };
+        Ok(Self { queue, worker: tokio::spawn(shipper.run()), left, held, counters: Arc::clone(counters) })
     }
 
     /// Queues a span; one that does not fit is counted.
     pub(super) fn push(&self, span: Box<Span>) {
+        let bytes = bytes(&span);
         self.left.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(span).is_err() {
+        let fits = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUE_BYTES;
+        if !fits || self.queue.try_send(span).is_err() {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
             self.left.fetch_sub(1, Ordering::Relaxed);
             self.counters.spans_dropped.add(1);
         }
@@ -84,6 +94,7 @@ struct Shipper {
     exporter: SpanExporter,
     closing: watch::Receiver<bool>,
     left: Arc<AtomicU64>,
+    held: Arc<AtomicUsize>,
     counters: Arc<Counters>,
 }
 
@@ -94,7 +105,9 @@ impl Shipper {
             if batch.is_empty() {
                 return;
             }
-            self.ship(&batch).await;
+            for part in parts(&batch) {
+                self.ship(part).await;
+            }
         }
     }
 
@@ -120,9 +133,83 @@ impl Shipper {
         let count = batch.len() as u64;
         let sent = self.exporter.export(batch.iter().map(|span| convert::span_data(span)).collect()).await;
         self.left.fetch_sub(count, Ordering::Relaxed);
+        self.held.fetch_sub(batch.iter().map(|span| bytes(span)).sum(), Ordering::Relaxed);
         if let Err(why) = sent {
             self.counters.spans_dropped.add(count);
             tracing::warn!(count, "spans were dropped: {why}");
         }
+    }
+}
+
+/// The batch in as many requests as its size wants.
+fn parts(batch: &[Box<Span>]) -> Vec<&[Box<Span>]> {
+    let (mut parts, mut rest) = (Vec::new(), batch);
+    while !rest.is_empty() {
+        let mut sum = 0;
+        let fits = rest.iter().take_while(|span| {
+            sum += bytes(span);
+            sum <= LARGEST_REQUEST
+        });
+        let (part, more) = rest.split_at(fits.count().max(1));
+        parts.push(part);
+        rest = more;
+    }
+    parts
+}
+
+/// About what a span weighs, here and on the wire: ids, times, names, and its texts.
+fn bytes(span: &Span) -> usize {
+    let own = size_of::<Span>() + weight(&span.attributes);
+    let events: usize = span.events.iter().map(|event| size_of_val(event) + weight(&event.attributes)).sum();
+    let links: usize = span.links.iter().map(|link| size_of_val(link) + weight(&link.attributes)).sum();
+    own + events + links
+}
+
+fn weight(attributes: &Attributes) -> usize {
+    let texts = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::List(texts) => texts.iter().map(|text| size_of::<String>() + text.len()).sum(),
+        _ => 0,
+    };
+    attributes.iter().map(|(name, value)| size_of::<Value>() + name.len() + texts(value)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample::span;
+    use super::*;
+
+    /// As large as the longest token lets it be.
+    fn large() -> Box<Span> {
+        let audiences: Vec<String> = (0..100).map(|_| "x".repeat(500)).collect();
+        let attributes = Attributes(vec![("token.audiences".into(), Value::List(audiences))]);
+        Box::new(Span { attributes, ..span("token.generation") })
+    }
+
+    #[test]
+    fn a_batch_is_cut_into_requests_that_servers_take() {
+        let batch: Vec<_> = (0..512).map(|_| large()).collect();
+        let parts = parts(&batch);
+        assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 512);
+        assert!(parts.iter().all(|part| part.iter().map(|span| bytes(span)).sum::<usize>() <= LARGEST_REQUEST));
+        assert!(parts.len() < 40, "{} requests", parts.len());
+    }
+
+    #[tokio::test]
+    async fn spans_that_wait_take_bounded_memory() {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let counters = Arc::new(Counters::default());
+        let worker = tokio::spawn(async move {
+            let _held = waiting;
+            std::future::pending::<()>().await;
+        });
+        let spans = Spans { queue, worker, left: Arc::default(), held: Arc::default(), counters: Arc::clone(&counters) };
+        for _ in 0..1_000 {
+            spans.push(large());
+        }
+        let held = spans.held.load(Ordering::Relaxed);
+        assert!(held <= QUEUE_BYTES && held > QUEUE_BYTES / 2, "{held} bytes");
+        assert_eq!(counters.spans_dropped.get() + spans.left.load(Ordering::Relaxed), 1_000);
+        assert!(counters.spans_dropped.get() > 900);
     }
 }

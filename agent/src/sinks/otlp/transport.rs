@@ -11,7 +11,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
@@ -33,6 +33,8 @@ type Client = Pool<HttpsConnector<HttpConnector>, Body>;
 const RECHECK: Duration = Duration::from_mins(1);
 /// An answer is a few bytes; what is larger is none.
 const LARGEST_ANSWER: usize = 1 << 20;
+/// So much of an answer may wait to be read: HTTP/2's own default, where the library's is megabytes that a broken server could fill.
+const READ_AHEAD: u32 = 65_535;
 /// One connection serves one request at a time.
 const IDLE_CONNECTIONS: usize = 1;
 
@@ -138,6 +140,9 @@ fn connect(target: &Target) -> Result<Connected, String> {
     };
     let mut pool = Pool::builder(TokioExecutor::new());
     pool.pool_max_idle_per_host(IDLE_CONNECTIONS).http2_only(target.protocol == Protocol::Grpc);
+    pool.http1_max_buf_size(READ_AHEAD as usize)
+        .http2_initial_stream_window_size(READ_AHEAD)
+        .http2_initial_connection_window_size(READ_AHEAD);
     Ok(Connected { client: pool.build(connector), fingerprint, checked: clocks::timer() })
 }
 
@@ -161,8 +166,9 @@ fn tcp(target: &Target) -> HttpConnector {
 /// One unary call (gRPC over HTTP/2).
 async fn grpc(client: Client, target: &Target, message: Bytes) -> Result<Bytes, Failure> {
     let mut grpc = tonic::client::Grpc::with_origin(client, target.endpoint.clone());
+    grpc = grpc.max_decoding_message_size(LARGEST_ANSWER);
     if target.compression == Compression::Gzip {
-        grpc = grpc.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        grpc = grpc.send_compressed(CompressionEncoding::Gzip); // answers are not taken compressed: a few bytes that inflate to gigabytes
     }
     let ready = grpc.ready().await.map_err(|why| Failure::connection(&why));
     ready?;
@@ -178,8 +184,12 @@ async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<By
     let request = post(target, message).map_err(|why| Failure::new(Kind::Refused, why))?;
     let answer = client.request(request).await.map_err(|why| Failure::connection(&why))?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|why| Failure::connection(&*why))?.to_bytes();
-    if head.status == StatusCode::OK { Ok(body) } else { Err(Failure::http(head.status, &head.headers, &body, clocks::now().wall)) }
+    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map(http_body_util::Collected::to_bytes);
+    if head.status.is_success() {
+        return body.map_err(|why| Failure::connection(&*why));
+    }
+    // What a refusal says besides its status is for people; that it says too much does not make it another.
+    Err(Failure::http(head.status, &head.headers, &body.unwrap_or_default(), clocks::now().wall))
 }
 
 fn post(target: &Target, message: Bytes) -> Result<Request<Body>, String> {

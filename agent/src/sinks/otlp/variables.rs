@@ -80,6 +80,11 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
+/// As [`pairs`], each a header.
+pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    pairs(text)?.iter().map(|(name, value)| header(name, value)).collect()
+}
+
 /// A header that can be sent, marked as a secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name: HeaderName = name.parse().map_err(|_| format!("header `{}`: not a header name", shown(name)))?;

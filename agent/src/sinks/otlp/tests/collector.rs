@@ -34,6 +34,10 @@ pub(super) enum Answer {
     Later,
     Refuse,
     TooMany(usize),
+    /// Whatever it is, it is not to be had.
+    Bad,
+    /// Bad while a record with this in its id is among them.
+    Poison(&'static str),
     Hang,
     Reset,
 }
@@ -47,6 +51,7 @@ pub(super) struct Seen {
     pub(super) peers: Vec<Vec<u8>>,
     pub(super) traces: Vec<ExportTraceServiceRequest>,
     pub(super) metrics: Vec<ExportMetricsServiceRequest>,
+    pub(super) logs: Vec<ExportLogsServiceRequest>,
 }
 
 #[derive(Clone)]
@@ -128,6 +133,7 @@ impl Collector {
 
     async fn logs(&self, request: ExportLogsServiceRequest) -> Result<ExportLogsServiceResponse, Status> {
         let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
+        self.seen.lock().unwrap().logs.push(request.clone());
         let records = request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs).flat_map(|logs| logs.log_records);
         let ids: Vec<String> =
             records.map(|record| record.attributes[0].value.clone().map(|value| format!("{value:?}")).unwrap_or_default()).collect();
@@ -135,6 +141,8 @@ impl Collector {
         let rejected = match answer {
             Answer::Accept => 0,
             Answer::TooMany(most) if ids.len() <= most => 0,
+            Answer::Poison(id) if !ids.iter().any(|known| known.contains(id)) => 0,
+            Answer::Bad | Answer::Poison(_) => return Err(Status::invalid_argument("cannot be understood")),
             Answer::Reject(rejected) => rejected,
             Answer::Later => return Err(Status::unavailable("starting")),
             Answer::Refuse => return Err(Status::unauthenticated("who are you")),
@@ -174,6 +182,7 @@ fn http_status(code: Code) -> u16 {
     match code {
         Code::Unavailable => 503,
         Code::ResourceExhausted => 413,
+        Code::InvalidArgument => 400,
         _ => 401,
     }
 }

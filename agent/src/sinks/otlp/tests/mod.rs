@@ -2,6 +2,7 @@
 
 mod collector;
 mod delivery;
+mod hostile;
 pub(crate) mod sample;
 mod signals;
 mod tls;

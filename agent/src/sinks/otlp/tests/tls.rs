@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::collector::Collector;
 use crate::environment::Environment;
+use crate::sinks::otlp::failure::Kind;
 use crate::sinks::otlp::transport::Transport;
 use crate::sinks::otlp::{OwnOtlp, Protocol, Settings};
 
@@ -22,19 +23,24 @@ fn authority() -> Authority {
 }
 
 fn leaf(authority: &Authority) -> (rcgen::Certificate, KeyPair) {
+    leaf_until(authority, 4_000)
+}
+
+/// Good until that year.
+fn leaf_until(authority: &Authority, year: i32) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
     (params.signed_by(&key, authority).unwrap(), key)
 }
 
 /// Demands a certificate of `authority`.
-fn server(authority: &Authority, protocol: Protocol) -> Arc<rustls::ServerConfig> {
+fn server(authority: &Authority, protocol: Protocol, (certificate, key): (rcgen::Certificate, KeyPair)) -> Arc<rustls::ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build().unwrap();
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let (certificate, key) = leaf(authority);
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(vec![certificate.der().clone()], key).unwrap();
     config.alpn_protocols = vec![if protocol == Protocol::Grpc { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
@@ -66,7 +72,7 @@ async fn stage(protocol: Protocol) -> (Collector, std::net::SocketAddr, Authorit
     let authority = authority();
     std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
     let collector = Collector::new(protocol, []);
-    let address = collector.serve_at("127.0.0.1:0".parse().unwrap(), Some(server(&authority, protocol))).await;
+    let address = collector.serve_at("127.0.0.1:0".parse().unwrap(), Some(server(&authority, protocol, leaf(&authority)))).await;
     (collector, address, authority, folder)
 }
 
@@ -110,4 +116,17 @@ async fn another_authority_is_not_trusted() {
     std::fs::write(folder.path().join("ca.crt"), self::authority().pem()).unwrap();
     let failure = transport(address, Protocol::HttpProtobuf, folder.path(), true).send(Bytes::new()).await.unwrap_err();
     assert!(failure.text.contains("certificate"), "{}", failure.text);
+}
+
+#[tokio::test]
+async fn a_collectors_certificate_that_has_expired_is_said() {
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        let (_, _, authority, folder) = stage(protocol).await;
+        issue(&authority, folder.path());
+        let collector = Collector::new(protocol, []);
+        let config = server(&authority, protocol, leaf_until(&authority, 2_020));
+        let address = collector.serve_at("127.0.0.1:0".parse().unwrap(), Some(config)).await;
+        let failure = transport(address, protocol, folder.path(), true).send(Bytes::new()).await.unwrap_err();
+        assert!(failure.kind == Kind::Connection && failure.text.contains("xpired"), "{}", failure.text);
+    }
 }

@@ -1,0 +1,124 @@
+//! Sizes with units: `4MiB`, `512kB`, `65536B`.
+
+use tokenwatch_core::text::shown;
+
+use super::nearest::nearest;
+
+/// What a unit stands for: SI's thousands, and IEC's powers of 1,024.
+const UNITS: [(&str, u64); 7] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(u64);
+
+impl Size {
+    /// So many bytes.
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// In bytes; as much as the machine can address at most.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// In the largest unit that it is a whole number of.
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fits = |(_, unit): &&(&str, u64)| self.0 >= *unit && self.0.is_multiple_of(*unit);
+        let (name, unit) = UNITS.iter().find(fits).unwrap_or(&("B", 1));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+/// Reads one whole number with its unit.
+pub(super) fn parse(text: &str) -> Result<Size, String> {
+    let text = text.trim();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: Option<u64> = digits.parse().ok();
+    match (number, unit.trim()) {
+        (Some(bytes), "") => Err(format!("{bytes} has no unit: write {} for bytes or {bytes}MiB for mebibytes", Size(bytes))),
+        (Some(number), unit) => in_unit(text, number, unit),
+        (None, _) => Err(wanted(text)),
+    }
+}
+
+fn in_unit(text: &str, number: u64, name: &str) -> Result<Size, String> {
+    let Some((_, unit)) = UNITS.iter().find(|(known, _)| *known == name) else {
+        return Err(meant(text, number, name).unwrap_or_else(|| wanted(text)));
+    };
+    number.checked_mul(*unit).map(Size).ok_or_else(|| format!("\"{}\" is too large", shown(text)))
+}
+
+/// `4mib`, `4Mi`, `4M`: the nearest unit there is.
+fn meant(text: &str, number: u64, name: &str) -> Option<String> {
+    if !name.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return None;
+    }
+    let same_letter = || {
+        UNITS.iter().map(|(unit, _)| *unit).find(|unit| unit.chars().next().is_some_and(|c| name.starts_with([c, c.to_ascii_lowercase()])))
+    };
+    let any_case = UNITS.iter().map(|(unit, _)| *unit).find(|unit| unit.eq_ignore_ascii_case(name));
+    let near = any_case.or_else(same_letter).or_else(|| nearest(name, UNITS.iter().map(|(unit, _)| *unit)))?;
+    Some(format!("\"{}\" is not a size; did you mean {number}{near}?", shown(text)))
+}
+
+fn wanted(text: &str) -> String {
+    format!("\"{}\" is not a size: a whole number with B, kB, MB, GB, KiB, MiB or GiB, such as 4MiB", shown(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn units_are_read() {
+        let table = [
+            ("65536B", 65_536),
+            ("512kB", 512_000),
+            ("4MB", 4_000_000),
+            ("1GB", 1_000_000_000),
+            ("64KiB", 65_536),
+            ("4MiB", 4 << 20),
+            (" 4 MiB ", 4 << 20),
+            ("1GiB", 1 << 30),
+        ];
+        for (text, bytes) in table {
+            assert_eq!(parse(text), Ok(Size(bytes)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_explained_with_what_is_near() {
+        let table = [
+            ("4194304", "4194304 has no unit: write 4MiB for bytes or 4194304MiB for mebibytes"),
+            ("4mib", "\"4mib\" is not a size; did you mean 4MiB?"),
+            ("4Mi", "\"4Mi\" is not a size; did you mean 4MiB?"),
+            ("512K", "\"512K\" is not a size; did you mean 512KiB?"),
+            ("512KB", "\"512KB\" is not a size; did you mean 512kB?"),
+            ("1g", "\"1g\" is not a size; did you mean 1GiB?"),
+        ];
+        for (text, message) in table {
+            assert_eq!(parse(text).unwrap_err(), message);
+        }
+        for text in ["", "MiB", "-4MiB", "1.5MiB", "4MiB3", "４MiB", "99999999999999999999B", "4 MiB or so"] {
+            assert!(parse(text).unwrap_err().contains("whole number with B, kB"), "{text}: {}", parse(text).unwrap_err());
+        }
+        assert!(parse("18446744073709551615GiB").unwrap_err().contains("too large"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(bytes in any::<u64>()) {
+            prop_assert_eq!(parse(&Size(bytes).to_string()), Ok(Size(bytes)));
+        }
+
+        #[test]
+        fn nothing_panics(text in "\\PC{0,20}") {
+            let _ = parse(&text);
+        }
+    }
+}
