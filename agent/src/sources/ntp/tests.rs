@@ -8,6 +8,7 @@ use tokio::sync::mpsc::channel;
 use tokio::time::timeout;
 
 use super::courtesy::Courtesy;
+use super::poller::Poller;
 use super::*;
 use crate::clocks;
 
@@ -32,6 +33,12 @@ fn answer(question: &[u8], now: Wall) -> Vec<u8> {
 }
 
 type Spoil = fn(&mut Vec<u8>);
+
+/// Stratum 0, and a code instead of a reference (RFC 5905, section 7.4).
+fn kiss_of_death(packet: &mut [u8], code: [u8; 4]) {
+    packet[1] = 0;
+    packet[12..16].copy_from_slice(&code);
+}
 
 /// A server at `local` whose answers are spoilt.
 async fn server(local: &str, spoil: Spoil) -> ServerName {
@@ -80,22 +87,8 @@ async fn what_cannot_be_believed_is_not() {
         ("answered before it was asked", |packet| packet[43] = packet[43].wrapping_sub(9), "bogus"),
         ("leap 3", |packet| packet[0] |= 3 << 6, "unsynchronised"),
         ("stratum 16", |packet| packet[1] = 16, "unsynchronised"),
-        (
-            "rate",
-            |packet| {
-                packet[1] = 0;
-                packet[12..16].copy_from_slice(b"RATE");
-            },
-            "kiss_of_death",
-        ),
-        (
-            "not yet",
-            |packet| {
-                packet[1] = 0;
-                packet[12..16].copy_from_slice(b"INIT");
-            },
-            "unsynchronised",
-        ),
+        ("rate", |packet| kiss_of_death(packet, *b"RATE"), "kiss_of_death"),
+        ("not yet", |packet| kiss_of_death(packet, *b"INIT"), "unsynchronised"),
         ("root dispersion of 2 s", |packet| packet[9] = 2, "too_far"),
     ];
     for (name, spoil, kind) in cases {
@@ -210,6 +203,21 @@ async fn it_asks_again_at_once_when_told_to_and_ends_when_nobody_listens() {
     assert!(matches!(again, Ok(Some(Observation::NtpRound(_)))), "before the burst's next round");
     drop(observations);
     timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_kiss_of_death_is_obeyed_and_an_answer_is_no_reason_to_stay_away() {
+    let kiss: [(&str, Spoil, usize); 4] = [
+        ("DENY", |packet| kiss_of_death(packet, *b"DENY"), 1),
+        ("RSTR", |packet| kiss_of_death(packet, *b"RSTR"), 1),
+        ("RATE", |packet| kiss_of_death(packet, *b"RATE"), 1),
+        ("none", |_| {}, 2),
+    ];
+    for (code, spoil, asked) in kiss {
+        let mut poller = Poller::new(config(vec![server("127.0.0.1", spoil).await]));
+        let rounds = [poller.round().await, poller.round().await];
+        assert_eq!(rounds.iter().map(|round| round.exchanges.len()).sum::<usize>(), asked, "{code}: {rounds:?}");
+    }
 }
 
 #[test]
