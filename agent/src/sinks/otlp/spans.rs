@@ -16,7 +16,7 @@ use super::convert;
 use super::counters::Counters;
 use super::resource::Resource;
 use super::settings::Target;
-use crate::clocks;
+use crate::{clocks, sys};
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;
@@ -95,6 +95,8 @@ impl Shipper {
                 return;
             }
             self.ship(&batch).await;
+            drop(batch);
+            sys::give_memory_back(); // a batch is in memory three times over while it is sent, and the next may be far away
         }
     }
 
