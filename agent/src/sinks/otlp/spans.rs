@@ -17,7 +17,7 @@ use super::convert;
 use super::counters::Counters;
 use super::resource::Resource;
 use super::settings::Target;
-use crate::clocks;
+use crate::{clocks, sys};
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;
@@ -108,6 +108,8 @@ impl Shipper {
             for part in parts(&batch) {
                 self.ship(part).await;
             }
+            drop(batch);
+            sys::give_memory_back(); // a batch is in memory three times over while it is sent, and the next may be far away
         }
     }
 
