@@ -41,6 +41,9 @@ impl Opener {
     /// Opens `path` beneath `dir`, read-only unless `flags` say O_PATH. O_NONBLOCK: opening a FIFO returns at once.
     pub(crate) fn open(&mut self, dir: BorrowedFd<'_>, path: &Path, flags: OFlag, links: Links) -> nix::Result<OwnedFd> {
         let flags = flags | OFlag::O_CLOEXEC | quiet(flags);
+        if links == Links::Refuse && is_name(path) {
+            return openat(dir, path, flags | OFlag::O_NOFOLLOW, Mode::empty()); // a single name leads nowhere else, and costs less this way
+        }
         if !self.by_hand {
             match openat2(dir, path, how(flags, links)) {
                 Err(Errno::ENOSYS) => self.by_hand = true,
@@ -52,6 +55,13 @@ impl Opener {
         }
         open_by_hand(dir, path, flags, links)
     }
+}
+
+/// One component and nothing else: not `..`, and no slash at the end, which would have a link followed.
+fn is_name(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let name = path.as_os_str().as_bytes();
+    !name.is_empty() && name != b"." && name != b".." && !name.contains(&b'/')
 }
 
 /// O_PATH takes no other flags than O_CLOEXEC, O_DIRECTORY and O_NOFOLLOW (openat2 refuses them).
@@ -155,6 +165,13 @@ mod tests {
             assert_eq!(open("missing", Links::Beneath), Err(Errno::ENOENT));
             assert_eq!(open("token", Links::Refuse), Err(Errno::ELOOP));
             assert_eq!(open("..2026/token", Links::Refuse), Ok(()));
+            for path in ["..", "../secret", "/etc/passwd", "..data/", "..data/token", "hidden-up", "magic"] {
+                assert!(matches!(open(path, Links::Refuse), Err(Errno::EXDEV | Errno::ELOOP)), "{path}");
+            }
+            let mut place =
+                |path: &str| opener.open(vol.as_fd(), Path::new(path), OFlag::O_PATH | OFlag::O_DIRECTORY, Links::Refuse).map(drop);
+            assert_eq!(place("..2026"), Ok(()));
+            assert!(matches!(place("..data"), Err(Errno::ELOOP | Errno::ENOTDIR)));
         }
     }
 }
