@@ -205,11 +205,12 @@ fn a_resolver_that_hangs_does_not_hold_up_the_end() {
         .args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--shutdown-timeout", "1s", "--root"])
         .arg(node.root());
     command.args(["--otlp-endpoint", "http://collector.example:4318", "--otlp-timeout", "500ms"]);
-    let mut agent = Agent(command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap()).spawn().unwrap());
-    wait_for(&diary, "alerts are not delivered");
+    command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap());
+    let mut agent = Agent { child: command.spawn().unwrap(), node };
+    agent.wait_diary("alerts are not delivered", 1);
     let asked = Instant::now();
-    kill(Pid::from_raw(i32::try_from(agent.0.id()).unwrap()), Signal::SIGTERM).unwrap();
-    assert!(agent.0.wait().unwrap().success());
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.child.wait().unwrap().success());
     assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?} to stop", asked.elapsed());
-    wait_for(&diary, "stopped with something left");
+    agent.wait_diary("stopped with something left", 1);
 }
