@@ -17,7 +17,8 @@ use super::convert;
 use super::counters::Counters;
 use super::resource::Resource;
 use super::settings::Target;
-use crate::{clocks, sys};
+use crate::clocks;
+use crate::sys;
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;

@@ -218,14 +218,14 @@ mod tests {
         let [kubelet, k0s] = ["var/lib/kubelet", "var/lib/k0s/kubelet"].map(|root| host.path().join(root));
         create_dir_all(k0s.join("pods")).unwrap();
         let search = search(host.path(), proc.path());
-        let known = search.all().unwrap();
-        assert_eq!(known, std::slice::from_ref(&k0s));
-        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new());
+        let (known, none) = (search.all().unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(known, [k0s.as_path()]);
+        assert_eq!(search.new_roots(&known), none);
         symlink("/var/lib/k0s/kubelet", &kubelet).unwrap();
-        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new(), "another name for the same");
+        assert_eq!(search.new_roots(&known), none, "another name for the same");
         std::fs::remove_file(&kubelet).unwrap();
         create_dir_all(&kubelet).unwrap();
-        assert_eq!(search.new_roots(&known), Vec::<PathBuf>::new(), "no pods yet");
+        assert_eq!(search.new_roots(&known), none, "no pods yet");
         create_dir_all(kubelet.join("pods")).unwrap();
         assert_eq!(search.new_roots(&known), [kubelet]);
     }
