@@ -68,7 +68,9 @@ mod tests {
     fn every_name_is_shown_once_however_small_the_buffer() {
         let dir = tempfile::tempdir().unwrap();
         let names: BTreeSet<String> = (0..300).map(|n| format!("{n}{}", "x".repeat(n % 200))).collect();
-        names.iter().for_each(|name| std::fs::write(dir.path().join(name), "").unwrap());
+        for name in &names {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
         for size in [280, 4_096, 65_536] {
             let opened = std::fs::File::open(dir.path()).unwrap();
             let mut shown = Vec::new();
