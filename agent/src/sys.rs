@@ -1,5 +1,6 @@
 //! System calls that no library wraps: one thin function each, and the only `unsafe` of the project.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -83,6 +84,16 @@ pub fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Reads a link (readlinkat(2)) into the buffer, cut where it ends. The wrapped call allocates 4 kB for each, for which the allocator tidies up.
+#[allow(unsafe_code)]
+pub fn readlinkat<'a>(directory: BorrowedFd<'_>, name: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    // SAFETY: the descriptor is open as long as it is borrowed, the name ends with a zero, and the kernel writes at most `len` bytes into the
+    // exclusively borrowed buffer.
+    let length = unsafe { libc::readlinkat(directory.as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let length = usize::try_from(length).map_err(|_| Errno::last())?;
+    Ok(buffer.get(..length).unwrap_or_default())
 }
 
 /// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.

@@ -1,6 +1,6 @@
 //! One projected volume: which files are in it, which of them are tokens, and what changed since the last look.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Type;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, readlinkat};
+use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstat, fstatat};
 use tokenwatch_core::observation::{FileContent, FileSeen, Observation};
 use tokenwatch_core::time::Wall;
@@ -17,6 +17,7 @@ use tokenwatch_core::token::{TokenIdentity, TokenKey};
 use super::listing;
 use super::reader::{At, Look, Other, Reader, Stamp};
 use super::settled::{Moment, Settled};
+use crate::sys;
 
 /// A token's `path` has one or two components in practice; kubelet's limit is the length of a path.
 const MAX_DEPTH: usize = 8;
@@ -26,6 +27,9 @@ const MAX_FILES: usize = 1024;
 const MAX_TRIES: usize = 8;
 /// The link that kubelet's AtomicWriter renames into place (pkg/volume/util/atomic_writer.go).
 pub(super) const DATA: &str = "..data";
+const DATA_C: &CStr = c"..data";
+/// A single name has 255 bytes at most (NAME_MAX): what fills this is no name, or is cut.
+const MAX_TARGET: usize = 256;
 
 /// What is remembered of a volume between two looks.
 #[derive(Debug, Default)]
@@ -180,7 +184,7 @@ impl Volume {
 
     /// ENOENT: something vanished in between, so the generation was swapped.
     fn try_look(&mut self, volume: BorrowedFd<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
-        let target = link.map(|_| readlinkat(volume, DATA).map(PathBuf::from)).transpose()?.filter(|target| is_name(target));
+        let target = link.map(|_| data_target(volume)).transpose()?.flatten();
         let base = target.as_deref().unwrap_or(Path::new("."));
         let opened = looking.reader.directory(volume, base)?;
         let at = At { volume, base, directory: opened.as_fd() };
@@ -355,6 +359,14 @@ fn data_link(fd: BorrowedFd<'_>) -> nix::Result<Option<Stamp>> {
         Err(Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Where `..data` leads, if that is a single name: kubelet's are.
+fn data_target(fd: BorrowedFd<'_>) -> nix::Result<Option<PathBuf>> {
+    let mut buffer = [0; MAX_TARGET];
+    let target = sys::readlinkat(fd, DATA_C, &mut buffer)?;
+    let path = Path::new(OsStr::from_bytes(target));
+    Ok((target.len() < MAX_TARGET && is_name(path)).then(|| path.to_owned()))
 }
 
 fn is_link(mode: u32) -> bool {
