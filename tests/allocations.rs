@@ -119,7 +119,7 @@ fn a_token_that_is_read_again_is_recognised_without_an_allocation() {
     assert_eq!(again, Some(first));
 }
 
-/// In place, so that every look has to read: what is allocated must not grow with the number of tokens read.
+/// In place, so that every look has to list and to read: each volume costs a few allocations, and no more.
 #[test]
 fn files_that_are_read_again_cost_a_bounded_number_each() {
     let (root, mut scanner) = node(50);
