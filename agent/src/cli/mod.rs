@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Given, Loaded, Origin, load};
+use crate::config::{Flag, Given, Loaded, Origin, load};
 use crate::environment::Environment;
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, complain};
@@ -205,7 +205,7 @@ fn only_warnings(mut loaded: Loaded) -> Loaded {
 }
 
 /// From file, environment and flags; every mistake is told, and then there is nothing.
-fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<(&'static crate::config::Setting, Vec<String>)>) -> Option<Loaded> {
+fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<Flag>) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
     let file = path.map(read_config).transpose().map_err(|message| complain(&message)).ok()?;
     match load(&Given { file, environment, flags }) {

@@ -15,7 +15,7 @@ mod tests;
 mod yaml;
 
 pub use kinds::{Kind, LogFormat, Secret};
-pub use load::{Given, Loaded, load};
+pub use load::{Flag, Given, Loaded, load};
 pub use mistakes::{Mistake, Mistakes, Origin};
 pub use nearest::nearest;
 pub use show::effective;
