@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use crate::config::{SETTINGS, Setting};
+use crate::config::{Flag, SETTINGS, Setting};
 
 /// Which settings a command has flags for.
 pub(super) trait Scope {
@@ -16,6 +16,11 @@ pub(super) trait Scope {
     /// The settings themselves.
     fn settings() -> impl Iterator<Item = &'static Setting> {
         SETTINGS.iter().filter(|setting| Self::PARTS.contains(&setting.section()) || Self::PARTS.contains(&setting.name))
+    }
+
+    /// What the flag of a setting is called here.
+    fn flag(setting: &Setting) -> &'static str {
+        Self::SHORTER.iter().find(|(name, _)| *name == setting.name).map_or(setting.flag, |(_, flag)| *flag)
     }
 }
 
@@ -49,13 +54,13 @@ scopes! {
 /// The flags that were given, setting by setting.
 #[derive(Clone, Debug)]
 pub(super) struct Flags<S> {
-    given: Vec<(&'static Setting, Vec<String>)>,
+    given: Vec<Flag>,
     scope: PhantomData<S>,
 }
 
 impl<S> Flags<S> {
     /// Each setting with every use of its flag.
-    pub(super) fn given(self) -> Vec<(&'static Setting, Vec<String>)> {
+    pub(super) fn given(self) -> Vec<Flag> {
         self.given
     }
 }
@@ -63,7 +68,8 @@ impl<S> Flags<S> {
 impl<S: Scope> FromArgMatches for Flags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let texts = |setting: &&'static Setting| matches.get_many::<String>(setting.name).map(|texts| texts.cloned().collect());
-        let given = S::settings().filter_map(|setting| Some((setting, texts(&setting)?))).collect();
+        let flag = |setting| Some(Flag { setting, name: S::flag(setting), texts: texts(&setting)? });
+        let given = S::settings().filter_map(flag).collect();
         Ok(Self { given, scope: PhantomData })
     }
 
@@ -84,10 +90,9 @@ impl<S: Scope> Args for Flags<S> {
 }
 
 fn flag<S: Scope>(setting: &'static Setting) -> Arg {
-    let shorter = S::SHORTER.iter().find(|(name, _)| *name == setting.name).map(|(_, flag)| *flag);
     let action = if setting.repeatable { ArgAction::Append } else { ArgAction::Set };
     Arg::new(setting.name)
-        .long(shorter.unwrap_or(setting.flag))
+        .long(S::flag(setting))
         .alias(setting.flag)
         .value_name(setting.value)
         .action(action)

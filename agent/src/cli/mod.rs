@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Given, Loaded, Mistakes, Origin, read};
+use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
 use crate::run::export_mistakes;
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
@@ -208,12 +208,7 @@ fn only_warnings(mut loaded: Loaded) -> Loaded {
 }
 
 /// From file, environment and flags; every mistake is told, and then there is nothing. For a command that `exports` the standard variables count, too.
-fn settings(
-    file: Option<&Path>,
-    environment: &Environment,
-    flags: Vec<(&'static crate::config::Setting, Vec<String>)>,
-    exports: bool,
-) -> Option<Loaded> {
+fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<Flag>, exports: bool) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
     let mut mistakes = Mistakes::default();
     let file = path.and_then(|path| read_config(path).map_err(|(name, why)| mistakes.add(Origin::File { name, place: None }, why)).ok());

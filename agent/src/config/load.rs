@@ -27,8 +27,19 @@ pub struct Given<'a> {
     pub file: Option<(String, String)>,
     /// The environment.
     pub environment: &'a Environment,
-    /// Setting by setting, each use of its flag.
-    pub flags: Vec<(&'static Setting, Vec<String>)>,
+    /// The flags.
+    pub flags: Vec<Flag>,
+}
+
+/// A flag that was given.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// What it sets.
+    pub setting: &'static Setting,
+    /// What the command calls it, without dashes.
+    pub name: &'static str,
+    /// Each use of it.
+    pub texts: Vec<String>,
 }
 
 /// Settings, and where each that is not a default came from.
@@ -67,8 +78,8 @@ pub fn read(given: &Given<'_>) -> (Loaded, Mistakes) {
         loader.file(name, text);
     }
     loader.environment(given.environment);
-    for (setting, texts) in &given.flags {
-        loader.take(setting, Input::Texts(texts), &Origin::Flag(setting.flag));
+    for flag in &given.flags {
+        loader.take(flag.setting, Input::Texts(&flag.texts), &Origin::Flag(flag.name));
     }
     loader.finish()
 }

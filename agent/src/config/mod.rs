@@ -16,7 +16,7 @@ mod tests;
 mod yaml;
 
 pub use kinds::{Kind, LogFormat, Secret};
-pub use load::{Given, Loaded, load, read};
+pub use load::{Flag, Given, Loaded, load, read};
 pub use mistakes::{Mistake, Mistakes, Origin};
 pub use nearest::nearest;
 pub use show::effective;

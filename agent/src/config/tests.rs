@@ -9,7 +9,7 @@ fn read(yaml: &str, variables: &[(&str, &str)], flags: &[(&str, &[&str])]) -> Re
     let environment = Environment::of(variables.iter().copied());
     let flags = flags.iter().map(|(name, texts)| {
         let setting = Setting::named(name).expect("a setting of that name");
-        (setting, texts.iter().map(|text| (*text).to_owned()).collect())
+        Flag { setting, name: setting.flag, texts: texts.iter().map(|text| (*text).to_owned()).collect() }
     });
     load(&Given { file: Some(("tw.yaml".to_owned(), yaml.to_owned())), environment: &environment, flags: flags.collect() })
 }
@@ -220,6 +220,21 @@ fn hostile_yaml_is_refused_quickly() {
 fn syntax_errors_have_a_place() {
     let told = mistakes("clock:\n  servers: [a\nlog: x\n");
     assert!(told[0].starts_with("tw.yaml:3:") || told[0].starts_with("tw.yaml:2:"), "{told:?}");
+}
+
+#[test]
+fn yaml_that_is_no_configuration_is_refused_in_our_own_words() {
+    let table = [
+        ("log: {level: info}\n---\nnode: n1\n", "tw.yaml:3:1: a configuration is one YAML document: below a ---, another begins here"),
+        (
+            "clock: &all\n  servers: *all\n",
+            "tw.yaml:2:12: this alias (*) stands within what its anchor (&) names, so it has no end: write out what is meant",
+        ),
+        (&"#".repeat(300 * 1024), "tw.yaml: larger than 0.25 MiB, which no configuration is: is this the right file?"),
+    ];
+    for (yaml, told) in table {
+        assert_eq!(mistakes(yaml), [told]);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
 use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Error, Spanned};
 
 /// No configuration is longer; what is, is something else.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
@@ -62,12 +62,18 @@ pub(super) fn place<T>(spanned: &Spanned<T>) -> Place {
 /// Reads a whole file. The error says where, if the parser knows.
 pub(super) fn parse(text: &str) -> Result<Spot, (Option<Place>, String)> {
     if text.len() > MAX_BYTES {
-        return Err((None, format!("{} bytes: a configuration has at most {MAX_BYTES}", text.len())));
+        return Err((None, format!("larger than {} MiB, which no configuration is: is this the right file?", mebibytes(MAX_BYTES))));
     }
     serde_saphyr::from_str_with_options::<Spot>(text, options()).map_err(|error| {
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
         (place, what_is_wrong(&error))
     })
+}
+
+/// `0.25`
+#[allow(clippy::cast_precision_loss)] // for people
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
 }
 
 /// Bounds in time and memory against anchors that multiply, deep nesting and the like.
@@ -83,9 +89,19 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// The parser's message without the place that stands before it anyway.
-fn what_is_wrong(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
+/// In our own words where the parser speaks to programmers; else its message, without the place that stands before it anyway.
+fn what_is_wrong(error: &Error) -> String {
+    match error.without_snippet() {
+        Error::MultipleDocuments { .. } => "a configuration is one YAML document: below a ---, another begins here".to_owned(),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "this alias (*) stands within what its anchor (&) names, so it has no end: write out what is meant".to_owned()
+        }
+        other => in_the_parsers_words(other),
+    }
+}
+
+fn in_the_parsers_words(error: &Error) -> String {
+    let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let end = text.rfind(" at line ").unwrap_or(text.len());
     let text = &text[..end];

@@ -37,8 +37,9 @@ pub(super) fn findings(model: &ClockModel, now: &Reading) -> Vec<ClockFinding> {
     let graced = now.boot - since < model.limits.grace;
     let scene = Scene { model, now, estimate: model.estimate(now), outcome: model.outcome(now) };
     let of_node = [scene.offset(), scene.stepped(), scene.disagreement()];
-    let of_absence = if graced { [None, None] } else { [scene.unknown(), scene.unsynchronized()] };
-    of_node.into_iter().chain(of_absence).flatten().chain(scene.falsetickers()).collect()
+    // That no daemon keeps the clock is one of the reasons that clock.unknown gives: one cause is said once.
+    let of_absence = if graced { None } else { scene.unknown().or_else(|| scene.unsynchronized()) };
+    of_node.into_iter().flatten().chain(of_absence).chain(scene.falsetickers()).collect()
 }
 
 /// Everything a finding is made from.

@@ -80,8 +80,7 @@ fn silence_at_start_is_no_finding_before_the_grace_is_over() {
     assert!(codes(&model, &at(10_000)).is_empty(), "no round was heard");
     model.round(&round(at(10), &[("a", Err(ExchangeError::Timeout))]));
     assert!(codes(&model, &at(159)).is_empty());
-    let told: Vec<_> = codes(&model, &at(160)).into_iter().map(|(code, severity, _)| (code, severity)).collect();
-    assert_eq!(told, [(Code::ClockUnknown, Severity::Warning), (Code::ClockUnsynchronized, Severity::Info)]);
+    assert_eq!(codes(&model, &at(160)), [(Code::ClockUnknown, Severity::Warning, None)]);
 }
 
 #[test]
@@ -105,7 +104,22 @@ fn the_kernel_vouches_where_no_server_does_until_its_own_bound_is_too_wide() {
     assert_eq!((model.estimate(&at(0)).state, model.vouched_by(&at(0))), (ClockState::Synchronised, VouchedBy::Kernel));
     assert_eq!(model.estimate(&at(3_000)).state, ClockState::Unknown);
     model.kernel(&kernel(at(3_000), false));
-    assert_eq!(codes(&model, &at(3_000)), [(Code::ClockUnknown, Severity::Info, None), (Code::ClockUnsynchronized, Severity::Info, None)]);
+    assert_eq!(codes(&model, &at(3_000)), [(Code::ClockUnknown, Severity::Info, None)]);
+}
+
+#[test]
+fn a_clock_that_no_daemon_keeps_is_told_once_whoever_answers() {
+    for (told, code) in [(says(0), Code::ClockUnsynchronized), (Err(ExchangeError::Timeout), Code::ClockUnknown)] {
+        let mut model = after_round(at(0), &[("a", told)]);
+        model.kernel(&kernel(at(0), false));
+        let [finding] = model.findings(&at(200)).try_into().unwrap();
+        assert_eq!(finding.code, code);
+        assert!(
+            finding.summary.to_lowercase().contains("no time daemon keeps") || finding.summary.contains("no daemon keeps"),
+            "{}",
+            finding.summary
+        );
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
             Some(true_now) if is_refused_unseen(generation, now.wall, true_now) => ClockEffect::Refused,
             _ => ClockEffect::None,
         };
-        findings.extend(confirmed.map(|fact| worded(tracked, generation, fact, now.wall)));
+        findings.extend(confirmed.map(|fact| worded(tracked, generation, fact, now.wall, context)));
     }
     Judged { findings, clock_effect }
 }
@@ -151,12 +151,12 @@ fn trouble_evidence(trouble: &Trouble) -> Attributes {
     Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
 }
 
-fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall) -> Finding {
+fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, context: Context<'_>) -> Finding {
     Finding {
         deadline: Some(deadline(generation, fact.code)),
         evidence: evidence(generation, now),
         trace: Some(root(&tracked.key, &generation.claims)),
-        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now))
+        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context))
     }
 }
 
@@ -198,7 +198,7 @@ fn evidence(generation: &Generation, now: Wall) -> Attributes {
         .with("seconds_left", deadlines.effective - now)
 }
 
-fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) -> String {
+fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, context: Context<'_>) -> String {
     let (token, deadlines) = (name_of(tracked), &generation.deadlines);
     match code {
         Code::RotationLate => {
@@ -211,7 +211,7 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) ->
                 time_left(generation, now)
             )
         }
-        Code::Expired => expired(&token, generation, now),
+        Code::Expired => expired(&token, generation, now, context),
         Code::NotYetValid => format!(
             "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
             deadlines.accepted_from - now,
@@ -224,18 +224,19 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall) ->
     }
 }
 
-fn expired(token: &str, generation: &Generation, now: Wall) -> String {
+fn expired(token: &str, generation: &Generation, now: Wall, context: Context<'_>) -> String {
     let since = match now - generation.claims.expires_at {
         since if since < Delta::from_secs(1) => "just now".to_owned(),
         since => format!("{since} ago"),
     };
+    let by = if context.clock.assumed { " by this node's own clock, for which nothing vouches: if it is right," } else { ":" };
     if now < generation.deadlines.hard {
         let left = generation.deadlines.hard - now;
         return format!(
-            "{token} expired {since}: the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
+            "{token} expired {since}{by} the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
         );
     }
-    format!("{token} expired {since}: the API server answers 401 to every request with it.")
+    format!("{token} expired {since}{by} the API server answers 401 to every request with it.")
 }
 
 fn time_left(generation: &Generation, now: Wall) -> String {
@@ -419,6 +420,17 @@ mod tests {
             say(672),
             "Token \"token\" of pod shop/cart-0 (volume v) expired 1m 12s ago: the API server answers 401 to every request with it."
         );
+    }
+
+    #[test]
+    fn a_clock_that_nothing_vouches_for_is_named_as_the_witness() {
+        let (token, alone) = (tracked(600, None), clock(ClockState::Unknown, 0, true));
+        for (age, outcome) in [(672, "answers 401"), (610, "refuses it within 1m 00s")] {
+            let finding = judge(&token, &at(age), context(&alone)).findings.remove(0);
+            assert_eq!((finding.code, finding.severity), (Code::Expired, Severity::Critical));
+            let words = "ago by this node's own clock, for which nothing vouches: if it is right, the API server ";
+            assert!(finding.summary.contains(&format!("{words}{outcome}")), "{}", finding.summary);
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ codes! {
     #[doc = "nothing disciplines the node's clock"]
     ClockUnsynchronized = "clock.unsynchronized" {
         meaning: "The kernel says that no time daemon keeps this clock. It may be right now, and will not stay so.",
-        found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR.",
+        found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR, and time servers tell how right the clock is.",
         severity: "info: where it has done harm, clock.offset says so; where nothing else vouches, clock.unknown does",
         action: "Start chrony, ntpd or systemd-timesyncd on the node."
     }

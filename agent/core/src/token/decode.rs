@@ -84,6 +84,8 @@ pub enum Malformed {
     Empty,
     /// Longer than any token.
     TooLong,
+    /// A JWE (RFC 7516).
+    Encrypted,
     /// Not three parts.
     Parts(usize),
     /// A part is not base64url.
@@ -99,6 +101,7 @@ impl std::fmt::Display for Malformed {
         match self {
             Self::Empty => f.write_str("the file is empty"),
             Self::TooLong => write!(f, "longer than {MAX_TOKEN_BYTES} bytes"),
+            Self::Encrypted => f.write_str("this is an encrypted JWT (JWE), not a service-account token"),
             Self::Parts(n) => write!(f, "a JWT has 3 parts separated by dots, this has {n}"),
             Self::Base64(part) => write!(f, "its {part} is not base64url"),
             Self::Json(part, serde_json::error::Category::Eof) => write!(f, "its {part} is cut off"),
@@ -288,8 +291,15 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let mut parts = bytes.split(|byte| *byte == b'.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(header), Some(payload), Some(signature), None) if !signature.is_empty() => Ok((header, payload)),
+        _ if is_encrypted(bytes) => Err(Malformed::Encrypted),
         _ => Err(Malformed::Parts(bytes.split(|byte| *byte == b'.').filter(|part| !part.is_empty()).count())),
     }
+}
+
+/// RFC 7516 section 3.1: header, key, initialization vector, ciphertext and tag, of which only the key may be empty (`dir`: section 5.1).
+fn is_encrypted(bytes: &[u8]) -> bool {
+    let parts = bytes.split(|byte| *byte == b'.');
+    parts.clone().count() == 5 && parts.enumerate().all(|(n, part)| n == 1 || !part.is_empty())
 }
 
 fn fill(header: &[u8], payload: &[u8], scratch: &mut Scratch) -> Result<(), Malformed> {
@@ -472,6 +482,10 @@ mod tests {
         let good = jwt(EXTENDED);
         assert_eq!(malformed(b"eyJhbGciOiJSUzI1NiJ9"), "a JWT has 3 parts separated by dots, this has 1");
         assert_eq!(malformed(&good[..good.len() - 5]), "a JWT has 3 parts separated by dots, this has 2");
+        for encrypted in [b"eyJh.YQ.YQ.YQ.YQ".as_slice(), b"eyJh..YQ.YQ.YQ"] {
+            assert_eq!(malformed(encrypted), "this is an encrypted JWT (JWE), not a service-account token");
+        }
+        assert_eq!(malformed(b"eyJh.YQ..."), "a JWT has 3 parts separated by dots, this has 2");
         assert_eq!(malformed(b"eyJh!.e30.c2ln"), "its header is not base64url");
         assert_eq!(malformed(&jwt("{\"exp\":1")), "its payload is cut off");
         assert_eq!(malformed(&jwt(r#"{"exp":"soon"}"#)), "its payload has a claim of the wrong type, or one twice");
