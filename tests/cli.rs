@@ -501,6 +501,25 @@ fn run_prints_what_it_would_send_and_stops_when_it_is_asked_to() {
     assert!(told.contains("asked to stop") && !told.contains(SIGNATURE) && !told.contains(&text[..40]), "{told}");
 }
 
+/// Ten seconds, which a kubelet that is just starting gets, and no more.
+#[test]
+fn run_raises_an_alert_for_roots_that_it_cannot_read() {
+    let node = Node::new();
+    let diary = node.file("diary", "");
+    let mut command = tokenwatch(&["run", "--root", "/nowhere/kubelet", "--root"]);
+    let mut child = command.arg(node.root()).stdout(Stdio::piped()).stderr(std::fs::File::create(&diary).unwrap()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(" warning  agent.blind  node node-1")).expect("an alert");
+    let told = lines.next().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        told.trim(),
+        "This agent cannot see the kubelet root /nowhere/kubelet on node node-1: its directory pods cannot be read: No such file or \
+         directory (ENOENT); mount kubelet's root directory there, or name the right one with --root. Tokens there are not watched."
+    );
+}
+
 /// As behind `| head -1`: the agent has more to say only when it reminds, hours later.
 #[test]
 fn run_ends_when_nobody_reads_what_it_prints() {

@@ -208,6 +208,33 @@ async fn a_root_may_come_later() {
     until(&mut seen, "p/vol/token token 1").await;
 }
 
+/// The alert that an agent which sees nothing has to raise: not for a kubelet that is restarted, and not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
+    let node = Node::within("kubelet");
+    node.write("p", 1);
+    let quick = Duration::from_millis(200);
+    let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
+    until(&mut seen, "source files well").await;
+    let (away, pods) = (node.root().join("away"), node.root().join("pods"));
+    fs::rename(&pods, &away).unwrap();
+    until(&mut seen, "ENOENT").await;
+    fs::rename(&away, &pods).unwrap();
+    let (lines, _) = until(&mut seen, "source files well").await;
+    assert!(!lines.iter().any(|line| line.contains("Blind")), "a moment is no blindness: {lines:?}");
+
+    let started = Instant::now();
+    fs::remove_dir_all(node.root()).unwrap();
+    let (lines, _) = until(&mut seen, "Blind").await;
+    assert!(started.elapsed() >= Duration::from_secs(10), "kubelet gets its time: {:?}", started.elapsed());
+    let told = lines.last().unwrap();
+    let root = node.root().display().to_string();
+    assert!(told.matches("BlindSpot {").count() == 1 && told.contains(&format!("directory: {root:?}")), "{told}");
+    assert!(told.contains("(ENOENT); mount kubelet's root directory there, or name the right one with --root"), "{told}");
+    node.write("p", 2);
+    until(&mut seen, "Blind([])").await;
+}
+
 /// Removed and made again, a directory may get the inode number that it had: a watch on the old one must not pass for one on the new.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_made_again_or_put_elsewhere_is_followed() {
