@@ -22,7 +22,7 @@ const PLENTY: &str = "1000";
 /// So far away that no rescan of a healthy agent explains anything.
 const NEVER: &str = "10h";
 /// Far more than anything here takes: the agent looks every ten seconds while it is degraded.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The agent on a node of its own. Stopped, whatever becomes of the test.
 struct Agent {

@@ -107,7 +107,7 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
         // By turns: the mount comes before the watch is set on the directory below, or surely after.
         set_up(&node, &pod, |directory| {
             if round % 2 == 0 {
-                wait_watched(directory)
+                wait_watched(directory);
             }
         });
         let started = Instant::now();
@@ -276,7 +276,9 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     let directory = node.volume("hidden").directory().display().to_string();
     blind.inside(&format!("mount -t tmpfs tmpfs '{directory}' && echo seen > '{directory}/now'"));
     remove_pod(&node.root(), "empty").unwrap();
-    ["begun", "leaving"].into_iter().for_each(|pod| tear_down(&node, pod));
+    for pod in ["begun", "leaving"] {
+        tear_down(&node, pod);
+    }
     blind.wait("out", "cleared  agent.blind"); // nothing is hidden any more; the next rescan is hours away
     assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
     assert!(!blind.text("out").contains("token.expired"));
