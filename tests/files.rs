@@ -123,7 +123,7 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
     assert_eq!(
         scan(&mut node.scanner()),
         [
-            "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV)",
+            "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did",
             "bad/vol/huge malformed: longer than 65536 bytes",
             "bad/vol/new\\u{a}line token 3",
             "good/vol/token token 1",
@@ -138,8 +138,10 @@ fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
     fs::create_dir(node.root().join("elsewhere")).unwrap();
     fs::write(node.root().join("elsewhere/token"), token(66)).unwrap();
     let mut scanner = node.scanner();
-    let out = "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV)";
-    let linked = "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP)";
+    let out =
+        "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did";
+    let linked =
+        "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did";
     let absolute = node.root().join("elsewhere").display().to_string();
     let ways = [(absolute.as_str(), out), ("../../../../../elsewhere", out), ("../nowhere", out), ("..linked", linked), ("..data", linked)];
     for (generation, (to, told)) in (1..).zip(ways) {

@@ -88,7 +88,7 @@ codes! {
         meaning: "The agent cannot judge this token.",
         found_by: "Opening or reading the file failed for longer than a file that is being replaced can explain, or the volume's ..data leads out of it.",
         severity: "warning",
-        action: "Give the agent CAP_DAC_READ_SEARCH (or root) and the kubelet directory read-only with HostToContainer propagation. A link that leads out of its volume is not kubelet's: find out who made it, and delete the pod to have the volume made anew."
+        action: "Give the agent CAP_DAC_READ_SEARCH (or root) and the kubelet directory read-only with HostToContainer propagation."
     }
     #[doc = "a process still uses a token that was replaced"]
     ReaderStale = "token.reader_stale" { meaning: "The process read an older generation and did not come back.", found_by: "Not looked for yet.", severity: "warning", action: "Update the client library, or restart the container." }

@@ -267,8 +267,12 @@ fn written_at(link: Stamp) -> Wall {
 /// Why the link `..data` is not followed, if it is not: it leads out of the volume, or to a link instead of a generation. kubelet's never does.
 fn astray(volume: BorrowedFd<'_>, target: Option<&Path>, opened: &nix::Result<OwnedFd>, reader: &mut Reader) -> Option<&'static str> {
     match (target, opened) {
-        (Some(_), Err(Errno::ELOOP)) => Some("it leads to another link and was not followed (ELOOP)"),
-        (None, _) if reader.leads_out(volume, Path::new(DATA)) => Some("it leads out of the volume and was not followed (EXDEV)"),
+        (Some(_), Err(Errno::ELOOP)) => {
+            Some("it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did")
+        }
+        (None, _) if reader.leads_out(volume, Path::new(DATA)) => {
+            Some("it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did")
+        }
         _ => None,
     }
 }
