@@ -112,7 +112,7 @@ impl Write for Broken {
 async fn an_output_whose_reader_is_gone_is_closed_and_one_that_is_full_is_not() {
     let broken = Console::start(Box::new(Broken), false).unwrap();
     broken.take(alerts(1));
-    broken.closed().await;
+    tokio::time::timeout(Duration::from_secs(10), broken.closed()).await.expect("it is told");
     let full = Console::start(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()), false).unwrap();
     full.take(alerts(1));
     assert!(tokio::time::timeout(Duration::from_millis(100), full.closed()).await.is_err());
