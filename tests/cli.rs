@@ -222,6 +222,17 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
+fn a_mistake_in_a_flag_names_the_flag_as_the_command_calls_it() {
+    for (arguments, told) in [
+        (["clock", "--server", "a:b"], "flag --server: \"b\" is not a port"),
+        (["check", "--clock-server", "a:b"], "flag --clock-server: \"b\" is not a port"),
+    ] {
+        let (status, _, err) = run(&arguments);
+        assert!(status == Some(2) && err.contains(told), "{err}");
+    }
+}
+
+#[test]
 fn check_tells_healthy_from_broken() {
     let node = Node::new();
     node.pod("fine", &token(&payload("fine", 1_000, 3_600)));
@@ -503,6 +514,47 @@ fn run_prints_what_it_would_send_and_stops_when_it_is_asked_to() {
     told.push(std::fs::read_to_string(diary).unwrap());
     let told = told.join("\n");
     assert!(told.contains("asked to stop") && !told.contains(SIGNATURE) && !told.contains(&text[..40]), "{told}");
+}
+
+/// Ten seconds, which a kubelet that is just starting gets, and no more.
+#[test]
+fn run_raises_an_alert_for_roots_that_it_cannot_read() {
+    let node = Node::new();
+    let diary = node.file("diary", "");
+    let mut command = tokenwatch(&["run", "--root", "/nowhere/kubelet", "--root"]);
+    let mut child = command.arg(node.root()).stdout(Stdio::piped()).stderr(std::fs::File::create(&diary).unwrap()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(" warning  agent.blind  node node-1")).expect("an alert");
+    let told = lines.next().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        told.trim(),
+        "This agent cannot see the kubelet root /nowhere/kubelet on node node-1: its directory pods cannot be read: No such file or \
+         directory (ENOENT); mount kubelet's root directory there, or name the right one with --root. Tokens there are not watched."
+    );
+}
+
+/// As behind `| head -1`: the agent has more to say only when it reminds, hours later.
+#[test]
+fn run_ends_when_nobody_reads_what_it_prints() {
+    let node = Node::new();
+    node.pod("expired", &token(&payload("expired", 3_700, 3_600)));
+    let (diary, mut command) = (node.file("diary", ""), tokenwatch(&["run", "--log-level", "warn", "--root"]));
+    let mut child = command.arg(node.root()).stdout(Stdio::piped()).stderr(std::fs::File::create(&diary).unwrap()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains("journalctl -u kubelet")).expect("an alert to its end");
+    drop(lines);
+    let started = std::time::Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if started.elapsed().as_secs() > 20 => break child.kill().and_then(|()| child.wait()).unwrap(),
+            None => std::thread::yield_now(),
+        }
+    };
+    let told = std::fs::read_to_string(diary).unwrap();
+    assert_eq!((status.code(), told.as_str()), (Some(1), "tokenwatch: standard output is closed: nobody reads what is printed\n"));
 }
 
 #[test]

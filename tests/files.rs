@@ -122,8 +122,60 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
     symlink("..data/secret", away.join("token")).unwrap();
     assert_eq!(
         scan(&mut node.scanner()),
-        ["bad/vol/huge malformed: longer than 65536 bytes", "bad/vol/new\\u{a}line token 3", "good/vol/token token 1",]
+        [
+            "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did",
+            "bad/vol/huge malformed: longer than 65536 bytes",
+            "bad/vol/new\\u{a}line token 3",
+            "good/vol/token token 1",
+        ]
     );
+}
+
+/// What is behind it may be anybody's: it is neither read nor passed over in silence.
+#[test]
+fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
+    let node = Node::new();
+    fs::create_dir(node.root().join("elsewhere")).unwrap();
+    fs::write(node.root().join("elsewhere/token"), token(66)).unwrap();
+    let mut scanner = node.scanner();
+    let out =
+        "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did";
+    let linked =
+        "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did";
+    let absolute = node.root().join("elsewhere").display().to_string();
+    let ways = [(absolute.as_str(), out), ("../../../../../elsewhere", out), ("../nowhere", out), ("..linked", linked), ("..data", linked)];
+    for (generation, (to, told)) in (1..).zip(ways) {
+        node.write("p", generation);
+        let found = scan(&mut scanner);
+        assert_eq!(found.iter().filter(|line| line.contains("/token token ")).count(), 1, "{found:?}");
+        let volume = node.volume("p").directory().to_owned();
+        let _ = symlink(&absolute, volume.join("..linked"));
+        symlink(to, volume.join("..astray")).unwrap();
+        fs::rename(volume.join("..astray"), volume.join("..data")).unwrap();
+        assert_eq!(scan(&mut scanner), ["p/vol/token gone", told], "{to}");
+        assert_eq!(scan(&mut scanner), [""; 0], "said once");
+        fs::remove_file(volume.join("..data")).unwrap();
+    }
+    node.write("p", 9);
+    assert_eq!(scan(&mut scanner), ["p/vol/..data gone", "p/vol/token token 9"]);
+}
+
+#[test]
+fn a_link_that_leads_out_is_a_finding_only_where_a_token_was() {
+    let node = Node::new();
+    fs::write(node.root().join("elsewhere"), token(66)).unwrap();
+    node.write("p", 1);
+    let mut scanner = node.scanner();
+    assert_eq!(scan(&mut scanner), ["p/vol/token token 1"]);
+    node.write("p", 2);
+    let generation = node.volume("p").directory().join("..data");
+    symlink("nowhere", generation.join("broken")).unwrap();
+    fs::remove_file(generation.join("token")).unwrap();
+    for link in ["token", "foreign"] {
+        symlink(node.root().join("elsewhere"), generation.join(link)).unwrap();
+    }
+    assert_eq!(scan(&mut scanner), ["p/vol/token malformed: it is no regular file within its volume any more"]);
+    assert_eq!(scan(&mut scanner), [""; 0], "said once");
 }
 
 #[test]
@@ -206,6 +258,33 @@ async fn a_root_may_come_later() {
     assert!(lines.last().unwrap().contains("ENOENT"), "{lines:?}");
     node.write("p", 1);
     until(&mut seen, "p/vol/token token 1").await;
+}
+
+/// The alert that an agent which sees nothing has to raise: not for a kubelet that is restarted, and not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
+    let node = Node::within("kubelet");
+    node.write("p", 1);
+    let quick = Duration::from_millis(200);
+    let mut seen = start(FilesConfig { degraded_rescan: quick, ..by_events(&node) });
+    until(&mut seen, "source files well").await;
+    let (away, pods) = (node.root().join("away"), node.root().join("pods"));
+    fs::rename(&pods, &away).unwrap();
+    until(&mut seen, "ENOENT").await;
+    fs::rename(&away, &pods).unwrap();
+    let (lines, _) = until(&mut seen, "source files well").await;
+    assert!(!lines.iter().any(|line| line.contains("Blind")), "a moment is no blindness: {lines:?}");
+
+    let started = Instant::now();
+    fs::remove_dir_all(node.root()).unwrap();
+    let (lines, _) = until(&mut seen, "Blind").await;
+    assert!(started.elapsed() >= Duration::from_secs(10), "kubelet gets its time: {:?}", started.elapsed());
+    let told = lines.last().unwrap();
+    let root = node.root().display().to_string();
+    assert!(told.matches("BlindSpot {").count() == 1 && told.contains(&format!("directory: {root:?}")), "{told}");
+    assert!(told.contains("(ENOENT); mount kubelet's root directory there, or name the right one with --root"), "{told}");
+    node.write("p", 2);
+    until(&mut seen, "Blind([])").await;
 }
 
 /// Removed and made again, a directory may get the inode number that it had: a watch on the old one must not pass for one on the new.

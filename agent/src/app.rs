@@ -60,7 +60,7 @@ impl Shared {
     }
 }
 
-/// Runs until `stop`, or until a source ends, which none should: better restarted than blind.
+/// Runs until `stop`, until nobody listens any more, or until a source ends, which none should: better restarted than blind.
 pub async fn run(
     plan: Plan,
     sink: impl FnOnce(SnapshotSource) -> Result<Sink, String>,
@@ -75,6 +75,7 @@ pub async fn run(
     tokio::select! {
         () = stop => {}
         () = watch_over(&engine, &sink, &mut heard, delivery) => {}
+        () = sink.closed() => return Err("standard output is closed: nobody reads what is printed".to_owned()),
         Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
     }
     sources.abort_all();

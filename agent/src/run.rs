@@ -87,7 +87,7 @@ fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: Snapsh
         return Sink::otlp(otlp, resource, snapshot);
     }
     info!("no OTLP endpoint is configured: printing what would be sent");
-    Sink::console(std::io::stdout(), std::io::stdout().is_terminal())
+    Sink::console(std::io::stdout().is_terminal())
 }
 
 fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {

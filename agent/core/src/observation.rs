@@ -14,7 +14,7 @@ pub enum Observation {
     File(FileSeen),
     /// A token file, or its whole volume or pod, is no longer there.
     Gone(TokenKey),
-    /// Volumes that are mounted but that the agent cannot see into; the whole list, each time it changed.
+    /// What kubelet sees and the agent does not; the whole list, each time it changed.
     Blind(Vec<BlindSpot>),
     /// A source started, degraded (with the reason) or recovered.
     Source(SourceState),
@@ -59,17 +59,32 @@ pub enum FileContent {
     },
 }
 
-/// A projected volume that exists for the kubelet but not for the agent.
+/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or a whole kubelet root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlindSpot {
-    /// UID of the pod.
+    /// UID of the pod, or [`BlindSpot::ALL`]: a kubelet root.
     pub pod_uid: String,
-    /// The volume's name.
+    /// The volume's name, or [`BlindSpot::ALL`].
     pub volume: String,
     /// The directory as the agent sees it.
     pub directory: String,
     /// Why it is held to be hidden rather than empty.
     pub reason: String,
+}
+
+impl BlindSpot {
+    /// Stands for every pod, or every volume: no name in Kubernetes has such a character.
+    pub const ALL: &str = "*";
+
+    /// Whether it is a whole kubelet root.
+    pub fn is_root(&self) -> bool {
+        self.pod_uid == Self::ALL
+    }
+
+    /// Whether it is all volumes of one pod.
+    pub fn is_pod(&self) -> bool {
+        self.volume == Self::ALL && !self.is_root()
+    }
 }
 
 /// How well a source works.

@@ -1,16 +1,19 @@
 //! For people: what would be sent, as lines.
 //!
 //! A thread of its own writes, behind a bounded queue: a terminal that is stopped, or a pipe that nobody reads, costs lines (counted, and said
-//! when writing goes on) and never time.
+//! when writing goes on) and never time. A reader that is gone for good (`| head`) is told: then the agent has nobody to speak to.
 
 mod lines;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokenwatch_core::action::Action;
 use tokenwatch_core::observation::DeliveryState;
 use tokio::sync::{oneshot, watch};
@@ -27,25 +30,38 @@ pub struct Console {
     queue: SyncSender<Action>,
     dropped: Arc<AtomicU64>,
     ended: oneshot::Receiver<()>,
+    /// Whether nobody will read any more.
+    closed: watch::Sender<bool>,
     delivery: watch::Sender<DeliveryState>,
 }
 
 impl Console {
+    /// On standard output.
+    pub fn stdout(colour: bool) -> Result<Self, String> {
+        let console = Self::start(Box::new(std::io::stdout()), colour)?;
+        let closed = console.closed.clone();
+        let watch = move || {
+            if wait_for_the_reader_to_go() {
+                closed.send_replace(true);
+            }
+        };
+        spawn("stdout", watch)?;
+        Ok(console)
+    }
+
     /// Starts the writing thread.
     pub fn start(writer: Box<dyn Write + Send>, colour: bool) -> Result<Self, String> {
         let (queue, actions) = sync_channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer { out: writer, lines: Lines::new(colour), dropped: Arc::clone(&dropped) };
+        let closed = watch::Sender::new(false);
+        let writer = Writer { out: writer, lines: Lines::new(colour), dropped: Arc::clone(&dropped), closed: closed.clone() };
         let run = move || {
             writer.run(&actions);
             let _ = end.send(()); // nobody waits if the agent did not stop in order
         };
-        std::thread::Builder::new()
-            .name("console".to_owned())
-            .spawn(run)
-            .map_err(|why| format!("the console cannot be written to: {why}"))?;
-        Ok(Self { queue, dropped, ended, delivery: watch::Sender::default() })
+        spawn("console", run)?;
+        Ok(Self { queue, dropped, ended, closed, delivery: watch::Sender::default() })
     }
 
     /// Queues what there is to say; what does not fit is counted.
@@ -62,6 +78,11 @@ impl Console {
         self.delivery.subscribe()
     }
 
+    /// Returns once whoever read has gone. An output that fails otherwise may recover.
+    pub async fn closed(&self) {
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await; // the sender is here
+    }
+
     /// Writes what is queued, within `bound`.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         drop(self.queue);
@@ -70,17 +91,38 @@ impl Console {
     }
 }
 
+/// Returns once nobody reads standard output any more, even if nothing is written meanwhile: a pipe whose reading end is closed reports an
+/// error (poll(2), POLLERR). What has no such end, as a file, never does. False: it cannot be told.
+fn wait_for_the_reader_to_go() -> bool {
+    let stdout = std::io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    loop {
+        match poll(&mut polled, PollTimeout::NONE) {
+            Ok(0) | Err(Errno::EINTR) => {}
+            told => return told.is_ok(),
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).map_err(|why| format!("the console cannot be written to: {why}"))
+}
+
 struct Writer {
     out: Box<dyn Write + Send>,
     lines: Lines,
     dropped: Arc<AtomicU64>,
+    closed: watch::Sender<bool>,
 }
 
 impl Writer {
     fn run(mut self, actions: &Receiver<Action>) {
         while let Ok(action) = actions.recv() {
-            // A closed pipe is not the agent's business: it goes on watching, and the queue is emptied all the same.
-            let _ = self.write(&action);
+            // Even so the queue is emptied: whoever fills it is about to stop.
+            if self.write(&action).is_err_and(|why| why.kind() == ErrorKind::BrokenPipe) {
+                self.closed.send_replace(true);
+            }
         }
         let _ = self.out.flush();
     }

@@ -3,7 +3,6 @@
 pub mod console;
 pub mod otlp;
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,9 +56,9 @@ impl std::fmt::Display for ShutdownReport {
 }
 
 impl Sink {
-    /// Lines for people on `writer`, with colours if told so.
-    pub fn console(writer: impl Write + Send + 'static, colour: bool) -> Result<Self, String> {
-        console::Console::start(Box::new(writer), colour).map(Self::Console)
+    /// Lines for people on standard output, with colours if told so.
+    pub fn console(colour: bool) -> Result<Self, String> {
+        console::Console::stdout(colour).map(Self::Console)
     }
 
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
@@ -81,6 +80,14 @@ impl Sink {
         match self {
             Self::Console(console) => console.delivery(),
             Self::Otlp(otlp) => otlp.delivery(),
+        }
+    }
+
+    /// Returns once nobody can be told anything any more, and never for a collector: that may come back.
+    pub async fn closed(&self) {
+        match self {
+            Self::Console(console) => console.closed().await,
+            Self::Otlp(_) => std::future::pending().await,
         }
     }
 

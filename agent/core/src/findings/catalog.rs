@@ -86,7 +86,7 @@ codes! {
     #[doc = "a token file cannot be read"]
     Unreadable = "token.unreadable" {
         meaning: "The agent cannot judge this token.",
-        found_by: "Opening or reading the file failed for longer than a file that is being replaced can explain.",
+        found_by: "Opening or reading the file failed for longer than a file that is being replaced can explain, or the volume's ..data leads out of it.",
         severity: "warning",
         action: "Give the agent CAP_DAC_READ_SEARCH (or root) and the kubelet directory read-only with HostToContainer propagation."
     }
@@ -157,10 +157,10 @@ codes! {
     TokenControllerDown = "controlplane.token_controller_down" { meaning: "Secret tokens and root CA ConfigMaps are not made.", found_by: "Not looked for yet.", severity: "warning", action: "Look at kube-controller-manager." }
     #[doc = "the agent cannot see some volumes"]
     AgentBlind = "agent.blind" {
-        meaning: "kubelet has mounted volumes that this agent cannot see into: tokens there are not watched.",
-        found_by: "A pod's projected volume is an empty directory for the agent although kubelet says it is set up, or the agent may not enter it.",
+        meaning: "kubelet has volumes, or a whole root directory, that this agent cannot see into: tokens there are not watched.",
+        found_by: "For ten seconds, a pod's projected volume is an empty directory for the agent although kubelet says it is set up, or the agent may not enter it, or the pods of a kubelet root cannot be listed.",
         severity: "warning",
-        action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer, and give it CAP_DAC_READ_SEARCH."
+        action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer, give it CAP_DAC_READ_SEARCH, and name the directory with --root where it is an unusual one."
     }
     #[doc = "alerts do not reach the collector"]
     DeliveryDelayed = "agent.delivery_delayed" {

@@ -6,6 +6,7 @@ use tokenwatch_core::action::{Action, Alert, AlertEvent, Span};
 use tokenwatch_core::findings::{PodRef, Severity, Subject};
 use tokenwatch_core::schema;
 use tokenwatch_core::text::shown;
+use tokenwatch_core::time::Delta;
 use tokenwatch_core::value::{Attributes, Value};
 
 /// What the clock's line says, without its figures: they change with every measurement, and only a change of this is worth a line.
@@ -102,7 +103,11 @@ fn generation(span: &Span) -> String {
         Some(Value::Float(delay)) => format!(", {delay:.1} s after due"),
         _ => String::new(),
     };
-    format!("{} token    {outcome} after {}{delay}  {}\n", span.end.rfc3339(), span.end - span.start, owner(attributes))
+    let length = match span.end - span.start {
+        Delta::ZERO => ", and issued only then: ahead of this node's clock".to_owned(), // it has not begun
+        length => format!(" after {length}"),
+    };
+    format!("{} token    {outcome}{length}{delay}  {}\n", span.end.rfc3339(), owner(attributes))
 }
 
 fn owner(attributes: &Attributes) -> String {

@@ -45,6 +45,15 @@ fn lines_are_for_people() {
 }
 
 #[test]
+fn a_token_from_the_future_has_no_length_to_tell() {
+    let mut generation = span(schema::SPAN_GENERATION);
+    generation.end = generation.start;
+    generation.attributes = Attributes::new().with(schema::TOKEN_OUTCOME, "open").with(schema::K8S_POD_UID, "uid-1");
+    let line = said(&[Action::Span(Box::new(generation))], false);
+    assert_eq!(line, "2023-11-14T22:13:20Z token    open, and issued only then: ahead of this node's clock  pod uid-1 \n");
+}
+
+#[test]
 fn colours_only_when_told() {
     let alert = [Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)))];
     assert!(said(&alert, true).contains("\x1b[1;31mCRITICAL"));
@@ -85,4 +94,26 @@ async fn an_output_that_nobody_reads_costs_lines_and_no_time() {
     assert_eq!(console.dropped.load(Ordering::Relaxed), 5_000 - QUEUE as u64);
     assert!(console.shutdown(Duration::from_millis(100)).await.unfinished);
     drop(let_go);
+}
+
+/// As `>(true)` is: whoever read has gone.
+struct Broken;
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_output_whose_reader_is_gone_is_closed_and_one_that_is_full_is_not() {
+    let broken = Console::start(Box::new(Broken), false).unwrap();
+    broken.take(alerts(1));
+    tokio::time::timeout(Duration::from_secs(10), broken.closed()).await.expect("it is told");
+    let full = Console::start(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()), false).unwrap();
+    full.take(alerts(1));
+    assert!(tokio::time::timeout(Duration::from_millis(100), full.closed()).await.is_err());
 }

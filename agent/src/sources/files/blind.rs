@@ -1,4 +1,4 @@
-//! Volumes that are there for kubelet and not for the agent. An empty directory alone proves nothing: kubelet's own note that it has
+//! What is there for kubelet and not for the agent: volumes, or a whole root. An empty directory alone proves nothing: kubelet's own note that it has
 //! mounted something there does.
 
 use std::collections::BTreeMap;
@@ -10,39 +10,66 @@ use nix::errno::Errno;
 use tokenwatch_core::observation::BlindSpot;
 use tokenwatch_core::time::{Boot, Delta};
 
-use super::scan::{PROJECTED, PodId, Scanner};
+use super::scan::{PROJECTED, Scanner};
+use super::volume::is_own_limit;
 
 /// kubelet remounts what a reboot took away within a few seconds of looking at a pod; what is hidden longer stays hidden.
 pub(super) const SETTLE: Delta = Delta::from_secs(10);
 
-/// Every volume that looks hidden now. It may still be one that kubelet is just setting up or tearing down.
+const PRIVILEGE: &str = "; run the agent as root or with CAP_DAC_READ_SEARCH";
+
+/// Every root, pod and volume that looks hidden now. What is below a hidden root is not told again.
 pub(super) fn look(scanner: &Scanner) -> Vec<BlindSpot> {
+    let mut spots = roots(scanner);
+    let mut below = volumes(scanner);
+    below.retain(|spot| !spots.iter().any(|root| Path::new(&spot.directory).starts_with(&root.directory)));
+    spots.append(&mut below);
+    spots.sort_unstable();
+    spots
+}
+
+/// The roots whose pods cannot be listed, asked anew: what the last pass found may be over.
+fn roots(scanner: &Scanner) -> Vec<BlindSpot> {
+    let closed = scanner.roots().iter().filter_map(|root| Some((root, list_errno(&root.join("pods"))?)));
+    closed.map(|(root, errno)| spot(BlindSpot::ALL, BlindSpot::ALL, root, unlisted(errno))).collect()
+}
+
+fn list_errno(directory: &Path) -> Option<Errno> {
+    let errno = Errno::from_raw(directory.read_dir().err()?.raw_os_error()?);
+    (!is_own_limit(errno)).then_some(errno) // that is no fault of the root's, and the source tells it
+}
+
+/// Every volume that looks hidden now. It may still be one that kubelet is just setting up or tearing down.
+pub(super) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> {
     let volumes = scanner.suspicious().filter_map(|(pod, volume, errno)| {
         let at = scanner.pod_path(pod);
         let reason = errno.map_or_else(|| unmounted(&at, volume), |errno| Some(refused(errno)))?;
-        Some(spot(pod, &volume.to_string_lossy(), &at.join(PROJECTED).join(volume), reason))
+        Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &at.join(PROJECTED).join(volume), reason))
     });
-    let pods = scanner.closed().map(|(pod, errno)| spot(pod, "*", &scanner.pod_path(pod).join(PROJECTED), refused(errno)));
+    let pods = scanner
+        .closed()
+        .map(|(pod, errno)| spot(&pod.name.to_string_lossy(), BlindSpot::ALL, &scanner.pod_path(pod).join(PROJECTED), refused(errno)));
     let mut spots: Vec<BlindSpot> = volumes.chain(pods).collect();
     spots.sort_unstable();
     spots
 }
 
-fn spot(pod: &PodId, volume: &str, directory: &Path, reason: String) -> BlindSpot {
-    BlindSpot {
-        pod_uid: pod.name.to_string_lossy().into_owned(),
-        volume: volume.to_owned(),
-        directory: directory.display().to_string(),
-        reason,
-    }
+fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {
+    BlindSpot { pod_uid: pod_uid.to_owned(), volume: volume.to_owned(), directory: directory.display().to_string(), reason }
 }
 
 fn refused(errno: Errno) -> String {
-    let remedy = match errno {
-        Errno::EACCES | Errno::EPERM => "; run the agent as root or with CAP_DAC_READ_SEARCH",
-        _ => "",
-    };
+    let remedy = if is_forbidden(errno) { PRIVILEGE } else { "" };
     format!("the directory cannot be read: {} ({errno:?}){remedy}", errno.desc())
+}
+
+fn unlisted(errno: Errno) -> String {
+    let remedy = if is_forbidden(errno) { PRIVILEGE } else { "; mount kubelet's root directory there, or name the right one with --root" };
+    format!("its directory pods cannot be read: {} ({errno:?}){remedy}", errno.desc())
+}
+
+fn is_forbidden(errno: Errno) -> bool {
+    matches!(errno, Errno::EACCES | Errno::EPERM)
 }
 
 /// kubelet writes `ready` after it has mounted the volume's tmpfs and removes it before it unmounts (pkg/volume/emptydir/empty_dir.go),

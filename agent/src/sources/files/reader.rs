@@ -54,7 +54,7 @@ pub enum Look<'a> {
     Malformed(Malformed),
     /// It is no longer there: normal while kubelet swaps generations.
     Vanished,
-    /// No regular file, or a link that leads out of the volume: never opened, no finding.
+    /// No regular file, or a link that leads out of the volume: never opened, and no finding unless a token was there.
     Refused(Errno),
     /// It is there and the kernel will not let it be read.
     Unreadable(&'static str, Errno),
@@ -166,6 +166,11 @@ impl Reader {
     pub(crate) fn leads_to_file(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
         let target = self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath);
         target.and_then(fstat).is_ok_and(|stat| is_regular(&stat))
+    }
+
+    /// Whether `path`, a link, leads out of the volume, or would do so if it led anywhere.
+    pub(crate) fn leads_out(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
+        matches!(self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath), Err(Errno::EXDEV))
     }
 }
 

@@ -105,6 +105,8 @@ pub(super) enum Looked {
 #[derive(Debug)]
 struct Listing {
     paths: Vec<PathBuf>,
+    /// Links that lead out of the volume.
+    outward: Vec<PathBuf>,
     /// Not yet listed themselves.
     directories: Vec<PathBuf>,
     /// Without sub-directories.
@@ -186,25 +188,46 @@ impl Volume {
     fn try_look(&mut self, volume: BorrowedFd<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
         let target = link.map(|_| data_target(volume)).transpose()?.flatten();
         let base = target.as_deref().unwrap_or(Path::new("."));
-        let opened = looking.reader.directory(volume, base)?;
+        let opened = looking.reader.directory(volume, base);
+        if let Some(link) = link
+            && let Some(reason) = astray(volume, target.as_deref(), &opened, looking.reader)
+        {
+            return Ok(self.distrust(reason, link, looking));
+        }
+        let opened = opened?;
         let at = At { volume, base, directory: opened.as_fd() };
         let directory = Stamp::of(&fstat(at.directory)?);
         let flat = self.list(at, link, looking)?;
-        let written_at = link.map(|link| Wall::from_nanos(link.changed_nanos()));
+        let written_at = link.map(written_at);
         let place = Place { at, written_at, moment: looking.moment };
         self.entries.iter_mut().try_for_each(|entry| entry.look(&place, looking))?;
         self.generation = link.zip(target.filter(|_| flat)).and_then(|(link, target)| generation(link, target, directory, looking.moment));
         Ok(if self.entries.is_empty() { Looked::Empty } else { Looked::Whole })
     }
 
+    /// Takes `..data` for a token that cannot be read: what is behind it may be anybody's.
+    fn distrust(&mut self, reason: &str, link: Stamp, looking: &mut Looking<'_>) -> Looked {
+        self.cut = false;
+        self.replace(vec![PathBuf::from(DATA)], looking);
+        let written_at = Some(written_at(link));
+        for entry in &mut self.entries {
+            entry.bad(FileContent::Unreadable { reason: reason.to_owned() }, written_at, looking.owner, looking.out);
+        }
+        Looked::Whole
+    }
+
     /// Takes what is in the directory; whether it has no sub-directories.
     fn list(&mut self, at: At<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<bool> {
-        let listing = list(at, looking.reader)?;
+        let mut listing = list(at, looking.reader)?;
         // kubelet empties an old generation only after it has renamed the link: a listing under a changed link may lack files.
         if data_link(at.volume)? != link {
             return Err(Errno::ENOENT);
         }
         self.cut = listing.cut;
+        // Such a link is nobody's business, unless it stands where a token was.
+        listing.outward.retain(|path| self.entries.iter().any(|entry| entry.was_token && entry.path == *path));
+        listing.paths.append(&mut listing.outward);
+        listing.paths.sort_unstable();
         self.replace(listing.paths, looking);
         Ok(listing.flat)
     }
@@ -237,6 +260,24 @@ impl Volume {
         for entry in self.entries.iter_mut().filter(|entry| entry.held.is_reported()) {
             entry.bad(FileContent::Unreadable { reason: said("open the volume", errno) }, None, looking.owner, looking.out);
         }
+    }
+}
+
+/// kubelet renames the link into place.
+fn written_at(link: Stamp) -> Wall {
+    Wall::from_nanos(link.changed_nanos())
+}
+
+/// Why the link `..data` is not followed, if it is not: it leads out of the volume, or to a link instead of a generation. kubelet's never does.
+fn astray(volume: BorrowedFd<'_>, target: Option<&Path>, opened: &nix::Result<OwnedFd>, reader: &mut Reader) -> Option<&'static str> {
+    match (target, opened) {
+        (Some(_), Err(Errno::ELOOP)) => {
+            Some("it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did")
+        }
+        (None, _) if reader.leads_out(volume, Path::new(DATA)) => {
+            Some("it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did")
+        }
+        _ => None,
     }
 }
 
@@ -377,7 +418,7 @@ pub(super) fn stamp(fd: BorrowedFd<'_>, path: &Path) -> nix::Result<Stamp> {
     fstatat(fd, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat))
 }
 
-/// Every file in and below a directory, sorted, in bounded depth and number.
+/// Every file in and below a directory, in bounded depth and number.
 fn list(at: At<'_>, reader: &mut Reader) -> nix::Result<Listing> {
     let mut buffer = std::mem::take(&mut reader.names);
     let listed = list_into(at, reader, &mut buffer);
@@ -386,14 +427,13 @@ fn list(at: At<'_>, reader: &mut Reader) -> nix::Result<Listing> {
 }
 
 fn list_into(at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<Listing> {
-    let mut listing = Listing { paths: Vec::new(), directories: Vec::new(), flat: true, cut: false };
+    let mut listing = Listing { paths: Vec::new(), outward: Vec::new(), directories: Vec::new(), flat: true, cut: false };
     listing::each(at.directory, buffer, |name, kind| listing.take(at, Path::new(""), name, kind, reader))?;
     listing.flat = listing.directories.is_empty();
     while let Some(below) = listing.directories.pop() {
         let opened: OwnedFd = reader.directory(at.directory, &below)?;
         listing::each(opened.as_fd(), buffer, |name, kind| listing.take(at, &below, name, kind, reader))?;
     }
-    listing.paths.sort_unstable();
     Ok(listing)
 }
 
@@ -404,7 +444,7 @@ impl Listing {
         if is_top && at.base == Path::new(".") && is_internal(name) {
             return ControlFlow::Continue(());
         }
-        if self.paths.len() + self.directories.len() >= MAX_FILES {
+        if self.paths.len() + self.outward.len() + self.directories.len() >= MAX_FILES {
             self.cut = true;
             return ControlFlow::Break(());
         }
@@ -412,6 +452,7 @@ impl Listing {
         match kind.or_else(|| self::kind(at.directory, &path)) {
             Some(Type::File) => self.paths.push(path),
             Some(Type::Symlink) if reader.leads_to_file(at.volume, &at.base.join(&path)) => self.paths.push(path),
+            Some(Type::Symlink) if reader.leads_out(at.volume, &at.base.join(&path)) => self.outward.push(path),
             Some(Type::Directory) if path.components().count() <= MAX_DEPTH => self.directories.push(path),
             Some(Type::Directory) => self.cut = true,
             _ => {}
