@@ -12,6 +12,7 @@ use tokenwatch_core::time::{Boot, Delta};
 
 use super::scan::{PROJECTED, Scanner};
 use super::volume::is_own_limit;
+use crate::clocks;
 
 /// kubelet remounts what a reboot took away within a few seconds of looking at a pod; what is hidden longer stays hidden.
 pub(super) const SETTLE: Delta = Delta::from_secs(10);
@@ -79,12 +80,19 @@ fn unmounted(pod: &Path, volume: &OsStr) -> Option<String> {
     wrapped.push(volume);
     let ready = pod.join("plugins/kubernetes.io~empty-dir").join(wrapped).join("ready");
     let projected = pod.join(PROJECTED);
-    let hidden = ready.exists() && is_plain_and_empty(&projected, volume) && ready.exists();
+    let hidden = is_of_this_boot(&ready) && is_plain_and_empty(&projected, volume) && ready.exists();
     hidden.then(|| {
         "kubelet has mounted this volume, and the agent's view of the node does not have the mount: \
          give the agent's hostPath mount of the kubelet root mountPropagation: HostToContainer"
             .to_owned()
     })
+}
+
+/// Whether kubelet wrote its note since the machine started. A reboot takes the mounts away and leaves the notes, and while the API server is away kubelet
+/// mounts nothing again: then there is no token on the node that the agent could fail to see. kubelet writes the note anew with each mount.
+fn is_of_this_boot(note: &Path) -> bool {
+    let written = note.symlink_metadata().map(|found| Delta::from_secs(found.mtime()) + Delta::from_nanos(found.mtime_nsec()));
+    written.is_ok_and(|written| written >= clocks::set_to())
 }
 
 fn is_plain_and_empty(projected: &Path, volume: &OsStr) -> bool {
@@ -122,5 +130,25 @@ impl BlindTracker {
     /// When to look again, if something is still held back.
     pub fn due(&self) -> Option<Boot> {
         self.since.iter().filter(|(spot, _)| self.told.binary_search(spot).is_err()).map(|(_, since)| *since + SETTLE).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, create_dir_all};
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_note_from_before_the_machine_started_tells_of_no_mount() {
+        let pod = tempfile::tempdir().unwrap();
+        let notes = pod.path().join("plugins/kubernetes.io~empty-dir/wrapped_vol");
+        create_dir_all(pod.path().join(PROJECTED).join("vol")).unwrap();
+        create_dir_all(&notes).unwrap();
+        assert_eq!(unmounted(pod.path(), OsStr::new("vol")), None, "no note");
+        let note = File::create(notes.join("ready")).unwrap();
+        assert!(unmounted(pod.path(), OsStr::new("vol")).is_some_and(|told| told.contains("HostToContainer")));
+        note.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(unmounted(pod.path(), OsStr::new("vol")), None, "the reboot took the mount away");
     }
 }
