@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use golden::golden;
-use node::{Node, SIGNATURE, payload, token};
+use node::{Node, SIGNATURE, bare, payload, token};
 use serde_json::{Value, json};
 
 /// Nothing of this machine gets in: no environment, and no time server is asked that nobody named.
@@ -328,7 +328,7 @@ fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, Str
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     command.args([format!("--inh-caps={capabilities}"), format!("--ambient-caps={capabilities}")]);
     command.arg(binary).args(["check", "--clock-discover=false", "--root"]).arg(node.root());
-    outcome(&mut command)
+    outcome(bare(&mut command))
 }
 
 #[test]

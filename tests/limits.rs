@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use node::{Node, payload, token};
+use node::{Node, bare, payload, token};
 
 /// Sets one limit of the namespace, then becomes the agent.
 const LOWERED: &str = r#"echo "$1" > "/proc/sys/user/$0" && shift && exec "$@""#;
@@ -44,7 +44,7 @@ impl Agent {
         node.pod("cart-0", &token(&payload("cart-0", 400, 600)));
         launcher.args(["run", "--clock-discover", "false", "--files-rescan", NEVER, "--root"]).arg(node.root());
         launcher.stdout(File::create(node.root().join("out")).unwrap()).stderr(File::create(node.root().join("diary")).unwrap());
-        Self { child: launcher.spawn().unwrap(), node }
+        Self { child: bare(&mut launcher).spawn().unwrap(), node }
     }
 
     /// In a user namespace with a lowered limit.
@@ -206,7 +206,7 @@ fn a_resolver_that_hangs_does_not_hold_up_the_end() {
         .arg(node.root());
     command.args(["--otlp-endpoint", "http://collector.example:4318", "--otlp-timeout", "500ms"]);
     command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap());
-    let mut agent = Agent { child: command.spawn().unwrap(), node };
+    let mut agent = Agent { child: bare(&mut command).spawn().unwrap(), node };
     agent.wait_diary("alerts are not delivered", 1);
     let asked = Instant::now();
     agent.signal(Signal::SIGTERM);

@@ -167,7 +167,7 @@ impl Agent {
         command.args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--files-rescan", "10h", "--root"]);
         command.arg(node.root());
         command.stdout(File::create(folder.path().join("out")).unwrap()).stderr(File::create(folder.path().join("diary")).unwrap());
-        let agent = Self { child: command.spawn().unwrap(), folder };
+        let agent = Self { child: node::bare(&mut command).spawn().unwrap(), folder };
         agent.wait("diary", "source files works");
         agent
     }
@@ -216,7 +216,7 @@ impl Check {
             "json",
         ]);
         command.args(["--clock-discover", "false", "--root"]).arg(node.root());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = node::bare(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = [0; 6]; // "ready\n": the namespace is there
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
         Self(child)

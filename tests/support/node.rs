@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 /// The part of a token that must never be seen again.
 pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
+/// With no variable but the path to programs: what somebody has set for the agent, or for the test bed, is not what is tested.
+pub(crate) fn bare(command: &mut std::process::Command) -> &mut std::process::Command {
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default())
+}
+
 /// Seconds since the epoch.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
