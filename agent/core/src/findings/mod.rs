@@ -6,6 +6,7 @@ pub use catalog::{Code, CodeInfo};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Owner;
 use crate::ids::{TraceContext, stable_id};
 use crate::time::Wall;
 use crate::token::TokenKey;
@@ -46,6 +47,9 @@ pub struct PodRef {
     pub name: Option<String>,
     /// UID: always known, it is in the path.
     pub uid: String,
+    /// Who made it, if the cluster tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// What a finding is about.
