@@ -33,6 +33,17 @@ No metric of a node's agent has come for ten minutes (`TokenwatchNodeSilent`). N
 - The agent's pod is not there, or does not run: `kubectl describe pod` says why.
 - It runs: its diary says what it cannot deliver and where to; the collector and the way to it are next ([agent.delivery_delayed](agent.delivery_delayed.md)).
 - It is silent on every node at once: the collector or Prometheus is not there.
+
+## When a source is degraded
+
+The agent on a node does without something (`TokenwatchSourceDegraded`, and `tokenwatch.sources.up` is 0 for it). Its diary says what, and what it does instead:
+
+      kubectl logs -n NAMESPACE POD | grep -i degraded
+
+- `watch`: it is told of no changes and looks again every rescan. Nearly always inotify's limit: `sysctl fs.inotify.max_user_watches fs.inotify.max_user_instances`.
+- `ntp`: no time server answers: [clock.unknown](clock.unknown.md).
+- `files`: it may not read kubelet's directory: [agent.blind](agent.blind.md).
+- `kernel`: it is not told when the clock is set; a step is found with the next measurement.
 ";
 
 /// The list of them.
