@@ -44,6 +44,16 @@ The agent on a node does without something (`TokenwatchSourceDegraded`, and `tok
 - `ntp`: no time server answers: [clock.unknown](clock.unknown.md).
 - `files`: it may not read kubelet's directory: [agent.blind](agent.blind.md).
 - `kernel`: it is not told when the clock is set; a step is found with the next measurement.
+
+## When the API server is not heard
+
+The agent has been told nothing for a quarter of an hour (`TokenwatchClusterUnheard`); in a quiet cluster it is told something every minute or two. Tokens are judged as before.
+
+      kubectl auth can-i watch pods --as system:serviceaccount:NAMESPACE:tokenwatch
+      kubectl logs -n NAMESPACE POD --since=15m | tail -n 30
+
+- On one node: its way to the API server, which kubelet's tokens need too; findings of its tokens will follow.
+- On every node: the API server, or what the agent's service account may do was taken away.
 ";
 
 /// The list of them.
