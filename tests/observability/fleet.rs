@@ -19,10 +19,10 @@ pub const ALL: [&str; 4] = [WELL, TOKENS, CLOCK, SILENT];
 
 /// Ends with the test.
 pub struct Fleet {
-    well: Node,
-    _others: [Node; 3],
     _agents: [Process; 3],
     silent: Option<Process>,
+    well: Node,
+    _others: [Node; 3],
     _time: [TimeServer; 2],
 }
 
@@ -41,7 +41,7 @@ impl Fleet {
             agent(&others[1], CLOCK, &wrong, "grpc"),
         ];
         let silent = agent(&others[2], SILENT, &nobody, "http/protobuf");
-        Self { well, _others: others, _agents: agents, silent: Some(silent), _time: time }
+        Self { _agents: agents, silent: Some(silent), well, _others: others, _time: time }
     }
 
     /// What kubelet does on the node that is well, some seconds after it was due.
