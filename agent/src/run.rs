@@ -14,8 +14,9 @@ use crate::app::{self, Plan};
 use crate::clocks;
 use crate::config::{self, Settings};
 use crate::environment::Environment;
+use crate::sinks::metrics::Pull;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
-use crate::sinks::{ShutdownReport, Sink, Sinks, Views, notebook};
+use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, Views, http, notebook};
 use crate::sources::files::{FilesConfig, Search, given};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::{remembered, time_servers};
@@ -58,11 +59,16 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let plan = plan(settings, &node)?;
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
     let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node, remembered: plan.remembered.clone() });
+    let http = http(settings);
     let sinks = move |views: Views| {
-        let main = open_sink(otlp, &resource, views.snapshot)?;
-        let sinks = Sinks::new(main);
-        Ok(match notebook {
+        let pull = http.as_ref().map(|_| Pull::default());
+        let sinks = Sinks::new(open_sink(otlp, &resource, &views.snapshot, pull.clone())?);
+        let sinks = match notebook {
             Some(notebook) => sinks.remembering(notebook),
+            None => sinks,
+        };
+        Ok(match http.zip(pull) {
+            Some((http, pull)) => sinks.serving(&http, &resource, views, pull),
             None => sinks,
         })
     };
@@ -92,12 +98,18 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
     mistakes.into_iter().map(told).collect()
 }
 
-fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: crate::sinks::SnapshotSource) -> Result<Sink, String> {
+fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
-        return Sink::otlp(otlp, resource, snapshot);
+        return Sink::otlp(otlp, resource, snapshot, pull);
     }
     info!("no OTLP endpoint is configured: printing what would be sent");
     Sink::console(std::io::stdout().is_terminal())
+}
+
+/// Where to listen, if anywhere.
+fn http(settings: &Settings) -> Option<http::Settings> {
+    let http = &settings.http;
+    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
 }
 
 fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {

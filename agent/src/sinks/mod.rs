@@ -1,6 +1,8 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod http;
+pub mod metrics;
 pub mod notebook;
 pub mod otlp;
 
@@ -18,6 +20,9 @@ pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 /// What a status page is made from, each time somebody asks for it.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 
+/// How the loop that drives the engine is doing, at this moment; told without waiting for the engine.
+pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
+
 /// What sinks read of the engine when they want to, besides the actions that they are given.
 #[derive(Clone)]
 pub struct Views {
@@ -25,6 +30,19 @@ pub struct Views {
     pub snapshot: SnapshotSource,
     /// Everything.
     pub status: StatusSource,
+    /// Whether it lives.
+    pub pulse: PulseSource,
+}
+
+/// Whether the engine still takes steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// Since the last step began or ended, on a clock that stands still while the machine sleeps.
+    pub since: Duration,
+    /// A step began and has not ended.
+    pub is_stepping: bool,
+    /// Without anything to see, a step is taken after no longer than this.
+    pub longest_pause: Duration,
 }
 
 /// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest common grace period (10 s) leaves.
@@ -35,6 +53,9 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 pub struct Sinks {
     main: Sink,
     notebook: Option<notebook::Notebook>,
+    /// Where the main one measures nothing.
+    metrics: Option<metrics::Metrics>,
+    http: Option<http::Http>,
 }
 
 /// The way by which spans and alerts are delivered.
@@ -78,7 +99,7 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None }
+        Self { main, notebook: None, metrics: None, http: None }
     }
 
     /// And what is active is remembered in `directory`, where `remembered` was before.
@@ -88,8 +109,20 @@ impl Sinks {
         Self { notebook: Some(notebook), ..self }
     }
 
+    /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime. `pull` is what the main one was given.
+    #[must_use]
+    pub fn serving(self, settings: &http::Settings, resource: &otlp::Resource, views: Views, pull: metrics::Pull) -> Self {
+        let unmeasured = matches!(self.main, Sink::Console(_));
+        let nothing_sent = Arc::default();
+        let origin = resource.origin(&nothing_sent, &views.snapshot);
+        let metrics = unmeasured.then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
+        let http = http::Http::start(settings, http::Shown { views, pull });
+        Self { metrics, http: Some(http), ..self }
+    }
+
     /// Takes what there is to say. Never blocks, never grows without bound.
     pub fn take(&self, actions: Vec<Action>) {
+        self.metrics.iter().for_each(|metrics| metrics.take(&actions));
         let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
@@ -108,6 +141,7 @@ impl Sinks {
 
     /// Flushes within `bound`, and says what was left.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
+        drop(self.http); // nobody is told anything any more
         let report = self.main.shutdown(bound).await;
         if let Some(notebook) = self.notebook {
             notebook.finish().await;
@@ -123,9 +157,14 @@ impl Sink {
     }
 
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
-    #[allow(clippy::needless_pass_by_value)] // the sink keeps it
-    pub fn otlp(settings: otlp::Settings, resource: &otlp::Resource, snapshot: SnapshotSource) -> Result<Self, String> {
-        otlp::Otlp::start(settings, resource, &snapshot).map(|otlp| Self::Otlp(Box::new(otlp)))
+    /// Its figures can be had through `pull` as well.
+    pub fn otlp(
+        settings: otlp::Settings,
+        resource: &otlp::Resource,
+        snapshot: &SnapshotSource,
+        pull: Option<metrics::Pull>,
+    ) -> Result<Self, String> {
+        otlp::Otlp::start(settings, resource, snapshot, pull).map(|otlp| Self::Otlp(Box::new(otlp)))
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.

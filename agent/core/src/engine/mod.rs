@@ -265,6 +265,7 @@ impl Engine {
             sources: self.sources.iter().map(|(source, degraded)| (source.clone(), degraded.is_none())).collect(),
             rung: self.privileges.as_ref().map(|privileges| privileges.rung),
             cluster: self.cluster_figures(now),
+            awaits_clock: self.ready_at(now).is_some(),
             ..Snapshot::default()
         };
         for generation in self.generations() {
@@ -326,7 +327,9 @@ impl Engine {
             tokens: self.tokens(now),
             findings: self.raised(),
             clock: self.clock.estimate(now),
+            offset_limit: self.config.clock.offset,
             servers: self.clock.servers(),
+            kernel: self.clock.last_kernel().copied(),
             blind: self.blind.clone(),
             sources: self.sources.clone(),
             delivery: self.delivery.clone(),
