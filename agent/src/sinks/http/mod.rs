@@ -59,6 +59,3 @@ impl Http {
         Self { _listeners: listeners }
     }
 }
-
-#[cfg(test)]
-mod tests;

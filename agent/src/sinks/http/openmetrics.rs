@@ -3,6 +3,7 @@
 //! Written by hand, because the `prometheus` crate writes no OpenMetrics. Names follow OpenTelemetry's "Prometheus and OpenMetrics
 //! Compatibility": dots become underscores, the unit is appended, `_total` to a counter.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use opentelemetry::{KeyValue, Value};
@@ -88,16 +89,13 @@ impl Page {
         match data {
             MetricData::Gauge(gauge) => {
                 self.head(&name, metric, "gauge", "");
-                gauge.data_points().for_each(|point| self.sample(&name, labels(point.attributes()), &shown(&point.value())));
-            }
-            MetricData::Sum(sum) if sum.is_monotonic() => {
-                self.head(&name, metric, "counter", "_total");
-                let name = format!("{name}_total");
-                sum.data_points().for_each(|point| self.sample(&name, labels(point.attributes()), &shown(&point.value())));
+                self.samples(&name, gauge.data_points().map(|point| (labels(point.attributes()), shown(&point.value()))));
             }
             MetricData::Sum(sum) => {
-                self.head(&name, metric, "gauge", "");
-                sum.data_points().for_each(|point| self.sample(&name, labels(point.attributes()), &shown(&point.value())));
+                let (kind, suffix) = if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
+                self.head(&name, metric, kind, suffix);
+                let points = sum.data_points().map(|point| (labels(point.attributes()), shown(&point.value())));
+                self.samples(&format!("{name}{suffix}"), points);
             }
             MetricData::Histogram(histogram) => {
                 self.head(&name, metric, "histogram", "");
@@ -130,6 +128,12 @@ impl Page {
             self.sample(&format!("{name}_sum"), of.clone(), &shown(&point.sum()));
             self.sample(&format!("{name}_count"), of, &point.count().to_string());
         }
+    }
+
+    /// In a fixed order: the SDK keeps them in a map without one.
+    fn samples(&mut self, name: &str, points: impl Iterator<Item = (Labels, String)>) {
+        let points: BTreeMap<Labels, String> = points.collect();
+        points.into_iter().for_each(|(labels, value)| self.sample(name, labels, &value));
     }
 
     fn sample(&mut self, name: &str, labels: Labels, value: &str) {

@@ -37,7 +37,7 @@ pub(super) fn section(status: &Status) -> String {
     for report in status.servers.iter().take(MOST) {
         row(&mut out, &named(report), &of_server(report, status, &scale));
     }
-    row(&mut out, "<span class=\"quiet\">true time minus this clock</span>", &scale.axis());
+    row(&mut out, "<span class=\"quiet\">true time minus this clock; the band is the limit</span>", &scale.axis());
     out.push_str("</div>\n");
     if status.servers.len() > MOST {
         let _ = writeln!(out, "<p>and {} more</p>", status.servers.len() - MOST);
@@ -146,7 +146,7 @@ impl Scale {
              <rect class=\"{class}\" x=\"{lo:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"12\" rx=\"2\"/>\
              <line class=\"middle\" x1=\"{middle:.2}%\" x2=\"{middle:.2}%\" y1=\"3\" y2=\"21\"/></svg><span class=\"says\">{says}</span>",
             right - left,
-            (hi - lo).max(0.4), // or a good clock would be too thin to see
+            (hi - lo).max(0.6), // or a good clock would be too thin to see
         )
     }
 
