@@ -58,6 +58,7 @@ impl Node {
     }
 
     /// Any file in it.
+    #[allow(dead_code)] // not every test that includes this file needs it
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.root().join(name);
         std::fs::write(&path, content).expect("a file");
