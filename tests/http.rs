@@ -149,12 +149,20 @@ fn it_does_not_answer_under_foreign_names() {
     assert_eq!(without.status, 200, "no browser leaves the name out");
 }
 
+/// With a collector that is not there, so that what is told of it is looked at as well; and so that both readers have the same instruments.
 #[test]
-fn no_byte_of_a_token_is_served() {
-    let agent = Agent::start();
+fn no_byte_of_a_token_and_no_password_is_served() {
+    const PASSWORD: &str = "correct-horse-battery";
+    let header = format!("authorization=Bearer {PASSWORD}");
+    let agent =
+        Agent::with(free_port(), &["--otlp-endpoint", "http://127.0.0.1:9", "--otlp-protocol", "http/protobuf", "--otlp-header", &header]);
     agent.node.pod("odd-0", &format!("eyJhbGciOiJSUzI1NiJ9.{SIGNATURE}")); // not a token, and still somebody's secret
     let whole = token(&payload("cart-0", 700, 600));
-    until("the malformed one is told", || agent.told("/").body.contains("token.malformed"));
+    until("the malformed one, and the collector, are told", || {
+        let page = agent.told("/").body;
+        page.contains("token.malformed") && page.contains("waiting for the collector")
+    });
+    assert!(agent.told("/metrics").body.contains("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\""));
     for (path, accept) in [
         ("/", ""),
         ("/metrics", ""),
@@ -163,7 +171,8 @@ fn no_byte_of_a_token_is_served() {
         ("/livez?verbose", ""),
     ] {
         let body = get(agent.address, path, accept).unwrap().body;
-        assert!(!body.contains(SIGNATURE) && !body.contains(&whole[..40]) && !body.contains("eyJ"), "{path}");
+        let is_secret = |text: &str| body.contains(text);
+        assert!(![SIGNATURE, &whole[..40], "eyJ", PASSWORD].into_iter().any(is_secret), "{path}");
     }
 }
 

@@ -84,7 +84,7 @@ fn named(report: &ServerReport) -> String {
 }
 
 fn row(out: &mut String, label: &str, picture: &str) {
-    let _ = writeln!(out, "<div class=\"label\">{label}</div><div>{picture}</div>");
+    let _ = writeln!(out, "<div class=\"row\"><div class=\"label\">{label}</div>{picture}</div>");
 }
 
 fn agreed(status: &Status, scale: &Scale) -> String {

@@ -37,11 +37,13 @@ pub(super) fn section(status: &Status) -> String {
     out + "</section>\n"
 }
 
-const LEGEND: &str = "<p class=\"legend\"><svg class=\"key\" aria-hidden=\"true\"><rect class=\"fresh\" width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh \
-<svg class=\"key\" aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" height=\"9\"/></svg> due: kubelet replaces it \
-<svg class=\"key\" aria-hidden=\"true\"><rect class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: it works still \
-<svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline \
-<svg class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"16\"/></svg> now</p>\n";
+const LEGEND: &str = "<p class=\"legend\">\
+<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"fresh\" width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span>\
+<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" height=\"9\"/></svg> due: kubelet replaces it</span>\
+<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: it works still</span>\
+<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span>\
+<span><svg class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"16\"/></svg> now</span>\
+</p>\n";
 
 fn by_state(status: &Status) -> String {
     let count = |state| status.tokens.iter().filter(|token| token.state == state).count();
@@ -145,7 +147,7 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
         known(out, pod, volume);
     }
     pair(out, "pod UID", pod_uid);
-    pair(out, "readers", "not looked for on this rung");
+    pair(out, "readers", "not looked for yet");
     out.push_str("</dl></details>");
 }
 
