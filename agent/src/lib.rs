@@ -8,6 +8,9 @@ pub mod clocks;
 pub mod config;
 pub mod demo;
 pub mod environment;
+#[cfg(test)]
+#[path = "../../tests/support/golden.rs"]
+mod golden;
 pub mod run;
 pub mod sinks;
 pub mod sources;

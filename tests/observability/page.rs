@@ -103,11 +103,11 @@ fn the_page_is_read_on_a_phone_and_on_a_desk_by_day_and_by_night() {
 
 /// For the README: what is seen without scrolling.
 fn photograph(browser: &mut Browser, url: &str, file: &Path) {
-    browser.look(crate::browser::Window { width: 820, ..DESKTOP }, "light");
+    browser.look(crate::browser::Window { width: 840, ..DESKTOP }, "light");
     browser.open(url);
     // One finding of the three, so that the rest can be seen too.
     browser.eval("document.querySelectorAll('.finding').forEach((one, n) => n > 0 && one.remove())");
-    browser.picture(file, Some(960));
+    browser.picture(file, Some(1_120));
 }
 
 /// What a tired person looks for.

@@ -1,14 +1,11 @@
 //! What the commands' tests share: a fixed moment, and tokens of known ages.
 
-#[path = "../../../tests/support/golden.rs"]
-mod golden;
-
 use tokenwatch_core::clock::{KernelClock, Leap, Limits, Round};
 use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
 use tokenwatch_core::token::{Claims, ObjectRef};
 
 use super::clock::ClockReport;
-pub(super) use golden::golden;
+pub(super) use crate::golden::golden;
 
 /// 2026-11-24T15:00:00Z.
 const NOW: i64 = 1_795_532_400;

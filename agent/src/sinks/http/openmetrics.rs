@@ -122,22 +122,24 @@ impl Page {
             let mut below = 0;
             for (bound, count) in bounds.zip(point.bucket_counts()) {
                 below += count;
-                let labels = of.iter().cloned().chain([("le".to_owned(), bound)]).collect();
-                self.sample(&format!("{name}_bucket"), labels, &below.to_string());
+                let labels: Labels = of.iter().cloned().chain([("le".to_owned(), bound)]).collect();
+                self.sample(&format!("{name}_bucket"), &labels, &below.to_string());
             }
-            self.sample(&format!("{name}_sum"), of.clone(), &shown(&point.sum()));
-            self.sample(&format!("{name}_count"), of, &point.count().to_string());
+            self.sample(&format!("{name}_sum"), &of, &shown(&point.sum()));
+            self.sample(&format!("{name}_count"), &of, &point.count().to_string());
         }
     }
 
     /// In a fixed order: the SDK keeps them in a map without one.
     fn samples(&mut self, name: &str, points: impl Iterator<Item = (Labels, String)>) {
         let points: BTreeMap<Labels, String> = points.collect();
-        points.into_iter().for_each(|(labels, value)| self.sample(name, labels, &value));
+        for (labels, value) in points {
+            self.sample(name, &labels, &value);
+        }
     }
 
-    fn sample(&mut self, name: &str, labels: Labels, value: &str) {
-        self.line(format_args!("{name}{} {value}", braced(&labels)));
+    fn sample(&mut self, name: &str, labels: &[(String, String)], value: &str) {
+        self.line(format_args!("{name}{} {value}", braced(labels)));
     }
 }
 

@@ -8,7 +8,7 @@ use tokenwatch_core::engine::Snapshot;
 use crate::sinks::Pulse;
 
 /// A step takes some milliseconds on a full node. One that takes this long will not end.
-const LONGEST_STEP: Duration = Duration::from_secs(60);
+const LONGEST_STEP: Duration = Duration::from_mins(1);
 /// The loop wakes by itself after its longest pause. When twice that has gone by nothing drives the engine any more; once could be a machine
 /// that had no time for us.
 const PAUSES: u32 = 2;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn pulse(since: u64, is_stepping: bool) -> Pulse {
-        Pulse { since: Duration::from_secs(since), is_stepping, longest_pause: Duration::from_secs(300) }
+        Pulse { since: Duration::from_secs(since), is_stepping, longest_pause: Duration::from_mins(5) }
     }
 
     #[test]

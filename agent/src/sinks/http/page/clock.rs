@@ -37,8 +37,10 @@ pub(super) fn section(status: &Status) -> String {
     for report in status.servers.iter().take(MOST) {
         row(&mut out, &named(report), &of_server(report, status, &scale));
     }
-    row(&mut out, "<span class=\"quiet\">true time minus this clock; the band is the limit</span>", &scale.axis());
-    out.push_str("</div>\n");
+    row(&mut out, "", &scale.axis());
+    out.push_str(
+        "</div>\n<p class=\"quiet\">Where each says that true time is, seen from this node's clock (dotted); the band is the limit.</p>\n",
+    );
     if status.servers.len() > MOST {
         let _ = writeln!(out, "<p>and {} more</p>", status.servers.len() - MOST);
     }

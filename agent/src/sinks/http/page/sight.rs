@@ -111,7 +111,8 @@ fn delivery(out: &mut String, status: &Status) {
             line(out, Sight::Broken, "alerts", &format!("waiting for the collector: {waiting}"));
         }
         None => {
-            line(out, if lost.is_empty() { Sight::Whole } else { Sight::Broken }, "alerts", &format!("none waits for a collector.{lost}"))
+            let sight = if lost.is_empty() { Sight::Whole } else { Sight::Broken };
+            line(out, sight, "alerts", &format!("none waits for a collector.{lost}"));
         }
     }
 }

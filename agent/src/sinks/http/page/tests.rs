@@ -1,13 +1,10 @@
 //! Pages, held against what was looked at once.
 
-#[path = "../../../../../tests/support/golden.rs"]
-mod golden;
-
 use tokenwatch_core::findings::{Code, Severity};
 
 use super::sample::{empty, finding, full, token, troubled};
 use super::*;
-use golden::golden;
+use crate::golden::golden;
 
 /// What a full node's page may weigh: it is fetched every 5 s over a port-forward.
 const PAGE_BYTES: usize = 256 * 1024;
