@@ -31,7 +31,7 @@ fn what_agents_send_arrives_and_every_query_is_answered() {
     let directory = workdir("observability");
     let [traces, alerts] = ["traces", "alerts"].map(|end| Collector::planned(&directory.join(end)));
     let _running = [traces.start(), alerts.start()];
-    let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory) };
+    let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory, &[]) };
     let base = |end: &Collector| format!("http://127.0.0.1:{}", end.http);
     let gateway = Gateway::planned(&base(&ends.traces), &base(&ends.alerts), &ends.prometheus.remote_write());
     let _gateway = gateway.start(&directory);

@@ -19,6 +19,7 @@ mod node;
 mod process;
 mod prometheus;
 mod rules;
+mod scraped;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;
 #[path = "../support/time_server.rs"]
