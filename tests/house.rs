@@ -171,7 +171,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("demo", &["clocks"]),
     ("config", &["clocks", "environment", "sinks"]), // the sinks' words: protocol, compression, temporality
     ("app", &["clocks", "sinks", "sources"]),
-    ("run", &["app", "config", "environment", "sinks", "sources"]),
+    ("run", &["app", "clocks", "config", "environment", "sinks", "sources"]),
     ("cli", &["clocks", "config", "demo", "environment", "run", "sinks", "sources"]),
 ];
 

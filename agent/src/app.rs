@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokenwatch_core::action::Action;
 use tokenwatch_core::engine::{self, Engine};
 use tokenwatch_core::observation::Observation;
+use tokenwatch_core::privilege::Privileges;
+use tokenwatch_core::remembered::Remembered;
 use tokenwatch_core::text::shown;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
@@ -13,10 +15,11 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::clocks;
-use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
+use crate::sinks::{ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
 use crate::sources::files::{self, FilesConfig};
 use crate::sources::kernel;
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::privileges;
 
 /// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
 const QUEUE: usize = 512;
@@ -32,6 +35,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// For the time servers.
     pub ntp: NtpConfig,
+    /// What the agent before this one had raised.
+    pub remembered: Vec<Remembered>,
     /// How long a flush at the end may take.
     pub shutdown: Duration,
 }
@@ -49,9 +54,18 @@ impl Shared {
         self.lock().step(&clocks::now(), observation)
     }
 
+    fn views(&self) -> Views {
+        Views { snapshot: self.snapshots(), status: self.statuses() }
+    }
+
     fn snapshots(&self) -> SnapshotSource {
         let engine = self.clone();
         Arc::new(move || engine.lock().snapshot(&clocks::now()))
+    }
+
+    fn statuses(&self) -> StatusSource {
+        let engine = self.clone();
+        Arc::new(move || engine.lock().status(&clocks::now()))
     }
 
     fn until_next_wake(&self) -> Duration {
@@ -63,24 +77,41 @@ impl Shared {
 /// Runs until `stop`, until nobody listens any more, or until a source ends, which none should: better restarted than blind.
 pub async fn run(
     plan: Plan,
-    sink: impl FnOnce(SnapshotSource) -> Result<Sink, String>,
+    sinks: impl FnOnce(Views) -> Result<Sinks, String>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, String> {
     let engine = Shared(Arc::new(Mutex::new(Engine::new(plan.engine.clone()))));
-    let sink = sink(engine.snapshots())?;
+    let sinks = sinks(engine.views())?;
+    sinks.take(first(&engine, &plan));
     let (tell, mut heard) = channel(QUEUE);
     let mut sources = start_sources(&plan, &tell);
     drop(tell);
-    let delivery = sink.delivery();
+    let delivery = sinks.delivery();
     tokio::select! {
         () = stop => {}
-        () = watch_over(&engine, &sink, &mut heard, delivery) => {}
-        () = sink.closed() => return Err("standard output is closed: nobody reads what is printed".to_owned()),
+        () = watch_over(&engine, &sinks, &mut heard, delivery) => {}
+        () = sinks.closed() => return Err("standard output is closed: nobody reads what is printed".to_owned()),
         Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
     }
     sources.abort_all();
-    sink.take(engine.lock().close(&clocks::now()));
-    Ok(sink.shutdown(plan.shutdown).await)
+    sinks.take(engine.lock().close(&clocks::now()));
+    Ok(sinks.shutdown(plan.shutdown).await)
+}
+
+/// What is known before anything is seen.
+fn first(engine: &Shared, plan: &Plan) -> Vec<Action> {
+    let privileges = privileges::read();
+    say(&privileges);
+    let known = [Observation::Remembered(plan.remembered.clone()), Observation::Privileges(privileges)];
+    known.into_iter().flat_map(|observation| engine.step(observation)).collect()
+}
+
+fn say(privileges: &Privileges) {
+    let unseen = privileges.rung.unseen().map(|unseen| format!("; cannot see {unseen}")).unwrap_or_default();
+    info!("privileges: {}{unseen}", privileges.rung.name());
+    for lacking in &privileges.lacking {
+        warn!("missing {lacking}");
+    }
 }
 
 fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
@@ -94,7 +125,7 @@ fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
 
 async fn watch_over(
     engine: &Shared,
-    sink: &Sink,
+    sinks: &Sinks,
     heard: &mut Receiver<Observation>,
     mut delivery: watch::Receiver<tokenwatch_core::observation::DeliveryState>,
 ) {
@@ -107,7 +138,7 @@ async fn watch_over(
         note(&observation);
         let actions = engine.step(observation);
         if !actions.is_empty() {
-            sink.take(actions);
+            sinks.take(actions);
         }
     }
 }

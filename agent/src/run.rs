@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use tokenwatch_core::clock::{Limits, ServerName};
 use tokenwatch_core::engine;
+use tokenwatch_core::remembered::Remembered;
 use tokenwatch_core::token::KubeletPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::app::{self, Plan};
+use crate::clocks;
 use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
-use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
+use crate::sinks::{ShutdownReport, Sink, Sinks, Views, notebook};
 use crate::sources::files::{FilesConfig, Search, given};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
-use crate::sources::time_servers;
+use crate::sources::{remembered, time_servers};
 
 /// Where the machine says who made it.
 const DMI: &str = "sys/class/dmi/id";
@@ -55,8 +57,16 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
         .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
     let plan = plan(settings, &node)?;
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
-    let sink = move |snapshot: SnapshotSource| open_sink(otlp, &resource, snapshot);
-    app::run(plan, sink, stop).await.map_err(Failure::Other)
+    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node, remembered: plan.remembered.clone() });
+    let sinks = move |views: Views| {
+        let main = open_sink(otlp, &resource, views.snapshot)?;
+        let sinks = Sinks::new(main);
+        Ok(match notebook {
+            Some(notebook) => sinks.remembering(notebook),
+            None => sinks,
+        })
+    };
+    app::run(plan, sinks, stop).await.map_err(Failure::Other)
 }
 
 /// Where telemetry goes, and who is speaking; or every mistake in what was said about that.
@@ -82,7 +92,7 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
     mistakes.into_iter().map(told).collect()
 }
 
-fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: SnapshotSource) -> Result<Sink, String> {
+fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: crate::sinks::SnapshotSource) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
         return Sink::otlp(otlp, resource, snapshot);
     }
@@ -96,8 +106,23 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         engine: engine_config(settings, node, !ntp.servers.is_empty()),
         files: files(settings)?,
         ntp,
+        remembered: settings.state.dir.as_deref().map(|directory| left_behind(directory, node)).unwrap_or_default(),
         shutdown: settings.shutdown_timeout.to_std(),
     })
+}
+
+/// What the agent before this one had raised; how long nobody looked is for the diary.
+fn left_behind(directory: &Path, node: &str) -> Vec<Remembered> {
+    let left = remembered::read(directory, node);
+    for complaint in &left.complaints {
+        warn!("{complaint}");
+    }
+    if let Some(alive_at) = left.alive_at {
+        let away = clocks::now().wall - alive_at;
+        let findings = left.findings.len();
+        info!("nobody watched for {away} before this start: rotations in that time are not timed; findings carried on: {findings}");
+    }
+    left.findings
 }
 
 /// What the engine is told of these settings.

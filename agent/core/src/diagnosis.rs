@@ -10,6 +10,7 @@ pub use ending::{Ending, ended};
 pub use token::{ClockEffect, Judged, judge, next_change};
 
 use crate::clock::{ClockFinding, Estimate};
+use crate::cluster::{Known, Pod};
 use crate::findings::{Finding, Subject};
 use crate::time::{Boot, Delta, Wall};
 use crate::token::{Deadlines, State};
@@ -23,6 +24,8 @@ pub struct Context<'a> {
     pub settle: Delta,
     /// What kubelet has to catch up with, while it may.
     pub catching_up: Option<CatchingUp>,
+    /// What the cluster knows of the token's pod.
+    pub known: Option<Known<'a>>,
 }
 
 /// The node's clock was set forward: only from then on does kubelet see what has come due meanwhile, and it needs its time for that.
@@ -48,6 +51,16 @@ impl Context<'_> {
     pub fn excuses(&self, deadlines: &Deadlines, now: Wall) -> bool {
         let before = self.catching_up.map(|step| deadlines.state(now - step.size));
         before.is_some_and(|state| !matches!(state, State::Late | State::Stalled | State::Expired))
+    }
+
+    /// The pod, if the cluster knows it.
+    pub fn pod(&self) -> Option<&Pod> {
+        self.known.map(|known| known.pod)
+    }
+
+    /// By when the pod's containers are killed, if it is going.
+    pub fn deletion(&self) -> Option<Wall> {
+        self.pod().and_then(|pod| pod.deletion)
     }
 
     /// The time by which findings are checked for being mere symptoms of the clock: true time where it is known to differ, else nothing.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::action::{Alert, AlertEvent};
 use crate::diagnosis::{Ending, ended};
-use crate::findings::{Code, Finding, FindingId, Severity};
+use crate::findings::{Code, Finding, FindingId, Severity, Subject};
+use crate::remembered::Remembered;
 use crate::schema;
-use crate::time::{Boot, Delta, Reading};
+use crate::time::{Boot, Delta, Reading, Wall};
 use crate::token::TokenKey;
 use crate::value::Value;
 
@@ -14,6 +15,9 @@ use crate::value::Value;
 const CLOCK_HOLD: Delta = Delta::from_secs(60);
 /// Two daemons that fight over a clock may set it many times a minute: that it was set again is said this often, the last time for certain.
 const STEPS_APART: Delta = Delta::from_secs(5);
+/// What was raised before a restart is not over because it is not seen at once: within this every file is scanned again (a minute), what is broken
+/// has settled (10 s), and the time servers were heard.
+const RESTORED_HOLD: Delta = Delta::from_secs(90);
 
 /// Whose findings are judged together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +30,20 @@ pub enum Scope {
     Sight,
     /// The agent itself: what it cannot deliver.
     Delivery,
+}
+
+impl Scope {
+    /// The scope that such a finding is judged in.
+    fn of(finding: &Finding) -> Self {
+        match (&finding.subject, finding.code) {
+            (Subject::Token { pod, volume, path }, _) => {
+                Self::Token(TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() })
+            }
+            (_, Code::AgentBlind) => Self::Sight,
+            (_, Code::DeliveryDelayed) => Self::Delivery,
+            _ => Self::Clock,
+        }
+    }
 }
 
 /// When, by the clock that was set then, and by how much: one that is set back may say the same time twice.
@@ -43,6 +61,8 @@ struct Entry {
     /// The worst it was said to be, since it was last said for being due: what goes up and down is not said each time it goes up.
     worst: Severity,
     gone_since: Option<Boot>,
+    /// Raised before a restart, and not seen since: until then that says nothing.
+    held_until: Option<Boot>,
 }
 
 /// All active findings.
@@ -89,11 +109,9 @@ impl Ledger {
         let present = |entry: &Entry| findings.iter().any(|finding| finding.id(&self.node) == entry.id);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
-            let over = !present(entry) && entry.is_over(now.boot);
-            if over {
-                alerts.push(entry.ended(now, &ending(&entry.finding)));
-            }
-            !over
+            let ending = (!present(entry)).then(|| ending(&entry.finding)).filter(|ending| entry.is_over(now.boot, ending));
+            alerts.extend(ending.as_ref().map(|ending| entry.ended(now, ending)));
+            ending.is_none()
         });
         alerts
     }
@@ -104,7 +122,8 @@ impl Ledger {
             return entry.again(now, finding, self.remind_every);
         }
         let told_step = step_of(&finding);
-        let entry = Entry { id, worst: finding.severity, finding, raised: *now, said: now.boot, told_step, gone_since: None };
+        let worst = finding.severity;
+        let entry = Entry { id, worst, finding, raised: *now, said: now.boot, told_step, gone_since: None, held_until: None };
         let alert = entry.alert(AlertEvent::Raised, now, entry.finding.clone());
         entries.push(entry);
         Some(alert)
@@ -113,8 +132,36 @@ impl Ledger {
     /// When a judgement may bring something although nothing changed: a hold ends, a reminder is due.
     pub fn next_wake(&self, scope: &Scope) -> Option<Boot> {
         let entries = self.entries.get(scope)?;
-        let wake = |entry: &Entry| entry.gone_since.map_or(entry.next_word(self.remind_every), |gone| gone + hold(entry.finding.code));
-        entries.iter().map(wake).min()
+        entries.iter().map(|entry| entry.next_wake(self.remind_every)).min()
+    }
+
+    /// Takes over what was raised before a restart. It is neither raised again nor cleared before there was time to look.
+    pub fn restore(&mut self, now: &Reading, remembered: Vec<Remembered>) {
+        for one in remembered {
+            let entries = self.entries.entry(Scope::of(&one.finding)).or_default();
+            let entry = Entry::restored(now, one, &self.node);
+            if entries.iter().all(|known| known.id != entry.id) {
+                entries.push(entry);
+            }
+        }
+    }
+
+    /// Tokens with findings from before a restart that were not seen since, once there was time to see them.
+    pub fn unseen(&self, now: Boot) -> Vec<TokenKey> {
+        let is_due = |entries: &[Entry]| entries.iter().any(|entry| entry.held_until.is_some_and(|until| until <= now));
+        let due = self.entries.iter().filter(|(_, entries)| is_due(entries));
+        let key = |scope: &Scope| if let Scope::Token(key) = scope { Some(key.clone()) } else { None };
+        due.filter_map(|(scope, _)| key(scope)).collect()
+    }
+
+    /// The first time at which [`Self::unseen`] may tell something.
+    pub fn next_unseen(&self) -> Option<Boot> {
+        self.entries.values().flatten().filter_map(|entry| entry.held_until).min()
+    }
+
+    /// Active findings with when they were raised, in no order that matters.
+    pub fn raised(&self) -> impl Iterator<Item = (&Finding, Wall)> {
+        self.entries.values().flatten().filter(|entry| entry.gone_since.is_none()).map(|entry| (&entry.finding, entry.raised.wall))
     }
 
     /// Active findings, in no order that matters.
@@ -124,13 +171,38 @@ impl Ledger {
 }
 
 impl Entry {
-    fn is_over(&mut self, now: Boot) -> bool {
+    fn restored(now: &Reading, one: Remembered, node: &str) -> Self {
+        let ago = |at: Wall| now.boot - (now.wall - at).max(Delta::ZERO);
+        Self {
+            id: one.finding.id(node),
+            worst: one.finding.severity,
+            raised: Reading { wall: one.raised_at, boot: ago(one.raised_at) },
+            said: ago(one.said_at),
+            told_step: step_of(&one.finding),
+            finding: one.finding,
+            gone_since: None,
+            held_until: Some(now.boot + RESTORED_HOLD),
+        }
+    }
+
+    fn next_wake(&self, remind_every: Delta) -> Boot {
+        let over = self.gone_since.map(|gone| gone + hold(self.finding.code));
+        self.held_until.or(over).unwrap_or_else(|| self.next_word(remind_every))
+    }
+
+    /// What ended for certain is over at once.
+    fn is_over(&mut self, now: Boot, ending: &Ending) -> bool {
+        let certain = matches!(ending, Ending::Replaced | Ending::Gone | Ending::Became(_));
+        if self.held_until.is_some_and(|until| now < until) && !certain {
+            return false;
+        }
+        self.held_until = None;
         let gone_since = *self.gone_since.get_or_insert(now);
         now - gone_since >= hold(self.finding.code)
     }
 
     fn again(&mut self, now: &Reading, finding: Finding, remind_every: Delta) -> Option<Alert> {
-        self.gone_since = None;
+        (self.gone_since, self.held_until) = (None, None);
         self.finding = finding;
         let due = now.boot >= self.next_word(remind_every);
         if self.finding.severity <= self.worst && !due {
@@ -175,6 +247,7 @@ fn hold(code: Code) -> Delta {
 mod tests {
     use super::*;
     use crate::findings::{PodRef, Remedy, Subject};
+    use crate::remembered;
     use crate::time::Wall;
     use crate::value::Attributes;
 
@@ -283,6 +356,54 @@ mod tests {
         let off = |severity| vec![finding(Code::ClockOffset, severity)];
         let steps: Vec<_> = (0..10).flat_map(|i| [(i * 20, off(Severity::Warning)), (i * 20 + 10, off(Severity::Critical))]).collect();
         assert_eq!(story(&steps).iter().map(|s| s.1).collect::<Vec<_>>(), [AlertEvent::Raised, AlertEvent::Reminded]);
+    }
+
+    /// A ledger that an agent filled at 0 s, as the next agent finds it at 1000 s.
+    fn after_a_restart(code: Code) -> Ledger {
+        let mut before = Ledger::new("n1", Delta::from_secs(3_600));
+        let raised = before.judge(&at(0), &Scope::Clock, vec![finding(code, Severity::Warning)], |_| Ending::Over);
+        let mut after = Ledger::new("n1", Delta::from_secs(3_600));
+        after.restore(&at(1_000), raised.iter().filter_map(|alert| remembered::after(alert).1).collect());
+        after
+    }
+
+    #[test]
+    fn what_was_raised_before_a_restart_is_not_raised_again() {
+        let mut ledger = after_a_restart(Code::ClockOffset);
+        let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
+        assert_eq!(ledger.judge(&at(1_005), &Scope::Clock, off(), |_| Ending::Over), []);
+        let reminded = ledger.judge(&at(3_600), &Scope::Clock, off(), |_| Ending::Over);
+        assert_eq!(reminded[0].event, AlertEvent::Reminded, "the next reminder comes when it would have come");
+        assert_eq!(reminded[0].raised_at, at(0).wall);
+    }
+
+    #[test]
+    fn what_was_raised_before_a_restart_is_cleared_only_after_there_was_time_to_look() {
+        let mut ledger = after_a_restart(Code::AgentBlind);
+        let mut judge = |secs| ledger.judge(&at(secs), &Scope::Sight, vec![], |_| Ending::Over);
+        assert_eq!(judge(1_001), []);
+        assert_eq!(judge(1_089), []);
+        let cleared = judge(1_090);
+        assert_eq!((cleared[0].event, cleared[0].raised_at), (AlertEvent::Cleared, at(0).wall));
+        let mut ledger = after_a_restart(Code::AgentBlind);
+        assert_eq!(ledger.next_wake(&Scope::Sight), Some(at(1_090).boot));
+        let replaced = ledger.judge(&at(1_001), &Scope::Sight, vec![], |_| Ending::Replaced);
+        assert_eq!(replaced[0].event, AlertEvent::Cleared, "what ended for certain is not held");
+    }
+
+    #[test]
+    fn a_remembered_finding_is_judged_where_a_new_one_would_be() {
+        let token = Subject::Token { pod: PodRef { uid: "u".into(), ..PodRef::default() }, volume: "v".into(), path: "p".into() };
+        let key = TokenKey { pod_uid: "u".into(), volume: "v".into(), path: "p".into() };
+        let table = [
+            (Code::Expired, token, Scope::Token(key.clone())),
+            (Code::AgentBlind, Subject::node("n1"), Scope::Sight),
+            (Code::DeliveryDelayed, Subject::node("n1"), Scope::Delivery),
+            (Code::ClockServersDisagree, Subject::Server { server: "s".into() }, Scope::Clock),
+        ];
+        for (code, subject, scope) in table {
+            assert_eq!(Scope::of(&Finding { subject, ..finding(code, Severity::Info) }), scope);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod clock;
+pub mod cluster;
 pub mod diagnosis;
 pub mod engine;
 pub mod findings;
@@ -11,6 +12,8 @@ pub mod ids;
 pub mod ledger;
 pub mod lifecycle;
 pub mod observation;
+pub mod privilege;
+pub mod remembered;
 pub mod schema;
 pub mod text;
 pub mod time;

@@ -1,5 +1,6 @@
 //! One volume's token, generation by generation: what is in the file now, since when, and how a generation ends.
 
+use crate::cluster::Pod;
 use crate::findings::PodRef;
 use crate::ids::{TraceContext, TraceId};
 use crate::observation::{FileContent, FileSeen};
@@ -117,15 +118,27 @@ impl Tracked {
         Change::Trouble
     }
 
-    /// The pod, as the path and the claims tell it. Claims that name another pod than the path are not believed.
-    pub fn pod(&self) -> PodRef {
+    /// The pod, as the path, the cluster and the claims tell it. Claims that name another pod than the path are not believed.
+    pub fn pod(&self, known: Option<&Pod>) -> PodRef {
+        match known {
+            Some(pod) => PodRef {
+                namespace: Some(pod.namespace.clone()),
+                name: Some(pod.name.clone()),
+                uid: self.key.pod_uid.clone(),
+                owner: pod.owner.clone(),
+            },
+            None => self.claimed_pod(),
+        }
+    }
+
+    fn claimed_pod(&self) -> PodRef {
         let bound = self.current.as_ref().and_then(|generation| {
             let pod = generation.claims.pod.as_ref()?;
             let same = pod.uid.as_deref().is_none_or(|uid| uid == self.key.pod_uid);
             same.then(|| (generation.claims.namespace.clone(), pod.name.clone()))
         });
         let (namespace, name) = bound.unzip();
-        PodRef { namespace, name, uid: self.key.pod_uid.clone() }
+        PodRef { namespace, name, uid: self.key.pod_uid.clone(), owner: None }
     }
 }
 
@@ -216,14 +229,23 @@ mod tests {
     fn claims_of_another_pod_do_not_name_this_one() {
         let mut tracked = Tracked::new(TokenKey { pod_uid: "other".into(), ..key() });
         let _ = see(&mut tracked, 0, None, 5);
-        assert_eq!(tracked.pod(), PodRef { namespace: None, name: None, uid: "other".into() });
+        assert_eq!(tracked.pod(None), PodRef { uid: "other".into(), ..PodRef::default() });
+    }
+
+    #[test]
+    fn the_cluster_names_a_pod_whose_claims_do_not() {
+        let tracked = Tracked::new(key());
+        let owner = Some(crate::cluster::Owner { kind: "Deployment".into(), name: "cart".into() });
+        let known = Pod { namespace: "shop".into(), name: "cart-0".into(), owner: owner.clone(), ..Pod::default() };
+        let told = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "pod-uid".into(), owner };
+        assert_eq!(tracked.pod(Some(&known)), told);
     }
 
     fn rotated_at(end: i64) -> Vec<Span> {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
         let Change::Rotated { old, at } = see(&mut tracked, end - 1, Some(end), end) else { panic!("no rotation") };
-        closed(&key(), &tracked.pod(), &old, at, &Outcome::Replaced(tracked.current.unwrap().claims.generation()))
+        closed(&key(), &tracked.pod(None), &old, at, &Outcome::Replaced(tracked.current.unwrap().claims.generation()))
     }
 
     #[test]
@@ -249,7 +271,7 @@ mod tests {
     fn what_is_open_at_the_end_is_told_beside_the_root_that_is_to_come() {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
-        let span = open(&key(), &tracked.pod(), tracked.current.as_ref().unwrap(), Wall::from_secs(IAT + 60));
+        let span = open(&key(), &tracked.pod(None), tracked.current.as_ref().unwrap(), Wall::from_secs(IAT + 60));
         let root = root(&key(), &claims(IAT, 600, None));
         assert_eq!((span.trace_id, span.parent), (root.trace_id, Some(root.span_id)));
         assert_ne!(span.span_id, root.span_id);

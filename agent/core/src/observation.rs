@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{KernelClock, Round, Step};
+use crate::cluster::ClusterSeen;
+use crate::privilege::Privileges;
+use crate::remembered::Remembered;
 use crate::time::{Reading, Wall};
 use crate::token::{Claims, TokenKey};
 
@@ -24,6 +27,12 @@ pub enum Observation {
     Kernel(KernelClock),
     /// The wall clock was set.
     ClockStep(Step),
+    /// What the API server told of this node's pods.
+    Cluster(ClusterSeen),
+    /// What the agent is allowed to do.
+    Privileges(Privileges),
+    /// What the agent before this one had raised; told before anything else.
+    Remembered(Vec<Remembered>),
     /// How alerts get out.
     Delivery(DeliveryState),
     /// Time has passed and nothing was seen.
@@ -90,7 +99,7 @@ impl BlindSpot {
 /// How well a source works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
-    /// `files`, `watch`, `ntp`, `kernel`.
+    /// `files`, `watch`, `ntp`, `kernel`, `apiserver`.
     pub source: String,
     /// Nothing if it is well; else what does not work and what is done instead.
     pub degraded: Option<String>,

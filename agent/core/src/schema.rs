@@ -50,6 +50,20 @@ names! {
         K8S_POD_UID = "k8s.pod.uid";
         #[doc = "The node that a finding is about; in the resource, the node the agent runs on."]
         K8S_NODE_NAME = "k8s.node.name";
+        #[doc = "Who made the watched pod, where the cluster tells: its Deployment."]
+        K8S_DEPLOYMENT = "k8s.deployment.name";
+        #[doc = "The same, for a StatefulSet."]
+        K8S_STATEFULSET = "k8s.statefulset.name";
+        #[doc = "The same, for a DaemonSet."]
+        K8S_DAEMONSET = "k8s.daemonset.name";
+        #[doc = "The same, for a Job."]
+        K8S_JOB = "k8s.job.name";
+        #[doc = "The same, for a CronJob."]
+        K8S_CRONJOB = "k8s.cronjob.name";
+        #[doc = "The same, for a ReplicaSet that no Deployment made."]
+        K8S_REPLICASET = "k8s.replicaset.name";
+        #[doc = "The same, for a ReplicationController."]
+        K8S_REPLICATION_CONTROLLER = "k8s.replicationcontroller.name";
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
         #[doc = "Service account the token speaks for."]
@@ -140,6 +154,8 @@ names! {
         NTP_REFERENCE_ID = "ntp.reference_id";
         #[doc = "agrees, falseticker, undecided or unusable."]
         NTP_VERDICT = "ntp.verdict";
+        #[doc = "files, hostPID or fanotify."]
+        PRIVILEGE_RUNG = "tokenwatch.privilege.rung";
         #[doc = "Why an exchange gave nothing."]
         ERROR_TYPE = "error.type";
     }
@@ -179,6 +195,9 @@ metrics! {
     METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"] "Alerts by outcome: accepted, rejected (refused by the collector for good), given_up (for want of memory).";
     METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"] "Spans and metric batches that were given up.";
     METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"] "1 if the source works, 0 if it is degraded.";
+    METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"] "1 for the rung of the privilege ladder that the agent stands on: files, hostPID or fanotify.";
+    METRIC_CLUSTER_PODS = "tokenwatch.cluster.pods" "gauge" "{pod}" [""] "Pods of this node that the API server told of. Absent without access to it.";
+    METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""] "Since the API server last told anything. Absent without access to it.";
     METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"] "The agent's own CPU time, user and system.";
     METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""] "The agent's own resident memory.";
 }

@@ -40,7 +40,7 @@ macro_rules! scopes {
 
 scopes! {
     #[doc = "All there are."]
-    Everything = ["roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts", "otlp", "log"];
+    Everything = ["roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts", "otlp", "kubernetes", "http", "state", "log"];
     #[doc = "For one pass over tokens and clock."]
     OnePass = ["roots", "host_prefix", "node", "kubelet", "clock", "log"];
     #[doc = "For judging one token that was handed in."]
@@ -108,6 +108,9 @@ fn heading(setting: &Setting) -> &'static str {
         "clock" => "Clock",
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
+        "kubernetes" => "Kubernetes API",
+        "http" => "HTTP on the node",
+        "state" => "Over restarts",
         "log" => "Diary",
         _ => "Node",
     }

@@ -1,6 +1,7 @@
 //! The types a setting can have: how each is read from YAML and from text, and shown again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use tokenwatch_core::clock::ServerName;
@@ -154,6 +155,38 @@ impl Kind for ServerName {
 
     fn show(&self) -> Option<String> {
         Some(yaml_text(&self.to_string()))
+    }
+}
+
+impl Kind for IpAddr {
+    const WANTED: &'static str = "an IP address";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map_err(|_| format!("an IP address such as 127.0.0.1 or :: is wanted, not \"{}\"", shown(text)))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(yaml_text(&self.to_string()))
+    }
+}
+
+/// A TCP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port(pub u16);
+
+impl Kind for Port {
+    const WANTED: &'static str = "a port";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(port) if port > 0 => Ok(Self(port)),
+            _ => Err(format!("a port from 1 to 65535 is wanted, not \"{}\"", shown(text))),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.0.to_string())
     }
 }
 

@@ -4,13 +4,14 @@
 #![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::ptr_arg, clippy::unnecessary_wraps)]
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use tokenwatch_core::clock::ServerName;
 use tokenwatch_core::time::Delta;
 use tracing_subscriber::filter::Targets;
 
-use super::kinds::{Kind, LogFormat, Secret};
+use super::kinds::{Kind, LogFormat, Port, Secret};
 use super::mistakes::Problem;
 use super::size::Size;
 use super::yaml::Spot;
@@ -205,6 +206,29 @@ settings! {
         metrics_interval: Option<Delta> = None, --"otlp-metrics-interval" "DURATION", otel "OTEL_METRIC_EXPORT_INTERVAL" "ms", check positive_if_any;
         #[doc = "cumulative, delta or lowmemory."]
         temporality: Option<Temporality> = None, --"otlp-temporality" "TEMPORALITY", otel "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" "";
+    }
+    #[doc = "What the Kubernetes API is used for: the names of this node's pods, and Events on them. Everything else works without."]
+    kubernetes: Kubernetes {
+        #[doc = "Watch the pods of this node. Wants list and watch on pods."]
+        enabled: bool = false, --"kubernetes" "BOOL";
+        #[doc = "Write findings as Events too, where the API is used. Wants create and patch on events (events.k8s.io)."]
+        events: bool = true, --"kubernetes-events" "BOOL";
+        #[doc = "How to reach the API server from outside of a pod; inside, the pod's own service account is used."]
+        kubeconfig: Option<PathBuf> = None, --"kubeconfig" "FILE";
+    }
+    #[doc = "What is served on the node: /metrics, /livez, /readyz, and a status page at /. No token bytes, and no password: keep it to addresses you trust."]
+    http: Http {
+        #[doc = "Serve /metrics, /livez, /readyz and a status page."]
+        enabled: bool = true, --"http" "BOOL";
+        #[doc = "Addresses to listen on."]
+        address: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], --"http-address" "ADDRESS";
+        #[doc = "Port to listen on."]
+        port: Port = Port(9723), --"http-port" "PORT";
+    }
+    #[doc = "What outlives the agent."]
+    state: State {
+        #[doc = "Directory where active findings are remembered, so that a restart neither loses nor repeats one; none: they are raised anew."]
+        dir: Option<PathBuf> = None, --"state-dir" "DIR";
     }
     #[doc = "The agent's own diary, on standard error."]
     log: Log {

@@ -1,23 +1,43 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod notebook;
 pub mod otlp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::action::Action;
-use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::observation::DeliveryState;
 use tokio::sync::watch;
 
 /// What metrics are read from, at each export.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
+/// What a status page is made from, each time somebody asks for it.
+pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
+
+/// What sinks read of the engine when they want to, besides the actions that they are given.
+#[derive(Clone)]
+pub struct Views {
+    /// Figures.
+    pub snapshot: SnapshotSource,
+    /// Everything.
+    pub status: StatusSource,
+}
+
 /// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest common grace period (10 s) leaves.
 pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 
-/// The way out.
+/// All ways out: the one by which spans and alerts are delivered, and those beside it.
+#[derive(Debug)]
+pub struct Sinks {
+    main: Sink,
+    notebook: Option<notebook::Notebook>,
+}
+
+/// The way by which spans and alerts are delivered.
 #[derive(Debug)]
 pub enum Sink {
     /// Lines for people.
@@ -55,6 +75,47 @@ impl std::fmt::Display for ShutdownReport {
     }
 }
 
+impl Sinks {
+    /// Only the main one.
+    pub fn new(main: Sink) -> Self {
+        Self { main, notebook: None }
+    }
+
+    /// And what is active is remembered in `directory`, where `remembered` was before.
+    #[must_use]
+    pub fn remembering(self, notebook: notebook::Settings) -> Self {
+        let notebook = notebook::Notebook::start(notebook, self.main.undelivered());
+        Self { notebook: Some(notebook), ..self }
+    }
+
+    /// Takes what there is to say. Never blocks, never grows without bound.
+    pub fn take(&self, actions: Vec<Action>) {
+        let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
+        self.main.take(actions);
+        // After it was queued, and so counted: what is written down must have been delivered.
+        self.notebook.iter().for_each(|notebook| notebook.take(alerts.clone()));
+    }
+
+    /// How alerts get out; changes are seen by `changed()`.
+    pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
+        self.main.delivery()
+    }
+
+    /// Returns once nobody can be told anything any more, and never for a collector: that may come back.
+    pub async fn closed(&self) {
+        self.main.closed().await;
+    }
+
+    /// Flushes within `bound`, and says what was left.
+    pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
+        let report = self.main.shutdown(bound).await;
+        if let Some(notebook) = self.notebook {
+            notebook.finish().await;
+        }
+        report
+    }
+}
+
 impl Sink {
     /// Lines for people on standard output, with colours if told so.
     pub fn console(colour: bool) -> Result<Self, String> {
@@ -80,6 +141,14 @@ impl Sink {
         match self {
             Self::Console(console) => console.delivery(),
             Self::Otlp(otlp) => otlp.delivery(),
+        }
+    }
+
+    /// How many alerts no collector has accepted yet. None ever wait on a console.
+    fn undelivered(&self) -> watch::Receiver<u64> {
+        match self {
+            Self::Console(_) => watch::channel(0).1,
+            Self::Otlp(otlp) => otlp.undelivered(),
         }
     }
 

@@ -3,4 +3,6 @@
 pub mod files;
 pub mod kernel;
 pub mod ntp;
+pub mod privileges;
+pub mod remembered;
 pub mod time_servers;

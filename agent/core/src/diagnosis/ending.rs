@@ -8,7 +8,7 @@ use crate::text::shown;
 use crate::time::Delta;
 
 /// Facts that hold only for the moment they were told at.
-const MOMENTARY: [&str; 2] = ["seconds_left", schema::CLOCK_ANSWER_AGE];
+const MOMENTARY: [&str; 3] = ["seconds_left", "cluster_age", schema::CLOCK_ANSWER_AGE];
 
 /// How a finding ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ fn now_well(code: Code) -> &'static str {
         Code::Malformed => "holds a token now",
         Code::Unreadable => "can be read now",
         Code::NotYetValid => "has become valid",
+        Code::PodTerminating => "no longer fails before its pod's time to end is over",
         Code::FutureDated => "is no longer ahead of this node's clock",
         _ => "is in its time again by this node's clock",
     }
@@ -101,6 +102,7 @@ fn what_was_found(code: Code) -> &'static str {
         Code::RotationLate => "its rotation was found late",
         Code::RotationStalled => "its rotation was found stalled",
         Code::Expired => "it was found expired",
+        Code::PodTerminating => "its pod was found to outlive it",
         Code::NotYetValid => "it was found not yet valid",
         Code::FutureDated => "it was found issued in the future",
         Code::Malformed => "it was found to hold none",
@@ -137,7 +139,7 @@ mod tests {
     }
 
     fn token(code: Code, ending: &Ending) -> String {
-        let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "u".into() };
+        let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "u".into(), owner: None };
         let subject = Subject::Token { pod, volume: "v".into(), path: "token".into() };
         ended(&finding(code, subject), ending, Delta::from_secs(415)).summary
     }

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn hostile_names_do_not_become_commands() {
-        let pod = |name: &str| PodRef { namespace: Some("shop".into()), name: Some(name.into()), uid: "u-1".into() };
+        let pod = |name: &str| PodRef { namespace: Some("shop".into()), name: Some(name.into()), uid: "u-1".into(), owner: None };
         assert_eq!(of_token(Code::NotYetValid, &pod("cart-0")).command.as_deref(), Some("kubectl delete pod -n shop cart-0"));
         for hostile in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
             assert_eq!(of_token(Code::NotYetValid, &pod(hostile)).command, None, "{hostile:?}");

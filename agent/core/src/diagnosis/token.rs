@@ -1,6 +1,7 @@
 //! What is wrong with one token.
 
 use super::{Context, remedy};
+use crate::cluster::Known;
 use crate::findings::{Code, Finding, PodRef, Severity, Subject};
 use crate::lifecycle::{Generation, Tracked, Trouble, root};
 use crate::text::shown;
@@ -42,7 +43,7 @@ struct Fact {
 
 /// Judges a token at `now`.
 pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
-    let mut findings: Vec<_> = trouble(tracked, now, context.settle).into_iter().collect();
+    let mut findings: Vec<_> = trouble(tracked, now, context).into_iter().collect();
     let mut clock_effect = ClockEffect::None;
     if let Some(generation) = &tracked.current {
         let seen = fact(generation, now.wall, context);
@@ -88,6 +89,7 @@ fn rank(code: Code) -> u8 {
 fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
     let fact = |code, severity| Some(Fact { code, severity });
     match generation.deadlines.state(now) {
+        _ if context.deletion().is_some() => going(generation, now, context),
         State::Expired => fact(Code::Expired, Severity::Critical),
         State::NotYetValid => fact(Code::NotYetValid, Severity::Critical),
         State::Stalled | State::Late if context.excuses(&generation.deadlines, now) => None,
@@ -95,6 +97,14 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
         State::Late => fact(Code::RotationLate, Severity::Info),
         State::Fresh | State::Due => future_dated(generation, now, context),
     }
+}
+
+/// kubelet replaces no token of a pod that is going (it syncs the volumes of such a pod no more): being late is no fault of its own then.
+fn going(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
+    let effective = generation.deadlines.effective;
+    let fails_before = context.deletion().is_some_and(|deletion| effective < deletion && now < deletion);
+    let severity = if now >= effective && generation.claims.warn_after.is_none() { Severity::Critical } else { Severity::Warning };
+    fails_before.then_some(Fact { code: Code::PodTerminating, severity })
 }
 
 /// Critical near the deadline; past it only without extension, for an extended token goes on working.
@@ -125,25 +135,28 @@ pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Op
         let clocks = [Some(now.wall), context.corrected(now.wall)];
         clocks.into_iter().flatten().filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
     });
+    let killed = context.deletion().map(|at| now.boot + (at - now.wall)).filter(|at| *at > now.boot);
     let caught_up = context.catching_up.map(|step| step.until).filter(|at| *at > now.boot);
-    settles.into_iter().chain(deadlines).chain(caught_up).min()
+    settles.into_iter().chain(deadlines).chain(caught_up).chain(killed).min()
 }
 
 fn next_deadline(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Wall> {
     let issued = generation.claims.issued_at;
+    // the deadline itself is one of these only where something changes there for a pod that stays
+    let going = context.deletion().map(|_| generation.deadlines.effective).filter(|at| *at > now);
     let future = [issued - FUTURE_TOLERANCE - proven_bound(context), issued - FUTURE_WARNING];
-    generation.deadlines.next_change(now).into_iter().chain(future.into_iter().filter(|at| *at > now)).min()
+    generation.deadlines.next_change(now).into_iter().chain(going).chain(future.into_iter().filter(|at| *at > now)).min()
 }
 
-fn trouble(tracked: &Tracked, now: &Reading, settle: Delta) -> Option<Finding> {
-    let trouble = tracked.trouble.as_ref().filter(|trouble| now.boot - trouble.since.boot >= settle)?;
+fn trouble(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Finding> {
+    let trouble = tracked.trouble.as_ref().filter(|trouble| now.boot - trouble.since.boot >= context.settle)?;
     let (code, word) = if trouble.malformed { (Code::Malformed, "does not hold a token") } else { (Code::Unreadable, "cannot be read") };
-    let summary = format!("{} {word}: {}.", name_of(tracked), shown(&trouble.reason));
+    let summary = format!("{} {word}: {}.", name_of(tracked, context), shown(&trouble.reason));
     Some(Finding {
         deadline: tracked.current.as_ref().map(|generation| generation.deadlines.effective),
-        evidence: trouble_evidence(trouble),
+        evidence: trouble_evidence(trouble).and(cluster_evidence(tracked, context)),
         trace: tracked.current.as_ref().map(|generation| root(&tracked.key, &generation.claims)),
-        ..finding(tracked, code, Severity::Warning, summary)
+        ..finding(tracked, code, Severity::Warning, summary, context)
     })
 }
 
@@ -154,14 +167,20 @@ fn trouble_evidence(trouble: &Trouble) -> Attributes {
 fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, context: Context<'_>) -> Finding {
     Finding {
         deadline: Some(deadline(generation, fact.code)),
-        evidence: evidence(generation, now),
+        evidence: evidence(generation, now).and(cluster_evidence(tracked, context)),
         trace: Some(root(&tracked.key, &generation.claims)),
-        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context))
+        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context)
     }
 }
 
-fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String) -> Finding {
-    let pod = tracked.pod();
+/// What the cluster knows, and how old that is where it cannot be asked.
+fn cluster_evidence(tracked: &Tracked, context: Context<'_>) -> Attributes {
+    let evidence = |known: Known<'_>| known.pod.evidence(&tracked.key.volume).with_some("cluster_age", known.age);
+    context.known.map(evidence).unwrap_or_default()
+}
+
+fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String, context: Context<'_>) -> Finding {
+    let pod = tracked.pod(context.pod());
     Finding {
         code,
         severity,
@@ -199,7 +218,7 @@ fn evidence(generation: &Generation, now: Wall) -> Attributes {
 }
 
 fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, context: Context<'_>) -> String {
-    let (token, deadlines) = (name_of(tracked), &generation.deadlines);
+    let (token, deadlines) = (name_of(tracked, context), &generation.deadlines);
     match code {
         Code::RotationLate => {
             format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
@@ -212,6 +231,7 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
             )
         }
         Code::Expired => expired(&token, generation, now, context),
+        Code::PodTerminating => going_away(&token, generation, now, context),
         Code::NotYetValid => format!(
             "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
             deadlines.accepted_from - now,
@@ -239,21 +259,28 @@ fn expired(token: &str, generation: &Generation, now: Wall, context: Context<'_>
     format!("{token} expired {since}{by} the API server answers 401 to every request with it.")
 }
 
+fn going_away(token: &str, generation: &Generation, now: Wall, context: Context<'_>) -> String {
+    let end = context.deletion().unwrap_or(now);
+    let left = time_left(generation, now);
+    format!("{token} is not replaced any more, because its pod is going and has until {} to end. {left}", end.rfc3339())
+}
+
 fn time_left(generation: &Generation, now: Wall) -> String {
     let effective = generation.deadlines.effective;
     let left = effective - now;
     match (generation.claims.warn_after.is_some(), left > Delta::ZERO) {
+        (false, false) => format!("It expired {} ago, and requests with it get 401.", -left),
         (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
         (true, true) => format!(
             "It goes stale in {left}, at {}; after that it works only thanks to the API server's expiry extension.",
             effective.rfc3339()
         ),
-        (_, false) => format!("It went stale {} ago and works only thanks to the API server's expiry extension.", -left),
+        (true, false) => format!("It went stale {} ago and works only thanks to the API server's expiry extension.", -left),
     }
 }
 
-fn name_of(tracked: &Tracked) -> String {
-    named(&tracked.pod(), &tracked.key.volume, &tracked.key.path)
+fn name_of(tracked: &Tracked, context: Context<'_>) -> String {
+    named(&tracked.pod(context.pod()), &tracked.key.volume, &tracked.key.path)
 }
 
 /// `Token "token" of pod shop/cart-0 (volume kube-api-access-x)`.
@@ -292,7 +319,7 @@ mod tests {
     }
 
     fn context(clock: &Estimate) -> Context<'_> {
-        Context { clock, settle: Delta::ZERO, catching_up: None }
+        Context { clock, settle: Delta::ZERO, catching_up: None, known: None }
     }
 
     fn found(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
@@ -420,6 +447,57 @@ mod tests {
             say(672),
             "Token \"token\" of pod shop/cart-0 (volume v) expired 1m 12s ago: the API server answers 401 to every request with it."
         );
+    }
+
+    fn going_at(deletion: i64) -> crate::cluster::Pod {
+        let owner = Some(crate::cluster::Owner { kind: "Job".into(), name: "report".into() });
+        let deletion = Some(Wall::from_secs(IAT + deletion));
+        crate::cluster::Pod { namespace: "shop".into(), name: "report-x".into(), owner, deletion, ..crate::cluster::Pod::default() }
+    }
+
+    #[test]
+    fn a_pod_that_is_going_is_the_cause_and_kubelet_is_not_accused() {
+        use Severity::{Critical, Warning};
+        let good = clock(ClockState::Synchronised, 0, false);
+        let (plain, extended) = (tracked(600, None), tracked(31_536_000, Some(3_607)));
+        // (token, its age, when the grace period ends, what is found)
+        let table = [
+            (&plain, 100, 700, Some(Warning)),
+            (&plain, 100, 600, None), // it lasts until the end
+            (&plain, 595, 600, None), // late by far, and that is no fault
+            (&plain, 595, 700, Some(Warning)),
+            (&plain, 650, 700, Some(Critical)),
+            (&plain, 750, 700, None), // nobody is left who would use it
+            (&extended, 3_700, 4_000, Some(Warning)),
+        ];
+        for (token, age, deletion, expected) in table {
+            let pod = going_at(deletion);
+            let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
+            let found: Vec<_> = judge(token, &at(age), context).findings.iter().map(|f| (f.code, f.severity)).collect();
+            assert_eq!(found, Vec::from_iter(expected.map(|severity| (Code::PodTerminating, severity))), "age {age}, until {deletion}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_going_is_judged_again_when_its_token_and_when_itself_ends() {
+        let (token, good, pod) = (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
+        let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
+        let wakes: Vec<_> = [595, 600, 670].map(|age| next_change(&token, &at(age), context)).into();
+        assert_eq!(wakes, [600, 670, 700].map(|age| Some(at(age).boot)));
+    }
+
+    #[test]
+    fn what_the_cluster_knows_is_told_with_its_age() {
+        let (token, good, pod) = (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
+        let context = Context { known: Some(Known { pod: &pod, age: Some(Delta::from_secs(90)) }), ..context(&good) };
+        let finding = &judge(&token, &at(595), context).findings[0];
+        assert_eq!(
+            finding.summary,
+            "Token \"token\" of pod shop/report-x (volume v) is not replaced any more, because its pod is going and has until \
+             2027-01-15T08:11:40Z to end. It expires in 5.0s, at 2027-01-15T08:10:00Z."
+        );
+        assert_eq!(finding.evidence.get("owner"), Some(&"Job report".into()));
+        assert_eq!(finding.evidence.get("cluster_age"), Some(&90.0.into()));
     }
 
     #[test]

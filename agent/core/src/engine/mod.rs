@@ -6,18 +6,20 @@ mod told;
 mod view;
 
 pub use config::Config;
-pub use view::{Snapshot, TokenView};
+pub use view::{ClusterFigures, Snapshot, Status, TokenView};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
 use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
+use crate::cluster::{Cluster, ClusterSeen, Pod};
 use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
 use crate::findings::{Code, Finding, Subject};
 use crate::ids::TraceContext;
 use crate::ledger::{Ledger, Scope};
 use crate::lifecycle::{self, Change, Generation, Outcome, Tracked};
 use crate::observation::{BlindSpot, DeliveryState, FileSeen, Observation};
+use crate::privilege::Privileges;
 use crate::time::{Boot, Delta, Reading, Wall};
 use crate::token::{TokenKey, verdict};
 use schedule::Schedule;
@@ -43,7 +45,9 @@ pub struct Engine {
     told: Told,
     blind: Vec<BlindSpot>,
     delivery: DeliveryState,
-    sources: BTreeMap<String, bool>,
+    sources: BTreeMap<String, Option<String>>,
+    cluster: Cluster,
+    privileges: Option<Privileges>,
     ledger: Ledger,
     node_next: Option<Boot>,
 }
@@ -67,6 +71,8 @@ impl Engine {
             blind: Vec::new(),
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
+            cluster: Cluster::default(),
+            privileges: None,
             clock,
             config,
         }
@@ -79,6 +85,7 @@ impl Engine {
         let about_a_file = matches!(observation, Observation::File(_) | Observation::Gone(_));
         let mut actions = self.observe(now, observation);
         self.believe(now);
+        actions.extend(self.unseen(now));
         for key in self.schedule.take_due(now.boot) {
             actions.extend(self.judge_token(now, &key));
         }
@@ -94,7 +101,7 @@ impl Engine {
             Observation::Gone(key) => return self.gone(now, &key),
             Observation::Blind(spots) => self.blind = spots,
             Observation::Source(state) => {
-                self.sources.insert(state.source, state.degraded.is_none());
+                self.sources.insert(state.source, state.degraded);
             }
             Observation::NtpRound(round) => {
                 self.clock.round(&round);
@@ -107,18 +114,37 @@ impl Engine {
                 self.catching_up = self.to_catch_up(&step);
                 self.schedule.all_due(self.tokens.keys());
             }
+            Observation::Cluster(seen) => self.cluster(now, seen),
+            Observation::Privileges(privileges) => self.privileges = Some(privileges),
+            Observation::Remembered(remembered) => self.ledger.restore(now, remembered),
             Observation::Delivery(state) => self.delivery = state,
             Observation::Tick => {}
         }
         Vec::new()
     }
 
+    /// What changed about a pod may change the verdict on its tokens.
+    fn cluster(&mut self, now: &Reading, seen: ClusterSeen) {
+        let changed = self.cluster.see(seen, now);
+        let keys = self.tokens.keys().filter(|key| changed.contains(&key.pod_uid));
+        self.schedule.all_due(keys);
+    }
+
+    /// Tokens that an agent before this one had findings about, and that went away meanwhile.
+    fn unseen(&mut self, now: &Reading) -> Vec<Action> {
+        let mut gone = self.ledger.unseen(now.boot);
+        gone.retain(|key| !self.tokens.contains_key(key));
+        let cleared = |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
+        gone.into_iter().flat_map(cleared).map(alert).collect()
+    }
+
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
         let key = seen.key.clone();
         let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
+        let pod = self.cluster.pod(&key.pod_uid, now).map(|known| known.pod);
         let actions = match &change {
-            Change::Rotated { old, at } => rotated(&mut self.told, tracked, old, *at),
+            Change::Rotated { old, at } => rotated(&mut self.told, tracked, pod, old, *at),
             _ => Vec::new(),
         };
         if change != Change::None {
@@ -134,7 +160,8 @@ impl Engine {
         self.refused.remove(key);
         let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), |_| Ending::Gone);
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
-        let spans = ended.map(|generation| closed(&mut self.told, &tracked, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
+        let pod = self.cluster.pod(&key.pod_uid, now).map(|known| known.pod);
+        let spans = ended.map(|generation| closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
         spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
     }
 
@@ -155,9 +182,12 @@ impl Engine {
         }
         let catching_up = self.catching_up_at(now);
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
-        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up };
+        let known = self.cluster.pod(&key.pod_uid, now);
+        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
-        let mut actions = expire(&mut self.told, tracked, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
+        let pod = known.map(|known| known.pod);
+        let mut actions =
+            expire(&mut self.told, tracked, pod, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
         let current = tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
@@ -214,7 +244,7 @@ impl Engine {
 
     /// When to step with [`Observation::Tick`] if nothing is seen before.
     pub fn next_wake(&self) -> Option<Boot> {
-        self.schedule.next().into_iter().chain(self.node_next).min()
+        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen()).min()
     }
 
     /// The agent stops: what is open is told as far as it went.
@@ -222,14 +252,21 @@ impl Engine {
     pub fn close(&mut self, now: &Reading) -> Vec<Action> {
         let open = self.tokens.values().filter_map(|tracked| {
             let generation = tracked.current.as_ref().filter(|generation| !generation.told)?;
-            Some(Action::Span(Box::new(lifecycle::open(&tracked.key, &tracked.pod(), generation, now.wall))))
+            let pod = self.cluster.pod(&tracked.key.pod_uid, now).map(|known| known.pod);
+            Some(Action::Span(Box::new(lifecycle::open(&tracked.key, &tracked.pod(pod), generation, now.wall))))
         });
         open.collect()
     }
 
     /// What metrics show.
     pub fn snapshot(&self, now: &Reading) -> Snapshot {
-        let mut snapshot = Snapshot { clock: self.clock.estimate(now), sources: self.sources.clone(), ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            clock: self.clock.estimate(now),
+            sources: self.sources.iter().map(|(source, degraded)| (source.clone(), degraded.is_none())).collect(),
+            rung: self.privileges.as_ref().map(|privileges| privileges.rung),
+            cluster: self.cluster_figures(now),
+            ..Snapshot::default()
+        };
         for generation in self.generations() {
             *snapshot.tokens.entry(generation.deadlines.state(now.wall)).or_default() += 1;
         }
@@ -238,6 +275,10 @@ impl Engine {
         }
         snapshot.nearest_deadline = self.generations().map(|generation| generation.deadlines.effective - now.wall).min();
         snapshot
+    }
+
+    fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
+        self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })
     }
 
     fn generations(&self) -> impl Iterator<Item = &Generation> {
@@ -249,14 +290,16 @@ impl Engine {
         let interval = self.clock.estimate(now).interval(now.wall);
         let view = |tracked: &Tracked| {
             let generation = tracked.current.as_ref()?;
+            let known = self.cluster.pod(&tracked.key.pod_uid, now).map(|known| known.pod.clone());
             Some(TokenView {
                 key: tracked.key.clone(),
-                pod: tracked.pod(),
+                pod: tracked.pod(known.as_ref()),
                 state: generation.deadlines.state(now.wall),
                 verdict: verdict(&generation.claims, &interval),
                 claims: generation.claims.clone(),
                 deadlines: generation.deadlines,
                 appeared_at: generation.appeared_at,
+                known,
             })
         };
         self.tokens.values().map(Box::as_ref).filter_map(view).collect()
@@ -264,10 +307,33 @@ impl Engine {
 
     /// Active findings, worst first.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.ledger.active().cloned().collect();
-        findings
-            .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then_with(|| subject_order(a).cmp(&subject_order(b))));
-        findings
+        self.raised().into_iter().map(|(finding, _)| finding).collect()
+    }
+
+    fn raised(&self) -> Vec<(Finding, Wall)> {
+        let mut raised: Vec<_> = self.ledger.raised().map(|(finding, at)| (finding.clone(), at)).collect();
+        raised.sort_by(|(a, _), (b, _)| {
+            b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then_with(|| subject_order(a).cmp(&subject_order(b)))
+        });
+        raised
+    }
+
+    /// Everything there is to see.
+    pub fn status(&self, now: &Reading) -> Status {
+        Status {
+            node: self.config.node.clone(),
+            now: *now,
+            tokens: self.tokens(now),
+            findings: self.raised(),
+            clock: self.clock.estimate(now),
+            servers: self.clock.servers(),
+            blind: self.blind.clone(),
+            sources: self.sources.clone(),
+            delivery: self.delivery.clone(),
+            privileges: self.privileges.clone(),
+            cluster: self.cluster_figures(now),
+            unreachable: self.cluster.unreachable().map(ToOwned::to_owned),
+        }
     }
 
     /// What is believed about the clock.
@@ -303,29 +369,29 @@ fn ending_of_node(finding: &Finding, clock: ClockState, delivery: &DeliveryState
     }
 }
 
-fn rotated(told: &mut Told, tracked: &Tracked, old: &Generation, at: Wall) -> Vec<Action> {
+fn rotated(told: &mut Told, tracked: &Tracked, pod: Option<&Pod>, old: &Generation, at: Wall) -> Vec<Action> {
     let rotation = Action::Rotation { delay: lifecycle::rotation_delay(old, at) };
     let next = tracked.current.as_ref().filter(|_| !old.told).map(|next| next.claims.generation());
-    let spans = next.map(|next| closed(told, tracked, old, at, &Outcome::Replaced(next))).unwrap_or_default();
+    let spans = next.map(|next| closed(told, tracked, pod, old, at, &Outcome::Replaced(next))).unwrap_or_default();
     std::iter::once(rotation).chain(spans).collect()
 }
 
 /// A generation that dies in the file ends its trace there; what kubelet does later belongs to the next one.
-fn expire(told: &mut Told, tracked: &mut Tracked, now: Wall) -> Vec<Action> {
+fn expire(told: &mut Told, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Action> {
     let Some(generation) = tracked.current.as_mut().filter(|generation| !generation.told && now >= generation.claims.expires_at) else {
         return Vec::new();
     };
     generation.told = true;
     let generation = generation.clone();
-    closed(told, tracked, &generation, generation.claims.expires_at, &Outcome::Expired)
+    closed(told, tracked, pod, &generation, generation.claims.expires_at, &Outcome::Expired)
 }
 
 /// The whole trace of a generation that ended; nothing if it was told before.
-fn closed(told: &mut Told, tracked: &Tracked, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
+fn closed(told: &mut Told, tracked: &Tracked, pod: Option<&Pod>, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
     if !told.first(lifecycle::root(&tracked.key, &generation.claims).span_id) {
         return Vec::new();
     }
-    let spans = lifecycle::closed(&tracked.key, &tracked.pod(), generation, end, outcome);
+    let spans = lifecycle::closed(&tracked.key, &tracked.pod(pod), generation, end, outcome);
     spans.into_iter().map(|span| Action::Span(Box::new(span))).collect()
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::{ClockState, Estimate};
-use crate::findings::{Code, PodRef, Severity};
-use crate::time::{Delta, Wall};
+use crate::clock::{ClockState, Estimate, ServerReport};
+use crate::cluster::Pod;
+use crate::findings::{Code, Finding, PodRef, Severity};
+use crate::observation::{BlindSpot, DeliveryState};
+use crate::privilege::{Privileges, Rung};
+use crate::time::{Delta, Reading, Wall};
 use crate::token::{Claims, Deadlines, State, TokenKey, Verdict};
 
 /// The aggregated figures of one moment.
@@ -20,6 +23,19 @@ pub struct Snapshot {
     pub clock: Estimate,
     /// Sources: true while they work.
     pub sources: BTreeMap<String, bool>,
+    /// The agent's own rung, once it is known.
+    pub rung: Option<Rung>,
+    /// What is known of the cluster; nothing where the API server was never heard.
+    pub cluster: Option<ClusterFigures>,
+}
+
+/// What is known of the cluster, in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterFigures {
+    /// Pods of this node.
+    pub pods: usize,
+    /// Since the API server last told anything.
+    pub age: Delta,
 }
 
 impl Default for Snapshot {
@@ -30,6 +46,8 @@ impl Default for Snapshot {
             nearest_deadline: None,
             clock: Estimate { offset: Delta::ZERO, bound: Delta::ZERO, assumed: true, state: ClockState::Unknown },
             sources: BTreeMap::new(),
+            rung: None,
+            cluster: None,
         }
     }
 }
@@ -51,4 +69,35 @@ pub struct TokenView {
     pub verdict: Verdict,
     /// When this generation appeared, if it was seen to.
     pub appeared_at: Option<Wall>,
+    /// What the cluster knows of its pod.
+    pub known: Option<Pod>,
+}
+
+/// Everything there is to see, at one moment: what the status page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// The node.
+    pub node: String,
+    /// The moment.
+    pub now: Reading,
+    /// Every token, in a fixed order.
+    pub tokens: Vec<TokenView>,
+    /// Active findings, worst first, each with when it was raised.
+    pub findings: Vec<(Finding, Wall)>,
+    /// What is believed about the clock.
+    pub clock: Estimate,
+    /// The time servers' last answers.
+    pub servers: Vec<ServerReport>,
+    /// Volumes that the agent cannot see into.
+    pub blind: Vec<BlindSpot>,
+    /// Each source, with why it does not work as it should, if so.
+    pub sources: BTreeMap<String, Option<String>>,
+    /// How alerts get out.
+    pub delivery: DeliveryState,
+    /// What the agent is allowed to do, once that is known.
+    pub privileges: Option<Privileges>,
+    /// What is known of the cluster.
+    pub cluster: Option<ClusterFigures>,
+    /// Why the API server cannot be asked.
+    pub unreachable: Option<String>,
 }

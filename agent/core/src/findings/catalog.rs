@@ -97,7 +97,12 @@ codes! {
     #[doc = "a token is mounted through subPath and never changes"]
     Subpath = "token.subpath" { meaning: "A subPath mount pins the file of the first generation.", found_by: "Not looked for yet.", severity: "warning", action: "Mount the whole volume." }
     #[doc = "the pod is going and its token will not be refreshed"]
-    PodTerminating = "token.pod_terminating" { meaning: "kubelet does not rotate tokens of terminating pods.", found_by: "Not looked for yet.", severity: "warning", action: "Shorten the grace period, or finish with a token fetched before." }
+    PodTerminating = "token.pod_terminating" {
+        meaning: "kubelet does not replace the tokens of a pod that is being deleted. Its containers may still work for as long as the grace period lasts, and requests with this token fail before that is over.",
+        found_by: "The API server says that the pod is being deleted (deletionTimestamp, which includes the grace period), and the token's effective deadline comes before. Needs access to the Kubernetes API.",
+        severity: "warning; critical once the deadline has passed",
+        action: "Let the pod end before the token does: shorten terminationGracePeriodSeconds or what the container does on SIGTERM, or give the token a longer expirationSeconds. To end it now, delete the pod again with a shorter --grace-period."
+    }
     #[doc = "the key that signed the token is not served any more"]
     KeyUnknown = "token.key_unknown" { meaning: "The API server cannot verify the signature.", found_by: "Not looked for yet.", severity: "critical", action: "Restore the key, or delete the pods that hold such tokens." }
     #[doc = "the token's issuer is not the cluster's"]
@@ -179,11 +184,10 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes that are named so that their meaning is fixed, and that nothing looks for yet.
-    const RESERVED: [Self; 15] = [
+    const RESERVED: [Self; 14] = [
         Self::ReaderStale,
         Self::MountFrozen,
         Self::Subpath,
-        Self::PodTerminating,
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,

@@ -8,6 +8,7 @@ pub use runbook::{Runbook, Step};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Owner;
 use crate::ids::{TraceContext, stable_id};
 use crate::time::Wall;
 use crate::token::TokenKey;
@@ -48,6 +49,9 @@ pub struct PodRef {
     pub name: Option<String>,
     /// UID: always known, it is in the path.
     pub uid: String,
+    /// Who made it, if the cluster tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
 }
 
 /// What a finding is about.

@@ -100,6 +100,7 @@ fn identity(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes
         .with_some(schema::K8S_NAMESPACE, pod.namespace.as_ref())
         .with_some(schema::K8S_POD_NAME, pod.name.as_ref())
         .with(schema::K8S_POD_UID, &key.pod_uid)
+        .with_owner(pod.owner.as_ref())
         .with(schema::K8S_VOLUME, &key.volume)
         .with(schema::TOKEN_PATH, &key.path)
         .with(schema::TOKEN_GENERATION, generation.claims.generation().as_str())

@@ -48,11 +48,19 @@ struct Shared {
     queue: Mutex<Queue>,
     news: Notify,
     counters: Arc<Counters>,
+    /// How many no collector has accepted yet, to the one.
+    undelivered: watch::Sender<u64>,
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock, so that nobody is told of none while one is being queued.
+    fn count(&self) {
+        let queue = self.queue();
+        self.undelivered.send_replace(queue.len() as u64);
     }
 }
 
@@ -65,7 +73,12 @@ impl Alerts {
         state: watch::Sender<DeliveryState>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::new(Queue::new(memory)), news: Notify::new(), counters: Arc::clone(counters) });
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue::new(memory)),
+            news: Notify::new(),
+            counters: Arc::clone(counters),
+            undelivered: watch::Sender::new(0),
+        });
         let courier = Courier {
             shared: Arc::clone(&shared),
             transport: Transport::new(target),
@@ -84,7 +97,13 @@ impl Alerts {
         let record = convert::log_record(alert, now.wall);
         let given_up = self.shared.queue().push(alert, &record, now);
         self.shared.counters.given_up.add(given_up);
+        self.shared.count();
         self.shared.news.notify_one();
+    }
+
+    /// How many wait to be accepted.
+    pub(super) fn undelivered(&self) -> watch::Receiver<u64> {
+        self.shared.undelivered.subscribe()
     }
 
     /// Waits until all are delivered or `end` is there; says how many are left.
@@ -198,6 +217,7 @@ impl Courier {
 
     /// Publishes how delivery goes; an error is logged when it is another than before.
     fn tell(&self, error: Option<String>) {
+        self.shared.count();
         let (waiting_since, waiting) = {
             let queue = self.shared.queue();
             (queue.waiting_since(), queue.len() as u64)

@@ -85,6 +85,7 @@ fn pod(pod: &PodRef) -> Attributes {
         .with_some(schema::K8S_NAMESPACE, pod.namespace.as_ref())
         .with_some(schema::K8S_POD_NAME, pod.name.as_ref())
         .with(schema::K8S_POD_UID, &pod.uid)
+        .with_owner(pod.owner.as_ref())
 }
 
 fn evidence(finding: &Finding) -> impl Iterator<Item = (std::borrow::Cow<'static, str>, Value)> {

@@ -200,6 +200,9 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     Maker(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
     Maker(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
     Maker(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
+    Maker(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
+    Maker(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
+    Maker(meter, schema::METRIC_CLUSTER_AGE).gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
     Maker(meter, schema::METRIC_DEADLINE_MIN).gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
     Maker(meter, schema::METRIC_CLOCK_OFFSET).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
     Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
@@ -227,6 +230,18 @@ fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 fn sources(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for (source, up) in &snapshot.sources {
         observer.observe(u64::from(*up), &[KeyValue::new("source", source.clone())]);
+    }
+}
+
+fn privilege(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    if let Some(rung) = snapshot.rung {
+        observer.observe(1, &[KeyValue::new(schema::PRIVILEGE_RUNG, rung.name())]);
+    }
+}
+
+fn cluster_pods(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    if let Some(cluster) = snapshot.cluster {
+        observer.observe(cluster.pods as u64, &[]);
     }
 }
 

@@ -81,6 +81,11 @@ impl Otlp {
         self.delivery.clone()
     }
 
+    /// How many alerts wait to be accepted; none ever, where alerts are not sent.
+    pub fn undelivered(&self) -> watch::Receiver<u64> {
+        self.alerts.as_ref().map_or_else(|| watch::channel(0).1, alerts::Alerts::undelivered)
+    }
+
     /// Flushes all three at once, within `bound`. Alerts go on being retried until then.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         let end = clocks::timer() + bound;

@@ -15,7 +15,7 @@ fn trace() -> TraceContext {
 }
 
 pub(crate) fn alert(id: &str, event: AlertEvent, severity: Severity) -> Alert {
-    let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "uid-1".into() };
+    let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "uid-1".into(), owner: None };
     let finding = Finding {
         code: Code::Expired,
         severity,
