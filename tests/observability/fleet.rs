@@ -71,7 +71,7 @@ fn well() -> Node {
 }
 
 /// The ages of tokens that live for an hour: README's table says from when on they are what.
-pub fn troubled() -> Node {
+fn troubled() -> Node {
     let node = Node::new();
     let ages = [("fresh-0", 60), ("late-0", 3_100), ("stalled-0", 3_300), ("expired-0", 3_700), ("dated-0", -45), ("early-0", -300)];
     for (pod, age) in ages {

@@ -19,7 +19,6 @@ mod node;
 mod process;
 mod prometheus;
 mod rules;
-mod scraped;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;
 #[path = "../support/time_server.rs"]
