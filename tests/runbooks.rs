@@ -1,6 +1,6 @@
 //! docs/runbooks is what the binary prints of its findings.
 
-#![allow(clippy::unwrap_used)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test says what is wrong by panicking
 
 #[path = "support/golden.rs"]
 mod golden;

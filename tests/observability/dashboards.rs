@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::{Collector, repository, tokenwatch, workdir};
+use crate::bed::{Collector, repository, workdir};
 use crate::fleet::{ALL, CLOCK, Fleet, SILENT, TOKENS, WELL};
 use crate::gateway::Gateway;
-use crate::process::text;
 use crate::prometheus::Prometheus;
 use crate::tools::all_there;
 use crate::wait::{secs, until};
@@ -31,7 +30,7 @@ fn what_agents_send_arrives_and_every_query_is_answered() {
     let directory = workdir("observability");
     let [traces, alerts] = ["traces", "alerts"].map(|end| Collector::planned(&directory.join(end)));
     let _running = [traces.start(), alerts.start()];
-    let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory) };
+    let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory, &[]) };
     let base = |end: &Collector| format!("http://127.0.0.1:{}", end.http);
     let gateway = Gateway::planned(&base(&ends.traces), &base(&ends.alerts), &ends.prometheus.remote_write());
     let _gateway = gateway.start(&directory);
@@ -109,16 +108,11 @@ fn is_answered(prometheus: &Prometheus, query: &str) -> bool {
 }
 
 fn is_not_for_here(query: &str) -> bool {
-    let skipped =
-        OF_THE_CLUSTER.iter().any(|series| query.contains(series)) || query.contains("tokenwatch_privilege") && !tells_its_privilege();
+    let skipped = OF_THE_CLUSTER.iter().any(|series| query.contains(series));
     if skipped {
-        println!("[observability] SKIPPED for want of such an agent (run, and no error): {query}");
+        println!("[observability] SKIPPED for want of a Kubernetes API (run, and no error): {query}");
     }
     skipped
-}
-
-fn tells_its_privilege() -> bool {
-    text(&tokenwatch().arg("telemetry").output().unwrap().stdout).contains("tokenwatch.privilege")
 }
 
 /// The list that the dashboard of one node offers.

@@ -74,7 +74,9 @@ fn well() -> Node {
 fn troubled() -> Node {
     let node = Node::new();
     let ages = [("fresh-0", 60), ("late-0", 3_100), ("stalled-0", 3_300), ("expired-0", 3_700), ("dated-0", -45), ("early-0", -300)];
-    ages.into_iter().for_each(|(pod, age)| node.pod(pod, &token(&payload(pod, age, 3_600))));
+    for (pod, age) in ages {
+        node.pod(pod, &token(&payload(pod, age, 3_600)));
+    }
     node.pod("malformed-0", "eyJhbGciOiJSUzI1NiJ9.not-a-token");
     node
 }

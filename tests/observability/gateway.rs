@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::bed::{free_tcp_port, repository};
-use crate::process::{Process, run};
-use crate::tools::otelcol;
+use crate::process::{Process, run, text};
+use crate::tools::{kube, otelcol};
 use crate::wait::{secs, until};
 
 /// Where it listens and what it is told.
@@ -66,4 +66,19 @@ fn the_collector_takes_the_configuration() {
     run(&mut planned().set("ALERTS_HEADERS", r#"{authorization: "Bearer x"}"#).command(&["validate"]));
     let tls = planned().with("tls.yaml").set("TLS_CERT_FILE", "/etc/tls/tls.crt").set("TLS_KEY_FILE", "/etc/tls/tls.key");
     run(&mut tls.command(&["validate"]));
+}
+
+/// In a cluster it is given this very configuration, and every variable that the configuration cannot do without.
+#[test]
+fn the_manifests_carry_the_configuration() {
+    let Some(kube) = kube() else { return };
+    let folder = repository().join("deploy/collector");
+    let made = text(&run(Command::new(kube).args(["kubectl", "kustomize"]).arg(&folder)).stdout);
+    let configuration = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
+    for line in configuration.lines() {
+        assert!(made.contains(line), "not in the ConfigMap: {line}");
+    }
+    for variable in ["TRACES_ENDPOINT", "ALERTS_ENDPOINT", "PROMETHEUS_REMOTE_WRITE"] {
+        assert!(made.contains(&format!("name: {variable}\n")), "{variable} is not set");
+    }
 }

@@ -20,13 +20,11 @@ pub struct Prometheus {
 pub type Answer = Result<Vec<Value>, String>;
 
 impl Prometheus {
-    pub fn start(directory: &Path) -> Self {
+    /// `scraped` are the ports of agents that it asks itself.
+    pub fn start(directory: &Path, scraped: &[u16]) -> Self {
         let port = free_tcp_port();
-        let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
         let configuration = directory.join("prometheus.yaml");
-        // A second, where users have a minute: nobody wants to wait for the next.
-        let text = format!("global: {{evaluation_interval: 1s}}\nrule_files: [{}]\n", rules.display());
-        std::fs::write(&configuration, text).unwrap();
+        std::fs::write(&configuration, configured(scraped)).unwrap();
         let mut command = Command::new(debian("prometheus").unwrap());
         command.arg("--config.file").arg(&configuration).arg("--storage.tsdb.path").arg(directory.join("prometheus"));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
@@ -74,6 +72,18 @@ impl Prometheus {
         let output = command.output().unwrap();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
+}
+
+/// A second, where users have a minute: nobody wants to wait for the next.
+fn configured(scraped: &[u16]) -> String {
+    let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
+    let targets: Vec<String> = scraped.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    format!(
+        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: [{}]\n\
+         scrape_configs: [{{job_name: tokenwatch, static_configs: [{{targets: [{}]}}]}}]\n",
+        rules.display(),
+        targets.join(", ")
+    )
 }
 
 fn list(value: &Value) -> Vec<Value> {

@@ -13,10 +13,18 @@ pub fn debian(program: &str) -> Option<PathBuf> {
 
 /// The collector that the test bed builds.
 pub fn otelcol() -> Option<PathBuf> {
-    let build =
-        Command::new(repository().join("tests/cluster/build")).args(["--only", "otelcol", "--print"]).stderr(Stdio::null()).output();
+    built("otelcol")
+}
+
+/// Its Kubernetes, kubectl among it.
+pub fn kube() -> Option<PathBuf> {
+    built("kube")
+}
+
+fn built(program: &str) -> Option<PathBuf> {
+    let build = Command::new(repository().join("tests/cluster/build")).args(["--only", program, "--print"]).stderr(Stdio::null()).output();
     let printed = String::from_utf8(build.unwrap().stdout).unwrap();
-    found("otelcol", printed.trim().strip_prefix("OTELCOL=").map(PathBuf::from))
+    found(program, printed.trim().split_once('=').map(|(_, path)| PathBuf::from(path)).filter(|path| path.is_file()))
 }
 
 /// All of them, or none.

@@ -61,7 +61,11 @@ fn part(title: &str, text: &str, page: Page) -> String {
 }
 
 fn steps(steps: &[Step], page: Page) -> String {
-    steps.iter().map(|step| format!("{}    {}\n", page.wrap(&format!("{}:", step.what), "  "), page.strong(step.command))).collect()
+    steps
+        .iter()
+        .map(|step| format!("{}    {}\n", page.wrap(&format!("{}:", step.what), "  "), page.strong(step.command)))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn unknown(text: &str) -> String {

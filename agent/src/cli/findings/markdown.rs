@@ -104,7 +104,7 @@ fn section(title: &str, text: &str) -> String {
 }
 
 fn steps(steps: &[Step]) -> String {
-    steps.iter().map(|step| format!("\n{}:\n\n    {}\n", step.what, step.command)).collect()
+    steps.iter().map(|step| format!("\n{}:\n\n    {}\n", step.what, step.command)).collect::<Vec<_>>().concat()
 }
 
 /// Programs and claims are written as they are called, at the beginning of a sentence too.
