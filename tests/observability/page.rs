@@ -10,8 +10,9 @@ use crate::bed::{repository, tokenwatch, workdir};
 use crate::browser::{Browser, DESKTOP, PHONE};
 use crate::node::{Node, payload, token};
 use crate::process::Process;
+use crate::prometheus::Prometheus;
 use crate::time_server::TimeServer;
-use crate::tools::debian;
+use crate::tools::{all_there, debian};
 use crate::wait::{secs, until};
 use crate::web::{free_port, get};
 
@@ -239,4 +240,22 @@ fn prometheus_has_nothing_to_say_against_the_figures() {
     let told = checked.wait_with_output().unwrap();
     assert!(told.status.success() && told.stderr.is_empty() && told.stdout.is_empty(), "{told:?}");
     assert!(bed.body("/metrics", "application/openmetrics-text").ends_with("# EOF\n"));
+}
+
+/// Scraped, the rules make the same of it as of what the gateway writes.
+#[test]
+fn a_scraped_node_has_its_name_and_its_alerts() {
+    if !all_there() {
+        return;
+    }
+    let bed = Bed::start("scraped");
+    let prometheus = Prometheus::start(&bed.directory, &[bed.port]);
+    let expired = ("TokenwatchTokenExpired".to_owned(), "worker-3".to_owned());
+    until("an alert of the scraped node", secs(60), || prometheus.firing().contains(&expired).then_some(()));
+    for series in
+        ["tokens:max", "findings:max", "deadline_min_seconds:min", "clock_offset_seconds:max", "clock_state:max", "sources_up:min"]
+    {
+        let query = format!("node:tokenwatch_{series}{{k8s_node_name=\"worker-3\"}}");
+        until(&query, secs(30), || prometheus.query(&query).ok().filter(|found| !found.is_empty()));
+    }
 }

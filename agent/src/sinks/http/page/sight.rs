@@ -103,16 +103,11 @@ fn delivery(out: &mut String, status: &Status) {
     let delivery = &status.delivery;
     let lost = |count: u64, what: &str| if count > 0 { format!(" {count} {what}.") } else { String::new() };
     let lost = lost(delivery.given_up, "were given up for want of memory") + &lost(delivery.rejected, "were refused for good");
-    match delivery.waiting_since {
-        Some(since) => {
-            let why = delivery.last_error.as_ref().map(|why| format!(": {}", Text(why))).unwrap_or_default();
-            let waiting =
-                format!("{} since {} ({}){why}.{lost}", delivery.waiting, since.wall.clock_time(), Away(since.wall, status.now.wall));
-            line(out, Sight::Broken, "alerts", &format!("waiting for the collector: {waiting}"));
-        }
-        None => {
-            let sight = if lost.is_empty() { Sight::Whole } else { Sight::Broken };
-            line(out, sight, "alerts", &format!("none waits for a collector.{lost}"));
-        }
+    if let Some(since) = delivery.waiting_since {
+        let why = delivery.last_error.as_ref().map(|why| format!(": {}", Text(why))).unwrap_or_default();
+        let since = format!("{} ({})", since.wall.clock_time(), Away(since.wall, status.now.wall));
+        return line(out, Sight::Broken, "alerts", &format!("waiting for the collector: {} since {since}{why}.{lost}", delivery.waiting));
     }
+    let sight = if lost.is_empty() { Sight::Whole } else { Sight::Broken };
+    line(out, sight, "alerts", &format!("none waits for a collector.{lost}"));
 }
