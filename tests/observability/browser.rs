@@ -12,7 +12,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 /// A browser that says nothing for so long is dead: it starts in a second or two on an idle core.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One window.
 #[derive(Clone, Copy, Debug)]

@@ -329,6 +329,7 @@ fn figures_are_not_whole_before_a_configured_clock_was_heard() {
     assert!(engine.snapshot(&at(1)).awaits_clock);
     assert!(!engine.snapshot(&at(11)).awaits_clock, "it had its time");
     assert!(!super::Engine::new(Config::default()).snapshot(&at(0)).awaits_clock, "there is none");
+}
 
 /// What an engine that saw a token stall leaves to be remembered.
 fn remembered_stall() -> Observation {
