@@ -108,7 +108,7 @@ fn photograph(browser: &mut Browser, url: &str, file: &Path) {
     browser.open(url);
     // One finding of the three, so that the rest can be seen too.
     browser.eval("document.querySelectorAll('.finding').forEach((one, n) => n > 0 && one.remove())");
-    browser.picture(file, Some(1_120));
+    browser.picture(file, Some(1_030));
 }
 
 /// What a tired person looks for.
