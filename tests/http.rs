@@ -218,7 +218,9 @@ fn those_who_are_slow_are_sent_away() {
     let agent = Agent::start();
     let mut slow: Vec<_> = (0..7).map(|_| connected(agent.address).unwrap()).collect();
     let started = Instant::now();
-    slow.iter_mut().for_each(|stream| stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap());
+    for stream in &mut slow {
+        stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    }
     assert_eq!(agent.told("/livez").status, 200, "there is room for one more from here");
     let mut rest = [0; 1_024];
     while slow[0].write_all(b"x").is_ok() && started.elapsed() < PATIENCE {
@@ -258,15 +260,18 @@ fn a_flood_is_borne() {
             let path = ["/", "/metrics", "/readyz"][n % 3];
             std::thread::spawn(move || {
                 while Instant::now() < end {
-                    drop(get(address, path, ""))
+                    drop(get(address, path, ""));
                 }
             })
         })
         .collect();
     std::thread::sleep(Duration::from_secs(1));
     agent.node.pod("late-0", &token(&payload("late-0", 3_700, 3_600)));
-    flood.into_iter().for_each(|one| one.join().unwrap());
+    for one in flood {
+        one.join().unwrap();
+    }
     let used = agent.cpu() - before;
+    println!("a flood of 5 s cost the agent {used:.2} s of a core");
     assert!(used < 5.0, "{used} s of a core in 5 s"); // connections are the kernel's and hyper's work; what is rendered is a tenth of a core
     until("the engine saw what happened meanwhile", || agent.told("/").body.contains("late-0"));
 }
