@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenwatch_core::clock::{Limits, ServerName};
 use tokenwatch_core::engine;
@@ -10,10 +11,12 @@ use tokenwatch_core::token::KubeletPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::apiserver::{Access, ApiServer};
 use crate::app::{self, Plan};
 use crate::clocks;
 use crate::config::{self, Settings};
 use crate::environment::Environment;
+use crate::sinks::events::Events;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{ShutdownReport, Sink, Sinks, Views, notebook};
 use crate::sources::files::{FilesConfig, Search, given};
@@ -55,14 +58,19 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let node = node_name(settings, environment);
     let (otlp, resource) = export(&own_otlp(settings), environment, &node)
         .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
-    let plan = plan(settings, &node)?;
+    let apiserver = apiserver(settings, environment).map_err(|mistake| Failure::Configuration(vec![mistake]))?;
+    let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
-    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node, remembered: plan.remembered.clone() });
+    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node: node.clone(), remembered: plan.remembered.clone() });
+    let events = settings.kubernetes.events;
     let sinks = move |views: Views| {
         let main = open_sink(otlp, &resource, views.snapshot)?;
-        let sinks = Sinks::new(main);
-        Ok(match notebook {
-            Some(notebook) => sinks.remembering(notebook),
+        let mut sinks = Sinks::new(main);
+        if let Some(notebook) = notebook {
+            sinks = sinks.remembering(notebook);
+        }
+        Ok(match apiserver.filter(|_| events) {
+            Some(server) => sinks.with_events(Events::start(server, node)),
             None => sinks,
         })
     };
@@ -92,6 +100,16 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
     mistakes.into_iter().map(told).collect()
 }
 
+/// The API server, if it is to be used.
+fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Arc<ApiServer>>, String> {
+    if !settings.kubernetes.enabled {
+        return Ok(None);
+    }
+    let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment)?;
+    info!("using the Kubernetes API: {access}");
+    Ok(Some(Arc::new(ApiServer::new(access))))
+}
+
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: crate::sinks::SnapshotSource) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
         return Sink::otlp(otlp, resource, snapshot);
@@ -106,6 +124,7 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         engine: engine_config(settings, node, !ntp.servers.is_empty()),
         files: files(settings)?,
         ntp,
+        apiserver: None,
         remembered: settings.state.dir.as_deref().map(|directory| left_behind(directory, node)).unwrap_or_default(),
         shutdown: settings.shutdown_timeout.to_std(),
     })

@@ -1,6 +1,7 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod events;
 pub mod notebook;
 pub mod otlp;
 
@@ -35,6 +36,7 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 pub struct Sinks {
     main: Sink,
     notebook: Option<notebook::Notebook>,
+    events: Option<events::Events>,
 }
 
 /// The way by which spans and alerts are delivered.
@@ -78,7 +80,7 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None }
+        Self { main, notebook: None, events: None }
     }
 
     /// And what is active is remembered in `directory`, where `remembered` was before.
@@ -88,8 +90,15 @@ impl Sinks {
         Self { notebook: Some(notebook), ..self }
     }
 
+    /// And findings become Events.
+    #[must_use]
+    pub fn with_events(self, events: events::Events) -> Self {
+        Self { events: Some(events), ..self }
+    }
+
     /// Takes what there is to say. Never blocks, never grows without bound.
     pub fn take(&self, actions: Vec<Action>) {
+        self.events.iter().for_each(|events| events.take(&actions));
         let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
@@ -108,6 +117,7 @@ impl Sinks {
 
     /// Flushes within `bound`, and says what was left.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
+        self.events.into_iter().for_each(events::Events::stop);
         let report = self.main.shutdown(bound).await;
         if let Some(notebook) = self.notebook {
             notebook.finish().await;
