@@ -1,18 +1,20 @@
 //! How the API server is reached: with the service account of the pod that the agent is in, or with a kubeconfig.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use http::header::USER_AGENT;
 use http::{HeaderValue, Uri};
-use rustls::pki_types::ServerName;
-use zeroize::Zeroizing;
+use kube::Config;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use tokenwatch_core::text::shown;
 
-use super::kubeconfig;
 use crate::environment::Environment;
 
 /// Where kubelet puts a pod's service account (Kubernetes' documentation, "Accessing the Kubernetes API from a Pod").
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// Tokens are some 1 kB, bundles of authorities some 200 kB; what is larger is something else.
-const LARGEST_FILE: u64 = 4 << 20;
+/// How long connecting may take: a control plane's load balancer answers or refuses well before.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where to look for the way, each time a connection is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,28 +28,6 @@ pub enum Access {
     },
     /// A file.
     Kubeconfig(PathBuf),
-}
-
-/// What was found there.
-pub(super) struct Found {
-    pub(super) server: Uri,
-    /// The name that the server's certificate has to have, if it is not the address.
-    pub(super) server_name: Option<ServerName<'static>>,
-    /// Certificates of authorities in PEM, and where they are from; else the system's count.
-    pub(super) authorities: Option<(Vec<u8>, String)>,
-    pub(super) credential: Credential,
-}
-
-/// Who is asking.
-pub(super) enum Credential {
-    /// Nobody.
-    None,
-    /// This token.
-    Token(Zeroizing<String>),
-    /// The token that is in this file when it is needed.
-    TokenFile(PathBuf),
-    /// Whom this certificate names, in PEM with its key.
-    Certificate { chain: Vec<u8>, key: Zeroizing<Vec<u8>> },
 }
 
 impl Access {
@@ -66,20 +46,16 @@ impl Access {
         Ok(Self::Pod { server: format!("https://{host}:{port}"), directory: SERVICE_ACCOUNT.into() })
     }
 
-    /// Looks, now.
-    pub(super) fn find(&self) -> Result<Found, String> {
-        match self {
-            Self::Pod { server, directory } => {
-                let authorities = directory.join("ca.crt");
-                Ok(Found {
-                    server: server.parse().map_err(|why| format!("{server} is no address: {why}"))?,
-                    server_name: None,
-                    authorities: Some((read(&authorities)?, authorities.display().to_string())),
-                    credential: Credential::TokenFile(directory.join("token")),
-                })
-            }
-            Self::Kubeconfig(file) => kubeconfig::understood(&read(file)?, file),
-        }
+    /// Looks, now. The client reads a token file and a file of authorities again each minute by itself.
+    pub(super) async fn config(&self) -> Result<Config, String> {
+        let mut config = match self {
+            Self::Pod { server, directory } => in_a_pod(server, directory)?,
+            Self::Kubeconfig(file) => by_kubeconfig(file).await?,
+        };
+        config.connect_timeout = Some(CONNECT);
+        config.default_retry = false; // who asks waits, and knows for how long
+        config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION")))));
+        Ok(config)
     }
 }
 
@@ -92,44 +68,41 @@ impl std::fmt::Display for Access {
     }
 }
 
+/// As `Config::incluster`, for any directory: what is missing is named.
+fn in_a_pod(server: &str, directory: &Path) -> Result<Config, String> {
+    let uri: Uri = server.parse().map_err(|why| format!("{server} is no address: {why}"))?;
+    let (token, authorities) = (directory.join("token"), directory.join("ca.crt"));
+    for file in [&token, &authorities] {
+        std::fs::metadata(file).map_err(|why| format!("{} cannot be read: {why}", file.display()))?;
+    }
+    let mut config = Config::new(uri);
+    config.auth_info = AuthInfo { token_file: Some(token.display().to_string()), ..AuthInfo::default() };
+    config.root_cert_file = Some(authorities);
+    Ok(config)
+}
+
+async fn by_kubeconfig(file: &Path) -> Result<Config, String> {
+    let told = |why: &dyn std::fmt::Display| format!("{}: {}", file.display(), shown(&why.to_string()));
+    let kubeconfig = Kubeconfig::read_from(file).map_err(|why| told(&why))?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|why| told(&why))?;
+    refused(&config).map_or(Ok(config), |why| Err(told(&why)))
+}
+
+/// A plug-in that logs a person in is a program that would run as this agent, with its privileges; and a server whose certificate nobody
+/// checks may be anybody's, and is given the credentials.
+fn refused(config: &Config) -> Option<&'static str> {
+    let auth = &config.auth_info;
+    match () {
+        () if auth.exec.is_some() || auth.auth_provider.is_some() => Some("a plug-in for credentials is not run: give a token, tokenFile or client certificate"),
+        () if config.accept_invalid_certs => Some("insecure-skip-tls-verify is not accepted: give certificate-authority"),
+        () => None,
+    }
+}
+
 /// A file that is there and is no kubeconfig; one that is not there may come.
 fn malformed(file: &Path) -> Result<(), String> {
-    match read(file) {
-        Ok(text) => kubeconfig::parsed(&text, file).map(drop),
-        Err(_) => Ok(()),
+    if !file.exists() {
+        return Ok(());
     }
-}
-
-impl Found {
-    /// The header that says who is asking. What is in it is marked as not to be shown.
-    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        match &self.credential {
-            Credential::None | Credential::Certificate { .. } => Ok(None),
-            Credential::Token(token) => bearer(token.as_bytes()).map(Some),
-            Credential::TokenFile(file) => {
-                let token = Zeroizing::new(read(file)?);
-                bearer(token.trim_ascii()).map_err(|why| format!("{}: {why}", file.display())).map(Some)
-            }
-        }
-    }
-}
-
-fn bearer(token: &[u8]) -> Result<HeaderValue, String> {
-    if token.is_empty() {
-        return Err("the token is empty".to_owned());
-    }
-    let text = Zeroizing::new([b"Bearer ", token].concat());
-    let mut value = HeaderValue::from_bytes(&text).map_err(|_| "the token has characters that no token has".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Reads a file that has a size to be expected.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let told = |why: std::io::Error| format!("{} cannot be read: {why}", file.display());
-    let metadata = std::fs::metadata(file).map_err(told)?;
-    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
-        return Err(format!("{} cannot be read: it has to be a regular file below 4 MiB", file.display()));
-    }
-    std::fs::read(file).map_err(told)
+    Kubeconfig::read_from(file).map(drop).map_err(|why| format!("{}: {}", file.display(), shown(&why.to_string())))
 }

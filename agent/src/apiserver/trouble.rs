@@ -43,6 +43,14 @@ struct Details {
 }
 
 impl Trouble {
+    /// From the client: what it could not find out about itself is the configuration's fault.
+    pub(crate) fn of(why: kube::Error) -> Self {
+        match why {
+            kube::Error::Auth(why) => Self::Configuration(why.to_string()),
+            why => Self::connection(&why),
+        }
+    }
+
     /// From the transport: an error with all that it was caused by, the last of which says most.
     pub(crate) fn connection(why: &dyn std::error::Error) -> Self {
         let mut text = why.to_string();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use kube::client::Body;
 use rand::Rng as _;
 use tokenwatch_core::cluster::{ClusterSeen, Pod};
 use tokio::time::timeout;
@@ -143,7 +143,7 @@ impl Watch {
         format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", quoted(&self.node))
     }
 
-    async fn read(&mut self, watch: Response<Incoming>, voice: &mut Voice) -> Result<(), End> {
+    async fn read(&mut self, watch: Response<Body>, voice: &mut Voice) -> Result<(), End> {
         let (mut body, mut lines) = (watch.into_body(), Lines::default());
         while let Some(chunk) = next(&mut body, self.pace.silence).await {
             let ended = lines.take(&chunk).map_err(Trouble::Garbage)?;
@@ -181,7 +181,7 @@ fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
 }
 
 /// What comes next; nothing at the end, which a connection that is cut or dead is as well: only if it cannot be made anew is that trouble.
-async fn next(body: &mut Incoming, silence: Duration) -> Option<Bytes> {
+async fn next(body: &mut Body, silence: Duration) -> Option<Bytes> {
     loop {
         let frame = timeout(silence, body.frame()).await.ok()??.ok()?;
         if let Ok(data) = frame.into_data() {
