@@ -43,7 +43,10 @@ async fn a_refusal_says_how_in_whose_words_and_what_to_do() {
     assert_eq!(told[2].retry_after(), Some(Duration::from_secs(7)));
     let texts: Vec<String> = told.iter().map(ToString::to_string).collect();
     assert!(texts[0].contains("401 Unauthorized") && texts[0].contains("the agent's own token"), "{texts:#?}");
-    assert!(texts[1].contains("cannot list") && texts[1].contains("grant the agent's service account list and watch on pods"), "{texts:#?}");
+    assert!(
+        texts[1].contains("cannot list") && texts[1].contains("grant the agent's service account list and watch on pods"),
+        "{texts:#?}"
+    );
     assert!(texts[2].contains("Too many requests") && texts[3].contains("<html>\\u{1b}"), "{texts:#?}");
 }
 

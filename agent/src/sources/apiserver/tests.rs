@@ -63,7 +63,9 @@ impl Scene {
 }
 
 fn object(name: &str, version: u32) -> String {
-    format!(r#"{{"metadata": {{"name": "{name}", "namespace": "n", "uid": "uid-{name}", "resourceVersion": "{version}"}}, "spec": {{}}, "status": {{}}}}"#)
+    format!(
+        r#"{{"metadata": {{"name": "{name}", "namespace": "n", "uid": "uid-{name}", "resourceVersion": "{version}"}}, "spec": {{}}, "status": {{}}}}"#
+    )
 }
 
 fn pod(name: &str) -> Pod {
@@ -77,7 +79,11 @@ fn list(version: u32, names: &[&str]) -> Reply {
 fn page(version: u32, next: &str, names: &[&str]) -> Reply {
     let items: Vec<String> = names.iter().map(|name| object(name, 1)).collect();
     let items = items.join(",");
-    Reply::Whole(200, None, format!(r#"{{"kind": "PodList", "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}}, "items": [{items}]}}"#))
+    Reply::Whole(
+        200,
+        None,
+        format!(r#"{{"kind": "PodList", "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}}, "items": [{items}]}}"#),
+    )
 }
 
 fn event(kind: &str, object: &str) -> String {
@@ -85,7 +91,12 @@ fn event(kind: &str, object: &str) -> String {
 }
 
 fn bookmark(version: u32) -> String {
-    event("BOOKMARK", &format!(r#"{{"kind": "Pod", "metadata": {{"resourceVersion": "{version}", "creationTimestamp": null}}, "spec": {{"containers": null}}}}"#))
+    event(
+        "BOOKMARK",
+        &format!(
+            r#"{{"kind": "Pod", "metadata": {{"resourceVersion": "{version}", "creationTimestamp": null}}, "spec": {{"containers": null}}}}"#
+        ),
+    )
 }
 
 fn query(asked: &Asked, name: &str) -> Option<String> {
@@ -102,7 +113,8 @@ fn is_watch(asked: &Asked) -> bool {
 
 #[tokio::test]
 async fn a_list_then_what_changes() {
-    let events = vec![event("ADDED", &object("b", 11)) + &event("MODIFIED", &object("a", 12)), event("DELETED", &object("b", 13)), bookmark(14)];
+    let events =
+        vec![event("ADDED", &object("b", 11)) + &event("MODIFIED", &object("a", 12)), event("DELETED", &object("b", 13)), bookmark(14)];
     let mut scene = Scene::set(vec![list(10, &["a"]), Reply::Open(events)]).await;
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
     assert_eq!(scene.seen().await, ClusterSeen::Heard);
