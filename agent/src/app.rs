@@ -18,9 +18,9 @@ use crate::apiserver::ApiServer;
 use crate::clocks;
 use crate::sinks::{ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
 use crate::sources::files::{self, FilesConfig};
-use crate::sources::{apiserver, kernel};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::privileges;
+use crate::sources::{apiserver, kernel};
 
 /// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
 const QUEUE: usize = 512;

@@ -61,7 +61,11 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let apiserver = apiserver(settings, environment).map_err(|mistake| Failure::Configuration(vec![mistake]))?;
     let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
-    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node: node.clone(), remembered: plan.remembered.clone() });
+    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings {
+        directory,
+        node: node.clone(),
+        remembered: plan.remembered.clone(),
+    });
     let events = settings.kubernetes.events;
     let sinks = move |views: Views| {
         let main = open_sink(otlp, &resource, views.snapshot)?;

@@ -148,5 +148,6 @@ pub fn is_status<T>(outcome: &Result<T, Trouble>, status: StatusCode) -> bool {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;

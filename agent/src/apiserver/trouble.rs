@@ -110,7 +110,9 @@ impl Trouble {
             Self::Connection(_) => "look at the way there (network policy, firewall, proxy) and whether it is up",
             Self::Garbage(_) => "look at what answers at that address: it is not an API server that works",
             Self::Refused { status, .. } => match *status {
-                StatusCode::UNAUTHORIZED => "look at the agent's own token: its service account must exist, and the token be of this cluster",
+                StatusCode::UNAUTHORIZED => {
+                    "look at the agent's own token: its service account must exist, and the token be of this cluster"
+                }
                 StatusCode::FORBIDDEN => {
                     "grant the agent's service account list and watch on pods, and create and patch on events.k8s.io events"
                 }

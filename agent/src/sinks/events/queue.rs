@@ -57,11 +57,11 @@ impl Queue {
     /// Puts back what could not be written, unless what came meanwhile says more.
     pub(super) fn put_back(&self, first: Pending) {
         let mut waiting = self.lock();
-        let newer = waiting.all.iter_mut().find(|pending| pending.alert.id == first.alert.id);
-        match newer.map(|pending| merged(&first, pending)) {
-            Some(Merged::Replaced(both)) => waiting.replace(both),
-            Some(Merged::Nothing) => waiting.all.retain(|pending| pending.alert.id != first.alert.id),
-            Some(Merged::Both) | None => waiting.all.push_front(first),
+        let place = waiting.all.iter().position(|pending| pending.alert.id == first.alert.id);
+        match place.and_then(|place| Some((place, merged(&first, waiting.all.get(place)?)))) {
+            Some((place, Merged::One(both))) => waiting.put(place, both),
+            Some((place, Merged::Nothing)) => drop(waiting.all.remove(place)),
+            Some((_, Merged::Both)) | None => waiting.all.push_front(first),
         }
     }
 
@@ -78,14 +78,14 @@ impl Queue {
 
 /// What two words about one finding come to.
 enum Merged {
-    Replaced(Pending),
+    One(Pending),
     /// It came and went before anybody was told.
     Nothing,
     Both,
 }
 
 fn merged(earlier: &Pending, later: &Pending) -> Merged {
-    let with = |event| Merged::Replaced(Pending { alert: Alert { event, ..later.alert.clone() }, subject: later.subject.clone() });
+    let with = |event| Merged::One(Pending { alert: Alert { event, ..later.alert.clone() }, subject: later.subject.clone() });
     match (earlier.alert.event, later.alert.event) {
         (AlertEvent::Raised, AlertEvent::Cleared) => Merged::Nothing,
         (AlertEvent::Raised, AlertEvent::Reminded) => with(AlertEvent::Raised),
@@ -96,19 +96,18 @@ fn merged(earlier: &Pending, later: &Pending) -> Merged {
 
 impl Waiting {
     fn push(&mut self, next: Pending) {
-        let earlier = self.all.iter().rev().find(|pending| pending.alert.id == next.alert.id);
-        match earlier.map(|earlier| merged(earlier, &next)) {
-            Some(Merged::Replaced(both)) => self.replace(both),
-            Some(Merged::Nothing) => self.all.retain(|pending| pending.alert.id != next.alert.id),
-            Some(Merged::Both) | None if self.all.len() < MOST => self.all.push_back(next),
+        let place = self.all.iter().rposition(|pending| pending.alert.id == next.alert.id);
+        match place.and_then(|place| Some((place, merged(self.all.get(place)?, &next)))) {
+            Some((place, Merged::One(both))) => self.put(place, both),
+            Some((place, Merged::Nothing)) => drop(self.all.remove(place)),
+            Some((_, Merged::Both)) | None if self.all.len() < MOST => self.all.push_back(next),
             _ => self.given_up += 1,
         }
     }
 
-    /// Takes the place of the last word about the same finding.
-    fn replace(&mut self, both: Pending) {
-        if let Some(place) = self.all.iter_mut().rev().find(|pending| pending.alert.id == both.alert.id) {
-            *place = both;
+    fn put(&mut self, place: usize, both: Pending) {
+        if let Some(earlier) = self.all.get_mut(place) {
+            *earlier = both;
         }
     }
 }

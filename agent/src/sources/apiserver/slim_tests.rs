@@ -38,8 +38,10 @@ fn a_pod_is_slimmed_to_what_a_finding_tells() {
 
 #[test]
 fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
-    let mirror = pod(r#"{"metadata": {"name": "etcd-n1", "namespace": "kube-system", "uid": "api", "annotations": {"kubernetes.io/config.mirror": "file"},
-        "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#);
+    let mirror = pod(
+        r#"{"metadata": {"name": "etcd-n1", "namespace": "kube-system", "uid": "api", "annotations": {"kubernetes.io/config.mirror": "file"},
+        "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#,
+    );
     let mirror = mirror.unwrap();
     assert_eq!((mirror.uid.as_str(), mirror.is_static, mirror.phase), ("file", true, Phase::Unknown));
     assert_eq!(mirror.owner.unwrap().to_string(), "Node n1");
@@ -55,7 +57,9 @@ fn only_a_replica_set_that_is_called_so_is_a_deployments() {
         pod(&json).unwrap().owner.unwrap().to_string()
     };
     assert_eq!(owned("ReplicaSet", "a-b-77", "77"), "Deployment a-b");
-    for (kind, name, hash) in [("ReplicaSet", "a-b", "77"), ("ReplicaSet", "a-77", ""), ("ReplicaSet", "-77", "77"), ("Rollout", "a-77", "77")] {
+    for (kind, name, hash) in
+        [("ReplicaSet", "a-b", "77"), ("ReplicaSet", "a-77", ""), ("ReplicaSet", "-77", "77"), ("Rollout", "a-77", "77")]
+    {
         assert_eq!(owned(kind, name, hash), format!("{kind} {name}"));
     }
 }
