@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::header::USER_AGENT;
+use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use kube::Config;
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig};
 use tokenwatch_core::text::shown;
 
 use crate::environment::Environment;
@@ -77,32 +78,64 @@ fn in_a_pod(server: &str, directory: &Path) -> Result<Config, String> {
     }
     let mut config = Config::new(uri);
     config.auth_info = AuthInfo { token_file: Some(token.display().to_string()), ..AuthInfo::default() };
-    config.root_cert_file = Some(authorities);
+    let checked = config.cluster_url.scheme() == Some(&Scheme::HTTPS);
+    config.root_cert_file = checked.then_some(authorities);
     Ok(config)
 }
 
 async fn by_kubeconfig(file: &Path) -> Result<Config, String> {
-    let told = |why: &dyn std::fmt::Display| format!("{}: {}", file.display(), shown(&why.to_string()));
-    let kubeconfig = Kubeconfig::read_from(file).map_err(|why| told(&why))?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(|why| told(&why))?;
-    refused(&config).map_or(Ok(config), |why| Err(told(&why)))
-}
-
-/// A plug-in that logs a person in is a program that would run as this agent, with its privileges; and a server whose certificate nobody
-/// checks may be anybody's, and is given the credentials.
-fn refused(config: &Config) -> Option<&'static str> {
-    let auth = &config.auth_info;
-    match () {
-        () if auth.exec.is_some() || auth.auth_provider.is_some() => Some("a plug-in for credentials is not run: give a token, tokenFile or client certificate"),
-        () if config.accept_invalid_certs => Some("insecure-skip-tls-verify is not accepted: give certificate-authority"),
-        () => None,
-    }
+    let kubeconfig = read(file)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    config.map_err(|_| format!("{} is no kubeconfig that can be used; {}", file.display(), see(file)))
 }
 
 /// A file that is there and is no kubeconfig; one that is not there may come.
 fn malformed(file: &Path) -> Result<(), String> {
-    if !file.exists() {
-        return Ok(());
+    if file.exists() { read(file).map(drop) } else { Ok(()) }
+}
+
+/// A parser's own words would show the line that it stumbled over, with the secret that is in it.
+fn read(file: &Path) -> Result<Kubeconfig, String> {
+    std::fs::metadata(file).map_err(|why| format!("{} cannot be read: {why}", file.display()))?;
+    let kubeconfig = Kubeconfig::read_from(file).map_err(|_| format!("{} is no kubeconfig; {}", file.display(), see(file)))?;
+    match mistake(&kubeconfig) {
+        Some(mistake) => Err(format!("{}: {mistake}", file.display())),
+        None => Ok(kubeconfig),
     }
-    Kubeconfig::read_from(file).map(drop).map_err(|why| format!("{}: {}", file.display(), shown(&why.to_string())))
+}
+
+fn see(file: &Path) -> String {
+    format!("`kubectl config view --kubeconfig {}` says where it is wrong", file.display())
+}
+
+/// What names nothing, and what an agent does not do: a plug-in that logs a person in is a program that would run with this agent's
+/// privileges, and a server whose certificate nobody checks may be anybody's.
+fn mistake(kubeconfig: &Kubeconfig) -> Option<String> {
+    let Some(name) = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty()) else {
+        return Some("its current-context names none".to_owned());
+    };
+    let none = |what: &str, name: &str| Some(format!("it has no {what} called \"{}\"", shown(name)));
+    let Some(context) = kubeconfig.contexts.iter().find(|context| context.name == name).and_then(|named| named.context.as_ref()) else {
+        return none("context", name);
+    };
+    let Some(cluster) = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster).and_then(|named| named.cluster.as_ref())
+    else {
+        return none("cluster", &context.cluster);
+    };
+    let user = context.user.as_deref().unwrap_or_default();
+    match kubeconfig.auth_infos.iter().find(|info| info.name == user).and_then(|named| named.auth_info.as_ref()) {
+        Some(info) => unwanted(cluster, info).map(ToOwned::to_owned),
+        None => none("user", user),
+    }
+}
+
+fn unwanted(cluster: &Cluster, user: &AuthInfo) -> Option<&'static str> {
+    let for_people = user.exec.is_some() || user.auth_provider.is_some() || user.username.is_some();
+    if for_people {
+        return Some("its user logs in in a way for people: give a token, tokenFile or client-certificate");
+    }
+    if cluster.insecure_skip_tls_verify == Some(true) {
+        return Some("insecure-skip-tls-verify would give the credentials to whoever answers: give certificate-authority");
+    }
+    cluster.proxy_url.is_some().then_some("proxy-url is not supported")
 }

@@ -15,17 +15,6 @@ async fn ask(server: &ApiServer) -> Result<Bytes, Trouble> {
 }
 
 #[tokio::test]
-async fn the_token_is_the_one_that_is_in_the_file_now() {
-    let fake = Fake::start(vec![ok(), ok()]).await;
-    let server = fake.client();
-    ask(&server).await.unwrap();
-    std::fs::write(fake.account.join("token"), "second\n").unwrap();
-    ask(&server).await.unwrap();
-    let tokens: Vec<String> = fake.asked().into_iter().map(|asked| asked.authorization).collect();
-    assert_eq!(tokens, ["Bearer first", "Bearer second"]);
-}
-
-#[tokio::test]
 async fn a_refusal_says_how_in_whose_words_and_what_to_do() {
     let forbidden = "pods is forbidden: User \\\"x\\\" cannot list";
     let fake = Fake::start(vec![
