@@ -29,6 +29,7 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     let seen = watch_renames(&volume(cluster, "short"));
     every_token_is_known(cluster, port);
     kubelet_marks_what_it_mounted(cluster);
+    the_collectors_manifests_are_admitted(cluster);
 
     let mut round = 0;
     while started.elapsed() < HEALTHY {
@@ -43,6 +44,14 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     nobody_is_alarmed(&telemetry);
     open_generations_are_told(&telemetry, &open);
     assert!(telemetry.metric_names().iter().any(|name| name == "tokenwatch.tokens"));
+}
+
+/// By a real API server, under the strictest of its pod security standards.
+fn the_collectors_manifests_are_admitted(cluster: &Cluster) {
+    let strict = "{name: observability, labels: {pod-security.kubernetes.io/warn: restricted}}";
+    cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {strict}\n"));
+    let folder = repository().join("deploy/collector");
+    cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", folder.to_str().unwrap()]);
 }
 
 fn deployment() -> String {

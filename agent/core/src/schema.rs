@@ -191,11 +191,11 @@ metrics! {
     METRIC_DEADLINE_MIN = "tokenwatch.deadline.min" "gauge" "s" [""] "Time to the nearest effective deadline; negative when it has passed.";
     METRIC_CLOCK_OFFSET = "tokenwatch.clock.offset" "gauge" "s" [""] "True time minus wall clock. Absent while unknown.";
     METRIC_CLOCK_ERROR_BOUND = "tokenwatch.clock.error_bound" "gauge" "s" [""] "How far true time can be from wall + offset. Absent while unknown.";
-    METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "1" ["clock.state"] "1 for the state the clock is in, 0 for the others.";
+    METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "{clock}" ["clock.state"] "1 for the state the clock is in, 0 for the others.";
     METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"] "Alerts by outcome: accepted, rejected (refused by the collector for good), given_up (for want of memory).";
     METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"] "Spans and metric batches that were given up.";
-    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "1" ["source"] "1 if the source works, 0 if it is degraded.";
-    METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "1" ["tokenwatch.privilege.rung"] "1 for the rung of the privilege ladder that the agent stands on: files, hostPID or fanotify.";
+    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"] "1 if the source works, 0 if it is degraded.";
+    METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"] "1 for the rung of the privilege ladder that the agent stands on: files, hostPID or fanotify.";
     METRIC_CLUSTER_PODS = "tokenwatch.cluster.pods" "gauge" "{pod}" [""] "Pods of this node that the API server told of. Absent without access to it.";
     METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""] "Since the API server last told anything. Absent without access to it.";
     METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"] "The agent's own CPU time, user and system.";

@@ -1,19 +1,23 @@
-//! `tokenwatch findings [CODE]`: what each finding means.
+//! `tokenwatch findings [CODE]`: what each finding means, for people in a terminal and as the pages of docs/runbooks.
 
-use tokenwatch_core::findings::Code;
+mod markdown;
+
+use tokenwatch_core::findings::{Code, Runbook, Step};
 use tokenwatch_core::text::shown;
 
-use super::output::{Page, complain, say};
+use super::output::{Page, TextOrMarkdown, complain, say};
 use crate::config::nearest;
 use crate::environment::Environment;
 
 /// One code, or the list. Exit 2: no such code.
-pub(super) fn report(code: Option<&str>, environment: &Environment) -> u8 {
+pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &Environment) -> u8 {
     let page = Page::for_stdout(environment);
-    match code.map(|text| (text, text.parse::<Code>())) {
-        None => say(&list(page), 0),
-        Some((_, Ok(code))) => say(&told(code, page), 0),
-        Some((text, Err(()))) => {
+    match (code.map(|text| (text, text.parse::<Code>())), output) {
+        (None, TextOrMarkdown::Text) => say(&list(page), 0),
+        (None, TextOrMarkdown::Markdown) => say(&markdown::index(), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Text) => say(&told(code, page), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => say(&markdown::page(code), 0),
+        (Some((text, Err(()))), _) => {
             complain(&unknown(text));
             2
         }
@@ -34,16 +38,34 @@ fn status(code: Code) -> &'static str {
 
 fn told(code: Code, page: Page) -> String {
     let info = code.info();
-    let part = |title: &str, text: &str| format!("\n{title}\n{}", page.wrap(text, "  "));
     let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
-    format!(
-        "{code}: {}\n{reserved}{}{}{}{}",
-        info.title,
-        part("Meaning", info.meaning),
-        part("Found by", info.found_by),
-        part("Severity", info.severity),
-        part("What to do", info.action)
-    )
+    let runbook = code.runbook();
+    let of_runbook = |tell: fn(&Runbook, Page) -> String| runbook.map(|runbook| tell(runbook, page)).unwrap_or_default();
+    [
+        format!("{code}: {}\n{reserved}", info.title),
+        part("Meaning", info.meaning, page),
+        of_runbook(|runbook, page| part("Who is hurt", runbook.hurts, page)),
+        part("Found by", info.found_by, page),
+        part("Severity", info.severity, page),
+        of_runbook(|runbook, page| format!("\nCheck by hand\n{}", steps(runbook.check, page))),
+        part("What to do", info.action, page),
+        of_runbook(|runbook, page| steps(runbook.repair, page)),
+        of_runbook(|runbook, page| part("It is over when", runbook.over, page)),
+        of_runbook(|runbook, page| part("It is no fault when", runbook.false_alarm, page)),
+    ]
+    .concat()
+}
+
+fn part(title: &str, text: &str, page: Page) -> String {
+    format!("\n{title}\n{}", page.wrap(text, "  "))
+}
+
+fn steps(steps: &[Step], page: Page) -> String {
+    steps
+        .iter()
+        .map(|step| format!("{}    {}\n", page.wrap(&format!("{}:", step.what), "  "), page.strong(step.command)))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn unknown(text: &str) -> String {

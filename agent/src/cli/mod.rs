@@ -24,7 +24,7 @@ use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
 use crate::run::export_mistakes;
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
-use output::{TableOrJson, TextOrJson, complain};
+use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
 
 /// Bad usage and bad configuration.
 const BAD_USAGE: u8 = 2;
@@ -114,11 +114,16 @@ Exit status: 0; 2 if there are mistakes: all of them are told, each with its pla
     #[command(after_help = "Examples:
   tokenwatch findings                                    the list
   tokenwatch findings token.rotation_stalled             one of them
+  tokenwatch findings token.expired --output markdown    its page in docs/runbooks
 
 Exit status: 0; 2 unknown code.")]
     Findings {
         /// A finding's code
         code: Option<String>,
+
+        /// How the output looks
+        #[arg(long, value_enum, default_value_t = TextOrMarkdown::Text)]
+        output: TextOrMarkdown,
     },
 
     /// Print every span, attribute, log event and metric, as Markdown
@@ -192,7 +197,7 @@ impl Cli {
             Command::Clock(it) => seams::clock(&settings(it.settings.given(), false)?.settings, environment, it.output).await,
             Command::Demo(it) => seams::demo(&quietly(it.settings.given())?.settings, environment).await,
             Command::Config(it) => config::report(settings(it.settings.given(), true)?, environment),
-            Command::Findings { code } => findings::report(code.as_deref(), environment),
+            Command::Findings { code, output } => findings::report(code.as_deref(), output, environment),
             Command::Telemetry => telemetry::report(),
         })
     }

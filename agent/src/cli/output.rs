@@ -26,6 +26,15 @@ pub(super) enum TextOrJson {
     Json,
 }
 
+/// How output looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TextOrMarkdown {
+    /// For people in a terminal.
+    Text,
+    /// A page of docs/runbooks.
+    Markdown,
+}
+
 /// Exit status: whatever there was to tell could not be written.
 const UNTOLD: u8 = 2;
 /// The longest lines of running text that the eye follows back without losing its place.

@@ -1,8 +1,10 @@
 use super::*;
 use crate::action::AlertEvent;
 use crate::clock::{Exchange, Leap, Round, Sample, ServerName};
+use crate::cluster::{ClusterSeen, Pod};
 use crate::findings::{Code, Severity};
 use crate::observation::{FileContent, SourceState};
+use crate::remembered;
 use crate::schema;
 use crate::token::{State, claims_for_tests as claims};
 
@@ -305,4 +307,67 @@ fn a_clock_set_right_does_not_accuse_a_kubelet_that_catches_up() {
     assert!(engine.next_wake() <= Some(later(120).boot));
     let said = alerts(&engine.step(&later(120), Observation::Tick), later(120).wall);
     assert_eq!(said, [(3_520, AlertEvent::Raised, Code::RotationStalled, Severity::Critical)]);
+}
+
+/// What an engine that saw a token stall leaves to be remembered.
+fn remembered_stall() -> Observation {
+    let mut before = engine();
+    let _ = before.step(&at(1), token("p1", 0, 3_600));
+    let actions = before.step(&at(3_200), Observation::Tick);
+    let left = actions.iter().filter_map(|action| if let Action::Alert(alert) = action { remembered::after(alert).1 } else { None });
+    Observation::Remembered(left.collect())
+}
+
+#[test]
+fn a_restart_while_a_finding_is_active_neither_loses_nor_repeats_it() {
+    use AlertEvent::{Cleared, Reminded};
+    let mut after = engine();
+    let _ = after.step(&at(3_210), remembered_stall());
+    let snapshot = after.snapshot(&at(3_211));
+    assert_eq!(snapshot.findings.get(&(Code::RotationStalled, Severity::Warning)), Some(&1), "it is active before anything was read");
+    assert_eq!(alerts(&after.step(&at(3_212), token("p1", 0, 3_600)), at(3_212).wall), []);
+    assert_eq!(run(&mut after, 3_212, 3_400), [(3_360, Reminded, Code::RotationStalled, Severity::Critical)]);
+    let replaced = after.step(&at(3_410), token("p1", 3_405, 3_600));
+    assert_eq!(alerts(&replaced, at(3_410).wall), [(3_410, Cleared, Code::RotationStalled, Severity::Critical)]);
+    assert!(summaries(&replaced)[0].ends_with("3m 30s after its rotation was found stalled."), "{:?}", summaries(&replaced));
+}
+
+#[test]
+fn what_ended_while_nobody_looked_is_cleared_once_there_was_time_to_look() {
+    let mut after = engine();
+    let _ = after.step(&at(3_210), remembered_stall());
+    let said = run(&mut after, 3_210, 4_000);
+    assert_eq!(said, [(3_300, AlertEvent::Cleared, Code::RotationStalled, Severity::Warning)]);
+    assert_eq!(run(&mut after, 4_000, 9_000), []);
+}
+
+fn listed(deletion: Option<i64>) -> Observation {
+    let deletion = deletion.map(|age| Wall::from_secs(IAT + age));
+    let pod = Pod { uid: "p1".into(), namespace: "shop".into(), name: "cart-0".into(), deletion, ..Pod::default() };
+    Observation::Cluster(ClusterSeen::Listed(vec![pod]))
+}
+
+#[test]
+fn a_pod_that_begins_to_go_is_judged_at_once() {
+    use AlertEvent::{Cleared, Raised};
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(2), listed(None));
+    let going = engine.step(&at(100), listed(Some(900)));
+    assert_eq!(alerts(&going, at(100).wall), [(100, Raised, Code::PodTerminating, Severity::Warning)]);
+    let expected =
+        [(600, AlertEvent::Reminded, Code::PodTerminating, Severity::Critical), (900, Cleared, Code::PodTerminating, Severity::Critical)];
+    assert_eq!(run(&mut engine, 100, 1_000), expected, "and kubelet is never accused of being late");
+}
+
+#[test]
+fn what_the_cluster_knows_names_the_pod_and_shows() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(2), listed(None));
+    let status = engine.status(&at(12));
+    assert_eq!(status.tokens[0].pod.name.as_deref(), Some("cart-0"));
+    assert_eq!(status.cluster, Some(ClusterFigures { pods: 1, age: Delta::from_secs(10) }));
+    let _ = engine.step(&at(20), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
+    assert_eq!(engine.status(&at(21)).unreachable.as_deref(), Some("403"));
 }

@@ -1,8 +1,10 @@
 //! The closed vocabulary of what can be wrong: code, severity, subject, evidence, remedy.
 
 mod catalog;
+mod runbook;
 
 pub use catalog::{Code, CodeInfo};
+pub use runbook::{Runbook, Step};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,187 @@
+//! What is deployed beside the agent, as far as it can be held against the code without running it: rules, dashboards, collector.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokenwatch_core::findings::Code;
+use tokenwatch_core::schema::METRICS;
+
+/// Said with every answer and worth nobody's sleep: it becomes something else if it does harm.
+const INFO_ONLY: [Code; 2] = [Code::RotationLate, Code::ClockUnsynchronized];
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(deploy().join(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
+}
+
+fn yaml(name: &str) -> Value {
+    serde_saphyr::from_str(&text(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn rules() -> Vec<Value> {
+    let file = yaml("prometheus/tokenwatch.rules.yaml");
+    list(&file["groups"]).iter().flat_map(|group| list(&group["rules"]).to_vec()).collect()
+}
+
+fn alerts() -> Vec<Value> {
+    rules().into_iter().filter(|rule| rule["alert"].is_string()).collect()
+}
+
+/// The code that an alert is about, if it is about one.
+fn code(alert: &Value) -> Option<Code> {
+    let expression = alert["expr"].as_str()?;
+    expression.split_once("tokenwatch_finding_code=\"")?.1.split('"').next()?.parse().ok()
+}
+
+#[test]
+fn every_finding_above_info_has_an_alert() {
+    let alerted: BTreeSet<Code> = alerts().iter().filter_map(code).collect();
+    for code in Code::ALL.iter().filter(|code| !code.is_reserved()) {
+        assert_ne!(alerted.contains(code), INFO_ONLY.contains(code), "{code}");
+    }
+}
+
+/// `UPDATE_GOLDEN=1 cargo test --test deploy` takes a catalogue's new words over, into the rules and their cases.
+#[test]
+fn what_an_alert_says_is_what_the_catalogue_says() {
+    for alert in alerts() {
+        let Some(code) = code(&alert) else { continue };
+        let said = &alert["annotations"];
+        assert!(said["runbook_url"].as_str().unwrap().ends_with(&format!("/docs/runbooks/{code}.md")), "{code}");
+        for (said, meant) in [(&said["description"], code.info().meaning), (&said["remedy"], code.info().action)] {
+            if said != meant && std::env::var_os("UPDATE_GOLDEN").is_some() {
+                reword(said, &meant.into());
+                continue;
+            }
+            assert_eq!(said, meant, "{code}");
+        }
+    }
+}
+
+fn reword(old: &Value, new: &Value) {
+    for name in ["prometheus/tokenwatch.rules.yaml", "prometheus/tokenwatch.test.yaml"] {
+        std::fs::write(deploy().join(name), text(name).replace(&old.to_string(), &new.to_string())).unwrap();
+    }
+}
+
+#[test]
+fn every_alert_says_where_what_and_how() {
+    for alert in alerts() {
+        let said = |name: &str| alert["annotations"][name].as_str().unwrap_or_else(|| panic!("{}: no {name}", alert["alert"])).to_owned();
+        assert!(said("summary").contains("k8s_node_name") || alert["alert"] == "TokenwatchFleetStalled", "{alert}");
+        assert!(!said("description").is_empty() && !said("remedy").is_empty(), "{alert}");
+        assert!(is_a_place(&said("runbook_url")), "{alert}");
+    }
+}
+
+/// A page of docs/runbooks, and a heading on it.
+fn is_a_place(url: &str) -> bool {
+    let (page, anchor) = url.rsplit('/').next().unwrap().split_once('#').unwrap_or((url.rsplit('/').next().unwrap(), ""));
+    let page = std::fs::read_to_string(deploy().join("../docs/runbooks").join(page)).unwrap_or_default();
+    let mut anchors = page.lines().filter_map(|line| line.strip_prefix("## ")).map(|heading| heading.to_lowercase().replace(' ', "-"));
+    !page.is_empty() && (anchor.is_empty() || anchors.any(|known| known == anchor))
+}
+
+/// One case in which it fires, and one in which it does not: `promtool test rules` runs them.
+#[test]
+fn every_alert_is_tested_both_ways() {
+    let tests = yaml("prometheus/tokenwatch.test.yaml");
+    let cases: Vec<&Value> = list(&tests["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])).collect();
+    for alert in alerts() {
+        let of_alert: Vec<bool> =
+            cases.iter().filter(|case| case["alertname"] == alert["alert"]).map(|case| list(&case["exp_alerts"]).is_empty()).collect();
+        assert!(of_alert.contains(&true) && of_alert.contains(&false), "{}", alert["alert"]);
+    }
+}
+
+#[test]
+fn every_recorded_series_is_tested() {
+    let tests = text("prometheus/tokenwatch.test.yaml");
+    for rule in rules().iter().filter(|rule| rule["record"].is_string()) {
+        let name = rule["record"].as_str().unwrap();
+        assert!(tests.contains(&format!("expr: {name}\n")) || tests.contains(&format!("expr: count({name})\n")), "{name}");
+    }
+}
+
+/// A metric as Prometheus names it: by its unit, and a counter by `_total`.
+fn in_prometheus(metric: &tokenwatch_core::schema::Metric) -> String {
+    let unit = match metric.unit {
+        "s" => "_seconds",
+        "By" => "_bytes",
+        _ => "",
+    };
+    let total = if metric.instrument == "counter" { "_total" } else { "" };
+    format!("{}{unit}{total}", metric.name.replace('.', "_"))
+}
+
+#[test]
+fn every_metric_is_recorded_by_node() {
+    let recorded: String = rules().iter().filter_map(|rule| rule["record"].as_str().and(rule["expr"].as_str())).collect();
+    for metric in METRICS {
+        assert!(recorded.contains(&in_prometheus(metric)), "{} is nowhere in the rules as {}", metric.name, in_prometheus(metric));
+    }
+}
+
+fn dashboards() -> [(&'static str, Value); 2] {
+    ["fleet", "node"].map(|name| (name, serde_json::from_str(&text(&format!("grafana/{name}.json"))).unwrap()))
+}
+
+#[test]
+fn dashboards_are_whole() {
+    for (name, dashboard) in dashboards() {
+        assert_eq!(dashboard["uid"], format!("tokenwatch-{name}"));
+        let panels = list(&dashboard["panels"]);
+        let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), panels.len(), "{name}: two panels with one id");
+        for panel in panels {
+            assert!(panel["title"].is_string() && panel["datasource"]["uid"] == "${datasource}", "{name}: {}", panel["title"]);
+            assert!(list(&panel["targets"]).iter().all(|target| target["expr"].is_string()), "{name}: {}", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn panels_do_not_lie_on_one_another() {
+    for (name, dashboard) in dashboards() {
+        let mut taken = BTreeSet::new();
+        for panel in list(&dashboard["panels"]) {
+            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            let cells = (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
+            assert!(at("x") + at("w") <= 24, "{name}: {} is wider than the page", panel["title"]);
+            cells.for_each(|cell| assert!(taken.insert(cell), "{name}: {} lies on another", panel["title"]));
+        }
+    }
+}
+
+/// Dashboards ask what the rules record, by node, and nothing that depends on how metrics come.
+#[test]
+fn dashboards_ask_for_recorded_series_alone() {
+    let recorded: BTreeSet<String> = rules().iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned)).collect();
+    for (name, dashboard) in dashboards() {
+        for target in list(&dashboard["panels"]).iter().flat_map(|panel| list(&panel["targets"])) {
+            let query = target["expr"].as_str().unwrap();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+            let asked: Vec<&str> = query.split(|c| !is_name(c)).filter(|word| word.contains(':') || word.ends_with("_total")).collect();
+            assert!(!asked.is_empty() && asked.iter().all(|series| recorded.contains(*series)), "{name}: {query}");
+        }
+    }
+}
+
+/// The version of the image is that of the collector in the tests.
+#[test]
+fn the_collector_is_the_one_that_is_tested() {
+    let image = text("collector/kubernetes.yaml").lines().find_map(|line| line.trim().strip_prefix("image: ").map(str::to_owned)).unwrap();
+    let version = image.rsplit(':').next().unwrap();
+    let modules = std::fs::read_to_string(deploy().join("../tests/cluster/otelcol/go.mod")).unwrap();
+    assert!(modules.contains(&format!("receiver/otlpreceiver v{version}\n")), "{image}");
+}

@@ -1,0 +1,89 @@
+//! Four nodes, each with an agent of its own: one that is well, one with tokens in every kind of trouble, one whose clock is wrong, and one that
+//! nobody tells the time and that falls silent.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::bed::tokenwatch;
+use crate::gateway::Gateway;
+use crate::node::{Node, payload, token};
+use crate::process::Process;
+use crate::time_server::TimeServer;
+
+pub const WELL: &str = "well";
+pub const TOKENS: &str = "tokens";
+pub const CLOCK: &str = "clock";
+pub const SILENT: &str = "silent";
+pub const ALL: [&str; 4] = [WELL, TOKENS, CLOCK, SILENT];
+
+/// Ends with the test.
+pub struct Fleet {
+    _agents: [Process; 3],
+    silent: Option<Process>,
+    well: Node,
+    _others: [Node; 3],
+    _time: [TimeServer; 2],
+}
+
+impl Fleet {
+    /// Half of them speak gRPC, half HTTP.
+    pub fn start(directory: &Path, gateway: &Gateway) -> Self {
+        let time = [time_server(0), time_server(90)];
+        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
+        // A port where nobody answers.
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (well, others) = (well(), [troubled(), well(), well()]);
+        let agent = |node: &Node, name: &str, server: &str, protocol| agent(directory, gateway, node, (name, server, protocol));
+        let agents = [
+            agent(&well, WELL, &right, "grpc"),
+            agent(&others[0], TOKENS, &right, "http/protobuf"),
+            agent(&others[1], CLOCK, &wrong, "grpc"),
+        ];
+        let silent = agent(&others[2], SILENT, &nobody, "http/protobuf");
+        Self { _agents: agents, silent: Some(silent), well, _others: others, _time: time }
+    }
+
+    /// What kubelet does on the node that is well, some seconds after it was due.
+    pub fn rotate(&self, generation: usize) {
+        self.well.rotate("rotating-0", &format!("..2026_01_01_00_00_00.{}", generation + 2), &token(&payload("rotating-0", 485, 600)));
+    }
+
+    pub fn silence(&mut self) {
+        self.silent = None;
+    }
+}
+
+fn agent(directory: &Path, gateway: &Gateway, node: &Node, (name, server, protocol): (&str, &str, &str)) -> Process {
+    let port = if protocol == "grpc" { gateway.grpc } else { gateway.http };
+    let mut command = tokenwatch();
+    command.args(["run", "--node", name, "--clock-server", server, "--clock-discover", "false", "--clock-interval", "2s", "--root"]);
+    command.arg(node.root()).args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
+    command.args(["--otlp-endpoint", &format!("http://127.0.0.1:{port}")]);
+    Process::start(&mut command, &directory.join(format!("agent-{name}.log")))
+}
+
+fn well() -> Node {
+    let node = Node::new();
+    node.pod("fresh-0", &token(&payload("fresh-0", 60, 3_600)));
+    node.pod("rotating-0", &token(&payload("rotating-0", 490, 600)));
+    node
+}
+
+/// The ages of tokens that live for an hour: README's table says from when on they are what.
+fn troubled() -> Node {
+    let node = Node::new();
+    let ages = [("fresh-0", 60), ("late-0", 3_100), ("stalled-0", 3_300), ("expired-0", 3_700), ("dated-0", -45), ("early-0", -300)];
+    for (pod, age) in ages {
+        node.pod(pod, &token(&payload(pod, age, 3_600)));
+    }
+    node.pod("malformed-0", "eyJhbGciOiJSUzI1NiJ9.not-a-token");
+    node
+}
+
+/// Seconds ahead of this machine.
+fn time_server(ahead: u64) -> TimeServer {
+    let truth =
+        move || i64::try_from((SystemTime::now() + Duration::from_secs(ahead)).duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
+    TimeServer::start(Ipv4Addr::LOCALHOST.into(), 0, truth).unwrap()
+}

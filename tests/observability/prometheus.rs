@@ -1,0 +1,91 @@
+//! A real Prometheus that is written to, with the rules that people are given.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::bed::{free_tcp_port, repository};
+use crate::process::{Process, text};
+use crate::tools::debian;
+use crate::wait::{secs, until};
+
+/// Ends with the test.
+pub struct Prometheus {
+    port: u16,
+    _process: Process,
+}
+
+/// What the answer to a query was.
+pub type Answer = Result<Vec<Value>, String>;
+
+impl Prometheus {
+    /// `scraped` are the ports of agents that it asks itself.
+    pub fn start(directory: &Path, scraped: &[u16]) -> Self {
+        let port = free_tcp_port();
+        let configuration = directory.join("prometheus.yaml");
+        std::fs::write(&configuration, configured(scraped)).unwrap();
+        let mut command = Command::new(debian("prometheus").unwrap());
+        command.arg("--config.file").arg(&configuration).arg("--storage.tsdb.path").arg(directory.join("prometheus"));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
+        // A series ends 15 s after its last sample, not five minutes: a node that falls silent is seen to be.
+        command.arg("--query.lookback-delta=15s");
+        let this = Self { port, _process: Process::start(&mut command, &directory.join("prometheus.log")) };
+        until("Prometheus to be ready", secs(60), || this.get("/-/ready", &[]).ok());
+        this
+    }
+
+    pub fn remote_write(&self) -> String {
+        format!("http://127.0.0.1:{}/api/v1/write", self.port)
+    }
+
+    /// The series of an instant query, or why it is none.
+    pub fn query(&self, query: &str) -> Answer {
+        self.asked("/api/v1/query", &[("query", query)]).map(|data| list(&data["result"]))
+    }
+
+    /// Alerts that fire: their name and the node.
+    pub fn firing(&self) -> Vec<(String, String)> {
+        let alerts = self.asked("/api/v1/alerts", &[]).unwrap_or_default();
+        let named =
+            |alert: &Value| ["alertname", "k8s_node_name"].map(|label| alert["labels"][label].as_str().unwrap_or_default().to_owned());
+        list(&alerts["alerts"]).iter().filter(|alert| alert["state"] == "firing").map(named).map(|[name, node]| (name, node)).collect()
+    }
+
+    /// The values of a label on the series that match.
+    pub fn label_values(&self, label: &str, series: &str) -> Vec<String> {
+        let values = self.asked(&format!("/api/v1/label/{label}/values"), &[("match[]", series)]).unwrap_or_default();
+        list(&values).iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
+    fn asked(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+        let answer: Value = serde_json::from_str(&self.get(path, parameters)?).map_err(|error| error.to_string())?;
+        if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer.to_string()) }
+    }
+
+    fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<String, String> {
+        let mut command = Command::new(debian("curl").unwrap());
+        command.args(["--silent", "--show-error", "--max-time", "20", "--get"]).arg(format!("http://127.0.0.1:{}{path}", self.port));
+        for (name, value) in parameters {
+            command.arg("--data-urlencode").arg(format!("{name}={value}"));
+        }
+        let output = command.output().unwrap();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+}
+
+/// A second, where users have a minute: nobody wants to wait for the next.
+fn configured(scraped: &[u16]) -> String {
+    let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
+    let targets: Vec<String> = scraped.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    format!(
+        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: [{}]\n\
+         scrape_configs: [{{job_name: tokenwatch, static_configs: [{{targets: [{}]}}]}}]\n",
+        rules.display(),
+        targets.join(", ")
+    )
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
+}
