@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 fn tokenwatch(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
     command.args(arguments).env_clear().env("TOKENWATCH_CLOCK_DISCOVER", "false").env("TOKENWATCH_NODE", "node-1").stdin(Stdio::null());
+    command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents of other tests run at the same time
     command
 }
 

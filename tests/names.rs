@@ -72,6 +72,7 @@ impl Hosts {
         let mount = r#"mount --bind "$1/hosts" /etc/hosts && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && shift && exec "$@""#;
         let mut command = Command::new("unshare");
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()); // no settings but those given here
+        command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
         command.args(["--mount", "--propagation", "private", "sh", "-ec", mount, "sh", &self.path(""), env!("CARGO_BIN_EXE_tokenwatch")]);
         command
     }

@@ -1,5 +1,6 @@
 //! The agent's wiring: observations from the sources into the engine, its actions to the sink. Nothing is decided here.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::apiserver::ApiServer;
 use crate::clocks;
-use crate::sinks::{ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
+use crate::sinks::{Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
 use crate::sources::files::{self, FilesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::privileges;
@@ -46,19 +47,60 @@ pub struct Plan {
 
 /// The engine, shared with whoever reads figures from it. Held for one step at a time.
 #[derive(Clone, Debug)]
-struct Shared(Arc<Mutex<Engine>>);
+struct Shared {
+    engine: Arc<Mutex<Engine>>,
+    beat: Arc<Beat>,
+}
+
+/// When the engine last began or ended a step: told apart from the engine, so that one that is stuck can be told.
+#[derive(Debug)]
+struct Beat {
+    started: tokio::time::Instant,
+    /// Since then, in milliseconds.
+    at: AtomicU64,
+    is_stepping: AtomicBool,
+}
+
+impl Beat {
+    fn new() -> Self {
+        Self { started: clocks::timer(), at: AtomicU64::new(0), is_stepping: AtomicBool::new(false) }
+    }
+
+    fn beat(&self, is_stepping: bool) {
+        let since = u64::try_from((clocks::timer() - self.started).as_millis()).unwrap_or(u64::MAX);
+        self.at.store(since, Ordering::Relaxed);
+        self.is_stepping.store(is_stepping, Ordering::Relaxed);
+    }
+
+    fn pulse(&self) -> Pulse {
+        let since = (clocks::timer() - self.started).saturating_sub(Duration::from_millis(self.at.load(Ordering::Relaxed)));
+        Pulse { since, is_stepping: self.is_stepping.load(Ordering::Relaxed), longest_pause: LONGEST_SLEEP }
+    }
+}
 
 impl Shared {
+    fn new(config: engine::Config) -> Self {
+        Self { engine: Arc::new(Mutex::new(Engine::new(config))), beat: Arc::new(Beat::new()) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Engine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn step(&self, observation: Observation) -> Vec<Action> {
-        self.lock().step(&clocks::now(), observation)
+        self.beat.beat(true);
+        let actions = self.lock().step(&clocks::now(), observation);
+        self.beat.beat(false);
+        actions
     }
 
     fn views(&self) -> Views {
-        Views { snapshot: self.snapshots(), status: self.statuses() }
+        Views { snapshot: self.snapshots(), status: self.statuses(), pulse: self.pulses() }
+    }
+
+    fn pulses(&self) -> PulseSource {
+        let beat = Arc::clone(&self.beat);
+        Arc::new(move || beat.pulse())
     }
 
     fn snapshots(&self) -> SnapshotSource {
@@ -83,7 +125,7 @@ pub async fn run(
     sinks: impl FnOnce(Views) -> Result<Sinks, String>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, String> {
-    let engine = Shared(Arc::new(Mutex::new(Engine::new(plan.engine.clone()))));
+    let engine = Shared::new(plan.engine.clone());
     let sinks = sinks(engine.views())?;
     sinks.take(first(&engine, &plan));
     let (tell, mut heard) = channel(QUEUE);

@@ -17,8 +17,9 @@ use crate::clocks;
 use crate::config::{self, Settings};
 use crate::environment::Environment;
 use crate::sinks::events::Events;
+use crate::sinks::metrics::Pull;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
-use crate::sinks::{ShutdownReport, Sink, Sinks, Views, notebook};
+use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, Views, http, notebook};
 use crate::sources::files::{FilesConfig, Search, given};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::{remembered, time_servers};
@@ -66,15 +67,18 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
         node: node.clone(),
         remembered: plan.remembered.clone(),
     });
-    let events = settings.kubernetes.events;
+    let (events, http) = (settings.kubernetes.events, http(settings));
     let sinks = move |views: Views| {
-        let main = open_sink(otlp, &resource, views.snapshot)?;
-        let mut sinks = Sinks::new(main);
+        let pull = http.as_ref().map(|_| Pull::default());
+        let mut sinks = Sinks::new(open_sink(otlp, &resource, &views.snapshot, pull.clone())?);
         if let Some(notebook) = notebook {
             sinks = sinks.remembering(notebook);
         }
-        Ok(match apiserver.filter(|_| events) {
-            Some(server) => sinks.with_events(Events::start(server, node)),
+        if let Some(server) = apiserver.filter(|_| events) {
+            sinks = sinks.with_events(Events::start(server, node));
+        }
+        Ok(match http.zip(pull) {
+            Some((http, pull)) => sinks.serving(&http, &resource, views, pull),
             None => sinks,
         })
     };
@@ -114,12 +118,18 @@ fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Ar
     Ok(Some(Arc::new(ApiServer::new(access))))
 }
 
-fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: crate::sinks::SnapshotSource) -> Result<Sink, String> {
+fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
-        return Sink::otlp(otlp, resource, snapshot);
+        return Sink::otlp(otlp, resource, snapshot, pull);
     }
     info!("no OTLP endpoint is configured: printing what would be sent");
     Sink::console(std::io::stdout().is_terminal())
+}
+
+/// Where to listen, if anywhere.
+fn http(settings: &Settings) -> Option<http::Settings> {
+    let http = &settings.http;
+    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
 }
 
 fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {

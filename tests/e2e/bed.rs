@@ -162,6 +162,7 @@ pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>) -> Process {
 pub fn tokenwatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
+    command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
     command
 }
 

@@ -29,7 +29,7 @@ pub struct Fleet {
 impl Fleet {
     /// Half of them speak gRPC, half HTTP.
     pub fn start(directory: &Path, gateway: &Gateway) -> Self {
-        let time = [time_server(0), time_server(90)];
+        let time = [time_server(0.0), time_server(90.0)];
         let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
         // A port where nobody answers.
         let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -82,8 +82,8 @@ fn troubled() -> Node {
 }
 
 /// Seconds ahead of this machine.
-fn time_server(ahead: u64) -> TimeServer {
+pub fn time_server(ahead: f64) -> TimeServer {
     let truth =
-        move || i64::try_from((SystemTime::now() + Duration::from_secs(ahead)).duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
+        move || i64::try_from((SystemTime::now() + Duration::from_secs_f64(ahead)).duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
     TimeServer::start(Ipv4Addr::LOCALHOST.into(), 0, truth).unwrap()
 }

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 /// The part of a token that must never be seen again.
 pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
-/// With no variable but the path to programs: what somebody has set for the agent, or for the test bed, is not what is tested.
+/// With no variable but the path to programs: what somebody has set for the agent, or for the test bed, is not what is tested. Agents run
+/// beside one another in tests, and only one of them could listen.
 pub(crate) fn bare(command: &mut std::process::Command) -> &mut std::process::Command {
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default())
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TOKENWATCH_HTTP_ENABLED", "false")
 }
 
 /// Seconds since the epoch.
@@ -57,6 +58,7 @@ impl Node {
     }
 
     /// Any file in it.
+    #[allow(dead_code)] // not every test that includes this file needs it
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.root().join(name);
         std::fs::write(&path, content).expect("a file");

@@ -8,7 +8,7 @@ use tokenwatch_core::time::Delta;
 use tokio::sync::oneshot;
 
 use super::output;
-use crate::config::{Clock, Otlp, Settings};
+use crate::config::{Clock, Http, Otlp, Settings};
 use crate::demo::Look;
 use crate::demo::{self, AgentPlan, Options};
 use crate::environment::Environment;
@@ -73,8 +73,9 @@ fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> 
         discover: false,
         ..Clock::default()
     };
+    let http = Http { enabled: false, ..Http::default() }; // the node's own agent may be listening there
     AgentRun {
-        settings: Settings { roots: vec![plan.root], node: Some(plan.node), clock, otlp, log: settings.log, ..Settings::default() },
+        settings: Settings { roots: vec![plan.root], node: Some(plan.node), clock, otlp, http, log: settings.log, ..Settings::default() },
         environment: if plan.otlp_built_in { Environment::default() } else { environment.clone() },
         stop: plan.stop,
     }

@@ -21,4 +21,4 @@ pub use mistakes::{Mistake, Mistakes, Origin};
 pub use nearest::nearest;
 pub use show::effective;
 pub use size::Size;
-pub use table::{Alerts, Clock, Files, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};
+pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};

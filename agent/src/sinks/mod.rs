@@ -2,6 +2,8 @@
 
 pub mod console;
 pub mod events;
+pub mod http;
+pub mod metrics;
 pub mod notebook;
 pub mod otlp;
 
@@ -19,6 +21,9 @@ pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 /// What a status page is made from, each time somebody asks for it.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 
+/// How the loop that drives the engine is doing, at this moment; told without waiting for the engine.
+pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
+
 /// What sinks read of the engine when they want to, besides the actions that they are given.
 #[derive(Clone)]
 pub struct Views {
@@ -26,6 +31,19 @@ pub struct Views {
     pub snapshot: SnapshotSource,
     /// Everything.
     pub status: StatusSource,
+    /// Whether it lives.
+    pub pulse: PulseSource,
+}
+
+/// Whether the engine still takes steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// Since the last step began or ended, on a clock that stands still while the machine sleeps.
+    pub since: Duration,
+    /// A step began and has not ended.
+    pub is_stepping: bool,
+    /// Without anything to see, a step is taken after no longer than this.
+    pub longest_pause: Duration,
 }
 
 /// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest common grace period (10 s) leaves.
@@ -37,6 +55,9 @@ pub struct Sinks {
     main: Sink,
     notebook: Option<notebook::Notebook>,
     events: Option<events::Events>,
+    /// Where the main one measures nothing.
+    metrics: Option<metrics::Metrics>,
+    http: Option<http::Http>,
 }
 
 /// The way by which spans and alerts are delivered.
@@ -80,7 +101,7 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None, events: None }
+        Self { main, notebook: None, events: None, metrics: None, http: None }
     }
 
     /// And what is active is remembered in `directory`, where `remembered` was before.
@@ -96,9 +117,21 @@ impl Sinks {
         Self { events: Some(events), ..self }
     }
 
+    /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime. `pull` is what the main one was given.
+    #[must_use]
+    pub fn serving(self, settings: &http::Settings, resource: &otlp::Resource, views: Views, pull: metrics::Pull) -> Self {
+        let unmeasured = matches!(self.main, Sink::Console(_));
+        let nothing_sent = Arc::default();
+        let origin = resource.origin(&nothing_sent, &views.snapshot);
+        let metrics = unmeasured.then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
+        let http = http::Http::start(settings, http::Shown { views, pull });
+        Self { metrics, http: Some(http), ..self }
+    }
+
     /// Takes what there is to say. Never blocks, never grows without bound.
     pub fn take(&self, actions: Vec<Action>) {
         self.events.iter().for_each(|events| events.take(&actions));
+        self.metrics.iter().for_each(|metrics| metrics.take(&actions));
         let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
@@ -118,6 +151,7 @@ impl Sinks {
     /// Flushes within `bound`, and says what was left.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         self.events.into_iter().for_each(events::Events::stop);
+        drop(self.http); // nobody is told anything any more
         let report = self.main.shutdown(bound).await;
         if let Some(notebook) = self.notebook {
             notebook.finish().await;
@@ -133,9 +167,14 @@ impl Sink {
     }
 
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
-    #[allow(clippy::needless_pass_by_value)] // the sink keeps it
-    pub fn otlp(settings: otlp::Settings, resource: &otlp::Resource, snapshot: SnapshotSource) -> Result<Self, String> {
-        otlp::Otlp::start(settings, resource, &snapshot).map(|otlp| Self::Otlp(Box::new(otlp)))
+    /// Its figures can be had through `pull` as well.
+    pub fn otlp(
+        settings: otlp::Settings,
+        resource: &otlp::Resource,
+        snapshot: &SnapshotSource,
+        pull: Option<metrics::Pull>,
+    ) -> Result<Self, String> {
+        otlp::Otlp::start(settings, resource, snapshot, pull).map(|otlp| Self::Otlp(Box::new(otlp)))
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.

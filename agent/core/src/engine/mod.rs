@@ -221,17 +221,21 @@ impl Engine {
     }
 
     fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
+        let ending = |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
+        let judged = self.of_node(now).into_iter();
+        let actions = judged.flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, ending)).map(alert).collect();
+        self.node_next = self.next_for_node(now);
+        actions
+    }
+
+    /// What is wrong with the node itself, at this moment.
+    fn of_node(&self, now: &Reading) -> [(Scope, Vec<Finding>); 3] {
         let (node, affected) = (&self.config.node, Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() });
         let clock = if self.ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
         let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
         let sight = diagnosis::blind(node, &self.blind).into_iter().collect();
         let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
-        let judged = [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)];
-        let ending = |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
-        let actions =
-            judged.into_iter().flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, ending)).map(alert).collect();
-        self.node_next = self.next_for_node(now);
-        actions
+        [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)]
     }
 
     /// When the node's own findings may change by the passing of time alone.
@@ -265,6 +269,7 @@ impl Engine {
             sources: self.sources.iter().map(|(source, degraded)| (source.clone(), degraded.is_none())).collect(),
             rung: self.privileges.as_ref().map(|privileges| privileges.rung),
             cluster: self.cluster_figures(now),
+            awaits_clock: self.ready_at(now).is_some(),
             ..Snapshot::default()
         };
         for generation in self.generations() {
@@ -310,6 +315,29 @@ impl Engine {
         self.raised().into_iter().map(|(finding, _)| finding).collect()
     }
 
+    /// What was raised, in the words of this moment: the sentence with which it was raised tells times from then.
+    fn raised_by_now(&self, now: &Reading) -> Vec<(Finding, Wall)> {
+        let node: Vec<Finding> = self.of_node(now).into_iter().flat_map(|(_, findings)| findings).collect();
+        let again = |old: &Finding| {
+            let same = |new: &Finding| new.code == old.code && new.id("") == old.id("");
+            self.of_token(now, &old.subject).into_iter().chain(node.iter().cloned()).find(same)
+        };
+        self.raised().into_iter().map(|(old, at)| (again(&old).unwrap_or(old), at)).collect()
+    }
+
+    /// What is wrong with this token at this moment.
+    fn of_token(&self, now: &Reading, subject: &Subject) -> Vec<Finding> {
+        let Subject::Token { pod, volume, path } = subject else { return Vec::new() };
+        let key = TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() };
+        let Some(tracked) = self.tokens.get(&key) else { return Vec::new() };
+        diagnosis::judge(tracked, now, self.context(now, &key)).findings
+    }
+
+    fn context(&self, now: &Reading, key: &TokenKey) -> Context<'_> {
+        let known = self.cluster.pod(&key.pod_uid, now);
+        Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known }
+    }
+
     fn raised(&self) -> Vec<(Finding, Wall)> {
         let mut raised: Vec<_> = self.ledger.raised().map(|(finding, at)| (finding.clone(), at)).collect();
         raised.sort_by(|(a, _), (b, _)| {
@@ -324,9 +352,11 @@ impl Engine {
             node: self.config.node.clone(),
             now: *now,
             tokens: self.tokens(now),
-            findings: self.raised(),
+            findings: self.raised_by_now(now),
             clock: self.clock.estimate(now),
+            offset_limit: self.config.clock.offset,
             servers: self.clock.servers(),
+            kernel: self.clock.last_kernel().copied(),
             blind: self.blind.clone(),
             sources: self.sources.clone(),
             delivery: self.delivery.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::{ClockState, Estimate, ServerReport};
+use crate::clock::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::cluster::Pod;
 use crate::findings::{Code, Finding, PodRef, Severity};
 use crate::observation::{BlindSpot, DeliveryState};
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub rung: Option<Rung>,
     /// What is known of the cluster; nothing where the API server was never heard.
     pub cluster: Option<ClusterFigures>,
+    /// Tokens are not accused yet: time servers are configured, have not been heard, and have some time left to answer.
+    pub awaits_clock: bool,
 }
 
 /// What is known of the cluster, in figures.
@@ -48,6 +50,7 @@ impl Default for Snapshot {
             sources: BTreeMap::new(),
             rung: None,
             cluster: None,
+            awaits_clock: false,
         }
     }
 }
@@ -86,8 +89,12 @@ pub struct Status {
     pub findings: Vec<(Finding, Wall)>,
     /// What is believed about the clock.
     pub clock: Estimate,
+    /// Beyond this the clock is off.
+    pub offset_limit: Delta,
     /// The time servers' last answers.
     pub servers: Vec<ServerReport>,
+    /// The kernel's last word about the clock.
+    pub kernel: Option<KernelClock>,
     /// Volumes that the agent cannot see into.
     pub blind: Vec<BlindSpot>,
     /// Each source, with why it does not work as it should, if so.

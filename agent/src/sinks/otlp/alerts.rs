@@ -23,13 +23,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::backoff::Backoff;
 use super::convert;
-use super::counters::Counters;
 use super::failure::{Failure, Kind};
 use super::queue::{Entry, Queue};
 use super::resource::Resource;
 use super::settings::Target;
 use super::transport::Transport;
 use crate::clocks;
+use crate::sinks::metrics::Counters;
 
 /// At about 1 kB each half a megabyte; [`super::queue`] bounds the bytes as well.
 const MOST_PER_REQUEST: usize = 512;

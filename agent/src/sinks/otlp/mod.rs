@@ -8,7 +8,6 @@ mod alerts;
 mod backoff;
 mod client;
 mod convert;
-mod counters;
 mod endpoint;
 mod failure;
 mod metrics;
@@ -34,31 +33,33 @@ use tokenwatch_core::observation::DeliveryState;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
+use super::metrics::{Counters, Metrics, Pull};
 use super::{ShutdownReport, SnapshotSource};
 use crate::clocks;
-use counters::Counters;
 
 /// The sink to a collector. A signal without a target is not sent.
 #[derive(Debug)]
 pub struct Otlp {
     alerts: Option<alerts::Alerts>,
     spans: Option<spans::Spans>,
-    metrics: Option<metrics::Metrics>,
+    metrics: Option<Metrics>,
     delivery: watch::Receiver<DeliveryState>,
     closing: watch::Sender<bool>,
 }
 
 impl Otlp {
     /// Starts one task per signal on the runtime it is called in. Nothing is connected yet: a collector that is not there is no error.
-    pub fn start(settings: Settings, resource: &Resource, snapshot: &SnapshotSource) -> Result<Self, String> {
+    /// What is measured can be had through `pull` as well.
+    pub fn start(settings: Settings, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Self, String> {
         let counters = Arc::new(Counters::default());
         let (closing, closed) = watch::channel(false);
         let (state, delivery) = watch::channel(DeliveryState::default());
         let pace = metrics::Pace { interval: settings.metrics_interval, temporality: settings.temporality };
         let spans = settings.traces.map(|target| spans::Spans::start(target, resource, &counters, closed.clone())).transpose()?;
-        let metrics = settings.metrics.map(|target| metrics::Metrics::start(target, pace, resource, &counters, snapshot, closed.clone()));
+        let push = settings.metrics.map(|target| metrics::reader(target, pace, &counters, closed.clone())).transpose()?;
+        let metrics = (push.is_some() || pull.is_some()).then(|| Metrics::start(resource.origin(&counters, snapshot), push, pull));
         let alerts = settings.logs.map(|target| alerts::Alerts::start(target, settings.alert_memory, resource, &counters, state, closed));
-        Ok(Self { alerts, spans, metrics: metrics.transpose()?, delivery, closing })
+        Ok(Self { alerts, spans, metrics, delivery, closing })
     }
 
     /// Queues what there is to say.
@@ -90,7 +91,7 @@ impl Otlp {
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         let end = clocks::timer() + bound;
         self.closing.send_replace(true);
-        let metrics = async { timeout_at(end, async { flushed(self.metrics, metrics::Metrics::finish).await }).await.unwrap_or(false) };
+        let metrics = async { timeout_at(end, async { flushed(self.metrics, Metrics::finish).await }).await.unwrap_or(false) };
         let alerts = async { flushed_count(self.alerts, |alerts| alerts.finish(end)).await };
         let spans = async { flushed_count(self.spans, |spans| spans.finish(end)).await };
         let (metrics_sent, alerts_left, spans_left) = tokio::join!(metrics, alerts, spans);

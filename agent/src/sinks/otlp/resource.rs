@@ -1,11 +1,16 @@
 //! Who is speaking: the agent and its node, on everything that is sent.
 
+use std::sync::Arc;
+
 use opentelemetry::KeyValue;
 use tokenwatch_core::ids::stable_id;
 
+use super::convert;
 use super::settings::Mistake;
 use super::variables::{self, Variables};
 use crate::environment::Environment;
+use crate::sinks::SnapshotSource;
+use crate::sinks::metrics::{Counters, Origin};
 
 /// What is known of this agent.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,11 @@ impl Resource {
     pub(super) fn sdk(&self) -> opentelemetry_sdk::Resource {
         let attributes = self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
         opentelemetry_sdk::Resource::builder_empty().with_schema_url(attributes, tokenwatch_core::schema::SCHEMA_URL).build()
+    }
+
+    /// What this agent measures, and counts.
+    pub(in crate::sinks) fn origin<'a>(&self, counters: &'a Arc<Counters>, snapshot: &'a SnapshotSource) -> Origin<'a> {
+        Origin { resource: self.sdk(), scope: convert::scope(), counters, snapshot }
     }
 
     fn detected(identity: &Identity) -> Self {

@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{Client, EXPORTER_TIMEOUT};
 use super::convert;
-use super::counters::Counters;
 use super::resource::Resource;
 use super::settings::Target;
 use crate::clocks;
+use crate::sinks::metrics::Counters;
 use crate::sys;
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.

@@ -9,7 +9,7 @@ use super::collector::{Answer, Collector};
 use super::sample::{alert, snapshot};
 use crate::environment::Environment;
 use crate::sinks::otlp::{Compression, Identity, OwnOtlp, Protocol, Resource, Settings};
-use crate::sinks::{ShutdownReport, Sink};
+use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
 
@@ -31,7 +31,8 @@ pub(super) fn start(own: &OwnOtlp, vars: &[(&str, &str)]) -> Sink {
     let settings = Settings::resolve(own, &Environment::of(vars.iter().copied())).unwrap().unwrap();
     let identity = Identity { node: Some("node-1".into()), host: Some("host-1".into()) };
     let resource = Resource::resolve(&Environment::default(), &identity).unwrap();
-    Sink::otlp(settings, &resource, Arc::new(snapshot)).unwrap()
+    let snapshot: SnapshotSource = Arc::new(snapshot);
+    Sink::otlp(settings, &resource, &snapshot, None).unwrap()
 }
 
 fn alerts(count: usize) -> Vec<Action> {

@@ -4,29 +4,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts since the agent started.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(in crate::sinks) struct Counters {
     /// Alerts that the collector accepted.
-    pub(super) accepted: Counter,
+    pub(in crate::sinks) accepted: Counter,
     /// Alerts that the collector took and threw away (partial success).
-    pub(super) rejected: Counter,
+    pub(in crate::sinks) rejected: Counter,
     /// Alerts that bounded memory cost.
-    pub(super) given_up: Counter,
+    pub(in crate::sinks) given_up: Counter,
     /// Spans that were not delivered.
-    pub(super) spans_dropped: Counter,
+    pub(in crate::sinks) spans_dropped: Counter,
     /// Exports of metrics that were not delivered.
-    pub(super) metrics_dropped: Counter,
+    pub(in crate::sinks) metrics_dropped: Counter,
 }
 
 /// Counts up.
 #[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
+pub(in crate::sinks) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(super) fn add(&self, count: u64) {
+    pub(in crate::sinks) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    pub(super) fn get(&self) -> u64 {
+    pub(in crate::sinks) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

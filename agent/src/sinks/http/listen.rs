@@ -1,0 +1,173 @@
+//! Listens on one address, and bounds what those who come there can cost.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::answer::Answers;
+
+/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people with browsers (six connections each).
+const MOST: usize = 32;
+/// Of them from one peer, so that one that goes wrong leaves room for kubelet's probes.
+const MOST_FROM_ONE: usize = 8;
+/// A request's line and headers: far more than any browser sends; the least that hyper reads at once.
+const MOST_HEADER_BYTES: usize = 8 * 1024;
+/// Headers of a request. Browsers send about twenty.
+const MOST_HEADERS: usize = 64;
+/// The headers of a request, the pause before them included, take no longer than this: twice a page's own pause, so that it keeps its connection.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// After this no further request is taken on a connection…
+const LIFE: Duration = Duration::from_mins(1);
+/// …and the one that is being answered has this long to be read.
+const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// An address may come a moment after the agent: a pod's does not, a node's can.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Whoever frees a port or adds an address sees within this time that it helped.
+const LAST_RETRY: Duration = Duration::from_mins(1);
+/// When the process has no file descriptor left, another attempt at once would fail as well.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Serves `address` for ever; tries again where it cannot be had.
+pub(super) async fn run(address: SocketAddr, answers: Arc<Answers>, doors: Arc<Doors>) {
+    let listener = bind(address).await;
+    info!("serving http://{address}");
+    // Dropped with this task, and its connections with it.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(place) = doors.enter(peer.ip()) {
+                        connections.spawn(serve(stream, Arc::clone(&answers), place));
+                    }
+                }
+                Err(why) => {
+                    debug!("http://{address}: a connection was not taken: {why}");
+                    sleep(AFTER_FAILURE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Said once; the other addresses are served meanwhile.
+async fn bind(address: SocketAddr) -> TcpListener {
+    let mut wait = FIRST_RETRY;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(why) if wait == FIRST_RETRY => warn!("{}", complaint(address, &why)),
+            Err(_) => {}
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
+
+fn complaint(address: SocketAddr, why: &io::Error) -> String {
+    let advice = match why.kind() {
+        io::ErrorKind::AddrInUse => "something else listens there: end it, or set http.port to another one",
+        io::ErrorKind::AddrNotAvailable => "this machine, or this pod, has no such address (yet): correct http.address",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 want a privilege that the agent should not have: set http.port to a higher one"
+        }
+        _ => "correct http.address and http.port, or set http.enabled to false",
+    };
+    format!("nothing is served on http://{address} ({why}): {advice}. It is tried again at least each minute; everything else works")
+}
+
+async fn serve(stream: TcpStream, answers: Arc<Answers>, _place: Place) {
+    let service = service_fn(move |request| {
+        let answers = Arc::clone(&answers);
+        async move { Ok::<_, std::convert::Infallible>(answers.to(&request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_headers(MOST_HEADERS).max_buf_size(MOST_HEADER_BYTES);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // A client that goes away or speaks something else is no concern of ours.
+    if timeout(LIFE, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(LAST_ANSWER_WITHIN, connection).await;
+    }
+}
+
+/// Who is connected, by address.
+#[derive(Debug, Default)]
+pub(super) struct Doors(Mutex<BTreeMap<IpAddr, usize>>);
+
+impl Doors {
+    /// A place for a connection from `peer`; none when there are too many.
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let mut inside = self.inside();
+        let from_this_one = inside.get(&peer).copied().unwrap_or_default();
+        let has_room = inside.values().sum::<usize>() < MOST && from_this_one < MOST_FROM_ONE;
+        has_room.then(|| {
+            inside.insert(peer, from_this_one + 1);
+            Place { doors: Arc::clone(self), peer }
+        })
+    }
+
+    fn inside(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, peer: IpAddr) {
+        let mut inside = self.inside();
+        match inside.get_mut(&peer) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(inside.remove(&peer)),
+        }
+    }
+}
+
+/// Given back when dropped.
+#[derive(Debug)]
+struct Place {
+    doors: Arc<Doors>,
+    peer: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.doors.leave(self.peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn one_peer_leaves_room_for_others_and_all_of_them_are_bounded() {
+        let doors = Arc::new(Doors::default());
+        let peer = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+        let mut places: Vec<_> = (0..20).filter_map(|_| doors.enter(peer(1))).collect();
+        assert_eq!(places.len(), MOST_FROM_ONE);
+        assert!(doors.enter(peer(2)).is_some(), "and it left again at once");
+        places.extend((0..100).filter_map(|n| doors.enter(peer(3 + n))));
+        assert_eq!(places.len(), MOST);
+        drop(places);
+        assert!(doors.inside().is_empty());
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
+        let told = |kind| complaint("127.0.0.1:9723".parse().unwrap(), &io::Error::from(kind));
+        assert!(told(io::ErrorKind::AddrInUse).contains("http.port"));
+        assert!(told(io::ErrorKind::AddrNotAvailable).contains("http.address"));
+        assert!(told(io::ErrorKind::PermissionDenied).contains("1024"));
+    }
+}

@@ -1,0 +1,199 @@
+//! Figures as text that Prometheus reads: OpenMetrics 1.0, or the older text format 0.0.4 for whoever asks for that.
+//!
+//! Written by hand, because the `prometheus` crate writes no OpenMetrics. Names follow OpenTelemetry's "Prometheus and OpenMetrics
+//! Compatibility": dots become underscores, the unit is appended, `_total` to a counter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use opentelemetry::{KeyValue, Value};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Histogram, Metric, MetricData, ResourceMetrics};
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus' text format 0.0.4.
+    Text,
+}
+
+impl Format {
+    /// What a client that sends this `Accept` wants.
+    pub(super) fn accepted(accept: Option<&str>) -> Self {
+        let wanted = accept.unwrap_or_default().split(',').any(is_openmetrics);
+        if wanted { Self::OpenMetrics } else { Self::Text }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Whoever can read it at all is better served with it.
+fn is_openmetrics(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let is_refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text")) && !parts.any(is_refused)
+}
+
+/// Everything, in the order in which the instruments were made.
+pub(super) fn write(figures: &ResourceMetrics, format: Format) -> String {
+    let mut page = Page { out: String::new(), format };
+    page.target(figures);
+    for metric in figures.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics) {
+        page.metric(metric);
+    }
+    if format == Format::OpenMetrics {
+        page.out.push_str("# EOF\n");
+    }
+    page.out
+}
+
+struct Page {
+    out: String,
+    format: Format,
+}
+
+impl Page {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = self.out.write_fmt(line); // writing to a String cannot fail
+        self.out.push('\n');
+    }
+
+    /// The resource's attributes, once.
+    fn target(&mut self, figures: &ResourceMetrics) {
+        let labels: Vec<_> = figures.resource().iter().map(|(key, value)| label(key.as_str(), value)).collect();
+        let (family, kind) = match self.format {
+            Format::OpenMetrics => ("target", "info"),
+            Format::Text => ("target_info", "gauge"),
+        };
+        self.line(format_args!("# HELP {family} Who measures: the resource's attributes."));
+        self.line(format_args!("# TYPE {family} {kind}"));
+        self.line(format_args!("target_info{} 1", braced(&sorted(labels))));
+    }
+
+    fn metric(&mut self, metric: &Metric) {
+        match metric.data() {
+            AggregatedMetrics::F64(data) => self.data(metric, data, ToString::to_string),
+            AggregatedMetrics::U64(data) => self.data(metric, data, ToString::to_string),
+            AggregatedMetrics::I64(data) => self.data(metric, data, ToString::to_string),
+        }
+    }
+
+    fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, shown: fn(&T) -> String) {
+        let name = name(metric);
+        match data {
+            MetricData::Gauge(gauge) => {
+                self.head(&name, metric, "gauge", "");
+                self.samples(&name, gauge.data_points().map(|point| (labels(point.attributes()), shown(&point.value()))));
+            }
+            MetricData::Sum(sum) => {
+                let (kind, suffix) = if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
+                self.head(&name, metric, kind, suffix);
+                let points = sum.data_points().map(|point| (labels(point.attributes()), shown(&point.value())));
+                self.samples(&format!("{name}{suffix}"), points);
+            }
+            MetricData::Histogram(histogram) => {
+                self.head(&name, metric, "histogram", "");
+                self.histogram(&name, histogram, shown);
+            }
+            MetricData::ExponentialHistogram(_) => {} // the agent has none
+        }
+    }
+
+    /// In the older format a family is called as its samples are.
+    fn head(&mut self, name: &str, metric: &Metric, kind: &str, suffix: &str) {
+        let suffix = if self.format == Format::Text { suffix } else { "" };
+        self.line(format_args!("# HELP {name}{suffix} {}", escaped(metric.description(), self.format == Format::OpenMetrics)));
+        self.line(format_args!("# TYPE {name}{suffix} {kind}"));
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit(metric.unit())) {
+            self.line(format_args!("# UNIT {name} {unit}"));
+        }
+    }
+
+    fn histogram<T: Copy>(&mut self, name: &str, histogram: &Histogram<T>, shown: fn(&T) -> String) {
+        for point in histogram.data_points() {
+            let of = labels(point.attributes());
+            let bounds = point.bounds().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
+            let mut below = 0;
+            for (bound, count) in bounds.zip(point.bucket_counts()) {
+                below += count;
+                let labels = of.iter().cloned().chain([("le".to_owned(), bound)]).collect();
+                self.sample(&format!("{name}_bucket"), labels, &below.to_string());
+            }
+            self.sample(&format!("{name}_sum"), of.clone(), &shown(&point.sum()));
+            self.sample(&format!("{name}_count"), of, &point.count().to_string());
+        }
+    }
+
+    /// In a fixed order: the SDK keeps them in a map without one.
+    fn samples(&mut self, name: &str, points: impl Iterator<Item = (Labels, String)>) {
+        let points: BTreeMap<Labels, String> = points.collect();
+        points.into_iter().for_each(|(labels, value)| self.sample(name, labels, &value));
+    }
+
+    fn sample(&mut self, name: &str, labels: Labels, value: &str) {
+        self.line(format_args!("{name}{} {value}", braced(&labels)));
+    }
+}
+
+type Labels = Vec<(String, String)>;
+
+fn labels<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Labels {
+    sorted(attributes.map(|attribute| label(attribute.key.as_str(), &attribute.value)).collect())
+}
+
+fn label(key: &str, value: &Value) -> (String, String) {
+    (plain(key), value.as_str().into_owned())
+}
+
+/// The same series is written alike each time.
+fn sorted(mut labels: Labels) -> Labels {
+    labels.sort();
+    labels.dedup_by(|later, first| later.0 == first.0); // `a.b` and `a_b` are one name here
+    labels
+}
+
+fn braced(labels: &[(String, String)]) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value, true))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+fn name(metric: &Metric) -> String {
+    let name = plain(metric.name());
+    match unit(metric.unit()) {
+        Some(unit) if !name.ends_with(unit) => format!("{name}_{unit}"),
+        _ => name,
+    }
+}
+
+/// The units of the schema, as Prometheus writes them out; what counts things (`{token}`) is without.
+fn unit(ucum: &str) -> Option<&'static str> {
+    match ucum {
+        "s" => Some("seconds"),
+        "By" => Some("bytes"),
+        _ => None,
+    }
+}
+
+fn plain(name: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+    let plain: String = name.chars().map(allowed).collect();
+    if plain.starts_with(|c: char| c.is_ascii_digit()) { format!("_{plain}") } else { plain }
+}
+
+fn escaped(text: &str, quotes: bool) -> String {
+    let text = text.replace('\\', "\\\\").replace('\n', "\\n");
+    if quotes { text.replace('"', "\\\"") } else { text }
+}
+
+#[cfg(test)]
+#[path = "openmetrics_tests.rs"]
+mod tests;

@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokenwatch_core::action::Action;
+use tokenwatch_core::engine::{ClusterFigures, Snapshot};
+use tokenwatch_core::findings::{Code, Severity};
+use tokenwatch_core::privilege::Rung;
+use tokenwatch_core::schema::METRICS;
+use tokenwatch_core::time::Delta;
+
+use super::*;
+use crate::sinks::SnapshotSource;
+use crate::sinks::metrics::{Metrics, Pull};
+use crate::sinks::otlp::Resource;
+
+/// Every figure there is.
+fn everything(format: Format) -> String {
+    let mut snapshot = Snapshot {
+        findings: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
+        nearest_deadline: Some(Delta::from_millis(1_500)),
+        sources: BTreeMap::from([("a \"quoted\"\\\n source".to_owned(), true)]),
+        rung: Some(Rung::Files),
+        cluster: Some(ClusterFigures { pods: 7, age: Delta::from_secs(3) }),
+        ..Snapshot::default()
+    };
+    snapshot.clock.assumed = false;
+    let snapshot: SnapshotSource = Arc::new(move || snapshot.clone());
+    let resource = Resource(vec![("service.name".into(), "tokenwatch".into()), ("k8s.node.name".into(), "node-1".into())]);
+    let pull = Pull::default();
+    let metrics = Metrics::start(resource.origin(&Arc::default(), &snapshot), None::<Pull>, Some(pull.clone()));
+    metrics.take(&[40, -5].map(|secs| Action::Rotation { delay: Delta::from_secs(secs) }));
+    write(&pull.read().unwrap(), format)
+}
+
+#[test]
+fn every_metric_of_the_schema_is_there_under_its_name() {
+    let page = everything(Format::OpenMetrics);
+    for metric in METRICS {
+        let name = metric.name.replace('.', "_");
+        let unit = match metric.unit {
+            "s" => "_seconds",
+            "By" => "_bytes",
+            thing => {
+                assert!(thing.starts_with('{'), "{}: a gauge of unit 1 is called a ratio in Prometheus", metric.name);
+                ""
+            }
+        };
+        let kind = if metric.instrument == "updowncounter" { "gauge" } else { metric.instrument };
+        assert!(page.contains(&format!("# TYPE {name}{unit} {kind}\n")), "{}: {page}", metric.name);
+        assert!(page.contains(&format!("# HELP {name}{unit} {}", escaped(metric.meaning, true))), "{}", metric.name);
+    }
+}
+
+#[test]
+fn both_formats_are_as_their_specifications_want_them() {
+    let (open, text) = (everything(Format::OpenMetrics), everything(Format::Text));
+    for (line, in_open, in_text) in [
+        ("# EOF", true, false),
+        ("# TYPE target info", true, false),
+        ("# TYPE target_info gauge", false, true),
+        ("target_info{k8s_node_name=\"node-1\",service_name=\"tokenwatch\"} 1", true, true),
+        ("# TYPE tokenwatch_alerts counter", true, false),
+        ("# TYPE tokenwatch_alerts_total counter", false, true),
+        ("tokenwatch_alerts_total{outcome=\"accepted\"} 0", true, true),
+        ("# UNIT tokenwatch_rotation_delay_seconds seconds", true, false),
+        ("tokenwatch_rotation_delay_seconds_bucket{le=\"0.0\"} 1", true, true),
+        ("tokenwatch_rotation_delay_seconds_bucket{le=\"+Inf\"} 2", true, true),
+        ("tokenwatch_rotation_delay_seconds_sum 40", true, true),
+        ("tokenwatch_rotation_delay_seconds_count 2", true, true),
+        ("tokenwatch_deadline_min_seconds 1.5", true, true),
+        ("tokenwatch_privilege{tokenwatch_privilege_rung=\"files\"} 1", true, true),
+        ("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\",tokenwatch_finding_severity=\"critical\"} 2", true, true),
+        ("tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\"} 1", true, true),
+    ] {
+        assert_eq!((open.lines().any(|one| one == line), text.lines().any(|one| one == line)), (in_open, in_text), "{line}\n{open}");
+    }
+    assert!(open.ends_with("# EOF\n"));
+}
+
+#[test]
+fn the_format_is_the_one_that_is_asked_for() {
+    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+    for (accept, format) in [
+        (Some(prometheus), Format::OpenMetrics),
+        (Some("application/openmetrics-text"), Format::OpenMetrics),
+        (Some("application/openmetrics-text;q=0, text/plain"), Format::Text),
+        (Some("text/html"), Format::Text),
+        (None, Format::Text),
+    ] {
+        assert_eq!(Format::accepted(accept), format, "{accept:?}");
+    }
+}
+
+#[test]
+fn names_that_are_one_here_are_written_once() {
+    let labels = sorted(vec![label("a.b", &"1".into()), label("a_b", &"2".into()), label("0", &"x".into())]);
+    assert_eq!(braced(&labels), "{_0=\"x\",a_b=\"1\"}");
+}

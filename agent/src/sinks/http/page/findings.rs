@@ -1,0 +1,101 @@
+//! What is wrong, worst first, with what to do.
+
+use std::fmt::Write as _;
+
+use tokenwatch_core::engine::Status;
+use tokenwatch_core::findings::{Finding, Subject};
+use tokenwatch_core::time::Wall;
+use tokenwatch_core::value::Value;
+
+use super::headline::mark_of;
+use super::html::{Away, PodName, Short, Text};
+
+/// Shown whole. More than that are seldom more than one cause; they follow as one line each.
+const WHOLE: usize = 12;
+/// One line each; whoever has more reads them where they were delivered.
+const LINES: usize = 200;
+
+pub(super) fn section(status: &Status) -> String {
+    if status.findings.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
+    for (finding, since) in status.findings.iter().take(WHOLE) {
+        whole(&mut out, finding, *since, status);
+    }
+    rest(&mut out, status);
+    out + "</section>\n"
+}
+
+fn whole(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
+    let (now, severity) = (status.now.wall, finding.severity);
+    let (id, mark, name, code) = (finding.id(&status.node).0, mark_of(severity), severity.name(), finding.code.as_str());
+    let _ = write!(
+        out,
+        "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} <code>{code}</code></h3>\
+         <p class=\"who\">{}</p><p>{}</p>",
+        subject(&finding.subject),
+        Text(&finding.summary)
+    ); // writing to a String cannot fail
+    let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Text(&finding.remedy.text));
+    if let Some(command) = &finding.remedy.command {
+        let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", Text(command));
+    }
+    let _ = write!(out, "<p class=\"when\">since {} ({})", since.clock_time(), Away(since, now));
+    if let Some(deadline) = finding.deadline {
+        let _ = write!(out, " · deadline {} ({})", deadline.rfc3339(), Away(deadline, now));
+    }
+    out.push_str("</p>");
+    evidence(out, finding, &id);
+    out.push_str("</article>\n");
+}
+
+fn evidence(out: &mut String, finding: &Finding, id: &str) {
+    if finding.evidence.iter().next().is_none() {
+        return;
+    }
+    let _ = write!(out, "<details id=\"e-{}\"><summary>Evidence</summary><dl>", Text(id));
+    for (name, value) in finding.evidence.iter() {
+        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Text(name), Text(&told(value)));
+    }
+    out.push_str("</dl></details>");
+}
+
+fn told(value: &Value) -> String {
+    match value {
+        Value::Bool(yes) => yes.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::List(texts) => texts.join(", "),
+    }
+}
+
+/// The subject, in the words people use.
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Token { pod, volume, path } => {
+            let owner = pod.owner.as_ref().map(|owner| format!(" · {}", Short(&owner.to_string()))).unwrap_or_default();
+            format!("<b>{}</b>{owner} · {}/{}", PodName(pod), Short(volume), Short(path))
+        }
+        Subject::Node { node } => format!("<b>node {}</b>", Short(node)),
+        Subject::Server { server } => format!("<b>time server {}</b>", Short(server)),
+    }
+}
+
+fn rest(out: &mut String, status: &Status) {
+    let rest = status.findings.get(WHOLE..).unwrap_or_default();
+    if rest.is_empty() {
+        return;
+    }
+    let _ = write!(out, "<details id=\"more-findings\"><summary>{} more</summary><ul class=\"lines\">", rest.len());
+    for (finding, _) in rest.iter().take(LINES) {
+        let (mark, code) = (mark_of(finding.severity), finding.code.as_str());
+        let _ = writeln!(out, "<li>{mark} <code>{code}</code> {}</li>", subject(&finding.subject));
+    }
+    out.push_str("</ul>");
+    if rest.len() > LINES {
+        let _ = write!(out, "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>", rest.len() - LINES);
+    }
+    out.push_str("</details>\n");
+}

@@ -1,0 +1,126 @@
+//! Text from outside, made part of a page.
+
+use std::fmt;
+
+use tokenwatch_core::findings::PodRef;
+use tokenwatch_core::text::shown;
+use tokenwatch_core::time::{Delta, Wall};
+
+/// The longest name in a row, in characters: Kubernetes' own names end at 63 where people choose them, generated ones are longer by a suffix.
+const IN_A_ROW: usize = 96;
+
+/// Text as text: whatever it holds, it is neither a tag nor the end of an attribute, and what a terminal would hide is shown.
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        escaped(f, &shown(self.0))
+    }
+}
+
+/// The same, no longer than a row can be.
+pub(super) struct Short<'a>(pub(super) &'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(IN_A_ROW) {
+            Some((end, _)) => escaped(f, &shown(self.0.get(..end).unwrap_or_default()))?,
+            None => return escaped(f, &shown(self.0)),
+        }
+        f.write_str("…")
+    }
+}
+
+fn escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for c in text.chars() {
+        match c {
+            '&' => f.write_str("&amp;")?,
+            '<' => f.write_str("&lt;")?,
+            '>' => f.write_str("&gt;")?,
+            '"' => f.write_str("&quot;")?,
+            '\'' => f.write_str("&#39;")?,
+            other => fmt::Write::write_char(f, other)?,
+        }
+    }
+    Ok(())
+}
+
+/// `shop/cart-0`; the UID where that is not known.
+pub(super) struct PodName<'a>(pub(super) &'a PodRef);
+
+impl fmt::Display for PodName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.namespace, &self.0.name) {
+            (Some(namespace), Some(name)) => write!(f, "{}/{}", Short(namespace), Short(name)),
+            _ => write!(f, "pod {}", Short(&self.0.uid)),
+        }
+    }
+}
+
+/// `in 4m 05s`, `4m 05s ago`, `now`.
+pub(super) struct Away(pub(super) Wall, pub(super) Wall);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whole seconds: this is a page that is looked at for some of them.
+        let Self(at, now) = *self;
+        match Delta::from_secs((at - now).as_secs()) {
+            Delta::ZERO => f.write_str("now"),
+            ahead if ahead > Delta::ZERO => write!(f, "in {}", Whole(ahead)),
+            past => write!(f, "{} ago", Whole(-past)),
+        }
+    }
+}
+
+/// A duration without fractions of a second.
+pub(super) struct Whole(pub(super) Delta);
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            secs if secs < 60 => write!(f, "{secs}s"),
+            secs => write!(f, "{}", Delta::from_secs(secs)),
+        }
+    }
+}
+
+/// `+1.5ms`, `-4m 05s`.
+pub(super) struct Signed(pub(super) Delta);
+
+impl fmt::Display for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > Delta::ZERO {
+            f.write_str("+")?;
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+/// `1 token`, `2 tokens`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_is_markup() {
+        assert_eq!(Text("<b a='1\"'>&").to_string(), "&lt;b a=&#39;1&quot;&#39;&gt;&amp;");
+        assert_eq!(Text("a\u{202e}b\n").to_string(), "a\\u{202e}b\\u{a}");
+    }
+
+    #[test]
+    fn a_row_does_not_grow_with_a_name() {
+        assert_eq!(Short(&"ä".repeat(500)).to_string().chars().count(), IN_A_ROW + 1);
+        assert_eq!(Short("cart-0").to_string(), "cart-0");
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = Wall::from_secs(1_000);
+        let told: Vec<String> = [1_000, 1_007, 1_245, 400].map(|at| Away(Wall::from_secs(at), now).to_string()).into();
+        assert_eq!(told, ["now", "in 7s", "in 4m 05s", "10m 00s ago"]);
+    }
+}

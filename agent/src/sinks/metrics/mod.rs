@@ -1,0 +1,253 @@
+//! Metrics: gauges read from the engine's snapshot each time somebody takes them, one histogram, and the agent's own counters and cost.
+//!
+//! One set of instruments, whoever takes them: a collector, to which they are pushed, and a scraper, which pulls them.
+
+mod counters;
+mod pull;
+
+use std::sync::Arc;
+
+use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
+use tokenwatch_core::action::Action;
+use tokenwatch_core::clock::ClockState;
+use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::findings::{Code, Severity};
+use tokenwatch_core::schema::{self, METRICS};
+use tokenwatch_core::time::Delta;
+use tokio::sync::oneshot;
+
+use super::SnapshotSource;
+pub(super) use counters::{Counter, Counters};
+pub use pull::Pull;
+
+/// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five of `stalled`; then what is broken.
+const DELAY_BUCKETS: [f64; 12] = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+
+/// Series of one instrument. The most are those of the findings, by code and severity. The SDK makes room for all of them at the start: its default of
+/// 2,000 is 135 kB for each of twelve instruments.
+const MOST_SERIES: usize = Code::ALL.len() * Severity::ALL.len();
+
+/// What the figures are made of.
+pub(super) struct Origin<'a> {
+    pub(super) resource: opentelemetry_sdk::Resource,
+    pub(super) scope: InstrumentationScope,
+    pub(super) counters: &'a Arc<Counters>,
+    pub(super) snapshot: &'a SnapshotSource,
+}
+
+/// The instruments, and whoever takes them.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    provider: SdkMeterProvider,
+    rotation: Histogram<f64>,
+}
+
+impl Metrics {
+    /// Pushed by `push`, pulled through `pull`.
+    pub(super) fn start(origin: Origin<'_>, push: Option<impl MetricReader>, pull: Option<Pull>) -> Self {
+        let builder = SdkMeterProvider::builder().with_resource(origin.resource).with_view(bounded);
+        let provider = read_by(read_by(builder, push), pull).build();
+        let meter = provider.meter_with_scope(origin.scope);
+        observe_snapshot(&meter, origin.snapshot);
+        observe_counters(&meter, origin.counters);
+        observe_cost(&meter);
+        let rotation = Maker(&meter, schema::METRIC_ROTATION_DELAY).histogram();
+        Self { provider, rotation }
+    }
+
+    /// Counts the rotations among these.
+    pub(super) fn take(&self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Rotation { delay } = action {
+                self.rotation(*delay);
+            }
+        }
+    }
+
+    /// Counts a rotation. An early one counts as punctual: the sum of a histogram must not fall.
+    pub(super) fn rotation(&self, delay: Delta) {
+        self.rotation.record(delay.max(Delta::ZERO).as_secs_f64(), &[]);
+    }
+
+    /// Exports once more, and says whether that worked. On a thread of its own, because the SDK blocks there, for longer than a runtime that
+    /// stops would want to wait.
+    pub(super) async fn finish(self) -> bool {
+        let (done, finished) = oneshot::channel();
+        let shutdown = move || {
+            let _ = done.send(self.provider.shutdown().is_ok()); // nobody waits when the bound has passed
+        };
+        let started = std::thread::Builder::new().name("last-metrics".to_owned()).spawn(shutdown);
+        started.is_ok() && finished.await.unwrap_or(false)
+    }
+}
+
+fn read_by(builder: MeterProviderBuilder, reader: Option<impl MetricReader>) -> MeterProviderBuilder {
+    match reader {
+        Some(reader) => builder.with_reader(reader),
+        None => builder,
+    }
+}
+
+/// As the instrument says, for no more series than there can be.
+fn bounded(_: &Instrument) -> Option<Stream> {
+    Stream::builder().with_cardinality_limit(MOST_SERIES).build().ok()
+}
+
+/// Makes the instrument of this name as the schema describes it.
+struct Maker<'a>(&'a Meter, &'static str);
+
+type Observer<'a, T> = &'a dyn AsyncInstrument<T>;
+
+impl Maker<'_> {
+    fn unit(&self) -> &'static str {
+        self.entry().map_or("", |metric| metric.unit)
+    }
+
+    fn meaning(&self) -> &'static str {
+        self.entry().map_or("", |metric| metric.meaning)
+    }
+
+    fn entry(&self) -> Option<&'static schema::Metric> {
+        METRICS.iter().find(|metric| metric.name == self.1)
+    }
+
+    fn histogram(&self) -> Histogram<f64> {
+        let builder = self.0.f64_histogram(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_boundaries(DELAY_BUCKETS.to_vec()).build()
+    }
+
+    fn gauge_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
+        let builder = self.0.u64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn gauge_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
+        let builder = self.0.f64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn up_down_counter(&self, read: impl Fn(Observer<'_, i64>) + Send + Sync + 'static) {
+        let builder = self.0.i64_observable_up_down_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn counter_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
+        let builder = self.0.u64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+
+    fn counter_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
+        let builder = self.0.f64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        builder.with_callback(read).build();
+    }
+}
+
+/// Gauges over the engine's state: what is gone from it vanishes from the metrics.
+fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
+    let source = |read: fn(&Snapshot, Observer<'_, u64>)| {
+        let snapshot = Arc::clone(snapshot);
+        move |observer: Observer<'_, u64>| read(&snapshot(), observer)
+    };
+    let seconds = |read: fn(&Snapshot) -> Option<Delta>| {
+        let snapshot = Arc::clone(snapshot);
+        move |observer: Observer<'_, f64>| {
+            if let Some(delta) = read(&snapshot()) {
+                observer.observe(delta.as_secs_f64(), &[]);
+            }
+        }
+    };
+    Maker(meter, schema::METRIC_TOKENS).gauge_u64(source(tokens));
+    Maker(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
+    Maker(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
+    Maker(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
+    Maker(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
+    Maker(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
+    Maker(meter, schema::METRIC_CLUSTER_AGE).gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
+    Maker(meter, schema::METRIC_DEADLINE_MIN).gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
+    Maker(meter, schema::METRIC_CLOCK_OFFSET).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
+    Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
+}
+
+fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (state, count) in &snapshot.tokens {
+        observer.observe(*count, &[KeyValue::new(schema::TOKEN_STATE, state.name())]);
+    }
+}
+
+fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for ((code, severity), count) in &snapshot.findings {
+        let attributes = [KeyValue::new(schema::FINDING_CODE, code.as_str()), KeyValue::new(schema::FINDING_SEVERITY, severity.name())];
+        observer.observe(*count, &attributes);
+    }
+}
+
+fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for state in ClockState::ALL {
+        observer.observe(u64::from(state == snapshot.clock.state), &[KeyValue::new(schema::CLOCK_STATE, state.name())]);
+    }
+}
+
+fn sources(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (source, up) in &snapshot.sources {
+        observer.observe(u64::from(*up), &[KeyValue::new("source", source.clone())]);
+    }
+}
+
+fn privilege(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    if let Some(rung) = snapshot.rung {
+        observer.observe(1, &[KeyValue::new(schema::PRIVILEGE_RUNG, rung.name())]);
+    }
+}
+
+fn cluster_pods(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    if let Some(cluster) = snapshot.cluster {
+        observer.observe(cluster.pods as u64, &[]);
+    }
+}
+
+fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
+    let outcomes: [Labelled; 3] = [("accepted", |c| &c.accepted), ("rejected", |c| &c.rejected), ("given_up", |c| &c.given_up)];
+    let dropped: [Labelled; 2] = [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
+    Maker(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
+    Maker(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
+}
+
+type Labelled = (&'static str, fn(&Counters) -> &Counter);
+
+fn counted<const N: usize>(key: &'static str, counters: &Arc<Counters>, parts: [Labelled; N]) -> impl Fn(Observer<'_, u64>) + use<N> {
+    let counters = Arc::clone(counters);
+    move |observer| {
+        for (label, counter) in parts {
+            observer.observe(counter(&counters).get(), &[KeyValue::new(key, label)]);
+        }
+    }
+}
+
+fn observe_cost(meter: &Meter) {
+    Maker(meter, schema::METRIC_CPU).counter_f64(|observer| {
+        for (mode, secs) in cpu_seconds().into_iter().flatten() {
+            observer.observe(secs, &[KeyValue::new("cpu.mode", mode)]);
+        }
+    });
+    Maker(meter, schema::METRIC_MEMORY).up_down_counter(|observer| {
+        if let Some(bytes) = resident_bytes() {
+            observer.observe(bytes, &[]);
+        }
+    });
+}
+
+/// User and system time of this process (proc_pid_stat(5)).
+fn cpu_seconds() -> Option<[(&'static str, f64); 2]> {
+    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    Some([("user", seconds(stat.utime)), ("system", seconds(stat.stime))])
+}
+
+/// Resident set of this process.
+fn resident_bytes() -> Option<i64> {
+    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
+    i64::try_from(stat.rss * procfs::page_size()).ok()
+}

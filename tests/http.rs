@@ -1,0 +1,272 @@
+//! What the agent serves, asked from outside; and what it costs when it is asked badly.
+
+// A test that cannot be set up fails: its helpers are tests too, which the lints cannot see.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+#[path = "support/node.rs"]
+mod node;
+#[path = "support/web.rs"]
+mod web;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use node::{Node, SIGNATURE, bare, payload, token};
+use web::{Answer, connected, free_port, get, raw};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One that listens.
+struct Agent {
+    child: Child,
+    node: Node,
+    address: SocketAddr,
+}
+
+impl Agent {
+    fn start() -> Self {
+        Self::with(free_port(), &[])
+    }
+
+    /// Returns as soon as it runs: it may not listen yet.
+    fn launch(port: u16, more: &[&str]) -> Self {
+        let node = Node::new();
+        node.pod("cart-0", &token(&payload("cart-0", 700, 600)));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+        command.args(["run", "--node", "node-1", "--clock-discover", "false", "--http-port", &port.to_string(), "--root"]).arg(node.root());
+        command.args(more).stdout(Stdio::null()).stderr(File::create(node.root().join("diary")).unwrap());
+        let child = bare(&mut command).env("TOKENWATCH_HTTP_ENABLED", "true").spawn().unwrap();
+        Self { child, node, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port) }
+    }
+
+    fn with(port: u16, more: &[&str]) -> Self {
+        let agent = Self::launch(port, more);
+        until("it is ready", || agent.get("/readyz").is_some_and(|answer| answer.status == 200));
+        agent
+    }
+
+    fn get(&self, path: &str) -> Option<Answer> {
+        get(self.address, path, "")
+    }
+
+    fn told(&self, path: &str) -> Answer {
+        self.get(path).unwrap_or_else(|| panic!("no answer for {path}; its diary: {}", self.diary()))
+    }
+
+    fn diary(&self) -> String {
+        std::fs::read_to_string(self.node.root().join("diary")).unwrap()
+    }
+
+    /// Of one core, in seconds, so far.
+    fn cpu(&self) -> f64 {
+        let stat = procfs::process::Process::new(i32::try_from(self.child.id()).unwrap()).unwrap().stat().unwrap();
+        (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn it_serves_what_it_says_and_nothing_else() {
+    let agent = Agent::start();
+    assert_eq!(agent.told("/livez").body, "ok\n");
+    assert_eq!(agent.told("/livez?verbose").body, "[+]engine ok\nlivez check passed\n");
+    assert_eq!(agent.told("/readyz?verbose=1").body, "[+]files ok\n[+]clock ok\nreadyz check passed\n");
+    assert!(agent.told("/metrics").body.contains("tokenwatch_tokens{token_state=\"expired\"} 1\n"));
+    assert!(agent.told("/").body.contains("shop/cart-0"));
+    for path in ["/nothing", "/../etc/passwd", "/%2e%2e/etc/passwd", "//etc/passwd", "/metrics/", "/./", "/livez/..", "/status.json"] {
+        let answer = agent.told(path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.body.contains("/metrics") && !answer.body.contains("root:"), "{path}");
+    }
+}
+
+#[test]
+fn nothing_can_be_changed() {
+    let agent = Agent::start();
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
+        let target = if method == "CONNECT" { "example.com:80" } else { "/" };
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", agent.address);
+        let answer = raw(agent.address, request.as_bytes()).unwrap();
+        assert_eq!(answer.status, 405, "{method}");
+        assert!(answer.head.contains("allow: get, head"), "{method}");
+    }
+    let head = raw(agent.address, format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", agent.address).as_bytes()).unwrap();
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[test]
+fn browsers_are_told_to_be_careful() {
+    let agent = Agent::start();
+    for path in ["/", "/metrics", "/livez", "/nothing"] {
+        let head = agent.told(path).head;
+        for wanted in [
+            "cache-control: no-store",
+            "x-content-type-options: nosniff",
+            "content-security-policy: default-src 'none'",
+            "referrer-policy: no-referrer",
+        ] {
+            assert_eq!(head.matches(wanted.split(':').next().unwrap()).count(), 1, "{path}: {wanted}");
+            assert!(head.contains(wanted), "{path}: {wanted}");
+        }
+        assert!(!head.contains("access-control") && !head.contains("unsafe"), "{path}");
+    }
+}
+
+/// A name that somebody else can point at this address (DNS rebinding) gets nothing but the probes.
+#[test]
+fn it_does_not_answer_under_foreign_names() {
+    let agent = Agent::start();
+    let asked = |target: &str, host: &str| {
+        raw(agent.address, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap()
+    };
+    for path in ["/", "/metrics"] {
+        let refused = asked(path, "rebound.example.com");
+        assert_eq!(refused.status, 421, "{path}");
+        assert!(!refused.body.contains("cart-0"));
+        assert_eq!(asked(path, &format!("localhost:{}", agent.address.port())).status, 200, "{path}");
+        assert_eq!(asked(path, "tokenwatch.monitoring.svc").status, 200, "{path}");
+    }
+    assert_eq!(asked("http://rebound.example.com/", "127.0.0.1").status, 421);
+    assert_eq!(asked("/livez", "rebound.example.com").status, 200);
+    let without = raw(agent.address, b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(without.status, 200, "no browser leaves the name out");
+}
+
+/// With a collector that is not there, so that what is told of it is looked at as well; and so that both readers have the same instruments.
+#[test]
+fn no_byte_of_a_token_and_no_password_is_served() {
+    const PASSWORD: &str = "correct-horse-battery";
+    let header = format!("authorization=Bearer {PASSWORD}");
+    let agent =
+        Agent::with(free_port(), &["--otlp-endpoint", "http://127.0.0.1:9", "--otlp-protocol", "http/protobuf", "--otlp-header", &header]);
+    agent.node.pod("odd-0", &format!("eyJhbGciOiJSUzI1NiJ9.{SIGNATURE}")); // not a token, and still somebody's secret
+    let whole = token(&payload("cart-0", 700, 600));
+    until("the malformed one, and the collector, are told", || {
+        let page = agent.told("/").body;
+        page.contains("token.malformed") && page.contains("waiting for the collector")
+    });
+    assert!(agent.told("/metrics").body.contains("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\""));
+    for (path, accept) in [
+        ("/", ""),
+        ("/metrics", ""),
+        ("/metrics", "Accept: application/openmetrics-text\r\n"),
+        ("/readyz?verbose", ""),
+        ("/livez?verbose", ""),
+    ] {
+        let body = get(agent.address, path, accept).unwrap().body;
+        let is_secret = |text: &str| body.contains(text);
+        assert!(![SIGNATURE, &whole[..40], "eyJ", PASSWORD].into_iter().any(is_secret), "{path}");
+    }
+}
+
+#[test]
+fn names_from_outside_stay_text() {
+    let agent = Agent::start();
+    let mut claims = payload("evil", 3_700, 3_600);
+    claims["kubernetes.io"]["pod"]["name"] = "<script>alert(1)</script>".into();
+    claims["kubernetes.io"]["namespace"] = "\"><img src=x onerror=alert(2)>".into();
+    agent.node.pod("evil", &token(&claims));
+    until("it is told", || agent.told("/").body.contains("alert(1)"));
+    let page = agent.told("/").body;
+    assert!(page.matches("<script>").count() == 1 && !page.contains("<img"), "one script, the page's own");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_once_and_had_later() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap();
+    let agent =
+        Agent::launch(address.port(), &["--http-address", "127.0.0.1", "--http-address", "127.0.0.2", "--http-address", "192.0.2.1"]);
+    let other = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), address.port());
+    until("the other address is served", || get(other, "/livez", "").is_some_and(|answer| answer.status == 200));
+    until("both are complained about", || agent.diary().matches("nothing is served on").count() == 2);
+    drop(taken);
+    until("the freed address is served", || agent.get("/livez").is_some_and(|answer| answer.status == 200));
+    let diary = agent.diary();
+    assert_eq!(diary.matches("nothing is served on").count(), 2, "once for each: {diary}");
+    assert!(diary.contains("set http.port to another one") && diary.contains("correct http.address"), "{diary}");
+}
+
+#[test]
+fn it_can_be_turned_off() {
+    let agent = Agent::launch(free_port(), &["--http", "false"]);
+    until("it has seen everything", || agent.diary().contains("source files works"));
+    assert!(connected(agent.address).is_err());
+}
+
+/// Whoever sends a header a byte at a time, and whoever sends none, is sent away; everybody else is answered meanwhile.
+#[test]
+fn those_who_are_slow_are_sent_away() {
+    let agent = Agent::start();
+    let mut slow: Vec<_> = (0..7).map(|_| connected(agent.address).unwrap()).collect();
+    let started = Instant::now();
+    slow.iter_mut().for_each(|stream| stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap());
+    assert_eq!(agent.told("/livez").status, 200, "there is room for one more from here");
+    let mut rest = [0; 1_024];
+    while slow[0].write_all(b"x").is_ok() && started.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(100));
+        let _ = slow[0].set_read_timeout(Some(Duration::from_millis(1)));
+        if slow[0].read(&mut rest).is_ok_and(|count| count == 0) {
+            break;
+        }
+    }
+    assert!((5..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    let silent = connected(agent.address).unwrap().read(&mut rest);
+    assert!(silent.is_ok_and(|count| count == 0), "who says nothing at all goes as well");
+}
+
+#[test]
+fn headers_are_bounded() {
+    let agent = Agent::start();
+    let long = format!("GET / HTTP/1.1\r\nHost: {}\r\nX: {}\r\n\r\n", agent.address, "x".repeat(100_000));
+    let many = format!("GET / HTTP/1.1\r\nHost: {}\r\n{}\r\n", agent.address, "X: y\r\n".repeat(500));
+    for request in [long, many, "\0\u{1}garbage\r\n\r\n".repeat(1_000)] {
+        let answer = raw(agent.address, request.as_bytes());
+        assert!(answer.is_none_or(|answer| (400..500).contains(&answer.status)));
+    }
+    let body = format!("GET / HTTP/1.1\r\nHost: {}\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n", agent.address);
+    assert!(raw(agent.address, body.as_bytes()).is_some_and(|answer| answer.status == 200), "a body is not waited for");
+    assert_eq!(agent.told("/livez").status, 200);
+}
+
+/// From one peer, everything at once: no more than its share of connections, no more than a share of a core, and the engine goes on.
+#[test]
+fn a_flood_is_borne() {
+    let agent = Agent::start();
+    let (address, end) = (agent.address, Instant::now() + Duration::from_secs(5));
+    let before = agent.cpu();
+    let flood: Vec<_> = (0..24)
+        .map(|n| {
+            let path = ["/", "/metrics", "/readyz"][n % 3];
+            std::thread::spawn(move || {
+                while Instant::now() < end {
+                    drop(get(address, path, ""))
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
+    agent.node.pod("late-0", &token(&payload("late-0", 3_700, 3_600)));
+    flood.into_iter().for_each(|one| one.join().unwrap());
+    let used = agent.cpu() - before;
+    assert!(used < 5.0, "{used} s of a core in 5 s"); // connections are the kernel's and hyper's work; what is rendered is a tenth of a core
+    until("the engine saw what happened meanwhile", || agent.told("/").body.contains("late-0"));
+}
