@@ -15,12 +15,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::apiserver::ApiServer;
 use crate::clocks;
 use crate::sinks::{Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
 use crate::sources::files::{self, FilesConfig};
-use crate::sources::kernel;
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::privileges;
+use crate::sources::{apiserver, kernel};
 
 /// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
 const QUEUE: usize = 512;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// For the time servers.
     pub ntp: NtpConfig,
+    /// The API server to ask for this node's pods, if it is to be asked.
+    pub apiserver: Option<Arc<ApiServer>>,
     /// What the agent before this one had raised.
     pub remembered: Vec<Remembered>,
     /// How long a flush at the end may take.
@@ -162,6 +165,9 @@ fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
     sources.spawn(kernel::run(tell.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), tell.clone(), stepped));
     sources.spawn(files::run(plan.files.clone(), tell.clone()));
+    if let Some(server) = &plan.apiserver {
+        sources.spawn(apiserver::run(Arc::clone(server), plan.engine.node.clone(), tell.clone()));
+    }
     sources
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Data goes one way: `sources` observe, [`tokenwatch_core::engine`] decides, `sinks` ship.
 
+pub mod apiserver;
 pub mod app;
 pub mod cli;
 pub mod clocks;

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokenwatch_core::clock::{Limits, ServerName};
 use tokenwatch_core::engine;
@@ -10,10 +11,12 @@ use tokenwatch_core::token::KubeletPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::apiserver::{Access, ApiServer};
 use crate::app::{self, Plan};
 use crate::clocks;
 use crate::config::{self, Settings};
 use crate::environment::Environment;
+use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, Views, http, notebook};
@@ -56,17 +59,24 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let node = node_name(settings, environment);
     let (otlp, resource) = export(&own_otlp(settings), environment, &node)
         .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
-    let plan = plan(settings, &node)?;
+    let apiserver = apiserver(settings, environment).map_err(|mistake| Failure::Configuration(vec![mistake]))?;
+    let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
-    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings { directory, node, remembered: plan.remembered.clone() });
-    let http = http(settings);
+    let notebook = settings.state.dir.clone().map(|directory| notebook::Settings {
+        directory,
+        node: node.clone(),
+        remembered: plan.remembered.clone(),
+    });
+    let (events, http) = (settings.kubernetes.events, http(settings));
     let sinks = move |views: Views| {
         let pull = http.as_ref().map(|_| Pull::default());
-        let sinks = Sinks::new(open_sink(otlp, &resource, &views.snapshot, pull.clone())?);
-        let sinks = match notebook {
-            Some(notebook) => sinks.remembering(notebook),
-            None => sinks,
-        };
+        let mut sinks = Sinks::new(open_sink(otlp, &resource, &views.snapshot, pull.clone())?);
+        if let Some(notebook) = notebook {
+            sinks = sinks.remembering(notebook);
+        }
+        if let Some(server) = apiserver.filter(|_| events) {
+            sinks = sinks.with_events(Events::start(server, node));
+        }
         Ok(match http.zip(pull) {
             Some((http, pull)) => sinks.serving(&http, &resource, views, pull),
             None => sinks,
@@ -98,6 +108,16 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
     mistakes.into_iter().map(told).collect()
 }
 
+/// The API server, if it is to be used.
+fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Arc<ApiServer>>, String> {
+    if !settings.kubernetes.enabled {
+        return Ok(None);
+    }
+    let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment)?;
+    info!("using the Kubernetes API: {access}");
+    Ok(Some(Arc::new(ApiServer::new(access))))
+}
+
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
         return Sink::otlp(otlp, resource, snapshot, pull);
@@ -118,6 +138,7 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         engine: engine_config(settings, node, !ntp.servers.is_empty()),
         files: files(settings)?,
         ntp,
+        apiserver: None,
         remembered: settings.state.dir.as_deref().map(|directory| left_behind(directory, node)).unwrap_or_default(),
         shutdown: settings.shutdown_timeout.to_std(),
     })

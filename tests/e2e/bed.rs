@@ -16,7 +16,7 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-fn script(name: &str) -> Command {
+pub fn script(name: &str) -> Command {
     Command::new(repository().join("tests/cluster").join(name))
 }
 
@@ -43,14 +43,23 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn up(name: &'static str) -> Self {
+        Self::up_with(name, &[])
+    }
+
+    /// With further options of `tests/cluster/up`.
+    pub fn up_with(name: &'static str, options: &[&str]) -> Self {
         println!("[{name}] bringing a cluster up");
-        run(script("up").args(["--name", name, "--sync-frequency", "10s"]));
+        run(script("up").args(["--name", name, "--sync-frequency", "10s"]).args(options));
         let state = std::env::var("TOKENWATCH_STATE").unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
         let file = Path::new(&state).join(name).join("env");
         let lines = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let pairs = lines.lines().filter_map(|line| line.trim_start_matches("export ").split_once('='));
         let env = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect();
         Self { name, env }
+    }
+
+    pub fn name(&self) -> &str {
+        self.name
     }
 
     pub fn get(&self, key: &str) -> &str {
@@ -105,13 +114,19 @@ pub struct Collector {
     pub directory: PathBuf,
     pub grpc: u16,
     pub http: u16,
+    address: String,
     starts: Cell<u32>,
 }
 
 impl Collector {
     /// Chosen ports; not started yet.
     pub fn planned(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), grpc: free_tcp_port(), http: free_tcp_port(), starts: Cell::new(0) }
+        Self::at(directory, "127.0.0.1", free_tcp_port(), free_tcp_port())
+    }
+
+    /// Where others than this machine reach it too; not started yet.
+    pub fn at(directory: &Path, address: &str, grpc: u16, http: u16) -> Self {
+        Self { directory: directory.to_owned(), grpc, http, address: address.to_owned(), starts: Cell::new(0) }
     }
 
     /// Each start gets a folder of its own: the file exporter begins its file anew.
@@ -120,9 +135,9 @@ impl Collector {
         std::fs::create_dir_all(&directory).unwrap();
         let mut command = script("collector");
         command.arg("--dir").arg(&directory);
-        command.args(["--grpc", &format!("127.0.0.1:{}", self.grpc), "--http", &format!("127.0.0.1:{}", self.http)]);
+        command.args(["--grpc", &format!("{}:{}", self.address, self.grpc), "--http", &format!("{}:{}", self.address, self.http)]);
         let process = Process::start(&mut command, &directory.join("log"));
-        until("the collector to listen", secs(60), || std::net::TcpStream::connect(("127.0.0.1", self.grpc)).ok());
+        until("the collector to listen", secs(60), || std::net::TcpStream::connect((self.address.as_str(), self.grpc)).ok());
         process
     }
 

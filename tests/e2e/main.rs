@@ -5,6 +5,7 @@
 #![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
 
+mod api;
 mod bed;
 mod clocks;
 mod collector_trouble;

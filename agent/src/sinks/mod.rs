@@ -1,6 +1,7 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod events;
 pub mod http;
 pub mod metrics;
 pub mod notebook;
@@ -53,6 +54,7 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 pub struct Sinks {
     main: Sink,
     notebook: Option<notebook::Notebook>,
+    events: Option<events::Events>,
     /// Where the main one measures nothing.
     metrics: Option<metrics::Metrics>,
     http: Option<http::Http>,
@@ -99,7 +101,7 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None, metrics: None, http: None }
+        Self { main, notebook: None, events: None, metrics: None, http: None }
     }
 
     /// And what is active is remembered in `directory`, where `remembered` was before.
@@ -107,6 +109,12 @@ impl Sinks {
     pub fn remembering(self, notebook: notebook::Settings) -> Self {
         let notebook = notebook::Notebook::start(notebook, self.main.undelivered());
         Self { notebook: Some(notebook), ..self }
+    }
+
+    /// And findings become Events.
+    #[must_use]
+    pub fn with_events(self, events: events::Events) -> Self {
+        Self { events: Some(events), ..self }
     }
 
     /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime. `pull` is what the main one was given.
@@ -122,6 +130,7 @@ impl Sinks {
 
     /// Takes what there is to say. Never blocks, never grows without bound.
     pub fn take(&self, actions: Vec<Action>) {
+        self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
         let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
         self.main.take(actions);
@@ -141,6 +150,7 @@ impl Sinks {
 
     /// Flushes within `bound`, and says what was left.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
+        self.events.into_iter().for_each(events::Events::stop);
         drop(self.http); // nobody is told anything any more
         let report = self.main.shutdown(bound).await;
         if let Some(notebook) = self.notebook {

@@ -1,5 +1,6 @@
 //! Where observations come from: one file per thing observed.
 
+pub mod apiserver;
 pub mod files;
 pub mod kernel;
 pub mod ntp;

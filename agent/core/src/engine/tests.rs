@@ -309,28 +309,6 @@ fn a_clock_set_right_does_not_accuse_a_kubelet_that_catches_up() {
     assert_eq!(said, [(3_520, AlertEvent::Raised, Code::RotationStalled, Severity::Critical)]);
 }
 
-#[test]
-fn what_is_shown_is_worded_by_now() {
-    let mut engine = engine();
-    let _ = engine.step(&at(2_900), token("p", 0, 3_600));
-    run(&mut engine, 2_900, 3_250);
-    let shown = |age| engine.status(&at(age)).findings.first().map(|(finding, since)| (finding.summary.clone(), *since)).unwrap();
-    let ((early, raised), (later, still_raised)) = (shown(3_260), shown(3_350));
-    assert!(early.contains("5m 40s") && later.contains("4m 10s"), "{early} / {later}");
-    assert_eq!(raised, still_raised);
-}
-
-#[test]
-fn figures_are_not_whole_before_a_configured_clock_was_heard() {
-    let mut config = Config::default();
-    config.clock.servers_configured = true;
-    let mut engine = Engine::new(config);
-    let _ = engine.step(&at(0), Observation::Tick);
-    assert!(engine.snapshot(&at(1)).awaits_clock);
-    assert!(!engine.snapshot(&at(11)).awaits_clock, "it had its time");
-    assert!(!super::Engine::new(Config::default()).snapshot(&at(0)).awaits_clock, "there is none");
-}
-
 /// What an engine that saw a token stall leaves to be remembered.
 fn remembered_stall() -> Observation {
     let mut before = engine();
@@ -392,4 +370,26 @@ fn what_the_cluster_knows_names_the_pod_and_shows() {
     assert_eq!(status.cluster, Some(ClusterFigures { pods: 1, age: Delta::from_secs(10) }));
     let _ = engine.step(&at(20), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
     assert_eq!(engine.status(&at(21)).unreachable.as_deref(), Some("403"));
+}
+
+#[test]
+fn what_is_shown_is_worded_by_now() {
+    let mut engine = engine();
+    let _ = engine.step(&at(2_900), token("p", 0, 3_600));
+    run(&mut engine, 2_900, 3_250);
+    let shown = |age| engine.status(&at(age)).findings.first().map(|(finding, since)| (finding.summary.clone(), *since)).unwrap();
+    let ((early, raised), (later, still_raised)) = (shown(3_260), shown(3_350));
+    assert!(early.contains("5m 40s") && later.contains("4m 10s"), "{early} / {later}");
+    assert_eq!(raised, still_raised);
+}
+
+#[test]
+fn figures_are_not_whole_before_a_configured_clock_was_heard() {
+    let mut config = Config::default();
+    config.clock.servers_configured = true;
+    let mut engine = Engine::new(config);
+    let _ = engine.step(&at(0), Observation::Tick);
+    assert!(engine.snapshot(&at(1)).awaits_clock);
+    assert!(!engine.snapshot(&at(11)).awaits_clock, "it had its time");
+    assert!(!super::Engine::new(Config::default()).snapshot(&at(0)).awaits_clock, "there is none");
 }
