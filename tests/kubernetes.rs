@@ -73,6 +73,22 @@ fn a_kubeconfig_that_is_not_there_yet_stops_nothing() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_said_once() {
+    let node = Node::new();
+    // Bound, so that it is nobody else's, and not listened on.
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\nusers: [{{name: u, user: {{token: s3cret}}}}]\n"
+    );
+    let file = node.file("kubeconfig", &text);
+    let lines =
+        diary_until(tokenwatch("run", &node).args(["--kubernetes", "true", "--kubeconfig"]).arg(&file), "source apiserver is degraded");
+    let said: Vec<_> = lines.iter().filter(|line| line.contains("ERROR") || line.contains("onnection refused")).collect();
+    assert!(said.len() == 1 && said[0].contains("look at the way there") && !said[0].contains("s3cret"), "{lines:#?}");
+}
+
+#[test]
 fn nobody_is_asked_unless_that_is_wanted() {
     let node = Node::new();
     let mut command = tokenwatch("run", &node);
