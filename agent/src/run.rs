@@ -118,6 +118,14 @@ fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Ar
     Ok(Some(Arc::new(ApiServer::new(access))))
 }
 
+/// What says how to reach the API server, if that can never work.
+pub fn api_mistake(loaded: &config::Loaded, environment: &Environment) -> Option<config::Mistake> {
+    let own = &loaded.settings.kubernetes;
+    let mistake = own.enabled.then(|| Access::resolve(own.kubeconfig.as_deref(), environment).err()).flatten();
+    let setting = if own.kubeconfig.is_some() { "kubernetes.kubeconfig" } else { "kubernetes.enabled" };
+    mistake.map(|message| config::Mistake { origin: loaded.origin(setting), message })
+}
+
 fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
         return Sink::otlp(otlp, resource, snapshot, pull);

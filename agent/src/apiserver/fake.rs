@@ -125,7 +125,9 @@ impl Fake {
             }
             Reply::Silence => std::future::pending().await,
         };
-        parts.into_iter().for_each(|part| tell.send(Ok(part.into())).unwrap());
+        for part in parts {
+            tell.send(Ok(part.into())).unwrap();
+        }
         if let Some(end) = end {
             // What came before has to be out first: a cut takes what is still in the writer's hands with it.
             tokio::spawn(async move {

@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
-use crate::run::export_mistakes;
+use crate::run::{api_mistake, export_mistakes};
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
 
@@ -221,6 +221,7 @@ fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<Flag>, ex
     mistakes.0.extend(more.0);
     if exports {
         mistakes.0.extend(export_mistakes(&loaded, environment));
+        mistakes.0.extend(api_mistake(&loaded, environment));
     }
     if mistakes.0.is_empty() {
         return Some(loaded);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use tokenwatch_core::clock::ServerName;
 use tokenwatch_core::time::Delta;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::kinds::{Kind, LogFormat, Port, Secret};
 use super::mistakes::Problem;
@@ -302,6 +302,9 @@ fn level(value: &String) -> Result<(), String> {
     Err(format!("\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in info,tokenwatch=debug"))
 }
 
+/// The crate that carries requests to the API server.
+const API_CLIENT: &str = "kube_client";
+
 /// Levels per module and no more: tracing's `EnvFilter` also takes patterns over fields, and brings a regex engine (0.5 MB) for them.
 fn filter(level: &str) -> Option<Targets> {
     let parts: Vec<&str> = level.split(',').map(str::trim).collect();
@@ -311,6 +314,9 @@ fn filter(level: &str) -> Option<Targets> {
 impl Log {
     /// What is written. Should the level be refused in spite of its check, everything from info on is.
     pub fn filter(&self) -> Targets {
-        filter(&self.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
+        let filter = filter(&self.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+        // It tells of each request that fails; the source and the sink that asked say so once, and what to do.
+        let asked_for = self.level.contains(API_CLIENT);
+        if asked_for { filter } else { filter.with_target(API_CLIENT, LevelFilter::OFF) }
     }
 }

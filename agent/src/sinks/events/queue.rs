@@ -78,14 +78,14 @@ impl Queue {
 
 /// What two words about one finding come to.
 enum Merged {
-    One(Pending),
+    One(Box<Pending>),
     /// It came and went before anybody was told.
     Nothing,
     Both,
 }
 
 fn merged(earlier: &Pending, later: &Pending) -> Merged {
-    let with = |event| Merged::One(Pending { alert: Alert { event, ..later.alert.clone() }, subject: later.subject.clone() });
+    let with = |event| Merged::One(Box::new(Pending { alert: Alert { event, ..later.alert.clone() }, subject: later.subject.clone() }));
     match (earlier.alert.event, later.alert.event) {
         (AlertEvent::Raised, AlertEvent::Cleared) => Merged::Nothing,
         (AlertEvent::Raised, AlertEvent::Reminded) => with(AlertEvent::Raised),
@@ -105,9 +105,9 @@ impl Waiting {
         }
     }
 
-    fn put(&mut self, place: usize, both: Pending) {
+    fn put(&mut self, place: usize, both: Box<Pending>) {
         if let Some(earlier) = self.all.get_mut(place) {
-            *earlier = both;
+            *earlier = *both;
         }
     }
 }

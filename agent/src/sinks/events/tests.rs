@@ -129,7 +129,9 @@ fn what_waits_is_one_word_per_finding() {
     for (said, waits) in table {
         let queue = Queue::default();
         queue.push(pending("other", Raised));
-        said.iter().for_each(|event| queue.push(pending("one", *event)));
+        for event in said {
+            queue.push(pending("one", *event));
+        }
         let left: Vec<_> = queue.waiting().into_iter().filter(|(id, _)| id == "one").map(|(_, event)| event).collect();
         assert_eq!(left, waits, "{said:?}");
         assert_eq!(queue.waiting()[0], ("other".to_owned(), Raised));

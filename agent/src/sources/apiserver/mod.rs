@@ -48,7 +48,7 @@ pub async fn run(server: Arc<ApiServer>, node: String, tell: Sender<Observation>
 }
 
 async fn at_pace(server: Arc<ApiServer>, node: String, tell: Sender<Observation>, pace: Pace) {
-    let mut voice = Voice { tell, said: None };
+    let mut voice = Voice { tell, said: Said::Nothing };
     let mut watch = Watch::new(server, node, pace);
     let mut backoff = Backoff::default();
     while let Some(wait) = once(&mut watch, &mut voice, &mut backoff, pace).await {
@@ -84,33 +84,39 @@ fn spread(pace: Pace) -> Duration {
 /// What is told, each state of the source once.
 struct Voice {
     tell: Sender<Observation>,
-    /// The last word on how the source works.
-    said: Option<Option<String>>,
+    said: Said,
+}
+
+/// The last word on how the source works.
+#[derive(PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Works,
+    Trouble(String),
 }
 
 impl Voice {
     /// Something came from the API server. Nothing if nobody listens.
     async fn heard(&mut self, seen: ClusterSeen) -> Option<()> {
         self.tell.send(Observation::Cluster(seen)).await.ok()?;
+        if self.said == Said::Works {
+            return Some(());
+        }
+        self.said = Said::Works;
         self.state(None).await
     }
 
     async fn trouble(&mut self, trouble: &Trouble, place: String) -> Option<()> {
         let reason = format!("{place}: {trouble}");
-        if self.said.as_ref() == Some(&Some(reason.clone())) {
+        if self.said == Said::Trouble(reason.clone()) {
             return Some(());
         }
+        self.said = Said::Trouble(reason.clone());
         self.tell.send(Observation::Cluster(ClusterSeen::Unreachable { reason: reason.clone() })).await.ok()?;
-        self.state(Some(format!("{reason}. What was known of pods is used as it was; it is tried again within minutes"))).await?;
-        self.said = Some(Some(reason));
-        Some(())
+        self.state(Some(format!("{reason}. What was known of pods is used as it was; it is tried again within minutes"))).await
     }
 
-    async fn state(&mut self, degraded: Option<String>) -> Option<()> {
-        if degraded.is_none() && self.said == Some(None) {
-            return Some(());
-        }
-        self.said = Some(None);
+    async fn state(&self, degraded: Option<String>) -> Option<()> {
         self.tell.send(Observation::Source(SourceState { source: SOURCE.to_owned(), degraded })).await.ok()
     }
 }
