@@ -132,7 +132,7 @@ fn mistake(kubeconfig: &Kubeconfig) -> Option<String> {
 fn unwanted(cluster: &Cluster, user: &AuthInfo) -> Option<&'static str> {
     let for_people = user.exec.is_some() || user.auth_provider.is_some() || user.username.is_some();
     if for_people {
-        return Some("its user logs in in a way for people: give a token, tokenFile or client-certificate");
+        return Some("logins by plug-in and password are for people: give a token, tokenFile or client-certificate");
     }
     if cluster.insecure_skip_tls_verify == Some(true) {
         return Some("insecure-skip-tls-verify would give the credentials to whoever answers: give certificate-authority");

@@ -86,8 +86,8 @@ fn a_kubeconfig_that_can_never_work_is_a_mistake_at_once_and_repeats_no_secret()
         (good.replace("users:", "users: s3cret #"), "is no kubeconfig"),
         (good.replace("current-context: x", ""), "current-context names none"),
         (good.replace("cluster: c,", "cluster: d,"), "it has no cluster called \"d\""),
-        (good.replace("token: s3cret", "exec: {command: s3cret}"), "for people"),
-        (good.replace("token: s3cret", "username: s3cret"), "for people"),
+        (good.replace("token: s3cret", "exec: {command: s3cret}"), "are for people"),
+        (good.replace("token: s3cret", "username: s3cret"), "are for people"),
         (good.replace("server:", "insecure-skip-tls-verify: true, server:"), "to whoever answers"),
         (good.replace("server:", "proxy-url: s3cret, server:"), "proxy-url is not supported"),
     ];
