@@ -104,8 +104,8 @@ impl Deployment {
 
     /// With other values: `upgrade(&["privilege=hostPID"])`.
     pub fn upgrade(&self, values: &[&str]) {
-        let values: String = values.iter().map(|value| format!(" --set {value}")).collect();
-        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reuse-values{values}"));
+        let values = values.join(",");
+        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reuse-values --set {values}"));
         self.wait_ready();
     }
 
