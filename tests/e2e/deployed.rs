@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use crate::bed::{Cluster, Collector, repository, workdir};
-use crate::deployment::{Deployment, NAMESPACE};
+use crate::deployment::{Deployment, NAMESPACE, image};
 use crate::process::{Process, text};
 use crate::wait::{secs, until};
 
 /// Where README's command sends to.
 const COLLECTOR: &str = "otel-collector.observability";
+/// The goal that docs/performance.md names.
+const MOST_IMAGE_BYTES: u64 = 12_000_000;
 const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
 
 #[test]
 fn it_is_installed_upgraded_rolled_back_and_gone() {
     let _state = StateDirectory::taken();
+    the_image_is_small();
     let deployment = Deployment::prepare("deployed");
     let (collector, _running) = a_collector(&deployment);
 
@@ -45,6 +48,13 @@ impl Drop for StateDirectory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(Self::PATH);
     }
+}
+
+/// The true one: every byte of it, as `docker save` writes it, unpacked.
+fn the_image_is_small() {
+    let bytes = std::fs::metadata(image()).unwrap().len();
+    println!("[deployed] the image takes {:.2} MB", bytes as f64 / 1e6);
+    assert!(bytes <= MOST_IMAGE_BYTES, "{bytes} bytes");
 }
 
 /// On the node, under the name that a Service would have.

@@ -105,7 +105,7 @@ impl Deployment {
     /// With other values: `upgrade(&["privilege=hostPID"])`.
     pub fn upgrade(&self, values: &[&str]) {
         let values = values.join(",");
-        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reuse-values --set {values}"));
+        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reset-then-reuse-values --set {values}"));
         self.wait_ready();
     }
 
