@@ -24,6 +24,7 @@ fn it_is_installed_upgraded_rolled_back_and_gone() {
     sees_every_pod(&deployment);
     telemetry_arrives_by_name(&deployment.cluster, &collector);
     what_a_namespace_must_allow(&deployment);
+    every_value_is_admitted(&deployment);
     each_rung(&deployment);
     rolled_back(&deployment);
     a_changed_value_is_a_new_pod(&deployment);
@@ -39,7 +40,11 @@ impl StateDirectory {
     const PATH: &'static str = "/var/lib/tokenwatch";
 
     fn taken() -> Self {
-        assert!(!Path::new(Self::PATH).exists(), "{} is in use: is there a tokenwatch on this machine?", Self::PATH);
+        assert!(
+            !Path::new(Self::PATH).exists(),
+            "{} is there: this machine has a tokenwatch, or a test was killed; remove it if it was that",
+            Self::PATH
+        );
         Self
     }
 }
@@ -72,6 +77,7 @@ fn installed(deployment: &Deployment) {
     assert!(notes.contains(&format!("http://{COLLECTOR}:4317")), "{notes}");
     deployment.as_in_readme("kubectl label namespace");
     deployment.as_in_readme("kubectl rollout status");
+    assert!(deployment.served("").contains("tokenwatch"), "no status page");
 }
 
 /// Pods that were there before the agent, pods that came after it, and the agent itself; those of another user too.
@@ -109,6 +115,16 @@ fn what_a_namespace_must_allow(deployment: &Deployment) {
     assert!(!label("privileged").contains("violate"), "{}", label("privileged"));
 }
 
+/// What the chart makes of its values is looked at by the API server itself, but for the Prometheus operator's own kinds, which it does not know.
+fn every_value_is_admitted(deployment: &Deployment) {
+    let template = format!("helm template other deploy/chart --namespace {NAMESPACE} --values tests/chart/everything.yaml");
+    let without = "--set podMonitor.enabled=false,serviceMonitor.enabled=false,prometheusRule.enabled=false";
+    let admitted = text(&deployment.shell(&format!("{template} {without} | kubectl apply --dry-run=server --filename -")).stdout);
+    for kind in ["daemonset.apps", "networkpolicy.networking.k8s.io", "clusterrole.rbac.authorization.k8s.io", "service"] {
+        assert!(admitted.contains(&format!("{kind}/")), "{admitted}");
+    }
+}
+
 fn each_rung(deployment: &Deployment) {
     stands_on(deployment, "files");
     deployment.as_in_readme("helm upgrade");
@@ -127,6 +143,8 @@ fn stands_on(deployment: &Deployment, rung: &str) {
         diary.contains(&format!("privileges: {rung}")).then_some(())
     });
     assert!(!deployment.diary().contains("CAP_DAC_READ_SEARCH"), "it lacks what every rung has:\n{}", deployment.diary());
+    let series = format!("tokenwatch_privilege{{tokenwatch_privilege_rung=\"{rung}\"");
+    until(&format!("the metric to say {rung}"), secs(30), || deployment.served("metrics").contains(&series).then_some(()));
 }
 
 /// To the rung before the last.

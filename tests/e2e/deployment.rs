@@ -119,6 +119,12 @@ impl Deployment {
         self.cluster.kubectl(&["logs", "--namespace", NAMESPACE, "daemonset/tokenwatch", "--tail=-1"])
     }
 
+    /// What the agent serves under that path, on its pod's address.
+    pub fn served(&self, path: &str) -> String {
+        let address = self.cluster.kubectl(&["get", "pods", "--namespace", NAMESPACE, "--output=jsonpath={.items[0].status.podIP}"]);
+        text(&run(Command::new("curl").args(["-fsS", "--max-time", "10"]).arg(format!("http://{address}:9723/{path}"))).stdout)
+    }
+
     /// Every object of the release, of every kind that the API server knows.
     pub fn objects(&self) -> Vec<String> {
         let kinds = self.cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"]);
