@@ -9,6 +9,8 @@ mod api;
 mod bed;
 mod clocks;
 mod collector_trouble;
+mod deployed;
+mod deployment;
 mod faulty;
 mod healthy;
 mod in_the_guest;

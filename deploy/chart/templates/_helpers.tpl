@@ -1,0 +1,95 @@
+{{- define "tokenwatch.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "tokenwatch.fullname" -}}
+{{- $name := include "tokenwatch.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- /* Cluster-wide objects of two releases of one name, in two namespaces, must not be one. */ -}}
+{{- define "tokenwatch.clusterName" -}}
+{{- $fullname := include "tokenwatch.fullname" . }}
+{{- ternary $fullname (printf "%s-%s" .Release.Namespace $fullname) (eq .Release.Namespace $fullname) }}
+{{- end }}
+
+{{- define "tokenwatch.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "tokenwatch.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tokenwatch.labels" -}}
+{{ include "tokenwatch.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "tokenwatch.serviceAccountName" -}}
+{{- default (ternary (include "tokenwatch.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "tokenwatch.image" -}}
+{{- $registry := default .Values.global.imageRegistry .Values.image.registry }}
+{{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{- /* Kubelet makes many token files readable by their pod's user alone, and its own directory by root: hence the one capability that every rung has.
+       It does not reach a user other than root where privileges cannot be gained. */ -}}
+{{- define "tokenwatch.capabilities" -}}
+{{- $add := list "DAC_READ_SEARCH" }}
+{{- if eq .Values.privilege "fanotify" }}{{ $add = append $add "SYS_ADMIN" }}{{ end }}
+{{- toYaml $add }}
+{{- end }}
+
+{{- define "tokenwatch.seesProcesses" -}}
+{{- if ne .Values.privilege "files" }}true{{ end }}
+{{- end }}
+
+{{- /* The agent's configuration file. What goes in here and what stays out of `config` is said in values.schema.json. */ -}}
+{{- define "tokenwatch.config" -}}
+{{- $clock := dict }}
+{{- with .Values.clock.servers }}{{ $_ := set $clock "servers" . }}{{ end }}
+{{- $otlp := dict }}
+{{- with .Values.otlp.endpoint }}{{ $_ := set $otlp "endpoint" . }}{{ $_ := set $otlp "protocol" $.Values.otlp.protocol }}{{ end }}
+{{- if .Values.otlp.tls.secret }}{{ $_ := set $otlp "ca_file" "/etc/tokenwatch/tls/ca.crt" }}{{ end }}
+{{- if and .Values.otlp.tls.secret .Values.otlp.tls.client }}
+{{- $_ := set $otlp "client_cert_file" "/etc/tokenwatch/tls/tls.crt" }}
+{{- $_ := set $otlp "client_key_file" "/etc/tokenwatch/tls/tls.key" }}
+{{- end }}
+{{- $config := dict
+  "host_prefix" "/host"
+  "roots" .Values.kubelet.rootDirs
+  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events)
+  "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
+  "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
+{{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}
+{{- with $otlp }}{{ $_ := set $config "otlp" . }}{{ end }}
+{{- if .Values.state.enabled }}{{ $_ := set $config "state" (dict "dir" "/var/lib/tokenwatch") }}{{ end }}
+{{- toYaml (mustMergeOverwrite $config (deepCopy .Values.config)) }}
+{{- end }}
+
+{{- /* What the schema cannot say: values that contradict one another. */ -}}
+{{- define "tokenwatch.validate" -}}
+{{- range $monitor := list "podMonitor" "serviceMonitor" }}
+{{- if and (index $.Values $monitor).enabled (not $.Values.http.enabled) }}
+{{- fail (printf "%s.enabled needs http.enabled: without it there is nothing to scrape" $monitor) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.otlp.tls.client (not .Values.otlp.tls.secret) }}
+{{- fail "otlp.tls.client needs otlp.tls.secret: the Secret with tls.crt and tls.key" }}
+{{- end }}
+{{- if and .Values.otlp.headersSecret.name (not .Values.otlp.endpoint) }}
+{{- fail "otlp.headersSecret.name needs otlp.endpoint: there is nobody to send the headers to" }}
+{{- end }}
+{{- end }}

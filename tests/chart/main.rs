@@ -1,0 +1,148 @@
+//! The chart: what it makes of its values, what it refuses, and that everything made of it is up to date.
+
+#![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+
+mod helm;
+mod rungs;
+mod values;
+
+use std::fs;
+use std::process::Command;
+
+use helm::{helm, kind, lint, list, render, root};
+use serde_json::Value;
+
+const EVERYTHING: &str = "tests/chart/everything.yaml";
+
+#[test]
+fn what_is_made_of_the_chart_is_up_to_date() {
+    let Some(helm) = helm() else { return };
+    let made = tempfile::tempdir().unwrap();
+    let output = Command::new(root().join("deploy/generate")).arg(made.path()).env("HELM", helm).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["deploy/manifests/agent.yaml", "docs/chart-values.md", "deploy/chart/files/tokenwatch.rules.yaml"] {
+        let [made, kept] = [made.path().join(file), root().join(file)].map(|path| fs::read_to_string(path).unwrap_or_default());
+        assert!(made == kept, "{file} is not what deploy/generate makes: run it");
+    }
+}
+
+#[test]
+fn helm_has_nothing_to_say_against_it() {
+    let Some(helm) = helm() else { return };
+    for values in [&[][..], &["--values", EVERYTHING]] {
+        let output = lint(helm, values);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// What is mistaken is refused before the cluster is changed, and the message says where and what.
+#[test]
+fn mistakes_are_refused() {
+    let Some(helm) = helm() else { return };
+    let table = [
+        ("privilege=root", "'/privilege': value must be one of 'files', 'hostPID', 'fanotify'"),
+        ("privilige=files", "additional properties 'privilige' not allowed"),
+        ("otlp.endpoint=collector:4317", "'/otlp/endpoint': 'collector:4317' does not match pattern '^(https?:"),
+        ("otlp.protocol=http", "'/otlp/protocol': value must be one of 'grpc', 'http/protobuf'"),
+        ("http.port=0", "'/http/port': minimum: got 0, want 1"),
+        ("kubelet.rootDirs={var/lib/kubelet}", "'/kubelet/rootDirs/0'"),
+        ("kubelet.rootDirs=null", "'/kubelet': missing property 'rootDirs'"),
+        ("clock.servers=ntp.example", "'/clock/servers': got string, want array"),
+        ("image.digest=latest", "'/image/digest'"),
+        ("config.clock.servers={ntp.example}", "'/config/clock': additional properties 'servers' not allowed"),
+        ("config.alerts.remind_every=4", "'/config/alerts/remind_every'"),
+        ("http.enabled=false,podMonitor.enabled=true", "podMonitor.enabled needs http.enabled"),
+        ("http.enabled=false,serviceMonitor.enabled=true", "serviceMonitor.enabled needs http.enabled"),
+        ("otlp.tls.client=true", "otlp.tls.client needs otlp.tls.secret"),
+        ("otlp.headersSecret.name=vendor", "otlp.headersSecret.name needs otlp.endpoint"),
+    ];
+    for (values, expected) in table {
+        let said = render(helm, &["--set", values]).expect_err(values);
+        assert!(said.contains(expected), "{values}: {said}");
+    }
+}
+
+#[test]
+fn an_image_comes_from_where_the_values_say() {
+    let Some(helm) = helm() else { return };
+    let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let by_digest = format!("image.digest={digest}");
+    let table = [
+        ("image.tag=", format!("tokenwatch:{}", version())),
+        ("image.tag=v7", "tokenwatch:v7".to_owned()),
+        ("image.registry=a.example:5000", format!("a.example:5000/tokenwatch:{}", version())),
+        ("global.imageRegistry=b.example", format!("b.example/tokenwatch:{}", version())),
+        ("image.registry=a.example,global.imageRegistry=b.example,image.tag=v7", "a.example/tokenwatch:v7".to_owned()),
+        (&by_digest, format!("tokenwatch@{digest}")),
+    ];
+    for (values, expected) in table {
+        let objects = render(helm, &["--set", values]).unwrap();
+        assert_eq!(kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["image"], expected.as_str(), "{values}");
+    }
+}
+
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[test]
+fn chart_image_and_agent_have_one_version() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let chart = helm::yaml(&read("deploy/chart/Chart.yaml"));
+    assert_eq!((chart["version"].as_str(), chart["appVersion"].as_str()), (Some(version()), Some(version())));
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains(&format!("\nARG VERSION={}\n", version())));
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
+    assert!(dockerfile.contains(&format!("docker.io/library/rust:{channel}-")), "another Rust in the image than here");
+}
+
+/// The release's label is on every object, and a name is on everything: that is how people find it all, and how a test sees that nothing is left.
+#[test]
+fn every_object_is_labelled() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--values", EVERYTHING]).unwrap();
+    let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+    let expected =
+        ["ClusterRole", "ClusterRoleBinding", "ConfigMap", "DaemonSet", "NetworkPolicy", "PodMonitor", "PrometheusRule", "Service"];
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 10, "{kinds:?}");
+    for object in objects {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");
+        assert_eq!(labels["team"], "platform", "{object}");
+    }
+}
+
+#[test]
+fn two_releases_do_not_share_what_belongs_to_the_cluster() {
+    let Some(helm) = helm() else { return };
+    let name = |namespace: &str| {
+        let objects = render(helm, &["--namespace", namespace]).unwrap();
+        kind(&objects, "ClusterRole")["metadata"]["name"].clone()
+    };
+    assert_eq!(name("tokenwatch"), "tokenwatch");
+    assert_ne!(name("other"), name("tokenwatch"));
+}
+
+#[test]
+fn the_rules_name_the_readers_own_runbooks() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--values", EVERYTHING]).unwrap();
+    let rules = kind(&objects, "PrometheusRule")["spec"].to_string();
+    assert!(rules.contains("https://wiki.example/runbooks/token.expired.md"));
+    assert!(!rules.contains("tokenwatch.example"));
+}
+
+#[test]
+fn the_network_policy_opens_one_port() {
+    let Some(helm) = helm() else { return };
+    let spec = |values: &str| {
+        let objects = render(helm, &["--set", &format!("networkPolicy.enabled=true,{values}")]).unwrap();
+        kind(&objects, "NetworkPolicy")["spec"].clone()
+    };
+    let open = spec("http.port=9723");
+    assert_eq!((list(&open["ingress"]).len(), &open["ingress"][0]["ports"][0]["port"]), (1, &Value::from(9723)));
+    assert_eq!(open["policyTypes"], serde_json::json!(["Ingress"]));
+    assert_eq!(spec("http.enabled=false")["ingress"], serde_json::json!([]));
+}

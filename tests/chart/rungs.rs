@@ -1,0 +1,84 @@
+//! What each rung of the privilege ladder is given, and that no rung is given more.
+
+use serde_json::{Value, json};
+
+use crate::EVERYTHING;
+use crate::helm::{helm, kind, list, render};
+
+fn pod(objects: &[Value]) -> &Value {
+    &kind(objects, "DaemonSet")["spec"]["template"]["spec"]
+}
+
+#[test]
+fn each_rung_has_what_it_needs_and_no_more() {
+    let Some(helm) = helm() else { return };
+    let table = [
+        ("files", json!(null), json!(["DAC_READ_SEARCH"])),
+        ("hostPID", json!(true), json!(["DAC_READ_SEARCH"])),
+        ("fanotify", json!(true), json!(["DAC_READ_SEARCH", "SYS_ADMIN"])),
+    ];
+    for (rung, host_pid, capabilities) in table {
+        let objects = render(helm, &["--set", &format!("privilege={rung}")]).unwrap();
+        let pod = pod(&objects);
+        assert_eq!((&pod["hostPID"], &pod["hostIPC"], &pod["hostNetwork"]), (&host_pid, &json!(null), &json!(null)), "{rung}");
+        assert_eq!(pod["securityContext"], json!({"seccompProfile": {"type": "RuntimeDefault"}}), "{rung}");
+        let expected = json!({
+            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "privileged": false, "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities},
+        });
+        assert_eq!(pod["containers"][0]["securityContext"], expected, "{rung}");
+        assert_eq!(list(&pod["containers"]).len(), 1);
+    }
+}
+
+/// Of the host: the directory with the pods' volumes, which cannot be written through, and one of its own.
+#[test]
+fn of_the_host_only_what_is_needed_is_mounted() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &[]).unwrap();
+    let pod = pod(&objects);
+    let paths: Vec<&Value> =
+        list(&pod["volumes"]).iter().map(|volume| &volume["hostPath"]["path"]).filter(|path| path.is_string()).collect();
+    assert_eq!(paths, [&json!("/var/lib/kubelet/pods"), &json!("/var/lib/tokenwatch")]);
+    let expected =
+        json!({"name": "pods-0", "mountPath": "/host/var/lib/kubelet/pods", "readOnly": true, "mountPropagation": "HostToContainer"});
+    let mounts = list(&pod["containers"][0]["volumeMounts"]);
+    assert!(mounts.contains(&expected), "{mounts:#?}");
+    let writable: Vec<_> = mounts.iter().filter(|mount| mount["readOnly"] != true).map(|mount| mount["name"].as_str()).collect();
+    assert_eq!(writable, [Some("state")]);
+}
+
+/// A Secret can be read by nobody here, whatever the values.
+#[test]
+fn what_it_may_ask_the_api_server_for() {
+    let Some(helm) = helm() else { return };
+    let pods = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]});
+    let events = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]});
+    let rules = |arguments: &[&str]| kind(&render(helm, arguments).unwrap(), "ClusterRole")["rules"].clone();
+    assert_eq!(rules(&[]), json!([pods, events]));
+    assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods]));
+    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods]));
+}
+
+#[test]
+fn a_token_of_its_own_is_there_only_where_it_is_used() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--set", "kubernetes.enabled=false"]).unwrap();
+    assert_eq!(pod(&objects)["automountServiceAccountToken"], false);
+    assert!(objects.iter().all(|object| !object["kind"].as_str().unwrap().starts_with("ClusterRole")), "RBAC that nobody needs");
+    let objects = render(helm, &[]).unwrap();
+    assert_eq!(
+        (&pod(&objects)["automountServiceAccountToken"], &kind(&objects, "ServiceAccount")["automountServiceAccountToken"]),
+        (&json!(true), &json!(false))
+    );
+}
+
+#[test]
+fn it_runs_on_every_node_and_is_the_last_to_go() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &[]).unwrap();
+    let pod = pod(&objects);
+    assert_eq!((&pod["tolerations"], &pod["priorityClassName"]), (&json!([{"operator": "Exists"}]), &json!("system-node-critical")));
+    // Variables that Kubernetes makes of Services begin as the agent's own do, which refuses those it does not know.
+    assert_eq!(pod["enableServiceLinks"], false);
+}

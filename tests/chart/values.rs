@@ -1,0 +1,144 @@
+//! Values: documented, held by the schema, and understood by the agent.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use tokenwatch::config::SETTINGS;
+
+use crate::EVERYTHING;
+use crate::helm::{helm, kind, render, root, yaml};
+
+/// Values that are Kubernetes' own: the schema knows no more than their outline.
+const KUBERNETES_OWN: [&str; 3] = ["resources", "nodeSelector", "updateStrategy"];
+
+/// What the chart sets in the agent's configuration itself; the rest is what `config` takes.
+const SET_BY_THE_CHART: [&str; 19] = [
+    "roots",
+    "host_prefix",
+    "node",
+    "clock.servers",
+    "kubernetes.enabled",
+    "kubernetes.events",
+    "kubernetes.kubeconfig",
+    "http.enabled",
+    "http.address",
+    "http.port",
+    "state.dir",
+    "log.level",
+    "log.format",
+    "otlp.endpoint",
+    "otlp.protocol",
+    "otlp.headers",
+    "otlp.ca_file",
+    "otlp.client_cert_file",
+    "otlp.client_key_file",
+];
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn schema() -> Value {
+    serde_json::from_str(&read("deploy/chart/values.schema.json")).unwrap()
+}
+
+/// The paths of all values, as `http.port`.
+fn values(of: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match of.as_object() {
+        Some(section) if at.is_empty() || !section.is_empty() && !KUBERNETES_OWN.contains(&at) => {
+            section.iter().for_each(|(name, value)| values(value, &joined(at, name), found));
+        }
+        _ => drop(found.insert(at.to_owned())),
+    }
+}
+
+/// The same, of what the schema knows; `config` is the agent's business and is looked at by itself.
+fn properties(of: &Value, at: &str, found: &mut BTreeSet<String>) {
+    let none = || of["properties"].as_object().is_none() || ["config"].iter().chain(&KUBERNETES_OWN).any(|opaque| *opaque == at);
+    if !at.is_empty() && none() {
+        found.insert(at.to_owned());
+        return;
+    }
+    for (name, property) in of["properties"].as_object().unwrap() {
+        properties(property, &joined(at, name), found);
+    }
+}
+
+fn joined(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+fn defaults() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    values(&yaml(&read("deploy/chart/values.yaml")), "", &mut found);
+    found
+}
+
+#[test]
+fn every_value_is_in_the_schema_and_the_schema_has_no_others() {
+    let mut known = BTreeSet::new();
+    properties(&schema(), "", &mut known);
+    assert_eq!(defaults(), known);
+}
+
+#[test]
+fn every_value_is_documented() {
+    let page = read("docs/chart-values.md");
+    for value in defaults() {
+        assert!(page.contains(&format!("\n| `{value}` | ")), "{value} has no row in docs/chart-values.md");
+    }
+}
+
+/// `deploy/generate` does not let a value pass that nobody explains.
+#[test]
+fn a_value_without_a_comment_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.yaml");
+    fs::write(&file, "# Explained.\nhere: 1\nthere: 2\n").unwrap();
+    let output = Command::new("awk").arg("-f").arg(root().join("deploy/values.awk")).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("there has no comment"), "{said}");
+}
+
+/// A value that the tests never change is a value that nobody has seen at work.
+#[test]
+fn every_value_is_changed_by_some_test() {
+    let mut changed = BTreeSet::new();
+    values(&yaml(&read(EVERYTHING)), "", &mut changed);
+    // Of Kubernetes' own values and the agent's, one member stands for all.
+    let covers = |value: &str| changed.iter().any(|path| path == value || path.starts_with(&format!("{value}.")));
+    let untouched: Vec<String> = defaults().into_iter().filter(|value| !covers(value)).collect();
+    assert!(untouched.is_empty(), "{untouched:?} are not in {EVERYTHING}");
+}
+
+/// A setting is either the chart's to set, or one that `config` takes: none is forgotten, none can be said twice.
+#[test]
+fn every_setting_of_the_agent_can_be_set() {
+    let mut settable = BTreeSet::new();
+    let config = &schema()["properties"]["config"];
+    for (name, property) in config["properties"].as_object().unwrap() {
+        properties(property, name, &mut settable);
+    }
+    let by_chart: BTreeSet<String> = SET_BY_THE_CHART.iter().map(|name| (*name).to_owned()).collect();
+    assert!(settable.is_disjoint(&by_chart));
+    let all: BTreeSet<String> = SETTINGS.iter().map(|setting| setting.name.to_owned()).collect();
+    assert_eq!(settable.union(&by_chart).cloned().collect::<BTreeSet<_>>(), all);
+}
+
+/// What the chart writes is read by the agent itself.
+#[test]
+fn the_agent_understands_its_configuration() {
+    let Some(helm) = helm() else { return };
+    for arguments in [&[][..], &["--values", EVERYTHING], &["--set", "http.enabled=false,state.enabled=false,kubernetes.enabled=false"]] {
+        let objects = render(helm, arguments).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenwatch.yaml");
+        fs::write(&file, kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].as_str().unwrap()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+        let output = command.args(["config", "--config"]).arg(&file).env_clear().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+}

@@ -1,0 +1,167 @@
+//! A cluster that tokenwatch is deployed on, as README says it: its commands are run as they stand there.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::bed::{Cluster, repository, script, workdir};
+use crate::process::{run, text};
+use crate::wait::{secs, until};
+
+pub const NAMESPACE: &str = "tokenwatch";
+const SECTION: &str = "## On a cluster";
+/// What chart and manifests put on every object.
+const OURS: &str = "app.kubernetes.io/instance=tokenwatch";
+
+/// The commands of README's section, and those of them that were run.
+pub struct Readme {
+    commands: Vec<String>,
+    ran: RefCell<BTreeSet<usize>>,
+}
+
+impl Readme {
+    pub fn read() -> Self {
+        let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+        let section = readme.split(SECTION).nth(1).unwrap_or_else(|| panic!("README has no section \"{SECTION}\""));
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let commands = section.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| is_ours(line)).map(uncommented);
+        Self { commands: commands.collect(), ran: RefCell::default() }
+    }
+
+    /// The one command that begins so, marked as run.
+    fn take(&self, start: &str) -> &str {
+        let found: Vec<usize> = (0..self.commands.len()).filter(|index| self.commands[*index].starts_with(start)).collect();
+        let [index] = found[..] else { panic!("README has {} commands that begin with \"{start}\": {:#?}", found.len(), self.commands) };
+        self.ran.borrow_mut().insert(index);
+        &self.commands[index]
+    }
+
+    pub fn every_command_was_run(&self) {
+        let ran = self.ran.borrow();
+        let left: Vec<&String> = (0..self.commands.len()).filter(|index| !ran.contains(index)).map(|index| &self.commands[index]).collect();
+        assert!(left.is_empty(), "README has commands that no test has run: {left:#?}");
+    }
+}
+
+/// There is no Docker engine here: `tests/cluster/image` builds the same Dockerfile.
+fn is_ours(line: &str) -> bool {
+    line.starts_with("helm ") || line.starts_with("kubectl ")
+}
+
+fn uncommented(line: &str) -> String {
+    line.split("  #").next().unwrap_or_default().trim_end().to_owned()
+}
+
+/// A cluster with the image in it, and with `helm` and `kubectl` for it.
+pub struct Deployment {
+    pub cluster: Cluster,
+    pub readme: Readme,
+    programs: PathBuf,
+}
+
+impl Deployment {
+    /// A cluster whose kubelet is where kubelets are, so that the chart's defaults count. What the agent asks of the API server is written down.
+    pub fn prepare(name: &'static str) -> Self {
+        let account = format!("system:serviceaccount:{NAMESPACE}:tokenwatch");
+        let cluster = Cluster::up_with(name, &["--kubelet-root", "/var/lib/kubelet", "--audit", &account]);
+        let programs = workdir(name).join("bin");
+        programs_for(&cluster, &programs);
+        let deployment = Self { cluster, readme: Readme::read(), programs };
+        deployment.import(&image());
+        deployment
+    }
+
+    fn import(&self, archive: &Path) {
+        let mut command = Command::new("ctr");
+        run(command.args(["-a", self.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "images", "import"]).arg(archive));
+    }
+
+    /// Makes a Service's name known to pods.
+    pub fn name(&self, service: &str, address: &str) {
+        let line = format!("{address} {service}.svc.cluster.local\n");
+        std::fs::write(Path::new(self.cluster.get("NAMES")).join(service), line).unwrap();
+    }
+
+    /// Runs a line as a person would who has the repository as working directory.
+    pub fn shell(&self, line: &str) -> Output {
+        println!("[{}] $ {line}", self.cluster.name());
+        let path = format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(repository()).env("PATH", path).env("KUBECONFIG", self.cluster.get("KUBECONFIG"));
+        // Whose home it is must not matter.
+        for (variable, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
+            command.env(variable, self.programs.join(folder));
+        }
+        run(&mut command)
+    }
+
+    /// README's command that begins so, word for word.
+    pub fn as_in_readme(&self, start: &str) -> String {
+        text(&self.shell(self.readme.take(start)).stdout)
+    }
+
+    /// With other values: `upgrade(&["privilege=hostPID"])`.
+    pub fn upgrade(&self, values: &[&str]) {
+        let values = values.join(",");
+        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reset-then-reuse-values --set {values}"));
+        self.wait_ready();
+    }
+
+    /// Until every node has an agent of the newest kind, and all are ready.
+    pub fn wait_ready(&self) {
+        self.shell(&format!("kubectl rollout status --namespace {NAMESPACE} --timeout=180s daemonset/tokenwatch"));
+    }
+
+    /// Everything that any agent has logged since it started.
+    pub fn diary(&self) -> String {
+        self.cluster.kubectl(&["logs", "--namespace", NAMESPACE, "daemonset/tokenwatch", "--tail=-1"])
+    }
+
+    /// What the agent serves under that path, on its pod's address.
+    pub fn served(&self, path: &str) -> String {
+        let address = self.cluster.kubectl(&["get", "pods", "--namespace", NAMESPACE, "--output=jsonpath={.items[0].status.podIP}"]);
+        text(&run(Command::new("curl").args(["-fsS", "--max-time", "10"]).arg(format!("http://{address}:9723/{path}"))).stdout)
+    }
+
+    /// Every object of the release, of every kind that the API server knows.
+    pub fn objects(&self) -> Vec<String> {
+        let kinds = self.cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"]);
+        let listed = kinds.split_whitespace().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
+        let mut found = self.cluster.kubectl(&["get", &listed, "--all-namespaces", "--selector", OURS, "--output=name"]);
+        found += &self.cluster.kubectl(&["get", "secrets,configmaps", "--all-namespaces", "--selector=owner=helm", "--output=name"]);
+        found.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Garbage is collected a moment later.
+    pub fn nothing_is_left(&self) {
+        until("everything of the release to be gone", secs(90), || {
+            let left = self.objects();
+            if !left.is_empty() {
+                println!("[{}] still there: {left:?}", self.cluster.name());
+                std::thread::sleep(secs(1));
+            }
+            left.is_empty().then_some(())
+        });
+    }
+}
+
+/// The same image that users build. It is built before the tests: building it takes minutes, and puts another binary in the place of the one under test.
+pub fn image() -> PathBuf {
+    let output = run(script("image").arg("--only-built"));
+    let printed = text(&output.stdout);
+    let archive = printed.lines().find_map(|line| line.strip_prefix("IMAGE_TAR="));
+    PathBuf::from(archive.unwrap_or_else(|| panic!("tests/cluster/image printed no IMAGE_TAR: {printed}")))
+}
+
+/// `helm` and `kubectl` by the names that people call them.
+fn programs_for(cluster: &Cluster, folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let helm = text(&run(script("build").args(["--only", "helm", "--print"])).stdout);
+    let helm = helm.trim().strip_prefix("HELM=").unwrap_or_else(|| panic!("tests/cluster/build has no helm: {helm}"));
+    symlink(helm, folder.join("helm")).unwrap();
+    let kubectl = folder.join("kubectl");
+    std::fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", cluster.get("KUBE"))).unwrap();
+    run(Command::new("chmod").arg("755").arg(&kubectl));
+}
