@@ -28,7 +28,7 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     let directory = workdir(NAME);
     let cluster = Cluster::up_with(NAME, &["--audit", ACCOUNT]);
     let (collector, time) = (Collector::planned(&directory), free_udp_port());
-    let _others = [ntp_server(&directory, time, Some("+5s")), collector.start()];
+    let _others = [ntp_server(&directory, time, Some("+5s"), None), collector.start()];
     cluster.apply(&account());
     let kubeconfig = kubeconfig(&cluster, &directory);
     let log = directory.join("agent.log");

@@ -146,14 +146,18 @@ impl Collector {
     }
 }
 
-/// A real chronyd that serves time, right or wrong by a known amount.
-pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>) -> Process {
+/// A real chronyd that serves time, right or wrong by a known amount,
+/// on loopback or where a cluster's pods reach it.
+pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>, address: Option<&str>) -> Process {
     let mut command = script("ntp");
     let directory = directory.join(format!("ntp-{port}"));
     std::fs::create_dir_all(&directory).unwrap();
     command.args(["--port", &port.to_string()]).arg("--dir").arg(&directory);
     if let Some(shift) = shift {
         command.args(["--shift", shift]);
+    }
+    if let Some(address) = address {
+        command.args(["--address", address]);
     }
     Process::start(&mut command, &directory.join("log"))
 }
@@ -192,7 +196,7 @@ impl Scene {
         let cluster = Cluster::up(name);
         let time = free_udp_port();
         let collector = Collector::planned(&directory);
-        let others = [ntp_server(&directory, time, None), collector.start()];
+        let others = [ntp_server(&directory, time, None, None), collector.start()];
         let otlp = if protocol == "grpc" { collector.grpc } else { collector.http };
         let mut command = tokenwatch();
         command.args(["run", "--node", cluster.get("NODE_NAME"), "--clock-server", &format!("127.0.0.1:{time}"), "--root"]);

@@ -37,7 +37,7 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let directory = workdir("clocks-servers");
     let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
     let servers =
-        [ntp_server(&directory, ports[0], None), ntp_server(&directory, ports[1], None), ntp_server(&directory, ports[2], Some("+37s"))];
+        [ntp_server(&directory, ports[0], None, None), ntp_server(&directory, ports[1], None, None), ntp_server(&directory, ports[2], Some("+37s"), None)];
     for port in ports {
         wait_for_answers(port);
     }
@@ -69,7 +69,7 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
 fn a_node_clock_that_is_off_is_said_once() {
     let directory = workdir("clocks-node");
     let port = free_udp_port();
-    let _server = ntp_server(&directory, port, None);
+    let _server = ntp_server(&directory, port, None, None);
     wait_for_answers(port);
     let tree = Tree::at(&directory);
     for pod in 0..200 {

@@ -64,8 +64,17 @@ pub struct Deployment {
 impl Deployment {
     /// A cluster whose kubelet is where kubelets are, so that the chart's defaults count. What the agent asks of the API server is written down.
     pub fn prepare(name: &'static str) -> Self {
+        Self::with(name, &["--kubelet-root", "/var/lib/kubelet"])
+    }
+
+    /// A cluster with its kubelet where those of the tests are: there may be several.
+    pub fn beside(name: &'static str) -> Self {
+        Self::with(name, &[])
+    }
+
+    fn with(name: &'static str, options: &[&str]) -> Self {
         let account = format!("system:serviceaccount:{NAMESPACE}:tokenwatch");
-        let cluster = Cluster::up_with(name, &["--kubelet-root", "/var/lib/kubelet", "--audit", &account]);
+        let cluster = Cluster::up_with(name, &[&["--audit", &account], options].concat());
         let programs = workdir(name).join("bin");
         programs_for(&cluster, &programs);
         let deployment = Self { cluster, readme: Readme::read(), programs };
