@@ -36,8 +36,11 @@ fn agent(directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) ->
 fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let directory = workdir("clocks-servers");
     let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
-    let servers =
-        [ntp_server(&directory, ports[0], None, None), ntp_server(&directory, ports[1], None, None), ntp_server(&directory, ports[2], Some("+37s"), None)];
+    let servers = [
+        ntp_server(&directory, ports[0], None, None),
+        ntp_server(&directory, ports[1], None, None),
+        ntp_server(&directory, ports[2], Some("+37s"), None),
+    ];
     for port in ports {
         wait_for_answers(port);
     }

@@ -91,7 +91,8 @@ impl Scene {
     pub fn kill_agent(&self) {
         let container = self.pod()["status"]["containerStatuses"][0]["containerID"].as_str().unwrap_or_default().to_owned();
         let container = container.trim_start_matches("containerd://");
-        let tasks = run(Command::new("ctr").args(["-a", self.deployment.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "tasks", "list"]));
+        let tasks =
+            run(Command::new("ctr").args(["-a", self.deployment.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "tasks", "list"]));
         let tasks = text(&tasks.stdout);
         let line = tasks.lines().find(|line| line.starts_with(container)).unwrap_or_else(|| panic!("no task {container}: {tasks}"));
         let pid = line.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap();
