@@ -162,9 +162,10 @@ pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>, address: Opt
     Process::start(&mut command, &directory.join("log"))
 }
 
-/// The release binary under test.
+/// The binary under test: the one that `tests/all` names, which is in the image too, or else the one that cargo has built for this test.
 pub fn tokenwatch() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+    let binary = std::env::var_os("TOKENWATCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
+    let mut command = Command::new(binary);
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
     command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
     command
