@@ -60,6 +60,9 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
     let (otlp, resource) = export(&own_otlp(settings), environment, &node)
         .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
     let apiserver = apiserver(settings, environment).map_err(|mistake| Failure::Configuration(vec![mistake]))?;
+    if let Some(server) = &apiserver {
+        info!("using the Kubernetes API: {}", server.place());
+    }
     let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
     let notebook = settings.state.dir.clone().map(|directory| notebook::Settings {
@@ -109,12 +112,11 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
 }
 
 /// The API server, if it is to be used.
-fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Arc<ApiServer>>, String> {
+pub fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Arc<ApiServer>>, String> {
     if !settings.kubernetes.enabled {
         return Ok(None);
     }
     let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment)?;
-    info!("using the Kubernetes API: {access}");
     Ok(Some(Arc::new(ApiServer::new(access))))
 }
 
@@ -211,10 +213,16 @@ pub fn ntp(settings: &Settings) -> NtpConfig {
     NtpConfig { servers, timeout: settings.clock.timeout.to_std(), interval: settings.clock.interval.to_std(), ..NtpConfig::default() }
 }
 
+/// sysfs is the kernel's, and the same in a container that mounts no more of the host than it needs.
+fn dmi(prefix: &Path) -> PathBuf {
+    let of_host = prefix.join(DMI);
+    if of_host.exists() { of_host } else { Path::new("/").join(DMI) }
+}
+
 /// A public pool is for the host's one daemon, not for a second client on each of 5,000 nodes: it is asked only where somebody configures it here.
 fn discovered(prefix: &Path) -> Vec<ServerName> {
     let (public, own): (Vec<_>, Vec<_>) =
-        time_servers::discover(prefix, &prefix.join(DMI)).into_iter().partition(|found| is_public_pool(&found.server));
+        time_servers::discover(prefix, &dmi(prefix)).into_iter().partition(|found| is_public_pool(&found.server));
     for found in public {
         info!("not asking {}, named by {}: a public pool is asked only if clock.servers names it", found.server, found.named_by);
     }

@@ -5,11 +5,14 @@ mod render;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokenwatch_core::clock::{KernelClock, Limits, Round};
+use tokenwatch_core::cluster::ClusterSeen;
 use tokenwatch_core::engine::{Config, Engine, TokenView};
 use tokenwatch_core::findings::{Finding, Severity};
 use tokenwatch_core::observation::Observation;
+use tokenwatch_core::text::shown;
 use tokenwatch_core::time::{Delta, Reading};
 
 use super::clock::ClockReport;
@@ -17,11 +20,14 @@ use super::output::{Page, TableOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::run::{engine_config, kubelet_roots, node_name, ntp};
-use crate::sources::{files, kernel, ntp as servers};
+use crate::run::{apiserver, engine_config, kubelet_roots, node_name, ntp};
+use crate::sources::{self, files, kernel, ntp as servers};
 
 /// Exit status: no kubelet root could be read, or not everything was looked at and the rest is well.
 const COULD_NOT_LOOK: u8 = 2;
+
+/// Without the API server the same is told with fewer names: nobody at a shell waits longer than this for it.
+const API_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What one pass found.
 #[derive(Debug)]
@@ -64,9 +70,29 @@ async fn look(settings: &Settings, environment: &Environment) -> Result<Checked,
     if summary.problems.len() >= roots.len() && seen.is_empty() {
         return Err(unreadable(&roots, &summary.problems));
     }
-    let config = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty());
+    let node = node_name(settings, environment);
+    let known = cluster(settings, environment, &node).await;
+    let config = engine_config(settings, &node, !asked.servers.is_empty());
     let kernel = kernel::read().map_err(|error| error.to_string());
-    Ok(judge(at_once(config), seen, &round, kernel, clocks::now(), roots, summary.problems))
+    Ok(judge(at_once(config), known.into_iter().chain(seen), &round, kernel, clocks::now(), roots, summary.problems))
+}
+
+/// What the cluster knows of this node's pods, if it is to be asked. That it cannot be is said, and changes nothing else.
+async fn cluster(settings: &Settings, environment: &Environment, node: &str) -> Option<Observation> {
+    let server = apiserver(settings, environment).unwrap_or_else(|why| {
+        tracing::warn!("{why}");
+        None
+    })?;
+    let place = server.place();
+    let seen = sources::apiserver::first(server, node.to_owned(), API_PATIENCE).await;
+    match &seen {
+        Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) => {
+            tracing::warn!("pods are named by their tokens alone: {}", shown(reason));
+        }
+        Some(_) => {}
+        None => tracing::warn!("pods are named by their tokens alone: no answer from {place} within {} s", API_PATIENCE.as_secs()),
+    }
+    seen
 }
 
 fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
@@ -87,7 +113,7 @@ fn at_once(config: Config) -> Config {
 /// Everything into the engine, the clock first: tokens are judged by it.
 fn judge(
     config: Config,
-    seen: Vec<Observation>,
+    seen: impl IntoIterator<Item = Observation>,
     round: &Round,
     kernel: Result<KernelClock, String>,
     at: Reading,

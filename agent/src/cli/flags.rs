@@ -42,7 +42,7 @@ scopes! {
     #[doc = "All there are."]
     Everything = ["roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts", "otlp", "kubernetes", "http", "state", "log"];
     #[doc = "For one pass over tokens and clock."]
-    OnePass = ["roots", "host_prefix", "node", "kubelet", "clock", "log"];
+    OnePass = ["roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled", "kubernetes.kubeconfig", "log"];
     #[doc = "For judging one token that was handed in."]
     OneToken = ["kubelet", "clock.offset_limit", "clock.assumed_bound", "log"];
     #[doc = "For the clock alone."]

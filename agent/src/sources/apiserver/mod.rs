@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokenwatch_core::cluster::ClusterSeen;
 use tokenwatch_core::observation::{Observation, SourceState};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Sender, channel};
 
 use crate::apiserver::{ApiServer, Backoff, Trouble};
 use crate::clocks;
@@ -45,6 +45,15 @@ impl Default for Pace {
 /// Watches this node's pods until nobody listens.
 pub async fn run(server: Arc<ApiServer>, node: String, tell: Sender<Observation>) {
     at_pace(server, node, tell, Pace::default()).await;
+}
+
+/// The pods as they are now, or why they cannot be told; nothing if neither came within `patience`.
+pub async fn first(server: Arc<ApiServer>, node: String, patience: Duration) -> Option<Observation> {
+    let (tell, mut heard) = channel(1);
+    tokio::select! {
+        seen = tokio::time::timeout(patience, heard.recv()) => seen.ok().flatten(),
+        () = run(server, node, tell) => None,
+    }
 }
 
 async fn at_pace(server: Arc<ApiServer>, node: String, tell: Sender<Observation>, pace: Pace) {
