@@ -100,10 +100,11 @@ fn raised(scene: &Scene, pod: &Pod, code: &'static str, within: Duration) -> Ale
 
 /// What `kubectl describe pod` tells: an Event of this reason on this very pod.
 fn has_event(scene: &Scene, pod: &Pod, reason: &str) {
-    let about = format!("regarding.uid={},reason={reason}", pod.uid);
-    until(&format!("the Event {reason} on {}", pod.name), secs(60), || {
-        let events = scene.kubectl(&["get", "events.events.k8s.io", "-n", &pod.namespace, "--field-selector", &about, "-o", "name"]);
-        (!events.trim().is_empty()).then_some(())
+    let is_it = |event: &Value| event["regarding"]["uid"] == pod.uid.as_str() && event["reason"] == reason;
+    until(&format!("the Event {reason} on {}", pod.name), secs(90), || {
+        let events = scene.kubectl(&["get", "events.events.k8s.io", "-n", &pod.namespace, "-o", "json"]);
+        let events: Value = serde_json::from_str(&events).ok()?;
+        events["items"].as_array()?.iter().any(is_it).then_some(())
     });
 }
 
