@@ -127,6 +127,9 @@ fn every_setting_of_the_agent_can_be_set() {
     assert_eq!(settable.union(&by_chart).cloned().collect::<BTreeSet<_>>(), all);
 }
 
+/// What kubelet tells every container.
+const IN_A_POD: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
+
 /// What the chart writes is read by the agent itself.
 #[test]
 fn the_agent_understands_its_configuration() {
@@ -137,7 +140,7 @@ fn the_agent_understands_its_configuration() {
         let file = folder.path().join("tokenwatch.yaml");
         fs::write(&file, kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].as_str().unwrap()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-        let output = command.args(["config", "--config"]).arg(&file).env_clear().output().unwrap();
+        let output = command.args(["config", "--config"]).arg(&file).env_clear().envs(IN_A_POD).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
     }
