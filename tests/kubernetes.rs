@@ -54,7 +54,7 @@ fn what_can_never_work_is_a_bad_configuration() {
     for command in ["run", "config"] {
         let (code, said) = refused(tokenwatch(command, &node).args(["--kubernetes", "true"]));
         assert!(code == Some(2) && said.contains("this is no pod") && said.contains("kubernetes.kubeconfig"), "{command}: {code:?} {said}");
-        for (file, why) in [(&broken, "is no kubeconfig"), (&login, "in a way for people")] {
+        for (file, why) in [(&broken, "is no kubeconfig"), (&login, "are for people")] {
             let (code, said) = refused(tokenwatch(command, &node).args(["--kubernetes", "true", "--kubeconfig"]).arg(file));
             assert!(code == Some(2) && said.contains(why) && !said.contains("s3cret"), "{command}: {code:?} {said}");
         }
