@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)] // a program: nobody outside could reach anything
 
+mod deployed;
 mod node;
 mod scan;
 mod table;
@@ -41,6 +42,9 @@ struct Options {
     /// Milliseconds from one of these rotations to the next.
     #[arg(long, default_value_t = 100)]
     rotate_every_ms: u64,
+    /// A kubeconfig for an API server that has nodes worker-110 and worker-250 with so many pods: to measure the agent as it is deployed.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
     /// Measure this alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -51,6 +55,7 @@ enum Part {
     Scan,
     Verdict,
     Weight,
+    Deployed,
 }
 
 impl Options {
@@ -71,6 +76,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if options.wants(Part::Weight) {
         weigh(&options)?;
+    }
+    if let Some(kubeconfig) = options.kubeconfig.as_deref().filter(|_| options.wants(Part::Deployed)) {
+        let (agent, node_exporter) = (options.agent.as_path(), options.node_exporter.as_deref());
+        let idle = Duration::from_secs(options.idle_secs);
+        show(&deployed::figures(&deployed::Setting { agent, kubeconfig, node_exporter, idle })?);
     }
     Ok(())
 }

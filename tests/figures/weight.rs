@@ -87,7 +87,16 @@ fn after(rotations: usize, memory: &Memory) -> Figure {
 fn start_agent(binary: &Path, node: &Node, receiver: &Receiver, time: &NtpServer) -> Result<Process, Box<dyn Error>> {
     let mut command = Command::new(binary);
     command.args(["run", "--log-level", "warn", "--node", "worker-1"]).arg("--root").arg(node.root());
-    command.args(["--clock-server", &time.address().to_string(), "--otlp-endpoint", &receiver.endpoint(), "--otlp-protocol", "grpc"]);
+    command.args([
+        "--http",
+        "false",
+        "--clock-server",
+        &time.address().to_string(),
+        "--otlp-endpoint",
+        &receiver.endpoint(),
+        "--otlp-protocol",
+        "grpc",
+    ]);
     Process::start(command.env_clear())
 }
 
@@ -113,16 +122,16 @@ fn idle(agent: &Process, lasting: Duration) -> Result<Figure, Box<dyn Error>> {
 }
 
 /// By name of thread: threads of one name are one kind of work.
-struct ProcessorTime(BTreeMap<String, Duration>);
+pub struct ProcessorTime(BTreeMap<String, Duration>);
 
 impl ProcessorTime {
-    fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         let spent =
             |(name, time): (&String, &Duration)| (name.clone(), time.saturating_sub(before.0.get(name).copied().unwrap_or_default()));
         Self(self.0.iter().map(spent).collect())
     }
 
-    fn total(&self) -> Duration {
+    pub fn total(&self) -> Duration {
         self.0.values().sum()
     }
 }
@@ -139,10 +148,10 @@ impl Display for ProcessorTime {
 }
 
 /// A child that does not outlive the measurement.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
+    pub fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         Ok(Self(child.map_err(|error| format!("cannot start {command:?}: {error}"))?))
     }
@@ -152,7 +161,7 @@ impl Process {
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}").into())
     }
 
-    fn memory(&self) -> Result<Memory, Box<dyn Error>> {
+    pub fn memory(&self) -> Result<Memory, Box<dyn Error>> {
         let status = self.proc("status")?;
         let bytes = |key: &str| kilobytes(&status, key).map(|kilobytes| kilobytes * 1024).ok_or_else(|| format!("no {key}"));
         Ok(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")?, file: bytes("RssFile:")?, peak: bytes("VmHWM:")? })
@@ -160,7 +169,7 @@ impl Process {
 
     /// What its threads ran, in nanoseconds (the scheduler's own count: the ticks of `stat` are a third of the goal). A thread that ended in
     /// between is missing; the agent's do not.
-    fn processor_time(&self) -> Result<ProcessorTime, Box<dyn Error>> {
+    pub fn processor_time(&self) -> Result<ProcessorTime, Box<dyn Error>> {
         let mut times = BTreeMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
             let folder = thread?.path();
@@ -184,34 +193,34 @@ fn kilobytes(status: &str, key: &str) -> Option<u64> {
 }
 
 /// Bytes, as /proc/PID/status tells them.
-struct Memory {
-    resident: u64,
+pub struct Memory {
+    pub resident: u64,
     anonymous: u64,
     file: u64,
     peak: u64,
 }
 
 impl Memory {
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let [resident, anonymous, file, peak] = [self.resident, self.anonymous, self.file, self.peak].map(megabytes);
         format!("{resident} (own {anonymous}, of files {file}, peak {peak})")
     }
 }
 
-struct NodeExporter {
-    process: Process,
+pub struct NodeExporter {
+    pub process: Process,
     address: SocketAddr,
 }
 
 impl NodeExporter {
-    fn start(binary: &Path) -> Result<Self, Box<dyn Error>> {
+    pub fn start(binary: &Path) -> Result<Self, Box<dyn Error>> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = Command::new(binary);
         command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stderr(Stdio::null());
         Ok(Self { process: Process::start(&mut command)?, address })
     }
 
-    fn scrape(&self) -> Result<(), Box<dyn Error>> {
+    pub fn scrape(&self) -> Result<(), Box<dyn Error>> {
         let mut connection = TcpStream::connect(self.address)?;
         connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
         let mut answer = String::new();
