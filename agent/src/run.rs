@@ -181,6 +181,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         node: node.to_owned(),
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock,
+        cluster_configured: settings.kubernetes.enabled,
         remind_every: settings.alerts.remind_every,
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()

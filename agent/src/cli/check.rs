@@ -107,7 +107,7 @@ fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
 /// One look has nothing to wait for.
 fn at_once(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
-    Config { settle: Delta::ZERO, clock_grace: Delta::ZERO, clock, ..config }
+    Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }
 }
 
 /// Everything into the engine, the clock first: tokens are judged by it.

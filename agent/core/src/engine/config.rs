@@ -19,8 +19,10 @@ pub struct Config {
     pub delivery_limit: Delta,
     /// A file that cannot be read or parsed is a finding after this long: files that are being replaced settle sooner.
     pub settle: Delta,
-    /// Tokens are not accused until configured time servers were heard, or had this long to answer.
-    pub clock_grace: Delta,
+    /// Whether the API server is asked about this node's pods.
+    pub cluster_configured: bool,
+    /// Tokens are not accused until the time servers and the API server that are configured were heard, or had this long to answer.
+    pub grace: Delta,
 }
 
 impl Default for Config {
@@ -32,7 +34,8 @@ impl Default for Config {
             remind_every: Delta::from_secs(4 * 3_600), // often enough to survive a shift change, rarely enough to be read
             delivery_limit: Delta::from_secs(60),
             settle: Delta::from_secs(10),
-            clock_grace: Delta::from_secs(10), // a burst to every server with time-outs, and a slow resolver
+            cluster_configured: false,
+            grace: Delta::from_secs(10), // a burst to every server with time-outs, and a slow resolver
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct Engine {
     clock: ClockModel,
     believed: Estimate,
     heard_clock: bool,
+    heard_cluster: bool,
     started: Option<Reading>,
     /// Boxed, because half of a map's room is empty when it was filled in order.
     tokens: BTreeMap<TokenKey, Box<Tracked>>,
@@ -59,6 +60,7 @@ impl Engine {
         Self {
             believed: clock.estimate(&Reading::default()),
             heard_clock: !config.clock.servers_configured,
+            heard_cluster: !config.cluster_configured,
             ledger: Ledger::new(&config.node, config.remind_every),
             started: None,
             node_next: None,
@@ -125,8 +127,10 @@ impl Engine {
 
     /// What changed about a pod may change the verdict on its tokens.
     fn cluster(&mut self, now: &Reading, seen: ClusterSeen) {
+        let first = !self.heard_cluster && !matches!(seen, ClusterSeen::Unreachable { .. });
+        self.heard_cluster |= first;
         let changed = self.cluster.see(seen, now);
-        let keys = self.tokens.keys().filter(|key| changed.contains(&key.pod_uid));
+        let keys = self.tokens.keys().filter(|key| first || changed.contains(&key.pod_uid));
         self.schedule.all_due(keys);
     }
 
@@ -214,10 +218,21 @@ impl Engine {
         self.catching_up.filter(|step| now.boot < step.until)
     }
 
-    /// Tokens are not accused before the clock has been heard once, or has had its time to speak: until then it may be the one to blame.
+    /// Tokens are not accused before the clock and the API server were heard once, or have had their time to speak: until then it may be the
+    /// clock that is to blame, or a pod that is going.
     fn ready_at(&self, now: &Reading) -> Option<Boot> {
-        let ready = self.started.map_or(now.boot, |started| started.boot + self.config.clock_grace);
-        (!self.heard_clock && now.boot < ready).then_some(ready)
+        self.grace_end(now).filter(|_| !self.heard_clock || !self.heard_cluster)
+    }
+
+    /// The clock is not judged before it was heard, either.
+    fn clock_ready_at(&self, now: &Reading) -> Option<Boot> {
+        self.grace_end(now).filter(|_| !self.heard_clock)
+    }
+
+    /// When those who are asked at the start have had their time, if that is still to come.
+    fn grace_end(&self, now: &Reading) -> Option<Boot> {
+        let end = self.started.map_or(now.boot, |started| started.boot + self.config.grace);
+        (now.boot < end).then_some(end)
     }
 
     fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
@@ -231,7 +246,7 @@ impl Engine {
     /// What is wrong with the node itself, at this moment.
     fn of_node(&self, now: &Reading) -> [(Scope, Vec<Finding>); 3] {
         let (node, affected) = (&self.config.node, Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() });
-        let clock = if self.ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
+        let clock = if self.clock_ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
         let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
         let sight = diagnosis::blind(node, &self.blind).into_iter().collect();
         let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
@@ -242,7 +257,7 @@ impl Engine {
     fn next_for_node(&self, now: &Reading) -> Option<Boot> {
         let scopes = [Scope::Clock, Scope::Sight, Scope::Delivery].into_iter().filter_map(|scope| self.ledger.next_wake(&scope));
         let delayed = self.delivery.waiting_since.map(|since| since.boot + self.config.delivery_limit);
-        let rest = [self.clock.next_change(now), delayed.filter(|at| *at > now.boot), self.ready_at(now)];
+        let rest = [self.clock.next_change(now), delayed.filter(|at| *at > now.boot), self.clock_ready_at(now)];
         scopes.chain(rest.into_iter().flatten()).min()
     }
 
@@ -269,7 +284,7 @@ impl Engine {
             sources: self.sources.iter().map(|(source, degraded)| (source.clone(), degraded.is_none())).collect(),
             rung: self.privileges.as_ref().map(|privileges| privileges.rung),
             cluster: self.cluster_figures(now),
-            awaits_clock: self.ready_at(now).is_some(),
+            awaits_clock: self.clock_ready_at(now).is_some(),
             ..Snapshot::default()
         };
         for generation in self.generations() {

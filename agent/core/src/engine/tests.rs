@@ -393,3 +393,17 @@ fn figures_are_not_whole_before_a_configured_clock_was_heard() {
     assert!(!engine.snapshot(&at(11)).awaits_clock, "it had its time");
     assert!(!super::Engine::new(Config::default()).snapshot(&at(0)).awaits_clock, "there is none");
 }
+
+#[test]
+fn nobody_is_accused_before_the_api_server_has_had_its_time_to_speak() {
+    use AlertEvent::Raised;
+    let asking = || Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let mut engine = asking();
+    assert_eq!(alerts(&engine.step(&at(700), token("p1", 0, 600)), at(700).wall), [], "it may be a pod that is going");
+    let known = engine.step(&at(701), listed(Some(900)));
+    assert_eq!(alerts(&known, at(701).wall), [(701, Raised, Code::PodTerminating, Severity::Critical)]);
+    let mut engine = asking();
+    let _ = engine.step(&at(700), token("p1", 0, 600));
+    let _ = engine.step(&at(701), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
+    assert_eq!(run(&mut engine, 701, 720), [(710, Raised, Code::Expired, Severity::Critical)], "it had its time");
+}
