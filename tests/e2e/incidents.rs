@@ -248,10 +248,11 @@ fn without_watches(scene: &Scene) {
     let taken = crate::watches::take_all();
     scene.deployment.cluster.apply(&single("unwatched"));
     sees(scene, "unwatched");
-    let degraded = scene.metric("tokenwatch_sources_up", "watch");
+    until("the agent to say that it has to look by itself", secs(30), || {
+        (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(0.0)).then_some(())
+    });
     drop(taken);
-    assert_eq!(degraded, Some(0.0), "the agent does not say that it has to look by itself");
-    until("the agent to watch again", secs(90), || (scene.metric("tokenwatch_sources_up", "watch") == Some(1.0)).then_some(()));
+    until("the agent to watch again", secs(90), || (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(1.0)).then_some(()));
 }
 
 fn nobody_else_is_accused(scene: &Scene) {
