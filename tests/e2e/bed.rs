@@ -165,7 +165,15 @@ pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>, address: Opt
 /// The binary under test: the one that `tests/all` names, which is in the image too, or else the one that cargo has built for this test.
 pub fn tokenwatch() -> Command {
     let binary = std::env::var_os("TOKENWATCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
-    let mut command = Command::new(binary);
+    bare(Command::new(binary))
+}
+
+/// The one that cargo has built: what is in the image is static, and nothing can be put between it and its libc.
+pub fn preloadable() -> Command {
+    bare(Command::new(env!("CARGO_BIN_EXE_tokenwatch")))
+}
+
+fn bare(mut command: Command) -> Command {
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
     command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
     command

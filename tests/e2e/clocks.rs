@@ -1,10 +1,11 @@
 //! Scenario 4: time servers that are right, wrong and gone; a node whose clock is off.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::bed::{Collector, free_udp_port, json, ntp_server, tokenwatch, workdir};
+use crate::bed::{Collector, free_udp_port, json, ntp_server, preloadable, tokenwatch, workdir};
 use crate::process::Process;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
@@ -22,8 +23,7 @@ fn wait_for_answers(port: u16) {
     until("chronyd to answer", secs(30), || (clock(&[port]).0 != 2).then_some(()));
 }
 
-fn agent(directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) -> std::process::Command {
-    let mut command = tokenwatch();
+fn agent(mut command: Command, directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) -> Command {
     let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let config = directory.join("config.yaml");
     std::fs::write(&config, format!("clock:\n  servers: [{}]\n  interval: 2s\n  max_age: 20s\n", servers.join(", "))).unwrap();
@@ -56,7 +56,7 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
     let tree = Tree::at(&directory);
-    let agent = Process::start(&mut agent(&directory, &tree, &ports, &collector), &directory.join("agent.log"));
+    let agent = Process::start(&mut agent(tokenwatch(), &directory, &tree, &ports, &collector), &directory.join("agent.log"));
     let telemetry = collector.telemetry();
     let wrong = telemetry.wait_alert("the falseticker to be named", secs(60), |alert| alert.is("raised", "clock.servers_disagree"));
     assert!(wrong.body.contains(&ports[2].to_string()), "names the server: {}", wrong.body);
@@ -81,7 +81,7 @@ fn a_node_clock_that_is_off_is_said_once() {
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
     let library = until_faketime();
-    let mut command = agent(&directory, &tree, &[port], &collector);
+    let mut command = agent(preloadable(), &directory, &tree, &[port], &collector);
     command.env("LD_PRELOAD", library).env("FAKETIME", "+90s").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
