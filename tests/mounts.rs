@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -53,6 +54,15 @@ fn is_alone(test: &str) -> bool {
     false
 }
 
+/// Whoever looks at the volume just then makes it busy, as it may kubelet, which tries again.
+fn unmount(directory: &Path) {
+    let started = Instant::now();
+    while let Err(why) = umount2(directory, MntFlags::empty()) {
+        assert!(why == Errno::EBUSY && started.elapsed() < Duration::from_secs(10), "{}: {why}", directory.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn mount_tmpfs(directory: &Path) {
     let small = Some("size=64k"); // kubelet sets no limit; a test may
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), small).unwrap();
@@ -68,7 +78,7 @@ fn set_up(node: &Node, pod: &str, between: impl FnOnce(&Path)) {
 
 /// What kubelet does when a pod ends.
 fn tear_down(node: &Node, pod: &str) {
-    umount2(node.volume(pod).directory(), MntFlags::empty()).unwrap();
+    unmount(node.volume(pod).directory());
     remove_pod(&node.root(), pod).unwrap();
 }
 
@@ -138,7 +148,7 @@ async fn a_volume_mounted_anew_is_followed() {
     let mut seen = start(by_events(&node));
     until(&mut seen, "source files well").await;
     for generation in 2..20 {
-        umount2(node.volume("p").directory(), MntFlags::empty()).unwrap();
+        unmount(node.volume("p").directory());
         mount_tmpfs(node.volume("p").directory());
         node.write("p", generation * 2);
         until(&mut seen, &format!("p/vol/token token {}", generation * 2)).await;
@@ -300,7 +310,7 @@ fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
     let agent = Agent::start(&node, "slave");
     agent.signal(Signal::SIGSTOP);
     node::overflow(&node.root());
-    umount2(node.volume("p").directory(), MntFlags::empty()).unwrap();
+    unmount(node.volume("p").directory());
     mount_tmpfs(node.volume("p").directory());
     assert_eq!(numbers(), before, "or this shows nothing");
     write_token(&node, "p", 300);
