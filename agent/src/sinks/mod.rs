@@ -132,10 +132,12 @@ impl Sinks {
     pub fn take(&self, actions: Vec<Action>) {
         self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
-        let alerts: Vec<_> = self.notebook.iter().flat_map(|_| notebook::changes(&actions)).collect();
+        let remembering = self.notebook.as_ref().map(|notebook| (notebook, notebook::changes(&actions)));
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
-        self.notebook.iter().for_each(|notebook| notebook.take(alerts.clone()));
+        if let Some((notebook, changes)) = remembering {
+            notebook.take(changes);
+        }
     }
 
     /// How alerts get out; changes are seen by `changed()`.

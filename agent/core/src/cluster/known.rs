@@ -60,9 +60,14 @@ impl Cluster {
     }
 
     /// The pod with this UID.
-    pub fn pod(&self, uid: &str, now: &Reading) -> Option<Known<'_>> {
+    pub fn pod(&self, uid: &str) -> Option<&Pod> {
+        self.pods.get(uid)
+    }
+
+    /// The same, with how old that knowledge is.
+    pub fn known(&self, uid: &str, now: &Reading) -> Option<Known<'_>> {
         let stale = self.unreachable.is_some();
-        self.pods.get(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
+        self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
     }
 
     /// How many pods are known.
@@ -115,7 +120,7 @@ mod tests {
     fn what_is_known_stays_when_nobody_tells_and_says_its_age() {
         let mut cluster = Cluster::default();
         let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1")]), &at(0));
-        let age = |cluster: &Cluster, secs| cluster.pod("a", &at(secs)).map(|known| known.age);
+        let age = |cluster: &Cluster, secs| cluster.known("a", &at(secs)).map(|known| known.age);
         assert_eq!(age(&cluster, 50), Some(None), "it would have been told of a change");
         let _ = cluster.see(ClusterSeen::Unreachable { reason: "403".into() }, &at(60));
         assert_eq!((age(&cluster, 90), cluster.unreachable()), (Some(Some(Delta::from_secs(90))), Some("403")));

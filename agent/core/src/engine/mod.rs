@@ -146,7 +146,7 @@ impl Engine {
         let key = seen.key.clone();
         let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
-        let pod = self.cluster.pod(&key.pod_uid, now).map(|known| known.pod);
+        let pod = self.cluster.pod(&key.pod_uid);
         let actions = match &change {
             Change::Rotated { old, at } => rotated(&mut self.told, tracked, pod, old, *at),
             _ => Vec::new(),
@@ -164,7 +164,7 @@ impl Engine {
         self.refused.remove(key);
         let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), |_| Ending::Gone);
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
-        let pod = self.cluster.pod(&key.pod_uid, now).map(|known| known.pod);
+        let pod = self.cluster.pod(&key.pod_uid);
         let spans = ended.map(|generation| closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
         spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
     }
@@ -186,7 +186,7 @@ impl Engine {
         }
         let catching_up = self.catching_up_at(now);
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
-        let known = self.cluster.pod(&key.pod_uid, now);
+        let known = self.cluster.known(&key.pod_uid, now);
         let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
         let pod = known.map(|known| known.pod);
@@ -271,7 +271,7 @@ impl Engine {
     pub fn close(&mut self, now: &Reading) -> Vec<Action> {
         let open = self.tokens.values().filter_map(|tracked| {
             let generation = tracked.current.as_ref().filter(|generation| !generation.told)?;
-            let pod = self.cluster.pod(&tracked.key.pod_uid, now).map(|known| known.pod);
+            let pod = self.cluster.pod(&tracked.key.pod_uid);
             Some(Action::Span(Box::new(lifecycle::open(&tracked.key, &tracked.pod(pod), generation, now.wall))))
         });
         open.collect()
@@ -310,7 +310,7 @@ impl Engine {
         let interval = self.clock.estimate(now).interval(now.wall);
         let view = |tracked: &Tracked| {
             let generation = tracked.current.as_ref()?;
-            let known = self.cluster.pod(&tracked.key.pod_uid, now).map(|known| known.pod.clone());
+            let known = self.cluster.pod(&tracked.key.pod_uid).cloned();
             Some(TokenView {
                 key: tracked.key.clone(),
                 pod: tracked.pod(known.as_ref()),
@@ -349,7 +349,7 @@ impl Engine {
     }
 
     fn context(&self, now: &Reading, key: &TokenKey) -> Context<'_> {
-        let known = self.cluster.pod(&key.pod_uid, now);
+        let known = self.cluster.known(&key.pod_uid, now);
         Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known }
     }
 

@@ -88,6 +88,8 @@ impl Code {
     }
 }
 
+const API_SERVER_CLOCK: Step = step("The API server's clock, to compare", "kubectl get --raw /version -v=8 2>&1 | grep -i date:");
+
 const ROTATION_LATE: Runbook = Runbook {
     hurts: "Nobody yet. What it may become hurts the one pod whose token it is, from the finding's deadline on.",
     check: &[VOLUME, KUBELET],
@@ -114,7 +116,7 @@ const EXPIRED: Runbook = Runbook {
 
 const NOT_YET_VALID: Runbook = Runbook {
     hurts: "The pod, now, wherever the verifier's clock is right: 401 \"not valid yet\". It lasts until the verifier's clock reaches the token's nbf, or until the token is replaced.",
-    check: &[TOKEN, MEASURE, step("The API server's clock, to compare", "kubectl get --raw /version -v=8 2>&1 | grep -i date:")],
+    check: &[TOKEN, MEASURE, API_SERVER_CLOCK],
     repair: &[step("Once the clocks agree, have kubelet ask for every token anew", "systemctl restart kubelet"), DELETE],
     over: "`tokenwatch explain` shows an issue time that is past, and the finding clears.",
     false_alarm: "The node's clock is behind and the API server's is right: then the token is good, and what wants repair is the node (clock.offset says so beside it, where time servers tell).",
@@ -122,7 +124,7 @@ const NOT_YET_VALID: Runbook = Runbook {
 
 const FUTURE_DATED: Runbook = Runbook {
     hurts: "Nobody yet. If the API server's clock is set right, by more than a minute, every token it signed before is refused until true time has caught up, and kubelet does not replace it.",
-    check: &[TOKEN, MEASURE, step("The API server's clock, to compare", "kubectl get --raw /version -v=8 2>&1 | grep -i date:")],
+    check: &[TOKEN, MEASURE, API_SERVER_CLOCK],
     repair: &[step(
         "On the control plane's hosts: what their time daemon says; let it slew, do not step it back",
         "chronyc tracking && chronyc sources",

@@ -54,30 +54,22 @@ fn said(status: &Status) -> String {
         0 => "no time server is asked".to_owned(),
         all => format!("{agreeing} of {} agree", counted(all, "time server")),
     };
-    let state = format!("<b class=\"{}\">{} {}</b>", class(clock.state), mark(clock.state), clock.state.name());
+    let (class, mark) = look(clock.state);
+    let state = format!("<b class=\"{class}\">{mark} {}</b>", clock.state.name());
     if clock.assumed {
         return format!("{state}: nothing vouches for this clock, ±{} is assumed; {servers}", clock.bound);
     }
-    let way = if clock.offset < Delta::ZERO { "ahead" } else { "behind" };
-    format!("{state}: this node is {} {way} of true time, give or take {} (limit {limit}); {servers}", clock.offset.abs(), clock.bound)
-        .replace("behind of", "behind")
+    let way = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
+    format!("{state}: this node is {} {way} true time, give or take {} (limit {limit}); {servers}", clock.offset.abs(), clock.bound)
 }
 
-fn class(state: ClockState) -> &'static str {
+/// As what it is shown, by colour and by sign: colour alone is not for everybody.
+fn look(state: ClockState) -> (&'static str, &'static str) {
     match state {
-        ClockState::Synchronised => "ok",
-        ClockState::Off | ClockState::Disagreeing => "critical",
-        ClockState::Drifting | ClockState::Stepped => "warning",
-        ClockState::Unknown => "info",
-    }
-}
-
-fn mark(state: ClockState) -> &'static str {
-    match state {
-        ClockState::Synchronised => "✔",
-        ClockState::Off | ClockState::Disagreeing => "✖",
-        ClockState::Drifting | ClockState::Stepped => "▲",
-        ClockState::Unknown => "●",
+        ClockState::Synchronised => ("ok", "✔"),
+        ClockState::Off | ClockState::Disagreeing => ("critical", "✖"),
+        ClockState::Drifting | ClockState::Stepped => ("warning", "▲"),
+        ClockState::Unknown => ("info", "●"),
     }
 }
 
