@@ -143,12 +143,18 @@ fn one_file_opens_tokens() {
 #[test]
 fn nobody_sets_a_clock_or_asks_for_secrets() {
     only_in("agent/src", &["clock_settime", "settimeofday", "clock_adjtime", ".modes", "ADJ_"], &[]);
-    // Of the API the agent asks for pods, and writes Events: no other resource is so much as named, and Secrets least of all.
-    only_in("agent/src", &["/api/", "/apis/"], &["agent/src/sources/apiserver/watch.rs", "agent/src/sinks/events/event.rs"]);
+    // Of the API the agent asks for pods and service accounts, and writes Events: no other resource is so much as named, and Secrets least of all.
+    let asking = ["agent/src/sources/apiserver/watch.rs", "agent/src/sources/service_accounts.rs", "agent/src/sinks/events/event.rs"];
+    only_in("agent/src", &["/api/", "/apis/"], &asking);
     let mut asked: Vec<String> =
         sources("agent/src").iter().filter(|(name, _)| !is_test(name)).flat_map(|(_, code)| api_paths(code)).collect();
     asked.sort();
-    assert_eq!(asked, ["/api/v1/pods?fieldSelector=spec.nodeName%3D{}", "/apis/events.k8s.io/v1/namespaces/{}/events"]);
+    let expected = [
+        "/api/v1/namespaces/{}/serviceaccounts/{}",
+        "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
+        "/apis/events.k8s.io/v1/namespaces/{}/events",
+    ];
+    assert_eq!(asked, expected);
     // Its typed resources would make asking for more a matter of one word.
     only_in("agent/src", &["k8s_openapi", "kube::Api", "kube::api", "kube::{"], &[]);
     only_in("agent/src", &["kube::"], &["agent/src/apiserver/", "agent/src/sources/apiserver/watch.rs"]);
@@ -175,17 +181,18 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
 }
 
 /// Each room of the binary, and the rooms it may take from. The core takes from none.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("clocks", &[]),
     ("environment", &[]),
     ("sys", &[]),
+    ("confinement", &[]),
     ("apiserver", &["environment"]),
     ("sources", &["apiserver", "clocks", "sys"]),
     ("sinks", &["apiserver", "clocks", "environment", "sys"]),
     ("demo", &["clocks"]),
     ("config", &["clocks", "environment", "sinks"]), // the sinks' words: protocol, compression, temporality
     ("app", &["apiserver", "clocks", "sinks", "sources"]),
-    ("run", &["apiserver", "app", "clocks", "config", "environment", "sinks", "sources"]),
+    ("run", &["apiserver", "app", "clocks", "config", "confinement", "environment", "sinks", "sources"]),
     ("cli", &["clocks", "config", "demo", "environment", "run", "sinks", "sources"]),
 ];
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenwatch_core::action::Action;
+use tokenwatch_core::cluster::AccountName;
 use tokenwatch_core::engine::{self, Engine};
 use tokenwatch_core::observation::Observation;
 use tokenwatch_core::privilege::Privileges;
@@ -21,7 +22,7 @@ use crate::sinks::{Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, St
 use crate::sources::files::{self, FilesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::privileges;
-use crate::sources::{apiserver, kernel};
+use crate::sources::{apiserver, kernel, service_accounts};
 
 /// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
 const QUEUE: usize = 512;
@@ -129,12 +130,13 @@ pub async fn run(
     let sinks = sinks(engine.views())?;
     sinks.take(first(&engine, &plan));
     let (tell, mut heard) = channel(QUEUE);
-    let mut sources = start_sources(&plan, &tell);
+    let (questions, asked) = channel(service_accounts::QUEUE);
+    let mut sources = start_sources(&plan, &tell, asked);
     drop(tell);
     let delivery = sinks.delivery();
     tokio::select! {
         () = stop => {}
-        () = watch_over(&engine, &sinks, &mut heard, delivery) => {}
+        () = watch_over(&engine, &sinks, &mut heard, delivery, &questions) => {}
         () = sinks.closed() => return Err("standard output is closed: nobody reads what is printed".to_owned()),
         Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
     }
@@ -159,7 +161,7 @@ fn say(privileges: &Privileges) {
     }
 }
 
-fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
+fn start_sources(plan: &Plan, tell: &Sender<Observation>, asked: Receiver<AccountName>) -> JoinSet<()> {
     let stepped = Arc::new(Notify::new());
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(tell.clone(), Arc::clone(&stepped)));
@@ -167,6 +169,7 @@ fn start_sources(plan: &Plan, tell: &Sender<Observation>) -> JoinSet<()> {
     sources.spawn(files::run(plan.files.clone(), tell.clone()));
     if let Some(server) = &plan.apiserver {
         sources.spawn(apiserver::run(Arc::clone(server), plan.engine.node.clone(), tell.clone()));
+        sources.spawn(service_accounts::run(Arc::clone(server), asked, tell.clone()));
     }
     sources
 }
@@ -176,6 +179,7 @@ async fn watch_over(
     sinks: &Sinks,
     heard: &mut Receiver<Observation>,
     mut delivery: watch::Receiver<tokenwatch_core::observation::DeliveryState>,
+    questions: &Sender<AccountName>,
 ) {
     loop {
         let observation = tokio::select! {
@@ -185,8 +189,18 @@ async fn watch_over(
         };
         note(&observation);
         let actions = engine.step(observation);
+        put(questions, &actions);
         if !actions.is_empty() {
             sinks.take(actions);
+        }
+    }
+}
+
+/// Hands what is asked to who can ask. What finds no room is asked again by itself.
+fn put(questions: &Sender<AccountName>, actions: &[Action]) {
+    for action in actions {
+        if let Action::Ask(account) = action {
+            let _ = questions.try_send(account.clone());
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod clocks;
 pub mod config;
+pub mod confinement;
 pub mod demo;
 pub mod environment;
 #[cfg(test)]

@@ -12,16 +12,21 @@ fn main() -> ExitCode {
     tokenwatch::sys::malloc_frugally();
     // Fails only when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    ExitCode::from(cli::main(std::env::args_os(), &Environment::read(), &on_threads))
+}
+
+/// Does the work on threads that are started for it: what this one gave up before, they never had.
+fn on_threads(work: cli::Work<'_>) -> u8 {
     match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(cli::main(std::env::args_os(), &Environment::read()));
+            let code = runtime.block_on(work);
             // All that was to be done is done: a resolver that hangs in a thread of its own must not hold up the end.
             runtime.shutdown_background();
-            ExitCode::from(code)
+            code
         }
         Err(error) => {
             eprintln!("tokenwatch: cannot start: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::apiserver::{Access, ApiServer};
 use crate::app::{self, Plan};
 use crate::clocks;
 use crate::config::{self, Settings};
+use crate::confinement::{self, Confinement};
 use crate::environment::Environment;
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
@@ -43,6 +44,12 @@ impl std::fmt::Display for Failure {
             Self::Other(message) => f.write_str(message),
         }
     }
+}
+
+/// Gives up writing but in the directory where the agent remembers, which is made if it is not there. To be called before there is a second thread.
+pub fn confine(state: Option<&Path>) -> Result<Confinement, String> {
+    let made = state.filter(|directory| std::fs::create_dir_all(directory).is_ok());
+    confinement::confine(made)
 }
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.

@@ -53,11 +53,12 @@ fn of_the_host_only_what_is_needed_is_mounted() {
 fn what_it_may_ask_the_api_server_for() {
     let Some(helm) = helm() else { return };
     let pods = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]});
+    let accounts = json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]});
     let events = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]});
     let rules = |arguments: &[&str]| kind(&render(helm, arguments).unwrap(), "ClusterRole")["rules"].clone();
-    assert_eq!(rules(&[]), json!([pods, events]));
-    assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods]));
-    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods]));
+    assert_eq!(rules(&[]), json!([pods, accounts, events]));
+    assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods, accounts]));
+    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, accounts]));
 }
 
 #[test]

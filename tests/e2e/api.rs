@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, repository, tokenwatch, workdir};
+use crate::faulty::{answered, token_of};
 use crate::healthy::IMAGE;
 use crate::process::{Process, run};
 use crate::telemetry::{Alert, Telemetry};
@@ -19,6 +20,7 @@ const ACCOUNT: &str = "system:serviceaccount:tokenwatch:tokenwatch";
 /// What the chart's ClusterRole grants (deploy/chart/templates).
 const RULES: &str = r#"
   - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
+  - {apiGroups: [""], resources: [serviceaccounts], verbs: [get]}
   - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}"#;
 /// How long it is watched in quiet: the watch is asked anew every five minutes, so that this sees at most one.
 const QUIET: Duration = Duration::from_mins(3);
@@ -38,13 +40,19 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     cluster.apply(&workloads());
     let cart = running(&cluster, "app=cart");
     let report = running(&cluster, "job-name=report");
+    let orphan = running(&cluster, "app=orphan");
+    let token = token_of(&cluster, &orphan.uid);
+    assert_eq!(answered(&cluster, &token), "403", "the API server knows who asks (and RBAC says no)");
+    cluster.kubectl(&["delete", "serviceaccount", "orphan"]);
     the_clocks_finding_is_on_the_node(&cluster);
     a_pod_that_goes_is_told_of(&cluster, &telemetry, &cart);
     a_jobs_pod_is_named(&cluster, &telemetry, &report);
     quiet(&cluster);
     its_event_became_a_series(&cluster, &cart);
+    an_account_that_is_gone_is_named(&cluster, &telemetry, &orphan, &token);
+    it_was_listed_once_and_the_watch_taken_up(&cluster);
     nothing_was_refused(&cluster);
-    an_api_server_that_stops_is_waited_for(&cluster, &log);
+    an_api_server_that_stops_is_waited_for(&cluster, &telemetry, &cart, &log);
     a_pod_that_is_gone_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
     all_that_is_granted_is_used_and_no_more(&cluster);
@@ -91,7 +99,8 @@ fn agent(cluster: &Cluster, collector: &Collector, kubeconfig: &Path, time: u16,
     Process::start(&mut command, log)
 }
 
-/// A Deployment whose pod does not go when asked to, and a Job whose pod ends by itself; both with a token that lives ten minutes.
+/// A Deployment whose pod does not go when asked to, a Job whose pod ends by itself, and a StatefulSet with an account of its own; each with a token
+/// that lives ten minutes.
 fn workloads() -> String {
     let template = |labels: &str, rest: &str, command: &str| {
         format!(
@@ -103,9 +112,13 @@ fn workloads() -> String {
     };
     let stubborn = template("app: cart", "terminationGracePeriodSeconds: 3000", "trap : TERM; while [ ! -e /tmp/end ]; do sleep 1; done");
     let ending = template("app: report", "restartPolicy: Never", "sleep 25");
+    let lasting =
+        template("app: orphan", "terminationGracePeriodSeconds: 2\n      serviceAccountName: orphan", "while :; do sleep 1; done");
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: cart}}\nspec:\n  replicas: 1\n  selector: {{matchLabels: {{app: cart}}}}\n  {stubborn}---\n\
-         apiVersion: batch/v1\nkind: Job\nmetadata: {{name: report}}\nspec:\n  {ending}"
+         apiVersion: batch/v1\nkind: Job\nmetadata: {{name: report}}\nspec:\n  {ending}---\n\
+         apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: orphan}}\n---\n\
+         apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: orphan}}\nspec:\n  serviceName: orphan\n  selector: {{matchLabels: {{app: orphan}}}}\n  {lasting}"
     )
 }
 
@@ -201,7 +214,30 @@ fn its_event_became_a_series(cluster: &Cluster, cart: &Pod) {
     assert!(event["series"]["count"].as_i64() >= Some(2), "{event:#}");
 }
 
-fn an_api_server_that_stops_is_waited_for(cluster: &Cluster, log: &Path) {
+/// Why kubelet has not replaced the token is what the API server was asked, once that was late; and it is right: the token is refused.
+fn an_account_that_is_gone_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: &Pod, token: &str) {
+    let about = |alert: &Alert| alert.is("raised", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == orphan.uid;
+    let alert = telemetry.wait_alert("the account to be missed", secs(640), about);
+    println!("[{NAME}] {}", alert.body);
+    assert!(alert.body.contains("its service account default/orphan does not exist any more"), "{}", alert.body);
+    assert_eq!(answered(cluster, token), "401");
+    let evidence = |name: &str| alert.attribute(&format!("tokenwatch.finding.evidence.{name}"));
+    assert_eq!((evidence("service_account_state").as_str(), alert.severity().as_str()), ("missing", "critical"));
+    assert_eq!((evidence("owner").as_str(), alert.attribute("k8s.statefulset.name").as_str()), ("StatefulSet orphan", "orphan"));
+    assert_eq!(alert.attribute("tokenwatch.finding.remedy.command"), "kubectl create serviceaccount -n default orphan");
+    let gets = asked(cluster).values().filter(|event| verb(event) == "get").count();
+    assert!((1..=2).contains(&gets), "{gets} questions about one account");
+}
+
+/// By now at least one watch has ended: each is asked to last five minutes at most.
+fn it_was_listed_once_and_the_watch_taken_up(cluster: &Cluster) {
+    let asked = asked(cluster);
+    let count = |what: &str| asked.values().filter(|event| verb(event) == what).count();
+    println!("[{NAME}] {} list and {} watches so far", count("list"), count("watch"));
+    assert!(count("list") == 1 && count("watch") >= 2, "{} lists, {} watches", count("list"), count("watch"));
+}
+
+fn an_api_server_that_stops_is_waited_for(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod, log: &Path) {
     let restart = |option: &str| {
         run(Command::new(repository().join("tests/cluster/restart")).args(["--name", NAME, option, "apiserver"]));
     };
@@ -209,11 +245,18 @@ fn an_api_server_that_stops_is_waited_for(cluster: &Cluster, log: &Path) {
     let works = said("source apiserver works");
     restart("--only-stop");
     until("the agent to say that it cannot ask", secs(60), || (said("source apiserver is degraded") > 0).then_some(()));
-    let lists = || asked(cluster).values().filter(|event| verb(event) == "list").count();
-    let before = lists();
+    what_was_known_is_told_with_its_age(telemetry, cart);
     restart("--only-start");
     until("the agent to go on by itself", secs(120), || (said("source apiserver works") > works).then_some(()));
-    println!("[{NAME}] {} lists after the API server's restart", lists() - before);
+}
+
+/// Reminders go on, with the owner that is known from before, and how old that is.
+fn what_was_known_is_told_with_its_age(telemetry: &Telemetry, cart: &Pod) {
+    let evidence = |alert: &Alert, name: &str| alert.attribute(&format!("tokenwatch.finding.evidence.{name}"));
+    let aged = |alert: &Alert| alert.attribute("k8s.pod.uid") == cart.uid && !evidence(alert, "cluster_age").is_empty();
+    let alert = telemetry.wait_alert("a reminder that says how old its knowledge is", secs(150), aged);
+    println!("[{NAME}] owner {}, as of {} s before", evidence(&alert, "owner"), evidence(&alert, "cluster_age"));
+    assert_eq!(evidence(&alert, "owner"), "Deployment cart");
 }
 
 /// What happened while the API server was away is not missed.

@@ -143,6 +143,7 @@ fn stands_on(deployment: &Deployment, rung: &str) {
         diary.contains(&format!("privileges: {rung}")).then_some(())
     });
     assert!(!deployment.diary().contains("CAP_DAC_READ_SEARCH"), "it lacks what every rung has:\n{}", deployment.diary());
+    assert!(deployment.diary().contains("confined: can write nowhere but in /var/lib/tokenwatch"), "{}", deployment.diary());
     let series = format!("tokenwatch_privilege{{tokenwatch_privilege_rung=\"{rung}\"");
     until(&format!("the metric to say {rung}"), secs(30), || deployment.served("metrics").contains(&series).then_some(()));
 }

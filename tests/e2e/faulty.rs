@@ -25,7 +25,7 @@ fn pod(name: &str, expiration: Option<u32>) -> String {
 }
 
 /// What the API server itself says to a token: the HTTP status of a request with it.
-fn asked(cluster: &Cluster, token: &str) -> String {
+pub fn answered(cluster: &Cluster, token: &str) -> String {
     let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
     let output = run(Command::new("curl").args([
         "-sk",
@@ -40,7 +40,7 @@ fn asked(cluster: &Cluster, token: &str) -> String {
     text(&output.stdout)
 }
 
-fn token_of(cluster: &Cluster, uid: &str) -> String {
+pub fn token_of(cluster: &Cluster, uid: &str) -> String {
     let volumes = cluster.kubelet_root().join("pods").join(uid).join("volumes/kubernetes.io~projected");
     until("a token on the node", secs(60), || {
         let volume = std::fs::read_dir(&volumes).ok()?.flatten().next()?.path();
@@ -79,13 +79,13 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     cluster.wait_running("ahead");
     let uid = cluster.pod_uid("ahead");
     let token = token_of(cluster, &uid);
-    assert_eq!(asked(cluster, &token), "403", "while it is ahead the API server knows who asks (and RBAC says no)");
+    assert_eq!(answered(cluster, &token), "403", "while it is ahead the API server knows who asks (and RBAC says no)");
     cluster.shift_clock("apiserver", 0);
     let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| {
         alert.is("raised", "token.not_yet_valid") && alert.attribute("k8s.pod.uid") == uid
     });
     assert_eq!(future.severity(), "critical");
-    until("the API server to refuse the token", secs(20), || (asked(cluster, &token) == "401").then_some(()));
+    until("the API server to refuse the token", secs(20), || (answered(cluster, &token) == "401").then_some(()));
     println!("[cut-off] the API server answers 401, and so we said: {}", future.body);
     let (code, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
     assert_eq!(code, 1);

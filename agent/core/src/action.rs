@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::AccountName;
 use crate::findings::{Finding, FindingId};
 use crate::ids::{SpanId, TraceContext, TraceId};
 use crate::time::{Delta, Wall};
@@ -20,6 +21,9 @@ pub enum Action {
         /// Due to replaced.
         delay: Delta,
     },
+    /// Ask the API server for this service account: its token should have been replaced, and it may be why it was not. Nothing is lost if nobody
+    /// answers.
+    Ask(AccountName),
 }
 
 /// A finished span with explicit times.

@@ -7,10 +7,10 @@ mod token;
 
 pub use agent::{blind, delivery};
 pub use ending::{Ending, ended};
-pub use token::{ClockEffect, Judged, judge, next_change};
+pub use token::{ClockEffect, Judged, in_question, judge, next_change};
 
 use crate::clock::{ClockFinding, Estimate};
-use crate::cluster::{Known, Pod};
+use crate::cluster::{AccountLoss, Known, Pod};
 use crate::findings::{Finding, Subject};
 use crate::time::{Boot, Delta, Wall};
 use crate::token::{Deadlines, State};
@@ -26,6 +26,8 @@ pub struct Context<'a> {
     pub catching_up: Option<CatchingUp>,
     /// What the cluster knows of the token's pod.
     pub known: Option<Known<'a>>,
+    /// What became of the token's service account, if that is why the API server refuses it.
+    pub lost: Option<AccountLoss>,
 }
 
 /// The node's clock was set forward: only from then on does kubelet see what has come due meanwhile, and it needs its time for that.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{KernelClock, Round, Step};
-use crate::cluster::ClusterSeen;
+use crate::cluster::{AccountSeen, ClusterSeen};
 use crate::privilege::Privileges;
 use crate::remembered::Remembered;
 use crate::time::{Reading, Wall};
@@ -29,6 +29,8 @@ pub enum Observation {
     ClockStep(Step),
     /// What the API server told of this node's pods.
     Cluster(ClusterSeen),
+    /// What the API server told of a service account that was asked for.
+    ServiceAccount(AccountSeen),
     /// What the agent is allowed to do.
     Privileges(Privileges),
     /// What the agent before this one had raised; told before anything else.

@@ -143,6 +143,13 @@ impl Fake {
         self.state.lock().unwrap().replies.push_back(reply);
     }
 
+    /// More of every answer that is open.
+    pub(crate) fn send(&self, part: String) {
+        for open in &self.state.lock().unwrap().open {
+            open.send(Ok(part.clone().into())).unwrap();
+        }
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.state.lock().unwrap().asked.clone()
     }

@@ -114,7 +114,7 @@ impl Trouble {
                     "look at the agent's own token: its service account must exist, and the token be of this cluster"
                 }
                 StatusCode::FORBIDDEN => {
-                    "grant the agent's service account list and watch on pods, and create and patch on events.k8s.io events"
+                    "grant the agent's service account list and watch on pods, get on serviceaccounts, and create and patch on events.k8s.io events"
                 }
                 StatusCode::TOO_MANY_REQUESTS => "none of this node's doing: look at the API server's load and its flow control",
                 status if status.is_server_error() => "look at the API server's own health",

@@ -17,6 +17,7 @@ mod tests;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -170,10 +171,13 @@ struct Measuring {
     settings: Flags<ClockOnly>,
 }
 
-/// Does what the arguments say; the exit status.
-pub async fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> u8 {
+/// What a command does once its settings are known; the exit status.
+pub type Work<'a> = Pin<Box<dyn Future<Output = u8> + 'a>>;
+
+/// Does what the arguments say, with `on_threads` as soon as there is more than settings to read; the exit status.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment, on_threads: &dyn Fn(Work<'_>) -> u8) -> u8 {
     match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli.dispatch(environment).await.unwrap_or(BAD_USAGE),
+        Ok(cli) => cli.dispatch(environment, on_threads).unwrap_or(BAD_USAGE),
         Err(told) => {
             let _ = told.print(); // help, version or a usage error; to a closed pipe it matters to nobody
             if told.use_stderr() { BAD_USAGE } else { 0 }
@@ -183,19 +187,25 @@ pub async fn main(arguments: impl IntoIterator<Item = OsString>, environment: &E
 
 impl Cli {
     /// Nothing when the settings are wrong: that has been said.
-    async fn dispatch(self, environment: &Environment) -> Option<u8> {
+    fn dispatch(self, environment: &Environment, on_threads: &dyn Fn(Work<'_>) -> u8) -> Option<u8> {
         let file = self.config;
         let read = |flags, exports| settings(file.as_deref(), environment, flags, exports);
         let settings = |flags, exports| read(flags, exports).inspect(|loaded| diary::start(&loaded.settings.log));
         let quietly = |flags| read(flags, false).map(only_warnings);
         Some(match self.command {
-            Command::Run(it) => seams::run(&settings(it.settings.given(), true)?.settings, environment).await,
-            Command::Check(it) => check::report(&quietly(it.settings.given())?.settings, environment, it.output).await,
+            Command::Run(it) => {
+                let settings = settings(it.settings.given(), true)?.settings;
+                seams::confine(&settings);
+                on_threads(Box::pin(seams::run(&settings, environment)))
+            }
+            Command::Check(it) => on_threads(Box::pin(check::report(&quietly(it.settings.given())?.settings, environment, it.output))),
             Command::Explain(it) => {
                 explain::report(&settings(it.settings.given(), false)?.settings, environment, it.file.as_deref(), it.output)
             }
-            Command::Clock(it) => seams::clock(&settings(it.settings.given(), false)?.settings, environment, it.output).await,
-            Command::Demo(it) => seams::demo(&quietly(it.settings.given())?.settings, environment).await,
+            Command::Clock(it) => {
+                on_threads(Box::pin(seams::clock(&settings(it.settings.given(), false)?.settings, environment, it.output)))
+            }
+            Command::Demo(it) => on_threads(Box::pin(seams::demo(&quietly(it.settings.given())?.settings, environment))),
             Command::Config(it) => config::report(settings(it.settings.given(), true)?, environment),
             Command::Findings { code, output } => findings::report(code.as_deref(), output, environment),
             Command::Telemetry => telemetry::report(),

@@ -8,6 +8,14 @@ use crate::environment::Environment;
 use crate::run::{self, Failure, engine_config, node_name, ntp};
 use crate::sources::{kernel, ntp as servers};
 
+/// Gives up what the agent does not need, before there is a second thread.
+pub(super) fn confine(settings: &Settings) {
+    match run::confine(settings.state.dir.as_deref()) {
+        Ok(confinement) => tracing::info!("{confinement}"),
+        Err(why) => tracing::warn!("{why}: going on"),
+    }
+}
+
 /// The agent, until it is asked to stop.
 pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
     match run::run(settings, environment).await {

@@ -6,4 +6,5 @@ pub mod kernel;
 pub mod ntp;
 pub mod privileges;
 pub mod remembered;
+pub mod service_accounts;
 pub mod time_servers;

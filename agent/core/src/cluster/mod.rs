@@ -1,9 +1,11 @@
 //! What the cluster knows of this node's pods. It names things and never decides whether a token is good; without it every verdict is the same,
 //! but for a pod that is going.
 
+mod accounts;
 mod known;
 mod pod;
 
+pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts};
 pub use known::{Cluster, Known};
 pub use pod::{Container, Owner, Phase, Pod};
 

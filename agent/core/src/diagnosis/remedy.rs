@@ -1,6 +1,8 @@
 //! What to do, as a sentence and, where one exists, a command that can be pasted.
 
+use crate::cluster::AccountLoss;
 use crate::findings::{Code, PodRef, Remedy};
+use crate::token::Claims;
 
 /// The remedy for a finding about a pod's token.
 pub(super) fn of_token(code: Code, pod: &PodRef) -> Remedy {
@@ -11,6 +13,25 @@ pub(super) fn of_token(code: Code, pod: &PodRef) -> Remedy {
         _ => describe_pod(pod),
     };
     Remedy { text: code.info().action.to_owned(), command }
+}
+
+/// The remedy where it is the service account that is gone: what holds for kubelet's own troubles would lead astray.
+pub(super) fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
+    let (text, command) = match lost {
+        AccountLoss::Missing => (
+            "Make the service account again, and kubelet writes a new token within two minutes; or delete what still uses it. Find out who deleted it.",
+            create_account(claims),
+        ),
+        AccountLoss::Replaced => (
+            "Delete the pod, and it is made anew with a token of the account that there is now. Whoever deletes a service account has to have its pods made anew.",
+            delete_pod(pod),
+        ),
+    };
+    Remedy { text: text.to_owned(), command }
+}
+
+fn create_account(claims: &Claims) -> Option<String> {
+    Some(format!("kubectl create serviceaccount -n {} {}", safe(&claims.namespace)?, safe(&claims.service_account.name)?))
 }
 
 /// kubelet's own words about this pod's volumes, from its log and from events.

@@ -1,7 +1,7 @@
 //! What is wrong with one token.
 
 use super::{Context, remedy};
-use crate::cluster::Known;
+use crate::cluster::{AccountLoss, AccountName, Known};
 use crate::findings::{Code, Finding, PodRef, Severity, Subject};
 use crate::lifecycle::{Generation, Tracked, Trouble, root};
 use crate::text::shown;
@@ -93,10 +93,17 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
         State::Expired => fact(Code::Expired, Severity::Critical),
         State::NotYetValid => fact(Code::NotYetValid, Severity::Critical),
         State::Stalled | State::Late if context.excuses(&generation.deadlines, now) => None,
+        State::Stalled | State::Late if context.lost.is_some() => fact(Code::RotationStalled, Severity::Critical),
         State::Stalled => fact(Code::RotationStalled, stalled_severity(generation, now)),
         State::Late => fact(Code::RotationLate, Severity::Info),
         State::Fresh | State::Due => future_dated(generation, now, context),
     }
+}
+
+/// Whose account may be why this token was not replaced: worth a question.
+pub fn in_question(generation: &Generation, now: Wall, context: Context<'_>) -> Option<AccountName> {
+    let waits = matches!(generation.deadlines.state(now), State::Late | State::Stalled | State::Expired);
+    (waits && context.deletion().is_none()).then(|| AccountName::of(&generation.claims))
 }
 
 /// kubelet replaces no token of a pod that is going (it syncs the volumes of such a pod no more): being late is no fault of its own then.
@@ -165,11 +172,16 @@ fn trouble_evidence(trouble: &Trouble) -> Attributes {
 }
 
 fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, context: Context<'_>) -> Finding {
+    let lost = context.lost.filter(|_| matches!(fact.code, Code::RotationStalled | Code::Expired));
+    let said = finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context);
     Finding {
         deadline: Some(deadline(generation, fact.code)),
-        evidence: evidence(generation, now).and(cluster_evidence(tracked, context)),
+        evidence: evidence(generation, now)
+            .with_some("service_account_state", lost.map(AccountLoss::name))
+            .and(cluster_evidence(tracked, context)),
         trace: Some(root(&tracked.key, &generation.claims)),
-        ..finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context)
+        remedy: lost.map_or_else(|| said.remedy.clone(), |lost| remedy::of_account(lost, &generation.claims, &tracked.pod(context.pod()))),
+        ..said
     }
 }
 
@@ -223,6 +235,9 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
         Code::RotationLate => {
             format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
         }
+        Code::RotationStalled if context.lost.is_some() => {
+            format!("{token} should have been replaced {} ago, and is refused already{}", now - deadlines.due, account(generation, context))
+        }
         Code::RotationStalled => {
             format!(
                 "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}",
@@ -230,7 +245,7 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
                 time_left(generation, now)
             )
         }
-        Code::Expired => expired(&token, generation, now, context),
+        Code::Expired => format!("{}{}", expired(&token, generation, now, context), because(generation, context)),
         Code::PodTerminating => going_away(&token, generation, now, context),
         Code::NotYetValid => format!(
             "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
@@ -257,6 +272,25 @@ fn expired(token: &str, generation: &Generation, now: Wall, context: Context<'_>
         );
     }
     format!("{token} expired {since}{by} the API server answers 401 to every request with it.")
+}
+
+/// What became of the account, as the end of a sentence.
+fn account(generation: &Generation, context: Context<'_>) -> String {
+    let AccountName { namespace, name } = AccountName::of(&generation.claims);
+    let account = format!("service account {}/{}", shown(&namespace), shown(&name));
+    match context.lost {
+        Some(AccountLoss::Missing) => format!(": its {account} does not exist any more, and kubelet gets no token for it."),
+        Some(AccountLoss::Replaced) => format!(": its {account} was deleted and made anew, and the token is of the one before."),
+        None => String::new(),
+    }
+}
+
+/// The same, after a sentence that stands by itself.
+fn because(generation: &Generation, context: Context<'_>) -> String {
+    match account(generation, context).strip_prefix(": its ") {
+        Some(rest) => format!(" Its {rest}"),
+        None => String::new(),
+    }
 }
 
 fn going_away(token: &str, generation: &Generation, now: Wall, context: Context<'_>) -> String {
@@ -319,7 +353,7 @@ mod tests {
     }
 
     fn context(clock: &Estimate) -> Context<'_> {
-        Context { clock, settle: Delta::ZERO, catching_up: None, known: None }
+        Context { clock, settle: Delta::ZERO, catching_up: None, known: None, lost: None }
     }
 
     fn found(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
@@ -498,6 +532,44 @@ mod tests {
         );
         assert_eq!(finding.evidence.get("owner"), Some(&"Job report".into()));
         assert_eq!(finding.evidence.get("cluster_age"), Some(&90.0.into()));
+    }
+
+    #[test]
+    fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
+        let (token, good) = (tracked(600, None), clock(ClockState::Synchronised, 0, false));
+        // (what became of it, the token's age, the code, how the sentence ends, the command)
+        let table = [
+            (
+                AccountLoss::Missing,
+                580,
+                Code::RotationStalled,
+                "ago, and is refused already: its service account shop/cart does not exist any more, and kubelet gets no token for it.",
+                "kubectl create serviceaccount -n shop cart",
+            ),
+            (
+                AccountLoss::Missing,
+                680,
+                Code::Expired,
+                " Its service account shop/cart does not exist any more, and kubelet gets no token for it.",
+                "kubectl create serviceaccount -n shop cart",
+            ),
+            (
+                AccountLoss::Replaced,
+                580,
+                Code::RotationStalled,
+                "its service account shop/cart was deleted and made anew, and the token is of the one before.",
+                "kubectl delete pod -n shop cart-0",
+            ),
+        ];
+        for (lost, age, code, words, command) in table {
+            let context = Context { lost: Some(lost), ..context(&good) };
+            let finding = judge(&token, &at(age), context).findings.remove(0);
+            assert_eq!((finding.code, finding.severity), (code, Severity::Critical));
+            assert!(finding.summary.ends_with(words), "{}", finding.summary);
+            assert_eq!(finding.remedy.command.as_deref(), Some(command));
+            assert_eq!(finding.evidence.get("service_account_state"), Some(&lost.name().into()));
+        }
+        assert_eq!(judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) }).findings, [], "not asked about yet");
     }
 
     #[test]

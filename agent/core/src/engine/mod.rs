@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
 use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
-use crate::cluster::{Cluster, ClusterSeen, Pod};
+use crate::cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Pod};
 use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
 use crate::findings::{Code, Finding, Subject};
 use crate::ids::TraceContext;
@@ -48,6 +48,7 @@ pub struct Engine {
     delivery: DeliveryState,
     sources: BTreeMap<String, Option<String>>,
     cluster: Cluster,
+    accounts: Accounts,
     privileges: Option<Privileges>,
     ledger: Ledger,
     node_next: Option<Boot>,
@@ -74,6 +75,7 @@ impl Engine {
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
             cluster: Cluster::default(),
+            accounts: Accounts::default(),
             privileges: None,
             clock,
             config,
@@ -117,6 +119,7 @@ impl Engine {
                 self.schedule.all_due(self.tokens.keys());
             }
             Observation::Cluster(seen) => self.cluster(now, seen),
+            Observation::ServiceAccount(seen) => self.account(now, seen),
             Observation::Privileges(privileges) => self.privileges = Some(privileges),
             Observation::Remembered(remembered) => self.ledger.restore(now, remembered),
             Observation::Delivery(state) => self.delivery = state,
@@ -132,6 +135,25 @@ impl Engine {
         let changed = self.cluster.see(seen, now);
         let keys = self.tokens.keys().filter(|key| first || changed.contains(&key.pod_uid));
         self.schedule.all_due(keys);
+    }
+
+    /// What became of a service account may be why its tokens were not replaced.
+    fn account(&mut self, now: &Reading, seen: AccountSeen) {
+        let account = seen.account.clone();
+        if !self.accounts.see(seen, now) {
+            return;
+        }
+        let is_of = |tracked: &Tracked| tracked.current.as_ref().is_some_and(|generation| AccountName::of(&generation.claims) == account);
+        let keys = self.tokens.iter().filter(|(_, tracked)| is_of(tracked)).map(|(key, _)| key);
+        self.schedule.all_due(keys);
+    }
+
+    /// Asks for a token's service account, where that is wanted and not known; and when to ask again.
+    fn ask(&mut self, now: &Reading, account: Option<AccountName>) -> (Option<Action>, Option<Boot>) {
+        let Some(account) = account.filter(|_| self.config.cluster_configured) else { return (None, None) };
+        let asks = self.accounts.ask(&account, now);
+        let again = self.accounts.next(&account);
+        (asks.then_some(Action::Ask(account)), again)
     }
 
     /// Tokens that an agent before this one had findings about, and that went away meanwhile.
@@ -187,13 +209,15 @@ impl Engine {
         let catching_up = self.catching_up_at(now);
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
         let known = self.cluster.known(&key.pod_uid, now);
-        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known };
+        let lost = tracked.current.as_ref().and_then(|generation| self.accounts.loss(&generation.claims, now));
+        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known, lost };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
         let pod = known.map(|known| known.pod);
         let mut actions =
             expire(&mut self.told, tracked, pod, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
+        let in_question = tracked.current.as_ref().and_then(|generation| diagnosis::in_question(generation, now.wall, context));
         let current = tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
         let looks_wrong = judged.clock_effect == ClockEffect::LooksWrong;
         set_member(&mut self.look_wrong, key, looks_wrong);
@@ -201,7 +225,9 @@ impl Engine {
         let scope = Scope::Token(key.clone());
         let ending = |finding: &Finding| ending_of_token(finding, current, looks_wrong);
         actions.extend(self.ledger.judge(now, &scope, judged.findings, ending).into_iter().map(alert));
-        if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).min() {
+        let (asked, again) = self.ask(now, in_question);
+        actions.extend(asked);
+        if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min() {
             self.schedule.at(key, at);
         }
         actions
@@ -350,7 +376,9 @@ impl Engine {
 
     fn context(&self, now: &Reading, key: &TokenKey) -> Context<'_> {
         let known = self.cluster.known(&key.pod_uid, now);
-        Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known }
+        let current = self.tokens.get(key).and_then(|tracked| tracked.current.as_ref());
+        let lost = current.and_then(|generation| self.accounts.loss(&generation.claims, now));
+        Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known, lost }
     }
 
     fn raised(&self) -> Vec<(Finding, Wall)> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::action::AlertEvent;
 use crate::clock::{Exchange, Leap, Round, Sample, ServerName};
-use crate::cluster::{ClusterSeen, Pod};
+use crate::cluster::{AccountName, AccountSeen, ClusterSeen, Pod};
 use crate::findings::{Code, Severity};
 use crate::observation::{FileContent, SourceState};
 use crate::remembered;
@@ -406,4 +406,63 @@ fn nobody_is_accused_before_the_api_server_has_had_its_time_to_speak() {
     let _ = engine.step(&at(700), token("p1", 0, 600));
     let _ = engine.step(&at(701), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
     assert_eq!(run(&mut engine, 701, 720), [(710, Raised, Code::Expired, Severity::Critical)], "it had its time");
+}
+
+fn questions(actions: &[Action]) -> Vec<&str> {
+    actions.iter().filter_map(|action| if let Action::Ask(account) = action { Some(account.name.as_str()) } else { None }).collect()
+}
+
+fn account(uid: Option<&str>) -> Observation {
+    let account = AccountName { namespace: "shop".into(), name: "cart".into() };
+    Observation::ServiceAccount(AccountSeen { account, uid: uid.map(Into::into) })
+}
+
+/// An engine that heard of the API server, with one token that is late by now.
+fn late() -> (Engine, Vec<Action>) {
+    let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = engine.step(&at(0), listed(None));
+    let fresh = engine.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(questions(&fresh), [""; 0], "a token that is as it should be raises no question");
+    let actions = engine.step(&at(3_000), Observation::Tick);
+    (engine, actions)
+}
+
+#[test]
+fn a_service_account_is_asked_for_when_its_token_is_late_and_that_is_repeated_rarely() {
+    let (mut engine, actions) = late();
+    assert_eq!(questions(&actions), ["cart"]);
+    let mut asked = Vec::new();
+    for age in 3_001..3_700 {
+        asked.extend(questions(&engine.step(&at(age), Observation::Tick)).iter().map(|_| age));
+    }
+    assert_eq!(asked, [3_300, 3_600], "every five minutes");
+    let mut alone = self::engine();
+    let _ = alone.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(questions(&alone.step(&at(3_000), Observation::Tick)), [""; 0], "there is nobody to ask");
+}
+
+#[test]
+fn a_token_whose_account_is_gone_is_critical_at_once_and_says_so() {
+    use AlertEvent::{Cleared, Raised};
+    let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
+    // (the UID of the account now, what is said of it)
+    for (uid, words) in [(None, "service account shop/cart does not exist any more"), (Some("other"), "was deleted and made anew")] {
+        let (mut engine, _) = self::late();
+        let known = engine.step(&at(3_001), account(uid));
+        let expected = [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
+        let mut said = alerts(&known, at(3_001).wall);
+        said.sort_by_key(|alert| alert.2);
+        assert_eq!(said, expected, "{uid:?}");
+        assert!(summaries(&known).iter().any(|summary| summary.contains(words)), "{:?}", summaries(&known));
+        assert_eq!(alerts(&engine.step(&at(3_002), account(uid)), at(3_002).wall), [], "once");
+        let repaired = engine.step(&at(3_050), token("p1", 3_049, 3_600));
+        assert_eq!(alerts(&repaired, at(3_050).wall), [(3_050, Cleared, stalled, Severity::Critical)]);
+    }
+}
+
+#[test]
+fn an_account_that_is_as_it_was_changes_nothing() {
+    let (mut engine, _) = late();
+    assert_eq!(alerts(&engine.step(&at(3_001), account(Some("sa-uid"))), at(3_001).wall), []);
+    assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "kubelet is to blame");
 }

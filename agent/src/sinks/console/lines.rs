@@ -30,7 +30,7 @@ impl Lines {
             Action::Alert(alert) => Some(self.alert(alert)),
             Action::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),
             Action::Span(span) if span.name == schema::SPAN_CLOCK => self.clock(span),
-            Action::Span(_) | Action::Rotation { .. } => None,
+            Action::Span(_) | Action::Rotation { .. } | Action::Ask(_) => None,
         }
     }
 

@@ -73,6 +73,7 @@ impl Otlp {
                     }
                 }
                 Action::Rotation { delay } => self.metrics.iter().for_each(|metrics| metrics.rotation(delay)),
+                Action::Ask(_) => {}
             }
         }
     }

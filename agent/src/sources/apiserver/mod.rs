@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokenwatch_core::cluster::ClusterSeen;
 use tokenwatch_core::observation::{Observation, SourceState};
+use tokenwatch_core::text::shown;
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::apiserver::{ApiServer, Backoff, Trouble};
@@ -57,7 +58,7 @@ pub async fn first(server: Arc<ApiServer>, node: String, patience: Duration) -> 
 }
 
 async fn at_pace(server: Arc<ApiServer>, node: String, tell: Sender<Observation>, pace: Pace) {
-    let mut voice = Voice { tell, said: Said::Nothing };
+    let mut voice = Voice { tell, said: Said::Nothing, empty: false, nobody: nobody_on(&node) };
     let mut watch = Watch::new(server, node, pace);
     let mut backoff = Backoff::default();
     while let Some(wait) = once(&mut watch, &mut voice, &mut backoff, pace).await {
@@ -90,10 +91,23 @@ fn spread(pace: Pace) -> Duration {
     pace.watch.mul_f64(rand::rng().random_range(0.0..=0.01))
 }
 
+/// A name that is no node's is no error to the API server: nothing runs there.
+fn nobody_on(node: &str) -> String {
+    let node = shown(node);
+    format!(
+        "the API server knows of no pod on node \"{node}\": is that this node's name (setting node, variable NODE_NAME)? `kubectl get nodes` lists \
+         them. Owners and containers are not named meanwhile"
+    )
+}
+
 /// What is told, each state of the source once.
 struct Voice {
     tell: Sender<Observation>,
     said: Said,
+    /// The last list was empty, and nothing has come since.
+    empty: bool,
+    /// What to say then.
+    nobody: String,
 }
 
 /// The last word on how the source works.
@@ -101,18 +115,30 @@ struct Voice {
 enum Said {
     Nothing,
     Works,
+    Nobody,
     Trouble(String),
 }
 
 impl Voice {
     /// Something came from the API server. Nothing if nobody listens.
     async fn heard(&mut self, seen: ClusterSeen) -> Option<()> {
+        let said = self.after(&seen);
         self.tell.send(Observation::Cluster(seen)).await.ok()?;
-        if self.said == Said::Works {
+        if self.said == said {
             return Some(());
         }
-        self.said = Said::Works;
-        self.state(None).await
+        let degraded = (said == Said::Nobody).then(|| self.nobody.clone());
+        self.said = said;
+        self.state(degraded).await
+    }
+
+    fn after(&mut self, seen: &ClusterSeen) -> Said {
+        match seen {
+            ClusterSeen::Listed(pods) => self.empty = pods.is_empty(),
+            ClusterSeen::Pod(_) => self.empty = false,
+            _ => {}
+        }
+        if self.empty { Said::Nobody } else { Said::Works }
     }
 
     async fn trouble(&mut self, trouble: &Trouble, place: String) -> Option<()> {

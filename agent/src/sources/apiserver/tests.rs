@@ -130,6 +130,18 @@ async fn a_list_then_what_changes() {
 }
 
 #[tokio::test]
+async fn a_node_without_a_pod_is_asked_about_until_there_is_one() {
+    let mut scene = Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(11)])]).await;
+    assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Listed(vec![])));
+    let Observation::Source(SourceState { degraded: Some(why), .. }) = scene.next().await else { panic!("an empty list is no good sign") };
+    assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
+    assert_eq!((scene.seen().await, scene.seen().await), (ClusterSeen::Heard, ClusterSeen::Heard), "and that is said once");
+    scene.fake.send(event("ADDED", &object("a", 12)));
+    assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Pod(Box::new(pod("a")))));
+    assert_eq!(scene.next().await, Observation::Source(SourceState { source: SOURCE.to_owned(), degraded: None }));
+}
+
+#[tokio::test]
 async fn a_watch_that_ends_is_taken_up_where_it_was() {
     let ends = [Reply::Ended(vec![bookmark(20)]), Reply::Cut(vec![event("ADDED", &object("b", 30))]), Reply::Open(vec![])];
     let mut scene = Scene::set([list(10, &["a"])].into_iter().chain(ends).collect()).await;
