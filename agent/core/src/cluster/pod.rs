@@ -16,7 +16,7 @@ pub struct Pod {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet.
+    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet, for a CronJob's the CronJob.
     pub owner: Option<Owner>,
     /// Its service account.
     pub service_account: Option<String>,

@@ -6,12 +6,16 @@ use chrono::DateTime;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokenwatch_core::cluster::{Container, Owner, Pod};
-use tokenwatch_core::time::Wall;
+use tokenwatch_core::time::{Delta, Wall};
 
 /// Pods that are taken from a list: more than the core keeps.
 const MOST_PODS: usize = 4_096;
 /// Containers, volumes and mounts of a pod that are looked at: a pod with more is not seen.
 const MOST_PARTS: usize = 128;
+/// A pod that was made this long after the minute at the end of its Job's name may still be of that schedule: its Job tried again, or was suspended.
+const LONGEST_BEHIND: Delta = Delta::from_secs(7 * 86_400);
+/// The controller's clock may be ahead of the API server's by this much.
+const CLOCKS_APART: Delta = Delta::from_secs(300);
 /// Names in Kubernetes have at most 253 characters; images and UIDs are not longer than this either.
 const LONGEST: usize = 512;
 
@@ -57,6 +61,7 @@ struct Meta {
     name: String,
     namespace: String,
     resource_version: Option<String>,
+    creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
     labels: Option<Labels>,
     annotations: Option<Annotations>,
@@ -166,7 +171,9 @@ impl Meta {
     fn owner(&self) -> Option<Owner> {
         let owner = self.owner_references.iter().find(|owner| owner.controller == Some(true))?;
         let hash = self.labels.as_ref().and_then(|labels| labels.template_hash.as_deref());
-        Some(deployment(owner, hash).unwrap_or_else(|| Owner { kind: cut(&owner.kind), name: cut(&owner.name) }))
+        let created = self.creation_timestamp.as_deref().and_then(wall);
+        let above = deployment(owner, hash).or_else(|| cron_job(owner, created?));
+        Some(above.unwrap_or_else(|| Owner { kind: cut(&owner.kind), name: cut(&owner.name) }))
     }
 }
 
@@ -174,6 +181,16 @@ impl Meta {
 fn deployment(owner: &OwnerReference, hash: Option<&str>) -> Option<Owner> {
     let name = owner.name.strip_suffix(hash.filter(|hash| !hash.is_empty())?)?.strip_suffix('-')?;
     (owner.kind == "ReplicaSet" && !name.is_empty()).then(|| Owner { kind: "Deployment".to_owned(), name: cut(name) })
+}
+
+/// A CronJob's Job is called after it, with the minute it was scheduled for at the end, counted from 1970 (kubernetes
+/// pkg/controller/cronjob/utils.go, getJobName); the CronJob itself is nowhere in the pod.
+fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
+    let (name, minute) = owner.name.rsplit_once('-')?;
+    let minute = minute.bytes().all(|byte| byte.is_ascii_digit()).then(|| minute.parse::<u32>().ok())??;
+    let waited = created - Wall::from_secs(i64::from(minute) * 60);
+    let is_one = owner.kind == "Job" && !name.is_empty() && waited >= -CLOCKS_APART && waited <= LONGEST_BEHIND;
+    is_one.then(|| Owner { kind: "CronJob".to_owned(), name: cut(name) })
 }
 
 impl Spec {

@@ -65,6 +65,27 @@ fn only_a_replica_set_that_is_called_so_is_a_deployments() {
 }
 
 #[test]
+fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
+    let owned = |kind: &str, name: &str| {
+        let json = format!(
+            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "creationTimestamp": "2027-01-15T08:00:07Z",
+                "ownerReferences": [{{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
+        );
+        pod(&json).unwrap().owner.unwrap().to_string()
+    };
+    // 2027-01-15T08:00:00Z is minute 30,000,000
+    for name in ["report-30000000", "report-29999990", "a-report-30000001"] {
+        let (cron_job, _) = name.rsplit_once('-').unwrap();
+        assert_eq!(owned("Job", name), format!("CronJob {cron_job}"));
+    }
+    let others = ["report", "report-7", "report-29980000", "report-30000100", "report-3000000x", "-30000000", "report-", "report-99999999999999"];
+    for name in others {
+        assert_eq!(owned("Job", name), format!("Job {name}"));
+    }
+    assert_eq!(owned("Workflow", "report-30000000"), "Workflow report-30000000");
+}
+
+#[test]
 fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
     let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null, "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
     assert!(pod(bare).is_some());
