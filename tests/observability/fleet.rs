@@ -1,10 +1,11 @@
-//! Four nodes, each with an agent of its own: one that is well, one with tokens in every kind of trouble, one whose clock is wrong, and one that
+//! Four nodes, each with an agent of its own: one that is well and knows its pods from an API server, one with tokens in every kind of trouble, one whose clock is wrong, and one that
 //! nobody tells the time and that falls silent.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::api_server;
 use crate::bed::tokenwatch;
 use crate::gateway::Gateway;
 use crate::node::{Node, payload, token};
@@ -60,6 +61,11 @@ fn agent(directory: &Path, gateway: &Gateway, node: &Node, (name, server, protoc
     command.args(["run", "--node", name, "--clock-server", server, "--clock-discover", "false", "--clock-interval", "2s", "--root"]);
     command.arg(node.root()).args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
     command.args(["--otlp-endpoint", &format!("http://127.0.0.1:{port}")]);
+    if name == WELL {
+        let kubeconfig = directory.join("kubeconfig");
+        api_server::start(&kubeconfig, &["fresh-0", "rotating-0"]);
+        command.args(["--kubernetes", "true", "--kubernetes-events", "false", "--kubeconfig"]).arg(kubeconfig);
+    }
     Process::start(&mut command, &directory.join(format!("agent-{name}.log")))
 }
 

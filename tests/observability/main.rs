@@ -7,6 +7,7 @@
 #![allow(dead_code)] // what it takes of the end-to-end tests is not all that those have
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
 
+mod api_server;
 #[path = "../e2e/bed.rs"]
 mod bed;
 mod browser;
