@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use landlock::{ABI, Access as _, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus};
+use landlock::{ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus};
 
 /// The newest rights that are given up: ABI 3 has all ways to make, change (truncate(2), Linux 6.2) and remove files. An older kernel takes what it knows.
 const NEWEST: ABI = ABI::V3;

@@ -52,7 +52,7 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     an_account_that_is_gone_is_named(&cluster, &telemetry, &orphan, &token);
     it_was_listed_once_and_the_watch_taken_up(&cluster);
     nothing_was_refused(&cluster);
-    an_api_server_that_stops_is_waited_for(&cluster, &telemetry, &cart, &log);
+    an_api_server_that_stops_is_waited_for(&telemetry, &cart, &log);
     a_pod_that_is_gone_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
     all_that_is_granted_is_used_and_no_more(&cluster);
@@ -237,7 +237,7 @@ fn it_was_listed_once_and_the_watch_taken_up(cluster: &Cluster) {
     assert!(count("list") == 1 && count("watch") >= 2, "{} lists, {} watches", count("list"), count("watch"));
 }
 
-fn an_api_server_that_stops_is_waited_for(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod, log: &Path) {
+fn an_api_server_that_stops_is_waited_for(telemetry: &Telemetry, cart: &Pod, log: &Path) {
     let restart = |option: &str| {
         run(Command::new(repository().join("tests/cluster/restart")).args(["--name", NAME, option, "apiserver"]));
     };

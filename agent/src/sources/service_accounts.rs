@@ -55,8 +55,13 @@ async fn at_pace(server: Arc<ApiServer>, mut asked: Receiver<AccountName>, tell:
                 );
             }
         }
-        tokio::time::sleep(pause.mul_f64(rand::rng().random_range(0.5..=1.5))).await;
+        tokio::time::sleep(spread(pause)).await;
     }
+}
+
+/// Nodes that ask at the same time do not go on asking at the same time.
+fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.5))
 }
 
 async fn look(server: &ApiServer, account: AccountName) -> Result<AccountSeen, Trouble> {
