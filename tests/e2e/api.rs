@@ -49,8 +49,10 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     a_jobs_pod_is_named(&cluster, &telemetry, &report);
     quiet(&cluster);
     its_event_became_a_series(&cluster, &cart);
+    give_token(&cluster, &directory);
     an_account_that_is_gone_is_named(&cluster, &telemetry, &orphan, &token);
     it_was_listed_once_and_the_watch_taken_up(&cluster);
+    its_own_new_token_is_used(&cluster, &log);
     nothing_was_refused(&cluster);
     an_api_server_that_stops_is_waited_for(&telemetry, &cart, &log);
     a_pod_that_is_gone_clears_its_finding(&cluster, &telemetry, &cart);
@@ -77,8 +79,7 @@ fn account() -> String {
 
 /// The account's own token, in a file as kubelet would keep it.
 fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
-    let token = cluster.kubectl(&["create", "token", "tokenwatch", "--namespace", "tokenwatch", "--duration=2h"]);
-    std::fs::write(directory.join("token"), token.trim()).unwrap();
+    give_token(cluster, directory);
     let file = directory.join("agent.kubeconfig");
     let (server, ca) = (cluster.get("APISERVER"), cluster.get("CA_FILE"));
     let text = format!(
@@ -87,6 +88,13 @@ fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
     );
     std::fs::write(&file, text).unwrap();
     file
+}
+
+/// As kubelet would: a new one in the place of the one before.
+fn give_token(cluster: &Cluster, directory: &Path) {
+    let token = cluster.kubectl(&["create", "token", "tokenwatch", "--namespace", "tokenwatch", "--duration=2h"]);
+    std::fs::write(directory.join("new-token"), token.trim()).unwrap();
+    std::fs::rename(directory.join("new-token"), directory.join("token")).unwrap();
 }
 
 fn agent(cluster: &Cluster, collector: &Collector, kubeconfig: &Path, time: u16, log: &Path) -> Process {
@@ -235,6 +243,14 @@ fn it_was_listed_once_and_the_watch_taken_up(cluster: &Cluster) {
     let count = |what: &str| asked.values().filter(|event| verb(event) == what).count();
     println!("[{NAME}] {} list and {} watches so far", count("list"), count("watch"));
     assert!(count("list") == 1 && count("watch") >= 2, "{} lists, {} watches", count("list"), count("watch"));
+}
+
+/// The API server writes down which token each request came with (`credential-id`): the agent went over to the new one before the old one failed.
+fn its_own_new_token_is_used(cluster: &Cluster, log: &Path) {
+    let credential = |event: &Value| event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0].to_string();
+    let used: BTreeSet<String> = asked(cluster).values().map(credential).collect();
+    assert!(used.len() == 2 && !used.contains("null"), "{used:?}");
+    assert!(!std::fs::read_to_string(log).unwrap().contains("401"), "it had to be told");
 }
 
 fn an_api_server_that_stops_is_waited_for(telemetry: &Telemetry, cart: &Pod, log: &Path) {

@@ -39,6 +39,10 @@ const KUBELET: Step = step(
     "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|MountVolume.SetUp|UID\" | tail -n 20",
 );
 const DESCRIBE: Step = step("The pod, its events and its volumes' sources", "kubectl describe pod -n NAMESPACE POD");
+const ACCOUNT: Step = step(
+    "Whether its service account still exists: without it kubelet gets no token",
+    "kubectl get serviceaccount -n NAMESPACE \"$(kubectl get pod -n NAMESPACE POD -o jsonpath='{.spec.serviceAccountName}')\"",
+);
 const READY: Step = step("Whether the API server answers", "kubectl get --raw '/readyz?verbose'");
 const DELETE: Step =
     step("Have the pod made anew, with a new token; its controller starts another one", "kubectl delete pod -n NAMESPACE POD");
@@ -100,7 +104,7 @@ const ROTATION_LATE: Runbook = Runbook {
 
 const ROTATION_STALLED: Runbook = Runbook {
     hurts: "The pod, from the finding's deadline on: every request with this token gets 401. A token of the default lifetime (3607 s, extended to a year) goes on working at an API server that extends, which counts it as stale; a token for another audience (a cloud, Vault, a mesh) is refused there at once.",
-    check: &[VOLUME, KUBELET, DESCRIBE, READY],
+    check: &[VOLUME, KUBELET, DESCRIBE, ACCOUNT, READY],
     repair: &[RESTART, DELETE],
     over: "..data leads to a folder made after the repair, `tokenwatch explain` says that the token is fresh, and tokenwatch.finding.cleared arrives within seconds.",
     false_alarm: "The pod is being deleted, and ends before the deadline: kubelet rotates nothing for terminating pods.",
