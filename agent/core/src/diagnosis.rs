@@ -7,7 +7,7 @@ mod token;
 
 pub use agent::{blind, delivery};
 pub use ending::{Ending, ended};
-pub use token::{ClockEffect, Judged, in_question, judge, next_change};
+pub use token::{ClockEffect, Judged, account_of, in_question, judge, next_change};
 
 use crate::clock::{ClockFinding, Estimate};
 use crate::cluster::{AccountLoss, Known, Pod};

@@ -87,8 +87,9 @@ impl Ledger {
         }
         let mut entries = self.entries.remove(scope).unwrap_or_default();
         let heir = self.heir(&entries, &findings);
-        let ending = |finding: &Finding| match (ending(finding), heir) {
-            (Ending::Over, Some(heir)) => Ending::Became(heir),
+        let ending = |entry: &Entry| match (ending(&entry.finding), heir) {
+            (Ending::Over, Some((_, severity))) if entry.held_until.is_some() && severity < entry.finding.severity => Ending::Over,
+            (Ending::Over, Some((heir, _))) => Ending::Became(heir),
             (ending, _) => ending,
         };
         let mut alerts = self.cleared(now, &mut entries, &findings, ending);
@@ -99,17 +100,18 @@ impl Ledger {
         alerts
     }
 
-    /// The first of `findings` that is new.
-    fn heir(&self, entries: &[Entry], findings: &[Finding]) -> Option<Code> {
+    /// The first of `findings` that is new. One that was raised before a restart does not become a milder one: what made it as bad as it was may only
+    /// not be known again yet.
+    fn heir(&self, entries: &[Entry], findings: &[Finding]) -> Option<(Code, Severity)> {
         let is_new = |finding: &&Finding| entries.iter().all(|entry| entry.id != finding.id(&self.node));
-        findings.iter().find(is_new).map(|finding| finding.code)
+        findings.iter().find(is_new).map(|finding| (finding.code, finding.severity))
     }
 
-    fn cleared(&self, now: &Reading, entries: &mut Vec<Entry>, findings: &[Finding], ending: impl Fn(&Finding) -> Ending) -> Vec<Alert> {
+    fn cleared(&self, now: &Reading, entries: &mut Vec<Entry>, findings: &[Finding], ending: impl Fn(&Entry) -> Ending) -> Vec<Alert> {
         let present = |entry: &Entry| findings.iter().any(|finding| finding.id(&self.node) == entry.id);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
-            let ending = (!present(entry)).then(|| ending(&entry.finding)).filter(|ending| entry.is_over(now.boot, ending));
+            let ending = (!present(entry)).then(|| ending(entry)).filter(|ending| entry.is_over(now.boot, ending));
             alerts.extend(ending.as_ref().map(|ending| entry.ended(now, ending)));
             ending.is_none()
         });

@@ -39,7 +39,7 @@ pub struct AccountSeen {
     pub uid: Option<String>,
 }
 
-/// Why a token's account has the API server refuse it (kubernetes pkg/serviceaccount/legacy.go and claims.go compare the UIDs).
+/// Why a token's account has the API server refuse it: it looks for the account, and compares UIDs (kubernetes pkg/serviceaccount/claims.go, Validate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountLoss {
     /// There is none of that name: kubelet is given no new token, either.
@@ -101,10 +101,11 @@ impl Accounts {
         before.map(|answer| answer.uid) != asked.answer.as_ref().map(|answer| answer.uid.clone())
     }
 
-    /// What became of the account that this token is of, if that is known, and bad.
-    pub fn loss(&self, claims: &Claims, now: &Reading) -> Option<AccountLoss> {
+    /// What became of the account that this token is of, if that is known, and bad. A token that was first seen after the answer proves it outdated:
+    /// there was an account to issue it.
+    pub fn loss(&self, claims: &Claims, seen: &Reading, now: &Reading) -> Option<AccountLoss> {
         let asked = self.asked.get(&AccountName::of(claims))?;
-        let answer = asked.answer.as_ref().filter(|answer| now.boot - answer.at < LASTS)?;
+        let answer = asked.answer.as_ref().filter(|answer| answer.at > seen.boot && now.boot - answer.at < LASTS)?;
         match (&answer.uid, &claims.service_account.uid) {
             (None, _) => Some(AccountLoss::Missing),
             (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
@@ -146,11 +147,11 @@ mod tests {
         for (uid, loss) in [(None, Some(AccountLoss::Missing)), (Some("other"), Some(AccountLoss::Replaced)), (Some("sa-uid"), None)] {
             let mut accounts = Accounts::default();
             assert!(accounts.ask(&named("cart"), &at(0)));
-            assert_eq!(accounts.loss(&claims, &at(1)), None, "nobody has answered");
+            assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "nobody has answered");
             assert!(accounts.see(answered(uid), &at(2)));
             assert!(!accounts.see(answered(uid), &at(3)), "that is no news");
-            assert_eq!(accounts.loss(&claims, &at(4)), loss);
-            assert_eq!(accounts.loss(&claims, &at(1_000)), None, "that was long ago");
+            assert_eq!(accounts.loss(&claims, &at(0), &at(4)), loss);
+            assert_eq!(accounts.loss(&claims, &at(0), &at(1_000)), None, "that was long ago");
         }
     }
 
@@ -158,9 +159,17 @@ mod tests {
     fn an_old_answer_counts_until_there_is_a_new_one() {
         let (mut accounts, claims) = (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
         assert!(accounts.ask(&named("cart"), &at(0)) && accounts.see(answered(None), &at(1)) && accounts.ask(&named("cart"), &at(300)));
-        assert_eq!(accounts.loss(&claims, &at(301)), Some(AccountLoss::Missing));
+        assert_eq!(accounts.loss(&claims, &at(0), &at(301)), Some(AccountLoss::Missing));
         assert!(accounts.see(answered(Some("sa-uid")), &at(302)));
-        assert_eq!(accounts.loss(&claims, &at(303)), None);
+        assert_eq!(accounts.loss(&claims, &at(0), &at(303)), None);
+    }
+
+    #[test]
+    fn a_token_from_after_the_answer_proves_that_there_is_an_account() {
+        let (mut accounts, claims) = (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
+        assert!(accounts.ask(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
+        assert_eq!(accounts.loss(&claims, &at(5), &at(100)), Some(AccountLoss::Missing));
+        assert_eq!(accounts.loss(&claims, &at(50), &at(100)), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The pods of this node as last heard of, and how long ago that was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClusterSeen, Pod};
 use crate::time::{Delta, Reading};
@@ -12,6 +12,8 @@ const MOST_PODS: usize = 2_200;
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pods: BTreeMap<String, Pod>,
+    /// Of them, those that the API server does not know any more. kubelet may still be at work on what is left of them.
+    gone: BTreeSet<String>,
     heard: Option<Reading>,
     unreachable: Option<String>,
 }
@@ -34,19 +36,39 @@ impl Cluster {
         }
         (self.heard, self.unreachable) = (Some(*now), None);
         match seen {
-            ClusterSeen::Listed(pods) => self.listed(pods),
+            ClusterSeen::Listed(pods) => self.listed(pods, now),
             ClusterSeen::Pod(pod) => self.put(*pod).into_iter().collect(),
-            ClusterSeen::PodGone(uid) => self.pods.remove(&uid).map(|pod| pod.uid).into_iter().collect(),
+            ClusterSeen::PodGone(uid) => self.let_go(&uid, now).then_some(uid).into_iter().collect(),
             ClusterSeen::Heard | ClusterSeen::Unreachable { .. } => Vec::new(),
         }
     }
 
-    fn listed(&mut self, pods: Vec<Pod>) -> Vec<String> {
-        let before = std::mem::take(&mut self.pods);
-        self.pods = pods.into_iter().take(MOST_PODS).map(|pod| (pod.uid.clone(), pod)).collect();
-        let changed = |(uid, pod): &(&String, &Pod)| before.get(*uid) != Some(*pod);
-        let gone = before.keys().filter(|uid| !self.pods.contains_key(*uid));
-        self.pods.iter().filter(changed).map(|(uid, _)| uid).chain(gone).cloned().collect()
+    fn listed(&mut self, pods: Vec<Pod>, now: &Reading) -> Vec<String> {
+        let listed: BTreeSet<String> = pods.iter().take(MOST_PODS).map(|pod| pod.uid.clone()).collect();
+        let mut missing: Vec<String> = self.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        missing.retain(|uid| self.let_go(uid, now));
+        let changed: Vec<String> = pods.into_iter().take(MOST_PODS).filter_map(|pod| self.put(pod)).collect();
+        changed.into_iter().chain(missing).collect()
+    }
+
+    /// It is over with this pod, at the latest now. What is known of it stays for as long as something of it is on the node: a token that is not
+    /// replaced any more is no fault of kubelet's.
+    fn let_go(&mut self, uid: &str, now: &Reading) -> bool {
+        let Some(pod) = self.pods.get_mut(uid) else { return false };
+        let news = self.gone.insert(uid.to_owned());
+        if news {
+            pod.deletion = Some(pod.deletion.map_or(now.wall, |deletion| deletion.min(now.wall)));
+        }
+        news
+    }
+
+    /// Of pods that are gone only those are kept of which something is left.
+    pub fn keep(&mut self, is_left: impl Fn(&str) -> bool) {
+        let over: Vec<String> = self.gone.iter().filter(|uid| !is_left(uid)).cloned().collect();
+        for uid in over {
+            self.gone.remove(&uid);
+            self.pods.remove(&uid);
+        }
     }
 
     fn put(&mut self, pod: Pod) -> Option<String> {
@@ -54,6 +76,7 @@ impl Cluster {
         let news = room && self.pods.get(&pod.uid) != Some(&pod);
         news.then(|| {
             let uid = pod.uid.clone();
+            self.gone.remove(&uid);
             self.pods.insert(uid.clone(), pod);
             uid
         })
@@ -70,14 +93,14 @@ impl Cluster {
         self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
     }
 
-    /// How many pods are known.
+    /// How many pods there are.
     pub fn len(&self) -> usize {
-        self.pods.len()
+        self.pods.len() - self.gone.len()
     }
 
-    /// None is known.
+    /// There is none.
     pub fn is_empty(&self) -> bool {
-        self.pods.is_empty()
+        self.len() == 0
     }
 
     /// Since the API server last told anything; nothing if it never did.
@@ -113,6 +136,23 @@ mod tests {
         assert_eq!(cluster.see(ClusterSeen::Listed(vec![pod("a", "2"), pod("c", "1")]), &at(2)), ["c", "b"]);
         assert_eq!(cluster.see(ClusterSeen::PodGone("a".into()), &at(3)), ["a"]);
         assert_eq!(cluster.see(ClusterSeen::PodGone("a".into()), &at(3)), [""; 0]);
+        assert_eq!(cluster.len(), 1);
+    }
+
+    #[test]
+    fn of_a_pod_that_is_gone_is_known_that_it_is_as_long_as_something_is_left_of_it() {
+        let mut cluster = Cluster::default();
+        let going = |secs| Pod { deletion: Some(at(secs).wall), ..pod("b", "1") };
+        let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), going(30)]), &at(0));
+        let _ = cluster.see(ClusterSeen::PodGone("a".into()), &at(10));
+        let _ = cluster.see(ClusterSeen::Listed(vec![]), &at(90));
+        let deletion = |cluster: &Cluster, uid| cluster.pod(uid).map(|pod| pod.deletion);
+        assert_eq!((deletion(&cluster, "a"), deletion(&cluster, "b")), (Some(Some(at(10).wall)), Some(Some(at(30).wall))));
+        assert!(cluster.is_empty());
+        cluster.keep(|uid| uid == "b");
+        assert_eq!((deletion(&cluster, "a"), deletion(&cluster, "b")), (None, Some(Some(at(30).wall))));
+        assert_eq!(cluster.see(ClusterSeen::Pod(Box::new(pod("b", "1"))), &at(91)), ["b"], "it was not over");
+        cluster.keep(|_| false);
         assert_eq!(cluster.len(), 1);
     }
 

@@ -23,8 +23,8 @@ pub(super) fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Re
             create_account(claims),
         ),
         AccountLoss::Replaced => (
-            "Delete the pod, and it is made anew with a token of the account that there is now. Whoever deletes a service account has to have its pods made anew.",
-            delete_pod(pod),
+            "Find out in kubelet's log why it does not replace the token: a new one is of the account that there is now, and works. Deleting the pod helps only once kubelet gets tokens again.",
+            kubelet_log(pod),
         ),
     };
     Remedy { text: text.to_owned(), command }

@@ -1,7 +1,7 @@
 //! What is wrong with one token.
 
 use super::{Context, remedy};
-use crate::cluster::{AccountLoss, AccountName, Known};
+use crate::cluster::{AccountLoss, AccountName, Known, Pod};
 use crate::findings::{Code, Finding, PodRef, Severity, Subject};
 use crate::lifecycle::{Generation, Tracked, Trouble, root};
 use crate::text::shown;
@@ -48,7 +48,9 @@ pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
     if let Some(generation) = &tracked.current {
         let seen = fact(generation, now.wall, context);
         let true_now = context.corrected(now.wall);
-        let confirmed = true_now.map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
+        // A lost account is the API server's own word, which no clock can explain.
+        let corrects = true_now.filter(|_| context.lost.is_none());
+        let confirmed = corrects.map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
         clock_effect = match true_now {
             _ if seen.is_some() && confirmed.is_none() => ClockEffect::LooksWrong,
             Some(true_now) if is_refused_unseen(generation, now.wall, true_now) => ClockEffect::Refused,
@@ -103,7 +105,14 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
 /// Whose account may be why this token was not replaced: worth a question.
 pub fn in_question(generation: &Generation, now: Wall, context: Context<'_>) -> Option<AccountName> {
     let waits = matches!(generation.deadlines.state(now), State::Late | State::Stalled | State::Expired);
-    (waits && context.deletion().is_none()).then(|| AccountName::of(&generation.claims))
+    (waits && context.deletion().is_none()).then(|| account_of(generation, context.pod())).flatten()
+}
+
+/// The account of a token that the cluster knows to be its pod's. Claims alone are not believed: whoever may write a file into a pod could have the
+/// agent ask for anything, and say what was answered.
+pub fn account_of(generation: &Generation, pod: Option<&Pod>) -> Option<AccountName> {
+    let (claimed, pod) = (AccountName::of(&generation.claims), pod?);
+    (pod.namespace == claimed.namespace && pod.service_account.as_ref() == Some(&claimed.name)).then_some(claimed)
 }
 
 /// kubelet replaces no token of a pod that is going (it syncs the volumes of such a pod no more): being late is no fault of its own then.
@@ -236,7 +245,7 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
             format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
         }
         Code::RotationStalled if context.lost.is_some() => {
-            format!("{token} should have been replaced {} ago, and is refused already{}", now - deadlines.due, account(generation, context))
+            format!("{token} should have been replaced {} ago{}", now - deadlines.due, account(generation, context))
         }
         Code::RotationStalled => {
             format!(
@@ -279,8 +288,8 @@ fn account(generation: &Generation, context: Context<'_>) -> String {
     let AccountName { namespace, name } = AccountName::of(&generation.claims);
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));
     match context.lost {
-        Some(AccountLoss::Missing) => format!(": its {account} does not exist any more, and kubelet gets no token for it."),
-        Some(AccountLoss::Replaced) => format!(": its {account} was deleted and made anew, and the token is of the one before."),
+        Some(AccountLoss::Missing) => format!(": its {account} does not exist any more. kubelet gets no token for it, and the API server refuses this one."),
+        Some(AccountLoss::Replaced) => format!(": its {account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."),
         None => String::new(),
     }
 }
@@ -543,22 +552,22 @@ mod tests {
                 AccountLoss::Missing,
                 580,
                 Code::RotationStalled,
-                "ago, and is refused already: its service account shop/cart does not exist any more, and kubelet gets no token for it.",
+                "ago: its service account shop/cart does not exist any more. kubelet gets no token for it, and the API server refuses this one.",
                 "kubectl create serviceaccount -n shop cart",
             ),
             (
                 AccountLoss::Missing,
                 680,
                 Code::Expired,
-                " Its service account shop/cart does not exist any more, and kubelet gets no token for it.",
+                " Its service account shop/cart does not exist any more. kubelet gets no token for it, and the API server refuses this one.",
                 "kubectl create serviceaccount -n shop cart",
             ),
             (
                 AccountLoss::Replaced,
                 580,
                 Code::RotationStalled,
-                "its service account shop/cart was deleted and made anew, and the token is of the one before.",
-                "kubectl delete pod -n shop cart-0",
+                "which is of the one before, and kubelet has not replaced it.",
+                "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|pod-uid\" | tail -n 20",
             ),
         ];
         for (lost, age, code, words, command) in table {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
 use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
-use crate::cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Pod};
+use crate::cluster::{AccountLoss, AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Known, Pod};
 use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
 use crate::findings::{Code, Finding, Subject};
 use crate::ids::TraceContext;
@@ -27,6 +27,9 @@ use told::Told;
 
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
+
+/// The source of token files, by the name it has in what it tells of itself.
+const FILES: &str = "files";
 
 /// The engine.
 #[derive(Debug)]
@@ -133,8 +136,15 @@ impl Engine {
         let first = !self.heard_cluster && !matches!(seen, ClusterSeen::Unreachable { .. });
         self.heard_cluster |= first;
         let changed = self.cluster.see(seen, now);
+        self.keep_pods();
         let keys = self.tokens.keys().filter(|key| first || changed.contains(&key.pod_uid));
         self.schedule.all_due(keys);
+    }
+
+    /// A pod that is gone is known as long as a token of it is there.
+    fn keep_pods(&mut self) {
+        let tokens = &self.tokens;
+        self.cluster.keep(|uid| tokens.keys().any(|key| key.pod_uid == uid));
     }
 
     /// What became of a service account may be why its tokens were not replaced.
@@ -157,11 +167,20 @@ impl Engine {
     }
 
     /// Tokens that an agent before this one had findings about, and that went away meanwhile.
+    /// Who cannot see everything has not seen that they are gone.
     fn unseen(&mut self, now: &Reading) -> Vec<Action> {
+        if !self.sees_all() {
+            return Vec::new();
+        }
         let mut gone = self.ledger.unseen(now.boot);
         gone.retain(|key| !self.tokens.contains_key(key));
         let cleared = |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
         gone.into_iter().flat_map(cleared).map(alert).collect()
+    }
+
+    fn sees_all(&self) -> bool {
+        let works = self.sources.get(FILES).is_none_or(Option::is_none);
+        works && self.blind.is_empty()
     }
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
@@ -188,6 +207,7 @@ impl Engine {
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
         let pod = self.cluster.pod(&key.pod_uid);
         let spans = ended.map(|generation| closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
+        self.keep_pods();
         spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
     }
 
@@ -209,7 +229,7 @@ impl Engine {
         let catching_up = self.catching_up_at(now);
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
         let known = self.cluster.known(&key.pod_uid, now);
-        let lost = tracked.current.as_ref().and_then(|generation| self.accounts.loss(&generation.claims, now));
+        let lost = lost(&self.accounts, tracked, known, now);
         let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known, lost };
         // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
         let pod = known.map(|known| known.pod);
@@ -289,7 +309,7 @@ impl Engine {
 
     /// When to step with [`Observation::Tick`] if nothing is seen before.
     pub fn next_wake(&self) -> Option<Boot> {
-        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen()).min()
+        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen().filter(|_| self.sees_all())).min()
     }
 
     /// The agent stops: what is open is told as far as it went.
@@ -376,8 +396,7 @@ impl Engine {
 
     fn context(&self, now: &Reading, key: &TokenKey) -> Context<'_> {
         let known = self.cluster.known(&key.pod_uid, now);
-        let current = self.tokens.get(key).and_then(|tracked| tracked.current.as_ref());
-        let lost = current.and_then(|generation| self.accounts.loss(&generation.claims, now));
+        let lost = self.tokens.get(key).and_then(|tracked| lost(&self.accounts, tracked, known, now));
         Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known, lost }
     }
 
@@ -423,6 +442,13 @@ impl Engine {
     pub fn servers(&self) -> Vec<ServerReport> {
         self.clock.servers()
     }
+}
+
+/// What became of the account that the token is of.
+fn lost(accounts: &Accounts, tracked: &Tracked, known: Option<Known<'_>>, now: &Reading) -> Option<AccountLoss> {
+    let generation = tracked.current.as_ref()?;
+    let _ = diagnosis::account_of(generation, known.map(|known| known.pod))?;
+    accounts.loss(&generation.claims, &generation.seen, now)
 }
 
 /// A finding about another generation than the one in the file ended with that one.

@@ -3,7 +3,7 @@ use crate::action::AlertEvent;
 use crate::clock::{Exchange, Leap, Round, Sample, ServerName};
 use crate::cluster::{AccountName, AccountSeen, ClusterSeen, Pod};
 use crate::findings::{Code, Severity};
-use crate::observation::{FileContent, SourceState};
+use crate::observation::{BlindSpot, FileContent, SourceState};
 use crate::remembered;
 use crate::schema;
 use crate::token::{State, claims_for_tests as claims};
@@ -343,7 +343,8 @@ fn what_ended_while_nobody_looked_is_cleared_once_there_was_time_to_look() {
 
 fn listed(deletion: Option<i64>) -> Observation {
     let deletion = deletion.map(|age| Wall::from_secs(IAT + age));
-    let pod = Pod { uid: "p1".into(), namespace: "shop".into(), name: "cart-0".into(), deletion, ..Pod::default() };
+    let service_account = Some("cart".into());
+    let pod = Pod { uid: "p1".into(), namespace: "shop".into(), name: "cart-0".into(), service_account, deletion, ..Pod::default() };
     Observation::Cluster(ClusterSeen::Listed(vec![pod]))
 }
 
@@ -436,6 +437,10 @@ fn a_service_account_is_asked_for_when_its_token_is_late_and_that_is_repeated_ra
         asked.extend(questions(&engine.step(&at(age), Observation::Tick)).iter().map(|_| age));
     }
     assert_eq!(asked, [3_300, 3_600], "every five minutes");
+    let mut claimed = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = claimed.step(&at(0), listed(None));
+    let _ = claimed.step(&at(1), token("unheard-of", 0, 3_600));
+    assert_eq!(questions(&claimed.step(&at(3_000), Observation::Tick)), [""; 0], "only the claims say whose it is");
     let mut alone = self::engine();
     let _ = alone.step(&at(1), token("p1", 0, 3_600));
     assert_eq!(questions(&alone.step(&at(3_000), Observation::Tick)), [""; 0], "there is nobody to ask");
@@ -465,4 +470,50 @@ fn an_account_that_is_as_it_was_changes_nothing() {
     let (mut engine, _) = late();
     assert_eq!(alerts(&engine.step(&at(3_001), account(Some("sa-uid"))), at(3_001).wall), []);
     assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "kubelet is to blame");
+}
+
+#[test]
+fn a_pod_that_was_deleted_by_force_is_not_held_against_kubelet() {
+    let mut engine = engine();
+    let _ = engine.step(&at(0), listed(Some(30)));
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let gone = engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into())));
+    assert_eq!(alerts(&gone, at(700).wall), [], "what is left of it is not replaced, and nobody uses it");
+    assert_eq!(run(&mut engine, 700, 20_000), []);
+    assert_eq!(engine.status(&at(701)).cluster, Some(ClusterFigures { pods: 0, age: Delta::from_secs(1) }));
+    let _ = engine.step(&at(20_001), Observation::Gone(key("p1")));
+    assert!(engine.cluster.pod("p1").is_none(), "nothing is left of it");
+}
+
+#[test]
+fn who_cannot_see_says_nothing_of_what_was_remembered() {
+    let hidden = BlindSpot { pod_uid: BlindSpot::ALL.into(), volume: BlindSpot::ALL.into(), directory: "/".into(), reason: "EACCES".into() };
+    let degraded = |why: Option<&str>| Observation::Source(SourceState { source: "files".into(), degraded: why.map(Into::into) });
+    for (blinded, sees) in [(Observation::Blind(vec![hidden]), Observation::Blind(vec![])), (degraded(Some("EACCES")), degraded(None))] {
+        let mut after = engine();
+        let _ = after.step(&at(3_210), remembered_stall());
+        let _ = after.step(&at(3_211), blinded);
+        assert_eq!(run(&mut after, 3_211, 5_000), []);
+        assert!(after.next_wake().is_none_or(|next| next > at(5_000).boot), "and does not spin");
+        let seen = after.step(&at(5_001), sees);
+        assert_eq!(alerts(&seen, at(5_001).wall), [(5_001, AlertEvent::Cleared, Code::RotationStalled, Severity::Warning)]);
+    }
+}
+
+/// The account that made it critical has to be asked for anew.
+#[test]
+fn a_finding_from_before_a_restart_does_not_become_a_milder_one() {
+    use AlertEvent::{Cleared, Raised};
+    let (mut before, _) = late();
+    let raised = before.step(&at(3_001), account(None));
+    let remembered = raised.iter().filter_map(|action| if let Action::Alert(alert) = action { remembered::after(alert).1 } else { None });
+    let mut after = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = after.step(&at(3_010), Observation::Remembered(remembered.collect()));
+    let mut said = Vec::new();
+    for (age, observation) in [(3_011, token("p1", 0, 3_600)), (3_012, listed(None)), (3_013, account(None))] {
+        said.extend(alerts(&after.step(&at(age), observation), at(age).wall));
+    }
+    let (late, info) = (Code::RotationLate, Severity::Info);
+    assert_eq!(said, [(3_012, Raised, late, info), (3_013, Cleared, late, info)], "the critical one stays");
+    assert_eq!(after.findings().iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(), [(Code::RotationStalled, Severity::Critical)]);
 }

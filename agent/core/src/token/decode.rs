@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer};
 use zeroize::Zeroize;
 
 use super::claims::{Claims, ObjectRef, digest, opaque};
+use crate::text::SHOWN;
 use crate::time::Wall;
+use crate::value::LISTED;
 
 /// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte of audiences.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -391,7 +393,7 @@ impl ParsedToken<'_> {
                 .unwrap_or(ObjectRef { name: String::new(), uid: None }),
             pod: kubernetes.and_then(|k| object(k.pod.as_ref())),
             node: kubernetes.and_then(|k| object(k.node.as_ref())),
-            key_id: self.header.kid.as_deref().map(ToOwned::to_owned),
+            key_id: self.header.kid.as_deref().map(kept),
         }
     }
 
@@ -403,15 +405,27 @@ impl ParsedToken<'_> {
 }
 
 fn owned(text: Option<&Text<'_>>) -> String {
-    text.map(|text| text.to_string()).unwrap_or_default()
+    text.map(|text| kept(text)).unwrap_or_default()
 }
 
 fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
-    object.map(|o| ObjectRef { name: o.name.to_string(), uid: o.uid.as_deref().map(ToOwned::to_owned) })
+    object.map(|o| ObjectRef { name: kept(&o.name), uid: o.uid.as_deref().map(kept) })
 }
 
+/// No more of them than are shown: a file of 64 KiB has room for 16,000 empty ones, which would take six times as much memory as the file.
 fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
-    audience.into_iter().flat_map(|audience| audience.first.iter().chain(&audience.more)).map(|text| text.to_string()).collect()
+    let Some(audience) = audience else { return Vec::new() };
+    let (all, count) = (audience.first.iter().chain(&audience.more), audience.more.len() + usize::from(audience.first.is_some()));
+    if count <= LISTED {
+        return all.map(|text| kept(text)).collect();
+    }
+    let more = format!("… and {} more", count - (LISTED - 1));
+    all.take(LISTED - 1).map(|text| kept(text)).chain([more]).collect()
+}
+
+/// What is kept of a text: as much as is shown of it.
+fn kept(text: &str) -> String {
+    text.get(..text.floor_char_boundary(SHOWN)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -433,6 +447,19 @@ mod tests {
             Decoded::Token(parsed) => parsed.to_claims(),
             other => panic!("not a token: {other:?}"),
         }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_shown() {
+        let audiences = vec!["\"a\""; 5_000].join(",");
+        let long = "é".repeat(1_000);
+        let claims = token(&format!(
+            r#"{{"aud":[{audiences}],"exp":1749207355,"iat":1717671355,"iss":"{long}","kubernetes.io":{{"namespace":"{long}",
+               "serviceaccount":{{"name":"{long}","uid":"{long}"}}}}}}"#
+        ));
+        assert_eq!((claims.audiences.len(), claims.audiences[LISTED - 1].as_str()), (LISTED, "… and 4985 more"));
+        let texts = [&claims.issuer, &claims.namespace, &claims.service_account.name, claims.service_account.uid.as_ref().unwrap()];
+        assert!(texts.iter().all(|text| text.len() == SHOWN), "{:?}", texts.map(String::len));
     }
 
     fn malformed(bytes: &[u8]) -> String {
