@@ -263,9 +263,7 @@ fn a_flood_is_borne() {
         })
         .collect();
     agent.node.pod("late-0", &token(&payload("late-0", 3_700, 3_600)));
-    until("a new pod to be shown while the flood goes on", || {
-        get(address, "/", "").is_some_and(|page| page.body.contains("late-0"))
-    });
+    until("a new pod to be shown while the flood goes on", || get(address, "/", "").is_some_and(|page| page.body.contains("late-0")));
     over.store(true, Ordering::Relaxed);
     let answered: usize = flood.into_iter().map(|one| one.join().unwrap()).sum();
     println!("{answered} answers in the flood");

@@ -15,7 +15,7 @@ use crate::apiserver::{Access, ApiServer};
 use crate::app::{self, Plan};
 use crate::clocks;
 use crate::config::{self, Settings};
-use crate::confinement::{self, Confinement};
+use crate::confinement::{self, Allowed, Confinement};
 use crate::environment::Environment;
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
@@ -46,11 +46,48 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Gives up writing but in the directory where the agent remembers, which is made if it is not there. To be called before there is a second thread.
-pub fn confine(state: Option<&Path>) -> Result<Confinement, String> {
-    let made = state.filter(|directory| std::fs::create_dir_all(directory).is_ok());
-    confinement::confine(made)
+/// Gives up what the agent does not need. To be called before there is a second thread. The directory where it remembers is made if it is not there:
+/// where that fails nothing is given up, for it may be mended while the agent runs.
+pub fn confine(settings: &Settings, environment: &Environment) -> Result<Confinement, String> {
+    if let Some(directory) = &settings.state.dir {
+        std::fs::create_dir_all(directory)
+            .map_err(|why| format!("it is not confined, because {} (state.dir) cannot be made ({why})", directory.display()))?;
+    }
+    confinement::confine(Allowed { write: settings.state.dir.clone(), read: readable(settings, environment) })
 }
+
+/// What a container's agent reads: of the host what is mounted for it, and what names the collector, the API server and itself. On the host itself
+/// kubelet roots are looked for anywhere, and a kubeconfig may name files anywhere.
+fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBuf>> {
+    if settings.host_prefix == Path::new("/") || settings.kubernetes.kubeconfig.is_some() {
+        return None;
+    }
+    let always = ["/etc", "/proc", "/sys", "/run/secrets", "/var/run/secrets"].map(PathBuf::from);
+    let otlp = &settings.otlp;
+    let set = [&otlp.ca_file, &otlp.client_cert_file, &otlp.client_key_file].into_iter().flatten().cloned();
+    let named = FILE_VARIABLES.iter().filter_map(|name| environment.get(name).map(PathBuf::from));
+    // Files of a mounted Secret are links into a directory beside them, which changes with the Secret.
+    let beside = set.chain(named).map(|file| file.parent().map_or_else(|| file.clone(), Path::to_owned));
+    Some([settings.host_prefix.clone()].into_iter().chain(always).chain(settings.roots.iter().cloned()).chain(beside).collect())
+}
+
+/// Variables that name files to read: those of OpenTelemetry's exporters, and OpenSSL's for the authorities of the public.
+const FILE_VARIABLES: [&str; 14] = [
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
 pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {

@@ -41,6 +41,7 @@ fn answer(mut stream: TcpStream, pods: &[&str]) -> Option<()> {
 }
 
 fn listed(pods: &[&str]) -> String {
-    let pod = |name: &&str| json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": {}, "status": {"phase": "Running"}});
+    let pod =
+        |name: &&str| json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": {}, "status": {"phase": "Running"}});
     json!({"metadata": {"resourceVersion": "1"}, "items": pods.iter().map(pod).collect::<Vec<_>>()}).to_string()
 }

@@ -144,9 +144,9 @@ impl Fake {
     }
 
     /// More of every answer that is open.
-    pub(crate) fn send(&self, part: String) {
+    pub(crate) fn send(&self, part: &str) {
         for open in &self.state.lock().unwrap().open {
-            open.send(Ok(part.clone().into())).unwrap();
+            open.send(Ok(part.to_owned().into())).unwrap();
         }
     }
 

@@ -135,7 +135,7 @@ pub async fn whole(answer: Response<Body>, most: usize, patience: Duration) -> R
     match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(why)) if why.is::<http_body_util::LengthLimitError>() => {
-            Err(Trouble::Garbage(format!("its answer is larger than {} MiB", most >> 20)))
+            Err(Trouble::Garbage(format!("its answer is larger than {} KiB", most >> 10)))
         }
         Ok(Err(why)) => Err(Trouble::connection(&*why)),
         Err(_) => Err(Trouble::Connection(format!("its answer did not end within {} s", patience.as_secs()))),

@@ -50,7 +50,7 @@ async fn what_does_not_come_is_given_up_and_what_is_too_much_is_not_taken() {
     let half = whole(half, 1 << 20, soon).await.unwrap_err();
     assert!(half.to_string().contains("did not end"), "{half}");
     let much = ask(&server).await.unwrap_err();
-    assert!(much.to_string().contains("larger than 1 MiB"), "{much}");
+    assert!(much.to_string().contains("larger than 1024 KiB"), "{much}");
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ impl Cli {
         Some(match self.command {
             Command::Run(it) => {
                 let settings = settings(it.settings.given(), true)?.settings;
-                seams::confine(&settings);
+                seams::confine(&settings, environment);
                 on_threads(Box::pin(seams::run(&settings, environment)))
             }
             Command::Check(it) => on_threads(Box::pin(check::report(&quietly(it.settings.given())?.settings, environment, it.output))),

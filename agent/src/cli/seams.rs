@@ -9,8 +9,8 @@ use crate::run::{self, Failure, engine_config, node_name, ntp};
 use crate::sources::{kernel, ntp as servers};
 
 /// Gives up what the agent does not need, before there is a second thread.
-pub(super) fn confine(settings: &Settings) {
-    match run::confine(settings.state.dir.as_deref()) {
+pub(super) fn confine(settings: &Settings, environment: &Environment) {
+    match run::confine(settings, environment) {
         Ok(confinement) => tracing::info!("{confinement}"),
         Err(why) => tracing::warn!("{why}: going on"),
     }

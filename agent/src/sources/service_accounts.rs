@@ -1,5 +1,6 @@
 //! Service accounts, one at a time, and only those that are asked for: nothing is listed, nothing watched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,15 @@ use http::StatusCode;
 use rand::Rng as _;
 use serde::Deserialize;
 use tokenwatch_core::cluster::{AccountName, AccountSeen};
-use tokenwatch_core::observation::Observation;
-use tokenwatch_core::text::shown;
+use tokenwatch_core::observation::{Observation, SourceState};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
 
-/// Questions that may wait; what does not fit is asked again by itself. A full node has some fifty accounts.
-pub const QUEUE: usize = 64;
+/// What observations call this source.
+const SOURCE: &str = "serviceaccounts";
+/// Questions that may wait: as many accounts as the core keeps. What does not fit is asked again by itself.
+pub const QUEUE: usize = 256;
 /// As for the pods: the API server waits up to 3 s for its cache, and flow control queues for up to 15 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The largest object in etcd is 1.5 MB.
@@ -38,24 +40,45 @@ pub async fn run(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sen
     at_pace(server, asked, tell, PAUSE).await;
 }
 
-async fn at_pace(server: Arc<ApiServer>, mut asked: Receiver<AccountName>, tell: Sender<Observation>, pause: Duration) {
-    while let Some(account) = asked.recv().await {
-        match look(&server, account.clone()).await {
-            Ok(seen) => {
-                if tell.send(Observation::ServiceAccount(seen)).await.is_err() {
-                    return;
-                }
-            }
-            Err(trouble) => {
-                tracing::info!(
-                    "service account {}/{} is not known: API server ({}): {trouble}",
-                    shown(&account.namespace),
-                    shown(&account.name),
-                    server.place()
-                );
+async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>, pause: Duration) {
+    let (mut questions, mut said) = (Questions { asked, waiting: BTreeSet::new() }, None);
+    while let Some(account) = questions.next().await {
+        let (seen, degraded) = match look(&server, account.clone()).await {
+            Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
+            Err(trouble) => (None, Some(complaint(&server, &trouble))),
+        };
+        let state = (said.as_ref() != Some(&degraded)).then(|| SourceState { source: SOURCE.to_owned(), degraded: degraded.clone() });
+        said = Some(degraded);
+        for observation in seen.into_iter().chain(state.map(Observation::Source)) {
+            if tell.send(observation).await.is_err() {
+                return;
             }
         }
         tokio::time::sleep(spread(pause)).await;
+    }
+}
+
+/// The same for every account, so that it is said once.
+fn complaint(server: &ApiServer, trouble: &Trouble) -> String {
+    format!("API server ({}): {trouble}. Why a token is late may be left unsaid; it is asked again in five minutes", server.place())
+}
+
+/// What is asked, each account once, however often while it waits.
+struct Questions {
+    asked: Receiver<AccountName>,
+    waiting: BTreeSet<AccountName>,
+}
+
+impl Questions {
+    /// Nothing once nobody asks any more.
+    async fn next(&mut self) -> Option<AccountName> {
+        if self.waiting.is_empty() {
+            self.waiting.extend(self.asked.recv().await);
+        }
+        while let Ok(account) = self.asked.try_recv() {
+            self.waiting.insert(account);
+        }
+        self.waiting.pop_first()
     }
 }
 
@@ -96,23 +119,30 @@ mod tests {
         AccountName { namespace: "shop".into(), name: name.into() }
     }
 
-    /// What is observed when that is the answer to a question for shop/cart.
-    async fn answered(reply: Reply) -> (Option<Option<String>>, Fake) {
-        let fake = Fake::start(vec![reply]).await;
+    /// All that is observed when these are the answers to as many questions, for shop/a, shop/b and so on.
+    async fn observed(replies: Vec<Reply>) -> (Vec<Observation>, Fake) {
+        let names: Vec<String> = ('a'..).take(replies.len()).map(String::from).collect();
+        let fake = Fake::start(replies).await;
         let (ask, asked) = channel(QUEUE);
-        let (tell, mut heard) = channel(1);
-        ask.send(named("cart")).await.unwrap();
+        let (tell, mut heard) = channel(QUEUE);
+        for name in names.iter().chain(&names) {
+            ask.send(named(name)).await.unwrap();
+        }
         drop(ask); // and that was all
         at_pace(fake.client(), asked, tell, Duration::ZERO).await;
-        let seen = match heard.recv().await {
-            Some(Observation::ServiceAccount(seen)) => {
-                assert_eq!(seen.account, named("cart"));
-                Some(seen.uid)
-            }
-            Some(other) => panic!("{other:?}"),
-            None => None,
-        };
-        (seen, fake)
+        let mut all = Vec::new();
+        while let Some(observation) = heard.recv().await {
+            all.push(observation);
+        }
+        (all, fake)
+    }
+
+    fn seen(name: &str, uid: Option<&str>) -> Observation {
+        Observation::ServiceAccount(AccountSeen { account: named(name), uid: uid.map(Into::into) })
+    }
+
+    fn degraded(observation: &Observation) -> Option<&Option<String>> {
+        if let Observation::Source(SourceState { source, degraded }) = observation { (source == SOURCE).then_some(degraded) } else { None }
     }
 
     fn whole(code: u16, body: &str) -> Reply {
@@ -120,14 +150,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_it_is_and_that_there_is_none() {
-        let object = r#"{"kind": "ServiceAccount", "metadata": {"name": "cart", "uid": "u-1"}, "secrets": [{"name": "x"}]}"#;
-        let (uid, fake) = answered(whole(200, object)).await;
-        assert_eq!(uid, Some(Some("u-1".to_owned())));
-        let asked = fake.asked();
-        assert_eq!((&*asked[0].method, &*asked[0].path), ("GET", "/api/v1/namespaces/shop/serviceaccounts/cart"));
-        let none = whole(404, &status(404, r#"serviceaccounts \"cart\" not found"#));
-        assert_eq!(answered(none).await.0, Some(None));
+    async fn who_it_is_and_that_there_is_none_each_asked_once_however_often_it_waits() {
+        let object = r#"{"kind": "ServiceAccount", "metadata": {"name": "a", "uid": "u-1"}, "secrets": [{"name": "x"}]}"#;
+        let none = whole(404, &status(404, r#"serviceaccounts \"b\" not found"#));
+        let (all, fake) = observed(vec![whole(200, object), none]).await;
+        assert_eq!((&all[0], &all[2], all.len()), (&seen("a", Some("u-1")), &seen("b", None), 3));
+        assert_eq!(degraded(&all[1]), Some(&None), "and that it works is said once");
+        let asked: Vec<String> = fake.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect();
+        assert_eq!(asked, ["GET /api/v1/namespaces/shop/serviceaccounts/a", "GET /api/v1/namespaces/shop/serviceaccounts/b"]);
     }
 
     #[tokio::test]
@@ -136,14 +166,23 @@ mod tests {
             whole(404, "<html>not found</html>"),
             whole(404, &status(404, "the server could not find the requested resource")),
             whole(404, &status(404, r#"serviceaccounts \"other\" not found"#)),
-            whole(403, &status(403, r#"serviceaccounts \"cart\" is forbidden"#)),
             whole(200, "{}"),
             whole(200, r#"{"metadata": {"uid": 7}}"#),
             Reply::Cut(vec!["{".into()]),
         ];
         for reply in words {
-            assert_eq!(answered(reply).await.0, None);
+            let all = observed(vec![reply]).await.0;
+            assert!(all.len() == 1 && degraded(&all[0]).is_some_and(Option::is_some), "{all:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_right_that_is_missing_is_said_once_with_what_to_do() {
+        let refused = || whole(403, &status(403, "serviceaccounts is forbidden"));
+        let all = observed(vec![refused(), refused(), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await.0;
+        let why = degraded(&all[0]).unwrap().as_ref().unwrap();
+        assert!(why.contains("403 Forbidden") && why.contains("get on serviceaccounts"), "{why}");
+        assert_eq!((&all[1], degraded(&all[2]), all.len()), (&seen("c", Some("u")), Some(&None), 3));
     }
 
     #[tokio::test]

@@ -288,8 +288,12 @@ fn account(generation: &Generation, context: Context<'_>) -> String {
     let AccountName { namespace, name } = AccountName::of(&generation.claims);
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));
     match context.lost {
-        Some(AccountLoss::Missing) => format!(": its {account} does not exist any more. kubelet gets no token for it, and the API server refuses this one."),
-        Some(AccountLoss::Replaced) => format!(": its {account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."),
+        Some(AccountLoss::Missing) => {
+            format!(": its {account} does not exist any more. kubelet gets no token for it, and the API server refuses this one.")
+        }
+        Some(AccountLoss::Replaced) => format!(
+            ": its {account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."
+        ),
         None => String::new(),
     }
 }
@@ -578,7 +582,11 @@ mod tests {
             assert_eq!(finding.remedy.command.as_deref(), Some(command));
             assert_eq!(finding.evidence.get("service_account_state"), Some(&lost.name().into()));
         }
-        assert_eq!(judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) }).findings, [], "not asked about yet");
+        assert_eq!(
+            judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) }).findings,
+            [],
+            "not asked about yet"
+        );
     }
 
     #[test]

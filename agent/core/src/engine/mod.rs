@@ -28,6 +28,9 @@ use told::Told;
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
+/// Tokens that are followed: 16 times what a full node (250 pods) has. A pod can project as many files that look like tokens as it likes; each takes up
+/// to some 16 kB here if it was made for that, and mostly below 1.
+const MOST_TOKENS: usize = 4_096;
 /// The source of token files, by the name it has in what it tells of itself.
 const FILES: &str = "files";
 
@@ -48,6 +51,8 @@ pub struct Engine {
     catching_up: Option<CatchingUp>,
     told: Told,
     blind: Vec<BlindSpot>,
+    /// A token that was left out for want of room.
+    left_out: Option<BlindSpot>,
     delivery: DeliveryState,
     sources: BTreeMap<String, Option<String>>,
     cluster: Cluster,
@@ -75,6 +80,7 @@ impl Engine {
             catching_up: None,
             told: Told::default(),
             blind: Vec::new(),
+            left_out: None,
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
             cluster: Cluster::default(),
@@ -185,6 +191,10 @@ impl Engine {
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
         let key = seen.key.clone();
+        if self.tokens.len() >= MOST_TOKENS && !self.tokens.contains_key(&key) {
+            self.leave_out(now, key);
+            return Vec::new();
+        }
         let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let pod = self.cluster.pod(&key.pod_uid);
@@ -198,8 +208,21 @@ impl Engine {
         actions
     }
 
+    /// The first that is left out speaks for all.
+    fn leave_out(&mut self, now: &Reading, key: TokenKey) {
+        let reason = format!("there are more than {MOST_TOKENS} tokens on this node, and no more are followed");
+        let spot = BlindSpot { pod_uid: key.pod_uid, volume: key.volume, directory: String::new(), reason };
+        self.left_out.get_or_insert(spot);
+        self.node_next = Some(now.boot);
+    }
+
+    fn blind_spots(&self) -> Vec<BlindSpot> {
+        self.blind.iter().chain(&self.left_out).cloned().collect()
+    }
+
     fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
         let Some(tracked) = self.tokens.remove(key) else { return Vec::new() };
+        self.left_out = None;
         self.schedule.forget(key);
         self.look_wrong.remove(key);
         self.refused.remove(key);
@@ -294,7 +317,7 @@ impl Engine {
         let (node, affected) = (&self.config.node, Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() });
         let clock = if self.clock_ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
         let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
-        let sight = diagnosis::blind(node, &self.blind).into_iter().collect();
+        let sight = diagnosis::blind(node, &self.blind_spots()).into_iter().collect();
         let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
         [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)]
     }
@@ -419,7 +442,7 @@ impl Engine {
             offset_limit: self.config.clock.offset,
             servers: self.clock.servers(),
             kernel: self.clock.last_kernel().copied(),
-            blind: self.blind.clone(),
+            blind: self.blind_spots(),
             sources: self.sources.clone(),
             delivery: self.delivery.clone(),
             privileges: self.privileges.clone(),

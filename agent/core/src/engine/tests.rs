@@ -487,7 +487,8 @@ fn a_pod_that_was_deleted_by_force_is_not_held_against_kubelet() {
 
 #[test]
 fn who_cannot_see_says_nothing_of_what_was_remembered() {
-    let hidden = BlindSpot { pod_uid: BlindSpot::ALL.into(), volume: BlindSpot::ALL.into(), directory: "/".into(), reason: "EACCES".into() };
+    let hidden =
+        BlindSpot { pod_uid: BlindSpot::ALL.into(), volume: BlindSpot::ALL.into(), directory: "/".into(), reason: "EACCES".into() };
     let degraded = |why: Option<&str>| Observation::Source(SourceState { source: "files".into(), degraded: why.map(Into::into) });
     for (blinded, sees) in [(Observation::Blind(vec![hidden]), Observation::Blind(vec![])), (degraded(Some("EACCES")), degraded(None))] {
         let mut after = engine();
@@ -515,5 +516,26 @@ fn a_finding_from_before_a_restart_does_not_become_a_milder_one() {
     }
     let (late, info) = (Code::RotationLate, Severity::Info);
     assert_eq!(said, [(3_012, Raised, late, info), (3_013, Cleared, late, info)], "the critical one stays");
-    assert_eq!(after.findings().iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(), [(Code::RotationStalled, Severity::Critical)]);
+    assert_eq!(
+        after.findings().iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(),
+        [(Code::RotationStalled, Severity::Critical)]
+    );
+}
+
+#[test]
+fn a_node_has_only_so_many_tokens_and_what_is_left_out_is_said() {
+    let mut engine = engine();
+    for pod in 0..MOST_TOKENS + 10 {
+        let _ = engine.step(&at(1), token(&pod.to_string(), 0, 3_600));
+    }
+    assert_eq!(engine.tokens.len(), MOST_TOKENS);
+    let blind =
+        |engine: &Engine| engine.findings().iter().find(|finding| finding.code == Code::AgentBlind).map(|finding| finding.summary.clone());
+    let said = blind(&engine).unwrap();
+    assert!(said.contains("more than 4096 tokens"), "{said}");
+    let _ = engine.step(&at(2), token("0", 1, 3_600));
+    assert_eq!(engine.tokens(&at(3))[0].claims.issued_at, at(1).wall, "those that are followed go on being so");
+    let _ = engine.step(&at(4), Observation::Gone(key("0")));
+    let _ = engine.step(&at(5), Observation::Tick);
+    assert_eq!(blind(&engine), None);
 }

@@ -11,13 +11,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::answer::Answers;
 
-/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people with browsers (six connections each).
+/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people with browsers (six connections each). Whoever comes
+/// then takes the place of who has been there longest: kubelet's probes are short and come again, and a probe that is turned away ends the agent.
 const MOST: usize = 32;
 /// Of them from one peer, so that one that goes wrong leaves room for kubelet's probes.
 const MOST_FROM_ONE: usize = 8;
@@ -88,7 +90,14 @@ fn complaint(address: SocketAddr, why: &io::Error) -> String {
     format!("nothing is served on http://{address} ({why}): {advice}. It is tried again at least each minute; everything else works")
 }
 
-async fn serve(stream: TcpStream, answers: Arc<Answers>, _place: Place) {
+async fn serve(stream: TcpStream, answers: Arc<Answers>, place: Place) {
+    tokio::select! {
+        () = answer(stream, answers) => {}
+        () = place.taken.notified() => {}
+    }
+}
+
+async fn answer(stream: TcpStream, answers: Arc<Answers>) {
     let service = service_fn(move |request| {
         let answers = Arc::clone(&answers);
         async move { Ok::<_, std::convert::Infallible>(answers.to(&request).await) }
@@ -103,32 +112,37 @@ async fn serve(stream: TcpStream, answers: Arc<Answers>, _place: Place) {
     }
 }
 
-/// Who is connected, by address.
+/// Who is connected.
 #[derive(Debug, Default)]
-pub(super) struct Doors(Mutex<BTreeMap<IpAddr, usize>>);
+pub(super) struct Doors(Mutex<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    /// By number, and so by age.
+    places: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
+    next: u64,
+}
 
 impl Doors {
-    /// A place for a connection from `peer`; none when there are too many.
+    /// A place for a connection from `peer`; none when it has too many.
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let mut inside = self.inside();
-        let from_this_one = inside.get(&peer).copied().unwrap_or_default();
-        let has_room = inside.values().sum::<usize>() < MOST && from_this_one < MOST_FROM_ONE;
-        has_room.then(|| {
-            inside.insert(peer, from_this_one + 1);
-            Place { doors: Arc::clone(self), peer }
-        })
-    }
-
-    fn inside(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn leave(&self, peer: IpAddr) {
-        let mut inside = self.inside();
-        match inside.get_mut(&peer) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(inside.remove(&peer)),
+        if inside.places.values().filter(|(other, _)| *other == peer).count() >= MOST_FROM_ONE {
+            return None;
         }
+        if inside.places.len() >= MOST
+            && let Some((_, (_, oldest))) = inside.places.pop_first()
+        {
+            oldest.notify_one();
+        }
+        let (number, taken) = (inside.next, Arc::new(Notify::new()));
+        inside.next += 1;
+        inside.places.insert(number, (peer, Arc::clone(&taken)));
+        Some(Place { doors: Arc::clone(self), number, taken })
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,12 +150,14 @@ impl Doors {
 #[derive(Debug)]
 struct Place {
     doors: Arc<Doors>,
-    peer: IpAddr,
+    number: u64,
+    /// Somebody else has it now.
+    taken: Arc<Notify>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.doors.leave(self.peer);
+        self.doors.inside().places.remove(&self.number);
     }
 }
 
@@ -150,17 +166,33 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+    }
+
     #[test]
-    fn one_peer_leaves_room_for_others_and_all_of_them_are_bounded() {
+    fn one_peer_leaves_room_for_others() {
         let doors = Arc::new(Doors::default());
-        let peer = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
-        let mut places: Vec<_> = (0..20).filter_map(|_| doors.enter(peer(1))).collect();
+        let places: Vec<_> = (0..20).filter_map(|_| doors.enter(peer(1))).collect();
         assert_eq!(places.len(), MOST_FROM_ONE);
         assert!(doors.enter(peer(2)).is_some(), "and it left again at once");
-        places.extend((0..100).filter_map(|n| doors.enter(peer(3 + n))));
-        assert_eq!(places.len(), MOST);
         drop(places);
-        assert!(doors.inside().is_empty());
+        assert!(doors.inside().places.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_all_places_are_taken_has_the_one_that_was_taken_longest() {
+        let doors = Arc::new(Doors::default());
+        let places: Vec<_> = (0..40).filter_map(|number| doors.enter(peer(number / 8))).collect();
+        assert_eq!((places.len(), doors.inside().places.len()), (40, MOST), "five that hold eight each: the first has lost its own");
+        for (number, place) in places.iter().enumerate() {
+            let lost = tokio::time::timeout(Duration::ZERO, place.taken.notified()).await.is_ok();
+            assert_eq!(lost, number < 8, "{number}");
+        }
+        let probe = doors.enter(peer(200)).unwrap();
+        assert!(tokio::time::timeout(Duration::ZERO, places[8].taken.notified()).await.is_ok());
+        drop((places, probe));
+        assert!(doors.inside().places.is_empty());
     }
 
     #[test]

@@ -79,8 +79,8 @@ impl Resource {
     }
 }
 
-/// One agent runs per node, so that the node names the instance, over restarts too: a new id per start would double every series of a fleet at
-/// each roll-out.
+/// One agent runs per node. Node and host name it, over restarts of its container too; in a pod the host's name is the pod's, so that each roll-out makes
+/// new instances, and agents of two clusters on nodes of the same name are told apart.
 fn instance(identity: &Identity) -> String {
     let [node, host] = [&identity.node, &identity.host].map(|part| part.as_deref().unwrap_or_default());
     stable_id("instance", &[node, host])

@@ -10,8 +10,10 @@ use tokenwatch_core::time::{Delta, Wall};
 
 /// Pods that are taken from a list: more than the core keeps.
 const MOST_PODS: usize = 4_096;
-/// Containers, volumes and mounts of a pod that are looked at: a pod with more is not seen.
+/// Containers, volumes and mounts of a pod that are looked at; what is beyond is not seen.
 const MOST_PARTS: usize = 128;
+/// Of them, containers that mount a projected volume, and such volumes of one, that are kept: 2,200 pods with the longest names are 4 MB each else.
+const MOST_KEPT: usize = 16;
 /// A pod that was made this long after the minute at the end of its Job's name may still be of that schedule: its Job tried again, or was suspended.
 const LONGEST_BEHIND: Delta = Delta::from_secs(7 * 86_400);
 /// The controller's clock may be ahead of the API server's by this much.
@@ -196,7 +198,7 @@ fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
 impl Spec {
     fn mounting_projected(&self) -> Vec<Container> {
         let all = self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
-        all.map(|container| self.seen(container)).filter(|container| !container.volumes.is_empty()).take(MOST_PARTS).collect()
+        all.map(|container| self.seen(container)).filter(|container| !container.volumes.is_empty()).take(MOST_KEPT).collect()
     }
 
     fn seen(&self, container: &ContainerSpec) -> Container {
@@ -205,6 +207,7 @@ impl Spec {
             container.volume_mounts.iter().filter(|mount| is_projected(&mount.name)).map(|mount| cut(&mount.name)).collect();
         volumes.sort();
         volumes.dedup();
+        volumes.truncate(MOST_KEPT);
         Container { name: cut(&container.name), image: cut(container.image.as_deref().unwrap_or_default()), volumes }
     }
 }

@@ -136,7 +136,7 @@ async fn a_node_without_a_pod_is_asked_about_until_there_is_one() {
     let Observation::Source(SourceState { degraded: Some(why), .. }) = scene.next().await else { panic!("an empty list is no good sign") };
     assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
     assert_eq!((scene.seen().await, scene.seen().await), (ClusterSeen::Heard, ClusterSeen::Heard), "and that is said once");
-    scene.fake.send(event("ADDED", &object("a", 12)));
+    scene.fake.send(&event("ADDED", &object("a", 12)));
     assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Pod(Box::new(pod("a")))));
     assert_eq!(scene.next().await, Observation::Source(SourceState { source: SOURCE.to_owned(), degraded: None }));
 }
@@ -199,7 +199,7 @@ async fn trouble_says_what_where_and_what_to_do_and_what_is_known_stays() {
         (Reply::Whole(500, None, String::new()), "500 Internal Server Error"),
         (Reply::Whole(200, None, "garbage".to_owned()), "its list of pods is none"),
         (Reply::Whole(200, None, r#"{"metadata": {}, "items": []}"#.to_owned()), "a list without a resourceVersion"),
-        (Reply::Whole(200, None, " ".repeat(33 << 20)), "larger than 32 MiB"),
+        (Reply::Whole(200, None, " ".repeat(13 << 20)), "larger than 12288 KiB"),
         (Reply::Silence, "no answer within"),
         (Reply::Open(vec!["{".to_owned()]), "did not end within"),
         (Reply::Cut(vec!["{".to_owned()]), "not reached"),

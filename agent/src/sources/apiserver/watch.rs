@@ -20,8 +20,8 @@ use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
 const PAGE: usize = 100;
 /// Pages of a list: ten times the pods that a node can have.
 const MOST_PAGES: usize = 25;
-/// The largest answer to a list. A full node's is 3 MB.
-const LARGEST_LIST: usize = 32 << 20;
+/// The largest list, all its pages together: a full node's is 3 MB, and twice the largest has to fit into what the agent is given (48 MiB).
+const LARGEST_LIST: usize = 12 << 20;
 /// Resource versions are numbers of up to 20 digits; what is longer is none.
 const LONGEST_POSITION: usize = 64;
 
@@ -99,9 +99,9 @@ impl Watch {
 
     /// All pods, and the resource version at which they were so.
     async fn list(&mut self, voice: &mut Voice) -> Result<String, End> {
-        let (mut pods, mut next) = (Vec::new(), None);
+        let (mut pods, mut next, mut room) = (Vec::new(), None, LARGEST_LIST);
         for _ in 0..MOST_PAGES {
-            let mut page = self.page(next.as_deref()).await?;
+            let mut page = self.page(next.as_deref(), &mut room).await?;
             pods.append(&mut page.items);
             next = page.metadata.next.filter(|next| !next.is_empty());
             if next.is_none() {
@@ -115,9 +115,10 @@ impl Watch {
         Err(Trouble::Garbage(format!("a list of more than {MOST_PAGES} pages")).into())
     }
 
-    async fn page(&self, next: Option<&str>) -> Result<Page, Trouble> {
+    async fn page(&self, next: Option<&str>, room: &mut usize) -> Result<Page, Trouble> {
         let answer = self.server.ask(Ask::get(self.list_path(next)), self.pace.patience).await?;
-        let body = whole(answer, LARGEST_LIST, self.pace.list).await?;
+        let body = whole(answer, *room, self.pace.list).await?;
+        *room -= body.len();
         serde_json::from_slice(&body).map_err(|why| Trouble::Garbage(format!("its list of pods is none: {why}")))
     }
 
