@@ -326,7 +326,9 @@ fn a_root_that_could_not_be_looked_at_is_not_called_well() {
 fn check_as_nobody(node: &Node, capabilities: &str) -> (Option<i32>, String, String) {
     let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().expect("a folder");
     let binary = open.path().join("tokenwatch");
-    std::fs::copy(env!("CARGO_BIN_EXE_tokenwatch"), &binary).expect("a copy");
+    // By another process: a file that this one has open for writing is open in whatever another test forks just then, and "busy" to whoever executes it.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_tokenwatch")).arg(&binary).status().expect("cp");
+    assert!(copied.success());
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     command.args([format!("--inh-caps={capabilities}"), format!("--ambient-caps={capabilities}")]);
