@@ -23,6 +23,9 @@ use crate::clocks;
 /// How often it is noted that the agent is alive: the next one can say how long nobody looked, to the minute.
 const ALIVE_EVERY: Duration = Duration::from_mins(1);
 
+/// What the agent may write in is settled when it starts (`confinement`): another directory under the same name is another one.
+const CONFINED: &str = "; if the directory was made anew, or mounted, since the agent started, only a restart of the agent helps";
+
 /// Where, whose, and with what it starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -167,8 +170,9 @@ impl File {
             && !self.failed
         {
             let directory = self.directory.display();
+            let confined = if why.kind() == io::ErrorKind::PermissionDenied { CONFINED } else { "" };
             tracing::warn!(
-                "{directory}: active findings cannot be remembered ({why}): the next agent will raise them again. It is tried each minute"
+                "{directory}: active findings cannot be remembered ({why}): the next agent will raise them again. It is tried each minute{confined}"
             );
         }
         written.is_ok()
