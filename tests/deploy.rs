@@ -125,6 +125,20 @@ fn no_group_is_evaluated_more_rarely_than_prometheus_looks_back() {
     }
 }
 
+/// As `source` names them in `tokenwatch.sources.up`.
+const SOURCES: [&str; 6] = ["files", "watch", "ntp", "kernel", "apiserver", "serviceaccounts"];
+
+#[test]
+fn for_every_source_it_is_said_what_it_wants() {
+    let alerts = alerts();
+    let degraded = alerts.iter().find(|alert| alert["alert"] == "TokenwatchSourceDegraded").unwrap();
+    let (remedy, page) = (degraded["annotations"]["remedy"].as_str().unwrap(), text("../docs/runbooks/README.md"));
+    let section = page.split("\n## ").find(|section| section.starts_with("When a source is degraded")).unwrap();
+    for source in SOURCES {
+        assert!(remedy.contains(&format!(" {source} ")) && section.contains(&format!("\n- `{source}`: ")), "{source}");
+    }
+}
+
 /// Whoever is told of an alert finds it on the page that says what there is.
 #[test]
 fn every_alert_that_is_about_no_finding_is_named_where_people_look() {

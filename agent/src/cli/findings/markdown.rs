@@ -84,6 +84,8 @@ The agent on a node does without something (`TokenwatchSourceDegraded`, and `tok
 - `kernel`: it is not told when the clock is set; a step is found with the next measurement.
 - `apiserver`: it is not told of pods: findings do not name their owners, and no Events are written. Its service account may not list and watch pods, the API server is
   not reached, or the API server knows no pod on the node that the agent takes for its own (`NODE_NAME`): [below](#when-the-api-server-is-not-heard).
+- `serviceaccounts`: it may not ask for the account of a token that is late, so that kubelet is blamed where an account was deleted. `get` on `serviceaccounts` is missing
+  from its ClusterRole: apply the manifests of its version, or upgrade the chart.
 
 ## When the API server is not heard
 
