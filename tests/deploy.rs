@@ -78,7 +78,9 @@ fn reword(old: &Value, new: &Value) {
 fn every_alert_says_where_what_and_how() {
     for alert in alerts() {
         let said = |name: &str| alert["annotations"][name].as_str().unwrap_or_else(|| panic!("{}: no {name}", alert["alert"])).to_owned();
-        assert!(said("summary").contains("k8s_node_name") || alert["alert"] == "TokenwatchFleetStalled", "{alert}");
+        let of_all = ["TokenwatchFleetStalled", "TokenwatchNobodyHeard"].iter().any(|name| alert["alert"] == *name);
+        let place = ["$labels.k8s_node_name", "$labels.pod"].iter().any(|label| said("summary").contains(label));
+        assert!(place || of_all, "{alert}");
         assert!(!said("description").is_empty() && !said("remedy").is_empty(), "{alert}");
         assert!(is_a_place(&said("runbook_url")), "{alert}");
     }
@@ -101,6 +103,49 @@ fn every_alert_is_tested_both_ways() {
         let of_alert: Vec<bool> =
             cases.iter().filter(|case| case["alertname"] == alert["alert"]).map(|case| list(&case["exp_alerts"]).is_empty()).collect();
         assert!(of_alert.contains(&true) && of_alert.contains(&false), "{}", alert["alert"]);
+    }
+}
+
+/// A duplicate on the one side of a join fails the whole rule, for every node: agents of two clusters may have one address.
+#[test]
+fn clusters_are_told_apart_wherever_series_are_joined() {
+    for rule in rules() {
+        let expression = rule["expr"].as_str().unwrap();
+        assert!(!expression.contains("(job, instance)"), "{expression}");
+    }
+}
+
+/// Prometheus takes a series for gone five minutes after its last sample.
+#[test]
+fn no_group_is_evaluated_more_rarely_than_prometheus_looks_back() {
+    for group in list(&yaml("prometheus/tokenwatch.rules.yaml")["groups"]) {
+        let every = group["interval"].as_str().unwrap_or("1m");
+        let minutes: u32 = every.strip_suffix('m').and_then(|minutes| minutes.parse().ok()).unwrap_or_else(|| panic!("{every}"));
+        assert!(minutes < 5, "{}: {every}", group["name"]);
+    }
+}
+
+/// As `source` names them in `tokenwatch.sources.up`.
+const SOURCES: [&str; 6] = ["files", "watch", "ntp", "kernel", "apiserver", "serviceaccounts"];
+
+#[test]
+fn for_every_source_it_is_said_what_it_wants() {
+    let alerts = alerts();
+    let degraded = alerts.iter().find(|alert| alert["alert"] == "TokenwatchSourceDegraded").unwrap();
+    let (remedy, page) = (degraded["annotations"]["remedy"].as_str().unwrap(), text("../docs/runbooks/README.md"));
+    let section = page.split("\n## ").find(|section| section.starts_with("When a source is degraded")).unwrap();
+    for source in SOURCES {
+        assert!(remedy.contains(&format!(" {source} ")) && section.contains(&format!("\n- `{source}`: ")), "{source}");
+    }
+}
+
+/// Whoever is told of an alert finds it on the page that says what there is.
+#[test]
+fn every_alert_that_is_about_no_finding_is_named_where_people_look() {
+    let page = text("../docs/observability.md");
+    for alert in alerts().iter().filter(|alert| code(alert).is_none()) {
+        let name = alert["alert"].as_str().unwrap();
+        assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/observability.md");
     }
 }
 

@@ -11,9 +11,10 @@ use std::fs;
 use std::process::Command;
 
 use helm::{helm, kind, lint, list, render, root};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const EVERYTHING: &str = "tests/chart/everything.yaml";
+const HOST_NETWORK: &str = "tests/chart/host-network.yaml";
 
 #[test]
 fn what_is_made_of_the_chart_is_up_to_date() {
@@ -30,7 +31,7 @@ fn what_is_made_of_the_chart_is_up_to_date() {
 #[test]
 fn helm_has_nothing_to_say_against_it() {
     let Some(helm) = helm() else { return };
-    for values in [&[][..], &["--values", EVERYTHING]] {
+    for values in [&[][..], &["--values", EVERYTHING], &["--values", HOST_NETWORK]] {
         let output = lint(helm, values);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
@@ -56,10 +57,48 @@ fn mistakes_are_refused() {
         ("http.enabled=false,serviceMonitor.enabled=true", "serviceMonitor.enabled needs http.enabled"),
         ("otlp.tls.client=true", "otlp.tls.client needs otlp.tls.secret"),
         ("otlp.headersSecret.name=vendor", "otlp.headersSecret.name needs otlp.endpoint"),
+        ("image.registry=https://registry.example", "'/image/registry'"),
+        ("seLinuxOptions.typ=spc_t", "'/seLinuxOptions': additional properties 'typ' not allowed"),
+        ("minReadySeconds=-1", "'/minReadySeconds'"),
+        ("updateStrategy.rollingUpdate.maxSurge=1", "'/updateStrategy/rollingUpdate/maxSurge': value must be one of 0, '0%'"),
+        ("networkPolicy.enabled=true,hostNetwork=true", "networkPolicy.enabled has no effect with hostNetwork"),
+        ("resourceQuota.enabled=true,priorityClassName=", "resourceQuota.enabled needs priorityClassName"),
+        ("serviceAccount.create=false", "serviceAccount.create=false needs serviceAccount.name"),
+        ("enabled=false", "enabled is for a chart that has this one as a dependency"),
+        (r"commonLabels.app\.kubernetes\.io/name=other", "commonLabels: app.kubernetes.io/name is set by the chart"),
+        (
+            r"podLabels.app\.kubernetes\.io/instance=other",
+            "podLabels: app.kubernetes.io/instance is what the DaemonSet selects its pods by",
+        ),
+        ("config.alerts.memory=2GiB,resources.limits.memory=4Gi", "config.alerts.memory is 2GiB: it can be 64KiB to 1GiB"),
+        ("config.alerts.memory=63KiB", "config.alerts.memory is 63KiB: it can be 64KiB to 1GiB"),
+        ("config.alerts.memory=40MiB", "more than resources.limits.memory, 48Mi: it would be killed"),
+        ("config.alerts.memory=64MiB,resources.limits.memory=64M", "more than resources.limits.memory, 64M: it would be killed"),
     ];
     for (values, expected) in table {
         let said = render(helm, &["--set", values]).expect_err(values);
         assert!(said.contains(expected), "{values}: {said}");
+    }
+}
+
+/// What looks like one of them and is none.
+#[test]
+fn what_is_no_mistake_is_not_refused() {
+    let Some(helm) = helm() else { return };
+    let table = [
+        "enabled=true",
+        "serviceAccount.create=false,serviceAccount.name=another",
+        "serviceAccount.create=false,rbac.create=false",
+        "serviceAccount.create=false,kubernetes.enabled=false",
+        "updateStrategy.rollingUpdate.maxSurge=0%",
+        "config.alerts.memory=32MiB",
+        "config.alerts.memory=1GiB,resources.limits.memory=1.5Gi",
+        "config.alerts.memory=1GiB,resources.limits.memory=null",
+        "config.alerts.memory=1GiB,resources=null",
+        "affinity=null",
+    ];
+    for values in table {
+        assert!(render(helm, &["--set", values]).is_ok(), "{values}: {:?}", render(helm, &["--set", values]));
     }
 }
 
@@ -72,6 +111,7 @@ fn an_image_comes_from_where_the_values_say() {
         ("image.tag=", format!("tokenwatch:{}", version())),
         ("image.tag=v7", "tokenwatch:v7".to_owned()),
         ("image.registry=a.example:5000", format!("a.example:5000/tokenwatch:{}", version())),
+        ("image.registry=a.example/mirror/", format!("a.example/mirror/tokenwatch:{}", version())),
         ("global.imageRegistry=b.example", format!("b.example/tokenwatch:{}", version())),
         ("image.registry=a.example,global.imageRegistry=b.example,image.tag=v7", "a.example/tokenwatch:v7".to_owned()),
         (&by_digest, format!("tokenwatch@{digest}")),
@@ -104,14 +144,33 @@ fn every_object_is_labelled() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--values", EVERYTHING]).unwrap();
     let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
-    let expected =
-        ["ClusterRole", "ClusterRoleBinding", "ConfigMap", "DaemonSet", "NetworkPolicy", "PodMonitor", "PrometheusRule", "Service"];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 10, "{kinds:?}");
+    let expected = [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ConfigMap",
+        "DaemonSet",
+        "NetworkPolicy",
+        "PodMonitor",
+        "PrometheusRule",
+        "ResourceQuota",
+        "Service",
+    ];
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 11, "{kinds:?}");
     for object in objects {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");
         assert_eq!(labels["team"], "platform", "{object}");
     }
+}
+
+/// GKE's way to admit `system-node-critical` outside of kube-system.
+#[test]
+fn a_quota_admits_the_priority_class() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--set", "resourceQuota.enabled=true"]).unwrap();
+    let scope = json!({"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]});
+    assert_eq!(kind(&objects, "ResourceQuota")["spec"], json!({"hard": {"pods": "1G"}, "scopeSelector": {"matchExpressions": [scope]}}));
+    assert!(render(helm, &[]).unwrap().iter().all(|object| object["kind"] != "ResourceQuota"), "a quota that nobody asked for");
 }
 
 #[test]
@@ -143,6 +202,6 @@ fn the_network_policy_opens_one_port() {
     };
     let open = spec("http.port=9723");
     assert_eq!((list(&open["ingress"]).len(), &open["ingress"][0]["ports"][0]["port"]), (1, &Value::from(9723)));
-    assert_eq!(open["policyTypes"], serde_json::json!(["Ingress"]));
-    assert_eq!(spec("http.enabled=false")["ingress"], serde_json::json!([]));
+    assert_eq!(open["policyTypes"], json!(["Ingress"]));
+    assert_eq!(spec("http.enabled=false")["ingress"], json!([]));
 }

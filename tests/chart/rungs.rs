@@ -74,6 +74,47 @@ fn a_token_of_its_own_is_there_only_where_it_is_used() {
     );
 }
 
+/// Where SELinux is enforced; the rest of what the pod is given stays as it is.
+#[test]
+fn selinux_options_are_given_to_the_pod() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--set", "seLinuxOptions.type=spc_t"]).unwrap();
+    assert_eq!(
+        pod(&objects)["securityContext"],
+        json!({"seccompProfile": {"type": "RuntimeDefault"}, "seLinuxOptions": {"type": "spc_t"}})
+    );
+}
+
+/// Fargate's nodes and virtual kubelets have no kubelet directory, and a pod that is pending there for ever.
+#[test]
+fn it_keeps_off_what_is_no_node() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &[]).unwrap();
+    let required = &pod(&objects)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let expected = json!([
+        {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
+        {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
+    ]);
+    assert_eq!(required["nodeSelectorTerms"], json!([{"matchExpressions": expected}]));
+}
+
+/// The next agents are replaced when these have been seen to stay.
+#[test]
+fn a_rollout_waits_for_agents_that_stay() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &[]).unwrap();
+    let spec = &kind(&objects, "DaemonSet")["spec"];
+    let probe = spec["template"]["spec"]["containers"][0]["readinessProbe"]["periodSeconds"].as_u64().unwrap();
+    assert!(spec["minReadySeconds"].as_u64().unwrap() >= 2 * probe);
+}
+
+#[test]
+fn on_the_nodes_network_only_if_asked() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--values", crate::HOST_NETWORK]).unwrap();
+    assert_eq!((&pod(&objects)["hostNetwork"], &pod(&objects)["dnsPolicy"]), (&json!(true), &json!("ClusterFirstWithHostNet")));
+}
+
 #[test]
 fn it_runs_on_every_node_and_is_the_last_to_go() {
     let Some(helm) = helm() else { return };

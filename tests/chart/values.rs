@@ -7,11 +7,14 @@ use std::process::Command;
 use serde_json::Value;
 use tokenwatch::config::SETTINGS;
 
-use crate::EVERYTHING;
 use crate::helm::{helm, kind, render, root, yaml};
+use crate::{EVERYTHING, HOST_NETWORK};
 
 /// Values that are Kubernetes' own: the schema knows no more than their outline.
-const KUBERNETES_OWN: [&str; 3] = ["resources", "nodeSelector", "updateStrategy"];
+const KUBERNETES_OWN: [&str; 5] = ["resources", "nodeSelector", "affinity", "seLinuxOptions", "updateStrategy"];
+
+/// No value of this chart's, but allowed: charts that have this one as a dependency switch it with it.
+const OF_UMBRELLAS: &str = "enabled";
 
 /// What the chart sets in the agent's configuration itself; the rest is what `config` takes.
 const SET_BY_THE_CHART: [&str; 19] = [
@@ -80,6 +83,7 @@ fn defaults() -> BTreeSet<String> {
 fn every_value_is_in_the_schema_and_the_schema_has_no_others() {
     let mut known = BTreeSet::new();
     properties(&schema(), "", &mut known);
+    assert!(known.remove(OF_UMBRELLAS));
     assert_eq!(defaults(), known);
 }
 
@@ -106,7 +110,9 @@ fn a_value_without_a_comment_is_refused() {
 #[test]
 fn every_value_is_changed_by_some_test() {
     let mut changed = BTreeSet::new();
-    values(&yaml(&read(EVERYTHING)), "", &mut changed);
+    for file in [EVERYTHING, HOST_NETWORK] {
+        values(&yaml(&read(file)), "", &mut changed);
+    }
     // Of Kubernetes' own values and the agent's, one member stands for all.
     let covers = |value: &str| changed.iter().any(|path| path == value || path.starts_with(&format!("{value}.")));
     let untouched: Vec<String> = defaults().into_iter().filter(|value| !covers(value)).collect();
@@ -134,7 +140,12 @@ const IN_A_POD: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", "10.96.0.1"), (
 #[test]
 fn the_agent_understands_its_configuration() {
     let Some(helm) = helm() else { return };
-    for arguments in [&[][..], &["--values", EVERYTHING], &["--set", "http.enabled=false,state.enabled=false,kubernetes.enabled=false"]] {
+    for arguments in [
+        &[][..],
+        &["--values", EVERYTHING],
+        &["--values", HOST_NETWORK],
+        &["--set", "http.enabled=false,state.enabled=false,kubernetes.enabled=false"],
+    ] {
         let objects = render(helm, arguments).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokenwatch.yaml");

@@ -79,6 +79,31 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mustMergeOverwrite $config (deepCopy .Values.config)) }}
 {{- end }}
 
+{{- /* A size as the agent and Kubernetes write it (4MiB, 48Mi, 64000000), in bytes; 0 for what is neither. */ -}}
+{{- define "tokenwatch.bytes" -}}
+{{- $units := dict "" 1 "B" 1 "k" 1e3 "kB" 1e3 "KB" 1e3 "M" 1e6 "MB" 1e6 "G" 1e9 "GB" 1e9
+  "Ki" 1024 "KiB" 1024 "Mi" 1048576 "MiB" 1048576 "Gi" 1073741824 "GiB" 1073741824 }}
+{{- $number := regexFind "^[0-9.]+" . }}
+{{- $unit := trimPrefix $number . }}
+{{- if hasKey $units $unit }}{{ mulf (float64 $number) (float64 (get $units $unit)) }}{{ else }}0{{ end }}
+{{- end }}
+
+{{- /* Alerts that wait for a collector must fit into the container: the agent does not know its limit, and would be killed before it gives up the first. */ -}}
+{{- define "tokenwatch.validateMemory" -}}
+{{- with dig "alerts" "memory" "" .Values.config }}
+{{- $alerts := include "tokenwatch.bytes" (toString .) | float64 }}
+{{- /* The agent's own bounds. */}}
+{{- if or (lt $alerts 65536.0) (gt $alerts 1073741824.0) }}
+{{- fail (printf "config.alerts.memory is %s: it can be 64KiB to 1GiB" .) }}
+{{- end }}
+{{- $limit := include "tokenwatch.bytes" (toString (dig "limits" "memory" "" (default dict $.Values.resources))) | float64 }}
+{{- /* 16 MiB: what an agent holds without any alert, 12 MB, and some room. */}}
+{{- if and (gt $limit 0.0) (gt (addf $alerts 16777216.0) $limit) }}
+{{- fail (printf "config.alerts.memory is %s, and with the agent's own 16MiB that is more than resources.limits.memory, %v: it would be killed before that is full" . $.Values.resources.limits.memory) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What the schema cannot say: values that contradict one another. */ -}}
 {{- define "tokenwatch.validate" -}}
 {{- range $monitor := list "podMonitor" "serviceMonitor" }}
@@ -92,4 +117,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.otlp.headersSecret.name (not .Values.otlp.endpoint) }}
 {{- fail "otlp.headersSecret.name needs otlp.endpoint: there is nobody to send the headers to" }}
 {{- end }}
+{{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
+{{- fail "networkPolicy.enabled has no effect with hostNetwork: a NetworkPolicy does not hold for pods on the node's network; http.enabled=false closes the port" }}
+{{- end }}
+{{- if and .Values.resourceQuota.enabled (not .Values.priorityClassName) }}
+{{- fail "resourceQuota.enabled needs priorityClassName: that is the class whose pods it admits" }}
+{{- end }}
+{{- if and .Values.rbac.create .Values.kubernetes.enabled (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.create=false needs serviceAccount.name, or rbac.create=false: every pod of the namespace that names no account would be given the agent's rights" }}
+{{- end }}
+{{- if eq (toString .Values.enabled) "false" }}
+{{- fail "enabled is for a chart that has this one as a dependency, with condition: tokenwatch.enabled; helm uninstall takes it away" }}
+{{- end }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{- if hasKey (default dict $.Values.commonLabels) $label }}
+{{- fail (printf "commonLabels: %s is set by the chart" $label) }}
+{{- end }}
+{{- end }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" }}
+{{- if hasKey (default dict $.Values.podLabels) $label }}
+{{- fail (printf "podLabels: %s is what the DaemonSet selects its pods by" $label) }}
+{{- end }}
+{{- end }}
+{{- include "tokenwatch.validateMemory" . }}
 {{- end }}

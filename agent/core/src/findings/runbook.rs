@@ -7,7 +7,7 @@ use super::Code;
 pub struct Step {
     /// What it shows or does.
     pub what: &'static str,
-    /// To be pasted, with NAMESPACE, POD, NODE, UID and VOLUME filled in from the finding.
+    /// To be pasted, with NAMESPACE, POD, NODE, UID and VOLUME filled in from the finding; AGENT is the agent's pod on that node.
     pub command: &'static str,
 }
 
@@ -28,7 +28,7 @@ pub struct Runbook {
 
 const TOKEN: Step = step(
     "The token as the agent sees it, with every deadline",
-    "tokenwatch explain /var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
+    "kubectl exec -n tokenwatch AGENT -- tokenwatch explain /host/var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
 );
 const VOLUME: Step = step(
     "When kubelet last wrote the volume: the folder that ..data leads to is named after that moment",
@@ -47,9 +47,9 @@ const READY: Step = step("Whether the API server answers", "kubectl get --raw '/
 const DELETE: Step =
     step("Have the pod made anew, with a new token; its controller starts another one", "kubectl delete pod -n NAMESPACE POD");
 const RESTART: Step = step("Have kubelet ask for every token anew", "systemctl restart kubelet");
-const MEASURE: Step = step("The clock, server by server, measured now", "tokenwatch clock");
+const MEASURE: Step = step("The clock, server by server, measured now", "kubectl exec -n tokenwatch AGENT -- tokenwatch clock");
 const DAEMON: Step = step("What the time daemon says", "chronyc tracking || timedatectl timesync-status || ntpq -p");
-const LOOK: Step = step("Every token on the node, now", "tokenwatch check");
+const LOOK: Step = step("Every token on the node, now", "kubectl exec -n tokenwatch AGENT -- tokenwatch check");
 
 const fn step(what: &'static str, command: &'static str) -> Step {
     Step { what, command }
@@ -202,8 +202,12 @@ const CLOCK_STEPPED: Runbook = Runbook {
 
 const CLOCK_UNKNOWN: Runbook = Runbook {
     hurts: "Nobody by itself. Verdicts near a deadline become uncertain, and a clock that goes wrong now is not seen.",
-    check: &[MEASURE, DAEMON, step("Which servers the agent asks, and by whose word", "tokenwatch config | grep -A5 clock")],
-    repair: &[step("Try a server that the node should reach", "tokenwatch clock --server HOST")],
+    check: &[
+        MEASURE,
+        DAEMON,
+        step("Which servers the agent asks, and by whose word", "kubectl exec -n tokenwatch AGENT -- tokenwatch config | grep -A5 clock"),
+    ],
+    repair: &[step("Try a server that the node should reach", "kubectl exec -n tokenwatch AGENT -- tokenwatch clock --server HOST")],
     over: "`tokenwatch clock` exits with 0 or 1; the finding clears a minute after a server has answered.",
     false_alarm: "No server is configured and none is wanted: then it is only info, and can be left.",
 };
@@ -237,9 +241,13 @@ const AGENT_BLIND: Runbook = Runbook {
 const DELIVERY_DELAYED: Runbook = Runbook {
     hurts: "Whoever relies on the alerts: they wait on the node, and are lost when the agent's memory for them is full or the agent is restarted.",
     check: &[
-        step("Where alerts go, and by whose word", "tokenwatch config | grep -A8 otlp"),
-        step("Whether the collector is there", "kubectl get pod,endpoints -n observability -l app.kubernetes.io/name=otel-collector"),
-        step("What it says", "kubectl logs -n observability deploy/otel-collector --since=15m | tail -n 30"),
+        step("Where alerts go, and by whose word", "kubectl exec -n tokenwatch AGENT -- tokenwatch config | grep -A8 otlp"),
+        step("Whether the collector is there", "kubectl get pod -n observability -l app.kubernetes.io/name=otel-collector"),
+        step("Whether its Service leads to it", "kubectl get endpointslices -n observability -l kubernetes.io/service-name=otel-collector"),
+        step(
+            "What each of its pods says",
+            "kubectl logs -n observability -l app.kubernetes.io/name=otel-collector --prefix --since=15m --tail=30",
+        ),
     ],
     repair: &[step("Start the collector anew", "kubectl rollout restart -n observability deploy/otel-collector")],
     over: "The waiting alerts arrive, with the times at which they were raised, and this one clears.",
@@ -254,6 +262,37 @@ mod tests {
     fn every_code_that_is_looked_for_has_a_runbook() {
         for code in Code::ALL {
             assert!(code.is_reserved() || code.runbook().is_some(), "{code} has no runbook");
+        }
+    }
+
+    fn commands() -> impl Iterator<Item = &'static str> {
+        let runbooks = Code::ALL.iter().filter_map(|code| code.runbook());
+        runbooks.flat_map(|runbook| runbook.check.iter().chain(runbook.repair)).map(|step| step.command)
+    }
+
+    /// With the chart the agent's pod is the only place where there is a tokenwatch, and the host's files are under /host there.
+    #[test]
+    fn tokenwatch_is_run_where_it_is_and_files_are_named_as_they_are_there() {
+        let is_ours =
+            |command: &&str| ["explain", "check", "clock", "config"].iter().any(|name| command.contains(&format!("tokenwatch {name}")));
+        let ours: Vec<&str> = commands().filter(is_ours).collect();
+        assert!(ours.len() > 5, "{ours:?}");
+        for command in ours {
+            assert!(command.starts_with("kubectl exec -n tokenwatch AGENT -- tokenwatch "), "{command}");
+            assert!(!command.contains(" /var/lib/"), "{command}");
+        }
+    }
+
+    /// The Service of deploy/collector has no labels, and its Deployment has two pods.
+    #[test]
+    fn the_collector_is_asked_for_by_labels_that_are_there() {
+        let of_collector: Vec<&str> = commands().filter(|command| command.contains("-n observability")).collect();
+        assert!(
+            of_collector.iter().any(|command| command.contains("get endpointslices") && command.contains("kubernetes.io/service-name="))
+        );
+        for command in of_collector {
+            assert!(!command.contains("endpoints "), "{command}");
+            assert!(!command.contains("logs") || command.contains("-l app.kubernetes.io/name=otel-collector --prefix"), "{command}");
         }
     }
 
