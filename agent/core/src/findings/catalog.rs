@@ -53,7 +53,7 @@ codes! {
         meaning: "kubelet tried or should have tried several times and the file did not change. When the effective deadline passes, requests with this token are refused (or, for an extended token, only work thanks to the extension).",
         found_by: "Due + min(300 s, 92 % of the slack) has passed on the node's clock and the generation is the same; or the token is late and its service account is gone or was made anew, as the API server says where it may be asked (evidence service_account_state: missing, replaced).",
         severity: "warning; critical in the last third of the slack, after the effective deadline of a token without extension, and where the service account is gone",
-        action: "Look for \"Couldn't update token\" and MountVolume.SetUp errors in kubelet's log on this node, and for FailedMount events on the pod; check that kubelet reaches the API server and that every source of the volume (kube-root-ca.crt, Secrets, ConfigMaps) exists."
+        action: "Look for \"Couldn't update token\" and MountVolume.SetUp errors in kubelet's log on this node, and for FailedMount events on the pod; check that kubelet reaches the API server and that the service account and every source of the volume (kube-root-ca.crt, Secrets, ConfigMaps) exist."
     }
     #[doc = "the token in the file has expired"]
     Expired = "token.expired" {
