@@ -53,7 +53,7 @@ impl Gateway {
             let alert = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": address}}]}]}]});
             let url = format!("http://{address}:4318/v1/logs");
             run(Command::new("curl").args(["-fsS", "--max-time", "10", "--json", &alert.to_string(), &url]));
-            self.far_end.wait_alert(&format!("the alert that {address} took"), secs(10), |alert| alert.body == *address);
+            self.far_end.wait_alert(&format!("the alert that {address} took"), secs(30), |alert| alert.body == *address);
         }
     }
 
