@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::bed::{Cluster, Collector, repository, workdir};
+use crate::bed::repository;
 use crate::deployment::{Deployment, NAMESPACE, image};
-use crate::process::{Process, text};
+use crate::gateway::{Gateway, SERVICE};
+use crate::operator;
+use crate::process::text;
 use crate::wait::{secs, until};
 
-/// Where README's command sends to.
-const COLLECTOR: &str = "otel-collector.observability";
 /// The goal that docs/performance.md names.
 const MOST_IMAGE_BYTES: u64 = 12_000_000;
 const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
@@ -18,13 +18,17 @@ fn it_is_installed_upgraded_rolled_back_and_gone() {
     let _state = StateDirectory::taken();
     the_image_is_small();
     let deployment = Deployment::prepare("deployed");
-    let (collector, _running) = a_collector(&deployment);
+    // Where README's command sends to.
+    let gateway = Gateway::deploy(&deployment);
+    gateway.takes_alerts();
 
     installed(&deployment);
     sees_every_pod(&deployment);
-    telemetry_arrives_by_name(&deployment.cluster, &collector);
+    telemetry_arrives_by_name(&deployment, &gateway);
     what_a_namespace_must_allow(&deployment);
+    operator::define_kinds(&deployment);
     every_value_is_admitted(&deployment);
+    operator::agents_are_monitored(&deployment);
     each_rung(&deployment);
     rolled_back(&deployment);
     a_changed_value_is_a_new_pod(&deployment);
@@ -62,19 +66,10 @@ fn the_image_is_small() {
     assert!(bytes <= MOST_IMAGE_BYTES, "{bytes} bytes");
 }
 
-/// On the node, under the name that a Service would have.
-fn a_collector(deployment: &Deployment) -> (Collector, Process) {
-    let node = deployment.cluster.get("NODE_IP");
-    let collector = Collector::at(&workdir("deployed"), node, 4317, 4318);
-    let running = collector.start();
-    deployment.name(COLLECTOR, node);
-    (collector, running)
-}
-
 fn installed(deployment: &Deployment) {
     let notes = deployment.as_in_readme("helm install");
     assert!(notes.contains(&format!("kubectl exec --namespace {NAMESPACE} daemonset/tokenwatch -- tokenwatch check")), "{notes}");
-    assert!(notes.contains(&format!("http://{COLLECTOR}:4317")), "{notes}");
+    assert!(notes.contains(&format!("http://{SERVICE}:4317")), "{notes}");
     deployment.as_in_readme("kubectl label namespace");
     deployment.as_in_readme("kubectl rollout status");
     assert!(deployment.served("").contains("tokenwatch"), "no status page");
@@ -93,36 +88,42 @@ fn sees_every_pod(deployment: &Deployment) {
     }
 }
 
-/// By DNS, from a static program in an empty image.
-fn telemetry_arrives_by_name(cluster: &Cluster, collector: &Collector) {
+/// By DNS, from a static program in an empty image, and through the gateway: nothing else has been told where its far ends are.
+fn telemetry_arrives_by_name(deployment: &Deployment, gateway: &Gateway) {
+    let (cluster, node) = (&deployment.cluster, deployment.cluster.get("NODE_NAME"));
     let uid = cluster.pod_uid("vault");
     cluster.kubectl(&["delete", "pod", "vault", "--wait=true"]);
-    let telemetry = collector.telemetry();
-    let span = telemetry.wait_span("the trace of a pod that went", secs(60), |span| {
+    let span = gateway.far_end.wait_span("the trace of a pod that went", secs(60), |span| {
         span.name == "token.generation" && span.attribute("k8s.pod.uid") == uid
     });
-    assert_eq!(crate::telemetry::attribute(&span.resource, "k8s.node.name"), cluster.get("NODE_NAME"));
-    until("metrics", secs(90), || telemetry.metric_names().iter().any(|name| name == "tokenwatch.privilege").then_some(()));
+    assert_eq!(crate::telemetry::attribute(&span.resource, "k8s.node.name"), node);
+    assert!(gateway.spans_taken() > 0.0, "the gateway's pods have not been sent a span");
+    // Of the last minutes: metrics come once a minute, and this Prometheus forgets them sooner.
+    let recorded = format!("last_over_time(node:tokenwatch_privilege:max{{k8s_node_name=\"{node}\"}}[5m])");
+    until("metrics, with the node's name", secs(90), || {
+        gateway.prometheus.query(&recorded).is_ok_and(|series| !series.is_empty()).then_some(())
+    });
 }
 
 /// What NOTES.txt and the docs say of Pod Security is what the API server says.
 fn what_a_namespace_must_allow(deployment: &Deployment) {
-    let label = |level: &str| {
-        let line = format!("kubectl label namespace {NAMESPACE} --overwrite --dry-run=server pod-security.kubernetes.io/enforce={level}");
-        text(&deployment.shell(&line).stderr)
-    };
-    assert!(label("baseline").contains("hostPath volumes"), "{}", label("baseline"));
-    assert!(!label("privileged").contains("violate"), "{}", label("privileged"));
+    let [baseline, privileged] = ["baseline", "privileged"].map(|level| deployment.warned_of(NAMESPACE, level));
+    assert!(baseline.contains("hostPath volumes"), "{baseline}");
+    assert!(!privileged.contains("violate"), "{privileged}");
 }
 
-/// What the chart makes of its values is looked at by the API server itself, but for the Prometheus operator's own kinds, which it does not know.
+/// What the chart makes of its values is looked at by the API server itself; a field that it does not know is refused.
 fn every_value_is_admitted(deployment: &Deployment) {
     let template = format!("helm template other deploy/chart --namespace {NAMESPACE} --values tests/chart/everything.yaml");
-    let without = "--set podMonitor.enabled=false,serviceMonitor.enabled=false,prometheusRule.enabled=false";
-    let admitted = text(&deployment.shell(&format!("{template} {without} | kubectl apply --dry-run=server --filename -")).stdout);
-    for kind in ["daemonset.apps", "networkpolicy.networking.k8s.io", "clusterrole.rbac.authorization.k8s.io", "service"] {
+    let apply = "kubectl apply --dry-run=server --validate=strict --filename -";
+    let admitted = text(&deployment.shell(&format!("{template} | {apply}")).stdout);
+    let kinds = ["daemonset.apps", "networkpolicy.networking.k8s.io", "clusterrole.rbac.authorization.k8s.io", "service"];
+    let monitoring = ["podmonitor", "servicemonitor", "prometheusrule"].map(|kind| format!("{kind}.monitoring.coreos.com"));
+    for kind in kinds.into_iter().chain(monitoring.iter().map(String::as_str)) {
         assert!(admitted.contains(&format!("{kind}/")), "{admitted}");
     }
+    let misspelt = text(&deployment.shell(&format!("! {template} | sed s/scrapeTimeout/scrapeTimeOut/ | {apply}")).stderr);
+    assert!(misspelt.contains("unknown field \"spec.podMetricsEndpoints[0].scrapeTimeOut\""), "{misspelt}");
 }
 
 fn each_rung(deployment: &Deployment) {
@@ -165,7 +166,7 @@ fn a_changed_value_is_a_new_pod(deployment: &Deployment) {
 }
 
 fn uninstalled(deployment: &Deployment) {
-    assert!(!deployment.objects().is_empty(), "the test itself is blind: it finds no object of a release that is there");
+    assert_eq!(operator::monitoring(deployment).len(), 3, "the test itself is blind: it does not find what is there");
     deployment.as_in_readme("helm uninstall");
     deployment.nothing_is_left();
     deployment.as_in_readme("kubectl delete namespace");

@@ -6,34 +6,38 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 use crate::bed::{Cluster, repository, script, workdir};
 use crate::process::{run, text};
 use crate::wait::{secs, until};
 
 pub const NAMESPACE: &str = "tokenwatch";
-const SECTION: &str = "## On a cluster";
 /// What chart and manifests put on every object.
 const OURS: &str = "app.kubernetes.io/instance=tokenwatch";
 
-/// The commands of README's section, and those of them that were run.
-pub struct Readme {
+/// The commands of a page's section, and those of them that were run.
+pub struct Page {
+    file: &'static str,
     commands: Vec<String>,
     ran: RefCell<BTreeSet<usize>>,
 }
 
-impl Readme {
-    pub fn read() -> Self {
-        let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-        let section = readme.split(SECTION).nth(1).unwrap_or_else(|| panic!("README has no section \"{SECTION}\""));
+impl Page {
+    pub fn read(file: &'static str, section: &str) -> Self {
+        let page = std::fs::read_to_string(repository().join(file)).unwrap();
+        let section = page.split(section).nth(1).unwrap_or_else(|| panic!("{file} has no section \"{section}\""));
         let section = section.split("\n## ").next().unwrap_or_default();
         let commands = section.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| is_ours(line)).map(uncommented);
-        Self { commands: commands.collect(), ran: RefCell::default() }
+        Self { file, commands: commands.collect(), ran: RefCell::default() }
     }
 
     /// The one command that begins so, marked as run.
-    fn take(&self, start: &str) -> &str {
+    pub fn take(&self, start: &str) -> &str {
         let found: Vec<usize> = (0..self.commands.len()).filter(|index| self.commands[*index].starts_with(start)).collect();
-        let [index] = found[..] else { panic!("README has {} commands that begin with \"{start}\": {:#?}", found.len(), self.commands) };
+        let [index] = found[..] else {
+            panic!("{} has {} commands that begin with \"{start}\": {:#?}", self.file, found.len(), self.commands)
+        };
         self.ran.borrow_mut().insert(index);
         &self.commands[index]
     }
@@ -41,7 +45,7 @@ impl Readme {
     pub fn every_command_was_run(&self) {
         let ran = self.ran.borrow();
         let left: Vec<&String> = (0..self.commands.len()).filter(|index| !ran.contains(index)).map(|index| &self.commands[index]).collect();
-        assert!(left.is_empty(), "README has commands that no test has run: {left:#?}");
+        assert!(left.is_empty(), "{} has commands that no test has run: {left:#?}", self.file);
     }
 }
 
@@ -57,7 +61,7 @@ fn uncommented(line: &str) -> String {
 /// A cluster with the image in it, and with `helm` and `kubectl` for it.
 pub struct Deployment {
     pub cluster: Cluster,
-    pub readme: Readme,
+    pub readme: Page,
     programs: PathBuf,
 }
 
@@ -77,20 +81,20 @@ impl Deployment {
         let cluster = Cluster::up_with(name, &[&["--audit", &account], options].concat());
         let programs = workdir(name).join("bin");
         programs_for(&cluster, &programs);
-        let deployment = Self { cluster, readme: Readme::read(), programs };
+        let deployment = Self { cluster, readme: Page::read("README.md", "## On a cluster"), programs };
         deployment.import(&image());
         deployment
     }
 
-    fn import(&self, archive: &Path) {
+    pub fn import(&self, archive: &Path) {
         let mut command = Command::new("ctr");
         run(command.args(["-a", self.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "images", "import"]).arg(archive));
     }
 
     /// Makes a Service's name known to pods.
-    pub fn name(&self, service: &str, address: &str) {
-        let line = format!("{address} {service}.svc.cluster.local\n");
-        std::fs::write(Path::new(self.cluster.get("NAMES")).join(service), line).unwrap();
+    pub fn name(&self, service: &str, addresses: &[String]) {
+        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {service}.svc.cluster.local\n")).collect();
+        std::fs::write(Path::new(self.cluster.get("NAMES")).join(service), lines.concat()).unwrap();
     }
 
     /// Runs a line as a person would who has the repository as working directory.
@@ -134,6 +138,17 @@ impl Deployment {
         text(&run(Command::new("curl").args(["-fsS", "--max-time", "10"]).arg(format!("http://{address}:9723/{path}"))).stdout)
     }
 
+    /// What `kubectl get` finds, as JSON.
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.cluster.kubectl(&[&["get", "--output=json"], arguments].concat())).unwrap()
+    }
+
+    /// What the API server says of the pods that are there, were their namespace to enforce this level of Pod Security.
+    pub fn warned_of(&self, namespace: &str, level: &str) -> String {
+        let label = format!("pod-security.kubernetes.io/enforce={level}");
+        text(&self.shell(&format!("kubectl label namespace {namespace} --overwrite --dry-run=server {label}")).stderr)
+    }
+
     /// Every object of the release, of every kind that the API server knows.
     pub fn objects(&self) -> Vec<String> {
         let kinds = self.cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"]);
@@ -158,18 +173,32 @@ impl Deployment {
 
 /// The same image that users build. It is built before the tests: building it takes minutes, and puts another binary in the place of the one under test.
 pub fn image() -> PathBuf {
-    let output = run(script("image").arg("--only-built"));
-    let printed = text(&output.stdout);
+    archive(script("image").arg("--only-built"))
+}
+
+/// The image that a script has made.
+pub fn archive(command: &mut Command) -> PathBuf {
+    let printed = text(&run(command).stdout);
     let archive = printed.lines().find_map(|line| line.strip_prefix("IMAGE_TAR="));
-    PathBuf::from(archive.unwrap_or_else(|| panic!("tests/cluster/image printed no IMAGE_TAR: {printed}")))
+    PathBuf::from(archive.unwrap_or_else(|| panic!("{command:?} printed no IMAGE_TAR: {printed}")))
+}
+
+/// Where `tests/cluster/build` has put one of its parts.
+pub fn built(part: &str) -> String {
+    let printed = text(&run(script("build").args(["--only", part, "--print"])).stdout);
+    let path = printed.trim().split_once('=').map(|(_, path)| path).filter(|path| !path.is_empty());
+    path.unwrap_or_else(|| panic!("tests/cluster/build has no {part}: {printed}")).to_owned()
+}
+
+/// None, where there is no list.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// `helm` and `kubectl` by the names that people call them.
 fn programs_for(cluster: &Cluster, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
-    let helm = text(&run(script("build").args(["--only", "helm", "--print"])).stdout);
-    let helm = helm.trim().strip_prefix("HELM=").unwrap_or_else(|| panic!("tests/cluster/build has no helm: {helm}"));
-    symlink(helm, folder.join("helm")).unwrap();
+    symlink(built("helm"), folder.join("helm")).unwrap();
     let kubectl = folder.join("kubectl");
     std::fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", cluster.get("KUBE"))).unwrap();
     run(Command::new("chmod").arg("755").arg(&kubectl));

@@ -13,14 +13,22 @@ mod deployed;
 mod deployment;
 mod eyes;
 mod faulty;
+mod gateway;
 mod healthy;
 mod in_the_guest;
 mod incidents;
+mod operator;
 mod process;
+#[path = "../observability/prometheus.rs"]
+#[allow(dead_code)] // more is asked of it there
+mod prometheus;
 mod steps;
 mod telemetry;
 #[path = "../support/time_server.rs"]
 mod time_server;
+#[path = "../observability/tools.rs"]
+#[allow(dead_code)]
+mod tools;
 mod tree;
 mod wait;
 mod watches;

@@ -12,7 +12,7 @@ use crate::wait::{secs, until};
 
 /// Ends with the test.
 pub struct Prometheus {
-    port: u16,
+    address: String,
     _process: Process,
 }
 
@@ -22,21 +22,26 @@ pub type Answer = Result<Vec<Value>, String>;
 impl Prometheus {
     /// `scraped` are the ports of agents that it asks itself.
     pub fn start(directory: &Path, scraped: &[u16]) -> Self {
-        let port = free_tcp_port();
+        Self::start_at(directory, "127.0.0.1", scraped)
+    }
+
+    /// Where others than this machine reach it too.
+    pub fn start_at(directory: &Path, address: &str, scraped: &[u16]) -> Self {
+        let address = format!("{address}:{}", free_tcp_port());
         let configuration = directory.join("prometheus.yaml");
         std::fs::write(&configuration, configured(scraped)).unwrap();
         let mut command = Command::new(debian("prometheus").unwrap());
         command.arg("--config.file").arg(&configuration).arg("--storage.tsdb.path").arg(directory.join("prometheus"));
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--web.enable-remote-write-receiver");
+        command.arg(format!("--web.listen-address={address}")).arg("--web.enable-remote-write-receiver");
         // A series ends 15 s after its last sample, not five minutes: a node that falls silent is seen to be.
         command.arg("--query.lookback-delta=15s");
-        let this = Self { port, _process: Process::start(&mut command, &directory.join("prometheus.log")) };
+        let this = Self { address, _process: Process::start(&mut command, &directory.join("prometheus.log")) };
         until("Prometheus to be ready", secs(60), || this.get("/-/ready", &[]).ok());
         this
     }
 
     pub fn remote_write(&self) -> String {
-        format!("http://127.0.0.1:{}/api/v1/write", self.port)
+        format!("http://{}/api/v1/write", self.address)
     }
 
     /// The series of an instant query, or why it is none.
@@ -65,7 +70,7 @@ impl Prometheus {
 
     fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<String, String> {
         let mut command = Command::new(debian("curl").unwrap());
-        command.args(["--silent", "--show-error", "--max-time", "20", "--get"]).arg(format!("http://127.0.0.1:{}{path}", self.port));
+        command.args(["--silent", "--show-error", "--max-time", "20", "--get"]).arg(format!("http://{}{path}", self.address));
         for (name, value) in parameters {
             command.arg("--data-urlencode").arg(format!("{name}={value}"));
         }
