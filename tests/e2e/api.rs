@@ -232,7 +232,7 @@ fn an_account_that_is_gone_is_named(cluster: &Cluster, telemetry: &Telemetry, or
     let evidence = |name: &str| alert.attribute(&format!("tokenwatch.finding.evidence.{name}"));
     assert_eq!((evidence("service_account_state").as_str(), alert.severity().as_str()), ("missing", "critical"));
     assert_eq!((evidence("owner").as_str(), alert.attribute("k8s.statefulset.name").as_str()), ("StatefulSet orphan", "orphan"));
-    assert_eq!(alert.attribute("tokenwatch.finding.remedy.command"), "kubectl create serviceaccount -n default orphan");
+    assert_eq!(alert.attribute("tokenwatch.finding.command"), "kubectl create serviceaccount -n default orphan");
     let gets = asked(cluster).values().filter(|event| verb(event) == "get").count();
     assert!((1..=2).contains(&gets), "{gets} questions about one account");
 }
