@@ -66,13 +66,22 @@ fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBu
     let otlp = &settings.otlp;
     let set = [&otlp.ca_file, &otlp.client_cert_file, &otlp.client_key_file].into_iter().flatten().cloned();
     let named = FILE_VARIABLES.iter().filter_map(|name| environment.get(name).map(PathBuf::from));
-    // Files of a mounted Secret are links into a directory beside them, which changes with the Secret.
-    let beside = set.chain(named).map(|file| file.parent().map_or_else(|| file.clone(), Path::to_owned));
-    Some([settings.host_prefix.clone()].into_iter().chain(always).chain(settings.roots.iter().cloned()).chain(beside).collect())
+    let certificates = set.chain(named).map(|file| place_of(&file));
+    let folders = environment.get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':')).map(PathBuf::from);
+    let host = [settings.host_prefix.clone()].into_iter().chain(settings.roots.iter().cloned());
+    Some(host.chain(always).chain(certificates).chain(folders).collect())
 }
 
-/// Variables that name files to read: those of OpenTelemetry's exporters, and OpenSSL's for the authorities of the public.
-const FILE_VARIABLES: [&str; 14] = [
+/// Where a file may be read from. Those of a mounted Secret are links into a directory that changes with it: the volume is what stays. Else the folder, for
+/// whoever replaces a file there; but not all there is.
+fn place_of(file: &Path) -> PathBuf {
+    let volume = file.ancestors().skip(1).find(|folder| folder.join("..data").exists());
+    let folder = volume.or(file.parent()).filter(|folder| folder.parent().is_some());
+    folder.unwrap_or(file).to_owned()
+}
+
+/// Variables that name a file to read: those of OpenTelemetry's exporters, and OpenSSL's for the authorities of the public.
+const FILE_VARIABLES: [&str; 13] = [
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_CLIENT_KEY",
@@ -86,7 +95,6 @@ const FILE_VARIABLES: [&str; 14] = [
     "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY",
     "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
 ];
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
@@ -316,4 +324,28 @@ pub async fn asked_to_stop() {
         _ = interrupt.recv() => {}
     }
     info!("asked to stop");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_may_be_read_where_its_next_one_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path().join("secret");
+        std::fs::create_dir_all(volume.join("..2026_11_25/otlp")).unwrap();
+        std::os::unix::fs::symlink("..2026_11_25", volume.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/otlp", volume.join("otlp")).unwrap();
+        let table = [
+            (volume.join("ca.crt"), volume.clone()),
+            (volume.join("otlp/ca.crt"), volume),
+            (folder.path().join("ca.crt"), folder.path().to_owned()),
+            (PathBuf::from("/ca.crt"), PathBuf::from("/ca.crt")),
+            (PathBuf::from("ca.crt"), PathBuf::from("ca.crt")),
+        ];
+        for (file, place) in table {
+            assert_eq!(place_of(&file), place, "{}", file.display());
+        }
+    }
 }

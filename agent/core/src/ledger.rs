@@ -156,9 +156,10 @@ impl Ledger {
         due.filter_map(|(scope, _)| key(scope)).collect()
     }
 
-    /// The first time at which [`Self::unseen`] may tell something.
-    pub fn next_unseen(&self) -> Option<Boot> {
-        self.entries.values().flatten().filter_map(|entry| entry.held_until).min()
+    /// The first time at which [`Self::unseen`] may tell something of what `counts`.
+    pub fn next_unseen(&self, counts: impl Fn(&TokenKey) -> bool) -> Option<Boot> {
+        let told = self.entries.iter().filter(|(scope, _)| if let Scope::Token(key) = scope { counts(key) } else { true });
+        told.flat_map(|(_, entries)| entries).filter_map(|entry| entry.held_until).min()
     }
 
     /// Active findings with when they were raised, in no order that matters.

@@ -1,6 +1,6 @@
 //! Service accounts, one at a time, and only those that are asked for: nothing is listed, nothing watched.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokenwatch_core::cluster::{AccountName, AccountSeen};
 use tokenwatch_core::observation::{Observation, SourceState};
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::timeout;
 
 use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
 
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST: usize = 2 << 20;
 /// Between two questions, on average: when rotation stops everywhere at once, 5,000 nodes ask for 1,000 accounts a second, and no more.
 const PAUSE: Duration = Duration::from_secs(5);
+/// What could not be answered is asked again after this, even if nobody wants to know any more: whether it works is to be known, too.
+const RETRY: Duration = Duration::from_mins(5);
 
 /// A service account, of which no more is read than who it is.
 #[derive(Debug, Deserialize)]
@@ -37,16 +40,24 @@ struct Meta {
 
 /// Answers questions until nobody asks or listens any more.
 pub async fn run(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>) {
-    at_pace(server, asked, tell, PAUSE).await;
+    at_pace(server, asked, tell, Pace { pause: PAUSE, retry: RETRY }).await;
 }
 
-async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>, pause: Duration) {
-    let (mut questions, mut said) = (Questions { asked, waiting: BTreeSet::new() }, None);
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    pause: Duration,
+    retry: Duration,
+}
+
+async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>, pace: Pace) {
+    let mut questions = Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: pace.retry };
+    let mut said = None;
     while let Some(account) = questions.next().await {
         let (seen, degraded) = match look(&server, account.clone()).await {
             Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
             Err(trouble) => (None, Some(complaint(&server, &trouble))),
         };
+        questions.unanswered = degraded.is_some().then_some(account);
         let state = (said.as_ref() != Some(&degraded)).then(|| SourceState { source: SOURCE.to_owned(), degraded: degraded.clone() });
         said = Some(degraded);
         for observation in seen.into_iter().chain(state.map(Observation::Source)) {
@@ -54,7 +65,7 @@ async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sen
                 return;
             }
         }
-        tokio::time::sleep(spread(pause)).await;
+        tokio::time::sleep(spread(pace.pause)).await;
     }
 }
 
@@ -63,22 +74,37 @@ fn complaint(server: &ApiServer, trouble: &Trouble) -> String {
     format!("API server ({}): {trouble}. Why a token is late may be left unsaid; it is asked again in five minutes", server.place())
 }
 
-/// What is asked, each account once, however often while it waits.
+/// What is asked, in turn, each account once, however often while it waits.
 struct Questions {
     asked: Receiver<AccountName>,
-    waiting: BTreeSet<AccountName>,
+    waiting: VecDeque<AccountName>,
+    /// The last one, if it came to nothing.
+    unanswered: Option<AccountName>,
+    retry: Duration,
 }
 
 impl Questions {
     /// Nothing once nobody asks any more.
     async fn next(&mut self) -> Option<AccountName> {
         if self.waiting.is_empty() {
-            self.waiting.extend(self.asked.recv().await);
+            let first = self.wait().await?;
+            self.put(first);
         }
         while let Ok(account) = self.asked.try_recv() {
-            self.waiting.insert(account);
+            self.put(account);
         }
-        self.waiting.pop_first()
+        self.waiting.pop_front()
+    }
+
+    async fn wait(&mut self) -> Option<AccountName> {
+        let Some(again) = self.unanswered.take() else { return self.asked.recv().await };
+        timeout(self.retry, self.asked.recv()).await.unwrap_or(Some(again))
+    }
+
+    fn put(&mut self, account: AccountName) {
+        if !self.waiting.contains(&account) {
+            self.waiting.push_back(account);
+        }
     }
 }
 
@@ -115,6 +141,8 @@ mod tests {
     use super::*;
     use crate::apiserver::fake::{Fake, Reply, status};
 
+    const AT_ONCE: Pace = Pace { pause: Duration::ZERO, retry: Duration::ZERO };
+
     fn named(name: &str) -> AccountName {
         AccountName { namespace: "shop".into(), name: name.into() }
     }
@@ -129,7 +157,7 @@ mod tests {
             ask.send(named(name)).await.unwrap();
         }
         drop(ask); // and that was all
-        at_pace(fake.client(), asked, tell, Duration::ZERO).await;
+        at_pace(fake.client(), asked, tell, AT_ONCE).await;
         let mut all = Vec::new();
         while let Some(observation) = heard.recv().await {
             all.push(observation);
@@ -186,13 +214,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_came_to_nothing_is_asked_again_although_nobody_wants_to_know_any_more() {
+        let fake = Fake::start(vec![whole(503, ""), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await;
+        let (ask, asked) = channel(QUEUE);
+        let (tell, mut heard) = channel(QUEUE);
+        ask.send(named("a")).await.unwrap();
+        let source = tokio::spawn(at_pace(fake.client(), asked, tell, AT_ONCE));
+        assert!(degraded(&heard.recv().await.unwrap()).is_some_and(Option::is_some));
+        assert_eq!(heard.recv().await, Some(seen("a", Some("u"))));
+        assert_eq!(degraded(&heard.recv().await.unwrap()), Some(&None), "and it works again");
+        drop(ask);
+        source.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_asked_first_is_answered_first() {
+        let (ask, asked) = channel(QUEUE);
+        let mut questions = Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: Duration::ZERO };
+        for name in ["z", "a", "z", "m"] {
+            ask.send(named(name)).await.unwrap();
+        }
+        assert_eq!(questions.next().await, Some(named("z")));
+        ask.send(named("a")).await.unwrap();
+        ask.send(named("z")).await.unwrap();
+        for name in ["a", "m", "z"] {
+            assert_eq!(questions.next().await, Some(named(name)));
+        }
+    }
+
+    #[tokio::test]
     async fn hostile_names_stay_within_the_path() {
         let fake = Fake::start(vec![whole(200, "{}")]).await;
         let (ask, asked) = channel(QUEUE);
         let (tell, _heard) = channel(1);
         ask.send(AccountName { namespace: "../..".into(), name: "a/b?c=d#e\n".into() }).await.unwrap();
         drop(ask);
-        at_pace(fake.client(), asked, tell, Duration::ZERO).await;
+        at_pace(fake.client(), asked, tell, AT_ONCE).await;
         assert_eq!(fake.asked()[0].path, "/api/v1/namespaces/..%2F../serviceaccounts/a%2Fb%3Fc%3Dd%23e%0A");
     }
 }

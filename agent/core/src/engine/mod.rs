@@ -28,9 +28,9 @@ use told::Told;
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
-/// Tokens that are followed: 16 times what a full node (250 pods) has. A pod can project as many files that look like tokens as it likes; each takes up
-/// to some 16 kB here if it was made for that, and mostly below 1.
-const MOST_TOKENS: usize = 4_096;
+/// Tokens that are followed: twice what a full node (250 pods) has where each pod has four. A pod can project as many files that look like tokens as it
+/// likes; each takes up to 7 kB here if it was made for that, and twice as much while a page is made.
+const MOST_TOKENS: usize = 2_048;
 /// The source of token files, by the name it has in what it tells of itself.
 const FILES: &str = "files";
 
@@ -51,8 +51,8 @@ pub struct Engine {
     catching_up: Option<CatchingUp>,
     told: Told,
     blind: Vec<BlindSpot>,
-    /// A token that was left out for want of room.
-    left_out: Option<BlindSpot>,
+    /// Tokens that were left out for want of room; as many of them as are followed at most.
+    left_out: BTreeSet<TokenKey>,
     delivery: DeliveryState,
     sources: BTreeMap<String, Option<String>>,
     cluster: Cluster,
@@ -80,7 +80,7 @@ impl Engine {
             catching_up: None,
             told: Told::default(),
             blind: Vec::new(),
-            left_out: None,
+            left_out: BTreeSet::new(),
             delivery: DeliveryState::default(),
             sources: BTreeMap::new(),
             cluster: Cluster::default(),
@@ -172,21 +172,19 @@ impl Engine {
         (asks.then_some(Action::Ask(account)), again)
     }
 
-    /// Tokens that an agent before this one had findings about, and that went away meanwhile.
-    /// Who cannot see everything has not seen that they are gone.
+    /// Tokens that an agent before this one had findings about, and that went away meanwhile. What cannot be seen has not been seen to be gone.
     fn unseen(&mut self, now: &Reading) -> Vec<Action> {
-        if !self.sees_all() {
-            return Vec::new();
-        }
         let mut gone = self.ledger.unseen(now.boot);
-        gone.retain(|key| !self.tokens.contains_key(key));
+        gone.retain(|key| !self.tokens.contains_key(key) && self.would_see(key));
         let cleared = |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
         gone.into_iter().flat_map(cleared).map(alert).collect()
     }
 
-    fn sees_all(&self) -> bool {
+    /// Whether this token, if it were there, would be known.
+    fn would_see(&self, key: &TokenKey) -> bool {
+        let covers = |spot: &BlindSpot| spot.is_root() || (spot.pod_uid == key.pod_uid && (spot.is_pod() || spot.volume == key.volume));
         let works = self.sources.get(FILES).is_none_or(Option::is_none);
-        works && self.blind.is_empty()
+        works && !self.blind.iter().any(covers) && !self.left_out.contains(key)
     }
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
@@ -195,6 +193,7 @@ impl Engine {
             self.leave_out(now, key);
             return Vec::new();
         }
+        self.not_left_out(now, &key);
         let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let pod = self.cluster.pod(&key.pod_uid);
@@ -208,21 +207,33 @@ impl Engine {
         actions
     }
 
-    /// The first that is left out speaks for all.
     fn leave_out(&mut self, now: &Reading, key: TokenKey) {
-        let reason = format!("there are more than {MOST_TOKENS} tokens on this node, and no more are followed");
-        let spot = BlindSpot { pod_uid: key.pod_uid, volume: key.volume, directory: String::new(), reason };
-        self.left_out.get_or_insert(spot);
-        self.node_next = Some(now.boot);
+        if self.left_out.len() < MOST_TOKENS && self.left_out.insert(key) {
+            self.node_next = Some(now.boot);
+        }
     }
 
+    /// It is followed now, or gone. Where room becomes free otherwise, what was left out stays so until its file changes, and so does what is said of it.
+    fn not_left_out(&mut self, now: &Reading, key: &TokenKey) {
+        if self.left_out.remove(key) {
+            self.node_next = Some(now.boot);
+        }
+    }
+
+    /// The first that was left out speaks for all.
     fn blind_spots(&self) -> Vec<BlindSpot> {
-        self.blind.iter().chain(&self.left_out).cloned().collect()
+        let left_out = self.left_out.first().map(|key| BlindSpot {
+            pod_uid: key.pod_uid.clone(),
+            volume: key.volume.clone(),
+            directory: String::new(),
+            reason: format!("there are more than {MOST_TOKENS} tokens on this node, and {} of them are not followed", self.left_out.len()),
+        });
+        self.blind.iter().cloned().chain(left_out).collect()
     }
 
     fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
+        self.not_left_out(now, key);
         let Some(tracked) = self.tokens.remove(key) else { return Vec::new() };
-        self.left_out = None;
         self.schedule.forget(key);
         self.look_wrong.remove(key);
         self.refused.remove(key);
@@ -332,7 +343,7 @@ impl Engine {
 
     /// When to step with [`Observation::Tick`] if nothing is seen before.
     pub fn next_wake(&self) -> Option<Boot> {
-        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen().filter(|_| self.sees_all())).min()
+        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen(|key| self.would_see(key))).min()
     }
 
     /// The agent stops: what is open is told as far as it went.

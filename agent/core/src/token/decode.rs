@@ -16,6 +16,8 @@ use crate::value::LISTED;
 
 /// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte of audiences.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
+/// A name, a UID, a key's id or an audience is kept up to this length: a DNS subdomain's (RFC 1123).
+const LONGEST_NAME: usize = 253;
 /// `exp` and `iat` beyond this (year 9999) are no times; nanoseconds saturate earlier, at 2262.
 const MAX_NUMERIC_DATE: f64 = 253_402_300_799.0;
 
@@ -387,7 +389,7 @@ impl ParsedToken<'_> {
             expires_at: self.expires_at,
             warn_after: self.warn_after(),
             credential: payload.jti.as_deref().map(opaque),
-            namespace: owned(kubernetes.and_then(|k| k.namespace.as_ref())),
+            namespace: kubernetes.and_then(|k| k.namespace.as_ref()).map(|text| kept(text)).unwrap_or_default(),
             service_account: kubernetes
                 .and_then(|k| object(k.serviceaccount.as_ref()))
                 .unwrap_or(ObjectRef { name: String::new(), uid: None }),
@@ -405,7 +407,7 @@ impl ParsedToken<'_> {
 }
 
 fn owned(text: Option<&Text<'_>>) -> String {
-    text.map(|text| kept(text)).unwrap_or_default()
+    text.map(|text| cut(text, SHOWN)).unwrap_or_default()
 }
 
 fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
@@ -423,9 +425,13 @@ fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
     all.take(LISTED - 1).map(|text| kept(text)).chain([more]).collect()
 }
 
-/// What is kept of a text: as much as is shown of it.
+/// What is kept of a text. No name in Kubernetes is longer.
 fn kept(text: &str) -> String {
-    text.get(..text.floor_char_boundary(SHOWN)).unwrap_or_default().to_owned()
+    cut(text, LONGEST_NAME)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -459,7 +465,7 @@ mod tests {
         ));
         assert_eq!((claims.audiences.len(), claims.audiences[LISTED - 1].as_str()), (LISTED, "… and 4985 more"));
         let texts = [&claims.issuer, &claims.namespace, &claims.service_account.name, claims.service_account.uid.as_ref().unwrap()];
-        assert!(texts.iter().all(|text| text.len() == SHOWN), "{:?}", texts.map(String::len));
+        assert_eq!(texts.map(String::len), [SHOWN, LONGEST_NAME - 1, LONGEST_NAME - 1, LONGEST_NAME - 1], "cut where a character ends");
     }
 
     fn malformed(bytes: &[u8]) -> String {

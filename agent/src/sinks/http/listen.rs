@@ -19,9 +19,9 @@ use tracing::{debug, info, warn};
 use super::answer::Answers;
 
 /// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people with browsers (six connections each). Whoever comes
-/// then takes the place of who has been there longest: kubelet's probes are short and come again, and a probe that is turned away ends the agent.
+/// then takes the place of who has been there longest: a probe of kubelet's that is turned away, again and again, ends the agent, and probes are short.
 const MOST: usize = 32;
-/// Of them from one peer, so that one that goes wrong leaves room for kubelet's probes.
+/// Of them from one peer, so that one that goes wrong takes places from itself alone.
 const MOST_FROM_ONE: usize = 8;
 /// A request's line and headers: far more than any browser sends; the least that hyper reads at once.
 const MOST_HEADER_BYTES: usize = 8 * 1024;
@@ -50,9 +50,7 @@ pub(super) async fn run(address: SocketAddr, answers: Arc<Answers>, doors: Arc<D
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if let Some(place) = doors.enter(peer.ip()) {
-                        connections.spawn(serve(stream, Arc::clone(&answers), place));
-                    }
+                    connections.spawn(serve(stream, Arc::clone(&answers), doors.enter(peer.ip())));
                 }
                 Err(why) => {
                     debug!("http://{address}: a connection was not taken: {why}");
@@ -124,21 +122,19 @@ struct Inside {
 }
 
 impl Doors {
-    /// A place for a connection from `peer`; none when it has too many.
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// A place for a connection from `peer`: that of its own oldest where it has many, that of the oldest of all where none is left.
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         let mut inside = self.inside();
-        if inside.places.values().filter(|(other, _)| *other == peer).count() >= MOST_FROM_ONE {
-            return None;
-        }
-        if inside.places.len() >= MOST
-            && let Some((_, (_, oldest))) = inside.places.pop_first()
-        {
-            oldest.notify_one();
+        let own: Vec<u64> = inside.places.iter().filter(|(_, (other, _))| *other == peer).map(|(number, _)| *number).collect();
+        let full = inside.places.len() >= MOST;
+        let leaves = if own.len() >= MOST_FROM_ONE { own.first() } else { inside.places.keys().next().filter(|_| full) };
+        if let Some((_, evicted)) = leaves.copied().and_then(|number| inside.places.remove(&number)) {
+            evicted.notify_one();
         }
         let (number, taken) = (inside.next, Arc::new(Notify::new()));
         inside.next += 1;
         inside.places.insert(number, (peer, Arc::clone(&taken)));
-        Some(Place { doors: Arc::clone(self), number, taken })
+        Place { doors: Arc::clone(self), number, taken }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -170,27 +166,34 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
     }
 
-    #[test]
-    fn one_peer_leaves_room_for_others() {
+    async fn has_lost(place: &Place) -> bool {
+        tokio::time::timeout(Duration::ZERO, place.taken.notified()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_too_often_takes_places_from_itself() {
         let doors = Arc::new(Doors::default());
-        let places: Vec<_> = (0..20).filter_map(|_| doors.enter(peer(1))).collect();
-        assert_eq!(places.len(), MOST_FROM_ONE);
-        assert!(doors.enter(peer(2)).is_some(), "and it left again at once");
-        drop(places);
+        let other = doors.enter(peer(2));
+        let places: Vec<_> = (0..20).map(|_| doors.enter(peer(1))).collect();
+        assert_eq!(doors.inside().places.len(), MOST_FROM_ONE + 1);
+        assert!(!has_lost(&other).await);
+        for (number, place) in places.iter().enumerate() {
+            assert_eq!(has_lost(place).await, number < 20 - MOST_FROM_ONE, "{number}");
+        }
+        drop((places, other));
         assert!(doors.inside().places.is_empty());
     }
 
     #[tokio::test]
     async fn whoever_comes_when_all_places_are_taken_has_the_one_that_was_taken_longest() {
         let doors = Arc::new(Doors::default());
-        let places: Vec<_> = (0..40).filter_map(|number| doors.enter(peer(number / 8))).collect();
-        assert_eq!((places.len(), doors.inside().places.len()), (40, MOST), "five that hold eight each: the first has lost its own");
+        let places: Vec<_> = (0..40).map(|number| doors.enter(peer(number / 8))).collect();
+        assert_eq!(doors.inside().places.len(), MOST, "five that hold eight each: the first has lost its own");
         for (number, place) in places.iter().enumerate() {
-            let lost = tokio::time::timeout(Duration::ZERO, place.taken.notified()).await.is_ok();
-            assert_eq!(lost, number < 8, "{number}");
+            assert_eq!(has_lost(place).await, number < 8, "{number}");
         }
-        let probe = doors.enter(peer(200)).unwrap();
-        assert!(tokio::time::timeout(Duration::ZERO, places[8].taken.notified()).await.is_ok());
+        let probe = doors.enter(peer(200));
+        assert!(has_lost(&places[8]).await);
         drop((places, probe));
         assert!(doors.inside().places.is_empty());
     }
