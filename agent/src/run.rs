@@ -62,7 +62,8 @@ fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBu
     if settings.host_prefix == Path::new("/") || settings.kubernetes.kubeconfig.is_some() {
         return None;
     }
-    let always = ["/etc", "/proc", "/sys", "/run/secrets", "/var/run/secrets"].map(PathBuf::from);
+    // A static binary may not find getrandom(2) by its name in libc, and takes its random numbers from the devices.
+    let always = ["/etc", "/proc", "/sys", "/run/secrets", "/var/run/secrets", "/dev/random", "/dev/urandom"].map(PathBuf::from);
     let otlp = &settings.otlp;
     let set = [&otlp.ca_file, &otlp.client_cert_file, &otlp.client_key_file].into_iter().flatten().cloned();
     let named = FILE_VARIABLES.iter().filter_map(|name| environment.get(name).map(PathBuf::from));
