@@ -93,18 +93,30 @@ mod tests {
     use std::io::ErrorKind::PermissionDenied;
     use std::process::Command;
 
+    use landlock::{Access as _, CompatLevel, Compatible as _};
+
     use super::*;
 
-    /// In a thread of its own, which ends with it.
-    fn confined<T: Send>(allowed: &Allowed, then: impl FnOnce() -> T + Send) -> T {
+    /// Whether this kernel can forbid all of it: by the library's own word, with nothing left to its best effort.
+    fn kernel_can() -> bool {
+        let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        strict.handle_access(AccessFs::from_all(NEWEST)).and_then(Ruleset::create).is_ok()
+    }
+
+    /// In a thread of its own, which ends with it. On a kernel that cannot do it all that is to be said of it is that.
+    fn confined(allowed: &Allowed, then: impl FnOnce() + Send) {
         std::thread::scope(|scope| {
             let confined = scope.spawn(move || {
-                let confinement = confine(allowed.clone()).unwrap();
-                assert_eq!(confinement.hold, Hold::Whole, "the tests need Linux 6.2 with Landlock");
-                then()
+                let hold = confine(allowed.clone()).unwrap().hold;
+                assert_eq!(hold == Hold::Whole, kernel_can(), "{hold:?}");
+                if hold == Hold::Whole {
+                    then();
+                } else {
+                    eprintln!("NOT RUN: what confinement forbids: this kernel is no Linux 6.2 with Landlock");
+                }
             });
-            confined.join().unwrap()
-        })
+            confined.join().unwrap();
+        });
     }
 
     #[test]
@@ -133,8 +145,10 @@ mod tests {
     #[test]
     fn what_remembers_nothing_writes_nowhere() {
         let directory = tempfile::tempdir().unwrap();
-        let written = confined(&Allowed::default(), || fs::write(directory.path().join("a"), "1").map_err(|why| why.kind()));
-        assert_eq!(written, Err(PermissionDenied));
+        confined(&Allowed::default(), || {
+            let written = fs::write(directory.path().join("a"), "1").map_err(|why| why.kind());
+            assert_eq!(written, Err(PermissionDenied));
+        });
     }
 
     #[test]
