@@ -69,8 +69,8 @@ fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBu
     let named = FILE_VARIABLES.iter().filter_map(|name| environment.get(name).map(PathBuf::from));
     let certificates = set.chain(named).map(|file| place_of(&file));
     let folders = environment.get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':')).map(PathBuf::from);
-    let host = [settings.host_prefix.clone()].into_iter().chain(settings.roots.iter().cloned());
-    Some(host.chain(always).chain(certificates).chain(folders).collect())
+    // Kubelet roots are below the prefix, given or found.
+    Some([settings.host_prefix.clone()].into_iter().chain(always).chain(certificates).chain(folders).collect())
 }
 
 /// Where a file may be read from. Those of a mounted Secret are links into a directory that changes with it: the volume is what stays. Else the folder, for

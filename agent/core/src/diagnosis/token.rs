@@ -182,14 +182,16 @@ fn trouble_evidence(trouble: &Trouble) -> Attributes {
 
 fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, context: Context<'_>) -> Finding {
     let lost = context.lost.filter(|_| matches!(fact.code, Code::RotationStalled | Code::Expired));
-    let said = finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context);
+    let mut said = finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context);
+    if let Some(lost) = lost {
+        said.remedy = remedy::of_account(lost, &generation.claims, &tracked.pod(context.pod()));
+    }
     Finding {
         deadline: Some(deadline(generation, fact.code)),
         evidence: evidence(generation, now)
             .with_some("service_account_state", lost.map(AccountLoss::name))
             .and(cluster_evidence(tracked, context)),
         trace: Some(root(&tracked.key, &generation.claims)),
-        remedy: lost.map_or_else(|| said.remedy.clone(), |lost| remedy::of_account(lost, &generation.claims, &tracked.pod(context.pod()))),
         ..said
     }
 }
@@ -244,17 +246,15 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
         Code::RotationLate => {
             format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
         }
-        Code::RotationStalled if context.lost.is_some() => {
-            format!("{token} should have been replaced {} ago{}", now - deadlines.due, account(generation, context))
-        }
         Code::RotationStalled => {
-            format!(
-                "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}",
-                now - deadlines.due,
-                time_left(generation, now)
-            )
+            let stopped = || format!("kubelet has stopped rotating it. {}", time_left(generation, now));
+            let why = context.lost.map_or_else(stopped, |lost| format!("its {}", without(lost, generation)));
+            format!("{token} should have been replaced {} ago: {why}", now - deadlines.due)
         }
-        Code::Expired => format!("{}{}", expired(&token, generation, now, context), because(generation, context)),
+        Code::Expired => {
+            let why = context.lost.map(|lost| format!(" Its {}", without(lost, generation)));
+            expired(&token, generation, now, context) + &why.unwrap_or_default()
+        }
         Code::PodTerminating => going_away(&token, generation, now, context),
         Code::NotYetValid => format!(
             "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
@@ -283,26 +283,17 @@ fn expired(token: &str, generation: &Generation, now: Wall, context: Context<'_>
     format!("{token} expired {since}{by} the API server answers 401 to every request with it.")
 }
 
-/// What became of the account, as the end of a sentence.
-fn account(generation: &Generation, context: Context<'_>) -> String {
+/// What became of the account: what is to be said after "its".
+fn without(lost: AccountLoss, generation: &Generation) -> String {
     let AccountName { namespace, name } = AccountName::of(&generation.claims);
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));
-    match context.lost {
-        Some(AccountLoss::Missing) => {
-            format!(": its {account} does not exist any more. kubelet gets no token for it, and the API server refuses this one.")
+    match lost {
+        AccountLoss::Missing => {
+            format!("{account} does not exist any more. kubelet gets no token for it, and the API server refuses this one.")
         }
-        Some(AccountLoss::Replaced) => format!(
-            ": its {account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."
+        AccountLoss::Replaced => format!(
+            "{account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."
         ),
-        None => String::new(),
-    }
-}
-
-/// The same, after a sentence that stands by itself.
-fn because(generation: &Generation, context: Context<'_>) -> String {
-    match account(generation, context).strip_prefix(": its ") {
-        Some(rest) => format!(" Its {rest}"),
-        None => String::new(),
     }
 }
 
