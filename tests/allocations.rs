@@ -1,4 +1,5 @@
-//! What is kept, and what the hot path costs. The hot path allocates nothing: a pass over volumes that have not changed, and a token that is read again. An allocator that counts says so.
+//! What is kept, and what the hot path costs. The hot path allocates nothing: a pass over volumes
+//! that have not changed, and a token that is read again. An allocator that counts says so.
 
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code)] // a test, and a global allocator is an unsafe trait
 
@@ -79,7 +80,9 @@ fn write(root: &Path, pod: usize) {
         ("ca.crt".into(), b"-----BEGIN CERTIFICATE-----".to_vec()),
         ("namespace".into(), b"shop".to_vec()),
     ]);
-    Volume::new(root, &format!("pod-{pod}"), "kube-api-access").write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
+    Volume::new(root, &format!("pod-{pod}"), "kube-api-access")
+        .write(&payload, Wall::from_secs(1_800_000_000))
+        .unwrap();
 }
 
 /// As if everything had been written long ago: only then is a file not read again.
@@ -112,7 +115,10 @@ fn a_pass_over_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
     let _room_for_paths = pass(&mut one, 1) + pass(&mut many, 200);
     let (for_one, for_many) = (pass(&mut one, 1), pass(&mut many, 200));
     assert_eq!(for_one, for_many);
-    assert!(for_one <= 8, "{for_one} allocations, of which the roots and the listing of them need a handful");
+    assert!(
+        for_one <= 8,
+        "{for_one} allocations, of which the roots and the listing of them need a handful"
+    );
 }
 
 #[test]
@@ -128,17 +134,21 @@ fn a_token_that_is_read_again_is_recognised_without_an_allocation() {
     assert_eq!(again, Some(first));
 }
 
-/// In place, so that every look has to list and to read: each volume costs a few allocations, and no more.
+/// In place, so that every look has to list and to read: each volume costs a few allocations, and
+/// no more.
 #[test]
 fn files_that_are_read_again_cost_a_bounded_number_each() {
     let (root, mut scanner) = node(50);
     let touch = |pod: usize| {
-        let file = Volume::new(root.path(), &format!("pod-{pod}"), "kube-api-access").directory().join("token");
+        let file = Volume::new(root.path(), &format!("pod-{pod}"), "kube-api-access")
+            .directory()
+            .join("token");
         fs::write(file, token(pod)).unwrap(); // the same bytes, a new ctime
     };
     (0..50).for_each(touch);
     let took = pass(&mut scanner, 50);
-    // The list of a volume's files is made anew: its buffer, three names and the link's target, a few times over.
+    // The list of a volume's files is made anew: its buffer, three names and the link's target, a
+    // few times over.
     assert!(took <= 50 * 12 + 20, "{took}");
 }
 
@@ -166,7 +176,8 @@ fn what_is_known_of_a_pod_takes_less_than_a_kilobyte() {
     const PODS: usize = 250;
     let mut cluster = Cluster::default();
     let before = HELD.get();
-    let changed = cluster.see(ClusterSeen::Listed((0..PODS).map(pod).collect()), &Reading::default());
+    let changed =
+        cluster.see(ClusterSeen::Listed((0..PODS).map(pod).collect()), &Reading::default());
     drop(changed);
     let each = HELD.get().wrapping_sub(before) / PODS;
     println!("bytes held for a pod with two containers: {each}");

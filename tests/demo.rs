@@ -10,7 +10,8 @@ const NOBODY: u32 = 65_534;
 #[test]
 fn everything_it_promises_arrives() {
     // Copied to where nobody may run it.
-    let open = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap();
+    let open =
+        tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap();
     let binary = open.path().join("tokenwatch");
     std::fs::copy(env!("CARGO_BIN_EXE_tokenwatch"), &binary).unwrap();
     let mut command = Command::new(binary);
@@ -19,7 +20,12 @@ fn everything_it_promises_arrives() {
     }
     let output = command.arg("demo").env_clear().output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{}\n{told}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{told}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(told.contains("11 of 11 shown"), "{told}");
     assert!(!told.contains('\x1b'), "no colours where there is no terminal");
 }

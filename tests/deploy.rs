@@ -1,4 +1,5 @@
-//! What is deployed beside the agent, as far as it can be held against the code without running it: rules, dashboards, collector.
+//! What is deployed beside the agent, as far as it can be held against the code without running it:
+//! rules, dashboards, collector.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -17,7 +18,8 @@ fn deploy() -> PathBuf {
 }
 
 fn text(name: &str) -> String {
-    std::fs::read_to_string(deploy().join(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
+    std::fs::read_to_string(deploy().join(name))
+        .unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
 }
 
 fn yaml(name: &str) -> Value {
@@ -51,14 +53,20 @@ fn every_finding_above_info_has_an_alert() {
     }
 }
 
-/// `UPDATE_GOLDEN=1 cargo test --test deploy` takes a catalogue's new words over, into the rules and their cases.
+/// `UPDATE_GOLDEN=1 cargo test --test deploy` takes a catalogue's new words over, into the rules
+/// and their cases.
 #[test]
 fn what_an_alert_says_is_what_the_catalogue_says() {
     for alert in alerts() {
         let Some(code) = code(&alert) else { continue };
         let said = &alert["annotations"];
-        assert!(said["runbook_url"].as_str().unwrap().ends_with(&format!("/docs/runbooks/{code}.md")), "{code}");
-        for (said, meant) in [(&said["description"], code.info().meaning), (&said["remedy"], code.info().action)] {
+        assert!(
+            said["runbook_url"].as_str().unwrap().ends_with(&format!("/docs/runbooks/{code}.md")),
+            "{code}"
+        );
+        for (said, meant) in
+            [(&said["description"], code.info().meaning), (&said["remedy"], code.info().action)]
+        {
             if said != meant && std::env::var_os("UPDATE_GOLDEN").is_some() {
                 reword(said, &meant.into());
                 continue;
@@ -70,16 +78,26 @@ fn what_an_alert_says_is_what_the_catalogue_says() {
 
 fn reword(old: &Value, new: &Value) {
     for name in ["prometheus/tokenwatch.rules.yaml", "prometheus/tokenwatch.test.yaml"] {
-        std::fs::write(deploy().join(name), text(name).replace(&old.to_string(), &new.to_string())).unwrap();
+        std::fs::write(deploy().join(name), text(name).replace(&old.to_string(), &new.to_string()))
+            .unwrap();
     }
 }
 
 #[test]
 fn every_alert_says_where_what_and_how() {
     for alert in alerts() {
-        let said = |name: &str| alert["annotations"][name].as_str().unwrap_or_else(|| panic!("{}: no {name}", alert["alert"])).to_owned();
-        let of_all = ["TokenwatchFleetStalled", "TokenwatchNobodyHeard"].iter().any(|name| alert["alert"] == *name);
-        let place = ["$labels.k8s_node_name", "$labels.pod"].iter().any(|label| said("summary").contains(label));
+        let said = |name: &str| {
+            alert["annotations"][name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{}: no {name}", alert["alert"]))
+                .to_owned()
+        };
+        let of_all = ["TokenwatchFleetStalled", "TokenwatchNobodyHeard"]
+            .iter()
+            .any(|name| alert["alert"] == *name);
+        let place = ["$labels.k8s_node_name", "$labels.pod"]
+            .iter()
+            .any(|label| said("summary").contains(label));
         assert!(place || of_all, "{alert}");
         assert!(!said("description").is_empty() && !said("remedy").is_empty(), "{alert}");
         assert!(is_a_place(&said("runbook_url")), "{alert}");
@@ -88,9 +106,18 @@ fn every_alert_says_where_what_and_how() {
 
 /// A page of docs/runbooks, and a heading on it.
 fn is_a_place(url: &str) -> bool {
-    let (page, anchor) = url.rsplit('/').next().unwrap().split_once('#').unwrap_or((url.rsplit('/').next().unwrap(), ""));
-    let page = std::fs::read_to_string(deploy().join("../docs/runbooks").join(page)).unwrap_or_default();
-    let mut anchors = page.lines().filter_map(|line| line.strip_prefix("## ")).map(|heading| heading.to_lowercase().replace(' ', "-"));
+    let (page, anchor) = url
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .split_once('#')
+        .unwrap_or((url.rsplit('/').next().unwrap(), ""));
+    let page =
+        std::fs::read_to_string(deploy().join("../docs/runbooks").join(page)).unwrap_or_default();
+    let mut anchors = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|heading| heading.to_lowercase().replace(' ', "-"));
     !page.is_empty() && (anchor.is_empty() || anchors.any(|known| known == anchor))
 }
 
@@ -98,15 +125,20 @@ fn is_a_place(url: &str) -> bool {
 #[test]
 fn every_alert_is_tested_both_ways() {
     let tests = yaml("prometheus/tokenwatch.test.yaml");
-    let cases: Vec<&Value> = list(&tests["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])).collect();
+    let cases: Vec<&Value> =
+        list(&tests["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])).collect();
     for alert in alerts() {
-        let of_alert: Vec<bool> =
-            cases.iter().filter(|case| case["alertname"] == alert["alert"]).map(|case| list(&case["exp_alerts"]).is_empty()).collect();
+        let of_alert: Vec<bool> = cases
+            .iter()
+            .filter(|case| case["alertname"] == alert["alert"])
+            .map(|case| list(&case["exp_alerts"]).is_empty())
+            .collect();
         assert!(of_alert.contains(&true) && of_alert.contains(&false), "{}", alert["alert"]);
     }
 }
 
-/// A duplicate on the one side of a join fails the whole rule, for every node: agents of two clusters may have one address.
+/// A duplicate on the one side of a join fails the whole rule, for every node: agents of two
+/// clusters may have one address.
 #[test]
 fn clusters_are_told_apart_wherever_series_are_joined() {
     for rule in rules() {
@@ -120,7 +152,10 @@ fn clusters_are_told_apart_wherever_series_are_joined() {
 fn no_group_is_evaluated_more_rarely_than_prometheus_looks_back() {
     for group in list(&yaml("prometheus/tokenwatch.rules.yaml")["groups"]) {
         let every = group["interval"].as_str().unwrap_or("1m");
-        let minutes: u32 = every.strip_suffix('m').and_then(|minutes| minutes.parse().ok()).unwrap_or_else(|| panic!("{every}"));
+        let minutes: u32 = every
+            .strip_suffix('m')
+            .and_then(|minutes| minutes.parse().ok())
+            .unwrap_or_else(|| panic!("{every}"));
         assert!(minutes < 5, "{}: {every}", group["name"]);
     }
 }
@@ -131,11 +166,20 @@ const SOURCES: [&str; 6] = ["files", "watch", "ntp", "kernel", "apiserver", "ser
 #[test]
 fn for_every_source_it_is_said_what_it_wants() {
     let alerts = alerts();
-    let degraded = alerts.iter().find(|alert| alert["alert"] == "TokenwatchSourceDegraded").unwrap();
-    let (remedy, page) = (degraded["annotations"]["remedy"].as_str().unwrap(), text("../docs/runbooks/README.md"));
-    let section = page.split("\n## ").find(|section| section.starts_with("When a source is degraded")).unwrap();
+    let degraded =
+        alerts.iter().find(|alert| alert["alert"] == "TokenwatchSourceDegraded").unwrap();
+    let (remedy, page) =
+        (degraded["annotations"]["remedy"].as_str().unwrap(), text("../docs/runbooks/README.md"));
+    let section = page
+        .split("\n## ")
+        .find(|section| section.starts_with("When a source is degraded"))
+        .unwrap();
     for source in SOURCES {
-        assert!(remedy.contains(&format!(" {source} ")) && section.contains(&format!("\n- `{source}`: ")), "{source}");
+        assert!(
+            remedy.contains(&format!(" {source} "))
+                && section.contains(&format!("\n- `{source}`: ")),
+            "{source}"
+        );
     }
 }
 
@@ -154,7 +198,11 @@ fn every_recorded_series_is_tested() {
     let tests = text("prometheus/tokenwatch.test.yaml");
     for rule in rules().iter().filter(|rule| rule["record"].is_string()) {
         let name = rule["record"].as_str().unwrap();
-        assert!(tests.contains(&format!("expr: {name}\n")) || tests.contains(&format!("expr: count({name})\n")), "{name}");
+        assert!(
+            tests.contains(&format!("expr: {name}\n"))
+                || tests.contains(&format!("expr: count({name})\n")),
+            "{name}"
+        );
     }
 }
 
@@ -171,14 +219,23 @@ fn in_prometheus(metric: &tokenwatch_core::schema::Metric) -> String {
 
 #[test]
 fn every_metric_is_recorded_by_node() {
-    let recorded: String = rules().iter().filter_map(|rule| rule["record"].as_str().and(rule["expr"].as_str())).collect();
+    let recorded: String = rules()
+        .iter()
+        .filter_map(|rule| rule["record"].as_str().and(rule["expr"].as_str()))
+        .collect();
     for metric in METRICS {
-        assert!(recorded.contains(&in_prometheus(metric)), "{} is nowhere in the rules as {}", metric.name, in_prometheus(metric));
+        assert!(
+            recorded.contains(&in_prometheus(metric)),
+            "{} is nowhere in the rules as {}",
+            metric.name,
+            in_prometheus(metric)
+        );
     }
 }
 
 fn dashboards() -> [(&'static str, Value); 2] {
-    ["fleet", "node"].map(|name| (name, serde_json::from_str(&text(&format!("grafana/{name}.json"))).unwrap()))
+    ["fleet", "node"]
+        .map(|name| (name, serde_json::from_str(&text(&format!("grafana/{name}.json"))).unwrap()))
 }
 
 #[test]
@@ -189,8 +246,16 @@ fn dashboards_are_whole() {
         let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
         assert_eq!(ids.len(), panels.len(), "{name}: two panels with one id");
         for panel in panels {
-            assert!(panel["title"].is_string() && panel["datasource"]["uid"] == "${datasource}", "{name}: {}", panel["title"]);
-            assert!(list(&panel["targets"]).iter().all(|target| target["expr"].is_string()), "{name}: {}", panel["title"]);
+            assert!(
+                panel["title"].is_string() && panel["datasource"]["uid"] == "${datasource}",
+                "{name}: {}",
+                panel["title"]
+            );
+            assert!(
+                list(&panel["targets"]).iter().all(|target| target["expr"].is_string()),
+                "{name}: {}",
+                panel["title"]
+            );
         }
     }
 }
@@ -201,9 +266,12 @@ fn panels_do_not_lie_on_one_another() {
         let mut taken = BTreeSet::new();
         for panel in list(&dashboard["panels"]) {
             let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-            let cells = (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
+            let cells = (at("x")..at("x") + at("w"))
+                .flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
             assert!(at("x") + at("w") <= 24, "{name}: {} is wider than the page", panel["title"]);
-            cells.for_each(|cell| assert!(taken.insert(cell), "{name}: {} lies on another", panel["title"]));
+            cells.for_each(|cell| {
+                assert!(taken.insert(cell), "{name}: {} lies on another", panel["title"])
+            });
         }
     }
 }
@@ -211,13 +279,20 @@ fn panels_do_not_lie_on_one_another() {
 /// Dashboards ask what the rules record, by node, and nothing that depends on how metrics come.
 #[test]
 fn dashboards_ask_for_recorded_series_alone() {
-    let recorded: BTreeSet<String> = rules().iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned)).collect();
+    let recorded: BTreeSet<String> =
+        rules().iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned)).collect();
     for (name, dashboard) in dashboards() {
         for target in list(&dashboard["panels"]).iter().flat_map(|panel| list(&panel["targets"])) {
             let query = target["expr"].as_str().unwrap();
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-            let asked: Vec<&str> = query.split(|c| !is_name(c)).filter(|word| word.contains(':') || word.ends_with("_total")).collect();
-            assert!(!asked.is_empty() && asked.iter().all(|series| recorded.contains(*series)), "{name}: {query}");
+            let asked: Vec<&str> = query
+                .split(|c| !is_name(c))
+                .filter(|word| word.contains(':') || word.ends_with("_total"))
+                .collect();
+            assert!(
+                !asked.is_empty() && asked.iter().all(|series| recorded.contains(*series)),
+                "{name}: {query}"
+            );
         }
     }
 }
@@ -225,8 +300,12 @@ fn dashboards_ask_for_recorded_series_alone() {
 /// The version of the image is that of the collector in the tests.
 #[test]
 fn the_collector_is_the_one_that_is_tested() {
-    let image = text("collector/kubernetes.yaml").lines().find_map(|line| line.trim().strip_prefix("image: ").map(str::to_owned)).unwrap();
+    let image = text("collector/kubernetes.yaml")
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("image: ").map(str::to_owned))
+        .unwrap();
     let version = image.rsplit(':').next().unwrap();
-    let modules = std::fs::read_to_string(deploy().join("../tests/cluster/otelcol/go.mod")).unwrap();
+    let modules =
+        std::fs::read_to_string(deploy().join("../tests/cluster/otelcol/go.mod")).unwrap();
     assert!(modules.contains(&format!("receiver/otlpreceiver v{version}\n")), "{image}");
 }

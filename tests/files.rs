@@ -1,4 +1,5 @@
-//! Token files on the node: found whatever they are called, read without leaving the volume, followed through rotations.
+//! Token files on the node: found whatever they are called, read without leaving the volume,
+//! followed through rotations.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // the helpers of a test are test code too
 
@@ -32,9 +33,16 @@ fn scan(scanner: &mut Scanner) -> Vec<String> {
 fn every_token_is_found_by_content_and_only_changes_are_told() {
     let node = Node::new();
     node.write("p1", 1);
-    node.write_files("p2", 1, &[("deep/er/vault", &token(7)), ("token", "no token at all"), ("x", &token(8))]);
+    node.write_files(
+        "p2",
+        1,
+        &[("deep/er/vault", &token(7)), ("token", "no token at all"), ("x", &token(8))],
+    );
     let mut scanner = node.scanner();
-    assert_eq!(scan(&mut scanner), ["p1/vol/token token 1", "p2/vol/deep/er/vault token 7", "p2/vol/x token 8"]);
+    assert_eq!(
+        scan(&mut scanner),
+        ["p1/vol/token token 1", "p2/vol/deep/er/vault token 7", "p2/vol/x token 8"]
+    );
     assert_eq!(scan(&mut scanner), [""; 0]);
     node.write("p1", 2);
     assert_eq!(scan(&mut scanner), ["p1/vol/token token 2"]);
@@ -94,7 +102,11 @@ fn when_it_was_written_is_the_rename_of_data() {
 }
 
 fn fifo(path: &Path) {
-    nix::unistd::mkfifo(CString::new(path.to_str().unwrap()).unwrap().as_c_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(
+        CString::new(path.to_str().unwrap()).unwrap().as_c_str(),
+        nix::sys::stat::Mode::S_IRWXU,
+    )
+    .unwrap();
 }
 
 #[test]
@@ -109,9 +121,13 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
     fs::write(bad.join("huge"), format!("eyJ{}", "a".repeat(MAX_TOKEN_BYTES))).unwrap();
     fifo(&bad.join("token"));
     let _socket = std::os::unix::net::UnixListener::bind(bad.join("socket")).unwrap();
-    for (link, to) in
-        [("loop", "loop"), ("up", "../../../../../secret"), ("magic", "/proc/self/cwd"), ("zero", "/dev/zero"), ("around", ".")]
-    {
+    for (link, to) in [
+        ("loop", "loop"),
+        ("up", "../../../../../secret"),
+        ("magic", "/proc/self/cwd"),
+        ("zero", "/dev/zero"),
+        ("around", "."),
+    ] {
         symlink(to, bad.join(link)).unwrap();
     }
     symlink(node.root().join("secret"), bad.join("absolute")).unwrap();
@@ -123,7 +139,8 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
     assert_eq!(
         scan(&mut node.scanner()),
         [
-            "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did",
+            "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
+             kubelet makes no such link: find out who did",
             "bad/vol/huge malformed: longer than 65536 bytes",
             "bad/vol/new\\u{a}line token 3",
             "good/vol/token token 1",
@@ -138,16 +155,26 @@ fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
     fs::create_dir(node.root().join("elsewhere")).unwrap();
     fs::write(node.root().join("elsewhere/token"), token(66)).unwrap();
     let mut scanner = node.scanner();
-    let out =
-        "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did";
-    let linked =
-        "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did";
+    let out = "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
+               kubelet makes no such link: find out who did";
+    let linked = "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP); \
+                  kubelet makes no such link: find out who did";
     let absolute = node.root().join("elsewhere").display().to_string();
-    let ways = [(absolute.as_str(), out), ("../../../../../elsewhere", out), ("../nowhere", out), ("..linked", linked), ("..data", linked)];
+    let ways = [
+        (absolute.as_str(), out),
+        ("../../../../../elsewhere", out),
+        ("../nowhere", out),
+        ("..linked", linked),
+        ("..data", linked),
+    ];
     for (generation, (to, told)) in (1..).zip(ways) {
         node.write("p", generation);
         let found = scan(&mut scanner);
-        assert_eq!(found.iter().filter(|line| line.contains("/token token ")).count(), 1, "{found:?}");
+        assert_eq!(
+            found.iter().filter(|line| line.contains("/token token ")).count(),
+            1,
+            "{found:?}"
+        );
         let volume = node.volume("p").directory().to_owned();
         let _ = symlink(&absolute, volume.join("..linked"));
         symlink(to, volume.join("..astray")).unwrap();
@@ -174,7 +201,10 @@ fn a_link_that_leads_out_is_a_finding_only_where_a_token_was() {
     for link in ["token", "foreign"] {
         symlink(node.root().join("elsewhere"), generation.join(link)).unwrap();
     }
-    assert_eq!(scan(&mut scanner), ["p/vol/token malformed: it is no regular file within its volume any more"]);
+    assert_eq!(
+        scan(&mut scanner),
+        ["p/vol/token malformed: it is no regular file within its volume any more"]
+    );
     assert_eq!(scan(&mut scanner), [""; 0], "said once");
 }
 
@@ -239,10 +269,14 @@ async fn without_watches_passes_do_and_it_is_said_and_recovered() {
     let node = Node::new();
     (0..5).for_each(|pod| node.write(&format!("p{pod}"), 1));
     let quick = Duration::from_millis(200);
-    let mut seen = start(FilesConfig { degraded_rescan: quick, max_watches: Some(6), ..by_events(&node) });
+    let mut seen =
+        start(FilesConfig { degraded_rescan: quick, max_watches: Some(6), ..by_events(&node) });
     let (lines, _) = until(&mut seen, "source watch").await;
     let degraded = lines.last().unwrap();
-    assert!(degraded.contains("max_user_watches") && degraded.contains("looked at every 200.0ms"), "{degraded}");
+    assert!(
+        degraded.contains("max_user_watches") && degraded.contains("looked at every 200.0ms"),
+        "{degraded}"
+    );
     node.write("p4", 2);
     until(&mut seen, "p4/vol/token token 2").await;
     (2..5).for_each(|pod| remove_pod(&node.root(), &format!("p{pod}")).unwrap());
@@ -260,7 +294,8 @@ async fn a_root_may_come_later() {
     until(&mut seen, "p/vol/token token 1").await;
 }
 
-/// The alert that an agent which sees nothing has to raise: not for a kubelet that is restarted, and not for ever.
+/// The alert that an agent which sees nothing has to raise: not for a kubelet that is restarted,
+/// and not for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
     let node = Node::within("kubelet");
@@ -273,21 +308,37 @@ async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
     until(&mut seen, "ENOENT").await;
     fs::rename(&away, &pods).unwrap();
     let (lines, _) = until(&mut seen, "source files well").await;
-    assert!(!lines.iter().any(|line| line.contains("Blind")), "a moment is no blindness: {lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.contains("Blind")),
+        "a moment is no blindness: {lines:?}"
+    );
 
     let started = Instant::now();
     fs::remove_dir_all(node.root()).unwrap();
     let (lines, _) = until(&mut seen, "Blind").await;
-    assert!(started.elapsed() >= Duration::from_secs(10), "kubelet gets its time: {:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_secs(10),
+        "kubelet gets its time: {:?}",
+        started.elapsed()
+    );
     let told = lines.last().unwrap();
     let root = node.root().display().to_string();
-    assert!(told.matches("BlindSpot {").count() == 1 && told.contains(&format!("directory: {root:?}")), "{told}");
-    assert!(told.contains("(ENOENT); mount kubelet's root directory there, or name the right one with --root"), "{told}");
+    assert!(
+        told.matches("BlindSpot {").count() == 1 && told.contains(&format!("directory: {root:?}")),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "(ENOENT); mount kubelet's root directory there, or name the right one with --root"
+        ),
+        "{told}"
+    );
     node.write("p", 2);
     until(&mut seen, "Blind([])").await;
 }
 
-/// Removed and made again, a directory may get the inode number that it had: a watch on the old one must not pass for one on the new.
+/// Removed and made again, a directory may get the inode number that it had: a watch on the old one
+/// must not pass for one on the new.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_made_again_or_put_elsewhere_is_followed() {
     let node = Node::within("kubelet");
@@ -311,7 +362,11 @@ async fn a_root_made_again_or_put_elsewhere_is_followed() {
 }
 
 /// Each is seen: the first by whatever pass is under way, the others by events.
-async fn rotations(node: &Node, seen: &mut Receiver<Observation>, generations: std::ops::Range<i64>) {
+async fn rotations(
+    node: &Node,
+    seen: &mut Receiver<Observation>,
+    generations: std::ops::Range<i64>,
+) {
     for generation in generations {
         node.write("p", generation);
         until(seen, &format!("p/vol/token token {generation}")).await;
@@ -322,7 +377,8 @@ async fn rotations(node: &Node, seen: &mut Receiver<Observation>, generations: s
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubelet_may_be_installed_later() {
     let host = tempfile::tempdir().unwrap();
-    let [k0s, later] = ["var/lib/k0s/kubelet", "var/lib/kubelet"].map(|root| Node::at(&host.path().join(root)));
+    let [k0s, later] =
+        ["var/lib/k0s/kubelet", "var/lib/kubelet"].map(|root| Node::at(&host.path().join(root)));
     k0s.write("p1", 1);
     fs::remove_dir_all(later.root()).unwrap();
     let search = Search { prefix: host.path().to_owned(), proc: PathBuf::from("/nonexistent") };
@@ -339,7 +395,8 @@ async fn a_kubelet_may_be_installed_later() {
     until(&mut seen, "p1/vol/token token 2").await;
 }
 
-/// Names that are no pods, names that are no text, and directories that come and go faster than anybody can look.
+/// Names that are no pods, names that are no text, and directories that come and go faster than
+/// anybody can look.
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_beside_the_pods_hides_none_of_them() {
     let node = Node::new();
@@ -347,7 +404,8 @@ async fn junk_beside_the_pods_hides_none_of_them() {
     for junk in 0..5_000 {
         fs::create_dir(pods.join(format!("junk\n{junk}"))).unwrap();
     }
-    let unreadable = pods.join(OsStr::from_bytes(b"pod\xff/volumes/kubernetes.io~projected/v\xfe\n"));
+    let unreadable =
+        pods.join(OsStr::from_bytes(b"pod\xff/volumes/kubernetes.io~projected/v\xfe\n"));
     fs::create_dir_all(&unreadable).unwrap();
     fs::write(unreadable.join("token\u{1b}[31m"), token(5)).unwrap();
     fs::write(pods.join("file"), "").unwrap();
@@ -356,7 +414,11 @@ async fn junk_beside_the_pods_hides_none_of_them() {
     node.write("p", 1);
     let mut seen = start(by_events(&node));
     let (lines, _) = until(&mut seen, "source files well").await;
-    assert!(lines.iter().any(|line| line.contains("token 5")) && lines.iter().any(|line| line == "p/vol/token token 1"), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("token 5"))
+            && lines.iter().any(|line| line == "p/vol/token token 1"),
+        "{lines:?}"
+    );
     let enough = Arc::new(AtomicBool::new(false));
     let churn = std::thread::spawn({
         let (pods, enough) = (pods.clone(), Arc::clone(&enough));
@@ -390,7 +452,12 @@ async fn a_token_swapped_without_end_is_told_right_in_the_end() {
     });
     let (lines, _) = until(&mut seen, "p/vol/token token 2000").await;
     let _node = writer.join().unwrap();
-    assert!(lines.iter().all(|line| line.starts_with("p/vol/token token ") || line.starts_with("source watch")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.starts_with("p/vol/token token ") || line.starts_with("source watch")),
+        "{lines:?}"
+    );
 }
 
 /// Mounts need root; without it the tests that make them say so and end, but not in CI.
@@ -408,7 +475,14 @@ struct Mounted(PathBuf);
 
 impl Mounted {
     fn over(directory: &Path) -> Self {
-        nix::mount::mount(Some("tmpfs"), directory, Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>).unwrap();
+        nix::mount::mount(
+            Some("tmpfs"),
+            directory,
+            Some("tmpfs"),
+            nix::mount::MsFlags::empty(),
+            None::<&str>,
+        )
+        .unwrap();
         Self(directory.to_owned())
     }
 }
@@ -442,7 +516,8 @@ async fn a_tmpfs_mounted_over_a_watched_directory_is_followed() {
     until(&mut seen, "p/vol/token gone").await;
 }
 
-/// Volumes as a mount namespace without propagation shows them: kubelet's mark is there, the mount is not.
+/// Volumes as a mount namespace without propagation shows them: kubelet's mark is there, the mount
+/// is not.
 #[test]
 fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
     let node = Node::new();

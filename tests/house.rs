@@ -1,4 +1,5 @@
-//! The house rules that a compiler does not know: a pure core, one room for each kind of contact with the world, data that goes one way.
+//! The house rules that a compiler does not know: a pure core, one room for each kind of contact
+//! with the world, data that goes one way.
 
 #![allow(clippy::unwrap_used)] // a test says what is wrong by panicking
 
@@ -11,7 +12,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every Rust file under `folder`, with what of it is code: comments and test modules are free to say and do what they like.
+/// Every Rust file under `folder`, with what of it is code: comments and test modules are free to
+/// say and do what they like.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(&root().join(folder), &mut found);
@@ -40,13 +42,21 @@ fn is_test(name: &str) -> bool {
     name.contains("/tests/") || name.ends_with("tests.rs")
 }
 
-/// Fails with every place where one of `words` is used outside `allowed`: files, or folders with a slash at the end.
+/// Fails with every place where one of `words` is used outside `allowed`: files, or folders with a
+/// slash at the end.
 fn only_in(folder: &str, words: &[&str], allowed: &[&str]) {
-    let is_allowed = |name: &str| allowed.iter().any(|room| name == *room || (room.ends_with('/') && name.starts_with(room)));
+    let is_allowed = |name: &str| {
+        allowed.iter().any(|room| name == *room || (room.ends_with('/') && name.starts_with(room)))
+    };
     let places: Vec<String> = sources(folder)
         .iter()
         .filter(|(name, _)| !is_test(name) && !is_allowed(name))
-        .flat_map(|(name, code)| words.iter().filter(|word| code.contains(**word)).map(move |word| format!("{name}: {word}")))
+        .flat_map(|(name, code)| {
+            words
+                .iter()
+                .filter(|word| code.contains(**word))
+                .map(move |word| format!("{name}: {word}"))
+        })
         .collect();
     assert!(places.is_empty(), "not the room for it:\n{}", places.join("\n"));
 }
@@ -86,7 +96,13 @@ fn the_core_is_pure() {
 #[test]
 fn the_core_depends_on_nothing_that_acts() {
     let manifest = fs::read_to_string(root().join("agent/core/Cargo.toml")).unwrap();
-    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("[dev-dependencies]").next().unwrap();
+    let dependencies = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .unwrap()
+        .split("[dev-dependencies]")
+        .next()
+        .unwrap();
     let names: Vec<&str> = dependencies
         .lines()
         .filter_map(|line| line.split(['.', ' ', '=']).next())
@@ -95,24 +111,49 @@ fn the_core_depends_on_nothing_that_acts() {
     let pure = ["serde", "serde_json", "chrono", "base64", "sha2", "zeroize"];
     assert!(names.iter().all(|name| pure.contains(name)), "{names:?}");
     let tables: Vec<&str> = manifest.lines().filter(|line| line.starts_with('[')).collect();
-    assert_eq!(tables, ["[package]", "[lints]", "[dependencies]", "[dev-dependencies]"], "nothing else brings code in");
+    assert_eq!(
+        tables,
+        ["[package]", "[lints]", "[dependencies]", "[dev-dependencies]"],
+        "nothing else brings code in"
+    );
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let chrono = workspace.lines().find(|line| line.starts_with("chrono")).unwrap();
-    assert!(chrono.contains("default-features = false") && !chrono.contains("clock"), "chrono could read a clock: {chrono}");
+    assert!(
+        chrono.contains("default-features = false") && !chrono.contains("clock"),
+        "chrono could read a clock: {chrono}"
+    );
 }
 
 /// What reads a clock.
-const CLOCKS: [&str; 8] =
-    ["SystemTime::now", "EPOCH.elapsed", "Instant::now", "clock_gettime", "gettimeofday", "libc::time(", "Utc::now", "Local::now"];
+const CLOCKS: [&str; 8] = [
+    "SystemTime::now",
+    "EPOCH.elapsed",
+    "Instant::now",
+    "clock_gettime",
+    "gettimeofday",
+    "libc::time(",
+    "Utc::now",
+    "Local::now",
+];
 
 #[test]
 fn one_file_reads_clocks() {
     only_in("agent/src", &CLOCKS, &["agent/src/clocks.rs"]);
 }
 
-/// What reads the environment; of which the arguments, which `main` takes, are none. clap would read it by `env`.
-const ENVIRONMENT: [&str; 9] =
-    ["env::var", "env::{", "env::*", "env::temp_dir", "env::home_dir", "env::current_dir", "getenv", "arg(env", " env ="];
+/// What reads the environment; of which the arguments, which `main` takes, are none. clap would
+/// read it by `env`.
+const ENVIRONMENT: [&str; 9] = [
+    "env::var",
+    "env::{",
+    "env::*",
+    "env::temp_dir",
+    "env::home_dir",
+    "env::current_dir",
+    "getenv",
+    "arg(env",
+    " env =",
+];
 
 #[test]
 fn one_file_reads_the_environment() {
@@ -126,28 +167,63 @@ fn unsafe_lives_in_one_file() {
     let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\""));
     for manifest in ["agent/Cargo.toml", "agent/core/Cargo.toml"] {
-        assert!(read(manifest).contains("[lints]\nworkspace = true"), "{manifest} does not take the workspace's lints");
+        assert!(
+            read(manifest).contains("[lints]\nworkspace = true"),
+            "{manifest} does not take the workspace's lints"
+        );
     }
 }
 
-/// Bytes become claims where they are wiped afterwards: in the reader of token files, and in `explain`, which is handed a token.
+/// Bytes become claims where they are wiped afterwards: in the reader of token files, and in
+/// `explain`, which is handed a token.
 #[test]
 fn one_file_opens_tokens() {
     let opened = ["token::decode", "Decoded", "MAX_TOKEN_BYTES"];
-    only_in("agent/src", &opened, &["agent/src/sources/files/reader.rs", "agent/src/cli/explain.rs"]);
-    let reading = ["unistd::read", "pread", "read_to_end", "read_to_string", "fs::read(", ".read(&", "read_exact", "io::copy", "mmap"];
-    // What is mounted is read by who looks for roots: a file of the process file system, not of a pod.
-    only_in("agent/src/sources/files", &reading, &["agent/src/sources/files/reader.rs", "agent/src/sources/files/roots.rs"]);
+    only_in(
+        "agent/src",
+        &opened,
+        &["agent/src/sources/files/reader.rs", "agent/src/cli/explain.rs"],
+    );
+    let reading = [
+        "unistd::read",
+        "pread",
+        "read_to_end",
+        "read_to_string",
+        "fs::read(",
+        ".read(&",
+        "read_exact",
+        "io::copy",
+        "mmap",
+    ];
+    // What is mounted is read by who looks for roots: a file of the process file system, not of a
+    // pod.
+    only_in(
+        "agent/src/sources/files",
+        &reading,
+        &["agent/src/sources/files/reader.rs", "agent/src/sources/files/roots.rs"],
+    );
 }
 
 #[test]
 fn nobody_sets_a_clock_or_asks_for_secrets() {
-    only_in("agent/src", &["clock_settime", "settimeofday", "clock_adjtime", ".modes", "ADJ_"], &[]);
-    // Of the API the agent asks for pods and service accounts, and writes Events: no other resource is so much as named, and Secrets least of all.
-    let asking = ["agent/src/sources/apiserver/watch.rs", "agent/src/sources/service_accounts.rs", "agent/src/sinks/events/event.rs"];
+    only_in(
+        "agent/src",
+        &["clock_settime", "settimeofday", "clock_adjtime", ".modes", "ADJ_"],
+        &[],
+    );
+    // Of the API the agent asks for pods and service accounts, and writes Events: no other resource
+    // is so much as named, and Secrets least of all.
+    let asking = [
+        "agent/src/sources/apiserver/watch.rs",
+        "agent/src/sources/service_accounts.rs",
+        "agent/src/sinks/events/event.rs",
+    ];
     only_in("agent/src", &["/api/", "/apis/"], &asking);
-    let mut asked: Vec<String> =
-        sources("agent/src").iter().filter(|(name, _)| !is_test(name)).flat_map(|(_, code)| api_paths(code)).collect();
+    let mut asked: Vec<String> = sources("agent/src")
+        .iter()
+        .filter(|(name, _)| !is_test(name))
+        .flat_map(|(_, code)| api_paths(code))
+        .collect();
     asked.sort();
     let expected = [
         "/api/v1/namespaces/{}/serviceaccounts/{}",
@@ -157,12 +233,17 @@ fn nobody_sets_a_clock_or_asks_for_secrets() {
     assert_eq!(asked, expected);
     // Its typed resources would make asking for more a matter of one word.
     only_in("agent/src", &["k8s_openapi", "kube::Api", "kube::api", "kube::{"], &[]);
-    only_in("agent/src", &["kube::"], &["agent/src/apiserver/", "agent/src/sources/apiserver/watch.rs"]);
+    only_in(
+        "agent/src",
+        &["kube::"],
+        &["agent/src/apiserver/", "agent/src/sources/apiserver/watch.rs"],
+    );
 }
 
 /// Each text that begins with a path of the Kubernetes API.
 fn api_paths(code: &str) -> Vec<String> {
-    let texts = code.split('"').filter(|text| text.starts_with("/api/") || text.starts_with("/apis/"));
+    let texts =
+        code.split('"').filter(|text| text.starts_with("/api/") || text.starts_with("/apis/"));
     texts.map(ToOwned::to_owned).collect()
 }
 
@@ -174,7 +255,11 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
         .filter(|(name, _)| rooms.iter().any(|room| name.contains(room)))
         .map(|(_, code)| code)
         .collect();
-    let is_used = |name: String| judging.match_indices(&name).any(|(at, _)| !judging[at + name.len()..].starts_with(char::is_alphanumeric));
+    let is_used = |name: String| {
+        judging
+            .match_indices(&name)
+            .any(|(at, _)| !judging[at + name.len()..].starts_with(char::is_alphanumeric))
+    };
     for code in Code::ALL {
         assert_eq!(code.is_reserved(), !is_used(format!("Code::{code:?}")), "{code}");
     }
@@ -190,9 +275,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("sources", &["apiserver", "clocks", "sys"]),
     ("sinks", &["apiserver", "clocks", "environment", "sys"]),
     ("demo", &["clocks"]),
-    ("config", &["clocks", "environment", "sinks"]), // the sinks' words: protocol, compression, temporality
+    ("config", &["clocks", "environment", "sinks"]), /* the sinks' words: protocol, compression,
+                                                      * temporality */
     ("app", &["apiserver", "clocks", "sinks", "sources"]),
-    ("run", &["apiserver", "app", "clocks", "config", "confinement", "environment", "sinks", "sources"]),
+    (
+        "run",
+        &["apiserver", "app", "clocks", "config", "confinement", "environment", "sinks", "sources"],
+    ),
     ("cli", &["clocks", "config", "demo", "environment", "run", "sinks", "sources"]),
 ];
 
@@ -201,9 +290,17 @@ fn data_goes_one_way() {
     let rooms: Vec<&str> = ARROWS.iter().map(|(room, _)| *room).collect();
     for (room, open) in ARROWS {
         let shut = rooms.iter().filter(|other| **other != room && !open.contains(other));
-        let words: Vec<String> = shut.flat_map(|other| ["crate", "super", "tokenwatch"].map(|root| format!("{root}::{other}::"))).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).chain(["crate::{", "crate::*"]).collect();
-        for (name, code) in sources("agent/src").iter().filter(|(name, _)| of_room(name) == room && !name.ends_with("tests.rs")) {
+        let words: Vec<String> = shut
+            .flat_map(|other| {
+                ["crate", "super", "tokenwatch"].map(|root| format!("{root}::{other}::"))
+            })
+            .collect();
+        let words: Vec<&str> =
+            words.iter().map(String::as_str).chain(["crate::{", "crate::*"]).collect();
+        for (name, code) in sources("agent/src")
+            .iter()
+            .filter(|(name, _)| of_room(name) == room && !name.ends_with("tests.rs"))
+        {
             // `use crate::sinks;` as well as `crate::sinks::Sink`
             let code = code.replace(';', "::");
             let taken: Vec<_> = words.iter().filter(|word| code.contains(**word)).collect();
@@ -222,15 +319,20 @@ fn of_room(name: &str) -> &str {
 fn every_room_has_its_arrows() {
     for (name, _) in sources("agent/src") {
         let room = of_room(&name);
-        assert!(["main", "lib"].contains(&room) || ARROWS.iter().any(|(known, _)| *known == room), "{name}: no arrows are declared for it");
+        assert!(
+            ["main", "lib"].contains(&room) || ARROWS.iter().any(|(known, _)| *known == room),
+            "{name}: no arrows are declared for it"
+        );
     }
 }
 
 /// Sources say what they saw, never what it means.
 #[test]
 fn sources_do_not_judge() {
-    let judging = ["action", "diagnosis", "engine", "findings", "ledger", "lifecycle"].map(|room| format!("tokenwatch_core::{room}"));
-    let words: Vec<&str> = judging.iter().map(String::as_str).chain(["tokenwatch_core::{"]).collect();
+    let judging = ["action", "diagnosis", "engine", "findings", "ledger", "lifecycle"]
+        .map(|room| format!("tokenwatch_core::{room}"));
+    let words: Vec<&str> =
+        judging.iter().map(String::as_str).chain(["tokenwatch_core::{"]).collect();
     only_in("agent/src/sources", &words, &[]);
 }
 
@@ -256,13 +358,23 @@ fn nothing_in_the_repository_is_about_one_machine() {
     texts(&root(), &mut found);
     assert!(found.iter().any(|(name, _)| name == "README.md"));
     // In two pieces, or this file would be the first place.
-    let paths = [["/wo", "rk/"], ["/ro", "ot/."], ["/ho", "me/"], ["GOPROXY", "=http"], ["replace", "-with"]].map(|parts| parts.concat());
+    let paths = [
+        ["/wo", "rk/"],
+        ["/ro", "ot/."],
+        ["/ho", "me/"],
+        ["GOPROXY", "=http"],
+        ["replace", "-with"],
+    ]
+    .map(|parts| parts.concat());
     for (name, text) in found {
         let seen: Vec<_> = paths.iter().filter(|path| text.contains(path.as_str())).collect();
         assert!(seen.is_empty(), "{name}: {seen:?}");
     }
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    let elsewhere = |line: &&str| line.starts_with("source = ") && !line.contains("registry+https://github.com/rust-lang/crates.io-index");
+    let elsewhere = |line: &&str| {
+        line.starts_with("source = ")
+            && !line.contains("registry+https://github.com/rust-lang/crates.io-index")
+    };
     assert_eq!(lock.lines().find(elsewhere), None);
 }
 

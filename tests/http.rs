@@ -38,8 +38,22 @@ impl Agent {
         let node = Node::new();
         node.pod("cart-0", &token(&payload("cart-0", 700, 600)));
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-        command.args(["run", "--node", "node-1", "--clock-discover", "false", "--http-port", &port.to_string(), "--root"]).arg(node.root());
-        command.args(more).stdout(Stdio::null()).stderr(File::create(node.root().join("diary")).unwrap());
+        command
+            .args([
+                "run",
+                "--node",
+                "node-1",
+                "--clock-discover",
+                "false",
+                "--http-port",
+                &port.to_string(),
+                "--root",
+            ])
+            .arg(node.root());
+        command
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(File::create(node.root().join("diary")).unwrap());
         let child = bare(&mut command).env("TOKENWATCH_HTTP_ENABLED", "true").spawn().unwrap();
         Self { child, node, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port) }
     }
@@ -55,7 +69,8 @@ impl Agent {
     }
 
     fn told(&self, path: &str) -> Answer {
-        self.get(path).unwrap_or_else(|| panic!("no answer for {path}; its diary: {}", self.diary()))
+        self.get(path)
+            .unwrap_or_else(|| panic!("no answer for {path}; its diary: {}", self.diary()))
     }
 
     fn diary(&self) -> String {
@@ -83,10 +98,22 @@ fn it_serves_what_it_says_and_nothing_else() {
     let agent = Agent::start();
     assert_eq!(agent.told("/livez").body, "ok\n");
     assert_eq!(agent.told("/livez?verbose").body, "[+]engine ok\nlivez check passed\n");
-    assert_eq!(agent.told("/readyz?verbose=1").body, "[+]files ok\n[+]clock ok\nreadyz check passed\n");
+    assert_eq!(
+        agent.told("/readyz?verbose=1").body,
+        "[+]files ok\n[+]clock ok\nreadyz check passed\n"
+    );
     assert!(agent.told("/metrics").body.contains("tokenwatch_tokens{token_state=\"expired\"} 1\n"));
     assert!(agent.told("/").body.contains("shop/cart-0"));
-    for path in ["/nothing", "/../etc/passwd", "/%2e%2e/etc/passwd", "//etc/passwd", "/metrics/", "/./", "/livez/..", "/status.json"] {
+    for path in [
+        "/nothing",
+        "/../etc/passwd",
+        "/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/metrics/",
+        "/./",
+        "/livez/..",
+        "/status.json",
+    ] {
         let answer = agent.told(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.body.contains("/metrics") && !answer.body.contains("root:"), "{path}");
@@ -98,12 +125,21 @@ fn nothing_can_be_changed() {
     let agent = Agent::start();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
         let target = if method == "CONNECT" { "example.com:80" } else { "/" };
-        let request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", agent.address);
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: \
+             0\r\n\r\n",
+            agent.address
+        );
         let answer = raw(agent.address, request.as_bytes()).unwrap();
         assert_eq!(answer.status, 405, "{method}");
         assert!(answer.head.contains("allow: get, head"), "{method}");
     }
-    let head = raw(agent.address, format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", agent.address).as_bytes()).unwrap();
+    let head = raw(
+        agent.address,
+        format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", agent.address)
+            .as_bytes(),
+    )
+    .unwrap();
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 }
 
@@ -118,7 +154,11 @@ fn browsers_are_told_to_be_careful() {
             "content-security-policy: default-src 'none'",
             "referrer-policy: no-referrer",
         ] {
-            assert_eq!(head.matches(wanted.split(':').next().unwrap()).count(), 1, "{path}: {wanted}");
+            assert_eq!(
+                head.matches(wanted.split(':').next().unwrap()).count(),
+                1,
+                "{path}: {wanted}"
+            );
             assert!(head.contains(wanted), "{path}: {wanted}");
         }
         assert!(!head.contains("access-control") && !head.contains("unsafe"), "{path}");
@@ -130,13 +170,22 @@ fn browsers_are_told_to_be_careful() {
 fn it_does_not_answer_under_foreign_names() {
     let agent = Agent::start();
     let asked = |target: &str, host: &str| {
-        raw(agent.address, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap()
+        raw(
+            agent.address,
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .unwrap()
     };
     for path in ["/", "/metrics"] {
         let refused = asked(path, "rebound.example.com");
         assert_eq!(refused.status, 421, "{path}");
         assert!(!refused.body.contains("cart-0"));
-        assert_eq!(asked(path, &format!("localhost:{}", agent.address.port())).status, 200, "{path}");
+        assert_eq!(
+            asked(path, &format!("localhost:{}", agent.address.port())).status,
+            200,
+            "{path}"
+        );
         assert_eq!(asked(path, "tokenwatch.monitoring.svc").status, 200, "{path}");
     }
     assert_eq!(asked("http://rebound.example.com/", "127.0.0.1").status, 421);
@@ -145,20 +194,35 @@ fn it_does_not_answer_under_foreign_names() {
     assert_eq!(without.status, 200, "no browser leaves the name out");
 }
 
-/// With a collector that is not there, so that what is told of it is looked at as well; and so that both readers have the same instruments.
+/// With a collector that is not there, so that what is told of it is looked at as well; and so that
+/// both readers have the same instruments.
 #[test]
 fn no_byte_of_a_token_and_no_password_is_served() {
     const PASSWORD: &str = "correct-horse-battery";
     let header = format!("authorization=Bearer {PASSWORD}");
-    let agent =
-        Agent::with(free_port(), &["--otlp-endpoint", "http://127.0.0.1:9", "--otlp-protocol", "http/protobuf", "--otlp-header", &header]);
+    let agent = Agent::with(
+        free_port(),
+        &[
+            "--otlp-endpoint",
+            "http://127.0.0.1:9",
+            "--otlp-protocol",
+            "http/protobuf",
+            "--otlp-header",
+            &header,
+        ],
+    );
     agent.node.pod("odd-0", &format!("eyJhbGciOiJSUzI1NiJ9.{SIGNATURE}")); // not a token, and still somebody's secret
     let whole = token(&payload("cart-0", 700, 600));
     until("the malformed one, and the collector, are told", || {
         let page = agent.told("/").body;
         page.contains("token.malformed") && page.contains("waiting for the collector")
     });
-    assert!(agent.told("/metrics").body.contains("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\""));
+    assert!(
+        agent
+            .told("/metrics")
+            .body
+            .contains("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\"")
+    );
     for (path, accept) in [
         ("/", ""),
         ("/metrics", ""),
@@ -181,7 +245,10 @@ fn names_from_outside_stay_text() {
     agent.node.pod("evil", &token(&claims));
     until("it is told", || agent.told("/").body.contains("alert(1)"));
     let page = agent.told("/").body;
-    assert!(page.matches("<script>").count() == 1 && !page.contains("<img"), "one script, the page's own");
+    assert!(
+        page.matches("<script>").count() == 1 && !page.contains("<img"),
+        "one script, the page's own"
+    );
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
@@ -189,16 +256,34 @@ fn names_from_outside_stay_text() {
 fn an_address_that_is_taken_is_said_once_and_had_later() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let agent =
-        Agent::launch(address.port(), &["--http-address", "127.0.0.1", "--http-address", "127.0.0.2", "--http-address", "192.0.2.1"]);
+    let agent = Agent::launch(
+        address.port(),
+        &[
+            "--http-address",
+            "127.0.0.1",
+            "--http-address",
+            "127.0.0.2",
+            "--http-address",
+            "192.0.2.1",
+        ],
+    );
     let other = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), address.port());
-    until("the other address is served", || get(other, "/livez", "").is_some_and(|answer| answer.status == 200));
-    until("both are complained about", || agent.diary().matches("nothing is served on").count() == 2);
+    until("the other address is served", || {
+        get(other, "/livez", "").is_some_and(|answer| answer.status == 200)
+    });
+    until("both are complained about", || {
+        agent.diary().matches("nothing is served on").count() == 2
+    });
     drop(taken);
-    until("the freed address is served", || agent.get("/livez").is_some_and(|answer| answer.status == 200));
+    until("the freed address is served", || {
+        agent.get("/livez").is_some_and(|answer| answer.status == 200)
+    });
     let diary = agent.diary();
     assert_eq!(diary.matches("nothing is served on").count(), 2, "once for each: {diary}");
-    assert!(diary.contains("set http.port to another one") && diary.contains("correct http.address"), "{diary}");
+    assert!(
+        diary.contains("set http.port to another one") && diary.contains("correct http.address"),
+        "{diary}"
+    );
 }
 
 #[test]
@@ -208,7 +293,8 @@ fn it_can_be_turned_off() {
     assert!(connected(agent.address).is_err());
 }
 
-/// Whoever sends a header a byte at a time, and whoever sends none, is sent away; everybody else is answered meanwhile.
+/// Whoever sends a header a byte at a time, and whoever sends none, is sent away; everybody else is
+/// answered meanwhile.
 #[test]
 fn those_who_are_slow_are_sent_away() {
     let agent = Agent::start();
@@ -234,18 +320,27 @@ fn those_who_are_slow_are_sent_away() {
 #[test]
 fn headers_are_bounded() {
     let agent = Agent::start();
-    let long = format!("GET / HTTP/1.1\r\nHost: {}\r\nX: {}\r\n\r\n", agent.address, "x".repeat(100_000));
-    let many = format!("GET / HTTP/1.1\r\nHost: {}\r\n{}\r\n", agent.address, "X: y\r\n".repeat(500));
+    let long =
+        format!("GET / HTTP/1.1\r\nHost: {}\r\nX: {}\r\n\r\n", agent.address, "x".repeat(100_000));
+    let many =
+        format!("GET / HTTP/1.1\r\nHost: {}\r\n{}\r\n", agent.address, "X: y\r\n".repeat(500));
     for request in [long, many, "\0\u{1}garbage\r\n\r\n".repeat(1_000)] {
         let answer = raw(agent.address, request.as_bytes());
         assert!(answer.is_none_or(|answer| (400..500).contains(&answer.status)));
     }
-    let body = format!("GET / HTTP/1.1\r\nHost: {}\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n", agent.address);
-    assert!(raw(agent.address, body.as_bytes()).is_some_and(|answer| answer.status == 200), "a body is not waited for");
+    let body = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n",
+        agent.address
+    );
+    assert!(
+        raw(agent.address, body.as_bytes()).is_some_and(|answer| answer.status == 200),
+        "a body is not waited for"
+    );
     assert_eq!(agent.told("/livez").status, 200);
 }
 
-/// From one peer, everything at once: no more than its share of connections, and what happens on the node meanwhile is seen meanwhile.
+/// From one peer, everything at once: no more than its share of connections, and what happens on
+/// the node meanwhile is seen meanwhile.
 #[test]
 fn a_flood_is_borne() {
     let agent = Agent::start();
@@ -256,14 +351,18 @@ fn a_flood_is_borne() {
             std::thread::spawn(move || {
                 let mut answered = 0;
                 while !over.load(Ordering::Relaxed) {
-                    answered += usize::from(get(address, path, "").is_some_and(|answer| answer.status == 200));
+                    answered += usize::from(
+                        get(address, path, "").is_some_and(|answer| answer.status == 200),
+                    );
                 }
                 answered
             })
         })
         .collect();
     agent.node.pod("late-0", &token(&payload("late-0", 3_700, 3_600)));
-    until("a new pod to be shown while the flood goes on", || get(address, "/", "").is_some_and(|page| page.body.contains("late-0")));
+    until("a new pod to be shown while the flood goes on", || {
+        get(address, "/", "").is_some_and(|page| page.body.contains("late-0"))
+    });
     over.store(true, Ordering::Relaxed);
     let answered: usize = flood.into_iter().map(|one| one.join().unwrap()).sum();
     println!("{answered} answers in the flood");

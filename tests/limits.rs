@@ -1,5 +1,6 @@
-//! The kernel's own limits, really reached, and a network that swallows everything: in a user namespace both can be had for one process alone, and a
-//! process that is stopped does not empty its queue.
+//! The kernel's own limits, really reached, and a network that swallows everything: in a user
+//! namespace both can be had for one process alone, and a process that is stopped does not empty
+//! its queue.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -42,15 +43,28 @@ impl Agent {
     fn start(mut launcher: Command) -> Self {
         let node = Node::new();
         node.pod("cart-0", &token(&payload("cart-0", 400, 600)));
-        launcher.args(["run", "--clock-discover", "false", "--files-rescan", NEVER, "--root"]).arg(node.root());
-        launcher.stdout(File::create(node.root().join("out")).unwrap()).stderr(File::create(node.root().join("diary")).unwrap());
+        launcher
+            .args(["run", "--clock-discover", "false", "--files-rescan", NEVER, "--root"])
+            .arg(node.root());
+        launcher
+            .stdout(File::create(node.root().join("out")).unwrap())
+            .stderr(File::create(node.root().join("diary")).unwrap());
         Self { child: bare(&mut launcher).spawn().unwrap(), node }
     }
 
     /// In a user namespace with a lowered limit.
     fn limited(limit: &str, to: &str) -> Self {
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "sh", "-c", LOWERED, limit, to, env!("CARGO_BIN_EXE_tokenwatch")]);
+        command.args([
+            "--user",
+            "--map-root-user",
+            "sh",
+            "-c",
+            LOWERED,
+            limit,
+            to,
+            env!("CARGO_BIN_EXE_tokenwatch"),
+        ]);
         Self::start(command)
     }
 
@@ -66,19 +80,26 @@ impl Agent {
     fn raise(&self, limit: &str) {
         let pid = self.child.id().to_string();
         let write = format!("echo {PLENTY} > /proc/sys/user/{limit}");
-        let status = Command::new("nsenter").args(["--target", &pid, "--user", "--preserve-credentials", "sh", "-c", &write]).status();
+        let status = Command::new("nsenter")
+            .args(["--target", &pid, "--user", "--preserve-credentials", "sh", "-c", &write])
+            .status();
         assert!(status.unwrap().success(), "{limit} could not be raised");
     }
 
     /// Puts another token into the pod's file, which is no event.
     fn rewrite(&self, age: i64) {
-        let name = "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..2026_01_01_00_00_00.1/token";
+        let name = "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..\
+                    2026_01_01_00_00_00.1/token";
         self.node.file(name, &token(&payload("cart-0", age, 600)));
     }
 
     /// Swaps the generation, as kubelet does.
     fn rotate(&self, age: i64) {
-        self.node.rotate("cart-0", &format!("..2026_01_01_00_00_00.1{age}"), &token(&payload("cart-0", age, 600)));
+        self.node.rotate(
+            "cart-0",
+            &format!("..2026_01_01_00_00_00.1{age}"),
+            &token(&payload("cart-0", age, 600)),
+        );
     }
 
     fn diary(&self) -> PathBuf {
@@ -107,7 +128,10 @@ fn wait_for(file: &Path, words: &str, times: usize) {
         if text.matches(words).count() >= times {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain for {words:?} ({times} times), there is only:\n{text}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "waited in vain for {words:?} ({times} times), there is only:\n{text}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -120,13 +144,16 @@ fn may_make_user_namespaces() -> bool {
         .is_ok_and(|status| status.success());
     if !may {
         assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --user`");
-        eprintln!("SKIPPED: `unshare --user` is not allowed here, so the kernel's limits cannot be lowered");
+        eprintln!(
+            "SKIPPED: `unshare --user` is not allowed here, so the kernel's limits cannot be \
+             lowered"
+        );
     }
     may
 }
 
-/// With too little to watch with, the agent says so, names the limit to raise, still sees a rotation by looking again, and watches by
-/// itself once the limit is raised.
+/// With too little to watch with, the agent says so, names the limit to raise, still sees a
+/// rotation by looking again, and watches by itself once the limit is raised.
 fn degrades_and_recovers(limit: &str, lowered_to: &str, sysctl: &str) {
     if !may_make_user_namespaces() {
         return;
@@ -177,14 +204,34 @@ const NO_DNS: &str = r#"ip link add black type veth peer name hole && ip link se
 
 fn may_make_networks() -> bool {
     let may = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "ip", "link", "add", "black", "type", "veth", "peer", "name", "hole"])
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "ip",
+            "link",
+            "add",
+            "black",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "hole",
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     if !may {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --user --net` and `ip` (iproute2)");
-        eprintln!("SKIPPED: a network of its own cannot be made here, so nothing shows that a hanging resolver does not hold up the end");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI has to run this: it needs `unshare --user --net` and `ip` (iproute2)"
+        );
+        eprintln!(
+            "SKIPPED: a network of its own cannot be made here, so nothing shows that a hanging \
+             resolver does not hold up the end"
+        );
     }
     may
 }
@@ -202,7 +249,15 @@ fn a_resolver_that_hangs_does_not_hold_up_the_end() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", NO_DNS]).arg(resolv);
     command
-        .args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--shutdown-timeout", "1s", "--root"])
+        .args([
+            env!("CARGO_BIN_EXE_tokenwatch"),
+            "run",
+            "--clock-discover",
+            "false",
+            "--shutdown-timeout",
+            "1s",
+            "--root",
+        ])
         .arg(node.root());
     command.args(["--otlp-endpoint", "http://collector.example:4318", "--otlp-timeout", "500ms"]);
     command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap());

@@ -1,5 +1,6 @@
-//! Volumes as kubelet really makes them: each a tmpfs of its own, mounted over a directory that was there before. Every test runs alone
-//! in a mount namespace of its own, so nothing is left behind and nobody else's mounts tell it anything.
+//! Volumes as kubelet really makes them: each a tmpfs of its own, mounted over a directory that was
+//! there before. Every test runs alone in a mount namespace of its own, so nothing is left behind
+//! and nobody else's mounts tell it anything.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -44,12 +45,21 @@ fn is_alone(test: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
-    if !unshared("private").arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+    if !unshared("private")
+        .arg("true")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --mount`");
         eprintln!("SKIPPED: `unshare --mount` is not allowed here, so no volume can be mounted");
         return false;
     }
-    let again = unshared("private").arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]).env(ALONE, "1").status();
+    let again = unshared("private")
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(ALONE, "1")
+        .status();
     assert!(again.unwrap().success(), "{test}, alone");
     false
 }
@@ -58,7 +68,11 @@ fn is_alone(test: &str) -> bool {
 fn unmount(directory: &Path) {
     let started = Instant::now();
     while let Err(why) = umount2(directory, MntFlags::empty()) {
-        assert!(why == Errno::EBUSY && started.elapsed() < Duration::from_secs(10), "{}: {why}", directory.display());
+        assert!(
+            why == Errno::EBUSY && started.elapsed() < Duration::from_secs(10),
+            "{}: {why}",
+            directory.display()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -68,7 +82,8 @@ fn mount_tmpfs(directory: &Path) {
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), small).unwrap();
 }
 
-/// What kubelet does before it writes a volume: the directory, then the tmpfs over it, then its mark elsewhere (by `Node::write`).
+/// What kubelet does before it writes a volume: the directory, then the tmpfs over it, then its
+/// mark elsewhere (by `Node::write`).
 fn set_up(node: &Node, pod: &str, between: impl FnOnce(&Path)) {
     let directory = node.volume(pod).directory().to_owned();
     fs::create_dir_all(&directory).unwrap();
@@ -82,13 +97,16 @@ fn tear_down(node: &Node, pod: &str) {
     remove_pod(&node.root(), pod).unwrap();
 }
 
-/// Waits until this process watches the directory: its inode is in the list of one of the process's inotify instances (proc_pid_fdinfo(5)).
+/// Waits until this process watches the directory: its inode is in the list of one of the process's
+/// inotify instances (proc_pid_fdinfo(5)).
 fn wait_watched(directory: &Path) {
     let inode = format!(" ino:{:x} ", fs::metadata(directory).unwrap().ino());
     let started = Instant::now();
     let is_watched = || {
         let infos = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
-        infos.filter_map(|info| fs::read_to_string(info.path()).ok()).any(|info| info.starts_with("pos:") && info.contains(&inode))
+        infos
+            .filter_map(|info| fs::read_to_string(info.path()).ok())
+            .any(|info| info.starts_with("pos:") && info.contains(&inode))
     };
     while !is_watched() {
         assert!(started.elapsed() < PATIENCE, "{} is not watched", directory.display());
@@ -114,7 +132,8 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     let mut longest = Duration::ZERO;
     for round in 0..20 {
         let pod = format!("new{round}");
-        // By turns: the mount comes before the watch is set on the directory below, or surely after.
+        // By turns: the mount comes before the watch is set on the directory below, or surely
+        // after.
         set_up(&node, &pod, |directory| {
             if round % 2 == 0 {
                 wait_watched(directory);
@@ -136,7 +155,8 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     }
 }
 
-/// kubelet gives up and begins anew (pkg/volume/projected SetUpAt): the new tmpfs often gets the device number of the old one.
+/// kubelet gives up and begins anew (pkg/volume/projected SetUpAt): the new tmpfs often gets the
+/// device number of the old one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_mounted_anew_is_followed() {
     if !is_alone("a_volume_mounted_anew_is_followed") {
@@ -174,9 +194,19 @@ impl Agent {
     fn start(node: &Node, propagation: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = unshared(propagation);
-        command.args([env!("CARGO_BIN_EXE_tokenwatch"), "run", "--clock-discover", "false", "--files-rescan", "10h", "--root"]);
+        command.args([
+            env!("CARGO_BIN_EXE_tokenwatch"),
+            "run",
+            "--clock-discover",
+            "false",
+            "--files-rescan",
+            "10h",
+            "--root",
+        ]);
         command.arg(node.root());
-        command.stdout(File::create(folder.path().join("out")).unwrap()).stderr(File::create(folder.path().join("diary")).unwrap());
+        command
+            .stdout(File::create(folder.path().join("out")).unwrap())
+            .stderr(File::create(folder.path().join("diary")).unwrap());
         let agent = Self { child: node::bare(&mut command).spawn().unwrap(), folder };
         agent.wait("diary", "source files works");
         agent
@@ -197,14 +227,20 @@ impl Agent {
     fn wait_times(&self, file: &str, words: &str, times: usize) {
         let started = Instant::now();
         while self.text(file).matches(words).count() < times {
-            assert!(started.elapsed() < Duration::from_secs(40), "no {words:?} in {file} {times} times:\n{}", self.text(file));
+            assert!(
+                started.elapsed() < Duration::from_secs(40),
+                "no {words:?} in {file} {times} times:\n{}",
+                self.text(file)
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     /// Runs a command in the agent's mount namespace.
     fn inside(&self, command: &str) {
-        let status = Command::new("nsenter").args(["--mount", "--target", &self.child.id().to_string(), "sh", "-c", command]).status();
+        let status = Command::new("nsenter")
+            .args(["--mount", "--target", &self.child.id().to_string(), "sh", "-c", command])
+            .status();
         assert!(status.unwrap().success(), "{command}");
     }
 }
@@ -226,7 +262,8 @@ impl Check {
             "json",
         ]);
         command.args(["--clock-discover", "false", "--root"]).arg(node.root());
-        let mut child = node::bare(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            node::bare(&mut command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = [0; 6]; // "ready\n": the namespace is there
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
         Self(child)
@@ -239,7 +276,12 @@ impl Check {
     fn blind(self) -> Option<Value> {
         let output = self.0.wait_with_output().unwrap();
         let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
-        checked["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "agent.blind").cloned()
+        checked["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|finding| finding["code"] == "agent.blind")
+            .cloned()
     }
 }
 
@@ -279,9 +321,16 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     blind.wait("out", "agent.blind");
     println!("without it the agent says that it is blind after {:?}", started.elapsed());
     let told = blind.text("out");
-    assert!(told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"), "{told}");
+    assert!(
+        told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"),
+        "{told}"
+    );
     let found = check.blind().expect("agent.blind");
-    assert_eq!(found["evidence"]["first"], serde_json::json!(["hidden/vol", "leaving/vol"]), "{found:#}");
+    assert_eq!(
+        found["evidence"]["first"],
+        serde_json::json!(["hidden/vol", "leaving/vol"]),
+        "{found:#}"
+    );
 
     let directory = node.volume("hidden").directory().display().to_string();
     blind.inside(&format!("mount -t tmpfs tmpfs '{directory}' && echo seen > '{directory}/now'"));
@@ -294,7 +343,8 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     assert!(!blind.text("out").contains("token.expired"));
 }
 
-/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has the numbers of the old one.
+/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has
+/// the numbers of the old one.
 #[test]
 fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
     if !is_alone("a_volume_mounted_anew_while_events_are_lost_is_followed") {
@@ -305,7 +355,9 @@ fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
     mount(None::<&str>, &node.root(), None::<&str>, MsFlags::MS_SHARED, None::<&str>).unwrap();
     set_up(&node, "p", |_| ());
     write_token(&node, "p", 400);
-    let numbers = || fs::metadata(node.volume("p").directory()).map(|found| (found.dev(), found.ino())).unwrap();
+    let numbers = || {
+        fs::metadata(node.volume("p").directory()).map(|found| (found.dev(), found.ino())).unwrap()
+    };
     let before = numbers();
     let agent = Agent::start(&node, "slave");
     agent.signal(Signal::SIGSTOP);

@@ -1,5 +1,5 @@
-//! Time servers by name: one name with several addresses, as the host's own resolver tells them. The agent gets an /etc/hosts to itself, in a mount
-//! namespace, and no DNS.
+//! Time servers by name: one name with several addresses, as the host's own resolver tells them.
+//! The agent gets an /etc/hosts to itself, in a mount namespace, and no DNS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
 
@@ -23,7 +23,8 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
     let (first, rest) = plan.split_first().unwrap();
     for _ in 0..20 {
         let first = server(first, 0).unwrap();
-        let rest: std::io::Result<Vec<_>> = rest.iter().map(|one| server(one, first.address.port())).collect();
+        let rest: std::io::Result<Vec<_>> =
+            rest.iter().map(|one| server(one, first.address.port())).collect();
         if let Ok(rest) = rest {
             return std::iter::once(first).chain(rest).collect();
         }
@@ -33,16 +34,29 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
 
 fn server((ip, ahead): &(&str, i64), port: u16) -> std::io::Result<TimeServer> {
     let ahead = ahead * 1_000_000_000;
-    let truth = move || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap() + ahead;
+    let truth = move || {
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+            + ahead
+    };
     TimeServer::start(ip.parse().unwrap(), port, truth)
 }
 
 /// Whether this process may mount; it says so where it may not, and fails where it has to.
 fn may_mount() -> bool {
-    let may = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    assert!(may || std::env::var_os("CI").is_none(), "names of time servers need root, to give the agent an /etc/hosts of its own");
+    let may = Command::new("unshare")
+        .args(["--mount", "true"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    assert!(
+        may || std::env::var_os("CI").is_none(),
+        "names of time servers need root, to give the agent an /etc/hosts of its own"
+    );
     if !may {
-        eprintln!("SKIPPED: names of time servers were not tested: that needs root, to give the agent an /etc/hosts of its own");
+        eprintln!(
+            "SKIPPED: names of time servers were not tested: that needs root, to give the agent \
+             an /etc/hosts of its own"
+        );
     }
     may
 }
@@ -73,7 +87,17 @@ impl Hosts {
         let mut command = Command::new("unshare");
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()); // no settings but those given here
         command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
-        command.args(["--mount", "--propagation", "private", "sh", "-ec", mount, "sh", &self.path(""), env!("CARGO_BIN_EXE_tokenwatch")]);
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-ec",
+            mount,
+            "sh",
+            &self.path(""),
+            env!("CARGO_BIN_EXE_tokenwatch"),
+        ]);
         command
     }
 }
@@ -86,8 +110,10 @@ fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address(
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 37), ("::1", 0)]);
     let hosts = Hosts::new("127.0.0.1 tick.test\n127.0.0.2 tick.test\n::1 tick.test\n");
     let name = format!("tick.test:{}", running[0].address.port());
-    let output = hosts.tokenwatch().args(["clock", "--output", "json", "--server", &name]).output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let output =
+        hosts.tokenwatch().args(["clock", "--output", "json", "--server", &name]).output().unwrap();
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let mut votes: Vec<_> = report["servers"]
         .as_array()
         .unwrap()
@@ -95,8 +121,17 @@ fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address(
         .map(|server| (server["address"].as_str().unwrap(), server["vote"].as_str().unwrap()))
         .collect();
     votes.sort_unstable();
-    assert_eq!(votes, [("127.0.0.1", "agrees"), ("127.0.0.2", "falseticker"), ("::1", "agrees")], "{report:#}");
-    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "clock.servers_disagree").unwrap();
+    assert_eq!(
+        votes,
+        [("127.0.0.1", "agrees"), ("127.0.0.2", "falseticker"), ("::1", "agrees")],
+        "{report:#}"
+    );
+    let finding = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["code"] == "clock.servers_disagree")
+        .unwrap();
     assert_eq!(finding["server"], format!("{name} (127.0.0.2)"), "{report:#}");
     assert_eq!(output.status.code(), Some(0), "the others agree");
 }
@@ -111,7 +146,17 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     let hosts = Hosts::new("127.0.0.1 localhost\n");
     let name = format!("localhost:{}", running[0].address.port());
     let mut command = hosts.tokenwatch();
-    command.args(["run", "--node", "n", "--root", &hosts.path("kubelet"), "--clock-interval", "1s", "--clock-timeout", "200ms"]);
+    command.args([
+        "run",
+        "--node",
+        "n",
+        "--root",
+        &hosts.path("kubelet"),
+        "--clock-interval",
+        "1s",
+        "--clock-timeout",
+        "200ms",
+    ]);
     let agent = Agent::start(command.args(["--clock-server", &name]));
     agent.wait("clock    synchronised");
 
@@ -137,7 +182,12 @@ struct Agent {
 
 impl Agent {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (tell, lines) = channel();
         listen(child.stdout.take().unwrap(), tell.clone());
         listen(child.stderr.take().unwrap(), tell);
@@ -147,7 +197,8 @@ impl Agent {
     /// The next line with `words`.
     fn wait(&self, words: &str) -> String {
         let (end, mut heard) = (Instant::now() + PATIENCE, Vec::new());
-        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
             if line.contains(words) {
                 return line;
             }
@@ -158,7 +209,9 @@ impl Agent {
 }
 
 fn listen(out: impl Read + Send + 'static, tell: Sender<String>) {
-    std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    std::thread::spawn(move || {
+        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+    });
 }
 
 impl Drop for Agent {

@@ -28,14 +28,24 @@ struct Agent {
 impl Agent {
     fn start(node: &Node, state: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-        let arguments = ["run", "--node", "node-1", "--clock-discover", "false", "--http", "false", "--root"];
+        let arguments =
+            ["run", "--node", "node-1", "--clock-discover", "false", "--http", "false", "--root"];
         bare(&mut command).args(arguments).arg(node.root()).arg("--state-dir").arg(state);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (tell, lines) = channel();
         let errors = tell.clone();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok()));
-        std::thread::spawn(move || BufReader::new(err).lines().map_while(Result::ok).all(|line| errors.send(line).is_ok()));
+        std::thread::spawn(move || {
+            BufReader::new(out).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
+        });
+        std::thread::spawn(move || {
+            BufReader::new(err).lines().map_while(Result::ok).all(|line| errors.send(line).is_ok())
+        });
         Self { child, lines }
     }
 
@@ -43,7 +53,10 @@ impl Agent {
     fn until(&self, word: &str) -> String {
         let mut printed = String::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("\"{word}\" was never printed:\n{printed}"));
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("\"{word}\" was never printed:\n{printed}"));
             printed = format!("{printed}{line}\n");
             if line.contains(word) {
                 return printed;
@@ -92,9 +105,15 @@ fn a_killed_agents_finding_is_carried_on() {
     node.pod("late", &token(&payload("late", 700, 600)));
     let second = Agent::start(&node, state.path());
     let printed = second.until("uid-late") + &second.stop();
-    assert!(printed.contains("nobody watched for") && printed.contains("findings carried on: 1"), "{printed}");
+    assert!(
+        printed.contains("nobody watched for") && printed.contains("findings carried on: 1"),
+        "{printed}"
+    );
     let raised: Vec<_> = printed.lines().filter(|line| line.contains("token.expired")).collect();
-    assert!(raised.iter().all(|line| line.contains("late")) && !raised.is_empty(), "raised again:\n{printed}");
+    assert!(
+        raised.iter().all(|line| line.contains("late")) && !raised.is_empty(),
+        "raised again:\n{printed}"
+    );
     let left = std::fs::read_to_string(state.path().join("findings.json")).unwrap();
     assert_eq!(left.matches("token.expired").count(), 2, "{left}");
     assert!(!left.contains(node::SIGNATURE));

@@ -13,8 +13,12 @@ use golden::golden;
 use tokenwatch_core::findings::Code;
 
 fn printed(arguments: &[&str]) -> String {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_tokenwatch")).arg("findings").args(arguments).args(["--output", "markdown"]).env_clear().output();
+    let output = Command::new(env!("CARGO_BIN_EXE_tokenwatch"))
+        .arg("findings")
+        .args(arguments)
+        .args(["--output", "markdown"])
+        .env_clear()
+        .output();
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
@@ -32,10 +36,15 @@ fn every_page_is_what_is_printed() {
 
 #[test]
 fn there_is_no_page_of_a_code_that_is_gone() {
-    let wanted: BTreeSet<String> =
-        Code::ALL.iter().map(|code| format!("{code}.md")).chain(["README.md".to_owned(), "generate".to_owned()]).collect();
-    let found: BTreeSet<String> =
-        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let wanted: BTreeSet<String> = Code::ALL
+        .iter()
+        .map(|code| format!("{code}.md"))
+        .chain(["README.md".to_owned(), "generate".to_owned()])
+        .collect();
+    let found: BTreeSet<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert_eq!(found, wanted, "docs/runbooks/generate writes them anew");
 }
 
@@ -43,10 +52,16 @@ fn there_is_no_page_of_a_code_that_is_gone() {
 #[test]
 fn the_script_writes_the_same() {
     let copy = tempfile::tempdir().unwrap();
-    let ran = Command::new(folder().join("generate")).arg(copy.path()).env("TOKENWATCH", env!("CARGO_BIN_EXE_tokenwatch")).status();
+    let ran = Command::new(folder().join("generate"))
+        .arg(copy.path())
+        .env("TOKENWATCH", env!("CARGO_BIN_EXE_tokenwatch"))
+        .status();
     assert!(ran.unwrap().success());
     for entry in std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap) {
-        let (written, kept) = (std::fs::read(entry.path()).unwrap(), std::fs::read(folder().join(entry.file_name())).unwrap());
+        let (written, kept) = (
+            std::fs::read(entry.path()).unwrap(),
+            std::fs::read(folder().join(entry.file_name())).unwrap(),
+        );
         assert_eq!(written, kept, "{}", entry.path().display());
     }
 }

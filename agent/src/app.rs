@@ -1,4 +1,5 @@
-//! The agent's wiring: observations from the sources into the engine, its actions to the sink. Nothing is decided here.
+//! The agent's wiring: observations from the sources into the engine, its actions to the sink.
+//! Nothing is decided here.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,15 +19,19 @@ use tracing::{info, warn};
 
 use crate::apiserver::ApiServer;
 use crate::clocks;
-use crate::sinks::{Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views};
+use crate::sinks::{
+    Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views,
+};
 use crate::sources::files::{self, FilesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::privileges;
 use crate::sources::{apiserver, kernel, service_accounts};
 
-/// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources wait, and the files wait with them.
+/// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources
+/// wait, and the files wait with them.
 const QUEUE: usize = 512;
-/// The timer does not run while the machine sleeps, the boot clock does: look at it again at least this often.
+/// The timer does not run while the machine sleeps, the boot clock does: look at it again at least
+/// this often.
 const LONGEST_SLEEP: Duration = Duration::from_mins(5);
 
 /// What the agent is to do.
@@ -53,7 +58,8 @@ struct Shared {
     beat: Arc<Beat>,
 }
 
-/// When the engine last began or ended a step: told apart from the engine, so that one that is stuck can be told.
+/// When the engine last began or ended a step: told apart from the engine, so that one that is
+/// stuck can be told.
 #[derive(Debug)]
 struct Beat {
     started: tokio::time::Instant,
@@ -64,7 +70,11 @@ struct Beat {
 
 impl Beat {
     fn new() -> Self {
-        Self { started: clocks::timer(), at: AtomicU64::new(0), is_stepping: AtomicBool::new(false) }
+        Self {
+            started: clocks::timer(),
+            at: AtomicU64::new(0),
+            is_stepping: AtomicBool::new(false),
+        }
     }
 
     fn beat(&self, is_stepping: bool) {
@@ -74,8 +84,13 @@ impl Beat {
     }
 
     fn pulse(&self) -> Pulse {
-        let since = (clocks::timer() - self.started).saturating_sub(Duration::from_millis(self.at.load(Ordering::Relaxed)));
-        Pulse { since, is_stepping: self.is_stepping.load(Ordering::Relaxed), longest_pause: LONGEST_SLEEP }
+        let since = (clocks::timer() - self.started)
+            .saturating_sub(Duration::from_millis(self.at.load(Ordering::Relaxed)));
+        Pulse {
+            since,
+            is_stepping: self.is_stepping.load(Ordering::Relaxed),
+            longest_pause: LONGEST_SLEEP,
+        }
     }
 }
 
@@ -120,7 +135,8 @@ impl Shared {
     }
 }
 
-/// Runs until `stop`, until nobody listens any more, or until a source ends, which none should: better restarted than blind.
+/// Runs until `stop`, until nobody listens any more, or until a source ends, which none should:
+/// better restarted than blind.
 pub async fn run(
     plan: Plan,
     sinks: impl FnOnce(Views) -> Result<Sinks, String>,
@@ -149,19 +165,25 @@ pub async fn run(
 fn first(engine: &Shared, plan: &Plan) -> Vec<Action> {
     let privileges = privileges::read();
     say(&privileges);
-    let known = [Observation::Remembered(plan.remembered.clone()), Observation::Privileges(privileges)];
+    let known =
+        [Observation::Remembered(plan.remembered.clone()), Observation::Privileges(privileges)];
     known.into_iter().flat_map(|observation| engine.step(observation)).collect()
 }
 
 fn say(privileges: &Privileges) {
-    let unseen = privileges.rung.unseen().map(|unseen| format!("; cannot see {unseen}")).unwrap_or_default();
+    let unseen =
+        privileges.rung.unseen().map(|unseen| format!("; cannot see {unseen}")).unwrap_or_default();
     info!("privileges: {}{unseen}", privileges.rung.name());
     for lacking in &privileges.lacking {
         warn!("missing {lacking}");
     }
 }
 
-fn start_sources(plan: &Plan, tell: &Sender<Observation>, asked: Receiver<AccountName>) -> JoinSet<()> {
+fn start_sources(
+    plan: &Plan,
+    tell: &Sender<Observation>,
+    asked: Receiver<AccountName>,
+) -> JoinSet<()> {
     let stepped = Arc::new(Notify::new());
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(tell.clone(), Arc::clone(&stepped)));

@@ -1,23 +1,31 @@
-//! What the agent gives up before it begins, whoever it runs as (Landlock, landlock(7)): writing anywhere but where it remembers, running programs, and
-//! in a container reading what it has no business with.
+//! What the agent gives up before it begins, whoever it runs as (Landlock, landlock(7)): writing
+//! anywhere but where it remembers, running programs, and in a container reading what it has no
+//! business with.
 //!
-//! kubelet's token volumes are mounts of their own, which a container's read-only mount does not make read-only. And CAP_DAC_READ_SEARCH, which it takes
-//! to read them, lets open_by_handle_at(2) reach every file of the file system that they lie on, mounted or not. This closes both.
+//! kubelet's token volumes are mounts of their own, which a container's read-only mount does not
+//! make read-only. And CAP_DAC_READ_SEARCH, which it takes to read them, lets open_by_handle_at(2)
+//! reach every file of the file system that they lie on, mounted or not. This closes both.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use landlock::{ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus};
+use landlock::{
+    ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetStatus,
+};
 
-/// The newest rights that are given up: ABI 3 has all ways to make, change (truncate(2), Linux 6.2) and remove files. An older kernel takes what it knows.
+/// The newest rights that are given up: ABI 3 has all ways to make, change (truncate(2), Linux 6.2)
+/// and remove files. An older kernel takes what it knows.
 const NEWEST: ABI = ABI::V3;
 
 /// What stays allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// The directory below which files may be made, changed and removed, and read; nothing: nowhere.
+    /// The directory below which files may be made, changed and removed, and read; nothing:
+    /// nowhere.
     pub write: Option<PathBuf>,
-    /// Files, and directories below which files may be read; what is not there is left out. Nothing: anywhere.
+    /// Files, and directories below which files may be read; what is not there is left out.
+    /// Nothing: anywhere.
     pub read: Option<Vec<PathBuf>>,
 }
 
@@ -39,9 +47,11 @@ pub struct Confinement {
     hold: Hold,
 }
 
-/// From here on this thread, and those that it starts, can do no more than what is `allowed`, and run no program. It cannot be undone.
+/// From here on this thread, and those that it starts, can do no more than what is `allowed`, and
+/// run no program. It cannot be undone.
 pub fn confine(allowed: Allowed) -> Result<Confinement, String> {
-    let status = restrict(&allowed).map_err(|why| format!("it could not be confined (Landlock): {why}"))?;
+    let status =
+        restrict(&allowed).map_err(|why| format!("it could not be confined (Landlock): {why}"))?;
     let hold = match status.ruleset {
         RulesetStatus::FullyEnforced => Hold::Whole,
         RulesetStatus::PartiallyEnforced => Hold::Partial,
@@ -63,7 +73,10 @@ fn restrict(allowed: &Allowed) -> Result<RestrictionStatus, Box<dyn std::error::
     }
     for place in allowed.read.iter().flatten() {
         let Ok(fd) = PathFd::new(place) else { continue };
-        ruleset = ruleset.add_rule(PathBeneath::new(fd, if place.is_dir() { reading } else { AccessFs::ReadFile.into() }))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(
+            fd,
+            if place.is_dir() { reading } else { AccessFs::ReadFile.into() },
+        ))?;
     }
     Ok(ruleset.restrict_self()?)
 }
@@ -76,12 +89,19 @@ impl fmt::Display for Confinement {
             Hold::Partial => "confined as far as this kernel can",
             Hold::None => return f.write_str("not confined: this kernel has no Landlock"),
         };
-        let shown = |path: &PathBuf| tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
-        let write =
-            self.allowed.write.as_ref().map_or_else(|| "nowhere".to_owned(), |directory| format!("nowhere but in {}", shown(directory)));
+        let shown =
+            |path: &PathBuf| tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
+        let write = self.allowed.write.as_ref().map_or_else(
+            || "nowhere".to_owned(),
+            |directory| format!("nowhere but in {}", shown(directory)),
+        );
         write!(f, "{head}: can write {write}, and run no program")?;
         match &self.allowed.read {
-            Some(places) => write!(f, "; can read there and in {}", places.iter().map(shown).collect::<Vec<_>>().join(", ")),
+            Some(places) => write!(
+                f,
+                "; can read there and in {}",
+                places.iter().map(shown).collect::<Vec<_>>().join(", ")
+            ),
             None => Ok(()),
         }
     }
@@ -97,13 +117,15 @@ mod tests {
 
     use super::*;
 
-    /// Whether this kernel can forbid all of it: by the library's own word, with nothing left to its best effort.
+    /// Whether this kernel can forbid all of it: by the library's own word, with nothing left to
+    /// its best effort.
     fn kernel_can() -> bool {
         let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
         strict.handle_access(AccessFs::from_all(NEWEST)).and_then(Ruleset::create).is_ok()
     }
 
-    /// In a thread of its own, which ends with it. On a kernel that cannot do it all that is to be said of it is that.
+    /// In a thread of its own, which ends with it. On a kernel that cannot do it all that is to be
+    /// said of it is that.
     fn confined(allowed: &Allowed, then: impl FnOnce() + Send) {
         std::thread::scope(|scope| {
             let confined = scope.spawn(move || {
@@ -112,7 +134,10 @@ mod tests {
                 if hold == Hold::Whole {
                     then();
                 } else {
-                    eprintln!("NOT RUN: what confinement forbids: this kernel is no Linux 6.2 with Landlock");
+                    eprintln!(
+                        "NOT RUN: what confinement forbids: this kernel is no Linux 6.2 with \
+                         Landlock"
+                    );
                 }
             });
             confined.join().unwrap();
@@ -132,7 +157,8 @@ mod tests {
                 fs::write(&token, "y").map_err(|why| why.kind()),
                 fs::write(other.path().join("new"), "y").map_err(|why| why.kind()),
                 fs::remove_file(&token).map_err(|why| why.kind()),
-                fs::rename(state.path().join("b"), other.path().join("b")).map_err(|why| why.kind()),
+                fs::rename(state.path().join("b"), other.path().join("b"))
+                    .map_err(|why| why.kind()),
                 Command::new("/bin/true").status().map(drop).map_err(|why| why.kind()),
             ];
             assert_eq!(denied[..3], [Err(PermissionDenied); 3]);
@@ -154,16 +180,23 @@ mod tests {
     #[test]
     fn what_has_no_business_there_is_not_read() {
         let (pods, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (token, key, named) = (pods.path().join("token"), other.path().join("key"), other.path().join("named"));
+        let (token, key, named) =
+            (pods.path().join("token"), other.path().join("key"), other.path().join("named"));
         for file in [&token, &key, &named] {
             fs::write(file, "x").unwrap();
         }
         let read = Some(vec![pods.path().to_owned(), named.clone(), "/no/such/place".into()]);
         confined(&Allowed { write: None, read }, || {
-            assert_eq!(fs::read_to_string(&token).unwrap() + &fs::read_to_string(&named).unwrap(), "xx");
+            assert_eq!(
+                fs::read_to_string(&token).unwrap() + &fs::read_to_string(&named).unwrap(),
+                "xx"
+            );
             assert_eq!(fs::read_dir(pods.path()).unwrap().count(), 1);
             assert_eq!(fs::read_to_string(&key).map_err(|why| why.kind()), Err(PermissionDenied));
-            assert_eq!(fs::read_dir(other.path()).map(drop).map_err(|why| why.kind()), Err(PermissionDenied));
+            assert_eq!(
+                fs::read_dir(other.path()).map(drop).map_err(|why| why.kind()),
+                Err(PermissionDenied)
+            );
         });
     }
 
@@ -176,9 +209,17 @@ mod tests {
 
     #[test]
     fn it_is_said_what_is_allowed() {
-        let said = |hold, read: Option<Vec<PathBuf>>| Confinement { allowed: Allowed { write: Some("/s".into()), read }, hold }.to_string();
-        assert_eq!(said(Hold::Whole, None), "confined: can write nowhere but in /s, and run no program");
-        assert!(said(Hold::Partial, Some(vec!["/host".into(), "/etc".into()])).ends_with("; can read there and in /host, /etc"));
+        let said = |hold, read: Option<Vec<PathBuf>>| {
+            Confinement { allowed: Allowed { write: Some("/s".into()), read }, hold }.to_string()
+        };
+        assert_eq!(
+            said(Hold::Whole, None),
+            "confined: can write nowhere but in /s, and run no program"
+        );
+        assert!(
+            said(Hold::Partial, Some(vec!["/host".into(), "/etc".into()]))
+                .ends_with("; can read there and in /host, /etc")
+        );
         assert!(said(Hold::None, None).starts_with("not confined"));
     }
 }

@@ -46,42 +46,77 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Gives up what the agent does not need. To be called before there is a second thread. The directory where it remembers is made if it is not there:
-/// where that fails nothing is given up, for it may be mended while the agent runs.
+/// Gives up what the agent does not need. To be called before there is a second thread. The
+/// directory where it remembers is made if it is not there: where that fails nothing is given up,
+/// for it may be mended while the agent runs.
 pub fn confine(settings: &Settings, environment: &Environment) -> Result<Confinement, String> {
     if let Some(directory) = &settings.state.dir {
-        std::fs::create_dir_all(directory)
-            .map_err(|why| format!("it is not confined, because {} (state.dir) cannot be made ({why})", directory.display()))?;
+        std::fs::create_dir_all(directory).map_err(|why| {
+            format!(
+                "it is not confined, because {} (state.dir) cannot be made ({why})",
+                directory.display()
+            )
+        })?;
     }
-    confinement::confine(Allowed { write: settings.state.dir.clone(), read: readable(settings, environment) })
+    confinement::confine(Allowed {
+        write: settings.state.dir.clone(),
+        read: readable(settings, environment),
+    })
 }
 
-/// What a container's agent reads: of the host what is mounted for it, and what names the collector, the API server and itself. On the host itself
-/// kubelet roots are looked for anywhere, and a kubeconfig may name files anywhere.
+/// What a container's agent reads: of the host what is mounted for it, and what names the
+/// collector, the API server and itself. On the host itself kubelet roots are looked for anywhere,
+/// and a kubeconfig may name files anywhere.
 fn readable(settings: &Settings, environment: &Environment) -> Option<Vec<PathBuf>> {
     if settings.host_prefix == Path::new("/") || settings.kubernetes.kubeconfig.is_some() {
         return None;
     }
-    // A static binary may not find getrandom(2) by its name in libc, and takes its random numbers from the devices.
-    let always = ["/etc", "/proc", "/sys", "/run/secrets", "/var/run/secrets", "/dev/random", "/dev/urandom"].map(PathBuf::from);
+    // A static binary may not find getrandom(2) by its name in libc, and takes its random numbers
+    // from the devices.
+    let always = [
+        "/etc",
+        "/proc",
+        "/sys",
+        "/run/secrets",
+        "/var/run/secrets",
+        "/dev/random",
+        "/dev/urandom",
+    ]
+    .map(PathBuf::from);
     let otlp = &settings.otlp;
-    let set = [&otlp.ca_file, &otlp.client_cert_file, &otlp.client_key_file].into_iter().flatten().cloned();
+    let set = [&otlp.ca_file, &otlp.client_cert_file, &otlp.client_key_file]
+        .into_iter()
+        .flatten()
+        .cloned();
     let named = FILE_VARIABLES.iter().filter_map(|name| environment.get(name).map(PathBuf::from));
     let certificates = set.chain(named).map(|file| place_of(&file));
-    let folders = environment.get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':')).map(PathBuf::from);
+    let folders = environment
+        .get("SSL_CERT_DIR")
+        .into_iter()
+        .flat_map(|list| list.split(':'))
+        .map(PathBuf::from);
     // Kubelet roots are below the prefix, given or found.
-    Some([settings.host_prefix.clone()].into_iter().chain(always).chain(certificates).chain(folders).collect())
+    Some(
+        [settings.host_prefix.clone()]
+            .into_iter()
+            .chain(always)
+            .chain(certificates)
+            .chain(folders)
+            .collect(),
+    )
 }
 
-/// Where a file may be read from. Those of a mounted Secret are links into a directory that changes with it: the volume is what stays. Else the folder, for
-/// whoever replaces a file there; but not all there is.
+/// Where a file may be read from. Those of a mounted Secret are links into a directory that changes
+/// with it: the volume is what stays. Else the folder, for whoever replaces a file there; but not
+/// all there is.
 fn place_of(file: &Path) -> PathBuf {
     let volume = file.ancestors().skip(1).find(|folder| folder.join("..data").exists());
     let folder = volume.or(file.parent()).filter(|folder| folder.parent().is_some());
     folder.unwrap_or(file).to_owned()
 }
 
-/// Variables that name a file to read: those of OpenTelemetry's exporters, and OpenSSL's for the authorities of the public.
+/// Variables that name a file to read: those of OpenTelemetry's exporters, and OpenSSL's for the
+/// authorities of the public.
 const FILE_VARIABLES: [&str; 13] = [
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
@@ -108,11 +143,17 @@ pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), F
 }
 
 /// Runs the agent until `stop`; what could not be sent by then.
-pub async fn run_until(settings: &Settings, environment: &Environment, stop: impl Future<Output = ()>) -> Result<ShutdownReport, Failure> {
+pub async fn run_until(
+    settings: &Settings,
+    environment: &Environment,
+    stop: impl Future<Output = ()>,
+) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
-    let (otlp, resource) = export(&own_otlp(settings), environment, &node)
-        .map_err(|mistakes| Failure::Configuration(mistakes.iter().map(ToString::to_string).collect()))?;
-    let apiserver = apiserver(settings, environment).map_err(|mistake| Failure::Configuration(vec![mistake]))?;
+    let (otlp, resource) = export(&own_otlp(settings), environment, &node).map_err(|mistakes| {
+        Failure::Configuration(mistakes.iter().map(ToString::to_string).collect())
+    })?;
+    let apiserver = apiserver(settings, environment)
+        .map_err(|mistake| Failure::Configuration(vec![mistake]))?;
     if let Some(server) = &apiserver {
         info!("using the Kubernetes API: {}", server.place());
     }
@@ -142,15 +183,22 @@ pub async fn run_until(settings: &Settings, environment: &Environment, stop: imp
 }
 
 /// Where telemetry goes, and who is speaking; or every mistake in what was said about that.
-fn export(own: &OwnOtlp, environment: &Environment, node: &str) -> Result<(Option<otlp::Settings>, Resource), Vec<otlp::Mistake>> {
+fn export(
+    own: &OwnOtlp,
+    environment: &Environment,
+    node: &str,
+) -> Result<(Option<otlp::Settings>, Resource), Vec<otlp::Mistake>> {
     let identity = Identity { node: Some(node.to_owned()), host: host_name() };
     match (otlp::Settings::resolve(own, environment), Resource::resolve(environment, &identity)) {
         (Ok(settings), Ok(resource)) => Ok((settings, resource)),
-        (settings, resource) => Err(settings.err().into_iter().flatten().chain(resource.err()).collect()),
+        (settings, resource) => {
+            Err(settings.err().into_iter().flatten().chain(resource.err()).collect())
+        }
     }
 }
 
-/// Every mistake in the standard variables, as they would be used with these settings, and in settings that contradict them.
+/// Every mistake in the standard variables, as they would be used with these settings, and in
+/// settings that contradict them.
 pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Vec<config::Mistake> {
     let mut own = own_otlp(&loaded.settings);
     if loaded.is_broken("otlp.endpoint") {
@@ -158,14 +206,22 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
     }
     let mistakes = export(&own, environment, "").err().unwrap_or_default();
     let told = |mistake: otlp::Mistake| match mistake.said_by {
-        otlp::SaidBy::Variable(name) => config::Mistake { origin: config::Origin::Variable(name), message: mistake.message },
-        otlp::SaidBy::Setting(name) => config::Mistake { origin: loaded.origin(name), message: format!("{name}: {}", mistake.message) },
+        otlp::SaidBy::Variable(name) => {
+            config::Mistake { origin: config::Origin::Variable(name), message: mistake.message }
+        }
+        otlp::SaidBy::Setting(name) => config::Mistake {
+            origin: loaded.origin(name),
+            message: format!("{name}: {}", mistake.message),
+        },
     };
     mistakes.into_iter().map(told).collect()
 }
 
 /// The API server, if it is to be used.
-pub fn apiserver(settings: &Settings, environment: &Environment) -> Result<Option<Arc<ApiServer>>, String> {
+pub fn apiserver(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Option<Arc<ApiServer>>, String> {
     if !settings.kubernetes.enabled {
         return Ok(None);
     }
@@ -176,12 +232,21 @@ pub fn apiserver(settings: &Settings, environment: &Environment) -> Result<Optio
 /// What says how to reach the API server, if that can never work.
 pub fn api_mistake(loaded: &config::Loaded, environment: &Environment) -> Option<config::Mistake> {
     let own = &loaded.settings.kubernetes;
-    let mistake = own.enabled.then(|| Access::resolve(own.kubeconfig.as_deref(), environment).err()).flatten();
-    let setting = if own.kubeconfig.is_some() { "kubernetes.kubeconfig" } else { "kubernetes.enabled" };
+    let mistake = own
+        .enabled
+        .then(|| Access::resolve(own.kubeconfig.as_deref(), environment).err())
+        .flatten();
+    let setting =
+        if own.kubeconfig.is_some() { "kubernetes.kubeconfig" } else { "kubernetes.enabled" };
     mistake.map(|message| config::Mistake { origin: loaded.origin(setting), message })
 }
 
-fn open_sink(otlp: Option<otlp::Settings>, resource: &Resource, snapshot: &SnapshotSource, pull: Option<Pull>) -> Result<Sink, String> {
+fn open_sink(
+    otlp: Option<otlp::Settings>,
+    resource: &Resource,
+    snapshot: &SnapshotSource,
+    pull: Option<Pull>,
+) -> Result<Sink, String> {
     if let Some(otlp) = otlp {
         return Sink::otlp(otlp, resource, snapshot, pull);
     }
@@ -202,7 +267,12 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         files: files(settings)?,
         ntp,
         apiserver: None,
-        remembered: settings.state.dir.as_deref().map(|directory| left_behind(directory, node)).unwrap_or_default(),
+        remembered: settings
+            .state
+            .dir
+            .as_deref()
+            .map(|directory| left_behind(directory, node))
+            .unwrap_or_default(),
         shutdown: settings.shutdown_timeout.to_std(),
     })
 }
@@ -216,7 +286,10 @@ fn left_behind(directory: &Path, node: &str) -> Vec<Remembered> {
     if let Some(alive_at) = left.alive_at {
         let away = clocks::now().wall - alive_at;
         let findings = left.findings.len();
-        info!("nobody watched for {away} before this start: rotations in that time are not timed; findings carried on: {findings}");
+        info!(
+            "nobody watched for {away} before this start: rotations in that time are not timed; \
+             findings carried on: {findings}"
+        );
     }
     left.findings
 }
@@ -243,10 +316,15 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
 
 fn files(settings: &Settings) -> Result<FilesConfig, Failure> {
     let search = settings.roots.is_empty().then(|| search(settings));
-    Ok(FilesConfig { rescan: settings.files.rescan.to_std(), search, ..FilesConfig::new(kubelet_roots(settings)?) })
+    Ok(FilesConfig {
+        rescan: settings.files.rescan.to_std(),
+        search,
+        ..FilesConfig::new(kubelet_roots(settings)?)
+    })
 }
 
-/// The kubelet roots to look at: those given, seen through the host's mount, or those that are found.
+/// The kubelet roots to look at: those given, seen through the host's mount, or those that are
+/// found.
 pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
     if !settings.roots.is_empty() {
         return Ok(given(&settings.host_prefix, &settings.roots));
@@ -264,21 +342,32 @@ pub fn ntp(settings: &Settings) -> NtpConfig {
     if servers.is_empty() && settings.clock.discover {
         servers = discovered(&settings.host_prefix);
     }
-    NtpConfig { servers, timeout: settings.clock.timeout.to_std(), interval: settings.clock.interval.to_std(), ..NtpConfig::default() }
+    NtpConfig {
+        servers,
+        timeout: settings.clock.timeout.to_std(),
+        interval: settings.clock.interval.to_std(),
+        ..NtpConfig::default()
+    }
 }
 
-/// sysfs is the kernel's, and the same in a container that mounts no more of the host than it needs.
+/// sysfs is the kernel's, and the same in a container that mounts no more of the host than it
+/// needs.
 fn dmi(prefix: &Path) -> PathBuf {
     let of_host = prefix.join(DMI);
     if of_host.exists() { of_host } else { Path::new("/").join(DMI) }
 }
 
-/// A public pool is for the host's one daemon, not for a second client on each of 5,000 nodes: it is asked only where somebody configures it here.
+/// A public pool is for the host's one daemon, not for a second client on each of 5,000 nodes: it
+/// is asked only where somebody configures it here.
 fn discovered(prefix: &Path) -> Vec<ServerName> {
-    let (public, own): (Vec<_>, Vec<_>) =
-        time_servers::discover(prefix, &dmi(prefix)).into_iter().partition(|found| is_public_pool(&found.server));
+    let (public, own): (Vec<_>, Vec<_>) = time_servers::discover(prefix, &dmi(prefix))
+        .into_iter()
+        .partition(|found| is_public_pool(&found.server));
     for found in public {
-        info!("not asking {}, named by {}: a public pool is asked only if clock.servers names it", found.server, found.named_by);
+        info!(
+            "not asking {}, named by {}: a public pool is asked only if clock.servers names it",
+            found.server, found.named_by
+        );
     }
     for found in &own {
         info!("asking time server {}, named by {}", found.server, found.named_by);
@@ -288,7 +377,8 @@ fn discovered(prefix: &Path) -> Vec<ServerName> {
 
 /// This node's name: configured, given by the downward API, or the host's.
 pub fn node_name(settings: &Settings, environment: &Environment) -> String {
-    let configured = settings.node.clone().or_else(|| environment.get("NODE_NAME").map(ToOwned::to_owned));
+    let configured =
+        settings.node.clone().or_else(|| environment.get("NODE_NAME").map(ToOwned::to_owned));
     configured.or_else(host_name).unwrap_or_else(|| "localhost".to_owned())
 }
 
@@ -302,7 +392,11 @@ pub fn own_otlp(settings: &Settings) -> OwnOtlp {
     OwnOtlp {
         endpoint: own.endpoint.clone(),
         protocol: own.protocol,
-        headers: own.headers.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect(),
+        headers: own
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
+            .collect(),
         ca_file: own.ca_file.clone(),
         client_cert_file: own.client_cert_file.clone(),
         client_key_file: own.client_key_file.clone(),
@@ -315,9 +409,12 @@ pub fn own_otlp(settings: &Settings) -> OwnOtlp {
     }
 }
 
-/// SIGTERM from kubelet, SIGINT from a person. Where signals cannot be caught, the default action stops the process just as well.
+/// SIGTERM from kubelet, SIGINT from a person. Where signals cannot be caught, the default action
+/// stops the process just as well.
 pub async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -10,20 +10,31 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What the test bed has built, else Helm in PATH. Without one a test says that it was skipped; with `CI=true` it fails.
+/// What the test bed has built, else Helm in PATH. Without one a test says that it was skipped;
+/// with `CI=true` it fails.
 pub fn helm() -> Option<&'static Path> {
     static HELM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = HELM.get_or_init(|| built().or_else(in_path)).as_deref();
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "helm is missing: tests/cluster/build --only helm builds it");
-        eprintln!("SKIPPED: helm is missing, and the chart was not tested: tests/cluster/build --only helm builds it");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "helm is missing: tests/cluster/build --only helm builds it"
+        );
+        eprintln!(
+            "SKIPPED: helm is missing, and the chart was not tested: tests/cluster/build --only \
+             helm builds it"
+        );
     }
     found
 }
 
 fn built() -> Option<PathBuf> {
     let build = root().join("tests/cluster/build");
-    let output = Command::new(build).args(["--only", "helm", "--print"]).stderr(Stdio::null()).output().ok()?;
+    let output = Command::new(build)
+        .args(["--only", "helm", "--print"])
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
     String::from_utf8(output.stdout).ok()?.trim().strip_prefix("HELM=").map(PathBuf::from)
 }
 

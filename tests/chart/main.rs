@@ -1,4 +1,5 @@
-//! The chart: what it makes of its values, what it refuses, and that everything made of it is up to date.
+//! The chart: what it makes of its values, what it refuses, and that everything made of it is up to
+//! date.
 
 #![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
@@ -20,10 +21,19 @@ const HOST_NETWORK: &str = "tests/chart/host-network.yaml";
 fn what_is_made_of_the_chart_is_up_to_date() {
     let Some(helm) = helm() else { return };
     let made = tempfile::tempdir().unwrap();
-    let output = Command::new(root().join("deploy/generate")).arg(made.path()).env("HELM", helm).output().unwrap();
+    let output = Command::new(root().join("deploy/generate"))
+        .arg(made.path())
+        .env("HELM", helm)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for file in ["deploy/manifests/agent.yaml", "docs/chart-values.md", "deploy/chart/files/tokenwatch.rules.yaml"] {
-        let [made, kept] = [made.path().join(file), root().join(file)].map(|path| fs::read_to_string(path).unwrap_or_default());
+    for file in [
+        "deploy/manifests/agent.yaml",
+        "docs/chart-values.md",
+        "deploy/chart/files/tokenwatch.rules.yaml",
+    ] {
+        let [made, kept] = [made.path().join(file), root().join(file)]
+            .map(|path| fs::read_to_string(path).unwrap_or_default());
         assert!(made == kept, "{file} is not what deploy/generate makes: run it");
     }
 }
@@ -44,36 +54,66 @@ fn mistakes_are_refused() {
     let table = [
         ("privilege=root", "'/privilege': value must be one of 'files', 'hostPID', 'fanotify'"),
         ("privilige=files", "additional properties 'privilige' not allowed"),
-        ("otlp.endpoint=collector:4317", "'/otlp/endpoint': 'collector:4317' does not match pattern '^(https?:"),
+        (
+            "otlp.endpoint=collector:4317",
+            "'/otlp/endpoint': 'collector:4317' does not match pattern '^(https?:",
+        ),
         ("otlp.protocol=http", "'/otlp/protocol': value must be one of 'grpc', 'http/protobuf'"),
         ("http.port=0", "'/http/port': minimum: got 0, want 1"),
         ("kubelet.rootDirs={var/lib/kubelet}", "'/kubelet/rootDirs/0'"),
         ("kubelet.rootDirs=null", "'/kubelet': missing property 'rootDirs'"),
         ("clock.servers=ntp.example", "'/clock/servers': got string, want array"),
         ("image.digest=latest", "'/image/digest'"),
-        ("config.clock.servers={ntp.example}", "'/config/clock': additional properties 'servers' not allowed"),
+        (
+            "config.clock.servers={ntp.example}",
+            "'/config/clock': additional properties 'servers' not allowed",
+        ),
         ("config.alerts.remind_every=4", "'/config/alerts/remind_every'"),
         ("http.enabled=false,podMonitor.enabled=true", "podMonitor.enabled needs http.enabled"),
-        ("http.enabled=false,serviceMonitor.enabled=true", "serviceMonitor.enabled needs http.enabled"),
+        (
+            "http.enabled=false,serviceMonitor.enabled=true",
+            "serviceMonitor.enabled needs http.enabled",
+        ),
         ("otlp.tls.client=true", "otlp.tls.client needs otlp.tls.secret"),
         ("otlp.headersSecret.name=vendor", "otlp.headersSecret.name needs otlp.endpoint"),
         ("image.registry=https://registry.example", "'/image/registry'"),
         ("seLinuxOptions.typ=spc_t", "'/seLinuxOptions': additional properties 'typ' not allowed"),
         ("minReadySeconds=-1", "'/minReadySeconds'"),
-        ("updateStrategy.rollingUpdate.maxSurge=1", "'/updateStrategy/rollingUpdate/maxSurge': value must be one of 0, '0%'"),
-        ("networkPolicy.enabled=true,hostNetwork=true", "networkPolicy.enabled has no effect with hostNetwork"),
-        ("resourceQuota.enabled=true,priorityClassName=", "resourceQuota.enabled needs priorityClassName"),
+        (
+            "updateStrategy.rollingUpdate.maxSurge=1",
+            "'/updateStrategy/rollingUpdate/maxSurge': value must be one of 0, '0%'",
+        ),
+        (
+            "networkPolicy.enabled=true,hostNetwork=true",
+            "networkPolicy.enabled has no effect with hostNetwork",
+        ),
+        (
+            "resourceQuota.enabled=true,priorityClassName=",
+            "resourceQuota.enabled needs priorityClassName",
+        ),
         ("serviceAccount.create=false", "serviceAccount.create=false needs serviceAccount.name"),
         ("enabled=false", "enabled is for a chart that has this one as a dependency"),
-        (r"commonLabels.app\.kubernetes\.io/name=other", "commonLabels: app.kubernetes.io/name is set by the chart"),
+        (
+            r"commonLabels.app\.kubernetes\.io/name=other",
+            "commonLabels: app.kubernetes.io/name is set by the chart",
+        ),
         (
             r"podLabels.app\.kubernetes\.io/instance=other",
             "podLabels: app.kubernetes.io/instance is what the DaemonSet selects its pods by",
         ),
-        ("config.alerts.memory=2GiB,resources.limits.memory=4Gi", "config.alerts.memory is 2GiB: it can be 64KiB to 1GiB"),
+        (
+            "config.alerts.memory=2GiB,resources.limits.memory=4Gi",
+            "config.alerts.memory is 2GiB: it can be 64KiB to 1GiB",
+        ),
         ("config.alerts.memory=63KiB", "config.alerts.memory is 63KiB: it can be 64KiB to 1GiB"),
-        ("config.alerts.memory=40MiB", "more than resources.limits.memory, 48Mi: it would be killed"),
-        ("config.alerts.memory=64MiB,resources.limits.memory=64M", "more than resources.limits.memory, 64M: it would be killed"),
+        (
+            "config.alerts.memory=40MiB",
+            "more than resources.limits.memory, 48Mi: it would be killed",
+        ),
+        (
+            "config.alerts.memory=64MiB,resources.limits.memory=64M",
+            "more than resources.limits.memory, 64M: it would be killed",
+        ),
     ];
     for (values, expected) in table {
         let said = render(helm, &["--set", values]).expect_err(values);
@@ -98,7 +138,11 @@ fn what_is_no_mistake_is_not_refused() {
         "affinity=null",
     ];
     for values in table {
-        assert!(render(helm, &["--set", values]).is_ok(), "{values}: {:?}", render(helm, &["--set", values]));
+        assert!(
+            render(helm, &["--set", values]).is_ok(),
+            "{values}: {:?}",
+            render(helm, &["--set", values])
+        );
     }
 }
 
@@ -113,12 +157,19 @@ fn an_image_comes_from_where_the_values_say() {
         ("image.registry=a.example:5000", format!("a.example:5000/tokenwatch:{}", version())),
         ("image.registry=a.example/mirror/", format!("a.example/mirror/tokenwatch:{}", version())),
         ("global.imageRegistry=b.example", format!("b.example/tokenwatch:{}", version())),
-        ("image.registry=a.example,global.imageRegistry=b.example,image.tag=v7", "a.example/tokenwatch:v7".to_owned()),
+        (
+            "image.registry=a.example,global.imageRegistry=b.example,image.tag=v7",
+            "a.example/tokenwatch:v7".to_owned(),
+        ),
         (&by_digest, format!("tokenwatch@{digest}")),
     ];
     for (values, expected) in table {
         let objects = render(helm, &["--set", values]).unwrap();
-        assert_eq!(kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["image"], expected.as_str(), "{values}");
+        assert_eq!(
+            kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]["image"],
+            expected.as_str(),
+            "{values}"
+        );
     }
 }
 
@@ -130,15 +181,26 @@ fn version() -> &'static str {
 fn chart_image_and_agent_have_one_version() {
     let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
     let chart = helm::yaml(&read("deploy/chart/Chart.yaml"));
-    assert_eq!((chart["version"].as_str(), chart["appVersion"].as_str()), (Some(version()), Some(version())));
+    assert_eq!(
+        (chart["version"].as_str(), chart["appVersion"].as_str()),
+        (Some(version()), Some(version()))
+    );
     let dockerfile = read("Dockerfile");
     assert!(dockerfile.contains(&format!("\nARG VERSION={}\n", version())));
     let toolchain = read("rust-toolchain.toml");
-    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
-    assert!(dockerfile.contains(&format!("docker.io/library/rust:{channel}-")), "another Rust in the image than here");
+    let channel = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = "))
+        .unwrap()
+        .trim_matches('"');
+    assert!(
+        dockerfile.contains(&format!("docker.io/library/rust:{channel}-")),
+        "another Rust in the image than here"
+    );
 }
 
-/// The release's label is on every object, and a name is on everything: that is how people find it all, and how a test sees that nothing is left.
+/// The release's label is on every object, and a name is on everything: that is how people find it
+/// all, and how a test sees that nothing is left.
 #[test]
 fn every_object_is_labelled() {
     let Some(helm) = helm() else { return };
@@ -168,9 +230,16 @@ fn every_object_is_labelled() {
 fn a_quota_admits_the_priority_class() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--set", "resourceQuota.enabled=true"]).unwrap();
-    let scope = json!({"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]});
-    assert_eq!(kind(&objects, "ResourceQuota")["spec"], json!({"hard": {"pods": "1G"}, "scopeSelector": {"matchExpressions": [scope]}}));
-    assert!(render(helm, &[]).unwrap().iter().all(|object| object["kind"] != "ResourceQuota"), "a quota that nobody asked for");
+    let scope =
+        json!({"scopeName": "PriorityClass", "operator": "In", "values": ["system-node-critical"]});
+    assert_eq!(
+        kind(&objects, "ResourceQuota")["spec"],
+        json!({"hard": {"pods": "1G"}, "scopeSelector": {"matchExpressions": [scope]}})
+    );
+    assert!(
+        render(helm, &[]).unwrap().iter().all(|object| object["kind"] != "ResourceQuota"),
+        "a quota that nobody asked for"
+    );
 }
 
 #[test]
@@ -197,11 +266,15 @@ fn the_rules_name_the_readers_own_runbooks() {
 fn the_network_policy_opens_one_port() {
     let Some(helm) = helm() else { return };
     let spec = |values: &str| {
-        let objects = render(helm, &["--set", &format!("networkPolicy.enabled=true,{values}")]).unwrap();
+        let objects =
+            render(helm, &["--set", &format!("networkPolicy.enabled=true,{values}")]).unwrap();
         kind(&objects, "NetworkPolicy")["spec"].clone()
     };
     let open = spec("http.port=9723");
-    assert_eq!((list(&open["ingress"]).len(), &open["ingress"][0]["ports"][0]["port"]), (1, &Value::from(9723)));
+    assert_eq!(
+        (list(&open["ingress"]).len(), &open["ingress"][0]["ports"][0]["port"]),
+        (1, &Value::from(9723))
+    );
     assert_eq!(open["policyTypes"], json!(["Ingress"]));
     assert_eq!(spec("http.enabled=false")["ingress"], json!([]));
 }

@@ -11,9 +11,11 @@ use crate::helm::{helm, kind, render, root, yaml};
 use crate::{EVERYTHING, HOST_NETWORK};
 
 /// Values that are Kubernetes' own: the schema knows no more than their outline.
-const KUBERNETES_OWN: [&str; 5] = ["resources", "nodeSelector", "affinity", "seLinuxOptions", "updateStrategy"];
+const KUBERNETES_OWN: [&str; 5] =
+    ["resources", "nodeSelector", "affinity", "seLinuxOptions", "updateStrategy"];
 
-/// No value of this chart's, but allowed: charts that have this one as a dependency switch it with it.
+/// No value of this chart's, but allowed: charts that have this one as a dependency switch it with
+/// it.
 const OF_UMBRELLAS: &str = "enabled";
 
 /// What the chart sets in the agent's configuration itself; the rest is what `config` takes.
@@ -59,7 +61,10 @@ fn values(of: &Value, at: &str, found: &mut BTreeSet<String>) {
 
 /// The same, of what the schema knows; `config` is the agent's business and is looked at by itself.
 fn properties(of: &Value, at: &str, found: &mut BTreeSet<String>) {
-    let none = || of["properties"].as_object().is_none() || ["config"].iter().chain(&KUBERNETES_OWN).any(|opaque| *opaque == at);
+    let none = || {
+        of["properties"].as_object().is_none()
+            || ["config"].iter().chain(&KUBERNETES_OWN).any(|opaque| *opaque == at)
+    };
     if !at.is_empty() && none() {
         found.insert(at.to_owned());
         return;
@@ -91,7 +96,10 @@ fn every_value_is_in_the_schema_and_the_schema_has_no_others() {
 fn every_value_is_documented() {
     let page = read("docs/chart-values.md");
     for value in defaults() {
-        assert!(page.contains(&format!("\n| `{value}` | ")), "{value} has no row in docs/chart-values.md");
+        assert!(
+            page.contains(&format!("\n| `{value}` | ")),
+            "{value} has no row in docs/chart-values.md"
+        );
     }
 }
 
@@ -101,7 +109,12 @@ fn a_value_without_a_comment_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("values.yaml");
     fs::write(&file, "# Explained.\nhere: 1\nthere: 2\n").unwrap();
-    let output = Command::new("awk").arg("-f").arg(root().join("deploy/values.awk")).arg(&file).output().unwrap();
+    let output = Command::new("awk")
+        .arg("-f")
+        .arg(root().join("deploy/values.awk"))
+        .arg(&file)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("there has no comment"), "{said}");
 }
@@ -114,12 +127,15 @@ fn every_value_is_changed_by_some_test() {
         values(&yaml(&read(file)), "", &mut changed);
     }
     // Of Kubernetes' own values and the agent's, one member stands for all.
-    let covers = |value: &str| changed.iter().any(|path| path == value || path.starts_with(&format!("{value}.")));
+    let covers = |value: &str| {
+        changed.iter().any(|path| path == value || path.starts_with(&format!("{value}.")))
+    };
     let untouched: Vec<String> = defaults().into_iter().filter(|value| !covers(value)).collect();
     assert!(untouched.is_empty(), "{untouched:?} are not in {EVERYTHING}");
 }
 
-/// A setting is either the chart's to set, or one that `config` takes: none is forgotten, none can be said twice.
+/// A setting is either the chart's to set, or one that `config` takes: none is forgotten, none can
+/// be said twice.
 #[test]
 fn every_setting_of_the_agent_can_be_set() {
     let mut settable = BTreeSet::new();
@@ -127,14 +143,16 @@ fn every_setting_of_the_agent_can_be_set() {
     for (name, property) in config["properties"].as_object().unwrap() {
         properties(property, name, &mut settable);
     }
-    let by_chart: BTreeSet<String> = SET_BY_THE_CHART.iter().map(|name| (*name).to_owned()).collect();
+    let by_chart: BTreeSet<String> =
+        SET_BY_THE_CHART.iter().map(|name| (*name).to_owned()).collect();
     assert!(settable.is_disjoint(&by_chart));
     let all: BTreeSet<String> = SETTINGS.iter().map(|setting| setting.name.to_owned()).collect();
     assert_eq!(settable.union(&by_chart).cloned().collect::<BTreeSet<_>>(), all);
 }
 
 /// What kubelet tells every container.
-const IN_A_POD: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
+const IN_A_POD: [(&str, &str); 2] =
+    [("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
 
 /// What the chart writes is read by the agent itself.
 #[test]
@@ -149,9 +167,16 @@ fn the_agent_understands_its_configuration() {
         let objects = render(helm, arguments).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokenwatch.yaml");
-        fs::write(&file, kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].as_str().unwrap()).unwrap();
+        fs::write(&file, kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].as_str().unwrap())
+            .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-        let output = command.args(["config", "--config"]).arg(&file).env_clear().envs(IN_A_POD).output().unwrap();
+        let output = command
+            .args(["config", "--config"])
+            .arg(&file)
+            .env_clear()
+            .envs(IN_A_POD)
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {said}");
     }

@@ -1,4 +1,5 @@
-//! The test bed from Rust: real clusters, collectors and time servers, started by the same scripts that people use.
+//! The test bed from Rust: real clusters, collectors and time servers, started by the same scripts
+//! that people use.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ pub fn script(name: &str) -> Command {
 
 /// A folder for one scenario's logs; kept, so that a failure can be read.
 pub fn workdir(scenario: &str) -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("tokenwatch-e2e-{}", std::process::id())).join(scenario);
+    let directory =
+        std::env::temp_dir().join(format!("tokenwatch-e2e-{}", std::process::id())).join(scenario);
     std::fs::create_dir_all(&directory).unwrap();
     directory
 }
@@ -50,11 +52,16 @@ impl Cluster {
     pub fn up_with(name: &'static str, options: &[&str]) -> Self {
         println!("[{name}] bringing a cluster up");
         run(script("up").args(["--name", name, "--sync-frequency", "10s"]).args(options));
-        let state = std::env::var("TOKENWATCH_STATE").unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
+        let state = std::env::var("TOKENWATCH_STATE")
+            .unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
         let file = Path::new(&state).join(name).join("env");
-        let lines = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let pairs = lines.lines().filter_map(|line| line.trim_start_matches("export ").split_once('='));
-        let env = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect();
+        let lines = std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let pairs =
+            lines.lines().filter_map(|line| line.trim_start_matches("export ").split_once('='));
+        let env = pairs
+            .map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
+            .collect();
         Self { name, env }
     }
 
@@ -63,7 +70,9 @@ impl Cluster {
     }
 
     pub fn get(&self, key: &str) -> &str {
-        self.env.get(key).unwrap_or_else(|| panic!("tests/cluster/up left no {key} in its env file: {:?}", self.env.keys()))
+        self.env.get(key).unwrap_or_else(|| {
+            panic!("tests/cluster/up left no {key} in its env file: {:?}", self.env.keys())
+        })
     }
 
     pub fn kubelet_root(&self) -> PathBuf {
@@ -71,7 +80,10 @@ impl Cluster {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = run(Command::new(self.get("KUBE")).arg("kubectl").args(arguments).env("KUBECONFIG", self.get("KUBECONFIG")));
+        let output = run(Command::new(self.get("KUBE"))
+            .arg("kubectl")
+            .args(arguments)
+            .env("KUBECONFIG", self.get("KUBECONFIG")));
         text(&output.stdout)
     }
 
@@ -88,13 +100,25 @@ impl Cluster {
 
     pub fn wait_running(&self, pod: &str) {
         until(&format!("pod {pod} to run"), secs(120), || {
-            (self.kubectl(&["get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}"]) == "Running").then_some(())
+            (self.kubectl(&[
+                "get",
+                "pod",
+                pod,
+                "--ignore-not-found",
+                "-o",
+                "jsonpath={.status.phase}",
+            ]) == "Running")
+                .then_some(())
         });
     }
 
     /// Moves the clock of one component, in seconds.
     pub fn shift_clock(&self, component: &str, seconds: i64) {
-        std::fs::write(Path::new(self.get("STATE")).join("clock").join(component), seconds.to_string()).unwrap();
+        std::fs::write(
+            Path::new(self.get("STATE")).join("clock").join(component),
+            seconds.to_string(),
+        )
+        .unwrap();
     }
 
     /// Cuts kubelet off from its API server, or lets it through again.
@@ -126,18 +150,33 @@ impl Collector {
 
     /// Where others than this machine reach it too; not started yet.
     pub fn at(directory: &Path, address: &str, grpc: u16, http: u16) -> Self {
-        Self { directory: directory.to_owned(), grpc, http, address: address.to_owned(), starts: Cell::new(0) }
+        Self {
+            directory: directory.to_owned(),
+            grpc,
+            http,
+            address: address.to_owned(),
+            starts: Cell::new(0),
+        }
     }
 
     /// Each start gets a folder of its own: the file exporter begins its file anew.
     pub fn start(&self) -> Process {
-        let directory = self.directory.join(format!("collector-{}", self.starts.replace(self.starts.get() + 1)));
+        let directory = self
+            .directory
+            .join(format!("collector-{}", self.starts.replace(self.starts.get() + 1)));
         std::fs::create_dir_all(&directory).unwrap();
         let mut command = script("collector");
         command.arg("--dir").arg(&directory);
-        command.args(["--grpc", &format!("{}:{}", self.address, self.grpc), "--http", &format!("{}:{}", self.address, self.http)]);
+        command.args([
+            "--grpc",
+            &format!("{}:{}", self.address, self.grpc),
+            "--http",
+            &format!("{}:{}", self.address, self.http),
+        ]);
         let process = Process::start(&mut command, &directory.join("log"));
-        until("the collector to listen", secs(60), || std::net::TcpStream::connect((self.address.as_str(), self.grpc)).ok());
+        until("the collector to listen", secs(60), || {
+            std::net::TcpStream::connect((self.address.as_str(), self.grpc)).ok()
+        });
         process
     }
 
@@ -148,7 +187,12 @@ impl Collector {
 
 /// A real chronyd that serves time, right or wrong by a known amount,
 /// on loopback or where a cluster's pods reach it.
-pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>, address: Option<&str>) -> Process {
+pub fn ntp_server(
+    directory: &Path,
+    port: u16,
+    shift: Option<&str>,
+    address: Option<&str>,
+) -> Process {
     let mut command = script("ntp");
     let directory = directory.join(format!("ntp-{port}"));
     std::fs::create_dir_all(&directory).unwrap();
@@ -162,13 +206,16 @@ pub fn ntp_server(directory: &Path, port: u16, shift: Option<&str>, address: Opt
     Process::start(&mut command, &directory.join("log"))
 }
 
-/// The binary under test: the one that `tests/all` names, which is in the image too, or else the one that cargo has built for this test.
+/// The binary under test: the one that `tests/all` names, which is in the image too, or else the
+/// one that cargo has built for this test.
 pub fn tokenwatch() -> Command {
-    let binary = std::env::var_os("TOKENWATCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
+    let binary = std::env::var_os("TOKENWATCH_BINARY")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
     bare(Command::new(binary))
 }
 
-/// The one that cargo has built: what is in the image is static, and nothing can be put between it and its libc.
+/// The one that cargo has built: what is in the image is static, and nothing can be put between it
+/// and its libc.
 pub fn preloadable() -> Command {
     bare(Command::new(env!("CARGO_BIN_EXE_tokenwatch")))
 }
@@ -183,8 +230,9 @@ fn bare(mut command: Command) -> Command {
 pub fn json(command: &mut Command) -> (i32, Value) {
     let output = command.output().unwrap();
     let printed = text(&output.stdout);
-    let value = serde_json::from_str(&printed)
-        .unwrap_or_else(|error| panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr)));
+    let value = serde_json::from_str(&printed).unwrap_or_else(|error| {
+        panic!("{command:?} printed no JSON ({error}): {printed}{}", text(&output.stderr))
+    });
     (output.status.code().unwrap_or(-1), value)
 }
 
@@ -208,9 +256,21 @@ impl Scene {
         let others = [ntp_server(&directory, time, None, None), collector.start()];
         let otlp = if protocol == "grpc" { collector.grpc } else { collector.http };
         let mut command = tokenwatch();
-        command.args(["run", "--node", cluster.get("NODE_NAME"), "--clock-server", &format!("127.0.0.1:{time}"), "--root"]);
-        command.arg(cluster.kubelet_root()).env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{otlp}"));
-        let agent = Process::start(command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), &directory.join("agent.log"));
+        command.args([
+            "run",
+            "--node",
+            cluster.get("NODE_NAME"),
+            "--clock-server",
+            &format!("127.0.0.1:{time}"),
+            "--root",
+        ]);
+        command
+            .arg(cluster.kubelet_root())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{otlp}"));
+        let agent = Process::start(
+            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            &directory.join("agent.log"),
+        );
         Self { cluster, collector, agent, time, _others: others }
     }
 }

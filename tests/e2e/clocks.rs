@@ -23,12 +23,28 @@ fn wait_for_answers(port: u16) {
     until("chronyd to answer", secs(30), || (clock(&[port]).0 != 2).then_some(()));
 }
 
-fn agent(mut command: Command, directory: &Path, tree: &Tree, ports: &[u16], collector: &Collector) -> Command {
+fn agent(
+    mut command: Command,
+    directory: &Path,
+    tree: &Tree,
+    ports: &[u16],
+    collector: &Collector,
+) -> Command {
     let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let config = directory.join("config.yaml");
-    std::fs::write(&config, format!("clock:\n  servers: [{}]\n  interval: 2s\n  max_age: 20s\n", servers.join(", "))).unwrap();
-    command.args(["run", "--node", "clock-node", "--config"]).arg(config).arg("--root").arg(&tree.root);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    std::fs::write(
+        &config,
+        format!("clock:\n  servers: [{}]\n  interval: 2s\n  max_age: 20s\n", servers.join(", ")),
+    )
+    .unwrap();
+    command
+        .args(["run", "--node", "clock-node", "--config"])
+        .arg(config)
+        .arg("--root")
+        .arg(&tree.root);
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     command
 }
 
@@ -49,21 +65,32 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     assert_eq!(code, 0, "two right servers outvote the wrong one: {report:#}");
     let offset = report["offset"].as_f64().unwrap();
     let bound = report["error_bound"].as_f64().unwrap();
-    assert!(offset.abs() <= bound && bound < 0.1, "the node's own clock is the truth here: {offset} ± {bound}");
+    assert!(
+        offset.abs() <= bound && bound < 0.1,
+        "the node's own clock is the truth here: {offset} ± {bound}"
+    );
     println!("[clocks] offset {offset:+.6} s, bound {bound:.6} s");
     assert_eq!(clock(&ports[2..]).0, 1, "the wrong server alone makes the node look off");
 
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
     let tree = Tree::at(&directory);
-    let agent = Process::start(&mut agent(tokenwatch(), &directory, &tree, &ports, &collector), &directory.join("agent.log"));
+    let agent = Process::start(
+        &mut agent(tokenwatch(), &directory, &tree, &ports, &collector),
+        &directory.join("agent.log"),
+    );
     let telemetry = collector.telemetry();
-    let wrong = telemetry.wait_alert("the falseticker to be named", secs(60), |alert| alert.is("raised", "clock.servers_disagree"));
+    let wrong = telemetry.wait_alert("the falseticker to be named", secs(60), |alert| {
+        alert.is("raised", "clock.servers_disagree")
+    });
     assert!(wrong.body.contains(&ports[2].to_string()), "names the server: {}", wrong.body);
-    telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| span.name == "ntp.exchange" && !span.parent.is_empty());
+    telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| {
+        span.name == "ntp.exchange" && !span.parent.is_empty()
+    });
     drop(servers);
-    telemetry
-        .wait_alert("silence to become unknown", secs(240), |alert| alert.is("raised", "clock.unknown") && alert.severity() == "warning");
+    telemetry.wait_alert("silence to become unknown", secs(240), |alert| {
+        alert.is("raised", "clock.unknown") && alert.severity() == "warning"
+    });
     assert_eq!(clock(&ports).0, 2);
     assert!(agent.stop(secs(15)).success());
 }
@@ -82,13 +109,23 @@ fn a_node_clock_that_is_off_is_said_once() {
     let _collecting = collector.start();
     let library = until_faketime();
     let mut command = agent(preloadable(), &directory, &tree, &[port], &collector);
-    command.env("LD_PRELOAD", library).env("FAKETIME", "+90s").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", "+90s")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
-    let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| alert.is("raised", "clock.offset"));
-    let offset: f64 =
-        off.attribute("tokenwatch.finding.evidence.clock.offset").parse().unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
-    assert!((offset + 90.0).abs() < 0.5, "the node is 90 s ahead, so true time is 90 s less: {offset}");
+    let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| {
+        alert.is("raised", "clock.offset")
+    });
+    let offset: f64 = off
+        .attribute("tokenwatch.finding.evidence.clock.offset")
+        .parse()
+        .unwrap_or_else(|_| panic!("no offset in the evidence: {off:?}"));
+    assert!(
+        (offset + 90.0).abs() < 0.5,
+        "the node is 90 s ahead, so true time is 90 s less: {offset}"
+    );
     println!("[clocks] node +90 s: clock.offset says {offset:+.4} s, {}", off.severity());
     std::thread::sleep(secs(10));
     let storm: Vec<String> = telemetry
@@ -97,13 +134,24 @@ fn a_node_clock_that_is_off_is_said_once() {
         .filter(|alert| alert.code().starts_with("token.") && alert.severity() != "info")
         .map(|alert| alert.body.clone())
         .collect();
-    assert!(storm.is_empty(), "{} token findings for one wrong clock, the first: {}", storm.len(), storm[0]);
-    assert!(!telemetry.spans().iter().any(|span| span.attribute("token.outcome") == "expired"), "nor does it end their traces");
+    assert!(
+        storm.is_empty(),
+        "{} token findings for one wrong clock, the first: {}",
+        storm.len(),
+        storm[0]
+    );
+    assert!(
+        !telemetry.spans().iter().any(|span| span.attribute("token.outcome") == "expired"),
+        "nor does it end their traces"
+    );
     assert!(agent.stop(secs(15)).success());
 }
 
 fn until_faketime() -> String {
-    let places = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"];
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    ];
     let found = places.iter().find(|place| Path::new(place).exists());
     (*found.expect("libfaketime is installed by tests/cluster/build")).to_owned()
 }

@@ -1,4 +1,5 @@
-//! Scenario 5: a collector that is down, killed in the middle of a batch, and hanging. Every alert arrives, memory stays bounded.
+//! Scenario 5: a collector that is down, killed in the middle of a batch, and hanging. Every alert
+//! arrives, memory stays bounded.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +18,18 @@ const PODS: usize = 100;
 /// Each rotation from a dead token to a fresh one clears an alert, each new dead one raises it.
 fn raised(telemetry: &Telemetry) -> BTreeSet<String> {
     let alerts = telemetry.alerts();
-    alerts.iter().filter(|alert| alert.is("raised", "token.expired")).map(|alert| alert.attribute("k8s.pod.name")).collect()
+    alerts
+        .iter()
+        .filter(|alert| alert.is("raised", "token.expired"))
+        .map(|alert| alert.attribute("k8s.pod.name"))
+        .collect()
 }
 
 fn wait_for_pods(telemetry: &Telemetry, pods: std::ops::Range<usize>) {
     let wanted: BTreeSet<String> = pods.map(|pod| format!("cart-{pod}")).collect();
-    until(&format!("alerts of {} pods", wanted.len()), secs(120), || raised(telemetry).is_superset(&wanted).then_some(()));
+    until(&format!("alerts of {} pods", wanted.len()), secs(120), || {
+        raised(telemetry).is_superset(&wanted).then_some(())
+    });
 }
 
 #[test]
@@ -32,7 +39,9 @@ fn every_alert_arrives_whatever_the_collector_does() {
     let collector = Collector::planned(&directory);
     let mut command = tokenwatch();
     command.args(["run", "--node", "collector-node", "--root"]).arg(&tree.root);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc)).env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     let mut agent = Process::start(&mut command, &directory.join("agent.log"));
 
     for pod in 0..PODS {
@@ -42,13 +51,21 @@ fn every_alert_arrives_whatever_the_collector_does() {
     let early = agent.resident();
     std::thread::sleep(secs(DOWN - 15));
     let late = agent.resident();
-    println!("[collector] resident {early} bytes after 15 s, {late} bytes after {DOWN} s without a collector");
-    assert!(late < early + 4 * 1024 * 1024, "memory grew while the collector was down: {early} -> {late}");
+    println!(
+        "[collector] resident {early} bytes after 15 s, {late} bytes after {DOWN} s without a \
+         collector"
+    );
+    assert!(
+        late < early + 4 * 1024 * 1024,
+        "memory grew while the collector was down: {early} -> {late}"
+    );
 
     let telemetry = collector.telemetry();
     let first = collector.start();
     wait_for_pods(&telemetry, 0..PODS);
-    telemetry.wait_alert("the delay itself to be said", secs(60), |alert| alert.code() == "agent.delivery_delayed");
+    telemetry.wait_alert("the delay itself to be said", secs(60), |alert| {
+        alert.code() == "agent.delivery_delayed"
+    });
 
     first.signal(Signal::SIGSTOP); // so that the batch is under way, and surely not accepted, when it dies
     (PODS..2 * PODS).for_each(|pod| tree.write(pod, 700, 600));

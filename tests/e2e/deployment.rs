@@ -1,4 +1,5 @@
-//! A cluster that tokenwatch is deployed on, as README says it: its commands are run as they stand there.
+//! A cluster that tokenwatch is deployed on, as README says it: its commands are run as they stand
+//! there.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -26,17 +27,31 @@ pub struct Page {
 impl Page {
     pub fn read(file: &'static str, section: &str) -> Self {
         let page = std::fs::read_to_string(repository().join(file)).unwrap();
-        let section = page.split(section).nth(1).unwrap_or_else(|| panic!("{file} has no section \"{section}\""));
+        let section = page
+            .split(section)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{file} has no section \"{section}\""));
         let section = section.split("\n## ").next().unwrap_or_default();
-        let commands = section.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| is_ours(line)).map(uncommented);
+        let commands = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| is_ours(line))
+            .map(uncommented);
         Self { file, commands: commands.collect(), ran: RefCell::default() }
     }
 
     /// The one command that begins so, marked as run.
     pub fn take(&self, start: &str) -> &str {
-        let found: Vec<usize> = (0..self.commands.len()).filter(|index| self.commands[*index].starts_with(start)).collect();
+        let found: Vec<usize> = (0..self.commands.len())
+            .filter(|index| self.commands[*index].starts_with(start))
+            .collect();
         let [index] = found[..] else {
-            panic!("{} has {} commands that begin with \"{start}\": {:#?}", self.file, found.len(), self.commands)
+            panic!(
+                "{} has {} commands that begin with \"{start}\": {:#?}",
+                self.file,
+                found.len(),
+                self.commands
+            )
         };
         self.ran.borrow_mut().insert(index);
         &self.commands[index]
@@ -44,7 +59,10 @@ impl Page {
 
     pub fn every_command_was_run(&self) {
         let ran = self.ran.borrow();
-        let left: Vec<&String> = (0..self.commands.len()).filter(|index| !ran.contains(index)).map(|index| &self.commands[index]).collect();
+        let left: Vec<&String> = (0..self.commands.len())
+            .filter(|index| !ran.contains(index))
+            .map(|index| &self.commands[index])
+            .collect();
         assert!(left.is_empty(), "{} has commands that no test has run: {left:#?}", self.file);
     }
 }
@@ -66,7 +84,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// A cluster whose kubelet is where kubelets are, so that the chart's defaults count. What the agent asks of the API server is written down.
+    /// A cluster whose kubelet is where kubelets are, so that the chart's defaults count. What the
+    /// agent asks of the API server is written down.
     pub fn prepare(name: &'static str) -> Self {
         Self::with(name, &["--kubelet-root", "/var/lib/kubelet"])
     }
@@ -81,30 +100,52 @@ impl Deployment {
         let cluster = Cluster::up_with(name, &[&["--audit", &account], options].concat());
         let programs = workdir(name).join("bin");
         programs_for(&cluster, &programs);
-        let deployment = Self { cluster, readme: Page::read("README.md", "## On a cluster"), programs };
+        let deployment =
+            Self { cluster, readme: Page::read("README.md", "## On a cluster"), programs };
         deployment.import(&image());
         deployment
     }
 
     pub fn import(&self, archive: &Path) {
         let mut command = Command::new("ctr");
-        run(command.args(["-a", self.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "images", "import"]).arg(archive));
+        run(command
+            .args([
+                "-a",
+                self.cluster.get("CONTAINERD_ADDRESS"),
+                "-n",
+                "k8s.io",
+                "images",
+                "import",
+            ])
+            .arg(archive));
     }
 
     /// Makes a Service's name known to pods.
     pub fn name(&self, service: &str, addresses: &[String]) {
-        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {service}.svc.cluster.local\n")).collect();
+        let lines: Vec<String> = addresses
+            .iter()
+            .map(|address| format!("{address} {service}.svc.cluster.local\n"))
+            .collect();
         std::fs::write(Path::new(self.cluster.get("NAMES")).join(service), lines.concat()).unwrap();
     }
 
     /// Runs a line as a person would who has the repository as working directory.
     pub fn shell(&self, line: &str) -> Output {
         println!("[{}] $ {line}", self.cluster.name());
-        let path = format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
+        let path =
+            format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
-        command.args(["-c", line]).current_dir(repository()).env("PATH", path).env("KUBECONFIG", self.cluster.get("KUBECONFIG"));
+        command
+            .args(["-c", line])
+            .current_dir(repository())
+            .env("PATH", path)
+            .env("KUBECONFIG", self.cluster.get("KUBECONFIG"));
         // Whose home it is must not matter.
-        for (variable, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
+        for (variable, folder) in [
+            ("HELM_CACHE_HOME", "cache"),
+            ("HELM_CONFIG_HOME", "config"),
+            ("HELM_DATA_HOME", "data"),
+        ] {
             command.env(variable, self.programs.join(folder));
         }
         run(&mut command)
@@ -118,43 +159,92 @@ impl Deployment {
     /// With other values: `upgrade(&["privilege=hostPID"])`.
     pub fn upgrade(&self, values: &[&str]) {
         let values = values.join(",");
-        self.shell(&format!("helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} --reset-then-reuse-values --set {values}"));
+        self.shell(&format!(
+            "helm upgrade tokenwatch deploy/chart --namespace {NAMESPACE} \
+             --reset-then-reuse-values --set {values}"
+        ));
         self.wait_ready();
     }
 
     /// Until every node has an agent of the newest kind, and all are ready.
     pub fn wait_ready(&self) {
-        self.shell(&format!("kubectl rollout status --namespace {NAMESPACE} --timeout=180s daemonset/tokenwatch"));
+        self.shell(&format!(
+            "kubectl rollout status --namespace {NAMESPACE} --timeout=180s daemonset/tokenwatch"
+        ));
     }
 
     /// Everything that any agent has logged since it started.
     pub fn diary(&self) -> String {
-        self.cluster.kubectl(&["logs", "--namespace", NAMESPACE, "daemonset/tokenwatch", "--tail=-1"])
+        self.cluster.kubectl(&[
+            "logs",
+            "--namespace",
+            NAMESPACE,
+            "daemonset/tokenwatch",
+            "--tail=-1",
+        ])
     }
 
     /// What the agent serves under that path, on its pod's address.
     pub fn served(&self, path: &str) -> String {
-        let address = self.cluster.kubectl(&["get", "pods", "--namespace", NAMESPACE, "--output=jsonpath={.items[0].status.podIP}"]);
-        text(&run(Command::new("curl").args(["-fsS", "--max-time", "10"]).arg(format!("http://{address}:9723/{path}"))).stdout)
+        let address = self.cluster.kubectl(&[
+            "get",
+            "pods",
+            "--namespace",
+            NAMESPACE,
+            "--output=jsonpath={.items[0].status.podIP}",
+        ]);
+        text(
+            &run(Command::new("curl")
+                .args(["-fsS", "--max-time", "10"])
+                .arg(format!("http://{address}:9723/{path}")))
+            .stdout,
+        )
     }
 
     /// What `kubectl get` finds, as JSON.
     pub fn get(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.cluster.kubectl(&[&["get", "--output=json"], arguments].concat())).unwrap()
+        serde_json::from_str(
+            &self.cluster.kubectl(&[&["get", "--output=json"], arguments].concat()),
+        )
+        .unwrap()
     }
 
-    /// What the API server says of the pods that are there, were their namespace to enforce this level of Pod Security.
+    /// What the API server says of the pods that are there, were their namespace to enforce this
+    /// level of Pod Security.
     pub fn warned_of(&self, namespace: &str, level: &str) -> String {
         let label = format!("pod-security.kubernetes.io/enforce={level}");
-        text(&self.shell(&format!("kubectl label namespace {namespace} --overwrite --dry-run=server {label}")).stderr)
+        text(
+            &self
+                .shell(&format!(
+                    "kubectl label namespace {namespace} --overwrite --dry-run=server {label}"
+                ))
+                .stderr,
+        )
     }
 
     /// Every object of the release, of every kind that the API server knows.
     pub fn objects(&self) -> Vec<String> {
         let kinds = self.cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"]);
-        let listed = kinds.split_whitespace().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
-        let mut found = self.cluster.kubectl(&["get", &listed, "--all-namespaces", "--selector", OURS, "--output=name"]);
-        found += &self.cluster.kubectl(&["get", "secrets,configmaps", "--all-namespaces", "--selector=owner=helm", "--output=name"]);
+        let listed = kinds
+            .split_whitespace()
+            .filter(|kind| !kind.starts_with("events"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let mut found = self.cluster.kubectl(&[
+            "get",
+            &listed,
+            "--all-namespaces",
+            "--selector",
+            OURS,
+            "--output=name",
+        ]);
+        found += &self.cluster.kubectl(&[
+            "get",
+            "secrets,configmaps",
+            "--all-namespaces",
+            "--selector=owner=helm",
+            "--output=name",
+        ]);
         found.split_whitespace().map(str::to_owned).collect()
     }
 
@@ -171,7 +261,8 @@ impl Deployment {
     }
 }
 
-/// The same image that users build. It is built before the tests: building it takes minutes, and puts another binary in the place of the one under test.
+/// The same image that users build. It is built before the tests: building it takes minutes, and
+/// puts another binary in the place of the one under test.
 pub fn image() -> PathBuf {
     archive(script("image").arg("--only-built"))
 }
@@ -200,6 +291,7 @@ fn programs_for(cluster: &Cluster, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     symlink(built("helm"), folder.join("helm")).unwrap();
     let kubectl = folder.join("kubectl");
-    std::fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", cluster.get("KUBE"))).unwrap();
+    std::fs::write(&kubectl, format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", cluster.get("KUBE")))
+        .unwrap();
     run(Command::new("chmod").arg("755").arg(&kubectl));
 }

@@ -1,4 +1,5 @@
-//! A deployed agent as people see it: through kubectl, its pages, the collector, and the API server's audit log.
+//! A deployed agent as people see it: through kubectl, its pages, the collector, and the API
+//! server's audit log.
 
 use std::process::Command;
 
@@ -10,7 +11,8 @@ use crate::process::{Process, run, text};
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
-/// A cluster in which tokenwatch is installed, with a collector and a time server in reach of its pods.
+/// A cluster in which tokenwatch is installed, with a collector and a time server in reach of its
+/// pods.
 pub struct Scene {
     pub deployment: Deployment,
     pub telemetry: Telemetry,
@@ -26,14 +28,19 @@ pub struct Request {
 }
 
 impl Scene {
-    /// Another cluster than the one that has kubelet's usual folder: what is in other places is said to the chart.
+    /// Another cluster than the one that has kubelet's usual folder: what is in other places is
+    /// said to the chart.
     pub fn install(name: &'static str) -> Self {
         let (directory, deployment) = (workdir(name), Deployment::beside(name));
-        let (node, root, time) = (deployment.cluster.get("NODE_IP"), deployment.cluster.kubelet_root(), free_udp_port());
+        let (node, root, time) =
+            (deployment.cluster.get("NODE_IP"), deployment.cluster.kubelet_root(), free_udp_port());
         let collector = Collector::at(&directory, node, 4317, 4318);
         let others = [collector.start(), ntp_server(&directory, time, None, Some(node))];
         let state = deployment.cluster.get("STATE");
-        let places = format!("kubelet.rootDirs={{{}}},state.hostPath={state}/agent,clock.servers={{{node}:{time}}}", root.display());
+        let places = format!(
+            "kubelet.rootDirs={{{}}},state.hostPath={state}/agent,clock.servers={{{node}:{time}}}",
+            root.display()
+        );
         deployment.shell(&format!(
             "helm install tokenwatch deploy/chart --namespace {NAMESPACE} --create-namespace --set otlp.endpoint=http://{node}:4317 --set '{places}'"
         ));
@@ -47,7 +54,16 @@ impl Scene {
 
     /// The agent's pod, as the API has it; the one that is not going.
     fn pod(&self) -> Value {
-        let list = self.kubectl(&["get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=tokenwatch", "-o", "json"]);
+        let list = self.kubectl(&[
+            "get",
+            "pods",
+            "-n",
+            NAMESPACE,
+            "-l",
+            "app.kubernetes.io/name=tokenwatch",
+            "-o",
+            "json",
+        ]);
         let list: Value = serde_json::from_str(&list).unwrap();
         let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
         list["items"].as_array().unwrap().iter().find(stays).cloned().unwrap_or_default()
@@ -62,19 +78,35 @@ impl Scene {
         self.pod()["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or(-1)
     }
 
-    /// `kubectl exec … -- tokenwatch check`: exit status and JSON. kubectl passes the exit status on.
+    /// `kubectl exec … -- tokenwatch check`: exit status and JSON. kubectl passes the exit status
+    /// on.
     pub fn check(&self) -> (i32, Value) {
         let mut command = Command::new(self.deployment.cluster.get("KUBE"));
-        command.args(["kubectl", "exec", "-n", NAMESPACE, "daemonset/tokenwatch", "--", "tokenwatch", "check", "--output", "json"]);
-        let output = command.env("KUBECONFIG", self.deployment.cluster.get("KUBECONFIG")).output().unwrap();
+        command.args([
+            "kubectl",
+            "exec",
+            "-n",
+            NAMESPACE,
+            "daemonset/tokenwatch",
+            "--",
+            "tokenwatch",
+            "check",
+            "--output",
+            "json",
+        ]);
+        let output =
+            command.env("KUBECONFIG", self.deployment.cluster.get("KUBECONFIG")).output().unwrap();
         let printed = text(&output.stdout);
-        let checked = serde_json::from_str(&printed).unwrap_or_else(|why| panic!("no JSON ({why}): {printed}{}", text(&output.stderr)));
+        let checked = serde_json::from_str(&printed)
+            .unwrap_or_else(|why| panic!("no JSON ({why}): {printed}{}", text(&output.stderr)));
         (output.status.code().unwrap_or(-1), checked)
     }
 
     /// The agent's address in the pod network.
     pub fn address(&self) -> String {
-        until("the agent's pod to have an address", secs(60), || self.pod()["status"]["podIP"].as_str().map(ToOwned::to_owned))
+        until("the agent's pod to have an address", secs(60), || {
+            self.pod()["status"]["podIP"].as_str().map(ToOwned::to_owned)
+        })
     }
 
     /// A page of the agent's; empty while there is none.
@@ -89,19 +121,34 @@ impl Scene {
 
     /// Kills the agent's process without a word.
     pub fn kill_agent(&self) {
-        let container = self.pod()["status"]["containerStatuses"][0]["containerID"].as_str().unwrap_or_default().to_owned();
+        let container = self.pod()["status"]["containerStatuses"][0]["containerID"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let container = container.trim_start_matches("containerd://");
-        let tasks =
-            run(Command::new("ctr").args(["-a", self.deployment.cluster.get("CONTAINERD_ADDRESS"), "-n", "k8s.io", "tasks", "list"]));
+        let tasks = run(Command::new("ctr").args([
+            "-a",
+            self.deployment.cluster.get("CONTAINERD_ADDRESS"),
+            "-n",
+            "k8s.io",
+            "tasks",
+            "list",
+        ]));
         let tasks = text(&tasks.stdout);
-        let line = tasks.lines().find(|line| line.starts_with(container)).unwrap_or_else(|| panic!("no task {container}: {tasks}"));
+        let line = tasks
+            .lines()
+            .find(|line| line.starts_with(container))
+            .unwrap_or_else(|| panic!("no task {container}: {tasks}"));
         let pid = line.split_whitespace().nth(1).and_then(|pid| pid.parse().ok()).unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
     }
 
-    /// What the agent has asked the API server for. A watch is written down when it begins and when it ends.
+    /// What the agent has asked the API server for. A watch is written down when it begins and when
+    /// it ends.
     pub fn requests(&self) -> Vec<Request> {
-        let log = std::fs::read_to_string(self.deployment.cluster.get("AUDIT_LOG")).unwrap_or_default();
+        let log =
+            std::fs::read_to_string(self.deployment.cluster.get("AUDIT_LOG")).unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let request = |line: &Value| Request {
             verb: text(&line["verb"]),
@@ -120,7 +167,10 @@ impl Scene {
 
     /// Stops, starts or restarts a component of the cluster.
     pub fn component(&self, component: &str, options: &[&str]) {
-        run(script("restart").args(["--name", self.deployment.cluster.name()]).args(options).arg(component));
+        run(script("restart")
+            .args(["--name", self.deployment.cluster.name()])
+            .args(options)
+            .arg(component));
     }
 }
 
@@ -131,6 +181,9 @@ pub fn page_at(address: &str, path: &str) -> String {
 
 /// The first sample of a metric that has `word` among its labels.
 pub fn sample(metrics: &str, name: &str, word: &str) -> Option<f64> {
-    let fits = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(word);
+    let fits = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            && line.contains(word)
+    };
     metrics.lines().find(fits)?.rsplit(' ').next()?.parse().ok()
 }

@@ -1,4 +1,5 @@
-//! Scenarios 2 and 3: a kubelet that cannot reach its API server, and an API server whose clock is ahead.
+//! Scenarios 2 and 3: a kubelet that cannot reach its API server, and an API server whose clock is
+//! ahead.
 
 use std::process::Command;
 
@@ -10,8 +11,9 @@ use crate::wait::{secs, until};
 fn pod(name: &str, expiration: Option<u32>) -> String {
     let token = expiration.map_or(String::new(), |seconds| {
         format!(
-            "\n      volumeMounts: [{{name: tokens, mountPath: /tokens}}]\n  volumes:\n    - name: tokens\n      projected:\n        sources:\n          \
-             - serviceAccountToken: {{path: token, expirationSeconds: {seconds}}}"
+            "\n      volumeMounts: [{{name: tokens, mountPath: /tokens}}]\n  volumes:\n    - \
+             name: tokens\n      projected:\n        sources:\n          - serviceAccountToken: \
+             {{path: token, expirationSeconds: {seconds}}}"
         )
     });
     let automount = expiration.is_none();
@@ -41,7 +43,8 @@ pub fn answered(cluster: &Cluster, token: &str) -> String {
 }
 
 pub fn token_of(cluster: &Cluster, uid: &str) -> String {
-    let volumes = cluster.kubelet_root().join("pods").join(uid).join("volumes/kubernetes.io~projected");
+    let volumes =
+        cluster.kubelet_root().join("pods").join(uid).join("volumes/kubernetes.io~projected");
     until("a token on the node", secs(60), || {
         let volume = std::fs::read_dir(&volumes).ok()?.flatten().next()?.path();
         std::fs::read_to_string(volume.join("token")).ok()
@@ -72,50 +75,81 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     cluster.apply(&pod("slightly-ahead", Some(600)));
     cluster.wait_running("slightly-ahead");
     telemetry.wait_alert("token.future_dated", secs(30), |alert| {
-        alert.is("raised", "token.future_dated") && alert.attribute("k8s.pod.name") == "slightly-ahead"
+        alert.is("raised", "token.future_dated")
+            && alert.attribute("k8s.pod.name") == "slightly-ahead"
     });
     cluster.shift_clock("apiserver", 300);
     cluster.apply(&pod("ahead", Some(600)));
     cluster.wait_running("ahead");
     let uid = cluster.pod_uid("ahead");
     let token = token_of(cluster, &uid);
-    assert_eq!(answered(cluster, &token), "403", "while it is ahead the API server knows who asks (and RBAC says no)");
+    assert_eq!(
+        answered(cluster, &token),
+        "403",
+        "while it is ahead the API server knows who asks (and RBAC says no)"
+    );
     cluster.shift_clock("apiserver", 0);
     let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| {
         alert.is("raised", "token.not_yet_valid") && alert.attribute("k8s.pod.uid") == uid
     });
     assert_eq!(future.severity(), "critical");
-    until("the API server to refuse the token", secs(20), || (answered(cluster, &token) == "401").then_some(()));
+    until("the API server to refuse the token", secs(20), || {
+        (answered(cluster, &token) == "401").then_some(())
+    });
     println!("[cut-off] the API server answers 401, and so we said: {}", future.body);
-    let (code, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
+    let (code, checked) = json(
+        tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()),
+    );
     assert_eq!(code, 1);
-    let listed = checked["tokens"].as_array().unwrap().iter().find(|token| token["pod"]["uid"] == uid.as_str()).unwrap();
+    let listed = checked["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|token| token["pod"]["uid"] == uid.as_str())
+        .unwrap();
     assert_eq!(listed["state"], "not_yet_valid", "{listed:#}");
 }
 
 fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
     let about = |what: &'static str, code: &'static str| {
         let uid = uid.to_owned();
-        move |alert: &crate::telemetry::Alert| alert.is(what, code) && alert.attribute("k8s.pod.uid") == uid
+        move |alert: &crate::telemetry::Alert| {
+            alert.is(what, code) && alert.attribute("k8s.pod.uid") == uid
+        }
     };
-    let late = telemetry.wait_alert("rotation_late", secs(640), about("raised", "token.rotation_late"));
-    let stalled = telemetry.wait_alert("rotation_stalled", secs(60), about("raised", "token.rotation_stalled"));
+    let late =
+        telemetry.wait_alert("rotation_late", secs(640), about("raised", "token.rotation_late"));
+    let stalled = telemetry.wait_alert(
+        "rotation_stalled",
+        secs(60),
+        about("raised", "token.rotation_stalled"),
+    );
     let claims = explained(cluster, uid);
-    assert_eq!(stalled.attribute("tokenwatch.finding.deadline"), claims["expires_at"].as_str().unwrap());
+    assert_eq!(
+        stalled.attribute("tokenwatch.finding.deadline"),
+        claims["expires_at"].as_str().unwrap()
+    );
     assert!(late.at < stalled.at && stalled.body.contains("default/short"), "{}", stalled.body);
     assert!(!stalled.trace_id.is_empty(), "an alert leads to the trace it is about");
     println!("[cut-off] {}", stalled.body);
     cluster.gate("open");
     let cleared = telemetry.wait_alert("recovery to clear it", secs(180), |alert| {
-        let last = ["token.rotation_stalled", "token.expired"].contains(&alert.code().as_str()) && !alert.body.contains("became");
+        let last = ["token.rotation_stalled", "token.expired"].contains(&alert.code().as_str())
+            && !alert.body.contains("became");
         last && alert.event == "tokenwatch.finding.cleared" && alert.attribute("k8s.pod.uid") == uid
     });
-    assert!(cleared.body.contains("was replaced by a new token"), "by a rotation, not by the pod's end: {}", cleared.body);
+    assert!(
+        cleared.body.contains("was replaced by a new token"),
+        "by a rotation, not by the pod's end: {}",
+        cleared.body
+    );
     println!("[cut-off] {}", cleared.body);
 }
 
 fn explained(cluster: &Cluster, uid: &str) -> serde_json::Value {
-    let (_, checked) = json(tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()));
+    let (_, checked) = json(
+        tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()),
+    );
     checked["tokens"]
         .as_array()
         .unwrap()
@@ -130,7 +164,9 @@ fn nobody_else_is_accused(telemetry: &Telemetry, guilty: &[&str]) {
         .alerts()
         .into_iter()
         .filter(|alert| {
-            alert.code().starts_with("token.") && alert.severity() != "info" && !guilty.contains(&alert.attribute("k8s.pod.name").as_str())
+            alert.code().starts_with("token.")
+                && alert.severity() != "info"
+                && !guilty.contains(&alert.attribute("k8s.pod.name").as_str())
         })
         .collect();
     assert!(wronged.is_empty(), "{wronged:#?}");

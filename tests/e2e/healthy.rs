@@ -1,4 +1,5 @@
-//! Scenarios 1, 6 and 7: a healthy cluster, with everything that changes on a normal day, and not one false alarm.
+//! Scenarios 1, 6 and 7: a healthy cluster, with everything that changes on a normal day, and not
+//! one false alarm.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -36,7 +37,10 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
         an_ordinary_minute(cluster, round);
         round += 1;
     }
-    println!("[healthy] {round} rounds of pods, restarts and ConfigMap changes in {:?}", started.elapsed());
+    println!(
+        "[healthy] {round} rounds of pods, restarts and ConfigMap changes in {:?}",
+        started.elapsed()
+    );
     let telemetry = scene.collector.telemetry();
     rotation_is_one_trace(cluster, &telemetry, &seen);
     let open = commands_agree(cluster, port);
@@ -51,25 +55,37 @@ fn the_collectors_manifests_are_admitted(cluster: &Cluster) {
     let strict = "{name: observability, labels: {pod-security.kubernetes.io/warn: restricted}}";
     cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {strict}\n"));
     let folder = repository().join("deploy/collector");
-    cluster.kubectl(&["apply", "--dry-run=server", "--warnings-as-errors", "-k", folder.to_str().unwrap()]);
+    cluster.kubectl(&[
+        "apply",
+        "--dry-run=server",
+        "--warnings-as-errors",
+        "-k",
+        folder.to_str().unwrap(),
+    ]);
 }
 
 fn deployment() -> String {
     format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: rolling}}\nspec:\n  replicas: 2\n  selector: {{matchLabels: {{app: rolling}}}}\n  template:\n    \
-         metadata: {{labels: {{app: rolling}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n        - name: main\n          image: {IMAGE}\n          \
-         imagePullPolicy: Never\n          command: [sh, -c, \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: rolling}}\nspec:\n  replicas: \
+         2\n  selector: {{matchLabels: {{app: rolling}}}}\n  template:\n    metadata: {{labels: \
+         {{app: rolling}}}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      \
+         containers:\n        - name: main\n          image: {IMAGE}\n          imagePullPolicy: \
+         Never\n          command: [sh, -c, \"trap exit TERM; while :; do sleep 3600 & wait $!; \
+         done\"]\n"
     )
 }
 
 fn job(round: usize) -> String {
     format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: job-{round}}}\nspec:\n  ttlSecondsAfterFinished: 20\n  template:\n    spec:\n      restartPolicy: Never\n      \
-         containers:\n        - name: main\n          image: {IMAGE}\n          imagePullPolicy: Never\n          command: [sleep, \"3\"]\n"
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: job-{round}}}\nspec:\n  \
+         ttlSecondsAfterFinished: 20\n  template:\n    spec:\n      restartPolicy: Never\n      \
+         containers:\n        - name: main\n          image: {IMAGE}\n          imagePullPolicy: \
+         Never\n          command: [sleep, \"3\"]\n"
     )
 }
 
-/// A short job, a rolling restart, a ConfigMap change in a projected volume: what rewrites volumes without rotating tokens.
+/// A short job, a rolling restart, a ConfigMap change in a projected volume: what rewrites volumes
+/// without rotating tokens.
 fn an_ordinary_minute(cluster: &Cluster, round: usize) {
     cluster.apply(&job(round));
     if round.is_multiple_of(3) {
@@ -81,12 +97,20 @@ fn an_ordinary_minute(cluster: &Cluster, round: usize) {
 }
 
 fn volume(cluster: &Cluster, pod: &str) -> PathBuf {
-    let volumes = cluster.kubelet_root().join("pods").join(cluster.pod_uid(pod)).join("volumes/kubernetes.io~projected");
-    let found = std::fs::read_dir(&volumes).unwrap_or_else(|error| panic!("{}: {error}", volumes.display())).flatten().next();
+    let volumes = cluster
+        .kubelet_root()
+        .join("pods")
+        .join(cluster.pod_uid(pod))
+        .join("volumes/kubernetes.io~projected");
+    let found = std::fs::read_dir(&volumes)
+        .unwrap_or_else(|error| panic!("{}: {error}", volumes.display()))
+        .flatten()
+        .next();
     found.unwrap_or_else(|| panic!("no volume in {}", volumes.display())).path()
 }
 
-/// The test's own witness of every rename of `..data`: (when, the token that was there before, as `explain` tells it).
+/// The test's own witness of every rename of `..data`: (when, the token that was there before, as
+/// `explain` tells it).
 fn watch_renames(volume: &Path) -> Receiver<(f64, Value)> {
     let (tell, told) = channel();
     let volume = volume.to_owned();
@@ -96,7 +120,8 @@ fn watch_renames(volume: &Path) -> Receiver<(f64, Value)> {
 
 fn witness(volume: &Path, tell: &Sender<(f64, Value)>) {
     let target = || std::fs::read_link(volume.join("..data")).ok();
-    let explained = || json(tokenwatch().arg("explain").arg(volume.join("token")).args(["--output", "json"])).1;
+    let explained =
+        || json(tokenwatch().arg("explain").arg(volume.join("token")).args(["--output", "json"])).1;
     let (mut last, mut token) = (target(), explained());
     while volume.exists() {
         std::thread::sleep(Duration::from_millis(10));
@@ -113,37 +138,71 @@ fn witness(volume: &Path, tell: &Sender<(f64, Value)>) {
 
 fn check(cluster: &Cluster, port: u16) -> (i32, Value) {
     let mut command = tokenwatch();
-    command.args(["check", "--output", "json", "--clock-server", &format!("127.0.0.1:{port}"), "--root"]).arg(cluster.kubelet_root());
+    command
+        .args([
+            "check",
+            "--output",
+            "json",
+            "--clock-server",
+            &format!("127.0.0.1:{port}"),
+            "--root",
+        ])
+        .arg(cluster.kubelet_root());
     json(&mut command)
 }
 
 fn tokens_of<'a>(checked: &'a Value, uid: &str) -> Vec<&'a Value> {
-    checked["tokens"].as_array().unwrap().iter().filter(|token| token["pod"]["uid"] == uid).collect()
+    checked["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|token| token["pod"]["uid"] == uid)
+        .collect()
 }
 
 fn every_token_is_known(cluster: &Cluster, port: u16) {
     let (code, checked) = check(cluster, port);
     assert_eq!(code, 0, "{checked:#}");
-    let lifetime = |token: &Value, until: &str| seconds(&token[until]) - seconds(&token["issued_at"]);
+    let lifetime =
+        |token: &Value, until: &str| seconds(&token[until]) - seconds(&token["issued_at"]);
     let [short] = tokens_of(&checked, &cluster.pod_uid("short"))[..] else { panic!("{checked:#}") };
     assert_eq!((lifetime(short, "expires_at"), lifetime(short, "refresh_due")), (600, 480));
     assert_eq!(short["pod"]["name"], "short");
-    let [default] = tokens_of(&checked, &cluster.pod_uid("default"))[..] else { panic!("{checked:#}") };
-    assert_eq!((lifetime(default, "expires_at"), lifetime(default, "warn_after")), (31_536_000, 3_607));
+    let [default] = tokens_of(&checked, &cluster.pod_uid("default"))[..] else {
+        panic!("{checked:#}")
+    };
+    assert_eq!(
+        (lifetime(default, "expires_at"), lifetime(default, "warn_after")),
+        (31_536_000, 3_607)
+    );
     let vault = tokens_of(&checked, &cluster.pod_uid("vault"));
-    let custom = vault.iter().find(|token| token["path"] == "deep/er/vault-token").unwrap_or_else(|| panic!("{checked:#}"));
-    assert_eq!((vault.len(), &custom["audiences"][0], lifetime(custom, "expires_at")), (2, &Value::from("vault"), 1_200));
+    let custom = vault
+        .iter()
+        .find(|token| token["path"] == "deep/er/vault-token")
+        .unwrap_or_else(|| panic!("{checked:#}"));
+    assert_eq!(
+        (vault.len(), &custom["audiences"][0], lifetime(custom, "expires_at")),
+        (2, &Value::from("vault"), 1_200)
+    );
     assert!(
-        checked["tokens"].as_array().unwrap().iter().all(|token| token["state"] == "fresh" && token["verdict"] == "live"),
+        checked["tokens"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|token| token["state"] == "fresh" && token["verdict"] == "live"),
         "{checked:#}"
     );
 }
 
-/// What `agent.blind` rests on: kubelet leaves a mark beside every projected volume that it has mounted.
+/// What `agent.blind` rests on: kubelet leaves a mark beside every projected volume that it has
+/// mounted.
 fn kubelet_marks_what_it_mounted(cluster: &Cluster) {
     for name in ["short", "default", "vault"] {
         let pod = cluster.kubelet_root().join("pods").join(cluster.pod_uid(name));
-        let volumes: Vec<_> = std::fs::read_dir(pod.join("volumes/kubernetes.io~projected")).unwrap().flatten().collect();
+        let volumes: Vec<_> = std::fs::read_dir(pod.join("volumes/kubernetes.io~projected"))
+            .unwrap()
+            .flatten()
+            .collect();
         assert!(!volumes.is_empty(), "{name} has no projected volume");
         for volume in volumes {
             let wrapped = format!("wrapped_{}", volume.file_name().to_string_lossy());
@@ -155,23 +214,43 @@ fn kubelet_marks_what_it_mounted(cluster: &Cluster) {
 
 fn seconds(rfc3339: &Value) -> i64 {
     let text = rfc3339.as_str().unwrap_or_else(|| panic!("no time: {rfc3339}"));
-    chrono::DateTime::parse_from_rfc3339(text).unwrap_or_else(|error| panic!("{text}: {error}")).timestamp()
+    chrono::DateTime::parse_from_rfc3339(text)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .timestamp()
 }
 
 fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiver<(f64, Value)>) {
     let uid = cluster.pod_uid("short");
     let (at, old) = seen.recv_timeout(secs(1)).expect("the 600 s token rotated");
     let measured = at - seconds(&old["refresh_due"]) as f64;
-    let of_short = |span: &Span| span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "replaced";
+    let of_short = |span: &Span| {
+        span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "replaced"
+    };
     let root = telemetry.wait_span("the closed generation", secs(30), of_short);
-    let children: Vec<Span> =
-        telemetry.spans().into_iter().filter(|span| span.trace_id == root.trace_id && span.parent == root.id).collect();
-    let wait = children.iter().find(|span| span.name == "token.refresh_wait").expect("a refresh_wait");
+    let children: Vec<Span> = telemetry
+        .spans()
+        .into_iter()
+        .filter(|span| span.trace_id == root.trace_id && span.parent == root.id)
+        .collect();
+    let wait =
+        children.iter().find(|span| span.name == "token.refresh_wait").expect("a refresh_wait");
     assert!(children.iter().any(|span| span.name == "token.fresh"));
-    println!("[healthy] rotation {measured:+.3} s after due by the test's own watch, refresh_wait {:.3} s", wait.seconds());
-    assert!((wait.seconds() - measured.max(0.0)).abs() <= 0.1, "measured {measured}, told {}", wait.seconds());
-    assert!(crate::telemetry::attribute(&root.resource, "k8s.node.name") == cluster.get("NODE_NAME"));
-    let successor = telemetry.wait_span("its successor", secs(30), |span| of_short(span) && root.links.contains(&span.trace_id));
+    println!(
+        "[healthy] rotation {measured:+.3} s after due by the test's own watch, refresh_wait \
+         {:.3} s",
+        wait.seconds()
+    );
+    assert!(
+        (wait.seconds() - measured.max(0.0)).abs() <= 0.1,
+        "measured {measured}, told {}",
+        wait.seconds()
+    );
+    assert!(
+        crate::telemetry::attribute(&root.resource, "k8s.node.name") == cluster.get("NODE_NAME")
+    );
+    let successor = telemetry.wait_span("its successor", secs(30), |span| {
+        of_short(span) && root.links.contains(&span.trace_id)
+    });
     assert!(successor.links.contains(&root.trace_id), "and back");
 }
 
@@ -179,20 +258,36 @@ fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiv
 fn commands_agree(cluster: &Cluster, port: u16) -> Vec<String> {
     let (code, checked) = check(cluster, port);
     assert_eq!(code, 0, "{checked:#}");
-    let [listed] = tokens_of(&checked, &cluster.pod_uid("default"))[..] else { panic!("{checked:#}") };
-    let (code, explained) = json(tokenwatch().arg("explain").arg(volume(cluster, "default").join("token")).args(["--output", "json"]));
+    let [listed] = tokens_of(&checked, &cluster.pod_uid("default"))[..] else {
+        panic!("{checked:#}")
+    };
+    let (code, explained) = json(
+        tokenwatch()
+            .arg("explain")
+            .arg(volume(cluster, "default").join("token"))
+            .args(["--output", "json"]),
+    );
     assert_eq!(code, 0, "{explained:#}");
-    for key in ["issued_at", "expires_at", "warn_after", "refresh_due", "effective_deadline", "state"] {
+    for key in
+        ["issued_at", "expires_at", "warn_after", "refresh_due", "effective_deadline", "state"]
+    {
         assert_eq!(listed[key], explained[key], "{key}");
     }
-    let (code, clock) = json(tokenwatch().args(["clock", "--output", "json", "--server", &format!("127.0.0.1:{port}")]));
+    let (code, clock) = json(tokenwatch().args([
+        "clock",
+        "--output",
+        "json",
+        "--server",
+        &format!("127.0.0.1:{port}"),
+    ]));
     assert_eq!(code, 0, "{clock:#}");
     assert_eq!(clock["state"], checked["clock"]["state"]);
     ["short", "default", "vault"].iter().map(|pod| cluster.pod_uid(pod)).collect()
 }
 
 fn nobody_is_alarmed(telemetry: &Telemetry) {
-    let alarms: Vec<_> = telemetry.alerts().into_iter().filter(|alert| alert.severity() != "info").collect();
+    let alarms: Vec<_> =
+        telemetry.alerts().into_iter().filter(|alert| alert.severity() != "info").collect();
     assert!(alarms.is_empty(), "{} alarms on a healthy cluster: {alarms:#?}", alarms.len());
 }
 
@@ -202,7 +297,10 @@ fn open_generations_are_told(telemetry: &Telemetry, pods: &[String]) {
             telemetry
                 .spans()
                 .iter()
-                .any(|span| span.attribute("token.outcome") == "open" && span.attribute("k8s.pod.uid") == *uid)
+                .any(|span| {
+                    span.attribute("token.outcome") == "open"
+                        && span.attribute("k8s.pod.uid") == *uid
+                })
                 .then_some(())
         });
     }

@@ -15,8 +15,8 @@ use crate::time_server::TimeServer;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
-/// A step is told well before the kernel's clock would be looked at anyway, every 64 s: five times in a row by no chance. It takes 0.1 s; the rest is for
-/// a busy machine.
+/// A step is told well before the kernel's clock would be looked at anyway, every 64 s: five times
+/// in a row by no chance. It takes 0.1 s; the rest is for a busy machine.
 const AT_ONCE: i64 = 5_000_000_000;
 /// Far longer than anything here takes.
 const PATIENCE: i64 = 30_000_000_000;
@@ -38,14 +38,22 @@ fn scenario() {
     steps_are_told(&agent, &truth);
     a_slew_is_not_told_but_counted(&agent, &truth, &server);
     a_leap_second_is_told_as_one(&agent, &truth);
-    let storm: Vec<_> = agent.lines().into_iter().filter(|(_, line)| line.contains(" token.") && !line.contains(" info ")).collect();
+    let storm: Vec<_> = agent
+        .lines()
+        .into_iter()
+        .filter(|(_, line)| line.contains(" token.") && !line.contains(" info "))
+        .collect();
     assert!(storm.is_empty(), "one wrong clock, and tokens are accused: {storm:?}");
     the_kernels_word_is_heard();
 }
 
 fn refuse_elsewhere() {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    assert!(cpu.contains("User Mode Linux"), "this sets the clock: it runs in the guest that tests/cluster/guest boots, and nowhere else");
+    assert!(
+        cpu.contains("User Mode Linux"),
+        "this sets the clock: it runs in the guest that tests/cluster/guest boots, and nowhere \
+         else"
+    );
 }
 
 fn steps_are_told(agent: &Agent, truth: &Truth) {
@@ -63,20 +71,37 @@ fn a_step_is_told(agent: &Agent, truth: &Truth, name: &str, set: impl Fn()) {
     let size = off - truth.offset();
     let (told, line) = agent.wait(known, name, |line| line.contains("This node's clock was set "));
     let took = told - before;
-    println!("[steps] {name}: {:+.3} s, told {:.0} ms after it was asked for: {}", in_secs(size), in_secs(took) * 1e3, line.trim());
+    println!(
+        "[steps] {name}: {:+.3} s, told {:.0} ms after it was asked for: {}",
+        in_secs(size),
+        in_secs(took) * 1e3,
+        line.trim()
+    );
     assert!(took < AT_ONCE, "{name}: told after {took} ns");
-    assert!(line.contains(if size > 0 { "set forward by" } else { "set back by" }), "{name}: {line}");
+    assert!(
+        line.contains(if size > 0 { "set forward by" } else { "set back by" }),
+        "{name}: {line}"
+    );
     let (said, is) = (said_size(&line), in_secs(size).abs());
-    assert!((said - is).abs() < if is < 3_600.0 { 0.6 } else { 60.0 }, "{name}: the clock moved by {size} ns: {line}");
-    until("the agent to be ready to tell of another step", secs(10), || (raw() - told > 5 * SECOND).then_some(()));
+    assert!(
+        (said - is).abs() < if is < 3_600.0 { 0.6 } else { 60.0 },
+        "{name}: the clock moved by {size} ns: {line}"
+    );
+    until("the agent to be ready to tell of another step", secs(10), || {
+        (raw() - told > 5 * SECOND).then_some(())
+    });
 }
 
-/// Ten per cent fast is the kernel's limit (and more than chrony's default): the agent must neither take that for a step, nor age by the clock that is slewed.
+/// Ten per cent fast is the kernel's limit (and more than chrony's default): the agent must neither
+/// take that for a step, nor age by the clock that is slewed.
 fn a_slew_is_not_told_but_counted(agent: &Agent, truth: &Truth, server: &TimeServer) {
     server.set_silent(true);
-    let (known, started, off, age) = (agent.lines().len(), raw(), truth.offset(), clocks::now().boot);
+    let (known, started, off, age) =
+        (agent.lines().len(), raw(), truth.offset(), clocks::now().boot);
     adjust(&Timex { modes: TICK, tick: 11_000, ..Timex::default() });
-    until("the clock to be slewed by 0.8 s", secs(30), || (off - truth.offset() > 8 * SECOND / 10).then_some(()));
+    until("the clock to be slewed by 0.8 s", secs(30), || {
+        (off - truth.offset() > 8 * SECOND / 10).then_some(())
+    });
     adjust(&Timex { modes: TICK, tick: 10_000, ..Timex::default() });
     let (lasted, aged) = (raw() - started, (clocks::now().boot - age).as_nanos());
     println!(
@@ -85,43 +110,78 @@ fn a_slew_is_not_told_but_counted(agent: &Agent, truth: &Truth, server: &TimeSer
         in_secs(lasted),
         in_secs(aged)
     );
-    assert!((lasted - aged).abs() < SECOND / 20, "what measures age was slewed: {aged} of {lasted}");
+    assert!(
+        (lasted - aged).abs() < SECOND / 20,
+        "what measures age was slewed: {aged} of {lasted}"
+    );
     let lines = agent.lines().split_off(known);
-    assert!(!lines.iter().any(|(_, line)| line.contains("clock.stepped")), "a slew was told as a step: {lines:?}");
-    a_step_is_told(agent, truth, "adjtimex, by little, which has the agent look", || step(SECOND / 5));
-    let (_, line) = agent.wait(known, "the slew to be noticed without a server", |line| line.contains("This node's clock is "));
+    assert!(
+        !lines.iter().any(|(_, line)| line.contains("clock.stepped")),
+        "a slew was told as a step: {lines:?}"
+    );
+    a_step_is_told(agent, truth, "adjtimex, by little, which has the agent look", || {
+        step(SECOND / 5)
+    });
+    let (_, line) = agent.wait(known, "the slew to be noticed without a server", |line| {
+        line.contains("This node's clock is ")
+    });
     println!("[steps] without a word from the server: {}", line.trim());
     assert!(line.contains("ahead of true time"), "{line}");
     server.set_silent(false);
     a_step_is_told(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
 }
 
-/// The kernel inserts one for real, at the end of the day, as it does on a node whose time daemon announces it.
+/// The kernel inserts one for real, at the end of the day, as it does on a node whose time daemon
+/// announces it.
 fn a_leap_second_is_told_as_one(agent: &Agent, truth: &Truth) {
     const DAY: i64 = 86_400;
     let to_midnight = DAY - wall().div_euclid(SECOND).rem_euclid(DAY);
     let known = agent.lines().len();
-    // Setting a clock makes the kernel forget what the daemon said: time and announcement in one call.
-    adjust(&Timex { modes: SETOFFSET | STATUS | MAXERROR, status: INSERT, maxerror: 1_000, sec: to_midnight - 4, ..Timex::default() });
-    agent.wait(known, "the jump to the evening", |line| line.contains("This node's clock was set "));
+    // Setting a clock makes the kernel forget what the daemon said: time and announcement in one
+    // call.
+    adjust(&Timex {
+        modes: SETOFFSET | STATUS | MAXERROR,
+        status: INSERT,
+        maxerror: 1_000,
+        sec: to_midnight - 4,
+        ..Timex::default()
+    });
+    agent
+        .wait(known, "the jump to the evening", |line| line.contains("This node's clock was set "));
     let (known, off) = (agent.lines().len(), truth.offset());
     let (_, line) = agent.wait(known, "the leap second", |line| line.contains("leap second"));
     println!("[steps] {:+.3} s: {}", in_secs(off - truth.offset()), line.trim());
     assert!((off - truth.offset() + SECOND).abs() < SECOND / 20, "the kernel inserted no second");
 }
 
-/// Nothing but the kernel answers for the clock here: its word counts while its own bound is good, and not for a moment longer.
+/// Nothing but the kernel answers for the clock here: its word counts while its own bound is good,
+/// and not for a moment longer.
 fn the_kernels_word_is_heard() {
     let clock = || json(Command::new("tokenwatch").args(["clock", "--output", "json"]));
-    adjust(&Timex { modes: STATUS | MAXERROR, status: UNSYNC, maxerror: 16_000_000, ..Timex::default() });
+    adjust(&Timex {
+        modes: STATUS | MAXERROR,
+        status: UNSYNC,
+        maxerror: 16_000_000,
+        ..Timex::default()
+    });
     let (code, report) = clock();
-    assert_eq!((code, report["state"].as_str()), (2, Some("unknown")), "no daemon keeps it: {report:#}");
+    assert_eq!(
+        (code, report["state"].as_str()),
+        (2, Some("unknown")),
+        "no daemon keeps it: {report:#}"
+    );
     adjust(&Timex { modes: STATUS | MAXERROR, status: 0, maxerror: 1_997_000, ..Timex::default() });
     let (code, report) = clock();
-    assert_eq!((code, report["source"].as_str()), (0, Some("kernel")), "a daemon keeps it: {report:#}");
+    assert_eq!(
+        (code, report["source"].as_str()),
+        (0, Some("kernel")),
+        "a daemon keeps it: {report:#}"
+    );
     let bound = report["error_bound"].as_f64().unwrap();
     assert!((1.997..2.0).contains(&bound), "{report:#}");
-    until("maxerror to grow beyond what proves anything", secs(30), || (clock().0 == 2).then_some(()));
+    until("maxerror to grow beyond what proves anything", secs(30), || {
+        (clock().0 == 2).then_some(())
+    });
     println!("[steps] the kernel vouched for ±{bound:.4} s, and a few seconds later for nothing");
 }
 
@@ -197,12 +257,14 @@ struct Timex {
     tick: i64,
 }
 
-/// adjtimex(2), number 159 on x86-64, through the one program of every Debian that can call it with privilege; busybox's own lacks most of it.
+/// adjtimex(2), number 159 on x86-64, through the one program of every Debian that can call it with
+/// privilege; busybox's own lacks most of it.
 fn adjust(timex: &Timex) {
     let Timex { modes, maxerror, status, sec, usec, tick } = timex;
     let fields = format!("{modes}, 0, 0, {maxerror}, 0, {status}, 0, 0, 0, {sec}, {usec}, {tick}");
-    let code =
-        format!(r#"my $timex = pack("i x4 q q q q i x4 q q q q q q x128", {fields}); syscall(159, $timex) >= 0 or die "adjtimex: $!\n""#);
+    let code = format!(
+        r#"my $timex = pack("i x4 q q q q i x4 q q q q q q x128", {fields}); syscall(159, $timex) >= 0 or die "adjtimex: $!\n""#
+    );
     run(Command::new("perl").arg("-e").arg(code));
 }
 
@@ -217,7 +279,9 @@ struct Agent {
 impl Agent {
     fn start(tree: &Tree) -> Self {
         let mut command = Command::new("tokenwatch");
-        command.args(["run", "--node", "guest", "--clock-server", "127.0.0.1", "--root"]).arg(&tree.root);
+        command
+            .args(["run", "--node", "guest", "--clock-server", "127.0.0.1", "--root"])
+            .arg(&tree.root);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines: Arc<Mutex<Vec<(i64, String)>>> = Arc::default();
         let (out, heard) = (child.stdout.take().unwrap(), Arc::clone(&lines));
@@ -256,10 +320,14 @@ impl Drop for Agent {
 
 /// "... was set back by 1m 30s at ...", in seconds.
 fn said_size(line: &str) -> f64 {
-    let said = line.split(" by ").nth(1).and_then(|rest| rest.split(" at ").next()).unwrap_or_default();
+    let said =
+        line.split(" by ").nth(1).and_then(|rest| rest.split(" at ").next()).unwrap_or_default();
     let part = |part: &str| {
         let (number, unit) = part.split_at(part.find(|c: char| c.is_ascii_alphabetic())?);
-        let scale = [("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)].into_iter().find(|(name, _)| *name == unit)?.1;
+        let scale = [("h", 3_600.0), ("m", 60.0), ("s", 1.0), ("ms", 0.001)]
+            .into_iter()
+            .find(|(name, _)| *name == unit)?
+            .1;
         Some(number.parse::<f64>().ok()? * scale)
     };
     said.split(' ').map(|word| part(word).unwrap_or_else(|| panic!("no size in: {line}"))).sum()

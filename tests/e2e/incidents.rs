@@ -1,4 +1,5 @@
-//! A deployed agent, from what a node has on an ordinary day to what wakes people: what it says, where it says it, and what it survives.
+//! A deployed agent, from what a node has on an ordinary day to what wakes people: what it says,
+//! where it says it, and what it survives.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,8 +12,14 @@ use crate::telemetry::Alert;
 use crate::wait::{secs, until};
 
 /// What runs there: the beginning of the pod's name, and its namespace.
-const WORKLOAD: [(&str, &str); 6] =
-    [("cart-", "shop"), ("report-", "shop"), ("probe-", "shop"), ("vault", "shop"), ("careful", "locked"), ("slow", "shop")];
+const WORKLOAD: [(&str, &str); 6] = [
+    ("cart-", "shop"),
+    ("report-", "shop"),
+    ("probe-", "shop"),
+    ("vault", "shop"),
+    ("careful", "locked"),
+    ("slow", "shop"),
+];
 /// A quiet quarter of an hour would be nicer still; ten minutes is what is promised.
 const QUIET: Duration = secs(600);
 
@@ -20,7 +27,10 @@ const QUIET: Duration = secs(600);
 fn a_deployed_agent_says_what_fails_where_people_look_and_survives_what_happens() {
     let scene = Scene::install("incidents");
     let started = Instant::now();
-    scene.deployment.cluster.apply(&std::fs::read_to_string(repository().join("tests/cluster/workload.yaml")).unwrap());
+    scene
+        .deployment
+        .cluster
+        .apply(&std::fs::read_to_string(repository().join("tests/cluster/workload.yaml")).unwrap());
     let pods = running(&scene);
     every_token_is_named(&scene);
 
@@ -43,10 +53,12 @@ fn a_deployed_agent_says_what_fails_where_people_look_and_survives_what_happens(
     println!("[incidents] all of it in {:?}", started.elapsed());
 }
 
-/// Waits for every pod of the workload: what each is called, by the beginning of its name, with its UID.
+/// Waits for every pod of the workload: what each is called, by the beginning of its name, with its
+/// UID.
 fn running(scene: &Scene) -> BTreeMap<&'static str, Pod> {
-    let found =
-        WORKLOAD.map(|(name, namespace)| (name, until(&format!("{name} to run"), secs(180), || Pod::running(scene, namespace, name))));
+    let found = WORKLOAD.map(|(name, namespace)| {
+        (name, until(&format!("{name} to run"), secs(180), || Pod::running(scene, namespace, name)))
+    });
     found.into_iter().collect()
 }
 
@@ -60,10 +72,15 @@ struct Pod {
 
 impl Pod {
     fn running(scene: &Scene, namespace: &str, beginning: &str) -> Option<Self> {
-        let list: Value = serde_json::from_str(&scene.kubectl(&["get", "pods", "-n", namespace, "-o", "json"])).ok()?;
+        let list: Value =
+            serde_json::from_str(&scene.kubectl(&["get", "pods", "-n", namespace, "-o", "json"]))
+                .ok()?;
         let pods = list["items"].as_array()?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let is_it = |pod: &&Value| text(&pod["metadata"]["name"]).starts_with(beginning) && pod["status"]["phase"] == "Running";
+        let is_it = |pod: &&Value| {
+            text(&pod["metadata"]["name"]).starts_with(beginning)
+                && pod["status"]["phase"] == "Running"
+        };
         pods.iter().find(is_it).map(|pod| Self {
             namespace: namespace.to_owned(),
             name: text(&pod["metadata"]["name"]),
@@ -77,7 +94,8 @@ fn every_token_is_named(scene: &Scene) {
     assert_eq!(status, 0, "{checked:#}");
     for (name, namespace) in WORKLOAD {
         let is_it = |token: &&Value| {
-            token["pod"]["namespace"] == namespace && token["pod"]["name"].as_str().is_some_and(|pod| pod.starts_with(name))
+            token["pod"]["namespace"] == namespace
+                && token["pod"]["name"].as_str().is_some_and(|pod| pod.starts_with(name))
         };
         let token = checked["tokens"]
             .as_array()
@@ -89,20 +107,26 @@ fn every_token_is_named(scene: &Scene) {
     }
     let metrics = scene.page("/metrics");
     assert!(metrics.contains("tokenwatch_privilege{"), "{metrics}");
-    until("the agent to know its node's pods", secs(60), || scene.metric("tokenwatch_cluster_pods", "").filter(|pods| *pods >= 7.0));
+    until("the agent to know its node's pods", secs(60), || {
+        scene.metric("tokenwatch_cluster_pods", "").filter(|pods| *pods >= 7.0)
+    });
 }
 
 /// The alert about this pod's token, raised.
 fn raised(scene: &Scene, pod: &Pod, code: &'static str, within: Duration) -> Alert {
     let uid = pod.uid.clone();
-    scene.telemetry.wait_alert(code, within, move |alert| alert.is("raised", code) && alert.attribute("k8s.pod.uid") == uid)
+    scene.telemetry.wait_alert(code, within, move |alert| {
+        alert.is("raised", code) && alert.attribute("k8s.pod.uid") == uid
+    })
 }
 
 /// What `kubectl describe pod` tells: an Event of this reason on this very pod.
 fn has_event(scene: &Scene, pod: &Pod, reason: &str) {
-    let is_it = |event: &Value| event["regarding"]["uid"] == pod.uid.as_str() && event["reason"] == reason;
+    let is_it =
+        |event: &Value| event["regarding"]["uid"] == pod.uid.as_str() && event["reason"] == reason;
     until(&format!("the Event {reason} on {}", pod.name), secs(90), || {
-        let events = scene.kubectl(&["get", "events.events.k8s.io", "-n", &pod.namespace, "-o", "json"]);
+        let events =
+            scene.kubectl(&["get", "events.events.k8s.io", "-n", &pod.namespace, "-o", "json"]);
         let events: Value = serde_json::from_str(&events).ok()?;
         events["items"].as_array()?.iter().any(is_it).then_some(())
     });
@@ -114,12 +138,24 @@ fn is_said_everywhere(scene: &Scene, pod: &Pod, code: &'static str, reason: &str
     let described = scene.kubectl(&["describe", "pod", "-n", &pod.namespace, &pod.name]);
     assert!(described.contains(reason), "{described}");
     let labels = format!("tokenwatch_finding_code=\"{code}\"");
-    until(&format!("{code} in /metrics"), secs(30), || scene.metric("tokenwatch_findings", &labels).filter(|count| *count >= 1.0));
+    until(&format!("{code} in /metrics"), secs(30), || {
+        scene.metric("tokenwatch_findings", &labels).filter(|count| *count >= 1.0)
+    });
     let page = scene.page("/");
-    assert!(page.contains(code) && page.contains(&pod.name), "the status page does not tell of {code} on {}", pod.name);
+    assert!(
+        page.contains(code) && page.contains(&pod.name),
+        "the status page does not tell of {code} on {}",
+        pod.name
+    );
     let (status, checked) = scene.check();
-    let is_it = |finding: &&Value| finding["code"] == code && finding["subject"]["pod"]["uid"] == pod.uid.as_str();
-    assert!(status == 1 && checked["findings"].as_array().unwrap().iter().any(|finding| is_it(&finding)), "{checked:#}");
+    let is_it = |finding: &&Value| {
+        finding["code"] == code && finding["subject"]["pod"]["uid"] == pod.uid.as_str()
+    };
+    assert!(
+        status == 1
+            && checked["findings"].as_array().unwrap().iter().any(|finding| is_it(&finding)),
+        "{checked:#}"
+    );
 }
 
 fn skewed(scene: &Scene) {
@@ -135,12 +171,14 @@ fn skewed(scene: &Scene) {
 }
 
 fn single(name: &str) -> String {
-    let workload = std::fs::read_to_string(repository().join("tests/cluster/workload.yaml")).unwrap();
+    let workload =
+        std::fs::read_to_string(repository().join("tests/cluster/workload.yaml")).unwrap();
     let vault = workload.split("---\n").find(|part| part.contains("{name: vault, ")).unwrap();
     vault.replace("{name: vault, ", &format!("{{name: {name}, ")).replace("audience: vault, ", "")
 }
 
-/// kubelet does not refresh the token of a pod that is going: the agent says so at once, with the pod's own deadline.
+/// kubelet does not refresh the token of a pod that is going: the agent says so at once, with the
+/// pod's own deadline.
 fn going(scene: &Scene, slow: &Pod) {
     scene.kubectl(&["delete", "pod", "-n", &slow.namespace, &slow.name, "--wait=false"]);
     let alert = raised(scene, slow, "token.pod_terminating", secs(60));
@@ -151,7 +189,12 @@ fn going(scene: &Scene, slow: &Pod) {
 /// How often each finding about this pod was raised and cleared.
 fn told(scene: &Scene, pod: &Pod, code: &str) -> (usize, usize) {
     let alerts = scene.telemetry.alerts();
-    let count = |what: &str| alerts.iter().filter(|alert| alert.is(what, code) && alert.attribute("k8s.pod.uid") == pod.uid).count();
+    let count = |what: &str| {
+        alerts
+            .iter()
+            .filter(|alert| alert.is(what, code) && alert.attribute("k8s.pod.uid") == pod.uid)
+            .count()
+    };
     (count("raised"), count("cleared"))
 }
 
@@ -160,17 +203,28 @@ fn upgraded_meanwhile(scene: &Scene, slow: &Pod) {
     println!("[incidents] upgrade while token.pod_terminating is active");
     scene.deployment.upgrade(&["podAnnotations.round=two"]);
     std::thread::sleep(secs(100));
-    assert_eq!(told(scene, slow, "token.pod_terminating"), (1, 0), "neither raised twice nor lost by an upgrade");
-    assert!(scene.metric("tokenwatch_findings", "token.pod_terminating").is_some_and(|count| count >= 1.0));
+    assert_eq!(
+        told(scene, slow, "token.pod_terminating"),
+        (1, 0),
+        "neither raised twice nor lost by an upgrade"
+    );
+    assert!(
+        scene
+            .metric("tokenwatch_findings", "token.pod_terminating")
+            .is_some_and(|count| count >= 1.0)
+    );
 }
 
-/// From the API server's own audit log: what the agent asks for while nothing happens. Its Events are told apart: those are news.
+/// From the API server's own audit log: what the agent asks for while nothing happens. Its Events
+/// are told apart: those are news.
 fn few_requests(scene: &Scene, time: Duration) {
     let before = scene.requests().len();
     std::thread::sleep(time);
     let asked: Vec<_> = scene.requests().into_iter().skip(before).collect();
-    let (events, rest): (Vec<_>, Vec<_>) =
-        asked.iter().map(|request| (&*request.verb, &*request.resource)).partition(|(_, what)| *what == "events");
+    let (events, rest): (Vec<_>, Vec<_>) = asked
+        .iter()
+        .map(|request| (&*request.verb, &*request.resource))
+        .partition(|(_, what)| *what == "events");
     let minutes = time.as_secs_f64() / 60.0;
     println!(
         "[incidents] {rest:?} in {minutes} minutes: {:.2} requests a minute, and {} about Events",
@@ -184,21 +238,38 @@ fn stalled(scene: &Scene, cart: &Pod) {
     let stalled = raised(scene, cart, "token.rotation_stalled", secs(120));
     assert_eq!(stalled.attribute("k8s.deployment.name"), "cart");
     let containers = stalled.attribute("tokenwatch.finding.evidence.containers");
-    assert!(containers.contains("app (tokenwatch.test/busybox:1)") && !containers.contains("sidecar"), "{containers}");
+    assert!(
+        containers.contains("app (tokenwatch.test/busybox:1)") && !containers.contains("sidecar"),
+        "{containers}"
+    );
     assert!(!stalled.trace_id.is_empty(), "an alert leads to the trace it is about");
     println!("[incidents] {}", stalled.body);
     let expired = raised(scene, cart, "token.expired", secs(60));
     is_said_everywhere(scene, cart, "token.expired", "TokenExpired");
     let uid = cart.uid.clone();
-    let died = move |span: &crate::telemetry::Span| span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "expired";
+    let died = move |span: &crate::telemetry::Span| {
+        span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "expired"
+    };
     let trace = scene.telemetry.wait_span("the trace of the token that died", secs(60), died);
-    assert_eq!((trace.attribute("k8s.deployment.name").as_str(), &trace.trace_id), ("cart", &expired.trace_id));
+    assert_eq!(
+        (trace.attribute("k8s.deployment.name").as_str(), &trace.trace_id),
+        ("cart", &expired.trace_id)
+    );
 }
 
 fn repaired(scene: &Scene, cart: &Pod) {
-    scene.kubectl(&["create", "configmap", "settings", "-n", "shop", "--from-literal=address=https://shop.example"]);
+    scene.kubectl(&[
+        "create",
+        "configmap",
+        "settings",
+        "-n",
+        "shop",
+        "--from-literal=address=https://shop.example",
+    ]);
     let uid = cart.uid.clone();
-    let over = move |alert: &Alert| alert.is("cleared", "token.expired") && alert.attribute("k8s.pod.uid") == uid;
+    let over = move |alert: &Alert| {
+        alert.is("cleared", "token.expired") && alert.attribute("k8s.pod.uid") == uid
+    };
     let cleared = scene.telemetry.wait_alert("the repair to clear it", secs(240), over);
     println!("[incidents] {}", cleared.body);
     has_event(scene, cart, "TokenExpiredCleared");
@@ -208,7 +279,9 @@ fn killed(scene: &Scene, slow: &Pod) {
     println!("[incidents] kill -9");
     let restarts = scene.restarts();
     scene.kill_agent();
-    until("the agent's container to be started again", secs(120), || (scene.restarts() > restarts && scene.is_ready()).then_some(()));
+    until("the agent's container to be started again", secs(120), || {
+        (scene.restarts() > restarts && scene.is_ready()).then_some(())
+    });
     let diary = scene.deployment.diary();
     assert!(diary.contains("nobody watched for"), "it does not say what it missed: {diary}");
     assert_eq!(told(scene, slow, "token.pod_terminating").0, 1, "raised again after it was killed");
@@ -225,7 +298,9 @@ fn restarted(scene: &Scene, component: &str) {
 
 /// A token of a new pod is known to the agent that is running.
 fn sees(scene: &Scene, pod: &str) {
-    until(&format!("the agent to see the token of {pod}"), secs(180), || scene.page("/").contains(pod).then_some(()));
+    until(&format!("the agent to see the token of {pod}"), secs(180), || {
+        scene.page("/").contains(pod).then_some(())
+    });
 }
 
 fn without_an_api_server(scene: &Scene) {
@@ -233,7 +308,8 @@ fn without_an_api_server(scene: &Scene) {
     let (restarts, agent) = (scene.restarts(), scene.address());
     scene.component("apiserver", &["--only-stop"]);
     until("the agent to say that the API server is away", secs(120), || {
-        (sample(&page_at(&agent, "/metrics"), "tokenwatch_sources_up", "apiserver") == Some(0.0)).then_some(())
+        (sample(&page_at(&agent, "/metrics"), "tokenwatch_sources_up", "apiserver") == Some(0.0))
+            .then_some(())
     });
     scene.component("apiserver", &["--only-start"]);
     until("the agent to hear of the API server again", secs(180), || {
@@ -242,7 +318,8 @@ fn without_an_api_server(scene: &Scene) {
     assert_eq!(scene.restarts(), restarts, "nobody had to restart it");
 }
 
-/// All watches that this user may have are taken: a new pod is found all the same, and events are back when there is room.
+/// All watches that this user may have are taken: a new pod is found all the same, and events are
+/// back when there is room.
 fn without_watches(scene: &Scene) {
     println!("[incidents] the node's inotify watches are used up");
     let taken = crate::watches::take_all();
@@ -252,14 +329,19 @@ fn without_watches(scene: &Scene) {
         (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(0.0)).then_some(())
     });
     drop(taken);
-    until("the agent to watch again", secs(90), || (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(1.0)).then_some(()));
+    until("the agent to watch again", secs(90), || {
+        (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(1.0)).then_some(())
+    });
 }
 
 fn nobody_else_is_accused(scene: &Scene) {
     let guilty = ["ahead", "slow"];
     let is_wronged = |alert: &Alert| {
         let name = alert.attribute("k8s.pod.name");
-        alert.code().starts_with("token.") && alert.severity() != "info" && !guilty.contains(&name.as_str()) && !name.starts_with("cart-")
+        alert.code().starts_with("token.")
+            && alert.severity() != "info"
+            && !guilty.contains(&name.as_str())
+            && !name.starts_with("cart-")
     };
     let wronged: Vec<_> = scene.telemetry.alerts().into_iter().filter(is_wronged).collect();
     assert!(wronged.is_empty(), "{wronged:#?}");

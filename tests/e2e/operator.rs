@@ -1,5 +1,5 @@
-//! The kinds of the Prometheus operator, in an API server that knows them. The operator itself does not run: that its selectors lead to the agents is
-//! looked at here as it would look.
+//! The kinds of the Prometheus operator, in an API server that knows them. The operator itself does
+//! not run: that its selectors lead to the agents is looked at here as it would look.
 
 use std::process::Command;
 
@@ -11,19 +11,28 @@ use crate::process::{run, text};
 use crate::wait::{secs, until};
 
 const GROUP: &str = "monitoring.coreos.com";
-const ON: [&str; 4] = ["podMonitor.enabled=true", "serviceMonitor.enabled=true", "service.enabled=true", "prometheusRule.enabled=true"];
+const ON: [&str; 4] = [
+    "podMonitor.enabled=true",
+    "serviceMonitor.enabled=true",
+    "service.enabled=true",
+    "prometheusRule.enabled=true",
+];
 
 /// By the operator's own definitions.
 pub fn define_kinds(deployment: &Deployment) {
     deployment.shell(&format!("kubectl apply --server-side --filename {}", built("crds")));
-    deployment.shell("kubectl wait --for=condition=Established --timeout=60s customresourcedefinitions --all");
+    deployment.shell(
+        "kubectl wait --for=condition=Established --timeout=60s customresourcedefinitions --all",
+    );
     until("the API server to serve the operator's kinds", secs(30), || {
-        let kinds = deployment.cluster.kubectl(&["api-resources", "--api-group", GROUP, "--output=name"]);
+        let kinds =
+            deployment.cluster.kubectl(&["api-resources", "--api-group", GROUP, "--output=name"]);
         (kinds.lines().count() == 3).then_some(())
     });
 }
 
-/// Switched on in a release that is there, switched off again, and left on for the uninstallation to take away.
+/// Switched on in a release that is there, switched off again, and left on for the uninstallation
+/// to take away.
 pub fn agents_are_monitored(deployment: &Deployment) {
     deployment.upgrade(&ON);
     assert_eq!(monitoring(deployment), ["podmonitor", "prometheusrule", "servicemonitor"]);
@@ -38,8 +47,11 @@ pub fn agents_are_monitored(deployment: &Deployment) {
 /// The kinds of which the release has an object.
 pub fn monitoring(deployment: &Deployment) -> Vec<String> {
     let objects = deployment.objects();
-    let mut kinds: Vec<String> =
-        objects.iter().filter_map(|object| object.strip_suffix(&format!(".{GROUP}/tokenwatch"))).map(str::to_owned).collect();
+    let mut kinds: Vec<String> = objects
+        .iter()
+        .filter_map(|object| object.strip_suffix(&format!(".{GROUP}/tokenwatch")))
+        .map(str::to_owned)
+        .collect();
     kinds.sort();
     kinds
 }
@@ -49,7 +61,12 @@ fn the_pod_monitor_finds_the_agents(deployment: &Deployment) {
     let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
     let all = deployment.get(&["pods", "--namespace", NAMESPACE]);
     let found = selected(deployment, "pods", &monitor);
-    assert!(!list(&found).is_empty() && names(&found) == names(&all["items"]), "{:?} of {:?}", names(&found), names(&all["items"]));
+    assert!(
+        !list(&found).is_empty() && names(&found) == names(&all["items"]),
+        "{:?} of {:?}",
+        names(&found),
+        names(&all["items"])
+    );
     for pod in list(&found) {
         let port = port(&pod["spec"]["containers"][0]["ports"], endpoint, "containerPort");
         scraped(&pod["status"]["podIP"], &port, endpoint);
@@ -63,18 +80,30 @@ fn the_service_monitor_finds_the_agents(deployment: &Deployment) {
     let found = selected(deployment, "services", &monitor);
     assert_eq!(names(&found), ["tokenwatch"]);
     port(&found[0]["spec"]["ports"], endpoint, "port");
-    let slices = ["endpointslices", "--namespace", NAMESPACE, "--selector", "kubernetes.io/service-name=tokenwatch"];
+    let slices = [
+        "endpointslices",
+        "--namespace",
+        NAMESPACE,
+        "--selector",
+        "kubernetes.io/service-name=tokenwatch",
+    ];
     let slice = until("the Service to have an agent", secs(30), || {
         let slice = deployment.get(&slices)["items"][0].clone();
         slice["endpoints"][0]["addresses"][0].is_string().then_some(slice)
     });
-    scraped(&slice["endpoints"][0]["addresses"][0], &port(&slice["ports"], endpoint, "port"), endpoint);
+    scraped(
+        &slice["endpoints"][0]["addresses"][0],
+        &port(&slice["ports"], endpoint, "port"),
+        endpoint,
+    );
 }
 
 /// The API server drops what a definition does not have, and refuses what it has otherwise.
 fn the_rules_are_whole(deployment: &Deployment) {
     let there = deployment.get(&["prometheusrule", "tokenwatch", "--namespace", NAMESPACE]);
-    let file = std::fs::read_to_string(repository().join("deploy/prometheus/tokenwatch.rules.yaml")).unwrap();
+    let file =
+        std::fs::read_to_string(repository().join("deploy/prometheus/tokenwatch.rules.yaml"))
+            .unwrap();
     let ours: Value = serde_saphyr::from_str(&file).unwrap();
     assert_eq!(there["spec"], ours);
 }
@@ -82,9 +111,11 @@ fn the_rules_are_whole(deployment: &Deployment) {
 /// What a monitor's labels select in its own namespace.
 fn selected(deployment: &Deployment, kind: &str, monitor: &Value) -> Value {
     let labels = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap().iter();
-    let selector: Vec<String> = labels.map(|(label, value)| format!("{label}={}", value.as_str().unwrap())).collect();
+    let selector: Vec<String> =
+        labels.map(|(label, value)| format!("{label}={}", value.as_str().unwrap())).collect();
     assert!(!selector.is_empty(), "it would select everything: {monitor}");
-    deployment.get(&[kind, "--namespace", NAMESPACE, "--selector", &selector.join(",")])["items"].clone()
+    deployment.get(&[kind, "--namespace", NAMESPACE, "--selector", &selector.join(",")])["items"]
+        .clone()
 }
 
 fn names(objects: &Value) -> Vec<&str> {
@@ -94,12 +125,17 @@ fn names(objects: &Value) -> Vec<&str> {
 /// The number of the port that a monitor's endpoint names.
 fn port(ports: &Value, endpoint: &Value, number: &str) -> Value {
     let named = list(ports).iter().find(|port| port["name"] == endpoint["port"]);
-    named.unwrap_or_else(|| panic!("no port is called {}: {ports}", endpoint["port"]))[number].clone()
+    named.unwrap_or_else(|| panic!("no port is called {}: {ports}", endpoint["port"]))[number]
+        .clone()
 }
 
 /// As Prometheus would.
 fn scraped(address: &Value, port: &Value, endpoint: &Value) {
-    let url = format!("http://{}:{port}{}", address.as_str().unwrap(), endpoint["path"].as_str().unwrap());
+    let url = format!(
+        "http://{}:{port}{}",
+        address.as_str().unwrap(),
+        endpoint["path"].as_str().unwrap()
+    );
     let metrics = text(&run(Command::new("curl").args(["-fsS", "--max-time", "10", &url])).stdout);
     assert!(metrics.contains("tokenwatch_privilege"), "{url}: {metrics}");
 }

@@ -18,7 +18,8 @@ pub struct Process {
 impl Process {
     /// Starts `command`, with everything it prints going to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
-        let out = File::create(log).unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()));
+        let out = File::create(log)
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()));
         let err = out.try_clone().unwrap();
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")) }
@@ -42,7 +43,8 @@ impl Process {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) * 1024
     }
@@ -57,8 +59,17 @@ impl Drop for Process {
 
 /// Runs a command to its end; its output is in the panic when it fails.
 pub fn run(command: &mut Command) -> Output {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-    assert!(output.status.success(), "{command:?} failed: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     output
 }
 

@@ -1,5 +1,6 @@
-//! A clock that is really set, slewed, and given a leap second. This machine's clock is left alone: `tests/cluster/guest` boots a Linux with a clock of
-//! its own, and this very program is run again in there, as `in_the_guest::scenario`.
+//! A clock that is really set, slewed, and given a leap second. This machine's clock is left alone:
+//! `tests/cluster/guest` boots a Linux with a clock of its own, and this very program is run again
+//! in there, as `in_the_guest::scenario`.
 
 use std::process::Command;
 
@@ -13,14 +14,32 @@ use crate::process::text;
 fn a_clock_that_is_set_is_told_at_once_and_one_that_is_slewed_is_not() {
     let mut guest = Command::new(repository().join("tests/cluster/guest"));
     let this = std::env::current_exe().unwrap();
-    guest.args(["--seconds", "115", "--with"]).arg(&this).arg("--with").arg(tokenwatch().get_program()).args(["--with", "perl"]);
-    guest.arg(this.file_name().unwrap()).args(["--ignored", "--exact", "in_the_guest::scenario", "--nocapture"]);
+    guest
+        .args(["--seconds", "115", "--with"])
+        .arg(&this)
+        .arg("--with")
+        .arg(tokenwatch().get_program())
+        .args(["--with", "perl"]);
+    guest.arg(this.file_name().unwrap()).args([
+        "--ignored",
+        "--exact",
+        "in_the_guest::scenario",
+        "--nocapture",
+    ]);
     let set_to = clocks::set_to();
     let output = guest.output().unwrap();
     let moved = (clocks::set_to() - set_to).abs();
-    assert!(moved < Delta::from_millis(100), "this machine's own clock was set meanwhile, by {moved}");
+    assert!(
+        moved < Delta::from_millis(100),
+        "this machine's own clock was set meanwhile, by {moved}"
+    );
     let console = text(&output.stdout);
     print!("{console}");
-    assert!(output.status.success(), "the guest ended with {}: {}", output.status, text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "the guest ended with {}: {}",
+        output.status,
+        text(&output.stderr)
+    );
     assert!(console.contains("1 passed"), "nothing was tested in the guest");
 }

@@ -43,14 +43,26 @@ impl Telemetry {
 
     /// Every whole line; the last one may still be being written.
     fn batches(&self) -> Vec<Value> {
-        let files = (0..).map(|start| self.directory.join(format!("collector-{start}"))).take_while(|directory| directory.exists());
-        let texts = files.map(|directory| std::fs::read_to_string(directory.join("telemetry.json")).unwrap_or_default());
-        texts.flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()).collect()
+        let files = (0..)
+            .map(|start| self.directory.join(format!("collector-{start}")))
+            .take_while(|directory| directory.exists());
+        let texts = files.map(|directory| {
+            std::fs::read_to_string(directory.join("telemetry.json")).unwrap_or_default()
+        });
+        texts
+            .flat_map(|text| {
+                text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     pub fn spans(&self) -> Vec<Span> {
         let scopes = |batch: Value| nested(&batch, "resourceSpans", "scopeSpans", "spans");
-        self.batches().into_iter().flat_map(scopes).map(|(resource, span)| Span::of(resource, &span)).collect()
+        self.batches()
+            .into_iter()
+            .flat_map(scopes)
+            .map(|(resource, span)| Span::of(resource, &span))
+            .collect()
     }
 
     pub fn alerts(&self) -> Vec<Alert> {
@@ -60,7 +72,11 @@ impl Telemetry {
 
     pub fn metric_names(&self) -> Vec<String> {
         let scopes = |batch: Value| nested(&batch, "resourceMetrics", "scopeMetrics", "metrics");
-        self.batches().into_iter().flat_map(scopes).map(|(_, metric)| text(&metric["name"])).collect()
+        self.batches()
+            .into_iter()
+            .flat_map(scopes)
+            .map(|(_, metric)| text(&metric["name"]))
+            .collect()
     }
 
     /// Waits for an alert that fits, and gives it back.
@@ -83,7 +99,12 @@ impl Span {
             parent: text(&span["parentSpanId"]),
             start: nanos(&span["startTimeUnixNano"]),
             end: nanos(&span["endTimeUnixNano"]),
-            links: span["links"].as_array().into_iter().flatten().map(|link| text(&link["traceId"])).collect(),
+            links: span["links"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|link| text(&link["traceId"]))
+                .collect(),
             attributes: span["attributes"].clone(),
             resource,
         }
@@ -102,7 +123,11 @@ impl Alert {
     fn of(record: &Value) -> Self {
         let named = text(&record["eventName"]);
         Self {
-            event: if named.is_empty() { attribute(&record["attributes"], "event.name") } else { named },
+            event: if named.is_empty() {
+                attribute(&record["attributes"], "event.name")
+            } else {
+                named
+            },
             body: text(&record["body"]["stringValue"]),
             at: nanos(&record["timeUnixNano"]),
             trace_id: text(&record["traceId"]),
@@ -134,7 +159,8 @@ fn nested(batch: &Value, resources: &str, scopes: &str, items: &str) -> Vec<(Val
     resources
         .flat_map(|resource| {
             let attributes = resource["resource"]["attributes"].clone();
-            let found = list(&resource, scopes).into_iter().flat_map(move |scope| list(&scope, items));
+            let found =
+                list(&resource, scopes).into_iter().flat_map(move |scope| list(&scope, items));
             found.map(move |item| (attributes.clone(), item)).collect::<Vec<_>>()
         })
         .collect()
@@ -143,7 +169,10 @@ fn nested(batch: &Value, resources: &str, scopes: &str, items: &str) -> Vec<(Val
 /// The value of one attribute as text, whatever its type.
 pub fn attribute(attributes: &Value, name: &str) -> String {
     let found = attributes.as_array().into_iter().flatten().find(|pair| pair["key"] == name);
-    found.and_then(|pair| pair["value"].as_object()?.values().next().cloned()).map(|value| text(&value)).unwrap_or_default()
+    found
+        .and_then(|pair| pair["value"].as_object()?.values().next().cloned())
+        .map(|value| text(&value))
+        .unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {

@@ -23,10 +23,15 @@ impl Tree {
         Self { root }
     }
 
-    /// Writes the next generation of a pod's token: issued `age` seconds ago, for `lifetime` seconds.
+    /// Writes the next generation of a pod's token: issued `age` seconds ago, for `lifetime`
+    /// seconds.
     pub fn write(&self, pod: usize, age: i64, lifetime: i64) {
         let uid = format!("00000000-0000-4000-8000-{pod:012}");
-        let volume = self.root.join("pods").join(&uid).join("volumes/kubernetes.io~projected/kube-api-access-abcde");
+        let volume = self
+            .root
+            .join("pods")
+            .join(&uid)
+            .join("volumes/kubernetes.io~projected/kube-api-access-abcde");
         let generation = volume.join(format!("..2026_01_01_00_00_00.{}", now() - age));
         std::fs::create_dir_all(&generation).unwrap();
         std::fs::write(generation.join("token"), token(pod, &uid, now() - age, lifetime)).unwrap();

@@ -1,4 +1,5 @@
-//! The kernel's limit of inotify watches, reached for real: it counts for all processes of a user together.
+//! The kernel's limit of inotify watches, reached for real: it counts for all processes of a user
+//! together.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +16,23 @@ pub fn take_all() -> Taken {
     let mut taken = Vec::new();
     loop {
         let instance = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
-        let full = files.iter().any(|file| instance.add_watch(file, AddWatchFlags::IN_DELETE_SELF) == Err(Errno::ENOSPC));
+        let full = files.iter().any(|file| {
+            instance.add_watch(file, AddWatchFlags::IN_DELETE_SELF) == Err(Errno::ENOSPC)
+        });
         taken.push(instance);
         if full {
-            println!("[incidents] {} inotify instances of {} files hold every watch there is", taken.len(), files.len());
+            println!(
+                "[incidents] {} inotify instances of {} files hold every watch there is",
+                taken.len(),
+                files.len()
+            );
             return Taken(taken);
         }
-        assert!(taken.len() < 60, "the limit of watches is further away than 60 times {} files", files.len());
+        assert!(
+            taken.len() < 60,
+            "the limit of watches is further away than 60 times {} files",
+            files.len()
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the agent costs as it is deployed: with a real API server behind it, its pages served, its findings remembered, and what it sends counted.
+//! What the agent costs as it is deployed: with a real API server behind it, its pages served, its
+//! findings remembered, and what it sends counted.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -47,7 +48,10 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
         for _ in 0..20 {
             peer.scrape()?;
         }
-        figures.push(Figure::new("Memory of prometheus-node-exporter beside it, after 20 scrapes", peer.process.memory()?.shown()));
+        figures.push(Figure::new(
+            "Memory of prometheus-node-exporter beside it, after 20 scrapes",
+            peer.process.memory()?.shown(),
+        ));
     }
     Ok(figures)
 }
@@ -74,19 +78,32 @@ fn at(setting: &Setting<'_>, pods: usize) -> Result<Vec<Figure>, Box<dyn Error>>
     let memory = agent.memory()?;
     let secs = setting.idle.as_secs();
     Ok(vec![
-        Figure::new(format!("Deployed, {pods} pods: memory"), memory.shown()).at_most("12 MB", memory.resident <= GOAL_BYTES),
+        Figure::new(format!("Deployed, {pods} pods: memory"), memory.shown())
+            .at_most("12 MB", memory.resident <= GOAL_BYTES),
         Figure::new(
             format!("Deployed, {pods} pods: processor time when nothing happens, over {secs} s"),
             format!("{percent:.3} % of a core ({spent})"),
         )
         .at_most(format!("{GOAL_PERCENT} %"), percent <= GOAL_PERCENT),
-        Figure::new(format!("Deployed, {pods} pods: sent to the collector when nothing happens"), format!("{rate:.0} B/s"))
-            .at_most(format!("{GOAL_RATE} B/s"), rate <= GOAL_RATE),
-        Figure::new(format!("Deployed, {pods} pods: sent for each rotation, besides"), format!("{each:.0} B")),
+        Figure::new(
+            format!("Deployed, {pods} pods: sent to the collector when nothing happens"),
+            format!("{rate:.0} B/s"),
+        )
+        .at_most(format!("{GOAL_RATE} B/s"), rate <= GOAL_RATE),
+        Figure::new(
+            format!("Deployed, {pods} pods: sent for each rotation, besides"),
+            format!("{each:.0} B"),
+        ),
     ])
 }
 
-fn start(setting: &Setting<'_>, node: &Node, pods: usize, time: &NtpServer, counted: &Counted) -> Result<Process, Box<dyn Error>> {
+fn start(
+    setting: &Setting<'_>,
+    node: &Node,
+    pods: usize,
+    time: &NtpServer,
+    counted: &Counted,
+) -> Result<Process, Box<dyn Error>> {
     let state: PathBuf = node.root().join("state");
     let mut command = Command::new(setting.agent);
     command.args([
@@ -100,8 +117,20 @@ fn start(setting: &Setting<'_>, node: &Node, pods: usize, time: &NtpServer, coun
         "--http-port",
         &free_port()?.to_string(),
     ]);
-    command.arg("--kubeconfig").arg(setting.kubeconfig).arg("--state-dir").arg(state).arg("--root").arg(node.root());
-    command.args(["--clock-server", &time.address().to_string(), "--otlp-protocol", "grpc", "--otlp-endpoint"]);
+    command
+        .arg("--kubeconfig")
+        .arg(setting.kubeconfig)
+        .arg("--state-dir")
+        .arg(state)
+        .arg("--root")
+        .arg(node.root());
+    command.args([
+        "--clock-server",
+        &time.address().to_string(),
+        "--otlp-protocol",
+        "grpc",
+        "--otlp-endpoint",
+    ]);
     command.arg(format!("http://{}", counted.address));
     Process::start(command.env_clear())
 }

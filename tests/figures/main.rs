@@ -1,4 +1,5 @@
-//! The figures of docs/performance.md. `tests/bench` builds what is measured, runs this, and shows the table.
+//! The figures of docs/performance.md. `tests/bench` builds what is measured, runs this, and shows
+//! the table.
 
 #![allow(unreachable_pub)] // a program: nobody outside could reach anything
 
@@ -33,16 +34,19 @@ struct Options {
     /// Seconds of rotations, two in each.
     #[arg(long, default_value_t = 60)]
     verdict_secs: u64,
-    /// Seconds in which nothing happens: two passes, two exports of metrics, two questions to a time server.
+    /// Seconds in which nothing happens: two passes, two exports of metrics, two questions to a
+    /// time server.
     #[arg(long, default_value_t = 120)]
     idle_secs: u64,
-    /// Hours' worth of rotations before memory is read for the last time: more than one shows whether it grows.
+    /// Hours' worth of rotations before memory is read for the last time: more than one shows
+    /// whether it grows.
     #[arg(long, default_value_t = 1)]
     hours: usize,
     /// Milliseconds from one of these rotations to the next.
     #[arg(long, default_value_t = 100)]
     rotate_every_ms: u64,
-    /// A kubeconfig for an API server that has nodes worker-110 and worker-250 with so many pods: to measure the agent as it is deployed.
+    /// A kubeconfig for an API server that has nodes worker-110 and worker-250 with so many pods:
+    /// to measure the agent as it is deployed.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
     /// Measure this alone.
@@ -77,7 +81,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.wants(Part::Weight) {
         weigh(&options)?;
     }
-    if let Some(kubeconfig) = options.kubeconfig.as_deref().filter(|_| options.wants(Part::Deployed)) {
+    if let Some(kubeconfig) =
+        options.kubeconfig.as_deref().filter(|_| options.wants(Part::Deployed))
+    {
         let (agent, node_exporter) = (options.agent.as_path(), options.node_exporter.as_deref());
         let idle = Duration::from_secs(options.idle_secs);
         show(&deployed::figures(&deployed::Setting { agent, kubeconfig, node_exporter, idle })?);
@@ -94,7 +100,8 @@ fn weigh(options: &Options) -> Result<(), Box<dyn Error>> {
         every: Duration::from_millis(options.rotate_every_ms),
     })?);
     let size = size(&options.agent)?;
-    show(&[Figure::new("Binary, static, stripped", megabytes(size)).at_most("10 MB", size <= GOAL_BINARY)]);
+    show(&[Figure::new("Binary, static, stripped", megabytes(size))
+        .at_most("10 MB", size <= GOAL_BINARY)]);
     if let Some(dynamic) = &options.dynamic {
         show(&[Figure::new("Binary, dynamic, stripped", megabytes(self::size(dynamic)?))]);
     }

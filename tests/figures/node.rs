@@ -1,4 +1,5 @@
-//! A node's kubelet root as kubelet leaves it: many pods, one projected volume each, on the kind of file system that kubelet uses.
+//! A node's kubelet root as kubelet leaves it: many pods, one projected volume each, on the kind of
+//! file system that kubelet uses.
 
 use std::error::Error;
 use std::fs;
@@ -11,11 +12,14 @@ use tokenwatch::demo::scratch::Scratch;
 use tokenwatch::demo::signer::{PodIdentity, Signer, TokenRequest};
 use tokenwatch_core::time::{Delta, Wall};
 
-/// The admission plugin's lifetime of a token (plugin/pkg/admission/serviceaccount), which the API server extends to a year.
+/// The admission plugin's lifetime of a token (plugin/pkg/admission/serviceaccount), which the API
+/// server extends to a year.
 const LIFETIME: Delta = Delta::from_secs(3_607);
-/// A little past 80 % of that: due, and not yet late, so that a rotation ends all phases of a generation.
+/// A little past 80 % of that: due, and not yet late, so that a rotation ends all phases of a
+/// generation.
 pub const DUE: Delta = Delta::from_secs(2_900);
-/// An RS256 signature is this much longer in base64url than the demo's ES256: tokens come to 1.2 kB, as on a real cluster.
+/// An RS256 signature is this much longer in base64url than the demo's ES256: tokens come to 1.2
+/// kB, as on a real cluster.
 const LONGER: usize = 256;
 /// A cluster's CA certificate has about this many bytes.
 const CA_BYTES: usize = 1_100;
@@ -48,7 +52,12 @@ impl Node {
             service_account: "cart".to_owned(),
             node: "worker-1".to_owned(),
         });
-        let node = Self { folder: Scratch::new(&parent)?, signer: Signer::new()?, pods: pods.collect(), layout };
+        let node = Self {
+            folder: Scratch::new(&parent)?,
+            signer: Signer::new()?,
+            pods: pods.collect(),
+            layout,
+        };
         for pod in 0..count {
             node.write(pod, DUE)?;
         }
@@ -79,7 +88,13 @@ impl Node {
     }
 
     fn payload(&self, pod: usize, issued_at: Wall) -> Result<Payload, Box<dyn Error>> {
-        let request = TokenRequest { pod: &self.pods[pod], audiences: &[], issued_at, lifetime: LIFETIME, extended: true };
+        let request = TokenRequest {
+            pod: &self.pods[pod],
+            audiences: &[],
+            issued_at,
+            lifetime: LIFETIME,
+            extended: true,
+        };
         let token = self.signer.sign(&request)? + &"A".repeat(LONGER);
         let mut payload = Payload::from([("token".into(), token.into_bytes())]);
         if self.layout == Layout::ApiAccess {
@@ -93,7 +108,8 @@ impl Node {
     pub fn prepare(&self, pod: usize) -> Result<Rotation, Box<dyn Error>> {
         let volume = self.volume(pod).directory().to_owned();
         let now = clocks::now().wall;
-        let (old, new) = (fs::read_link(volume.join("..data"))?, format!("..rotation.{}", now.as_nanos()));
+        let (old, new) =
+            (fs::read_link(volume.join("..data"))?, format!("..rotation.{}", now.as_nanos()));
         fs::create_dir(volume.join(&new))?;
         for (name, content) in self.payload(pod, now)? {
             fs::write(volume.join(&new).join(name), content)?;

@@ -1,5 +1,6 @@
-//! A pass over everything against the least it could cost: opening, reading and closing the same token files, their paths known beforehand.
-//! A full scan finds, reads and decodes every token; a rescan is told by stamps that there is nothing to read.
+//! A pass over everything against the least it could cost: opening, reading and closing the same
+//! token files, their paths known beforehand. A full scan finds, reads and decodes every token; a
+//! rescan is told by stamps that there is nothing to read.
 
 use std::error::Error;
 use std::fs::File;
@@ -44,11 +45,22 @@ fn of(layout: Layout, name: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
     let of = |part: fn(&Round) -> f64| median(rounds.iter().map(part).collect());
     let figure = |what: &str, ratio: f64, floor: f64, took: f64| {
         let measured = format!("{ratio:.2}x ({took:.1} ms against {floor:.1} ms)");
-        Figure::new(format!("{what} of {TOKENS} volumes ({name})"), measured).at_most(format!("{GOAL}x"), ratio <= GOAL)
+        Figure::new(format!("{what} of {TOKENS} volumes ({name})"), measured)
+            .at_most(format!("{GOAL}x"), ratio <= GOAL)
     };
     Ok(vec![
-        figure("Full scan", of(|it| it.full / it.floor_before_full), of(|it| it.floor_before_full), of(|it| it.full)),
-        figure("Rescan without a change", of(|it| it.rescan / it.floor_before_rescan), of(|it| it.floor_before_rescan), of(|it| it.rescan)),
+        figure(
+            "Full scan",
+            of(|it| it.full / it.floor_before_full),
+            of(|it| it.floor_before_full),
+            of(|it| it.full),
+        ),
+        figure(
+            "Rescan without a change",
+            of(|it| it.rescan / it.floor_before_rescan),
+            of(|it| it.floor_before_rescan),
+            of(|it| it.rescan),
+        ),
     ])
 }
 
@@ -72,8 +84,12 @@ fn pass(scanner: &mut Scanner, expected: usize) -> Result<f64, Box<dyn Error>> {
     let start = Instant::now();
     let summary = scanner.scan(&mut seen);
     let took = millis(start);
-    let is_whole = seen.len() == expected && summary.tokens == TOKENS && summary.problems.is_empty();
-    is_whole.then_some(took).ok_or_else(|| format!("a pass saw {} and told {}: {:?}", summary.tokens, seen.len(), summary.problems).into())
+    let is_whole =
+        seen.len() == expected && summary.tokens == TOKENS && summary.problems.is_empty();
+    is_whole.then_some(took).ok_or_else(|| {
+        format!("a pass saw {} and told {}: {:?}", summary.tokens, seen.len(), summary.problems)
+            .into()
+    })
 }
 
 fn floor(paths: &[PathBuf]) -> std::io::Result<f64> {

@@ -1,4 +1,5 @@
-//! What the release binary weighs: memory after an hour's worth of rotations, and processor time when nothing happens.
+//! What the release binary weighs: memory after an hour's worth of rotations, and processor time
+//! when nothing happens.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use tokenwatch_core::time::Delta;
 use crate::node::{Layout, Node};
 use crate::table::{Figure, megabytes};
 
-/// kubelet's own recommendation of the most pods on a node is 110; this is what large nodes are run with.
+/// kubelet's own recommendation of the most pods on a node is 110; this is what large nodes are run
+/// with.
 const PODS: usize = 250;
 /// A default token is rotated every 48 minutes, 1.25 times an hour.
 const ROTATIONS_PER_HOUR: usize = PODS * 5 / 4;
@@ -41,7 +43,8 @@ pub struct Setting<'a> {
     pub idle: Duration,
     /// Hours' worth of rotations.
     pub hours: usize,
-    /// From one rotation to the next: faster than in life, but slow enough that each is seen by itself.
+    /// From one rotation to the next: faster than in life, but slow enough that each is seen by
+    /// itself.
     pub every: Duration,
 }
 
@@ -61,15 +64,27 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
     let agent = start_agent(setting.agent, &node, &receiver, &time)?;
     let peer = setting.node_exporter.map(NodeExporter::start).transpose()?;
     std::thread::sleep(QUIET);
-    let mut figures = vec![Figure::new(format!("Memory of the agent at {PODS} pods, at start"), agent.memory()?.shown())];
+    let mut figures = vec![Figure::new(
+        format!("Memory of the agent at {PODS} pods, at start"),
+        agent.memory()?.shown(),
+    )];
     for hour in 1..=setting.hours {
         rotate(&node, setting.every, peer.as_ref().filter(|_| hour == 1))?;
         std::thread::sleep(QUIET);
         let due = hour * ROTATIONS_PER_HOUR;
         if told.load(Ordering::Relaxed) < due {
-            return Err(format!("only {} of {due} rotations arrived", told.load(Ordering::Relaxed)).into());
+            return Err(format!(
+                "only {} of {due} rotations arrived",
+                told.load(Ordering::Relaxed)
+            )
+            .into());
         }
-        figures.extend((hour == 1 || hour == setting.hours).then(|| agent.memory()).transpose()?.map(|memory| after(due, &memory)));
+        figures.extend(
+            (hour == 1 || hour == setting.hours)
+                .then(|| agent.memory())
+                .transpose()?
+                .map(|memory| after(due, &memory)),
+        );
     }
     if let Some(peer) = &peer {
         let name = format!("Memory of prometheus-node-exporter after {SCRAPES} scrapes");
@@ -84,9 +99,17 @@ fn after(rotations: usize, memory: &Memory) -> Figure {
     Figure::new(name, memory.shown()).at_most("10 MB", memory.resident <= GOAL_BYTES)
 }
 
-fn start_agent(binary: &Path, node: &Node, receiver: &Receiver, time: &NtpServer) -> Result<Process, Box<dyn Error>> {
+fn start_agent(
+    binary: &Path,
+    node: &Node,
+    receiver: &Receiver,
+    time: &NtpServer,
+) -> Result<Process, Box<dyn Error>> {
     let mut command = Command::new(binary);
-    command.args(["run", "--log-level", "warn", "--node", "worker-1"]).arg("--root").arg(node.root());
+    command
+        .args(["run", "--log-level", "warn", "--node", "worker-1"])
+        .arg("--root")
+        .arg(node.root());
     command.args([
         "--http",
         "false",
@@ -118,7 +141,8 @@ fn idle(agent: &Process, lasting: Duration) -> Result<Figure, Box<dyn Error>> {
     let spent = agent.processor_time()?.since(&before);
     let percent = spent.total().as_secs_f64() / lasting.as_secs_f64() * 100.0;
     let name = format!("Idle processor time at {PODS} pods, over {} s", lasting.as_secs());
-    Ok(Figure::new(name, format!("{percent:.3} % of a core ({spent})")).at_most(format!("{GOAL_PERCENT} %"), percent <= GOAL_PERCENT))
+    Ok(Figure::new(name, format!("{percent:.3} % of a core ({spent})"))
+        .at_most(format!("{GOAL_PERCENT} %"), percent <= GOAL_PERCENT))
 }
 
 /// By name of thread: threads of one name are one kind of work.
@@ -126,8 +150,9 @@ pub struct ProcessorTime(BTreeMap<String, Duration>);
 
 impl ProcessorTime {
     pub fn since(&self, before: &Self) -> Self {
-        let spent =
-            |(name, time): (&String, &Duration)| (name.clone(), time.saturating_sub(before.0.get(name).copied().unwrap_or_default()));
+        let spent = |(name, time): (&String, &Duration)| {
+            (name.clone(), time.saturating_sub(before.0.get(name).copied().unwrap_or_default()))
+        };
         Self(self.0.iter().map(spent).collect())
     }
 
@@ -142,7 +167,8 @@ impl Display for ProcessorTime {
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         let mut parts: Vec<_> = self.0.iter().filter(|(_, time)| **time > NEGLIGIBLE).collect();
         parts.sort_by_key(|(_, time)| Reverse(**time));
-        let parts: Vec<_> = parts.into_iter().map(|(name, time)| format!("{name} {:.1}", millis(*time))).collect();
+        let parts: Vec<_> =
+            parts.into_iter().map(|(name, time)| format!("{name} {:.1}", millis(*time))).collect();
         write!(f, "{:.1} ms: {}", millis(self.total()), parts.join(", "))
     }
 }
@@ -163,18 +189,31 @@ impl Process {
 
     pub fn memory(&self) -> Result<Memory, Box<dyn Error>> {
         let status = self.proc("status")?;
-        let bytes = |key: &str| kilobytes(&status, key).map(|kilobytes| kilobytes * 1024).ok_or_else(|| format!("no {key}"));
-        Ok(Memory { resident: bytes("VmRSS:")?, anonymous: bytes("RssAnon:")?, file: bytes("RssFile:")?, peak: bytes("VmHWM:")? })
+        let bytes = |key: &str| {
+            kilobytes(&status, key)
+                .map(|kilobytes| kilobytes * 1024)
+                .ok_or_else(|| format!("no {key}"))
+        };
+        Ok(Memory {
+            resident: bytes("VmRSS:")?,
+            anonymous: bytes("RssAnon:")?,
+            file: bytes("RssFile:")?,
+            peak: bytes("VmHWM:")?,
+        })
     }
 
-    /// What its threads ran, in nanoseconds (the scheduler's own count: the ticks of `stat` are a third of the goal). A thread that ended in
-    /// between is missing; the agent's do not.
+    /// What its threads ran, in nanoseconds (the scheduler's own count: the ticks of `stat` are a
+    /// third of the goal). A thread that ended in between is missing; the agent's do not.
     pub fn processor_time(&self) -> Result<ProcessorTime, Box<dyn Error>> {
         let mut times = BTreeMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
             let folder = thread?.path();
-            let (name, counts) = (fs::read_to_string(folder.join("comm"))?, fs::read_to_string(folder.join("schedstat"))?);
-            let ran = counts.split(' ').next().unwrap_or_default().parse().map(Duration::from_nanos)?;
+            let (name, counts) = (
+                fs::read_to_string(folder.join("comm"))?,
+                fs::read_to_string(folder.join("schedstat"))?,
+            );
+            let ran =
+                counts.split(' ').next().unwrap_or_default().parse().map(Duration::from_nanos)?;
             *times.entry(name.trim_end().to_owned()).or_default() += ran;
         }
         Ok(ProcessorTime(times))
@@ -202,7 +241,8 @@ pub struct Memory {
 
 impl Memory {
     pub fn shown(&self) -> String {
-        let [resident, anonymous, file, peak] = [self.resident, self.anonymous, self.file, self.peak].map(megabytes);
+        let [resident, anonymous, file, peak] =
+            [self.resident, self.anonymous, self.file, self.peak].map(megabytes);
         format!("{resident} (own {anonymous}, of files {file}, peak {peak})")
     }
 }
@@ -216,7 +256,10 @@ impl NodeExporter {
     pub fn start(binary: &Path) -> Result<Self, Box<dyn Error>> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = Command::new(binary);
-        command.arg(format!("--web.listen-address={address}")).arg("--log.level=error").stderr(Stdio::null());
+        command
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=error")
+            .stderr(Stdio::null());
         Ok(Self { process: Process::start(&mut command)?, address })
     }
 
@@ -225,6 +268,9 @@ impl NodeExporter {
         connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer)?;
-        answer.contains("node_cpu_seconds_total").then_some(()).ok_or_else(|| "node exporter told nothing".into())
+        answer
+            .contains("node_cpu_seconds_total")
+            .then_some(())
+            .ok_or_else(|| "node exporter told nothing".into())
     }
 }

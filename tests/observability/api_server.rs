@@ -1,5 +1,6 @@
-//! As much of a Kubernetes API as an agent asks for when nothing happens: one list of pods, and a watch that stays open. The real one is in tests/e2e;
-//! this is for the figures that only an agent with access to one has.
+//! As much of a Kubernetes API as an agent asks for when nothing happens: one list of pods, and a
+//! watch that stays open. The real one is in tests/e2e; this is for the figures that only an agent
+//! with access to one has.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -31,17 +32,21 @@ fn answer(mut stream: TcpStream, pods: &[&str]) -> Option<()> {
         while !lines.next()?.ok()?.is_empty() {}
         let (head, body) = if request.contains("watch=true") {
             let bookmark = json!({"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "2"}}}).to_string() + "\n";
-            ("Transfer-Encoding: chunked".to_owned(), format!("{:x}\r\n{bookmark}\r\n", bookmark.len()))
+            (
+                "Transfer-Encoding: chunked".to_owned(),
+                format!("{:x}\r\n{bookmark}\r\n", bookmark.len()),
+            )
         } else {
             let body = listed(pods);
             (format!("Content-Length: {}", body.len()), body)
         };
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n\r\n{body}").ok()?;
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}\r\n\r\n{body}")
+            .ok()?;
     }
 }
 
 fn listed(pods: &[&str]) -> String {
-    let pod =
-        |name: &&str| json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": {}, "status": {"phase": "Running"}});
-    json!({"metadata": {"resourceVersion": "1"}, "items": pods.iter().map(pod).collect::<Vec<_>>()}).to_string()
+    let pod = |name: &&str| json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": {}, "status": {"phase": "Running"}});
+    json!({"metadata": {"resourceVersion": "1"}, "items": pods.iter().map(pod).collect::<Vec<_>>()})
+        .to_string()
 }

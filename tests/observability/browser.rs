@@ -1,6 +1,7 @@
 //! A real browser, driven over its DevTools protocol.
 //!
-//! Messages are JSON, each ended by a zero byte, on the descriptors 3 and 4 of Chromium (`--remote-debugging-pipe`): no port, no websocket.
+//! Messages are JSON, each ended by a zero byte, on the descriptors 3 and 4 of Chromium
+//! (`--remote-debugging-pipe`): no port, no websocket.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -42,24 +43,44 @@ impl Browser {
     pub fn start(chromium: &Path, directory: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", r#"exec "$@" 3<&0 4>&1 0</dev/null 1>/dev/null"#, "sh"]).arg(chromium);
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]);
-        command.args(["--disable-component-update", "--disable-default-apps", "--disable-sync", "--remote-debugging-pipe"]);
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+        ]);
+        command.args([
+            "--disable-component-update",
+            "--disable-default-apps",
+            "--disable-sync",
+            "--remote-debugging-pipe",
+        ]);
         command.arg(format!("--user-data-dir={}", directory.join("profile").display()));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let (commands, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (sender, messages) = channel();
         std::thread::spawn(move || {
             let told = BufReader::new(out).split(0).map_while(Result::ok);
-            told.filter_map(|message| serde_json::from_slice(&message).ok()).all(|message| sender.send(message).is_ok())
+            told.filter_map(|message| serde_json::from_slice(&message).ok())
+                .all(|message| sender.send(message).is_ok())
         });
-        let mut browser = Self { child, commands, messages, last_id: 0, session: None, events: Vec::new() };
+        let mut browser =
+            Self { child, commands, messages, last_id: 0, session: None, events: Vec::new() };
         browser.attach();
         browser
     }
 
     fn attach(&mut self) {
-        let target = self.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = self.call("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
+        let target =
+            self.call("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
+        let attached =
+            self.call("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
         self.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
         for domain in ["Page", "Runtime", "Network", "Log"] {
             self.call(&format!("{domain}.enable"), &json!({}));
@@ -85,7 +106,9 @@ impl Browser {
     }
 
     fn next(&mut self) -> Value {
-        self.messages.recv_timeout(PATIENCE).unwrap_or_else(|why| panic!("the browser says nothing any more ({why})"))
+        self.messages
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|why| panic!("the browser says nothing any more ({why})"))
     }
 
     /// The window, and `prefers-color-scheme`.
@@ -93,7 +116,10 @@ impl Browser {
         let Window { width, height, is_phone, .. } = window;
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": if is_phone { 2 } else { 1 }, "mobile": is_phone});
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
-        self.call("Emulation.setEmulatedMedia", &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        );
     }
 
     /// Loads `url` to its end.
@@ -111,7 +137,10 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let told = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}));
+        let told = self.call(
+            "Runtime.evaluate",
+            &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}),
+        );
         assert!(told["exceptionDetails"].is_null(), "{expression}: {told}");
         told["result"]["value"].clone()
     }
@@ -121,18 +150,28 @@ impl Browser {
         let size = self.call("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
         let height = height.map_or(size["height"].clone(), |height| json!(height));
         let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
-        let taken = self.call("Page.captureScreenshot", &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}));
-        let png = base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        let taken = self.call(
+            "Page.captureScreenshot",
+            &json!({"format": "png", "captureBeyondViewport": true, "clip": clip}),
+        );
+        let png = base64::engine::general_purpose::STANDARD
+            .decode(taken["data"].as_str().unwrap())
+            .unwrap();
         std::fs::write(file, png).unwrap();
     }
 
     /// Errors of scripts and of the network, warnings, and breaches of the page's own policy.
     pub fn complaints(&self) -> Vec<String> {
         let is_complaint = |event: &&Value| {
-            let level = event["params"]["entry"]["level"].as_str().or(event["params"]["type"].as_str()).unwrap_or_default();
+            let level = event["params"]["entry"]["level"]
+                .as_str()
+                .or(event["params"]["type"].as_str())
+                .unwrap_or_default();
             match event["method"].as_str().unwrap_or_default() {
                 "Runtime.exceptionThrown" | "Network.loadingFailed" => true,
-                "Log.entryAdded" | "Runtime.consoleAPICalled" => ["error", "warning"].contains(&level),
+                "Log.entryAdded" | "Runtime.consoleAPICalled" => {
+                    ["error", "warning"].contains(&level)
+                }
                 _ => false,
             }
         };
@@ -141,8 +180,11 @@ impl Browser {
 
     /// Every address that was asked for something.
     pub fn requests(&self) -> Vec<String> {
-        let asked = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
-        asked.filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned())).collect()
+        let asked =
+            self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
+        asked
+            .filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
+            .collect()
     }
 }
 

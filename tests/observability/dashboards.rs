@@ -1,5 +1,5 @@
-//! From agents through the gateway to the far ends: the trace, the alert, the metric, the alert that Prometheus makes of it, and every query of the
-//! dashboards.
+//! From agents through the gateway to the far ends: the trace, the alert, the metric, the alert
+//! that Prometheus makes of it, and every query of the dashboards.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ fn what_agents_send_arrives_and_every_query_is_answered() {
     let _running = [traces.start(), alerts.start()];
     let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory, &[]) };
     let base = |end: &Collector| format!("http://127.0.0.1:{}", end.http);
-    let gateway = Gateway::planned(&base(&ends.traces), &base(&ends.alerts), &ends.prometheus.remote_write());
+    let gateway =
+        Gateway::planned(&base(&ends.traces), &base(&ends.alerts), &ends.prometheus.remote_write());
     let _gateway = gateway.start(&directory);
     let mut fleet = Fleet::start(&directory, &gateway);
 
@@ -47,15 +48,25 @@ fn each_signal_arrives_at_its_end(ends: &Ends, fleet: &Fleet) {
         fleet.rotate(generation);
         std::thread::sleep(Duration::from_secs(3)); // so that Prometheus sees the count grow
     }
-    let span = ends.traces.telemetry().wait_span("the trace of a rotation", secs(60), |span| span.name == "token.refresh_wait");
+    let span = ends
+        .traces
+        .telemetry()
+        .wait_span("the trace of a rotation", secs(60), |span| span.name == "token.refresh_wait");
     assert!(span.seconds() > 1.0, "{span:?}");
     let expired = |code: &str| code == "token.expired";
-    let alert = ends.alerts.telemetry().wait_alert("token.expired", secs(60), |alert| expired(&alert.code()));
+    let alert = ends
+        .alerts
+        .telemetry()
+        .wait_alert("token.expired", secs(60), |alert| expired(&alert.code()));
     assert_eq!(alert.severity(), "critical");
-    assert!(ends.traces.telemetry().alerts().is_empty() && ends.alerts.telemetry().spans().is_empty(), "an end has what is another's");
+    assert!(
+        ends.traces.telemetry().alerts().is_empty() && ends.alerts.telemetry().spans().is_empty(),
+        "an end has what is another's"
+    );
 }
 
-/// With the word of the agents, not of `promtool`: the names, labels and units are those of the wire.
+/// With the word of the agents, not of `promtool`: the names, labels and units are those of the
+/// wire.
 fn prometheus_alerts_where_there_is_trouble(prometheus: &Prometheus) {
     let wanted = [
         ("TokenwatchTokenExpired", TOKENS),
@@ -65,9 +76,15 @@ fn prometheus_alerts_where_there_is_trouble(prometheus: &Prometheus) {
         ("TokenwatchClockOffset", CLOCK),
     ];
     for (name, node) in wanted {
-        until(&format!("{name} of {node}"), secs(90), || prometheus.firing().contains(&(name.into(), node.into())).then_some(()));
+        until(&format!("{name} of {node}"), secs(90), || {
+            prometheus.firing().contains(&(name.into(), node.into())).then_some(())
+        });
     }
-    let wrong: Vec<_> = prometheus.firing().into_iter().filter(|(_, node)| node == WELL || node == SILENT).collect();
+    let wrong: Vec<_> = prometheus
+        .firing()
+        .into_iter()
+        .filter(|(_, node)| node == WELL || node == SILENT)
+        .collect();
     assert!(wrong.is_empty(), "these nodes have done nothing: {wrong:?}");
 }
 
@@ -83,10 +100,13 @@ fn every_query_is_answered(prometheus: &Prometheus) {
     }
 }
 
-/// Every query of every panel. What only stands in for an answer (`or vector(0)`) is taken off: the answer itself is wanted.
+/// Every query of every panel. What only stands in for an answer (`or vector(0)`) is taken off: the
+/// answer itself is wanted.
 fn queries() -> Vec<String> {
     let panels = ["fleet", "node"].into_iter().flat_map(|name| {
-        let text = std::fs::read_to_string(repository().join(format!("deploy/grafana/{name}.json"))).unwrap();
+        let text =
+            std::fs::read_to_string(repository().join(format!("deploy/grafana/{name}.json")))
+                .unwrap();
         let dashboard: Value = serde_json::from_str(&text).unwrap();
         dashboard["panels"].as_array().unwrap().clone()
     });
@@ -100,7 +120,8 @@ fn is_answered(prometheus: &Prometheus, query: &str) -> bool {
         let query = query.replace("$node", node);
         prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"))
     };
-    let is_number = |series: &Value| series["value"][1].as_str().is_some_and(|value| value != "NaN");
+    let is_number =
+        |series: &Value| series["value"][1].as_str().is_some_and(|value| value != "NaN");
     ALL.iter().any(|node| ask(node).iter().any(is_number))
 }
 

@@ -1,4 +1,5 @@
-//! What the gateway promises: an alert is taken when the far end has taken it, over TLS too, and with the headers that the far end asks for.
+//! What the gateway promises: an alert is taken when the far end has taken it, over TLS too, and
+//! with the headers that the far end asks for.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +24,10 @@ fn expired() -> Node {
 
 fn agent(directory: &Path, node: &Node, arguments: &[&str]) -> Process {
     let mut command = tokenwatch();
-    command.args(["run", "--node", "node-1", "--clock-discover", "false", "--root"]).arg(node.root()).args(arguments);
+    command
+        .args(["run", "--node", "node-1", "--clock-discover", "false", "--root"])
+        .arg(node.root())
+        .args(arguments);
     Process::start(&mut command, &directory.join("agent.log"))
 }
 
@@ -34,15 +38,26 @@ fn an_alert_waits_on_its_node_until_the_far_end_has_it() {
     }
     let directory = workdir("delivery");
     let end = Collector::planned(&directory);
-    let gateway = Gateway::planned(NOWHERE, &format!("http://127.0.0.1:{}", end.http), &format!("{NOWHERE}/write"));
+    let gateway = Gateway::planned(
+        NOWHERE,
+        &format!("http://127.0.0.1:{}", end.http),
+        &format!("{NOWHERE}/write"),
+    );
     let (running, node) = (gateway.start(&directory), expired());
-    let _agent = agent(&directory, &node, &["--otlp-endpoint", &format!("http://127.0.0.1:{}", gateway.http)]);
-    until("the agent to be told that nobody has its alert", secs(60), || waits(&directory.join("agent.log")).then_some(()));
+    let _agent = agent(
+        &directory,
+        &node,
+        &["--otlp-endpoint", &format!("http://127.0.0.1:{}", gateway.http)],
+    );
+    until("the agent to be told that nobody has its alert", secs(60), || {
+        waits(&directory.join("agent.log")).then_some(())
+    });
     // The gateway keeps nothing: one that dies has lost nothing.
     drop(running);
     let _end = end.start();
     let _gateway = gateway.start(&directory);
-    end.telemetry().wait_alert("token.expired", secs(60), |alert| alert.is("raised", "token.expired"));
+    end.telemetry()
+        .wait_alert("token.expired", secs(60), |alert| alert.is("raised", "token.expired"));
 }
 
 /// What the agent's diary says of an alert that a gateway, which answers, could not pass on.
@@ -60,13 +75,29 @@ fn over_tls_and_with_the_headers_that_are_asked_for() {
     let [certificate, key] = certificate(&directory);
     let (end, requests) = listener();
     let gateway = Gateway::planned(NOWHERE, &end, &format!("{NOWHERE}/write")).with("tls.yaml");
-    let gateway = gateway.set("TLS_CERT_FILE", &certificate).set("TLS_KEY_FILE", &key).set("ALERTS_HEADERS", r#"{x-tenant: "shop"}"#);
+    let gateway = gateway
+        .set("TLS_CERT_FILE", &certificate)
+        .set("TLS_KEY_FILE", &key)
+        .set("ALERTS_HEADERS", r#"{x-tenant: "shop"}"#);
     let (_running, node) = (gateway.start(&directory), expired());
     let endpoint = format!("https://localhost:{}", gateway.http);
-    let _agent =
-        agent(&directory, &node, &["--otlp-endpoint", &endpoint, "--otlp-protocol", "http/protobuf", "--otlp-ca-file", &certificate]);
+    let _agent = agent(
+        &directory,
+        &node,
+        &[
+            "--otlp-endpoint",
+            &endpoint,
+            "--otlp-protocol",
+            "http/protobuf",
+            "--otlp-ca-file",
+            &certificate,
+        ],
+    );
     let (head, body) = requests.recv_timeout(secs(60)).expect("an alert at the far end");
-    assert!(head.starts_with("POST /v1/logs ") && head.to_lowercase().contains("x-tenant: shop"), "{head}");
+    assert!(
+        head.starts_with("POST /v1/logs ") && head.to_lowercase().contains("x-tenant: shop"),
+        "{head}"
+    );
     assert!(!body.is_empty());
 }
 
@@ -98,7 +129,9 @@ fn taken(mut stream: &TcpStream) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
     let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
     let _ = reader.read_exact(&mut body); // what is missing is seen by the test
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

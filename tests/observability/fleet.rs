@@ -1,4 +1,5 @@
-//! Four nodes, each with an agent of its own: one that is well and knows its pods from an API server, one with tokens in every kind of trouble, one whose clock is wrong, and one that
+//! Four nodes, each with an agent of its own: one that is well and knows its pods from an API
+//! server, one with tokens in every kind of trouble, one whose clock is wrong, and one that
 //! nobody tells the time and that falls silent.
 
 use std::net::Ipv4Addr;
@@ -33,9 +34,12 @@ impl Fleet {
         let time = [time_server(0.0), time_server(90.0)];
         let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
         // A port where nobody answers.
-        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let nobody =
+            std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (well, others) = (well(), [troubled(), well(), well()]);
-        let agent = |node: &Node, name: &str, server: &str, protocol| agent(directory, gateway, node, (name, server, protocol));
+        let agent = |node: &Node, name: &str, server: &str, protocol| {
+            agent(directory, gateway, node, (name, server, protocol))
+        };
         let agents = [
             agent(&well, WELL, &right, "grpc"),
             agent(&others[0], TOKENS, &right, "http/protobuf"),
@@ -47,7 +51,11 @@ impl Fleet {
 
     /// What kubelet does on the node that is well, some seconds after it was due.
     pub fn rotate(&self, generation: usize) {
-        self.well.rotate("rotating-0", &format!("..2026_01_01_00_00_00.{}", generation + 2), &token(&payload("rotating-0", 485, 600)));
+        self.well.rotate(
+            "rotating-0",
+            &format!("..2026_01_01_00_00_00.{}", generation + 2),
+            &token(&payload("rotating-0", 485, 600)),
+        );
     }
 
     pub fn silence(&mut self) {
@@ -55,16 +63,34 @@ impl Fleet {
     }
 }
 
-fn agent(directory: &Path, gateway: &Gateway, node: &Node, (name, server, protocol): (&str, &str, &str)) -> Process {
+fn agent(
+    directory: &Path,
+    gateway: &Gateway,
+    node: &Node,
+    (name, server, protocol): (&str, &str, &str),
+) -> Process {
     let port = if protocol == "grpc" { gateway.grpc } else { gateway.http };
     let mut command = tokenwatch();
-    command.args(["run", "--node", name, "--clock-server", server, "--clock-discover", "false", "--clock-interval", "2s", "--root"]);
+    command.args([
+        "run",
+        "--node",
+        name,
+        "--clock-server",
+        server,
+        "--clock-discover",
+        "false",
+        "--clock-interval",
+        "2s",
+        "--root",
+    ]);
     command.arg(node.root()).args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
     command.args(["--otlp-endpoint", &format!("http://127.0.0.1:{port}")]);
     if name == WELL {
         let kubeconfig = directory.join("kubeconfig");
         api_server::start(&kubeconfig, &["fresh-0", "rotating-0"]);
-        command.args(["--kubernetes", "true", "--kubernetes-events", "false", "--kubeconfig"]).arg(kubeconfig);
+        command
+            .args(["--kubernetes", "true", "--kubernetes-events", "false", "--kubeconfig"])
+            .arg(kubeconfig);
     }
     Process::start(&mut command, &directory.join(format!("agent-{name}.log")))
 }
@@ -79,7 +105,14 @@ fn well() -> Node {
 /// The ages of tokens that live for an hour: README's table says from when on they are what.
 fn troubled() -> Node {
     let node = Node::new();
-    let ages = [("fresh-0", 60), ("late-0", 3_100), ("stalled-0", 3_300), ("expired-0", 3_700), ("dated-0", -45), ("early-0", -300)];
+    let ages = [
+        ("fresh-0", 60),
+        ("late-0", 3_100),
+        ("stalled-0", 3_300),
+        ("expired-0", 3_700),
+        ("dated-0", -45),
+        ("early-0", -300),
+    ];
     for (pod, age) in ages {
         node.pod(pod, &token(&payload(pod, age, 3_600)));
     }
@@ -89,7 +122,14 @@ fn troubled() -> Node {
 
 /// Seconds ahead of this machine.
 pub fn time_server(ahead: f64) -> TimeServer {
-    let truth =
-        move || i64::try_from((SystemTime::now() + Duration::from_secs_f64(ahead)).duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
+    let truth = move || {
+        i64::try_from(
+            (SystemTime::now() + Duration::from_secs_f64(ahead))
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .as_nanos(),
+        )
+        .unwrap()
+    };
     TimeServer::start(Ipv4Addr::LOCALHOST.into(), 0, truth).unwrap()
 }

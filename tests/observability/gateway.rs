@@ -1,4 +1,5 @@
-//! The gateway of deploy/collector, as it stands there, in the real Collector; all that is set is its environment.
+//! The gateway of deploy/collector, as it stands there, in the real Collector; all that is set is
+//! its environment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,8 @@ impl Gateway {
         let (grpc, http) = (free_tcp_port(), free_tcp_port());
         let this = Self { grpc, http, environment: BTreeMap::new(), files: vec!["config.yaml"] };
         let ports = [("GRPC_PORT", grpc), ("HTTP_PORT", http), ("METRICS_PORT", free_tcp_port())];
-        let this = ports.into_iter().fold(this, |this, (name, port)| this.set(name, &port.to_string()));
+        let this =
+            ports.into_iter().fold(this, |this, (name, port)| this.set(name, &port.to_string()));
         this.set("LISTEN", "127.0.0.1")
             .set("TRACES_ENDPOINT", traces)
             .set("ALERTS_ENDPOINT", alerts)
@@ -42,7 +44,9 @@ impl Gateway {
 
     pub fn start(&self, directory: &Path) -> Process {
         let process = Process::start(&mut self.command(&[]), &directory.join("gateway.log"));
-        until("the gateway to listen", secs(60), || std::net::TcpStream::connect(("127.0.0.1", self.grpc)).ok());
+        until("the gateway to listen", secs(60), || {
+            std::net::TcpStream::connect(("127.0.0.1", self.grpc)).ok()
+        });
         process
     }
 
@@ -61,14 +65,26 @@ fn the_collector_takes_the_configuration() {
     if otelcol().is_none() {
         return;
     }
-    let planned = || Gateway::planned("http://traces.example:4318", "http://alerts.example:4318", "http://metrics.example/api/v1/write");
+    let planned = || {
+        Gateway::planned(
+            "http://traces.example:4318",
+            "http://alerts.example:4318",
+            "http://metrics.example/api/v1/write",
+        )
+    };
     run(&mut planned().command(&["validate"]));
-    run(&mut planned().set("ALERTS_HEADERS", r#"{authorization: "Bearer x"}"#).command(&["validate"]));
-    let tls = planned().with("tls.yaml").set("TLS_CERT_FILE", "/etc/tls/tls.crt").set("TLS_KEY_FILE", "/etc/tls/tls.key");
+    run(&mut planned()
+        .set("ALERTS_HEADERS", r#"{authorization: "Bearer x"}"#)
+        .command(&["validate"]));
+    let tls = planned()
+        .with("tls.yaml")
+        .set("TLS_CERT_FILE", "/etc/tls/tls.crt")
+        .set("TLS_KEY_FILE", "/etc/tls/tls.key");
     run(&mut tls.command(&["validate"]));
 }
 
-/// In a cluster it is given this very configuration, and every variable that the configuration cannot do without.
+/// In a cluster it is given this very configuration, and every variable that the configuration
+/// cannot do without.
 #[test]
 fn the_manifests_carry_the_configuration() {
     let Some(kube) = kube() else { return };

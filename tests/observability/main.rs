@@ -1,7 +1,9 @@
-//! What people look at, black box: the real agent, the gateway of deploy/collector in the real Collector, a real Prometheus with the rules of
-//! deploy/prometheus, and every query of the dashboards of deploy/grafana; and the agent's own status page in a real browser.
+//! What people look at, black box: the real agent, the gateway of deploy/collector in the real
+//! Collector, a real Prometheus with the rules of deploy/prometheus, and every query of the
+//! dashboards of deploy/grafana; and the agent's own status page in a real browser.
 //!
-//! Needs the test bed's collector and Debian's prometheus and chromium (`tests/cluster/build`; `tests/all` sees to it), and no root.
+//! Needs the test bed's collector and Debian's prometheus and chromium (`tests/cluster/build`;
+//! `tests/all` sees to it), and no root.
 
 #![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
 #![allow(dead_code)] // what it takes of the end-to-end tests is not all that those have

@@ -1,4 +1,5 @@
-//! The status page in a real browser: loaded, read, measured and photographed; and Prometheus' own opinion of the figures.
+//! The status page in a real browser: loaded, read, measured and photographed; and Prometheus' own
+//! opinion of the figures.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -33,27 +34,47 @@ impl Bed {
     fn start(name: &str) -> Self {
         let time = [0.0, 0.002, 90.0].map(crate::fleet::time_server);
         let node = Node::new();
-        for (pod, age) in
-            [("checkout-7c9f8d6b5-x2k4q", 600), ("payments-0", 3_310), ("search-5d8f7b9c4-mm2tz", 3_700), ("cart-6f7d8c9b5-8vq2r", 2_890)]
-        {
+        for (pod, age) in [
+            ("checkout-7c9f8d6b5-x2k4q", 600),
+            ("payments-0", 3_310),
+            ("search-5d8f7b9c4-mm2tz", 3_700),
+            ("cart-6f7d8c9b5-8vq2r", 2_890),
+        ] {
             node.pod(pod, &token(&payload(pod, age, 3_600)));
         }
         let servers = time.iter().map(|server| server.address.to_string()).collect();
-        let mut bed = Self { node, agent: None, port: free_port(), directory: workdir(name), servers, _time: time };
+        let mut bed = Self {
+            node,
+            agent: None,
+            port: free_port(),
+            directory: workdir(name),
+            servers,
+            _time: time,
+        };
         bed.launch();
         bed
     }
 
     fn launch(&mut self) {
         let mut command = tokenwatch();
-        command.env("TOKENWATCH_HTTP_ENABLED", "true").args(["run", "--node", "worker-3", "--clock-discover", "false"]);
-        command.args(["--clock-interval", "2s", "--http-port", &self.port.to_string(), "--root"]).arg(self.node.root());
+        command.env("TOKENWATCH_HTTP_ENABLED", "true").args([
+            "run",
+            "--node",
+            "worker-3",
+            "--clock-discover",
+            "false",
+        ]);
+        command
+            .args(["--clock-interval", "2s", "--http-port", &self.port.to_string(), "--root"])
+            .arg(self.node.root());
         self.servers.iter().for_each(|server| {
             command.args(["--clock-server", server]);
         });
         self.agent = Some(Process::start(&mut command, &self.directory.join("agent.log")));
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.port));
-        until("the agent to be ready", secs(30), || get(address, "/readyz", "").filter(|answer| answer.status == 200));
+        until("the agent to be ready", secs(30), || {
+            get(address, "/readyz", "").filter(|answer| answer.status == 200)
+        });
     }
 
     fn url(&self) -> String {
@@ -68,7 +89,9 @@ impl Bed {
 
 /// Where pictures go: to be looked at by whoever changed the page.
 fn pictures() -> PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from).join("page");
+    let folder = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from)
+        .join("page");
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
@@ -91,12 +114,18 @@ fn the_page_is_read_on_a_phone_and_on_a_desk_by_day_and_by_night() {
             backgrounds.push(browser.eval("getComputedStyle(document.body).backgroundColor"));
             browser.picture(&pictures().join(format!("{}-{scheme}.png", window.name)), None);
             assert_eq!(browser.complaints(), Vec::<String>::new(), "{what}");
-            let elsewhere: Vec<_> =
-                browser.requests().into_iter().filter(|asked| !asked.starts_with(&bed.url()) && asked != "data:,").collect();
+            let elsewhere: Vec<_> = browser
+                .requests()
+                .into_iter()
+                .filter(|asked| !asked.starts_with(&bed.url()) && asked != "data:,")
+                .collect();
             assert_eq!(elsewhere, Vec::<String>::new(), "{what}");
         }
     }
-    assert!(backgrounds[0] != backgrounds[1] && backgrounds[0] == backgrounds[2], "{backgrounds:?}");
+    assert!(
+        backgrounds[0] != backgrounds[1] && backgrounds[0] == backgrounds[2],
+        "{backgrounds:?}"
+    );
     if let Some(file) = std::env::var_os("STATUS_PICTURE") {
         photograph(&mut browser, &bed.url(), Path::new(&file));
     }
@@ -107,14 +136,19 @@ fn photograph(browser: &mut Browser, url: &str, file: &Path) {
     browser.look(crate::browser::Window { width: 840, ..DESKTOP }, "light");
     browser.open(url);
     // One finding of the three, so that the rest can be seen too.
-    browser.eval("document.querySelectorAll('.finding').forEach((one, n) => n > 0 && one.remove())");
+    browser
+        .eval("document.querySelectorAll('.finding').forEach((one, n) => n > 0 && one.remove())");
     browser.picture(file, Some(1_030));
 }
 
 /// What a tired person looks for.
 fn check_words(browser: &mut Browser) {
     let text = browser.eval("document.body.innerText").as_str().unwrap().to_owned();
-    let headline = browser.eval("document.querySelector('.headline h2').innerText").as_str().unwrap().to_owned();
+    let headline = browser
+        .eval("document.querySelector('.headline h2').innerText")
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(headline.contains("1 critical") && headline.contains("warning"), "{headline}");
     for wanted in [
         "worker-3",
@@ -131,14 +165,17 @@ fn check_words(browser: &mut Browser) {
     ] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }
-    let first = browser.eval("document.querySelector('.finding').innerText").as_str().unwrap().to_owned();
+    let first =
+        browser.eval("document.querySelector('.finding').innerText").as_str().unwrap().to_owned();
     assert!(first.contains("critical") && first.contains("token.expired"), "worst first: {first}");
 }
 
 fn check_width(browser: &mut Browser, width: u32, what: &str) {
     browser.eval("document.querySelectorAll('details').forEach((one) => one.open = true)");
     let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
-    let sticking = "[...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('svg')).map((one) => one.outerHTML.slice(0, 120))";
+    let sticking = "[...document.querySelectorAll('body *')].filter((one) => \
+                    one.getBoundingClientRect().right > innerWidth + 1 && \
+                    !one.closest('svg')).map((one) => one.outerHTML.slice(0, 120))";
     assert_eq!(browser.eval(sticking), Value::Array(Vec::new()), "{what}");
     assert!(wide <= u64::from(width), "{what}: {wide} pixels");
     browser.eval("document.querySelectorAll('details').forEach((one) => one.open = false)");
@@ -172,20 +209,24 @@ fn check_contrast(browser: &mut Browser, what: &str) {
     assert!(least[0].as_f64().unwrap() >= CONTRAST, "{what}: {least}");
 }
 
-/// Every picture has its words, every part its heading; nothing is told by colour alone (each mark is another shape).
+/// Every picture has its words, every part its heading; nothing is told by colour alone (each mark
+/// is another shape).
 fn check_roles(browser: &mut Browser) {
-    let mute = "[...document.querySelectorAll('svg')].filter((one) => !one.ariaHidden && !(one.role === 'img' && one.ariaLabel)).length";
+    let mute = "[...document.querySelectorAll('svg')].filter((one) => !one.ariaHidden && \
+                !(one.role === 'img' && one.ariaLabel)).length";
     assert_eq!(browser.eval(mute), 0);
-    let nameless = "[...document.querySelectorAll('section[aria-labelledby]')].filter((one) => !document.getElementById(one.getAttribute('aria-labelledby'))).length";
+    let nameless = "[...document.querySelectorAll('section[aria-labelledby]')].filter((one) => \
+                    !document.getElementById(one.getAttribute('aria-labelledby'))).length";
     assert_eq!(browser.eval(nameless), 0);
     assert_eq!(
         browser.eval(
-            "[document.documentElement.lang, document.querySelectorAll('h1').length, document.querySelectorAll('main').length].join()"
+            "[document.documentElement.lang, document.querySelectorAll('h1').length, \
+             document.querySelectorAll('main').length].join()"
         ),
         "en,1,1"
     );
-    let twice =
-        "(() => { const ids = [...document.querySelectorAll('[id]')].map((one) => one.id); return ids.length - new Set(ids).size; })()";
+    let twice = "(() => { const ids = [...document.querySelectorAll('[id]')].map((one) => \
+                 one.id); return ids.length - new Set(ids).size; })()";
     assert_eq!(browser.eval(twice), 0);
 }
 
@@ -196,13 +237,18 @@ fn the_page_follows_what_happens_and_says_when_it_cannot() {
     let mut browser = Browser::start(&chromium, &bed.directory);
     browser.look(DESKTOP, "light");
     browser.open(&bed.url());
-    browser.eval("window.sameDocument = true; document.querySelector('.token details').open = true");
+    browser
+        .eval("window.sameDocument = true; document.querySelector('.token details').open = true");
     let open = browser.eval("document.querySelector('details[open]').id");
 
     bed.node.pod("newcomer-0", &token(&payload("newcomer-0", 3_800, 3_600)));
     until("the new token on the page", secs(30), || seen(&mut browser, "shop/newcomer-0"));
     assert_eq!(browser.eval("window.sameDocument"), true, "it was not loaded anew");
-    assert_eq!(browser.eval("document.querySelector('details[open]').id"), open, "what was open stays open");
+    assert_eq!(
+        browser.eval("document.querySelector('details[open]').id"),
+        open,
+        "what was open stays open"
+    );
     assert_eq!(browser.complaints(), Vec::<String>::new());
 
     // Nobody looks: nobody asks.
@@ -214,7 +260,9 @@ fn the_page_follows_what_happens_and_says_when_it_cannot() {
     browser.eval("delete document.hidden");
 
     bed.agent = None;
-    until("the page to say that nobody answers", secs(30), || seen(&mut browser, "cannot be reached"));
+    until("the page to say that nobody answers", secs(30), || {
+        seen(&mut browser, "cannot be reached")
+    });
     assert!(seen(&mut browser, "s old").is_some(), "and how old it is");
     bed.launch();
     until("the page to find the agent again", secs(60), || seen(&mut browser, "updates itself"));
@@ -222,7 +270,11 @@ fn the_page_follows_what_happens_and_says_when_it_cannot() {
 }
 
 fn seen(browser: &mut Browser, text: &str) -> Option<()> {
-    browser.eval("document.body.innerText").as_str().is_some_and(|body| body.contains(text)).then_some(())
+    browser
+        .eval("document.body.innerText")
+        .as_str()
+        .is_some_and(|body| body.contains(text))
+        .then_some(())
 }
 
 #[test]
@@ -251,10 +303,17 @@ fn a_scraped_node_has_its_name_and_its_alerts() {
     let bed = Bed::start("scraped");
     let prometheus = Prometheus::start(&bed.directory, &[bed.port]);
     let expired = ("TokenwatchTokenExpired".to_owned(), "worker-3".to_owned());
-    until("an alert of the scraped node", secs(60), || prometheus.firing().contains(&expired).then_some(()));
-    for series in
-        ["tokens:max", "findings:max", "deadline_min_seconds:min", "clock_offset_seconds:max", "clock_state:max", "sources_up:min"]
-    {
+    until("an alert of the scraped node", secs(60), || {
+        prometheus.firing().contains(&expired).then_some(())
+    });
+    for series in [
+        "tokens:max",
+        "findings:max",
+        "deadline_min_seconds:min",
+        "clock_offset_seconds:max",
+        "clock_state:max",
+        "sources_up:min",
+    ] {
         let query = format!("node:tokenwatch_{series}{{k8s_node_name=\"worker-3\"}}");
         until(&query, secs(30), || prometheus.query(&query).ok().filter(|found| !found.is_empty()));
     }

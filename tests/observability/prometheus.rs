@@ -31,11 +31,21 @@ impl Prometheus {
         let configuration = directory.join("prometheus.yaml");
         std::fs::write(&configuration, configured(scraped)).unwrap();
         let mut command = Command::new(debian("prometheus").unwrap());
-        command.arg("--config.file").arg(&configuration).arg("--storage.tsdb.path").arg(directory.join("prometheus"));
-        command.arg(format!("--web.listen-address={address}")).arg("--web.enable-remote-write-receiver");
-        // A series ends 15 s after its last sample, not five minutes: a node that falls silent is seen to be.
+        command
+            .arg("--config.file")
+            .arg(&configuration)
+            .arg("--storage.tsdb.path")
+            .arg(directory.join("prometheus"));
+        command
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--web.enable-remote-write-receiver");
+        // A series ends 15 s after its last sample, not five minutes: a node that falls silent is
+        // seen to be.
         command.arg("--query.lookback-delta=15s");
-        let this = Self { address, _process: Process::start(&mut command, &directory.join("prometheus.log")) };
+        let this = Self {
+            address,
+            _process: Process::start(&mut command, &directory.join("prometheus.log")),
+        };
         until("Prometheus to be ready", secs(60), || this.get("/-/ready", &[]).ok());
         this
     }
@@ -52,25 +62,41 @@ impl Prometheus {
     /// Alerts that fire: their name and the node.
     pub fn firing(&self) -> Vec<(String, String)> {
         let alerts = self.asked("/api/v1/alerts", &[]).unwrap_or_default();
-        let named =
-            |alert: &Value| ["alertname", "k8s_node_name"].map(|label| alert["labels"][label].as_str().unwrap_or_default().to_owned());
-        list(&alerts["alerts"]).iter().filter(|alert| alert["state"] == "firing").map(named).map(|[name, node]| (name, node)).collect()
+        let named = |alert: &Value| {
+            ["alertname", "k8s_node_name"]
+                .map(|label| alert["labels"][label].as_str().unwrap_or_default().to_owned())
+        };
+        list(&alerts["alerts"])
+            .iter()
+            .filter(|alert| alert["state"] == "firing")
+            .map(named)
+            .map(|[name, node]| (name, node))
+            .collect()
     }
 
     /// The values of a label on the series that match.
     pub fn label_values(&self, label: &str, series: &str) -> Vec<String> {
-        let values = self.asked(&format!("/api/v1/label/{label}/values"), &[("match[]", series)]).unwrap_or_default();
+        let values = self
+            .asked(&format!("/api/v1/label/{label}/values"), &[("match[]", series)])
+            .unwrap_or_default();
         list(&values).iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
     fn asked(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
-        let answer: Value = serde_json::from_str(&self.get(path, parameters)?).map_err(|error| error.to_string())?;
-        if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer.to_string()) }
+        let answer: Value = serde_json::from_str(&self.get(path, parameters)?)
+            .map_err(|error| error.to_string())?;
+        if answer["status"] == "success" {
+            Ok(answer["data"].clone())
+        } else {
+            Err(answer.to_string())
+        }
     }
 
     fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<String, String> {
         let mut command = Command::new(debian("curl").unwrap());
-        command.args(["--silent", "--show-error", "--max-time", "20", "--get"]).arg(format!("http://{}{path}", self.address));
+        command
+            .args(["--silent", "--show-error", "--max-time", "20", "--get"])
+            .arg(format!("http://{}{path}", self.address));
         for (name, value) in parameters {
             command.arg("--data-urlencode").arg(format!("{name}={value}"));
         }
@@ -84,8 +110,8 @@ fn configured(scraped: &[u16]) -> String {
     let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
     let targets: Vec<String> = scraped.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     format!(
-        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: [{}]\n\
-         scrape_configs: [{{job_name: tokenwatch, static_configs: [{{targets: [{}]}}]}}]\n",
+        "global: {{evaluation_interval: 1s, scrape_interval: 1s}}\nrule_files: \
+         [{}]\nscrape_configs: [{{job_name: tokenwatch, static_configs: [{{targets: [{}]}}]}}]\n",
         rules.display(),
         targets.join(", ")
     )

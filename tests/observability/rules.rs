@@ -7,7 +7,9 @@ use crate::process::{run, text};
 use crate::tools::debian;
 
 fn promtool(arguments: &[&str]) -> Option<String> {
-    let output = run(Command::new(debian("promtool")?).args(arguments).current_dir(repository().join("deploy/prometheus")));
+    let output = run(Command::new(debian("promtool")?)
+        .args(arguments)
+        .current_dir(repository().join("deploy/prometheus")));
     Some(text(&output.stdout))
 }
 

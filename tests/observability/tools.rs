@@ -8,7 +8,10 @@ use crate::bed::repository;
 /// Where `program` is. Without it a test says that it was skipped; with `CI=true` it fails.
 pub fn debian(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    found(program, std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()))
+    found(
+        program,
+        std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file()),
+    )
 }
 
 /// The collector that the test bed builds.
@@ -22,9 +25,19 @@ pub fn kube() -> Option<PathBuf> {
 }
 
 fn built(program: &str) -> Option<PathBuf> {
-    let build = Command::new(repository().join("tests/cluster/build")).args(["--only", program, "--print"]).stderr(Stdio::null()).output();
+    let build = Command::new(repository().join("tests/cluster/build"))
+        .args(["--only", program, "--print"])
+        .stderr(Stdio::null())
+        .output();
     let printed = String::from_utf8(build.unwrap().stdout).unwrap();
-    found(program, printed.trim().split_once('=').map(|(_, path)| PathBuf::from(path)).filter(|path| path.is_file()))
+    found(
+        program,
+        printed
+            .trim()
+            .split_once('=')
+            .map(|(_, path)| PathBuf::from(path))
+            .filter(|path| path.is_file()),
+    )
 }
 
 /// All of them, or none.
@@ -35,8 +48,14 @@ pub fn all_there() -> bool {
 
 fn found(program: &str, path: Option<PathBuf>) -> Option<PathBuf> {
     if path.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{program} is missing: tests/cluster/build brings it");
-        eprintln!("SKIPPED: {program} is missing, and nothing that needs it was tested: tests/cluster/build brings it");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{program} is missing: tests/cluster/build brings it"
+        );
+        eprintln!(
+            "SKIPPED: {program} is missing, and nothing that needs it was tested: \
+             tests/cluster/build brings it"
+        );
     }
     path
 }

@@ -1,4 +1,5 @@
-//! Output held against files in tests/golden. `UPDATE_GOLDEN=1 cargo test` writes them anew: read the difference before committing it.
+//! Output held against files in tests/golden. `UPDATE_GOLDEN=1 cargo test` writes them anew: read
+//! the difference before committing it.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! A kubelet root in a temporary folder, with tokens as kubelet writes them. The signatures are not real: nobody here checks them.
+//! A kubelet root in a temporary folder, with tokens as kubelet writes them. The signatures are not
+//! real: nobody here checks them.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,10 +11,14 @@ use serde_json::{Value, json};
 /// The part of a token that must never be seen again.
 pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
-/// With no variable but the path to programs: what somebody has set for the agent, or for the test bed, is not what is tested. Agents run
-/// beside one another in tests, and only one of them could listen.
+/// With no variable but the path to programs: what somebody has set for the agent, or for the test
+/// bed, is not what is tested. Agents run beside one another in tests, and only one of them could
+/// listen.
 pub(crate) fn bare(command: &mut std::process::Command) -> &mut std::process::Command {
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TOKENWATCH_HTTP_ENABLED", "false")
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("TOKENWATCH_HTTP_ENABLED", "false")
 }
 
 /// Seconds since the epoch.
@@ -67,18 +72,27 @@ impl Node {
 
     /// A volume with one token, written as kubelet's AtomicWriter does.
     pub(crate) fn pod(&self, pod: &str, content: &str) {
-        let volume = self.root().join("pods").join(format!("uid-{pod}")).join("volumes/kubernetes.io~projected/kube-api-access");
+        let volume = self
+            .root()
+            .join("pods")
+            .join(format!("uid-{pod}"))
+            .join("volumes/kubernetes.io~projected/kube-api-access");
         let data = volume.join("..2026_01_01_00_00_00.1");
         std::fs::create_dir_all(&data).expect("a volume");
         std::fs::write(data.join("token"), content).expect("a token");
-        std::os::unix::fs::symlink("..2026_01_01_00_00_00.1", volume.join("..data")).expect("..data");
+        std::os::unix::fs::symlink("..2026_01_01_00_00_00.1", volume.join("..data"))
+            .expect("..data");
         std::os::unix::fs::symlink("..data/token", volume.join("token")).expect("token");
     }
 
     /// The next generation of that token: beside the old one, then renamed into its place.
     #[allow(dead_code)] // not every test that includes this file rotates
     pub(crate) fn rotate(&self, pod: &str, generation: &str, content: &str) {
-        let volume = self.root().join("pods").join(format!("uid-{pod}")).join("volumes/kubernetes.io~projected/kube-api-access");
+        let volume = self
+            .root()
+            .join("pods")
+            .join(format!("uid-{pod}"))
+            .join("volumes/kubernetes.io~projected/kube-api-access");
         std::fs::create_dir_all(volume.join(generation)).expect("a generation");
         std::fs::write(volume.join(generation).join("token"), content).expect("a token");
         std::os::unix::fs::symlink(generation, volume.join("..data_tmp")).expect("..data_tmp");
@@ -86,12 +100,16 @@ impl Node {
     }
 }
 
-/// Twice as many events as make the queue run over, because a process that is being stopped may still take some, and nothing left of
-/// them. The kernel merges only events that are alike and neighbours.
+/// Twice as many events as make the queue run over, because a process that is being stopped may
+/// still take some, and nothing left of them. The kernel merges only events that are alike and
+/// neighbours.
 #[allow(dead_code)] // not every test that includes this file needs it
 pub(crate) fn overflow(root: &Path) {
-    let limit: usize =
-        std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit").trim().parse().expect("a number");
+    let limit: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
+        .expect("a limit")
+        .trim()
+        .parse()
+        .expect("a number");
     let passing = root.join("pods/passing");
     for _ in 0..limit {
         std::fs::create_dir(&passing).expect("a passing directory");

@@ -17,7 +17,11 @@ pub(crate) struct TimeServer {
 
 impl TimeServer {
     /// On `ip` and `port` (0: any), telling what `truth` says: nanoseconds since 1970.
-    pub(crate) fn start(ip: IpAddr, port: u16, truth: impl Fn() -> i64 + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        ip: IpAddr,
+        port: u16,
+        truth: impl Fn() -> i64 + Send + 'static,
+    ) -> std::io::Result<Self> {
         let socket = UdpSocket::bind((ip, port))?;
         let address = socket.local_addr()?;
         socket.set_read_timeout(Some(std::time::Duration::from_millis(100)))?; // so that it sees its end

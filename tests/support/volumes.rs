@@ -1,4 +1,5 @@
-//! A kubelet root that a kubelet-like writer fills, and what the agent's source of token files tells of it.
+//! A kubelet root that a kubelet-like writer fills, and what the agent's source of token files
+//! tells of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,12 +52,19 @@ impl Node {
         self.write_files(
             pod,
             generation,
-            &[("token", &token(generation)), ("ca.crt", "-----BEGIN CERTIFICATE-----"), ("namespace", "shop")],
+            &[
+                ("token", &token(generation)),
+                ("ca.crt", "-----BEGIN CERTIFICATE-----"),
+                ("namespace", "shop"),
+            ],
         );
     }
 
     pub(crate) fn write_files(&self, pod: &str, generation: i64, files: &[(&str, &str)]) {
-        let payload: Payload = files.iter().map(|(path, content)| (PathBuf::from(path), content.as_bytes().to_vec())).collect();
+        let payload: Payload = files
+            .iter()
+            .map(|(path, content)| (PathBuf::from(path), content.as_bytes().to_vec()))
+            .collect();
         self.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 + generation)).unwrap();
     }
 
@@ -83,12 +91,16 @@ pub(crate) fn told(observations: &[Observation]) -> Vec<String> {
 pub(crate) fn line(observation: &Observation) -> String {
     match observation {
         Observation::File(seen) => match &seen.content {
-            FileContent::Token(claims) => format!("{} token {}", seen.key, claims.issued_at.as_secs() - 1_800_000_000),
+            FileContent::Token(claims) => {
+                format!("{} token {}", seen.key, claims.issued_at.as_secs() - 1_800_000_000)
+            }
             FileContent::Malformed { reason } => format!("{} malformed: {reason}", seen.key),
             FileContent::Unreadable { reason } => format!("{} unreadable: {reason}", seen.key),
         },
         Observation::Gone(key) => format!("{key} gone"),
-        Observation::Source(state) => format!("source {} {}", state.source, state.degraded.as_deref().unwrap_or("well")),
+        Observation::Source(state) => {
+            format!("source {} {}", state.source, state.degraded.as_deref().unwrap_or("well"))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -105,7 +117,10 @@ pub(crate) fn start(config: FilesConfig) -> Receiver<Observation> {
 }
 
 /// What comes, up to the first line that contains `end`, and how long it took.
-pub(crate) async fn until(observations: &mut Receiver<Observation>, end: &str) -> (Vec<String>, Duration) {
+pub(crate) async fn until(
+    observations: &mut Receiver<Observation>,
+    end: &str,
+) -> (Vec<String>, Duration) {
     let (started, mut lines) = (Instant::now(), Vec::new());
     loop {
         let next = tokio::time::timeout(PATIENCE, observations.recv()).await;

@@ -9,7 +9,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port that nobody has now.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port()).expect("a port")
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .expect("a port")
 }
 
 /// An answer, taken apart.
@@ -19,7 +22,8 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Sends `request` as it is, and takes what comes until the other side closes; none if it closes without a word.
+/// Sends `request` as it is, and takes what comes until the other side closes; none if it closes
+/// without a word.
 pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> Option<Answer> {
     let mut stream = connected(address).ok()?;
     let _ = stream.write_all(request); // what is refused in the middle is answered all the same
@@ -41,5 +45,9 @@ pub(crate) fn connected(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 /// GET, with more headers if any.
 pub(crate) fn get(address: SocketAddr, path: &str, more: &str) -> Option<Answer> {
-    raw(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n").as_bytes())
+    raw(
+        address,
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n")
+            .as_bytes(),
+    )
 }

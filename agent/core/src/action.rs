@@ -16,13 +16,14 @@ pub enum Action {
     Span(Box<Span>),
     /// Deliver an alert, at least once.
     Alert(Box<Alert>),
-    /// Count one rotation, `delay` after it was due (negative: kubelet's jitter, or a restart, made it early).
+    /// Count one rotation, `delay` after it was due (negative: kubelet's jitter, or a restart, made
+    /// it early).
     Rotation {
         /// Due to replaced.
         delay: Delta,
     },
-    /// Ask the API server for this service account: its token should have been replaced, and it may be why it was not. Nothing is lost if nobody
-    /// answers.
+    /// Ask the API server for this service account: its token should have been replaced, and it may
+    /// be why it was not. Nothing is lost if nobody answers.
     Ask(AccountName),
 }
 

@@ -30,7 +30,8 @@ pub struct Context<'a> {
     pub lost: Option<AccountLoss>,
 }
 
-/// The node's clock was set forward: only from then on does kubelet see what has come due meanwhile, and it needs its time for that.
+/// The node's clock was set forward: only from then on does kubelet see what has come due
+/// meanwhile, and it needs its time for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatchingUp {
     /// How far the clock was set forward.
@@ -65,10 +66,12 @@ impl Context<'_> {
         self.pod().and_then(|pod| pod.deletion)
     }
 
-    /// The time by which findings are checked for being mere symptoms of the clock: true time where it is known to differ, else nothing.
+    /// The time by which findings are checked for being mere symptoms of the clock: true time where
+    /// it is known to differ, else nothing.
     pub fn corrected(&self, node_now: Wall) -> Option<Wall> {
         use crate::clock::ClockState::{Drifting, Off, Stepped};
-        let differs = matches!(self.clock.state, Off | Drifting | Stepped) && self.clock.offset != Delta::ZERO;
+        let differs = matches!(self.clock.state, Off | Drifting | Stepped)
+            && self.clock.offset != Delta::ZERO;
         differs.then(|| node_now + self.clock.offset)
     }
 }
@@ -76,12 +79,19 @@ impl Context<'_> {
 /// A clock finding with its subject, and with the tokens it has an effect on.
 pub fn clock(node: &str, finding: ClockFinding, affected: Affected) -> Finding {
     let affected = if finding.server.is_none() { affected } else { Affected::default() };
-    let summary = format!("{}{}{}", finding.summary, looking_wrong(affected.look_wrong), refused(affected.refused));
+    let summary = format!(
+        "{}{}{}",
+        finding.summary,
+        looking_wrong(affected.look_wrong),
+        refused(affected.refused)
+    );
     let some = |tokens: usize| (tokens > 0).then_some(tokens);
     Finding {
         code: finding.code,
         severity: finding.severity,
-        subject: finding.server.map_or_else(|| Subject::node(node), |server| Subject::Server { server }),
+        subject: finding
+            .server
+            .map_or_else(|| Subject::node(node), |server| Subject::Server { server }),
         summary,
         deadline: None,
         evidence: finding
@@ -104,10 +114,12 @@ fn looking_wrong(tokens: usize) -> String {
 fn refused(tokens: usize) -> String {
     match tokens {
         0 => String::new(),
-        1 => " The API server refuses 1 token that has expired by true time, and kubelet, which goes by this clock, does not replace it."
+        1 => " The API server refuses 1 token that has expired by true time, and kubelet, which \
+              goes by this clock, does not replace it."
             .to_owned(),
         n => format!(
-            " The API server refuses {n} tokens that have expired by true time, and kubelet, which goes by this clock, does not replace them."
+            " The API server refuses {n} tokens that have expired by true time, and kubelet, \
+             which goes by this clock, does not replace them."
         ),
     }
 }

@@ -13,10 +13,12 @@ use crate::value::Value;
 
 /// A clock finding must be gone this long: servers and daemons take a few exchanges to settle.
 const CLOCK_HOLD: Delta = Delta::from_secs(60);
-/// Two daemons that fight over a clock may set it many times a minute: that it was set again is said this often, the last time for certain.
+/// Two daemons that fight over a clock may set it many times a minute: that it was set again is
+/// said this often, the last time for certain.
 const STEPS_APART: Delta = Delta::from_secs(5);
-/// What was raised before a restart is not over because it is not seen at once: within this every file is scanned again (a minute), what is broken
-/// has settled (10 s), and the time servers were heard.
+/// What was raised before a restart is not over because it is not seen at once: within this every
+/// file is scanned again (a minute), what is broken has settled (10 s), and the time servers were
+/// heard.
 const RESTORED_HOLD: Delta = Delta::from_secs(90);
 
 /// Whose findings are judged together.
@@ -36,9 +38,11 @@ impl Scope {
     /// The scope that such a finding is judged in.
     fn of(finding: &Finding) -> Self {
         match (&finding.subject, finding.code) {
-            (Subject::Token { pod, volume, path }, _) => {
-                Self::Token(TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() })
-            }
+            (Subject::Token { pod, volume, path }, _) => Self::Token(TokenKey {
+                pod_uid: pod.uid.clone(),
+                volume: volume.clone(),
+                path: path.clone(),
+            }),
             (_, Code::AgentBlind) => Self::Sight,
             (_, Code::DeliveryDelayed) => Self::Delivery,
             _ => Self::Clock,
@@ -46,7 +50,8 @@ impl Scope {
     }
 }
 
-/// When, by the clock that was set then, and by how much: one that is set back may say the same time twice.
+/// When, by the clock that was set then, and by how much: one that is set back may say the same
+/// time twice.
 type SetClock = (Value, Value);
 
 /// A finding that was raised and not cleared.
@@ -58,7 +63,8 @@ struct Entry {
     said: Boot,
     /// The step that was last said with it.
     told_step: Option<SetClock>,
-    /// The worst it was said to be, since it was last said for being due: what goes up and down is not said each time it goes up.
+    /// The worst it was said to be, since it was last said for being due: what goes up and down is
+    /// not said each time it goes up.
     worst: Severity,
     gone_since: Option<Boot>,
     /// Raised before a restart, and not seen since: until then that says nothing.
@@ -79,39 +85,62 @@ impl Ledger {
         Self { node: node.to_owned(), remind_every, entries: BTreeMap::new() }
     }
 
-    /// What is wrong with `scope` now, whole: what is new is raised, what stays may be said again, what is missing is cleared.
-    /// `ending` says how a finding that is missing ended; one that is simply over may have become one that is new.
-    pub fn judge(&mut self, now: &Reading, scope: &Scope, findings: Vec<Finding>, ending: impl Fn(&Finding) -> Ending) -> Vec<Alert> {
+    /// What is wrong with `scope` now, whole: what is new is raised, what stays may be said again,
+    /// what is missing is cleared. `ending` says how a finding that is missing ended; one that
+    /// is simply over may have become one that is new.
+    pub fn judge(
+        &mut self,
+        now: &Reading,
+        scope: &Scope,
+        findings: Vec<Finding>,
+        ending: impl Fn(&Finding) -> Ending,
+    ) -> Vec<Alert> {
         if findings.is_empty() && !self.entries.contains_key(scope) {
             return Vec::new();
         }
         let mut entries = self.entries.remove(scope).unwrap_or_default();
         let heir = self.heir(&entries, &findings);
         let ending = |entry: &Entry| match (ending(&entry.finding), heir) {
-            (Ending::Over, Some((_, severity))) if entry.held_until.is_some() && severity < entry.finding.severity => Ending::Over,
+            (Ending::Over, Some((_, severity)))
+                if entry.held_until.is_some() && severity < entry.finding.severity =>
+            {
+                Ending::Over
+            }
             (Ending::Over, Some((heir, _))) => Ending::Became(heir),
             (ending, _) => ending,
         };
         let mut alerts = self.cleared(now, &mut entries, &findings, ending);
-        alerts.extend(findings.into_iter().filter_map(|finding| self.reported(now, &mut entries, finding)));
+        alerts.extend(
+            findings.into_iter().filter_map(|finding| self.reported(now, &mut entries, finding)),
+        );
         if !entries.is_empty() {
             self.entries.insert(scope.clone(), entries);
         }
         alerts
     }
 
-    /// The first of `findings` that is new. One that was raised before a restart does not become a milder one: what made it as bad as it was may only
-    /// not be known again yet.
+    /// The first of `findings` that is new. One that was raised before a restart does not become a
+    /// milder one: what made it as bad as it was may only not be known again yet.
     fn heir(&self, entries: &[Entry], findings: &[Finding]) -> Option<(Code, Severity)> {
-        let is_new = |finding: &&Finding| entries.iter().all(|entry| entry.id != finding.id(&self.node));
+        let is_new =
+            |finding: &&Finding| entries.iter().all(|entry| entry.id != finding.id(&self.node));
         findings.iter().find(is_new).map(|finding| (finding.code, finding.severity))
     }
 
-    fn cleared(&self, now: &Reading, entries: &mut Vec<Entry>, findings: &[Finding], ending: impl Fn(&Entry) -> Ending) -> Vec<Alert> {
-        let present = |entry: &Entry| findings.iter().any(|finding| finding.id(&self.node) == entry.id);
+    fn cleared(
+        &self,
+        now: &Reading,
+        entries: &mut Vec<Entry>,
+        findings: &[Finding],
+        ending: impl Fn(&Entry) -> Ending,
+    ) -> Vec<Alert> {
+        let present =
+            |entry: &Entry| findings.iter().any(|finding| finding.id(&self.node) == entry.id);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
-            let ending = (!present(entry)).then(|| ending(entry)).filter(|ending| entry.is_over(now.boot, ending));
+            let ending = (!present(entry))
+                .then(|| ending(entry))
+                .filter(|ending| entry.is_over(now.boot, ending));
             alerts.extend(ending.as_ref().map(|ending| entry.ended(now, ending)));
             ending.is_none()
         });
@@ -125,19 +154,30 @@ impl Ledger {
         }
         let told_step = step_of(&finding);
         let worst = finding.severity;
-        let entry = Entry { id, worst, finding, raised: *now, said: now.boot, told_step, gone_since: None, held_until: None };
+        let entry = Entry {
+            id,
+            worst,
+            finding,
+            raised: *now,
+            said: now.boot,
+            told_step,
+            gone_since: None,
+            held_until: None,
+        };
         let alert = entry.alert(AlertEvent::Raised, now, entry.finding.clone());
         entries.push(entry);
         Some(alert)
     }
 
-    /// When a judgement may bring something although nothing changed: a hold ends, a reminder is due.
+    /// When a judgement may bring something although nothing changed: a hold ends, a reminder is
+    /// due.
     pub fn next_wake(&self, scope: &Scope) -> Option<Boot> {
         let entries = self.entries.get(scope)?;
         entries.iter().map(|entry| entry.next_wake(self.remind_every)).min()
     }
 
-    /// Takes over what was raised before a restart. It is neither raised again nor cleared before there was time to look.
+    /// Takes over what was raised before a restart. It is neither raised again nor cleared before
+    /// there was time to look.
     pub fn restore(&mut self, now: &Reading, remembered: Vec<Remembered>) {
         for one in remembered {
             let entries = self.entries.entry(Scope::of(&one.finding)).or_default();
@@ -148,28 +188,43 @@ impl Ledger {
         }
     }
 
-    /// Tokens with findings from before a restart that were not seen since, once there was time to see them.
+    /// Tokens with findings from before a restart that were not seen since, once there was time to
+    /// see them.
     pub fn unseen(&self, now: Boot) -> Vec<TokenKey> {
-        let is_due = |entries: &[Entry]| entries.iter().any(|entry| entry.held_until.is_some_and(|until| until <= now));
+        let is_due = |entries: &[Entry]| {
+            entries.iter().any(|entry| entry.held_until.is_some_and(|until| until <= now))
+        };
         let due = self.entries.iter().filter(|(_, entries)| is_due(entries));
-        let key = |scope: &Scope| if let Scope::Token(key) = scope { Some(key.clone()) } else { None };
+        let key =
+            |scope: &Scope| if let Scope::Token(key) = scope { Some(key.clone()) } else { None };
         due.filter_map(|(scope, _)| key(scope)).collect()
     }
 
     /// The first time at which [`Self::unseen`] may tell something of what `counts`.
     pub fn next_unseen(&self, counts: impl Fn(&TokenKey) -> bool) -> Option<Boot> {
-        let told = self.entries.iter().filter(|(scope, _)| if let Scope::Token(key) = scope { counts(key) } else { true });
+        let told = self
+            .entries
+            .iter()
+            .filter(|(scope, _)| if let Scope::Token(key) = scope { counts(key) } else { true });
         told.flat_map(|(_, entries)| entries).filter_map(|entry| entry.held_until).min()
     }
 
     /// Active findings with when they were raised, in no order that matters.
     pub fn raised(&self) -> impl Iterator<Item = (&Finding, Wall)> {
-        self.entries.values().flatten().filter(|entry| entry.gone_since.is_none()).map(|entry| (&entry.finding, entry.raised.wall))
+        self.entries
+            .values()
+            .flatten()
+            .filter(|entry| entry.gone_since.is_none())
+            .map(|entry| (&entry.finding, entry.raised.wall))
     }
 
     /// Active findings, in no order that matters.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
-        self.entries.values().flatten().filter(|entry| entry.gone_since.is_none()).map(|entry| &entry.finding)
+        self.entries
+            .values()
+            .flatten()
+            .filter(|entry| entry.gone_since.is_none())
+            .map(|entry| &entry.finding)
     }
 }
 
@@ -235,10 +290,12 @@ impl Entry {
     }
 }
 
-/// Which setting of the clock a finding tells of. Each is an event of its own, even while the finding about the one before is still up.
+/// Which setting of the clock a finding tells of. Each is an event of its own, even while the
+/// finding about the one before is still up.
 fn step_of(finding: &Finding) -> Option<SetClock> {
     let tells = matches!(finding.code, Code::ClockStepped | Code::ClockOffset);
-    let (at, size) = (finding.evidence.get(schema::CLOCK_STEP_AT)?, finding.evidence.get(schema::CLOCK_STEP)?);
+    let (at, size) =
+        (finding.evidence.get(schema::CLOCK_STEP_AT)?, finding.evidence.get(schema::CLOCK_STEP)?);
     tells.then(|| (at.clone(), size.clone()))
 }
 
@@ -255,7 +312,10 @@ mod tests {
     use crate::value::Attributes;
 
     fn at(secs: i64) -> Reading {
-        Reading { wall: Wall::from_secs(1_800_000_000 + secs), boot: Boot::from_nanos(secs * 1_000_000_000) }
+        Reading {
+            wall: Wall::from_secs(1_800_000_000 + secs),
+            boot: Boot::from_nanos(secs * 1_000_000_000),
+        }
     }
 
     fn finding(code: Code, severity: Severity) -> Finding {
@@ -276,7 +336,8 @@ mod tests {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
         let mut said = Vec::new();
         for (secs, findings) in steps {
-            let alerts = ledger.judge(&at(*secs), &Scope::Clock, findings.clone(), |_| Ending::Over);
+            let alerts =
+                ledger.judge(&at(*secs), &Scope::Clock, findings.clone(), |_| Ending::Over);
             said.extend(alerts.into_iter().map(|alert| (*secs, alert.event, alert.finding.code)));
         }
         said
@@ -285,29 +346,59 @@ mod tests {
     #[test]
     fn said_once_then_reminded_then_cleared() {
         let late = || vec![finding(Code::RotationLate, Severity::Info)];
-        let said = story(&[(0, late()), (10, late()), (3_600, late()), (3_700, late()), (3_800, vec![])]);
+        let said =
+            story(&[(0, late()), (10, late()), (3_600, late()), (3_700, late()), (3_800, vec![])]);
         let code = Code::RotationLate;
-        assert_eq!(said, [(0, AlertEvent::Raised, code), (3_600, AlertEvent::Reminded, code), (3_800, AlertEvent::Cleared, code)]);
+        assert_eq!(
+            said,
+            [
+                (0, AlertEvent::Raised, code),
+                (3_600, AlertEvent::Reminded, code),
+                (3_800, AlertEvent::Cleared, code)
+            ]
+        );
     }
 
     #[test]
     fn worse_is_said_at_once_and_better_is_not() {
         let stalled = |severity| vec![finding(Code::RotationStalled, severity)];
-        let said = story(&[(0, stalled(Severity::Warning)), (5, stalled(Severity::Critical)), (9, stalled(Severity::Warning))]);
-        assert_eq!(said.iter().map(|s| s.1).collect::<Vec<_>>(), [AlertEvent::Raised, AlertEvent::Reminded]);
+        let said = story(&[
+            (0, stalled(Severity::Warning)),
+            (5, stalled(Severity::Critical)),
+            (9, stalled(Severity::Warning)),
+        ]);
+        assert_eq!(
+            said.iter().map(|s| s.1).collect::<Vec<_>>(),
+            [AlertEvent::Raised, AlertEvent::Reminded]
+        );
     }
 
     #[test]
     fn a_clock_that_comes_and_goes_does_not_flap() {
         let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
-        let said = story(&[(0, off()), (30, vec![]), (60, off()), (90, vec![]), (120, vec![]), (151, vec![])]);
-        assert_eq!(said, [(0, AlertEvent::Raised, Code::ClockOffset), (151, AlertEvent::Cleared, Code::ClockOffset)]);
+        let said = story(&[
+            (0, off()),
+            (30, vec![]),
+            (60, off()),
+            (90, vec![]),
+            (120, vec![]),
+            (151, vec![]),
+        ]);
+        assert_eq!(
+            said,
+            [
+                (0, AlertEvent::Raised, Code::ClockOffset),
+                (151, AlertEvent::Cleared, Code::ClockOffset)
+            ]
+        );
     }
 
     #[test]
     fn each_step_of_the_clock_is_said_but_not_more_often_than_anyone_can_read() {
         let stepped = |at: i64| {
-            let evidence = Attributes::new().with(schema::CLOCK_STEP_AT, Wall::from_secs(0)).with(schema::CLOCK_STEP, Delta::from_secs(at));
+            let evidence = Attributes::new()
+                .with(schema::CLOCK_STEP_AT, Wall::from_secs(0))
+                .with(schema::CLOCK_STEP, Delta::from_secs(at));
             vec![Finding { evidence, ..finding(Code::ClockStepped, Severity::Warning) }]
         };
         let said = story(&[
@@ -324,23 +415,35 @@ mod tests {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
         let _ = ledger.judge(&at(0), &Scope::Clock, stepped(0), |_| Ending::Over);
         let _ = ledger.judge(&at(1), &Scope::Clock, stepped(1), |_| Ending::Over);
-        assert_eq!(ledger.next_wake(&Scope::Clock), Some(at(5).boot), "what was not said at once is said then");
+        assert_eq!(
+            ledger.next_wake(&Scope::Clock),
+            Some(at(5).boot),
+            "what was not said at once is said then"
+        );
     }
 
     #[test]
     fn one_finding_turning_into_another_says_so() {
         let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-        let subject = Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
+        let subject =
+            Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
         let about = |code| Finding { subject: subject.clone(), ..finding(code, Severity::Info) };
         let (late, stalled) = (about(Code::RotationLate), about(Code::RotationStalled));
-        let mut judge = |secs, findings| ledger.judge(&at(secs), &Scope::Sight, findings, |_| Ending::Over);
+        let mut judge =
+            |secs, findings| ledger.judge(&at(secs), &Scope::Sight, findings, |_| Ending::Over);
         let _ = judge(0, vec![late.clone()]);
         let alerts = judge(5, vec![stalled.clone()]);
-        assert_eq!(alerts[0].finding, ended(&late, &Ending::Became(Code::RotationStalled), Delta::from_secs(5)));
+        assert_eq!(
+            alerts[0].finding,
+            ended(&late, &Ending::Became(Code::RotationStalled), Delta::from_secs(5))
+        );
         assert_eq!(alerts[1].event, AlertEvent::Raised);
         // What was there all along is no heir.
         let _ = judge(6, vec![late.clone(), stalled.clone()]);
-        assert_eq!(judge(9, vec![stalled])[0].finding, ended(&late, &Ending::Over, Delta::from_secs(3)));
+        assert_eq!(
+            judge(9, vec![stalled])[0].finding,
+            ended(&late, &Ending::Over, Delta::from_secs(3))
+        );
     }
 
     #[test]
@@ -357,16 +460,29 @@ mod tests {
     #[test]
     fn a_severity_that_goes_up_and_down_is_said_once() {
         let off = |severity| vec![finding(Code::ClockOffset, severity)];
-        let steps: Vec<_> = (0..10).flat_map(|i| [(i * 20, off(Severity::Warning)), (i * 20 + 10, off(Severity::Critical))]).collect();
-        assert_eq!(story(&steps).iter().map(|s| s.1).collect::<Vec<_>>(), [AlertEvent::Raised, AlertEvent::Reminded]);
+        let steps: Vec<_> = (0..10)
+            .flat_map(|i| {
+                [(i * 20, off(Severity::Warning)), (i * 20 + 10, off(Severity::Critical))]
+            })
+            .collect();
+        assert_eq!(
+            story(&steps).iter().map(|s| s.1).collect::<Vec<_>>(),
+            [AlertEvent::Raised, AlertEvent::Reminded]
+        );
     }
 
     /// A ledger that an agent filled at 0 s, as the next agent finds it at 1000 s.
     fn after_a_restart(code: Code) -> Ledger {
         let mut before = Ledger::new("n1", Delta::from_secs(3_600));
-        let raised = before.judge(&at(0), &Scope::Clock, vec![finding(code, Severity::Warning)], |_| Ending::Over);
+        let raised =
+            before.judge(&at(0), &Scope::Clock, vec![finding(code, Severity::Warning)], |_| {
+                Ending::Over
+            });
         let mut after = Ledger::new("n1", Delta::from_secs(3_600));
-        after.restore(&at(1_000), raised.iter().filter_map(|alert| remembered::after(alert).1).collect());
+        after.restore(
+            &at(1_000),
+            raised.iter().filter_map(|alert| remembered::after(alert).1).collect(),
+        );
         after
     }
 
@@ -376,7 +492,11 @@ mod tests {
         let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
         assert_eq!(ledger.judge(&at(1_005), &Scope::Clock, off(), |_| Ending::Over), []);
         let reminded = ledger.judge(&at(3_600), &Scope::Clock, off(), |_| Ending::Over);
-        assert_eq!(reminded[0].event, AlertEvent::Reminded, "the next reminder comes when it would have come");
+        assert_eq!(
+            reminded[0].event,
+            AlertEvent::Reminded,
+            "the next reminder comes when it would have come"
+        );
         assert_eq!(reminded[0].raised_at, at(0).wall);
     }
 
@@ -396,7 +516,11 @@ mod tests {
 
     #[test]
     fn a_remembered_finding_is_judged_where_a_new_one_would_be() {
-        let token = Subject::Token { pod: PodRef { uid: "u".into(), ..PodRef::default() }, volume: "v".into(), path: "p".into() };
+        let token = Subject::Token {
+            pod: PodRef { uid: "u".into(), ..PodRef::default() },
+            volume: "v".into(),
+            path: "p".into(),
+        };
         let key = TokenKey { pod_uid: "u".into(), volume: "v".into(), path: "p".into() };
         let table = [
             (Code::Expired, token, Scope::Token(key.clone())),

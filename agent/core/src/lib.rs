@@ -1,6 +1,7 @@
 //! What is true of service-account tokens and clocks, and what it means.
 //!
-//! Pure: no I/O, no async, no clock, no environment. Observations go in, actions come out; whatever needs the time is given a reading.
+//! Pure: no I/O, no async, no clock, no environment. Observations go in, actions come out; whatever
+//! needs the time is given a reading.
 
 pub mod action;
 pub mod clock;

@@ -1,4 +1,5 @@
-//! One volume's token, generation by generation: what is in the file now, since when, and how a generation ends.
+//! One volume's token, generation by generation: what is in the file now, since when, and how a
+//! generation ends.
 
 use crate::cluster::Pod;
 use crate::findings::PodRef;
@@ -18,7 +19,8 @@ pub struct Generation {
     pub claims: Claims,
     /// What follows from that.
     pub deadlines: Deadlines,
-    /// When it appeared in the file; known only if the one before was seen there, or the volume was seen to be new.
+    /// When it appeared in the file; known only if the one before was seen there, or the volume
+    /// was seen to be new.
     pub appeared_at: Option<Wall>,
     /// When the agent first saw it.
     pub seen: Reading,
@@ -94,17 +96,33 @@ impl Tracked {
         }
     }
 
-    fn see_token(&mut self, claims: Claims, written_at: Option<Wall>, now: &Reading, kubelet: KubeletPolicy) -> Change {
+    fn see_token(
+        &mut self,
+        claims: Claims,
+        written_at: Option<Wall>,
+        now: &Reading,
+        kubelet: KubeletPolicy,
+    ) -> Change {
         let recovered = self.trouble.take().is_some();
-        if self.current.as_ref().is_some_and(|current| current.claims.generation() == claims.generation()) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.claims.generation() == claims.generation())
+        {
             return if recovered { Change::Trouble } else { Change::None };
         }
         let old = self.current.take();
         let at = appearance(written_at, old.as_ref(), now);
         let previous = old.as_ref().map(|old| root(&self.key, &old.claims));
         let appeared_at = old.is_some().then_some(at);
-        self.current =
-            Some(Generation { deadlines: Deadlines::of(&claims, &kubelet), claims, appeared_at, seen: *now, previous, told: false });
+        self.current = Some(Generation {
+            deadlines: Deadlines::of(&claims, &kubelet),
+            claims,
+            appeared_at,
+            seen: *now,
+            previous,
+            told: false,
+        });
         old.map_or(Change::First, |old| Change::Rotated { old: Box::new(old), at })
     }
 
@@ -118,7 +136,8 @@ impl Tracked {
         Change::Trouble
     }
 
-    /// The pod, as the path, the cluster and the claims tell it. Claims that name another pod than the path are not believed.
+    /// The pod, as the path, the cluster and the claims tell it. Claims that name another pod than
+    /// the path are not believed.
     pub fn pod(&self, known: Option<&Pod>) -> PodRef {
         match known {
             Some(pod) => PodRef {
@@ -142,13 +161,15 @@ impl Tracked {
     }
 }
 
-/// When the new generation appeared. The rename's own time is the better witness, as long as it lies between the two looks.
+/// When the new generation appeared. The rename's own time is the better witness, as long as it
+/// lies between the two looks.
 fn appearance(written_at: Option<Wall>, old: Option<&Generation>, now: &Reading) -> Wall {
     let earliest = old.map_or(now.wall, |old| old.seen.wall);
     written_at.filter(|at| *at >= earliest && *at <= now.wall).unwrap_or(now.wall)
 }
 
-/// The trace of a generation and its root span: derived, so a restarted agent tells the same trace on.
+/// The trace of a generation and its root span: derived, so a restarted agent tells the same trace
+/// on.
 pub fn root(key: &TokenKey, claims: &Claims) -> TraceContext {
     let trace_id = trace_of(key, &claims.generation());
     TraceContext { trace_id, span_id: trace_id.span(crate::schema::SPAN_GENERATION) }
@@ -178,11 +199,19 @@ mod tests {
     }
 
     fn key() -> TokenKey {
-        TokenKey { pod_uid: "pod-uid".into(), volume: "kube-api-access-x".into(), path: "token".into() }
+        TokenKey {
+            pod_uid: "pod-uid".into(),
+            volume: "kube-api-access-x".into(),
+            path: "token".into(),
+        }
     }
 
     fn file(content: FileContent, written_at: Option<i64>) -> FileSeen {
-        FileSeen { key: key(), written_at: written_at.map(|age| Wall::from_secs(IAT + age)), content }
+        FileSeen {
+            key: key(),
+            written_at: written_at.map(|age| Wall::from_secs(IAT + age)),
+            content,
+        }
     }
 
     fn see(tracked: &mut Tracked, iat_age: i64, written: Option<i64>, now: i64) -> Change {
@@ -199,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_rotation_is_timed_by_the_rename_when_that_can_be_believed() {
-        for (written, now, expected) in [(Some(492), 500, 492), (Some(3), 500, 500), (Some(700), 500, 500), (None, 500, 500)] {
+        for (written, now, expected) in
+            [(Some(492), 500, 492), (Some(3), 500, 500), (Some(700), 500, 500), (None, 500, 500)]
+        {
             let mut tracked = Tracked::new(key());
             let _ = see(&mut tracked, 0, Some(1), 5);
             match see(&mut tracked, 490, written, now) {
@@ -236,16 +267,34 @@ mod tests {
     fn the_cluster_names_a_pod_whose_claims_do_not() {
         let tracked = Tracked::new(key());
         let owner = Some(crate::cluster::Owner { kind: "Deployment".into(), name: "cart".into() });
-        let known = Pod { namespace: "shop".into(), name: "cart-0".into(), owner: owner.clone(), ..Pod::default() };
-        let told = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "pod-uid".into(), owner };
+        let known = Pod {
+            namespace: "shop".into(),
+            name: "cart-0".into(),
+            owner: owner.clone(),
+            ..Pod::default()
+        };
+        let told = PodRef {
+            namespace: Some("shop".into()),
+            name: Some("cart-0".into()),
+            uid: "pod-uid".into(),
+            owner,
+        };
         assert_eq!(tracked.pod(Some(&known)), told);
     }
 
     fn rotated_at(end: i64) -> Vec<Span> {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
-        let Change::Rotated { old, at } = see(&mut tracked, end - 1, Some(end), end) else { panic!("no rotation") };
-        closed(&key(), &tracked.pod(None), &old, at, &Outcome::Replaced(tracked.current.unwrap().claims.generation()))
+        let Change::Rotated { old, at } = see(&mut tracked, end - 1, Some(end), end) else {
+            panic!("no rotation")
+        };
+        closed(
+            &key(),
+            &tracked.pod(None),
+            &old,
+            at,
+            &Outcome::Replaced(tracked.current.unwrap().claims.generation()),
+        )
     }
 
     #[test]
@@ -264,14 +313,22 @@ mod tests {
     #[test]
     fn an_early_rotation_waits_for_nothing_and_phases_do_not_overlap() {
         let spans = rotated_at(100);
-        assert_eq!((spans[1].end, spans[2].start, spans[2].end), (spans[0].end, spans[0].end, spans[0].end));
+        assert_eq!(
+            (spans[1].end, spans[2].start, spans[2].end),
+            (spans[0].end, spans[0].end, spans[0].end)
+        );
     }
 
     #[test]
     fn what_is_open_at_the_end_is_told_beside_the_root_that_is_to_come() {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
-        let span = open(&key(), &tracked.pod(None), tracked.current.as_ref().unwrap(), Wall::from_secs(IAT + 60));
+        let span = open(
+            &key(),
+            &tracked.pod(None),
+            tracked.current.as_ref().unwrap(),
+            Wall::from_secs(IAT + 60),
+        );
         let root = root(&key(), &claims(IAT, 600, None));
         assert_eq!((span.trace_id, span.parent), (root.trace_id, Some(root.span_id)));
         assert_ne!(span.span_id, root.span_id);

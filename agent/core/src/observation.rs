@@ -1,4 +1,5 @@
-//! What the outside tells the engine. Plain and serialisable: a day on a node can be recorded, and replayed as a test.
+//! What the outside tells the engine. Plain and serialisable: a day on a node can be recorded, and
+//! replayed as a test.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,8 @@ pub struct FileSeen {
     pub content: FileContent,
 }
 
-/// What was in a token file. Files that are simply something else (a key, a ConfigMap) are never reported.
+/// What was in a token file. Files that are simply something else (a key, a ConfigMap) are never
+/// reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileContent {
@@ -70,7 +72,8 @@ pub enum FileContent {
     },
 }
 
-/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or a whole kubelet root.
+/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or
+/// a whole kubelet root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlindSpot {
     /// UID of the pod, or [`BlindSpot::ALL`]: a kubelet root.

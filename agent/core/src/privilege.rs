@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// A rung of the ladder; each has what the one below has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Rung {
     /// Token files and the clock.
     #[default]
@@ -33,7 +35,10 @@ impl Rung {
     /// What cannot be seen from here, and would be from further up.
     pub fn unseen(self) -> Option<&'static str> {
         match self {
-            Self::Files => Some("which processes use a token, and whether a container still has an old copy of its volume mounted"),
+            Self::Files => Some(
+                "which processes use a token, and whether a container still has an old copy of \
+                 its volume mounted",
+            ),
             Self::HostPid => Some("which process reads a token file, at the moment it does"),
             Self::Fanotify => None,
         }

@@ -1,4 +1,5 @@
-//! What an agent tells the one after it: the findings that were raised, so that none is raised twice or never cleared.
+//! What an agent tells the one after it: the findings that were raised, so that none is raised
+//! twice or never cleared.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,10 @@ pub struct Remembered {
 /// What an alert leaves to be remembered: the finding, or that it is over.
 pub fn after(alert: &Alert) -> (FindingId, Option<Remembered>) {
     let active = alert.event != AlertEvent::Cleared;
-    let one = || Remembered { finding: alert.finding.clone(), raised_at: alert.raised_at, said_at: alert.at };
+    let one = || Remembered {
+        finding: alert.finding.clone(),
+        raised_at: alert.raised_at,
+        said_at: alert.at,
+    };
     (alert.id.clone(), active.then(one))
 }

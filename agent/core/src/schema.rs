@@ -1,7 +1,8 @@
-//! Every name that leaves the agent: spans, attributes, log events, metrics. `tokenwatch telemetry` prints this file's tables.
+//! Every name that leaves the agent: spans, attributes, log events, metrics. `tokenwatch telemetry`
+//! prints this file's tables.
 //!
-//! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic conventions; the rest is ours, under `tokenwatch.`, `token.`,
-//! `clock.` and `ntp.`.
+//! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic
+//! conventions; the rest is ours, under `tokenwatch.`, `token.`, `clock.` and `ntp.`.
 
 /// The version of OpenTelemetry's semantic conventions that those names are taken from.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
@@ -206,8 +207,12 @@ metrics! {
 pub const EVENTS: &[Entry] = &[
     Entry {
         name: "tokenwatch.finding.raised",
-        meaning: "A finding is new. Severity WARN or ERROR for warning and critical, INFO for info.",
+        meaning: "A finding is new. Severity WARN or ERROR for warning and critical, INFO for \
+                  info.",
     },
-    Entry { name: "tokenwatch.finding.reminded", meaning: "A finding is still there (every remind interval), or became worse." },
+    Entry {
+        name: "tokenwatch.finding.reminded",
+        meaning: "A finding is still there (every remind interval), or became worse.",
+    },
     Entry { name: "tokenwatch.finding.cleared", meaning: "A finding is gone. Severity INFO." },
 ];

@@ -1,7 +1,8 @@
-//! Time as values: readings of the node's clocks, signed differences, and the interval that contains true time.
+//! Time as values: readings of the node's clocks, signed differences, and the interval that
+//! contains true time.
 //!
-//! Nothing here reads a clock. All times are nanoseconds in `i64` (good until the year 2262), arithmetic saturates:
-//! a hostile `exp` of 2^63 must give a far deadline, not a panic.
+//! Nothing here reads a clock. All times are nanoseconds in `i64` (good until the year 2262),
+//! arithmetic saturates: a hostile `exp` of 2^63 must give a far deadline, not a panic.
 
 use std::fmt;
 
@@ -11,7 +12,9 @@ use serde::{Deserialize, Serialize};
 const NANOS: i64 = 1_000_000_000;
 
 /// A signed difference between two times, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Delta(i64);
 
@@ -62,14 +65,16 @@ impl Delta {
         Self(self.0.saturating_abs())
     }
 
-    /// `numerator / denominator` of this difference, rounded towards zero. Whole numbers keep verdicts reproducible.
+    /// `numerator / denominator` of this difference, rounded towards zero. Whole numbers keep
+    /// verdicts reproducible.
     #[allow(clippy::cast_possible_truncation)] // clamped to the range of i64 just before
     pub fn fraction(self, numerator: i64, denominator: i64) -> Self {
         let scaled = i128::from(self.0) * i128::from(numerator) / i128::from(denominator.max(1));
         Self(scaled.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
 
-    /// What a clock that is wrong by `ppm` parts per million can have drifted in this time, which it told itself: more of it may have passed.
+    /// What a clock that is wrong by `ppm` parts per million can have drifted in this time, which
+    /// it told itself: more of it may have passed.
     pub fn drift(self, ppm: i64) -> Self {
         self.abs().fraction(ppm, 1_000_000 - ppm)
     }
@@ -127,8 +132,11 @@ impl fmt::Display for Delta {
     }
 }
 
-/// A point on a wall clock (CLOCK_REALTIME or a time in a token): nanoseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A point on a wall clock (CLOCK_REALTIME or a time in a token): nanoseconds since the Unix epoch,
+/// UTC.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Wall(i64);
 
@@ -168,9 +176,12 @@ impl Wall {
     }
 }
 
-/// A point on the clock that measures age: CLOCK_MONOTONIC_RAW, and the time that the machine slept. Nobody can set it, and nobody can slew it
-/// (CLOCK_MONOTONIC and CLOCK_BOOTTIME are slewed with the wall clock): it is as good as the hardware, and no better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A point on the clock that measures age: CLOCK_MONOTONIC_RAW, and the time that the machine
+/// slept. Nobody can set it, and nobody can slew it (CLOCK_MONOTONIC and CLOCK_BOOTTIME are slewed
+/// with the wall clock): it is as good as the hardware, and no better.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Boot(i64);
 
@@ -221,7 +232,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The wall clock's reading at another moment of the boot clock, had it not been stepped in between.
+    /// The wall clock's reading at another moment of the boot clock, had it not been stepped in
+    /// between.
     pub fn wall_at(&self, boot: Boot) -> Wall {
         self.wall + (boot - self.boot)
     }
@@ -280,6 +292,9 @@ mod tests {
         assert_eq!(far + Delta::from_secs(1), far);
         assert!(far.rfc3339().starts_with("2262-"));
         assert_eq!(Delta::from_secs_f64(f64::NAN), Delta::ZERO);
-        assert_eq!(Delta::MAX.fraction(80, 100).as_nanos(), i64::MAX / 100 * 80 + i64::MAX % 100 * 80 / 100);
+        assert_eq!(
+            Delta::MAX.fraction(80, 100).as_nanos(),
+            i64::MAX / 100 * 80 + i64::MAX % 100 * 80 / 100
+        );
     }
 }

@@ -82,7 +82,14 @@ pub const LISTED: usize = 16;
 impl From<&[String]> for Value {
     fn from(texts: &[String]) -> Self {
         let more = (texts.len() > LISTED).then(|| format!("… and {} more", texts.len() - LISTED));
-        Self::List(texts.iter().take(LISTED).map(|text| crate::text::shown(text).into_owned()).chain(more).collect())
+        Self::List(
+            texts
+                .iter()
+                .take(LISTED)
+                .map(|text| crate::text::shown(text).into_owned())
+                .chain(more)
+                .collect(),
+        )
     }
 }
 

@@ -6,14 +6,17 @@ use rand::Rng as _;
 
 use super::Trouble;
 
-/// The first wait: the next API server behind a load balancer is there at once, one that restarts takes ten times as long.
+/// The first wait: the next API server behind a load balancer is there at once, one that restarts
+/// takes ten times as long.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest: an outage's end is noticed within a minute, and 5,000 nodes are 80 requests a second to what comes back.
+/// The longest: an outage's end is noticed within a minute, and 5,000 nodes are 80 requests a
+/// second to what comes back.
 const LONGEST: Duration = Duration::from_secs(64);
 /// A server may ask for this much at most: nobody is kept away for a day by a broken header.
 const LONGEST_ASKED: Duration = Duration::from_mins(10);
 
-/// Doubles from 1 s to 64 s; each wait is drawn from its upper half, so that a fleet does not come back in step.
+/// Doubles from 1 s to 64 s; each wait is drawn from its upper half, so that a fleet does not come
+/// back in step.
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
     failures: u32,
@@ -25,7 +28,8 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// The wait after this failure; a server that says how long gets up to half as much again, for the same reason.
+    /// The wait after this failure; a server that says how long gets up to half as much again, for
+    /// the same reason.
     pub fn after(&mut self, trouble: &Trouble) -> Duration {
         let asked = trouble.retry_after().unwrap_or_default().min(LONGEST_ASKED);
         self.next().max(asked.mul_f64(rand::rng().random_range(1.0..=1.5)))
@@ -60,7 +64,8 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_time_gets_it_within_reason() {
         let asking = |secs: &str| {
-            let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, secs.parse().unwrap())]);
+            let headers =
+                HeaderMap::from_iter([(http::header::RETRY_AFTER, secs.parse().unwrap())]);
             Trouble::refused(StatusCode::TOO_MANY_REQUESTS, &headers, b"")
         };
         let wait = |secs| Backoff::default().after(&asking(secs)).as_secs_f64();

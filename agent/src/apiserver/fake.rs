@@ -1,4 +1,5 @@
-//! An API server that does what the test says, on loopback: one reply per request, in order, then silence.
+//! An API server that does what the test says, on loopback: one reply per request, in order, then
+//! silence.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -65,7 +66,10 @@ struct Body(UnboundedReceiver<io::Result<Bytes>>);
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = io::Error;
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.0.poll_recv(context).map(|next| next.map(|chunk| chunk.map(Frame::data)))
     }
 }
@@ -90,14 +94,18 @@ impl Fake {
         while let Ok((stream, _)) = listener.accept().await {
             let fake = self.clone();
             let service = service_fn(move |request| fake.clone().answer(request));
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service),
+            );
         }
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let header = head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let asked = Asked {
             method: head.method.to_string(),
             path: head.uri.to_string(),
@@ -114,7 +122,9 @@ impl Fake {
         let (parts, end) = match reply {
             Reply::Whole(status, retry, body) => {
                 response = response.status(status);
-                response = retry.into_iter().fold(response, |response, seconds| response.header("retry-after", seconds));
+                response = retry
+                    .into_iter()
+                    .fold(response, |response, seconds| response.header("retry-after", seconds));
                 (vec![body], None)
             }
             Reply::Ended(parts) => (parts, None),
@@ -129,7 +139,8 @@ impl Fake {
             tell.send(Ok(part.into())).unwrap();
         }
         if let Some(end) = end {
-            // What came before has to be out first: a cut takes what is still in the writer's hands with it.
+            // What came before has to be out first: a cut takes what is still in the writer's hands
+            // with it.
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let _ = tell.send(end);
@@ -175,5 +186,7 @@ impl Fake {
 
 /// What the API server says beside a status.
 pub(crate) fn status(code: u16, message: &str) -> String {
-    format!(r#"{{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "{message}", "code": {code}}}"#)
+    format!(
+        r#"{{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "{message}", "code": {code}}}"#
+    )
 }

@@ -1,6 +1,7 @@
 //! The way to the API server, for the source that asks and the sink that writes.
 //!
-//! What is asked for, and how long that may take, is for those who ask. kube finds the way, and keeps the agent's own token fresh.
+//! What is asked for, and how long that may take, is for those who ask. kube finds the way, and
+//! keeps the agent's own token fresh.
 
 mod access;
 mod backoff;
@@ -54,9 +55,16 @@ impl Ask {
 
     fn request(self) -> Result<Request<Body>, Trouble> {
         let (content, body) = self.body.unzip();
-        let request = Request::builder().method(self.method).uri(self.path).header(ACCEPT, HeaderValue::from_static("application/json"));
-        let request = content.into_iter().fold(request, |request, content| request.header(CONTENT_TYPE, content));
-        request.body(Body::from(body.unwrap_or_default())).map_err(|why| Trouble::Configuration(why.to_string()))
+        let request = Request::builder()
+            .method(self.method)
+            .uri(self.path)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = content
+            .into_iter()
+            .fold(request, |request, content| request.header(CONTENT_TYPE, content));
+        request
+            .body(Body::from(body.unwrap_or_default()))
+            .map_err(|why| Trouble::Configuration(why.to_string()))
     }
 }
 
@@ -69,7 +77,9 @@ impl ApiServer {
     /// Asks, and gives the answer once its head is there; all but a success is trouble.
     pub async fn ask(&self, ask: Ask, patience: Duration) -> Result<Response<Body>, Trouble> {
         let answer = timeout(patience, self.exchange(ask)).await;
-        let answer = answer.unwrap_or_else(|_| Err(Trouble::Connection(format!("no answer within {} s", patience.as_secs()))));
+        let answer = answer.unwrap_or_else(|_| {
+            Err(Trouble::Connection(format!("no answer within {} s", patience.as_secs())))
+        });
         if answer.as_ref().is_err_and(Trouble::wants_a_new_connection) {
             self.forget();
         }
@@ -112,11 +122,16 @@ impl ApiServer {
 
 async fn refusal(answer: Response<Body>) -> Trouble {
     let (head, body) = answer.into_parts();
-    let said = Limited::new(body, LARGEST_REFUSAL).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let said = Limited::new(body, LARGEST_REFUSAL)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     Trouble::refused(head.status, &head.headers, &said)
 }
 
-/// `text` as part of a URL's path or query: unreserved characters (RFC 3986 section 2.3) as they are.
+/// `text` as part of a URL's path or query: unreserved characters (RFC 3986 section 2.3) as they
+/// are.
 pub fn quoted(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -130,7 +145,11 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// All of an answer, if that is no more than `most` bytes and comes within `patience`.
-pub async fn whole(answer: Response<Body>, most: usize, patience: Duration) -> Result<Bytes, Trouble> {
+pub async fn whole(
+    answer: Response<Body>,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, Trouble> {
     let read = timeout(patience, Limited::new(answer.into_body(), most).collect()).await;
     match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -138,7 +157,10 @@ pub async fn whole(answer: Response<Body>, most: usize, patience: Duration) -> R
             Err(Trouble::Garbage(format!("its answer is larger than {} KiB", most >> 10)))
         }
         Ok(Err(why)) => Err(Trouble::connection(&*why)),
-        Err(_) => Err(Trouble::Connection(format!("its answer did not end within {} s", patience.as_secs()))),
+        Err(_) => Err(Trouble::Connection(format!(
+            "its answer did not end within {} s",
+            patience.as_secs()
+        ))),
     }
 }
 

@@ -31,17 +31,29 @@ async fn a_refusal_says_how_in_whose_words_and_what_to_do() {
     }
     assert_eq!(told[2].retry_after(), Some(Duration::from_secs(7)));
     let texts: Vec<String> = told.iter().map(ToString::to_string).collect();
-    assert!(texts[0].contains("401 Unauthorized") && texts[0].contains("the agent's own token"), "{texts:#?}");
     assert!(
-        texts[1].contains("cannot list") && texts[1].contains("grant the agent's service account list and watch on pods"),
+        texts[0].contains("401 Unauthorized") && texts[0].contains("the agent's own token"),
         "{texts:#?}"
     );
-    assert!(texts[2].contains("Too many requests") && texts[3].contains("<html>\\u{1b}"), "{texts:#?}");
+    assert!(
+        texts[1].contains("cannot list")
+            && texts[1].contains("grant the agent's service account list and watch on pods"),
+        "{texts:#?}"
+    );
+    assert!(
+        texts[2].contains("Too many requests") && texts[3].contains("<html>\\u{1b}"),
+        "{texts:#?}"
+    );
 }
 
 #[tokio::test]
 async fn what_does_not_come_is_given_up_and_what_is_too_much_is_not_taken() {
-    let fake = Fake::start(vec![Reply::Silence, Reply::Open(vec!["{".to_owned()]), Reply::Whole(200, None, "x".repeat(2 << 20))]).await;
+    let fake = Fake::start(vec![
+        Reply::Silence,
+        Reply::Open(vec!["{".to_owned()]),
+        Reply::Whole(200, None, "x".repeat(2 << 20)),
+    ])
+    .await;
     let server = fake.client();
     let soon = Duration::from_millis(200);
     let late = server.ask(Ask::get("/x".to_owned()), soon).await.unwrap_err();
@@ -59,16 +71,24 @@ async fn a_configuration_that_is_broken_is_looked_at_again() {
     let file = fake.account.join("kubeconfig");
     let server = ApiServer::new(Access::Kubeconfig(file.clone()));
     let missing = ask(&server).await.unwrap_err().to_string();
-    assert!(missing.contains("kubeconfig cannot be read") && missing.contains("kubernetes.kubeconfig"), "{missing}");
-    std::fs::write(&file, kubeconfig(&format!("http://127.0.0.1:{}", fake.port), "tokenFile: token")).unwrap();
+    assert!(
+        missing.contains("kubeconfig cannot be read") && missing.contains("kubernetes.kubeconfig"),
+        "{missing}"
+    );
+    std::fs::write(
+        &file,
+        kubeconfig(&format!("http://127.0.0.1:{}", fake.port), "tokenFile: token"),
+    )
+    .unwrap();
     ask(&server).await.unwrap();
     assert_eq!(fake.asked()[0].authorization, "Bearer first");
 }
 
 fn kubeconfig(server: &str, user: &str) -> String {
     format!(
-        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"{server}\"}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n\
-         contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \
+         \"{server}\"}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\ncontexts: [{{name: x, \
+         context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
     )
 }
 
@@ -95,18 +115,30 @@ fn a_kubeconfig_that_can_never_work_is_a_mistake_at_once_and_repeats_no_secret()
         let said = resolved(&text).unwrap_err();
         assert!(said.contains(why) && !said.contains("s3cret"), "{said}");
     }
-    assert!(Access::resolve(Some(&file.path().join("not-there")), &Environment::default()).is_ok(), "it may come");
+    assert!(
+        Access::resolve(Some(&file.path().join("not-there")), &Environment::default()).is_ok(),
+        "it may come"
+    );
 }
 
 #[test]
 fn in_a_pod_the_environment_says_where() {
     let resolved = |host: &'static str| {
-        Access::resolve(None, &Environment::of([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", "443")]))
+        Access::resolve(
+            None,
+            &Environment::of([
+                ("KUBERNETES_SERVICE_HOST", host),
+                ("KUBERNETES_SERVICE_PORT", "443"),
+            ]),
+        )
     };
     assert_eq!(resolved("10.0.0.1").unwrap().to_string(), "https://10.0.0.1:443");
     assert_eq!(resolved("fd00::1").unwrap().to_string(), "https://[fd00::1]:443");
     let nowhere = Access::resolve(None, &Environment::default()).unwrap_err();
-    assert!(nowhere.contains("this is no pod") && nowhere.contains("kubernetes.kubeconfig"), "{nowhere}");
+    assert!(
+        nowhere.contains("this is no pod") && nowhere.contains("kubernetes.kubeconfig"),
+        "{nowhere}"
+    );
 }
 
 #[test]

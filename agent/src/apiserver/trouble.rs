@@ -65,15 +65,27 @@ impl Trouble {
     /// From an answer that is no success.
     pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let said: Said = serde_json::from_slice(body).unwrap_or_default();
-        let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        Self::Refused { status, retry_after: header.or(said.seconds()).map(Duration::from_secs), message: said.words(body) }
+        let header =
+            headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Self::Refused {
+            status,
+            retry_after: header.or(said.seconds()).map(Duration::from_secs),
+            message: said.words(body),
+        }
     }
 
     /// From an event of type ERROR in the middle of a watch.
     pub(crate) fn in_a_watch(object: &[u8]) -> Self {
         let said: Said = serde_json::from_slice(object).unwrap_or_default();
-        let status = said.code.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::Refused { status, retry_after: said.seconds().map(Duration::from_secs), message: said.words(object) }
+        let status = said
+            .code
+            .and_then(|code| StatusCode::from_u16(code).ok())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::Refused {
+            status,
+            retry_after: said.seconds().map(Duration::from_secs),
+            message: said.words(object),
+        }
     }
 
     /// How long to stay away, if it was said.
@@ -81,10 +93,16 @@ impl Trouble {
         if let Self::Refused { retry_after, .. } = self { *retry_after } else { None }
     }
 
-    /// Whether what is known of the way there is not to be trusted any more: a connection that swallows requests would be used again until TCP
-    /// gives up, and a token that is refused may have been replaced.
+    /// Whether what is known of the way there is not to be trusted any more: a connection that
+    /// swallows requests would be used again until TCP gives up, and a token that is refused
+    /// may have been replaced.
     pub(crate) fn wants_a_new_connection(&self) -> bool {
-        matches!(self, Self::Configuration(_) | Self::Connection(_) | Self::Refused { status: StatusCode::UNAUTHORIZED, .. })
+        matches!(
+            self,
+            Self::Configuration(_)
+                | Self::Connection(_)
+                | Self::Refused { status: StatusCode::UNAUTHORIZED, .. }
+        )
     }
 
     /// The resource version is too old to go on from.
@@ -97,7 +115,11 @@ impl Trouble {
         match self {
             Self::Configuration(_) | Self::Connection(_) => true,
             Self::Refused { status, .. } => {
-                let passing = [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+                let passing = [
+                    StatusCode::UNAUTHORIZED,
+                    StatusCode::REQUEST_TIMEOUT,
+                    StatusCode::TOO_MANY_REQUESTS,
+                ];
                 status.is_server_error() || passing.contains(status)
             }
             Self::Garbage(_) => false,
@@ -106,17 +128,28 @@ impl Trouble {
 
     fn remedy(&self) -> &'static str {
         match self {
-            Self::Configuration(_) => "repair what says how to reach it (kubernetes.kubeconfig, or the pod's service account)",
-            Self::Connection(_) => "look at the way there (network policy, firewall, proxy) and whether it is up",
-            Self::Garbage(_) => "look at what answers at that address: it is not an API server that works",
+            Self::Configuration(_) => {
+                "repair what says how to reach it (kubernetes.kubeconfig, or the pod's service \
+                 account)"
+            }
+            Self::Connection(_) => {
+                "look at the way there (network policy, firewall, proxy) and whether it is up"
+            }
+            Self::Garbage(_) => {
+                "look at what answers at that address: it is not an API server that works"
+            }
             Self::Refused { status, .. } => match *status {
                 StatusCode::UNAUTHORIZED => {
-                    "look at the agent's own token: its service account must exist, and the token be of this cluster"
+                    "look at the agent's own token: its service account must exist, and the token \
+                     be of this cluster"
                 }
                 StatusCode::FORBIDDEN => {
-                    "grant the agent's service account list and watch on pods, get on serviceaccounts, and create and patch on events.k8s.io events"
+                    "grant the agent's service account list and watch on pods, get on \
+                     serviceaccounts, and create and patch on events.k8s.io events"
                 }
-                StatusCode::TOO_MANY_REQUESTS => "none of this node's doing: look at the API server's load and its flow control",
+                StatusCode::TOO_MANY_REQUESTS => {
+                    "none of this node's doing: look at the API server's load and its flow control"
+                }
                 status if status.is_server_error() => "look at the API server's own health",
                 _ => "look at the API server's version and at what is in between",
             },
@@ -131,7 +164,9 @@ impl Said {
 
     /// A proxy, or flow control, says it in plain text.
     fn words(&self, body: &[u8]) -> String {
-        let words = self.message.clone().unwrap_or_else(|| String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned());
+        let words = self.message.clone().unwrap_or_else(|| {
+            String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned()
+        });
         shown(words.trim()).into_owned()
     }
 }
@@ -142,9 +177,15 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Configuration(why) => write!(f, "it cannot be asked ({})", shown(why))?,
             Self::Connection(why) => write!(f, "it was not reached ({})", shown(why))?,
-            Self::Garbage(why) => write!(f, "it answered what was not understood ({})", shown(why))?,
-            Self::Refused { status, message, .. } if message.is_empty() => write!(f, "it answered {status}")?,
-            Self::Refused { status, message, .. } => write!(f, "it answered {status} ({})", shown(message))?,
+            Self::Garbage(why) => {
+                write!(f, "it answered what was not understood ({})", shown(why))?
+            }
+            Self::Refused { status, message, .. } if message.is_empty() => {
+                write!(f, "it answered {status}")?
+            }
+            Self::Refused { status, message, .. } => {
+                write!(f, "it answered {status} ({})", shown(message))?
+            }
         }
         write!(f, ": {}", self.remedy())
     }

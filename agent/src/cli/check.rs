@@ -23,10 +23,12 @@ use crate::environment::Environment;
 use crate::run::{apiserver, engine_config, kubelet_roots, node_name, ntp};
 use crate::sources::{self, files, kernel, ntp as servers};
 
-/// Exit status: no kubelet root could be read, or not everything was looked at and the rest is well.
+/// Exit status: no kubelet root could be read, or not everything was looked at and the rest is
+/// well.
 const COULD_NOT_LOOK: u8 = 2;
 
-/// Without the API server the same is told with fewer names: nobody at a shell waits longer than this for it.
+/// Without the API server the same is told with fewer names: nobody at a shell waits longer than
+/// this for it.
 const API_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What one pass found.
@@ -45,10 +47,16 @@ pub(super) struct Checked {
 }
 
 /// Looks, shows it, and says by its exit status how it is.
-pub(super) async fn report(settings: &Settings, environment: &Environment, output: TableOrJson) -> u8 {
+pub(super) async fn report(
+    settings: &Settings,
+    environment: &Environment,
+    output: TableOrJson,
+) -> u8 {
     match look(settings, environment).await {
         Ok(checked) => match output {
-            TableOrJson::Table => say(&render::table(&checked, Page::for_stdout(environment)), checked.exit_code()),
+            TableOrJson::Table => {
+                say(&render::table(&checked, Page::for_stdout(environment)), checked.exit_code())
+            }
             TableOrJson::Json => say_json(&render::json(&checked), checked.exit_code()),
         },
         Err(message) => {
@@ -74,11 +82,24 @@ async fn look(settings: &Settings, environment: &Environment) -> Result<Checked,
     let known = cluster(settings, environment, &node).await;
     let config = engine_config(settings, &node, !asked.servers.is_empty());
     let kernel = kernel::read().map_err(|error| error.to_string());
-    Ok(judge(at_once(config), known.into_iter().chain(seen), &round, kernel, clocks::now(), roots, summary.problems))
+    Ok(judge(
+        at_once(config),
+        known.into_iter().chain(seen),
+        &round,
+        kernel,
+        clocks::now(),
+        roots,
+        summary.problems,
+    ))
 }
 
-/// What the cluster knows of this node's pods, if it is to be asked. That it cannot be is said, and changes nothing else.
-async fn cluster(settings: &Settings, environment: &Environment, node: &str) -> Option<Observation> {
+/// What the cluster knows of this node's pods, if it is to be asked. That it cannot be is said, and
+/// changes nothing else.
+async fn cluster(
+    settings: &Settings,
+    environment: &Environment,
+    node: &str,
+) -> Option<Observation> {
     let server = apiserver(settings, environment).unwrap_or_else(|why| {
         tracing::warn!("{why}");
         None
@@ -90,7 +111,10 @@ async fn cluster(settings: &Settings, environment: &Environment, node: &str) -> 
             tracing::warn!("pods are named by their tokens alone: {}", shown(reason));
         }
         Some(_) => {}
-        None => tracing::warn!("pods are named by their tokens alone: no answer from {place} within {} s", API_PATIENCE.as_secs()),
+        None => tracing::warn!(
+            "pods are named by their tokens alone: no answer from {place} within {} s",
+            API_PATIENCE.as_secs()
+        ),
     }
     seen
 }
@@ -98,7 +122,9 @@ async fn cluster(settings: &Settings, environment: &Environment, node: &str) -> 
 fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
     let looked: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     format!(
-        "no kubelet root could be read. Looked at {}:\n  {}\nName the directory that kubelet was given as --root-dir with --root, or a readable copy of it; reading kubelet's own takes root or CAP_DAC_READ_SEARCH.",
+        "no kubelet root could be read. Looked at {}:\n  {}\nName the directory that kubelet was \
+         given as --root-dir with --root, or a readable copy of it; reading kubelet's own takes \
+         root or CAP_DAC_READ_SEARCH.",
         looked.join(", "),
         problems.join("\n  ")
     )
@@ -122,7 +148,11 @@ fn judge(
 ) -> Checked {
     let clock = ClockReport::new(round, kernel.clone(), &config.clock, at);
     let mut engine = Engine::new(config);
-    let clock_first = kernel.ok().map(Observation::Kernel).into_iter().chain([Observation::NtpRound(round.clone())]);
+    let clock_first = kernel
+        .ok()
+        .map(Observation::Kernel)
+        .into_iter()
+        .chain([Observation::NtpRound(round.clone())]);
     for observation in clock_first.chain(seen).chain([Observation::Tick]) {
         drop(engine.step(&at, observation)); // spans and alerts are for `run`: here only the verdicts count
     }

@@ -3,7 +3,10 @@
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
-use tokenwatch_core::clock::{ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy};
+use tokenwatch_core::clock::{
+    ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport,
+    VouchedBy,
+};
 use tokenwatch_core::time::{Delta, Reading};
 
 use super::output::Page;
@@ -29,7 +32,12 @@ pub(super) struct ClockReport {
 
 impl ClockReport {
     /// What a round and the kernel's word mean at `at`.
-    pub(super) fn new(round: &Round, kernel: Result<KernelClock, String>, limits: &Limits, at: Reading) -> Self {
+    pub(super) fn new(
+        round: &Round,
+        kernel: Result<KernelClock, String>,
+        limits: &Limits,
+        at: Reading,
+    ) -> Self {
         // One look has nothing to wait for.
         let mut model = ClockModel::new(Limits { grace: Delta::ZERO, ..limits.clone() });
         if let Ok(kernel) = &kernel {
@@ -70,12 +78,19 @@ impl ClockReport {
 fn render_text(report: &ClockReport, page: Page) -> String {
     let mut lines: Vec<String> = report.servers.iter().map(server_line).collect();
     if !lines.is_empty() {
-        lines.insert(0, table_line(["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"].map(str::to_owned)));
+        lines.insert(
+            0,
+            table_line(
+                ["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"]
+                    .map(str::to_owned),
+            ),
+        );
         lines.push(String::new());
     }
     lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
     lines.push(format!("clock   {}", clock_line(report)));
-    let findings: String = report.findings.iter().map(|finding| finding_text(finding, page)).collect();
+    let findings: String =
+        report.findings.iter().map(|finding| finding_text(finding, page)).collect();
     format!("{}\n{findings}", lines.join("\n"))
 }
 
@@ -100,8 +115,12 @@ fn table_line([server, offset, delay, distance, stratum, vote]: [String; 6]) -> 
 
 fn kernel_line(kernel: &Result<KernelClock, String>) -> String {
     match kernel {
-        Ok(KernelClock { synchronised: true, max_error, .. }) => format!("synchronised by a time daemon, to ±{max_error} by its own word"),
-        Ok(_) => "not synchronised: no time daemon keeps this clock, or it does not tell the kernel".to_owned(),
+        Ok(KernelClock { synchronised: true, max_error, .. }) => {
+            format!("synchronised by a time daemon, to ±{max_error} by its own word")
+        }
+        Ok(_) => "not synchronised: no time daemon keeps this clock, or it does not tell the \
+                  kernel"
+            .to_owned(),
         Err(error) => format!("does not tell: {error}"),
     }
 }
@@ -110,11 +129,14 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let state = state.name();
     if assumed {
-        return format!("{state}: nothing vouches for it; tokens are judged as if it were right to ±{bound}");
+        return format!(
+            "{state}: nothing vouches for it; tokens are judged as if it were right to ±{bound}"
+        );
     }
     let off = match offset.cmp(&Delta::ZERO) {
         Ordering::Less => format!("{} ahead of true time, ", offset.abs()),
-        Ordering::Equal => "right to ".to_owned(), // the kernel alone tells a bound, never an offset
+        Ordering::Equal => "right to ".to_owned(), /* the kernel alone tells a bound, never an
+        * offset */
         Ordering::Greater => format!("{offset} behind true time, "),
     };
     let witness = match report.vouched_by {
@@ -126,7 +148,8 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
 
 fn finding_text(finding: &ClockFinding, page: Page) -> String {
     let severity = page.severity(finding.severity, finding.severity.name());
-    let about = finding.server.as_ref().map(|server| format!("  server {server}")).unwrap_or_default();
+    let about =
+        finding.server.as_ref().map(|server| format!("  server {server}")).unwrap_or_default();
     format!(
         "\n{severity} {}{about}\n{}{}",
         page.strong(finding.code.as_str()),

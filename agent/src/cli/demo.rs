@@ -24,13 +24,15 @@ const METRICS_INTERVAL: Delta = Delta::from_secs(10);
 pub(super) struct AgentRun {
     /// The demo's node and nothing else.
     pub(super) settings: Settings,
-    /// Empty when the demo's own collector listens: what OTEL_… variables say is about somebody else's.
+    /// Empty when the demo's own collector listens: what OTEL_… variables say is about somebody
+    /// else's.
     pub(super) environment: Environment,
     /// Ends when the agent is to stop.
     pub(super) stop: oneshot::Receiver<()>,
 }
 
-/// Runs the demo on standard output until its end or until `interrupted`; the exit status. `agent` is the real one.
+/// Runs the demo on standard output until its end or until `interrupted`; the exit status. `agent`
+/// is the real one.
 pub(super) async fn run<Agent>(
     settings: Settings,
     environment: &Environment,
@@ -41,7 +43,11 @@ where
     Agent: Future<Output = Result<(), String>>,
 {
     let options = options(&settings, environment, io::stdout().is_terminal(), output::text_width());
-    match demo::demo(options, io::stdout(), interrupted, |plan| agent(agent_run(settings, environment, plan))).await {
+    match demo::demo(options, io::stdout(), interrupted, |plan| {
+        agent(agent_run(settings, environment, plan))
+    })
+    .await
+    {
         Ok(outcome) => outcome.exit_status(),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => 0, // `| head` had enough: no error
         Err(error) => {
@@ -51,13 +57,23 @@ where
     }
 }
 
-/// Colours and a moving line only on a terminal that can do them, and no colours where NO_COLOR says so (no-color.org).
-fn options(settings: &Settings, environment: &Environment, terminal: bool, width: usize) -> Options {
+/// Colours and a moving line only on a terminal that can do them, and no colours where NO_COLOR
+/// says so (no-color.org).
+fn options(
+    settings: &Settings,
+    environment: &Environment,
+    terminal: bool,
+    width: usize,
+) -> Options {
     let capable = terminal && environment.get("TERM") != Some("dumb");
     Options {
         temp: environment.get("TMPDIR").map_or_else(|| PathBuf::from(TEMP), PathBuf::from),
         otlp_endpoint: settings.otlp.endpoint.clone(),
-        look: Look { colour: capable && environment.get("NO_COLOR").is_none(), rewrites: capable, width },
+        look: Look {
+            colour: capable && environment.get("NO_COLOR").is_none(),
+            rewrites: capable,
+            width,
+        },
     }
 }
 
@@ -65,8 +81,16 @@ fn options(settings: &Settings, environment: &Environment, terminal: bool, width
 fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> AgentRun {
     let built_in = Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() };
     let own = if plan.otlp_built_in { built_in } else { settings.otlp };
-    let otlp = Otlp { endpoint: Some(plan.otlp_endpoint), metrics_interval: own.metrics_interval.or(Some(METRICS_INTERVAL)), ..own };
-    let server = |address: std::net::SocketAddr| ServerName { host: address.ip().to_string(), port: address.port(), address: None };
+    let otlp = Otlp {
+        endpoint: Some(plan.otlp_endpoint),
+        metrics_interval: own.metrics_interval.or(Some(METRICS_INTERVAL)),
+        ..own
+    };
+    let server = |address: std::net::SocketAddr| ServerName {
+        host: address.ip().to_string(),
+        port: address.port(),
+        address: None,
+    };
     let clock = Clock {
         servers: plan.ntp.into_iter().map(server).collect(),
         interval: Delta::from_std(plan.clock_interval),
@@ -75,7 +99,15 @@ fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> 
     };
     let http = Http { enabled: false, ..Http::default() }; // the node's own agent may be listening there
     AgentRun {
-        settings: Settings { roots: vec![plan.root], node: Some(plan.node), clock, otlp, http, log: settings.log, ..Settings::default() },
+        settings: Settings {
+            roots: vec![plan.root],
+            node: Some(plan.node),
+            clock,
+            otlp,
+            http,
+            log: settings.log,
+            ..Settings::default()
+        },
         environment: if plan.otlp_built_in { Environment::default() } else { environment.clone() },
         stop: plan.stop,
     }
@@ -99,7 +131,11 @@ mod tests {
     }
 
     fn given() -> Settings {
-        let otlp = Otlp { endpoint: Some("http://else:4317".into()), timeout: Some(Delta::from_secs(3)), ..Otlp::default() };
+        let otlp = Otlp {
+            endpoint: Some("http://else:4317".into()),
+            timeout: Some(Delta::from_secs(3)),
+            ..Otlp::default()
+        };
         Settings { otlp, roots: vec!["/var/lib/kubelet".into()], ..Settings::default() }
     }
 
@@ -109,8 +145,15 @@ mod tests {
         let run = agent_run(given(), &environment, plan(true));
         assert_eq!(run.settings.roots, [PathBuf::from("/tmp/x/kubelet")]);
         assert_eq!((run.settings.clock.servers.len(), run.settings.clock.discover), (1, false));
-        assert_eq!((run.settings.otlp.endpoint.as_deref(), run.settings.otlp.timeout), (Some("http://127.0.0.1:4317"), None));
-        assert_eq!(run.settings.otlp.protocol, Some(Protocol::Grpc), "its port is not gRPC's customary one");
+        assert_eq!(
+            (run.settings.otlp.endpoint.as_deref(), run.settings.otlp.timeout),
+            (Some("http://127.0.0.1:4317"), None)
+        );
+        assert_eq!(
+            run.settings.otlp.protocol,
+            Some(Protocol::Grpc),
+            "its port is not gRPC's customary one"
+        );
         assert_eq!(run.environment.get("OTEL_EXPORTER_OTLP_HEADERS"), None);
     }
 
@@ -128,14 +171,23 @@ mod tests {
             options(&given(), &Environment::of(variables.iter().copied()), terminal, 80).look
         };
         assert_eq!(look(&[], true), Look { colour: true, rewrites: true, width: 80 });
-        assert_eq!(look(&[("NO_COLOR", "1")], true), Look { colour: false, rewrites: true, width: 80 });
-        assert_eq!(look(&[("TERM", "dumb")], true), Look { colour: false, rewrites: false, width: 80 });
+        assert_eq!(
+            look(&[("NO_COLOR", "1")], true),
+            Look { colour: false, rewrites: true, width: 80 }
+        );
+        assert_eq!(
+            look(&[("TERM", "dumb")], true),
+            Look { colour: false, rewrites: false, width: 80 }
+        );
         assert_eq!(look(&[], false), Look { colour: false, rewrites: false, width: 80 });
     }
 
     #[test]
     fn temporary_folders_go_where_the_environment_says() {
-        assert_eq!(options(&given(), &Environment::of([("TMPDIR", "/var/tmp")]), false, 80).temp, PathBuf::from("/var/tmp"));
+        assert_eq!(
+            options(&given(), &Environment::of([("TMPDIR", "/var/tmp")]), false, 80).temp,
+            PathBuf::from("/var/tmp")
+        );
         assert_eq!(options(&given(), &Environment::of([]), false, 80).temp, PathBuf::from("/tmp"));
     }
 }

@@ -1,4 +1,5 @@
-//! The agent's own diary: what it does, on standard error. What it sends does not pass through here.
+//! The agent's own diary: what it does, on standard error. What it sends does not pass through
+//! here.
 
 use std::io::{IsTerminal as _, stderr};
 

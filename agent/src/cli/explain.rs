@@ -10,7 +10,8 @@ use std::path::Path;
 use tokenwatch_core::clock::Round;
 use tokenwatch_core::text::shown;
 use tokenwatch_core::token::{
-    Claims, Deadlines, Decoded, KubeletPolicy, LegacyClaims, MAX_TOKEN_BYTES, Scratch, State, Verdict, decode, verdict,
+    Claims, Deadlines, Decoded, KubeletPolicy, LegacyClaims, MAX_TOKEN_BYTES, Scratch, State,
+    Verdict, decode, verdict,
 };
 use zeroize::Zeroizing;
 
@@ -46,13 +47,20 @@ enum Found {
 }
 
 /// Reads, decodes, tells; the exit status says whether the token works.
-pub(super) fn report(settings: &Settings, environment: &Environment, file: Option<&Path>, output: TextOrJson) -> u8 {
+pub(super) fn report(
+    settings: &Settings,
+    environment: &Environment,
+    file: Option<&Path>,
+    output: TextOrJson,
+) -> u8 {
     let found = match read(file) {
         Ok(bytes) => identify(&bytes),
         Err(message) => Found::Nothing(message),
     };
     match found {
-        Found::Token(claims) => tell(&explain(*claims, settings, environment), output, Page::for_stdout(environment)),
+        Found::Token(claims) => {
+            tell(&explain(*claims, settings, environment), output, Page::for_stdout(environment))
+        }
         Found::Legacy(legacy) => tell_legacy(&legacy, output, Page::for_stdout(environment)),
         Found::Nothing(message) => {
             complain(&message);
@@ -92,7 +100,8 @@ fn judge(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explaine
 }
 
 impl Explained {
-    /// Past the deadline that kubelet keeps: an extended token still works, and should not be there any more.
+    /// Past the deadline that kubelet keeps: an extended token still works, and should not be there
+    /// any more.
     pub(super) fn is_stale(&self) -> bool {
         self.clock.at.wall >= self.deadlines.effective
     }
@@ -102,16 +111,17 @@ impl Explained {
     }
 }
 
-/// At most one byte more than a token can have, into room that is made before and wiped after: growing would leave copies behind.
+/// At most one byte more than a token can have, into room that is made before and wiped after:
+/// growing would leave copies behind.
 fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, String> {
     match file {
         Some(path) if path != Path::new("-") => {
             let name = shown(&path.to_string_lossy()).into_owned();
             std::fs::File::open(path).and_then(take).map_err(|error| format!("{name}: {error}"))
         }
-        None if io::stdin().is_terminal() => {
-            Err("a file with a token is wanted, or one on standard input: see `tokenwatch explain --help`".to_owned())
-        }
+        None if io::stdin().is_terminal() => Err("a file with a token is wanted, or one on \
+                                                  standard input: see `tokenwatch explain --help`"
+            .to_owned()),
         _ => take(io::stdin().lock()).map_err(|error| format!("standard input: {error}")),
     }
 }
@@ -128,8 +138,12 @@ fn identify(bytes: &[u8]) -> Found {
     match decode(bytes, &mut Scratch::new()) {
         Decoded::Token(token) => Found::Token(Box::new(token.to_claims())),
         Decoded::Legacy(legacy) => Found::Legacy(legacy),
-        Decoded::Malformed(why) => Found::Nothing(format!("not a token: it starts like one, but {why}")),
-        Decoded::Other => Found::Nothing(format!("not a service-account token: {}", resemblance(bytes))),
+        Decoded::Malformed(why) => {
+            Found::Nothing(format!("not a token: it starts like one, but {why}"))
+        }
+        Decoded::Other => {
+            Found::Nothing(format!("not a service-account token: {}", resemblance(bytes)))
+        }
     }
 }
 
@@ -139,12 +153,16 @@ fn resemblance(bytes: &[u8]) -> &'static str {
     let begins = |with: &str| bytes.starts_with(with.as_bytes());
     match bytes {
         [] => "nothing was read",
-        _ if begins("Bearer ") || begins("bearer ") => "a header's value; hand in what follows the word Bearer",
+        _ if begins("Bearer ") || begins("bearer ") => {
+            "a header's value; hand in what follows the word Bearer"
+        }
         _ if begins("ZXlK") => "base64 of a token, as Secrets hold it; decode it first: base64 -d",
         _ if begins("eyJ") => "a JWT of somebody else, without Kubernetes' claims",
         _ if begins("-----BEGIN") => "a certificate or a key in PEM",
         _ if begins("{") || begins("[") => "JSON",
-        _ if begins("apiVersion:") || begins("kind:") => "YAML, perhaps a kubeconfig or a manifest; hand in the token alone",
+        _ if begins("apiVersion:") || begins("kind:") => {
+            "YAML, perhaps a kubeconfig or a manifest; hand in the token alone"
+        }
         _ if std::str::from_utf8(bytes).is_ok() => "some other text",
         _ => "binary data",
     }

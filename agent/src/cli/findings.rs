@@ -1,4 +1,5 @@
-//! `tokenwatch findings [CODE]`: what each finding means, for people in a terminal and as the pages of docs/runbooks.
+//! `tokenwatch findings [CODE]`: what each finding means, for people in a terminal and as the pages
+//! of docs/runbooks.
 
 mod markdown;
 
@@ -25,10 +26,18 @@ pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &E
 }
 
 fn list(page: Page) -> String {
-    let rows = Code::ALL.iter().map(|code| vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]);
-    let table = page.table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows.collect::<Vec<_>>(), &|_, _, cell| cell);
+    let rows = Code::ALL.iter().map(|code| {
+        vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]
+    });
+    let table = page.table(
+        &["CODE", "", "WHAT"],
+        &[40, 10, 60],
+        &rows.collect::<Vec<_>>(),
+        &|_, _, cell| cell,
+    );
     format!(
-        "{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to do.\nreserved: nothing looks for it yet.\n"
+        "{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to \
+         do.\nreserved: nothing looks for it yet.\n"
     )
 }
 
@@ -40,7 +49,9 @@ fn told(code: Code, page: Page) -> String {
     let info = code.info();
     let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
     let runbook = code.runbook();
-    let of_runbook = |tell: fn(&Runbook, Page) -> String| runbook.map(|runbook| tell(runbook, page)).unwrap_or_default();
+    let of_runbook = |tell: fn(&Runbook, Page) -> String| {
+        runbook.map(|runbook| tell(runbook, page)).unwrap_or_default()
+    };
     [
         format!("{code}: {}\n{reserved}", info.title),
         part("Meaning", info.meaning, page),
@@ -63,15 +74,26 @@ fn part(title: &str, text: &str, page: Page) -> String {
 fn steps(steps: &[Step], page: Page) -> String {
     steps
         .iter()
-        .map(|step| format!("{}    {}\n", page.wrap(&format!("{}:", step.what), "  "), page.strong(step.command)))
+        .map(|step| {
+            format!(
+                "{}    {}\n",
+                page.wrap(&format!("{}:", step.what), "  "),
+                page.strong(step.command)
+            )
+        })
         .collect::<Vec<_>>()
         .concat()
 }
 
 fn unknown(text: &str) -> String {
     // People type the part after the dot: `expired` means `token.expired`.
-    let ending = Code::ALL.iter().map(|code| code.as_str()).find(|code| code.split_once('.').is_some_and(|(_, end)| end == text));
+    let ending = Code::ALL
+        .iter()
+        .map(|code| code.as_str())
+        .find(|code| code.split_once('.').is_some_and(|(_, end)| end == text));
     let near = ending.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
-    let hint = near.map_or("`tokenwatch findings` lists them all".to_owned(), |near| format!("did you mean {near}?"));
+    let hint = near.map_or("`tokenwatch findings` lists them all".to_owned(), |near| {
+        format!("did you mean {near}?")
+    });
     format!("unknown finding \"{}\": {hint}", shown(text))
 }

@@ -15,12 +15,17 @@ pub(super) trait Scope {
 
     /// The settings themselves.
     fn settings() -> impl Iterator<Item = &'static Setting> {
-        SETTINGS.iter().filter(|setting| Self::PARTS.contains(&setting.section()) || Self::PARTS.contains(&setting.name))
+        SETTINGS.iter().filter(|setting| {
+            Self::PARTS.contains(&setting.section()) || Self::PARTS.contains(&setting.name)
+        })
     }
 
     /// What the flag of a setting is called here.
     fn flag(setting: &Setting) -> &'static str {
-        Self::SHORTER.iter().find(|(name, _)| *name == setting.name).map_or(setting.flag, |(_, flag)| *flag)
+        Self::SHORTER
+            .iter()
+            .find(|(name, _)| *name == setting.name)
+            .map_or(setting.flag, |(_, flag)| *flag)
     }
 }
 
@@ -67,8 +72,11 @@ impl<S> Flags<S> {
 
 impl<S: Scope> FromArgMatches for Flags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let texts = |setting: &&'static Setting| matches.get_many::<String>(setting.name).map(|texts| texts.cloned().collect());
-        let flag = |setting| Some(Flag { setting, name: S::flag(setting), texts: texts(&setting)? });
+        let texts = |setting: &&'static Setting| {
+            matches.get_many::<String>(setting.name).map(|texts| texts.cloned().collect())
+        };
+        let flag =
+            |setting| Some(Flag { setting, name: S::flag(setting), texts: texts(&setting)? });
         let given = S::settings().filter_map(flag).collect();
         Ok(Self { given, scope: PhantomData })
     }

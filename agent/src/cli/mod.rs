@@ -32,7 +32,8 @@ const BAD_USAGE: u8 = 2;
 /// A configuration longer than this is refused by its reader; one byte more is enough to know.
 const CONFIG_READ_LIMIT: u64 = 1024 * 1024;
 
-/// Names the Kubernetes service-account token that is going to fail, before the first 401, with a clock it can prove.
+/// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
+/// clock it can prove.
 #[derive(Debug, Parser)]
 #[command(
     name = "tokenwatch",
@@ -42,7 +43,8 @@ const CONFIG_READ_LIMIT: u64 = 1024 * 1024;
     arg_required_else_help = true,
     max_term_width = 100
 )]
-#[command(after_help = "Every setting can be given in a YAML file, as an environment variable TOKENWATCH_… or as a flag.
+#[command(after_help = "Every setting can be given in a YAML file, as an environment variable \
+                        TOKENWATCH_… or as a flag.
 A flag overrules a variable, a variable the file. `tokenwatch config` shows the result.")]
 struct Cli {
     /// Configuration file (YAML) [TOKENWATCH_CONFIG]
@@ -56,10 +58,13 @@ struct Cli {
 enum Command {
     /// Watch this node's tokens and clock, and send traces, alerts and metrics
     ///
-    /// Runs until it is told to stop (SIGTERM or SIGINT). Without an OTLP endpoint it prints what it would send.
+    /// Runs until it is told to stop (SIGTERM or SIGINT). Without an OTLP endpoint it prints what
+    /// it would send.
     #[command(after_help = "Examples:
-  tokenwatch run                                         print what would be sent
-  tokenwatch run --otlp-endpoint http://collector:4317   send it
+  tokenwatch run                                         print \
+                            what would be sent
+  tokenwatch run --otlp-endpoint http://collector:4317   \
+                            send it
   tokenwatch run --config /etc/tokenwatch.yaml
   tokenwatch run --clock-server ntp1.example --clock-server '[2001:db8::1]:123'
 
@@ -97,8 +102,10 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
 
     /// Show the agent at work against a node made in a temporary folder
     #[command(after_help = "Examples:
-  tokenwatch demo                                        80 seconds, off line, as any user
-  tokenwatch demo --otlp-endpoint http://localhost:4317  send the same to a real backend
+  tokenwatch demo                                        80 seconds, \
+                            off line, as any user
+  tokenwatch demo --otlp-endpoint http://localhost:4317  \
+                            send the same to a real backend
 
 Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]
     Demo(Watching<Exporting>),
@@ -174,8 +181,13 @@ struct Measuring {
 /// What a command does once its settings are known; the exit status.
 pub type Work<'a> = Pin<Box<dyn Future<Output = u8> + 'a>>;
 
-/// Does what the arguments say, with `on_threads` as soon as there is more than settings to read; the exit status.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment, on_threads: &dyn Fn(Work<'_>) -> u8) -> u8 {
+/// Does what the arguments say, with `on_threads` as soon as there is more than settings to read;
+/// the exit status.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    on_threads: &dyn Fn(Work<'_>) -> u8,
+) -> u8 {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.dispatch(environment, on_threads).unwrap_or(BAD_USAGE),
         Err(told) => {
@@ -187,10 +199,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 
 impl Cli {
     /// Nothing when the settings are wrong: that has been said.
-    fn dispatch(self, environment: &Environment, on_threads: &dyn Fn(Work<'_>) -> u8) -> Option<u8> {
+    fn dispatch(
+        self,
+        environment: &Environment,
+        on_threads: &dyn Fn(Work<'_>) -> u8,
+    ) -> Option<u8> {
         let file = self.config;
         let read = |flags, exports| settings(file.as_deref(), environment, flags, exports);
-        let settings = |flags, exports| read(flags, exports).inspect(|loaded| diary::start(&loaded.settings.log));
+        let settings = |flags, exports| {
+            read(flags, exports).inspect(|loaded| diary::start(&loaded.settings.log))
+        };
         let quietly = |flags| read(flags, false).map(only_warnings);
         Some(match self.command {
             Command::Run(it) => {
@@ -198,22 +216,39 @@ impl Cli {
                 seams::confine(&settings, environment);
                 on_threads(Box::pin(seams::run(&settings, environment)))
             }
-            Command::Check(it) => on_threads(Box::pin(check::report(&quietly(it.settings.given())?.settings, environment, it.output))),
-            Command::Explain(it) => {
-                explain::report(&settings(it.settings.given(), false)?.settings, environment, it.file.as_deref(), it.output)
+            Command::Check(it) => on_threads(Box::pin(check::report(
+                &quietly(it.settings.given())?.settings,
+                environment,
+                it.output,
+            ))),
+            Command::Explain(it) => explain::report(
+                &settings(it.settings.given(), false)?.settings,
+                environment,
+                it.file.as_deref(),
+                it.output,
+            ),
+            Command::Clock(it) => on_threads(Box::pin(seams::clock(
+                &settings(it.settings.given(), false)?.settings,
+                environment,
+                it.output,
+            ))),
+            Command::Demo(it) => on_threads(Box::pin(seams::demo(
+                &quietly(it.settings.given())?.settings,
+                environment,
+            ))),
+            Command::Config(it) => {
+                config::report(settings(it.settings.given(), true)?, environment)
             }
-            Command::Clock(it) => {
-                on_threads(Box::pin(seams::clock(&settings(it.settings.given(), false)?.settings, environment, it.output)))
+            Command::Findings { code, output } => {
+                findings::report(code.as_deref(), output, environment)
             }
-            Command::Demo(it) => on_threads(Box::pin(seams::demo(&quietly(it.settings.given())?.settings, environment))),
-            Command::Config(it) => config::report(settings(it.settings.given(), true)?, environment),
-            Command::Findings { code, output } => findings::report(code.as_deref(), output, environment),
             Command::Telemetry => telemetry::report(),
         })
     }
 }
 
-/// For commands whose answer is on the same terminal as the diary: unless somebody asked for more, only what went wrong is told there.
+/// For commands whose answer is on the same terminal as the diary: unless somebody asked for more,
+/// only what went wrong is told there.
 fn only_warnings(mut loaded: Loaded) -> Loaded {
     if loaded.origin("log.level") == Origin::Default {
         "warn".clone_into(&mut loaded.settings.log.level);
@@ -222,11 +257,21 @@ fn only_warnings(mut loaded: Loaded) -> Loaded {
     loaded
 }
 
-/// From file, environment and flags; every mistake is told, and then there is nothing. For a command that `exports` the standard variables count, too.
-fn settings(file: Option<&Path>, environment: &Environment, flags: Vec<Flag>, exports: bool) -> Option<Loaded> {
+/// From file, environment and flags; every mistake is told, and then there is nothing. For a
+/// command that `exports` the standard variables count, too.
+fn settings(
+    file: Option<&Path>,
+    environment: &Environment,
+    flags: Vec<Flag>,
+    exports: bool,
+) -> Option<Loaded> {
     let path = file.or_else(|| environment.get("TOKENWATCH_CONFIG").map(Path::new));
     let mut mistakes = Mistakes::default();
-    let file = path.and_then(|path| read_config(path).map_err(|(name, why)| mistakes.add(Origin::File { name, place: None }, why)).ok());
+    let file = path.and_then(|path| {
+        read_config(path)
+            .map_err(|(name, why)| mistakes.add(Origin::File { name, place: None }, why))
+            .ok()
+    });
     let (loaded, more) = read(&Given { file, environment, flags });
     mistakes.0.extend(more.0);
     if exports {
@@ -248,10 +293,13 @@ fn counted(mistakes: usize) -> String {
 fn read_config(path: &Path) -> Result<(String, String), (String, String)> {
     let name = tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
     let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(CONFIG_READ_LIMIT).read_to_string(&mut text));
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(CONFIG_READ_LIMIT).read_to_string(&mut text));
     match read {
         Ok(_) => Ok((name, text)),
-        Err(error) if error.kind() == ErrorKind::InvalidData => Err((name, "the configuration file is not UTF-8 text".to_owned())),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err((name, "the configuration file is not UTF-8 text".to_owned()))
+        }
         Err(error) => Err((name, format!("the configuration file cannot be read: {error}"))),
     }
 }

@@ -1,4 +1,5 @@
-//! What people see: colours only where they are wanted, columns that stay columns, and a closed pipe that is no error.
+//! What people see: colours only where they are wanted, columns that stay columns, and a closed
+//! pipe that is no error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -46,8 +47,8 @@ const SHORTEST_CELL: usize = 10;
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// Writes to standard output; the exit status is `status`, or 2 where it could not be written. Whoever reads it may stop (`| head`): that is no
-/// error, and changes no exit status.
+/// Writes to standard output; the exit status is `status`, or 2 where it could not be written.
+/// Whoever reads it may stop (`| head`): that is no error, and changes no exit status.
 #[must_use]
 pub(super) fn say(text: &str, status: u8) -> u8 {
     let mut out = io::stdout().lock();
@@ -80,9 +81,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Standard output: colours on a terminal that knows them, unless NO_COLOR (no-color.org) says not to.
+    /// Standard output: colours on a terminal that knows them, unless NO_COLOR (no-color.org) says
+    /// not to.
     pub(super) fn for_stdout(environment: &Environment) -> Self {
-        let wanted = environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb");
+        let wanted =
+            environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb");
         Self { colour: wanted && io::stdout().is_terminal(), columns: columns() }
     }
 
@@ -99,12 +102,16 @@ impl Page {
 
     /// What to do about a finding.
     pub(super) fn remedy(self, remedy: &Remedy) -> String {
-        let command = remedy.command.as_ref().map(|command| format!("    {}\n", self.strong(command))).unwrap_or_default();
+        let command = remedy
+            .command
+            .as_ref()
+            .map(|command| format!("    {}\n", self.strong(command)))
+            .unwrap_or_default();
         format!("{}{command}", self.wrap(&format!("do: {}", remedy.text), "  "))
     }
 
-    /// Rows under headings. `limits` are the widest that columns may be; they become narrower, widest first, where the terminal is. The last
-    /// column is not filled up.
+    /// Rows under headings. `limits` are the widest that columns may be; they become narrower,
+    /// widest first, where the terminal is. The last column is not filled up.
     pub(super) fn table(
         self,
         headings: &[&str],
@@ -112,12 +119,19 @@ impl Page {
         rows: &[Vec<String>],
         paint: &dyn Fn(usize, usize, String) -> String,
     ) -> String {
-        let widest = |column: usize| rows.iter().map(|row| row[column].width().min(limits[column])).chain([headings[column].width()]).max();
+        let widest = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].width().min(limits[column]))
+                .chain([headings[column].width()])
+                .max()
+        };
         let natural = (0..headings.len()).map(|column| widest(column).unwrap_or(0)).collect();
         let widths = squeezed(natural, self.columns.unwrap_or(usize::MAX));
         let mut out = line(&widths, |column| headings[column].to_owned());
         for (index, row) in rows.iter().enumerate() {
-            out += &line(&widths, |column| paint(index, column, pad(&fit(&row[column], widths[column]), widths[column])));
+            out += &line(&widths, |column| {
+                paint(index, column, pad(&fit(&row[column], widths[column]), widths[column]))
+            });
         }
         out
     }
@@ -177,14 +191,16 @@ pub(super) fn whole(delta: Delta) -> String {
     }
 }
 
-/// `text` in at most `width` columns; what is too long loses its middle, because names differ at both ends.
+/// `text` in at most `width` columns; what is too long loses its middle, because names differ at
+/// both ends.
 pub(super) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
     let tail: String = text.chars().rev().collect();
     let front = take_columns(text, width / 2);
-    let back: String = take_columns(&tail, width.saturating_sub(width / 2 + 1)).chars().rev().collect();
+    let back: String =
+        take_columns(&tail, width.saturating_sub(width / 2 + 1)).chars().rev().collect();
     format!("{front}…{back}")
 }
 
@@ -215,7 +231,8 @@ fn squeezed(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
 }
 
 fn line(widths: &[usize], cell: impl Fn(usize) -> String) -> String {
-    let cells: Vec<String> = widths.iter().enumerate().map(|(column, width)| pad(&cell(column), *width)).collect();
+    let cells: Vec<String> =
+        widths.iter().enumerate().map(|(column, width)| pad(&cell(column), *width)).collect();
     format!("{}\n", cells.join(GAP).trim_end())
 }
 
@@ -241,7 +258,10 @@ mod tests {
 
     #[test]
     fn columns_stay_columns_whatever_the_script() {
-        let rows = vec![vec!["短い".to_owned(), "a".to_owned()], vec!["plain-name-that-is-long".to_owned(), "b".to_owned()]];
+        let rows = vec![
+            vec!["短い".to_owned(), "a".to_owned()],
+            vec!["plain-name-that-is-long".to_owned(), "b".to_owned()],
+        ];
         let shown = Page::plain().table(&["NAME", "X"], &[12, 4], &rows, &|_, _, cell| cell);
         assert_eq!(shown, "NAME          X\n短い          a\nplain-…-long  b\n");
         assert!(shown.lines().map(unicode_width::UnicodeWidthStr::width).all(|width| width == 15));
@@ -249,11 +269,32 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_makes_the_widest_column_narrower() {
-        let rows = vec![vec!["a-name-of-twenty-one.".to_owned(), "twelve-more.".to_owned(), "ten-there.".to_owned()]];
-        let shown = |columns| Page { colour: false, columns }.table(&["A", "B", "C"], &[40, 40, 40], &rows, &|_, _, cell| cell);
-        assert_eq!(shown(None).lines().nth(1), Some("a-name-of-twenty-one.  twelve-more.  ten-there."));
-        assert_eq!(shown(Some(40)).lines().nth(1), Some("a-name-…y-one.  twelve-more.  ten-there."));
-        assert_eq!(shown(Some(5)).lines().nth(1), Some("a-nam…one.  twelv…ore.  ten-there."), "names stay names");
+        let rows = vec![vec![
+            "a-name-of-twenty-one.".to_owned(),
+            "twelve-more.".to_owned(),
+            "ten-there.".to_owned(),
+        ]];
+        let shown = |columns| {
+            Page { colour: false, columns }.table(
+                &["A", "B", "C"],
+                &[40, 40, 40],
+                &rows,
+                &|_, _, cell| cell,
+            )
+        };
+        assert_eq!(
+            shown(None).lines().nth(1),
+            Some("a-name-of-twenty-one.  twelve-more.  ten-there.")
+        );
+        assert_eq!(
+            shown(Some(40)).lines().nth(1),
+            Some("a-name-…y-one.  twelve-more.  ten-there.")
+        );
+        assert_eq!(
+            shown(Some(5)).lines().nth(1),
+            Some("a-nam…one.  twelv…ore.  ten-there."),
+            "names stay names"
+        );
     }
 
     #[test]

@@ -41,11 +41,21 @@ fn failed(failure: &Failure) -> u8 {
 }
 
 /// The clock, measured now.
-pub(super) async fn clock(settings: &Settings, environment: &Environment, output: TextOrJson) -> u8 {
+pub(super) async fn clock(
+    settings: &Settings,
+    environment: &Environment,
+    output: TextOrJson,
+) -> u8 {
     let asked = ntp(settings);
-    let limits = engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty()).clock;
+    let limits =
+        engine_config(settings, &node_name(settings, environment), !asked.servers.is_empty()).clock;
     let round = servers::measure(&asked).await;
-    let report = ClockReport::new(&round, kernel::read().map_err(|error| error.to_string()), &limits, clocks::now());
+    let report = ClockReport::new(
+        &round,
+        kernel::read().map_err(|error| error.to_string()),
+        &limits,
+        clocks::now(),
+    );
     match output {
         TextOrJson::Text => say(&report.text(Page::for_stdout(environment)), report.exit_code()),
         TextOrJson::Json => say_json(&report.json(), report.exit_code()),
@@ -58,7 +68,9 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async move {
             let _ = agent.stop.await; // a demo that is gone has stopped, too
         };
-        let report = run::run_until(&agent.settings, &agent.environment, stop).await.map_err(|failure| failure.to_string())?;
+        let report = run::run_until(&agent.settings, &agent.environment, stop)
+            .await
+            .map_err(|failure| failure.to_string())?;
         if report.is_clean() { Ok(()) } else { Err(report.to_string()) }
     })
     .await

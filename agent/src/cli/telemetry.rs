@@ -10,7 +10,10 @@ pub(super) fn report() -> u8 {
 }
 
 fn page() -> String {
-    let mut out = String::from("# Telemetry\n\nEverything the agent sends over OTLP. Durations are seconds, sizes bytes, units UCUM.\n");
+    let mut out = String::from(
+        "# Telemetry\n\nEverything the agent sends over OTLP. Durations are seconds, sizes bytes, \
+         units UCUM.\n",
+    );
     names(&mut out, "Spans", SPANS);
     names(&mut out, "Log events", EVENTS);
     names(&mut out, "Attributes", ATTRIBUTES);
@@ -26,10 +29,18 @@ fn names(out: &mut String, title: &str, entries: &[Entry]) {
 }
 
 fn metrics(out: &mut String) {
-    out.push_str("\n## Metrics\n\n| name | instrument | unit | attributes | meaning |\n|---|---|---|---|---|\n");
+    out.push_str(
+        "\n## Metrics\n\n| name | instrument | unit | attributes | meaning \
+         |\n|---|---|---|---|---|\n",
+    );
     for metric in METRICS {
         let Metric { name, instrument, unit, .. } = metric;
-        let _ = writeln!(out, "| `{name}` | {instrument} | `{unit}` | {} | {} |", attributes(metric), cell(metric.meaning));
+        let _ = writeln!(
+            out,
+            "| `{name}` | {instrument} | `{unit}` | {} | {} |",
+            attributes(metric),
+            cell(metric.meaning)
+        );
     }
 }
 

@@ -4,8 +4,14 @@ use tokenwatch_core::text::shown;
 use tokenwatch_core::time::Delta;
 
 /// Longest first, so that `ms` is not read as minutes.
-const UNITS: [(&str, i64); 6] =
-    [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("m", 60_000_000_000), ("s", 1_000_000_000)];
+const UNITS: [(&str, i64); 6] = [
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+];
 
 /// The longest that makes sense anywhere: ten years. Sums of saner values cannot overflow.
 const LONGEST: i64 = 3_650 * 86_400_000_000_000;
@@ -14,7 +20,12 @@ const LONGEST: i64 = 3_650 * 86_400_000_000_000;
 pub(super) fn parse(text: &str) -> Result<Delta, String> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("{} has no unit: write {}s for seconds or {}m for minutes", shown(text), shown(text), shown(text)));
+        return Err(format!(
+            "{} has no unit: write {}s for seconds or {}m for minutes",
+            shown(text),
+            shown(text),
+            shown(text)
+        ));
     }
     let mut rest = text;
     let mut nanos = 0_i64;
@@ -40,7 +51,11 @@ fn part(text: &str) -> Option<(i64, i64, &str)> {
 }
 
 fn wanted(text: &str) -> String {
-    format!("\"{}\" is not a duration: whole numbers with d, h, m, s, ms or us, such as 90s, 1h30m or 500ms", shown(text))
+    format!(
+        "\"{}\" is not a duration: whole numbers with d, h, m, s, ms or us, such as 90s, 1h30m or \
+         500ms",
+        shown(text)
+    )
 }
 
 fn too_long(text: &str) -> String {
@@ -70,16 +85,24 @@ mod tests {
 
     #[test]
     fn units_are_read() {
-        for (text, millis) in
-            [("90s", 90_000), ("5m", 300_000), ("1h30m", 5_400_000), ("500ms", 500), ("1h 30m", 5_400_000), ("2d", 172_800_000)]
-        {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1h 30m", 5_400_000),
+            ("2d", 172_800_000),
+        ] {
             assert_eq!(parse(text), Ok(Delta::from_millis(millis)), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_duration_is_explained() {
-        assert_eq!(parse("60").unwrap_err(), "60 has no unit: write 60s for seconds or 60m for minutes");
+        assert_eq!(
+            parse("60").unwrap_err(),
+            "60 has no unit: write 60s for seconds or 60m for minutes"
+        );
         for text in ["", "s", "-5s", "5x", "1.5h", "5m3", "９s", "99999999999999999999s"] {
             assert!(parse(text).unwrap_err().contains("is not a duration"), "{text}");
         }

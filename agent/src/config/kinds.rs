@@ -31,7 +31,8 @@ pub trait Kind: Sized {
 
     /// From every use of a flag, or from a variable: the last one counts.
     fn from_texts(texts: &[String]) -> Result<Self, Vec<Problem>> {
-        Self::from_text(texts.last().map_or("", String::as_str)).map_err(|message| vec![Problem::here(message)])
+        Self::from_text(texts.last().map_or("", String::as_str))
+            .map_err(|message| vec![Problem::here(message)])
     }
 
     /// From the file.
@@ -81,7 +82,11 @@ impl Kind for PathBuf {
     const WANTED: &'static str = "a path";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("a path is wanted, this is empty".to_owned()) } else { Ok(Self::from(text)) }
+        if text.is_empty() {
+            Err("a path is wanted, this is empty".to_owned())
+        } else {
+            Ok(Self::from(text))
+        }
     }
 
     fn show(&self) -> Option<String> {
@@ -163,7 +168,9 @@ impl Kind for IpAddr {
 
     fn from_text(text: &str) -> Result<Self, String> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        bare.parse().map_err(|_| format!("an IP address such as 127.0.0.1 or :: is wanted, not \"{}\"", shown(text)))
+        bare.parse().map_err(|_| {
+            format!("an IP address such as 127.0.0.1 or :: is wanted, not \"{}\"", shown(text))
+        })
     }
 
     fn show(&self) -> Option<String> {
@@ -205,20 +212,29 @@ impl<T: Kind> Kind for Vec<T> {
     }
 
     fn from_texts(texts: &[String]) -> Result<Self, Vec<Problem>> {
-        let parts = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
+        let parts = texts
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         all(parts.map(|part| T::from_text(part).map_err(|message| vec![Problem::here(message)])))
     }
 
     fn from_spot(spot: &Spot) -> Result<Self, Vec<Problem>> {
         match &spot.node {
             Node::List(items) => all(items.iter().map(T::from_spot)),
-            other => Err(vec![Problem::at(spot.place, format!("a list is wanted, as in [a, b], this is {}", other.called()))]),
+            other => Err(vec![Problem::at(
+                spot.place,
+                format!("a list is wanted, as in [a, b], this is {}", other.called()),
+            )]),
         }
     }
 }
 
 /// Every value, or every problem.
-fn all<T, C: FromIterator<T>>(results: impl Iterator<Item = Result<T, Vec<Problem>>>) -> Result<C, Vec<Problem>> {
+fn all<T, C: FromIterator<T>>(
+    results: impl Iterator<Item = Result<T, Vec<Problem>>>,
+) -> Result<C, Vec<Problem>> {
     let (mut values, mut problems) = (Vec::new(), Vec::new());
     for result in results {
         match result {
@@ -258,21 +274,34 @@ impl Kind for BTreeMap<String, Secret> {
     }
 
     fn show(&self) -> Option<String> {
-        Some(format!("{{{}}}", self.keys().map(|name| format!("{}: \"***\"", yaml_text(name))).collect::<Vec<_>>().join(", ")))
+        Some(format!(
+            "{{{}}}",
+            self.keys()
+                .map(|name| format!("{}: \"***\"", yaml_text(name)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ))
     }
 
     fn from_texts(texts: &[String]) -> Result<Self, Vec<Problem>> {
-        all(texts.iter().map(|text| Self::from_text(text).map_err(|message| vec![Problem::here(message)])))
-            .map(|maps: Vec<Self>| maps.into_iter().flatten().collect())
+        all(texts
+            .iter()
+            .map(|text| Self::from_text(text).map_err(|message| vec![Problem::here(message)])))
+        .map(|maps: Vec<Self>| maps.into_iter().flatten().collect())
     }
 
     fn from_spot(spot: &Spot) -> Result<Self, Vec<Problem>> {
         let Node::Map(entries) = &spot.node else {
-            return Err(vec![Problem::at(spot.place, format!("a mapping of names to values is wanted, this is {}", spot.node.called()))]);
+            return Err(vec![Problem::at(
+                spot.place,
+                format!("a mapping of names to values is wanted, this is {}", spot.node.called()),
+            )]);
         };
         all(entries.iter().map(|(name, value)| {
-            let name = header_name(&name.value).map_err(|message| vec![Problem::at(place(name), message)])?;
-            let value = secret(quoted_secret(value)?).map_err(|message| vec![Problem::at(value.place, message)])?;
+            let name = header_name(&name.value)
+                .map_err(|message| vec![Problem::at(place(name), message)])?;
+            let value = secret(quoted_secret(value)?)
+                .map_err(|message| vec![Problem::at(value.place, message)])?;
             Ok((name, value))
         }))
     }
@@ -282,8 +311,13 @@ impl Kind for BTreeMap<String, Secret> {
 fn quoted_secret(spot: &Spot) -> Result<&str, Vec<Problem>> {
     match &spot.node {
         Node::Text(text) => Ok(text),
-        Node::Bare(_) => Err(vec![Problem::at(spot.place, "text is wanted: put it in quotes".to_owned())]),
-        other => Err(vec![Problem::at(spot.place, format!("text is wanted, this is {}", other.called()))]),
+        Node::Bare(_) => {
+            Err(vec![Problem::at(spot.place, "text is wanted: put it in quotes".to_owned())])
+        }
+        other => Err(vec![Problem::at(
+            spot.place,
+            format!("text is wanted, this is {}", other.called()),
+        )]),
     }
 }
 
@@ -324,7 +358,9 @@ macro_rules! choices {
 }
 
 fn no_choice(text: &str, choices: &[&str]) -> String {
-    let meant = super::nearest(text, choices.iter().copied()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let meant = super::nearest(text, choices.iter().copied())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default();
     format!("\"{}\" is not one of {}{meant}", shown(text), choices.join(", "))
 }
 

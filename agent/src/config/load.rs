@@ -13,7 +13,8 @@ use super::table::{Input, SECTIONS, SETTINGS, Setting, Settings};
 use super::yaml::{self, Node, Place, Spot, place};
 use crate::environment::Environment;
 
-/// Those who run time servers ask not to be queried more often (RFC 8633 section 3.1; chrony's and ntpd's smallest default is 2^6 s, and 2^4 s the least most allow).
+/// Those who run time servers ask not to be queried more often (RFC 8633 section 3.1; chrony's and
+/// ntpd's smallest default is 2^6 s, and 2^4 s the least most allow).
 const SHORTEST_INTERVAL: Delta = Delta::from_secs(16);
 /// One's own servers on the same machine hurt nobody.
 const SHORTEST_LOOPBACK_INTERVAL: Delta = Delta::from_secs(1);
@@ -71,7 +72,8 @@ pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
     }
 }
 
-/// As [`load`], with what could be understood beside the mistakes: who knows of more mistakes needs both.
+/// As [`load`], with what could be understood beside the mistakes: who knows of more mistakes needs
+/// both.
 pub fn read(given: &Given<'_>) -> (Loaded, Mistakes) {
     let mut loader = Loader::default();
     if let Some((name, text)) = &given.file {
@@ -111,8 +113,12 @@ impl Loader {
 
     fn problem(&mut self, setting: &Setting, problem: Problem, origin: &Origin) {
         match (origin, problem.place) {
-            (Origin::File { name, .. }, Some(place)) => self.in_file(name, Some(place), format!("{}: {}", setting.name, problem.message)),
-            (Origin::File { .. }, None) => self.mistakes.add(origin.clone(), format!("{}: {}", setting.name, problem.message)),
+            (Origin::File { name, .. }, Some(place)) => {
+                self.in_file(name, Some(place), format!("{}: {}", setting.name, problem.message))
+            }
+            (Origin::File { .. }, None) => {
+                self.mistakes.add(origin.clone(), format!("{}: {}", setting.name, problem.message))
+            }
             _ => self.mistakes.add(origin.clone(), problem.message),
         }
     }
@@ -125,33 +131,64 @@ impl Loader {
         match yaml::parse(text) {
             Ok(Spot { node: Node::Null, .. }) => {} // nothing but comments
             Ok(Spot { node: Node::Map(entries), .. }) => self.entries(name, "", &entries),
-            Ok(other) => self.in_file(name, Some(other.place), format!("a mapping of settings is wanted, this is {}", other.node.called())),
+            Ok(other) => self.in_file(
+                name,
+                Some(other.place),
+                format!("a mapping of settings is wanted, this is {}", other.node.called()),
+            ),
             Err((place, message)) => self.in_file(name, place, message),
         }
     }
 
     fn entries(&mut self, file: &str, section: &str, entries: &[(Spanned<String>, Spot)]) {
         for (key, value) in entries {
-            let name = if section.is_empty() { key.value.clone() } else { format!("{section}.{}", key.value) };
+            let name = if section.is_empty() {
+                key.value.clone()
+            } else {
+                format!("{section}.{}", key.value)
+            };
             if let Some(first) = self.seen.insert(name.clone(), place(key)) {
-                self.in_file(file, Some(place(key)), format!("{} is already set on line {}: take one away", shown(&name), first.line));
+                self.in_file(
+                    file,
+                    Some(place(key)),
+                    format!(
+                        "{} is already set on line {}: take one away",
+                        shown(&name),
+                        first.line
+                    ),
+                );
                 continue;
             }
             self.entry(file, section, &name, key, value);
         }
     }
 
-    fn entry(&mut self, file: &str, section: &str, name: &str, key: &Spanned<String>, value: &Spot) {
+    fn entry(
+        &mut self,
+        file: &str,
+        section: &str,
+        name: &str,
+        key: &Spanned<String>,
+        value: &Spot,
+    ) {
         let is_section = section.is_empty() && SECTIONS.iter().any(|(known, _)| *known == name);
         match (&value.node, Setting::named(name)) {
             (Node::Null, Some(_)) => {} // a key with nothing behind it sets nothing
             (_, Some(setting)) if setting.section() == section => {
-                self.take(setting, Input::Node(value), &Origin::File { name: file.to_owned(), place: Some(value.place) });
+                self.take(
+                    setting,
+                    Input::Node(value),
+                    &Origin::File { name: file.to_owned(), place: Some(value.place) },
+                );
             }
             (Node::Map(entries), _) if is_section => self.entries(file, name, entries),
             (Node::Null, _) if is_section => {}
             (other, _) if is_section => {
-                self.in_file(file, Some(value.place), format!("{name}: a mapping of settings is wanted, this is {}", other.called()));
+                self.in_file(
+                    file,
+                    Some(value.place),
+                    format!("{name}: a mapping of settings is wanted, this is {}", other.called()),
+                );
             }
             _ => self.in_file(file, Some(place(key)), unknown_key(section, name)),
         }
@@ -160,9 +197,15 @@ impl Loader {
     fn environment(&mut self, environment: &Environment) {
         for (name, value) in environment.starting_with("TOKENWATCH_") {
             match SETTINGS.iter().find(|setting| setting.variable() == name) {
-                Some(setting) => self.take(setting, Input::Texts(&[value.to_owned()]), &Origin::Variable(name.to_owned())),
+                Some(setting) => self.take(
+                    setting,
+                    Input::Texts(&[value.to_owned()]),
+                    &Origin::Variable(name.to_owned()),
+                ),
                 None if name == CONFIG_VARIABLE || is_service_link(name) => {}
-                None => self.mistakes.add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
+                None => self
+                    .mistakes
+                    .add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
             }
         }
         self.node_name(environment);
@@ -183,26 +226,44 @@ impl Loader {
             let origin = self.origins.get(setting).cloned().unwrap_or(Origin::Default);
             self.mistakes.add(origin, format!("{setting}: {message}"));
         }
-        (Loaded { settings: self.settings, origins: self.origins, broken: self.broken }, self.mistakes)
+        (
+            Loaded { settings: self.settings, origins: self.origins, broken: self.broken },
+            self.mistakes,
+        )
     }
 }
 
 fn unknown_key(section: &str, name: &str) -> String {
-    let known = SETTINGS.iter().map(|setting| setting.name).chain(SECTIONS.iter().map(|(section, _)| *section));
+    let known = SETTINGS
+        .iter()
+        .map(|setting| setting.name)
+        .chain(SECTIONS.iter().map(|(section, _)| *section));
     let leaf = name.rsplit('.').next().unwrap_or(name);
-    let elsewhere = || SETTINGS.iter().map(|setting| setting.name).find(|known| known.rsplit('.').next() == Some(leaf));
-    let within = nearest(name, known).filter(|near| section.is_empty() || near.starts_with(section));
+    let elsewhere = || {
+        SETTINGS
+            .iter()
+            .map(|setting| setting.name)
+            .find(|known| known.rsplit('.').next() == Some(leaf))
+    };
+    let within =
+        nearest(name, known).filter(|near| section.is_empty() || near.starts_with(section));
     let hint = within.or_else(elsewhere).map(|near| format!("; did you mean {near}?"));
-    format!("unknown key {}{}", shown(name), hint.unwrap_or_else(|| "; `tokenwatch config` shows all there are".to_owned()))
+    format!(
+        "unknown key {}{}",
+        shown(name),
+        hint.unwrap_or_else(|| "; `tokenwatch config` shows all there are".to_owned())
+    )
 }
 
 fn unknown_variable(name: &str) -> String {
     let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-    let hint = nearest(name, known.iter().map(String::as_str)).map(|near| format!("; did you mean {near}?"));
+    let hint = nearest(name, known.iter().map(String::as_str))
+        .map(|near| format!("; did you mean {near}?"));
     format!("no setting has this variable{}", hint.unwrap_or_default())
 }
 
-/// Kubernetes itself sets such variables for a Service called tokenwatch (kubelet's pkg/kubelet/envvars): they are no mistakes.
+/// Kubernetes itself sets such variables for a Service called tokenwatch (kubelet's
+/// pkg/kubelet/envvars): they are no mistakes.
 fn is_service_link(name: &str) -> bool {
     let protocol = |part: &str| name.contains(part);
     name.ends_with("_SERVICE_HOST")
@@ -213,7 +274,10 @@ fn is_service_link(name: &str) -> bool {
 
 /// What no setting can see alone.
 fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
-    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings)].into_iter().flatten().collect()
+    [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
@@ -224,7 +288,8 @@ fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
         let why = if loopback {
             "1s is the least, even for servers on this machine"
         } else {
-            "16s is the least: operators of time servers block clients that ask more often (only servers on this machine may be asked down to every 1s)"
+            "16s is the least: operators of time servers block clients that ask more often (only \
+             servers on this machine may be asked down to every 1s)"
         };
         ("clock.interval", format!("{} is too short: {why}", super::duration::show(clock.interval)))
     })
@@ -232,16 +297,27 @@ fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
 
 fn timeout_too_long(settings: &Settings) -> Option<(&'static str, String)> {
     let clock = &settings.clock;
-    (clock.timeout >= clock.interval)
-        .then(|| ("clock.timeout", "must be shorter than clock.interval: a round ends before the next begins".to_owned()))
+    (clock.timeout >= clock.interval).then(|| {
+        (
+            "clock.timeout",
+            "must be shorter than clock.interval: a round ends before the next begins".to_owned(),
+        )
+    })
 }
 
 fn age_too_short(settings: &Settings) -> Option<(&'static str, String)> {
     let clock = &settings.clock;
-    (clock.max_age <= clock.interval)
-        .then(|| ("clock.max_age", "must be longer than clock.interval: else the clock is unknown between two measurements".to_owned()))
+    (clock.max_age <= clock.interval).then(|| {
+        (
+            "clock.max_age",
+            "must be longer than clock.interval: else the clock is unknown between two \
+             measurements"
+                .to_owned(),
+        )
+    })
 }
 
 fn is_loopback(server: &ServerName) -> bool {
-    server.host == "localhost" || server.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    server.host == "localhost"
+        || server.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

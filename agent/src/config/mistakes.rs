@@ -26,7 +26,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { name, place: Some(place) } => write!(f, "{name}:{}:{}", place.line, place.column),
+            Self::File { name, place: Some(place) } => {
+                write!(f, "{name}:{}:{}", place.line, place.column)
+            }
             Self::File { name, place: None } => f.write_str(name),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "flag --{flag}"),

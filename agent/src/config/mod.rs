@@ -1,7 +1,8 @@
 //! Settings: flag over environment over file over default.
 //!
-//! Each setting is declared once, in `table`: its name, type, default, explanation, flag and environment variable come from there, and so do
-//! the YAML keys, `--help`, and what `tokenwatch config` prints.
+//! Each setting is declared once, in `table`: its name, type, default, explanation, flag and
+//! environment variable come from there, and so do the YAML keys, `--help`, and what `tokenwatch
+//! config` prints.
 
 mod duration;
 mod kinds;

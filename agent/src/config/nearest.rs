@@ -5,7 +5,10 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let word: String = word.chars().take(64).collect(); // longer is no typing mistake, and the work is quadratic
     let allowed = (word.chars().count() / 3).max(2);
     let scored = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
-    scored.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+    scored
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swapped neighbours (optimal string alignment).
@@ -17,8 +20,11 @@ fn distance(a: &str, b: &str) -> usize {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let swapped = (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]).then(|| before[j - 2] + 1);
-            row.push(replaced.min(last[j] + 1).min(row[j - 1] + 1).min(swapped.unwrap_or(usize::MAX)));
+            let swapped = (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                .then(|| before[j - 2] + 1);
+            row.push(
+                replaced.min(last[j] + 1).min(row[j - 1] + 1).min(swapped.unwrap_or(usize::MAX)),
+            );
         }
         before = std::mem::replace(&mut last, row);
     }

@@ -12,7 +12,8 @@ const ORIGIN_COLUMN: usize = 48;
 
 /// YAML, one line a setting.
 pub fn effective(loaded: &Loaded, environment: &Environment) -> String {
-    let mut out = String::from("# The effective configuration. After each value: where it comes from.\n");
+    let mut out =
+        String::from("# The effective configuration. After each value: where it comes from.\n");
     section(&mut out, "", loaded, environment);
     for (name, doc) in SECTIONS {
         let _ = writeln!(out, "\n# {doc}\n{name}:"); // writing to a String cannot fail
@@ -32,7 +33,11 @@ fn section(out: &mut String, section: &str, loaded: &Loaded, environment: &Envir
 }
 
 /// A setting that was not given may be decided by a standard variable.
-fn value_and_origin(setting: &Setting, loaded: &Loaded, environment: &Environment) -> (String, Origin) {
+fn value_and_origin(
+    setting: &Setting,
+    loaded: &Loaded,
+    environment: &Environment,
+) -> (String, Origin) {
     let origin = loaded.origin(setting.name);
     if origin == Origin::Default
         && let Some((variable, unit)) = setting.standard
@@ -43,7 +48,8 @@ fn value_and_origin(setting: &Setting, loaded: &Loaded, environment: &Environmen
     ((setting.show)(&loaded.settings).unwrap_or_else(|| "~".to_owned()), origin)
 }
 
-/// Read and shown as the setting itself would be, so that a secret stays one; what does not parse is not repeated.
+/// Read and shown as the setting itself would be, so that a secret stays one; what does not parse
+/// is not repeated.
 fn standard_value(setting: &Setting, text: &str, unit: &str) -> String {
     let mut settings = super::Settings::default();
     let text = format!("{}{unit}", text.trim());

@@ -5,8 +5,15 @@ use tokenwatch_core::text::shown;
 use super::nearest::nearest;
 
 /// What a unit stands for: SI's thousands, and IEC's powers of 1,024.
-const UNITS: [(&str, u64); 7] =
-    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+const UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,10 +43,14 @@ impl std::fmt::Display for Size {
 /// Reads one whole number with its unit.
 pub(super) fn parse(text: &str) -> Result<Size, String> {
     let text = text.trim();
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: Option<u64> = digits.parse().ok();
     match (number, unit.trim()) {
-        (Some(bytes), "") => Err(format!("{bytes} has no unit: write {} for bytes or {bytes}MiB for mebibytes", Size(bytes))),
+        (Some(bytes), "") => Err(format!(
+            "{bytes} has no unit: write {} for bytes or {bytes}MiB for mebibytes",
+            Size(bytes)
+        )),
         (Some(number), unit) => in_unit(text, number, unit),
         (None, _) => Err(wanted(text)),
     }
@@ -58,15 +69,22 @@ fn meant(text: &str, number: u64, name: &str) -> Option<String> {
         return None;
     }
     let same_letter = || {
-        UNITS.iter().map(|(unit, _)| *unit).find(|unit| unit.chars().next().is_some_and(|c| name.starts_with([c, c.to_ascii_lowercase()])))
+        UNITS.iter().map(|(unit, _)| *unit).find(|unit| {
+            unit.chars().next().is_some_and(|c| name.starts_with([c, c.to_ascii_lowercase()]))
+        })
     };
     let any_case = UNITS.iter().map(|(unit, _)| *unit).find(|unit| unit.eq_ignore_ascii_case(name));
-    let near = any_case.or_else(same_letter).or_else(|| nearest(name, UNITS.iter().map(|(unit, _)| *unit)))?;
+    let near = any_case
+        .or_else(same_letter)
+        .or_else(|| nearest(name, UNITS.iter().map(|(unit, _)| *unit)))?;
     Some(format!("\"{}\" is not a size; did you mean {number}{near}?", shown(text)))
 }
 
 fn wanted(text: &str) -> String {
-    format!("\"{}\" is not a size: a whole number with B, kB, MB, GB, KiB, MiB or GiB, such as 4MiB", shown(text))
+    format!(
+        "\"{}\" is not a size: a whole number with B, kB, MB, GB, KiB, MiB or GiB, such as 4MiB",
+        shown(text)
+    )
 }
 
 #[cfg(test)]
@@ -104,8 +122,14 @@ mod tests {
         for (text, message) in table {
             assert_eq!(parse(text).unwrap_err(), message);
         }
-        for text in ["", "MiB", "-4MiB", "1.5MiB", "4MiB3", "４MiB", "99999999999999999999B", "4 MiB or so"] {
-            assert!(parse(text).unwrap_err().contains("whole number with B, kB"), "{text}: {}", parse(text).unwrap_err());
+        for text in
+            ["", "MiB", "-4MiB", "1.5MiB", "4MiB3", "４MiB", "99999999999999999999B", "4 MiB or so"]
+        {
+            assert!(
+                parse(text).unwrap_err().contains("whole number with B, kB"),
+                "{text}: {}",
+                parse(text).unwrap_err()
+            );
         }
         assert!(parse("18446744073709551615GiB").unwrap_err().contains("too large"));
     }

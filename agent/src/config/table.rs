@@ -1,7 +1,13 @@
 //! The one list of settings.
 
-// Every check has the same shape, whatever the type: it is given a reference and says yes or why not.
-#![allow(clippy::trivially_copy_pass_by_ref, clippy::ref_option, clippy::ptr_arg, clippy::unnecessary_wraps)]
+// Every check has the same shape, whatever the type: it is given a reference and says yes or why
+// not.
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option,
+    clippy::ptr_arg,
+    clippy::unnecessary_wraps
+)]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,7 +45,8 @@ pub struct Setting {
     pub value: &'static str,
     /// Whether its flag can be given several times.
     pub repeatable: bool,
-    /// The standard OpenTelemetry variable that counts where this setting is not given, and the unit that its numbers lack.
+    /// The standard OpenTelemetry variable that counts where this setting is not given, and the
+    /// unit that its numbers lack.
     pub standard: Option<(&'static str, &'static str)>,
     pub(super) set: fn(&mut Settings, Input<'_>) -> Result<(), Vec<Problem>>,
     pub(super) show: fn(&Settings) -> Option<String>,
@@ -62,7 +69,11 @@ impl Setting {
     }
 }
 
-fn set<T: Kind>(field: &mut T, input: Input<'_>, allowed: fn(&T) -> Result<(), String>) -> Result<(), Vec<Problem>> {
+fn set<T: Kind>(
+    field: &mut T,
+    input: Input<'_>,
+    allowed: fn(&T) -> Result<(), String>,
+) -> Result<(), Vec<Problem>> {
     let value = match input {
         Input::Node(spot) => T::from_spot(spot)?,
         Input::Texts(texts) => T::from_texts(texts)?,
@@ -247,7 +258,8 @@ fn positive_if_any(value: &Option<Delta>) -> Result<(), String> {
     value.as_ref().map_or(Ok(()), positive)
 }
 
-/// A full scan of a large node takes tens of milliseconds: more often than each second is load without news.
+/// A full scan of a large node takes tens of milliseconds: more often than each second is load
+/// without news.
 fn a_second(value: &Delta) -> Result<(), String> {
     at_least(value, Delta::from_secs(1))
 }
@@ -261,10 +273,15 @@ fn at_least(value: &Delta, least: Delta) -> Result<(), String> {
     if *value >= least {
         return Ok(());
     }
-    Err(format!("{} is too short: at least {}", super::duration::show(*value), super::duration::show(least)))
+    Err(format!(
+        "{} is too short: at least {}",
+        super::duration::show(*value),
+        super::duration::show(least)
+    ))
 }
 
-/// Below, one large pod's trouble does not fit (some 50 alerts); above, the agent weighs more than what it watches over.
+/// Below, one large pod's trouble does not fit (some 50 alerts); above, the agent weighs more than
+/// what it watches over.
 fn bearable(value: &Size) -> Result<(), String> {
     let (least, most) = (Size::from_bytes(64 << 10), Size::from_bytes(1 << 30));
     match *value {
@@ -284,10 +301,16 @@ fn named(value: &Option<String>) -> Result<(), String> {
 fn url(value: &Option<String>) -> Result<(), String> {
     let Some(text) = value else { return Ok(()) };
     match text.parse::<http::Uri>() {
-        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
-        _ => {
-            Err(format!("\"{}\" is not a URL such as http://collector:4317 or https://collector:4318", tokenwatch_core::text::shown(text)))
+        Ok(uri)
+            if matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty()) =>
+        {
+            Ok(())
         }
+        _ => Err(format!(
+            "\"{}\" is not a URL such as http://collector:4317 or https://collector:4318",
+            tokenwatch_core::text::shown(text)
+        )),
     }
 }
 
@@ -299,23 +322,30 @@ fn level(value: &String) -> Result<(), String> {
         return Ok(());
     }
     let shown = tokenwatch_core::text::shown(value);
-    Err(format!("\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in info,tokenwatch=debug"))
+    Err(format!(
+        "\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in \
+         info,tokenwatch=debug"
+    ))
 }
 
 /// The crate that carries requests to the API server.
 const API_CLIENT: &str = "kube_client";
 
-/// Levels per module and no more: tracing's `EnvFilter` also takes patterns over fields, and brings a regex engine (0.5 MB) for them.
+/// Levels per module and no more: tracing's `EnvFilter` also takes patterns over fields, and brings
+/// a regex engine (0.5 MB) for them.
 fn filter(level: &str) -> Option<Targets> {
     let parts: Vec<&str> = level.split(',').map(str::trim).collect();
     parts.join(",").parse().ok()
 }
 
 impl Log {
-    /// What is written. Should the level be refused in spite of its check, everything from info on is.
+    /// What is written. Should the level be refused in spite of its check, everything from info on
+    /// is.
     pub fn filter(&self) -> Targets {
-        let filter = filter(&self.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
-        // It tells of each request that fails; the source and the sink that asked say so once, and what to do.
+        let filter = filter(&self.level)
+            .unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+        // It tells of each request that fails; the source and the sink that asked say so once, and
+        // what to do.
         let asked_for = self.level.contains(API_CLIENT);
         if asked_for { filter } else { filter.with_target(API_CLIENT, LevelFilter::OFF) }
     }

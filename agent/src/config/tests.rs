@@ -5,13 +5,25 @@ use tokenwatch_core::time::Delta;
 use super::*;
 use crate::environment::Environment;
 
-fn read(yaml: &str, variables: &[(&str, &str)], flags: &[(&str, &[&str])]) -> Result<Loaded, Mistakes> {
+fn read(
+    yaml: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&str, &[&str])],
+) -> Result<Loaded, Mistakes> {
     let environment = Environment::of(variables.iter().copied());
     let flags = flags.iter().map(|(name, texts)| {
         let setting = Setting::named(name).expect("a setting of that name");
-        Flag { setting, name: setting.flag, texts: texts.iter().map(|text| (*text).to_owned()).collect() }
+        Flag {
+            setting,
+            name: setting.flag,
+            texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+        }
     });
-    load(&Given { file: Some(("tw.yaml".to_owned(), yaml.to_owned())), environment: &environment, flags: flags.collect() })
+    load(&Given {
+        file: Some(("tw.yaml".to_owned(), yaml.to_owned())),
+        environment: &environment,
+        flags: flags.collect(),
+    })
 }
 
 fn mistakes(yaml: &str) -> Vec<String> {
@@ -24,7 +36,10 @@ fn flag_beats_environment_beats_file_beats_default() {
     let variables = [("TOKENWATCH_CLOCK_TIMEOUT", "3s"), ("TOKENWATCH_CLOCK_MAX_AGE", "3h")];
     let loaded = read(yaml, &variables, &[("clock.timeout", &["4s"])]).unwrap();
     let clock = &loaded.settings.clock;
-    assert_eq!((clock.timeout, clock.max_age, clock.interval), (Delta::from_secs(4), Delta::from_secs(3 * 3_600), Delta::from_secs(100)));
+    assert_eq!(
+        (clock.timeout, clock.max_age, clock.interval),
+        (Delta::from_secs(4), Delta::from_secs(3 * 3_600), Delta::from_secs(100))
+    );
     assert_eq!(clock.offset_limit, Delta::from_millis(500));
     let origin = |name| loaded.origin(name).to_string();
     assert_eq!(origin("clock.timeout"), "flag --clock-timeout");
@@ -58,7 +73,8 @@ files:
         [
             "tw.yaml:1:8: roots: a list is wanted, as in [a, b], this is text",
             "tw.yaml:2:1: unknown key clok; did you mean clock?",
-            "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in [2001:db8::1]:123",
+            "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 \
+             address with a port goes in brackets, as in [2001:db8::1]:123",
             "tw.yaml:5:39: clock.servers: \"0\" is not a port: 1 to 65535 is wanted",
             "tw.yaml:6:3: unknown key clock.intervall; did you mean clock.interval?",
             "tw.yaml:7:12: clock.timeout: 1 has no unit: write 1s for seconds or 1m for minutes",
@@ -82,26 +98,53 @@ fn mistakes_in_environment_and_flags_name_them() {
         ("TOKENWATCH_SERVICE_HOST", "10.0.0.1"),
         ("TOKENWATCH_PORT_4317_TCP_ADDR", "10.0.0.1"),
     ];
-    let error = read("", &variables, &[("clock.interval", &["15s"]), ("otlp.headers", &["secretvalue"])]).unwrap_err().to_string();
+    let error =
+        read("", &variables, &[("clock.interval", &["15s"]), ("otlp.headers", &["secretvalue"])])
+            .unwrap_err()
+            .to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 4, "{error}");
-    assert!(lines[0].starts_with("environment variable TOKENWATCH_CLOCK_SERVERS: \"[::1\" is not HOST"));
+    assert!(
+        lines[0].starts_with("environment variable TOKENWATCH_CLOCK_SERVERS: \"[::1\" is not HOST")
+    );
     assert_eq!(
         lines[1],
-        "environment variable TOKENWATCH_CLOK_SERVERS: no setting has this variable; did you mean TOKENWATCH_CLOCK_SERVERS?"
+        "environment variable TOKENWATCH_CLOK_SERVERS: no setting has this variable; did you mean \
+         TOKENWATCH_CLOCK_SERVERS?"
     );
     assert_eq!(lines[2], "flag --otlp-header: NAME=VALUE is wanted, there is no =");
-    assert!(lines[3].starts_with("flag --clock-interval: clock.interval: 15s is too short: 16s is the least"), "{}", lines[3]);
+    assert!(
+        lines[3].starts_with(
+            "flag --clock-interval: clock.interval: 15s is too short: 16s is the least"
+        ),
+        "{}",
+        lines[3]
+    );
 }
 
 #[test]
 fn only_servers_on_this_machine_may_be_asked_often() {
     let with = |servers: &str, interval: &str| {
-        read("clock: {timeout: 100ms}", &[], &[("clock.servers", &[servers]), ("clock.interval", &[interval])]).map(drop)
+        read(
+            "clock: {timeout: 100ms}",
+            &[],
+            &[("clock.servers", &[servers]), ("clock.interval", &[interval])],
+        )
+        .map(drop)
     };
     assert!(with("127.0.0.1:10123,[::1]:123,localhost", "1s").is_ok());
-    assert!(with("127.0.0.1,192.0.2.1", "1s").unwrap_err().to_string().contains("operators of time servers"));
-    assert!(with("127.0.0.1", "999ms").unwrap_err().to_string().contains("even for servers on this machine"));
+    assert!(
+        with("127.0.0.1,192.0.2.1", "1s")
+            .unwrap_err()
+            .to_string()
+            .contains("operators of time servers")
+    );
+    assert!(
+        with("127.0.0.1", "999ms")
+            .unwrap_err()
+            .to_string()
+            .contains("even for servers on this machine")
+    );
     assert!(with("192.0.2.1", "16s").is_ok());
 }
 
@@ -114,22 +157,53 @@ fn contradictions_between_settings_are_mistakes() {
 
 #[test]
 fn sizes_have_units_and_bounds() {
-    let memory = |text: &str| read(&format!("alerts: {{memory: {text}}}"), &[], &[]).map(|loaded| loaded.settings.alerts.memory);
+    let memory = |text: &str| {
+        read(&format!("alerts: {{memory: {text}}}"), &[], &[])
+            .map(|loaded| loaded.settings.alerts.memory)
+    };
     assert_eq!(memory("512KiB").unwrap().bytes(), 512 << 10);
-    assert_eq!(read("", &[("TOKENWATCH_ALERTS_MEMORY", "1MB")], &[]).unwrap().settings.alerts.memory.bytes(), 1_000_000);
+    assert_eq!(
+        read("", &[("TOKENWATCH_ALERTS_MEMORY", "1MB")], &[])
+            .unwrap()
+            .settings
+            .alerts
+            .memory
+            .bytes(),
+        1_000_000
+    );
     let told = |text: &str| memory(text).unwrap_err().to_string();
-    assert_eq!(told("4Mi"), "tw.yaml:1:18: alerts.memory: \"4Mi\" is not a size; did you mean 4MiB?\n");
-    assert!(told("4194304").starts_with("tw.yaml:1:18: alerts.memory: 4194304 has no unit: write 4MiB for bytes"));
+    assert_eq!(
+        told("4Mi"),
+        "tw.yaml:1:18: alerts.memory: \"4Mi\" is not a size; did you mean 4MiB?\n"
+    );
+    assert!(
+        told("4194304")
+            .starts_with("tw.yaml:1:18: alerts.memory: 4194304 has no unit: write 4MiB for bytes")
+    );
     assert!(told("1kB").ends_with("1kB is too little: at least 64KiB\n"), "{}", told("1kB"));
     assert!(told("2GiB").ends_with("2GiB is too much: at most 1GiB\n"), "{}", told("2GiB"));
 }
 
 #[test]
 fn servers_are_read_in_every_form() {
-    let servers = |text| read("", &[("TOKENWATCH_CLOCK_SERVERS", text)], &[]).unwrap().settings.clock.servers;
+    let servers =
+        |text| read("", &[("TOKENWATCH_CLOCK_SERVERS", text)], &[]).unwrap().settings.clock.servers;
     let shown: Vec<String> =
-        servers("a.example, b.example:1123,192.0.2.1,[2001:db8::1]:5,[2001:db8::2],2001:db8::3").iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["a.example:123", "b.example:1123", "192.0.2.1:123", "[2001:db8::1]:5", "[2001:db8::2]:123", "[2001:db8::3]:123"]);
+        servers("a.example, b.example:1123,192.0.2.1,[2001:db8::1]:5,[2001:db8::2],2001:db8::3")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+    assert_eq!(
+        shown,
+        [
+            "a.example:123",
+            "b.example:1123",
+            "192.0.2.1:123",
+            "[2001:db8::1]:5",
+            "[2001:db8::2]:123",
+            "[2001:db8::3]:123"
+        ]
+    );
 }
 
 #[test]
@@ -161,8 +235,14 @@ fn the_node_is_named_by_its_customary_variable_too() {
     let node = |yaml, variables: &[(&str, &str)]| read(yaml, variables, &[]).unwrap().settings.node;
     assert_eq!(node("", &[("NODE_NAME", "n1")]).as_deref(), Some("n1"));
     assert_eq!(node("node: file", &[("NODE_NAME", "n1")]).as_deref(), Some("file"));
-    assert_eq!(node("node: file", &[("TOKENWATCH_NODE", "own"), ("NODE_NAME", "n1")]).as_deref(), Some("own"));
-    assert_eq!(mistakes("node: 17"), ["tw.yaml:1:7: node: text is wanted, YAML reads this as 17: put it in quotes"]);
+    assert_eq!(
+        node("node: file", &[("TOKENWATCH_NODE", "own"), ("NODE_NAME", "n1")]).as_deref(),
+        Some("own")
+    );
+    assert_eq!(
+        mistakes("node: 17"),
+        ["tw.yaml:1:7: node: text is wanted, YAML reads this as 17: put it in quotes"]
+    );
 }
 
 #[test]
@@ -184,8 +264,16 @@ fn secrets_and_standard_variables_are_shown_as_such() {
     let loaded = read("", &variables, &[]).unwrap();
     assert_eq!(loaded.settings, Settings::default(), "standard variables are the sink's business");
     let text = effective(&loaded, &environment);
-    let line = |key: &str| text.lines().skip_while(|line| *line != "otlp:").find(|line| line.trim().starts_with(key)).unwrap_or_default();
-    assert!(line("endpoint").ends_with("# environment variable OTEL_EXPORTER_OTLP_ENDPOINT"), "{text}");
+    let line = |key: &str| {
+        text.lines()
+            .skip_while(|line| *line != "otlp:")
+            .find(|line| line.trim().starts_with(key))
+            .unwrap_or_default()
+    };
+    assert!(
+        line("endpoint").ends_with("# environment variable OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "{text}"
+    );
     assert!(line("timeout").contains("2s500ms"), "{text}");
     assert!(line("headers").contains("***") && !text.contains("hunter2"), "{text}");
 }
@@ -212,7 +300,10 @@ fn hostile_yaml_is_refused_quickly() {
         let shown: String = text.chars().take(20).collect();
         let told = mistakes(&text);
         assert!(told.iter().all(|line| line.len() < 1_000), "{shown}: {told:?}");
-        assert!(crate::clocks::now().boot - started.boot < Delta::from_secs(5), "{shown} took too long");
+        assert!(
+            crate::clocks::now().boot - started.boot < Delta::from_secs(5),
+            "{shown} took too long"
+        );
     }
 }
 
@@ -225,12 +316,19 @@ fn syntax_errors_have_a_place() {
 #[test]
 fn yaml_that_is_no_configuration_is_refused_in_our_own_words() {
     let table = [
-        ("log: {level: info}\n---\nnode: n1\n", "tw.yaml:3:1: a configuration is one YAML document: below a ---, another begins here"),
+        (
+            "log: {level: info}\n---\nnode: n1\n",
+            "tw.yaml:3:1: a configuration is one YAML document: below a ---, another begins here",
+        ),
         (
             "clock: &all\n  servers: *all\n",
-            "tw.yaml:2:12: this alias (*) stands within what its anchor (&) names, so it has no end: write out what is meant",
+            "tw.yaml:2:12: this alias (*) stands within what its anchor (&) names, so it has no \
+             end: write out what is meant",
         ),
-        (&"#".repeat(300 * 1024), "tw.yaml: larger than 0.25 MiB, which no configuration is: is this the right file?"),
+        (
+            &"#".repeat(300 * 1024),
+            "tw.yaml: larger than 0.25 MiB, which no configuration is: is this the right file?",
+        ),
     ];
     for (yaml, told) in table {
         assert_eq!(mistakes(yaml), [told]);

@@ -1,4 +1,5 @@
-//! YAML as a tree in which every node knows its line and column, so that all mistakes of a file can be told at once.
+//! YAML as a tree in which every node knows its line and column, so that all mistakes of a file can
+//! be told at once.
 
 use std::fmt;
 
@@ -62,7 +63,13 @@ pub(super) fn place<T>(spanned: &Spanned<T>) -> Place {
 /// Reads a whole file. The error says where, if the parser knows.
 pub(super) fn parse(text: &str) -> Result<Spot, (Option<Place>, String)> {
     if text.len() > MAX_BYTES {
-        return Err((None, format!("larger than {} MiB, which no configuration is: is this the right file?", mebibytes(MAX_BYTES))));
+        return Err((
+            None,
+            format!(
+                "larger than {} MiB, which no configuration is: is this the right file?",
+                mebibytes(MAX_BYTES)
+            ),
+        ));
     }
     serde_saphyr::from_str_with_options::<Spot>(text, options()).map_err(|error| {
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
@@ -89,13 +96,17 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// In our own words where the parser speaks to programmers; else its message, without the place that stands before it anyway.
+/// In our own words where the parser speaks to programmers; else its message, without the place
+/// that stands before it anyway.
 fn what_is_wrong(error: &Error) -> String {
     match error.without_snippet() {
-        Error::MultipleDocuments { .. } => "a configuration is one YAML document: below a ---, another begins here".to_owned(),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            "this alias (*) stands within what its anchor (&) names, so it has no end: write out what is meant".to_owned()
+        Error::MultipleDocuments { .. } => {
+            "a configuration is one YAML document: below a ---, another begins here".to_owned()
         }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "this alias (*) stands within what \
+                                                              its anchor (&) names, so it has no \
+                                                              end: write out what is meant"
+            .to_owned(),
         other => in_the_parsers_words(other),
     }
 }

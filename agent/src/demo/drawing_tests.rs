@@ -24,10 +24,16 @@ fn pod() -> Attributes {
 }
 
 fn rotation() -> Trace {
-    let mut root = span(schema::SPAN_GENERATION, 0, 482_000, pod().with(schema::TOKEN_OUTCOME, "replaced"));
-    root.links = vec![(vec![0xa3, 0xce, 0x92, 0x91, 0], Attributes::new().with(schema::LINK_RELATION, "next"))];
-    let children =
-        vec![span(schema::SPAN_FRESH, 0, 480_000, Attributes::new()), span(schema::SPAN_REFRESH_WAIT, 480_000, 482_000, Attributes::new())];
+    let mut root =
+        span(schema::SPAN_GENERATION, 0, 482_000, pod().with(schema::TOKEN_OUTCOME, "replaced"));
+    root.links = vec![(
+        vec![0xa3, 0xce, 0x92, 0x91, 0],
+        Attributes::new().with(schema::LINK_RELATION, "next"),
+    )];
+    let children = vec![
+        span(schema::SPAN_FRESH, 0, 480_000, Attributes::new()),
+        span(schema::SPAN_REFRESH_WAIT, 480_000, 482_000, Attributes::new()),
+    ];
     Trace { root, children }
 }
 
@@ -63,9 +69,15 @@ fn stalled(event: &str) -> LogSeen {
     let attributes = pod()
         .with(schema::FINDING_CODE, "token.rotation_stalled")
         .with(schema::FINDING_SEVERITY, "critical")
-        .with(schema::FINDING_REMEDY, "Look for what keeps kubelet from the API server, in its log on this node and in the events of the pod; then see that every source of the volume exists.")
+        .with(
+            schema::FINDING_REMEDY,
+            "Look for what keeps kubelet from the API server, in its log on this node and in the \
+             events of the pod; then see that every source of the volume exists.",
+        )
         .with(schema::FINDING_COMMAND, "journalctl -u kubelet --since -1h");
-    let body = "Token \"token\" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet has stopped rotating it.".into();
+    let body = "Token \"token\" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet \
+                has stopped rotating it."
+        .into();
     LogSeen { event: format!("tokenwatch.finding.{event}"), body, attributes, ..LogSeen::default() }
 }
 
@@ -88,13 +100,26 @@ fn what_is_over_needs_no_remedy() {
 }
 
 fn measurement(state: &str, offset: f64) -> Trace {
-    let about = |attributes: Attributes| attributes.with(schema::NTP_OFFSET, offset).with(schema::NTP_VERDICT, "agrees");
-    let server = |port: i64| about(Attributes::new().with(schema::SERVER_ADDRESS, "127.0.0.1").with(schema::SERVER_PORT, port));
-    let attributes =
-        Attributes::new().with(schema::CLOCK_STATE, state).with(schema::CLOCK_OFFSET, offset).with(schema::CLOCK_ERROR_BOUND, 0.000_2);
+    let about = |attributes: Attributes| {
+        attributes.with(schema::NTP_OFFSET, offset).with(schema::NTP_VERDICT, "agrees")
+    };
+    let server = |port: i64| {
+        about(
+            Attributes::new()
+                .with(schema::SERVER_ADDRESS, "127.0.0.1")
+                .with(schema::SERVER_PORT, port),
+        )
+    };
+    let attributes = Attributes::new()
+        .with(schema::CLOCK_STATE, state)
+        .with(schema::CLOCK_OFFSET, offset)
+        .with(schema::CLOCK_ERROR_BOUND, 0.000_2);
     Trace {
         root: span(schema::SPAN_CLOCK, 0, 4, attributes),
-        children: vec![span(schema::SPAN_NTP, 0, 2, server(30_001)), span(schema::SPAN_NTP, 1, 4, server(30_002))],
+        children: vec![
+            span(schema::SPAN_NTP, 0, 2, server(30_001)),
+            span(schema::SPAN_NTP, 1, 4, server(30_002)),
+        ],
     }
 }
 
@@ -113,10 +138,15 @@ fn nothing_but_commands_is_wider_than_the_terminal() {
     for width in [80, 100] {
         let paint = Paint { colour: false, width };
         let mut long = rotation();
-        long.root.attributes =
-            Attributes::new().with(schema::K8S_NAMESPACE, "batch").with(schema::K8S_POD_NAME, "nightly-report-".repeat(3));
-        let drawn =
-            [generation(&long, paint), alert(&stalled("raised"), paint), clock(&measurement("synchronised", -12.345), paint)].concat();
+        long.root.attributes = Attributes::new()
+            .with(schema::K8S_NAMESPACE, "batch")
+            .with(schema::K8S_POD_NAME, "nightly-report-".repeat(3));
+        let drawn = [
+            generation(&long, paint),
+            alert(&stalled("raised"), paint),
+            clock(&measurement("synchronised", -12.345), paint),
+        ]
+        .concat();
         for row in drawn.lines().filter(|row| !row.contains("$ ")) {
             assert!(row.chars().count() <= width, "{width} columns: {row}");
         }
@@ -126,7 +156,9 @@ fn nothing_but_commands_is_wider_than_the_terminal() {
 #[test]
 fn only_news_of_the_clock_is_drawn() {
     let mut feed = ClockFeed::default();
-    let mut lines = |state: &str, offset: f64| feed.draw(&measurement(state, offset), PLAIN).map(|text| text.lines().count());
+    let mut lines = |state: &str, offset: f64| {
+        feed.draw(&measurement(state, offset), PLAIN).map(|text| text.lines().count())
+    };
     let table = [
         ("synchronised", 0.0, Some(3)),
         ("synchronised", 0.000_1, None),
@@ -142,7 +174,9 @@ fn only_news_of_the_clock_is_drawn() {
 #[test]
 fn small_moves_add_up() {
     let mut feed = ClockFeed::default();
-    let drawn = (0..10).filter(|i| feed.draw(&measurement("off", f64::from(*i) * 0.2), PLAIN).is_some()).count();
+    let drawn = (0..10)
+        .filter(|i| feed.draw(&measurement("off", f64::from(*i) * 0.2), PLAIN).is_some())
+        .count();
     assert_eq!(drawn, 4); // the first, and at 0.6, 1.2 and 1.8 s
 }
 

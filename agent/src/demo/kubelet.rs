@@ -37,12 +37,16 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// The volume `name` of the pod `pod_uid` under a kubelet's root directory. Nothing is made yet.
+    /// The volume `name` of the pod `pod_uid` under a kubelet's root directory. Nothing is made
+    /// yet.
     pub fn new(root: &Path, pod_uid: &str, name: &str) -> Self {
         let pod = pod_directory(root, pod_uid);
         Self {
             directory: pod.join("volumes/kubernetes.io~projected").join(name),
-            ready: pod.join("plugins/kubernetes.io~empty-dir").join(format!("wrapped_{name}")).join("ready"),
+            ready: pod
+                .join("plugins/kubernetes.io~empty-dir")
+                .join(format!("wrapped_{name}"))
+                .join("ready"),
         }
     }
 
@@ -83,14 +87,21 @@ impl Volume {
         }
     }
 
-    /// `..2006_01_02_15_04_05.<number>`: kubelet draws the number, here it counts the nanoseconds of `now` up until one is free.
+    /// `..2006_01_02_15_04_05.<number>`: kubelet draws the number, here it counts the nanoseconds
+    /// of `now` up until one is free.
     fn new_directory(&self, now: Wall) -> io::Result<PathBuf> {
         let stamp = now.rfc3339().replace(['-', 'T', ':'], "_").replace('Z', "");
         let first = now.as_nanos().rem_euclid(1_000_000_000);
         for number in first.. {
             let name = PathBuf::from(format!("..{stamp}.{number}"));
             match fs::create_dir(self.directory.join(&name)) {
-                Ok(()) => return fs::set_permissions(self.directory.join(&name), fs::Permissions::from_mode(DIR_MODE)).map(|()| name),
+                Ok(()) => {
+                    return fs::set_permissions(
+                        self.directory.join(&name),
+                        fs::Permissions::from_mode(DIR_MODE),
+                    )
+                    .map(|()| name);
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -98,7 +109,8 @@ impl Volume {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// A directory that does not come to be the current one is removed: the next write starts clean.
+    /// A directory that does not come to be the current one is removed: the next write starts
+    /// clean.
     fn take_over(&self, new: &Path, payload: &Payload) -> io::Result<()> {
         let written = write_files(&self.directory.join(new), payload)
             .and_then(|()| symlink(new, self.directory.join(DATA_NEW)))
@@ -122,7 +134,8 @@ impl Volume {
     fn prune_user_visible(&self, payload: &Payload) -> io::Result<()> {
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            let stale = !name.as_encoded_bytes().starts_with(b"..") && !user_visible(payload).any(|kept| kept == Path::new(&name));
+            let stale = !name.as_encoded_bytes().starts_with(b"..")
+                && !user_visible(payload).any(|kept| kept == Path::new(&name));
             if stale {
                 fs::remove_file(self.directory.join(&name))?;
             }

@@ -16,7 +16,10 @@ fn volume(root: &Path) -> Volume {
 }
 
 fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -26,12 +29,21 @@ fn it_lies_where_kubelet_puts_it() {
     let root = tempfile::tempdir().unwrap();
     let volume = volume(root.path());
     volume.write(&payload(&[("token", "one"), ("deep/er/vault", "two")]), NOW).unwrap();
-    assert!(volume.directory().ends_with("pods/0d8b/volumes/kubernetes.io~projected/kube-api-access-x"));
-    assert!(root.path().join("pods/0d8b/plugins/kubernetes.io~empty-dir/wrapped_kube-api-access-x/ready").exists());
+    assert!(
+        volume.directory().ends_with("pods/0d8b/volumes/kubernetes.io~projected/kube-api-access-x")
+    );
+    assert!(
+        root.path()
+            .join("pods/0d8b/plugins/kubernetes.io~empty-dir/wrapped_kube-api-access-x/ready")
+            .exists()
+    );
     assert_eq!(names(volume.directory()), ["..2027_01_15_08_00_00.0", "..data", "deep", "token"]);
     assert_eq!(fs::read_link(volume.directory().join("token")).unwrap(), Path::new("..data/token"));
     assert_eq!(fs::read(volume.directory().join("deep/er/vault")).unwrap(), b"two");
-    assert_eq!(fs::metadata(volume.directory().join("token")).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(
+        fs::metadata(volume.directory().join("token")).unwrap().permissions().mode() & 0o777,
+        0o644
+    );
 }
 
 #[test]
@@ -55,7 +67,10 @@ fn a_left_over_link_blocks_the_write_as_it_blocks_kubelets() {
     let volume = volume(root.path());
     volume.write(&payload(&[("token", "one")]), NOW).unwrap();
     symlink("nowhere", volume.directory().join("..data_tmp")).unwrap();
-    assert_eq!(volume.write(&payload(&[("token", "two")]), NOW).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(
+        volume.write(&payload(&[("token", "two")]), NOW).unwrap_err().kind(),
+        ErrorKind::AlreadyExists
+    );
     assert_eq!(fs::read(volume.directory().join("token")).unwrap(), b"one");
     assert_eq!(names(volume.directory()).len(), 4, "the directory that never took over is removed");
 }
@@ -93,12 +108,23 @@ fn watchers_are_told_what_kubelet_tells_them_in_the_same_order() {
     })
     .unwrap();
     watcher.watch(volume.directory(), RecursiveMode::NonRecursive).unwrap();
-    volume.write(&payload(&[("token", "two")]), NOW + tokenwatch_core::time::Delta::from_secs(480)).unwrap();
+    volume
+        .write(&payload(&[("token", "two")]), NOW + tokenwatch_core::time::Delta::from_secs(480))
+        .unwrap();
     let (old, new) = ("..2027_01_15_08_00_00.0", "..2027_01_15_08_08_00.0");
     let last = format!("rmdir {old}");
     let mut told = Vec::new();
     while told.last() != Some(&last) {
         told.extend(said(&events.recv_timeout(Duration::from_secs(5)).unwrap()));
     }
-    assert_eq!(told, [format!("mkdir {new}"), "create ..data_tmp".into(), "from ..data_tmp".into(), "to ..data".into(), last]);
+    assert_eq!(
+        told,
+        [
+            format!("mkdir {new}"),
+            "create ..data_tmp".into(),
+            "from ..data_tmp".into(),
+            "to ..data".into(),
+            last
+        ]
+    );
 }

@@ -1,4 +1,5 @@
-//! A time server on loopback (RFC 5905, stratum 1) whose time can be set wrong, or that can fall silent.
+//! A time server on loopback (RFC 5905, stratum 1) whose time can be set wrong, or that can fall
+//! silent.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -86,10 +87,14 @@ impl Drop for NtpServer {
 async fn serve(socket: UdpSocket, dial: Dial) {
     let mut request = [0; 128];
     loop {
-        // An error here is about one datagram (a client that closed its port): the next one may be well.
+        // An error here is about one datagram (a client that closed its port): the next one may be
+        // well.
         let Ok((length, client)) = socket.recv_from(&mut request).await else { continue };
         let received = clocks::now().wall + dial.offset();
-        if let Some(answer) = answer(&request[..length], received, clocks::now().wall + dial.offset()).filter(|_| dial.answers()) {
+        if let Some(answer) =
+            answer(&request[..length], received, clocks::now().wall + dial.offset())
+                .filter(|_| dial.answers())
+        {
             let _ = socket.send_to(&answer, client).await; // as with any NTP server, a lost answer is the client's to notice
         }
     }
@@ -159,7 +164,8 @@ mod tests {
 
     async fn ask(server: &NtpServer) -> sntpc::Result<sntpc::NtpResult> {
         let socket = Socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        sntpc::get_time(server.address(), &socket, sntpc::NtpContext::new(NodeClock::default())).await
+        sntpc::get_time(server.address(), &socket, sntpc::NtpContext::new(NodeClock::default()))
+            .await
     }
 
     #[tokio::test]
@@ -171,7 +177,10 @@ mod tests {
             let result = ask(&server).await.unwrap();
             let error = result.offset() - secs * 1_000_000;
             assert!(error.abs() < 50_000, "asked for {secs} s, off by {error} us");
-            assert_eq!((result.stratum(), result.leap_indicator(), result.reference_id()), (1, 0, *b"DEMO"));
+            assert_eq!(
+                (result.stratum(), result.leap_indicator(), result.reference_id()),
+                (1, 0, *b"DEMO")
+            );
         }
     }
 
@@ -195,7 +204,11 @@ mod tests {
         assert_eq!((answer[0], &answer[24..32]), (0b00_100_100, &b"cookie!!"[..]));
         assert_eq!(super::answer(&request[..47], at, at), None, "cut off");
         request[0] = 0b00_100_100;
-        assert_eq!(super::answer(&request, at, at), None, "a server's answer: two servers must not talk to each other for ever");
+        assert_eq!(
+            super::answer(&request, at, at),
+            None,
+            "a server's answer: two servers must not talk to each other for ever"
+        );
     }
 
     #[test]

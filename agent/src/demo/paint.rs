@@ -18,7 +18,8 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    /// Select Graphic Rendition parameters (ECMA-48): the eight colours that every terminal theme makes readable.
+    /// Select Graphic Rendition parameters (ECMA-48): the eight colours that every terminal theme
+    /// makes readable.
     fn sgr(self) -> &'static str {
         match self {
             Self::Bad => "1;31",
@@ -43,11 +44,16 @@ pub(super) struct Paint {
 impl Paint {
     /// `text` in the colour of `tone`.
     pub(super) fn paint(self, tone: Tone, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{}m{text}\x1b[0m", tone.sgr()) } else { text.to_owned() }
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{}m{text}\x1b[0m", tone.sgr())
+        } else {
+            text.to_owned()
+        }
     }
 }
 
-/// `text` broken between words into lines of at most `width` characters; a longer word keeps a line to itself.
+/// `text` broken between words into lines of at most `width` characters; a longer word keeps a line
+/// to itself.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -98,8 +98,13 @@ pub fn number(attributes: &Attributes, name: &str) -> Option<f64> {
 /// The spans of a request.
 pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = SpanSeen> {
     request.resource_spans.into_iter().flat_map(|group| {
-        let resource = attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
-        group.scope_spans.into_iter().flat_map(|scope| scope.spans).map(move |sent| span(sent, &resource))
+        let resource =
+            attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
+        group
+            .scope_spans
+            .into_iter()
+            .flat_map(|scope| scope.spans)
+            .map(move |sent| span(sent, &resource))
     })
 }
 
@@ -115,15 +120,24 @@ fn span(sent: Span, resource: &Attributes) -> SpanSeen {
         error: failed.map(|status| status.message),
         attributes: attributes(sent.attributes),
         resource: resource.clone(),
-        links: sent.links.into_iter().map(|Link { trace_id, attributes: about, .. }| (trace_id, attributes(about))).collect(),
+        links: sent
+            .links
+            .into_iter()
+            .map(|Link { trace_id, attributes: about, .. }| (trace_id, attributes(about)))
+            .collect(),
     }
 }
 
 /// The log records of a request.
 pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogSeen> {
     request.resource_logs.into_iter().flat_map(|group| {
-        let resource = attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
-        group.scope_logs.into_iter().flat_map(|scope| scope.log_records).map(move |sent| log(sent, &resource))
+        let resource =
+            attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
+        group
+            .scope_logs
+            .into_iter()
+            .flat_map(|scope| scope.log_records)
+            .map(move |sent| log(sent, &resource))
     })
 }
 
@@ -145,7 +159,9 @@ fn log(sent: LogRecord, resource: &Attributes) -> LogSeen {
 /// What a request of metrics held.
 pub(super) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
     let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
-    MetricsSeen { names: scopes.flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()).collect() }
+    MetricsSeen {
+        names: scopes.flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()).collect(),
+    }
 }
 
 fn wall(nanos: u64) -> Wall {
@@ -153,7 +169,9 @@ fn wall(nanos: u64) -> Wall {
 }
 
 fn attributes(sent: Vec<KeyValue>) -> Attributes {
-    Attributes(sent.into_iter().filter_map(|pair| Some((pair.key.into(), value(pair.value?)?))).collect())
+    Attributes(
+        sent.into_iter().filter_map(|pair| Some((pair.key.into(), value(pair.value?)?))).collect(),
+    )
 }
 
 /// Nothing for what tokenwatch does not send: maps, bytes, lists of other things than text.
@@ -163,7 +181,9 @@ fn value(sent: AnyValue) -> Option<Value> {
         any_value::Value::BoolValue(value) => Some(value.into()),
         any_value::Value::IntValue(number) => Some(number.into()),
         any_value::Value::DoubleValue(number) => Some(number.into()),
-        any_value::Value::ArrayValue(list) => Some(Value::List(list.values.into_iter().filter_map(list_text).collect())),
+        any_value::Value::ArrayValue(list) => {
+            Some(Value::List(list.values.into_iter().filter_map(list_text).collect()))
+        }
         _ => None,
     }
 }

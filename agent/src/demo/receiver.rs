@@ -1,14 +1,27 @@
-//! An OTLP receiver on loopback: gRPC, all three signals, nothing kept. What arrives is handed on as plain values.
+//! An OTLP receiver on loopback: gRPC, all three signals, nothing kept. What arrives is handed on
+//! as plain values.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
@@ -26,8 +39,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one on a free port of 127.0.0.1, on the current runtime. The channel is unbounded because a receiver that pushes back would change
-    /// what it is here to show; who drops its end refuses all further requests.
+    /// Starts one on a free port of 127.0.0.1, on the current runtime. The channel is unbounded
+    /// because a receiver that pushes back would change what it is here to show; who drops its
+    /// end refuses all further requests.
     pub async fn start() -> io::Result<(Self, UnboundedReceiver<Received>)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -61,7 +75,10 @@ async fn serve(listener: TcpListener, inbox: Inbox) {
 struct Inbox(UnboundedSender<Received>);
 
 impl Inbox {
-    fn take<Answer: Default>(&self, items: impl Iterator<Item = Received>) -> Result<Response<Answer>, Status> {
+    fn take<Answer: Default>(
+        &self,
+        items: impl Iterator<Item = Received>,
+    ) -> Result<Response<Answer>, Status> {
         for item in items {
             self.0.send(item).map_err(|_| Status::unavailable("nobody reads any more"))?;
         }
@@ -71,21 +88,30 @@ impl Inbox {
 
 #[tonic::async_trait]
 impl TraceService for Inbox {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.take(received::spans(request.into_inner()).map(|span| Received::Span(Box::new(span))))
     }
 }
 
 #[tonic::async_trait]
 impl LogsService for Inbox {
-    async fn export(&self, request: Request<ExportLogsServiceRequest>) -> Result<Response<ExportLogsServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.take(received::logs(request.into_inner()).map(|log| Received::Log(Box::new(log))))
     }
 }
 
 #[tonic::async_trait]
 impl MetricsService for Inbox {
-    async fn export(&self, request: Request<ExportMetricsServiceRequest>) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.take(std::iter::once(Received::Metrics(received::metrics(&request.into_inner()))))
     }
 }
@@ -97,9 +123,16 @@ mod tests {
     use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
     fn one_span() -> ExportTraceServiceRequest {
-        let span = Span { name: "token.generation".into(), trace_id: vec![1; 16], span_id: vec![2; 8], ..Span::default() };
+        let span = Span {
+            name: "token.generation".into(),
+            trace_id: vec![1; 16],
+            span_id: vec![2; 8],
+            ..Span::default()
+        };
         let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
-        ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+        }
     }
 
     #[tokio::test]

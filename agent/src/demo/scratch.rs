@@ -12,7 +12,10 @@ impl Scratch {
     pub fn new(parent: &Path) -> io::Result<Self> {
         let template = parent.join("tokenwatch-demo-XXXXXX");
         nix::unistd::mkdtemp(&template).map(Self).map_err(|error| {
-            io::Error::other(format!("cannot make a temporary folder in {}: {error}; set TMPDIR to one that is writable", parent.display()))
+            io::Error::other(format!(
+                "cannot make a temporary folder in {}: {error}; set TMPDIR to one that is writable",
+                parent.display()
+            ))
         })
     }
 

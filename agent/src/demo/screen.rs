@@ -75,7 +75,9 @@ impl<W: Write> Screen<W> {
 }
 
 fn progress(at: Delta, end: Delta) -> String {
-    let done = Delta::from_nanos(at.as_nanos().clamp(0, end.as_nanos())).fraction(BAR, end.as_nanos()).as_nanos();
+    let done = Delta::from_nanos(at.as_nanos().clamp(0, end.as_nanos()))
+        .fraction(BAR, end.as_nanos())
+        .as_nanos();
     (0..BAR).map(|cell| if cell < done { '━' } else { '─' }).collect()
 }
 
@@ -99,7 +101,11 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_a_line_that_moves_below_the_rest() {
-        assert_eq!(shown(true), "\r\x1b[K   20 s   ━━━━━━────────────────── waiting\r\x1b[K\n   22 s   It is replaced.\nentry\n");
+        assert_eq!(
+            shown(true),
+            "\r\x1b[K   20 s   ━━━━━━────────────────── waiting\r\x1b[K\n   22 s   It is \
+             replaced.\nentry\n"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What happens when: the demo's story as a table.
 //!
-//! Tokens that live 600 s fit into a minute because most of their life lies before it: they are written with an `iat` that is long past. Nothing in
-//! the agent knows: it goes by `iat`, `exp` and the node's clock.
+//! Tokens that live 600 s fit into a minute because most of their life lies before it: they are
+//! written with an `iat` that is long past. Nothing in the agent knows: it goes by `iat`, `exp` and
+//! the node's clock.
 
 use tokenwatch_core::time::Delta;
 
@@ -29,7 +30,8 @@ pub(super) struct Role {
 /// What is done at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// A token that was issued `age` ago (negative: will have been) is put into the pod's volume; the pod is made if need be.
+    /// A token that was issued `age` ago (negative: will have been) is put into the pod's volume;
+    /// the pod is made if need be.
     Write {
         /// Whose.
         role: &'static Role,
@@ -55,20 +57,27 @@ pub(super) struct Cue {
 
 /// The shortest lifetime Kubernetes grants (kubernetes pkg/apis/core/validation).
 const SHORT: Delta = Delta::from_secs(600);
-/// What the admission plugin asks for in every pod (kubernetes plugin/pkg/admission/serviceaccount).
+/// What the admission plugin asks for in every pod (kubernetes
+/// plugin/pkg/admission/serviceaccount).
 const USUAL: Delta = Delta::from_secs(3_607);
 
 /// Rotated in time.
-pub(super) const CART: Role = role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
+pub(super) const CART: Role =
+    role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
 /// Never rotated again.
-pub(super) const LEDGER: Role = role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
+pub(super) const LEDGER: Role =
+    role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
 /// What takes the place of [`LEDGER`].
-pub(super) const LEDGER_AGAIN: Role = role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
+pub(super) const LEDGER_AGAIN: Role =
+    role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
 /// Signed by an API server whose clock is ahead.
-pub(super) const REPORT: Role = role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
+pub(super) const REPORT: Role =
+    role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
 /// An extended token in the middle of its life.
-pub(super) const DNS: Role =
-    Role { extended: true, ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL) };
+pub(super) const DNS: Role = Role {
+    extended: true,
+    ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL)
+};
 /// A token for somebody else than the API server, in a folder of its volume.
 pub(super) const PROMETHEUS: Role = Role {
     path: "tokens/vault",
@@ -76,17 +85,34 @@ pub(super) const PROMETHEUS: Role = Role {
     ..role("monitoring", "prometheus-0", "prometheus", "vault-token", Delta::from_secs(7_200))
 };
 
-const fn role(namespace: &'static str, pod: &'static str, service_account: &'static str, volume: &'static str, lifetime: Delta) -> Role {
-    Role { namespace, pod, service_account, volume, path: "token", audience: None, lifetime, extended: false }
+const fn role(
+    namespace: &'static str,
+    pod: &'static str,
+    service_account: &'static str,
+    volume: &'static str,
+    lifetime: Delta,
+) -> Role {
+    Role {
+        namespace,
+        pod,
+        service_account,
+        volume,
+        path: "token",
+        audience: None,
+        lifetime,
+        extended: false,
+    }
 }
 
-/// When the servers' time begins to run away: not before the first spans arrived, which the agent gathers for 5 s, and which show it right.
+/// When the servers' time begins to run away: not before the first spans arrived, which the agent
+/// gathers for 5 s, and which show it right.
 const CLOCK_LEAVES: Delta = Delta::from_secs(6);
 /// How long it takes.
 const CLOCK_RUNS: Delta = Delta::from_secs(3);
 /// How far it gets: well beyond the limit of 500 ms, too little to change any verdict here.
 pub(super) const CLOCK_OFF: Delta = Delta::from_secs(12);
-/// When it is right again. Early: the agent holds a clock finding for a minute before it believes that it is over.
+/// When it is right again. Early: the agent holds a clock finding for a minute before it believes
+/// that it is over.
 const CLOCK_RETURNS: Delta = Delta::from_secs(14);
 
 /// The demo may end from here on, if everything was seen.
@@ -94,23 +120,61 @@ pub(super) const ENDS: Delta = Delta::from_secs(70);
 /// Here it ends in any case: with the agent's five seconds to flush it stays below 90 s.
 pub(super) const GIVES_UP: Delta = Delta::from_secs(83);
 
-/// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s: due at 480 s, late at 576, stalled at 590.
+/// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s:
+/// due at 480 s, late at 576, stalled at 590.
 pub(super) const CUES: &[Cue] = &[
     write(0, &CART, 460, ""),
     write(0, &LEDGER, 542, ""),
     write(0, &DNS, 900, ""),
-    write(0, &PROMETHEUS, 300, "Four pods run on the node. Three time servers agree with its clock."),
-    watch(6, "The three time servers run ahead, by 12 s in the end: for all that anybody can tell it is this node that falls behind."),
-    watch(14, "The time servers and the node agree again. The agent holds the finding for a minute, so that it does not flap."),
+    write(
+        0,
+        &PROMETHEUS,
+        300,
+        "Four pods run on the node. Three time servers agree with its clock.",
+    ),
+    watch(
+        6,
+        "The three time servers run ahead, by 12 s in the end: for all that anybody can tell it \
+         is this node that falls behind.",
+    ),
+    watch(
+        14,
+        "The time servers and the node agree again. The agent holds the finding for a minute, so \
+         that it does not flap.",
+    ),
     watch(20, "shop/cart: its token is due for replacement (80 % of 600 s)."),
-    write(22, &CART, 0, "shop/cart: kubelet replaces the token, 2 s after it was due. That is how it should be."),
-    write(26, &REPORT, -50, "batch/nightly-report starts with a token that an API server signed whose clock is 50 s ahead."),
-    watch(33, "payments/ledger: its token was due 95 s ago, and kubelet cannot reach the API server."),
-    write(38, &REPORT, 0, "batch/nightly-report: the API server's clock was set right, the token is replaced."),
+    write(
+        22,
+        &CART,
+        0,
+        "shop/cart: kubelet replaces the token, 2 s after it was due. That is how it should be.",
+    ),
+    write(
+        26,
+        &REPORT,
+        -50,
+        "batch/nightly-report starts with a token that an API server signed whose clock is 50 s \
+         ahead.",
+    ),
+    watch(
+        33,
+        "payments/ledger: its token was due 95 s ago, and kubelet cannot reach the API server.",
+    ),
+    write(
+        38,
+        &REPORT,
+        0,
+        "batch/nightly-report: the API server's clock was set right, the token is replaced.",
+    ),
     watch(47, "payments/ledger: the token is still the old one, and has 11 s to live."),
     watch(57, "payments/ledger: nobody has replaced the token. It is about to expire."),
     remove(66, &LEDGER, ""),
-    write(66, &LEDGER_AGAIN, 0, "payments/ledger: somebody deletes the pod, its replacement starts with a new token."),
+    write(
+        66,
+        &LEDGER_AGAIN,
+        0,
+        "payments/ledger: somebody deletes the pod, its replacement starts with a new token.",
+    ),
 ];
 
 const fn write(at: i64, role: &'static Role, age: i64, says: &'static str) -> Cue {
@@ -146,7 +210,9 @@ mod tests {
     fn deadlines(role: &'static Role) -> Deadlines {
         let signer = crate::demo::signer::Signer::new().unwrap();
         let first = CUES.iter().find_map(|cue| match cue.act {
-            Act::Write { role: whose, age } if whose == role => Some(signed(&signer, role, START + cue.at - age).unwrap()),
+            Act::Write { role: whose, age } if whose == role => {
+                Some(signed(&signer, role, START + cue.at - age).unwrap())
+            }
             _ => None,
         });
         match decode(first.unwrap().as_bytes(), &mut Scratch::new()) {
@@ -163,10 +229,21 @@ mod tests {
     fn tokens_change_state_when_the_script_says_so() {
         let (cart, ledger) = (deadlines(&CART), deadlines(&LEDGER));
         assert_eq!(cart.due, at(20));
-        assert_eq!([ledger.late, ledger.stalled, ledger.expires].map(Wall::as_secs), [at(34), at(48), at(58)].map(Wall::as_secs));
+        assert_eq!(
+            [ledger.late, ledger.stalled, ledger.expires].map(Wall::as_secs),
+            [at(34), at(48), at(58)].map(Wall::as_secs)
+        );
         let report = deadlines(&REPORT);
-        assert_eq!((report.issued - at(26)).as_secs(), 50, "ahead by more than 10 s and the bound until it is replaced");
-        assert_eq!(report.state(at(26)), State::Fresh, "within the leeway, or it would be not valid yet");
+        assert_eq!(
+            (report.issued - at(26)).as_secs(),
+            50,
+            "ahead by more than 10 s and the bound until it is replaced"
+        );
+        assert_eq!(
+            report.state(at(26)),
+            State::Fresh,
+            "within the leeway, or it would be not valid yet"
+        );
     }
 
     #[test]
@@ -180,7 +257,11 @@ mod tests {
     fn the_clock_goes_off_and_comes_back() {
         let table = [(0, 0), (6, 0), (7, 4), (9, 12), (13, 12), (14, 0), (80, 0)];
         for (secs, offset) in table {
-            assert_eq!(clock_offset(Delta::from_secs(secs)), Delta::from_secs(offset), "at {secs} s");
+            assert_eq!(
+                clock_offset(Delta::from_secs(secs)),
+                Delta::from_secs(offset),
+                "at {secs} s"
+            );
         }
     }
 

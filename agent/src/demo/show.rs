@@ -30,7 +30,8 @@ use crate::clocks;
 const TIME_SERVERS: usize = 3;
 /// How often the agent asks them. They are on loopback and do not mind.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the script, the dial and the progress line are looked at: a script in seconds needs no more, an eye no less.
+/// How often the script, the dial and the progress line are looked at: a script in seconds needs no
+/// more, an eye no less.
 const TICK: Duration = Duration::from_millis(200);
 /// The agent flushes within 5 s of being asked to stop; who has not stopped by then hangs.
 const AGENT_STOPS: Duration = Duration::from_secs(6);
@@ -59,7 +60,8 @@ pub struct AgentPlan {
     pub clock_interval: Duration,
     /// The collector: the demo's own (gRPC, no TLS), or the one the person named.
     pub otlp_endpoint: String,
-    /// Whether the collector is the demo's own: nothing about it may then be taken from the environment.
+    /// Whether the collector is the demo's own: nothing about it may then be taken from the
+    /// environment.
     pub otlp_built_in: bool,
     /// Ends when the agent is to stop.
     pub stop: oneshot::Receiver<()>,
@@ -89,8 +91,9 @@ impl Outcome {
     }
 }
 
-/// Runs the demo on `out` until its end, or until `interrupted`. `agent` runs the real agent by the plan, until `stop` in it.
-/// An error is about the demo's own means: the temporary folder, the loopback sockets, the output.
+/// Runs the demo on `out` until its end, or until `interrupted`. `agent` runs the real agent by the
+/// plan, until `stop` in it. An error is about the demo's own means: the temporary folder, the
+/// loopback sockets, the output.
 pub async fn demo<Agent>(
     options: Options,
     out: impl Write,
@@ -104,7 +107,13 @@ where
     let dial = Dial::default();
     let (servers, receiver, inbox) = surroundings(&dial).await?;
     let (stop, stopped) = oneshot::channel();
-    let mut show = Show::new(Screen::new(out, options.look), Stage::new(scratch.path())?, dial, inbox, options.otlp_endpoint.clone());
+    let mut show = Show::new(
+        Screen::new(out, options.look),
+        Stage::new(scratch.path())?,
+        dial,
+        inbox,
+        options.otlp_endpoint.clone(),
+    );
     show.opening()?;
     show.wait_for_a_whole_second().await;
     show.forward()?; // the pods that are there already when the agent starts
@@ -121,7 +130,9 @@ where
     show.run(agent, std::pin::pin!(interrupted), stop).await
 }
 
-async fn surroundings(dial: &Dial) -> io::Result<(Vec<NtpServer>, Receiver, UnboundedReceiver<Received>)> {
+async fn surroundings(
+    dial: &Dial,
+) -> io::Result<(Vec<NtpServer>, Receiver, UnboundedReceiver<Received>)> {
     let mut servers = Vec::with_capacity(TIME_SERVERS);
     for _ in 0..TIME_SERVERS {
         servers.push(NtpServer::start(dial.clone()).await?);
@@ -147,7 +158,13 @@ struct Show<W> {
 }
 
 impl<W: Write> Show<W> {
-    fn new(screen: Screen<W>, stage: Stage, dial: Dial, inbox: UnboundedReceiver<Received>, elsewhere: Option<String>) -> Self {
+    fn new(
+        screen: Screen<W>,
+        stage: Stage,
+        dial: Dial,
+        inbox: UnboundedReceiver<Received>,
+        elsewhere: Option<String>,
+    ) -> Self {
         Self {
             screen,
             stage,
@@ -166,12 +183,18 @@ impl<W: Write> Show<W> {
 
     fn opening(&mut self) -> io::Result<()> {
         let place = match &self.elsewhere {
-            Some(endpoint) => format!("What it says goes to {endpoint}; look there for the service tokenwatch on {NODE}."),
-            None => "What it says arrives by OTLP at a collector in this process, and is drawn here.".to_owned(),
+            Some(endpoint) => format!(
+                "What it says goes to {endpoint}; look there for the service tokenwatch on {NODE}."
+            ),
+            None => "What it says arrives by OTLP at a collector in this process, and is drawn \
+                     here."
+                .to_owned(),
         };
-        let about = "tokenwatch demo: the real agent on a node made up in a temporary folder. It takes about 80 s, needs no network and no privilege.";
+        let about = "tokenwatch demo: the real agent on a node made up in a temporary folder. It \
+                     takes about 80 s, needs no network and no privilege.";
         let title = "tokenwatch demo";
-        let rest = self.flowing(about).replacen(title, &self.screen.paint().paint(Tone::Strong, title), 1);
+        let rest =
+            self.flowing(about).replacen(title, &self.screen.paint().paint(Tone::Strong, title), 1);
         let place = self.flowing(&place);
         self.screen.say(&format!("{rest}{place}"))
     }
@@ -181,7 +204,8 @@ impl<W: Write> Show<W> {
         wrapped(text, self.screen.paint().width).join("\n") + "\n"
     }
 
-    /// Times in tokens are whole seconds: a script that starts on one keeps its promises to the tenth.
+    /// Times in tokens are whole seconds: a script that starts on one keeps its promises to the
+    /// tenth.
     async fn wait_for_a_whole_second(&mut self) {
         let into = clocks::now().wall.as_nanos().rem_euclid(1_000_000_000);
         tokio::time::sleep(Delta::from_nanos(1_000_000_000 - into).to_std()).await;
@@ -217,7 +241,10 @@ impl<W: Write> Show<W> {
     }
 
     /// The agent's last words are drawn as well.
-    async fn until_stopped<Agent>(&mut self, mut agent: Pin<&mut Agent>) -> io::Result<Result<(), String>>
+    async fn until_stopped<Agent>(
+        &mut self,
+        mut agent: Pin<&mut Agent>,
+    ) -> io::Result<Result<(), String>>
     where
         Agent: Future<Output = Result<(), String>>,
     {
@@ -243,7 +270,11 @@ impl<W: Write> Show<W> {
         self.draw(whole)?;
         let elapsed = self.elapsed();
         let (kept, all) = self.story.kept();
-        let text = if self.elsewhere.is_some() { "sending".to_owned() } else { format!("{kept} of {all} seen") };
+        let text = if self.elsewhere.is_some() {
+            "sending".to_owned()
+        } else {
+            format!("{kept} of {all} seen")
+        };
         self.screen.status(elapsed, script::GIVES_UP, &text)?;
         Ok(is_over(elapsed, self.elsewhere.is_some(), self.story.is_complete()))
     }
@@ -252,7 +283,8 @@ impl<W: Write> Show<W> {
     fn forward(&mut self) -> io::Result<()> {
         let elapsed = self.elapsed();
         self.dial.set_offset(script::clock_offset(elapsed));
-        while let Some((cue, ahead)) = self.ahead.split_first().filter(|(cue, _)| cue.at <= elapsed) {
+        while let Some((cue, ahead)) = self.ahead.split_first().filter(|(cue, _)| cue.at <= elapsed)
+        {
             self.ahead = ahead;
             self.stage.act(cue.act, clocks::now().wall)?;
             if !cue.says.is_empty() {
@@ -295,14 +327,21 @@ impl<W: Write> Show<W> {
         Ok(Outcome::AgentEnded(why))
     }
 
-    fn closing(&mut self, was_interrupted: bool, stopped: Result<(), String>) -> io::Result<Outcome> {
+    fn closing(
+        &mut self,
+        was_interrupted: bool,
+        stopped: Result<(), String>,
+    ) -> io::Result<Outcome> {
         match (&self.elsewhere, &stopped) {
             (Some(endpoint), Ok(())) => {
                 self.flow(&format!(
-                    "Everything went to {endpoint}, unless a warning above says otherwise. Tokens still in use have token.outcome = open."
+                    "Everything went to {endpoint}, unless a warning above says otherwise. Tokens \
+                     still in use have token.outcome = open."
                 ))?;
             }
-            (Some(endpoint), Err(why)) => self.flow(&format!("Not everything went to {endpoint}: {why}"))?,
+            (Some(endpoint), Err(why)) => {
+                self.flow(&format!("Not everything went to {endpoint}: {why}"))?
+            }
             (None, Ok(())) => self.summary(was_interrupted)?,
             (None, Err(why)) => self.flow(&format!("The agent did not end well: {why}"))?,
         }
@@ -322,8 +361,15 @@ impl<W: Write> Show<W> {
     fn summary(&mut self, was_interrupted: bool) -> io::Result<()> {
         let (kept, all) = self.story.kept();
         let paint = self.screen.paint();
-        let heading = paint.paint(Tone::Strong, &format!("{kept} of {all} shown in {} s", self.elapsed().as_secs()));
-        let unseen = if was_interrupted { paint.paint(Tone::Faint, "· not yet:") } else { paint.paint(Tone::Bad, "✗ did not arrive:") };
+        let heading = paint.paint(
+            Tone::Strong,
+            &format!("{kept} of {all} shown in {} s", self.elapsed().as_secs()),
+        );
+        let unseen = if was_interrupted {
+            paint.paint(Tone::Faint, "· not yet:")
+        } else {
+            paint.paint(Tone::Bad, "✗ did not arrive:")
+        };
         let steps = self.story.steps().map(|(says, seen)| {
             let mark = if seen { paint.paint(Tone::Good, "✓") } else { unseen.clone() };
             format!("  {mark} {says}\n")
@@ -336,7 +382,8 @@ impl<W: Write> Show<W> {
     fn arrived(&self) -> String {
         let Story { spans, alerts, metrics, .. } = self.story;
         format!(
-            "Arrived: {spans} spans ({} traces drawn, {} measurements of the clock, {} tokens still in use); alerts: {alerts}; batches of metrics: {metrics}.",
+            "Arrived: {spans} spans ({} traces drawn, {} measurements of the clock, {} tokens \
+             still in use); alerts: {alerts}; batches of metrics: {metrics}.",
             self.drawn,
             self.measured,
             self.traces.left_open(),
@@ -344,7 +391,8 @@ impl<W: Write> Show<W> {
     }
 }
 
-/// Early when everything was seen, late when something may still come; a collector elsewhere cannot be asked what it saw.
+/// Early when everything was seen, late when something may still come; a collector elsewhere cannot
+/// be asked what it saw.
 fn is_over(elapsed: Delta, elsewhere: bool, complete: bool) -> bool {
     elapsed >= script::GIVES_UP || (elapsed >= script::ENDS && complete && !elsewhere)
 }

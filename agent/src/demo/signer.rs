@@ -1,4 +1,5 @@
-//! Tokens as a Kubernetes 1.34 API server signs them (kubernetes pkg/serviceaccount/{jwt,claims}.go): ES256, one key.
+//! Tokens as a Kubernetes 1.34 API server signs them (kubernetes
+//! pkg/serviceaccount/{jwt,claims}.go): ES256, one key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -10,12 +11,14 @@ use tokenwatch_core::time::{Delta, Wall};
 
 /// The issuer, and the audience of tokens for the API server itself.
 pub const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
-/// What an extended token's `exp` is: a year (kubernetes pkg/serviceaccount/claims.go, ExpirationExtensionSeconds).
+/// What an extended token's `exp` is: a year (kubernetes pkg/serviceaccount/claims.go,
+/// ExpirationExtensionSeconds).
 const EXTENDED: Delta = Delta::from_secs(31_536_000);
-/// DER of a SubjectPublicKeyInfo for P-256 up to the point itself (RFC 5480): kid is a hash over the whole.
+/// DER of a SubjectPublicKeyInfo for P-256 up to the point itself (RFC 5480): kid is a hash over
+/// the whole.
 const P256_SPKI_PREFIX: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
-    0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// Why no key could be made or no token signed. ring keeps the reasons to itself.
@@ -85,8 +88,11 @@ impl Signer {
     /// With a new key.
     pub fn new() -> Result<Self, SignError> {
         let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| SignError::Key)?;
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).map_err(|_| SignError::Key)?;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+            .map_err(|_| SignError::Key)?;
+        let key =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
+                .map_err(|_| SignError::Key)?;
         let header = part(&json!({"alg": "ES256", "kid": key_id(key.public_key().as_ref())}));
         Ok(Self { key, random, header })
     }
@@ -99,7 +105,8 @@ impl Signer {
     /// A signed token.
     pub fn sign(&self, request: &TokenRequest<'_>) -> Result<String, SignError> {
         let signed = format!("{}.{}", self.header, part(&claims(request)));
-        let signature = self.key.sign(&self.random, signed.as_bytes()).map_err(|_| SignError::Signature)?;
+        let signature =
+            self.key.sign(&self.random, signed.as_bytes()).map_err(|_| SignError::Signature)?;
         Ok(format!("{signed}.{}", BASE64URL.encode(signature)))
     }
 }
@@ -152,11 +159,22 @@ mod tests {
     use tokenwatch_core::token::{Claims, Decoded, Scratch, decode};
 
     fn pod() -> PodIdentity {
-        PodIdentity { namespace: "shop".into(), name: "cart-0".into(), service_account: "cart".into(), node: "demo-node".into() }
+        PodIdentity {
+            namespace: "shop".into(),
+            name: "cart-0".into(),
+            service_account: "cart".into(),
+            node: "demo-node".into(),
+        }
     }
 
     fn request(pod: &PodIdentity, extended: bool) -> TokenRequest<'_> {
-        TokenRequest { pod, audiences: &[], issued_at: Wall::from_secs(1_800_000_000), lifetime: Delta::from_secs(3_607), extended }
+        TokenRequest {
+            pod,
+            audiences: &[],
+            issued_at: Wall::from_secs(1_800_000_000),
+            lifetime: Delta::from_secs(3_607),
+            extended,
+        }
     }
 
     fn read(token: &str) -> Claims {
@@ -178,7 +196,9 @@ mod tests {
         let token = signer.sign(&request(&pod, false)).unwrap();
         assert!(verifies(&signer, &token));
         assert!(!verifies(&Signer::new().unwrap(), &token), "another key");
-        let later = signer.sign(&TokenRequest { lifetime: Delta::from_secs(7_200), ..request(&pod, false) }).unwrap();
+        let later = signer
+            .sign(&TokenRequest { lifetime: Delta::from_secs(7_200), ..request(&pod, false) })
+            .unwrap();
         let (_, signature) = token.rsplit_once('.').unwrap();
         let forged = format!("{}.{signature}", later.rsplit_once('.').unwrap().0);
         assert!(!verifies(&signer, &forged), "another payload");
@@ -203,7 +223,14 @@ mod tests {
         let (signer, pod) = (Signer::new().unwrap(), pod());
         let first = read(&signer.sign(&request(&pod, false)).unwrap());
         let again = read(&signer.sign(&request(&pod, false)).unwrap());
-        let next = read(&signer.sign(&TokenRequest { issued_at: Wall::from_secs(1_800_000_480), ..request(&pod, false) }).unwrap());
+        let next = read(
+            &signer
+                .sign(&TokenRequest {
+                    issued_at: Wall::from_secs(1_800_000_480),
+                    ..request(&pod, false)
+                })
+                .unwrap(),
+        );
         assert_eq!(first.generation(), again.generation());
         assert_ne!(first.generation(), next.generation());
     }

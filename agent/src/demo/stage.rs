@@ -70,7 +70,8 @@ fn identity(role: &Role) -> PodIdentity {
     }
 }
 
-/// A volume made by the admission plugin holds the token, the cluster's CA and the namespace; any other holds what the pod asked for.
+/// A volume made by the admission plugin holds the token, the cluster's CA and the namespace; any
+/// other holds what the pod asked for.
 fn payload(role: &Role, token: String) -> Payload {
     let mut payload = Payload::from([(role.path.into(), token.into_bytes())]);
     if role.audience.is_none() {
@@ -93,9 +94,15 @@ mod tests {
         for role in [&LEDGER, &PROMETHEUS] {
             stage.act(Act::Write { role, age: Delta::ZERO }, now).unwrap();
         }
-        let volume = |role: &Role| Volume::new(stage.root(), &identity(role).uid(), role.volume).directory().to_owned();
+        let volume = |role: &Role| {
+            Volume::new(stage.root(), &identity(role).uid(), role.volume).directory().to_owned()
+        };
         assert_eq!(std::fs::read_to_string(volume(&LEDGER).join("namespace")).unwrap(), "payments");
-        assert!(std::fs::read_to_string(volume(&PROMETHEUS).join("tokens/vault")).unwrap().starts_with("eyJ"));
+        assert!(
+            std::fs::read_to_string(volume(&PROMETHEUS).join("tokens/vault"))
+                .unwrap()
+                .starts_with("eyJ")
+        );
         stage.act(Act::Remove(&LEDGER), now).unwrap();
         assert_eq!(std::fs::read_dir(stage.root().join("pods")).unwrap().count(), 1);
     }

@@ -6,7 +6,8 @@ use tokenwatch_core::schema;
 use super::received::{LogSeen, Received, SpanSeen, number, text};
 use super::script::{CART, LEDGER, REPORT, Role};
 
-/// A rotation this close to what the script did is healthy (it replaces the token 2 s after it was due).
+/// A rotation this close to what the script did is healthy (it replaces the token 2 s after it was
+/// due).
 const HEALTHY_DELAY: std::ops::Range<f64> = 1.0..5.0;
 
 /// What one step waits for.
@@ -44,19 +45,44 @@ impl Story {
     pub(super) fn new() -> Self {
         const RAISED: &str = "tokenwatch.finding.raised";
         const CLEARED: &str = "tokenwatch.finding.cleared";
-        let alert = |says, code, event, role| Step { says, sign: Sign::Alert(code, event, role), seen: false };
-        let generation = |says, role, outcome| Step { says, sign: Sign::Generation(role, outcome), seen: false };
+        let alert = |says, code, event, role| Step {
+            says,
+            sign: Sign::Alert(code, event, role),
+            seen: false,
+        };
+        let generation =
+            |says, role, outcome| Step { says, sign: Sign::Generation(role, outcome), seen: false };
         let steps = vec![
-            alert("the clock went off, and the agent said by how much", Code::ClockOffset, RAISED, None),
+            alert(
+                "the clock went off, and the agent said by how much",
+                Code::ClockOffset,
+                RAISED,
+                None,
+            ),
             generation("a healthy rotation, as one whole trace", &CART, "replaced"),
             alert("a token from the future was named", Code::FutureDated, RAISED, Some(&REPORT)),
             alert("… and cleared when it was replaced", Code::FutureDated, CLEARED, Some(&REPORT)),
             alert("a rotation that is late was noticed", Code::RotationLate, RAISED, Some(&LEDGER)),
-            alert("… that it has stalled was said before the token died", Code::RotationStalled, RAISED, Some(&LEDGER)),
+            alert(
+                "… that it has stalled was said before the token died",
+                Code::RotationStalled,
+                RAISED,
+                Some(&LEDGER),
+            ),
             alert("… that it is dead was said when it died", Code::Expired, RAISED, Some(&LEDGER)),
             generation("… and its life is one whole trace", &LEDGER, "expired"),
-            alert("… and the alert was cleared when the pod was deleted", Code::Expired, CLEARED, Some(&LEDGER)),
-            alert("the clock came back, and that was said as well", Code::ClockOffset, CLEARED, None),
+            alert(
+                "… and the alert was cleared when the pod was deleted",
+                Code::Expired,
+                CLEARED,
+                Some(&LEDGER),
+            ),
+            alert(
+                "the clock came back, and that was said as well",
+                Code::ClockOffset,
+                CLEARED,
+                None,
+            ),
         ];
         Self { steps, accused: Vec::new(), spans: 0, alerts: 0, metrics: 0 }
     }
@@ -92,7 +118,9 @@ impl Story {
     pub(super) fn steps(&self) -> impl Iterator<Item = (String, bool)> {
         let last = match self.accused.as_slice() {
             [] => ("nobody else was accused".to_owned(), true),
-            pods => (format!("nobody else was accused (but these were: {})", pods.join(", ")), false),
+            pods => {
+                (format!("nobody else was accused (but these were: {})", pods.join(", ")), false)
+            }
         };
         self.steps.iter().map(|step| (step.says.to_owned(), step.seen)).chain(std::iter::once(last))
     }
@@ -112,8 +140,12 @@ impl Default for Story {
 fn shows_generation(sign: &Sign, span: &SpanSeen) -> bool {
     let Sign::Generation(role, outcome) = sign else { return false };
     let is_root = span.name == schema::SPAN_GENERATION && span.parent.is_none();
-    let healthy = number(&span.attributes, schema::TOKEN_ROTATION_DELAY).is_none_or(|delay| HEALTHY_DELAY.contains(&delay));
-    is_root && healthy && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome) && pod(&span.attributes) == Some(role.pod)
+    let healthy = number(&span.attributes, schema::TOKEN_ROTATION_DELAY)
+        .is_none_or(|delay| HEALTHY_DELAY.contains(&delay));
+    is_root
+        && healthy
+        && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome)
+        && pod(&span.attributes) == Some(role.pod)
 }
 
 fn shows_alert(sign: &Sign, log: &LogSeen) -> bool {
@@ -141,9 +173,14 @@ mod tests {
     use tokenwatch_core::value::Attributes;
 
     fn alert(code: Code, event: &str, role: Option<&Role>) -> Received {
-        let attributes =
-            Attributes::new().with(schema::FINDING_CODE, code.as_str()).with_some(schema::K8S_POD_NAME, role.map(|role| role.pod));
-        Received::Log(Box::new(LogSeen { event: format!("tokenwatch.finding.{event}"), attributes, ..LogSeen::default() }))
+        let attributes = Attributes::new()
+            .with(schema::FINDING_CODE, code.as_str())
+            .with_some(schema::K8S_POD_NAME, role.map(|role| role.pod));
+        Received::Log(Box::new(LogSeen {
+            event: format!("tokenwatch.finding.{event}"),
+            attributes,
+            ..LogSeen::default()
+        }))
     }
 
     fn generation(role: &Role, outcome: &str, delay: Option<f64>) -> Received {
@@ -151,11 +188,16 @@ mod tests {
             .with(schema::K8S_POD_NAME, role.pod)
             .with(schema::TOKEN_OUTCOME, outcome)
             .with_some(schema::TOKEN_ROTATION_DELAY, delay);
-        Received::Span(Box::new(SpanSeen { name: schema::SPAN_GENERATION.into(), attributes, ..SpanSeen::default() }))
+        Received::Span(Box::new(SpanSeen {
+            name: schema::SPAN_GENERATION.into(),
+            attributes,
+            ..SpanSeen::default()
+        }))
     }
 
     fn everything() -> Vec<Received> {
-        let ledger = [Code::RotationLate, Code::RotationStalled, Code::Expired].map(|code| alert(code, "raised", Some(&LEDGER)));
+        let ledger = [Code::RotationLate, Code::RotationStalled, Code::Expired]
+            .map(|code| alert(code, "raised", Some(&LEDGER)));
         let rest = [
             alert(Code::ClockOffset, "raised", None),
             generation(&CART, "replaced", Some(2.01)),
@@ -186,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_rotation_that_was_not_in_time_is_not_healthy() {
-        let story = told(&[generation(&CART, "replaced", Some(30.0)), generation(&CART, "gone", None)]);
+        let story =
+            told(&[generation(&CART, "replaced", Some(30.0)), generation(&CART, "gone", None)]);
         assert_eq!(story.kept().0, 1, "only: nobody else was accused");
     }
 

@@ -6,7 +6,8 @@ use tokenwatch_core::schema;
 
 use super::received::{SpanSeen, text};
 
-/// A trace is taken to be whole when its root is there and nothing was added for this many looks: its spans are sent together.
+/// A trace is taken to be whole when its root is there and nothing was added for this many looks:
+/// its spans are sent together.
 const QUIET_LOOKS: u8 = 2;
 
 /// A whole trace.
@@ -45,14 +46,26 @@ impl Traces {
 
     /// How many generations were still going on when the agent stopped.
     pub(super) fn left_open(&self) -> usize {
-        let is_open = |span: &&SpanSeen| text(&span.attributes, schema::TOKEN_OUTCOME) == Some("open");
+        let is_open =
+            |span: &&SpanSeen| text(&span.attributes, schema::TOKEN_OUTCOME) == Some("open");
         self.open.values().flat_map(|(spans, _)| spans).filter(is_open).count()
     }
 
     fn take(&mut self, quiet: impl Fn(u8) -> bool) -> Vec<Trace> {
-        let whole = |spans: &[SpanSeen], looks| quiet(looks) && spans.iter().any(|span| span.parent.is_none());
-        let ids: Vec<_> = self.open.iter().filter(|(_, (spans, looks))| whole(spans, *looks)).map(|(id, _)| id.clone()).collect();
-        let mut traces: Vec<_> = ids.iter().filter_map(|id| self.open.remove(id)).filter_map(|(spans, _)| assembled(spans)).collect();
+        let whole = |spans: &[SpanSeen], looks| {
+            quiet(looks) && spans.iter().any(|span| span.parent.is_none())
+        };
+        let ids: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, (spans, looks))| whole(spans, *looks))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut traces: Vec<_> = ids
+            .iter()
+            .filter_map(|id| self.open.remove(id))
+            .filter_map(|(spans, _)| assembled(spans))
+            .collect();
         traces.sort_by_key(|trace| trace.root.end);
         traces
     }
@@ -73,20 +86,32 @@ mod tests {
 
     fn span(trace: u8, id: u8, parent: Option<u8>) -> SpanSeen {
         let start = Wall::from_secs(i64::from(id));
-        SpanSeen { trace_id: vec![trace], span_id: vec![id], parent: parent.map(|id| vec![id]), start, ..SpanSeen::default() }
+        SpanSeen {
+            trace_id: vec![trace],
+            span_id: vec![id],
+            parent: parent.map(|id| vec![id]),
+            start,
+            ..SpanSeen::default()
+        }
     }
 
     #[test]
     fn a_trace_is_told_once_when_it_has_its_root_and_is_quiet() {
         let mut traces = Traces::default();
         traces.add(span(1, 3, Some(1)));
-        assert!(traces.look().is_empty() && traces.look().is_empty() && traces.look().is_empty(), "no root yet");
+        assert!(
+            traces.look().is_empty() && traces.look().is_empty() && traces.look().is_empty(),
+            "no root yet"
+        );
         traces.add(span(1, 1, None));
         assert!(traces.look().is_empty(), "more may come");
         traces.add(span(1, 2, Some(1)));
         assert!(traces.look().is_empty(), "more came");
         let whole = traces.look();
-        assert_eq!(whole[0].children.iter().map(|span| span.span_id[0]).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            whole[0].children.iter().map(|span| span.span_id[0]).collect::<Vec<_>>(),
+            [2, 3]
+        );
         assert!(traces.look().is_empty());
     }
 

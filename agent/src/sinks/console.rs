@@ -1,7 +1,8 @@
 //! For people: what would be sent, as lines.
 //!
-//! A thread of its own writes, behind a bounded queue: a terminal that is stopped, or a pipe that nobody reads, costs lines (counted, and said
-//! when writing goes on) and never time. A reader that is gone for good (`| head`) is told: then the agent has nobody to speak to.
+//! A thread of its own writes, behind a bounded queue: a terminal that is stopped, or a pipe that
+//! nobody reads, costs lines (counted, and said when writing goes on) and never time. A reader that
+//! is gone for good (`| head`) is told: then the agent has nobody to speak to.
 
 mod lines;
 
@@ -21,7 +22,8 @@ use tokio::sync::{oneshot, watch};
 use super::ShutdownReport;
 use lines::Lines;
 
-/// Blocks of lines that wait to be written. One alert is one block of under 1 kB: a megabyte at worst.
+/// Blocks of lines that wait to be written. One alert is one block of under 1 kB: a megabyte at
+/// worst.
 const QUEUE: usize = 1_024;
 
 /// Writes lines.
@@ -55,7 +57,12 @@ impl Console {
         let (end, ended) = oneshot::channel();
         let dropped = Arc::new(AtomicU64::new(0));
         let closed = watch::Sender::new(false);
-        let writer = Writer { out: writer, lines: Lines::new(colour), dropped: Arc::clone(&dropped), closed: closed.clone() };
+        let writer = Writer {
+            out: writer,
+            lines: Lines::new(colour),
+            dropped: Arc::clone(&dropped),
+            closed: closed.clone(),
+        };
         let run = move || {
             writer.run(&actions);
             let _ = end.send(()); // nobody waits if the agent did not stop in order
@@ -91,8 +98,9 @@ impl Console {
     }
 }
 
-/// Returns once nobody reads standard output any more, even if nothing is written meanwhile: a pipe whose reading end is closed reports an
-/// error (poll(2), POLLERR). What has no such end, as a file, never does. False: it cannot be told.
+/// Returns once nobody reads standard output any more, even if nothing is written meanwhile: a pipe
+/// whose reading end is closed reports an error (poll(2), POLLERR). What has no such end, as a
+/// file, never does. False: it cannot be told.
 fn wait_for_the_reader_to_go() -> bool {
     let stdout = std::io::stdout();
     let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];

@@ -21,7 +21,8 @@ pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 /// What a status page is made from, each time somebody asks for it.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 
-/// How the loop that drives the engine is doing, at this moment; told without waiting for the engine.
+/// How the loop that drives the engine is doing, at this moment; told without waiting for the
+/// engine.
 pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
 
 /// What sinks read of the engine when they want to, besides the actions that they are given.
@@ -46,7 +47,8 @@ pub struct Pulse {
     pub longest_pause: Duration,
 }
 
-/// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest common grace period (10 s) leaves.
+/// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest
+/// common grace period (10 s) leaves.
 pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 
 /// All ways out: the one by which spans and alerts are delivered, and those beside it.
@@ -117,13 +119,21 @@ impl Sinks {
         Self { events: Some(events), ..self }
     }
 
-    /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime. `pull` is what the main one was given.
+    /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime.
+    /// `pull` is what the main one was given.
     #[must_use]
-    pub fn serving(self, settings: &http::Settings, resource: &otlp::Resource, views: Views, pull: metrics::Pull) -> Self {
+    pub fn serving(
+        self,
+        settings: &http::Settings,
+        resource: &otlp::Resource,
+        views: Views,
+        pull: metrics::Pull,
+    ) -> Self {
         let unmeasured = matches!(self.main, Sink::Console(_));
         let nothing_sent = Arc::default();
         let origin = resource.origin(&nothing_sent, &views.snapshot);
-        let metrics = unmeasured.then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
+        let metrics = unmeasured
+            .then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
         let http = http::Http::start(settings, http::Shown { views, pull });
         Self { metrics, http: Some(http), ..self }
     }
@@ -132,7 +142,8 @@ impl Sinks {
     pub fn take(&self, actions: Vec<Action>) {
         self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
-        let remembering = self.notebook.as_ref().map(|notebook| (notebook, notebook::changes(&actions)));
+        let remembering =
+            self.notebook.as_ref().map(|notebook| (notebook, notebook::changes(&actions)));
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
         if let Some((notebook, changes)) = remembering {
@@ -145,7 +156,8 @@ impl Sinks {
         self.main.delivery()
     }
 
-    /// Returns once nobody can be told anything any more, and never for a collector: that may come back.
+    /// Returns once nobody can be told anything any more, and never for a collector: that may come
+    /// back.
     pub async fn closed(&self) {
         self.main.closed().await;
     }
@@ -203,7 +215,8 @@ impl Sink {
         }
     }
 
-    /// Returns once nobody can be told anything any more, and never for a collector: that may come back.
+    /// Returns once nobody can be told anything any more, and never for a collector: that may come
+    /// back.
     pub async fn closed(&self) {
         match self {
             Self::Console(console) => console.closed().await,

@@ -1,7 +1,9 @@
-//! Remembers active findings on the node's disk, so that the agent after this one neither raises them again nor forgets to clear them.
+//! Remembers active findings on the node's disk, so that the agent after this one neither raises
+//! them again nor forgets to clear them.
 //!
-//! Written down is only what was delivered: an alert that still waits for a collector when the agent dies is raised again by the next one,
-//! which is what "at least once" means. Findings hold no byte of a token.
+//! Written down is only what was delivered: an alert that still waits for a collector when the
+//! agent dies is raised again by the next one, which is what "at least once" means. Findings hold
+//! no byte of a token.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -20,11 +22,14 @@ use tokio::task::JoinHandle;
 
 use crate::clocks;
 
-/// How often it is noted that the agent is alive: the next one can say how long nobody looked, to the minute.
+/// How often it is noted that the agent is alive: the next one can say how long nobody looked, to
+/// the minute.
 const ALIVE_EVERY: Duration = Duration::from_mins(1);
 
-/// What the agent may write in is settled when it starts (`confinement`): another directory under the same name is another one.
-const CONFINED: &str = "; if the directory was made anew, or mounted, since the agent started, only a restart of the agent helps";
+/// What the agent may write in is settled when it starts (`confinement`): another directory under
+/// the same name is another one.
+const CONFINED: &str = "; if the directory was made anew, or mounted, since the agent started, \
+                        only a restart of the agent helps";
 
 /// Where, whose, and with what it starts.
 #[derive(Clone, Debug)]
@@ -73,14 +78,21 @@ pub struct Notebook {
 
 /// What these actions leave to be remembered.
 pub fn changes(actions: &[Action]) -> Vec<Change> {
-    let alert = |action: &Action| if let Action::Alert(alert) = action { Some(remembered::after(alert)) } else { None };
+    let alert = |action: &Action| {
+        if let Action::Alert(alert) = action { Some(remembered::after(alert)) } else { None }
+    };
     actions.iter().filter_map(alert).collect()
 }
 
 impl Notebook {
-    /// Starts the task that writes, on the runtime it is called in. `undelivered` counts the alerts that were queued before they are told here.
+    /// Starts the task that writes, on the runtime it is called in. `undelivered` counts the alerts
+    /// that were queued before they are told here.
     pub(super) fn start(settings: Settings, undelivered: watch::Receiver<u64>) -> Self {
-        let active: Findings = settings.remembered.into_iter().map(|one| (one.finding.id(&settings.node), one)).collect();
+        let active: Findings = settings
+            .remembered
+            .into_iter()
+            .map(|one| (one.finding.id(&settings.node), one))
+            .collect();
         let shared = Arc::new(Shared { active: Mutex::new(active.clone()), news: Notify::new() });
         let (closing, closed) = watch::channel(false);
         let file = File { directory: settings.directory, node: settings.node, failed: false };
@@ -147,7 +159,9 @@ impl Writer {
         }
         let (mut file, delivered) = (self.file.clone(), self.delivered.clone());
         // A disk may take its time: not on a thread that others wait for.
-        if let Ok(file) = tokio::task::spawn_blocking(move || file.write(&delivered).then_some(file)).await {
+        if let Ok(file) =
+            tokio::task::spawn_blocking(move || file.write(&delivered).then_some(file)).await
+        {
             self.file.failed = file.is_none();
         }
     }
@@ -164,15 +178,24 @@ struct File {
 
 impl File {
     fn write(&mut self, findings: &Findings) -> bool {
-        let page = Page { version: VERSION, node: &self.node, alive_at: clocks::now().wall, findings: findings.values().collect() };
-        let written = serde_json::to_vec(&page).map_err(io::Error::from).and_then(|bytes| replace(&self.directory, &bytes));
+        let page = Page {
+            version: VERSION,
+            node: &self.node,
+            alive_at: clocks::now().wall,
+            findings: findings.values().collect(),
+        };
+        let written = serde_json::to_vec(&page)
+            .map_err(io::Error::from)
+            .and_then(|bytes| replace(&self.directory, &bytes));
         if let Err(why) = &written
             && !self.failed
         {
             let directory = self.directory.display();
-            let confined = if why.kind() == io::ErrorKind::PermissionDenied { CONFINED } else { "" };
+            let confined =
+                if why.kind() == io::ErrorKind::PermissionDenied { CONFINED } else { "" };
             tracing::warn!(
-                "{directory}: active findings cannot be remembered ({why}): the next agent will raise them again. It is tried each minute{confined}"
+                "{directory}: active findings cannot be remembered ({why}): the next agent will \
+                 raise them again. It is tried each minute{confined}"
             );
         }
         written.is_ok()
@@ -184,7 +207,13 @@ fn replace(directory: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let (new, file) = (directory.join(format!("{FILE}.new")), directory.join(FILE));
     let mut options = std::fs::OpenOptions::new();
-    let mut opened = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&new)?;
+    let mut opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&new)?;
     opened.write_all(bytes)?;
     opened.sync_all()?;
     std::fs::rename(new, file)

@@ -1,4 +1,5 @@
-//! How far up the privilege ladder the agent stands: found out by trying, not by what somebody configured.
+//! How far up the privilege ladder the agent stands: found out by trying, not by what somebody
+//! configured.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,19 +8,27 @@ use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use procfs::process::{Process, all_processes};
 use tokenwatch_core::privilege::{Privileges, Rung};
 
-/// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)): either opens directories and files of any user for reading.
+/// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)): either opens directories and files
+/// of any user for reading.
 const READ_ANYTHING: u64 = 1 << 1 | 1 << 2;
-/// The inode of the first PID namespace (PROC_PID_INIT_INO in the kernel's include/linux/proc_ns.h).
+/// The inode of the first PID namespace (PROC_PID_INIT_INO in the kernel's
+/// include/linux/proc_ns.h).
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// What the process is called that writes the token files: kubelet, or what it is part of in k3s, RKE2 and MicroK8s.
+/// What the process is called that writes the token files: kubelet, or what it is part of in k3s,
+/// RKE2 and MicroK8s.
 const KUBELETS: [&str; 5] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "rke2"];
 
 /// What the agent is allowed to do, now.
 pub fn read() -> Privileges {
     let lacking = (!reads_anything()).then(|| {
-        "CAP_DAC_READ_SEARCH: directories and token files that belong to others cannot be opened; kubelet's belong to root".to_owned()
+        "CAP_DAC_READ_SEARCH: directories and token files that belong to others cannot be opened; \
+         kubelet's belong to root"
+            .to_owned()
     });
-    Privileges { rung: rung(sees_processes(), sees_who_opens()), lacking: lacking.into_iter().collect() }
+    Privileges {
+        rung: rung(sees_processes(), sees_who_opens()),
+        lacking: lacking.into_iter().collect(),
+    }
 }
 
 /// Each rung has what the one below has.
@@ -38,8 +47,11 @@ fn reads_anything() -> bool {
 
 /// The node's own PID namespace, or one in which its kubelet is: a node may be a container itself.
 fn sees_processes() -> bool {
-    let first = fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
-    first || all_processes().is_ok_and(|processes| processes.flatten().any(|process| is_kubelet(&process)))
+    let first = fs::metadata("/proc/self/ns/pid")
+        .is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
+    first
+        || all_processes()
+            .is_ok_and(|processes| processes.flatten().any(|process| is_kubelet(&process)))
 }
 
 fn is_kubelet(process: &Process) -> bool {
@@ -48,7 +60,11 @@ fn is_kubelet(process: &Process) -> bool {
 
 /// A group whose events carry open files is for CAP_SYS_ADMIN alone (fanotify_init(2)).
 fn sees_who_opens() -> bool {
-    Fanotify::init(InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC).is_ok()
+    Fanotify::init(
+        InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC,
+        EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC,
+    )
+    .is_ok()
 }
 
 #[cfg(test)]
@@ -57,7 +73,12 @@ mod tests {
 
     #[test]
     fn who_sees_openers_but_no_processes_stands_on_the_lowest_rung() {
-        let table = [(false, false, Rung::Files), (false, true, Rung::Files), (true, false, Rung::HostPid), (true, true, Rung::Fanotify)];
+        let table = [
+            (false, false, Rung::Files),
+            (false, true, Rung::Files),
+            (true, false, Rung::HostPid),
+            (true, true, Rung::Fanotify),
+        ];
         for (processes, openers, expected) in table {
             assert_eq!(rung(processes, openers), expected);
         }

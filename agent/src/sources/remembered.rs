@@ -32,11 +32,14 @@ struct Page {
     findings: Vec<serde_json::Value>,
 }
 
-/// Reads what was left in `directory` for `node`. No file is nothing left; a broken one is a complaint.
+/// Reads what was left in `directory` for `node`. No file is nothing left; a broken one is a
+/// complaint.
 pub fn read(directory: &Path, node: &str) -> Left {
     let file = directory.join(FILE);
-    let complaint =
-        |why: String| Left { complaints: vec![format!("{}: {why}; active findings are raised anew", file.display())], ..Left::default() };
+    let complaint = |why: String| Left {
+        complaints: vec![format!("{}: {why}; active findings are raised anew", file.display())],
+        ..Left::default()
+    };
     match text(&file) {
         Ok(None) => Left::default(),
         Ok(Some(text)) => understood(&text, node).unwrap_or_else(complaint),
@@ -45,20 +48,28 @@ pub fn read(directory: &Path, node: &str) -> Left {
 }
 
 fn text(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    let opened = match std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file) {
+    let opened = match std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(file)
+    {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
     let mut bytes = Vec::new();
     opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {} MiB", LARGEST >> 20)));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is larger than {} MiB", LARGEST >> 20),
+        ));
     }
     Ok(Some(bytes))
 }
 
 fn understood(text: &[u8], node: &str) -> Result<Left, String> {
-    let page: Page = serde_json::from_slice(text).map_err(|why| format!("it is not what an agent leaves ({why})"))?;
+    let page: Page = serde_json::from_slice(text)
+        .map_err(|why| format!("it is not what an agent leaves ({why})"))?;
     if page.version != VERSION {
         return Err(format!("it is of version {}, this agent knows {VERSION}", page.version));
     }
@@ -69,7 +80,9 @@ fn understood(text: &[u8], node: &str) -> Result<Left, String> {
     for value in page.findings {
         match serde_json::from_value(value) {
             Ok(finding) => findings.push(finding),
-            Err(why) => complaints.push(format!("a finding that was left is not known here and is raised anew if it is one: {why}")),
+            Err(why) => complaints.push(format!(
+                "a finding that was left is not known here and is raised anew if it is one: {why}"
+            )),
         }
     }
     Ok(Left { findings, alive_at: Some(page.alive_at), complaints })
@@ -90,8 +103,13 @@ mod tests {
 
     #[test]
     fn what_was_left_is_read() {
-        let left = left(&format!(r#"{{"version": 1, "node": "n1", "alive_at": 9, "findings": [{FINDING}]}}"#));
-        assert_eq!((left.findings.len(), left.alive_at, left.complaints.len()), (1, Some(Wall::from_nanos(9)), 0));
+        let left = left(&format!(
+            r#"{{"version": 1, "node": "n1", "alive_at": 9, "findings": [{FINDING}]}}"#
+        ));
+        assert_eq!(
+            (left.findings.len(), left.alive_at, left.complaints.len()),
+            (1, Some(Wall::from_nanos(9)), 0)
+        );
         assert_eq!(left.findings[0].raised_at, Wall::from_nanos(1));
     }
 
@@ -103,14 +121,19 @@ mod tests {
     #[test]
     fn a_finding_of_another_version_does_not_cost_the_others() {
         let unknown = FINDING.replace("token.expired", "token.from_the_future");
-        let left = left(&format!(r#"{{"version": 1, "node": "n1", "alive_at": 9, "findings": [{unknown}, {FINDING}]}}"#));
+        let left = left(&format!(
+            r#"{{"version": 1, "node": "n1", "alive_at": 9, "findings": [{unknown}, {FINDING}]}}"#
+        ));
         assert_eq!((left.findings.len(), left.complaints.len()), (1, 1));
     }
 
     #[test]
     fn what_cannot_be_used_is_said_and_is_nothing() {
-        let page =
-            |version: u32, node: &str| format!(r#"{{"version": {version}, "node": "{node}", "alive_at": 9, "findings": [{FINDING}]}}"#);
+        let page = |version: u32, node: &str| {
+            format!(
+                r#"{{"version": {version}, "node": "{node}", "alive_at": 9, "findings": [{FINDING}]}}"#
+            )
+        };
         let table = [
             (page(2, "n1"), "of version 2, this agent knows 1"),
             (page(1, "n2"), "left by node n2"),

@@ -1,4 +1,5 @@
-//! Service accounts, one at a time, and only those that are asked for: nothing is listed, nothing watched.
+//! Service accounts, one at a time, and only those that are asked for: nothing is listed, nothing
+//! watched.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +17,19 @@ use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
 
 /// What observations call this source.
 const SOURCE: &str = "serviceaccounts";
-/// Questions that may wait: as many accounts as the core keeps. What does not fit is asked again by itself.
+/// Questions that may wait: as many accounts as the core keeps. What does not fit is asked again by
+/// itself.
 pub const QUEUE: usize = 256;
-/// As for the pods: the API server waits up to 3 s for its cache, and flow control queues for up to 15 s.
+/// As for the pods: the API server waits up to 3 s for its cache, and flow control queues for up to
+/// 15 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The largest object in etcd is 1.5 MB.
 const LARGEST: usize = 2 << 20;
-/// Between two questions, on average: when rotation stops everywhere at once, 5,000 nodes ask for 1,000 accounts a second, and no more.
+/// Between two questions, on average: when rotation stops everywhere at once, 5,000 nodes ask for
+/// 1,000 accounts a second, and no more.
 const PAUSE: Duration = Duration::from_secs(5);
-/// What could not be answered is asked again after this, even if nobody wants to know any more: whether it works is to be known, too.
+/// What could not be answered is asked again after this, even if nobody wants to know any more:
+/// whether it works is to be known, too.
 const RETRY: Duration = Duration::from_mins(5);
 
 /// A service account, of which no more is read than who it is.
@@ -49,8 +54,14 @@ struct Pace {
     retry: Duration,
 }
 
-async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>, pace: Pace) {
-    let mut questions = Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: pace.retry };
+async fn at_pace(
+    server: Arc<ApiServer>,
+    asked: Receiver<AccountName>,
+    tell: Sender<Observation>,
+    pace: Pace,
+) {
+    let mut questions =
+        Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: pace.retry };
     let mut said = None;
     while let Some(account) = questions.next().await {
         let (seen, degraded) = match look(&server, account.clone()).await {
@@ -58,7 +69,8 @@ async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sen
             Err(trouble) => (None, Some(complaint(&server, &trouble))),
         };
         questions.unanswered = degraded.is_some().then_some(account);
-        let state = (said.as_ref() != Some(&degraded)).then(|| SourceState { source: SOURCE.to_owned(), degraded: degraded.clone() });
+        let state = (said.as_ref() != Some(&degraded))
+            .then(|| SourceState { source: SOURCE.to_owned(), degraded: degraded.clone() });
         said = Some(degraded);
         for observation in seen.into_iter().chain(state.map(Observation::Source)) {
             if tell.send(observation).await.is_err() {
@@ -71,7 +83,11 @@ async fn at_pace(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sen
 
 /// The same for every account, so that it is said once.
 fn complaint(server: &ApiServer, trouble: &Trouble) -> String {
-    format!("API server ({}): {trouble}. Why a token is late may be left unsaid; it is asked again in five minutes", server.place())
+    format!(
+        "API server ({}): {trouble}. Why a token is late may be left unsaid; it is asked again in \
+         five minutes",
+        server.place()
+    )
 }
 
 /// What is asked, in turn, each account once, however often while it waits.
@@ -114,22 +130,29 @@ fn spread(pause: Duration) -> Duration {
 }
 
 async fn look(server: &ApiServer, account: AccountName) -> Result<AccountSeen, Trouble> {
-    let path = format!("/api/v1/namespaces/{}/serviceaccounts/{}", quoted(&account.namespace), quoted(&account.name));
+    let path = format!(
+        "/api/v1/namespaces/{}/serviceaccounts/{}",
+        quoted(&account.namespace),
+        quoted(&account.name)
+    );
     match server.ask(Ask::get(path), PATIENCE).await {
         Ok(answer) => {
             let body = whole(answer, LARGEST, PATIENCE).await?;
-            let object: Object =
-                serde_json::from_slice(&body).map_err(|why| Trouble::Garbage(format!("its service account is none: {why}")))?;
+            let object: Object = serde_json::from_slice(&body)
+                .map_err(|why| Trouble::Garbage(format!("its service account is none: {why}")))?;
             Ok(AccountSeen { account, uid: Some(object.metadata.uid) })
         }
-        Err(Trouble::Refused { status: StatusCode::NOT_FOUND, message, .. }) if says_so(&message, &account) => {
+        Err(Trouble::Refused { status: StatusCode::NOT_FOUND, message, .. })
+            if says_so(&message, &account) =>
+        {
             Ok(AccountSeen { account, uid: None })
         }
         Err(trouble) => Err(trouble),
     }
 }
 
-/// Anything on the way can say 404; that an account does not exist is believed only in the API server's own words (apimachinery, NewNotFound).
+/// Anything on the way can say 404; that an account does not exist is believed only in the API
+/// server's own words (apimachinery, NewNotFound).
 fn says_so(message: &str, account: &AccountName) -> bool {
     message == format!("serviceaccounts \"{}\" not found", account.name)
 }
@@ -147,7 +170,8 @@ mod tests {
         AccountName { namespace: "shop".into(), name: name.into() }
     }
 
-    /// All that is observed when these are the answers to as many questions, for shop/a, shop/b and so on.
+    /// All that is observed when these are the answers to as many questions, for shop/a, shop/b and
+    /// so on.
     async fn observed(replies: Vec<Reply>) -> (Vec<Observation>, Fake) {
         let names: Vec<String> = ('a'..).take(replies.len()).map(String::from).collect();
         let fake = Fake::start(replies).await;
@@ -170,7 +194,11 @@ mod tests {
     }
 
     fn degraded(observation: &Observation) -> Option<&Option<String>> {
-        if let Observation::Source(SourceState { source, degraded }) = observation { (source == SOURCE).then_some(degraded) } else { None }
+        if let Observation::Source(SourceState { source, degraded }) = observation {
+            (source == SOURCE).then_some(degraded)
+        } else {
+            None
+        }
     }
 
     fn whole(code: u16, body: &str) -> Reply {
@@ -184,8 +212,18 @@ mod tests {
         let (all, fake) = observed(vec![whole(200, object), none]).await;
         assert_eq!((&all[0], &all[2], all.len()), (&seen("a", Some("u-1")), &seen("b", None), 3));
         assert_eq!(degraded(&all[1]), Some(&None), "and that it works is said once");
-        let asked: Vec<String> = fake.asked().into_iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect();
-        assert_eq!(asked, ["GET /api/v1/namespaces/shop/serviceaccounts/a", "GET /api/v1/namespaces/shop/serviceaccounts/b"]);
+        let asked: Vec<String> = fake
+            .asked()
+            .into_iter()
+            .map(|asked| format!("{} {}", asked.method, asked.path))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                "GET /api/v1/namespaces/shop/serviceaccounts/a",
+                "GET /api/v1/namespaces/shop/serviceaccounts/b"
+            ]
+        );
     }
 
     #[tokio::test]
@@ -207,15 +245,21 @@ mod tests {
     #[tokio::test]
     async fn a_right_that_is_missing_is_said_once_with_what_to_do() {
         let refused = || whole(403, &status(403, "serviceaccounts is forbidden"));
-        let all = observed(vec![refused(), refused(), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await.0;
+        let all = observed(vec![refused(), refused(), whole(200, r#"{"metadata": {"uid": "u"}}"#)])
+            .await
+            .0;
         let why = degraded(&all[0]).unwrap().as_ref().unwrap();
         assert!(why.contains("403 Forbidden") && why.contains("get on serviceaccounts"), "{why}");
-        assert_eq!((&all[1], degraded(&all[2]), all.len()), (&seen("c", Some("u")), Some(&None), 3));
+        assert_eq!(
+            (&all[1], degraded(&all[2]), all.len()),
+            (&seen("c", Some("u")), Some(&None), 3)
+        );
     }
 
     #[tokio::test]
     async fn what_came_to_nothing_is_asked_again_although_nobody_wants_to_know_any_more() {
-        let fake = Fake::start(vec![whole(503, ""), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await;
+        let fake =
+            Fake::start(vec![whole(503, ""), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await;
         let (ask, asked) = channel(QUEUE);
         let (tell, mut heard) = channel(QUEUE);
         ask.send(named("a")).await.unwrap();
@@ -230,7 +274,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_asked_first_is_answered_first() {
         let (ask, asked) = channel(QUEUE);
-        let mut questions = Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: Duration::ZERO };
+        let mut questions =
+            Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: Duration::ZERO };
         for name in ["z", "a", "z", "m"] {
             ask.send(named(name)).await.unwrap();
         }
@@ -247,9 +292,14 @@ mod tests {
         let fake = Fake::start(vec![whole(200, "{}")]).await;
         let (ask, asked) = channel(QUEUE);
         let (tell, _heard) = channel(1);
-        ask.send(AccountName { namespace: "../..".into(), name: "a/b?c=d#e\n".into() }).await.unwrap();
+        ask.send(AccountName { namespace: "../..".into(), name: "a/b?c=d#e\n".into() })
+            .await
+            .unwrap();
         drop(ask);
         at_pace(fake.client(), asked, tell, AT_ONCE).await;
-        assert_eq!(fake.asked()[0].path, "/api/v1/namespaces/..%2F../serviceaccounts/a%2Fb%3Fc%3Dd%23e%0A");
+        assert_eq!(
+            fake.asked()[0].path,
+            "/api/v1/namespaces/..%2F../serviceaccounts/a%2Fb%3Fc%3Dd%23e%0A"
+        );
     }
 }

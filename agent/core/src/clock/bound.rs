@@ -3,17 +3,23 @@
 use super::types::{KernelClock, Sample};
 use crate::time::{Boot, Delta, Reading, Wall};
 
-/// How far the hardware that measures age may be off: crystals are sold at 20 to 100 ppm over temperature.
+/// How far the hardware that measures age may be off: crystals are sold at 20 to 100 ppm over
+/// temperature.
 pub const HARDWARE_PPM: i64 = 100;
-/// What hardware may wander about what its daemon has learned of it: RFC 5905's PHI, the frequency tolerance that its dispersion grows by.
+/// What hardware may wander about what its daemon has learned of it: RFC 5905's PHI, the frequency
+/// tolerance that its dispersion grows by.
 const WANDER_PPM: i64 = 15;
-/// MAXFREQ (kernel/time/ntp.c): hardware that is further off cannot be kept at all. The kernel grows `maxerror` by this much.
+/// MAXFREQ (kernel/time/ntp.c): hardware that is further off cannot be kept at all. The kernel
+/// grows `maxerror` by this much.
 const KERNEL_PPM: i64 = 500;
-/// The most that a clock can be slewed: adjtimex(2) takes a tenth in `tick`, and MAXFREQ on top of it in each of `freq` and a single shot.
+/// The most that a clock can be slewed: adjtimex(2) takes a tenth in `tick`, and MAXFREQ on top of
+/// it in each of `freq` and a single shot.
 const SLEW_PPM: i64 = 101_000;
-/// Beyond this the kernel's word proves nothing. systemd-timesyncd may leave 2048 s between two updates, in which `maxerror` grows by 1.02 s: twice that.
+/// Beyond this the kernel's word proves nothing. systemd-timesyncd may leave 2048 s between two
+/// updates, in which `maxerror` grows by 1.02 s: twice that.
 const KERNEL_LIMIT: Delta = Delta::from_secs(2);
-/// systemd-timesyncd tells the kernel that its error is zero. Nothing that was measured over a network is that good: half a slow round trip.
+/// systemd-timesyncd tells the kernel that its error is zero. Nothing that was measured over a
+/// network is that good: half a slow round trip.
 const KERNEL_FLOOR: Delta = Delta::from_millis(100);
 
 /// True time minus wall clock, from `lo` to `hi`.
@@ -52,7 +58,8 @@ impl Range {
     }
 }
 
-/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting or slewing it leaves this as true as before.
+/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting or
+/// slewing it leaves this as true as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fix {
     pub(super) truth: Wall,
@@ -86,17 +93,20 @@ impl Fix {
 }
 
 impl KernelClock {
-    /// What the kernel's word is worth: nothing when no daemon keeps the clock, or when its own bound is too wide.
+    /// What the kernel's word is worth: nothing when no daemon keeps the clock, or when its own
+    /// bound is too wide.
     fn fix(&self) -> Option<Fix> {
         let bound = self.max_error.max(KERNEL_FLOOR);
-        (self.synchronised && bound <= KERNEL_LIMIT).then(|| Fix::new(&self.taken, Delta::ZERO, bound))
+        (self.synchronised && bound <= KERNEL_LIMIT)
+            .then(|| Fix::new(&self.taken, Delta::ZERO, bound))
     }
 
     /// The offset at `now`, if the kernel still vouches for one.
     pub(super) fn range(&self, now: &Reading) -> Option<Range> {
         let fix = self.fix()?;
         let mut range = fix.range(now, KERNEL_PPM);
-        // A clock that was slewed since was wrong before, or is now. Its daemon believes the former, and its word is all that there is: it may be either.
+        // A clock that was slewed since was wrong before, or is now. Its daemon believes the
+        // former, and its word is all that there is: it may be either.
         if range.middle().abs() <= fix.age(now).drift(SLEW_PPM) {
             range = range.hull(Range::around(Delta::ZERO, range.half()));
         }
@@ -110,8 +120,10 @@ impl KernelClock {
     }
 }
 
-/// How far off the hardware that measures age may be: as far as it is sold to be, or as its daemon has found it to be.
+/// How far off the hardware that measures age may be: as far as it is sold to be, or as its daemon
+/// has found it to be.
 pub(super) fn hardware_ppm(kernel: Option<&KernelClock>) -> i64 {
-    let learned = kernel.map_or(0, |kernel| kernel.steering_ppm.saturating_abs().saturating_add(WANDER_PPM));
+    let learned =
+        kernel.map_or(0, |kernel| kernel.steering_ppm.saturating_abs().saturating_add(WANDER_PPM));
     learned.clamp(HARDWARE_PPM, KERNEL_PPM)
 }

@@ -1,11 +1,13 @@
-//! Whether the clock runs away: the slope over the last rounds, beyond what their bounds can explain.
+//! Whether the clock runs away: the slope over the last rounds, beyond what their bounds can
+//! explain.
 
 use std::collections::VecDeque;
 
 use super::bound::Range;
 use crate::time::{Boot, Delta};
 
-/// A quarter of an hour at the default interval of 64 s: long enough for a slope, short enough to forget what a daemon has corrected.
+/// A quarter of an hour at the default interval of 64 s: long enough for a slope, short enough to
+/// forget what a daemon has corrected.
 const KEPT: usize = 16;
 /// Two rounds make a line through anything.
 const NEEDED: usize = 4;
@@ -37,10 +39,14 @@ impl History {
         let offset = range.middle();
         let away = |moved: Delta| (moved > Delta::ZERO) == (offset > Delta::ZERO);
         let proven = offset.abs() > range.half();
-        proven && self.proven_move().is_some_and(|(moved, ahead)| away(moved) && offset.abs() + ahead > limit)
+        proven
+            && self
+                .proven_move()
+                .is_some_and(|(moved, ahead)| away(moved) && offset.abs() + ahead > limit)
     }
 
-    /// How far true time moved against the wall clock, and how far it will in the horizon at the least rate that the bounds leave possible.
+    /// How far true time moved against the wall clock, and how far it will in the horizon at the
+    /// least rate that the bounds leave possible.
     fn proven_move(&self) -> Option<(Delta, Delta)> {
         let (first, last) = (self.0.front()?, self.0.back()?);
         let (span, moved) = (last.boot - first.boot, last.offset - first.offset);

@@ -9,7 +9,8 @@ use crate::schema;
 use crate::time::{Delta, Reading};
 use crate::value::Attributes;
 
-/// The API server's leeway: a node that is further off sees good tokens refused, and bad ones as good.
+/// The API server's leeway: a node that is further off sees good tokens refused, and bad ones as
+/// good.
 const CRITICAL_OFFSET: Delta = Delta::from_secs(60);
 /// A step below kubelet's jitter changes no rotation that anybody would notice.
 const NOTABLE_STEP: Delta = Delta::from_secs(10);
@@ -37,7 +38,8 @@ pub(super) fn findings(model: &ClockModel, now: &Reading) -> Vec<ClockFinding> {
     let graced = now.boot - since < model.limits.grace;
     let scene = Scene { model, now, estimate: model.estimate(now), outcome: model.outcome(now) };
     let of_node = [scene.offset(), scene.stepped(), scene.disagreement()];
-    // That no daemon keeps the clock is one of the reasons that clock.unknown gives: one cause is said once.
+    // That no daemon keeps the clock is one of the reasons that clock.unknown gives: one cause is
+    // said once.
     let of_absence = if graced { None } else { scene.unknown().or_else(|| scene.unsynchronized()) };
     of_node.into_iter().flatten().chain(of_absence).chain(scene.falsetickers()).collect()
 }
@@ -57,8 +59,10 @@ impl Scene<'_> {
 
     fn offset(&self) -> Option<ClockFinding> {
         let Estimate { offset, bound, .. } = self.estimate;
-        let severity = if offset.abs() >= CRITICAL_OFFSET { Severity::Critical } else { Severity::Warning };
-        let cause = self.told_step().map(|step| format!(" It was {}.", set_by(&step))).unwrap_or_default();
+        let severity =
+            if offset.abs() >= CRITICAL_OFFSET { Severity::Critical } else { Severity::Warning };
+        let cause =
+            self.told_step().map(|step| format!(" It was {}.", set_by(&step))).unwrap_or_default();
         self.is_off().then(|| ClockFinding {
             code: Code::ClockOffset,
             severity,
@@ -70,7 +74,8 @@ impl Scene<'_> {
             ),
             evidence: self.evidence(),
             remedy: remedy(
-                "Repair time synchronisation on this node: look at its time daemon's sources, then let it step the clock.",
+                "Repair time synchronisation on this node: look at its time daemon's sources, \
+                 then let it step the clock.",
                 "chronyc tracking || timedatectl timesync-status || ntpq -p",
             ),
         })
@@ -79,12 +84,17 @@ impl Scene<'_> {
     fn unsynchronized(&self) -> Option<ClockFinding> {
         self.model.kernel.as_ref().filter(|kernel| !kernel.synchronised).map(|_| ClockFinding {
             code: Code::ClockUnsynchronized,
-            severity: Severity::Info, // where it has done harm, clock.offset or clock.unknown says so
+            severity: Severity::Info, /* where it has done harm, clock.offset or clock.unknown
+                                       * says so */
             server: None,
-            summary: "No time daemon keeps this node's clock, says the kernel: it will not stay right by itself. The node is at fault."
+            summary: "No time daemon keeps this node's clock, says the kernel: it will not stay \
+                      right by itself. The node is at fault."
                 .to_owned(),
             evidence: self.evidence(),
-            remedy: remedy("Start chrony, ntpd or systemd-timesyncd on this node.", "timedatectl set-ntp true"),
+            remedy: remedy(
+                "Start chrony, ntpd or systemd-timesyncd on this node.",
+                "timedatectl set-ntp true",
+            ),
         })
     }
 
@@ -94,17 +104,23 @@ impl Scene<'_> {
             return Some(self.leap_second(&step));
         }
         let is_small = step.size.abs() < NOTABLE_STEP;
-        let after = if self.is_off() { "It is wrong since, see clock.offset" } else { self.after_step() };
+        let after =
+            if self.is_off() { "It is wrong since, see clock.offset" } else { self.after_step() };
         Some(ClockFinding {
             code: Code::ClockStepped,
             // Beside clock.offset this is the cause of what is already said.
             severity: if is_small || self.is_off() { Severity::Info } else { Severity::Warning },
             server: None,
-            summary: format!("This node's clock was {}. {after}. Tokens may look older or newer than they are.", set_by(&step)),
+            summary: format!(
+                "This node's clock was {}. {after}. Tokens may look older or newer than they are.",
+                set_by(&step)
+            ),
             evidence: self.evidence(),
             remedy: remedy(
-                "Find what set the clock: a time daemon's first synchronisation, a resumed virtual machine, or a person.",
-                "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u systemd-timesyncd",
+                "Find what set the clock: a time daemon's first synchronisation, a resumed \
+                 virtual machine, or a person.",
+                "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u \
+                 systemd-timesyncd",
             ),
         })
     }
@@ -114,16 +130,24 @@ impl Scene<'_> {
             code: Code::ClockStepped,
             severity: Severity::Info,
             server: None,
-            summary: format!("This node's clock was {}: the leap second that its time daemon had announced.", set_by(step)),
+            summary: format!(
+                "This node's clock was {}: the leap second that its time daemon had announced.",
+                set_by(step)
+            ),
             evidence: self.evidence(),
-            remedy: Remedy { text: "Nothing is to be done: a leap second is right.".to_owned(), command: None },
+            remedy: Remedy {
+                text: "Nothing is to be done: a leap second is right.".to_owned(),
+                command: None,
+            },
         }
     }
 
     fn after_step(&self) -> &'static str {
         match self.estimate.state {
             ClockState::Stepped => "It has not been measured since",
-            ClockState::Unknown | ClockState::Disagreeing => "Nothing tells whether it is right now",
+            ClockState::Unknown | ClockState::Disagreeing => {
+                "Nothing tells whether it is right now"
+            }
             _ => "It is right now",
         }
     }
@@ -135,24 +159,28 @@ impl Scene<'_> {
             severity: if configured { Severity::Warning } else { Severity::Info },
             server: None,
             summary: format!(
-                "Nothing vouches for this node's clock: {}. Tokens are judged as if it were right to ±{}.",
+                "Nothing vouches for this node's clock: {}. Tokens are judged as if it were right \
+                 to ±{}.",
                 self.silence(),
                 self.estimate.bound
             ),
             evidence: self.evidence(),
             remedy: if self.no_name_resolves() {
                 remedy(
-                    "Repair name resolution on this node, or set clock.servers to addresses instead of names.",
+                    "Repair name resolution on this node, or set clock.servers to addresses \
+                     instead of names.",
                     "tokenwatch clock --server ADDRESS",
                 )
             } else if configured {
                 remedy(
-                    "Open UDP port 123 from this node to its time servers, or set clock.servers to some that it reaches.",
+                    "Open UDP port 123 from this node to its time servers, or set clock.servers \
+                     to some that it reaches.",
                     "tokenwatch clock",
                 )
             } else {
                 remedy(
-                    "Set clock.servers to time servers that this node reaches, or start a time daemon on it.",
+                    "Set clock.servers to time servers that this node reaches, or start a time \
+                     daemon on it.",
                     "tokenwatch clock --server HOST",
                 )
             },
@@ -161,7 +189,8 @@ impl Scene<'_> {
 
     fn no_name_resolves(&self) -> bool {
         let servers = &self.model.servers;
-        !servers.is_empty() && servers.iter().all(|memory| matches!(memory.result, Err(ExchangeError::Resolve(_))))
+        !servers.is_empty()
+            && servers.iter().all(|memory| matches!(memory.result, Err(ExchangeError::Resolve(_))))
     }
 
     fn silence(&self) -> String {
@@ -171,10 +200,16 @@ impl Scene<'_> {
             None => "the kernel does not tell",
         };
         match (self.model.servers.len(), self.answer_age()) {
-            (0, _) if self.model.limits.servers_configured => format!("no time server answers, and {kernel}"),
+            (0, _) if self.model.limits.servers_configured => {
+                format!("no time server answers, and {kernel}")
+            }
             (0, _) => format!("no time server is configured, and {kernel}"),
-            (asked, None) => format!("none of {asked} time servers gave a usable answer, and {kernel}"),
-            (asked, Some(age)) => format!("none of {asked} time servers gave a usable answer for {age}, and {kernel}"),
+            (asked, None) => {
+                format!("none of {asked} time servers gave a usable answer, and {kernel}")
+            }
+            (asked, Some(age)) => {
+                format!("none of {asked} time servers gave a usable answer for {age}, and {kernel}")
+            }
         }
     }
 
@@ -185,19 +220,32 @@ impl Scene<'_> {
             severity: Severity::Warning,
             server: None,
             summary: format!(
-                "The time servers contradict each other by {} and no majority decides: at least one of {} is wrong, and it cannot be told whether this node is.",
+                "The time servers contradict each other by {} and no majority decides: at least \
+                 one of {} is wrong, and it cannot be told whether this node is.",
                 claims.hi - claims.lo,
                 self.named(Vote::Undecided).join(", "),
             ),
             evidence: self.evidence(),
-            remedy: remedy("Configure at least three time servers, so that one that is wrong is outvoted.", "tokenwatch clock"),
+            remedy: remedy(
+                "Configure at least three time servers, so that one that is wrong is outvoted.",
+                "tokenwatch clock",
+            ),
         })
     }
 
     fn falsetickers(&self) -> Vec<ClockFinding> {
         let is_false = |(_, vote): &(_, &Vote)| **vote == Vote::Falseticker;
         let wrong = self.model.servers.iter().zip(self.outcome.votes()).filter(is_false);
-        wrong.filter_map(|(memory, _)| Some(self.falseticker(memory.server.to_string(), self.model.range_of(memory, self.now)?))).collect()
+        wrong
+            .filter_map(|(memory, _)| {
+                Some(
+                    self.falseticker(
+                        memory.server.to_string(),
+                        self.model.range_of(memory, self.now)?,
+                    ),
+                )
+            })
+            .collect()
     }
 
     fn falseticker(&self, server: String, claim: Range) -> ClockFinding {
@@ -210,9 +258,13 @@ impl Scene<'_> {
                 direction(error),
                 self.witnesses()
             ),
-            evidence: self.evidence().with(schema::NTP_OFFSET, claim.middle()).with(schema::NTP_ROOT_DISTANCE, claim.half()),
+            evidence: self
+                .evidence()
+                .with(schema::NTP_OFFSET, claim.middle())
+                .with(schema::NTP_ROOT_DISTANCE, claim.half()),
             remedy: remedy(
-                "Repair this server, or take it out of clock.servers and of the time daemon's configuration.",
+                "Repair this server, or take it out of clock.servers and of the time daemon's \
+                 configuration.",
                 "tokenwatch clock",
             ),
             server: Some(server),
@@ -221,20 +273,26 @@ impl Scene<'_> {
 
     fn named(&self, wanted: Vote) -> Vec<String> {
         let votes = self.model.servers.iter().zip(self.outcome.votes());
-        votes.filter(|(_, vote)| **vote == wanted).map(|(memory, _)| memory.server.to_string()).collect()
+        votes
+            .filter(|(_, vote)| **vote == wanted)
+            .map(|(memory, _)| memory.server.to_string())
+            .collect()
     }
 
     /// Who vouches, for a sentence.
     fn witnesses(&self) -> String {
         let agreeing = self.outcome.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
         match self.model.belief(self.now) {
-            Belief::Servers(_) => format!("{agreeing} of {} time servers", self.model.servers.len()),
+            Belief::Servers(_) => {
+                format!("{agreeing} of {} time servers", self.model.servers.len())
+            }
             Belief::Kernel(_) => "the kernel's time before the clock was set".to_owned(),
             Belief::Contradiction(_) | Belief::Nothing => "nobody".to_owned(),
         }
     }
 
-    /// The last step, while it is told: for a minute, and until the clock was measured after it (or nothing can measure it).
+    /// The last step, while it is told: for a minute, and until the clock was measured after it (or
+    /// nothing can measure it).
     fn told_step(&self) -> Option<Step> {
         let told = |step: &Step| {
             let recent = self.now.boot - step.after.boot < STEP_TOLD;
@@ -263,7 +321,11 @@ impl Scene<'_> {
 }
 
 /// What findings and spans say of the whole.
-pub(super) fn clock_attributes(estimate: &Estimate, offset: Option<Delta>, outcome: &Outcome) -> Attributes {
+pub(super) fn clock_attributes(
+    estimate: &Estimate,
+    offset: Option<Delta>,
+    outcome: &Outcome,
+) -> Attributes {
     let agreeing = outcome.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
     Attributes::new()
         .with_some(schema::CLOCK_OFFSET, offset)

@@ -9,7 +9,8 @@ use crate::time::{Boot, Delta, Reading};
 /// RFC 5905's clock filter keeps eight.
 const KEPT: usize = 8;
 
-/// A server's last result, and the fixes of its last answers: a slow answer does not spoil what a fast one proved a minute ago.
+/// A server's last result, and the fixes of its last answers: a slow answer does not spoil what a
+/// fast one proved a minute ago.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub(super) server: ServerName,
@@ -29,12 +30,18 @@ impl Memory {
             }
             fixes.push_back(Fix::of_sample(sample));
         }
-        Self { server: exchange.server.clone(), result: exchange.result.clone(), heard: exchange.ended.boot, fixes }
+        Self {
+            server: exchange.server.clone(),
+            result: exchange.result.clone(),
+            heard: exchange.ended.boot,
+            fixes,
+        }
     }
 
     /// Whether anything of it is still worth knowing: it was asked, or answered, not too long ago.
     pub(super) fn is_recent(&self, now: &Reading, max_age: Delta) -> bool {
-        now.boot - self.heard < max_age || self.answered().is_some_and(|boot| now.boot - boot < max_age)
+        now.boot - self.heard < max_age
+            || self.answered().is_some_and(|boot| now.boot - boot < max_age)
     }
 
     /// When it last gave a usable answer.
@@ -47,11 +54,12 @@ impl Memory {
         self.fixes.iter_mut().for_each(|fix| fix.follow(size));
     }
 
-    /// The narrowest range its answers still support. The newest rules: an older one that contradicts it is no longer true, for the server may have been
-    /// repaired in between.
+    /// The narrowest range its answers still support. The newest rules: an older one that
+    /// contradicts it is no longer true, for the server may have been repaired in between.
     pub(super) fn range(&self, now: &Reading, ppm: i64, max_age: Delta) -> Option<Range> {
         let newest = self.fixes.back().filter(|fix| fix.age(now) < max_age)?.range(now, ppm);
-        let older = self.fixes.iter().filter(|fix| fix.age(now) < max_age).map(|fix| fix.range(now, ppm));
+        let older =
+            self.fixes.iter().filter(|fix| fix.age(now) < max_age).map(|fix| fix.range(now, ppm));
         older.filter(|range| range.meets(&newest)).min_by_key(Range::half)
     }
 }

@@ -8,14 +8,17 @@ use super::findings::ClockFinding;
 use super::intersection::{Outcome, agree};
 use super::leap::is_leap_second;
 use super::memory::Memory;
-use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote};
+use super::types::{
+    Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote,
+};
 use crate::action::Span;
 use crate::time::{Boot, Delta, Interval, Reading, Wall};
 
 /// A step is told for at least this long: a dashboard that looks once a minute sees it.
 pub(super) const STEP_TOLD: Delta = Delta::from_secs(60);
 
-/// Far more than any configuration names; a name that resolves differently each time must not grow us.
+/// Far more than any configuration names; a name that resolves differently each time must not grow
+/// us.
 const SERVERS_KEPT: usize = 64;
 
 /// Where good ends.
@@ -29,18 +32,21 @@ pub struct Limits {
     pub max_age: Delta,
     /// Whether any server is configured: its silence is then a warning rather than a remark.
     pub servers_configured: bool,
-    /// For this long after the first round, that nothing vouches is no finding: the network of a starting node comes up late. Zero for a single look.
+    /// For this long after the first round, that nothing vouches is no finding: the network of a
+    /// starting node comes up late. Zero for a single look.
     pub grace: Delta,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            offset: Delta::from_millis(500), // a tenth of what breaks a Kerberos or a lease; far above what NTP leaves
+            offset: Delta::from_millis(500), /* a tenth of what breaks a Kerberos or a lease; far
+                                              * above what NTP leaves */
             assumed_bound: Delta::from_secs(300),
             max_age: Delta::from_secs(1_800),
             servers_configured: false,
-            grace: Delta::from_secs(150), // two rounds at the default interval of 64 s and its jitter, and a margin
+            grace: Delta::from_secs(150), /* two rounds at the default interval of 64 s and its
+                                           * jitter, and a margin */
         }
     }
 }
@@ -113,7 +119,8 @@ pub struct ClockModel {
     pub(super) last_step: Option<Step>,
     /// Whether the last step was a leap second.
     pub(super) was_leap: bool,
-    /// When the first round ended (or, where no server is configured, the kernel first spoke): before that, nothing is said.
+    /// When the first round ended (or, where no server is configured, the kernel first spoke):
+    /// before that, nothing is said.
     pub(super) heard_since: Option<Boot>,
     /// The votes at the last round.
     votes: Vec<Vote>,
@@ -143,11 +150,15 @@ impl ClockModel {
         }
     }
 
-    /// A round of exchanges ended. A server that was not asked in it (some want to be asked rarely) keeps its word until that is too old.
+    /// A round of exchanges ended. A server that was not asked in it (some want to be asked rarely)
+    /// keeps its word until that is too old.
     pub fn round(&mut self, round: &Round) {
         let mut known = std::mem::take(&mut self.servers);
         for exchange in &round.exchanges {
-            let before = known.iter().position(|memory| memory.server == exchange.server).map(|at| known.swap_remove(at));
+            let before = known
+                .iter()
+                .position(|memory| memory.server == exchange.server)
+                .map(|at| known.swap_remove(at));
             self.servers.push(Memory::after(exchange, before));
         }
         known.retain(|memory| memory.is_recent(&round.ended, self.limits.max_age));
@@ -157,7 +168,11 @@ impl ClockModel {
         let outcome = self.outcome(&round.ended);
         self.votes = outcome.votes().to_vec();
         if let Outcome::Agreed(agreement) = outcome {
-            self.history.push(Point { boot: round.ended.boot, offset: agreement.offset, bound: agreement.bound });
+            self.history.push(Point {
+                boot: round.ended.boot,
+                offset: agreement.offset,
+                bound: agreement.bound,
+            });
         }
     }
 
@@ -169,7 +184,8 @@ impl ClockModel {
         }
     }
 
-    /// The wall clock was set. What was measured stays true, for it is not kept by the wall clock; but how that drifts has to be seen anew.
+    /// The wall clock was set. What was measured stays true, for it is not kept by the wall clock;
+    /// but how that drifts has to be seen anew.
     pub fn step(&mut self, step: &Step) {
         self.last_step = Some(*step);
         self.history = History::default();
@@ -182,10 +198,14 @@ impl ClockModel {
     /// What is believed at `now`.
     pub fn estimate(&self, now: &Reading) -> Estimate {
         match self.belief(now) {
-            Belief::Servers(agreement) => self.known(Range::around(agreement.offset, agreement.bound)),
+            Belief::Servers(agreement) => {
+                self.known(Range::around(agreement.offset, agreement.bound))
+            }
             Belief::Kernel(range) => self.known(range),
             // At least as wide as what the servers claim: one of them may be right.
-            Belief::Contradiction(claimed) => self.assumed(ClockState::Disagreeing, claimed.farthest()),
+            Belief::Contradiction(claimed) => {
+                self.assumed(ClockState::Disagreeing, claimed.farthest())
+            }
             Belief::Nothing => self.assumed(ClockState::Unknown, Delta::ZERO),
         }
     }
@@ -219,24 +239,35 @@ impl ClockModel {
         super::findings::findings(self, now)
     }
 
-    /// When the answer to any of the above changes by itself next (the servers' word gets too old, a step is forgotten).
+    /// When the answer to any of the above changes by itself next (the servers' word gets too old,
+    /// a step is forgotten).
     pub fn next_change(&self, now: &Reading) -> Option<Boot> {
-        let answers = self.servers.iter().filter_map(Memory::answered).map(|boot| boot + self.limits.max_age);
-        let kernel = self.kernel.iter().flat_map(|kernel| [Some(kernel.taken.boot + self.limits.max_age), kernel.expires()]).flatten();
+        let answers =
+            self.servers.iter().filter_map(Memory::answered).map(|boot| boot + self.limits.max_age);
+        let kernel = self
+            .kernel
+            .iter()
+            .flat_map(|kernel| [Some(kernel.taken.boot + self.limits.max_age), kernel.expires()])
+            .flatten();
         let step = self.last_step.iter().map(|step| step.after.boot + STEP_TOLD);
         let grace = self.heard_since.iter().map(|boot| *boot + self.limits.grace);
         answers.chain(kernel).chain(step).chain(grace).filter(|boot| *boot > now.boot).min()
     }
 
-    /// The spans of a round that was just taken in: `clock.measure` with one `ntp.exchange` per server.
+    /// The spans of a round that was just taken in: `clock.measure` with one `ntp.exchange` per
+    /// server.
     pub fn spans(&self, round: &Round) -> Vec<Span> {
         super::spans::spans(self, round)
     }
 
     /// What a server's answer was worth in the last round.
     pub(super) fn vote_of(&self, server: &ServerName) -> Vote {
-        let known = self.servers.iter().zip(&self.votes).find(|(memory, _)| memory.server == *server);
-        known.map_or(Vote::Unusable, |(memory, vote)| if memory.result.is_ok() { *vote } else { Vote::Unusable })
+        let known =
+            self.servers.iter().zip(&self.votes).find(|(memory, _)| memory.server == *server);
+        known.map_or(
+            Vote::Unusable,
+            |(memory, vote)| if memory.result.is_ok() { *vote } else { Vote::Unusable },
+        )
     }
 
     pub(super) fn belief(&self, now: &Reading) -> Belief {
@@ -263,7 +294,12 @@ impl ClockModel {
     }
 
     fn known(&self, range: Range) -> Estimate {
-        let mut estimate = Estimate { offset: range.middle(), bound: range.half(), assumed: false, state: ClockState::Synchronised };
+        let mut estimate = Estimate {
+            offset: range.middle(),
+            bound: range.half(),
+            assumed: false,
+            state: ClockState::Synchronised,
+        };
         estimate.state = if self.last_step.is_some_and(|step| !self.measured_since(&step)) {
             ClockState::Stepped
         } else if estimate.is_beyond(self.limits.offset) {
@@ -277,13 +313,22 @@ impl ClockModel {
     }
 
     fn assumed(&self, state: ClockState, at_least: Delta) -> Estimate {
-        Estimate { offset: Delta::ZERO, bound: self.limits.assumed_bound.max(at_least), assumed: true, state }
+        Estimate {
+            offset: Delta::ZERO,
+            bound: self.limits.assumed_bound.max(at_least),
+            assumed: true,
+            state,
+        }
     }
 
     /// Whether a server was heard, or the kernel vouched, after the step.
     pub(super) fn measured_since(&self, step: &Step) -> bool {
         let answered = self.servers.iter().filter_map(Memory::answered);
-        let vouched = self.kernel.iter().filter(|kernel| kernel.expires().is_some()).map(|kernel| kernel.taken.boot);
+        let vouched = self
+            .kernel
+            .iter()
+            .filter(|kernel| kernel.expires().is_some())
+            .map(|kernel| kernel.taken.boot);
         answered.chain(vouched).any(|boot| boot >= step.after.boot)
     }
 

@@ -16,11 +16,17 @@ pub(super) fn spans(model: &ClockModel, round: &Round) -> Vec<Span> {
         return Vec::new();
     }
     // Both clocks of the start: two nodes do not boot and measure in the same nanosecond.
-    let trace_id = TraceId::derived(&["clock", &round.started.wall.as_nanos().to_string(), &round.started.boot.as_nanos().to_string()]);
+    let trace_id = TraceId::derived(&[
+        "clock",
+        &round.started.wall.as_nanos().to_string(),
+        &round.started.boot.as_nanos().to_string(),
+    ]);
     let outcome = model.outcome(&round.ended);
     let root = root(model, round, &outcome, trace_id);
     let parent = root.span_id;
-    let child = |exchange: &Exchange| child(round, exchange, model.vote_of(&exchange.server), trace_id, parent);
+    let child = |exchange: &Exchange| {
+        child(round, exchange, model.vote_of(&exchange.server), trace_id, parent)
+    };
     std::iter::once(root).chain(round.exchanges.iter().map(child)).collect()
 }
 
@@ -28,18 +34,33 @@ fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId)
     let estimate = model.estimate(&round.ended);
     let known = (!estimate.assumed).then_some(estimate.offset);
     let servers = round.exchanges.iter().map(|exchange| &exchange.server);
-    let wrong: Vec<_> = servers.filter(|server| model.vote_of(server) == Vote::Falseticker).map(ToString::to_string).collect();
+    let wrong: Vec<_> = servers
+        .filter(|server| model.vote_of(server) == Vote::Falseticker)
+        .map(ToString::to_string)
+        .collect();
     let silent = round.exchanges.iter().all(|exchange| exchange.result.is_err());
     Span {
         error: silent.then(|| "no time server gave a usable answer".to_owned()),
         attributes: clock_attributes(&estimate, known, outcome)
             .with(schema::CLOCK_FALSETICKERS, wrong.as_slice())
             .with(schema::CLOCK_SOURCE, model.vouched_by(&round.ended).name()),
-        ..span(round, (&round.started, &round.ended), trace_id, trace_id.span(schema::SPAN_CLOCK), schema::SPAN_CLOCK)
+        ..span(
+            round,
+            (&round.started, &round.ended),
+            trace_id,
+            trace_id.span(schema::SPAN_CLOCK),
+            schema::SPAN_CLOCK,
+        )
     }
 }
 
-fn child(round: &Round, exchange: &Exchange, vote: Vote, trace_id: TraceId, parent: SpanId) -> Span {
+fn child(
+    round: &Round,
+    exchange: &Exchange,
+    vote: Vote,
+    trace_id: TraceId,
+    parent: SpanId,
+) -> Span {
     let server = &exchange.server;
     let id = trace_id.span(&format!("{} {server}", schema::SPAN_NTP));
     let about = Attributes::new()
@@ -68,8 +89,15 @@ fn sample_attributes(about: Attributes, sample: &Sample) -> Attributes {
         .with(schema::NTP_REFERENCE_ID, &sample.reference_id)
 }
 
-/// A bare span. Times are told by the boot clock from the round's start on: a step in the middle must not make a child end before it began.
-fn span(round: &Round, (started, ended): (&Reading, &Reading), trace_id: TraceId, span_id: SpanId, name: &'static str) -> Span {
+/// A bare span. Times are told by the boot clock from the round's start on: a step in the middle
+/// must not make a child end before it began.
+fn span(
+    round: &Round,
+    (started, ended): (&Reading, &Reading),
+    trace_id: TraceId,
+    span_id: SpanId,
+    name: &'static str,
+) -> Span {
     Span {
         trace_id,
         span_id,

@@ -5,7 +5,8 @@ use crate::time::{Boot, Delta, Reading, Wall};
 
 /// The clocks `secs` after boot, of a node that booted at a round time.
 pub(crate) fn at(secs: i64) -> Reading {
-    Reading { wall: Wall::from_secs(1_700_000_000), boot: Boot::from_nanos(0) }.after(Delta::from_secs(secs))
+    Reading { wall: Wall::from_secs(1_700_000_000), boot: Boot::from_nanos(0) }
+        .after(Delta::from_secs(secs))
 }
 
 /// A reading after the wall clock was set forward by `size`.
@@ -23,7 +24,15 @@ pub(crate) fn server(name: &str) -> ServerName {
 }
 
 pub(crate) fn sample(taken: Reading, offset: Delta, bound: Delta) -> Sample {
-    Sample { offset, delay: bound, root_distance: bound, stratum: 2, leap: Leap::None, reference_id: "GPS".to_owned(), taken }
+    Sample {
+        offset,
+        delay: bound,
+        root_distance: bound,
+        stratum: 2,
+        leap: Leap::None,
+        reference_id: "GPS".to_owned(),
+        taken,
+    }
 }
 
 pub(crate) type Told<'a> = (&'a str, Result<(Delta, Delta), ExchangeError>);
@@ -47,5 +56,12 @@ pub(crate) fn says(millis: i64) -> Result<(Delta, Delta), ExchangeError> {
 
 pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
     let error = if synchronised { Delta::from_millis(20) } else { Delta::from_secs(16) };
-    KernelClock { synchronised, max_error: error, estimated_error: error, leap: Leap::None, steering_ppm: 0, taken }
+    KernelClock {
+        synchronised,
+        max_error: error,
+        estimated_error: error,
+        leap: Leap::None,
+        steering_ppm: 0,
+        taken,
+    }
 }

@@ -18,7 +18,11 @@ fn after_round(taken: Reading, told: &[Told<'_>]) -> ClockModel {
 }
 
 fn codes(model: &ClockModel, now: &Reading) -> Vec<(Code, Severity, Option<String>)> {
-    model.findings(now).into_iter().map(|finding| (finding.code, finding.severity, finding.server)).collect()
+    model
+        .findings(now)
+        .into_iter()
+        .map(|finding| (finding.code, finding.severity, finding.server))
+        .collect()
 }
 
 #[test]
@@ -26,9 +30,24 @@ fn servers_make_a_state() {
     let off = Err(ExchangeError::Timeout);
     let cases: &[(&str, Vec<Told<'_>>, ClockState, i64)] = &[
         ("one alone is believed", vec![("a", says(20))], ClockState::Synchronised, 20),
-        ("three agree", vec![("a", says(20)), ("b", says(21)), ("c", says(22))], ClockState::Synchronised, 21),
-        ("one is wrong", vec![("a", says(20)), ("b", says(20)), ("c", says(37_250))], ClockState::Synchronised, 20),
-        ("the node is behind", vec![("a", says(90_000)), ("b", says(90_000))], ClockState::Off, 90_000),
+        (
+            "three agree",
+            vec![("a", says(20)), ("b", says(21)), ("c", says(22))],
+            ClockState::Synchronised,
+            21,
+        ),
+        (
+            "one is wrong",
+            vec![("a", says(20)), ("b", says(20)), ("c", says(37_250))],
+            ClockState::Synchronised,
+            20,
+        ),
+        (
+            "the node is behind",
+            vec![("a", says(90_000)), ("b", says(90_000))],
+            ClockState::Off,
+            90_000,
+        ),
         ("the node is ahead", vec![("a", says(-90_000))], ClockState::Off, -90_000),
         ("two contradict", vec![("a", says(0)), ("b", says(37_250))], ClockState::Disagreeing, 0),
         ("silence", vec![("a", off.clone()), ("b", off)], ClockState::Unknown, 0),
@@ -36,7 +55,10 @@ fn servers_make_a_state() {
     for (name, told, state, millis) in cases {
         let estimate = after_round(at(100), told).estimate(&at(100));
         assert_eq!(estimate.state, *state, "{name}");
-        assert!((estimate.offset - Delta::from_millis(*millis)).abs() <= Delta::from_millis(5), "{name}: {estimate:?}");
+        assert!(
+            (estimate.offset - Delta::from_millis(*millis)).abs() <= Delta::from_millis(5),
+            "{name}: {estimate:?}"
+        );
     }
 }
 
@@ -45,20 +67,29 @@ fn the_wrong_server_is_named_and_the_node_is_not() {
     let model = after_round(at(100), &[("a", says(0)), ("b", says(1)), ("c", says(37_250))]);
     let votes: Vec<_> = model.servers().iter().map(|report| report.vote).collect();
     assert_eq!(votes, [Vote::Agrees, Vote::Agrees, Vote::Falseticker]);
-    assert_eq!(codes(&model, &at(100)), [(Code::ClockServersDisagree, Severity::Warning, Some(server("c").to_string()))]);
+    assert_eq!(
+        codes(&model, &at(100)),
+        [(Code::ClockServersDisagree, Severity::Warning, Some(server("c").to_string()))]
+    );
     assert!(model.findings(&at(100))[0].summary.contains("37.2s ahead of true time"));
 }
 
 #[test]
 fn a_node_that_is_off_is_told_with_sign_and_size_and_once() {
-    for (millis, side, severity) in [(37_250, "behind", Severity::Warning), (-90_000, "ahead of", Severity::Critical)] {
-        let mut model = after_round(at(100), &[("a", says(millis)), ("b", says(millis)), ("c", says(millis))]);
+    for (millis, side, severity) in
+        [(37_250, "behind", Severity::Warning), (-90_000, "ahead of", Severity::Critical)]
+    {
+        let mut model =
+            after_round(at(100), &[("a", says(millis)), ("b", says(millis)), ("c", says(millis))]);
         model.kernel(&kernel(at(100), false));
         let findings = model.findings(&at(1_000));
         assert_eq!(findings[0].code, Code::ClockOffset);
         assert_eq!(findings[0].severity, severity);
         assert!(findings[0].summary.contains(side), "{}", findings[0].summary);
-        assert!(findings[1..].iter().all(|finding| finding.severity == Severity::Info), "one cause, one warning: {findings:?}");
+        assert!(
+            findings[1..].iter().all(|finding| finding.severity == Severity::Info),
+            "one cause, one warning: {findings:?}"
+        );
     }
 }
 
@@ -66,7 +97,10 @@ fn a_node_that_is_off_is_told_with_sign_and_size_and_once() {
 fn what_no_longer_vouches_becomes_unknown_in_time() {
     let model = after_round(at(100), &[("a", says(0))]);
     assert_eq!(model.estimate(&at(1_899)).state, ClockState::Synchronised);
-    assert!(model.estimate(&at(1_899)).bound > model.estimate(&at(100)).bound, "age widens the bound");
+    assert!(
+        model.estimate(&at(1_899)).bound > model.estimate(&at(100)).bound,
+        "age widens the bound"
+    );
     assert_eq!(model.next_change(&at(300)), Some(at(1_900).boot));
     assert_eq!(model.estimate(&at(1_900)).state, ClockState::Unknown);
     assert_eq!(codes(&model, &at(1_900)), [(Code::ClockUnknown, Severity::Warning, None)]);
@@ -101,7 +135,10 @@ fn silence_says_what_to_repair() {
 fn the_kernel_vouches_where_no_server_does_until_its_own_bound_is_too_wide() {
     let mut model = ClockModel::new(Limits::default());
     model.kernel(&kernel(at(0), true));
-    assert_eq!((model.estimate(&at(0)).state, model.vouched_by(&at(0))), (ClockState::Synchronised, VouchedBy::Kernel));
+    assert_eq!(
+        (model.estimate(&at(0)).state, model.vouched_by(&at(0))),
+        (ClockState::Synchronised, VouchedBy::Kernel)
+    );
     assert_eq!(model.estimate(&at(3_000)).state, ClockState::Unknown);
     model.kernel(&kernel(at(3_000), false));
     assert_eq!(codes(&model, &at(3_000)), [(Code::ClockUnknown, Severity::Info, None)]);
@@ -109,13 +146,16 @@ fn the_kernel_vouches_where_no_server_does_until_its_own_bound_is_too_wide() {
 
 #[test]
 fn a_clock_that_no_daemon_keeps_is_told_once_whoever_answers() {
-    for (told, code) in [(says(0), Code::ClockUnsynchronized), (Err(ExchangeError::Timeout), Code::ClockUnknown)] {
+    for (told, code) in
+        [(says(0), Code::ClockUnsynchronized), (Err(ExchangeError::Timeout), Code::ClockUnknown)]
+    {
         let mut model = after_round(at(0), &[("a", told)]);
         model.kernel(&kernel(at(0), false));
         let [finding] = model.findings(&at(200)).try_into().unwrap();
         assert_eq!(finding.code, code);
         assert!(
-            finding.summary.to_lowercase().contains("no time daemon keeps") || finding.summary.contains("no daemon keeps"),
+            finding.summary.to_lowercase().contains("no time daemon keeps")
+                || finding.summary.contains("no daemon keeps"),
             "{}",
             finding.summary
         );
@@ -131,12 +171,17 @@ fn a_step_moves_the_offset_at_once_and_is_forgotten_once_measured() {
     let estimate = model.estimate(&now);
     assert_eq!(estimate.state, ClockState::Stepped);
     assert!((estimate.offset + size).abs() < Delta::from_millis(1), "{estimate:?}");
-    let told: Vec<_> = codes(&model, &now).into_iter().map(|(code, severity, _)| (code, severity)).collect();
-    assert_eq!(told, [(Code::ClockOffset, Severity::Critical), (Code::ClockStepped, Severity::Info)]);
+    let told: Vec<_> =
+        codes(&model, &now).into_iter().map(|(code, severity, _)| (code, severity)).collect();
+    assert_eq!(
+        told,
+        [(Code::ClockOffset, Severity::Critical), (Code::ClockStepped, Severity::Info)]
+    );
     model.round(&round(set(at(120), size), &[("a", says(-90_000))]));
     assert_eq!(model.estimate(&set(at(120), size)).state, ClockState::Off);
     assert_eq!(model.next_change(&set(at(120), size)), Some(at(170).boot));
-    let later: Vec<_> = codes(&model, &set(at(171), size)).into_iter().map(|(code, ..)| code).collect();
+    let later: Vec<_> =
+        codes(&model, &set(at(171), size)).into_iter().map(|(code, ..)| code).collect();
     assert_eq!(later, [Code::ClockOffset]);
 }
 
@@ -156,7 +201,10 @@ fn a_clock_that_runs_away_is_drifting_before_it_is_off() {
         model.round(&round(at(60 * minute), &[("a", says(30 * minute))]));
     }
     assert_eq!(model.estimate(&at(540)).state, ClockState::Drifting);
-    assert_eq!(after_round(at(540), &[("a", says(270))]).estimate(&at(540)).state, ClockState::Synchronised);
+    assert_eq!(
+        after_round(at(540), &[("a", says(270))]).estimate(&at(540)).state,
+        ClockState::Synchronised
+    );
 }
 
 #[test]
@@ -170,8 +218,17 @@ fn a_leap_second_is_no_offset_and_is_told_as_what_it_is() {
     let leap = step(before_midnight.after(Delta::from_secs(midnight)), second);
     let mut plain = model.clone();
     model.step(&leap);
-    assert_eq!(codes(&model, &leap.after), [(Code::ClockStepped, Severity::Info, None)], "{:?}", model.estimate(&leap.after));
-    assert!(model.findings(&leap.after)[0].summary.contains("leap second"), "{}", model.findings(&leap.after)[0].summary);
+    assert_eq!(
+        codes(&model, &leap.after),
+        [(Code::ClockStepped, Severity::Info, None)],
+        "{:?}",
+        model.estimate(&leap.after)
+    );
+    assert!(
+        model.findings(&leap.after)[0].summary.contains("leap second"),
+        "{}",
+        model.findings(&leap.after)[0].summary
+    );
     assert!(model.estimate(&leap.after).offset.abs() < Delta::from_millis(1));
 
     plain.kernel(&kernel(before_midnight, true));
@@ -187,10 +244,16 @@ fn a_leap_second_is_no_offset_and_is_told_as_what_it_is() {
 
 #[test]
 fn hardware_is_as_bad_as_its_daemon_has_found_it() {
-    for (steering, ppm) in [(0, 100), (-12, 100), (180, 195), (-180, 195), (100_000, 500), (i64::MIN, 500)] {
+    for (steering, ppm) in
+        [(0, 100), (-12, 100), (180, 195), (-180, 195), (100_000, 500), (i64::MIN, 500)]
+    {
         let mut model = after_round(at(0), &[("a", says(0))]);
         model.kernel(&KernelClock { steering_ppm: steering, ..kernel(at(0), true) });
-        assert_eq!(model.estimate(&at(1_000)).bound - model.estimate(&at(0)).bound, Delta::from_secs(1_000).drift(ppm), "{steering} ppm");
+        assert_eq!(
+            model.estimate(&at(1_000)).bound - model.estimate(&at(0)).bound,
+            Delta::from_secs(1_000).drift(ppm),
+            "{steering} ppm"
+        );
     }
 }
 
@@ -200,25 +263,38 @@ fn a_clock_slewed_after_the_kernels_word_may_have_been_wrong_before_or_be_wrong_
     model.kernel(&kernel(at(0), true));
     let estimate = model.estimate(&set(at(10), Delta::from_millis(800))); // within what can be slewed in 10 s
     let interval = estimate.interval(at(10).wall);
-    assert!(interval.lo + Delta::from_millis(1_600) <= at(10).wall + Delta::from_millis(800) && interval.hi >= at(10).wall, "{estimate:?}");
+    assert!(
+        interval.lo + Delta::from_millis(1_600) <= at(10).wall + Delta::from_millis(800)
+            && interval.hi >= at(10).wall,
+        "{estimate:?}"
+    );
     assert_eq!(estimate.state, ClockState::Synchronised, "neither is proven");
-    assert_eq!(model.estimate(&set(at(60), Delta::from_secs(5))).state, ClockState::Unknown, "too far to prove anything");
-    assert_eq!(model.estimate(&set(at(10), Delta::from_secs(90))).state, ClockState::Off, "this was no slew");
+    assert_eq!(
+        model.estimate(&set(at(60), Delta::from_secs(5))).state,
+        ClockState::Unknown,
+        "too far to prove anything"
+    );
+    assert_eq!(
+        model.estimate(&set(at(10), Delta::from_secs(90))).state,
+        ClockState::Off,
+        "this was no slew"
+    );
 }
 
 #[test]
 fn spans_of_a_round_hang_together() {
-    let told = round(at(100), &[("a", says(0)), ("b", says(0)), ("c", says(37_250)), ("d", Err(ExchangeError::Timeout))]);
+    let told = round(
+        at(100),
+        &[("a", says(0)), ("b", says(0)), ("c", says(37_250)), ("d", Err(ExchangeError::Timeout))],
+    );
     let mut model = model();
     model.round(&told);
     let spans = model.spans(&told);
     assert_eq!(spans.len(), 5);
     assert!(spans[1..].iter().all(|span| span.parent == Some(spans[0].span_id) && span.trace_id == spans[0].trace_id));
-    assert!(
-        spans[1..]
-            .iter()
-            .all(|span| span.start >= spans[0].start && span.end <= spans[0].end && span.kind == crate::action::SpanKind::Client)
-    );
+    assert!(spans[1..].iter().all(|span| span.start >= spans[0].start
+        && span.end <= spans[0].end
+        && span.kind == crate::action::SpanKind::Client));
     assert_eq!(spans[3].attributes.get(crate::schema::NTP_VERDICT), Some(&"falseticker".into()));
     assert_eq!(spans[4].attributes.get(crate::schema::ERROR_TYPE), Some(&"timeout".into()));
     assert!(spans[4].error.is_some() && spans[0].error.is_none());
@@ -248,14 +324,17 @@ fn names_of_servers_are_read_as_they_are_shown() {
 fn votes() -> impl Strategy<Value = (i64, Vec<Range>, Vec<Range>)> {
     let truth = -1_000_000_i64..1_000_000;
     let slack = || (0_i64..5_000, 0_i64..5_000);
-    (truth, prop::collection::vec(slack(), 1..6), prop::collection::vec((-2_000_000_i64..2_000_000, 0_i64..10_000), 0..5)).prop_map(
-        |(truth, honest, mut lies)| {
+    (
+        truth,
+        prop::collection::vec(slack(), 1..6),
+        prop::collection::vec((-2_000_000_i64..2_000_000, 0_i64..10_000), 0..5),
+    )
+        .prop_map(|(truth, honest, mut lies)| {
             lies.truncate(honest.len() - 1);
             let range = |lo, hi| Range { lo: Delta::from_nanos(lo), hi: Delta::from_nanos(hi) };
             let honest = honest.into_iter().map(|(a, b)| range(truth - a, truth + b)).collect();
             (truth, honest, lies.into_iter().map(|(lo, width)| range(lo, lo + width)).collect())
-        },
-    )
+        })
 }
 
 proptest! {
@@ -275,9 +354,13 @@ proptest! {
     }
 }
 
-/// A day in the life of a clock: its hardware is off by `hardware` ppm, and a daemon slews the wall clock at these rates (ppm), for so many seconds each.
+/// A day in the life of a clock: its hardware is off by `hardware` ppm, and a daemon slews the wall
+/// clock at these rates (ppm), for so many seconds each.
 fn lives() -> impl Strategy<Value = (i64, Vec<(i64, i64)>)> {
-    (-HARDWARE_PPM..=HARDWARE_PPM, prop::collection::vec((-100_500_i64..=100_500, 0_i64..120), 1..14))
+    (
+        -HARDWARE_PPM..=HARDWARE_PPM,
+        prop::collection::vec((-100_500_i64..=100_500, 0_i64..120), 1..14),
+    )
 }
 
 proptest! {

@@ -10,7 +10,8 @@ use crate::time::{Delta, Reading};
 /// NTP's port (RFC 5905 section 7.2).
 const NTP_PORT: u16 = 123;
 
-/// A time server as configured, and the one address of it that was asked. Each address of a name is a server of its own.
+/// A time server as configured, and the one address of it that was asked. Each address of a name is
+/// a server of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServerName {
     /// Host name or address as configured.
@@ -31,8 +32,11 @@ impl std::str::FromStr for ServerName {
             return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None });
         }
         let split = match text.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok()),
-            None => Some(text.split_at(text.find(':').unwrap_or(text.len()))).filter(|(host, _)| is_host(host)),
+            Some(rest) => {
+                rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+            }
+            None => Some(text.split_at(text.find(':').unwrap_or(text.len())))
+                .filter(|(host, _)| is_host(host)),
         };
         let (host, rest) = split.ok_or_else(|| no_server(text))?;
         let port = match rest.strip_prefix(':') {
@@ -46,15 +50,24 @@ impl std::str::FromStr for ServerName {
 
 /// A host name's letters, digits, dots and dashes (RFC 1123), and the underscore that some use.
 fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    !host.is_empty()
+        && host.len() <= 253
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 fn port_number(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("\"{}\" is not a port: 1 to 65535 is wanted", shown(text)))
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("\"{}\" is not a port: 1 to 65535 is wanted", shown(text)))
 }
 
 fn no_server(text: &str) -> String {
-    format!("\"{}\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in [2001:db8::1]:123", shown(text))
+    format!(
+        "\"{}\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in \
+         [2001:db8::1]:123",
+        shown(text)
+    )
 }
 
 impl std::fmt::Display for ServerName {
@@ -148,10 +161,18 @@ impl std::fmt::Display for ExchangeError {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Network(reason) => write!(f, "the network refused: {}", shown(reason)),
             Self::Bogus(reason) => write!(f, "not a believable answer: {}", shown(reason)),
-            Self::KissOfDeath(code) => write!(f, "the server asks to be left alone ({})", shown(code)),
-            Self::Unsynchronised => f.write_str("the server says that it is not synchronised itself"),
-            Self::TooFar(distance) => write!(f, "the server's own error bound is {distance}, too much to prove anything"),
-            Self::Disturbed => f.write_str("this node's clock was set while the answer was under way"),
+            Self::KissOfDeath(code) => {
+                write!(f, "the server asks to be left alone ({})", shown(code))
+            }
+            Self::Unsynchronised => {
+                f.write_str("the server says that it is not synchronised itself")
+            }
+            Self::TooFar(distance) => {
+                write!(f, "the server's own error bound is {distance}, too much to prove anything")
+            }
+            Self::Disturbed => {
+                f.write_str("this node's clock was set while the answer was under way")
+            }
         }
     }
 }
@@ -191,7 +212,8 @@ pub struct KernelClock {
     pub estimated_error: Delta,
     /// Leap status.
     pub leap: Leap,
-    /// By how many parts per million the clock is made to run faster than its hardware: what its daemon has learned of the hardware, and any slew.
+    /// By how many parts per million the clock is made to run faster than its hardware: what its
+    /// daemon has learned of the hardware, and any slew.
     #[serde(default)]
     pub steering_ppm: i64,
     /// When it was read.
@@ -264,7 +286,14 @@ pub enum ClockState {
 
 impl ClockState {
     /// All, in the order they are shown.
-    pub const ALL: [Self; 6] = [Self::Synchronised, Self::Off, Self::Drifting, Self::Stepped, Self::Disagreeing, Self::Unknown];
+    pub const ALL: [Self; 6] = [
+        Self::Synchronised,
+        Self::Off,
+        Self::Drifting,
+        Self::Stepped,
+        Self::Disagreeing,
+        Self::Unknown,
+    ];
 
     /// As in telemetry.
     pub fn name(self) -> &'static str {

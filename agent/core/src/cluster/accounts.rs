@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::time::{Boot, Delta, Reading};
 use crate::token::Claims;
 
-/// An account is asked for again after this, while its token still waits to be replaced: one that was deleted by mistake may be back.
+/// An account is asked for again after this, while its token still waits to be replaced: one that
+/// was deleted by mistake may be back.
 const AGAIN: Delta = Delta::from_secs(300);
 /// What was answered longer ago than this says nothing of now.
 const LASTS: Delta = Delta::from_secs(900);
@@ -39,7 +40,8 @@ pub struct AccountSeen {
     pub uid: Option<String>,
 }
 
-/// Why a token's account has the API server refuse it: it looks for the account, and compares UIDs (kubernetes pkg/serviceaccount/claims.go, Validate).
+/// Why a token's account has the API server refuse it: it looks for the account, and compares UIDs
+/// (kubernetes pkg/serviceaccount/claims.go, Validate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountLoss {
     /// There is none of that name: kubelet is given no new token, either.
@@ -101,11 +103,14 @@ impl Accounts {
         before.map(|answer| answer.uid) != asked.answer.as_ref().map(|answer| answer.uid.clone())
     }
 
-    /// What became of the account that this token is of, if that is known, and bad. A token that was first seen after the answer proves it outdated:
-    /// there was an account to issue it.
+    /// What became of the account that this token is of, if that is known, and bad. A token that
+    /// was first seen after the answer proves it outdated: there was an account to issue it.
     pub fn loss(&self, claims: &Claims, seen: &Reading, now: &Reading) -> Option<AccountLoss> {
         let asked = self.asked.get(&AccountName::of(claims))?;
-        let answer = asked.answer.as_ref().filter(|answer| answer.at > seen.boot && now.boot - answer.at < LASTS)?;
+        let answer = asked
+            .answer
+            .as_ref()
+            .filter(|answer| answer.at > seen.boot && now.boot - answer.at < LASTS)?;
         match (&answer.uid, &claims.service_account.uid) {
             (None, _) => Some(AccountLoss::Missing),
             (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
@@ -121,7 +126,10 @@ mod tests {
     use crate::token::claims_for_tests;
 
     fn at(secs: i64) -> Reading {
-        Reading { wall: Wall::from_secs(1_800_000_000 + secs), boot: Boot::from_nanos(secs * 1_000_000_000) }
+        Reading {
+            wall: Wall::from_secs(1_800_000_000 + secs),
+            boot: Boot::from_nanos(secs * 1_000_000_000),
+        }
     }
 
     fn named(name: &str) -> AccountName {
@@ -135,7 +143,8 @@ mod tests {
     #[test]
     fn an_account_is_asked_for_once_in_five_minutes() {
         let mut accounts = Accounts::default();
-        let asked: Vec<i64> = (0..700).filter(|secs| accounts.ask(&named("cart"), &at(*secs))).collect();
+        let asked: Vec<i64> =
+            (0..700).filter(|secs| accounts.ask(&named("cart"), &at(*secs))).collect();
         assert_eq!(asked, [0, 300, 600]);
         assert!(accounts.ask(&named("vault"), &at(601)));
     }
@@ -144,7 +153,11 @@ mod tests {
     fn what_the_uid_says() {
         let claims = claims_for_tests(1_800_000_000, 600, None);
         // (the UID that is answered, what that means for a token of "sa-uid")
-        for (uid, loss) in [(None, Some(AccountLoss::Missing)), (Some("other"), Some(AccountLoss::Replaced)), (Some("sa-uid"), None)] {
+        for (uid, loss) in [
+            (None, Some(AccountLoss::Missing)),
+            (Some("other"), Some(AccountLoss::Replaced)),
+            (Some("sa-uid"), None),
+        ] {
             let mut accounts = Accounts::default();
             assert!(accounts.ask(&named("cart"), &at(0)));
             assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "nobody has answered");
@@ -157,8 +170,13 @@ mod tests {
 
     #[test]
     fn an_old_answer_counts_until_there_is_a_new_one() {
-        let (mut accounts, claims) = (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
-        assert!(accounts.ask(&named("cart"), &at(0)) && accounts.see(answered(None), &at(1)) && accounts.ask(&named("cart"), &at(300)));
+        let (mut accounts, claims) =
+            (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
+        assert!(
+            accounts.ask(&named("cart"), &at(0))
+                && accounts.see(answered(None), &at(1))
+                && accounts.ask(&named("cart"), &at(300))
+        );
         assert_eq!(accounts.loss(&claims, &at(0), &at(301)), Some(AccountLoss::Missing));
         assert!(accounts.see(answered(Some("sa-uid")), &at(302)));
         assert_eq!(accounts.loss(&claims, &at(0), &at(303)), None);
@@ -166,7 +184,8 @@ mod tests {
 
     #[test]
     fn a_token_from_after_the_answer_proves_that_there_is_an_account() {
-        let (mut accounts, claims) = (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
+        let (mut accounts, claims) =
+            (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
         assert!(accounts.ask(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
         assert_eq!(accounts.loss(&claims, &at(5), &at(100)), Some(AccountLoss::Missing));
         assert_eq!(accounts.loss(&claims, &at(50), &at(100)), None);
@@ -176,7 +195,8 @@ mod tests {
     fn nobody_fills_memory() {
         let mut accounts = Accounts::default();
         assert!(!accounts.see(answered(None), &at(0)), "it was not asked for");
-        let asked = (0..1_000).filter(|number| accounts.ask(&named(&number.to_string()), &at(1))).count();
+        let asked =
+            (0..1_000).filter(|number| accounts.ask(&named(&number.to_string()), &at(1))).count();
         assert_eq!((asked, accounts.asked.len()), (MOST, MOST));
         assert!(accounts.ask(&named("later"), &at(2_000)), "what was asked long ago makes room");
     }

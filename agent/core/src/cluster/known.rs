@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ClusterSeen, Pod};
 use crate::time::{Delta, Reading};
 
-/// Pods that are kept: 20 times kubelet's default of 110 (maxPods). What a broken API server lists beyond that is not.
+/// Pods that are kept: 20 times kubelet's default of 110 (maxPods). What a broken API server lists
+/// beyond that is not.
 const MOST_PODS: usize = 2_200;
 
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pods: BTreeMap<String, Pod>,
-    /// Of them, those that the API server does not know any more. kubelet may still be at work on what is left of them.
+    /// Of them, those that the API server does not know any more. kubelet may still be at work on
+    /// what is left of them.
     gone: BTreeSet<String>,
     heard: Option<Reading>,
     unreachable: Option<String>,
@@ -38,21 +40,27 @@ impl Cluster {
         match seen {
             ClusterSeen::Listed(pods) => self.listed(pods, now),
             ClusterSeen::Pod(pod) => self.put(*pod).into_iter().collect(),
-            ClusterSeen::PodGone(uid) => self.let_go(&uid, now).then_some(uid).into_iter().collect(),
+            ClusterSeen::PodGone(uid) => {
+                self.let_go(&uid, now).then_some(uid).into_iter().collect()
+            }
             ClusterSeen::Heard | ClusterSeen::Unreachable { .. } => Vec::new(),
         }
     }
 
     fn listed(&mut self, pods: Vec<Pod>, now: &Reading) -> Vec<String> {
-        let listed: BTreeSet<String> = pods.iter().take(MOST_PODS).map(|pod| pod.uid.clone()).collect();
-        let mut missing: Vec<String> = self.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+        let listed: BTreeSet<String> =
+            pods.iter().take(MOST_PODS).map(|pod| pod.uid.clone()).collect();
+        let mut missing: Vec<String> =
+            self.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
         missing.retain(|uid| self.let_go(uid, now));
-        let changed: Vec<String> = pods.into_iter().take(MOST_PODS).filter_map(|pod| self.put(pod)).collect();
+        let changed: Vec<String> =
+            pods.into_iter().take(MOST_PODS).filter_map(|pod| self.put(pod)).collect();
         changed.into_iter().chain(missing).collect()
     }
 
-    /// It is over with this pod, at the latest now. What is known of it stays for as long as something of it is on the node: a token that is not
-    /// replaced any more is no fault of kubelet's.
+    /// It is over with this pod, at the latest now. What is known of it stays for as long as
+    /// something of it is on the node: a token that is not replaced any more is no fault of
+    /// kubelet's.
     fn let_go(&mut self, uid: &str, now: &Reading) -> bool {
         let Some(pod) = self.pods.get_mut(uid) else { return false };
         let news = self.gone.insert(uid.to_owned());
@@ -120,7 +128,10 @@ mod tests {
     use crate::time::{Boot, Wall};
 
     fn at(secs: i64) -> Reading {
-        Reading { wall: Wall::from_secs(1_800_000_000 + secs), boot: Boot::from_nanos(secs * 1_000_000_000) }
+        Reading {
+            wall: Wall::from_secs(1_800_000_000 + secs),
+            boot: Boot::from_nanos(secs * 1_000_000_000),
+        }
     }
 
     fn pod(uid: &str, name: &str) -> Pod {
@@ -130,10 +141,16 @@ mod tests {
     #[test]
     fn only_what_changed_is_said_to_have_changed() {
         let mut cluster = Cluster::default();
-        assert_eq!(cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), pod("b", "1")]), &at(0)), ["a", "b"]);
+        assert_eq!(
+            cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), pod("b", "1")]), &at(0)),
+            ["a", "b"]
+        );
         assert_eq!(cluster.see(ClusterSeen::Pod(Box::new(pod("a", "1"))), &at(1)), [""; 0]);
         assert_eq!(cluster.see(ClusterSeen::Pod(Box::new(pod("a", "2"))), &at(1)), ["a"]);
-        assert_eq!(cluster.see(ClusterSeen::Listed(vec![pod("a", "2"), pod("c", "1")]), &at(2)), ["c", "b"]);
+        assert_eq!(
+            cluster.see(ClusterSeen::Listed(vec![pod("a", "2"), pod("c", "1")]), &at(2)),
+            ["c", "b"]
+        );
         assert_eq!(cluster.see(ClusterSeen::PodGone("a".into()), &at(3)), ["a"]);
         assert_eq!(cluster.see(ClusterSeen::PodGone("a".into()), &at(3)), [""; 0]);
         assert_eq!(cluster.len(), 1);
@@ -147,11 +164,21 @@ mod tests {
         let _ = cluster.see(ClusterSeen::PodGone("a".into()), &at(10));
         let _ = cluster.see(ClusterSeen::Listed(vec![]), &at(90));
         let deletion = |cluster: &Cluster, uid| cluster.pod(uid).map(|pod| pod.deletion);
-        assert_eq!((deletion(&cluster, "a"), deletion(&cluster, "b")), (Some(Some(at(10).wall)), Some(Some(at(30).wall))));
+        assert_eq!(
+            (deletion(&cluster, "a"), deletion(&cluster, "b")),
+            (Some(Some(at(10).wall)), Some(Some(at(30).wall)))
+        );
         assert!(cluster.is_empty());
         cluster.keep(|uid| uid == "b");
-        assert_eq!((deletion(&cluster, "a"), deletion(&cluster, "b")), (None, Some(Some(at(30).wall))));
-        assert_eq!(cluster.see(ClusterSeen::Pod(Box::new(pod("b", "1"))), &at(91)), ["b"], "it was not over");
+        assert_eq!(
+            (deletion(&cluster, "a"), deletion(&cluster, "b")),
+            (None, Some(Some(at(30).wall)))
+        );
+        assert_eq!(
+            cluster.see(ClusterSeen::Pod(Box::new(pod("b", "1"))), &at(91)),
+            ["b"],
+            "it was not over"
+        );
         cluster.keep(|_| false);
         assert_eq!(cluster.len(), 1);
     }
@@ -163,7 +190,10 @@ mod tests {
         let age = |cluster: &Cluster, secs| cluster.known("a", &at(secs)).map(|known| known.age);
         assert_eq!(age(&cluster, 50), Some(None), "it would have been told of a change");
         let _ = cluster.see(ClusterSeen::Unreachable { reason: "403".into() }, &at(60));
-        assert_eq!((age(&cluster, 90), cluster.unreachable()), (Some(Some(Delta::from_secs(90))), Some("403")));
+        assert_eq!(
+            (age(&cluster, 90), cluster.unreachable()),
+            (Some(Some(Delta::from_secs(90))), Some("403"))
+        );
         let _ = cluster.see(ClusterSeen::Heard, &at(100));
         assert_eq!((age(&cluster, 110), cluster.unreachable()), (Some(None), None));
         assert_eq!(cluster.age(&at(110)), Some(Delta::from_secs(10)));

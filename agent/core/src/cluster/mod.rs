@@ -1,5 +1,6 @@
-//! What the cluster knows of this node's pods. It names things and never decides whether a token is good; without it every verdict is the same,
-//! but for a pod that is going and a service account that is gone.
+//! What the cluster knows of this node's pods. It names things and never decides whether a token is
+//! good; without it every verdict is the same, but for a pod that is going and a service account
+//! that is gone.
 
 mod accounts;
 mod known;

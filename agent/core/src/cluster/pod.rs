@@ -10,13 +10,15 @@ use crate::value::Attributes;
 /// A pod of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
-    /// The UID that kubelet's directory has: for a mirror pod that of its static pod (annotation `kubernetes.io/config.mirror`).
+    /// The UID that kubelet's directory has: for a mirror pod that of its static pod (annotation
+    /// `kubernetes.io/config.mirror`).
     pub uid: String,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet, for a CronJob's the CronJob.
+    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet, for a
+    /// CronJob's the CronJob.
     pub owner: Option<Owner>,
     /// Its service account.
     pub service_account: Option<String>,
@@ -28,7 +30,8 @@ pub struct Pod {
     pub host_network: bool,
     /// Whether it is a static pod, which the API server knows by its mirror only.
     pub is_static: bool,
-    /// `deletionTimestamp`: it is going, and by then its containers are killed (the grace period is in it).
+    /// `deletionTimestamp`: it is going, and by then its containers are killed (the grace period
+    /// is in it).
     pub deletion: Option<Wall>,
 }
 
@@ -92,7 +95,8 @@ impl std::str::FromStr for Phase {
 }
 
 impl Owner {
-    /// The attribute that OpenTelemetry's conventions have for the name of such an owner, if they have one.
+    /// The attribute that OpenTelemetry's conventions have for the name of such an owner, if they
+    /// have one.
     pub fn attribute(&self) -> Option<&'static str> {
         let attributes = [
             ("Deployment", schema::K8S_DEPLOYMENT),
@@ -158,16 +162,29 @@ mod tests {
     #[test]
     fn only_the_containers_that_see_the_volume_are_named() {
         let evidence = pod().evidence("tokens");
-        assert_eq!(evidence.get("containers"), Some(&Value::List(vec!["app (registry.example/app:1)".into()])));
+        assert_eq!(
+            evidence.get("containers"),
+            Some(&Value::List(vec!["app (registry.example/app:1)".into()]))
+        );
         assert_eq!(pod().evidence("unknown").get("containers"), None);
     }
 
     #[test]
     fn what_is_as_usual_is_not_told() {
-        let told = |pod: Pod| pod.evidence("tokens").iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let told = |pod: Pod| {
+            pod.evidence("tokens").iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(told(pod()), ["owner", "containers", "phase"]);
-        let unusual = Pod { host_network: true, is_static: true, deletion: Some(Wall::from_secs(1)), ..pod() };
-        assert_eq!(told(unusual), ["owner", "containers", "phase", "terminating_until", "host_network", "static_pod"]);
+        let unusual = Pod {
+            host_network: true,
+            is_static: true,
+            deletion: Some(Wall::from_secs(1)),
+            ..pod()
+        };
+        assert_eq!(
+            told(unusual),
+            ["owner", "containers", "phase", "terminating_until", "host_network", "static_pod"]
+        );
     }
 
     #[test]

@@ -11,17 +11,31 @@ use crate::value::Attributes;
 /// A finding names this many pods and volumes; the count says how many there are.
 const NAMED: usize = 10;
 
-/// What the agent cannot see into: kubelet roots, pods, volumes. Each kind has its own reason, and the first of a kind tells it.
+/// What the agent cannot see into: kubelet roots, pods, volumes. Each kind has its own reason, and
+/// the first of a kind tells it.
 pub fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
     let first = spots.first()?;
     let of = |is: fn(&BlindSpot) -> bool| spots.iter().filter(|spot| is(spot)).collect::<Vec<_>>();
-    let (roots, pods, volumes) = (of(BlindSpot::is_root), of(BlindSpot::is_pod), of(|spot| !spot.is_root() && !spot.is_pod()));
-    let kinds = [(roots_named(&roots), &roots), (pods_counted(&pods), &pods), (volumes_counted(&volumes), &volumes)];
+    let (roots, pods, volumes) = (
+        of(BlindSpot::is_root),
+        of(BlindSpot::is_pod),
+        of(|spot| !spot.is_root() && !spot.is_pod()),
+    );
+    let kinds = [
+        (roots_named(&roots), &roots),
+        (pods_counted(&pods), &pods),
+        (volumes_counted(&volumes), &volumes),
+    ];
     let told = kinds.iter().filter_map(|(what, spots)| Some((what, &spots.first()?.reason)));
-    let sentences: Vec<String> = told.enumerate().map(|(n, (what, reason))| sentence(node, n == 0, what, reason)).collect();
+    let sentences: Vec<String> =
+        told.enumerate().map(|(n, (what, reason))| sentence(node, n == 0, what, reason)).collect();
     let summary = format!("{} Tokens there are not watched.", sentences.join(" "));
-    let named: Vec<String> = spots.iter().filter(|spot| !spot.is_root()).take(NAMED).map(named).collect();
-    let evidence = Attributes::new().with("volumes", volumes.len()).with("pods", distinct_pods(spots)).with("first", named.as_slice());
+    let named: Vec<String> =
+        spots.iter().filter(|spot| !spot.is_root()).take(NAMED).map(named).collect();
+    let evidence = Attributes::new()
+        .with("volumes", volumes.len())
+        .with("pods", distinct_pods(spots))
+        .with("first", named.as_slice());
     let roots: Vec<String> = roots.iter().map(|spot| spot.directory.clone()).collect();
     let evidence = evidence.with_some("roots", (!roots.is_empty()).then_some(roots.as_slice()));
     Some(finding(node, Code::AgentBlind, summary, evidence.with("directory", &first.directory)))
@@ -67,7 +81,8 @@ pub fn delivery(node: &str, state: &DeliveryState, now: &Reading, limit: Delta) 
     }
     let why = state.last_error.as_deref().unwrap_or("no answer yet");
     let summary = format!(
-        "{} of node {node} could not be delivered for {waited}: the collector does not accept them ({}).{}",
+        "{} of node {node} could not be delivered for {waited}: the collector does not accept \
+         them ({}).{}",
         plural_u64(state.waiting, "alert"),
         shown(why),
         lost(state)
@@ -85,8 +100,13 @@ pub fn delivery(node: &str, state: &DeliveryState, now: &Reading, limit: Delta) 
 }
 
 fn lost(state: &DeliveryState) -> String {
-    let parts = [(state.given_up, "given up, because memory is bounded"), (state.rejected, "refused by it for good")];
-    let said = |(count, what)| if count > 0 { format!(" {} {what}.", plural_u64(count, "alert")) } else { String::new() };
+    let parts = [
+        (state.given_up, "given up, because memory is bounded"),
+        (state.rejected, "refused by it for good"),
+    ];
+    let said = |(count, what)| {
+        if count > 0 { format!(" {} {what}.", plural_u64(count, "alert")) } else { String::new() }
+    };
     parts.map(said).concat()
 }
 
@@ -116,17 +136,34 @@ mod tests {
     use super::*;
 
     fn spot(pod: &str, volume: &str, directory: &str, reason: &str) -> BlindSpot {
-        BlindSpot { pod_uid: pod.into(), volume: volume.into(), directory: directory.into(), reason: reason.into() }
+        BlindSpot {
+            pod_uid: pod.into(),
+            volume: volume.into(),
+            directory: directory.into(),
+            reason: reason.into(),
+        }
     }
 
     #[test]
     fn each_kind_of_blindness_is_told_with_its_own_reason() {
         let root = |path| spot("*", "*", path, "its pods cannot be read");
-        let (pod, volume) = (spot("a", "*", "/k/a", "no permission"), |pod, name| spot(pod, name, "/k/v", "not mounted here"));
+        let (pod, volume) = (spot("a", "*", "/k/a", "no permission"), |pod, name| {
+            spot(pod, name, "/k/v", "not mounted here")
+        });
         let table = [
-            (vec![root("/k")], "This agent cannot see the kubelet root /k on node n: its pods cannot be read."),
-            (vec![root("/j"), root("/k")], "This agent cannot see the kubelet roots /j and /k on node n: its pods cannot be read."),
-            (vec![pod.clone()], "This agent cannot see any projected volume of 1 pod on node n: no permission."),
+            (
+                vec![root("/k")],
+                "This agent cannot see the kubelet root /k on node n: its pods cannot be read.",
+            ),
+            (
+                vec![root("/j"), root("/k")],
+                "This agent cannot see the kubelet roots /j and /k on node n: its pods cannot be \
+                 read.",
+            ),
+            (
+                vec![pod.clone()],
+                "This agent cannot see any projected volume of 1 pod on node n: no permission.",
+            ),
             (
                 vec![volume("b", "v"), volume("b", "w"), volume("c", "v")],
                 "This agent cannot see 3 projected volumes of 2 pods on node n: not mounted here.",
@@ -134,21 +171,28 @@ mod tests {
             (
                 vec![root("/j"), pod, volume("b", "v")],
                 "This agent cannot see the kubelet root /j on node n: its pods cannot be read. \
-                 Nor can it see any projected volume of 1 pod: no permission. \
-                 Nor can it see 1 projected volume of 1 pod: not mounted here.",
+                 Nor can it see any projected volume of 1 pod: no permission. Nor can it see 1 \
+                 projected volume of 1 pod: not mounted here.",
             ),
         ];
         for (spots, told) in table {
-            assert_eq!(blind("n", &spots).unwrap().summary, format!("{told} Tokens there are not watched."));
+            assert_eq!(
+                blind("n", &spots).unwrap().summary,
+                format!("{told} Tokens there are not watched.")
+            );
         }
         assert_eq!(blind("n", &[]), None);
     }
 
     #[test]
     fn a_root_is_no_pod_and_no_volume() {
-        let told = blind("n", &[spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")]).unwrap().evidence;
+        let told =
+            blind("n", &[spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")]).unwrap().evidence;
         let get = |name| told.get(name).cloned();
         assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
-        assert_eq!((get("first"), get("roots")), (Some(["b/v".to_owned()].as_slice().into()), Some(["/j".to_owned()].as_slice().into())));
+        assert_eq!(
+            (get("first"), get("roots")),
+            (Some(["b/v".to_owned()].as_slice().into()), Some(["/j".to_owned()].as_slice().into()))
+        );
     }
 }

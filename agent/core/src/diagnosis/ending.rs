@@ -32,10 +32,15 @@ pub enum Ending {
     Over,
 }
 
-/// The finding as it is said when it has ended, `lasted` after it was raised: no time left, no age, nothing that was true only then.
+/// The finding as it is said when it has ended, `lasted` after it was raised: no time left, no age,
+/// nothing that was true only then.
 pub fn ended(finding: &Finding, ending: &Ending, lasted: Delta) -> Finding {
     let mut last = finding.clone();
-    last.summary = format!("{}, {lasted} after {}.", what_happened(finding, ending), what_was_found(finding.code));
+    last.summary = format!(
+        "{}, {lasted} after {}.",
+        what_happened(finding, ending),
+        what_was_found(finding.code)
+    );
     last.evidence.0.retain(|(name, _)| !MOMENTARY.contains(&name.as_ref()));
     last.evidence = last.evidence.with("lasted", lasted);
     last
@@ -43,9 +48,13 @@ pub fn ended(finding: &Finding, ending: &Ending, lasted: Delta) -> Finding {
 
 fn what_happened(finding: &Finding, ending: &Ending) -> String {
     match &finding.subject {
-        Subject::Token { pod, volume, path } => with_token(&named(pod, volume, path), finding.code, ending),
+        Subject::Token { pod, volume, path } => {
+            with_token(&named(pod, volume, path), finding.code, ending)
+        }
         Subject::Node { node } => with_node(&shown(node), finding.code, ending),
-        Subject::Server { server } => format!("Time server {} no longer contradicts the others", shown(server)),
+        Subject::Server { server } => {
+            format!("Time server {} no longer contradicts the others", shown(server))
+        }
     }
 }
 
@@ -54,7 +63,9 @@ fn with_token(token: &str, code: Code, ending: &Ending) -> String {
         Ending::Replaced => format!("{token} was replaced by a new token"),
         Ending::Gone => format!("{token} is gone with its pod or its volume"),
         Ending::Became(heir) => format!("What is wrong with {} became {heir}", lower_first(token)),
-        Ending::ClockToBlame => format!("{token} only looked wrong, for this node's clock is (see clock.*)"),
+        Ending::ClockToBlame => {
+            format!("{token} only looked wrong, for this node's clock is (see clock.*)")
+        }
         _ => format!("{token} {}", now_well(code)),
     }
 }
@@ -73,10 +84,14 @@ fn now_well(code: Code) -> &'static str {
 
 fn with_node(node: &str, code: Code, ending: &Ending) -> String {
     match (code, ending) {
-        (Code::AgentBlind, _) => format!("No projected volume on node {node} is hidden from this agent any more"),
+        (Code::AgentBlind, _) => {
+            format!("No projected volume on node {node} is hidden from this agent any more")
+        }
         (_, Ending::Delivered { lost: 0 }) => format!("The alerts of node {node} get out again"),
         (_, Ending::Delivered { lost }) => {
-            format!("The alerts of node {node} get out again (lost since the agent started: {lost})")
+            format!(
+                "The alerts of node {node} get out again (lost since the agent started: {lost})"
+            )
         }
         (_, Ending::Clock(state)) => with_clock(code, *state).to_owned(),
         _ => format!("{code} on node {node} is over"),
@@ -89,7 +104,9 @@ fn with_clock(code: Code, state: ClockState) -> &'static str {
         Code::ClockOffset if untold => "Nothing tells any more whether this node's clock is off",
         Code::ClockOffset => "This node's clock is within its limit again",
         Code::ClockUnsynchronized => "A time daemon keeps this node's clock, says the kernel",
-        Code::ClockStepped if untold || state == ClockState::Stepped => "This node's clock was set, and nothing has measured it since",
+        Code::ClockStepped if untold || state == ClockState::Stepped => {
+            "This node's clock was set, and nothing has measured it since"
+        }
         Code::ClockStepped => "This node's clock has been measured since it was set",
         Code::ClockUnknown if untold => "Time servers answer again, and contradict each other",
         Code::ClockUnknown => "This node's clock is vouched for again",
@@ -116,7 +133,9 @@ fn what_was_found(code: Code) -> &'static str {
 
 fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
 }
 
 #[cfg(test)]
@@ -139,7 +158,12 @@ mod tests {
     }
 
     fn token(code: Code, ending: &Ending) -> String {
-        let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "u".into(), owner: None };
+        let pod = PodRef {
+            namespace: Some("shop".into()),
+            name: Some("cart-0".into()),
+            uid: "u".into(),
+            owner: None,
+        };
         let subject = Subject::Token { pod, volume: "v".into(), path: "token".into() };
         ended(&finding(code, subject), ending, Delta::from_secs(415)).summary
     }
@@ -152,25 +176,56 @@ mod tests {
     fn how_it_ended_with_a_token() {
         let named = "Token \"token\" of pod shop/cart-0 (volume v)";
         let table = [
-            (Code::RotationStalled, Ending::Replaced, " was replaced by a new token, 6m 55s after its rotation was found stalled."),
-            (Code::Expired, Ending::Gone, " is gone with its pod or its volume, 6m 55s after it was found expired."),
+            (
+                Code::RotationStalled,
+                Ending::Replaced,
+                " was replaced by a new token, 6m 55s after its rotation was found stalled.",
+            ),
+            (
+                Code::Expired,
+                Ending::Gone,
+                " is gone with its pod or its volume, 6m 55s after it was found expired.",
+            ),
             (
                 Code::RotationLate,
                 Ending::ClockToBlame,
-                " only looked wrong, for this node's clock is (see clock.*), 6m 55s after its rotation was found late.",
+                " only looked wrong, for this node's clock is (see clock.*), 6m 55s after its \
+                 rotation was found late.",
             ),
-            (Code::NotYetValid, Ending::Over, " has become valid, 6m 55s after it was found not yet valid."),
-            (Code::FutureDated, Ending::Over, " is no longer ahead of this node's clock, 6m 55s after it was found issued in the future."),
-            (Code::Malformed, Ending::Over, " holds a token now, 6m 55s after it was found to hold none."),
-            (Code::Unreadable, Ending::Over, " can be read now, 6m 55s after it was found unreadable."),
-            (Code::Expired, Ending::Over, " is in its time again by this node's clock, 6m 55s after it was found expired."),
+            (
+                Code::NotYetValid,
+                Ending::Over,
+                " has become valid, 6m 55s after it was found not yet valid.",
+            ),
+            (
+                Code::FutureDated,
+                Ending::Over,
+                " is no longer ahead of this node's clock, 6m 55s after it was found issued in \
+                 the future.",
+            ),
+            (
+                Code::Malformed,
+                Ending::Over,
+                " holds a token now, 6m 55s after it was found to hold none.",
+            ),
+            (
+                Code::Unreadable,
+                Ending::Over,
+                " can be read now, 6m 55s after it was found unreadable.",
+            ),
+            (
+                Code::Expired,
+                Ending::Over,
+                " is in its time again by this node's clock, 6m 55s after it was found expired.",
+            ),
         ];
         for (code, ending, rest) in table {
             assert_eq!(token(code, &ending), format!("{named}{rest}"));
         }
         assert_eq!(
             token(Code::RotationLate, &Ending::Became(Code::RotationStalled)),
-            "What is wrong with token \"token\" of pod shop/cart-0 (volume v) became token.rotation_stalled, 6m 55s after its rotation was found late."
+            "What is wrong with token \"token\" of pod shop/cart-0 (volume v) became \
+             token.rotation_stalled, 6m 55s after its rotation was found late."
         );
     }
 
@@ -178,37 +233,51 @@ mod tests {
     fn how_it_ended_with_the_clock_and_the_agent() {
         use ClockState::{Disagreeing, Off, Stepped, Synchronised, Unknown};
         let table = [
-            (Code::ClockOffset, Ending::Clock(Synchronised), "This node's clock is within its limit again, 1m 30s after it was found off."),
+            (
+                Code::ClockOffset,
+                Ending::Clock(Synchronised),
+                "This node's clock is within its limit again, 1m 30s after it was found off.",
+            ),
             (
                 Code::ClockOffset,
                 Ending::Clock(Unknown),
-                "Nothing tells any more whether this node's clock is off, 1m 30s after it was found off.",
+                "Nothing tells any more whether this node's clock is off, 1m 30s after it was \
+                 found off.",
             ),
-            (Code::ClockUnknown, Ending::Clock(Off), "This node's clock is vouched for again, 1m 30s after the opposite was first said."),
+            (
+                Code::ClockUnknown,
+                Ending::Clock(Off),
+                "This node's clock is vouched for again, 1m 30s after the opposite was first said.",
+            ),
             (
                 Code::ClockUnknown,
                 Ending::Clock(Disagreeing),
-                "Time servers answer again, and contradict each other, 1m 30s after the opposite was first said.",
+                "Time servers answer again, and contradict each other, 1m 30s after the opposite \
+                 was first said.",
             ),
             (
                 Code::ClockStepped,
                 Ending::Clock(Synchronised),
-                "This node's clock has been measured since it was set, 1m 30s after that was first said.",
+                "This node's clock has been measured since it was set, 1m 30s after that was \
+                 first said.",
             ),
             (
                 Code::ClockStepped,
                 Ending::Clock(Stepped),
-                "This node's clock was set, and nothing has measured it since, 1m 30s after that was first said.",
+                "This node's clock was set, and nothing has measured it since, 1m 30s after that \
+                 was first said.",
             ),
             (
                 Code::ClockServersDisagree,
                 Ending::Clock(Synchronised),
-                "The time servers no longer contradict each other, 1m 30s after the opposite was first said.",
+                "The time servers no longer contradict each other, 1m 30s after the opposite was \
+                 first said.",
             ),
             (
                 Code::AgentBlind,
                 Ending::Over,
-                "No projected volume on node n1 is hidden from this agent any more, 1m 30s after the opposite was first said.",
+                "No projected volume on node n1 is hidden from this agent any more, 1m 30s after \
+                 the opposite was first said.",
             ),
             (
                 Code::DeliveryDelayed,
@@ -218,22 +287,27 @@ mod tests {
             (
                 Code::DeliveryDelayed,
                 Ending::Delivered { lost: 7 },
-                "The alerts of node n1 get out again (lost since the agent started: 7), 1m 30s after their delay was first said.",
+                "The alerts of node n1 get out again (lost since the agent started: 7), 1m 30s \
+                 after their delay was first said.",
             ),
         ];
         for (code, ending, sentence) in table {
             assert_eq!(node(code, &ending), sentence);
         }
-        let server = finding(Code::ClockServersDisagree, Subject::Server { server: "ntp1:123".into() });
+        let server =
+            finding(Code::ClockServersDisagree, Subject::Server { server: "ntp1:123".into() });
         assert_eq!(
             ended(&server, &Ending::Clock(Synchronised), Delta::from_secs(5)).summary,
-            "Time server ntp1:123 no longer contradicts the others, 5.0s after the opposite was first said."
+            "Time server ntp1:123 no longer contradicts the others, 5.0s after the opposite was \
+             first said."
         );
     }
 
     #[test]
     fn facts_of_the_moment_are_left_out_and_lasting_ones_stay() {
-        let evidence = ended(&finding(Code::Expired, Subject::node("n1")), &Ending::Over, Delta::from_secs(5)).evidence;
+        let evidence =
+            ended(&finding(Code::Expired, Subject::node("n1")), &Ending::Over, Delta::from_secs(5))
+                .evidence;
         assert_eq!(evidence, Attributes::new().with("generation", "g1").with("lasted", 5.0));
     }
 }

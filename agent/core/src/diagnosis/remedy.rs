@@ -15,15 +15,19 @@ pub(super) fn of_token(code: Code, pod: &PodRef) -> Remedy {
     Remedy { text: code.info().action.to_owned(), command }
 }
 
-/// The remedy where it is the service account that is gone: what holds for kubelet's own troubles would lead astray.
+/// The remedy where it is the service account that is gone: what holds for kubelet's own troubles
+/// would lead astray.
 pub(super) fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
     let (text, command) = match lost {
         AccountLoss::Missing => (
-            "Make the service account again, and kubelet writes a new token within two minutes; or delete what still uses it. Find out who deleted it.",
+            "Make the service account again, and kubelet writes a new token within two minutes; \
+             or delete what still uses it. Find out who deleted it.",
             create_account(claims),
         ),
         AccountLoss::Replaced => (
-            "Find out in kubelet's log why it does not replace the token: a new one is of the account that there is now, and works. Deleting the pod helps only once kubelet gets tokens again.",
+            "Find out in kubelet's log why it does not replace the token: a new one is of the \
+             account that there is now, and works. Deleting the pod helps only once kubelet gets \
+             tokens again.",
             kubelet_log(pod),
         ),
     };
@@ -31,13 +35,19 @@ pub(super) fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Re
 }
 
 fn create_account(claims: &Claims) -> Option<String> {
-    Some(format!("kubectl create serviceaccount -n {} {}", safe(&claims.namespace)?, safe(&claims.service_account.name)?))
+    Some(format!(
+        "kubectl create serviceaccount -n {} {}",
+        safe(&claims.namespace)?,
+        safe(&claims.service_account.name)?
+    ))
 }
 
 /// kubelet's own words about this pod's volumes, from its log and from events.
 fn kubelet_log(pod: &PodRef) -> Option<String> {
     let uid = safe(&pod.uid)?;
-    Some(format!("journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|{uid}\" | tail -n 20"))
+    Some(format!(
+        "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|{uid}\" | tail -n 20"
+    ))
 }
 
 fn delete_pod(pod: &PodRef) -> Option<String> {
@@ -54,10 +64,14 @@ fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
     Some((safe(pod.namespace.as_deref()?)?, safe(pod.name.as_deref()?)?))
 }
 
-/// Names come from claims and paths: only what Kubernetes would accept as a name goes into a command that people paste.
+/// Names come from claims and paths: only what Kubernetes would accept as a name goes into a
+/// command that people paste.
 fn safe(name: &str) -> Option<&str> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    (!name.is_empty() && !name.starts_with('-') && name.len() <= 253 && name.bytes().all(fits)).then_some(name)
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
+    (!name.is_empty() && !name.starts_with('-') && name.len() <= 253 && name.bytes().all(fits))
+        .then_some(name)
 }
 
 #[cfg(test)]
@@ -66,8 +80,16 @@ mod tests {
 
     #[test]
     fn hostile_names_do_not_become_commands() {
-        let pod = |name: &str| PodRef { namespace: Some("shop".into()), name: Some(name.into()), uid: "u-1".into(), owner: None };
-        assert_eq!(of_token(Code::NotYetValid, &pod("cart-0")).command.as_deref(), Some("kubectl delete pod -n shop cart-0"));
+        let pod = |name: &str| PodRef {
+            namespace: Some("shop".into()),
+            name: Some(name.into()),
+            uid: "u-1".into(),
+            owner: None,
+        };
+        assert_eq!(
+            of_token(Code::NotYetValid, &pod("cart-0")).command.as_deref(),
+            Some("kubectl delete pod -n shop cart-0")
+        );
         for hostile in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
             assert_eq!(of_token(Code::NotYetValid, &pod(hostile)).command, None, "{hostile:?}");
         }

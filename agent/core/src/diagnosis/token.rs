@@ -50,10 +50,13 @@ pub fn judge(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Judged {
         let true_now = context.corrected(now.wall);
         // A lost account is the API server's own word, which no clock can explain.
         let corrects = true_now.filter(|_| context.lost.is_none());
-        let confirmed = corrects.map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
+        let confirmed =
+            corrects.map_or(seen, |true_now| both(seen, fact(generation, true_now, context)));
         clock_effect = match true_now {
             _ if seen.is_some() && confirmed.is_none() => ClockEffect::LooksWrong,
-            Some(true_now) if is_refused_unseen(generation, now.wall, true_now) => ClockEffect::Refused,
+            Some(true_now) if is_refused_unseen(generation, now.wall, true_now) => {
+                ClockEffect::Refused
+            }
             _ => ClockEffect::None,
         };
         findings.extend(confirmed.map(|fact| worded(tracked, generation, fact, now.wall, context)));
@@ -66,7 +69,8 @@ fn is_refused_unseen(generation: &Generation, node_now: Wall, true_now: Wall) ->
     true_now > generation.deadlines.hard && generation.deadlines.state(node_now) != State::Expired
 }
 
-/// What is wrong by both clocks: the milder of the two. What only one of them sees is the clock's fault, and the clock has its own finding.
+/// What is wrong by both clocks: the milder of the two. What only one of them sees is the clock's
+/// fault, and the clock has its own finding.
 fn both(node: Option<Fact>, corrected: Option<Fact>) -> Option<Fact> {
     let (node, corrected) = (node?, corrected?);
     if node.code == corrected.code {
@@ -95,7 +99,9 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
         State::Expired => fact(Code::Expired, Severity::Critical),
         State::NotYetValid => fact(Code::NotYetValid, Severity::Critical),
         State::Stalled | State::Late if context.excuses(&generation.deadlines, now) => None,
-        State::Stalled | State::Late if context.lost.is_some() => fact(Code::RotationStalled, Severity::Critical),
+        State::Stalled | State::Late if context.lost.is_some() => {
+            fact(Code::RotationStalled, Severity::Critical)
+        }
         State::Stalled => fact(Code::RotationStalled, stalled_severity(generation, now)),
         State::Late => fact(Code::RotationLate, Severity::Info),
         State::Fresh | State::Due => future_dated(generation, now, context),
@@ -103,31 +109,49 @@ fn fact(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact
 }
 
 /// Whose account may be why this token was not replaced: worth a question.
-pub fn in_question(generation: &Generation, now: Wall, context: Context<'_>) -> Option<AccountName> {
-    let waits = matches!(generation.deadlines.state(now), State::Late | State::Stalled | State::Expired);
+pub fn in_question(
+    generation: &Generation,
+    now: Wall,
+    context: Context<'_>,
+) -> Option<AccountName> {
+    let waits =
+        matches!(generation.deadlines.state(now), State::Late | State::Stalled | State::Expired);
     (waits && context.deletion().is_none()).then(|| account_of(generation, context.pod())).flatten()
 }
 
-/// The account of a token that the cluster knows to be its pod's. Claims alone are not believed: whoever may write a file into a pod could have the
-/// agent ask for anything, and say what was answered.
+/// The account of a token that the cluster knows to be its pod's. Claims alone are not believed:
+/// whoever may write a file into a pod could have the agent ask for anything, and say what was
+/// answered.
 pub fn account_of(generation: &Generation, pod: Option<&Pod>) -> Option<AccountName> {
     let (claimed, pod) = (AccountName::of(&generation.claims), pod?);
-    (pod.namespace == claimed.namespace && pod.service_account.as_ref() == Some(&claimed.name)).then_some(claimed)
+    (pod.namespace == claimed.namespace && pod.service_account.as_ref() == Some(&claimed.name))
+        .then_some(claimed)
 }
 
-/// kubelet replaces no token of a pod that is going (it syncs the volumes of such a pod no more): being late is no fault of its own then.
+/// kubelet replaces no token of a pod that is going (it syncs the volumes of such a pod no more):
+/// being late is no fault of its own then.
 fn going(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
     let effective = generation.deadlines.effective;
-    let fails_before = context.deletion().is_some_and(|deletion| effective < deletion && now < deletion);
-    let severity = if now >= effective && generation.claims.warn_after.is_none() { Severity::Critical } else { Severity::Warning };
+    let fails_before =
+        context.deletion().is_some_and(|deletion| effective < deletion && now < deletion);
+    let severity = if now >= effective && generation.claims.warn_after.is_none() {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    };
     fails_before.then_some(Fact { code: Code::PodTerminating, severity })
 }
 
-/// Critical near the deadline; past it only without extension, for an extended token goes on working.
+/// Critical near the deadline; past it only without extension, for an extended token goes on
+/// working.
 fn stalled_severity(generation: &Generation, now: Wall) -> Severity {
     let extended = generation.claims.warn_after.is_some();
     let past = now >= generation.deadlines.effective;
-    if now >= generation.deadlines.critical && !(past && extended) { Severity::Critical } else { Severity::Warning }
+    if now >= generation.deadlines.critical && !(past && extended) {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    }
 }
 
 fn future_dated(generation: &Generation, now: Wall, context: Context<'_>) -> Option<Fact> {
@@ -139,19 +163,28 @@ fn future_dated(generation: &Generation, now: Wall, context: Context<'_>) -> Opt
     Some(Fact { code: Code::FutureDated, severity })
 }
 
-/// An assumed bound proves nothing either way: that the signer's clock and the node's differ is a fact without it.
+/// An assumed bound proves nothing either way: that the signer's clock and the node's differ is a
+/// fact without it.
 fn proven_bound(context: Context<'_>) -> Delta {
     if context.clock.assumed { Delta::ZERO } else { context.clock.bound }
 }
 
 /// When the judgement may change by the passing of time alone.
 pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Boot> {
-    let settles = tracked.trouble.as_ref().map(|trouble| trouble.since.boot + context.settle).filter(|at| *at > now.boot);
+    let settles = tracked
+        .trouble
+        .as_ref()
+        .map(|trouble| trouble.since.boot + context.settle)
+        .filter(|at| *at > now.boot);
     let deadlines = tracked.current.iter().flat_map(|generation| {
         let clocks = [Some(now.wall), context.corrected(now.wall)];
-        clocks.into_iter().flatten().filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
+        clocks
+            .into_iter()
+            .flatten()
+            .filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
     });
-    let killed = context.deletion().map(|at| now.boot + (at - now.wall)).filter(|at| *at > now.boot);
+    let killed =
+        context.deletion().map(|at| now.boot + (at - now.wall)).filter(|at| *at > now.boot);
     let caught_up = context.catching_up.map(|step| step.until).filter(|at| *at > now.boot);
     settles.into_iter().chain(deadlines).chain(caught_up).chain(killed).min()
 }
@@ -161,12 +194,25 @@ fn next_deadline(generation: &Generation, now: Wall, context: Context<'_>) -> Op
     // the deadline itself is one of these only where something changes there for a pod that stays
     let going = context.deletion().map(|_| generation.deadlines.effective).filter(|at| *at > now);
     let future = [issued - FUTURE_TOLERANCE - proven_bound(context), issued - FUTURE_WARNING];
-    generation.deadlines.next_change(now).into_iter().chain(going).chain(future.into_iter().filter(|at| *at > now)).min()
+    generation
+        .deadlines
+        .next_change(now)
+        .into_iter()
+        .chain(going)
+        .chain(future.into_iter().filter(|at| *at > now))
+        .min()
 }
 
 fn trouble(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Finding> {
-    let trouble = tracked.trouble.as_ref().filter(|trouble| now.boot - trouble.since.boot >= context.settle)?;
-    let (code, word) = if trouble.malformed { (Code::Malformed, "does not hold a token") } else { (Code::Unreadable, "cannot be read") };
+    let trouble = tracked
+        .trouble
+        .as_ref()
+        .filter(|trouble| now.boot - trouble.since.boot >= context.settle)?;
+    let (code, word) = if trouble.malformed {
+        (Code::Malformed, "does not hold a token")
+    } else {
+        (Code::Unreadable, "cannot be read")
+    };
     let summary = format!("{} {word}: {}.", name_of(tracked, context), shown(&trouble.reason));
     Some(Finding {
         deadline: tracked.current.as_ref().map(|generation| generation.deadlines.effective),
@@ -180,9 +226,21 @@ fn trouble_evidence(trouble: &Trouble) -> Attributes {
     Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
 }
 
-fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, context: Context<'_>) -> Finding {
+fn worded(
+    tracked: &Tracked,
+    generation: &Generation,
+    fact: Fact,
+    now: Wall,
+    context: Context<'_>,
+) -> Finding {
     let lost = context.lost.filter(|_| matches!(fact.code, Code::RotationStalled | Code::Expired));
-    let mut said = finding(tracked, fact.code, fact.severity, summary(tracked, generation, fact.code, now, context), context);
+    let mut said = finding(
+        tracked,
+        fact.code,
+        fact.severity,
+        summary(tracked, generation, fact.code, now, context),
+        context,
+    );
     if let Some(lost) = lost {
         said.remedy = remedy::of_account(lost, &generation.claims, &tracked.pod(context.pod()));
     }
@@ -198,11 +256,19 @@ fn worded(tracked: &Tracked, generation: &Generation, fact: Fact, now: Wall, con
 
 /// What the cluster knows, and how old that is where it cannot be asked.
 fn cluster_evidence(tracked: &Tracked, context: Context<'_>) -> Attributes {
-    let evidence = |known: Known<'_>| known.pod.evidence(&tracked.key.volume).with_some("cluster_age", known.age);
+    let evidence = |known: Known<'_>| {
+        known.pod.evidence(&tracked.key.volume).with_some("cluster_age", known.age)
+    };
     context.known.map(evidence).unwrap_or_default()
 }
 
-fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String, context: Context<'_>) -> Finding {
+fn finding(
+    tracked: &Tracked,
+    code: Code,
+    severity: Severity,
+    summary: String,
+    context: Context<'_>,
+) -> Finding {
     let pod = tracked.pod(context.pod());
     Finding {
         code,
@@ -216,7 +282,8 @@ fn finding(tracked: &Tracked, code: Code, severity: Severity, summary: String, c
     }
 }
 
-/// When it starts to hurt; for a token that is not valid yet, when it stops. One from the future hurts when its rotation, as late as it was early, fails.
+/// When it starts to hurt; for a token that is not valid yet, when it stops. One from the future
+/// hurts when its rotation, as late as it was early, fails.
 fn deadline(generation: &Generation, code: Code) -> Wall {
     match code {
         Code::Expired => generation.deadlines.hard,
@@ -240,15 +307,28 @@ fn evidence(generation: &Generation, now: Wall) -> Attributes {
         .with("seconds_left", deadlines.effective - now)
 }
 
-fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, context: Context<'_>) -> String {
+fn summary(
+    tracked: &Tracked,
+    generation: &Generation,
+    code: Code,
+    now: Wall,
+    context: Context<'_>,
+) -> String {
     let (token, deadlines) = (name_of(tracked, context), &generation.deadlines);
     match code {
         Code::RotationLate => {
-            format!("{token} should have been replaced {} ago; kubelet is late. {}", now - deadlines.due, time_left(generation, now))
+            format!(
+                "{token} should have been replaced {} ago; kubelet is late. {}",
+                now - deadlines.due,
+                time_left(generation, now)
+            )
         }
         Code::RotationStalled => {
-            let stopped = || format!("kubelet has stopped rotating it. {}", time_left(generation, now));
-            let why = context.lost.map_or_else(stopped, |lost| format!("its {}", without(lost, generation)));
+            let stopped =
+                || format!("kubelet has stopped rotating it. {}", time_left(generation, now));
+            let why = context
+                .lost
+                .map_or_else(stopped, |lost| format!("its {}", without(lost, generation)));
             format!("{token} should have been replaced {} ago: {why}", now - deadlines.due)
         }
         Code::Expired => {
@@ -257,12 +337,14 @@ fn summary(tracked: &Tracked, generation: &Generation, code: Code, now: Wall, co
         }
         Code::PodTerminating => going_away(&token, generation, now, context),
         Code::NotYetValid => format!(
-            "{token} is not valid yet: the API server refuses it for another {} (until {}), and kubelet will not replace it.",
+            "{token} is not valid yet: the API server refuses it for another {} (until {}), and \
+             kubelet will not replace it.",
             deadlines.accepted_from - now,
             deadlines.accepted_from.rfc3339()
         ),
         _ => format!(
-            "{token} was issued {} in the future: the API server's clock is ahead of this node's, or the node's is behind.",
+            "{token} was issued {} in the future: the API server's clock is ahead of this node's, \
+             or the node's is behind.",
             generation.claims.issued_at - now
         ),
     }
@@ -273,11 +355,16 @@ fn expired(token: &str, generation: &Generation, now: Wall, context: Context<'_>
         since if since < Delta::from_secs(1) => "just now".to_owned(),
         since => format!("{since} ago"),
     };
-    let by = if context.clock.assumed { " by this node's own clock, for which nothing vouches: if it is right," } else { ":" };
+    let by = if context.clock.assumed {
+        " by this node's own clock, for which nothing vouches: if it is right,"
+    } else {
+        ":"
+    };
     if now < generation.deadlines.hard {
         let left = generation.deadlines.hard - now;
         return format!(
-            "{token} expired {since}{by} the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and cache of {CACHE})."
+            "{token} expired {since}{by} the API server refuses it within {left} at the latest \
+             (its leeway of {LEEWAY} and cache of {CACHE})."
         );
     }
     format!("{token} expired {since}{by} the API server answers 401 to every request with it.")
@@ -289,10 +376,14 @@ fn without(lost: AccountLoss, generation: &Generation) -> String {
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));
     match lost {
         AccountLoss::Missing => {
-            format!("{account} does not exist any more. kubelet gets no token for it, and the API server refuses this one.")
+            format!(
+                "{account} does not exist any more. kubelet gets no token for it, and the API \
+                 server refuses this one."
+            )
         }
         AccountLoss::Replaced => format!(
-            "{account} was deleted and made anew. The API server refuses this token, which is of the one before, and kubelet has not replaced it."
+            "{account} was deleted and made anew. The API server refuses this token, which is of \
+             the one before, and kubelet has not replaced it."
         ),
     }
 }
@@ -300,7 +391,11 @@ fn without(lost: AccountLoss, generation: &Generation) -> String {
 fn going_away(token: &str, generation: &Generation, now: Wall, context: Context<'_>) -> String {
     let end = context.deletion().unwrap_or(now);
     let left = time_left(generation, now);
-    format!("{token} is not replaced any more, because its pod is going and has until {} to end. {left}", end.rfc3339())
+    format!(
+        "{token} is not replaced any more, because its pod is going and has until {} to end. \
+         {left}",
+        end.rfc3339()
+    )
 }
 
 fn time_left(generation: &Generation, now: Wall) -> String {
@@ -310,10 +405,14 @@ fn time_left(generation: &Generation, now: Wall) -> String {
         (false, false) => format!("It expired {} ago, and requests with it get 401.", -left),
         (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
         (true, true) => format!(
-            "It goes stale in {left}, at {}; after that it works only thanks to the API server's expiry extension.",
+            "It goes stale in {left}, at {}; after that it works only thanks to the API server's \
+             expiry extension.",
             effective.rfc3339()
         ),
-        (true, false) => format!("It went stale {} ago and works only thanks to the API server's expiry extension.", -left),
+        (true, false) => format!(
+            "It went stale {} ago and works only thanks to the API server's expiry extension.",
+            -left
+        ),
     }
 }
 

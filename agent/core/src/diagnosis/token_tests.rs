@@ -7,14 +7,18 @@ use crate::token::{KubeletPolicy, TokenKey, claims_for_tests as claims};
 const IAT: i64 = 1_800_000_000;
 
 fn at(age: i64) -> Reading {
-    Reading { wall: Wall::from_secs(IAT + age), boot: Boot::from_nanos((age + 10_000) * 1_000_000_000) }
+    Reading {
+        wall: Wall::from_secs(IAT + age),
+        boot: Boot::from_nanos((age + 10_000) * 1_000_000_000),
+    }
 }
 
 fn tracked(lifetime: i64, warn_after: Option<i64>) -> Tracked {
     let key = TokenKey { pod_uid: "pod-uid".into(), volume: "v".into(), path: "token".into() };
     let mut tracked = Tracked::new(key.clone());
     let content = FileContent::Token(Box::new(claims(IAT, lifetime, warn_after)));
-    let _ = tracked.see(FileSeen { key, written_at: None, content }, &at(0), KubeletPolicy::default());
+    let _ =
+        tracked.see(FileSeen { key, written_at: None, content }, &at(0), KubeletPolicy::default());
     tracked
 }
 
@@ -68,7 +72,11 @@ fn the_deadline_is_when_it_starts_to_hurt() {
     ];
     for (token, age, code, deadline) in table {
         let finding = judge(token, &at(age), context(&good)).findings.remove(0);
-        assert_eq!((finding.code, finding.deadline), (code, Some(Wall::from_secs(IAT + deadline))), "age {age}");
+        assert_eq!(
+            (finding.code, finding.deadline),
+            (code, Some(Wall::from_secs(IAT + deadline))),
+            "age {age}"
+        );
     }
 }
 
@@ -77,7 +85,8 @@ fn a_future_iat_with_an_early_nbf_is_a_warning() {
     let mut token = tracked(3_600, None);
     let generation = token.current.as_mut().unwrap();
     generation.claims.not_before = Wall::from_secs(IAT - 3_600);
-    generation.deadlines = crate::token::Deadlines::of(&generation.claims, &KubeletPolicy::default());
+    generation.deadlines =
+        crate::token::Deadlines::of(&generation.claims, &KubeletPolicy::default());
     let good = clock(ClockState::Synchronised, 0, false);
     assert_eq!(found(&token, -100, &good), [(Code::FutureDated, Severity::Warning)]);
 }
@@ -97,18 +106,36 @@ fn a_clock_that_is_off_is_not_held_against_tokens() {
 #[test]
 fn what_both_clocks_see_stays_and_the_milder_word_counts() {
     let token = tracked(600, None);
-    assert_eq!(found(&token, 700, &clock(ClockState::Off, -5, false)), [(Code::Expired, Severity::Critical)]);
-    assert_eq!(found(&token, 605, &clock(ClockState::Off, -20, false)), [(Code::RotationLate, Severity::Info)]);
-    assert_eq!(found(&token, 300, &clock(ClockState::Off, 400, false)), [], "kubelet goes by the node's clock");
+    assert_eq!(
+        found(&token, 700, &clock(ClockState::Off, -5, false)),
+        [(Code::Expired, Severity::Critical)]
+    );
+    assert_eq!(
+        found(&token, 605, &clock(ClockState::Off, -20, false)),
+        [(Code::RotationLate, Severity::Info)]
+    );
+    assert_eq!(
+        found(&token, 300, &clock(ClockState::Off, 400, false)),
+        [],
+        "kubelet goes by the node's clock"
+    );
 }
 
 #[test]
 fn a_token_that_only_looks_good_is_counted() {
     let token = tracked(600, None);
     // (age on the node's clock, true minus node, what the clock does to it)
-    for (age, offset, effect) in [(450, 225, ClockEffect::Refused), (450, 215, ClockEffect::None), (605, 90, ClockEffect::None)] {
+    for (age, offset, effect) in [
+        (450, 225, ClockEffect::Refused),
+        (450, 215, ClockEffect::None),
+        (605, 90, ClockEffect::None),
+    ] {
         let off = clock(ClockState::Off, offset, false);
-        assert_eq!(judge(&token, &at(age), context(&off)).clock_effect, effect, "age {age}, offset {offset}");
+        assert_eq!(
+            judge(&token, &at(age), context(&off)).clock_effect,
+            effect,
+            "age {age}, offset {offset}"
+        );
     }
 }
 
@@ -116,8 +143,17 @@ fn a_token_that_only_looks_good_is_counted() {
 fn kubelet_may_catch_up_after_the_clock_was_set_forward() {
     let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
     let until = at(3_300).boot;
-    let after = |size| Context { catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }), ..context(&good) };
-    let codes = |age, size| judge(&token, &at(age), after(size)).findings.iter().map(|finding| finding.code).collect::<Vec<_>>();
+    let after = |size| Context {
+        catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }),
+        ..context(&good)
+    };
+    let codes = |age, size| {
+        judge(&token, &at(age), after(size))
+            .findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(codes(3_200, 400), [], "not even due before the clock was set");
     assert_eq!(codes(3_200, 100), [Code::RotationStalled], "late before as well");
     assert_eq!(codes(3_700, 900), [Code::Expired], "dead is dead");
@@ -128,13 +164,21 @@ fn kubelet_may_catch_up_after_the_clock_was_set_forward() {
 fn trouble_is_said_once_it_has_settled() {
     let mut token = tracked(600, None);
     let content = FileContent::Malformed { reason: "its payload is cut off".into() };
-    let _ = token.see(FileSeen { key: token.key.clone(), written_at: None, content }, &at(10), KubeletPolicy::default());
+    let _ = token.see(
+        FileSeen { key: token.key.clone(), written_at: None, content },
+        &at(10),
+        KubeletPolicy::default(),
+    );
     let good = clock(ClockState::Synchronised, 0, false);
     let context = Context { settle: Delta::from_secs(10), ..context(&good) };
     assert_eq!(judge(&token, &at(15), context).findings, []);
     assert_eq!(next_change(&token, &at(15), context), Some(at(20).boot));
     let finding = &judge(&token, &at(20), context).findings[0];
-    assert_eq!(finding.summary, "Token \"token\" of pod shop/cart-0 (volume v) does not hold a token: its payload is cut off.");
+    assert_eq!(
+        finding.summary,
+        "Token \"token\" of pod shop/cart-0 (volume v) does not hold a token: its payload is cut \
+         off."
+    );
 }
 
 #[test]
@@ -144,19 +188,26 @@ fn sentences_say_who_what_and_how_long() {
     let say = |age| judge(&token, &at(age), context(&good)).findings[0].summary.clone();
     assert_eq!(
         say(592),
-        "Token \"token\" of pod shop/cart-0 (volume v) should have been replaced 1m 52s ago: kubelet has stopped rotating it. \
-         It expires in 8.0s, at 2027-01-15T08:10:00Z."
+        "Token \"token\" of pod shop/cart-0 (volume v) should have been replaced 1m 52s ago: \
+         kubelet has stopped rotating it. It expires in 8.0s, at 2027-01-15T08:10:00Z."
     );
     assert_eq!(
         say(672),
-        "Token \"token\" of pod shop/cart-0 (volume v) expired 1m 12s ago: the API server answers 401 to every request with it."
+        "Token \"token\" of pod shop/cart-0 (volume v) expired 1m 12s ago: the API server answers \
+         401 to every request with it."
     );
 }
 
 fn going_at(deletion: i64) -> crate::cluster::Pod {
     let owner = Some(crate::cluster::Owner { kind: "Job".into(), name: "report".into() });
     let deletion = Some(Wall::from_secs(IAT + deletion));
-    crate::cluster::Pod { namespace: "shop".into(), name: "report-x".into(), owner, deletion, ..crate::cluster::Pod::default() }
+    crate::cluster::Pod {
+        namespace: "shop".into(),
+        name: "report-x".into(),
+        owner,
+        deletion,
+        ..crate::cluster::Pod::default()
+    }
 }
 
 #[test]
@@ -177,14 +228,20 @@ fn a_pod_that_is_going_is_the_cause_and_kubelet_is_not_accused() {
     for (token, age, deletion, expected) in table {
         let pod = going_at(deletion);
         let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
-        let found: Vec<_> = judge(token, &at(age), context).findings.iter().map(|f| (f.code, f.severity)).collect();
-        assert_eq!(found, Vec::from_iter(expected.map(|severity| (Code::PodTerminating, severity))), "age {age}, until {deletion}");
+        let found: Vec<_> =
+            judge(token, &at(age), context).findings.iter().map(|f| (f.code, f.severity)).collect();
+        assert_eq!(
+            found,
+            Vec::from_iter(expected.map(|severity| (Code::PodTerminating, severity))),
+            "age {age}, until {deletion}"
+        );
     }
 }
 
 #[test]
 fn a_pod_that_is_going_is_judged_again_when_its_token_and_when_itself_ends() {
-    let (token, good, pod) = (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
+    let (token, good, pod) =
+        (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
     let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
     let wakes: Vec<_> = [595, 600, 670].map(|age| next_change(&token, &at(age), context)).into();
     assert_eq!(wakes, [600, 670, 700].map(|age| Some(at(age).boot)));
@@ -192,13 +249,18 @@ fn a_pod_that_is_going_is_judged_again_when_its_token_and_when_itself_ends() {
 
 #[test]
 fn what_the_cluster_knows_is_told_with_its_age() {
-    let (token, good, pod) = (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
-    let context = Context { known: Some(Known { pod: &pod, age: Some(Delta::from_secs(90)) }), ..context(&good) };
+    let (token, good, pod) =
+        (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
+    let context = Context {
+        known: Some(Known { pod: &pod, age: Some(Delta::from_secs(90)) }),
+        ..context(&good)
+    };
     let finding = &judge(&token, &at(595), context).findings[0];
     assert_eq!(
         finding.summary,
-        "Token \"token\" of pod shop/report-x (volume v) is not replaced any more, because its pod is going and has until \
-         2027-01-15T08:11:40Z to end. It expires in 5.0s, at 2027-01-15T08:10:00Z."
+        "Token \"token\" of pod shop/report-x (volume v) is not replaced any more, because its \
+         pod is going and has until 2027-01-15T08:11:40Z to end. It expires in 5.0s, at \
+         2027-01-15T08:10:00Z."
     );
     assert_eq!(finding.evidence.get("owner"), Some(&"Job report".into()));
     assert_eq!(finding.evidence.get("cluster_age"), Some(&90.0.into()));
@@ -213,14 +275,16 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
             AccountLoss::Missing,
             580,
             Code::RotationStalled,
-            "ago: its service account shop/cart does not exist any more. kubelet gets no token for it, and the API server refuses this one.",
+            "ago: its service account shop/cart does not exist any more. kubelet gets no token \
+             for it, and the API server refuses this one.",
             "kubectl create serviceaccount -n shop cart",
         ),
         (
             AccountLoss::Missing,
             680,
             Code::Expired,
-            " Its service account shop/cart does not exist any more. kubelet gets no token for it, and the API server refuses this one.",
+            " Its service account shop/cart does not exist any more. kubelet gets no token for \
+             it, and the API server refuses this one.",
             "kubectl create serviceaccount -n shop cart",
         ),
         (
@@ -228,7 +292,8 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
             580,
             Code::RotationStalled,
             "which is of the one before, and kubelet has not replaced it.",
-            "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|pod-uid\" | tail -n 20",
+            "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|pod-uid\" | tail \
+             -n 20",
         ),
     ];
     for (lost, age, code, words, command) in table {
@@ -239,7 +304,12 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
         assert_eq!(finding.remedy.command.as_deref(), Some(command));
         assert_eq!(finding.evidence.get("service_account_state"), Some(&lost.name().into()));
     }
-    assert_eq!(judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) }).findings, [], "not asked about yet");
+    assert_eq!(
+        judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) })
+            .findings,
+        [],
+        "not asked about yet"
+    );
 }
 
 #[test]
@@ -248,7 +318,8 @@ fn a_clock_that_nothing_vouches_for_is_named_as_the_witness() {
     for (age, outcome) in [(672, "answers 401"), (610, "refuses it within 1m 00s")] {
         let finding = judge(&token, &at(age), context(&alone)).findings.remove(0);
         assert_eq!((finding.code, finding.severity), (Code::Expired, Severity::Critical));
-        let words = "ago by this node's own clock, for which nothing vouches: if it is right, the API server ";
+        let words = "ago by this node's own clock, for which nothing vouches: if it is right, the \
+                     API server ";
         assert!(finding.summary.contains(&format!("{words}{outcome}")), "{}", finding.summary);
     }
 }
@@ -260,7 +331,13 @@ fn nothing_changes_between_the_moments_that_are_woken_for() {
     let mut now = at(-120);
     while let Some(next) = next_change(&token, &now, context) {
         let until = now.after(next - now.boot - Delta::from_millis(1));
-        let kinds = |reading: &Reading| judge(&token, reading, context).findings.iter().map(|f| (f.code, f.severity)).collect::<Vec<_>>();
+        let kinds = |reading: &Reading| {
+            judge(&token, reading, context)
+                .findings
+                .iter()
+                .map(|f| (f.code, f.severity))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(kinds(&now), kinds(&until));
         now = now.after(next - now.boot);
     }

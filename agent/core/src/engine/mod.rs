@@ -1,4 +1,5 @@
-//! The one thing the outside drives: observations in, actions out. Deterministic: the same steps give the same actions.
+//! The one thing the outside drives: observations in, actions out. Deterministic: the same steps
+//! give the same actions.
 
 mod config;
 mod schedule;
@@ -12,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Alert};
 use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
-use crate::cluster::{AccountLoss, AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Known, Pod};
+use crate::cluster::{
+    AccountLoss, AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Known, Pod,
+};
 use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
 use crate::findings::{Code, Finding, Subject};
 use crate::ids::TraceContext;
@@ -25,11 +28,13 @@ use crate::token::{TokenKey, verdict};
 use schedule::Schedule;
 use told::Told;
 
-/// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is ten times that.
+/// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is
+/// ten times that.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
-/// Tokens that are followed: twice what a full node (250 pods) has where each pod has four. A pod can project as many files that look like tokens as it
-/// likes; each takes up to 7 kB here if it was made for that, and twice as much while a page is made.
+/// Tokens that are followed: twice what a full node (250 pods) has where each pod has four. A pod
+/// can project as many files that look like tokens as it likes; each takes up to 7 kB here if it
+/// was made for that, and twice as much while a page is made.
 const MOST_TOKENS: usize = 2_048;
 /// The source of token files, by the name it has in what it tells of itself.
 const FILES: &str = "files";
@@ -119,7 +124,12 @@ impl Engine {
             Observation::NtpRound(round) => {
                 self.clock.round(&round);
                 self.heard_clock = true;
-                return self.clock.spans(&round).into_iter().map(|span| Action::Span(Box::new(span))).collect();
+                return self
+                    .clock
+                    .spans(&round)
+                    .into_iter()
+                    .map(|span| Action::Span(Box::new(span)))
+                    .collect();
             }
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::ClockStep(step) => {
@@ -159,30 +169,47 @@ impl Engine {
         if !self.accounts.see(seen, now) {
             return;
         }
-        let is_of = |tracked: &Tracked| tracked.current.as_ref().is_some_and(|generation| AccountName::of(&generation.claims) == account);
+        let is_of = |tracked: &Tracked| {
+            tracked
+                .current
+                .as_ref()
+                .is_some_and(|generation| AccountName::of(&generation.claims) == account)
+        };
         let keys = self.tokens.iter().filter(|(_, tracked)| is_of(tracked)).map(|(key, _)| key);
         self.schedule.all_due(keys);
     }
 
-    /// Asks for a token's service account, where that is wanted and not known; and when to ask again.
-    fn ask(&mut self, now: &Reading, account: Option<AccountName>) -> (Option<Action>, Option<Boot>) {
-        let Some(account) = account.filter(|_| self.config.cluster_configured) else { return (None, None) };
+    /// Asks for a token's service account, where that is wanted and not known; and when to ask
+    /// again.
+    fn ask(
+        &mut self,
+        now: &Reading,
+        account: Option<AccountName>,
+    ) -> (Option<Action>, Option<Boot>) {
+        let Some(account) = account.filter(|_| self.config.cluster_configured) else {
+            return (None, None);
+        };
         let asks = self.accounts.ask(&account, now);
         let again = self.accounts.next(&account);
         (asks.then_some(Action::Ask(account)), again)
     }
 
-    /// Tokens that an agent before this one had findings about, and that went away meanwhile. What cannot be seen has not been seen to be gone.
+    /// Tokens that an agent before this one had findings about, and that went away meanwhile. What
+    /// cannot be seen has not been seen to be gone.
     fn unseen(&mut self, now: &Reading) -> Vec<Action> {
         let mut gone = self.ledger.unseen(now.boot);
         gone.retain(|key| !self.tokens.contains_key(key) && self.would_see(key));
-        let cleared = |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
+        let cleared =
+            |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
         gone.into_iter().flat_map(cleared).map(alert).collect()
     }
 
     /// Whether this token, if it were there, would be known.
     fn would_see(&self, key: &TokenKey) -> bool {
-        let covers = |spot: &BlindSpot| spot.is_root() || (spot.pod_uid == key.pod_uid && (spot.is_pod() || spot.volume == key.volume));
+        let covers = |spot: &BlindSpot| {
+            spot.is_root()
+                || (spot.pod_uid == key.pod_uid && (spot.is_pod() || spot.volume == key.volume))
+        };
         let works = self.sources.get(FILES).is_none_or(Option::is_none);
         works && !self.blind.iter().any(covers) && !self.left_out.contains(key)
     }
@@ -194,7 +221,8 @@ impl Engine {
             return Vec::new();
         }
         self.not_left_out(now, &key);
-        let tracked = self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
+        let tracked =
+            self.tokens.entry(key.clone()).or_insert_with(|| Box::new(Tracked::new(key.clone())));
         let change = tracked.see(seen, now, self.config.kubelet);
         let pod = self.cluster.pod(&key.pod_uid);
         let actions = match &change {
@@ -213,7 +241,8 @@ impl Engine {
         }
     }
 
-    /// It is followed now, or gone. Where room becomes free otherwise, what was left out stays so until its file changes, and so does what is said of it.
+    /// It is followed now, or gone. Where room becomes free otherwise, what was left out stays so
+    /// until its file changes, and so does what is said of it.
     fn not_left_out(&mut self, now: &Reading, key: &TokenKey) {
         if self.left_out.remove(key) {
             self.node_next = Some(now.boot);
@@ -226,7 +255,11 @@ impl Engine {
             pod_uid: key.pod_uid.clone(),
             volume: key.volume.clone(),
             directory: String::new(),
-            reason: format!("there are more than {MOST_TOKENS} tokens on this node, and {} of them are not followed", self.left_out.len()),
+            reason: format!(
+                "there are more than {MOST_TOKENS} tokens on this node, and {} of them are not \
+                 followed",
+                self.left_out.len()
+            ),
         });
         self.blind.iter().cloned().chain(left_out).collect()
     }
@@ -237,19 +270,28 @@ impl Engine {
         self.schedule.forget(key);
         self.look_wrong.remove(key);
         self.refused.remove(key);
-        let alerts = self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), |_| Ending::Gone);
+        let alerts =
+            self.ledger.judge(now, &Scope::Token(key.clone()), Vec::new(), |_| Ending::Gone);
         let ended = tracked.current.as_ref().filter(|generation| !generation.told);
         let pod = self.cluster.pod(&key.pod_uid);
-        let spans = ended.map(|generation| closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)).unwrap_or_default();
+        let spans = ended
+            .map(|generation| {
+                closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)
+            })
+            .unwrap_or_default();
         self.keep_pods();
         spans.into_iter().chain(alerts.into_iter().map(alert)).collect()
     }
 
-    /// Takes over what the clock model believes now; a real change puts every token up for judgement.
+    /// Takes over what the clock model believes now; a real change puts every token up for
+    /// judgement.
     fn believe(&mut self, now: &Reading) {
         let estimate = self.clock.estimate(now);
         let moved = (estimate.offset - self.believed.offset).abs() >= OFFSET_CHANGE;
-        if moved || estimate.state != self.believed.state || estimate.assumed != self.believed.assumed {
+        if moved
+            || estimate.state != self.believed.state
+            || estimate.assumed != self.believed.assumed
+        {
             self.schedule.all_due(self.tokens.keys());
         }
         self.believed = estimate;
@@ -264,21 +306,32 @@ impl Engine {
         let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
         let known = self.cluster.known(&key.pod_uid, now);
         let lost = lost(&self.accounts, tracked, known, now);
-        let context = Context { clock: &self.believed, settle: self.config.settle, catching_up, known, lost };
-        // A trace cannot be taken back: a token is dead once both the node's clock and true time, where it is known to differ, are past exp.
+        let context =
+            Context { clock: &self.believed, settle: self.config.settle, catching_up, known, lost };
+        // A trace cannot be taken back: a token is dead once both the node's clock and true time,
+        // where it is known to differ, are past exp.
         let pod = known.map(|known| known.pod);
-        let mut actions =
-            expire(&mut self.told, tracked, pod, context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)));
+        let mut actions = expire(
+            &mut self.told,
+            tracked,
+            pod,
+            context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)),
+        );
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
-        let in_question = tracked.current.as_ref().and_then(|generation| diagnosis::in_question(generation, now.wall, context));
-        let current = tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
+        let in_question = tracked
+            .current
+            .as_ref()
+            .and_then(|generation| diagnosis::in_question(generation, now.wall, context));
+        let current =
+            tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
         let looks_wrong = judged.clock_effect == ClockEffect::LooksWrong;
         set_member(&mut self.look_wrong, key, looks_wrong);
         set_member(&mut self.refused, key, judged.clock_effect == ClockEffect::Refused);
         let scope = Scope::Token(key.clone());
         let ending = |finding: &Finding| ending_of_token(finding, current, looks_wrong);
-        actions.extend(self.ledger.judge(now, &scope, judged.findings, ending).into_iter().map(alert));
+        actions
+            .extend(self.ledger.judge(now, &scope, judged.findings, ending).into_iter().map(alert));
         let (asked, again) = self.ask(now, in_question);
         actions.extend(asked);
         if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min() {
@@ -291,15 +344,17 @@ impl Engine {
     fn to_catch_up(&self, step: &Step) -> Option<CatchingUp> {
         let before = self.catching_up_at(&step.after).map_or(Delta::ZERO, |before| before.size);
         let size = before + step.size;
-        (size > Delta::ZERO).then(|| CatchingUp { size, until: step.after.boot + self.config.kubelet.patience() })
+        (size > Delta::ZERO)
+            .then(|| CatchingUp { size, until: step.after.boot + self.config.kubelet.patience() })
     }
 
     fn catching_up_at(&self, now: &Reading) -> Option<CatchingUp> {
         self.catching_up.filter(|step| now.boot < step.until)
     }
 
-    /// Tokens are not accused before the clock and the API server were heard once, or have had their time to speak: until then it may be the
-    /// clock that is to blame, or a pod that is going.
+    /// Tokens are not accused before the clock and the API server were heard once, or have had
+    /// their time to speak: until then it may be the clock that is to blame, or a pod that is
+    /// going.
     fn ready_at(&self, now: &Reading) -> Option<Boot> {
         self.grace_end(now).filter(|_| !self.heard_clock || !self.heard_cluster)
     }
@@ -316,34 +371,57 @@ impl Engine {
     }
 
     fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
-        let ending = |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
+        let ending =
+            |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
         let judged = self.of_node(now).into_iter();
-        let actions = judged.flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, ending)).map(alert).collect();
+        let actions = judged
+            .flat_map(|(scope, findings)| self.ledger.judge(now, &scope, findings, ending))
+            .map(alert)
+            .collect();
         self.node_next = self.next_for_node(now);
         actions
     }
 
     /// What is wrong with the node itself, at this moment.
     fn of_node(&self, now: &Reading) -> [(Scope, Vec<Finding>); 3] {
-        let (node, affected) = (&self.config.node, Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() });
-        let clock = if self.clock_ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
-        let clock = clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
+        let (node, affected) = (
+            &self.config.node,
+            Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() },
+        );
+        let clock =
+            if self.clock_ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
+        let clock =
+            clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
         let sight = diagnosis::blind(node, &self.blind_spots()).into_iter().collect();
-        let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit).into_iter().collect();
+        let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit)
+            .into_iter()
+            .collect();
         [(Scope::Clock, clock), (Scope::Sight, sight), (Scope::Delivery, delivery)]
     }
 
     /// When the node's own findings may change by the passing of time alone.
     fn next_for_node(&self, now: &Reading) -> Option<Boot> {
-        let scopes = [Scope::Clock, Scope::Sight, Scope::Delivery].into_iter().filter_map(|scope| self.ledger.next_wake(&scope));
-        let delayed = self.delivery.waiting_since.map(|since| since.boot + self.config.delivery_limit);
-        let rest = [self.clock.next_change(now), delayed.filter(|at| *at > now.boot), self.clock_ready_at(now)];
+        let scopes = [Scope::Clock, Scope::Sight, Scope::Delivery]
+            .into_iter()
+            .filter_map(|scope| self.ledger.next_wake(&scope));
+        let delayed =
+            self.delivery.waiting_since.map(|since| since.boot + self.config.delivery_limit);
+        let rest = [
+            self.clock.next_change(now),
+            delayed.filter(|at| *at > now.boot),
+            self.clock_ready_at(now),
+        ];
         scopes.chain(rest.into_iter().flatten()).min()
     }
 
     /// When to step with [`Observation::Tick`] if nothing is seen before.
     pub fn next_wake(&self) -> Option<Boot> {
-        self.schedule.next().into_iter().chain(self.node_next).chain(self.ledger.next_unseen(|key| self.would_see(key))).min()
+        self.schedule
+            .next()
+            .into_iter()
+            .chain(self.node_next)
+            .chain(self.ledger.next_unseen(|key| self.would_see(key)))
+            .min()
     }
 
     /// The agent stops: what is open is told as far as it went.
@@ -352,7 +430,12 @@ impl Engine {
         let open = self.tokens.values().filter_map(|tracked| {
             let generation = tracked.current.as_ref().filter(|generation| !generation.told)?;
             let pod = self.cluster.pod(&tracked.key.pod_uid);
-            Some(Action::Span(Box::new(lifecycle::open(&tracked.key, &tracked.pod(pod), generation, now.wall))))
+            Some(Action::Span(Box::new(lifecycle::open(
+                &tracked.key,
+                &tracked.pod(pod),
+                generation,
+                now.wall,
+            ))))
         });
         open.collect()
     }
@@ -361,7 +444,11 @@ impl Engine {
     pub fn snapshot(&self, now: &Reading) -> Snapshot {
         let mut snapshot = Snapshot {
             clock: self.clock.estimate(now),
-            sources: self.sources.iter().map(|(source, degraded)| (source.clone(), degraded.is_none())).collect(),
+            sources: self
+                .sources
+                .iter()
+                .map(|(source, degraded)| (source.clone(), degraded.is_none()))
+                .collect(),
             rung: self.privileges.as_ref().map(|privileges| privileges.rung),
             cluster: self.cluster_figures(now),
             awaits_clock: self.clock_ready_at(now).is_some(),
@@ -373,7 +460,8 @@ impl Engine {
         for finding in self.ledger.active() {
             *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
         }
-        snapshot.nearest_deadline = self.generations().map(|generation| generation.deadlines.effective - now.wall).min();
+        snapshot.nearest_deadline =
+            self.generations().map(|generation| generation.deadlines.effective - now.wall).min();
         snapshot
     }
 
@@ -410,9 +498,11 @@ impl Engine {
         self.raised().into_iter().map(|(finding, _)| finding).collect()
     }
 
-    /// What was raised, in the words of this moment: the sentence with which it was raised tells times from then.
+    /// What was raised, in the words of this moment: the sentence with which it was raised tells
+    /// times from then.
     fn raised_by_now(&self, now: &Reading) -> Vec<(Finding, Wall)> {
-        let node: Vec<Finding> = self.of_node(now).into_iter().flat_map(|(_, findings)| findings).collect();
+        let node: Vec<Finding> =
+            self.of_node(now).into_iter().flat_map(|(_, findings)| findings).collect();
         let again = |old: &Finding| {
             let same = |new: &Finding| new.code == old.code && new.id("") == old.id("");
             self.of_token(now, &old.subject).into_iter().chain(node.iter().cloned()).find(same)
@@ -430,14 +520,25 @@ impl Engine {
 
     fn context(&self, now: &Reading, key: &TokenKey) -> Context<'_> {
         let known = self.cluster.known(&key.pod_uid, now);
-        let lost = self.tokens.get(key).and_then(|tracked| lost(&self.accounts, tracked, known, now));
-        Context { clock: &self.believed, settle: self.config.settle, catching_up: self.catching_up_at(now), known, lost }
+        let lost =
+            self.tokens.get(key).and_then(|tracked| lost(&self.accounts, tracked, known, now));
+        Context {
+            clock: &self.believed,
+            settle: self.config.settle,
+            catching_up: self.catching_up_at(now),
+            known,
+            lost,
+        }
     }
 
     fn raised(&self) -> Vec<(Finding, Wall)> {
-        let mut raised: Vec<_> = self.ledger.raised().map(|(finding, at)| (finding.clone(), at)).collect();
+        let mut raised: Vec<_> =
+            self.ledger.raised().map(|(finding, at)| (finding.clone(), at)).collect();
         raised.sort_by(|(a, _), (b, _)| {
-            b.severity.cmp(&a.severity).then(a.code.cmp(&b.code)).then_with(|| subject_order(a).cmp(&subject_order(b)))
+            b.severity
+                .cmp(&a.severity)
+                .then(a.code.cmp(&b.code))
+                .then_with(|| subject_order(a).cmp(&subject_order(b)))
         });
         raised
     }
@@ -479,14 +580,23 @@ impl Engine {
 }
 
 /// What became of the account that the token is of.
-fn lost(accounts: &Accounts, tracked: &Tracked, known: Option<Known<'_>>, now: &Reading) -> Option<AccountLoss> {
+fn lost(
+    accounts: &Accounts,
+    tracked: &Tracked,
+    known: Option<Known<'_>>,
+    now: &Reading,
+) -> Option<AccountLoss> {
     let generation = tracked.current.as_ref()?;
     let _ = diagnosis::account_of(generation, known.map(|known| known.pod))?;
     accounts.loss(&generation.claims, &generation.seen, now)
 }
 
 /// A finding about another generation than the one in the file ended with that one.
-fn ending_of_token(finding: &Finding, current: Option<TraceContext>, symptom_of_clock: bool) -> Ending {
+fn ending_of_token(
+    finding: &Finding,
+    current: Option<TraceContext>,
+    symptom_of_clock: bool,
+) -> Ending {
     match finding.trace {
         Some(_) if finding.trace != current => Ending::Replaced,
         _ if symptom_of_clock => Ending::ClockToBlame,
@@ -502,16 +612,29 @@ fn ending_of_node(finding: &Finding, clock: ClockState, delivery: &DeliveryState
     }
 }
 
-fn rotated(told: &mut Told, tracked: &Tracked, pod: Option<&Pod>, old: &Generation, at: Wall) -> Vec<Action> {
+fn rotated(
+    told: &mut Told,
+    tracked: &Tracked,
+    pod: Option<&Pod>,
+    old: &Generation,
+    at: Wall,
+) -> Vec<Action> {
     let rotation = Action::Rotation { delay: lifecycle::rotation_delay(old, at) };
     let next = tracked.current.as_ref().filter(|_| !old.told).map(|next| next.claims.generation());
-    let spans = next.map(|next| closed(told, tracked, pod, old, at, &Outcome::Replaced(next))).unwrap_or_default();
+    let spans = next
+        .map(|next| closed(told, tracked, pod, old, at, &Outcome::Replaced(next)))
+        .unwrap_or_default();
     std::iter::once(rotation).chain(spans).collect()
 }
 
-/// A generation that dies in the file ends its trace there; what kubelet does later belongs to the next one.
+/// A generation that dies in the file ends its trace there; what kubelet does later belongs to the
+/// next one.
 fn expire(told: &mut Told, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Action> {
-    let Some(generation) = tracked.current.as_mut().filter(|generation| !generation.told && now >= generation.claims.expires_at) else {
+    let Some(generation) = tracked
+        .current
+        .as_mut()
+        .filter(|generation| !generation.told && now >= generation.claims.expires_at)
+    else {
         return Vec::new();
     };
     generation.told = true;
@@ -520,7 +643,14 @@ fn expire(told: &mut Told, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) 
 }
 
 /// The whole trace of a generation that ended; nothing if it was told before.
-fn closed(told: &mut Told, tracked: &Tracked, pod: Option<&Pod>, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Action> {
+fn closed(
+    told: &mut Told,
+    tracked: &Tracked,
+    pod: Option<&Pod>,
+    generation: &Generation,
+    end: Wall,
+    outcome: &Outcome,
+) -> Vec<Action> {
     if !told.first(lifecycle::root(&tracked.key, &generation.claims).span_id) {
         return Vec::new();
     }
@@ -543,7 +673,12 @@ fn set_member(set: &mut BTreeSet<TokenKey>, key: &TokenKey, member: bool) {
 fn subject_order(finding: &Finding) -> String {
     match &finding.subject {
         Subject::Token { pod, volume, path } => {
-            format!("{}/{}/{}/{volume}/{path}", pod.namespace.as_deref().unwrap_or(""), pod.name.as_deref().unwrap_or(""), pod.uid)
+            format!(
+                "{}/{}/{}/{volume}/{path}",
+                pod.namespace.as_deref().unwrap_or(""),
+                pod.name.as_deref().unwrap_or(""),
+                pod.uid
+            )
         }
         Subject::Node { node } => node.clone(),
         Subject::Server { server } => server.clone(),

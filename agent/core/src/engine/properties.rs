@@ -1,4 +1,5 @@
-//! What holds whatever is seen: clocks that are set, claims that lie, files that come and go, collectors that fail.
+//! What holds whatever is seen: clocks that are set, claims that lie, files that come and go,
+//! collectors that fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,19 +71,21 @@ fn wall() -> impl Strategy<Value = Wall> {
 
 /// Few generations, so that some come back.
 fn claims() -> impl Strategy<Value = Claims> {
-    let honest = (0..6i64, prop_oneof![Just(600), Just(3_600)]).prop_map(|(nth, life)| claims_for_tests(START + nth * 450, life, None));
-    let extended = (0..4i64).prop_map(|nth| claims_for_tests(START + nth * 300, 31_536_000, Some(3_607)));
-    let lying = (wall(), wall(), wall(), proptest::option::of(wall()), proptest::option::of("[0-9a-f]{2}")).prop_map(
-        |(issued_at, not_before, expires_at, warn_after, credential)| Claims {
-            issued_at,
-            not_before,
-            expires_at,
-            warn_after,
-            credential,
-            namespace: "\u{202e}evil\x1b[2J".into(),
-            ..claims_for_tests(START, 600, None)
-        },
-    );
+    let honest = (0..6i64, prop_oneof![Just(600), Just(3_600)])
+        .prop_map(|(nth, life)| claims_for_tests(START + nth * 450, life, None));
+    let extended =
+        (0..4i64).prop_map(|nth| claims_for_tests(START + nth * 300, 31_536_000, Some(3_607)));
+    let lying =
+        (wall(), wall(), wall(), proptest::option::of(wall()), proptest::option::of("[0-9a-f]{2}"))
+            .prop_map(|(issued_at, not_before, expires_at, warn_after, credential)| Claims {
+                issued_at,
+                not_before,
+                expires_at,
+                warn_after,
+                credential,
+                namespace: "\u{202e}evil\x1b[2J".into(),
+                ..claims_for_tests(START, 600, None)
+            });
     prop_oneof![4 => honest, 1 => extended, 2 => lying]
 }
 
@@ -114,7 +117,11 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn config() -> impl Strategy<Value = Config> {
     (any::<bool>(), 60..14_400i64).prop_map(|(servers_configured, remind)| {
-        let mut config = Config { node: "n1".into(), remind_every: Delta::from_secs(remind), ..Config::default() };
+        let mut config = Config {
+            node: "n1".into(),
+            remind_every: Delta::from_secs(remind),
+            ..Config::default()
+        };
         config.clock.servers_configured = servers_configured;
         config
     })
@@ -125,26 +132,45 @@ fn key(pod: u8) -> TokenKey {
 }
 
 fn silence(now: &Reading) -> Observation {
-    let Observation::NtpRound(mut round) = measured(now, Delta::ZERO) else { return Observation::Tick };
-    round.exchanges.iter_mut().for_each(|exchange| exchange.result = Err(crate::clock::ExchangeError::Timeout));
+    let Observation::NtpRound(mut round) = measured(now, Delta::ZERO) else {
+        return Observation::Tick;
+    };
+    round
+        .exchanges
+        .iter_mut()
+        .for_each(|exchange| exchange.result = Err(crate::clock::ExchangeError::Timeout));
     Observation::NtpRound(round)
 }
 
 fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
-    let file = |pod: u8, written_at, content| Observation::File(FileSeen { key: key(pod), written_at, content });
+    let file = |pod: u8, written_at, content| {
+        Observation::File(FileSeen { key: key(pod), written_at, content })
+    };
     match what {
-        What::Token { pod, claims, written } => file(*pod, *written, FileContent::Token(claims.clone())),
-        What::Broken { pod, malformed: true, reason } => file(*pod, None, FileContent::Malformed { reason: format!("reason {reason}") }),
-        What::Broken { pod, reason, .. } => file(*pod, None, FileContent::Unreadable { reason: format!("reason {reason}") }),
+        What::Token { pod, claims, written } => {
+            file(*pod, *written, FileContent::Token(claims.clone()))
+        }
+        What::Broken { pod, malformed: true, reason } => {
+            file(*pod, None, FileContent::Malformed { reason: format!("reason {reason}") })
+        }
+        What::Broken { pod, reason, .. } => {
+            file(*pod, None, FileContent::Unreadable { reason: format!("reason {reason}") })
+        }
         What::Gone { pod } => Observation::Gone(key(*pod)),
         What::Blind { pods } => Observation::Blind(
             (0..*pods)
-                .map(|pod| BlindSpot { pod_uid: key(pod).pod_uid, volume: "v".into(), directory: "/d".into(), reason: "hidden".into() })
+                .map(|pod| BlindSpot {
+                    pod_uid: key(pod).pod_uid,
+                    volume: "v".into(),
+                    directory: "/d".into(),
+                    reason: "hidden".into(),
+                })
                 .collect(),
         ),
-        What::Source { degraded } => {
-            Observation::Source(SourceState { source: "watch".into(), degraded: degraded.then(|| "out of watches".into()) })
-        }
+        What::Source { degraded } => Observation::Source(SourceState {
+            source: "watch".into(),
+            degraded: degraded.then(|| "out of watches".into()),
+        }),
         What::Measured { offset } => measured(now, *offset),
         What::Silence => silence(now),
         What::Kernel { synchronised } => Observation::Kernel(KernelClock {
@@ -167,14 +193,21 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
     }
 }
 
-/// The events with the readings at which they happen: the boot clock only runs on, the wall clock is set about.
-fn play(config: &Config, events: &[Event], mut see: impl FnMut(&Reading, &Engine, Vec<Action>)) -> Engine {
+/// The events with the readings at which they happen: the boot clock only runs on, the wall clock
+/// is set about.
+fn play(
+    config: &Config,
+    events: &[Event],
+    mut see: impl FnMut(&Reading, &Engine, Vec<Action>),
+) -> Engine {
     let mut engine = Engine::new(config.clone());
     let mut now = Reading { wall: Wall::from_secs(START), boot: Boot::from_nanos(1_000_000_000) };
     for event in events {
         let before = now;
         now = match (&event.what, engine.next_wake()) {
-            (What::Wake, Some(at)) => now.after((at - now.boot).max(Delta::ZERO).min(Delta::from_secs(86_400))),
+            (What::Wake, Some(at)) => {
+                now.after((at - now.boot).max(Delta::ZERO).min(Delta::from_secs(86_400)))
+            }
             _ => now.after(event.wait),
         };
         if let What::ClockSet { by } = event.what {

@@ -1,4 +1,5 @@
-//! Which generations' traces were told: a file that goes away and comes back, or a generation that is put back, is no second life.
+//! Which generations' traces were told: a file that goes away and comes back, or a generation that
+//! is put back, is no second life.
 
 use std::collections::{BTreeSet, VecDeque};
 

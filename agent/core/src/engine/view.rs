@@ -27,7 +27,8 @@ pub struct Snapshot {
     pub rung: Option<Rung>,
     /// What is known of the cluster; nothing where the API server was never heard.
     pub cluster: Option<ClusterFigures>,
-    /// Tokens are not accused yet: time servers are configured, have not been heard, and have some time left to answer.
+    /// Tokens are not accused yet: time servers are configured, have not been heard, and have some
+    /// time left to answer.
     pub awaits_clock: bool,
 }
 
@@ -46,7 +47,12 @@ impl Default for Snapshot {
             tokens: State::ALL.into_iter().map(|state| (state, 0)).collect(),
             findings: BTreeMap::new(),
             nearest_deadline: None,
-            clock: Estimate { offset: Delta::ZERO, bound: Delta::ZERO, assumed: true, state: ClockState::Unknown },
+            clock: Estimate {
+                offset: Delta::ZERO,
+                bound: Delta::ZERO,
+                assumed: true,
+                state: ClockState::Unknown,
+            },
             sources: BTreeMap::new(),
             rung: None,
             cluster: None,

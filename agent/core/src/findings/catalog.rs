@@ -1,4 +1,5 @@
-//! The one list of finding codes: what each means, how it is found, what to do. Runbooks and `tokenwatch findings` come from here.
+//! The one list of finding codes: what each means, how it is found, what to do. Runbooks and
+//! `tokenwatch findings` come from here.
 
 use serde::{Deserialize, Serialize};
 

@@ -109,7 +109,8 @@ pub struct Remedy {
     pub command: Option<String>,
 }
 
-/// Identifies one finding over time and over restarts: the same code about the same subject on the same node.
+/// Identifies one finding over time and over restarts: the same code about the same subject on the
+/// same node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
@@ -123,7 +124,8 @@ pub struct Finding {
     pub severity: Severity,
     /// About what.
     pub subject: Subject,
-    /// A sentence that a tired person understands, with the time left at the moment it was written.
+    /// A sentence that a tired person understands, with the time left at the moment it was
+    /// written.
     pub summary: String,
     /// When it starts to hurt, if that is known.
     pub deadline: Option<Wall>,

@@ -10,7 +10,13 @@ use crate::token::TokenKey;
 use crate::value::Attributes;
 
 /// The spans of a generation that ended at `end`, root first.
-pub fn closed(key: &TokenKey, pod: &PodRef, generation: &Generation, end: Wall, outcome: &Outcome) -> Vec<Span> {
+pub fn closed(
+    key: &TokenKey,
+    pod: &PodRef,
+    generation: &Generation,
+    end: Wall,
+    outcome: &Outcome,
+) -> Vec<Span> {
     let end = end.max(generation.claims.issued_at); // a token from the future that is replaced has no length, not a negative one
     let context = root(key, &generation.claims);
     let waited_from = generation.deadlines.due.min(end);
@@ -26,11 +32,17 @@ pub fn closed(key: &TokenKey, pod: &PodRef, generation: &Generation, end: Wall, 
     spans
 }
 
-/// The part that is known of a generation which is still in the file: a child of the root that a later agent will tell. Each agent's own, by
-/// when it first saw it: several may come and go within one generation.
+/// The part that is known of a generation which is still in the file: a child of the root that a
+/// later agent will tell. Each agent's own, by when it first saw it: several may come and go within
+/// one generation.
 pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) -> Span {
     let context = root(key, &generation.claims);
-    let mut span = phase(schema::SPAN_GENERATION, context, generation.claims.issued_at, now.max(generation.claims.issued_at));
+    let mut span = phase(
+        schema::SPAN_GENERATION,
+        context,
+        generation.claims.issued_at,
+        now.max(generation.claims.issued_at),
+    );
     span.span_id = context.trace_id.span(&format!("open/{}", generation.seen.wall.as_nanos()));
     span.attributes = described(key, pod, generation)
         .with(schema::TOKEN_OUTCOME, "open")
@@ -38,7 +50,14 @@ pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) ->
     span
 }
 
-fn root_span(key: &TokenKey, pod: &PodRef, generation: &Generation, end: Wall, outcome: &Outcome, context: TraceContext) -> Span {
+fn root_span(
+    key: &TokenKey,
+    pod: &PodRef,
+    generation: &Generation,
+    end: Wall,
+    outcome: &Outcome,
+    context: TraceContext,
+) -> Span {
     let delay = matches!(outcome, Outcome::Replaced(_)).then(|| rotation_delay(generation, end));
     Span {
         parent: None,
@@ -81,7 +100,9 @@ fn links(key: &TokenKey, generation: &Generation, outcome: &Outcome) -> Vec<Span
         Outcome::Replaced(next) => Some(trace_of(key, next)),
         _ => None,
     };
-    let next = next.map(|trace_id| link(TraceContext { trace_id, span_id: trace_id.span(schema::SPAN_GENERATION) }, "next"));
+    let next = next.map(|trace_id| {
+        link(TraceContext { trace_id, span_id: trace_id.span(schema::SPAN_GENERATION) }, "next")
+    });
     next.into_iter().chain(generation.previous.map(|previous| link(previous, "previous"))).collect()
 }
 

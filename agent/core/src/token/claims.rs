@@ -25,13 +25,16 @@ pub struct Claims {
     pub audiences: Vec<String>,
     /// `iat`
     pub issued_at: Wall,
-    /// `nbf`; equals `iat` in what the API server signs, and is taken from there when it is missing.
+    /// `nbf`; equals `iat` in what the API server signs, and is taken from there when it is
+    /// missing.
     pub not_before: Wall,
-    /// `exp`: a year away for an extended token. What kubelet thinks in is [`super::Deadlines::effective`].
+    /// `exp`: a year away for an extended token. What kubelet thinks in is
+    /// [`super::Deadlines::effective`].
     pub expires_at: Wall,
     /// `kubernetes.io.warnafter`: present only when the expiry was extended.
     pub warn_after: Option<Wall>,
-    /// `jti` hashed, or nothing before Kubernetes 1.30: names the generation without naming the credential.
+    /// `jti` hashed, or nothing before Kubernetes 1.30: names the generation without naming the
+    /// credential.
     pub credential: Option<String>,
     /// `kubernetes.io.namespace`
     pub namespace: String,
@@ -46,13 +49,15 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Which generation of its volume's token this is. Rotation is a change of this, never of an mtime.
+    /// Which generation of its volume's token this is. Rotation is a change of this, never of an
+    /// mtime.
     pub fn generation(&self) -> GenerationId {
         GenerationId::of(self.credential.as_deref(), self.issued_at)
     }
 }
 
-/// One generation of one token: opaque, stable over restarts of the agent, and nothing of the token in it.
+/// One generation of one token: opaque, stable over restarts of the agent, and nothing of the token
+/// in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GenerationId(String);

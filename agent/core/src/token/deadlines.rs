@@ -1,4 +1,5 @@
-//! When things happen to a token, and what that makes it (design: kubelet's pkg/kubelet/token, the API server's pkg/serviceaccount).
+//! When things happen to a token, and what that makes it (design: kubelet's pkg/kubelet/token, the
+//! API server's pkg/serviceaccount).
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ pub const JITTER: Delta = Delta::from_secs(10);
 pub const LEEWAY: Delta = Delta::from_secs(60);
 /// The API server remembers a good answer this long (apiserver token cache, success TTL).
 pub const CACHE: Delta = Delta::from_secs(10);
-/// A kubelet at its default syncs a pod every 60 to 90 s and needs up to 92 s to write a token that is due.
+/// A kubelet at its default syncs a pod every 60 to 90 s and needs up to 92 s to write a token that
+/// is due.
 const DEFAULT_SYNC_PERIOD: Delta = Delta::from_secs(60);
 /// No healthy default kubelet is this late: 92 s and a margin.
 const LATE: Delta = Delta::from_secs(120);
@@ -39,7 +41,8 @@ impl KubeletPolicy {
         self.stretched(LATE)
     }
 
-    /// A kubelet that looks less often is late later, in proportion; one that looks more often earns no impatience.
+    /// A kubelet that looks less often is late later, in proportion; one that looks more often
+    /// earns no impatience.
     fn stretched(self, wait: Delta) -> Delta {
         let period = self.sync_period.max(DEFAULT_SYNC_PERIOD).min(MAX_AGE);
         wait.fraction(period.as_secs(), DEFAULT_SYNC_PERIOD.as_secs())
@@ -90,7 +93,8 @@ impl Deadlines {
         }
     }
 
-    /// The state on the node's own clock: rotation is kubelet's business and this is the clock it goes by.
+    /// The state on the node's own clock: rotation is kubelet's business and this is the clock it
+    /// goes by.
     pub fn state(&self, node_now: Wall) -> State {
         match node_now {
             now if now < self.accepted_from => State::NotYetValid,
@@ -102,10 +106,20 @@ impl Deadlines {
         }
     }
 
-    /// The next moment on the node's clock, after `node_now`, at which anything about this token may change.
+    /// The next moment on the node's clock, after `node_now`, at which anything about this token
+    /// may change.
     pub fn next_change(&self, node_now: Wall) -> Option<Wall> {
-        let all =
-            [self.accepted_from, self.issued, self.due, self.late, self.stalled, self.critical, self.effective, self.expires, self.hard];
+        let all = [
+            self.accepted_from,
+            self.issued,
+            self.due,
+            self.late,
+            self.stalled,
+            self.critical,
+            self.effective,
+            self.expires,
+            self.hard,
+        ];
         all.into_iter().filter(|at| *at > node_now).min()
     }
 }
@@ -130,7 +144,8 @@ pub enum State {
 
 impl State {
     /// All, in the order they are shown.
-    pub const ALL: [Self; 6] = [Self::Fresh, Self::Due, Self::Late, Self::Stalled, Self::Expired, Self::NotYetValid];
+    pub const ALL: [Self; 6] =
+        [Self::Fresh, Self::Due, Self::Late, Self::Stalled, Self::Expired, Self::NotYetValid];
 
     /// As in the contract.
     pub fn name(self) -> &'static str {
@@ -189,7 +204,8 @@ mod tests {
 
     fn ages(lifetime: i64, warn_after: Option<i64>) -> [i64; 6] {
         let d = Deadlines::of(&claims(IAT, lifetime, warn_after), &KubeletPolicy::default());
-        [d.due, d.late, d.stalled, d.critical, d.effective, d.hard].map(|at| (at - Wall::from_secs(IAT)).as_secs())
+        [d.due, d.late, d.stalled, d.critical, d.effective, d.hard]
+            .map(|at| (at - Wall::from_secs(IAT)).as_secs())
     }
 
     #[test]
@@ -210,7 +226,8 @@ mod tests {
     #[test]
     fn a_slower_kubelet_is_late_later_and_a_quicker_one_no_sooner() {
         let token = claims(IAT, 43_200, None);
-        let at = |secs| Deadlines::of(&token, &KubeletPolicy { sync_period: Delta::from_secs(secs) });
+        let at =
+            |secs| Deadlines::of(&token, &KubeletPolicy { sync_period: Delta::from_secs(secs) });
         assert_eq!((at(120).late - at(120).due).as_secs(), 240);
         assert_eq!((at(120).stalled - at(120).due).as_secs(), 600);
         assert_eq!(at(10), at(60));
@@ -236,14 +253,20 @@ mod tests {
 
     #[test]
     fn an_extended_token_past_its_warning_is_still_stalled() {
-        let deadlines = Deadlines::of(&claims(IAT, 31_536_000, Some(3_607)), &KubeletPolicy::default());
+        let deadlines =
+            Deadlines::of(&claims(IAT, 31_536_000, Some(3_607)), &KubeletPolicy::default());
         assert_eq!(deadlines.state(Wall::from_secs(IAT + 5_000)), State::Stalled);
     }
 
     #[test]
     fn verdicts_are_three_way() {
         let token = claims(IAT, 600, None);
-        let at = |age: i64, bound: i64| verdict(&token, &Interval::new(Wall::from_secs(IAT + age), Delta::ZERO, Delta::from_secs(bound)));
+        let at = |age: i64, bound: i64| {
+            verdict(
+                &token,
+                &Interval::new(Wall::from_secs(IAT + age), Delta::ZERO, Delta::from_secs(bound)),
+            )
+        };
         assert_eq!(at(300, 1), Verdict::Live);
         assert_eq!(at(599, 2), Verdict::Uncertain);
         assert_eq!(at(650, 1), Verdict::Uncertain); // the leeway: some servers still say yes

@@ -1,4 +1,5 @@
-//! Bytes to claims. Borrowed from a buffer that is wiped: deciding whether a file holds a new generation copies nothing.
+//! Bytes to claims. Borrowed from a buffer that is wiped: deciding whether a file holds a new
+//! generation copies nothing.
 
 use std::borrow::Cow;
 
@@ -14,16 +15,20 @@ use crate::text::SHOWN;
 use crate::time::Wall;
 use crate::value::LISTED;
 
-/// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte of audiences.
+/// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte
+/// of audiences.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
-/// A name, a UID, a key's id or an audience is kept up to this length: a DNS subdomain's (RFC 1123).
+/// A name, a UID, a key's id or an audience is kept up to this length: a DNS subdomain's (RFC
+/// 1123).
 const LONGEST_NAME: usize = 253;
 /// `exp` and `iat` beyond this (year 9999) are no times; nanoseconds saturate earlier, at 2262.
 const MAX_NUMERIC_DATE: f64 = 253_402_300_799.0;
 
 /// Unpadded as RFC 7515 says, padded as some signers do.
-const BASE64URL: GeneralPurpose =
-    GeneralPurpose::new(&base64::alphabet::URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Room for the decoded header and payload; wiped on every use and when dropped.
 #[derive(Default)]
@@ -105,11 +110,17 @@ impl std::fmt::Display for Malformed {
         match self {
             Self::Empty => f.write_str("the file is empty"),
             Self::TooLong => write!(f, "longer than {MAX_TOKEN_BYTES} bytes"),
-            Self::Encrypted => f.write_str("this is an encrypted JWT (JWE), not a service-account token"),
+            Self::Encrypted => {
+                f.write_str("this is an encrypted JWT (JWE), not a service-account token")
+            }
             Self::Parts(n) => write!(f, "a JWT has 3 parts separated by dots, this has {n}"),
             Self::Base64(part) => write!(f, "its {part} is not base64url"),
-            Self::Json(part, serde_json::error::Category::Eof) => write!(f, "its {part} is cut off"),
-            Self::Json(part, serde_json::error::Category::Data) => write!(f, "its {part} has a claim of the wrong type, or one twice"),
+            Self::Json(part, serde_json::error::Category::Eof) => {
+                write!(f, "its {part} is cut off")
+            }
+            Self::Json(part, serde_json::error::Category::Data) => {
+                write!(f, "its {part} has a claim of the wrong type, or one twice")
+            }
             Self::Json(part, _) => write!(f, "its {part} is not JSON"),
             Self::Claim(claim) => write!(f, "its claim {claim} is missing or makes no sense"),
         }
@@ -166,7 +177,8 @@ struct Payload<'a> {
     legacy_secret: Option<Text<'a>>,
 }
 
-/// A string that stays in the buffer unless it has escapes in it. (serde borrows a `Cow` only where it is a field itself, not in an `Option`.)
+/// A string that stays in the buffer unless it has escapes in it. (serde borrows a `Cow` only where
+/// it is a field itself, not in an `Option`.)
 #[derive(Debug, Default, PartialEq)]
 struct Text<'a>(Cow<'a, str>);
 
@@ -202,7 +214,8 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// Kubernetes writes a list; RFC 7519 allows a single string. Nearly all have one, which is kept without a list.
+/// Kubernetes writes a list; RFC 7519 allows a single string. Nearly all have one, which is kept
+/// without a list.
 #[derive(Debug, Default, PartialEq)]
 struct Audience<'a> {
     first: Option<Text<'a>>,
@@ -283,7 +296,8 @@ pub fn decode<'a>(bytes: &[u8], scratch: &'a mut Scratch) -> Decoded<'a> {
     }
 }
 
-/// Every JWT starts with `{"` in base64url, which is `eyJ`; with a space or a line end after the brace, `ey`.
+/// Every JWT starts with `{"` in base64url, which is `eyJ`; with a space or a line end after the
+/// brace, `ey`.
 fn starts_like_a_token(bytes: &[u8]) -> bool {
     bytes.starts_with(b"eyJ") || bytes.starts_with(b"eyA") || bytes.starts_with(b"ewo")
 }
@@ -294,13 +308,18 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     }
     let mut parts = bytes.split(|byte| *byte == b'.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None) if !signature.is_empty() => Ok((header, payload)),
+        (Some(header), Some(payload), Some(signature), None) if !signature.is_empty() => {
+            Ok((header, payload))
+        }
         _ if is_encrypted(bytes) => Err(Malformed::Encrypted),
-        _ => Err(Malformed::Parts(bytes.split(|byte| *byte == b'.').filter(|part| !part.is_empty()).count())),
+        _ => Err(Malformed::Parts(
+            bytes.split(|byte| *byte == b'.').filter(|part| !part.is_empty()).count(),
+        )),
     }
 }
 
-/// RFC 7516 section 3.1: header, key, initialization vector, ciphertext and tag, of which only the key may be empty (`dir`: section 5.1).
+/// RFC 7516 section 3.1: header, key, initialization vector, ciphertext and tag, of which only the
+/// key may be empty (`dir`: section 5.1).
 fn is_encrypted(bytes: &[u8]) -> bool {
     let parts = bytes.split(|byte| *byte == b'.');
     parts.clone().count() == 5 && parts.enumerate().all(|(n, part)| n == 1 || !part.is_empty())
@@ -311,7 +330,8 @@ fn fill(header: &[u8], payload: &[u8], scratch: &mut Scratch) -> Result<(), Malf
     decode_part("payload", payload, &mut scratch.payload)
 }
 
-/// Reserves first: a buffer that grows while it is filled leaves a copy of the credential behind in freed memory.
+/// Reserves first: a buffer that grows while it is filled leaves a copy of the credential behind in
+/// freed memory.
 fn decode_part(name: &'static str, part: &[u8], into: &mut Vec<u8>) -> Result<(), Malformed> {
     into.reserve(base64::decoded_len_estimate(part.len()));
     BASE64URL.decode_vec(part, into).map_err(|_| Malformed::Base64(name))
@@ -336,7 +356,9 @@ fn judge<'a>(header: Header<'a>, payload: Payload<'a>) -> Decoded<'a> {
         return Decoded::Other; // a well-formed JWT of somebody else
     }
     match times(&payload) {
-        Ok((issued_at, expires_at)) => Decoded::Token(ParsedToken { header, payload, issued_at, expires_at }),
+        Ok((issued_at, expires_at)) => {
+            Decoded::Token(ParsedToken { header, payload, issued_at, expires_at })
+        }
         Err(malformed) => Decoded::Malformed(malformed),
     }
 }
@@ -352,7 +374,8 @@ fn legacy(payload: &Payload<'_>) -> Option<LegacyClaims> {
 
 fn times(payload: &Payload<'_>) -> Result<(Wall, Wall), Malformed> {
     let issued_at = numeric_date(payload.iat).ok_or(Malformed::Claim("iat"))?;
-    let expires_at = numeric_date(payload.exp).filter(|at| *at > issued_at).ok_or(Malformed::Claim("exp"))?;
+    let expires_at =
+        numeric_date(payload.exp).filter(|at| *at > issued_at).ok_or(Malformed::Claim("exp"))?;
     Ok((issued_at, expires_at))
 }
 
@@ -363,7 +386,8 @@ fn numeric_date(seconds: Option<f64>) -> Option<Wall> {
 }
 
 impl ParsedToken<'_> {
-    /// What tells this generation from every other, without a heap allocation: what a scan of thousands of files compares.
+    /// What tells this generation from every other, without a heap allocation: what a scan of
+    /// thousands of files compares.
     pub fn identity(&self) -> TokenIdentity {
         let credential = self.payload.jti.as_deref().map(digest);
         TokenIdentity { issued_at: self.issued_at, expires_at: self.expires_at, credential }
@@ -389,7 +413,10 @@ impl ParsedToken<'_> {
             expires_at: self.expires_at,
             warn_after: self.warn_after(),
             credential: payload.jti.as_deref().map(opaque),
-            namespace: kubernetes.and_then(|k| k.namespace.as_ref()).map(|text| kept(text)).unwrap_or_default(),
+            namespace: kubernetes
+                .and_then(|k| k.namespace.as_ref())
+                .map(|text| kept(text))
+                .unwrap_or_default(),
             service_account: kubernetes
                 .and_then(|k| object(k.serviceaccount.as_ref()))
                 .unwrap_or(ObjectRef { name: String::new(), uid: None }),
@@ -401,7 +428,8 @@ impl ParsedToken<'_> {
 
     /// A `warnafter` outside (iat, exp] would turn every deadline to nonsense: it is ignored.
     fn warn_after(&self) -> Option<Wall> {
-        let warn_after = self.payload.kubernetes.as_ref().and_then(|k| numeric_date(k.warnafter))?;
+        let warn_after =
+            self.payload.kubernetes.as_ref().and_then(|k| numeric_date(k.warnafter))?;
         (warn_after > self.issued_at && warn_after <= self.expires_at).then_some(warn_after)
     }
 }
@@ -414,10 +442,14 @@ fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
     object.map(|o| ObjectRef { name: kept(&o.name), uid: o.uid.as_deref().map(kept) })
 }
 
-/// No more of them than are shown: a file of 64 KiB has room for 16,000 empty ones, which would take six times as much memory as the file.
+/// No more of them than are shown: a file of 64 KiB has room for 16,000 empty ones, which would
+/// take six times as much memory as the file.
 fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
     let Some(audience) = audience else { return Vec::new() };
-    let (all, count) = (audience.first.iter().chain(&audience.more), audience.more.len() + usize::from(audience.first.is_some()));
+    let (all, count) = (
+        audience.first.iter().chain(&audience.more),
+        audience.more.len() + usize::from(audience.first.is_some()),
+    );
     if count <= LISTED {
         return all.map(|text| kept(text)).collect();
     }
@@ -463,9 +495,21 @@ mod tests {
             r#"{{"aud":[{audiences}],"exp":1749207355,"iat":1717671355,"iss":"{long}","kubernetes.io":{{"namespace":"{long}",
                "serviceaccount":{{"name":"{long}","uid":"{long}"}}}}}}"#
         ));
-        assert_eq!((claims.audiences.len(), claims.audiences[LISTED - 1].as_str()), (LISTED, "… and 4985 more"));
-        let texts = [&claims.issuer, &claims.namespace, &claims.service_account.name, claims.service_account.uid.as_ref().unwrap()];
-        assert_eq!(texts.map(String::len), [SHOWN, LONGEST_NAME - 1, LONGEST_NAME - 1, LONGEST_NAME - 1], "cut where a character ends");
+        assert_eq!(
+            (claims.audiences.len(), claims.audiences[LISTED - 1].as_str()),
+            (LISTED, "… and 4985 more")
+        );
+        let texts = [
+            &claims.issuer,
+            &claims.namespace,
+            &claims.service_account.name,
+            claims.service_account.uid.as_ref().unwrap(),
+        ];
+        assert_eq!(
+            texts.map(String::len),
+            [SHOWN, LONGEST_NAME - 1, LONGEST_NAME - 1, LONGEST_NAME - 1],
+            "cut where a character ends"
+        );
     }
 
     fn malformed(bytes: &[u8]) -> String {
@@ -483,23 +527,40 @@ mod tests {
         assert_eq!(claims.pod, Some(ObjectRef { name: "shell".into(), uid: Some("0d8b".into()) }));
         assert_eq!(claims.node, Some(ObjectRef { name: "n1".into(), uid: None }));
         assert_eq!(claims.key_id.as_deref(), Some("k1"));
-        assert!(!claims.generation().as_str().contains("e51f1fbc"), "the jti itself does not leave");
+        assert!(
+            !claims.generation().as_str().contains("e51f1fbc"),
+            "the jti itself does not leave"
+        );
     }
 
     #[test]
     fn tokens_before_1_30_have_no_jti_and_are_told_apart_by_iat() {
-        let claims = token(r#"{"aud":"vault","exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"a"}}"#);
+        let claims = token(
+            r#"{"aud":"vault","exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"a"}}"#,
+        );
         assert_eq!(claims.generation().as_str(), "iat-1700000000");
         assert_eq!(claims.audiences, ["vault"]);
         assert_eq!(claims.not_before, claims.issued_at);
-        let several = token(r#"{"aud":["a\u0062",  "c","d"],"exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"\u0061"}}"#);
-        assert_eq!((several.audiences, several.namespace), (["ab", "c", "d"].map(String::from).to_vec(), "a".to_owned()));
+        let several = token(
+            r#"{"aud":["a\u0062",  "c","d"],"exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"\u0061"}}"#,
+        );
+        assert_eq!(
+            (several.audiences, several.namespace),
+            (["ab", "c", "d"].map(String::from).to_vec(), "a".to_owned())
+        );
     }
 
     #[test]
     fn other_files_are_no_tokens_and_no_findings() {
         let foreign = jwt(r#"{"iss":"https://example.com","exp":1700007200}"#);
-        for bytes in [&b"-----BEGIN CERTIFICATE-----"[..], b"default", b"", b"\x00\xff", b"eye of newt", &foreign] {
+        for bytes in [
+            &b"-----BEGIN CERTIFICATE-----"[..],
+            b"default",
+            b"",
+            b"\x00\xff",
+            b"eye of newt",
+            &foreign,
+        ] {
             assert_eq!(decode(bytes, &mut Scratch::new()), Decoded::Other);
         }
     }
@@ -507,31 +568,61 @@ mod tests {
     #[test]
     fn legacy_tokens_are_told_apart() {
         let payload = r#"{"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"ns","kubernetes.io/serviceaccount/service-account.name":"x"}"#;
-        assert!(matches!(decode(&jwt(payload), &mut Scratch::new()), Decoded::Legacy(legacy) if legacy.namespace == "ns"));
+        assert!(
+            matches!(decode(&jwt(payload), &mut Scratch::new()), Decoded::Legacy(legacy) if legacy.namespace == "ns")
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said_without_a_byte_of_it() {
         let good = jwt(EXTENDED);
-        assert_eq!(malformed(b"eyJhbGciOiJSUzI1NiJ9"), "a JWT has 3 parts separated by dots, this has 1");
-        assert_eq!(malformed(&good[..good.len() - 5]), "a JWT has 3 parts separated by dots, this has 2");
+        assert_eq!(
+            malformed(b"eyJhbGciOiJSUzI1NiJ9"),
+            "a JWT has 3 parts separated by dots, this has 1"
+        );
+        assert_eq!(
+            malformed(&good[..good.len() - 5]),
+            "a JWT has 3 parts separated by dots, this has 2"
+        );
         for encrypted in [b"eyJh.YQ.YQ.YQ.YQ".as_slice(), b"eyJh..YQ.YQ.YQ"] {
-            assert_eq!(malformed(encrypted), "this is an encrypted JWT (JWE), not a service-account token");
+            assert_eq!(
+                malformed(encrypted),
+                "this is an encrypted JWT (JWE), not a service-account token"
+            );
         }
         assert_eq!(malformed(b"eyJh.YQ..."), "a JWT has 3 parts separated by dots, this has 2");
         assert_eq!(malformed(b"eyJh!.e30.c2ln"), "its header is not base64url");
         assert_eq!(malformed(&jwt("{\"exp\":1")), "its payload is cut off");
-        assert_eq!(malformed(&jwt(r#"{"exp":"soon"}"#)), "its payload has a claim of the wrong type, or one twice");
-        assert_eq!(malformed(&jwt(r#"{"aud":[1]}"#)), "its payload has a claim of the wrong type, or one twice");
-        assert_eq!(malformed(&jwt(r#"{"jti":{}}"#)), "its payload has a claim of the wrong type, or one twice");
-        assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"exp":1700007200}"#)), "its claim iat is missing or makes no sense");
-        assert_eq!(malformed(&jwt(r#"{"kubernetes.io":{},"iat":1700007200,"exp":1e300}"#)), "its claim exp is missing or makes no sense");
-        assert_eq!(malformed(&[b"eyJ".to_vec(), vec![b'a'; MAX_TOKEN_BYTES]].concat()), "longer than 65536 bytes");
+        assert_eq!(
+            malformed(&jwt(r#"{"exp":"soon"}"#)),
+            "its payload has a claim of the wrong type, or one twice"
+        );
+        assert_eq!(
+            malformed(&jwt(r#"{"aud":[1]}"#)),
+            "its payload has a claim of the wrong type, or one twice"
+        );
+        assert_eq!(
+            malformed(&jwt(r#"{"jti":{}}"#)),
+            "its payload has a claim of the wrong type, or one twice"
+        );
+        assert_eq!(
+            malformed(&jwt(r#"{"kubernetes.io":{},"exp":1700007200}"#)),
+            "its claim iat is missing or makes no sense"
+        );
+        assert_eq!(
+            malformed(&jwt(r#"{"kubernetes.io":{},"iat":1700007200,"exp":1e300}"#)),
+            "its claim exp is missing or makes no sense"
+        );
+        assert_eq!(
+            malformed(&[b"eyJ".to_vec(), vec![b'a'; MAX_TOKEN_BYTES]].concat()),
+            "longer than 65536 bytes"
+        );
     }
 
     #[test]
     fn a_senseless_warnafter_is_ignored() {
-        let claims = token(r#"{"exp":1700007200,"iat":1700000000,"kubernetes.io":{"warnafter":1}}"#);
+        let claims =
+            token(r#"{"exp":1700007200,"iat":1700000000,"kubernetes.io":{"warnafter":1}}"#);
         assert_eq!(claims.warn_after, None);
     }
 
@@ -539,9 +630,13 @@ mod tests {
     fn a_known_generation_is_recognised_in_place() {
         let known = token(EXTENDED);
         let (mut scratch, bytes) = (Scratch::new(), jwt(EXTENDED));
-        assert!(matches!(decode(&bytes, &mut scratch), Decoded::Token(parsed) if parsed.is(&known)));
+        assert!(
+            matches!(decode(&bytes, &mut scratch), Decoded::Token(parsed) if parsed.is(&known))
+        );
         let other = jwt(&EXTENDED.replace("e51f1fbc", "00000000"));
-        assert!(matches!(decode(&other, &mut scratch), Decoded::Token(parsed) if !parsed.is(&known)));
+        assert!(
+            matches!(decode(&other, &mut scratch), Decoded::Token(parsed) if !parsed.is(&known))
+        );
     }
 
     proptest! {

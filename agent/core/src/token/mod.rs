@@ -1,4 +1,5 @@
-//! One token: bytes to claims, and the deadlines that follow from them. The token itself is never kept.
+//! One token: bytes to claims, and the deadlines that follow from them. The token itself is never
+//! kept.
 
 mod claims;
 mod deadlines;
@@ -6,18 +7,22 @@ mod decode;
 
 pub use claims::{Claims, GenerationId, ObjectRef};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
-pub use decode::{Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode};
+pub use decode::{
+    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
+};
 
 use serde::{Deserialize, Serialize};
 
 /// Where a token lives on the node: the identity of everything that is said about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenKey {
-    /// UID of the pod, from the path (the claims may say something else, and that is worth knowing).
+    /// UID of the pod, from the path (the claims may say something else, and that is worth
+    /// knowing).
     pub pod_uid: String,
     /// Name of the volume.
     pub volume: String,
-    /// The file's path inside the volume, as the pod's spec calls it: `token`, `deep/er/vault-token`.
+    /// The file's path inside the volume, as the pod's spec calls it: `token`,
+    /// `deep/er/vault-token`.
     pub path: String,
 }
 
@@ -28,7 +33,8 @@ impl std::fmt::Display for TokenKey {
     }
 }
 
-/// Claims for tests: issued at `iat`, for `lifetime` seconds, `warnafter` so many seconds after `iat`.
+/// Claims for tests: issued at `iat`, for `lifetime` seconds, `warnafter` so many seconds after
+/// `iat`.
 #[cfg(test)]
 pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>) -> Claims {
     use crate::time::Wall;

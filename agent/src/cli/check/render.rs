@@ -27,18 +27,37 @@ pub(super) fn table(checked: &Checked, page: Page) -> String {
     if !tokens.is_empty() {
         let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
         out += "\n";
-        out += &page.table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| paint_cell(tokens[row], column, cell, page));
+        out += &page.table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| {
+            paint_cell(tokens[row], column, cell, page)
+        });
     }
-    out += &checked.findings.iter().map(|finding| paragraph(finding, checked.at.wall, page)).collect::<Vec<_>>().concat();
-    out += &checked.problems.iter().map(|problem| format!("\nnot looked at: {}\n", shown(problem))).collect::<Vec<_>>().concat();
+    out += &checked
+        .findings
+        .iter()
+        .map(|finding| paragraph(finding, checked.at.wall, page))
+        .collect::<Vec<_>>()
+        .concat();
+    out += &checked
+        .problems
+        .iter()
+        .map(|problem| format!("\nnot looked at: {}\n", shown(problem)))
+        .collect::<Vec<_>>()
+        .concat();
     out + &verdict_line(checked, page)
 }
 
 fn headline(checked: &Checked) -> String {
-    let pods: std::collections::BTreeSet<&str> = checked.tokens.iter().map(|token| token.key.pod_uid.as_str()).collect();
-    let roots: Vec<String> = checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect();
+    let pods: std::collections::BTreeSet<&str> =
+        checked.tokens.iter().map(|token| token.key.pod_uid.as_str()).collect();
+    let roots: Vec<String> =
+        checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect();
     let tokens = counted(checked.tokens.len(), "token");
-    format!("{tokens} of {} under {} at {}", counted(pods.len(), "pod"), roots.join(", "), checked.at.wall.rfc3339())
+    format!(
+        "{tokens} of {} under {} at {}",
+        counted(pods.len(), "pod"),
+        roots.join(", "),
+        checked.at.wall.rfc3339()
+    )
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -79,8 +98,12 @@ fn pod_name(pod: &PodRef) -> String {
 
 fn paint_cell(token: &TokenView, column: usize, cell: String, page: Page) -> String {
     match (column, token.state, token.verdict) {
-        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => page.severity(Severity::Critical, &cell),
-        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => page.severity(Severity::Warning, &cell),
+        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => {
+            page.severity(Severity::Critical, &cell)
+        }
+        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => {
+            page.severity(Severity::Warning, &cell)
+        }
         (STATE, State::Late, _) => page.severity(Severity::Info, &cell),
         (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => page.good(&cell),
         _ => cell,
@@ -89,7 +112,10 @@ fn paint_cell(token: &TokenView, column: usize, cell: String, page: Page) -> Str
 
 fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
     let severity = page.severity(finding.severity, finding.severity.name());
-    let deadline = finding.deadline.map(|at| format!("  deadline {} ({})\n", at.rfc3339(), relative(at, now))).unwrap_or_default();
+    let deadline = finding
+        .deadline
+        .map(|at| format!("  deadline {} ({})\n", at.rfc3339(), relative(at, now)))
+        .unwrap_or_default();
     format!(
         "\n{severity} {}  {}\n{}{deadline}{}",
         page.strong(finding.code.as_str()),
@@ -101,16 +127,21 @@ fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
 
 fn subject(subject: &Subject) -> String {
     match subject {
-        Subject::Token { pod, volume, path } => format!("{} {}/{}", pod_name(pod), shown(volume), shown(path)),
+        Subject::Token { pod, volume, path } => {
+            format!("{} {}/{}", pod_name(pod), shown(volume), shown(path))
+        }
         Subject::Node { node } => format!("node {}", shown(node)),
         Subject::Server { server } => format!("server {}", shown(server)),
     }
 }
 
 fn verdict_line(checked: &Checked, page: Page) -> String {
-    let count = |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
+    let count =
+        |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
     match (count(Severity::Critical), count(Severity::Warning)) {
-        (0, 0) if checked.problems.is_empty() => format!("\n{}\n", page.good("nothing at warning or above")),
+        (0, 0) if checked.problems.is_empty() => {
+            format!("\n{}\n", page.good("nothing at warning or above"))
+        }
         (0, 0) => "\nnothing at warning or above in what was looked at\n".to_owned(),
         (critical, warning) => format!("\n{critical} critical, {}\n", counted(warning, "warning")),
     }
@@ -174,7 +205,9 @@ fn finding(finding: &Finding) -> Value {
 
 fn subject_json(subject: &Subject) -> Value {
     match subject {
-        Subject::Token { pod: of, volume, path } => json!({"pod": pod(of), "volume": shown(volume), "path": shown(path)}),
+        Subject::Token { pod: of, volume, path } => {
+            json!({"pod": pod(of), "volume": shown(volume), "path": shown(path)})
+        }
         Subject::Node { node } => json!({"node": shown(node)}),
         Subject::Server { server } => json!({"server": shown(server)}),
     }

@@ -7,7 +7,11 @@ use super::*;
 use crate::cli::tests::{claims, golden, kernel, nobody_asked, now};
 
 fn seen(pod: &str, content: FileContent) -> Observation {
-    let key = TokenKey { pod_uid: format!("uid-{pod}"), volume: "kube-api-access-x7k2p".into(), path: "token".into() };
+    let key = TokenKey {
+        pod_uid: format!("uid-{pod}"),
+        volume: "kube-api-access-x7k2p".into(),
+        path: "token".into(),
+    };
     Observation::File(FileSeen { key, written_at: None, content })
 }
 
@@ -16,7 +20,9 @@ fn token(claims: Claims) -> FileContent {
 }
 
 fn node() -> Vec<Observation> {
-    let of = |pod: &str, age, lifetime, warn_after| seen(pod, token(claims(pod, age, lifetime, warn_after)));
+    let of = |pod: &str, age, lifetime, warn_after| {
+        seen(pod, token(claims(pod, age, lifetime, warn_after)))
+    };
     vec![
         of("fresh-0", 1_000, 3_600, None),
         of("due-0", 2_900, 3_600, None),
@@ -31,7 +37,15 @@ fn node() -> Vec<Observation> {
 
 fn checked(seen: Vec<Observation>) -> Checked {
     let config = at_once(Config { node: "node-1".into(), ..Config::default() });
-    judge(config, seen, &nobody_asked(), Ok(kernel()), now(), vec!["/var/lib/kubelet".into()], Vec::new())
+    judge(
+        config,
+        seen,
+        &nobody_asked(),
+        Ok(kernel()),
+        now(),
+        vec!["/var/lib/kubelet".into()],
+        Vec::new(),
+    )
 }
 
 /// The same, with one root that could not be read.
@@ -56,7 +70,10 @@ fn the_json_is_the_contracts() {
 #[test]
 fn a_late_rotation_alone_is_no_failure() {
     let late = checked(vec![seen("late-0", token(claims("late-0", 3_050, 3_600, None)))]);
-    assert_eq!(late.findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Info]);
+    assert_eq!(
+        late.findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(),
+        [Severity::Info]
+    );
     assert_eq!(late.exit_code(), 0);
     assert!(render::table(&late, Page::plain()).ends_with("nothing at warning or above\n"));
 }
@@ -71,5 +88,9 @@ fn what_was_not_looked_at_is_not_called_well() {
     let half = half_checked(Vec::new());
     assert_eq!(half.exit_code(), COULD_NOT_LOOK);
     let told = render::table(&half, Page::plain());
-    assert!(told.contains("not looked at: /var/lib/k0s/kubelet: EACCES") && told.ends_with("in what was looked at\n"), "{told}");
+    assert!(
+        told.contains("not looked at: /var/lib/k0s/kubelet: EACCES")
+            && told.ends_with("in what was looked at\n"),
+        "{told}"
+    );
 }

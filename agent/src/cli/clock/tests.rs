@@ -19,7 +19,11 @@ fn report_of(offsets: &[Option<i64>]) -> ClockReport {
             taken: at,
         }),
     };
-    let round = Round { started: at, ended: at, exchanges: offsets.iter().enumerate().map(exchange).collect() };
+    let round = Round {
+        started: at,
+        ended: at,
+        exchanges: offsets.iter().enumerate().map(exchange).collect(),
+    };
     let limits = Limits { servers_configured: !offsets.is_empty(), ..Limits::default() };
     ClockReport::new(&round, Err("not permitted".to_owned()), &limits, at)
 }
@@ -42,6 +46,9 @@ fn exit_status_text_and_json_say_the_same() {
         assert_eq!(json["state"], *state);
         assert_eq!(json["servers"].as_array().unwrap().len(), offsets.len());
         assert_eq!(json["offset"].is_null(), *code == 2);
-        assert!(*code == 0 || !report.findings.is_empty(), "what is wrong comes with what to do: {text}");
+        assert!(
+            *code == 0 || !report.findings.is_empty(),
+            "what is wrong comes with what to do: {text}"
+        );
     }
 }

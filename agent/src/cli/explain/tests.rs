@@ -4,14 +4,24 @@ use super::*;
 use crate::cli::tests::{claims, clock, golden, kernel};
 
 fn explained(age: i64, lifetime: i64, warn_after: Option<i64>) -> Explained {
-    judge(claims("cart-0", age, lifetime, warn_after), KubeletPolicy::default(), clock(Ok(kernel())))
+    judge(
+        claims("cart-0", age, lifetime, warn_after),
+        KubeletPolicy::default(),
+        clock(Ok(kernel())),
+    )
 }
 
 #[test]
 fn a_token_is_told_with_its_deadlines() {
     golden("explain-fresh.txt", &render::text(&explained(1_000, 3_600, None), Page::plain()));
-    golden("explain-extended-stale.txt", &render::text(&explained(5_000, 31_536_000, Some(3_607)), Page::plain()));
-    golden("explain-long-lived.txt", &render::text(&explained(1_000, 604_800, None), Page::plain()));
+    golden(
+        "explain-extended-stale.txt",
+        &render::text(&explained(5_000, 31_536_000, Some(3_607)), Page::plain()),
+    );
+    golden(
+        "explain-long-lived.txt",
+        &render::text(&explained(1_000, 604_800, None), Page::plain()),
+    );
     golden("explain-fresh.json", &format!("{:#}\n", render::json(&explained(1_000, 3_600, None))));
 }
 
@@ -33,7 +43,11 @@ fn the_exit_status_says_whether_it_works() {
 
 #[test]
 fn without_anybodys_word_the_verdict_is_uncertain_near_a_deadline_and_says_so() {
-    let explained = judge(claims("cart-0", 100, 3_600, None), KubeletPolicy::default(), clock(Err("EPERM".into())));
+    let explained = judge(
+        claims("cart-0", 100, 3_600, None),
+        KubeletPolicy::default(),
+        clock(Err("EPERM".into())),
+    );
     assert_eq!(explained.verdict, Verdict::Uncertain);
     let text = render::text(&explained, Page::plain());
     assert!(text.contains("nothing vouches for it") && text.contains("5m 00s"), "{text}");
@@ -42,12 +56,23 @@ fn without_anybodys_word_the_verdict_is_uncertain_near_a_deadline_and_says_so() 
 #[test]
 fn doubt_says_about_which_end_of_the_tokens_life() {
     let told = |age, lifetime| {
-        let doubtful = judge(claims("cart-0", age, lifetime, None), KubeletPolicy::default(), clock(Err("EPERM".into())));
+        let doubtful = judge(
+            claims("cart-0", age, lifetime, None),
+            KubeletPolicy::default(),
+            clock(Err("EPERM".into())),
+        );
         render::text(&doubtful, Page::plain())
     };
-    for (age, lifetime, doubt) in [(100, 3_600, "may not have come yet"), (3_500, 3_600, "may be over"), (100, 300, "longer than its life")]
-    {
-        assert!(told(age, lifetime).contains(doubt), "{age} of {lifetime}: {}", told(age, lifetime));
+    for (age, lifetime, doubt) in [
+        (100, 3_600, "may not have come yet"),
+        (3_500, 3_600, "may be over"),
+        (100, 300, "longer than its life"),
+    ] {
+        assert!(
+            told(age, lifetime).contains(doubt),
+            "{age} of {lifetime}: {}",
+            told(age, lifetime)
+        );
     }
 }
 
@@ -57,6 +82,7 @@ fn claims_cannot_steer_a_terminal() {
     hostile.issuer = "\u{1b}]0;x\u{7}".into();
     hostile.audiences = vec!["\u{202e}".into()];
     hostile.key_id = Some("\r\n".into());
-    let text = render::text(&judge(hostile, KubeletPolicy::default(), clock(Ok(kernel()))), Page::plain());
+    let text =
+        render::text(&judge(hostile, KubeletPolicy::default(), clock(Ok(kernel()))), Page::plain());
     assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')));
 }

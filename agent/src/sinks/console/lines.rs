@@ -9,7 +9,8 @@ use tokenwatch_core::text::shown;
 use tokenwatch_core::time::Delta;
 use tokenwatch_core::value::{Attributes, Value};
 
-/// What the clock's line says, without its figures: they change with every measurement, and only a change of this is worth a line.
+/// What the clock's line says, without its figures: they change with every measurement, and only a
+/// change of this is worth a line.
 type ClockFace = (Option<Value>, Option<Value>);
 
 /// Makes lines, and knows which were said.
@@ -39,7 +40,8 @@ impl Lines {
         let (word, colour) = word(alert.event, finding.severity);
         let word = self.painted(&format!("{word:<8}"), colour);
         let subject = subject(&finding.subject);
-        let mut text = format!("{} {word} {}  {subject}\n", alert.at.rfc3339(), finding.code.as_str());
+        let mut text =
+            format!("{} {word} {}  {subject}\n", alert.at.rfc3339(), finding.code.as_str());
         push_indented(&mut text, &finding.summary);
         if alert.event != AlertEvent::Cleared {
             push_indented(&mut text, &finding.remedy.text);
@@ -51,7 +53,10 @@ impl Lines {
     }
 
     fn clock(&mut self, span: &Span) -> Option<String> {
-        let face = (span.attributes.get(schema::CLOCK_STATE).cloned(), span.attributes.get(schema::CLOCK_FALSETICKERS).cloned());
+        let face = (
+            span.attributes.get(schema::CLOCK_STATE).cloned(),
+            span.attributes.get(schema::CLOCK_FALSETICKERS).cloned(),
+        );
         if self.clock.as_ref() == Some(&face) {
             return None;
         }
@@ -83,7 +88,9 @@ fn push_indented(out: &mut String, text: &str) {
 
 fn subject(subject: &Subject) -> String {
     match subject {
-        Subject::Token { pod, volume, path } => format!("{} {}/{}", pod_name(pod), shown(volume), shown(path)),
+        Subject::Token { pod, volume, path } => {
+            format!("{} {}/{}", pod_name(pod), shown(volume), shown(path))
+        }
         Subject::Node { node } => format!("node {}", shown(node)),
         Subject::Server { server } => format!("server {}", shown(server)),
     }
@@ -104,7 +111,7 @@ fn generation(span: &Span) -> String {
         _ => String::new(),
     };
     let length = match span.end - span.start {
-        Delta::ZERO => ", and issued only then: ahead of this node's clock".to_owned(), // it has not begun
+        Delta::ZERO => ", and issued only then: ahead of this node's clock".to_owned(), /* it has not begun */
         length => format!(" after {length}"),
     };
     format!("{} token    {outcome}{length}{delay}  {}\n", span.end.rfc3339(), owner(attributes))
@@ -116,7 +123,8 @@ fn owner(attributes: &Attributes) -> String {
         (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
         _ => format!("pod {}", named(schema::K8S_POD_UID).unwrap_or_default()),
     };
-    let place: Vec<String> = [schema::K8S_VOLUME, schema::TOKEN_PATH].into_iter().filter_map(named).collect();
+    let place: Vec<String> =
+        [schema::K8S_VOLUME, schema::TOKEN_PATH].into_iter().filter_map(named).collect();
     format!("{pod} {}", place.join("/"))
 }
 
@@ -125,10 +133,22 @@ fn clock(span: &Span) -> String {
     let figure = |name| text(attributes, name).unwrap_or_else(|| "?".to_owned());
     let mut line = format!("{} clock    {}", span.end.rfc3339(), figure(schema::CLOCK_STATE));
     if attributes.get(schema::CLOCK_OFFSET).is_some() {
-        let _ = write!(line, ", offset {} s ± {} s", signed(&figure(schema::CLOCK_OFFSET)), figure(schema::CLOCK_ERROR_BOUND));
+        let _ = write!(
+            line,
+            ", offset {} s ± {} s",
+            signed(&figure(schema::CLOCK_OFFSET)),
+            figure(schema::CLOCK_ERROR_BOUND)
+        );
     }
-    let _ = write!(line, ", {} of {} servers agree", figure(schema::CLOCK_AGREEING), figure(schema::CLOCK_SERVERS));
-    if let Some(wrong) = text(attributes, schema::CLOCK_FALSETICKERS).filter(|names| !names.is_empty()) {
+    let _ = write!(
+        line,
+        ", {} of {} servers agree",
+        figure(schema::CLOCK_AGREEING),
+        figure(schema::CLOCK_SERVERS)
+    );
+    if let Some(wrong) =
+        text(attributes, schema::CLOCK_FALSETICKERS).filter(|names| !names.is_empty())
+    {
         let _ = write!(line, "; wrong: {wrong}");
     }
     line.push('\n');
@@ -146,6 +166,8 @@ fn text(attributes: &Attributes, name: &str) -> Option<String> {
         Value::Int(value) => value.to_string(),
         Value::Float(value) => format!("{value:.6}"),
         Value::Text(value) => shown(value).into_owned(),
-        Value::List(values) => values.iter().map(|value| shown(value).into_owned()).collect::<Vec<_>>().join(", "),
+        Value::List(values) => {
+            values.iter().map(|value| shown(value).into_owned()).collect::<Vec<_>>().join(", ")
+        }
     })
 }

@@ -10,9 +10,12 @@ use super::super::otlp::tests::sample::{alert, span};
 use super::*;
 
 fn clock(state: &str) -> Action {
+    let attributes = Attributes::new()
+        .with(schema::CLOCK_STATE, state)
+        .with(schema::CLOCK_OFFSET, 0.001)
+        .with(schema::CLOCK_ERROR_BOUND, 0.002);
     let attributes =
-        Attributes::new().with(schema::CLOCK_STATE, state).with(schema::CLOCK_OFFSET, 0.001).with(schema::CLOCK_ERROR_BOUND, 0.002);
-    let attributes = attributes.with(schema::CLOCK_AGREEING, 3_i64).with(schema::CLOCK_SERVERS, 4_i64);
+        attributes.with(schema::CLOCK_AGREEING, 3_i64).with(schema::CLOCK_SERVERS, 4_i64);
     Action::Span(Box::new(tokenwatch_core::action::Span { attributes, ..span(schema::SPAN_CLOCK) }))
 }
 
@@ -26,11 +29,20 @@ fn lines_are_for_people() {
     let mut hostile = alert("b", AlertEvent::Cleared, Severity::Critical);
     hostile.finding.summary = "gone\x1b[2J\nnow".into();
     let mut generation = span(schema::SPAN_GENERATION);
-    generation.attributes =
-        Attributes::new().with(schema::TOKEN_OUTCOME, "replaced").with(schema::K8S_POD_UID, "uid-1").with(schema::K8S_VOLUME, "v");
+    generation.attributes = Attributes::new()
+        .with(schema::TOKEN_OUTCOME, "replaced")
+        .with(schema::K8S_POD_UID, "uid-1")
+        .with(schema::K8S_VOLUME, "v");
     let generation = Action::Span(Box::new(generation));
     let raised = Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)));
-    let actions = [raised, Action::Alert(Box::new(hostile)), generation, clock("synchronised"), clock("synchronised"), clock("off")];
+    let actions = [
+        raised,
+        Action::Alert(Box::new(hostile)),
+        generation,
+        clock("synchronised"),
+        clock("synchronised"),
+        clock("off"),
+    ];
     insta::assert_snapshot!(said(&actions, false), @r"
     2023-11-14T22:13:20Z CRITICAL token.expired  shop/cart-0 kube-api-access/token
         the token of shop/cart-0 has expired
@@ -48,9 +60,14 @@ fn lines_are_for_people() {
 fn a_token_from_the_future_has_no_length_to_tell() {
     let mut generation = span(schema::SPAN_GENERATION);
     generation.end = generation.start;
-    generation.attributes = Attributes::new().with(schema::TOKEN_OUTCOME, "open").with(schema::K8S_POD_UID, "uid-1");
+    generation.attributes =
+        Attributes::new().with(schema::TOKEN_OUTCOME, "open").with(schema::K8S_POD_UID, "uid-1");
     let line = said(&[Action::Span(Box::new(generation))], false);
-    assert_eq!(line, "2023-11-14T22:13:20Z token    open, and issued only then: ahead of this node's clock  pod uid-1 \n");
+    assert_eq!(
+        line,
+        "2023-11-14T22:13:20Z token    open, and issued only then: ahead of this node's clock  \
+         pod uid-1 \n"
+    );
 }
 
 #[test]
@@ -78,7 +95,9 @@ impl Write for Stuck {
 }
 
 fn alerts(count: usize) -> Vec<Action> {
-    (0..count).map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))).collect()
+    (0..count)
+        .map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info))))
+        .collect()
 }
 
 #[tokio::test]
@@ -113,7 +132,11 @@ async fn an_output_whose_reader_is_gone_is_closed_and_one_that_is_full_is_not() 
     let broken = Console::start(Box::new(Broken), false).unwrap();
     broken.take(alerts(1));
     tokio::time::timeout(Duration::from_secs(10), broken.closed()).await.expect("it is told");
-    let full = Console::start(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()), false).unwrap();
+    let full = Console::start(
+        Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()),
+        false,
+    )
+    .unwrap();
     full.take(alerts(1));
     assert!(tokio::time::timeout(Duration::from_millis(100), full.closed()).await.is_err());
 }

@@ -12,7 +12,8 @@ const CONTROLLER: &str = "tokenwatch";
 const LONGEST_NOTE: usize = 1_024;
 /// `reportingInstance`: at most so many (ReportingInstanceLengthLimit).
 const LONGEST_INSTANCE: usize = 128;
-/// An object's name has at most 253 characters, and an Event is called after its object, a dot, and 25 characters.
+/// An object's name has at most 253 characters, and an Event is called after its object, a dot, and
+/// 25 characters.
 const LONGEST_STEM: usize = 253 - 26;
 /// Events about what is in no namespace are in this one.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -32,12 +33,16 @@ impl Subject {
     pub(super) fn of(finding: &Finding, node: &str) -> Result<Self, &'static str> {
         use tokenwatch_core::findings::Subject as About;
         match &finding.subject {
-            // kubelet's own Events on its Node have the node's name for UID, and `kubectl describe node` looks for that.
+            // kubelet's own Events on its Node have the node's name for UID, and `kubectl describe
+            // node` looks for that.
             About::Node { .. } | About::Server { .. } => {
                 Ok(Self { kind: "Node", namespace: None, name: named(node)?, uid: node.to_owned() })
             }
-            // A pod is called what the API server calls it: a file may claim anything, and would have Events written on the pods of others.
-            About::Token { .. } if finding.evidence.get("phase").is_none() => Err("the API server has not told of its pod"),
+            // A pod is called what the API server calls it: a file may claim anything, and would
+            // have Events written on the pods of others.
+            About::Token { .. } if finding.evidence.get("phase").is_none() => {
+                Err("the API server has not told of its pod")
+            }
             About::Token { pod, .. } => Ok(Self {
                 kind: "Pod",
                 namespace: Some(named(pod.namespace.as_deref().unwrap_or_default())?),
@@ -54,8 +59,11 @@ impl Subject {
 
 /// A name as Kubernetes has them (RFC 1123), so that it is safe in a path.
 fn named(name: &str) -> Result<String, &'static str> {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    let is_name = (1..=253).contains(&name.len()) && name.bytes().all(is_allowed) && !name.starts_with(['.', '-']);
+    let is_allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let is_name = (1..=253).contains(&name.len())
+        && name.bytes().all(is_allowed)
+        && !name.starts_with(['.', '-']);
     if is_name { Ok(name.to_owned()) } else { Err("its pod has no name that Kubernetes allows") }
 }
 
@@ -64,10 +72,14 @@ pub(super) fn collection(subject: &Subject) -> String {
     format!("/apis/events.k8s.io/v1/namespaces/{}/events", subject.home())
 }
 
-/// The name of the Event about this finding. Whoever makes it again, another agent after this one included, makes the same: the finding, when it
-/// was raised, how bad it is and whether it is over.
+/// The name of the Event about this finding. Whoever makes it again, another agent after this one
+/// included, makes the same: the finding, when it was raised, how bad it is and whether it is over.
 pub(super) fn name(subject: &Subject, alert: &Alert) -> String {
-    let stem = subject.name.get(..LONGEST_STEM.min(subject.name.len())).unwrap_or_default().trim_end_matches(['.', '-']);
+    let stem = subject
+        .name
+        .get(..LONGEST_STEM.min(subject.name.len()))
+        .unwrap_or_default()
+        .trim_end_matches(['.', '-']);
     let id: String = alert.id.0.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let seconds = alert.raised_at.as_secs();
     let step = match (alert.event, alert.finding.severity) {
@@ -102,7 +114,8 @@ pub(super) fn again(alert: &Alert, count: u32) -> Value {
 }
 
 fn regarding(subject: &Subject) -> Value {
-    let mut regarding = json!({"apiVersion": "v1", "kind": subject.kind, "name": subject.name, "uid": subject.uid});
+    let mut regarding =
+        json!({"apiVersion": "v1", "kind": subject.kind, "name": subject.name, "uid": subject.uid});
     if let Some(namespace) = &subject.namespace {
         regarding["namespace"] = json!(namespace);
     }
@@ -117,14 +130,21 @@ fn kind(alert: &Alert) -> &'static str {
 /// `token.rotation_stalled` as `TokenRotationStalled`, or `TokenRotationStalledCleared`.
 pub(super) fn reason(alert: &Alert) -> String {
     let words = alert.finding.code.as_str().split(['.', '_']);
-    let capital = |word: &str| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect::<String>();
+    let capital = |word: &str| {
+        word.chars()
+            .take(1)
+            .flat_map(char::to_uppercase)
+            .chain(word.chars().skip(1))
+            .collect::<String>()
+    };
     let camel: String = words.map(capital).collect();
     if alert.event == AlertEvent::Cleared { camel + "Cleared" } else { camel }
 }
 
 fn note(finding: &Finding, event: AlertEvent) -> String {
     let remedy = &finding.remedy;
-    let command = remedy.command.as_ref().map(|command| format!(" Command: {command}")).unwrap_or_default();
+    let command =
+        remedy.command.as_ref().map(|command| format!(" Command: {command}")).unwrap_or_default();
     match event {
         AlertEvent::Cleared => cut(&finding.summary, LONGEST_NOTE),
         _ => cut(&format!("{} {}{command}", finding.summary, remedy.text), LONGEST_NOTE),

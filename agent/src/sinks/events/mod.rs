@@ -1,7 +1,8 @@
-//! Findings as Kubernetes Events (events.k8s.io/v1), so that `kubectl describe pod` tells the story.
+//! Findings as Kubernetes Events (events.k8s.io/v1), so that `kubectl describe pod` tells the
+//! story.
 //!
-//! A courtesy: what has to arrive goes to the collector. Events are few, wait in bounded memory, and are given up rather than pressed on an API
-//! server that is in trouble.
+//! A courtesy: what has to arrive goes to the collector. Events are few, wait in bounded memory,
+//! and are given up rather than pressed on an API server that is in trouble.
 
 mod event;
 mod queue;

@@ -72,7 +72,11 @@ impl Queue {
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> Vec<(String, AlertEvent)> {
-        self.lock().all.iter().map(|pending| (pending.alert.id.0.clone(), pending.alert.event)).collect()
+        self.lock()
+            .all
+            .iter()
+            .map(|pending| (pending.alert.id.0.clone(), pending.alert.event))
+            .collect()
     }
 }
 
@@ -85,7 +89,12 @@ enum Merged {
 }
 
 fn merged(earlier: &Pending, later: &Pending) -> Merged {
-    let with = |event| Merged::One(Box::new(Pending { alert: Alert { event, ..later.alert.clone() }, subject: later.subject.clone() }));
+    let with = |event| {
+        Merged::One(Box::new(Pending {
+            alert: Alert { event, ..later.alert.clone() },
+            subject: later.subject.clone(),
+        }))
+    };
     match (earlier.alert.event, later.alert.event) {
         (AlertEvent::Raised, AlertEvent::Cleared) => Merged::Nothing,
         (AlertEvent::Raised, AlertEvent::Reminded) => with(AlertEvent::Raised),

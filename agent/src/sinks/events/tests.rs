@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokenwatch_core::action::{Alert, AlertEvent};
-use tokenwatch_core::findings::{Code, Finding, FindingId, PodRef, Remedy, Severity, Subject as About};
+use tokenwatch_core::findings::{
+    Code, Finding, FindingId, PodRef, Remedy, Severity, Subject as About,
+};
 use tokenwatch_core::time::Wall;
 use tokenwatch_core::value::Attributes;
 
@@ -16,7 +18,12 @@ use crate::apiserver::fake::{Asked, Fake, Reply, status};
 use crate::clocks;
 
 fn about_pod(namespace: &str, name: &str) -> About {
-    let pod = PodRef { namespace: Some(namespace.into()), name: Some(name.into()), uid: "uid-1".into(), owner: None };
+    let pod = PodRef {
+        namespace: Some(namespace.into()),
+        name: Some(name.into()),
+        uid: "uid-1".into(),
+        owner: None,
+    };
     About::Token { pod, volume: "tokens".into(), path: "token".into() }
 }
 
@@ -31,7 +38,8 @@ fn alert(event: AlertEvent, code: Code, severity: Severity, subject: About) -> A
         remedy: Remedy { text: "Do this.".into(), command: Some("do --this".into()) },
         trace: None,
     };
-    let (at, raised_at) = (Wall::from_nanos(1_800_000_000_123_456_789), Wall::from_secs(1_800_000_000));
+    let (at, raised_at) =
+        (Wall::from_nanos(1_800_000_000_123_456_789), Wall::from_secs(1_800_000_000));
     Alert { event, id: FindingId("0f1e2d3c4b5a".into()), at, raised_at, finding }
 }
 
@@ -69,16 +77,28 @@ fn what_is_over_or_only_worth_knowing_is_normal() {
         (&cleared["type"], &cleared["reason"], &cleared["note"]),
         (&json!("Normal"), &json!("TokenRotationStalledCleared"), &json!("It is so."))
     );
-    let late = written(&alert(AlertEvent::Raised, Code::RotationLate, Severity::Info, about_pod("shop", "cart-1")));
+    let late = written(&alert(
+        AlertEvent::Raised,
+        Code::RotationLate,
+        Severity::Info,
+        about_pod("shop", "cart-1"),
+    ));
     assert_eq!(late["type"], "Normal");
 }
 
 #[test]
 fn a_finding_about_the_node_or_a_time_server_is_on_the_node() {
     for subject in [About::node("n1"), About::Server { server: "ntp".into() }] {
-        let event = written(&alert(AlertEvent::Raised, Code::ClockOffset, Severity::Critical, subject));
-        assert_eq!(event["regarding"], json!({"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n1"}));
-        assert_eq!((&event["metadata"]["namespace"], &event["reason"]), (&json!("default"), &json!("ClockOffset")));
+        let event =
+            written(&alert(AlertEvent::Raised, Code::ClockOffset, Severity::Critical, subject));
+        assert_eq!(
+            event["regarding"],
+            json!({"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "n1"})
+        );
+        assert_eq!(
+            (&event["metadata"]["namespace"], &event["reason"]),
+            (&json!("default"), &json!("ClockOffset"))
+        );
     }
 }
 
@@ -86,7 +106,8 @@ fn a_finding_about_the_node_or_a_time_server_is_on_the_node() {
 fn every_reason_is_one_that_the_api_server_takes() {
     for code in Code::ALL {
         let reason = reason(&alert(AlertEvent::Cleared, *code, Severity::Info, About::node("n1")));
-        let is_camel = reason.starts_with(char::is_uppercase) && reason.chars().all(|c| c.is_ascii_alphanumeric());
+        let is_camel = reason.starts_with(char::is_uppercase)
+            && reason.chars().all(|c| c.is_ascii_alphanumeric());
         assert!(is_camel && reason.len() <= 128, "{reason}");
     }
 }
@@ -97,19 +118,37 @@ fn long_words_are_cut_where_a_character_ends() {
     long.finding.summary = "é".repeat(2_000);
     let event = whole(&Subject::of(&long.finding, "n1").unwrap(), &long, &"n".repeat(253));
     let note = event["note"].as_str().unwrap();
-    assert!(note.len() <= 1_024 && note.ends_with('…') && event["reportingInstance"].as_str().unwrap().len() <= 128);
-    let long = alert(AlertEvent::Raised, Code::Expired, Severity::Critical, about_pod("shop", &"p".repeat(253)));
+    assert!(
+        note.len() <= 1_024
+            && note.ends_with('…')
+            && event["reportingInstance"].as_str().unwrap().len() <= 128
+    );
+    let long = alert(
+        AlertEvent::Raised,
+        Code::Expired,
+        Severity::Critical,
+        about_pod("shop", &"p".repeat(253)),
+    );
     assert!(name(&Subject::of(&long.finding, "n1").unwrap(), &long).len() <= 253);
 }
 
-/// What a file says of its own pod is anybody's word: it must not have Events written wherever it likes.
+/// What a file says of its own pod is anybody's word: it must not have Events written wherever it
+/// likes.
 #[test]
 fn only_pods_that_the_api_server_told_of_have_events() {
     let mut claimed = stalled(AlertEvent::Raised).finding;
     claimed.evidence = Attributes::new();
     assert_eq!(Subject::of(&claimed, "n1"), Err("the API server has not told of its pod"));
-    for (namespace, name) in [("", "p"), ("n", ""), ("../kube-system", "p"), ("n", "p/../x"), ("n", "P"), ("n", "..")] {
-        let finding = alert(AlertEvent::Raised, Code::Expired, Severity::Critical, about_pod(namespace, name)).finding;
+    for (namespace, name) in
+        [("", "p"), ("n", ""), ("../kube-system", "p"), ("n", "p/../x"), ("n", "P"), ("n", "..")]
+    {
+        let finding = alert(
+            AlertEvent::Raised,
+            Code::Expired,
+            Severity::Critical,
+            about_pod(namespace, name),
+        )
+        .finding;
         assert!(Subject::of(&finding, "n1").is_err(), "{namespace}/{name}");
     }
 }
@@ -132,7 +171,12 @@ fn what_waits_is_one_word_per_finding() {
         for event in said {
             queue.push(pending("one", *event));
         }
-        let left: Vec<_> = queue.waiting().into_iter().filter(|(id, _)| id == "one").map(|(_, event)| event).collect();
+        let left: Vec<_> = queue
+            .waiting()
+            .into_iter()
+            .filter(|(id, _)| id == "one")
+            .map(|(_, event)| event)
+            .collect();
         assert_eq!(left, waits, "{said:?}");
         assert_eq!(queue.waiting()[0], ("other".to_owned(), Raised));
     }
@@ -155,7 +199,10 @@ fn what_is_put_back_gives_way_to_what_came_meanwhile() {
 fn a_flood_does_not_fill_memory() {
     let queue = Queue::default();
     (0..1_000).for_each(|number| queue.push(pending(&number.to_string(), AlertEvent::Raised)));
-    assert_eq!((queue.waiting().len(), queue.take_given_up(), queue.take_given_up()), (256, 744, 0));
+    assert_eq!(
+        (queue.waiting().len(), queue.take_given_up(), queue.take_given_up()),
+        (256, 744, 0)
+    );
 }
 
 #[test]
@@ -166,7 +213,11 @@ fn there_are_twenty_five_at_once_and_then_one_in_half_a_minute() {
     assert!((0..25).all(|_| bucket.take(at(0)).is_ok()));
     assert_eq!(bucket.take(at(10)), Err(Duration::from_secs(20)));
     assert_eq!(bucket.take(at(45)), Ok(()));
-    assert_eq!(bucket.take(at(50)), Err(Duration::from_secs(10)), "half a minute after the one before, not after it was asked for");
+    assert_eq!(
+        bucket.take(at(50)),
+        Err(Duration::from_secs(10)),
+        "half a minute after the one before, not after it was asked for"
+    );
     assert_eq!(bucket.take(at(60)), Ok(()));
     assert_eq!((0..100).filter(|_| bucket.take(at(100_000)).is_ok()).count(), 25);
 }
@@ -195,17 +246,36 @@ async fn asked(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Asked
 const COLLECTION: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
 
 fn requests(asked: &[Asked]) -> Vec<String> {
-    asked.iter().map(|asked| format!("{} {}", asked.method, asked.path.replace(COLLECTION, ""))).collect()
+    asked
+        .iter()
+        .map(|asked| format!("{} {}", asked.method, asked.path.replace(COLLECTION, "")))
+        .collect()
 }
 
 #[tokio::test]
 async fn raised_reminded_and_cleared_are_an_event_a_series_and_another_event() {
     use AlertEvent::{Cleared, Raised, Reminded};
     let replies = (0..4).map(|_| made()).collect();
-    let asked = asked(replies, &[stalled(Raised), stalled(Reminded), stalled(Reminded), stalled(Cleared)], 4).await;
+    let asked = asked(
+        replies,
+        &[stalled(Raised), stalled(Reminded), stalled(Reminded), stalled(Cleared)],
+        4,
+    )
+    .await;
     let name = "cart-1.0f1e2d3c6b49d200";
-    assert_eq!(requests(&asked), ["POST ".to_owned(), format!("PATCH /{name}1"), format!("PATCH /{name}1"), "POST ".to_owned()]);
-    assert_eq!(asked[2].body, json!({"series": {"count": 3, "lastObservedTime": "2027-01-15T08:00:00.123456Z"}}));
+    assert_eq!(
+        requests(&asked),
+        [
+            "POST ".to_owned(),
+            format!("PATCH /{name}1"),
+            format!("PATCH /{name}1"),
+            "POST ".to_owned()
+        ]
+    );
+    assert_eq!(
+        asked[2].body,
+        json!({"series": {"count": 3, "lastObservedTime": "2027-01-15T08:00:00.123456Z"}})
+    );
     assert_eq!(asked[3].body["metadata"]["name"], format!("{name}c"));
 }
 
@@ -214,7 +284,10 @@ async fn an_event_that_is_gone_is_made_anew_and_one_that_is_there_is_seen_again(
     let reminded = asked(vec![refused(404), made()], &[stalled(AlertEvent::Reminded)], 2).await;
     assert_eq!(requests(&reminded), ["PATCH /cart-1.0f1e2d3c6b49d2001", "POST "]);
     let raised = asked(vec![refused(409), made()], &[stalled(AlertEvent::Raised)], 2).await;
-    assert_eq!((requests(&raised)[1].as_str(), &raised[1].body["series"]["count"]), ("PATCH /cart-1.0f1e2d3c6b49d2001", &json!(2)));
+    assert_eq!(
+        (requests(&raised)[1].as_str(), &raised[1].body["series"]["count"]),
+        ("PATCH /cart-1.0f1e2d3c6b49d2001", &json!(2))
+    );
 }
 
 #[tokio::test]
@@ -225,7 +298,13 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_given_up() {
     let events = Events::start(fake.client(), "n1".into());
     events.take(&[Action::Alert(Box::new(stalled(AlertEvent::Raised)))]);
     fake.wait_asked(1).await;
-    events.take(&[Action::Alert(Box::new(Alert { id: FindingId("ffffffff".into()), ..stalled(AlertEvent::Raised) }))]);
+    events.take(&[Action::Alert(Box::new(Alert {
+        id: FindingId("ffffffff".into()),
+        ..stalled(AlertEvent::Raised)
+    }))]);
     let asked = fake.wait_asked(2).await;
-    assert_ne!(asked[0].body["metadata"]["name"], asked[1].body["metadata"]["name"], "the next one, not the same");
+    assert_ne!(
+        asked[0].body["metadata"]["name"], asked[1].body["metadata"]["name"],
+        "the next one, not the same"
+    );
 }

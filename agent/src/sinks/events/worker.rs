@@ -19,7 +19,8 @@ use crate::clocks;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// So many at once: what client-go lets one source say of one object (defaultSpamBurst).
 const BURST: u32 = 25;
-/// Then one in so long: 5,000 nodes that are all in trouble are 170 requests a second to an API server that probably is as well.
+/// Then one in so long: 5,000 nodes that are all in trouble are 170 requests a second to an API
+/// server that probably is as well.
 const EACH: Duration = Duration::from_secs(30);
 /// Tries before one is given up: some two minutes.
 const TRIES: u32 = 6;
@@ -44,7 +45,10 @@ impl Bucket {
         let more = u32::try_from(since.as_secs() / EACH.as_secs()).unwrap_or(u32::MAX);
         self.left = self.left.saturating_add(more).min(BURST);
         self.filled = if self.left == BURST { now } else { self.filled + EACH * more };
-        let left = self.left.checked_sub(1).ok_or_else(|| EACH.saturating_sub(now.saturating_duration_since(self.filled)))?;
+        let left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| EACH.saturating_sub(now.saturating_duration_since(self.filled)))?;
         self.left = left;
         Ok(())
     }
@@ -67,7 +71,16 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(server: Arc<ApiServer>, node: String, queue: Arc<Queue>) -> Self {
         let bucket = Bucket::full(clocks::timer());
-        Self { server, node, queue, bucket, backoff: Backoff::default(), tries: 0, seen: Seen::default(), complained: false }
+        Self {
+            server,
+            node,
+            queue,
+            bucket,
+            backoff: Backoff::default(),
+            tries: 0,
+            seen: Seen::default(),
+            complained: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -88,7 +101,9 @@ impl Worker {
     fn learn(&mut self, tried: Pending, written: Result<(), Trouble>) -> Option<Duration> {
         let given_up = self.queue.take_given_up();
         if given_up > 0 {
-            tracing::warn!("{given_up} Events were given up: more findings than Events may be written about");
+            tracing::warn!(
+                "{given_up} Events were given up: more findings than Events may be written about"
+            );
         }
         let Err(trouble) = written else {
             (self.tries, self.complained) = (0, false);
@@ -109,11 +124,16 @@ impl Worker {
         if std::mem::replace(&mut self.complained, true) {
             tracing::debug!("an Event was not written: {trouble}");
         } else {
-            tracing::warn!("Events cannot be written to the API server ({}): {trouble}. Alerts are sent all the same", self.server.place());
+            tracing::warn!(
+                "Events cannot be written to the API server ({}): {trouble}. Alerts are sent all \
+                 the same",
+                self.server.place()
+            );
         }
     }
 
-    /// A finding that is still there is a series on the Event that says so; everything else is an Event.
+    /// A finding that is still there is a series on the Event that says so; everything else is an
+    /// Event.
     async fn write(&mut self, pending: &Pending) -> Result<(), Trouble> {
         let name = event::name(&pending.subject, &pending.alert);
         if pending.alert.event == AlertEvent::Reminded {
@@ -124,7 +144,9 @@ impl Worker {
             // Events live an hour unless the cluster says otherwise (--event-ttl).
         }
         let whole = event::whole(&pending.subject, &pending.alert, &self.node);
-        let made = self.send(Method::POST, event::collection(&pending.subject), "application/json", &whole).await;
+        let made = self
+            .send(Method::POST, event::collection(&pending.subject), "application/json", &whole)
+            .await;
         if is_status(&made, StatusCode::CONFLICT) {
             return self.again(pending, &name).await; // the agent before this one made it
         }
@@ -135,14 +157,27 @@ impl Worker {
     async fn again(&mut self, pending: &Pending, name: &str) -> Result<(), Trouble> {
         let count = self.seen.count(name) + 1;
         let path = format!("{}/{name}", event::collection(&pending.subject));
-        let written = self.send(Method::PATCH, path, "application/merge-patch+json", &event::again(&pending.alert, count)).await;
+        let written = self
+            .send(
+                Method::PATCH,
+                path,
+                "application/merge-patch+json",
+                &event::again(&pending.alert, count),
+            )
+            .await;
         if written.is_ok() {
             self.seen.set(name, count);
         }
         written
     }
 
-    async fn send(&self, method: Method, path: String, content: &'static str, body: &Value) -> Result<(), Trouble> {
+    async fn send(
+        &self,
+        method: Method,
+        path: String,
+        content: &'static str,
+        body: &Value,
+    ) -> Result<(), Trouble> {
         let ask = Ask { method, path, body: Some((content, Bytes::from(body.to_string()))) };
         // Nothing of the answer is wanted. Dropped unread, it costs the connection that it came by.
         self.server.ask(ask, PATIENCE).await.map(drop)

@@ -8,10 +8,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::clocks;
 
-/// After work the door stays shut for so many times as long: whoever asks without end costs a tenth of a core, and the engine is free for
-/// nine tenths of the time.
+/// After work the door stays shut for so many times as long: whoever asks without end costs a tenth
+/// of a core, and the engine is free for nine tenths of the time.
 const REST: u32 = 9;
-/// Nobody waits longer. A page of a full node takes a few milliseconds, so that this means hundreds of requests before this one.
+/// Nobody waits longer. A page of a full node takes a few milliseconds, so that this means hundreds
+/// of requests before this one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lets one through at a time, in the order in which they came.

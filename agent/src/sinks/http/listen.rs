@@ -18,16 +18,20 @@ use tracing::{debug, info, warn};
 
 use super::answer::Answers;
 
-/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people with browsers (six connections each). Whoever comes
-/// then takes the place of who has been there longest: a probe of kubelet's that is turned away, again and again, ends the agent, and probes are short.
+/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people
+/// with browsers (six connections each). Whoever comes then takes the place of who has been there
+/// longest: a probe of kubelet's that is turned away, again and again, ends the agent, and probes
+/// are short.
 const MOST: usize = 32;
 /// Of them from one peer, so that one that goes wrong takes places from itself alone.
 const MOST_FROM_ONE: usize = 8;
-/// A request's line and headers: far more than any browser sends; the least that hyper reads at once.
+/// A request's line and headers: far more than any browser sends; the least that hyper reads at
+/// once.
 const MOST_HEADER_BYTES: usize = 8 * 1024;
 /// Headers of a request. Browsers send about twenty.
 const MOST_HEADERS: usize = 64;
-/// The headers of a request, the pause before them included, take no longer than this: twice a page's own pause, so that it keeps its connection.
+/// The headers of a request, the pause before them included, take no longer than this: twice a
+/// page's own pause, so that it keeps its connection.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// After this no further request is taken on a connection…
 const LIFE: Duration = Duration::from_mins(1);
@@ -78,14 +82,22 @@ async fn bind(address: SocketAddr) -> TcpListener {
 
 fn complaint(address: SocketAddr, why: &io::Error) -> String {
     let advice = match why.kind() {
-        io::ErrorKind::AddrInUse => "something else listens there: end it, or set http.port to another one",
-        io::ErrorKind::AddrNotAvailable => "this machine, or this pod, has no such address (yet): correct http.address",
+        io::ErrorKind::AddrInUse => {
+            "something else listens there: end it, or set http.port to another one"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine, or this pod, has no such address (yet): correct http.address"
+        }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 want a privilege that the agent should not have: set http.port to a higher one"
+            "ports below 1024 want a privilege that the agent should not have: set http.port to a \
+             higher one"
         }
         _ => "correct http.address and http.port, or set http.enabled to false",
     };
-    format!("nothing is served on http://{address} ({why}): {advice}. It is tried again at least each minute; everything else works")
+    format!(
+        "nothing is served on http://{address} ({why}): {advice}. It is tried again at least each \
+         minute; everything else works"
+    )
 }
 
 async fn serve(stream: TcpStream, answers: Arc<Answers>, place: Place) {
@@ -101,7 +113,11 @@ async fn answer(stream: TcpStream, answers: Arc<Answers>) {
         async move { Ok::<_, std::convert::Infallible>(answers.to(&request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_headers(MOST_HEADERS).max_buf_size(MOST_HEADER_BYTES);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(MOST_HEADER_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // A client that goes away or speaks something else is no concern of ours.
     if timeout(LIFE, connection.as_mut()).await.is_err() {
@@ -122,13 +138,24 @@ struct Inside {
 }
 
 impl Doors {
-    /// A place for a connection from `peer`: that of its own oldest where it has many, that of the oldest of all where none is left.
+    /// A place for a connection from `peer`: that of its own oldest where it has many, that of the
+    /// oldest of all where none is left.
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         let mut inside = self.inside();
-        let own: Vec<u64> = inside.places.iter().filter(|(_, (other, _))| *other == peer).map(|(number, _)| *number).collect();
+        let own: Vec<u64> = inside
+            .places
+            .iter()
+            .filter(|(_, (other, _))| *other == peer)
+            .map(|(number, _)| *number)
+            .collect();
         let full = inside.places.len() >= MOST;
-        let leaves = if own.len() >= MOST_FROM_ONE { own.first() } else { inside.places.keys().next().filter(|_| full) };
-        if let Some((_, evicted)) = leaves.copied().and_then(|number| inside.places.remove(&number)) {
+        let leaves = if own.len() >= MOST_FROM_ONE {
+            own.first()
+        } else {
+            inside.places.keys().next().filter(|_| full)
+        };
+        if let Some((_, evicted)) = leaves.copied().and_then(|number| inside.places.remove(&number))
+        {
             evicted.notify_one();
         }
         let (number, taken) = (inside.next, Arc::new(Notify::new()));
@@ -188,7 +215,11 @@ mod tests {
     async fn whoever_comes_when_all_places_are_taken_has_the_one_that_was_taken_longest() {
         let doors = Arc::new(Doors::default());
         let places: Vec<_> = (0..40).map(|number| doors.enter(peer(number / 8))).collect();
-        assert_eq!(doors.inside().places.len(), MOST, "five that hold eight each: the first has lost its own");
+        assert_eq!(
+            doors.inside().places.len(),
+            MOST,
+            "five that hold eight each: the first has lost its own"
+        );
         for (number, place) in places.iter().enumerate() {
             assert_eq!(has_lost(place).await, number < 8, "{number}");
         }

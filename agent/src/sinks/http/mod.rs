@@ -1,7 +1,8 @@
 //! What the node serves to whoever asks: `/metrics`, `/livez`, `/readyz`, and a page at `/`.
 //!
-//! Plain HTTP/1.1, to be read only. [`listen`] bounds who is let in and for how long, [`answer`] says what is answered, [`gate`] keeps whoever
-//! asks without end from costing more than a tenth of a core. Nothing of it waits for a client while it holds the engine.
+//! Plain HTTP/1.1, to be read only. [`listen`] bounds who is let in and for how long, [`answer`]
+//! says what is answered, [`gate`] keeps whoever asks without end from costing more than a tenth of
+//! a core. Nothing of it waits for a client while it holds the engine.
 
 mod answer;
 mod gate;
@@ -47,7 +48,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// Starts a task for each address, on the runtime it is called in. An address that cannot be had is tried again, and is no error.
+    /// Starts a task for each address, on the runtime it is called in. An address that cannot be
+    /// had is tried again, and is no error.
     pub fn start(settings: &Settings, shown: Shown) -> Self {
         let (answers, doors) = (Arc::new(Answers::new(shown)), Arc::new(Doors::default()));
         let addresses: BTreeSet<IpAddr> = settings.addresses.iter().copied().collect();

@@ -1,13 +1,17 @@
-//! Figures as text that Prometheus reads: OpenMetrics 1.0, or the older text format 0.0.4 for whoever asks for that.
+//! Figures as text that Prometheus reads: OpenMetrics 1.0, or the older text format 0.0.4 for
+//! whoever asks for that.
 //!
-//! Written by hand, because the `prometheus` crate writes no OpenMetrics. Names follow OpenTelemetry's "Prometheus and OpenMetrics
-//! Compatibility": dots become underscores, the unit is appended, `_total` to a counter.
+//! Written by hand, because the `prometheus` crate writes no OpenMetrics. Names follow
+//! OpenTelemetry's "Prometheus and OpenMetrics Compatibility": dots become underscores, the unit is
+//! appended, `_total` to a counter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use opentelemetry::{KeyValue, Value};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Histogram, Metric, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, Histogram, Metric, MetricData, ResourceMetrics,
+};
 
 /// How figures are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +41,17 @@ impl Format {
 fn is_openmetrics(range: &str) -> bool {
     let mut parts = range.split(';').map(str::trim);
     let is_refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
-    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text")) && !parts.any(is_refused)
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"))
+        && !parts.any(is_refused)
 }
 
 /// Everything, in the order in which the instruments were made.
 pub(super) fn write(figures: &ResourceMetrics, format: Format) -> String {
     let mut page = Page { out: String::new(), format };
     page.target(figures);
-    for metric in figures.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics) {
+    for metric in
+        figures.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
+    {
         page.metric(metric);
     }
     if format == Format::OpenMetrics {
@@ -66,7 +73,8 @@ impl Page {
 
     /// The resource's attributes, once.
     fn target(&mut self, figures: &ResourceMetrics) {
-        let labels: Vec<_> = figures.resource().iter().map(|(key, value)| label(key.as_str(), value)).collect();
+        let labels: Vec<_> =
+            figures.resource().iter().map(|(key, value)| label(key.as_str(), value)).collect();
         let (family, kind) = match self.format {
             Format::OpenMetrics => ("target", "info"),
             Format::Text => ("target_info", "gauge"),
@@ -89,12 +97,20 @@ impl Page {
         match data {
             MetricData::Gauge(gauge) => {
                 self.head(&name, metric, "gauge", "");
-                self.samples(&name, gauge.data_points().map(|point| (labels(point.attributes()), shown(&point.value()))));
+                self.samples(
+                    &name,
+                    gauge
+                        .data_points()
+                        .map(|point| (labels(point.attributes()), shown(&point.value()))),
+                );
             }
             MetricData::Sum(sum) => {
-                let (kind, suffix) = if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
+                let (kind, suffix) =
+                    if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
                 self.head(&name, metric, kind, suffix);
-                let points = sum.data_points().map(|point| (labels(point.attributes()), shown(&point.value())));
+                let points = sum
+                    .data_points()
+                    .map(|point| (labels(point.attributes()), shown(&point.value())));
                 self.samples(&format!("{name}{suffix}"), points);
             }
             MetricData::Histogram(histogram) => {
@@ -108,17 +124,26 @@ impl Page {
     /// In the older format a family is called as its samples are.
     fn head(&mut self, name: &str, metric: &Metric, kind: &str, suffix: &str) {
         let suffix = if self.format == Format::Text { suffix } else { "" };
-        self.line(format_args!("# HELP {name}{suffix} {}", escaped(metric.description(), self.format == Format::OpenMetrics)));
+        self.line(format_args!(
+            "# HELP {name}{suffix} {}",
+            escaped(metric.description(), self.format == Format::OpenMetrics)
+        ));
         self.line(format_args!("# TYPE {name}{suffix} {kind}"));
         if let (Format::OpenMetrics, Some(unit)) = (self.format, unit(metric.unit())) {
             self.line(format_args!("# UNIT {name} {unit}"));
         }
     }
 
-    fn histogram<T: Copy>(&mut self, name: &str, histogram: &Histogram<T>, shown: fn(&T) -> String) {
+    fn histogram<T: Copy>(
+        &mut self,
+        name: &str,
+        histogram: &Histogram<T>,
+        shown: fn(&T) -> String,
+    ) {
         for point in histogram.data_points() {
             let of = labels(point.attributes());
-            let bounds = point.bounds().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
+            let bounds =
+                point.bounds().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
             let mut below = 0;
             for (bound, count) in bounds.zip(point.bucket_counts()) {
                 below += count;
@@ -164,7 +189,8 @@ fn braced(labels: &[(String, String)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value, true))).collect();
+    let pairs: Vec<String> =
+        labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value, true))).collect();
     format!("{{{}}}", pairs.join(","))
 }
 
@@ -176,7 +202,8 @@ fn name(metric: &Metric) -> String {
     }
 }
 
-/// The units of the schema, as Prometheus writes them out; what counts things (`{token}`) is without.
+/// The units of the schema, as Prometheus writes them out; what counts things (`{token}`) is
+/// without.
 fn unit(ucum: &str) -> Option<&'static str> {
     match ucum {
         "s" => Some("seconds"),

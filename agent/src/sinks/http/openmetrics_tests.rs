@@ -25,9 +25,16 @@ fn everything(format: Format) -> String {
     };
     snapshot.clock.assumed = false;
     let snapshot: SnapshotSource = Arc::new(move || snapshot.clone());
-    let resource = Resource(vec![("service.name".into(), "tokenwatch".into()), ("k8s.node.name".into(), "node-1".into())]);
+    let resource = Resource(vec![
+        ("service.name".into(), "tokenwatch".into()),
+        ("k8s.node.name".into(), "node-1".into()),
+    ]);
     let pull = Pull::default();
-    let metrics = Metrics::start(resource.origin(&Arc::default(), &snapshot), None::<Pull>, Some(pull.clone()));
+    let metrics = Metrics::start(
+        resource.origin(&Arc::default(), &snapshot),
+        None::<Pull>,
+        Some(pull.clone()),
+    );
     metrics.take(&[40, -5].map(|secs| Action::Rotation { delay: Delta::from_secs(secs) }));
     write(&pull.read().unwrap(), format)
 }
@@ -41,13 +48,21 @@ fn every_metric_of_the_schema_is_there_under_its_name() {
             "s" => "_seconds",
             "By" => "_bytes",
             thing => {
-                assert!(thing.starts_with('{'), "{}: a gauge of unit 1 is called a ratio in Prometheus", metric.name);
+                assert!(
+                    thing.starts_with('{'),
+                    "{}: a gauge of unit 1 is called a ratio in Prometheus",
+                    metric.name
+                );
                 ""
             }
         };
         let kind = if metric.instrument == "updowncounter" { "gauge" } else { metric.instrument };
         assert!(page.contains(&format!("# TYPE {name}{unit} {kind}\n")), "{}: {page}", metric.name);
-        assert!(page.contains(&format!("# HELP {name}{unit} {}", escaped(metric.meaning, true))), "{}", metric.name);
+        assert!(
+            page.contains(&format!("# HELP {name}{unit} {}", escaped(metric.meaning, true))),
+            "{}",
+            metric.name
+        );
     }
 }
 
@@ -69,17 +84,27 @@ fn both_formats_are_as_their_specifications_want_them() {
         ("tokenwatch_rotation_delay_seconds_count 2", true, true),
         ("tokenwatch_deadline_min_seconds 1.5", true, true),
         ("tokenwatch_privilege{tokenwatch_privilege_rung=\"files\"} 1", true, true),
-        ("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\",tokenwatch_finding_severity=\"critical\"} 2", true, true),
+        (
+            "tokenwatch_findings{tokenwatch_finding_code=\"token.expired\",\
+             tokenwatch_finding_severity=\"critical\"} 2",
+            true,
+            true,
+        ),
         ("tokenwatch_sources_up{source=\"a \\\"quoted\\\"\\\\\\n source\"} 1", true, true),
     ] {
-        assert_eq!((open.lines().any(|one| one == line), text.lines().any(|one| one == line)), (in_open, in_text), "{line}\n{open}");
+        assert_eq!(
+            (open.lines().any(|one| one == line), text.lines().any(|one| one == line)),
+            (in_open, in_text),
+            "{line}\n{open}"
+        );
     }
     assert!(open.ends_with("# EOF\n"));
 }
 
 #[test]
 fn the_format_is_the_one_that_is_asked_for() {
-    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
     for (accept, format) in [
         (Some(prometheus), Format::OpenMetrics),
         (Some("application/openmetrics-text"), Format::OpenMetrics),
@@ -93,6 +118,7 @@ fn the_format_is_the_one_that_is_asked_for() {
 
 #[test]
 fn names_that_are_one_here_are_written_once() {
-    let labels = sorted(vec![label("a.b", &"1".into()), label("a_b", &"2".into()), label("0", &"x".into())]);
+    let labels =
+        sorted(vec![label("a.b", &"1".into()), label("a_b", &"2".into()), label("0", &"x".into())]);
     assert_eq!(braced(&labels), "{_0=\"x\",a_b=\"1\"}");
 }

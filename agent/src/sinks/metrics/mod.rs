@@ -1,6 +1,8 @@
-//! Metrics: gauges read from the engine's snapshot each time somebody takes them, one histogram, and the agent's own counters and cost.
+//! Metrics: gauges read from the engine's snapshot each time somebody takes them, one histogram,
+//! and the agent's own counters and cost.
 //!
-//! One set of instruments, whoever takes them: a collector, to which they are pushed, and a scraper, which pulls them.
+//! One set of instruments, whoever takes them: a collector, to which they are pushed, and a
+//! scraper, which pulls them.
 
 mod counters;
 mod pull;
@@ -23,11 +25,14 @@ use super::SnapshotSource;
 pub(super) use counters::{Counter, Counters};
 pub use pull::Pull;
 
-/// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five of `stalled`; then what is broken.
-const DELAY_BUCKETS: [f64; 12] = [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+/// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five
+/// of `stalled`; then what is broken.
+const DELAY_BUCKETS: [f64; 12] =
+    [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
 
-/// Series of one instrument. The most are those of the findings, by code and severity. The SDK makes room for all of them at the start: its default of
-/// 2,000 is 135 kB for each of twelve instruments.
+/// Series of one instrument. The most are those of the findings, by code and severity. The SDK
+/// makes room for all of them at the start: its default of 2,000 is 135 kB for each of twelve
+/// instruments.
 const MOST_SERIES: usize = Code::ALL.len() * Severity::ALL.len();
 
 /// What the figures are made of.
@@ -47,7 +52,11 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Pushed by `push`, pulled through `pull`.
-    pub(super) fn start(origin: Origin<'_>, push: Option<impl MetricReader>, pull: Option<Pull>) -> Self {
+    pub(super) fn start(
+        origin: Origin<'_>,
+        push: Option<impl MetricReader>,
+        pull: Option<Pull>,
+    ) -> Self {
         let builder = SdkMeterProvider::builder().with_resource(origin.resource).with_view(bounded);
         let provider = read_by(read_by(builder, push), pull).build();
         let meter = provider.meter_with_scope(origin.scope);
@@ -72,8 +81,8 @@ impl Metrics {
         self.rotation.record(delay.max(Delta::ZERO).as_secs_f64(), &[]);
     }
 
-    /// Exports once more, and says whether that worked. On a thread of its own, because the SDK blocks there, for longer than a runtime that
-    /// stops would want to wait.
+    /// Exports once more, and says whether that worked. On a thread of its own, because the SDK
+    /// blocks there, for longer than a runtime that stops would want to wait.
     pub(super) async fn finish(self) -> bool {
         let (done, finished) = oneshot::channel();
         let shutdown = move || {
@@ -84,7 +93,10 @@ impl Metrics {
     }
 }
 
-fn read_by(builder: MeterProviderBuilder, reader: Option<impl MetricReader>) -> MeterProviderBuilder {
+fn read_by(
+    builder: MeterProviderBuilder,
+    reader: Option<impl MetricReader>,
+) -> MeterProviderBuilder {
     match reader {
         Some(reader) => builder.with_reader(reader),
         None => builder,
@@ -115,32 +127,53 @@ impl Maker<'_> {
     }
 
     fn histogram(&self) -> Histogram<f64> {
-        let builder = self.0.f64_histogram(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder =
+            self.0.f64_histogram(self.1).with_unit(self.unit()).with_description(self.meaning());
         builder.with_boundaries(DELAY_BUCKETS.to_vec()).build()
     }
 
     fn gauge_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
-        let builder = self.0.u64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder = self
+            .0
+            .u64_observable_gauge(self.1)
+            .with_unit(self.unit())
+            .with_description(self.meaning());
         builder.with_callback(read).build();
     }
 
     fn gauge_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
-        let builder = self.0.f64_observable_gauge(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder = self
+            .0
+            .f64_observable_gauge(self.1)
+            .with_unit(self.unit())
+            .with_description(self.meaning());
         builder.with_callback(read).build();
     }
 
     fn up_down_counter(&self, read: impl Fn(Observer<'_, i64>) + Send + Sync + 'static) {
-        let builder = self.0.i64_observable_up_down_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder = self
+            .0
+            .i64_observable_up_down_counter(self.1)
+            .with_unit(self.unit())
+            .with_description(self.meaning());
         builder.with_callback(read).build();
     }
 
     fn counter_u64(&self, read: impl Fn(Observer<'_, u64>) + Send + Sync + 'static) {
-        let builder = self.0.u64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder = self
+            .0
+            .u64_observable_counter(self.1)
+            .with_unit(self.unit())
+            .with_description(self.meaning());
         builder.with_callback(read).build();
     }
 
     fn counter_f64(&self, read: impl Fn(Observer<'_, f64>) + Send + Sync + 'static) {
-        let builder = self.0.f64_observable_counter(self.1).with_unit(self.unit()).with_description(self.meaning());
+        let builder = self
+            .0
+            .f64_observable_counter(self.1)
+            .with_unit(self.unit())
+            .with_description(self.meaning());
         builder.with_callback(read).build();
     }
 }
@@ -165,10 +198,14 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     Maker(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
     Maker(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
     Maker(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
-    Maker(meter, schema::METRIC_CLUSTER_AGE).gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
-    Maker(meter, schema::METRIC_DEADLINE_MIN).gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
-    Maker(meter, schema::METRIC_CLOCK_OFFSET).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
-    Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND).gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
+    Maker(meter, schema::METRIC_CLUSTER_AGE)
+        .gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
+    Maker(meter, schema::METRIC_DEADLINE_MIN)
+        .gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
+    Maker(meter, schema::METRIC_CLOCK_OFFSET)
+        .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
+    Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND)
+        .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
 }
 
 fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
@@ -179,14 +216,20 @@ fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 
 fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for ((code, severity), count) in &snapshot.findings {
-        let attributes = [KeyValue::new(schema::FINDING_CODE, code.as_str()), KeyValue::new(schema::FINDING_SEVERITY, severity.name())];
+        let attributes = [
+            KeyValue::new(schema::FINDING_CODE, code.as_str()),
+            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
+        ];
         observer.observe(*count, &attributes);
     }
 }
 
 fn clock_state(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for state in ClockState::ALL {
-        observer.observe(u64::from(state == snapshot.clock.state), &[KeyValue::new(schema::CLOCK_STATE, state.name())]);
+        observer.observe(
+            u64::from(state == snapshot.clock.state),
+            &[KeyValue::new(schema::CLOCK_STATE, state.name())],
+        );
     }
 }
 
@@ -209,15 +252,24 @@ fn cluster_pods(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 }
 
 fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
-    let outcomes: [Labelled; 3] = [("accepted", |c| &c.accepted), ("rejected", |c| &c.rejected), ("given_up", |c| &c.given_up)];
-    let dropped: [Labelled; 2] = [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
+    let outcomes: [Labelled; 3] = [
+        ("accepted", |c| &c.accepted),
+        ("rejected", |c| &c.rejected),
+        ("given_up", |c| &c.given_up),
+    ];
+    let dropped: [Labelled; 2] =
+        [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
     Maker(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
     Maker(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
 }
 
 type Labelled = (&'static str, fn(&Counters) -> &Counter);
 
-fn counted<const N: usize>(key: &'static str, counters: &Arc<Counters>, parts: [Labelled; N]) -> impl Fn(Observer<'_, u64>) + use<N> {
+fn counted<const N: usize>(
+    key: &'static str,
+    counters: &Arc<Counters>,
+    parts: [Labelled; N],
+) -> impl Fn(Observer<'_, u64>) + use<N> {
     let counters = Arc::clone(counters);
     move |observer| {
         for (label, counter) in parts {

@@ -8,7 +8,8 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
 
-/// Shared by the instruments, which fill it, and the page that shows them. Cumulative: Prometheus counts by itself.
+/// Shared by the instruments, which fill it, and the page that shows them. Cumulative: Prometheus
+/// counts by itself.
 #[derive(Clone, Debug, Default)]
 pub struct Pull(Arc<ManualReader>);
 

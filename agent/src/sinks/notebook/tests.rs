@@ -15,14 +15,20 @@ fn action(event: AlertEvent) -> Vec<Action> {
 }
 
 fn remembered(directory: &Path) -> usize {
-    let page: serde_json::Value = serde_json::from_slice(&std::fs::read(directory.join(FILE)).unwrap()).unwrap();
+    let page: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.join(FILE)).unwrap()).unwrap();
     page["findings"].as_array().unwrap().len()
 }
 
-/// A notebook that was told `events` while so many alerts were undelivered, as it is after it was closed.
+/// A notebook that was told `events` while so many alerts were undelivered, as it is after it was
+/// closed.
 async fn left_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings { directory: directory.path().join("made"), node: "n1".into(), remembered: vec![] };
+    let settings = Settings {
+        directory: directory.path().join("made"),
+        node: "n1".into(),
+        remembered: vec![],
+    };
     let (_count, counted) = watch::channel(undelivered);
     let notebook = Notebook::start(settings, counted);
     for event in events {
@@ -35,10 +41,19 @@ async fn left_after(events: &[AlertEvent], undelivered: u64) -> usize {
 #[tokio::test]
 async fn what_is_active_and_delivered_is_written_down() {
     use AlertEvent::{Cleared, Raised, Reminded};
-    let table: [(&[AlertEvent], u64, usize); 5] =
-        [(&[], 0, 0), (&[Raised], 0, 1), (&[Raised, Reminded], 0, 1), (&[Raised, Cleared], 0, 0), (&[Raised], 1, 0)];
+    let table: [(&[AlertEvent], u64, usize); 5] = [
+        (&[], 0, 0),
+        (&[Raised], 0, 1),
+        (&[Raised, Reminded], 0, 1),
+        (&[Raised, Cleared], 0, 0),
+        (&[Raised], 1, 0),
+    ];
     for (events, undelivered, expected) in table {
-        assert_eq!(left_after(events, undelivered).await, expected, "{events:?}, {undelivered} undelivered");
+        assert_eq!(
+            left_after(events, undelivered).await,
+            expected,
+            "{events:?}, {undelivered} undelivered"
+        );
     }
 }
 
@@ -46,7 +61,11 @@ async fn what_is_active_and_delivered_is_written_down() {
 async fn what_was_delivered_before_stays_while_the_rest_waits() {
     let directory = tempfile::tempdir().unwrap();
     let one = remembered::after(&sample_alert()).1.unwrap();
-    let settings = Settings { directory: directory.path().to_owned(), node: "n1".into(), remembered: vec![one] };
+    let settings = Settings {
+        directory: directory.path().to_owned(),
+        node: "n1".into(),
+        remembered: vec![one],
+    };
     let (_count, counted) = watch::channel(1);
     let notebook = Notebook::start(settings, counted);
     notebook.take(changes(&action(AlertEvent::Cleared)));

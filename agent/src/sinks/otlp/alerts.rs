@@ -1,13 +1,15 @@
 //! Delivers alerts at least once: an alert is done when the collector says that it took it.
 //!
-//! One request is under way at a time. A failure puts the batch back and waits. An alert is given up when memory is full, or when the collector
-//! refuses that one for good (see [`super::queue`]).
+//! One request is under way at a time. A failure puts the batch back and waits. An alert is given
+//! up when memory is full, or when the collector refuses that one for good (see [`super::queue`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
@@ -167,7 +169,8 @@ impl Courier {
         Ok(Refusal::of(answer))
     }
 
-    /// Rejected records are not sent again: the specification forbids it, and they would be rejected for ever.
+    /// Rejected records are not sent again: the specification forbids it, and they would be
+    /// rejected for ever.
     fn accepted(&mut self, sent: usize, refusal: &Refusal) {
         let sent = sent as u64;
         let rejected = refusal.records.min(sent);
@@ -199,20 +202,28 @@ impl Courier {
         self.backoff.after(failure)
     }
 
-    /// One alert that is not wanted alone. Those that were not wanted before are tried as slowly as what only people repair.
+    /// One alert that is not wanted alone. Those that were not wanted before are tried as slowly as
+    /// what only people repair.
     fn refused(&mut self, batch: Vec<Entry>, failure: &Failure) -> Duration {
         let accepted = self.shared.counters.accepted.get();
         let again = batch.iter().any(Entry::is_isolated);
         if batch.iter().any(|entry| entry.is_hopeless(accepted)) {
             let records: Vec<_> = batch.iter().filter_map(Entry::record).collect();
-            tracing::warn!("an alert was refused for good: {} ({})", failure.text, records.iter().map(what_it_says).collect::<String>());
+            tracing::warn!(
+                "an alert was refused for good: {} ({})",
+                failure.text,
+                records.iter().map(what_it_says).collect::<String>()
+            );
             self.shared.queue().settle();
             self.shared.counters.rejected.add(batch.len() as u64);
         } else {
             let given_up = self.shared.queue().isolate(batch, accepted);
             self.shared.counters.given_up.add(given_up);
         }
-        self.backoff.after(&Failure { kind: if again { Kind::Refused } else { Kind::Data }, ..failure.clone() })
+        self.backoff.after(&Failure {
+            kind: if again { Kind::Refused } else { Kind::Data },
+            ..failure.clone()
+        })
     }
 
     /// Publishes how delivery goes; an error is logged when it is another than before.
@@ -267,7 +278,10 @@ struct Refusal {
 impl Refusal {
     fn of(answer: ExportLogsServiceResponse) -> Self {
         let partial = answer.partial_success.unwrap_or_default();
-        Self { records: u64::try_from(partial.rejected_log_records).unwrap_or(0), message: partial.error_message }
+        Self {
+            records: u64::try_from(partial.rejected_log_records).unwrap_or(0),
+            message: partial.error_message,
+        }
     }
 
     /// A message without rejected records is a warning, and is said too.
@@ -287,12 +301,21 @@ fn request(resource: &ProtoResource, log_records: Vec<LogRecord>) -> Bytes {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     };
-    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: SCHEMA_URL.to_owned() }];
-    let logs = ResourceLogs { resource: Some(resource.clone()), scope_logs, schema_url: SCHEMA_URL.to_owned() };
+    let scope_logs =
+        vec![ScopeLogs { scope: Some(scope), log_records, schema_url: SCHEMA_URL.to_owned() }];
+    let logs = ResourceLogs {
+        resource: Some(resource.clone()),
+        scope_logs,
+        schema_url: SCHEMA_URL.to_owned(),
+    };
     ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec().into()
 }
 
 fn proto_resource(resource: &Resource) -> ProtoResource {
-    let attributes = resource.0.iter().map(|(name, value)| convert::key_value(name, &Value::from(value))).collect();
+    let attributes = resource
+        .0
+        .iter()
+        .map(|(name, value)| convert::key_value(name, &Value::from(value)))
+        .collect();
     ProtoResource { attributes, ..ProtoResource::default() }
 }

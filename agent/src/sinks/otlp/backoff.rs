@@ -10,12 +10,14 @@ use super::failure::{Failure, Kind};
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait while the collector is merely not there: an outage's end is noticed within it.
 const LONGEST: Duration = Duration::from_secs(30);
-/// While it refuses for a reason that only people repair: often enough for whoever repairs it to see that it works.
+/// While it refuses for a reason that only people repair: often enough for whoever repairs it to
+/// see that it works.
 const REFUSED: Duration = Duration::from_mins(1);
 /// A server may ask for this much at most: alerts are not silenced for a day by a broken header.
 const LONGEST_ASKED: Duration = Duration::from_mins(10);
 
-/// Doubles from 1 s to 30 s; each wait is drawn from its upper half, so that a fleet does not come back in step.
+/// Doubles from 1 s to 30 s; each wait is drawn from its upper half, so that a fleet does not come
+/// back in step.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
@@ -58,7 +60,10 @@ mod tests {
         let mut backoff = Backoff::default();
         for secs in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0] {
             let wait = backoff.after(&failure(Kind::Connection, None));
-            assert!((secs / 2.0..=secs).contains(&wait.as_secs_f64()), "{wait:?} is not about {secs} s");
+            assert!(
+                (secs / 2.0..=secs).contains(&wait.as_secs_f64()),
+                "{wait:?} is not about {secs} s"
+            );
         }
         backoff.reset();
         assert!(backoff.after(&failure(Kind::Connection, None)) <= Duration::from_secs(1));
@@ -67,12 +72,16 @@ mod tests {
     #[test]
     fn a_batch_that_is_not_wanted_is_made_smaller_without_delay() {
         let mut backoff = Backoff::default();
-        assert!((0..9).all(|_| backoff.after(&failure(Kind::Data, None)) <= Duration::from_secs(1)));
+        assert!(
+            (0..9).all(|_| backoff.after(&failure(Kind::Data, None)) <= Duration::from_secs(1))
+        );
     }
 
     #[test]
     fn a_server_that_asks_for_time_gets_it_within_reason() {
-        let asked = |secs| Backoff::default().after(&failure(Kind::Transient, Some(Duration::from_secs(secs))));
+        let asked = |secs| {
+            Backoff::default().after(&failure(Kind::Transient, Some(Duration::from_secs(secs))))
+        };
         assert_eq!(asked(7), Duration::from_secs(7));
         assert_eq!(asked(86_400), Duration::from_mins(10));
     }

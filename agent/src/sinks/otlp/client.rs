@@ -1,7 +1,8 @@
 //! The transport as opentelemetry-otlp's exporters want it.
 //!
-//! They encode and hand over one HTTP request; only its body is taken: where it goes, with which headers and over which protocol is the
-//! transport's business, so that both protocols, TLS and retries are the same for all three signals.
+//! They encode and hand over one HTTP request; only its body is taken: where it goes, with which
+//! headers and over which protocol is the transport's business, so that both protocols, TLS and
+//! retries are the same for all three signals.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,12 +42,15 @@ impl Client {
         Self { transport: Arc::new(Transport::new(target)), closing, runtime: Handle::current() }
     }
 
-    /// Tries until it works, cannot work, or enough is enough. When the agent stops, what is said once more is said without waiting.
+    /// Tries until it works, cannot work, or enough is enough. When the agent stops, what is said
+    /// once more is said without waiting.
     async fn send(mut self, message: Bytes) -> Result<Bytes, Failure> {
         let mut backoff = Backoff::default();
         for _ in 1..TRIES {
             match self.transport.send(message.clone()).await {
-                Err(failure) if is_worth_retrying(&failure) => self.wait(backoff.after(&failure)).await,
+                Err(failure) if is_worth_retrying(&failure) => {
+                    self.wait(backoff.after(&failure)).await
+                }
                 outcome => return outcome,
             }
         }
@@ -65,7 +69,8 @@ fn is_worth_retrying(failure: &Failure) -> bool {
     matches!(failure.kind, Kind::Connection | Kind::Transient)
 }
 
-/// Exporters poll from threads that are no part of the runtime, and hyper needs one: the work is spawned onto it.
+/// Exporters poll from threads that are no part of the runtime, and hyper needs one: the work is
+/// spawned onto it.
 impl HttpClient for Client {
     fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sent<'b>
     where
@@ -73,6 +78,8 @@ impl HttpClient for Client {
         Self: 'b,
     {
         let sent = self.runtime.spawn(self.clone().send(request.into_body()));
-        Box::pin(async move { sent.await?.map(Response::new).map_err(|failure| HttpError::from(failure.text)) })
+        Box::pin(async move {
+            sent.await?.map(Response::new).map_err(|failure| HttpError::from(failure.text))
+        })
     }
 }

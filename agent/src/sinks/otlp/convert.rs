@@ -31,7 +31,10 @@ pub(super) fn log_record(alert: &Alert, observed: Wall) -> LogRecord {
         severity_number: severity as i32,
         severity_text: severity_text(severity).to_owned(),
         body: Some(any(&Value::from(alert.finding.summary.as_str()))),
-        attributes: alert_attributes(alert).iter().map(|(name, value)| key_value(name, value)).collect(),
+        attributes: alert_attributes(alert)
+            .iter()
+            .map(|(name, value)| key_value(name, value))
+            .collect(),
         dropped_attributes_count: 0,
         flags: if trace.is_some() { SAMPLED } else { 0 },
         trace_id: trace.map(|trace| trace.trace_id.0.to_vec()).unwrap_or_default(),
@@ -74,7 +77,9 @@ fn alert_attributes(alert: &Alert) -> Attributes {
 
 fn subject(subject: &Subject) -> Attributes {
     match subject {
-        Subject::Token { pod, volume, path } => self::pod(pod).with(schema::K8S_VOLUME, volume).with(schema::TOKEN_PATH, path),
+        Subject::Token { pod, volume, path } => {
+            self::pod(pod).with(schema::K8S_VOLUME, volume).with(schema::TOKEN_PATH, path)
+        }
         Subject::Node { node } => Attributes::new().with(schema::K8S_NODE_NAME, node),
         Subject::Server { server } => Attributes::new().with(schema::SERVER_ADDRESS, server),
     }
@@ -89,7 +94,10 @@ fn pod(pod: &PodRef) -> Attributes {
 }
 
 fn evidence(finding: &Finding) -> impl Iterator<Item = (std::borrow::Cow<'static, str>, Value)> {
-    finding.evidence.iter().map(|(name, value)| (format!("{}.{name}", schema::FINDING_EVIDENCE).into(), value.clone()))
+    finding
+        .evidence
+        .iter()
+        .map(|(name, value)| (format!("{}.{name}", schema::FINDING_EVIDENCE).into(), value.clone()))
 }
 
 /// A time before the epoch is no time here.
@@ -108,9 +116,9 @@ fn any(value: &Value) -> proto::AnyValue {
         Value::Int(value) => any_value::Value::IntValue(*value),
         Value::Float(value) => any_value::Value::DoubleValue(*value),
         Value::Text(value) => any_value::Value::StringValue(value.clone()),
-        Value::List(values) => {
-            any_value::Value::ArrayValue(proto::ArrayValue { values: values.iter().map(|text| any(&Value::Text(text.clone()))).collect() })
-        }
+        Value::List(values) => any_value::Value::ArrayValue(proto::ArrayValue {
+            values: values.iter().map(|text| any(&Value::Text(text.clone()))).collect(),
+        }),
     };
     proto::AnyValue { value: Some(value) }
 }
@@ -120,7 +128,9 @@ pub(super) fn span_data(span: &Span) -> SpanData {
     let context = TraceContext { trace_id: span.trace_id, span_id: span.span_id };
     SpanData {
         span_context: span_context(context),
-        parent_span_id: span.parent.map_or(api::SpanId::INVALID, |parent| api::SpanId::from_bytes(parent.0)),
+        parent_span_id: span
+            .parent
+            .map_or(api::SpanId::INVALID, |parent| api::SpanId::from_bytes(parent.0)),
         parent_span_is_remote: false,
         span_kind: kind(span.kind),
         name: span.name.into(),
@@ -137,12 +147,21 @@ pub(super) fn span_data(span: &Span) -> SpanData {
 
 /// Name and version of what made this.
 pub(super) fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).with_schema_url(schema::SCHEMA_URL).build()
+    InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(schema::SCHEMA_URL)
+        .build()
 }
 
 fn span_context(context: TraceContext) -> api::SpanContext {
     let trace_id = api::TraceId::from_bytes(context.trace_id.0);
-    api::SpanContext::new(trace_id, api::SpanId::from_bytes(context.span_id.0), api::TraceFlags::SAMPLED, false, api::TraceState::NONE)
+    api::SpanContext::new(
+        trace_id,
+        api::SpanId::from_bytes(context.span_id.0),
+        api::TraceFlags::SAMPLED,
+        false,
+        api::TraceState::NONE,
+    )
 }
 
 fn kind(kind: SpanKind) -> api::SpanKind {
@@ -153,24 +172,37 @@ fn kind(kind: SpanKind) -> api::SpanKind {
 }
 
 fn status(error: Option<&str>) -> api::Status {
-    error.map_or(api::Status::Unset, |text| api::Status::error(tokenwatch_core::text::shown(text).into_owned()))
+    error.map_or(api::Status::Unset, |text| {
+        api::Status::error(tokenwatch_core::text::shown(text).into_owned())
+    })
 }
 
 fn events(events: &[SpanEvent]) -> SpanEvents {
     let mut out = SpanEvents::default();
-    out.events =
-        events.iter().map(|event| api::Event::new(event.name, system_time(event.at), sdk_attributes(&event.attributes), 0)).collect();
+    out.events = events
+        .iter()
+        .map(|event| {
+            api::Event::new(event.name, system_time(event.at), sdk_attributes(&event.attributes), 0)
+        })
+        .collect();
     out
 }
 
 fn links(links: &[SpanLink]) -> SpanLinks {
     let mut out = SpanLinks::default();
-    out.links = links.iter().map(|link| api::Link::new(span_context(link.to), sdk_attributes(&link.attributes), 0)).collect();
+    out.links = links
+        .iter()
+        .map(|link| api::Link::new(span_context(link.to), sdk_attributes(&link.attributes), 0))
+        .collect();
     out
 }
 
 fn sdk_attributes(attributes: &Attributes) -> Vec<KeyValue> {
-    attributes.0.iter().map(|(name, value)| KeyValue::new(Key::new(name.clone()), sdk_value(value))).collect()
+    attributes
+        .0
+        .iter()
+        .map(|(name, value)| KeyValue::new(Key::new(name.clone()), sdk_value(value)))
+        .collect()
 }
 
 fn sdk_value(value: &Value) -> opentelemetry::Value {
@@ -179,7 +211,9 @@ fn sdk_value(value: &Value) -> opentelemetry::Value {
         Value::Int(value) => (*value).into(),
         Value::Float(value) => (*value).into(),
         Value::Text(value) => value.clone().into(),
-        Value::List(values) => opentelemetry::Value::Array(Array::String(values.iter().cloned().map(StringValue::from).collect())),
+        Value::List(values) => opentelemetry::Value::Array(Array::String(
+            values.iter().cloned().map(StringValue::from).collect(),
+        )),
     }
 }
 

@@ -5,19 +5,30 @@ use super::*;
 
 /// `name = value`, one per line.
 fn listed(record: &LogRecord) -> String {
-    let value = |value: &Option<proto::AnyValue>| match value.as_ref().and_then(|any| any.value.as_ref()) {
-        Some(any_value::Value::StringValue(text)) => text.clone(),
-        Some(any_value::Value::DoubleValue(number)) => number.to_string(),
-        other => format!("{other:?}"),
-    };
-    let attributes = record.attributes.iter().map(|pair| format!("{} = {}", pair.key, value(&pair.value)));
-    let head = format!("{} {} {} | {}", record.event_name, record.severity_number, record.severity_text, value(&record.body));
+    let value =
+        |value: &Option<proto::AnyValue>| match value.as_ref().and_then(|any| any.value.as_ref()) {
+            Some(any_value::Value::StringValue(text)) => text.clone(),
+            Some(any_value::Value::DoubleValue(number)) => number.to_string(),
+            other => format!("{other:?}"),
+        };
+    let attributes =
+        record.attributes.iter().map(|pair| format!("{} = {}", pair.key, value(&pair.value)));
+    let head = format!(
+        "{} {} {} | {}",
+        record.event_name,
+        record.severity_number,
+        record.severity_text,
+        value(&record.body)
+    );
     std::iter::once(head).chain(attributes).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn an_alert_is_a_log_record_as_the_contract_says() {
-    let record = log_record(&alert("f00d", AlertEvent::Raised, Severity::Critical), Wall::from_secs(1_700_000_001));
+    let record = log_record(
+        &alert("f00d", AlertEvent::Raised, Severity::Critical),
+        Wall::from_secs(1_700_000_001),
+    );
     insta::assert_snapshot!(listed(&record), @r"
     tokenwatch.finding.raised 17 ERROR | the token of shop/cart-0 has expired
     tokenwatch.finding.id = f00d
@@ -34,13 +45,19 @@ fn an_alert_is_a_log_record_as_the_contract_says() {
     token.path = token
     tokenwatch.finding.evidence.late_by = 12.5
     ");
-    assert_eq!((record.time_unix_nano, record.observed_time_unix_nano), (1_700_000_000_000_000_000, 1_700_000_001_000_000_000));
+    assert_eq!(
+        (record.time_unix_nano, record.observed_time_unix_nano),
+        (1_700_000_000_000_000_000, 1_700_000_001_000_000_000)
+    );
     assert_eq!((record.trace_id.len(), record.span_id.len(), record.flags), (16, 8, 1));
 }
 
 #[test]
 fn what_is_cleared_asks_for_nothing() {
-    let cleared = listed(&log_record(&alert("f00d", AlertEvent::Cleared, Severity::Critical), Wall::from_secs(1_700_000_001)));
+    let cleared = listed(&log_record(
+        &alert("f00d", AlertEvent::Cleared, Severity::Critical),
+        Wall::from_secs(1_700_000_001),
+    ));
     assert!(cleared.starts_with("tokenwatch.finding.cleared 9 INFO"), "{cleared}");
     assert!(!cleared.contains("remedy") && !cleared.contains("command"), "{cleared}");
 }
@@ -66,5 +83,8 @@ fn a_span_keeps_its_ids_times_parent_and_links() {
     assert_eq!(data.span_context.trace_id().to_bytes(), span.trace_id.0);
     assert_eq!(Some(data.parent_span_id.to_bytes()), span.parent.map(|parent| parent.0));
     assert_eq!(data.start_time, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-    assert_eq!((data.links.len(), data.events.len(), data.status), (1, 1, api::Status::error("it failed")));
+    assert_eq!(
+        (data.links.len(), data.events.len(), data.status),
+        (1, 1, api::Status::error("it failed"))
+    );
 }

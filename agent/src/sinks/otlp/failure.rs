@@ -1,4 +1,5 @@
-//! Why a request was not accepted, and what follows from it (OTLP specification, "OTLP/gRPC Response" and "OTLP/HTTP Response").
+//! Why a request was not accepted, and what follows from it (OTLP specification, "OTLP/gRPC
+//! Response" and "OTLP/HTTP Response").
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,7 +18,8 @@ pub(super) enum Kind {
     Transient,
     /// The collector does not want this data (too large, not understood): less of it may pass.
     Data,
-    /// The collector does not want us, or is none: nothing changes until somebody repairs the configuration.
+    /// The collector does not want us, or is none: nothing changes until somebody repairs the
+    /// configuration.
     Refused,
 }
 
@@ -59,9 +61,14 @@ impl Failure {
 
     /// Over HTTP. The body of an error is a `google.rpc.Status`.
     pub(super) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Wall) -> Self {
-        let message = <RpcStatus as prost::Message>::decode(body).map(|status| status.message).unwrap_or_default();
+        let message = <RpcStatus as prost::Message>::decode(body)
+            .map(|status| status.message)
+            .unwrap_or_default();
         let text = format!("HTTP {status} {message}");
-        Self { retry_after: retry_after(headers, now), ..Self::new(http_kind(status), text.trim_end()) }
+        Self {
+            retry_after: retry_after(headers, now),
+            ..Self::new(http_kind(status), text.trim_end())
+        }
     }
 }
 
@@ -192,17 +199,30 @@ mod tests {
 
     #[test]
     fn retry_info_turns_resource_exhausted_into_later() {
-        let info = RetryInfo { retry_delay: Some(ProtoDuration { seconds: 3, nanos: 500_000_000 }) };
-        let any = Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".into(), value: info.encode_to_vec() };
-        let details = RpcStatus { code: 8, message: String::new(), details: vec![any] }.encode_to_vec();
-        let failure = Failure::grpc(&Status::with_details(Code::ResourceExhausted, "slow down", details.into()));
-        assert_eq!((failure.kind, failure.retry_after), (Kind::Transient, Some(Duration::from_millis(3_500))));
+        let info =
+            RetryInfo { retry_delay: Some(ProtoDuration { seconds: 3, nanos: 500_000_000 }) };
+        let any = Any {
+            type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
+            value: info.encode_to_vec(),
+        };
+        let details =
+            RpcStatus { code: 8, message: String::new(), details: vec![any] }.encode_to_vec();
+        let failure = Failure::grpc(&Status::with_details(
+            Code::ResourceExhausted,
+            "slow down",
+            details.into(),
+        ));
+        assert_eq!(
+            (failure.kind, failure.retry_after),
+            (Kind::Transient, Some(Duration::from_millis(3_500)))
+        );
     }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_nonsense_is_nothing() {
         let asked = |text: &str| {
-            let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
+            let headers =
+                HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
             retry_after(&headers, Wall::from_secs(784_111_770))
         };
         assert_eq!(asked("120"), Some(Duration::from_mins(2)));
@@ -213,8 +233,10 @@ mod tests {
 
     #[test]
     fn what_a_server_says_cannot_reach_a_terminal_raw() {
-        let body = RpcStatus { code: 3, message: "bad\x1b[31m".into(), details: vec![] }.encode_to_vec();
-        let failure = Failure::http(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body, Wall::default());
+        let body =
+            RpcStatus { code: 3, message: "bad\x1b[31m".into(), details: vec![] }.encode_to_vec();
+        let failure =
+            Failure::http(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body, Wall::default());
         assert_eq!(failure.text, "HTTP 400 Bad Request bad\\u{1b}[31m");
     }
 }

@@ -28,15 +28,27 @@ pub(super) fn reader(
     counters: &Arc<Counters>,
     closing: watch::Receiver<bool>,
 ) -> Result<PeriodicReader<Counting>, String> {
-    let exporter = Counting { inner: exporter(target, pace.temporality, closing)?, counters: Arc::clone(counters) };
+    let exporter = Counting {
+        inner: exporter(target, pace.temporality, closing)?,
+        counters: Arc::clone(counters),
+    };
     Ok(PeriodicReader::builder(exporter).with_interval(pace.interval).build())
 }
 
-fn exporter(target: Target, temporality: Temporality, closing: watch::Receiver<bool>) -> Result<MetricExporter, String> {
+fn exporter(
+    target: Target,
+    temporality: Temporality,
+    closing: watch::Receiver<bool>,
+) -> Result<MetricExporter, String> {
     let endpoint = target.endpoint.to_string();
-    let builder = MetricExporter::builder().with_http().with_protocol(opentelemetry_otlp::Protocol::HttpBinary).with_endpoint(endpoint);
-    let builder =
-        builder.with_timeout(EXPORTER_TIMEOUT).with_retry_policy(RetryPolicy::disabled()).with_temporality(sdk_temporality(temporality));
+    let builder = MetricExporter::builder()
+        .with_http()
+        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+        .with_endpoint(endpoint);
+    let builder = builder
+        .with_timeout(EXPORTER_TIMEOUT)
+        .with_retry_policy(RetryPolicy::disabled())
+        .with_temporality(sdk_temporality(temporality));
     let exporter = builder.with_shared_http_client(Arc::new(Client::new(target, closing))).build();
     exporter.map_err(|why| format!("metrics cannot be sent: {why}"))
 }

@@ -1,11 +1,13 @@
 //! The alerts that wait for a collector, in bounded memory.
 //!
-//! When it is full, what is said again anyway goes first: (1) alerts that the collector has refused one by one, (2) the oldest reminders,
-//! (3) the oldest of severity info, (4) the oldest of the rest. Every one that goes is counted as given up. A finding whose alert is given up
-//! and that is still there is said again with the next reminder.
+//! When it is full, what is said again anyway goes first: (1) alerts that the collector has refused
+//! one by one, (2) the oldest reminders, (3) the oldest of severity info, (4) the oldest of the
+//! rest. Every one that goes is counted as given up. A finding whose alert is given up and that is
+//! still there is said again with the next reminder.
 //!
-//! An alert that the collector refuses even alone waits apart. If the collector has taken others since, this one is the problem, and is refused
-//! for good. If it takes nothing at all, the fault may be the configuration's (a TLS port, a proxy): it is tried again, slowly, but not for ever.
+//! An alert that the collector refuses even alone waits apart. If the collector has taken others
+//! since, this one is the problem, and is refused for good. If it takes nothing at all, the fault
+//! may be the configuration's (a TLS port, a proxy): it is tried again, slowly, but not for ever.
 
 use std::collections::VecDeque;
 
@@ -41,7 +43,8 @@ pub(super) struct Entry {
     refused: Option<Refused>,
 }
 
-/// How often an alert was refused alone, and how many others the collector had accepted when it was for the first time.
+/// How often an alert was refused alone, and how many others the collector had accepted when it was
+/// for the first time.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     times: u16,
@@ -59,9 +62,11 @@ impl Entry {
         self.class == Class::Isolated
     }
 
-    /// Whether it would be refused for ever, now that it was again, and the collector has accepted so many others.
+    /// Whether it would be refused for ever, now that it was again, and the collector has accepted
+    /// so many others.
     pub(super) fn is_hopeless(&self, accepted: u64) -> bool {
-        self.refused.is_some_and(|refused| accepted > refused.accepted || refused.times >= REFUSALS_BORNE)
+        self.refused
+            .is_some_and(|refused| accepted > refused.accepted || refused.times >= REFUSALS_BORNE)
     }
 
     fn bytes(&self) -> usize {
@@ -69,7 +74,8 @@ impl Entry {
     }
 }
 
-/// The waiting alerts. What is under way to the collector still waits: it counts until it is settled.
+/// The waiting alerts. What is under way to the collector still waits: it counts until it is
+/// settled.
 #[derive(Debug)]
 pub(super) struct Queue {
     most_bytes: usize,
@@ -95,14 +101,21 @@ impl Queue {
 
     /// Takes an alert; says how many were given up for it (it may be the one).
     pub(super) fn push(&mut self, alert: &Alert, record: &LogRecord, since: Reading) -> u64 {
-        let entry = Entry { class: class(alert), number: self.next_number, since, record: record.encode_to_vec(), refused: None };
+        let entry = Entry {
+            class: class(alert),
+            number: self.next_number,
+            since,
+            record: record.encode_to_vec(),
+            refused: None,
+        };
         self.next_number += 1;
         self.bytes += entry.bytes();
         self.classes[entry.class as usize].push_back(entry);
         self.make_room()
     }
 
-    /// The oldest up to `most`, to be sent. What the collector refused before goes alone, and after all else.
+    /// The oldest up to `most`, to be sent. What the collector refused before goes alone, and after
+    /// all else.
     pub(super) fn start(&mut self, most: usize) -> Vec<Entry> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < most
@@ -135,12 +148,17 @@ impl Queue {
         self.make_room()
     }
 
-    /// The collector does not want these alone either: they wait apart, so that they do not hold up the others.
+    /// The collector does not want these alone either: they wait apart, so that they do not hold up
+    /// the others.
     pub(super) fn isolate(&mut self, batch: Vec<Entry>, accepted: u64) -> u64 {
         self.under_way = None;
         let isolated = |entry: Entry| {
             let before = entry.refused.unwrap_or(Refused { times: 0, accepted });
-            Entry { class: Class::Isolated, refused: Some(Refused { times: before.times.saturating_add(1), ..before }), ..entry }
+            Entry {
+                class: Class::Isolated,
+                refused: Some(Refused { times: before.times.saturating_add(1), ..before }),
+                ..entry
+            }
         };
         self.classes[Class::Isolated as usize].extend(batch.into_iter().map(isolated));
         self.make_room()
@@ -148,7 +166,8 @@ impl Queue {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.classes.iter().map(VecDeque::len).sum::<usize>() + self.under_way.map_or(0, |batch| batch.entries)
+        self.classes.iter().map(VecDeque::len).sum::<usize>()
+            + self.under_way.map_or(0, |batch| batch.entries)
     }
 
     /// Since when the oldest waits. Each class is in order, but for alerts that were isolated late.
@@ -176,7 +195,10 @@ impl Queue {
     /// In the order in which they were said, whatever their class.
     fn pop_oldest(&mut self) -> Option<Entry> {
         let first = |class: &VecDeque<Entry>| class.front().map_or(u64::MAX, |entry| entry.number);
-        self.classes[Class::Reminder as usize..].iter_mut().min_by_key(|class| first(class))?.pop_front()
+        self.classes[Class::Reminder as usize..]
+            .iter_mut()
+            .min_by_key(|class| first(class))?
+            .pop_front()
     }
 }
 

@@ -90,13 +90,19 @@ fn a_request_stays_far_below_what_servers_take() {
         alert.finding.summary = "x".repeat(100_000);
         let mut record = log_record(&alert, Wall::from_secs(1));
         record.body = Some(opentelemetry_proto::tonic::common::v1::AnyValue {
-            value: Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue("x".repeat(100_000))),
+            value: Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(
+                "x".repeat(100_000),
+            )),
         });
         queue.push(&alert, &record, at(number));
     }
     let batch = queue.start(512);
     let bytes: usize = batch.iter().map(Entry::bytes).sum();
-    assert!(batch.len() > 5 && bytes < 2 * LARGEST_REQUEST, "{} alerts, {bytes} bytes", batch.len());
+    assert!(
+        batch.len() > 5 && bytes < 2 * LARGEST_REQUEST,
+        "{} alerts, {bytes} bytes",
+        batch.len()
+    );
 }
 
 #[test]
@@ -108,7 +114,12 @@ fn a_hundred_thousand_alerts_stay_within_the_bound_and_every_loss_is_counted() {
         let event = [AlertEvent::Raised, AlertEvent::Reminded, AlertEvent::Cleared][number % 3];
         given_up += push(&mut queue, &format!("{number:016x}"), event, Severity::Warning, 1);
     }
-    assert!(queue.bytes <= BOUND && queue.bytes > BOUND - 4_096, "{} alerts, {} bytes", queue.len(), queue.bytes);
+    assert!(
+        queue.bytes <= BOUND && queue.bytes > BOUND - 4_096,
+        "{} alerts, {} bytes",
+        queue.len(),
+        queue.bytes
+    );
     assert_eq!(queue.len() as u64 + given_up, 100_000);
     assert_eq!(queue.classes.iter().flatten().map(Entry::bytes).sum::<usize>(), queue.bytes);
 }

@@ -26,8 +26,9 @@ pub struct Identity {
 pub struct Resource(pub Vec<(String, String)>);
 
 impl Resource {
-    /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id, k8s.node.name and host.name, with
-    /// `OTEL_RESOURCE_ATTRIBUTES` over all but the name. A broken variable is a mistake, as the specification wants: nothing of it is used.
+    /// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id,
+    /// k8s.node.name and host.name, with `OTEL_RESOURCE_ATTRIBUTES` over all but the name. A
+    /// broken variable is a mistake, as the specification wants: nothing of it is used.
     pub fn resolve(env: &Environment, identity: &Identity) -> Result<Self, Mistake> {
         let vars = Variables::new(env);
         let given = vars.get("OTEL_RESOURCE_ATTRIBUTES").map_or(Ok(Vec::new()), variables::pairs);
@@ -49,12 +50,19 @@ impl Resource {
 
     /// As the SDK wants it.
     pub(super) fn sdk(&self) -> opentelemetry_sdk::Resource {
-        let attributes = self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-        opentelemetry_sdk::Resource::builder_empty().with_schema_url(attributes, tokenwatch_core::schema::SCHEMA_URL).build()
+        let attributes =
+            self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+        opentelemetry_sdk::Resource::builder_empty()
+            .with_schema_url(attributes, tokenwatch_core::schema::SCHEMA_URL)
+            .build()
     }
 
     /// What this agent measures, and counts.
-    pub(in crate::sinks) fn origin<'a>(&self, counters: &'a Arc<Counters>, snapshot: &'a SnapshotSource) -> Origin<'a> {
+    pub(in crate::sinks) fn origin<'a>(
+        &self,
+        counters: &'a Arc<Counters>,
+        snapshot: &'a SnapshotSource,
+    ) -> Origin<'a> {
         Origin { resource: self.sdk(), scope: convert::scope(), counters, snapshot }
     }
 
@@ -79,9 +87,11 @@ impl Resource {
     }
 }
 
-/// One agent runs per node. Node and host name it, over restarts of its container too; in a pod the host's name is the pod's, so that each roll-out makes
-/// new instances, and agents of two clusters on nodes of the same name are told apart.
+/// One agent runs per node. Node and host name it, over restarts of its container too; in a pod the
+/// host's name is the pod's, so that each roll-out makes new instances, and agents of two clusters
+/// on nodes of the same name are told apart.
 fn instance(identity: &Identity) -> String {
-    let [node, host] = [&identity.node, &identity.host].map(|part| part.as_deref().unwrap_or_default());
+    let [node, host] =
+        [&identity.node, &identity.host].map(|part| part.as_deref().unwrap_or_default());
     stable_id("instance", &[node, host])
 }

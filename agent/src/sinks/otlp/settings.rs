@@ -1,8 +1,11 @@
-//! Where telemetry goes and how: the operator's own settings first, the standard `OTEL_*` variables second.
+//! Where telemetry goes and how: the operator's own settings first, the standard `OTEL_*` variables
+//! second.
 //!
-//! Sources: OpenTelemetry specification, "OTLP Exporter Configuration" (`protocol/exporter.md`) and "Environment Variable Specification".
-//! Two additions of ours: a base endpoint on port 4317 without a protocol means gRPC (that is the registered port of OTLP/gRPC, and HTTP there
-//! never works), and an agent whose alerts have no way out is a mistake, not a default of `localhost`.
+//! Sources: OpenTelemetry specification, "OTLP Exporter Configuration" (`protocol/exporter.md`) and
+//! "Environment Variable Specification". Two additions of ours: a base endpoint on port 4317
+//! without a protocol means gRPC (that is the registered port of OTLP/gRPC, and HTTP there
+//! never works), and an agent whose alerts have no way out is a mistake, not a default of
+//! `localhost`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The specification's default of `OTEL_METRIC_EXPORT_INTERVAL`.
 const METRICS_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Some 3,500 alerts: what a node with 500 tokens has to say in an outage of a day, reminders included.
+/// Some 3,500 alerts: what a node with 500 tokens has to say in an outage of a day, reminders
+/// included.
 pub const ALERT_MEMORY: usize = 4 << 20;
 
 /// How OTLP is spoken.
@@ -77,20 +81,30 @@ pub enum Temporality {
 impl std::str::FromStr for Temporality {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        variables::one_of(text, &[("cumulative", Self::Cumulative), ("delta", Self::Delta), ("lowmemory", Self::LowMemory)])
+        variables::one_of(
+            text,
+            &[
+                ("cumulative", Self::Cumulative),
+                ("delta", Self::Delta),
+                ("lowmemory", Self::LowMemory),
+            ],
+        )
     }
 }
 
-/// What the operator set by flag, own variable or file. Everything unset falls to the `OTEL_*` variables, then to the defaults.
+/// What the operator set by flag, own variable or file. Everything unset falls to the `OTEL_*`
+/// variables, then to the defaults.
 #[derive(Clone, Default)]
 pub struct OwnOtlp {
-    /// Base URL of the collector; over HTTP `/v1/traces`, `/v1/metrics` and `/v1/logs` are appended.
+    /// Base URL of the collector; over HTTP `/v1/traces`, `/v1/metrics` and `/v1/logs` are
+    /// appended.
     pub endpoint: Option<String>,
     /// How OTLP is spoken.
     pub protocol: Option<Protocol>,
     /// Sent with every request; they go over those of the same name from the variables.
     pub headers: Vec<(String, String)>,
-    /// PEM file with the authorities that vouch for the collector; the system's own where none is given.
+    /// PEM file with the authorities that vouch for the collector; the system's own where none is
+    /// given.
     pub ca_file: Option<PathBuf>,
     /// PEM file with the agent's certificate chain, for mTLS.
     pub client_cert_file: Option<PathBuf>,
@@ -114,7 +128,10 @@ pub struct OwnOtlp {
 impl std::fmt::Debug for OwnOtlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("OwnOtlp").field("endpoint", &self.endpoint).field("headers", &headers).finish_non_exhaustive()
+        f.debug_struct("OwnOtlp")
+            .field("endpoint", &self.endpoint)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -247,8 +264,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Own settings over the `OTEL_*` variables over the defaults. Nothing if no endpoint is given anywhere, or if `OTEL_SDK_DISABLED` is
-    /// true; else every mistake at once.
+    /// Own settings over the `OTEL_*` variables over the defaults. Nothing if no endpoint is given
+    /// anywhere, or if `OTEL_SDK_DISABLED` is true; else every mistake at once.
     pub fn resolve(own: &OwnOtlp, env: &Environment) -> Result<Option<Self>, Vec<Mistake>> {
         let mut resolver = Resolver { own, vars: Variables::new(env), mistakes: Vec::new() };
         let settings = resolver.settings();
@@ -272,7 +289,9 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn settings(&mut self) -> Option<Settings> {
-        if self.flag("OTEL_SDK_DISABLED") || !Signal::ALL.into_iter().any(|signal| self.endpoint_text(signal).is_some()) {
+        if self.flag("OTEL_SDK_DISABLED")
+            || !Signal::ALL.into_iter().any(|signal| self.endpoint_text(signal).is_some())
+        {
             return None;
         }
         let settings = Settings {
@@ -307,7 +326,8 @@ impl Resolver<'_> {
         };
         let protocol = self.protocol(signal, &text);
         let insecure = self.own.insecure.unwrap_or_else(|| self.insecure(signal));
-        let shape = endpoint::Shape { protocol, insecure, append: base.then_some(signal.http_path()) };
+        let shape =
+            endpoint::Shape { protocol, insecure, append: base.then_some(signal.http_path()) };
         let endpoint = self.noted(said_by, endpoint::parse(&text, shape));
         let target = Target {
             signal,
@@ -335,27 +355,37 @@ impl Resolver<'_> {
     fn missing(&mut self, signal: Signal) {
         let other = Signal::ALL.into_iter().find_map(|signal| self.endpoint_text(signal));
         if let (Signal::Logs, Some((said_by, ..))) = (signal, other) {
-            let message = "alerts have no endpoint beside this one: set OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, or OTEL_LOGS_EXPORTER=none to send none";
+            let message = "alerts have no endpoint beside this one: set \
+                           OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, \
+                           or OTEL_LOGS_EXPORTER=none to send none";
             self.mistakes.push(Mistake { said_by, message: message.to_owned() });
         }
     }
 
     fn switched_off(&mut self, signal: Signal) -> bool {
         let name = format!("OTEL_{}_EXPORTER", signal.name().to_ascii_uppercase());
-        self.named(&name, |text| variables::one_of(text, &[("otlp", false), ("none", true)])).unwrap_or(false)
+        self.named(&name, |text| variables::one_of(text, &[("otlp", false), ("none", true)]))
+            .unwrap_or(false)
     }
 
     fn protocol(&mut self, signal: Signal, endpoint: &str) -> Protocol {
-        let default = if endpoint::has_grpc_port(endpoint) { Protocol::Grpc } else { Protocol::HttpProtobuf };
+        let default =
+            if endpoint::has_grpc_port(endpoint) { Protocol::Grpc } else { Protocol::HttpProtobuf };
         self.own.protocol.or_else(|| self.parsed(signal, "PROTOCOL", str::parse)).unwrap_or(default)
     }
 
     fn timeout(&mut self, signal: Signal) -> Duration {
-        self.own.timeout.or_else(|| self.parsed(signal, "TIMEOUT", variables::millis)).unwrap_or(TIMEOUT)
+        self.own
+            .timeout
+            .or_else(|| self.parsed(signal, "TIMEOUT", variables::millis))
+            .unwrap_or(TIMEOUT)
     }
 
     fn compression(&mut self, signal: Signal) -> Compression {
-        self.own.compression.or_else(|| self.parsed(signal, "COMPRESSION", str::parse)).unwrap_or(Compression::None)
+        self.own
+            .compression
+            .or_else(|| self.parsed(signal, "COMPRESSION", str::parse))
+            .unwrap_or(Compression::None)
     }
 
     fn insecure(&mut self, signal: Signal) -> bool {
@@ -364,8 +394,12 @@ impl Resolver<'_> {
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {
         let standard = self.parsed(signal, "HEADERS", variables::headers).unwrap_or_default();
-        let own: Vec<_> = self.own.headers.iter().map(|(name, value)| variables::header(name, value)).collect();
-        let own = own.into_iter().filter_map(|header| self.noted(SaidBy::Setting("otlp.headers"), header)).collect::<Vec<_>>();
+        let own: Vec<_> =
+            self.own.headers.iter().map(|(name, value)| variables::header(name, value)).collect();
+        let own = own
+            .into_iter()
+            .filter_map(|header| self.noted(SaidBy::Setting("otlp.headers"), header))
+            .collect::<Vec<_>>();
         let mut headers = HeaderMap::new();
         for (name, value) in standard.into_iter().chain(own) {
             headers.insert(name, value);
@@ -375,24 +409,45 @@ impl Resolver<'_> {
 
     fn tls(&mut self, signal: Signal) -> TlsFiles {
         let ca = self.file(signal, "CERTIFICATE", "otlp.ca_file", self.own.ca_file.as_ref());
-        let certificate = self.file(signal, "CLIENT_CERTIFICATE", "otlp.client_cert_file", self.own.client_cert_file.as_ref());
-        let key = self.file(signal, "CLIENT_KEY", "otlp.client_key_file", self.own.client_key_file.as_ref());
+        let certificate = self.file(
+            signal,
+            "CLIENT_CERTIFICATE",
+            "otlp.client_cert_file",
+            self.own.client_cert_file.as_ref(),
+        );
+        let key = self.file(
+            signal,
+            "CLIENT_KEY",
+            "otlp.client_key_file",
+            self.own.client_key_file.as_ref(),
+        );
         let half = match (&certificate, &key) {
             (Some((said_by, _)), None) => Some((said_by, "certificate", "key")),
             (None, Some((said_by, _))) => Some((said_by, "key", "certificate")),
             _ => None,
         };
         if let Some((said_by, there, lacking)) = half {
-            let message = format!("a client {there} without its {lacking}: give both files (mTLS) or none");
+            let message =
+                format!("a client {there} without its {lacking}: give both files (mTLS) or none");
             self.mistakes.push(Mistake { said_by: said_by.clone(), message });
         }
         let path = |found: Option<(SaidBy, PathBuf)>| found.map(|(_, path)| path);
         TlsFiles { ca: path(ca), client: path(certificate).zip(path(key)) }
     }
 
-    fn file(&self, signal: Signal, variable: &str, setting: &'static str, own: Option<&PathBuf>) -> Option<(SaidBy, PathBuf)> {
+    fn file(
+        &self,
+        signal: Signal,
+        variable: &str,
+        setting: &'static str,
+        own: Option<&PathBuf>,
+    ) -> Option<(SaidBy, PathBuf)> {
         let own = own.map(|path| (SaidBy::Setting(setting), path.clone()));
-        own.or_else(|| self.vars.of(signal, variable).map(|(name, path)| (SaidBy::Variable(name), PathBuf::from(path))))
+        own.or_else(|| {
+            self.vars
+                .of(signal, variable)
+                .map(|(name, path)| (SaidBy::Variable(name), PathBuf::from(path)))
+        })
     }
 
     fn metrics_interval(&mut self) -> Duration {
@@ -414,7 +469,12 @@ impl Resolver<'_> {
         self.noted(SaidBy::Variable(name.to_owned()), parsed)
     }
 
-    fn parsed<T>(&mut self, signal: Signal, variable: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn parsed<T>(
+        &mut self,
+        signal: Signal,
+        variable: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let (name, text) = self.vars.of(signal, variable)?;
         let parsed = parse(text);
         self.noted(SaidBy::Variable(name), parsed)

@@ -26,7 +26,12 @@ fn endpoints_follow_the_specification() {
     let cases = [
         (BASE, "http://c:4318", "http/protobuf", "http://c:4318/v1/logs"),
         (BASE, "https://c/sub/", "http/protobuf", "https://c/sub/v1/logs"),
-        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318/in", "http/protobuf", "http://c:4318/in"),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+            "http://c:4318/in",
+            "http/protobuf",
+            "http://c:4318/in",
+        ),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318", "http/protobuf", "http://c:4318/"),
         (BASE, "http://c:4317/ignored", "grpc", "http://c:4317/"),
         (BASE, "c:4317", "grpc", "https://c:4317/"),
@@ -40,7 +45,10 @@ fn endpoints_follow_the_specification() {
 #[test]
 fn a_scheme_less_grpc_endpoint_is_plain_only_when_told() {
     let target = logs(&[(BASE, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")]);
-    assert_eq!((target.protocol, target.endpoint.to_string().as_str()), (Protocol::Grpc, "http://c:4317/"));
+    assert_eq!(
+        (target.protocol, target.endpoint.to_string().as_str()),
+        (Protocol::Grpc, "http://c:4317/")
+    );
     assert_eq!(logs(&[(BASE, "http://c:4318")]).protocol, Protocol::HttpProtobuf);
 }
 
@@ -55,7 +63,10 @@ fn a_signals_own_variable_goes_before_the_general_one_and_own_settings_before_bo
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://other:4318/x"),
     ];
     let target = logs(&vars);
-    assert_eq!((target.timeout, target.compression), (Duration::from_millis(500), Compression::Gzip));
+    assert_eq!(
+        (target.timeout, target.compression),
+        (Duration::from_millis(500), Compression::Gzip)
+    );
     assert_eq!(target.headers["x-env"], "a b");
     assert!(!format!("{target:?}").contains("Bearer"));
     let own = OwnOtlp {
@@ -66,7 +77,10 @@ fn a_signals_own_variable_goes_before_the_general_one_and_own_settings_before_bo
     };
     let target = Settings::resolve(&own, &Environment::of(vars)).unwrap().unwrap().logs.unwrap();
     assert_eq!(target.endpoint.to_string(), "http://own:4318/v1/logs");
-    assert_eq!((target.headers["x-env"].to_str().unwrap(), target.timeout), ("own", Duration::from_secs(3)));
+    assert_eq!(
+        (target.headers["x-env"].to_str().unwrap(), target.timeout),
+        ("own", Duration::from_secs(3))
+    );
     assert_eq!(target.headers["authorization"], "Bearer s");
 }
 
@@ -96,7 +110,9 @@ fn every_mistake_is_said_at_once_and_each_once() {
 #[test]
 fn alerts_without_a_way_out_are_a_mistake_unless_they_are_switched_off() {
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/v1/traces");
-    assert!(resolve(&[traces]).unwrap_err()[0].contains("TRACES_ENDPOINT: alerts have no endpoint"));
+    assert!(
+        resolve(&[traces]).unwrap_err()[0].contains("TRACES_ENDPOINT: alerts have no endpoint")
+    );
     let settings = settings(&[traces, ("OTEL_LOGS_EXPORTER", "none")]);
     assert!(settings.traces.is_some() && settings.metrics.is_none() && settings.logs.is_none());
 }

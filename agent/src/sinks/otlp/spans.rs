@@ -22,7 +22,8 @@ use crate::sys;
 
 /// Every generation of a node with 1,000 tokens ending at once, three spans each, and room.
 const QUEUE: usize = 4_096;
-/// Claims may be long, and anybody can write a file that looks like a token: spans that wait take no more than this, by [`bytes`].
+/// Claims may be long, and anybody can write a file that looks like a token: spans that wait take
+/// no more than this, by [`bytes`].
 const QUEUE_BYTES: usize = 4 << 20;
 /// One request holds no more: gRPC servers take 4 MiB by default.
 const LARGEST_REQUEST: usize = 1 << 20;
@@ -51,9 +52,21 @@ impl Spans {
         let (queue, spans) = mpsc::channel(QUEUE);
         let (left, held) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
         let exporter = exporter(target, resource, closing.clone())?;
-        let shipper =
-            Shipper { spans, exporter, closing, left: Arc::clone(&left), held: Arc::clone(&held), counters: Arc::clone(counters) };
-        Ok(Self { queue, worker: tokio::spawn(shipper.run()), left, held, counters: Arc::clone(counters) })
+        let shipper = Shipper {
+            spans,
+            exporter,
+            closing,
+            left: Arc::clone(&left),
+            held: Arc::clone(&held),
+            counters: Arc::clone(counters),
+        };
+        Ok(Self {
+            queue,
+            worker: tokio::spawn(shipper.run()),
+            left,
+            held,
+            counters: Arc::clone(counters),
+        })
     }
 
     /// Queues a span; one that does not fit is counted.
@@ -79,9 +92,16 @@ impl Spans {
     }
 }
 
-fn exporter(target: Target, resource: &Resource, closing: watch::Receiver<bool>) -> Result<SpanExporter, String> {
+fn exporter(
+    target: Target,
+    resource: &Resource,
+    closing: watch::Receiver<bool>,
+) -> Result<SpanExporter, String> {
     let endpoint = target.endpoint.to_string();
-    let builder = SpanExporter::builder().with_http().with_protocol(opentelemetry_otlp::Protocol::HttpBinary).with_endpoint(endpoint);
+    let builder = SpanExporter::builder()
+        .with_http()
+        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+        .with_endpoint(endpoint);
     let builder = builder.with_timeout(EXPORTER_TIMEOUT).with_retry_policy(RetryPolicy::disabled());
     let exporter = builder.with_shared_http_client(Arc::new(Client::new(target, closing))).build();
     let mut exporter = exporter.map_err(|why| format!("spans cannot be sent: {why}"))?;
@@ -134,7 +154,8 @@ impl Shipper {
 
     async fn ship(&self, batch: &[Box<Span>]) {
         let count = batch.len() as u64;
-        let sent = self.exporter.export(batch.iter().map(|span| convert::span_data(span)).collect()).await;
+        let sent =
+            self.exporter.export(batch.iter().map(|span| convert::span_data(span)).collect()).await;
         self.left.fetch_sub(count, Ordering::Relaxed);
         self.held.fetch_sub(batch.iter().map(|span| bytes(span)).sum(), Ordering::Relaxed);
         if let Err(why) = sent {
@@ -163,8 +184,10 @@ fn parts(batch: &[Box<Span>]) -> Vec<&[Box<Span>]> {
 /// About what a span weighs, here and on the wire: ids, times, names, and its texts.
 fn bytes(span: &Span) -> usize {
     let own = size_of::<Span>() + weight(&span.attributes);
-    let events: usize = span.events.iter().map(|event| size_of_val(event) + weight(&event.attributes)).sum();
-    let links: usize = span.links.iter().map(|link| size_of_val(link) + weight(&link.attributes)).sum();
+    let events: usize =
+        span.events.iter().map(|event| size_of_val(event) + weight(&event.attributes)).sum();
+    let links: usize =
+        span.links.iter().map(|link| size_of_val(link) + weight(&link.attributes)).sum();
     own + events + links
 }
 
@@ -194,7 +217,11 @@ mod tests {
         let batch: Vec<_> = (0..512).map(|_| large()).collect();
         let parts = parts(&batch);
         assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 512);
-        assert!(parts.iter().all(|part| part.iter().map(|span| bytes(span)).sum::<usize>() <= LARGEST_REQUEST));
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.iter().map(|span| bytes(span)).sum::<usize>() <= LARGEST_REQUEST)
+        );
         assert!(parts.len() < 40, "{} requests", parts.len());
     }
 
@@ -206,7 +233,13 @@ mod tests {
             let _held = waiting;
             std::future::pending::<()>().await;
         });
-        let spans = Spans { queue, worker, left: Arc::default(), held: Arc::default(), counters: Arc::clone(&counters) };
+        let spans = Spans {
+            queue,
+            worker,
+            left: Arc::default(),
+            held: Arc::default(),
+            counters: Arc::clone(&counters),
+        };
         for _ in 0..1_000 {
             spans.push(large());
         }

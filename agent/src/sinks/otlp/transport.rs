@@ -1,7 +1,7 @@
 //! One request to a collector: protobuf bytes out, protobuf bytes back, over gRPC or HTTP.
 //!
-//! hyper's pooling client carries both; tonic frames gRPC on top of it. Own connecting is what lets TLS files be read again, and a dead
-//! connection be left at once.
+//! hyper's pooling client carries both; tonic frames gRPC on top of it. Own connecting is what lets
+//! TLS files be read again, and a dead connection be left at once.
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -29,11 +29,13 @@ use crate::clocks;
 
 type Client = Pool<HttpsConnector<HttpConnector>, Body>;
 
-/// TLS files are looked at this often while a connection lasts; after a failure they are looked at before the next try.
+/// TLS files are looked at this often while a connection lasts; after a failure they are looked at
+/// before the next try.
 const RECHECK: Duration = Duration::from_mins(1);
 /// An answer is a few bytes; what is larger is none.
 const LARGEST_ANSWER: usize = 1 << 20;
-/// So much of an answer may wait to be read: HTTP/2's own default, where the library's is megabytes that a broken server could fill.
+/// So much of an answer may wait to be read: HTTP/2's own default, where the library's is megabytes
+/// that a broken server could fill.
 const READ_AHEAD: u32 = 65_535;
 /// One connection serves one request at a time.
 const IDLE_CONNECTIONS: usize = 1;
@@ -71,7 +73,8 @@ impl Transport {
         let exchange = timeout(self.target.timeout, self.exchange(message));
         let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
         if outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Connection) {
-            // A connection that swallows requests would be reused until TCP gives up, a quarter of an hour later.
+            // A connection that swallows requests would be reused until TCP gives up, a quarter of
+            // an hour later.
             *self.lock() = None;
         }
         outcome.map_err(|failure| failure.at(&self.target))
@@ -86,7 +89,10 @@ impl Transport {
     }
 
     fn timed_out(&self) -> Failure {
-        Failure::new(Kind::Connection, format!("no answer within {} ms", self.target.timeout.as_millis()))
+        Failure::new(
+            Kind::Connection,
+            format!("no answer within {} ms", self.target.timeout.as_millis()),
+        )
     }
 
     /// The client in use, or a new one where there is none or its TLS files have changed.
@@ -110,7 +116,9 @@ impl Transport {
         }
         current.checked = clocks::timer();
         match Material::read(&self.target.tls) {
-            Ok(material) => material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok(),
+            Ok(material) => {
+                material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok()
+            }
             Err(why) => {
                 tracing::warn!(target = %self.target, "the connection goes on with the TLS files as they were: {why}");
                 false
@@ -184,11 +192,13 @@ async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<By
     let request = post(target, message).map_err(|why| Failure::new(Kind::Refused, why))?;
     let answer = client.request(request).await.map_err(|why| Failure::connection(&why))?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, LARGEST_ANSWER).collect().await.map(http_body_util::Collected::to_bytes);
+    let body =
+        Limited::new(body, LARGEST_ANSWER).collect().await.map(http_body_util::Collected::to_bytes);
     if head.status.is_success() {
         return body.map_err(|why| Failure::connection(&*why));
     }
-    // What a refusal says besides its status is for people; that it says too much does not make it another.
+    // What a refusal says besides its status is for people; that it says too much does not make it
+    // another.
     Err(Failure::http(head.status, &head.headers, &body.unwrap_or_default(), clocks::now().wall))
 }
 
@@ -211,7 +221,9 @@ fn post(target: &Target, message: Bytes) -> Result<Request<Body>, String> {
 
 fn headers(target: &Target) -> HeaderMap {
     let mut headers = target.headers.clone();
-    headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION"))));
+    headers
+        .entry(USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION"))));
     headers
 }
 

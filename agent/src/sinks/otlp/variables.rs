@@ -20,7 +20,8 @@ impl<'a> Variables<'a> {
         self.0.get(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// `OTEL_EXPORTER_OTLP_<SIGNAL>_<name>`, else `OTEL_EXPORTER_OTLP_<name>`, with the name that was found.
+    /// `OTEL_EXPORTER_OTLP_<SIGNAL>_<name>`, else `OTEL_EXPORTER_OTLP_<name>`, with the name that
+    /// was found.
     pub(super) fn of(&self, signal: Signal, name: &str) -> Option<(String, &'a str)> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", signal.name().to_ascii_uppercase());
         let general = format!("OTEL_EXPORTER_OTLP_{name}");
@@ -46,22 +47,29 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 pub(super) fn millis(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
-        _ => Err(format!("`{}` is not a time: give whole milliseconds above 0, like 10000", shown(text))),
+        _ => Err(format!(
+            "`{}` is not a time: give whole milliseconds above 0, like 10000",
+            shown(text)
+        )),
     }
 }
 
-/// `name=value,name=value`, values percent-encoded (W3C Baggage). Values are never in an error: they are secrets.
+/// `name=value,name=value`, values percent-encoded (W3C Baggage). Values are never in an error:
+/// they are secrets.
 pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err("an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)".to_owned());
+        return Err("an entry has no `=`: write name=value,name=value and percent-encode commas \
+                    in values (%2C)"
+            .to_owned());
     };
     let name = name.trim();
-    let value =
-        percent_decoded(value.trim()).ok_or_else(|| format!("the value of `{}` is not valid percent-encoding of UTF-8", shown(name)))?;
+    let value = percent_decoded(value.trim()).ok_or_else(|| {
+        format!("the value of `{}` is not valid percent-encoding of UTF-8", shown(name))
+    })?;
     Ok((name.to_owned(), value))
 }
 
@@ -70,7 +78,8 @@ pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
-        let decoded = if byte == b'%' { 16 * hex(bytes.next()?)? + hex(bytes.next()?)? } else { byte };
+        let decoded =
+            if byte == b'%' { 16 * hex(bytes.next()?)? + hex(bytes.next()?)? } else { byte };
         out.push(decoded);
     }
     String::from_utf8(out).ok()
@@ -87,9 +96,11 @@ pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Stri
 
 /// A header that can be sent, marked as a secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let name: HeaderName = name.parse().map_err(|_| format!("header `{}`: not a header name", shown(name)))?;
-    let mut value =
-        HeaderValue::from_str(value).map_err(|_| format!("header `{name}`: its value has characters that no header can carry"))?;
+    let name: HeaderName =
+        name.parse().map_err(|_| format!("header `{}`: not a header name", shown(name)))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        format!("header `{name}`: its value has characters that no header can carry")
+    })?;
     value.set_sensitive(true);
     Ok((name, value))
 }

@@ -48,7 +48,8 @@ mod tests {
         let text = b"one\n\ntwo\r\nthree";
         for cut in 1..=text.len() {
             let mut lines = Lines::default();
-            let all: Vec<Vec<u8>> = text.chunks(cut).flat_map(|chunk| lines.take(chunk).unwrap()).collect();
+            let all: Vec<Vec<u8>> =
+                text.chunks(cut).flat_map(|chunk| lines.take(chunk).unwrap()).collect();
             assert_eq!(all, [b"one".to_vec(), b"two\r".to_vec()], "cut at {cut}");
             assert_eq!(lines.begun, b"three");
         }

@@ -1,6 +1,8 @@
-//! The pods of this node, from the API server: one list, then one watch that is taken up again where it ended.
+//! The pods of this node, from the API server: one list, then one watch that is taken up again
+//! where it ended.
 //!
-//! In a quiet cluster that is a request every five minutes. Pods are slimmed while they are parsed, and kept by nobody here.
+//! In a quiet cluster that is a request every five minutes. Pods are slimmed while they are parsed,
+//! and kept by nobody here.
 
 mod lines;
 mod slim;
@@ -24,13 +26,16 @@ const SOURCE: &str = "apiserver";
 /// How long things take when all is well.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The head of an answer. The API server waits up to 3 s for its cache, and flow control queues for up to 15 s (its default limit of a queue).
+    /// The head of an answer. The API server waits up to 3 s for its cache, and flow control
+    /// queues for up to 15 s (its default limit of a queue).
     pub patience: Duration,
     /// A whole list: 250 pods are some 3 MB.
     pub list: Duration,
-    /// A watch that was silent for so long is dead: bookmarks come every minute (the API server's `bookmarkFrequency`), and one may be missed.
+    /// A watch that was silent for so long is dead: bookmarks come every minute (the API server's
+    /// `bookmarkFrequency`), and one may be missed.
     pub silence: Duration,
-    /// A watch is asked to last up to so long. The API server's own limit is at least 30 min (`--min-request-timeout`); proxies cut after 5 min.
+    /// A watch is asked to last up to so long. The API server's own limit is at least 30 min
+    /// (`--min-request-timeout`); proxies cut after 5 min.
     pub watch: Duration,
     /// A watch that ended sooner is not begun anew at once.
     pub soon: Duration,
@@ -39,7 +44,13 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         let secs = Duration::from_secs;
-        Self { patience: secs(30), list: secs(60), silence: secs(150), watch: secs(290), soon: secs(30) }
+        Self {
+            patience: secs(30),
+            list: secs(60),
+            silence: secs(150),
+            watch: secs(290),
+            soon: secs(30),
+        }
     }
 }
 
@@ -49,7 +60,11 @@ pub async fn run(server: Arc<ApiServer>, node: String, tell: Sender<Observation>
 }
 
 /// The pods as they are now, or why they cannot be told; nothing if neither came within `patience`.
-pub async fn first(server: Arc<ApiServer>, node: String, patience: Duration) -> Option<Observation> {
+pub async fn first(
+    server: Arc<ApiServer>,
+    node: String,
+    patience: Duration,
+) -> Option<Observation> {
     let (tell, mut heard) = channel(1);
     tokio::select! {
         seen = tokio::time::timeout(patience, heard.recv()) => seen.ok().flatten(),
@@ -67,7 +82,12 @@ async fn at_pace(server: Arc<ApiServer>, node: String, tell: Sender<Observation>
 }
 
 /// Follows the pods until that ends, and says how long to wait; nothing if nobody listens.
-async fn once(watch: &mut Watch, voice: &mut Voice, backoff: &mut Backoff, pace: Pace) -> Option<Duration> {
+async fn once(
+    watch: &mut Watch,
+    voice: &mut Voice,
+    backoff: &mut Backoff,
+    pace: Pace,
+) -> Option<Duration> {
     let began = clocks::timer();
     let end = watch.follow(voice).await;
     let lasted = began.elapsed();
@@ -85,7 +105,8 @@ async fn once(watch: &mut Watch, voice: &mut Voice, backoff: &mut Backoff, pace:
     }
 }
 
-/// Watches that an API server ended together do not begin together: over the hundredth part of what they last.
+/// Watches that an API server ended together do not begin together: over the hundredth part of what
+/// they last.
 fn spread(pace: Pace) -> Duration {
     use rand::Rng as _;
     pace.watch.mul_f64(rand::rng().random_range(0.0..=0.01))
@@ -95,8 +116,9 @@ fn spread(pace: Pace) -> Duration {
 fn nobody_on(node: &str) -> String {
     let node = shown(node);
     format!(
-        "the API server knows of no pod on node \"{node}\": is that this node's name (setting node, variable NODE_NAME)? `kubectl get nodes` lists \
-         them. Owners and containers are not named meanwhile"
+        "the API server knows of no pod on node \"{node}\": is that this node's name (setting \
+         node, variable NODE_NAME)? `kubectl get nodes` lists them. Owners and containers are not \
+         named meanwhile"
     )
 }
 
@@ -147,12 +169,21 @@ impl Voice {
             return Some(());
         }
         self.said = Said::Trouble(reason.clone());
-        self.tell.send(Observation::Cluster(ClusterSeen::Unreachable { reason: reason.clone() })).await.ok()?;
-        self.state(Some(format!("{reason}. What was known of pods is used as it was; it is tried again within minutes"))).await
+        self.tell
+            .send(Observation::Cluster(ClusterSeen::Unreachable { reason: reason.clone() }))
+            .await
+            .ok()?;
+        self.state(Some(format!(
+            "{reason}. What was known of pods is used as it was; it is tried again within minutes"
+        )))
+        .await
     }
 
     async fn state(&self, degraded: Option<String>) -> Option<()> {
-        self.tell.send(Observation::Source(SourceState { source: SOURCE.to_owned(), degraded })).await.ok()
+        self.tell
+            .send(Observation::Source(SourceState { source: SOURCE.to_owned(), degraded }))
+            .await
+            .ok()
     }
 }
 

@@ -12,13 +12,16 @@ use tokenwatch_core::time::{Delta, Wall};
 const MOST_PODS: usize = 4_096;
 /// Containers, volumes and mounts of a pod that are looked at; what is beyond is not seen.
 const MOST_PARTS: usize = 128;
-/// Of them, containers that mount a projected volume, and such volumes of one, that are kept: 2,200 pods with the longest names are 4 MB each else.
+/// Of them, containers that mount a projected volume, and such volumes of one, that are kept: 2,200
+/// pods with the longest names are 4 MB each else.
 const MOST_KEPT: usize = 16;
-/// A pod that was made this long after the minute at the end of its Job's name may still be of that schedule: its Job tried again, or was suspended.
+/// A pod that was made this long after the minute at the end of its Job's name may still be of that
+/// schedule: its Job tried again, or was suspended.
 const LONGEST_BEHIND: Delta = Delta::from_secs(7 * 86_400);
 /// The controller's clock may be ahead of the API server's by this much.
 const CLOCKS_APART: Delta = Delta::from_secs(300);
-/// Names in Kubernetes have at most 253 characters; images and UIDs are not longer than this either.
+/// Names in Kubernetes have at most 253 characters; images and UIDs are not longer than this
+/// either.
 const LONGEST: usize = 512;
 
 /// A page of a list.
@@ -71,7 +74,8 @@ struct Meta {
     owner_references: Vec<OwnerReference>,
 }
 
-/// The Deployment controller puts this on its ReplicaSets' pods, and at the end of the ReplicaSets' names.
+/// The Deployment controller puts this on its ReplicaSets' pods, and at the end of the ReplicaSets'
+/// names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Labels {
@@ -153,7 +157,11 @@ impl Object {
             uid,
             owner: meta.owner(),
             deletion: meta.deletion_timestamp.as_deref().and_then(wall),
-            service_account: spec.service_account_name.as_deref().filter(|name| !name.is_empty()).map(cut),
+            service_account: spec
+                .service_account_name
+                .as_deref()
+                .filter(|name| !name.is_empty())
+                .map(cut),
             containers: spec.mounting_projected(),
             phase: self.status.phase.and_then(|phase| phase.parse().ok()).unwrap_or_default(),
             host_network: spec.host_network.unwrap_or_default(),
@@ -179,36 +187,57 @@ impl Meta {
     }
 }
 
-/// A Deployment's ReplicaSet is called after it, with the template's hash at the end; the Deployment itself is nowhere in the pod.
+/// A Deployment's ReplicaSet is called after it, with the template's hash at the end; the
+/// Deployment itself is nowhere in the pod.
 fn deployment(owner: &OwnerReference, hash: Option<&str>) -> Option<Owner> {
     let name = owner.name.strip_suffix(hash.filter(|hash| !hash.is_empty())?)?.strip_suffix('-')?;
-    (owner.kind == "ReplicaSet" && !name.is_empty()).then(|| Owner { kind: "Deployment".to_owned(), name: cut(name) })
+    (owner.kind == "ReplicaSet" && !name.is_empty())
+        .then(|| Owner { kind: "Deployment".to_owned(), name: cut(name) })
 }
 
-/// A CronJob's Job is called after it, with the minute it was scheduled for at the end, counted from 1970 (kubernetes
-/// pkg/controller/cronjob/utils.go, getJobName); the CronJob itself is nowhere in the pod.
+/// A CronJob's Job is called after it, with the minute it was scheduled for at the end, counted
+/// from 1970 (kubernetes pkg/controller/cronjob/utils.go, getJobName); the CronJob itself is
+/// nowhere in the pod.
 fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
     let (name, minute) = owner.name.rsplit_once('-')?;
-    let minute = minute.bytes().all(|byte| byte.is_ascii_digit()).then(|| minute.parse::<u32>().ok())??;
+    let minute =
+        minute.bytes().all(|byte| byte.is_ascii_digit()).then(|| minute.parse::<u32>().ok())??;
     let waited = created - Wall::from_secs(i64::from(minute) * 60);
-    let is_one = owner.kind == "Job" && !name.is_empty() && waited >= -CLOCKS_APART && waited <= LONGEST_BEHIND;
+    let is_one = owner.kind == "Job"
+        && !name.is_empty()
+        && waited >= -CLOCKS_APART
+        && waited <= LONGEST_BEHIND;
     is_one.then(|| Owner { kind: "CronJob".to_owned(), name: cut(name) })
 }
 
 impl Spec {
     fn mounting_projected(&self) -> Vec<Container> {
-        let all = self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
-        all.map(|container| self.seen(container)).filter(|container| !container.volumes.is_empty()).take(MOST_KEPT).collect()
+        let all =
+            self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
+        all.map(|container| self.seen(container))
+            .filter(|container| !container.volumes.is_empty())
+            .take(MOST_KEPT)
+            .collect()
     }
 
     fn seen(&self, container: &ContainerSpec) -> Container {
-        let is_projected = |name: &str| self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name);
-        let mut volumes: Vec<String> =
-            container.volume_mounts.iter().filter(|mount| is_projected(&mount.name)).map(|mount| cut(&mount.name)).collect();
+        let is_projected = |name: &str| {
+            self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name)
+        };
+        let mut volumes: Vec<String> = container
+            .volume_mounts
+            .iter()
+            .filter(|mount| is_projected(&mount.name))
+            .map(|mount| cut(&mount.name))
+            .collect();
         volumes.sort();
         volumes.dedup();
         volumes.truncate(MOST_KEPT);
-        Container { name: cut(&container.name), image: cut(container.image.as_deref().unwrap_or_default()), volumes }
+        Container {
+            name: cut(&container.name),
+            image: cut(container.image.as_deref().unwrap_or_default()),
+            volumes,
+        }
     }
 }
 

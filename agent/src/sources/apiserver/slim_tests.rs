@@ -20,7 +20,11 @@ const CART: &str = r#"{
 
 #[test]
 fn a_pod_is_slimmed_to_what_a_finding_tells() {
-    let container = |name: &str, image: &str| Container { name: name.into(), image: image.into(), volumes: vec!["tokens".into()] };
+    let container = |name: &str, image: &str| Container {
+        name: name.into(),
+        image: image.into(),
+        volumes: vec!["tokens".into()],
+    };
     let expected = Pod {
         uid: "u1".into(),
         namespace: "shop".into(),
@@ -43,7 +47,10 @@ fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
         "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#,
     );
     let mirror = mirror.unwrap();
-    assert_eq!((mirror.uid.as_str(), mirror.is_static, mirror.phase), ("file", true, Phase::Unknown));
+    assert_eq!(
+        (mirror.uid.as_str(), mirror.is_static, mirror.phase),
+        ("file", true, Phase::Unknown)
+    );
     assert_eq!(mirror.owner.unwrap().to_string(), "Node n1");
 }
 
@@ -57,9 +64,12 @@ fn only_a_replica_set_that_is_called_so_is_a_deployments() {
         pod(&json).unwrap().owner.unwrap().to_string()
     };
     assert_eq!(owned("ReplicaSet", "a-b-77", "77"), "Deployment a-b");
-    for (kind, name, hash) in
-        [("ReplicaSet", "a-b", "77"), ("ReplicaSet", "a-77", ""), ("ReplicaSet", "-77", "77"), ("Rollout", "a-77", "77")]
-    {
+    for (kind, name, hash) in [
+        ("ReplicaSet", "a-b", "77"),
+        ("ReplicaSet", "a-77", ""),
+        ("ReplicaSet", "-77", "77"),
+        ("Rollout", "a-77", "77"),
+    ] {
         assert_eq!(owned(kind, name, hash), format!("{kind} {name}"));
     }
 }
@@ -78,8 +88,16 @@ fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
         let (cron_job, _) = name.rsplit_once('-').unwrap();
         assert_eq!(owned("Job", name), format!("CronJob {cron_job}"));
     }
-    let others =
-        ["report", "report-7", "report-29980000", "report-30000100", "report-3000000x", "-30000000", "report-", "report-99999999999999"];
+    let others = [
+        "report",
+        "report-7",
+        "report-29980000",
+        "report-30000100",
+        "report-3000000x",
+        "-30000000",
+        "report-",
+        "report-99999999999999",
+    ];
     for name in others {
         assert_eq!(owned("Job", name), format!("Job {name}"));
     }
@@ -90,7 +108,11 @@ fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
 fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
     let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null, "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
     assert!(pod(bare).is_some());
-    for nameless in ["{}", r#"{"metadata": {"name": "p", "namespace": "n"}}"#, r#"{"metadata": {"name": "p", "uid": "u"}}"#] {
+    for nameless in [
+        "{}",
+        r#"{"metadata": {"name": "p", "namespace": "n"}}"#,
+        r#"{"metadata": {"name": "p", "uid": "u"}}"#,
+    ] {
         assert_eq!(pod(nameless), None);
     }
     let undated = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "deletionTimestamp": "9999999-01-01"}}"#;
@@ -99,20 +121,37 @@ fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
 
 #[test]
 fn neither_a_list_nor_a_pod_without_end_is_kept() {
-    let items = vec![r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u"}}"#; 5_000].join(",");
-    let page: Page = serde_json::from_str(&format!(r#"{{"metadata": {{"resourceVersion": "1"}}, "items": [{items}]}}"#)).unwrap();
+    let items =
+        vec![r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u"}}"#; 5_000].join(",");
+    let page: Page = serde_json::from_str(&format!(
+        r#"{{"metadata": {{"resourceVersion": "1"}}, "items": [{items}]}}"#
+    ))
+    .unwrap();
     assert_eq!(page.items.len(), MOST_PODS);
     let mounts = vec![r#"{"name": "v"}"#; 500].join(",");
-    let containers = vec![format!(r#"{{"name": "{}", "image": "é", "volumeMounts": [{mounts}]}}"#, "é".repeat(600)); 500].join(",");
+    let containers = vec![
+        format!(
+            r#"{{"name": "{}", "image": "é", "volumeMounts": [{mounts}]}}"#,
+            "é".repeat(600)
+        );
+        500
+    ]
+    .join(",");
     let huge = format!(
         r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u"}}, "spec": {{"volumes": [{{"name": "v", "projected": {{}}}}], "containers": [{containers}]}}}}"#
     );
     let pod = pod(&huge).unwrap();
-    assert_eq!((pod.containers.len(), pod.containers[0].name.len(), pod.containers[0].volumes.len()), (MOST_KEPT, LONGEST, 1));
+    assert_eq!(
+        (pod.containers.len(), pod.containers[0].name.len(), pod.containers[0].volumes.len()),
+        (MOST_KEPT, LONGEST, 1)
+    );
 }
 
 #[test]
 fn a_page_without_pods_may_leave_them_out() {
-    let page: Page = serde_json::from_str(r#"{"metadata": {"resourceVersion": "1", "continue": ""}, "items": null}"#).unwrap();
+    let page: Page = serde_json::from_str(
+        r#"{"metadata": {"resourceVersion": "1", "continue": ""}, "items": null}"#,
+    )
+    .unwrap();
     assert_eq!(page.items, []);
 }

@@ -16,11 +16,13 @@ use super::slim::{Event, Object, Page};
 use super::{Pace, Voice};
 use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
 
-/// Pods in a page, where lists come in pages. What the API server answers from its cache, as it does the first list, it gives in one.
+/// Pods in a page, where lists come in pages. What the API server answers from its cache, as it
+/// does the first list, it gives in one.
 const PAGE: usize = 100;
 /// Pages of a list: ten times the pods that a node can have.
 const MOST_PAGES: usize = 25;
-/// The largest list, all its pages together: a full node's is 3 MB, and twice the largest has to fit into what the agent is given (48 MiB).
+/// The largest list, all its pages together: a full node's is 3 MB, and twice the largest has to
+/// fit into what the agent is given (48 MiB).
 const LARGEST_LIST: usize = 12 << 20;
 /// Resource versions are numbers of up to 20 digits; what is longer is none.
 const LONGEST_POSITION: usize = 64;
@@ -77,7 +79,8 @@ impl Watch {
             Err(end) => end,
         };
         match end {
-            // Not what anybody did wrong: history is kept for five minutes, and an API server that restarts has none.
+            // Not what anybody did wrong: history is kept for five minutes, and an API server that
+            // restarts has none.
             End::Trouble(trouble) if trouble.is_expired() && self.position != Position::Newest => {
                 tracing::debug!("the watch of pods is too old to go on: listing them anew");
                 self.position = Position::Newest;
@@ -92,7 +95,8 @@ impl Watch {
             Position::After(position) => position.clone(),
             _ => self.list(voice).await?,
         };
-        let watch = self.server.ask(Ask::get(self.watch_path(&position)), self.pace.patience).await?;
+        let watch =
+            self.server.ask(Ask::get(self.watch_path(&position)), self.pace.patience).await?;
         heard(voice, ClusterSeen::Heard).await?;
         self.read(watch, voice).await
     }
@@ -105,8 +109,11 @@ impl Watch {
             pods.append(&mut page.items);
             next = page.metadata.next.filter(|next| !next.is_empty());
             if next.is_none() {
-                let position = page.metadata.resource_version.filter(|version| is_position(version));
-                let position = position.ok_or_else(|| Trouble::Garbage("a list without a resourceVersion".to_owned()))?;
+                let position =
+                    page.metadata.resource_version.filter(|version| is_position(version));
+                let position = position.ok_or_else(|| {
+                    Trouble::Garbage("a list without a resourceVersion".to_owned())
+                })?;
                 self.position = Position::After(position.clone());
                 heard(voice, ClusterSeen::Listed(pods)).await?;
                 return Ok(position);
@@ -119,11 +126,13 @@ impl Watch {
         let answer = self.server.ask(Ask::get(self.list_path(next)), self.pace.patience).await?;
         let body = whole(answer, *room, self.pace.list).await?;
         *room -= body.len();
-        serde_json::from_slice(&body).map_err(|why| Trouble::Garbage(format!("its list of pods is none: {why}")))
+        serde_json::from_slice(&body)
+            .map_err(|why| Trouble::Garbage(format!("its list of pods is none: {why}")))
     }
 
-    /// A first list is taken from the API server's cache, which knows pods by node; without `resourceVersion=0` each node's list would have all
-    /// of the cluster's pods read from etcd.
+    /// A first list is taken from the API server's cache, which knows pods by node; without
+    /// `resourceVersion=0` each node's list would have all of the cluster's pods read from
+    /// etcd.
     fn list_path(&self, next: Option<&str>) -> String {
         let from = match (&self.position, next) {
             (_, Some(next)) => format!("&continue={}", quoted(next)),
@@ -137,7 +146,11 @@ impl Watch {
         // Watches of a fleet that began together do not end together.
         let lasting = self.pace.watch.mul_f64(rand::rng().random_range(0.9..=1.0)).as_secs().max(1);
         let from = quoted(position);
-        format!("{}&watch=true&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={lasting}", self.pods())
+        format!(
+            "{}&watch=true&allowWatchBookmarks=true&resourceVersion={from}&\
+             timeoutSeconds={lasting}",
+            self.pods()
+        )
     }
 
     fn pods(&self) -> String {
@@ -157,15 +170,20 @@ impl Watch {
     }
 
     fn event(&mut self, line: &[u8]) -> Result<ClusterSeen, Trouble> {
-        let garbage = |why: &dyn std::fmt::Display| Trouble::Garbage(format!("an event of the watch is none: {why}"));
+        let garbage = |why: &dyn std::fmt::Display| {
+            Trouble::Garbage(format!("an event of the watch is none: {why}"))
+        };
         let event: Event<'_> = serde_json::from_slice(line).map_err(|why| garbage(&why))?;
         if event.kind == "ERROR" {
             return Err(Trouble::in_a_watch(event.object.get().as_bytes()));
         }
-        let object: Object = serde_json::from_str(event.object.get()).map_err(|why| garbage(&why))?;
-        let position = object.resource_version().filter(|version| is_position(version)).map(ToOwned::to_owned);
+        let object: Object =
+            serde_json::from_str(event.object.get()).map_err(|why| garbage(&why))?;
+        let position =
+            object.resource_version().filter(|version| is_position(version)).map(ToOwned::to_owned);
         let position = position.ok_or_else(|| garbage(&"it has no resourceVersion"))?;
-        let seen = seen(event.kind, object).ok_or_else(|| garbage(&"it is of no kind that there is"))?;
+        let seen =
+            seen(event.kind, object).ok_or_else(|| garbage(&"it is of no kind that there is"))?;
         self.position = Position::After(position);
         Ok(seen)
     }
@@ -181,7 +199,8 @@ fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
     }
 }
 
-/// What comes next; nothing at the end, which a connection that is cut or dead is as well: only if it cannot be made anew is that trouble.
+/// What comes next; nothing at the end, which a connection that is cut or dead is as well: only if
+/// it cannot be made anew is that trouble.
 async fn next(body: &mut Body, silence: Duration) -> Option<Bytes> {
     loop {
         let frame = timeout(silence, body.frame()).await.ok()??.ok()?;

@@ -8,7 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::Mode;
 
-/// kubelet's own layout has one link in a path (`..data`), `token -> ..data/token` two; more is a loop or malice.
+/// kubelet's own layout has one link in a path (`..data`), `token -> ..data/token` two; more is a
+/// loop or malice.
 const MAX_LINKS: usize = 8;
 
 /// What to do about symbolic links on the way.
@@ -20,7 +21,8 @@ pub(crate) enum Links {
     Beneath,
 }
 
-/// Opens paths beneath a directory: by openat2 (Linux 5.6), or by hand where it is missing or a seccomp profile forbids it.
+/// Opens paths beneath a directory: by openat2 (Linux 5.6), or by hand where it is missing or a
+/// seccomp profile forbids it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opener {
     by_hand: bool,
@@ -38,8 +40,15 @@ impl Opener {
         Self { by_hand: true }
     }
 
-    /// Opens `path` beneath `dir`, read-only unless `flags` say O_PATH. O_NONBLOCK: opening a FIFO returns at once.
-    pub(crate) fn open(&mut self, dir: BorrowedFd<'_>, path: &Path, flags: OFlag, links: Links) -> nix::Result<OwnedFd> {
+    /// Opens `path` beneath `dir`, read-only unless `flags` say O_PATH. O_NONBLOCK: opening a FIFO
+    /// returns at once.
+    pub(crate) fn open(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        path: &Path,
+        flags: OFlag,
+        links: Links,
+    ) -> nix::Result<OwnedFd> {
         let flags = flags | OFlag::O_CLOEXEC | quiet(flags);
         if links == Links::Refuse && is_name(path) {
             return open_name(dir, path, flags); // a single name leads nowhere else, and costs less this way
@@ -47,8 +56,9 @@ impl Opener {
         if !self.by_hand {
             match openat2(dir, path, how(flags, links)) {
                 Err(Errno::ENOSYS) => self.by_hand = true,
-                // EPERM is what a seccomp profile says where the kernel would not; EAGAIN, that a rename elsewhere raced with a `..`.
-                // The file may be fine either way, so ask again by hand.
+                // EPERM is what a seccomp profile says where the kernel would not; EAGAIN, that a
+                // rename elsewhere raced with a `..`. The file may be fine either
+                // way, so ask again by hand.
                 Err(Errno::EPERM | Errno::EAGAIN) => {}
                 result => return result,
             }
@@ -57,7 +67,8 @@ impl Opener {
     }
 }
 
-/// What is asked for as a directory and is a link is "no directory" to openat, and a link to openat2: told as the latter.
+/// What is asked for as a directory and is a link is "no directory" to openat, and a link to
+/// openat2: told as the latter.
 fn open_name(dir: BorrowedFd<'_>, name: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(dir, name, flags | OFlag::O_NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
         Errno::ENOTDIR if matches!(link_target(dir, name.as_os_str()), Ok(Some(_))) => Errno::ELOOP,
@@ -65,7 +76,8 @@ fn open_name(dir: BorrowedFd<'_>, name: &Path, flags: OFlag) -> nix::Result<Owne
     })
 }
 
-/// One component and nothing else: not `..`, and no slash at the end, which would have a link followed.
+/// One component and nothing else: not `..`, and no slash at the end, which would have a link
+/// followed.
 fn is_name(path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
     let name = path.as_os_str().as_bytes();
@@ -85,8 +97,14 @@ fn how(flags: OFlag, links: Links) -> OpenHow {
     OpenHow::new().flags(flags).resolve(resolve)
 }
 
-/// One component at a time, each with O_NOFOLLOW; links are read and walked the same way, `..` and absolute ones refused.
-fn open_by_hand(dir: BorrowedFd<'_>, path: &Path, flags: OFlag, links: Links) -> nix::Result<OwnedFd> {
+/// One component at a time, each with O_NOFOLLOW; links are read and walked the same way, `..` and
+/// absolute ones refused.
+fn open_by_hand(
+    dir: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlag,
+    links: Links,
+) -> nix::Result<OwnedFd> {
     let mut todo = Vec::new();
     push_components(&mut todo, path)?;
     let (mut at, mut followed): (Option<OwnedFd>, usize) = (None, 0);
@@ -98,7 +116,9 @@ fn open_by_hand(dir: BorrowedFd<'_>, path: &Path, flags: OFlag, links: Links) ->
                 followed += 1;
                 push_components(&mut todo, Path::new(&target))?;
             }
-            None if todo.is_empty() => return openat(here, name.as_os_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()),
+            None if todo.is_empty() => {
+                return openat(here, name.as_os_str(), flags | OFlag::O_NOFOLLOW, Mode::empty());
+            }
             None => at = Some(step(here, &name)?),
         }
     }
@@ -106,7 +126,12 @@ fn open_by_hand(dir: BorrowedFd<'_>, path: &Path, flags: OFlag, links: Links) ->
 }
 
 fn step(dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
-    openat(dir, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+    openat(
+        dir,
+        name,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
 }
 
 /// Pushes the components so that the first is popped first.
@@ -115,7 +140,9 @@ fn push_components(todo: &mut Vec<OsString>, path: &Path) -> nix::Result<()> {
         match component {
             Component::Normal(name) => todo.push(name.to_owned()),
             Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Errno::EXDEV),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(Errno::EXDEV);
+            }
         }
     }
     Ok(())
@@ -161,23 +188,41 @@ mod tests {
         let tree = tree();
         let vol = std::fs::File::open(tree.path().join("vol")).unwrap();
         for mut opener in [Opener::new(), Opener::by_hand()] {
-            let mut open = |path: &str, links| opener.open(vol.as_fd(), Path::new(path), OFlag::O_RDONLY, links).map(drop);
+            let mut open = |path: &str, links| {
+                opener.open(vol.as_fd(), Path::new(path), OFlag::O_RDONLY, links).map(drop)
+            };
             for path in ["token", "..data/token", "..2026/token", "./token"] {
                 assert_eq!(open(path, Links::Beneath), Ok(()), "{path}");
             }
             for path in ["up", "hidden-up", "absolute", "../secret", "/etc/passwd"] {
                 assert_eq!(open(path, Links::Beneath), Err(Errno::EXDEV), "{path}");
             }
-            assert!(matches!(open("magic/secret", Links::Beneath), Err(Errno::EXDEV | Errno::ELOOP)));
+            assert!(matches!(
+                open("magic/secret", Links::Beneath),
+                Err(Errno::EXDEV | Errno::ELOOP)
+            ));
             assert_eq!(open("loop", Links::Beneath), Err(Errno::ELOOP));
             assert_eq!(open("missing", Links::Beneath), Err(Errno::ENOENT));
             assert_eq!(open("token", Links::Refuse), Err(Errno::ELOOP));
             assert_eq!(open("..2026/token", Links::Refuse), Ok(()));
-            for path in ["..", "../secret", "/etc/passwd", "..data/", "..data/token", "hidden-up", "magic"] {
-                assert!(matches!(open(path, Links::Refuse), Err(Errno::EXDEV | Errno::ELOOP)), "{path}");
+            for path in
+                ["..", "../secret", "/etc/passwd", "..data/", "..data/token", "hidden-up", "magic"]
+            {
+                assert!(
+                    matches!(open(path, Links::Refuse), Err(Errno::EXDEV | Errno::ELOOP)),
+                    "{path}"
+                );
             }
-            let mut place =
-                |path: &str| opener.open(vol.as_fd(), Path::new(path), OFlag::O_PATH | OFlag::O_DIRECTORY, Links::Refuse).map(drop);
+            let mut place = |path: &str| {
+                opener
+                    .open(
+                        vol.as_fd(),
+                        Path::new(path),
+                        OFlag::O_PATH | OFlag::O_DIRECTORY,
+                        Links::Refuse,
+                    )
+                    .map(drop)
+            };
             assert_eq!(place("..2026"), Ok(()));
             assert!(matches!(place("..data"), Err(Errno::ELOOP)));
         }

@@ -87,7 +87,8 @@ impl Place {
     }
 }
 
-/// `..data` is the moment of a rotation. A new name beside it is a new file; `..2026_…` and `..data_tmp` are kubelet at work.
+/// `..data` is the moment of a rotation. A new name beside it is a new file; `..2026_…` and
+/// `..data_tmp` are kubelet at work.
 fn matters(name: &OsStr) -> bool {
     use std::os::unix::ffi::OsStrExt;
     name == DATA || !name.as_bytes().starts_with(b"..")
@@ -103,7 +104,8 @@ mod tests {
         let roots = [PathBuf::from("/other"), PathBuf::from("/k")];
         let pod = || PodId { root: 1, name: "uid".into() };
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-        let (created, removed) = (EventKind::Create(CreateKind::Folder), EventKind::Remove(RemoveKind::Other));
+        let (created, removed) =
+            (EventKind::Create(CreateKind::Folder), EventKind::Remove(RemoveKind::Other));
         let table = [
             ("/k", removed, Some(Target::Pods)),
             ("/k/plugins", created, None),
@@ -113,13 +115,33 @@ mod tests {
             ("/k/pods/uid/volumes/kubernetes.io~projected", created, Some(Target::Pod(pod()))),
             ("/k/pods/uid/plugins", created, None),
             ("/k/pods/uid/volumes/kubernetes.io~configmap", created, None),
-            ("/k/pods/uid/volumes/kubernetes.io~projected/v", created, Some(Target::NewVolume(pod(), "v".into()))),
-            ("/k/pods/uid/volumes/kubernetes.io~projected/v", removed, Some(Target::NewVolume(pod(), "v".into()))),
-            ("/k/pods/uid/volumes/kubernetes.io~projected/v", renamed, Some(Target::NewVolume(pod(), "v".into()))),
-            ("/k/pods/uid/volumes/kubernetes.io~projected/v/..data", renamed, Some(Target::Volume(pod(), "v".into()))),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                created,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                removed,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                renamed,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v/..data",
+                renamed,
+                Some(Target::Volume(pod(), "v".into())),
+            ),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v/..data_tmp", created, None),
             ("/k/pods/uid/volumes/kubernetes.io~projected/v/..2026_11_24", created, None),
-            ("/k/pods/uid/volumes/kubernetes.io~projected/v/token", created, Some(Target::Volume(pod(), "v".into()))),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v/token",
+                created,
+                Some(Target::Volume(pod(), "v".into())),
+            ),
             ("/elsewhere", created, None),
         ];
         for (path, kind, target) in table {

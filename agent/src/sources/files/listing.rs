@@ -11,12 +11,14 @@ use nix::libc;
 
 use crate::sys;
 
-/// struct linux_dirent64 (include/linux/dirent.h): inode and offset, 8 bytes each, then the record's length, the kind and the name.
+/// struct linux_dirent64 (include/linux/dirent.h): inode and offset, 8 bytes each, then the
+/// record's length, the kind and the name.
 const LENGTH: std::ops::Range<usize> = 16..18;
 const KIND: usize = 18;
 const NAME: usize = 19;
 
-/// Shows every name but `.` and `..`, with the kind where the file system tells it, until `take` has enough.
+/// Shows every name but `.` and `..`, with the kind where the file system tells it, until `take`
+/// has enough.
 pub(super) fn each(
     directory: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -67,7 +69,8 @@ mod tests {
     #[test]
     fn every_name_is_shown_once_however_small_the_buffer() {
         let dir = tempfile::tempdir().unwrap();
-        let names: BTreeSet<String> = (0..300).map(|n| format!("{n}{}", "x".repeat(n % 200))).collect();
+        let names: BTreeSet<String> =
+            (0..300).map(|n| format!("{n}{}", "x".repeat(n % 200))).collect();
         for name in &names {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
@@ -79,7 +82,11 @@ mod tests {
                 ControlFlow::Continue(())
             })
             .unwrap();
-            assert_eq!((shown.len(), shown.into_iter().collect::<BTreeSet<_>>()), (300, names.clone()), "{size}");
+            assert_eq!(
+                (shown.len(), shown.into_iter().collect::<BTreeSet<_>>()),
+                (300, names.clone()),
+                "{size}"
+            );
         }
     }
 

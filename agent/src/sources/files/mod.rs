@@ -1,4 +1,5 @@
-//! Projected token files under kubelet roots: found, read safely, and watched. Files are the truth, events only say "look sooner".
+//! Projected token files under kubelet roots: found, read safely, and watched. Files are the truth,
+//! events only say "look sooner".
 
 mod beneath;
 mod blind;
@@ -24,8 +25,9 @@ pub use roots::{KNOWN, NoRoots, Search, given};
 pub use scan::{PodId, Scanner, Summary, VolumeLook};
 pub use watch::{FilesConfig, run};
 
-/// One pass over these roots, for `check`: everything there is, blind spots too. Blocks; for ten seconds if a volume looks hidden,
-/// because one that kubelet is just setting up looks the same. Roots that cannot be read are in the summary.
+/// One pass over these roots, for `check`: everything there is, blind spots too. Blocks; for ten
+/// seconds if a volume looks hidden, because one that kubelet is just setting up looks the same.
+/// Roots that cannot be read are in the summary.
 pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
     let (mut scanner, mut out) = (Scanner::new(roots), Vec::new());
     let mut summary = scanner.scan(&mut out);
@@ -34,7 +36,11 @@ pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
     if tracker.due().is_some() {
         std::thread::sleep(blind::SETTLE.to_std());
         summary = scanner.scan(&mut out);
-        out.extend(tracker.update(crate::clocks::now().boot, blind::volumes(&scanner)).map(Observation::Blind));
+        out.extend(
+            tracker
+                .update(crate::clocks::now().boot, blind::volumes(&scanner))
+                .map(Observation::Blind),
+        );
     }
     (out, summary)
 }

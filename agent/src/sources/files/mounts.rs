@@ -1,4 +1,5 @@
-//! A volume's tmpfs is mounted over a directory that was there before: no inotify event tells. The kernel tells whoever polls mountinfo.
+//! A volume's tmpfs is mounted over a directory that was there before: no inotify event tells. The
+//! kernel tells whoever polls mountinfo.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +11,8 @@ use super::hints::Hint;
 use super::watch::Hints;
 use crate::sys;
 
-/// Hints at every change of the mounts of this mount namespace; returns only where that cannot be had, and then rescans must do.
+/// Hints at every change of the mounts of this mount namespace; returns only where that cannot be
+/// had, and then rescans must do.
 pub(super) async fn follow(hints: &Hints) {
     let opened = File::open("/proc/self/mountinfo").and_then(|file| sys::changing(file.into()));
     let Ok(mountinfo) = opened else { return };

@@ -1,4 +1,5 @@
-//! The one place that opens token files: nothing outside the volume is followed, nothing can hang it, and what was read is wiped.
+//! The one place that opens token files: nothing outside the volume is followed, nothing can hang
+//! it, and what was read is wiped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -13,7 +14,8 @@ use super::beneath::{Links, Opener};
 
 /// One byte more than a token may have, so that a longer file is known to be longer.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
-/// Some 200 names at a time: a pods directory of a full node is listed in two calls, a volume in one. The kernel needs 280 bytes at least.
+/// Some 200 names at a time: a pods directory of a full node is listed in two calls, a volume in
+/// one. The kernel needs 280 bytes at least.
 const NAMES_BYTES: usize = 8 * 1024;
 
 /// Reads token files, one at a time, in one buffer that is wiped after each.
@@ -46,7 +48,8 @@ type Failed = (&'static str, Errno);
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be an allocation for every file
 pub enum Look<'a> {
-    /// A bound service-account token; it lives until the reader is used again. The stamp tells when it has to be read again.
+    /// A bound service-account token; it lives until the reader is used again. The stamp tells when
+    /// it has to be read again.
     Token(Stamp, ParsedToken<'a>),
     /// Something else, and its stamp.
     Other(Stamp, Other),
@@ -54,7 +57,8 @@ pub enum Look<'a> {
     Malformed(Malformed),
     /// It is no longer there: normal while kubelet swaps generations.
     Vanished,
-    /// No regular file, or a link that leads out of the volume: never opened, and no finding unless a token was there.
+    /// No regular file, or a link that leads out of the volume: never opened, and no finding unless
+    /// a token was there.
     Refused(Errno),
     /// It is there and the kernel will not let it be read.
     Unreadable(&'static str, Errno),
@@ -83,10 +87,16 @@ pub struct Stamp {
 impl Stamp {
     /// Of what `stat` described.
     pub fn of(stat: &FileStat) -> Self {
-        Self { dev: stat.st_dev, ino: stat.st_ino, size: stat.st_size, ctime: (stat.st_ctime, stat.st_ctime_nsec) }
+        Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            size: stat.st_size,
+            ctime: (stat.st_ctime, stat.st_ctime_nsec),
+        }
     }
 
-    /// When the inode last changed (for a link: when it was renamed into its place), in nanoseconds since the epoch on the node's clock.
+    /// When the inode last changed (for a link: when it was renamed into its place), in nanoseconds
+    /// since the epoch on the node's clock.
     pub fn changed_nanos(&self) -> i64 {
         self.ctime.0.saturating_mul(1_000_000_000).saturating_add(self.ctime.1)
     }
@@ -139,7 +149,8 @@ impl Reader {
         }
     }
 
-    /// A plain file, which is what kubelet writes, is opened from its directory; only where there is a link is the whole way walked.
+    /// A plain file, which is what kubelet writes, is opened from its directory; only where there
+    /// is a link is the whole way walked.
     fn fetch_at(&mut self, at: &At<'_>, path: &Path) -> Result<(FileStat, usize), Failed> {
         match self.fetch(at.directory, path, Links::Refuse) {
             Err((_, Errno::ELOOP)) => self.fetch(at.volume, &at.base.join(path), Links::Beneath),
@@ -148,21 +159,31 @@ impl Reader {
     }
 
     /// Reads into the buffer; what the file was and how much of it was read.
-    fn fetch(&mut self, beneath: BorrowedFd<'_>, path: &Path, links: Links) -> Result<(FileStat, usize), Failed> {
+    fn fetch(
+        &mut self,
+        beneath: BorrowedFd<'_>,
+        path: &Path,
+        links: Links,
+    ) -> Result<(FileStat, usize), Failed> {
         #[cfg(test)]
         {
             self.opened += 1;
         }
-        let file = self.opener.open(beneath, path, OFlag::O_RDONLY, links).map_err(|errno| ("open", errno))?;
+        let file = self
+            .opener
+            .open(beneath, path, OFlag::O_RDONLY, links)
+            .map_err(|errno| ("open", errno))?;
         let stat = fstat(&file).map_err(|errno| ("stat", errno))?;
         if !is_regular(&stat) {
             return Err(("open", Errno::EXDEV));
         }
-        let length = fill(&mut self.buffer, file.as_fd(), stat.st_size).map_err(|errno| ("read", errno))?;
+        let length =
+            fill(&mut self.buffer, file.as_fd(), stat.st_size).map_err(|errno| ("read", errno))?;
         Ok((stat, length))
     }
 
-    /// Whether `path`, a link, leads to a regular file within the volume. Told without opening it: opening a device can have effects.
+    /// Whether `path`, a link, leads to a regular file within the volume. Told without opening it:
+    /// opening a device can have effects.
     pub(crate) fn leads_to_file(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
         let target = self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath);
         target.and_then(fstat).is_ok_and(|stat| is_regular(&stat))
@@ -190,7 +211,8 @@ fn is_regular(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
 }
 
-/// Reads until `size` is reached, the file ends (it may have been cut meanwhile) or the buffer is full.
+/// Reads until `size` is reached, the file ends (it may have been cut meanwhile) or the buffer is
+/// full.
 fn fill(buffer: &mut [u8], file: BorrowedFd<'_>, size: i64) -> nix::Result<usize> {
     let wanted = usize::try_from(size).unwrap_or(0).min(buffer.len());
     let mut length = 0;
@@ -212,7 +234,9 @@ fn failed(step: &'static str, errno: Errno) -> Look<'static> {
     match errno {
         Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR => Look::Vanished,
         // Out of the volume; too many links; a socket or a device without driver.
-        Errno::EXDEV | Errno::ELOOP | Errno::ENXIO | Errno::ENODEV | Errno::EISDIR => Look::Refused(errno),
+        Errno::EXDEV | Errno::ELOOP | Errno::ENXIO | Errno::ENODEV | Errno::EISDIR => {
+            Look::Refused(errno)
+        }
         _ => Look::Unreadable(step, errno),
     }
 }

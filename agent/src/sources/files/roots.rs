@@ -13,7 +13,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use super::scan::PROJECTED;
 
 /// Kubelet's default, which k3s, RKE2 and OpenShift keep too; MicroK8s; k0s.
-pub const KNOWN: [&str; 3] = ["/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet"];
+pub const KNOWN: [&str; 3] =
+    ["/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet"];
 /// Programs that are, or contain, a kubelet.
 const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s", "rke2", "k0s", "hyperkube"];
 
@@ -33,7 +34,10 @@ impl std::fmt::Display for NoRoots {
         for (index, path) in self.looked_at.iter().enumerate() {
             write!(f, "{}{}", if index == 0 { "" } else { ", " }, path.display())?;
         }
-        f.write_str(" has a readable directory `pods`; name the directory that kubelet was given as --root-dir with --root")
+        f.write_str(
+            " has a readable directory `pods`; name the directory that kubelet was given as \
+             --root-dir with --root",
+        )
     }
 }
 
@@ -49,17 +53,23 @@ pub struct Search {
 }
 
 impl Search {
-    /// The kubelet roots of this node, each once: what its running kubelets were told, the known defaults, and wherever a volume of a pod
-    /// is mounted.
+    /// The kubelet roots of this node, each once: what its running kubelets were told, the known
+    /// defaults, and wherever a volume of a pod is mounted.
     pub fn all(&self) -> Result<Vec<PathBuf>, NoRoots> {
         let told = running_kubelets(&self.proc).into_iter().map(|root| within(&self.prefix, &root));
-        let looked_at: BTreeSet<PathBuf> = told.chain(self.defaults()).chain(self.mounted()).collect();
+        let looked_at: BTreeSet<PathBuf> =
+            told.chain(self.defaults()).chain(self.mounted()).collect();
         let roots = distinct(&[], looked_at.iter().cloned());
-        if roots.is_empty() { Err(NoRoots { looked_at: looked_at.into_iter().collect() }) } else { Ok(roots) }
+        if roots.is_empty() {
+            Err(NoRoots { looked_at: looked_at.into_iter().collect() })
+        } else {
+            Ok(roots)
+        }
     }
 
-    /// Those that have come since `known` were found. Does not ask the processes again: that costs more than all the rest of a pass, and
-    /// what they were told shows as soon as a pod has a volume.
+    /// Those that have come since `known` were found. Does not ask the processes again: that costs
+    /// more than all the rest of a pass, and what they were told shows as soon as a pod has a
+    /// volume.
     pub fn new_roots(&self, known: &[PathBuf]) -> Vec<PathBuf> {
         distinct(known, self.defaults().chain(self.mounted()))
     }
@@ -68,19 +78,27 @@ impl Search {
         KNOWN.into_iter().map(|root| within(&self.prefix, Path::new(root)))
     }
 
-    /// Roots that pods' volumes are mounted under: found whatever kubelet was told, and by whom (k3s hides the arguments of its kubelet).
+    /// Roots that pods' volumes are mounted under: found whatever kubelet was told, and by whom
+    /// (k3s hides the arguments of its kubelet).
     fn mounted(&self) -> Vec<PathBuf> {
         let mounts = std::fs::read(self.proc.join("self/mountinfo")).unwrap_or_default();
-        let roots: BTreeSet<PathBuf> = mounts.split(|byte| *byte == b'\n').filter_map(root_of_mount).collect();
+        let roots: BTreeSet<PathBuf> =
+            mounts.split(|byte| *byte == b'\n').filter_map(root_of_mount).collect();
         roots.into_iter().filter(|root| root.starts_with(&self.prefix)).collect()
     }
 }
 
-/// Roots that were named, as the host means them (outside a container: as they stand), each once. They may come later.
+/// Roots that were named, as the host means them (outside a container: as they stand), each once.
+/// They may come later.
 pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     let mut taken: Vec<PathBuf> = Vec::new();
-    for root in roots.iter().map(|root| if prefix == Path::new("/") { root.clone() } else { within(prefix, root) }) {
-        let is_taken = taken.iter().any(|other| *other == root || pods_of(other).is_some_and(|pods| pods_of(&root) == Some(pods)));
+    for root in roots
+        .iter()
+        .map(|root| if prefix == Path::new("/") { root.clone() } else { within(prefix, root) })
+    {
+        let is_taken = taken.iter().any(|other| {
+            *other == root || pods_of(other).is_some_and(|pods| pods_of(&root) == Some(pods))
+        });
         if !is_taken {
             taken.push(root);
         }
@@ -88,13 +106,17 @@ pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     taken
 }
 
-/// Those of `candidates` that have a directory `pods`, which none of `known` and none before it has.
+/// Those of `candidates` that have a directory `pods`, which none of `known` and none before it
+/// has.
 fn distinct(known: &[PathBuf], candidates: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut seen: BTreeSet<(u64, u64)> = known.iter().filter_map(|root| pods_of(root)).collect();
-    candidates.filter(|root| !known.contains(root) && pods_of(root).is_some_and(|pods| seen.insert(pods))).collect()
+    candidates
+        .filter(|root| !known.contains(root) && pods_of(root).is_some_and(|pods| seen.insert(pods)))
+        .collect()
 }
 
-/// The root in a line of mountinfo (proc_pid_mountinfo(5)) whose fifth field, the mount point, is a pod's projected volume.
+/// The root in a line of mountinfo (proc_pid_mountinfo(5)) whose fifth field, the mount point, is a
+/// pod's projected volume.
 fn root_of_mount(line: &[u8]) -> Option<PathBuf> {
     let point = unescaped(line.split(|byte| *byte == b' ').nth(4)?);
     let volumes = Path::new(OsStr::from_bytes(&point)).parent()?;
@@ -108,7 +130,10 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {
-        let octal = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = after
+            .get(..3)
+            .filter(|_| byte == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(escaped) => (plain.push(escaped), rest = &after[3..]).1,
             None => (plain.push(byte), rest = after).1,
@@ -130,7 +155,9 @@ fn within(prefix: &Path, path: &Path) -> PathBuf {
 
 fn resolved(prefix: &Path, path: &Path) -> Option<PathBuf> {
     let prefix = File::open(prefix).ok()?;
-    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
     let found = openat2(&prefix, path, how).ok()?;
     std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()
 }
@@ -141,7 +168,8 @@ fn running_kubelets(proc: &Path) -> Vec<PathBuf> {
     processes.flatten().filter_map(|process| root_dir(&process.cmdline().ok()?)).collect()
 }
 
-/// The root directory in a kubelet's command line: `--root-dir=X`, `--root-dir X`, `--kubelet-arg=root-dir=X` (k3s, RKE2).
+/// The root directory in a kubelet's command line: `--root-dir=X`, `--root-dir X`,
+/// `--kubelet-arg=root-dir=X` (k3s, RKE2).
 fn root_dir(arguments: &[String]) -> Option<PathBuf> {
     let program = Path::new(arguments.first()?).file_name()?.to_str()?;
     if !KUBELETS.contains(&program) {
@@ -149,11 +177,13 @@ fn root_dir(arguments: &[String]) -> Option<PathBuf> {
     }
     let joined = arguments.iter().rev().find_map(|argument| {
         let argument = argument.trim_start_matches('-');
-        let argument = argument.strip_prefix("kubelet-arg=").unwrap_or(argument).trim_start_matches('-');
+        let argument =
+            argument.strip_prefix("kubelet-arg=").unwrap_or(argument).trim_start_matches('-');
         NAMES.iter().find_map(|name| argument.strip_prefix(name)?.strip_prefix('='))
     });
     let is_name = |argument: &str| NAMES.contains(&argument.trim_start_matches('-'));
-    let apart = || arguments.windows(2).rev().find(|pair| is_name(&pair[0])).map(|pair| pair[1].as_str());
+    let apart =
+        || arguments.windows(2).rev().find(|pair| is_name(&pair[0])).map(|pair| pair[1].as_str());
     joined.or_else(apart).map(PathBuf::from).filter(|root| root.is_absolute())
 }
 
@@ -178,7 +208,11 @@ mod tests {
         create_dir_all(host.path().join("var/lib/k0s/kubelet/pods")).unwrap();
         create_dir_all(host.path().join("var/snap/microk8s/common/var/lib")).unwrap();
         symlink("/mnt/disk", host.path().join("var/lib/kubelet")).unwrap(); // absolute on the host
-        symlink("../../../../../../mnt/disk", host.path().join("var/snap/microk8s/common/var/lib/kubelet")).unwrap();
+        symlink(
+            "../../../../../../mnt/disk",
+            host.path().join("var/snap/microk8s/common/var/lib/kubelet"),
+        )
+        .unwrap();
         let roots = search(host.path(), nothing().path()).all().unwrap();
         assert_eq!(roots, [host.path().join("mnt/disk"), host.path().join("var/lib/k0s/kubelet")]);
     }
@@ -189,8 +223,15 @@ mod tests {
         create_dir_all(host.path().join("data/kubelet/pods")).unwrap();
         create_dir_all(proc.path().join("7")).unwrap();
         std::fs::write(proc.path().join("7/stat"), "7 (kubelet) S 1 1").unwrap();
-        std::fs::write(proc.path().join("7/cmdline"), "/usr/bin/kubelet\0--v=2\0--root-dir=/data/kubelet\0").unwrap();
-        assert_eq!(search(host.path(), proc.path()).all().unwrap(), [host.path().join("data/kubelet")]);
+        std::fs::write(
+            proc.path().join("7/cmdline"),
+            "/usr/bin/kubelet\0--v=2\0--root-dir=/data/kubelet\0",
+        )
+        .unwrap();
+        assert_eq!(
+            search(host.path(), proc.path()).all().unwrap(),
+            [host.path().join("data/kubelet")]
+        );
     }
 
     /// A line of mountinfo for a mount at `point`.
@@ -205,9 +246,14 @@ mod tests {
         create_dir_all(host.path().join("a b/pods")).unwrap();
         create_dir_all(proc.path().join("self")).unwrap();
         let volume = "pods/uid/volumes/kubernetes.io~projected/v";
-        let points =
-            [at(&format!("a\\040b/{volume}")), at(&format!("gone/{volume}")), at("a\\040b/pods/uid/volumes/x/v"), format!("/a/{volume}")];
-        let lines: String = points.iter().map(|point| mount(point)).chain(["nonsense".to_owned()]).collect();
+        let points = [
+            at(&format!("a\\040b/{volume}")),
+            at(&format!("gone/{volume}")),
+            at("a\\040b/pods/uid/volumes/x/v"),
+            format!("/a/{volume}"),
+        ];
+        let lines: String =
+            points.iter().map(|point| mount(point)).chain(["nonsense".to_owned()]).collect();
         std::fs::write(proc.path().join("self/mountinfo"), lines).unwrap();
         assert_eq!(search(host.path(), proc.path()).all().unwrap(), [host.path().join("a b")]);
     }
@@ -215,7 +261,8 @@ mod tests {
     #[test]
     fn roots_that_come_later_are_found_once() {
         let (host, proc) = (nothing(), nothing());
-        let [kubelet, k0s] = ["var/lib/kubelet", "var/lib/k0s/kubelet"].map(|root| host.path().join(root));
+        let [kubelet, k0s] =
+            ["var/lib/kubelet", "var/lib/k0s/kubelet"].map(|root| host.path().join(root));
         create_dir_all(k0s.join("pods")).unwrap();
         let search = search(host.path(), proc.path());
         let (known, none) = (search.all().unwrap(), Vec::<PathBuf>::new());
@@ -237,9 +284,16 @@ mod tests {
         create_dir_all(host.path().join("var/lib")).unwrap();
         symlink("/data/kubelet", host.path().join("var/lib/kubelet")).unwrap(); // absolute on the host
         let named = ["/var/lib/kubelet", "/data/kubelet", "/later", "/later"].map(PathBuf::from);
-        assert_eq!(given(host.path(), &named), [host.path().join("data/kubelet"), host.path().join("later")]);
+        assert_eq!(
+            given(host.path(), &named),
+            [host.path().join("data/kubelet"), host.path().join("later")]
+        );
         let copy = PathBuf::from("a/copy");
-        assert_eq!(given(Path::new("/"), std::slice::from_ref(&copy)), [copy], "below the working directory");
+        assert_eq!(
+            given(Path::new("/"), std::slice::from_ref(&copy)),
+            [copy],
+            "below the working directory"
+        );
     }
 
     #[test]

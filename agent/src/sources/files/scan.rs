@@ -1,4 +1,5 @@
-//! Kubelet roots to observations: every projected volume of every pod, and only what changed since the last look.
+//! Kubelet roots to observations: every projected volume of every pod, and only what changed since
+//! the last look.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -19,9 +20,11 @@ use super::settled::{Eras, Moment, Settled};
 use super::volume::{Looked, Looking, Owner, Volume, is_own_limit};
 use crate::clocks;
 
-/// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go, plugin name escaped).
+/// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go,
+/// plugin name escaped).
 pub(super) const PROJECTED: &str = "volumes/kubernetes.io~projected";
-/// A UID has 36 characters, a static pod's 32; no name in a path is longer than this (NAME_MAX), and nothing sensible near it.
+/// A UID has 36 characters, a static pod's 32; no name in a path is longer than this (NAME_MAX),
+/// and nothing sensible near it.
 const MAX_NAME: usize = 255;
 
 /// A pod's directory: which root it is under, and its name, which is the pod's UID.
@@ -105,9 +108,16 @@ impl Scanner {
         Self::with_clocks(roots, clocks::now)
     }
 
-    /// Over these, by other clocks than the node's: for tests, in which nothing is old enough to be relied on.
+    /// Over these, by other clocks than the node's: for tests, in which nothing is old enough to be
+    /// relied on.
     pub fn with_clocks(roots: Vec<PathBuf>, now: fn() -> Reading) -> Self {
-        let tools = Tools { reader: Reader::new(), path: PathBuf::new(), eras: Eras::default(), now, own_limit: None };
+        let tools = Tools {
+            reader: Reader::new(),
+            path: PathBuf::new(),
+            eras: Eras::default(),
+            now,
+            own_limit: None,
+        };
         Self { roots, listed: Vec::new(), found: Vec::new(), pods: BTreeMap::new(), tools }
     }
 
@@ -124,18 +134,25 @@ impl Scanner {
     /// One pass over everything.
     pub fn scan(&mut self, out: &mut Vec<Observation>) -> Summary {
         let mut problems = self.find_pods(out);
-        let opened: Vec<nix::Result<File>> = self.roots.iter().map(|root| open_pods(root)).collect();
+        let opened: Vec<nix::Result<File>> =
+            self.roots.iter().map(|root| open_pods(root)).collect();
         let found = std::mem::take(&mut self.found);
         for pod in &found {
             self.scan_pod(pod, fd(&opened[pod.root]), out);
         }
         problems.extend(self.problems());
-        let summary = Summary { pods: found.len(), volumes: self.volumes().count(), tokens: self.tokens(), problems };
+        let summary = Summary {
+            pods: found.len(),
+            volumes: self.volumes().count(),
+            tokens: self.tokens(),
+            problems,
+        };
         self.found = found;
         summary
     }
 
-    /// The pods there are, and the roots that could not be listed. Pods that are no longer there are forgotten.
+    /// The pods there are, and the roots that could not be listed. Pods that are no longer there
+    /// are forgotten.
     pub fn list_pods(&mut self, out: &mut Vec<Observation>) -> (Vec<PodId>, Vec<String>) {
         let problems = self.find_pods(out);
         (self.found.clone(), problems)
@@ -144,13 +161,20 @@ impl Scanner {
     /// Lists the pods, unless nothing has changed since.
     fn find_pods(&mut self, out: &mut Vec<Observation>) -> Vec<String> {
         let moment = self.tools.moment();
-        let opened: Vec<nix::Result<File>> = self.roots.iter().map(|root| open_pods(root)).collect();
-        let stamps: Vec<nix::Result<Stamp>> = opened.iter().map(|pods| fd(pods).and_then(stamp_of)).collect();
-        let holds = |(known, now): (&Option<Settled>, &nix::Result<Stamp>)| known.is_some_and(|known| known.holds(*now, moment));
+        let opened: Vec<nix::Result<File>> =
+            self.roots.iter().map(|root| open_pods(root)).collect();
+        let stamps: Vec<nix::Result<Stamp>> =
+            opened.iter().map(|pods| fd(pods).and_then(stamp_of)).collect();
+        let holds = |(known, now): (&Option<Settled>, &nix::Result<Stamp>)| {
+            known.is_some_and(|known| known.holds(*now, moment))
+        };
         if self.listed.len() == stamps.len() && self.listed.iter().zip(&stamps).all(holds) {
             return Vec::new();
         }
-        self.listed = stamps.into_iter().map(|stamp| stamp.ok().and_then(|stamp| Settled::of(stamp, moment))).collect();
+        self.listed = stamps
+            .into_iter()
+            .map(|stamp| stamp.ok().and_then(|stamp| Settled::of(stamp, moment)))
+            .collect();
         let problems = self.list_roots(opened);
         self.forget_the_gone(out);
         problems
@@ -162,8 +186,13 @@ impl Scanner {
             match pods.and_then(|pods| directories(pods.as_fd(), &mut self.tools.reader)) {
                 Ok(names) => found.extend(names.into_iter().map(|name| PodId { root, name })),
                 Err(errno) => {
-                    // A kubelet root that has no `pods` yet is a problem too: nothing is seen there.
-                    problems.push(format!("{}: {} ({errno:?})", self.roots[root].join("pods").display(), errno.desc()));
+                    // A kubelet root that has no `pods` yet is a problem too: nothing is seen
+                    // there.
+                    problems.push(format!(
+                        "{}: {} ({errno:?})",
+                        self.roots[root].join("pods").display(),
+                        errno.desc()
+                    ));
                     self.listed[root] = None;
                     // An unreadable root says nothing about its pods: they stay.
                     found.extend(self.pods.keys().filter(|pod| pod.root == root).cloned());
@@ -176,14 +205,24 @@ impl Scanner {
     }
 
     fn forget_the_gone(&mut self, out: &mut Vec<Observation>) {
-        let gone: Vec<PodId> = self.pods.keys().filter(|pod| self.found.binary_search(pod).is_err()).cloned().collect();
+        let gone: Vec<PodId> = self
+            .pods
+            .keys()
+            .filter(|pod| self.found.binary_search(pod).is_err())
+            .cloned()
+            .collect();
         for pod in gone {
             self.forget_pod(&pod, out);
         }
     }
 
     /// Every volume of one pod, below the open directory of pods.
-    fn scan_pod(&mut self, pod: &PodId, pods: nix::Result<BorrowedFd<'_>>, out: &mut Vec<Observation>) {
+    fn scan_pod(
+        &mut self,
+        pod: &PodId,
+        pods: nix::Result<BorrowedFd<'_>>,
+        out: &mut Vec<Observation>,
+    ) {
         let Some((known, tools)) = self.pod(pod) else { return };
         let moment = tools.moment();
         let opened = known.open(pod, pods, tools, moment);
@@ -191,14 +230,16 @@ impl Scanner {
         for name in &names {
             known.look(pod, name, fd(&opened), tools, moment, out);
         }
-        let others: Vec<OsString> = known.volumes.keys().filter(|name| !names.contains(name)).cloned().collect();
+        let others: Vec<OsString> =
+            known.volumes.keys().filter(|name| !names.contains(name)).cloned().collect();
         for name in &others {
             known.look(pod, name, fd(&opened), tools, moment, out);
         }
         std::mem::swap(&mut known.names, &mut names);
     }
 
-    /// What is known of a pod, which may be nothing yet. (An `entry` would want a copy of the key each time.)
+    /// What is known of a pod, which may be nothing yet. (An `entry` would want a copy of the key
+    /// each time.)
     fn pod(&mut self, pod: &PodId) -> Option<(&mut Pod, &mut Tools)> {
         if !self.pods.contains_key(pod) {
             self.pods.insert(pod.clone(), Pod::default());
@@ -216,11 +257,17 @@ impl Scanner {
     }
 
     /// One volume.
-    pub fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, out: &mut Vec<Observation>) -> VolumeLook {
+    pub fn scan_volume(
+        &mut self,
+        pod: &PodId,
+        volume: &OsStr,
+        out: &mut Vec<Observation>,
+    ) -> VolumeLook {
         let pods = self.pods_directory(pod);
         let Some((known, tools)) = self.pod(pod) else { return VolumeLook::Gone };
         let moment = tools.moment();
-        let opened = fd(&pods).and_then(|pods| tools.reader.place(pods, &Path::new(&pod.name).join(PROJECTED)));
+        let opened = fd(&pods)
+            .and_then(|pods| tools.reader.place(pods, &Path::new(&pod.name).join(PROJECTED)));
         known.look(pod, volume, fd(&opened), tools, moment, out)
     }
 
@@ -249,7 +296,9 @@ impl Scanner {
 
     /// Volumes that are empty or cannot be looked into.
     pub(super) fn suspicious(&self) -> impl Iterator<Item = (&PodId, &OsStr, Option<Errno>)> {
-        self.all().filter(|(_, _, volume)| volume.is_suspicious()).map(|(pod, name, volume)| (pod, name, volume.hidden_by()))
+        self.all()
+            .filter(|(_, _, volume)| volume.is_suspicious())
+            .map(|(pod, name, volume)| (pod, name, volume.hidden_by()))
     }
 
     /// Pods whose volumes cannot be listed.
@@ -267,17 +316,26 @@ impl Scanner {
     }
 
     fn all(&self) -> impl Iterator<Item = (&PodId, &OsStr, &Volume)> {
-        self.pods.iter().flat_map(|(id, pod)| pod.volumes.iter().map(move |(name, volume)| (id, name.as_os_str(), volume.as_ref())))
+        self.pods.iter().flat_map(|(id, pod)| {
+            pod.volumes.iter().map(move |(name, volume)| (id, name.as_os_str(), volume.as_ref()))
+        })
     }
 
     /// What was not looked at in the last pass, apart from roots.
     pub fn problems(&mut self) -> Vec<String> {
-        let limit =
-            self.tools.own_limit.take().map(|errno| {
-                format!("the agent ran into a limit of its own: {} ({errno:?}); raise LimitNOFILE or its memory", errno.desc())
-            });
+        let limit = self.tools.own_limit.take().map(|errno| {
+            format!(
+                "the agent ran into a limit of its own: {} ({errno:?}); raise LimitNOFILE or its \
+                 memory",
+                errno.desc()
+            )
+        });
         let cut = self.all().filter(|(_, _, volume)| volume.is_cut()).map(|(pod, name, _)| {
-            format!("volume {} of pod {} has more or deeper files than are looked at", name.to_string_lossy(), pod.name.to_string_lossy())
+            format!(
+                "volume {} of pod {} has more or deeper files than are looked at",
+                name.to_string_lossy(),
+                pod.name.to_string_lossy()
+            )
         });
         limit.into_iter().chain(cut).collect()
     }
@@ -288,9 +346,15 @@ impl Scanner {
 }
 
 impl Pod {
-    /// Opens the directory of its volumes, and lists it unless nothing has changed since: that would be most of what a look at an unchanged
-    /// pod costs.
-    fn open(&mut self, id: &PodId, pods: nix::Result<BorrowedFd<'_>>, tools: &mut Tools, moment: Moment) -> nix::Result<OwnedFd> {
+    /// Opens the directory of its volumes, and lists it unless nothing has changed since: that
+    /// would be most of what a look at an unchanged pod costs.
+    fn open(
+        &mut self,
+        id: &PodId,
+        pods: nix::Result<BorrowedFd<'_>>,
+        tools: &mut Tools,
+        moment: Moment,
+    ) -> nix::Result<OwnedFd> {
         tools.path.as_mut_os_string().clear();
         tools.path.push(&id.name);
         tools.path.push(PROJECTED);
@@ -302,7 +366,11 @@ impl Pod {
         let names = fd(&opened).and_then(|opened| directories(opened, &mut tools.reader));
         let listed = now.ok().and_then(|stamp| Settled::of(stamp, moment));
         self.listed = listed.filter(|_| names.is_ok());
-        self.closed = names.as_ref().err().copied().filter(|errno| matches!(errno, Errno::EACCES | Errno::EPERM));
+        self.closed = names
+            .as_ref()
+            .err()
+            .copied()
+            .filter(|errno| matches!(errno, Errno::EACCES | Errno::EPERM));
         self.names = names.unwrap_or_default();
         // What may not be listed may still be entered.
         opened.or_else(|_| pods.and_then(|pods| tools.reader.place(pods, &tools.path)))
@@ -327,7 +395,12 @@ impl Pod {
         }
         let (pod_uid, volume) = (id.name.to_string_lossy(), name.to_string_lossy());
         let opened = parent.and_then(|parent| tools.reader.place(parent, Path::new(name)));
-        let mut looking = Looking { reader: &mut tools.reader, owner: Owner { pod_uid: &pod_uid, volume: &volume }, moment, out };
+        let mut looking = Looking {
+            reader: &mut tools.reader,
+            owner: Owner { pod_uid: &pod_uid, volume: &volume },
+            moment,
+            out,
+        };
         match fd(&opened).and_then(|opened| known.look(opened, &mut looking)) {
             Ok(Looked::Whole) => VolumeLook::Whole,
             Ok(Looked::Empty) => VolumeLook::Empty,
@@ -359,7 +432,8 @@ fn stamp_of(fd: BorrowedFd<'_>) -> nix::Result<Stamp> {
 }
 
 fn open_pods(root: &Path) -> nix::Result<File> {
-    File::open(root.join("pods")).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
+    File::open(root.join("pods"))
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
 }
 
 /// The directories in a directory, links left out, in order.

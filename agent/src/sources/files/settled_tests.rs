@@ -14,7 +14,10 @@ use crate::demo::kubelet::{Payload, Volume};
 /// A reading of a machine that booted at the epoch, its wall clock `ahead` milliseconds of that.
 fn at(boot_ms: i64, ahead_ms: i64) -> Reading {
     let nanos = |ms: i64| ms * 1_000_000;
-    Reading { wall: Wall::from_nanos(nanos(boot_ms + ahead_ms)), boot: Boot::from_nanos(nanos(boot_ms)) }
+    Reading {
+        wall: Wall::from_nanos(nanos(boot_ms + ahead_ms)),
+        boot: Boot::from_nanos(nanos(boot_ms)),
+    }
 }
 
 /// Of a real file, with the moment of its last change.
@@ -28,8 +31,19 @@ fn only_a_stamp_that_was_old_when_it_was_taken_counts() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (stamp, changed) = stamped(file.path());
     let mut eras = Eras::default();
-    for (age, counts) in [(-3_600_000, false), (-1, false), (0, false), (999, false), (1_002, true), (86_400_000, true)] {
-        assert_eq!(Settled::of(stamp, eras.moment(at(changed + age, 0))).is_some(), counts, "{age} ms");
+    for (age, counts) in [
+        (-3_600_000, false),
+        (-1, false),
+        (0, false),
+        (999, false),
+        (1_002, true),
+        (86_400_000, true),
+    ] {
+        assert_eq!(
+            Settled::of(stamp, eras.moment(at(changed + age, 0))).is_some(),
+            counts,
+            "{age} ms"
+        );
         eras = Eras::default();
     }
 }
@@ -38,20 +52,24 @@ fn only_a_stamp_that_was_old_when_it_was_taken_counts() {
 fn a_step_back_ends_what_was_relied_on_and_nothing_else_does() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (stamp, changed) = stamped(file.path());
-    // What the wall clock is ahead of the boot clock at the looks that follow; whether the first stamp still counts at the last.
+    // What the wall clock is ahead of the boot clock at the looks that follow; whether the first
+    // stamp still counts at the last.
     let table: [(&[i64], bool); 7] = [
         (&[0, 0, 0], true),
-        (&[0, 3_600_000], true),   // set forward: later changes get later ctimes all the same
-        (&[0, -400], true),        // less than what a settled stamp leaves room for
+        (&[0, 3_600_000], true), // set forward: later changes get later ctimes all the same
+        (&[0, -400], true),      // less than what a settled stamp leaves room for
         (&[0, -300, -600], false), // but not in several steps
         (&[0, -2_000], false),
-        (&[0, -2_000, 0], false),            // back and forward again: something may have been written in between
+        (&[0, -2_000, 0], false), /* back and forward again: something may have been written in
+                                   * between */
         (&[0, 3_600_000, 3_590_000], false), // forward, and back by less than that
     ];
     for (steps, counts) in table {
         let (mut eras, start) = (Eras::default(), changed + 10_000);
         let known = Settled::of(stamp, eras.moment(at(start, 0))).unwrap();
-        let looks = (1..).zip(steps).map(|(minute, ahead)| eras.moment(at(start + minute * 60_000, *ahead)));
+        let looks = (1..)
+            .zip(steps)
+            .map(|(minute, ahead)| eras.moment(at(start + minute * 60_000, *ahead)));
         let last = looks.last().unwrap();
         assert_eq!(known.holds(Ok(stamp), last), counts, "{steps:?}");
     }
@@ -59,7 +77,8 @@ fn a_step_back_ends_what_was_relied_on_and_nothing_else_does() {
 
 #[test]
 fn another_stamp_or_none_does_not_hold() {
-    let (file, other) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let (file, other) =
+        (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let (stamp, changed) = stamped(file.path());
     let mut eras = Eras::default();
     let moment = eras.moment(at(changed + 10_000, 0));
@@ -82,7 +101,10 @@ fn shifted() -> Reading {
 }
 
 fn write(root: &Path, content: &str) {
-    let payload = Payload::from([("ca.crt".into(), content.as_bytes().to_vec()), ("namespace".into(), b"shop".to_vec())]);
+    let payload = Payload::from([
+        ("ca.crt".into(), content.as_bytes().to_vec()),
+        ("namespace".into(), b"shop".to_vec()),
+    ]);
     Volume::new(root, "pod", "vol").write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
 }
 
@@ -106,7 +128,11 @@ fn files_are_read_until_they_are_settled_and_again_after_every_change_and_every_
     std::fs::write(&file, "two").unwrap();
     assert_eq!([opened(&mut scanner), opened(&mut scanner)], [1, 0], "written in place, same size");
     SHIFT.set((30_000, 120_000));
-    assert_eq!([opened(&mut scanner), opened(&mut scanner)], [2, 0], "set back: once more, then they are settled anew");
+    assert_eq!(
+        [opened(&mut scanner), opened(&mut scanner)],
+        [2, 0],
+        "set back: once more, then they are settled anew"
+    );
     SHIFT.set((60_000, 120_000));
     assert_eq!(opened(&mut scanner), 0, "set forward");
     write(root.path(), "six");

@@ -1,4 +1,5 @@
-//! One projected volume: which files are in it, which of them are tokens, and what changed since the last look.
+//! One projected volume: which files are in it, which of them are tokens, and what changed since
+//! the last look.
 
 use std::ffi::{CStr, OsStr};
 use std::ops::ControlFlow;
@@ -21,9 +22,11 @@ use crate::sys;
 
 /// A token's `path` has one or two components in practice; kubelet's limit is the length of a path.
 const MAX_DEPTH: usize = 8;
-/// ConfigMaps projected beside a token have a few dozen keys; etcd's 1.5 MB limit allows more, but not sensibly.
+/// ConfigMaps projected beside a token have a few dozen keys; etcd's 1.5 MB limit allows more, but
+/// not sensibly.
 const MAX_FILES: usize = 1024;
-/// A generation may be swapped while it is read; kubelet does so once a minute at most, so a second try succeeds.
+/// A generation may be swapped while it is read; kubelet does so once a minute at most, so a second
+/// try succeeds.
 const MAX_TRIES: usize = 8;
 /// The link that kubelet's AtomicWriter renames into place (pkg/volume/util/atomic_writer.go).
 pub(super) const DATA: &str = "..data";
@@ -42,8 +45,8 @@ pub(super) struct Volume {
     hidden: Option<Errno>,
 }
 
-/// The directory behind `..data`, as long as it is the same one. Only one without sub-directories is remembered: its own stamp tells
-/// when a file is added.
+/// The directory behind `..data`, as long as it is the same one. Only one without sub-directories
+/// is remembered: its own stamp tells when a file is added.
 #[derive(Debug)]
 struct Generation {
     link: Settled,
@@ -88,7 +91,11 @@ pub(super) struct Owner<'a> {
 
 impl Owner<'_> {
     fn key(self, path: &Path) -> TokenKey {
-        TokenKey { pod_uid: self.pod_uid.to_owned(), volume: self.volume.to_owned(), path: path.to_string_lossy().into_owned() }
+        TokenKey {
+            pod_uid: self.pod_uid.to_owned(),
+            volume: self.volume.to_owned(),
+            path: path.to_string_lossy().into_owned(),
+        }
     }
 }
 
@@ -151,10 +158,18 @@ impl Volume {
         self.hidden
     }
 
-    /// Whether what was read of the volume `name` in `parent` is what is there now: told by stamps alone, nothing is opened.
-    /// `path` is room for paths.
-    pub(super) fn is_unchanged(&self, parent: BorrowedFd<'_>, name: &OsStr, path: &mut PathBuf, moment: Moment) -> bool {
-        let Some(generation) = self.generation.as_ref().filter(|_| self.hidden.is_none()) else { return false };
+    /// Whether what was read of the volume `name` in `parent` is what is there now: told by stamps
+    /// alone, nothing is opened. `path` is room for paths.
+    pub(super) fn is_unchanged(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
+        let Some(generation) = self.generation.as_ref().filter(|_| self.hidden.is_none()) else {
+            return false;
+        };
         path.as_mut_os_string().clear();
         path.push(name);
         path.push(DATA);
@@ -168,7 +183,11 @@ impl Volume {
     }
 
     /// Looks, and pushes what changed. Err: the volume itself cannot be looked into.
-    pub(super) fn look(&mut self, fd: BorrowedFd<'_>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
+    pub(super) fn look(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        looking: &mut Looking<'_>,
+    ) -> nix::Result<Looked> {
         self.hidden = None;
         for _ in 0..MAX_TRIES {
             let before = data_link(fd)?;
@@ -185,7 +204,12 @@ impl Volume {
     }
 
     /// ENOENT: something vanished in between, so the generation was swapped.
-    fn try_look(&mut self, volume: BorrowedFd<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<Looked> {
+    fn try_look(
+        &mut self,
+        volume: BorrowedFd<'_>,
+        link: Option<Stamp>,
+        looking: &mut Looking<'_>,
+    ) -> nix::Result<Looked> {
         let target = link.map(|_| data_target(volume)).transpose()?.flatten();
         let base = target.as_deref().unwrap_or(Path::new("."));
         let opened = looking.reader.directory(volume, base);
@@ -201,7 +225,9 @@ impl Volume {
         let written_at = link.map(written_at);
         let place = Place { at, written_at, moment: looking.moment };
         self.entries.iter_mut().try_for_each(|entry| entry.look(&place, looking))?;
-        self.generation = link.zip(target.filter(|_| flat)).and_then(|(link, target)| generation(link, target, directory, looking.moment));
+        self.generation = link
+            .zip(target.filter(|_| flat))
+            .and_then(|(link, target)| generation(link, target, directory, looking.moment));
         Ok(if self.entries.is_empty() { Looked::Empty } else { Looked::Whole })
     }
 
@@ -211,21 +237,34 @@ impl Volume {
         self.replace(vec![PathBuf::from(DATA)], looking);
         let written_at = Some(written_at(link));
         for entry in &mut self.entries {
-            entry.bad(FileContent::Unreadable { reason: reason.to_owned() }, written_at, looking.owner, looking.out);
+            entry.bad(
+                FileContent::Unreadable { reason: reason.to_owned() },
+                written_at,
+                looking.owner,
+                looking.out,
+            );
         }
         Looked::Whole
     }
 
     /// Takes what is in the directory; whether it has no sub-directories.
-    fn list(&mut self, at: At<'_>, link: Option<Stamp>, looking: &mut Looking<'_>) -> nix::Result<bool> {
+    fn list(
+        &mut self,
+        at: At<'_>,
+        link: Option<Stamp>,
+        looking: &mut Looking<'_>,
+    ) -> nix::Result<bool> {
         let mut listing = list(at, looking.reader)?;
-        // kubelet empties an old generation only after it has renamed the link: a listing under a changed link may lack files.
+        // kubelet empties an old generation only after it has renamed the link: a listing under a
+        // changed link may lack files.
         if data_link(at.volume)? != link {
             return Err(Errno::ENOENT);
         }
         self.cut = listing.cut;
         // Such a link is nobody's business, unless it stands where a token was.
-        listing.outward.retain(|path| self.entries.iter().any(|entry| entry.was_token && entry.path == *path));
+        listing
+            .outward
+            .retain(|path| self.entries.iter().any(|entry| entry.was_token && entry.path == *path));
         listing.paths.append(&mut listing.outward);
         listing.paths.sort_unstable();
         self.replace(listing.paths, looking);
@@ -253,12 +292,18 @@ impl Volume {
         self.entries.into_iter().for_each(|entry| entry.gone(owner, out));
     }
 
-    /// The volume is there and cannot be looked into: what was known to be in it cannot be read any more.
+    /// The volume is there and cannot be looked into: what was known to be in it cannot be read any
+    /// more.
     pub(super) fn hide(&mut self, errno: Errno, looking: &mut Looking<'_>) {
         self.generation = None;
         self.hidden = Some(errno);
         for entry in self.entries.iter_mut().filter(|entry| entry.held.is_reported()) {
-            entry.bad(FileContent::Unreadable { reason: said("open the volume", errno) }, None, looking.owner, looking.out);
+            entry.bad(
+                FileContent::Unreadable { reason: said("open the volume", errno) },
+                None,
+                looking.owner,
+                looking.out,
+            );
         }
     }
 }
@@ -268,22 +313,39 @@ fn written_at(link: Stamp) -> Wall {
     Wall::from_nanos(link.changed_nanos())
 }
 
-/// Why the link `..data` is not followed, if it is not: it leads out of the volume, or to a link instead of a generation. kubelet's never does.
-fn astray(volume: BorrowedFd<'_>, target: Option<&Path>, opened: &nix::Result<OwnedFd>, reader: &mut Reader) -> Option<&'static str> {
+/// Why the link `..data` is not followed, if it is not: it leads out of the volume, or to a link
+/// instead of a generation. kubelet's never does.
+fn astray(
+    volume: BorrowedFd<'_>,
+    target: Option<&Path>,
+    opened: &nix::Result<OwnedFd>,
+    reader: &mut Reader,
+) -> Option<&'static str> {
     match (target, opened) {
-        (Some(_), Err(Errno::ELOOP)) => {
-            Some("it leads to another link and was not followed (ELOOP); kubelet makes no such link: find out who did")
-        }
-        (None, _) if reader.leads_out(volume, Path::new(DATA)) => {
-            Some("it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: find out who did")
-        }
+        (Some(_), Err(Errno::ELOOP)) => Some(
+            "it leads to another link and was not followed (ELOOP); kubelet makes no such link: \
+             find out who did",
+        ),
+        (None, _) if reader.leads_out(volume, Path::new(DATA)) => Some(
+            "it leads out of the volume and was not followed (EXDEV); kubelet makes no such link: \
+             find out who did",
+        ),
         _ => None,
     }
 }
 
 /// What is remembered of a generation, if its stamps tell of every change.
-fn generation(link: Stamp, target: PathBuf, directory: Stamp, moment: Moment) -> Option<Generation> {
-    Some(Generation { link: Settled::of(link, moment)?, target, directory: Settled::of(directory, moment)? })
+fn generation(
+    link: Stamp,
+    target: PathBuf,
+    directory: Stamp,
+    moment: Moment,
+) -> Option<Generation> {
+    Some(Generation {
+        link: Settled::of(link, moment)?,
+        target,
+        directory: Settled::of(directory, moment)?,
+    })
 }
 
 /// A single name, neither `.` nor `..`.
@@ -304,7 +366,12 @@ impl Entry {
     }
 
     /// Whether it is what was read of it, below `directory` in `parent`.
-    fn is_unchanged(&self, parent: BorrowedFd<'_>, directory: &mut PathBuf, moment: Moment) -> bool {
+    fn is_unchanged(
+        &self,
+        parent: BorrowedFd<'_>,
+        directory: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
         let Some(settled) = self.settled else { return false };
         directory.push(&self.path);
         let holds = settled.holds(stamp(parent, directory), moment);
@@ -313,7 +380,10 @@ impl Entry {
     }
 
     fn look(&mut self, place: &Place<'_>, looking: &mut Looking<'_>) -> nix::Result<()> {
-        if self.settled.is_some_and(|known| known.holds(stamp(place.at.directory, &self.path), place.moment)) {
+        if self
+            .settled
+            .is_some_and(|known| known.holds(stamp(place.at.directory, &self.path), place.moment))
+        {
             return Ok(());
         }
         self.settled = None;
@@ -328,18 +398,40 @@ impl Entry {
                 (self.held, self.was_token) = (Held::Token(identity), true);
                 self.settled = Settled::of(stamp, place.moment);
             }
-            Look::Malformed(malformed) => self.bad(malformed_because(&malformed.to_string()), written_at, looking.owner, looking.out),
+            Look::Malformed(malformed) => self.bad(
+                malformed_because(&malformed.to_string()),
+                written_at,
+                looking.owner,
+                looking.out,
+            ),
             Look::Other(_, other) if self.was_token => {
-                self.bad(malformed_because(not_any_more(other)), written_at, looking.owner, looking.out);
+                self.bad(
+                    malformed_because(not_any_more(other)),
+                    written_at,
+                    looking.owner,
+                    looking.out,
+                );
             }
-            Look::Other(stamp, _) => self.other(Settled::of(stamp, place.moment), looking.owner, looking.out),
+            Look::Other(stamp, _) => {
+                self.other(Settled::of(stamp, place.moment), looking.owner, looking.out)
+            }
             Look::Refused(_) if self.was_token => {
-                self.bad(malformed_because("it is no regular file within its volume any more"), written_at, looking.owner, looking.out);
+                self.bad(
+                    malformed_because("it is no regular file within its volume any more"),
+                    written_at,
+                    looking.owner,
+                    looking.out,
+                );
             }
             Look::Refused(_) => {}
             Look::Unreadable(_, errno) if is_own_limit(errno) => return Err(errno),
             Look::Unreadable(step, errno) => {
-                self.bad(FileContent::Unreadable { reason: said(step, errno) }, written_at, looking.owner, looking.out);
+                self.bad(
+                    FileContent::Unreadable { reason: said(step, errno) },
+                    written_at,
+                    looking.owner,
+                    looking.out,
+                );
             }
             Look::Vanished => return Err(Errno::ENOENT),
         }
@@ -354,7 +446,13 @@ impl Entry {
     }
 
     /// Says it once.
-    fn bad(&mut self, content: FileContent, written_at: Option<Wall>, owner: Owner<'_>, out: &mut Vec<Observation>) {
+    fn bad(
+        &mut self,
+        content: FileContent,
+        written_at: Option<Wall>,
+        owner: Owner<'_>,
+        out: &mut Vec<Observation>,
+    ) {
         self.settled = None;
         let held = Held::Bad(content);
         if self.held == held {
@@ -427,19 +525,36 @@ fn list(at: At<'_>, reader: &mut Reader) -> nix::Result<Listing> {
 }
 
 fn list_into(at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<Listing> {
-    let mut listing = Listing { paths: Vec::new(), outward: Vec::new(), directories: Vec::new(), flat: true, cut: false };
-    listing::each(at.directory, buffer, |name, kind| listing.take(at, Path::new(""), name, kind, reader))?;
+    let mut listing = Listing {
+        paths: Vec::new(),
+        outward: Vec::new(),
+        directories: Vec::new(),
+        flat: true,
+        cut: false,
+    };
+    listing::each(at.directory, buffer, |name, kind| {
+        listing.take(at, Path::new(""), name, kind, reader)
+    })?;
     listing.flat = listing.directories.is_empty();
     while let Some(below) = listing.directories.pop() {
         let opened: OwnedFd = reader.directory(at.directory, &below)?;
-        listing::each(opened.as_fd(), buffer, |name, kind| listing.take(at, &below, name, kind, reader))?;
+        listing::each(opened.as_fd(), buffer, |name, kind| {
+            listing.take(at, &below, name, kind, reader)
+        })?;
     }
     Ok(listing)
 }
 
 impl Listing {
     /// Takes one name of the directory `below`; Break, when there are too many.
-    fn take(&mut self, at: At<'_>, below: &Path, name: &OsStr, kind: Option<Type>, reader: &mut Reader) -> ControlFlow<()> {
+    fn take(
+        &mut self,
+        at: At<'_>,
+        below: &Path,
+        name: &OsStr,
+        kind: Option<Type>,
+        reader: &mut Reader,
+    ) -> ControlFlow<()> {
         let is_top = below.as_os_str().is_empty();
         if is_top && at.base == Path::new(".") && is_internal(name) {
             return ControlFlow::Continue(());
@@ -451,9 +566,15 @@ impl Listing {
         let path = if is_top { PathBuf::from(name) } else { below.join(name) };
         match kind.or_else(|| self::kind(at.directory, &path)) {
             Some(Type::File) => self.paths.push(path),
-            Some(Type::Symlink) if reader.leads_to_file(at.volume, &at.base.join(&path)) => self.paths.push(path),
-            Some(Type::Symlink) if reader.leads_out(at.volume, &at.base.join(&path)) => self.outward.push(path),
-            Some(Type::Directory) if path.components().count() <= MAX_DEPTH => self.directories.push(path),
+            Some(Type::Symlink) if reader.leads_to_file(at.volume, &at.base.join(&path)) => {
+                self.paths.push(path)
+            }
+            Some(Type::Symlink) if reader.leads_out(at.volume, &at.base.join(&path)) => {
+                self.outward.push(path)
+            }
+            Some(Type::Directory) if path.components().count() <= MAX_DEPTH => {
+                self.directories.push(path)
+            }
             Some(Type::Directory) => self.cut = true,
             _ => {}
         }

@@ -1,5 +1,6 @@
-//! Follows the token files of a node: a pass over everything at start and every minute, and events that say where to look sooner.
-//! One thread does all of it, because reading files blocks; the runtime only waits for the observations.
+//! Follows the token files of a node: a pass over everything at start and every minute, and events
+//! that say where to look sooner. One thread does all of it, because reading files blocks; the
+//! runtime only waits for the observations.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use super::mounts;
 use super::roots::Search;
 use super::worker::Worker;
 
-/// Hints that wait to be looked at. When more come than this, they are thrown away and everything is looked at instead.
+/// Hints that wait to be looked at. When more come than this, they are thrown away and everything
+/// is looked at instead.
 const MAX_HINTS: usize = 4096;
 
 /// What to watch and how.
@@ -35,10 +37,17 @@ pub struct FilesConfig {
 }
 
 impl FilesConfig {
-    /// With the default periods. A minute: kubelet itself looks at a pod no more often. Ten seconds: soon enough for any deadline of a
-    /// token, and a pass over hundreds of tokens costs a few milliseconds.
+    /// With the default periods. A minute: kubelet itself looks at a pod no more often. Ten
+    /// seconds: soon enough for any deadline of a token, and a pass over hundreds of tokens
+    /// costs a few milliseconds.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, rescan: Duration::from_mins(1), degraded_rescan: Duration::from_secs(10), max_watches: None, search: None }
+        Self {
+            roots,
+            rescan: Duration::from_mins(1),
+            degraded_rescan: Duration::from_secs(10),
+            max_watches: None,
+            search: None,
+        }
     }
 }
 
@@ -48,7 +57,9 @@ pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     let _stop_when_dropped = Stopper(hints.clone());
     let worker = {
         let (hints, observations) = (hints.clone(), observations.clone());
-        std::thread::Builder::new().name("files".to_owned()).spawn(move || Worker::new(config, hints, inbox, observations).run())
+        std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || Worker::new(config, hints, inbox, observations).run())
     };
     if let Err(error) = worker {
         let _ = observations.send(mounts::cannot_start(&error)).await; // nobody listens: then nobody misses it
@@ -69,7 +80,8 @@ impl Drop for Stopper {
     }
 }
 
-/// Where hints are put. Never blocks: the thread that reads inotify must not wait for the one that sets watches.
+/// Where hints are put. Never blocks: the thread that reads inotify must not wait for the one that
+/// sets watches.
 #[derive(Clone, Debug)]
 pub(super) struct Hints {
     to: SyncSender<Hint>,
@@ -123,7 +135,10 @@ impl Hints {
         let unheard = self.shared.unheard.swap(false, Ordering::Relaxed);
         let dropped = self.shared.dropped.swap(false, Ordering::Relaxed);
         if unheard {
-            Some("the kernel's queue of inotify events ran over (sysctl fs.inotify.max_queued_events)")
+            Some(
+                "the kernel's queue of inotify events ran over (sysctl \
+                 fs.inotify.max_queued_events)",
+            )
         } else {
             dropped.then_some("more inotify events came than could be looked at")
         }

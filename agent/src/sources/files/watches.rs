@@ -1,4 +1,5 @@
-//! Inotify watches on single directories: no recursion, no wake-ups for reads, and honest about what could not be watched.
+//! Inotify watches on single directories: no recursion, no wake-ups for reads, and honest about
+//! what could not be watched.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -36,8 +37,12 @@ pub(super) enum Watched {
 
 impl Watches {
     /// `limit` stands for the kernel's in tests.
-    pub(super) fn new(limit: Option<usize>, handler: impl Fn(notify::Result<Event>) + Send + 'static) -> Self {
-        // CREATE and REMOVE bring the renames along, MODIFY_NAME lets them through; without the rest nobody's chmod, write or read wakes us.
+    pub(super) fn new(
+        limit: Option<usize>,
+        handler: impl Fn(notify::Result<Event>) + Send + 'static,
+    ) -> Self {
+        // CREATE and REMOVE bring the renames along, MODIFY_NAME lets them through; without the
+        // rest nobody's chmod, write or read wakes us.
         let kinds = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
         let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
         let watcher = INotifyWatcher::new(handler, config).map_err(|error| explained(&error));
@@ -49,7 +54,8 @@ impl Watches {
         self.watcher.is_ok()
     }
 
-    /// What could not be watched since the last time this was asked; without a watcher, why there is none, each time.
+    /// What could not be watched since the last time this was asked; without a watcher, why there
+    /// is none, each time.
     pub(super) fn take_trouble(&mut self) -> Option<String> {
         let trouble = self.trouble.take();
         self.watcher.as_ref().err().cloned().or(trouble)
@@ -57,7 +63,8 @@ impl Watches {
 
     /// Sees to it that the directory that is at `path` now is watched.
     pub(super) fn ensure(&mut self, path: &Path) -> Watched {
-        // Looked up before the watch is set: should something be mounted in between, the next look finds another identity and sets it anew.
+        // Looked up before the watch is set: should something be mounted in between, the next look
+        // finds another identity and sets it anew.
         let Some(identity) = identity(path) else {
             self.drop_path(path);
             return Watched::Absent;
@@ -106,13 +113,18 @@ impl Watches {
     /// Watches nothing at or below `path` any longer.
     pub(super) fn drop_below(&mut self, path: &Path) {
         let from = self.set.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
-        let below: Vec<PathBuf> = from.map(|(watched, _)| watched).take_while(|watched| watched.starts_with(path)).cloned().collect();
+        let below: Vec<PathBuf> = from
+            .map(|(watched, _)| watched)
+            .take_while(|watched| watched.starts_with(path))
+            .cloned()
+            .collect();
         for path in below {
             self.drop_path(&path);
         }
     }
 
-    /// Watches nothing any longer. The kernel may have dropped watches without a word: a new tmpfs often gets the numbers of the last one.
+    /// Watches nothing any longer. The kernel may have dropped watches without a word: a new tmpfs
+    /// often gets the numbers of the last one.
     pub(super) fn drop_all(&mut self) {
         self.drop_below(Path::new(""));
     }
@@ -126,7 +138,9 @@ fn identity(path: &Path) -> Option<Identity> {
 fn is_absent(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::PathNotFound => true,
-        ErrorKind::Io(io) => matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory),
+        ErrorKind::Io(io) => {
+            matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }
         _ => false,
     }
 }
@@ -134,9 +148,13 @@ fn is_absent(error: &notify::Error) -> bool {
 /// Which limit was hit, and how to raise it.
 fn explained(error: &notify::Error) -> String {
     match &error.kind {
-        ErrorKind::MaxFilesWatch => "no inotify watches are left for this user; raise fs.inotify.max_user_watches (sysctl)".to_owned(),
+        ErrorKind::MaxFilesWatch => "no inotify watches are left for this user; raise \
+                                     fs.inotify.max_user_watches (sysctl)"
+            .to_owned(),
         ErrorKind::Io(io) if io.raw_os_error() == Some(nix::libc::EMFILE) => {
-            "no inotify instance is left for this user; raise fs.inotify.max_user_instances (sysctl), or the limit of open files".to_owned()
+            "no inotify instance is left for this user; raise fs.inotify.max_user_instances \
+             (sysctl), or the limit of open files"
+                .to_owned()
         }
         _ => format!("inotify: {error}"),
     }

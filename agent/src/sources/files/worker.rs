@@ -1,4 +1,5 @@
-//! The thread that reads: hints first, then what is due, then the next pod of a pass over everything.
+//! The thread that reads: hints first, then what is due, then the next pod of a pass over
+//! everything.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -17,18 +18,23 @@ use super::watch::{FilesConfig, Hints};
 use super::watches::{Watched, Watches};
 use crate::clocks;
 
-/// A volume that has just come has no token yet; looked for again after this, then after twice that, …
+/// A volume that has just come has no token yet; looked for again after this, then after twice
+/// that, …
 const FIRST_WAIT: Delta = Delta::from_millis(50);
-/// … and no more seldom than this, so that a token is known within a second even if every event about it is lost.
+/// … and no more seldom than this, so that a token is known within a second even if every event
+/// about it is lost.
 const LAST_WAIT: Delta = Delta::from_millis(1_000);
-/// kubelet gives up a SetUp after two minutes and tries again; the pass over everything finds what comes later.
+/// kubelet gives up a SetUp after two minutes and tries again; the pass over everything finds what
+/// comes later.
 const YOUNG: Delta = Delta::from_secs(120);
-/// A pass that is asked for does not begin sooner than this after the last one began: a pass over hundreds of pods takes some
-/// milliseconds, so whoever asks without end costs a few percent of a core and no more.
+/// A pass that is asked for does not begin sooner than this after the last one began: a pass over
+/// hundreds of pods takes some milliseconds, so whoever asks without end costs a few percent of a
+/// core and no more.
 const PAUSE: Delta = Delta::from_millis(500);
 /// Hints taken at once before the next look.
 const BATCH: usize = 256;
-/// A pod that grows while watches are set on it is followed this often before the next event must do.
+/// A pod that grows while watches are set on it is followed this often before the next event must
+/// do.
 const MAX_STEPS: usize = 6;
 
 /// While a pass runs the next one has no time yet, unless something asks for it.
@@ -69,7 +75,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(config: FilesConfig, hints: Hints, inbox: Receiver<Hint>, observations: Sender<Observation>) -> Self {
+    pub(super) fn new(
+        config: FilesConfig,
+        hints: Hints,
+        inbox: Receiver<Hint>,
+        observations: Sender<Observation>,
+    ) -> Self {
         let watches = Self::watches(&config, &hints);
         Self {
             scanner: Scanner::new(config.roots.clone()),
@@ -125,7 +136,12 @@ impl Worker {
         if self.is_passing {
             return Duration::ZERO;
         }
-        let due = self.young.values().map(|young| young.due).chain(self.blind.due()).fold(self.next_pass, Boot::min);
+        let due = self
+            .young
+            .values()
+            .map(|young| young.due)
+            .chain(self.blind.due())
+            .fold(self.next_pass, Boot::min);
         (due - clocks::now().boot).to_std()
     }
 
@@ -134,12 +150,15 @@ impl Worker {
         let mut mounts = false;
         for hint in hints {
             match hint {
-                Hint::Place(place) => targets.extend(self.target(&place).filter(|target| !targets.contains(target))),
+                Hint::Place(place) => {
+                    targets.extend(self.target(&place).filter(|target| !targets.contains(target)))
+                }
                 Hint::Mounts => mounts = true,
                 Hint::Lost | Hint::Stop => {}
             }
         }
-        let is_revealing = mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
+        let is_revealing =
+            mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
         for target in targets {
             self.look_at(target);
         }
@@ -152,7 +171,8 @@ impl Worker {
         self.notice_loss();
     }
 
-    /// Where to look. What was made, removed or renamed takes the watches below it along: its inode number may even be used again.
+    /// Where to look. What was made, removed or renamed takes the watches below it along: its inode
+    /// number may even be used again.
     fn target(&mut self, place: &Place) -> Option<Target> {
         let target = place.target(self.scanner.roots())?;
         if place.is_renewed() && !matches!(target, Target::Volume(..)) {
@@ -203,7 +223,8 @@ impl Worker {
         self.scanner.forget_pod(pod, &mut self.out);
     }
 
-    /// Watches the deepest directory there is on the way to the pod's volumes, so that the next one is not missed. False: no pod.
+    /// Watches the deepest directory there is on the way to the pod's volumes, so that the next one
+    /// is not missed. False: no pod.
     fn watch_pod(&mut self, pod: &PodId) -> bool {
         let top = self.scanner.pod_path(pod);
         let chain = [top.join(PROJECTED), top.join("volumes"), top];
@@ -212,7 +233,9 @@ impl Worker {
             match self.watches.ensure(&chain[deepest]) {
                 Watched::Absent => {}
                 // Something may have been made before the watch was set: look again.
-                Watched::Newly => chain.iter().skip(deepest + 1).for_each(|path| self.watches.drop_path(path)),
+                Watched::Newly => {
+                    chain.iter().skip(deepest + 1).for_each(|path| self.watches.drop_path(path))
+                }
                 Watched::Still | Watched::Failed => break,
             }
         }
@@ -238,13 +261,19 @@ impl Worker {
 
     fn grow(&mut self, id: VolumeId) {
         let now = clocks::now().boot;
-        self.young.insert(id, Young { due: now + FIRST_WAIT, wait: FIRST_WAIT, until: now + YOUNG });
+        self.young
+            .insert(id, Young { due: now + FIRST_WAIT, wait: FIRST_WAIT, until: now + YOUNG });
     }
 
     fn look_at_young(&mut self) {
         let now = clocks::now().boot;
         self.young.retain(|_, young| young.until > now);
-        let due: Vec<VolumeId> = self.young.iter().filter(|(_, young)| young.due <= now).map(|(id, _)| id.clone()).collect();
+        let due: Vec<VolumeId> = self
+            .young
+            .iter()
+            .filter(|(_, young)| young.due <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
         let is_waiting = !due.is_empty();
         for (pod, volume) in due {
             if let Some(young) = self.young.get_mut(&(pod.clone(), volume.clone())) {
@@ -278,7 +307,8 @@ impl Worker {
         self.scanner.pod_path(pod).join(PROJECTED).join(volume)
     }
 
-    /// One step of a pass over everything: begins one that is due, or looks at one pod, so that hints need not wait for the end.
+    /// One step of a pass over everything: begins one that is due, or looks at one pod, so that
+    /// hints need not wait for the end.
     fn pass(&mut self) {
         if let Some(pod) = self.pending.pop_front() {
             self.look_at_pod(&pod);
@@ -305,14 +335,18 @@ impl Worker {
 
     /// A kubelet may be installed after the agent.
     fn look_for_roots(&mut self) {
-        let found = self.config.search.as_ref().map_or_else(Vec::new, |search| search.new_roots(self.scanner.roots()));
+        let found = self
+            .config
+            .search
+            .as_ref()
+            .map_or_else(Vec::new, |search| search.new_roots(self.scanner.roots()));
         for root in found {
             self.scanner.add_root(root);
         }
     }
 
-    /// Begins anew with what the running pass is going to set again: all of it where events were lost, because the end of a watch may
-    /// have been among them.
+    /// Begins anew with what the running pass is going to set again: all of it where events were
+    /// lost, because the end of a watch may have been among them.
     fn renew_watches(&mut self) {
         if !self.watches.is_alive() {
             self.watches = Self::watches(&self.config, &self.hints);
@@ -342,7 +376,12 @@ impl Worker {
 
     fn tell_watch(&mut self, trouble: Option<String>) {
         let instead = Delta::from_std(self.config.degraded_rescan);
-        self.tell("watch", trouble.map(|trouble| format!("{trouble}; until then everything is looked at every {instead}")));
+        self.tell(
+            "watch",
+            trouble.map(|trouble| {
+                format!("{trouble}; until then everything is looked at every {instead}")
+            }),
+        );
     }
 
     /// A watch that could not be set between two passes is said at once.

@@ -1,4 +1,5 @@
-//! The kernel's own word that somebody set the clock: a timer that never fires, and is cancelled when CLOCK_REALTIME jumps.
+//! The kernel's own word that somebody set the clock: a timer that never fires, and is cancelled
+//! when CLOCK_REALTIME jumps.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,13 +24,18 @@ pub(super) struct Alarm(AsyncFd<OwnedFd>);
 impl Alarm {
     /// Must be called within a tokio runtime.
     pub(super) fn set() -> io::Result<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_REALTIME,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
+        let flags =
+            TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         timer.set(Expiration::OneShot(TimeSpec::from_duration(NEVER)), flags)?;
         sys::readable(timer.into()).map(Self)
     }
 
-    /// Until the clock is set. It goes on watching by itself: the kernel keeps a cancelled timer on the list of those it tells.
+    /// Until the clock is set. It goes on watching by itself: the kernel keeps a cancelled timer on
+    /// the list of those it tells.
     pub(super) async fn rung(&self) {
         let read = |timer: &OwnedFd| nix::unistd::read(timer, &mut [0; 8]).map_err(io::Error::from);
         match self.0.async_io(Interest::READABLE, read).await {

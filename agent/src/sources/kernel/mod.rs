@@ -19,16 +19,19 @@ use crate::sys::{self, Timex};
 use alarm::Alarm;
 use steps::StepDetector;
 
-/// As often as a time daemon updates the kernel's figures at its fastest default (chrony and ntpd, 2^6 s).
+/// As often as a time daemon updates the kernel's figures at its fastest default (chrony and ntpd,
+/// 2^6 s).
 const EVERY: Duration = Duration::from_secs(64);
-/// Microseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs: what `tick` is on a clock that is not steered.
+/// Microseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs: what `tick` is on a
+/// clock that is not steered.
 const TICK: i64 = 10_000;
 /// One microsecond more or less in each of these ticks.
 const TICK_PPM: i64 = 100;
 /// Without the kernel's alarm a step is looked for this often.
 const WITHOUT_ALARM: Duration = Duration::from_secs(1);
 
-/// Whoever sets the clock without end must not keep us busy; the first step is told at once all the same.
+/// Whoever sets the clock without end must not keep us busy; the first step is told at once all the
+/// same.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Asks the kernel, now.
@@ -51,7 +54,11 @@ fn interpret(timex: &Timex, taken: tokenwatch_core::time::Reading) -> KernelCloc
 
 /// `tick` says it in hundreds, `freq` the rest in 2^-16 (adjtimex(2)); rounded away from zero.
 fn steering(timex: &Timex) -> i64 {
-    let scaled = timex.tick.saturating_sub(TICK).saturating_mul(TICK_PPM << 16).saturating_add(timex.frequency);
+    let scaled = timex
+        .tick
+        .saturating_sub(TICK)
+        .saturating_mul(TICK_PPM << 16)
+        .saturating_add(timex.frequency);
     scaled.signum() * (scaled.saturating_abs().saturating_add(0xffff) >> 16)
 }
 
@@ -68,7 +75,8 @@ fn micros(value: i64) -> Delta {
     Delta::from_nanos(value.saturating_mul(1_000))
 }
 
-/// Tells the kernel's word at start, every 64 s and after each step, and each step when it happens; wakes `stepped` then. Ends when nobody listens.
+/// Tells the kernel's word at start, every 64 s and after each step, and each step when it happens;
+/// wakes `stepped` then. Ends when nobody listens.
 pub async fn run(out: Sender<Observation>, stepped: Arc<Notify>) {
     let alarm = Alarm::set();
     let mut steps = StepDetector::new(clocks::set_to());
@@ -78,7 +86,8 @@ pub async fn run(out: Sender<Observation>, stepped: Arc<Notify>) {
         if found.is_some() {
             stepped.notify_one();
         }
-        let observations = found.map(Observation::ClockStep).into_iter().chain(kernel_word(&mut told));
+        let observations =
+            found.map(Observation::ClockStep).into_iter().chain(kernel_word(&mut told));
         for observation in observations {
             if out.send(observation).await.is_err() {
                 return;
@@ -94,7 +103,10 @@ pub async fn run(out: Sender<Observation>, stepped: Arc<Notify>) {
 /// What the kernel says, and, when that changed, whether it says anything.
 fn kernel_word(told: &mut Option<SourceState>) -> Vec<Observation> {
     let word = read();
-    let degraded = word.as_ref().err().map(|error| format!("adjtimex: {error}; the kernel's word on the clock is missing"));
+    let degraded = word
+        .as_ref()
+        .err()
+        .map(|error| format!("adjtimex: {error}; the kernel's word on the clock is missing"));
     let state = SourceState { source: "kernel".to_owned(), degraded };
     let news = (told.as_ref() != Some(&state)).then(|| Observation::Source(state.clone()));
     *told = Some(state);

@@ -1,13 +1,16 @@
-//! A step is a move of the wall clock against CLOCK_BOOTTIME. Slewing moves both alike, so that it is never taken for one.
+//! A step is a move of the wall clock against CLOCK_BOOTTIME. Slewing moves both alike, so that it
+//! is never taken for one.
 
 use tokenwatch_core::clock::Step;
 use tokenwatch_core::time::{Delta, Reading};
 
-/// The smallest step a time daemon makes is 128 ms (ntpd's STEPT; chrony and timesyncd wait for more). Two readings of the two clocks can only be torn
-/// apart by less than this on a machine that still works.
+/// The smallest step a time daemon makes is 128 ms (ntpd's STEPT; chrony and timesyncd wait for
+/// more). Two readings of the two clocks can only be torn apart by less than this on a machine that
+/// still works.
 const THRESHOLD: Delta = Delta::from_millis(100);
 
-/// Compares how the wall clock is set with how it was at first, or after the last step: small moves add up and are told once they matter.
+/// Compares how the wall clock is set with how it was at first, or after the last step: small moves
+/// add up and are told once they matter.
 #[derive(Clone, Debug)]
 pub(super) struct StepDetector {
     base: Delta,

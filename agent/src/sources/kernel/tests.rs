@@ -9,7 +9,10 @@ fn a_step_is_told_once_with_its_size() {
     let mut steps = StepDetector::new(millis(1_000_000));
     let now = clocks::now();
     assert_eq!(steps.look(millis(1_000_099), now), None, "less than any daemon steps by");
-    assert_eq!(steps.look(millis(1_025_000), now), Some(Step { size: Delta::from_secs(25), after: now }));
+    assert_eq!(
+        steps.look(millis(1_025_000), now),
+        Some(Step { size: Delta::from_secs(25), after: now })
+    );
     assert_eq!(steps.look(millis(1_025_000), now), None);
     assert_eq!(steps.look(millis(935_000), now).map(|step| step.size), Some(Delta::from_secs(-90)));
     for n in 1..=3 {
@@ -28,23 +31,57 @@ fn the_kernels_word_is_read_as_it_is_meant() {
         (2, libc::STA_DEL, true, Leap::Delete),
     ];
     for (state, status, synchronised, leap) in cases {
-        let timex = Timex { state, status, max_error: 1_500_000, estimated_error: 7, frequency: 0, tick: TICK };
+        let timex = Timex {
+            state,
+            status,
+            max_error: 1_500_000,
+            estimated_error: 7,
+            frequency: 0,
+            tick: TICK,
+        };
         let clock = interpret(&timex, Reading::default());
-        assert_eq!((clock.synchronised, clock.leap, clock.max_error), (synchronised, leap, Delta::from_millis(1_500)), "{state} {status}");
+        assert_eq!(
+            (clock.synchronised, clock.leap, clock.max_error),
+            (synchronised, leap, Delta::from_millis(1_500)),
+            "{state} {status}"
+        );
     }
 }
 
 #[test]
 fn how_far_the_clock_is_steered_is_read_from_both_of_its_wheels() {
-    for (tick, frequency, ppm) in
-        [(10_000, 0, 0), (10_000, 1, 1), (10_000, -(12 << 16), -12), (10_002, -(20 << 16), 180), (9_000, 0, -100_000)]
-    {
-        assert_eq!(steering(&Timex { state: 0, status: 0, max_error: 0, estimated_error: 0, frequency, tick }), ppm, "{tick} {frequency}");
+    for (tick, frequency, ppm) in [
+        (10_000, 0, 0),
+        (10_000, 1, 1),
+        (10_000, -(12 << 16), -12),
+        (10_002, -(20 << 16), 180),
+        (9_000, 0, -100_000),
+    ] {
+        assert_eq!(
+            steering(&Timex {
+                state: 0,
+                status: 0,
+                max_error: 0,
+                estimated_error: 0,
+                frequency,
+                tick
+            }),
+            ppm,
+            "{tick} {frequency}"
+        );
     }
-    steering(&Timex { state: 0, status: 0, max_error: 0, estimated_error: 0, frequency: i64::MIN, tick: i64::MIN });
+    steering(&Timex {
+        state: 0,
+        status: 0,
+        max_error: 0,
+        estimated_error: 0,
+        frequency: i64::MIN,
+        tick: i64::MIN,
+    });
 }
 
-/// Reads what a person can read beside it, and no difference of clocks that were not read at the same moment.
+/// Reads what a person can read beside it, and no difference of clocks that were not read at the
+/// same moment.
 #[test]
 fn age_is_measured_by_a_clock_that_nobody_steers() {
     let raw = || {
@@ -66,7 +103,10 @@ fn age_is_measured_by_a_clock_that_nobody_steers() {
 async fn it_speaks_at_start_and_ends_when_nobody_listens() {
     let (out, mut observations) = tokio::sync::mpsc::channel(8);
     let task = tokio::spawn(run(out, Arc::new(Notify::new())));
-    assert!(matches!(observations.recv().await, Some(Observation::Source(SourceState { degraded: None, .. }))));
+    assert!(matches!(
+        observations.recv().await,
+        Some(Observation::Source(SourceState { degraded: None, .. }))
+    ));
     assert!(matches!(observations.recv().await, Some(Observation::Kernel(_))));
     drop(observations);
     timeout(Duration::from_secs(5), task).await.unwrap().unwrap();

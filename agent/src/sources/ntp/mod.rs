@@ -20,12 +20,14 @@ use tokio::time::sleep;
 
 use poller::Poller;
 
-/// Rounds at this distance follow the first one and a step, as in RFC 5905's burst: the best of three answers is known after 4 s.
+/// Rounds at this distance follow the first one and a step, as in RFC 5905's burst: the best of
+/// three answers is known after 4 s.
 const BURST_SPACING: Duration = Duration::from_secs(2);
 /// How many rounds a burst has after its first.
 const BURST_ROUNDS: u32 = 2;
 
-/// A clock that is being set is often set twice; and whoever sets it without end must not make us ask without end.
+/// A clock that is being set is often set twice; and whoever sets it without end must not make us
+/// ask without end.
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// What to ask, and how.
@@ -57,14 +59,16 @@ pub async fn measure(config: &NtpConfig) -> Round {
     Poller::new(config.clone()).round().await
 }
 
-/// Asks for ever, and at once when `remeasure` says so; ends when nobody listens any more. With no server it says so in one empty round.
+/// Asks for ever, and at once when `remeasure` says so; ends when nobody listens any more. With no
+/// server it says so in one empty round.
 pub async fn run(config: NtpConfig, out: Sender<Observation>, remeasure: Arc<Notify>) {
     let mut poller = Poller::new(config);
     let mut told = None;
     let mut quick_rounds = BURST_ROUNDS;
     loop {
         let round = poller.round().await;
-        // A round in which nobody was due says nothing; the first one says at least that nobody is configured.
+        // A round in which nobody was due says nothing; the first one says at least that nobody is
+        // configured.
         let has_news = told.is_none() || !round.exchanges.is_empty();
         if has_news && tell(round, &mut told, &out).await.is_err() {
             return;
@@ -81,7 +85,11 @@ pub async fn run(config: NtpConfig, out: Sender<Observation>, remeasure: Arc<Not
 }
 
 /// Sends the round, after the source's state if that changed.
-async fn tell(round: Round, told: &mut Option<SourceState>, out: &Sender<Observation>) -> Result<(), SendError<Observation>> {
+async fn tell(
+    round: Round,
+    told: &mut Option<SourceState>,
+    out: &Sender<Observation>,
+) -> Result<(), SendError<Observation>> {
     let state = source_state(&round);
     if told.as_ref() != Some(&state) {
         *told = Some(state.clone());
@@ -91,9 +99,22 @@ async fn tell(round: Round, told: &mut Option<SourceState>, out: &Sender<Observa
 }
 
 fn source_state(round: &Round) -> SourceState {
-    let silent = !round.exchanges.is_empty() && round.exchanges.iter().all(|exchange| exchange.result.is_err());
-    let reason = || round.exchanges.iter().find_map(|exchange| exchange.result.as_ref().err()).map(ToString::to_string).unwrap_or_default();
-    let degraded = silent.then(|| format!("no time server gives a usable answer ({}); the kernel's word is used while it lasts", reason()));
+    let silent = !round.exchanges.is_empty()
+        && round.exchanges.iter().all(|exchange| exchange.result.is_err());
+    let reason = || {
+        round
+            .exchanges
+            .iter()
+            .find_map(|exchange| exchange.result.as_ref().err())
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    let degraded = silent.then(|| {
+        format!(
+            "no time server gives a usable answer ({}); the kernel's word is used while it lasts",
+            reason()
+        )
+    });
     SourceState { source: "ntp".to_owned(), degraded }
 }
 

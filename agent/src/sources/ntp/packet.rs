@@ -1,4 +1,5 @@
-//! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be believed.
+//! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be
+//! believed.
 
 use tokenwatch_core::clock::{ExchangeError, HARDWARE_PPM, Leap, Sample};
 use tokenwatch_core::time::{Delta, Reading, Wall};
@@ -11,19 +12,25 @@ const CLIENT: u8 = 4 << 3 | 3;
 const SERVER: u8 = 4;
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const UNIX_EPOCH: i64 = 2_208_988_800;
-/// 2026-01-01: no node that runs this has an earlier time, however wrong its clock. Times of servers are taken within 68 years of this or of the node's
-/// clock, whichever is later, so that a node that boots in 1970 is told the truth, before and after the seconds roll over in 2036.
+/// 2026-01-01: no node that runs this has an earlier time, however wrong its clock. Times of
+/// servers are taken within 68 years of this or of the node's clock, whichever is later, so that a
+/// node that boots in 1970 is told the truth, before and after the seconds roll over in 2036.
 const NOT_BEFORE: Wall = Wall::from_secs(1_767_225_600);
-/// RFC 5905's MAXDIST. A server that may be further off than this cannot prove a clock wrong by the limits we judge with.
+/// RFC 5905's MAXDIST. A server that may be further off than this cannot prove a clock wrong by the
+/// limits we judge with.
 pub(super) const MAX_DISTANCE: Delta = Delta::from_millis(1_500);
-/// One unit of the short format that root delay and dispersion come in: what the server may have rounded away.
+/// One unit of the short format that root delay and dispersion come in: what the server may have
+/// rounded away.
 const SHORT_UNIT: Delta = Delta::from_nanos(15_259);
-/// How far the wall clock may be set or slewed between question and answer before the sample is dropped; what is below is added to the bound.
+/// How far the wall clock may be set or slewed between question and answer before the sample is
+/// dropped; what is below is added to the bound.
 const DISTURBED: Delta = Delta::from_millis(100);
-/// A server may not claim to have held the question for longer than the whole exchange took, by more than scheduling explains.
+/// A server may not claim to have held the question for longer than the whole exchange took, by
+/// more than scheduling explains.
 const HELD_TOLERANCE: Delta = Delta::from_millis(1);
 
-/// A question: nothing but a random cookie, so that neither our clock nor our identity is told, and only who saw it can answer.
+/// A question: nothing but a random cookie, so that neither our clock nor our identity is told, and
+/// only who saw it can answer.
 pub(super) fn request(cookie: u64) -> [u8; SIZE] {
     let mut packet = [0; SIZE];
     packet[0] = CLIENT;
@@ -31,13 +38,19 @@ pub(super) fn request(cookie: u64) -> [u8; SIZE] {
     packet
 }
 
-/// Whether these bytes answer the question with this cookie at all. What does not is somebody else's, and is passed over.
+/// Whether these bytes answer the question with this cookie at all. What does not is somebody
+/// else's, and is passed over.
 pub(super) fn answers(packet: &[u8], cookie: u64) -> bool {
     packet.len() >= SIZE && packet[0] & 7 == SERVER && u64_at(packet, 24) == cookie
 }
 
-/// What an answer (see [`answers`]) to a question sent at `sent` is worth when it came at `received`.
-pub(super) fn sample(packet: &[u8], sent: &Reading, received: &Reading) -> Result<Sample, ExchangeError> {
+/// What an answer (see [`answers`]) to a question sent at `sent` is worth when it came at
+/// `received`.
+pub(super) fn sample(
+    packet: &[u8],
+    sent: &Reading,
+    received: &Reading,
+) -> Result<Sample, ExchangeError> {
     let header = Header::parse(packet).ok_or_else(|| bogus("too short"))?;
     header.check()?;
     let elapsed = received.boot - sent.boot;
@@ -50,7 +63,8 @@ pub(super) fn sample(packet: &[u8], sent: &Reading, received: &Reading) -> Resul
         return Err(bogus("it claims to have held the question for longer than the exchange took"));
     }
     let delay = delay.max(Delta::ZERO);
-    let distance = delay.fraction(1, 2) + header.root_distance() + elapsed.drift(HARDWARE_PPM) + disturbance;
+    let distance =
+        delay.fraction(1, 2) + header.root_distance() + elapsed.drift(HARDWARE_PPM) + disturbance;
     if distance > MAX_DISTANCE {
         return Err(ExchangeError::TooFar(distance));
     }
@@ -108,7 +122,8 @@ struct Header {
 impl Header {
     fn parse(packet: &[u8]) -> Option<Self> {
         (packet.len() >= SIZE).then(|| Self {
-            leap: [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised][usize::from(packet[0] >> 6)],
+            leap: [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised]
+                [usize::from(packet[0] >> 6)],
             version: packet[0] >> 3 & 7,
             stratum: packet[1],
             precision: packet[3].cast_signed(),
@@ -127,14 +142,21 @@ impl Header {
             0 => Err(self.kiss()),
             16.. => Err(ExchangeError::Unsynchronised),
             _ if self.leap == Leap::Unsynchronised => Err(ExchangeError::Unsynchronised),
-            _ if self.transmitted.0 == 0 || self.received.0 == 0 => Err(bogus("it does not say when")),
-            _ if self.received.is_after(self.transmitted) => Err(bogus("it says it answered before it was asked")),
-            _ if self.reference.0 != 0 && self.reference.is_after(self.transmitted) => Err(bogus("it was set in its own future")),
+            _ if self.transmitted.0 == 0 || self.received.0 == 0 => {
+                Err(bogus("it does not say when"))
+            }
+            _ if self.received.is_after(self.transmitted) => {
+                Err(bogus("it says it answered before it was asked"))
+            }
+            _ if self.reference.0 != 0 && self.reference.is_after(self.transmitted) => {
+                Err(bogus("it was set in its own future"))
+            }
             _ => Ok(()),
         }
     }
 
-    /// Stratum 0: a kiss code instead of a reference (RFC 5905, section 7.4). INIT and STEP only mean "not yet".
+    /// Stratum 0: a kiss code instead of a reference (RFC 5905, section 7.4). INIT and STEP only
+    /// mean "not yet".
     fn kiss(&self) -> ExchangeError {
         match &self.reference_id {
             b"INIT" | b"STEP" | [0, ..] => ExchangeError::Unsynchronised,
@@ -144,12 +166,20 @@ impl Header {
 
     /// The server's distance from its root, by its own word.
     fn root_distance(&self) -> Delta {
-        short(self.root_delay).fraction(1, 2) + short(self.root_dispersion) + precision(self.precision) + SHORT_UNIT
+        short(self.root_delay).fraction(1, 2)
+            + short(self.root_dispersion)
+            + precision(self.precision)
+            + SHORT_UNIT
     }
 
-    /// At stratum 1 the name of the reference clock, above that an IPv4 address or the hash of an IPv6 one.
+    /// At stratum 1 the name of the reference clock, above that an IPv4 address or the hash of an
+    /// IPv6 one.
     fn reference(&self) -> String {
-        if self.stratum == 1 { ascii(self.reference_id) } else { std::net::Ipv4Addr::from(self.reference_id).to_string() }
+        if self.stratum == 1 {
+            ascii(self.reference_id)
+        } else {
+            std::net::Ipv4Addr::from(self.reference_id).to_string()
+        }
     }
 }
 
@@ -164,7 +194,10 @@ fn precision(exponent: i8) -> Delta {
 }
 
 fn ascii(bytes: [u8; 4]) -> String {
-    let printable = bytes.iter().take_while(|byte| **byte != 0).map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' });
+    let printable = bytes
+        .iter()
+        .take_while(|byte| **byte != 0)
+        .map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' });
     printable.collect()
 }
 

@@ -16,8 +16,8 @@ use crate::clocks;
 
 /// Addresses asked in all. More prove nothing that these do not.
 const SERVERS: usize = 16;
-/// Names are looked up again after this long, and when none of their addresses answers: a pool name gives others every time, and a server whose past
-/// answers are known is worth more than a new one.
+/// Names are looked up again after this long, and when none of their addresses answers: a pool name
+/// gives others every time, and a server whose past answers are known is worth more than a new one.
 const RESOLVED_FOR: Delta = Delta::from_secs(3_600);
 /// For tests and demos, whose servers are on this machine: still no busy loop.
 const FASTEST_LOCAL: Duration = Duration::from_millis(100);
@@ -61,13 +61,21 @@ impl Poller {
     }
 
     fn interval(&self) -> Duration {
-        let local = self.resolved.values().flat_map(|known| &known.addresses).all(|address| address.ip().is_loopback());
+        let local = self
+            .resolved
+            .values()
+            .flat_map(|known| &known.addresses)
+            .all(|address| address.ip().is_loopback());
         self.config.interval.max(if local { FASTEST_LOCAL } else { FASTEST })
     }
 
     /// Looks up what has to be; what cannot be, and never could, is an exchange that failed.
     async fn resolve(&mut self, now: Boot) -> Vec<Exchange> {
-        let is_due = |server: &&ServerName| self.resolved.get(*server).is_none_or(|known| !known.answers || now - known.at >= RESOLVED_FOR);
+        let is_due = |server: &&ServerName| {
+            self.resolved
+                .get(*server)
+                .is_none_or(|known| !known.answers || now - known.at >= RESOLVED_FOR)
+        };
         let due: Vec<_> = self.config.servers.iter().filter(is_due).cloned().collect();
         let mut lookups = JoinSet::new();
         for server in due {
@@ -76,8 +84,12 @@ impl Poller {
         let mut failed = Vec::new();
         for (result, server) in lookups.join_all().await {
             match result {
-                Ok(addresses) => _ = self.resolved.insert(server, Resolved { addresses, at: now, answers: true }),
-                Err(reason) if !self.resolved.contains_key(&server) => failed.push(unresolved(&server, reason)),
+                Ok(addresses) => {
+                    _ = self.resolved.insert(server, Resolved { addresses, at: now, answers: true })
+                }
+                Err(reason) if !self.resolved.contains_key(&server) => {
+                    failed.push(unresolved(&server, reason))
+                }
                 Err(_) => {} // its last addresses may still be right
             }
         }
@@ -85,26 +97,37 @@ impl Poller {
         failed
     }
 
-    /// Who may be asked now, in the order of the configuration; the same machine under two names has one voice.
+    /// Who may be asked now, in the order of the configuration; the same machine under two names
+    /// has one voice.
     fn due(&mut self, now: Boot) -> Vec<(ServerName, SocketAddr)> {
         let mut asked: Vec<(ServerName, SocketAddr)> = Vec::new();
         for server in &self.config.servers {
-            for address in self.resolved.get(server).into_iter().flat_map(|known| &known.addresses) {
-                let courtesy =
-                    self.courtesy.entry(*address).or_insert_with(|| Courtesy::new(address.ip().is_loopback(), is_public_pool(server)));
-                if asked.len() < SERVERS && courtesy.allows(now) && asked.iter().all(|(_, known)| known != address) {
+            for address in self.resolved.get(server).into_iter().flat_map(|known| &known.addresses)
+            {
+                let courtesy = self.courtesy.entry(*address).or_insert_with(|| {
+                    Courtesy::new(address.ip().is_loopback(), is_public_pool(server))
+                });
+                if asked.len() < SERVERS
+                    && courtesy.allows(now)
+                    && asked.iter().all(|(_, known)| known != address)
+                {
                     asked.push((server.clone(), *address));
                 }
             }
         }
-        self.courtesy.retain(|address, _| self.resolved.values().any(|known| known.addresses.contains(address)));
+        self.courtesy.retain(|address, _| {
+            self.resolved.values().any(|known| known.addresses.contains(address))
+        });
         asked
     }
 
     async fn ask(&self, asked: &[(ServerName, SocketAddr)]) -> Vec<Exchange> {
         let mut running = JoinSet::new();
         for (at, (server, address)) in asked.iter().enumerate() {
-            let (name, address) = (ServerName { address: Some(address.ip().to_string()), ..server.clone() }, *address);
+            let (name, address) = (
+                ServerName { address: Some(address.ip().to_string()), ..server.clone() },
+                *address,
+            );
             let (timeout, attempts) = (self.config.timeout, self.config.attempts);
             running.spawn(async move { (at, exchange(name, address, timeout, attempts).await) });
         }
@@ -129,5 +152,10 @@ impl Poller {
 
 fn unresolved(server: &ServerName, reason: String) -> Exchange {
     let now = clocks::now();
-    Exchange { server: server.clone(), started: now, ended: now, result: Err(ExchangeError::Resolve(reason)) }
+    Exchange {
+        server: server.clone(),
+        started: now,
+        ended: now,
+        result: Err(ExchangeError::Resolve(reason)),
+    }
 }

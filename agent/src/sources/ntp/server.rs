@@ -21,7 +21,9 @@ pub fn is_public_pool(server: &ServerName) -> bool {
 /// Its addresses, in the resolver's order.
 pub(super) async fn resolve(server: &ServerName) -> Result<Vec<SocketAddr>, String> {
     let found = timeout(RESOLVE_TIMEOUT, lookup_host((server.host.as_str(), server.port))).await;
-    let found = found.map_err(|_| "the resolver does not answer".to_owned())?.map_err(|error| error.to_string())?;
+    let found = found
+        .map_err(|_| "the resolver does not answer".to_owned())?
+        .map_err(|error| error.to_string())?;
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) && addresses.len() < ADDRESSES {

@@ -100,7 +100,11 @@ async fn what_cannot_be_believed_is_not() {
 #[tokio::test]
 async fn noise_neither_counts_as_an_answer_nor_keeps_the_answer_out() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    let server = ServerName {
+        host: "127.0.0.1".to_owned(),
+        port: socket.local_addr().unwrap().port(),
+        address: None,
+    };
     tokio::spawn(async move {
         let mut question = [0; 48];
         let mut before = [7; 48];
@@ -122,24 +126,38 @@ async fn noise_neither_counts_as_an_answer_nor_keeps_the_answer_out() {
     });
     for _ in 0..3 {
         let result = measure(&config(vec![server.clone()])).await.exchanges.remove(0).result;
-        assert!(result.as_ref().is_ok_and(|sample| sample.offset.abs() < Delta::from_secs(1)), "{result:?}");
+        assert!(
+            result.as_ref().is_ok_and(|sample| sample.offset.abs() < Delta::from_secs(1)),
+            "{result:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_from_another_port_is_none() {
-    let (socket, other) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
-    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    let (socket, other) = (
+        UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+        UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+    );
+    let server = ServerName {
+        host: "127.0.0.1".to_owned(),
+        port: socket.local_addr().unwrap().port(),
+        address: None,
+    };
     tokio::spawn(async move {
         let mut question = [0; 48];
         while let Ok((_, client)) = socket.recv_from(&mut question).await {
             other.send_to(&answer(&question, clocks::now().wall), client).await.unwrap();
         }
     });
-    assert_eq!(measure(&config(vec![server])).await.exchanges.remove(0).result, Err(ExchangeError::Timeout));
+    assert_eq!(
+        measure(&config(vec![server])).await.exchanges.remove(0).result,
+        Err(ExchangeError::Timeout)
+    );
 }
 
-/// From the server's address, as fast as two threads can, until the test is over: there is always something to receive.
+/// From the server's address, as fast as two threads can, until the test is over: there is always
+/// something to receive.
 struct Flood(Arc<AtomicBool>);
 
 impl Flood {
@@ -166,13 +184,22 @@ impl Drop for Flood {
 #[tokio::test]
 async fn a_flood_cannot_make_a_round_last() {
     let socket = Arc::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
-    let server = ServerName { host: "127.0.0.1".to_owned(), port: socket.local_addr().unwrap().port(), address: None };
+    let server = ServerName {
+        host: "127.0.0.1".to_owned(),
+        port: socket.local_addr().unwrap().port(),
+        address: None,
+    };
     let config = config(vec![server]);
     let asking = tokio::spawn(async move { measure(&config).await });
     let asked = Arc::clone(&socket);
-    let victim = tokio::task::spawn_blocking(move || asked.recv_from(&mut [0; 48]).unwrap().1).await.unwrap();
+    let victim = tokio::task::spawn_blocking(move || asked.recv_from(&mut [0; 48]).unwrap().1)
+        .await
+        .unwrap();
     let flood = Flood::start(&socket, victim);
-    let round = timeout(Duration::from_secs(20), asking).await.expect("it ends while the flood goes on").unwrap();
+    let round = timeout(Duration::from_secs(20), asking)
+        .await
+        .expect("it ends while the flood goes on")
+        .unwrap();
     drop(flood);
     assert_eq!(round.exchanges[0].result.as_ref().unwrap_err().kind(), "bogus");
 }
@@ -180,11 +207,17 @@ async fn a_flood_cannot_make_a_round_last() {
 #[tokio::test]
 async fn names_ports_and_duplicates_each_get_what_they_deserve() {
     let real = server("127.0.0.1", |_| {}).await;
-    let closed = ServerName { port: UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port(), ..real.clone() };
+    let closed = ServerName {
+        port: UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port(),
+        ..real.clone()
+    };
     let unknown = ServerName { host: "no such name".to_owned(), ..real.clone() };
     let round = measure(&config(vec![real.clone(), real, closed, unknown])).await;
-    let mut kinds: Vec<_> =
-        round.exchanges.iter().map(|exchange| exchange.result.as_ref().map_or_else(ExchangeError::kind, |_| "sample")).collect();
+    let mut kinds: Vec<_> = round
+        .exchanges
+        .iter()
+        .map(|exchange| exchange.result.as_ref().map_or_else(ExchangeError::kind, |_| "sample"))
+        .collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["network", "resolve", "sample"]);
 }
@@ -196,7 +229,10 @@ async fn it_asks_again_at_once_when_told_to_and_ends_when_nobody_listens() {
     let servers = vec![server("127.0.0.1", |_| {}).await];
     let config = NtpConfig { interval: Duration::from_hours(1), ..config(servers) };
     let task = tokio::spawn(run(config, out, Arc::clone(&remeasure)));
-    assert!(matches!(observations.recv().await, Some(Observation::Source(SourceState { degraded: None, .. }))));
+    assert!(matches!(
+        observations.recv().await,
+        Some(Observation::Source(SourceState { degraded: None, .. }))
+    ));
     assert!(matches!(observations.recv().await, Some(Observation::NtpRound(_))));
     remeasure.notify_one();
     let again = timeout(Duration::from_secs(1), observations.recv()).await;
@@ -216,7 +252,11 @@ async fn a_kiss_of_death_is_obeyed_and_an_answer_is_no_reason_to_stay_away() {
     for (code, spoil, asked) in kiss {
         let mut poller = Poller::new(config(vec![server("127.0.0.1", spoil).await]));
         let rounds = [poller.round().await, poller.round().await];
-        assert_eq!(rounds.iter().map(|round| round.exchanges.len()).sum::<usize>(), asked, "{code}: {rounds:?}");
+        assert_eq!(
+            rounds.iter().map(|round| round.exchanges.len()).sum::<usize>(),
+            asked,
+            "{code}: {rounds:?}"
+        );
     }
 }
 
@@ -259,7 +299,10 @@ fn the_era_is_told_by_the_nodes_clock_and_by_reason() {
     ];
     for (name, node, server) in cases {
         let sample = exchange_at(node, server).unwrap();
-        assert!((sample.offset - (server - node)).abs() < Delta::from_millis(2), "{name}: {sample:?}");
+        assert!(
+            (sample.offset - (server - node)).abs() < Delta::from_millis(2),
+            "{name}: {sample:?}"
+        );
     }
 }
 

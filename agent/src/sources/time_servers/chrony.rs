@@ -20,12 +20,15 @@ fn of_file(host: &HostFiles<'_>, file: &Path, depth: u8) -> Vec<Discovered> {
 }
 
 fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Discovered> {
-    let words: Vec<&str> = line.split(['!', ';', '#', '%']).next().unwrap_or_default().split_whitespace().collect();
+    let words: Vec<&str> =
+        line.split(['!', ';', '#', '%']).next().unwrap_or_default().split_whitespace().collect();
     let [directive, arguments @ ..] = words.as_slice() else { return Vec::new() };
     let included = match directive.to_ascii_lowercase().as_str() {
         "server" | "pool" | "peer" => return server(arguments, file).into_iter().collect(),
         _ if depth == 0 => Vec::new(),
-        "include" => arguments.iter().take(1).flat_map(|pattern| host.glob(Path::new(pattern))).collect(),
+        "include" => {
+            arguments.iter().take(1).flat_map(|pattern| host.glob(Path::new(pattern))).collect()
+        }
         "confdir" => fragments(host, arguments, ".conf"),
         "sourcedir" => fragments(host, arguments, ".sources"),
         _ => Vec::new(),
@@ -34,12 +37,18 @@ fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Disc
 }
 
 fn fragments(host: &HostFiles<'_>, directories: &[&str], suffix: &str) -> Vec<PathBuf> {
-    directories.iter().flat_map(|directory| host.with_suffix(Path::new(directory), suffix)).collect()
+    directories
+        .iter()
+        .flat_map(|directory| host.with_suffix(Path::new(directory), suffix))
+        .collect()
 }
 
 /// `HOST [port N] …`
 fn server(arguments: &[&str], file: &Path) -> Option<Discovered> {
     let (host, options) = arguments.split_first()?;
-    let port = options.windows(2).find(|pair| pair[0].eq_ignore_ascii_case("port")).and_then(|pair| pair[1].parse().ok());
+    let port = options
+        .windows(2)
+        .find(|pair| pair[0].eq_ignore_ascii_case("port"))
+        .and_then(|pair| pair[1].parse().ok());
     named(host, port, file)
 }

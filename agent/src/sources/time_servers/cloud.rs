@@ -1,4 +1,5 @@
-//! The cloud's own time server, at a link-local address: it needs no route out, and is there for every instance.
+//! The cloud's own time server, at a link-local address: it needs no route out, and is there for
+//! every instance.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,12 +8,14 @@ use std::path::Path;
 use super::Discovered;
 use tokenwatch_core::clock::ServerName;
 
-/// How what DMI says of the machine ends, the cloud, and the server this means. Azure has none: its hosts give time through a virtual PTP device. Alibaba's
-/// are not link-local and differ by network.
+/// How what DMI says of the machine ends, the cloud, and the server this means. Azure has none: its
+/// hosts give time through a virtual PTP device. Alibaba's are not link-local and differ by
+/// network.
 const CLOUDS: [(&str, &str, &str, &str); 5] = [
     ("sys_vendor", "Amazon EC2", "Amazon EC2", "169.254.169.123"), // Amazon Time Sync Service
-    ("bios_version", ".amazon", "Amazon EC2", "169.254.169.123"),  // the Xen generation: 4.11.amazon
-    ("product_name", "Google Compute Engine", "Google Compute Engine", "169.254.169.254"), // metadata.google.internal
+    ("bios_version", ".amazon", "Amazon EC2", "169.254.169.123"),  /* the Xen generation:
+                                                                    * 4.11.amazon */
+    ("product_name", "Google Compute Engine", "Google Compute Engine", "169.254.169.254"), /* metadata.google.internal */
     ("sys_vendor", "Google", "Google", "169.254.169.254"),
     ("chassis_asset_tag", "OracleCloud.com", "Oracle Cloud", "169.254.169.254"),
 ];

@@ -1,4 +1,5 @@
-//! The host's configuration files, seen from wherever the host's root is mounted. Bounded in every direction.
+//! The host's configuration files, seen from wherever the host's root is mounted. Bounded in every
+//! direction.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
@@ -24,7 +25,8 @@ impl<'a> HostFiles<'a> {
         Self { root, left: Cell::new(FILES) }
     }
 
-    /// Where a path of the host is for us. A configuration that says `..` does not lead out of the host's root.
+    /// Where a path of the host is for us. A configuration that says `..` does not lead out of the
+    /// host's root.
     fn here(&self, path: &Path) -> PathBuf {
         let inside = path.components().filter(|part| matches!(part, Component::Normal(_)));
         self.root.join(inside.collect::<PathBuf>())
@@ -35,7 +37,11 @@ impl<'a> HostFiles<'a> {
         let left = self.left.get().checked_sub(1)?;
         self.left.set(left);
         // Not blocking, for the path may be a FIFO.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(self.here(path)).ok()?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open(self.here(path))
+            .ok()?;
         if !file.metadata().ok()?.is_file() {
             return None;
         }
@@ -49,22 +55,30 @@ impl<'a> HostFiles<'a> {
         self.matching(directory, |name| name.ends_with(suffix))
     }
 
-    /// What a path with a `*` or without one in its last part means (glob(7), as far as configurations use it).
+    /// What a path with a `*` or without one in its last part means (glob(7), as far as
+    /// configurations use it).
     pub(super) fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
-        let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str())) else {
+        let (Some(directory), Some(name)) =
+            (pattern.parent(), pattern.file_name().and_then(|name| name.to_str()))
+        else {
             return Vec::new();
         };
         match name.split_once('*') {
-            Some((start, end)) => {
-                self.matching(directory, |name| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end))
-            }
+            Some((start, end)) => self.matching(directory, |name| {
+                name.len() >= start.len() + end.len()
+                    && name.starts_with(start)
+                    && name.ends_with(end)
+            }),
             None => vec![pattern.to_owned()],
         }
     }
 
     fn matching(&self, directory: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.here(directory)).into_iter().flatten().take(ENTRIES).flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| !name.starts_with('.') && wanted(name));
+        let entries =
+            fs::read_dir(self.here(directory)).into_iter().flatten().take(ENTRIES).flatten();
+        let names = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with('.') && wanted(name));
         let mut paths: Vec<_> = names.map(|name| directory.join(name)).collect();
         paths.sort();
         paths

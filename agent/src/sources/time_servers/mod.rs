@@ -1,7 +1,9 @@
-//! Which time servers to ask when none is configured: those that this host's own time daemon was told to use, else the cloud's own.
+//! Which time servers to ask when none is configured: those that this host's own time daemon was
+//! told to use, else the cloud's own.
 //!
-//! Nothing is asked that nobody chose: there is no public pool by default. A pool that the host's configuration names was chosen by who runs the host; it is
-//! used, and asked as rarely as the pool's operators wish (see the NTP source).
+//! Nothing is asked that nobody chose: there is no public pool by default. A pool that the host's
+//! configuration names was chosen by who runs the host; it is used, and asked as rarely as the
+//! pool's operators wish (see the NTP source).
 
 mod chrony;
 mod cloud;
@@ -26,13 +28,20 @@ pub struct Discovered {
     pub named_by: String,
 }
 
-/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted), and of the machine by what `dmi` says (`/sys/class/dmi/id`).
-/// The first of chrony, ntpd and systemd-timesyncd that names any is the daemon in use: what a replaced one left behind is not asked.
+/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted), and
+/// of the machine by what `dmi` says (`/sys/class/dmi/id`). The first of chrony, ntpd and
+/// systemd-timesyncd that names any is the daemon in use: what a replaced one left behind is not
+/// asked.
 pub fn discover(root: &Path, dmi: &Path) -> Vec<Discovered> {
     let host = HostFiles::new(root);
-    let ways: [&dyn Fn() -> Vec<Discovered>; 4] =
-        [&|| chrony::servers(&host), &|| ntpd::servers(&host), &|| timesyncd::servers(&host), &|| cloud::servers(dmi)];
-    let mut found = ways.iter().map(|way| way()).find(|found| !found.is_empty()).unwrap_or_default();
+    let ways: [&dyn Fn() -> Vec<Discovered>; 4] = [
+        &|| chrony::servers(&host),
+        &|| ntpd::servers(&host),
+        &|| timesyncd::servers(&host),
+        &|| cloud::servers(dmi),
+    ];
+    let mut found =
+        ways.iter().map(|way| way()).find(|found| !found.is_empty()).unwrap_or_default();
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|found| seen.insert(found.server.clone()));
     found.truncate(SERVERS);

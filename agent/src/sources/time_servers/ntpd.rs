@@ -26,8 +26,12 @@ fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Disc
     let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
     // `-4` and `-6` may stand before the name.
     match (words.next(), words.find(|word| !word.starts_with('-'))) {
-        (Some("server" | "pool" | "peer"), Some(name)) if !is_reference_clock(name) => named(name, None, file).into_iter().collect(),
-        (Some("includefile"), Some(included)) if depth > 0 => of_file(host, Path::new(included), depth - 1),
+        (Some("server" | "pool" | "peer"), Some(name)) if !is_reference_clock(name) => {
+            named(name, None, file).into_iter().collect()
+        }
+        (Some("includefile"), Some(included)) if depth > 0 => {
+            of_file(host, Path::new(included), depth - 1)
+        }
         _ => Vec::new(),
     }
 }

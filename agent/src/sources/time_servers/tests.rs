@@ -32,12 +32,17 @@ fn each_daemons_configuration_is_understood() {
             &[
                 (
                     "etc/chrony/chrony.conf",
-                    "# a comment\nserver ntp1.example iburst port 1123\nPOOL pool.example # why\n! old\nconfdir /etc/chrony/conf.d\nsourcedir /run/s\ninclude /etc/chrony/x*.inc\n",
+                    "# a comment\nserver ntp1.example iburst port 1123\nPOOL pool.example # \
+                     why\n! old\nconfdir /etc/chrony/conf.d\nsourcedir /run/s\ninclude \
+                     /etc/chrony/x*.inc\n",
                 ),
                 ("etc/chrony/conf.d/a.conf", "peer 192.0.2.7\n"),
                 ("etc/chrony/conf.d/a.off", "server no.example\n"),
                 ("run/s/dhcp.sources", "server 2001:db8::1\n"),
-                ("etc/chrony/x1.inc", "server ntp1.example port 1123\ninclude /etc/chrony/x1.inc\n"),
+                (
+                    "etc/chrony/x1.inc",
+                    "server ntp1.example port 1123\ninclude /etc/chrony/x1.inc\n",
+                ),
             ],
             &[
                 &format!("ntp1.example:1123 {chrony}"),
@@ -46,28 +51,53 @@ fn each_daemons_configuration_is_understood() {
                 "[2001:db8::1]:123 /run/s/dhcp.sources",
             ],
         ),
-        (&[("etc/ntp.conf", "server -4 ntp.example prefer\nserver 127.127.1.0\nrestrict default\n")], &["ntp.example:123 /etc/ntp.conf"]),
+        (
+            &[(
+                "etc/ntp.conf",
+                "server -4 ntp.example prefer\nserver 127.127.1.0\nrestrict default\n",
+            )],
+            &["ntp.example:123 /etc/ntp.conf"],
+        ),
         (
             &[
                 (
                     "etc/systemd/timesyncd.conf",
-                    "[Time]\n#NTP=no.example\nNTP=old.example\nFallbackNTP=fall.example\n[Other]\nNTP=no.example\n",
+                    "[Time]\n#NTP=no.example\nNTP=old.example\nFallbackNTP=fall.example\n[Other]\\
+                     nNTP=no.example\n",
                 ),
-                ("usr/lib/systemd/timesyncd.conf.d/10.conf", "[Time]\nNTP=\nNTP=replaced.example\n"),
+                (
+                    "usr/lib/systemd/timesyncd.conf.d/10.conf",
+                    "[Time]\nNTP=\nNTP=replaced.example\n",
+                ),
                 ("etc/systemd/timesyncd.conf.d/10.conf", "[Time]\nNTP=\nNTP=a.example b.example\n"),
             ],
-            &["a.example:123 /etc/systemd/timesyncd.conf.d/10.conf", "b.example:123 /etc/systemd/timesyncd.conf.d/10.conf"],
+            &[
+                "a.example:123 /etc/systemd/timesyncd.conf.d/10.conf",
+                "b.example:123 /etc/systemd/timesyncd.conf.d/10.conf",
+            ],
         ),
         (
-            &[("etc/systemd/timesyncd.conf", "[Time]\n#NTP=\n"), ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")],
+            &[
+                ("etc/systemd/timesyncd.conf", "[Time]\n#NTP=\n"),
+                ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n"),
+            ],
             &["169.254.169.123:123 the cloud (Amazon EC2)"],
         ),
         (
-            &[("sys/class/dmi/id/sys_vendor", "Xen\n"), ("sys/class/dmi/id/bios_version", "4.11.amazon\n")],
+            &[
+                ("sys/class/dmi/id/sys_vendor", "Xen\n"),
+                ("sys/class/dmi/id/bios_version", "4.11.amazon\n"),
+            ],
             &["169.254.169.123:123 the cloud (Amazon EC2)"],
         ),
-        (&[("sys/class/dmi/id/sys_vendor", "Google\n")], &["169.254.169.254:123 the cloud (Google)"]),
-        (&[("sys/class/dmi/id/chassis_asset_tag", "OracleCloud.com\n")], &["169.254.169.254:123 the cloud (Oracle Cloud)"]),
+        (
+            &[("sys/class/dmi/id/sys_vendor", "Google\n")],
+            &["169.254.169.254:123 the cloud (Google)"],
+        ),
+        (
+            &[("sys/class/dmi/id/chassis_asset_tag", "OracleCloud.com\n")],
+            &["169.254.169.254:123 the cloud (Oracle Cloud)"],
+        ),
         (&[("sys/class/dmi/id/sys_vendor", "Microsoft Corporation\n")], &[]),
         (&[], &[]),
     ];
@@ -79,8 +109,12 @@ fn each_daemons_configuration_is_understood() {
 #[test]
 fn a_configuration_leads_neither_out_of_the_root_nor_in_circles_nor_on_without_end() {
     let outside = host(&[("secret.conf", "server out.example\n")]);
-    let many: String = (0..100).map(|n| ["server s", &n.to_string(), ".example\n"].concat()).collect();
-    let climb = format!("include /../../../../..{}/secret.conf\ninclude /etc/chrony.conf\n{many}", outside.path().display());
+    let many: String =
+        (0..100).map(|n| ["server s", &n.to_string(), ".example\n"].concat()).collect();
+    let climb = format!(
+        "include /../../../../..{}/secret.conf\ninclude /etc/chrony.conf\n{many}",
+        outside.path().display()
+    );
     let servers = found(&host(&[("etc/chrony.conf", &climb)]));
     assert_eq!(servers.len(), SERVERS);
     assert!(servers.iter().all(|server| !server.contains("out.example")));

@@ -7,12 +7,20 @@ use super::files::HostFiles;
 use super::{Discovered, named};
 
 /// The main file: the first of these that is there.
-const MAIN: [&str; 3] = ["/etc/systemd/timesyncd.conf", "/run/systemd/timesyncd.conf", "/usr/lib/systemd/timesyncd.conf"];
+const MAIN: [&str; 3] = [
+    "/etc/systemd/timesyncd.conf",
+    "/run/systemd/timesyncd.conf",
+    "/usr/lib/systemd/timesyncd.conf",
+];
 /// Directories of drop-ins; a later one replaces a file of the same name in an earlier one.
-const DROP_INS: [&str; 3] = ["/usr/lib/systemd/timesyncd.conf.d", "/run/systemd/timesyncd.conf.d", "/etc/systemd/timesyncd.conf.d"];
+const DROP_INS: [&str; 3] = [
+    "/usr/lib/systemd/timesyncd.conf.d",
+    "/run/systemd/timesyncd.conf.d",
+    "/etc/systemd/timesyncd.conf.d",
+];
 
-/// What `NTP=` names. `FallbackNTP=` counts only where that names nothing, as for the daemon; its built-in fallback is a public pool that nobody chose, and
-/// stands in no file.
+/// What `NTP=` names. `FallbackNTP=` counts only where that names nothing, as for the daemon; its
+/// built-in fallback is a public pool that nobody chose, and stands in no file.
 pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
     let (mut chosen, mut fallback) = (Vec::new(), Vec::new());
     for file in files(host) {
@@ -30,8 +38,10 @@ pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
 
 /// Main file, then drop-ins in the order of their names.
 fn files(host: &HostFiles<'_>) -> Vec<PathBuf> {
-    let drop_ins = DROP_INS.iter().flat_map(|directory| host.with_suffix(Path::new(directory), ".conf"));
-    let by_name: BTreeMap<_, _> = drop_ins.map(|path| (path.file_name().map(ToOwned::to_owned), path)).collect();
+    let drop_ins =
+        DROP_INS.iter().flat_map(|directory| host.with_suffix(Path::new(directory), ".conf"));
+    let by_name: BTreeMap<_, _> =
+        drop_ins.map(|path| (path.file_name().map(ToOwned::to_owned), path)).collect();
     let main = MAIN.iter().map(PathBuf::from).find(|path| host.text(path).is_some());
     main.into_iter().chain(by_name.into_values()).collect()
 }
@@ -44,7 +54,9 @@ fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
             in_section = line == "[Time]";
         }
         let is_comment = line.starts_with(['#', ';']);
-        line.split_once('=').filter(|_| in_section && !is_comment).map(|(key, value)| (key.trim_end(), value.trim_start()))
+        line.split_once('=')
+            .filter(|_| in_section && !is_comment)
+            .map(|(key, value)| (key.trim_end(), value.trim_start()))
     })
 }
 

@@ -1,7 +1,8 @@
-//! The clock as a picture: what each server says true time is, what they agree on, and where the limit is.
+//! The clock as a picture: what each server says true time is, what they agree on, and where the
+//! limit is.
 //!
-//! The scale is 1 ms wide in the middle and logarithmic beyond, so that a server that is hours off and one that is good to microseconds fit
-//! into the same picture.
+//! The scale is 1 ms wide in the middle and logarithmic beyond, so that a server that is hours off
+//! and one that is good to microseconds fit into the same picture.
 
 use std::fmt::Write as _;
 
@@ -15,7 +16,8 @@ use super::html::{Short, Signed, Text, counted};
 const MOST: usize = 16;
 /// The scale is linear up to here: what is better than that is good.
 const FINE: Delta = Delta::from_millis(1);
-/// The ends of the scale that come into question: one past each is always there, so that nothing lies on the edge.
+/// The ends of the scale that come into question: one past each is always there, so that nothing
+/// lies on the edge.
 const ENDS: [(Delta, &str); 9] = [
     (Delta::from_millis(10), "10ms"),
     (Delta::from_millis(100), "100ms"),
@@ -39,7 +41,8 @@ pub(super) fn section(status: &Status) -> String {
     }
     row(&mut out, "", &scale.axis());
     out.push_str(
-        "</div>\n<p class=\"quiet\">Where each says that true time is, seen from this node's clock (dotted); the band is the limit.</p>\n",
+        "</div>\n<p class=\"quiet\">Where each says that true time is, seen from this node's \
+         clock (dotted); the band is the limit.</p>\n",
     );
     if status.servers.len() > MOST {
         let _ = writeln!(out, "<p>and {} more</p>", status.servers.len() - MOST);
@@ -57,10 +60,17 @@ fn said(status: &Status) -> String {
     let (class, mark) = look(clock.state);
     let state = format!("<b class=\"{class}\">{mark} {}</b>", clock.state.name());
     if clock.assumed {
-        return format!("{state}: nothing vouches for this clock, ±{} is assumed; {servers}", clock.bound);
+        return format!(
+            "{state}: nothing vouches for this clock, ±{} is assumed; {servers}",
+            clock.bound
+        );
     }
     let way = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
-    format!("{state}: this node is {} {way} true time, give or take {} (limit {limit}); {servers}", clock.offset.abs(), clock.bound)
+    format!(
+        "{state}: this node is {} {way} true time, give or take {} (limit {limit}); {servers}",
+        clock.offset.abs(),
+        clock.bound
+    )
 }
 
 /// As what it is shown, by colour and by sign: colour alone is not for everybody.
@@ -74,7 +84,11 @@ fn look(state: ClockState) -> (&'static str, &'static str) {
 }
 
 fn named(report: &ServerReport) -> String {
-    format!("{} <span class=\"quiet\">{}</span>", Short(&report.server.to_string()), report.vote.name())
+    format!(
+        "{} <span class=\"quiet\">{}</span>",
+        Short(&report.server.to_string()),
+        report.vote.name()
+    )
 }
 
 fn row(out: &mut String, label: &str, picture: &str) {
@@ -83,7 +97,12 @@ fn row(out: &mut String, label: &str, picture: &str) {
 
 fn agreed(status: &Status, scale: &Scale) -> String {
     let clock = &status.clock;
-    let says = format!("{} ± {}{}", Signed(clock.offset), clock.bound, if clock.assumed { ", assumed" } else { "" });
+    let says = format!(
+        "{} ± {}{}",
+        Signed(clock.offset),
+        clock.bound,
+        if clock.assumed { ", assumed" } else { "" }
+    );
     let class = if clock.assumed { "assumed" } else { "agreed" };
     scale.bar(class, clock.offset, clock.bound, status.offset_limit, &says)
 }
@@ -101,7 +120,11 @@ fn of_server(report: &ServerReport, status: &Status, scale: &Scale) -> String {
 
 fn kernel(status: &Status) -> String {
     let Some(kernel) = &status.kernel else { return String::new() };
-    let kept = if kernel.synchronised { "a time daemon keeps this clock" } else { "no time daemon keeps this clock" };
+    let kept = if kernel.synchronised {
+        "a time daemon keeps this clock"
+    } else {
+        "no time daemon keeps this clock"
+    };
     format!("<p class=\"quiet\">The kernel says: {kept}, good to {}.</p>\n", kernel.max_error)
 }
 
@@ -114,10 +137,12 @@ struct Scale {
 impl Scale {
     /// Wide enough for everything there is to show.
     fn of(status: &Status) -> Self {
-        let samples = status.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
+        let samples =
+            status.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
         let reach = |offset: Delta, bound: Delta| offset.abs() + bound;
         let servers = samples.map(|sample| reach(sample.offset, sample.root_distance));
-        let all = servers.chain([reach(status.clock.offset, status.clock.bound), status.offset_limit]);
+        let all =
+            servers.chain([reach(status.clock.offset, status.clock.bound), status.offset_limit]);
         let most = all.max().unwrap_or(FINE);
         let last = ENDS.iter().position(|(end, _)| *end > most).unwrap_or(ENDS.len() - 1);
         let ticks: Vec<_> = ENDS.iter().take(last + 1).copied().collect();
@@ -131,14 +156,16 @@ impl Scale {
 
     /// An interval over the limits and the node's own clock.
     fn bar(&self, class: &str, offset: Delta, bound: Delta, limit: Delta, says: &str) -> String {
-        let (lo, hi, middle) = (self.place(offset - bound), self.place(offset + bound), self.place(offset));
+        let (lo, hi, middle) =
+            (self.place(offset - bound), self.place(offset + bound), self.place(offset));
         let (left, right) = (self.place(-limit), self.place(limit));
         format!(
-            "<svg role=\"img\" aria-label=\"{says}\" class=\"strip\"><title>{says}</title>\
-             <rect class=\"limit\" x=\"{left:.2}%\" width=\"{:.2}%\" y=\"0\" height=\"24\"/>\
-             <line class=\"zero\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"24\"/>\
-             <rect class=\"{class}\" x=\"{lo:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"12\" rx=\"2\"/>\
-             <line class=\"middle\" x1=\"{middle:.2}%\" x2=\"{middle:.2}%\" y1=\"3\" y2=\"21\"/></svg><span class=\"says\">{says}</span>",
+            "<svg role=\"img\" aria-label=\"{says}\" class=\"strip\"><title>{says}</title><rect \
+             class=\"limit\" x=\"{left:.2}%\" width=\"{:.2}%\" y=\"0\" height=\"24\"/><line \
+             class=\"zero\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"24\"/><rect class=\"{class}\" \
+             x=\"{lo:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"12\" rx=\"2\"/><line \
+             class=\"middle\" x1=\"{middle:.2}%\" x2=\"{middle:.2}%\" y1=\"3\" \
+             y2=\"21\"/></svg><span class=\"says\">{says}</span>",
             right - left,
             (hi - lo).max(0.6), // or a good clock would be too thin to see
         )
@@ -146,7 +173,10 @@ impl Scale {
 
     /// Every second tick, so that they can be read on a phone; the last one always.
     fn axis(&self) -> String {
-        let mut out = String::from("<svg class=\"axis\" aria-hidden=\"true\"><text x=\"50%\" y=\"12\" text-anchor=\"middle\">0</text>");
+        let mut out = String::from(
+            "<svg class=\"axis\" aria-hidden=\"true\"><text x=\"50%\" y=\"12\" \
+             text-anchor=\"middle\">0</text>",
+        );
         let step = if self.ticks.len() > 3 { 2 } else { 1 };
         for (at, name) in self.ticks.iter().rev().step_by(step) {
             let (left, right) = (self.place(-*at), self.place(*at));
@@ -154,7 +184,8 @@ impl Scale {
             let (from, to) = if is_end { ("start", "end") } else { ("middle", "middle") };
             let _ = write!(
                 out,
-                "<text x=\"{left:.2}%\" y=\"12\" text-anchor=\"{from}\">−{name}</text><text x=\"{right:.2}%\" y=\"12\" text-anchor=\"{to}\">+{name}</text>"
+                "<text x=\"{left:.2}%\" y=\"12\" text-anchor=\"{from}\">−{name}</text><text \
+                 x=\"{right:.2}%\" y=\"12\" text-anchor=\"{to}\">+{name}</text>"
             );
         }
         out + "</svg>"
@@ -173,9 +204,15 @@ mod tests {
     #[test]
     fn order_is_kept_and_both_sides_are_alike() {
         let scale = Scale { end: stretched(Delta::from_secs(1)), ticks: Vec::new() };
-        let places: Vec<f64> = [-2_000, -1_000, -10, 0, 1, 10, 1_000].map(|ms| scale.place(Delta::from_millis(ms))).into();
+        let places: Vec<f64> = [-2_000, -1_000, -10, 0, 1, 10, 1_000]
+            .map(|ms| scale.place(Delta::from_millis(ms)))
+            .into();
         assert!(places.is_sorted(), "{places:?}");
-        assert!((places[0]).abs() < 1e-9 && (places[3] - 50.0).abs() < 1e-9 && (places[6] - 100.0).abs() < 1e-9);
+        assert!(
+            (places[0]).abs() < 1e-9
+                && (places[3] - 50.0).abs() < 1e-9
+                && (places[6] - 100.0).abs() < 1e-9
+        );
         assert!((places[2] + places[5] - 100.0).abs() < 1e-9);
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn section(status: &Status) -> String {
     if status.findings.is_empty() {
         return String::new();
     }
-    let mut out = String::from("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
+    let mut out =
+        String::from("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
     for (finding, since) in status.findings.iter().take(WHOLE) {
         whole(&mut out, finding, *since, status);
     }
@@ -29,11 +30,12 @@ pub(super) fn section(status: &Status) -> String {
 
 fn whole(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
     let (now, severity) = (status.now.wall, finding.severity);
-    let (id, mark, name, code) = (finding.id(&status.node).0, mark_of(severity), severity.name(), finding.code.as_str());
+    let (id, mark, name, code) =
+        (finding.id(&status.node).0, mark_of(severity), severity.name(), finding.code.as_str());
     let _ = write!(
         out,
-        "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} <code>{code}</code></h3>\
-         <p class=\"who\">{}</p><p>{}</p>",
+        "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} \
+         <code>{code}</code></h3><p class=\"who\">{}</p><p>{}</p>",
         subject(&finding.subject),
         Text(&finding.summary)
     ); // writing to a String cannot fail
@@ -75,7 +77,11 @@ fn told(value: &Value) -> String {
 fn subject(subject: &Subject) -> String {
     match subject {
         Subject::Token { pod, volume, path } => {
-            let owner = pod.owner.as_ref().map(|owner| format!(" · {}", Short(&owner.to_string()))).unwrap_or_default();
+            let owner = pod
+                .owner
+                .as_ref()
+                .map(|owner| format!(" · {}", Short(&owner.to_string())))
+                .unwrap_or_default();
             format!("<b>{}</b>{owner} · {}/{}", PodName(pod), Short(volume), Short(path))
         }
         Subject::Node { node } => format!("<b>node {}</b>", Short(node)),
@@ -88,14 +94,22 @@ fn rest(out: &mut String, status: &Status) {
     if rest.is_empty() {
         return;
     }
-    let _ = write!(out, "<details id=\"more-findings\"><summary>{} more</summary><ul class=\"lines\">", rest.len());
+    let _ = write!(
+        out,
+        "<details id=\"more-findings\"><summary>{} more</summary><ul class=\"lines\">",
+        rest.len()
+    );
     for (finding, _) in rest.iter().take(LINES) {
         let (mark, code) = (mark_of(finding.severity), finding.code.as_str());
         let _ = writeln!(out, "<li>{mark} <code>{code}</code> {}</li>", subject(&finding.subject));
     }
     out.push_str("</ul>");
     if rest.len() > LINES {
-        let _ = write!(out, "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>", rest.len() - LINES);
+        let _ = write!(
+            out,
+            "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>",
+            rest.len() - LINES
+        );
     }
     out.push_str("</details>\n");
 }

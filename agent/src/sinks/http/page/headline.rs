@@ -15,7 +15,9 @@ pub(super) fn mark_of(severity: Severity) -> &'static str {
 }
 
 /// On a phone the rest is far below.
-const NAVIGATION: &str = "<nav aria-label=\"On this page\"><a href=\"#clock\">Clock</a> <a href=\"#tokens\">Tokens</a> <a href=\"#sight\">What is not seen</a></nav>\n";
+const NAVIGATION: &str = "<nav aria-label=\"On this page\"><a href=\"#clock\">Clock</a> <a \
+                          href=\"#tokens\">Tokens</a> <a href=\"#sight\">What is not \
+                          seen</a></nav>\n";
 
 /// The worst that is so.
 pub(super) struct Headline {
@@ -52,13 +54,16 @@ impl Headline {
         };
         let (mark, next) = (self.mark(), next(status));
         format!(
-            "<section class=\"headline {class}\"><h2><span aria-hidden=\"true\">{mark}</span> {said}</h2><p>{next}</p></section>\n{NAVIGATION}"
+            "<section class=\"headline {class}\"><h2><span aria-hidden=\"true\">{mark}</span> \
+             {said}</h2><p>{next}</p></section>\n{NAVIGATION}"
         )
     }
 }
 
 fn by_severity(status: &Status) -> String {
-    let count = |severity| status.findings.iter().filter(|(finding, _)| finding.severity == severity).count();
+    let count = |severity| {
+        status.findings.iter().filter(|(finding, _)| finding.severity == severity).count()
+    };
     let told = |severity: Severity| match (count(severity), severity) {
         (0, _) => None,
         (count, Severity::Warning) => Some(counted(count, "warning")),

@@ -6,10 +6,12 @@ use tokenwatch_core::findings::PodRef;
 use tokenwatch_core::text::shown;
 use tokenwatch_core::time::{Delta, Wall};
 
-/// The longest name in a row, in characters: Kubernetes' own names end at 63 where people choose them, generated ones are longer by a suffix.
+/// The longest name in a row, in characters: Kubernetes' own names end at 63 where people choose
+/// them, generated ones are longer by a suffix.
 const IN_A_ROW: usize = 96;
 
-/// Text as text: whatever it holds, it is neither a tag nor the end of an attribute, and what a terminal would hide is shown.
+/// Text as text: whatever it holds, it is neither a tag nor the end of an attribute, and what a
+/// terminal would hide is shown.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -120,7 +122,8 @@ mod tests {
     #[test]
     fn times_are_told_from_now() {
         let now = Wall::from_secs(1_000);
-        let told: Vec<String> = [1_000, 1_007, 1_245, 400].map(|at| Away(Wall::from_secs(at), now).to_string()).into();
+        let told: Vec<String> =
+            [1_000, 1_007, 1_245, 400].map(|at| Away(Wall::from_secs(at), now).to_string()).into();
         assert_eq!(told, ["now", "in 7s", "in 4m 05s", "10m 00s ago"]);
     }
 }

@@ -7,10 +7,11 @@ use tokenwatch_core::token::Deadlines;
 
 use super::html::Away;
 
-/// Where a token lives for longer than this many times what kubelet thinks in, the bar ends soon after that: of a year nothing of
-/// the hour would be seen.
+/// Where a token lives for longer than this many times what kubelet thinks in, the bar ends soon
+/// after that: of a year nothing of the hour would be seen.
 const EXTENDED: i64 = 2;
-/// What is shown beyond the end, as a part of the whole, so that the end itself can be seen: one in so many.
+/// What is shown beyond the end, as a part of the whole, so that the end itself can be seen: one in
+/// so many.
 const BEYOND: i64 = 12;
 
 /// The part of time that a bar shows.
@@ -20,12 +21,17 @@ struct Frame {
 }
 
 impl Frame {
-    /// From the first to the last of the deadlines; a bar stretches for a token that is past them by no more than its own life.
+    /// From the first to the last of the deadlines; a bar stretches for a token that is past them
+    /// by no more than its own life.
     fn of(deadlines: &Deadlines, now: Wall) -> Self {
         let from = deadlines.issued;
         let life = (deadlines.effective - from).max(Delta::from_secs(1));
         let is_extended = (deadlines.expires - from).as_nanos() / EXTENDED > life.as_nanos();
-        let end = if is_extended { deadlines.effective } else { deadlines.expires.max(deadlines.effective) };
+        let end = if is_extended {
+            deadlines.effective
+        } else {
+            deadlines.expires.max(deadlines.effective)
+        };
         let to = end.max(now.min(end + life));
         Self { from: from.min(now.max(from - life)), to: to + (to - from).fraction(1, BEYOND) }
     }
@@ -41,27 +47,38 @@ impl Frame {
 pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
     let frame = Frame::of(deadlines, now);
     let place = |at| frame.place(at);
-    let mut out = format!("<svg class=\"life\" role=\"img\" aria-label=\"{}\">", told(deadlines, now));
+    let mut out =
+        format!("<svg class=\"life\" role=\"img\" aria-label=\"{}\">", told(deadlines, now));
     let part = |out: &mut String, class: &str, from: Wall, to: Wall, y: u8, height: u8| {
         let (from, to) = (place(from), place(to));
-        let _ =
-            write!(out, "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{:.2}%\" y=\"{y}\" height=\"{height}\"/>", (to - from).max(0.0));
+        let _ = write!(
+            out,
+            "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{:.2}%\" y=\"{y}\" \
+             height=\"{height}\"/>",
+            (to - from).max(0.0)
+        );
     }; // writing to a String cannot fail
     // Each part is lower than the one before: the shape says it too.
     part(&mut out, "fresh", deadlines.issued, deadlines.due, 6, 12);
     part(&mut out, "wait", deadlines.due, deadlines.stalled, 9, 9);
     part(&mut out, "slack", deadlines.stalled, deadlines.effective, 12, 6);
     part(&mut out, "over", deadlines.effective, frame.to, 16, 2);
-    for (class, at) in [("tick", deadlines.late), ("end", deadlines.effective), ("end", deadlines.expires)] {
+    for (class, at) in
+        [("tick", deadlines.late), ("end", deadlines.effective), ("end", deadlines.expires)]
+    {
         let x = place(at);
         if x < 100.0 {
-            let _ = write!(out, "<line class=\"{class}\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"5\" y2=\"19\"/>");
+            let _ = write!(
+                out,
+                "<line class=\"{class}\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"5\" y2=\"19\"/>"
+            );
         }
     }
     let x = place(now);
     let _ = write!(
         out,
-        "<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"24\"/><circle class=\"now\" cx=\"{x:.2}%\" cy=\"3\" r=\"3\"/>"
+        "<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"24\"/><circle \
+         class=\"now\" cx=\"{x:.2}%\" cy=\"3\" r=\"3\"/>"
     );
     out + "</svg>"
 }
@@ -103,9 +120,15 @@ mod tests {
             for expires in [3_600, 31_536_000, i64::MAX / 1_000_000_000] {
                 let (deadlines, now) = (deadlines(3_600, expires), Wall::from_secs(now));
                 let frame = Frame::of(&deadlines, now);
-                let places: Vec<f64> = [deadlines.issued, deadlines.due, deadlines.late, deadlines.stalled, deadlines.effective]
-                    .map(|at| frame.place(at))
-                    .into();
+                let places: Vec<f64> = [
+                    deadlines.issued,
+                    deadlines.due,
+                    deadlines.late,
+                    deadlines.stalled,
+                    deadlines.effective,
+                ]
+                .map(|at| frame.place(at))
+                .into();
                 assert!(places.is_sorted() && places[4] < 100.0, "{places:?}");
                 assert!(places[4] - places[0] > 25.0, "too small to be read: {places:?}");
             }
@@ -115,11 +138,23 @@ mod tests {
     #[test]
     fn a_token_without_a_life_is_drawn_all_the_same() {
         let at = Wall::from_secs(i64::MAX);
-        let all =
-            Deadlines { accepted_from: at, issued: at, due: at, late: at, stalled: at, critical: at, effective: at, expires: at, hard: at };
+        let all = Deadlines {
+            accepted_from: at,
+            issued: at,
+            due: at,
+            late: at,
+            stalled: at,
+            critical: at,
+            effective: at,
+            expires: at,
+            hard: at,
+        };
         for now in [Wall::from_secs(0), at] {
             let drawn = bar(&all, now);
-            assert!(drawn.contains("<svg") && !drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+            assert!(
+                drawn.contains("<svg") && !drawn.contains("NaN") && !drawn.contains("inf"),
+                "{drawn}"
+            );
         }
     }
 }

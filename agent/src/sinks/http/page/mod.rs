@@ -1,7 +1,9 @@
-//! The status page: one document without anything from elsewhere, made from what the engine knows at one moment.
+//! The status page: one document without anything from elsewhere, made from what the engine knows
+//! at one moment.
 //!
-//! Plain functions from [`Status`] to text: no clock, no state. The script does no more than fetch the page again and put the new middle in
-//! place of the old one, so that a browser without scripts shows the same (and reloads it by itself).
+//! Plain functions from [`Status`] to text: no clock, no state. The script does no more than fetch
+//! the page again and put the new middle in place of the old one, so that a browser without scripts
+//! shows the same (and reloads it by itself).
 
 mod clock;
 mod findings;
@@ -23,12 +25,13 @@ use html::Text;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// Nothing but this style and this script, word for word; nothing is fetched but from here; nobody puts the page into a frame.
+/// Nothing but this style and this script, word for word; nothing is fetched but from here; nobody
+/// puts the page into a frame.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         hash(STYLE),
         hash(SCRIPT)
     )
@@ -42,16 +45,25 @@ pub(super) fn policy() -> &'static str {
 /// The page.
 pub(super) fn render(status: &Status) -> String {
     let (node, headline) = (Text(&status.node), headline::of(status));
-    let body = [headline.html(status), findings::section(status), clock::section(status), tokens::section(status), sight::section(status)]
-        .concat();
+    let body = [
+        headline.html(status),
+        findings::section(status),
+        clock::section(status),
+        tokens::section(status),
+        sight::section(status),
+    ]
+    .concat();
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{mark} {node} · tokenwatch</title>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-         <header><h1>{node}</h1><p id=\"link\" role=\"status\">tokenwatch {version}</p></header>\n\
-         <main id=\"main\" data-at=\"{at}\">\n{body}</main>\n\
-         <footer><p>All times are UTC, by this node's clock. <a href=\"/metrics\">/metrics</a> <a href=\"/readyz?verbose\">/readyz</a> \
-         <a href=\"/livez?verbose\">/livez</a></p></footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{mark} \
+         {node} · tokenwatch</title>\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<link \
+         rel=\"icon\" href=\"data:,\">\n<noscript><meta http-equiv=\"refresh\" \
+         content=\"10\"></noscript>\n<style>{STYLE}</style>\n</head>\n<body>\n<header><h1>{node}</\
+         h1><p id=\"link\" role=\"status\">tokenwatch {version}</p></header>\n<main id=\"main\" \
+         data-at=\"{at}\">\n{body}</main>\n<footer><p>All times are UTC, by this node's clock. <a \
+         href=\"/metrics\">/metrics</a> <a href=\"/readyz?verbose\">/readyz</a> <a \
+         href=\"/livez?verbose\">/livez</a></p></footer>\n<script>{SCRIPT}</script>\n</body>\n</\
+         html>\n",
         mark = headline.mark(),
         version = env!("CARGO_PKG_VERSION"),
         at = status.now.wall.rfc3339(),

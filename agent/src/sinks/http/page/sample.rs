@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tokenwatch_core::clock::{ClockState, Estimate, ExchangeError, KernelClock, Leap, Sample, ServerName, ServerReport, Vote};
+use tokenwatch_core::clock::{
+    ClockState, Estimate, ExchangeError, KernelClock, Leap, Sample, ServerName, ServerReport, Vote,
+};
 use tokenwatch_core::cluster::{Container, Owner, Phase, Pod};
 use tokenwatch_core::engine::{ClusterFigures, Status, TokenView};
 use tokenwatch_core::findings::{Code, Finding, PodRef, Remedy, Severity, Subject};
@@ -12,7 +14,8 @@ use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
 use tokenwatch_core::token::{Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict};
 use tokenwatch_core::value::Attributes;
 
-pub(super) const NOW: Reading = Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::from_nanos(86_400_000_000_000) };
+pub(super) const NOW: Reading =
+    Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::from_nanos(86_400_000_000_000) };
 
 /// A node that is well and has nothing on it.
 pub(super) fn empty() -> Status {
@@ -21,7 +24,12 @@ pub(super) fn empty() -> Status {
         now: NOW,
         tokens: Vec::new(),
         findings: Vec::new(),
-        clock: Estimate { offset: Delta::from_millis(2), bound: Delta::from_millis(5), assumed: false, state: ClockState::Synchronised },
+        clock: Estimate {
+            offset: Delta::from_millis(2),
+            bound: Delta::from_millis(5),
+            assumed: false,
+            state: ClockState::Synchronised,
+        },
         offset_limit: Delta::from_millis(500),
         servers: vec![
             server("time-1.example", Ok(sample(2, 4)), Vote::Agrees),
@@ -46,12 +54,24 @@ pub(super) fn empty() -> Status {
 }
 
 fn server(host: &str, result: Result<Sample, ExchangeError>, vote: Vote) -> ServerReport {
-    ServerReport { server: ServerName { host: host.into(), port: 123, address: None }, result, vote }
+    ServerReport {
+        server: ServerName { host: host.into(), port: 123, address: None },
+        result,
+        vote,
+    }
 }
 
 fn sample(offset: i64, root_distance: i64) -> Sample {
     let (offset, root_distance) = (Delta::from_millis(offset), Delta::from_millis(root_distance));
-    Sample { offset, delay: root_distance, root_distance, stratum: 2, leap: Leap::None, reference_id: "GPS".into(), taken: NOW }
+    Sample {
+        offset,
+        delay: root_distance,
+        root_distance,
+        stratum: 2,
+        leap: Leap::None,
+        reference_id: "GPS".into(),
+        taken: NOW,
+    }
 }
 
 /// Of an hour.
@@ -80,8 +100,17 @@ pub(super) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
     let deadlines = Deadlines::of(&claims, &KubeletPolicy::default());
     let interval = empty().clock.interval(NOW.wall);
     TokenView {
-        key: TokenKey { pod_uid: format!("uid-{pod}"), volume: "kube-api-access".into(), path: "token".into() },
-        pod: PodRef { namespace: Some("shop".into()), name: Some(pod.into()), uid: format!("uid-{pod}"), owner: None },
+        key: TokenKey {
+            pod_uid: format!("uid-{pod}"),
+            volume: "kube-api-access".into(),
+            path: "token".into(),
+        },
+        pod: PodRef {
+            namespace: Some("shop".into()),
+            name: Some(pod.into()),
+            uid: format!("uid-{pod}"),
+            owner: None,
+        },
         state: deadlines.state(NOW.wall),
         verdict: verdict(&claims, &interval),
         claims,
@@ -98,8 +127,13 @@ pub(super) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Fin
         subject: Subject::token(&token.key, token.pod.clone()),
         summary: "kubelet has stopped rotating it".into(),
         deadline: Some(token.deadlines.effective),
-        evidence: Attributes::new().with("issued_at", token.claims.issued_at).with("lifetime", Delta::from_secs(3_600)),
-        remedy: Remedy { text: "Look at kubelet.".into(), command: Some("journalctl -u kubelet | tail".into()) },
+        evidence: Attributes::new()
+            .with("issued_at", token.claims.issued_at)
+            .with("lifetime", Delta::from_secs(3_600)),
+        remedy: Remedy {
+            text: "Look at kubelet.".into(),
+            command: Some("journalctl -u kubelet | tail".into()),
+        },
         trace: None,
     };
     (finding, NOW.wall - Delta::from_secs(125))
@@ -110,25 +144,50 @@ pub(super) fn troubled() -> Status {
     let mut stalled = token("pay-0", 3_300);
     let owner = Owner { kind: "StatefulSet".into(), name: "pay".into() };
     stalled.pod.owner = Some(owner.clone());
-    let container = Container { name: "app".into(), image: "registry.example/pay:1.2".into(), volumes: vec!["kube-api-access".into()] };
-    stalled.known = Some(Pod { owner: Some(owner), containers: vec![container], phase: Phase::Running, ..Pod::default() });
+    let container = Container {
+        name: "app".into(),
+        image: "registry.example/pay:1.2".into(),
+        volumes: vec!["kube-api-access".into()],
+    };
+    stalled.known = Some(Pod {
+        owner: Some(owner),
+        containers: vec![container],
+        phase: Phase::Running,
+        ..Pod::default()
+    });
     let expired = token("old-0", 3_700);
-    let findings = vec![finding(&expired, Code::Expired, Severity::Critical), finding(&stalled, Code::RotationStalled, Severity::Warning)];
+    let findings = vec![
+        finding(&expired, Code::Expired, Severity::Critical),
+        finding(&stalled, Code::RotationStalled, Severity::Warning),
+    ];
     let hidden = BlindSpot {
         pod_uid: "uid-hidden".into(),
         volume: "kube-api-access".into(),
         directory: "/host/var/lib/kubelet/pods/uid-hidden".into(),
-        reason: "kubelet mounted it after this agent started, and the mount does not propagate".into(),
+        reason: "kubelet mounted it after this agent started, and the mount does not propagate"
+            .into(),
     };
-    let sources =
-        [("files".to_owned(), None), ("ntp".to_owned(), None), ("watch".to_owned(), Some("no inotify watches are left".to_owned()))];
+    let sources = [
+        ("files".to_owned(), None),
+        ("ntp".to_owned(), None),
+        ("watch".to_owned(), Some("no inotify watches are left".to_owned())),
+    ];
     Status {
-        tokens: vec![token("cart-0", 600), expired, stalled, token_of("long-0", 1_200, 31_536_000, Some(3_607)), token("early-0", -300)],
+        tokens: vec![
+            token("cart-0", 600),
+            expired,
+            stalled,
+            token_of("long-0", 1_200, 31_536_000, Some(3_607)),
+            token("early-0", -300),
+        ],
         findings,
         blind: vec![hidden],
         sources: BTreeMap::from(sources),
         delivery: DeliveryState {
-            waiting_since: Some(Reading { wall: NOW.wall - Delta::from_secs(90), boot: NOW.boot - Delta::from_secs(90) }),
+            waiting_since: Some(Reading {
+                wall: NOW.wall - Delta::from_secs(90),
+                boot: NOW.boot - Delta::from_secs(90),
+            }),
             waiting: 2,
             given_up: 1,
             rejected: 0,
@@ -142,6 +201,7 @@ pub(super) fn troubled() -> Status {
 
 /// As many tokens as kubelet has pods at most, and then some.
 pub(super) fn full(tokens: i64) -> Status {
-    let tokens: Vec<TokenView> = (0..tokens).map(|n| token(&format!("app-{n:04}-7c9f8d6b5-x2k4q"), n % 3_500)).collect();
+    let tokens: Vec<TokenView> =
+        (0..tokens).map(|n| token(&format!("app-{n:04}-7c9f8d6b5-x2k4q"), n % 3_500)).collect();
     Status { tokens, ..empty() }
 }

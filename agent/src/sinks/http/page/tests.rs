@@ -25,10 +25,12 @@ fn every_element_that_is_opened_is_closed() {
     for status in [empty(), troubled(), full(600)] {
         let page = render(&status);
         let body = page.split("</style>").nth(1).unwrap().split("<script>").next().unwrap();
-        for element in
-            ["section", "article", "details", "summary", "svg", "div", "p", "ul", "li", "dl", "dd", "h2", "h3", "span", "b", "code", "pre"]
-        {
-            let opened = body.matches(&format!("<{element}>")).count() + body.matches(&format!("<{element} ")).count();
+        for element in [
+            "section", "article", "details", "summary", "svg", "div", "p", "ul", "li", "dl", "dd",
+            "h2", "h3", "span", "b", "code", "pre",
+        ] {
+            let opened = body.matches(&format!("<{element}>")).count()
+                + body.matches(&format!("<{element} ")).count();
             assert_eq!(opened, body.matches(&format!("</{element}>")).count(), "{element}");
         }
     }
@@ -56,7 +58,13 @@ fn whatever_a_pod_is_called_it_is_text() {
     status.servers[0].server.host = hostile.into();
     let page = render(&status);
     assert!(page.contains("&lt;script&gt;alert(1)"));
-    for (what, count) in [("<script", 1), ("<img", 0), ("onerror='", 0), ("\u{202e}", 0), ("<title>", clean.matches("<title>").count())] {
+    for (what, count) in [
+        ("<script", 1),
+        ("<img", 0),
+        ("onerror='", 0),
+        ("\u{202e}", 0),
+        ("<title>", clean.matches("<title>").count()),
+    ] {
         let allowed = if what == "<title>" { count + 2 } else { count }; // one more server that answered; the finding's own token
         assert!(page.matches(what).count() <= allowed, "{what}");
     }
@@ -68,7 +76,11 @@ fn a_full_node_fits_and_says_what_it_leaves_out() {
     let page = render(&full(250));
     assert!(page.len() < PAGE_BYTES && page.contains("210 more"), "{} bytes", page.len());
     let mut status = full(2_000);
-    status.findings = status.tokens.iter().map(|token| finding(token, Code::RotationStalled, Severity::Warning)).collect();
+    status.findings = status
+        .tokens
+        .iter()
+        .map(|token| finding(token, Code::RotationStalled, Severity::Warning))
+        .collect();
     let page = render(&status);
     assert!(page.len() < PAGE_BYTES && page.contains("and 1500 more"), "{} bytes", page.len());
 }
@@ -76,10 +88,18 @@ fn a_full_node_fits_and_says_what_it_leaves_out() {
 #[test]
 fn the_worst_comes_first_and_then_what_ends_soonest() {
     let mut status = full(100);
-    let last = status.tokens.iter().position(|token| token.pod.name.as_deref() == Some("app-0000-7c9f8d6b5-x2k4q")).unwrap();
+    let last = status
+        .tokens
+        .iter()
+        .position(|token| token.pod.name.as_deref() == Some("app-0000-7c9f8d6b5-x2k4q"))
+        .unwrap();
     status.findings = vec![finding(&status.tokens[last], Code::FutureDated, Severity::Info)];
     let page = render(&status);
-    let heads: Vec<&str> = page.split("<article class=\"token\"><h3>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    let heads: Vec<&str> = page
+        .split("<article class=\"token\"><h3>")
+        .skip(1)
+        .map(|rest| rest.split('<').next().unwrap())
+        .collect();
     assert_eq!(&heads[..2], ["shop/app-0000-7c9f8d6b5-x2k4q", "shop/app-0099-7c9f8d6b5-x2k4q"]);
 }
 
@@ -92,7 +112,10 @@ fn nothing_comes_from_elsewhere() {
         assert!(!outside.contains(word), "{word}");
     }
     assert!(policy().starts_with("default-src 'none'") && !policy().contains("unsafe"));
-    assert!(!page.contains(" style=") && !page.contains(" onclick="), "the policy would not let it");
+    assert!(
+        !page.contains(" style=") && !page.contains(" onclick="),
+        "the policy would not let it"
+    );
 }
 
 #[test]

@@ -12,16 +12,19 @@ use tokenwatch_core::token::{State, TokenKey, Verdict};
 use super::html::{Away, PodName, Short, Text, counted};
 use super::life;
 
-/// Drawn. What is beyond is not more worth a look than these: they are the ones with findings, and those that end soonest.
+/// Drawn. What is beyond is not more worth a look than these: they are the ones with findings, and
+/// those that end soonest.
 const DRAWN: usize = 40;
-/// As one line each, folded. Together with those above more than kubelet runs on a node (250 pods at most are supported, 110 are the default).
+/// As one line each, folded. Together with those above more than kubelet runs on a node (250 pods
+/// at most are supported, 110 are the default).
 const LINES: usize = 460;
 /// Audiences of one token.
 const AUDIENCES: usize = 4;
 
 pub(super) fn section(status: &Status) -> String {
     let mut out = format!(
-        "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p class=\"quiet\">{}</p>\n",
+        "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p \
+         class=\"quiet\">{}</p>\n",
         counted(status.tokens.len(), "token"),
         by_state(status)
     );
@@ -37,17 +40,23 @@ pub(super) fn section(status: &Status) -> String {
     out + "</section>\n"
 }
 
-const LEGEND: &str = "<p class=\"legend\">\
-<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"fresh\" width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span>\
-<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" height=\"9\"/></svg> due: kubelet replaces it</span>\
-<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: it works still</span>\
-<span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span>\
-<span><svg class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"16\"/></svg> now</span>\
-</p>\n";
+const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"fresh\" \
+     width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span><span><svg class=\"key\" \
+     aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" height=\"9\"/></svg> due: \
+     kubelet replaces it</span><span><svg class=\"key\" aria-hidden=\"true\"><rect \
+     class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: it works \
+     still</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
+     width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span><span><svg \
+     class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" \
+     y2=\"16\"/></svg> now</span></p>\n";
 
 fn by_state(status: &Status) -> String {
     let count = |state| status.tokens.iter().filter(|token| token.state == state).count();
-    let told = |state: State| Some(count(state)).filter(|count| *count > 0).map(|count| format!("{count} {}", word(state)));
+    let told = |state: State| {
+        Some(count(state))
+            .filter(|count| *count > 0)
+            .map(|count| format!("{count} {}", word(state)))
+    };
     State::ALL.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
 }
 
@@ -55,7 +64,9 @@ fn by_state(status: &Status) -> String {
 fn sorted(status: &Status) -> Vec<&TokenView> {
     let worst = worst(status);
     let mut tokens: Vec<&TokenView> = status.tokens.iter().collect();
-    tokens.sort_by_key(|token| (std::cmp::Reverse(worst.get(&token.key).copied()), token.deadlines.effective));
+    tokens.sort_by_key(|token| {
+        (std::cmp::Reverse(worst.get(&token.key).copied()), token.deadlines.effective)
+    });
     tokens
 }
 
@@ -63,7 +74,8 @@ fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
     let mut worst = BTreeMap::new();
     for (finding, _) in &status.findings {
         if let Subject::Token { pod, volume, path } = &finding.subject {
-            let key = TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() };
+            let key =
+                TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() };
             worst.entry(key).or_insert(finding.severity); // worst first
         }
     }
@@ -74,7 +86,8 @@ fn drawn(out: &mut String, token: &TokenView, status: &Status) {
     let now = status.now.wall;
     let _ = write!(
         out,
-        "<article class=\"token\"><h3>{}<span class=\"quiet\">{} · {}/{}</span></h3>{}<p class=\"when\">{}</p>{}",
+        "<article class=\"token\"><h3>{}<span class=\"quiet\">{} · {}/{}</span></h3>{}<p \
+         class=\"when\">{}</p>{}",
         PodName(&token.pod),
         owner(token),
         Short(&token.key.volume),
@@ -112,13 +125,17 @@ fn badge(token: &TokenView) -> String {
         Verdict::Dead => " · API servers refuse it",
         Verdict::Uncertain => " · API servers may refuse it",
     };
-    format!("<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {}{verdict}</span>", word(token.state))
+    format!(
+        "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {}{verdict}</span>",
+        word(token.state)
+    )
 }
 
 fn next(token: &TokenView, now: Wall) -> String {
     let deadlines = &token.deadlines;
     let due = if deadlines.due > now { "due" } else { "was due" };
-    let mut told = format!("{due} {}, deadline {}", Away(deadlines.due, now), Away(deadlines.effective, now));
+    let mut told =
+        format!("{due} {}, deadline {}", Away(deadlines.due, now), Away(deadlines.effective, now));
     if deadlines.expires > deadlines.effective {
         let _ = write!(told, ", expires {}", Away(deadlines.expires, now));
     }
@@ -127,7 +144,13 @@ fn next(token: &TokenView, now: Wall) -> String {
 
 fn details(out: &mut String, token: &TokenView, now: Wall) {
     let TokenKey { pod_uid, volume, path } = &token.key;
-    let _ = write!(out, "<details id=\"t-{}-{}-{}\"><summary>Times and readers</summary><dl>", Short(pod_uid), Short(volume), Short(path));
+    let _ = write!(
+        out,
+        "<details id=\"t-{}-{}-{}\"><summary>Times and readers</summary><dl>",
+        Short(pod_uid),
+        Short(volume),
+        Short(path)
+    );
     let deadlines = &token.deadlines;
     let times = [
         ("issued", Some(deadlines.issued)),
@@ -152,14 +175,21 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
 }
 
 fn audiences(all: &[String]) -> String {
-    let more = if all.len() > AUDIENCES { format!(" and {} more", all.len() - AUDIENCES) } else { String::new() };
+    let more = if all.len() > AUDIENCES {
+        format!(" and {} more", all.len() - AUDIENCES)
+    } else {
+        String::new()
+    };
     all.iter().take(AUDIENCES).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
 }
 
 fn known(out: &mut String, pod: &Pod, volume: &str) {
     let phase = if pod.deletion.is_some() { "terminating" } else { pod.phase.name() };
     pair(out, "phase", phase);
-    let sees = pod.containers.iter().filter(|container| container.volumes.iter().any(|name| name == volume));
+    let sees = pod
+        .containers
+        .iter()
+        .filter(|container| container.volumes.iter().any(|name| name == volume));
     for container in sees.take(AUDIENCES) {
         pair(out, "container", &format!("{} ({})", container.name, container.image));
     }
@@ -173,14 +203,27 @@ fn lines(out: &mut String, tokens: &[&TokenView], now: Wall) {
     if tokens.is_empty() {
         return;
     }
-    let _ = write!(out, "<details id=\"more-tokens\"><summary>{} more</summary><ul class=\"lines\">", tokens.len());
+    let _ = write!(
+        out,
+        "<details id=\"more-tokens\"><summary>{} more</summary><ul class=\"lines\">",
+        tokens.len()
+    );
     for token in tokens.iter().take(LINES) {
-        let (pod, state, deadline) = (PodName(&token.pod), word(token.state), Away(token.deadlines.effective, now));
-        let _ = writeln!(out, "<li>{pod} <span class=\"quiet\">{} · {state} · deadline {deadline}</span></li>", Short(&token.key.volume));
+        let (pod, state, deadline) =
+            (PodName(&token.pod), word(token.state), Away(token.deadlines.effective, now));
+        let _ = writeln!(
+            out,
+            "<li>{pod} <span class=\"quiet\">{} · {state} · deadline {deadline}</span></li>",
+            Short(&token.key.volume)
+        );
     }
     out.push_str("</ul>");
     if tokens.len() > LINES {
-        let _ = write!(out, "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>", tokens.len() - LINES);
+        let _ = write!(
+            out,
+            "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>",
+            tokens.len() - LINES
+        );
     }
     out.push_str("</details>\n");
 }

@@ -1,4 +1,5 @@
-//! A collector that does as it is told: the services that opentelemetry-proto generates over gRPC, bare protobuf over HTTP.
+//! A collector that does as it is told: the services that opentelemetry-proto generates over gRPC,
+//! bare protobuf over HTTP.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,8 +14,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
@@ -63,14 +68,22 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(protocol: Protocol, script: impl IntoIterator<Item = Answer>) -> Self {
-        Self { seen: Arc::default(), script: Arc::new(Mutex::new(script.into_iter().collect())), protocol }
+        Self {
+            seen: Arc::default(),
+            script: Arc::new(Mutex::new(script.into_iter().collect())),
+            protocol,
+        }
     }
 
     pub(super) async fn serve(&self) -> SocketAddr {
         self.serve_at("127.0.0.1:0".parse().unwrap(), None).await
     }
 
-    pub(super) async fn serve_at(&self, address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> SocketAddr {
+    pub(super) async fn serve_at(
+        &self,
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> SocketAddr {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let this = self.clone();
@@ -82,7 +95,11 @@ impl Collector {
         address
     }
 
-    async fn connection(self, stream: tokio::net::TcpStream, tls: Option<Arc<rustls::ServerConfig>>) {
+    async fn connection(
+        self,
+        stream: tokio::net::TcpStream,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) {
         let Some(tls) = tls else { return self.speak(stream).await };
         if let Ok(stream) = tokio_rustls::TlsAcceptor::from(tls).accept(stream).await {
             let peer = stream.get_ref().1.peer_certificates().map(|chain| chain[0].to_vec());
@@ -96,7 +113,9 @@ impl Collector {
         let _ = match self.protocol {
             Protocol::Grpc => {
                 let service = service_fn(move |request| self.clone().grpc(request));
-                hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(io, service)
+                    .await
             }
             Protocol::HttpProtobuf => {
                 let service = service_fn(move |request| self.clone().http(request));
@@ -105,9 +124,15 @@ impl Collector {
         };
     }
 
-    async fn grpc(self, request: Request<Incoming>) -> Result<Response<tonic::body::Body>, Infallible> {
+    async fn grpc(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<tonic::body::Body>, Infallible> {
         self.seen.lock().unwrap().headers = request.headers().clone();
-        LogsServiceServer::new(self).accept_compressed(CompressionEncoding::Gzip).call(request).await
+        LogsServiceServer::new(self)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .call(request)
+            .await
     }
 
     async fn http(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
@@ -122,7 +147,10 @@ impl Collector {
         Ok(Response::default())
     }
 
-    async fn http_logs(self, request: ExportLogsServiceRequest) -> Result<Response<Full<Bytes>>, String> {
+    async fn http_logs(
+        self,
+        request: ExportLogsServiceRequest,
+    ) -> Result<Response<Full<Bytes>>, String> {
         let (status, body) = match self.logs(request).await {
             Ok(answer) => (200, answer.encode_to_vec()),
             Err(status) if status.code() == Code::Aborted => return Err("reset".into()),
@@ -131,18 +159,34 @@ impl Collector {
         Ok(Response::builder().status(status).body(Full::new(body.into())).unwrap())
     }
 
-    async fn logs(&self, request: ExportLogsServiceRequest) -> Result<ExportLogsServiceResponse, Status> {
+    async fn logs(
+        &self,
+        request: ExportLogsServiceRequest,
+    ) -> Result<ExportLogsServiceResponse, Status> {
         let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
         self.seen.lock().unwrap().logs.push(request.clone());
-        let records = request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs).flat_map(|logs| logs.log_records);
-        let ids: Vec<String> =
-            records.map(|record| record.attributes[0].value.clone().map(|value| format!("{value:?}")).unwrap_or_default()).collect();
+        let records = request
+            .resource_logs
+            .into_iter()
+            .flat_map(|logs| logs.scope_logs)
+            .flat_map(|logs| logs.log_records);
+        let ids: Vec<String> = records
+            .map(|record| {
+                record.attributes[0]
+                    .value
+                    .clone()
+                    .map(|value| format!("{value:?}"))
+                    .unwrap_or_default()
+            })
+            .collect();
         self.seen.lock().unwrap().requests += 1;
         let rejected = match answer {
             Answer::Accept => 0,
             Answer::TooMany(most) if ids.len() <= most => 0,
             Answer::Poison(id) if !ids.iter().any(|known| known.contains(id)) => 0,
-            Answer::Bad | Answer::Poison(_) => return Err(Status::invalid_argument("cannot be understood")),
+            Answer::Bad | Answer::Poison(_) => {
+                return Err(Status::invalid_argument("cannot be understood"));
+            }
             Answer::Reject(rejected) => rejected,
             Answer::Later => return Err(Status::unavailable("starting")),
             Answer::Refuse => return Err(Status::unauthenticated("who are you")),
@@ -151,8 +195,10 @@ impl Collector {
             Answer::Hang => return std::future::pending().await,
         };
         self.seen.lock().unwrap().accepted.extend(ids);
-        let partial_success =
-            (rejected > 0).then(|| ExportLogsPartialSuccess { rejected_log_records: rejected, error_message: "too old".into() });
+        let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records: rejected,
+            error_message: "too old".into(),
+        });
         Ok(ExportLogsServiceResponse { partial_success })
     }
 

@@ -36,7 +36,15 @@ pub(super) fn start(own: &OwnOtlp, vars: &[(&str, &str)]) -> Sink {
 }
 
 fn alerts(count: usize) -> Vec<Action> {
-    (0..count).map(|number| Action::Alert(Box::new(alert(&format!("{number}"), AlertEvent::Raised, Severity::Warning)))).collect()
+    (0..count)
+        .map(|number| {
+            Action::Alert(Box::new(alert(
+                &format!("{number}"),
+                AlertEvent::Raised,
+                Severity::Warning,
+            )))
+        })
+        .collect()
 }
 
 async fn delivered(script: &[Answer], count: usize) {
@@ -46,7 +54,11 @@ async fn delivered(script: &[Answer], count: usize) {
         sink.take(alerts(count));
         collector.until(|seen| seen.accepted.len() == count).await;
         assert!(sink.shutdown(Duration::from_secs(2)).await.is_clean(), "{protocol:?}");
-        assert_eq!(collector.seen.lock().unwrap().accepted.len(), count, "{protocol:?}: said twice though accepted");
+        assert_eq!(
+            collector.seen.lock().unwrap().accepted.len(),
+            count,
+            "{protocol:?}: said twice though accepted"
+        );
     }
 }
 
@@ -123,22 +135,34 @@ async fn a_collector_that_comes_up_late_gets_everything() {
 
 #[tokio::test]
 async fn gzip_and_headers_reach_the_collector() {
-    for (protocol, header) in [(Protocol::Grpc, "grpc-encoding"), (Protocol::HttpProtobuf, "content-encoding")] {
+    for (protocol, header) in
+        [(Protocol::Grpc, "grpc-encoding"), (Protocol::HttpProtobuf, "content-encoding")]
+    {
         let collector = Collector::new(protocol, []);
         let own = own(collector.serve().await, protocol);
-        let own = OwnOtlp { compression: Some(Compression::Gzip), headers: vec![("x-tenant".into(), "a b".into())], ..own };
+        let own = OwnOtlp {
+            compression: Some(Compression::Gzip),
+            headers: vec![("x-tenant".into(), "a b".into())],
+            ..own
+        };
         let sink = sink(&own);
         sink.take(alerts(1));
         collector.until(|seen| seen.accepted.len() == 1).await;
         let headers = collector.seen.lock().unwrap().headers.clone();
-        assert_eq!((headers[header].to_str().unwrap(), headers["x-tenant"].to_str().unwrap()), ("gzip", "a b"));
+        assert_eq!(
+            (headers[header].to_str().unwrap(), headers["x-tenant"].to_str().unwrap()),
+            ("gzip", "a b")
+        );
     }
 }
 
 #[tokio::test]
 async fn taking_never_waits_and_stopping_ends_in_time_while_the_collector_hangs() {
     let collector = Collector::new(Protocol::Grpc, [Answer::Hang; 50]);
-    let own = OwnOtlp { timeout: Some(Duration::from_mins(1)), ..own(collector.serve().await, Protocol::Grpc) };
+    let own = OwnOtlp {
+        timeout: Some(Duration::from_mins(1)),
+        ..own(collector.serve().await, Protocol::Grpc)
+    };
     let sink = sink(&own);
     for _ in 0..10 {
         sink.take(alerts(1_000));
@@ -147,5 +171,8 @@ async fn taking_never_waits_and_stopping_ends_in_time_while_the_collector_hangs(
     let before = Instant::now();
     let report = sink.shutdown(Duration::from_millis(300)).await;
     assert!(before.elapsed() < Duration::from_secs(1));
-    assert!((1..=crate::sinks::otlp::ALERT_MEMORY as u64 / 512).contains(&report.alerts_left), "{report}");
+    assert!(
+        (1..=crate::sinks::otlp::ALERT_MEMORY as u64 / 512).contains(&report.alerts_left),
+        "{report}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Collectors that are broken, or mean harm: each is left in time, in bounded memory, and with a reason.
+//! Collectors that are broken, or mean harm: each is left in time, in bounded memory, and with a
+//! reason.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,11 +23,14 @@ use tokenwatch_core::findings::Severity;
 
 /// Far longer than any answer here needs, far shorter than a test may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What a server may get rid of before it is left: its answer's limit, and what sockets hold on both sides.
+/// What a server may get rid of before it is left: its answer's limit, and what sockets hold on
+/// both sides.
 const SWALLOWED: usize = 16 << 20;
 
 /// Serves every connection with `serve`; says where.
-async fn server<F: Future<Output = std::io::Result<()>> + Send + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
+async fn server<F: Future<Output = std::io::Result<()>> + Send + 'static>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -49,8 +53,13 @@ fn transport(address: SocketAddr, protocol: Protocol, scheme: &str) -> Transport
 
 async fn failure(address: SocketAddr, protocol: Protocol, scheme: &str) -> Failure {
     let started = Instant::now();
-    let failure = transport(address, protocol, scheme).send(Bytes::from_static(b"x")).await.unwrap_err();
-    assert!(started.elapsed() < TIMEOUT + Duration::from_secs(3), "{failure:?} took {:?}", started.elapsed());
+    let failure =
+        transport(address, protocol, scheme).send(Bytes::from_static(b"x")).await.unwrap_err();
+    assert!(
+        started.elapsed() < TIMEOUT + Duration::from_secs(3),
+        "{failure:?} took {:?}",
+        started.elapsed()
+    );
     failure
 }
 
@@ -64,10 +73,16 @@ async fn request(stream: &mut TcpStream) -> std::io::Result<()> {
 
 #[tokio::test]
 async fn one_that_never_answers_and_one_that_never_shakes_hands() {
-    for (protocol, scheme) in
-        [(Protocol::Grpc, "http"), (Protocol::HttpProtobuf, "http"), (Protocol::Grpc, "https"), (Protocol::HttpProtobuf, "https")]
-    {
-        let silent = server(|mut stream| async move { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop) }).await;
+    for (protocol, scheme) in [
+        (Protocol::Grpc, "http"),
+        (Protocol::HttpProtobuf, "http"),
+        (Protocol::Grpc, "https"),
+        (Protocol::HttpProtobuf, "https"),
+    ] {
+        let silent = server(|mut stream| async move {
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
+        })
+        .await;
         let failure = failure(silent, protocol, scheme).await;
         assert_eq!(failure.kind, Kind::Connection, "{protocol:?} {scheme}");
         assert!(failure.text.contains("no answer within 2000 ms"), "{}", failure.text);
@@ -121,7 +136,11 @@ async fn one_whose_answer_is_a_gigabyte() {
         let (address, taken) = gigabyte(head).await;
         let failure = failure(address, Protocol::HttpProtobuf, "http").await;
         assert_eq!(failure.kind, kind, "{}", failure.text);
-        assert!(taken.load(Ordering::Relaxed) < SWALLOWED, "{} bytes were taken", taken.load(Ordering::Relaxed));
+        assert!(
+            taken.load(Ordering::Relaxed) < SWALLOWED,
+            "{} bytes were taken",
+            taken.load(Ordering::Relaxed)
+        );
     }
 }
 
@@ -147,13 +166,21 @@ async fn one_that_says_go_away_without_end() {
     });
     let failure = failure(rude.await, Protocol::Grpc, "http").await;
     assert_eq!(failure.kind, Kind::Connection, "{}", failure.text);
-    assert!(connections.load(Ordering::Relaxed) < 5, "{} connections for one try", connections.load(Ordering::Relaxed));
+    assert!(
+        connections.load(Ordering::Relaxed) < 5,
+        "{} connections for one try",
+        connections.load(Ordering::Relaxed)
+    );
 }
 
 #[tokio::test]
 async fn one_that_resets_and_one_that_is_no_collector() {
     let resetting = server(|stream| async move {
-        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
+        nix::sys::socket::setsockopt(
+            &stream,
+            nix::sys::socket::sockopt::Linger,
+            &nix::libc::linger { l_onoff: 1, l_linger: 0 },
+        )?;
         drop(stream); // RST
         Ok(())
     });
@@ -161,7 +188,8 @@ async fn one_that_resets_and_one_that_is_no_collector() {
     for protocol in BOTH {
         assert_eq!(failure(address, protocol, "http").await.kind, Kind::Connection);
     }
-    let ssh = server(|mut stream| async move { stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await });
+    let ssh =
+        server(|mut stream| async move { stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await });
     let address = ssh.await;
     for protocol in BOTH {
         assert_eq!(failure(address, protocol, "http").await.kind, Kind::Connection);
@@ -173,7 +201,9 @@ async fn redirects_are_not_followed() {
     let elsewhere = server(|_| async { panic!("nobody was sent here") }).await;
     let redirecting = server(move |mut stream| async move {
         request(&mut stream).await?;
-        let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/logs\r\ncontent-length: 0\r\n\r\n");
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/logs\r\ncontent-length: 0\r\n\r\n"
+        );
         stream.write_all(answer.as_bytes()).await
     });
     let failure = failure(redirecting.await, Protocol::HttpProtobuf, "http").await;
@@ -201,21 +231,38 @@ async fn an_answer_that_inflates_is_not_taken() {
         async move {
             let service = hyper::service::service_fn(move |_| {
                 let body = Full::new(message.clone());
-                let answer =
-                    http::Response::builder().header("content-type", "application/grpc").header("grpc-encoding", "gzip").body(body);
+                let answer = http::Response::builder()
+                    .header("content-type", "application/grpc")
+                    .header("grpc-encoding", "gzip")
+                    .body(body);
                 async move { answer }
             });
             let io = hyper_util::rt::TokioIo::new(stream);
-            let served = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new()).serve_connection(io, service);
+            let served =
+                hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+                    .serve_connection(io, service);
             served.await.map_err(std::io::Error::other)
         }
     });
     let failure = failure(address.await, Protocol::Grpc, "http").await;
-    assert!(failure.text.to_lowercase().contains("grpc-encoding") || failure.text.contains("Unimplemented"), "{}", failure.text);
+    assert!(
+        failure.text.to_lowercase().contains("grpc-encoding")
+            || failure.text.contains("Unimplemented"),
+        "{}",
+        failure.text
+    );
 }
 
 fn alerts(count: usize) -> Vec<Action> {
-    (0..count).map(|number| Action::Alert(Box::new(alert(&format!("{number}"), AlertEvent::Raised, Severity::Warning)))).collect()
+    (0..count)
+        .map(|number| {
+            Action::Alert(Box::new(alert(
+                &format!("{number}"),
+                AlertEvent::Raised,
+                Severity::Warning,
+            )))
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -223,7 +270,9 @@ async fn an_answer_in_no_protocol_is_no_acceptance() {
     let garbage = server(|mut stream| async move {
         loop {
             request(&mut stream).await?;
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n<html>hi</html>").await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n<html>hi</html>")
+                .await?;
         }
     });
     let sink = sink(&own(garbage.await, Protocol::HttpProtobuf));
@@ -257,13 +306,18 @@ async fn one_alert_that_is_refused_for_ever_is_given_up_and_the_others_arrive() 
         sink.take(alerts(4));
         collector.until(|seen| seen.accepted.len() == 3).await;
         let given_up = delivery.wait_for(|state| state.rejected == 1);
-        let state = tokio::time::timeout(Duration::from_secs(10), given_up).await.expect("it is given up").unwrap().clone();
+        let state = tokio::time::timeout(Duration::from_secs(10), given_up)
+            .await
+            .expect("it is given up")
+            .unwrap()
+            .clone();
         assert_eq!((state.waiting, state.given_up), (0, 0), "{protocol:?}");
         assert!(sink.shutdown(Duration::from_secs(2)).await.is_clean());
     }
 }
 
-/// It may be the configuration's fault: nothing is given up for it, but it is said, and tried ever more slowly.
+/// It may be the configuration's fault: nothing is given up for it, but it is said, and tried ever
+/// more slowly.
 #[tokio::test]
 async fn a_collector_that_calls_everything_bad_costs_nothing_but_room() {
     for protocol in BOTH {
@@ -282,8 +336,12 @@ async fn a_collector_that_calls_everything_bad_costs_nothing_but_room() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_failure_like_others() {
-    let own =
-        OwnOtlp { endpoint: Some("http://collector.invalid:4318".into()), ..own("127.0.0.1:1".parse().unwrap(), Protocol::HttpProtobuf) };
-    let transport = Transport::new(Settings::resolve(&own, &Environment::default()).unwrap().unwrap().logs.unwrap());
+    let own = OwnOtlp {
+        endpoint: Some("http://collector.invalid:4318".into()),
+        ..own("127.0.0.1:1".parse().unwrap(), Protocol::HttpProtobuf)
+    };
+    let transport = Transport::new(
+        Settings::resolve(&own, &Environment::default()).unwrap().unwrap().logs.unwrap(),
+    );
     assert_eq!(transport.send(Bytes::new()).await.unwrap_err().kind, Kind::Connection);
 }

@@ -15,7 +15,12 @@ fn trace() -> TraceContext {
 }
 
 pub(crate) fn alert(id: &str, event: AlertEvent, severity: Severity) -> Alert {
-    let pod = PodRef { namespace: Some("shop".into()), name: Some("cart-0".into()), uid: "uid-1".into(), owner: None };
+    let pod = PodRef {
+        namespace: Some("shop".into()),
+        name: Some("cart-0".into()),
+        uid: "uid-1".into(),
+        owner: None,
+    };
     let finding = Finding {
         code: Code::Expired,
         severity,
@@ -23,7 +28,10 @@ pub(crate) fn alert(id: &str, event: AlertEvent, severity: Severity) -> Alert {
         summary: "the token of shop/cart-0 has expired".into(),
         deadline: Some(AT + Delta::from_secs(60)),
         evidence: Attributes::new().with("late_by", 12.5),
-        remedy: Remedy { text: "delete the pod".into(), command: Some("kubectl delete pod -n shop cart-0".into()) },
+        remedy: Remedy {
+            text: "delete the pod".into(),
+            command: Some("kubectl delete pod -n shop cart-0".into()),
+        },
         trace: Some(trace()),
     };
     Alert { event, id: FindingId(id.into()), at: AT, raised_at: AT, finding }
@@ -42,12 +50,16 @@ pub(crate) fn span(name: &'static str) -> Span {
         error: Some("it failed".into()),
         attributes: Attributes::new().with("token.state", "fresh"),
         events: vec![SpanEvent { name: "seen", at: AT, attributes: Attributes::new() }],
-        links: vec![SpanLink { to: at, attributes: Attributes::new().with("token.link", "previous") }],
+        links: vec![SpanLink {
+            to: at,
+            attributes: Attributes::new().with("token.link", "previous"),
+        }],
     }
 }
 
 /// Everything that can be found is found, as badly as can be and less so.
 pub(crate) fn snapshot() -> Snapshot {
-    let all = Code::ALL.iter().flat_map(|code| Severity::ALL.map(|severity| ((*code, severity), 1)));
+    let all =
+        Code::ALL.iter().flat_map(|code| Severity::ALL.map(|severity| ((*code, severity), 1)));
     Snapshot { findings: all.collect(), ..Snapshot::default() }
 }

@@ -18,13 +18,22 @@ use crate::sinks::otlp::{OwnOtlp, Protocol, Temporality};
 async fn spans_and_metrics_arrive_when_the_agent_stops() {
     let collector = Collector::new(Protocol::HttpProtobuf, []);
     let sink = start(&own(collector.serve().await, Protocol::HttpProtobuf), &[]);
-    let spans = [schema::SPAN_GENERATION, schema::SPAN_FRESH].map(|name| Action::Span(Box::new(span(name))));
+    let spans = [schema::SPAN_GENERATION, schema::SPAN_FRESH]
+        .map(|name| Action::Span(Box::new(span(name))));
     sink.take(spans.into());
-    sink.take(vec![Action::Rotation { delay: Delta::from_secs(-4) }, Action::Rotation { delay: Delta::from_secs(40) }]);
+    sink.take(vec![
+        Action::Rotation { delay: Delta::from_secs(-4) },
+        Action::Rotation { delay: Delta::from_secs(40) },
+    ]);
     let report = sink.shutdown(Duration::from_secs(5)).await;
     assert!(report.is_clean(), "{report}");
     let seen = collector.seen.lock().unwrap();
-    let spans: Vec<_> = seen.traces.iter().flat_map(|request| &request.resource_spans).flat_map(|spans| &spans.scope_spans).collect();
+    let spans: Vec<_> = seen
+        .traces
+        .iter()
+        .flat_map(|request| &request.resource_spans)
+        .flat_map(|spans| &spans.scope_spans)
+        .collect();
     assert_eq!(spans.iter().map(|scope| scope.spans.len()).sum::<usize>(), 2);
     let metrics: Vec<_> = seen
         .metrics
@@ -45,11 +54,24 @@ async fn spans_and_metrics_arrive_when_the_agent_stops() {
         assert!(named(name).is_some(), "{name} is missing");
     }
     // The sample's clock is assumed: no figure is told that nobody measured.
-    assert!(named(schema::METRIC_CLOCK_OFFSET).is_none() && named(schema::METRIC_CLOCK_ERROR_BOUND).is_none());
-    let Some(Data::Gauge(findings)) = &named(schema::METRIC_FINDINGS).unwrap().data else { panic!("no gauge") };
-    let coded = findings.data_points.iter().filter(|point| point.attributes.iter().any(|attribute| attribute.key == schema::FINDING_CODE));
-    assert_eq!(coded.count(), Code::ALL.len() * Severity::ALL.len(), "none is merged into `otel.metric.overflow`");
-    let Some(Data::Histogram(delays)) = &named(schema::METRIC_ROTATION_DELAY).unwrap().data else { panic!("no histogram") };
+    assert!(
+        named(schema::METRIC_CLOCK_OFFSET).is_none()
+            && named(schema::METRIC_CLOCK_ERROR_BOUND).is_none()
+    );
+    let Some(Data::Gauge(findings)) = &named(schema::METRIC_FINDINGS).unwrap().data else {
+        panic!("no gauge")
+    };
+    let coded = findings.data_points.iter().filter(|point| {
+        point.attributes.iter().any(|attribute| attribute.key == schema::FINDING_CODE)
+    });
+    assert_eq!(
+        coded.count(),
+        Code::ALL.len() * Severity::ALL.len(),
+        "none is merged into `otel.metric.overflow`"
+    );
+    let Some(Data::Histogram(delays)) = &named(schema::METRIC_ROTATION_DELAY).unwrap().data else {
+        panic!("no histogram")
+    };
     assert_eq!((delays.data_points[0].count, delays.data_points[0].sum), (2, Some(40.0)));
 }
 
@@ -65,15 +87,23 @@ async fn with_nobody_there_spans_are_dropped_and_stopping_ends_in_time() {
     assert!(before.elapsed() < Duration::from_secs(2) && report.spans_left <= 4_096, "{report}");
 }
 
-/// What is exported in a few intervals in which two rotations happen and one alert is accepted, one after the other.
+/// What is exported in a few intervals in which two rotations happen and one alert is accepted, one
+/// after the other.
 async fn exported(temporality: Option<Temporality>, vars: &[(&str, &str)]) -> Vec<Metric> {
     let collector = Collector::new(Protocol::HttpProtobuf, []);
     let own = own(collector.serve().await, Protocol::HttpProtobuf);
-    let sink = start(&OwnOtlp { temporality, metrics_interval: Some(Duration::from_millis(100)), ..own }, vars);
+    let sink = start(
+        &OwnOtlp { temporality, metrics_interval: Some(Duration::from_millis(100)), ..own },
+        vars,
+    );
     let rotation = || vec![Action::Rotation { delay: Delta::from_secs(40) }];
     sink.take(rotation());
     sink.take(vec![Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))]);
-    collector.until(|seen| seen.accepted.len() == 1 && named(seen, schema::METRIC_ROTATION_DELAY).len() == 1).await;
+    collector
+        .until(|seen| {
+            seen.accepted.len() == 1 && named(seen, schema::METRIC_ROTATION_DELAY).len() == 1
+        })
+        .await;
     sink.take(rotation());
     let before = collector.seen.lock().unwrap().metrics.len();
     collector.until(|seen| seen.metrics.len() >= before + 3).await; // the second rotation is in one of them, and one comes after it
@@ -83,7 +113,11 @@ async fn exported(temporality: Option<Temporality>, vars: &[(&str, &str)]) -> Ve
 }
 
 fn all(seen: &Seen) -> Vec<Metric> {
-    let parts = seen.metrics.iter().flat_map(|request| &request.resource_metrics).flat_map(|part| &part.scope_metrics);
+    let parts = seen
+        .metrics
+        .iter()
+        .flat_map(|request| &request.resource_metrics)
+        .flat_map(|part| &part.scope_metrics);
     parts.flat_map(|scope| &scope.metrics).cloned().collect()
 }
 
@@ -103,20 +137,31 @@ fn temporalities(metrics: &[Metric], name: &str) -> BTreeSet<i32> {
 
 /// How many rotations each export tells of.
 fn rotations(metrics: &[Metric]) -> Vec<u64> {
-    let told = metrics.iter().filter(|metric| metric.name == schema::METRIC_ROTATION_DELAY).filter_map(|metric| match &metric.data {
-        Some(Data::Histogram(histogram)) => Some(histogram.data_points.iter().map(|point| point.count).sum()),
-        _ => None,
-    });
+    let told = metrics
+        .iter()
+        .filter(|metric| metric.name == schema::METRIC_ROTATION_DELAY)
+        .filter_map(|metric| match &metric.data {
+            Some(Data::Histogram(histogram)) => {
+                Some(histogram.data_points.iter().map(|point| point.count).sum())
+            }
+            _ => None,
+        });
     told.collect()
 }
 
 /// The figure of accepted alerts in each export.
 fn accepted(metrics: &[Metric]) -> Vec<i64> {
-    let is_accepted = |point: &NumberDataPoint| format!("{:?}", point.attributes).contains("accepted");
-    let told = metrics.iter().filter(|metric| metric.name == schema::METRIC_ALERTS).filter_map(|metric| match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.iter().find(|point| is_accepted(point)).cloned(),
-        _ => None,
-    });
+    let is_accepted =
+        |point: &NumberDataPoint| format!("{:?}", point.attributes).contains("accepted");
+    let told =
+        metrics.iter().filter(|metric| metric.name == schema::METRIC_ALERTS).filter_map(|metric| {
+            match &metric.data {
+                Some(Data::Sum(sum)) => {
+                    sum.data_points.iter().find(|point| is_accepted(point)).cloned()
+                }
+                _ => None,
+            }
+        });
     let figure = |point: NumberDataPoint| match point.value {
         Some(Value::AsInt(value)) => value,
         other => panic!("{other:?}"),
@@ -130,8 +175,13 @@ const DELTA: i32 = AggregationTemporality::Delta as i32;
 
 /// Temporality of the histogram, of (observable) counters and of the up-down counter.
 fn kinds(metrics: &[Metric]) -> [Vec<i32>; 4] {
-    [schema::METRIC_ROTATION_DELAY, schema::METRIC_ALERTS, schema::METRIC_CPU, schema::METRIC_MEMORY]
-        .map(|name| temporalities(metrics, name).into_iter().collect())
+    [
+        schema::METRIC_ROTATION_DELAY,
+        schema::METRIC_ALERTS,
+        schema::METRIC_CPU,
+        schema::METRIC_MEMORY,
+    ]
+    .map(|name| temporalities(metrics, name).into_iter().collect())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,11 +191,18 @@ async fn everything_is_cumulative_unless_asked() {
     assert_eq!((rotations(&metrics).first(), rotations(&metrics).last()), (Some(&1), Some(&2)));
     assert_eq!(accepted(&metrics).last(), Some(&1));
     assert!(accepted(&metrics).is_sorted());
-    let is_monotonic = |name: &str| match metrics.iter().find(|metric| metric.name == name).and_then(|metric| metric.data.clone()) {
+    let is_monotonic = |name: &str| match metrics
+        .iter()
+        .find(|metric| metric.name == name)
+        .and_then(|metric| metric.data.clone())
+    {
         Some(Data::Sum(sum)) => sum.is_monotonic,
         other => panic!("{name}: {other:?}"),
     };
-    assert_eq!([schema::METRIC_ALERTS, schema::METRIC_CPU, schema::METRIC_MEMORY].map(is_monotonic), [true, true, false]);
+    assert_eq!(
+        [schema::METRIC_ALERTS, schema::METRIC_CPU, schema::METRIC_MEMORY].map(is_monotonic),
+        [true, true, false]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,7 +216,8 @@ async fn delta_tells_each_thing_once() {
     }
 }
 
-/// The specification's mix: delta for what is counted as it happens, cumulative for what is observed.
+/// The specification's mix: delta for what is counted as it happens, cumulative for what is
+/// observed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lowmemory_is_delta_where_that_costs_none() {
     let metrics = exported(None, &[(PREFERENCE, "LowMemory")]).await;
@@ -177,11 +235,19 @@ async fn everything_says_who_speaks_and_by_which_conventions() {
     ]);
     assert!(sink.shutdown(Duration::from_secs(5)).await.is_clean());
     let seen = collector.seen.lock().unwrap();
-    let (trace, metric, log) = (&seen.traces[0].resource_spans[0], &seen.metrics[0].resource_metrics[0], &seen.logs[0].resource_logs[0]);
-    let scopes = [&trace.scope_spans[0].scope, &metric.scope_metrics[0].scope, &log.scope_logs[0].scope];
+    let (trace, metric, log) = (
+        &seen.traces[0].resource_spans[0],
+        &seen.metrics[0].resource_metrics[0],
+        &seen.logs[0].resource_logs[0],
+    );
+    let scopes =
+        [&trace.scope_spans[0].scope, &metric.scope_metrics[0].scope, &log.scope_logs[0].scope];
     for scope in scopes {
         let scope = scope.as_ref().unwrap();
-        assert_eq!((scope.name.as_str(), scope.version.as_str()), ("tokenwatch", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            (scope.name.as_str(), scope.version.as_str()),
+            ("tokenwatch", env!("CARGO_PKG_VERSION"))
+        );
     }
     let urls = [
         &trace.schema_url,
@@ -193,8 +259,18 @@ async fn everything_says_who_speaks_and_by_which_conventions() {
     ];
     assert_eq!(urls, [schema::SCHEMA_URL; 6]);
     for resource in [&trace.resource, &metric.resource, &log.resource] {
-        let mut names: Vec<_> = resource.as_ref().unwrap().attributes.iter().map(|pair| pair.key.as_str()).collect();
+        let mut names: Vec<_> =
+            resource.as_ref().unwrap().attributes.iter().map(|pair| pair.key.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["host.name", "k8s.node.name", "service.instance.id", "service.name", "service.version"]);
+        assert_eq!(
+            names,
+            [
+                "host.name",
+                "k8s.node.name",
+                "service.instance.id",
+                "service.name",
+                "service.version"
+            ]
+        );
     }
 }

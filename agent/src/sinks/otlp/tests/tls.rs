@@ -35,15 +35,27 @@ fn leaf_until(authority: &Authority, year: i32) -> (rcgen::Certificate, KeyPair)
 }
 
 /// Demands a certificate of `authority`.
-fn server(authority: &Authority, protocol: Protocol, (certificate, key): (rcgen::Certificate, KeyPair)) -> Arc<rustls::ServerConfig> {
+fn server(
+    authority: &Authority,
+    protocol: Protocol,
+    (certificate, key): (rcgen::Certificate, KeyPair),
+) -> Arc<rustls::ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build().unwrap();
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+        .build()
+        .unwrap();
+    let builder = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    config.alpn_protocols = vec![if protocol == Protocol::Grpc { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+    let mut config = builder
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols =
+        vec![if protocol == Protocol::Grpc { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
     Arc::new(config)
 }
 
@@ -55,7 +67,12 @@ fn issue(authority: &Authority, folder: &Path) -> Vec<u8> {
     certificate.der().to_vec()
 }
 
-fn transport(address: std::net::SocketAddr, protocol: Protocol, folder: &Path, client: bool) -> Transport {
+fn transport(
+    address: std::net::SocketAddr,
+    protocol: Protocol,
+    folder: &Path,
+    client: bool,
+) -> Transport {
     let own = OwnOtlp {
         endpoint: Some(format!("https://{address}")),
         protocol: Some(protocol),
@@ -72,7 +89,12 @@ async fn stage(protocol: Protocol) -> (Collector, std::net::SocketAddr, Authorit
     let authority = authority();
     std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
     let collector = Collector::new(protocol, []);
-    let address = collector.serve_at("127.0.0.1:0".parse().unwrap(), Some(server(&authority, protocol, leaf(&authority)))).await;
+    let address = collector
+        .serve_at(
+            "127.0.0.1:0".parse().unwrap(),
+            Some(server(&authority, protocol, leaf(&authority))),
+        )
+        .await;
     (collector, address, authority, folder)
 }
 
@@ -85,7 +107,11 @@ async fn a_rotated_client_certificate_is_used_within_a_minute() {
         transport.send(Bytes::new()).await.unwrap();
         let second = issue(&authority, folder.path());
         transport.send(Bytes::new()).await.unwrap();
-        assert_eq!(collector.seen.lock().unwrap().peers, std::slice::from_ref(&first), "one connection so far");
+        assert_eq!(
+            collector.seen.lock().unwrap().peers,
+            std::slice::from_ref(&first),
+            "one connection so far"
+        );
         transport.age_connection(Duration::from_secs(61));
         transport.send(Bytes::new()).await.unwrap();
         assert_eq!(collector.seen.lock().unwrap().peers, [first, second]);
@@ -95,7 +121,10 @@ async fn a_rotated_client_certificate_is_used_within_a_minute() {
 #[tokio::test]
 async fn without_a_certificate_the_collector_says_so() {
     let (_collector, address, _authority, folder) = stage(Protocol::Grpc).await;
-    let failure = transport(address, Protocol::Grpc, folder.path(), false).send(Bytes::new()).await.unwrap_err();
+    let failure = transport(address, Protocol::Grpc, folder.path(), false)
+        .send(Bytes::new())
+        .await
+        .unwrap_err();
     assert!(failure.text.contains("CertificateRequired"), "{}", failure.text);
 }
 
@@ -114,7 +143,10 @@ async fn another_authority_is_not_trusted() {
     let (_collector, address, authority, folder) = stage(Protocol::HttpProtobuf).await;
     issue(&authority, folder.path());
     std::fs::write(folder.path().join("ca.crt"), self::authority().pem()).unwrap();
-    let failure = transport(address, Protocol::HttpProtobuf, folder.path(), true).send(Bytes::new()).await.unwrap_err();
+    let failure = transport(address, Protocol::HttpProtobuf, folder.path(), true)
+        .send(Bytes::new())
+        .await
+        .unwrap_err();
     assert!(failure.text.contains("certificate"), "{}", failure.text);
 }
 
@@ -126,7 +158,12 @@ async fn a_collectors_certificate_that_has_expired_is_said() {
         let collector = Collector::new(protocol, []);
         let config = server(&authority, protocol, leaf_until(&authority, 2_020));
         let address = collector.serve_at("127.0.0.1:0".parse().unwrap(), Some(config)).await;
-        let failure = transport(address, protocol, folder.path(), true).send(Bytes::new()).await.unwrap_err();
-        assert!(failure.kind == Kind::Connection && failure.text.contains("xpired"), "{}", failure.text);
+        let failure =
+            transport(address, protocol, folder.path(), true).send(Bytes::new()).await.unwrap_err();
+        assert!(
+            failure.kind == Kind::Connection && failure.text.contains("xpired"),
+            "{}",
+            failure.text
+        );
     }
 }
