@@ -11,10 +11,10 @@ use std::path::Path;
 use base64::Engine as _;
 use tokenwatch::clocks;
 use tokenwatch::demo::kubelet::{Payload, Volume};
-use tokenwatch::sources::files::Scanner;
-use tokenwatch_core::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
-use tokenwatch_core::time::{Delta, Reading, Wall};
-use tokenwatch_core::token::{Decoded, Scratch, decode};
+use tokenwatch::sources::volumes::Scanner;
+use tokenwatch_core::base::time::{Delta, Reading, Wall};
+use tokenwatch_core::world::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
+use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
 
 /// Counts for each thread by itself: what another test does at the same time is not counted here.
 struct Counting;
@@ -88,7 +88,7 @@ fn write(root: &Path, pod: usize) {
 /// As if everything had been written long ago: only then is a file not read again.
 fn later() -> Reading {
     let (now, hour) = (clocks::now(), Delta::from_secs(3_600));
-    Reading { wall: now.wall + hour, boot: now.boot + hour }
+    Reading { wall: now.wall + hour, monotonic: now.monotonic + hour }
 }
 
 /// A node's tree, and a scanner that knows it.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::findings::Code;
-use tokenwatch_core::schema::METRICS;
 
 /// Said with every answer and worth nobody's sleep: it becomes something else if it does harm.
 const INFO_ONLY: [Code; 2] = [Code::RotationLate, Code::ClockUnsynchronized];
@@ -207,7 +207,7 @@ fn every_recorded_series_is_tested() {
 }
 
 /// A metric as Prometheus names it: by its unit, and a counter by `_total`.
-fn in_prometheus(metric: &tokenwatch_core::schema::Metric) -> String {
+fn in_prometheus(metric: &tokenwatch_core::base::schema::Metric) -> String {
     let unit = match metric.unit {
         "s" => "_seconds",
         "By" => "_bytes",

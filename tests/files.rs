@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokenwatch::demo::kubelet::remove_pod;
-use tokenwatch::sources::files::{FilesConfig, Scanner, Search};
-use tokenwatch_core::observation::Observation;
-use tokenwatch_core::token::MAX_TOKEN_BYTES;
+use tokenwatch::discovery::roots::Search;
+use tokenwatch::sources::volumes::{FilesConfig, Scanner};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::tokens::MAX_TOKEN_BYTES;
 use tokio::sync::mpsc::Receiver;
 use volumes::{Node, by_events, start, token, told, until};
 
@@ -526,7 +527,7 @@ fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
     for pod in ["hidden", "empty"] {
         fs::create_dir_all(node.volume(pod).directory()).unwrap();
     }
-    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
     let [Observation::Blind(spots)] = observations.as_slice() else { panic!("{observations:?}") };
     assert_eq!(spots.iter().map(|spot| spot.pod_uid.as_str()).collect::<Vec<_>>(), ["hidden"]);
     assert!(spots[0].reason.contains("HostToContainer"), "{}", spots[0].reason);
@@ -542,6 +543,6 @@ fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
     fs::remove_dir_all(node.volume("p").directory()).unwrap();
     fs::create_dir_all(node.volume("p").directory()).unwrap();
     let _mounted = Mounted::over(node.volume("p").directory());
-    let (observations, _) = tokenwatch::sources::files::check(vec![node.root()]);
+    let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
     assert_eq!(told(&observations), [""; 0]);
 }

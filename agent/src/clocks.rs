@@ -1,7 +1,7 @@
 //! The one file that reads clocks.
 
 use nix::time::{ClockId, clock_gettime};
-use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
+use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 
 /// Two clocks are read again while their readings are further apart than this: a system call takes
 /// a tenth of it, so somebody else had the processor.
@@ -15,7 +15,10 @@ const NO_SLEEP: i64 = 10_000_000;
 /// The node's clocks now.
 pub fn now() -> Reading {
     let (raw, wall) = together(ClockId::CLOCK_MONOTONIC_RAW, ClockId::CLOCK_REALTIME);
-    Reading { wall: Wall::from_nanos(wall), boot: Boot::from_nanos(raw.saturating_add(slept())) }
+    Reading {
+        wall: Wall::from_nanos(wall),
+        monotonic: Monotonic::from_nanos(raw.saturating_add(slept())),
+    }
 }
 
 /// The raw clock stands still while the machine sleeps. So does CLOCK_MONOTONIC, of which

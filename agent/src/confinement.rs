@@ -89,8 +89,9 @@ impl fmt::Display for Confinement {
             Hold::Partial => "confined as far as this kernel can",
             Hold::None => return f.write_str("not confined: this kernel has no Landlock"),
         };
-        let shown =
-            |path: &PathBuf| tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
+        let shown = |path: &PathBuf| {
+            tokenwatch_core::base::text::shown(&path.to_string_lossy()).into_owned()
+        };
         let write = self.allowed.write.as_ref().map_or_else(
             || "nowhere".to_owned(),
             |directory| format!("nowhere but in {}", shown(directory)),

@@ -2,18 +2,20 @@
 //!
 //! Data goes one way: `sources` observe, [`tokenwatch_core::engine`] decides, `sinks` ship.
 
-pub mod apiserver;
-pub mod app;
+pub mod agent;
 pub mod cli;
 pub mod clocks;
 pub mod config;
 pub mod confinement;
 pub mod demo;
+pub mod discovery;
 pub mod environment;
 #[cfg(test)]
 #[path = "../../tests/support/golden.rs"]
 mod golden;
-pub mod run;
+pub mod kubernetes;
+pub mod setup;
 pub mod sinks;
 pub mod sources;
+pub mod state_file;
 pub mod sys;

@@ -97,13 +97,13 @@ fn a_step_is_told(agent: &Agent, truth: &Truth, name: &str, set: impl Fn()) {
 fn a_slew_is_not_told_but_counted(agent: &Agent, truth: &Truth, server: &TimeServer) {
     server.set_silent(true);
     let (known, started, off, age) =
-        (agent.lines().len(), raw(), truth.offset(), clocks::now().boot);
+        (agent.lines().len(), raw(), truth.offset(), clocks::now().monotonic);
     adjust(&Timex { modes: TICK, tick: 11_000, ..Timex::default() });
     until("the clock to be slewed by 0.8 s", secs(30), || {
         (off - truth.offset() > 8 * SECOND / 10).then_some(())
     });
     adjust(&Timex { modes: TICK, tick: 10_000, ..Timex::default() });
-    let (lasted, aged) = (raw() - started, (clocks::now().boot - age).as_nanos());
+    let (lasted, aged) = (raw() - started, (clocks::now().monotonic - age).as_nanos());
     println!(
         "[steps] slewed by {:.3} s in {:.3} s, in which the agent's clock of age made {:.3} s",
         in_secs(off - truth.offset()),

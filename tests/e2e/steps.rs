@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use tokenwatch::clocks;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
 
 use crate::bed::{repository, tokenwatch};
 use crate::process::text;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokenwatch::demo::ntp_server::{Dial, NtpServer};
 use tokenwatch::demo::receiver::Receiver;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
 
 use crate::node::{Layout, Node};
 use crate::table::Figure;

@@ -10,7 +10,7 @@ use tokenwatch::clocks;
 use tokenwatch::demo::kubelet::{Payload, Volume};
 use tokenwatch::demo::scratch::Scratch;
 use tokenwatch::demo::signer::{PodIdentity, Signer, TokenRequest};
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::base::time::{Delta, Wall};
 
 /// The admission plugin's lifetime of a token (plugin/pkg/admission/serviceaccount), which the API
 /// server extends to a year.

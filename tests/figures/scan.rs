@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tokenwatch::clocks;
-use tokenwatch::sources::files::Scanner;
-use tokenwatch_core::time::{Delta, Reading};
+use tokenwatch::sources::volumes::Scanner;
+use tokenwatch_core::base::time::{Delta, Reading};
 
 use crate::node::{Layout, Node};
 use crate::table::{Figure, median};
@@ -76,7 +76,7 @@ fn round(node: &Node, paths: &[PathBuf]) -> Result<Round, Box<dyn Error>> {
 /// As if everything had been written long ago: a rescan reads what is younger than a second.
 fn later() -> Reading {
     let now = clocks::now();
-    Reading { wall: now.wall + LONG_AGO, boot: now.boot + LONG_AGO }
+    Reading { wall: now.wall + LONG_AGO, monotonic: now.monotonic + LONG_AGO }
 }
 
 fn pass(scanner: &mut Scanner, expected: usize) -> Result<f64, Box<dyn Error>> {

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokenwatch::clocks;
-use tokenwatch::sources::files::{self, FilesConfig};
-use tokenwatch_core::action::Action;
+use tokenwatch::sources::volumes::{self, FilesConfig};
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{self, Engine};
 
 use crate::node::{Layout, Node};
@@ -66,12 +66,12 @@ fn name(percent: usize, rotations: usize, lost: usize) -> String {
 
 async fn watch(config: FilesConfig, seen: Arc<AtomicUsize>, verdicts: Sender<Instant>) {
     let (tell, mut heard) = tokio::sync::mpsc::channel(QUEUE);
-    tokio::spawn(files::run(config, tell));
+    tokio::spawn(volumes::run(config, tell));
     let mut engine = Engine::new(engine::Config::default());
     while let Some(observation) = heard.recv().await {
         let actions = engine.step(&clocks::now(), observation);
         seen.fetch_add(1, Ordering::Relaxed);
-        if actions.iter().any(|action| matches!(action, Action::Rotation { .. }))
+        if actions.reports.iter().any(|action| matches!(action, Report::Rotation { .. }))
             && verdicts.send(Instant::now()).is_err()
         {
             return;

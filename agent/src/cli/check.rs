@@ -7,21 +7,21 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{KernelClock, Limits, Round};
-use tokenwatch_core::cluster::ClusterSeen;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::engine::{Config, Engine, TokenView};
 use tokenwatch_core::findings::{Finding, Severity};
-use tokenwatch_core::observation::Observation;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::{Delta, Reading};
+use tokenwatch_core::world::clocks::{KernelClock, Limits, Round};
+use tokenwatch_core::world::cluster::ClusterSeen;
+use tokenwatch_core::world::observation::Observation;
 
 use super::clock::ClockReport;
 use super::output::{Page, TableOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::run::{apiserver, engine_config, kubelet_roots, node_name, ntp};
-use crate::sources::{self, files, kernel, ntp as servers};
+use crate::setup::{apiserver, engine_config, kubelet_roots, node_name, ntp};
+use crate::sources::{self, kernel, ntp as servers, volumes};
 
 /// Exit status: no kubelet root could be read, or not everything was looked at and the rest is
 /// well.
@@ -71,7 +71,7 @@ async fn look(settings: &Settings, environment: &Environment) -> Result<Checked,
     let asked = ntp(settings);
     let scanned = tokio::task::spawn_blocking({
         let roots = roots.clone();
-        move || files::check(roots)
+        move || volumes::check(roots)
     });
     let round = servers::measure(&asked).await;
     let (seen, summary) = scanned.await.map_err(|error| format!("the scan ended: {error}"))?;
@@ -105,7 +105,7 @@ async fn cluster(
         None
     })?;
     let place = server.place();
-    let seen = sources::apiserver::first(server, node.to_owned(), API_PATIENCE).await;
+    let seen = sources::pods::first(server, node.to_owned(), API_PATIENCE).await;
     match &seen {
         Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) => {
             tracing::warn!("pods are named by their tokens alone: {}", shown(reason));

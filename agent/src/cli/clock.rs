@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
-use tokenwatch_core::clock::{
-    ClockFinding, ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport,
-    VouchedBy,
+use tokenwatch_core::base::time::{Delta, Reading};
+use tokenwatch_core::diagnosis::{self, clock::ClockFinding};
+use tokenwatch_core::world::clocks::{
+    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy,
 };
-use tokenwatch_core::time::{Delta, Reading};
 
 use super::output::Page;
 
@@ -51,7 +51,7 @@ impl ClockReport {
             vouched_by: model.vouched_by(&at),
             servers: model.servers(),
             kernel,
-            findings: model.findings(&at),
+            findings: diagnosis::clock::findings(&model, &at),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Loaded, effective};
 use crate::environment::Environment;
-use crate::run::{node_name, own_otlp};
+use crate::setup::{node_name, own_otlp};
 use crate::sinks::otlp;
 
 use super::output::say;

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
-use tokenwatch_core::clock::ServerName;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::clocks::ServerName;
 use tokio::sync::oneshot;
 
 use super::output;

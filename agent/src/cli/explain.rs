@@ -7,9 +7,9 @@ mod tests;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
-use tokenwatch_core::clock::Round;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::token::{
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::world::clocks::Round;
+use tokenwatch_core::world::tokens::{
     Claims, Deadlines, Decoded, KubeletPolicy, LegacyClaims, MAX_TOKEN_BYTES, Scratch, State,
     Verdict, decode, verdict,
 };
@@ -20,7 +20,7 @@ use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::run::{engine_config, node_name};
+use crate::setup::{engine_config, node_name};
 use crate::sources::kernel;
 
 /// Exit status: what was handed in is no token.

@@ -3,8 +3,8 @@
 
 mod markdown;
 
+use tokenwatch_core::base::text::shown;
 use tokenwatch_core::findings::{Code, Runbook, Step};
-use tokenwatch_core::text::shown;
 
 use super::output::{Page, TextOrMarkdown, complain, say};
 use crate::config::nearest;

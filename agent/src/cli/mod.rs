@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
-use crate::run::{api_mistake, export_mistakes};
+use crate::setup::{api_mistake, export_mistakes};
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
 
@@ -291,7 +291,7 @@ fn counted(mistakes: usize) -> String {
 
 /// Its name and text. Never more of it than any configuration has.
 fn read_config(path: &Path) -> Result<(String, String), (String, String)> {
-    let name = tokenwatch_core::text::shown(&path.to_string_lossy()).into_owned();
+    let name = tokenwatch_core::base::text::shown(&path.to_string_lossy()).into_owned();
     let mut text = String::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(CONFIG_READ_LIMIT).read_to_string(&mut text));

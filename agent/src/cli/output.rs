@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::findings::{Remedy, Severity};
-use tokenwatch_core::time::{Delta, Wall};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::environment::Environment;

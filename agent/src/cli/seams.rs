@@ -5,12 +5,12 @@ use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::run::{self, Failure, engine_config, node_name, ntp};
+use crate::setup::{self, Failure, engine_config, node_name, ntp};
 use crate::sources::{kernel, ntp as servers};
 
 /// Gives up what the agent does not need, before there is a second thread.
 pub(super) fn confine(settings: &Settings, environment: &Environment) {
-    match run::confine(settings, environment) {
+    match setup::confine(settings, environment) {
         Ok(confinement) => tracing::info!("{confinement}"),
         Err(why) => tracing::warn!("{why}: going on"),
     }
@@ -18,7 +18,7 @@ pub(super) fn confine(settings: &Settings, environment: &Environment) {
 
 /// The agent, until it is asked to stop.
 pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
-    match run::run(settings, environment).await {
+    match setup::run(settings, environment).await {
         Ok(()) => 0,
         Err(failure) => failed(&failure),
     }
@@ -64,11 +64,11 @@ pub(super) async fn clock(
 
 /// A whole node in one process, with the very agent that `run` runs.
 pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
-    super::demo::run(settings.clone(), environment, run::asked_to_stop(), |agent| async move {
+    super::demo::run(settings.clone(), environment, setup::asked_to_stop(), |agent| async move {
         let stop = async move {
             let _ = agent.stop.await; // a demo that is gone has stopped, too
         };
-        let report = run::run_until(&agent.settings, &agent.environment, stop)
+        let report = setup::run_until(&agent.settings, &agent.environment, stop)
             .await
             .map_err(|failure| failure.to_string())?;
         if report.is_clean() { Ok(()) } else { Err(report.to_string()) }

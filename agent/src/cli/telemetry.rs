@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::schema::{ATTRIBUTES, EVENTS, Entry, METRICS, Metric, SPANS};
+use tokenwatch_core::base::schema::{ATTRIBUTES, EVENTS, Entry, METRICS, Metric, SPANS};
 
 /// Prints the page.
 pub(super) fn report() -> u8 {

@@ -1,8 +1,8 @@
 //! What the commands' tests share: a fixed moment, and tokens of known ages.
 
-use tokenwatch_core::clock::{KernelClock, Leap, Limits, Round};
-use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
-use tokenwatch_core::token::{Claims, ObjectRef};
+use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
+use tokenwatch_core::world::clocks::{KernelClock, Leap, Limits, Round};
+use tokenwatch_core::world::tokens::{Claims, ObjectRef};
 
 use super::clock::ClockReport;
 pub(super) use crate::golden::golden;
@@ -11,7 +11,7 @@ pub(super) use crate::golden::golden;
 const NOW: i64 = 1_795_532_400;
 
 pub(super) fn now() -> Reading {
-    Reading { wall: Wall::from_secs(NOW), boot: Boot::from_nanos(86_400_000_000_000) }
+    Reading { wall: Wall::from_secs(NOW), monotonic: Monotonic::from_nanos(86_400_000_000_000) }
 }
 
 /// The kernel's word at that moment: right to 2 ms.

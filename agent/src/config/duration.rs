@@ -1,7 +1,7 @@
 //! Durations with units: `90s`, `5m`, `1h30m`, `500ms`.
 
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Delta;
 
 /// Longest first, so that `ms` is not read as minutes.
 const UNITS: [(&str, i64); 6] = [

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tokenwatch_core::clock::ServerName;
+use tokenwatch_core::world::clocks::ServerName;
 
 use crate::sinks::otlp::{Compression, Protocol, Temporality};
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Delta;
 
 use super::duration;
 use super::mistakes::Problem;

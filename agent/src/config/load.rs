@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::Spanned;
-use tokenwatch_core::clock::ServerName;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::clocks::ServerName;
 
 use super::mistakes::{Mistakes, Origin, Problem};
 use super::nearest::nearest;

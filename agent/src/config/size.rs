@@ -1,6 +1,6 @@
 //! Sizes with units: `4MiB`, `512kB`, `65536B`.
 
-use tokenwatch_core::text::shown;
+use tokenwatch_core::base::text::shown;
 
 use super::nearest::nearest;
 

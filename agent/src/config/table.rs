@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use tokenwatch_core::clock::ServerName;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::clocks::ServerName;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::kinds::{Kind, LogFormat, Port, Secret};
@@ -309,7 +309,7 @@ fn url(value: &Option<String>) -> Result<(), String> {
         }
         _ => Err(format!(
             "\"{}\" is not a URL such as http://collector:4317 or https://collector:4318",
-            tokenwatch_core::text::shown(text)
+            tokenwatch_core::base::text::shown(text)
         )),
     }
 }
@@ -321,7 +321,7 @@ fn level(value: &String) -> Result<(), String> {
     if value.split(',').map(str::trim).all(is_directive) && filter(value).is_some() {
         return Ok(());
     }
-    let shown = tokenwatch_core::text::shown(value);
+    let shown = tokenwatch_core::base::text::shown(value);
     Err(format!(
         "\"{shown}\" is no log level: error, warn, info, debug, trace, off, or per module as in \
          info,tokenwatch=debug"

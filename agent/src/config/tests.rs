@@ -1,6 +1,6 @@
 //! Settings from all sides, and every mistake in them.
 
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
 
 use super::*;
 use crate::environment::Environment;
@@ -215,12 +215,12 @@ fn the_diary_has_a_level_and_others_per_module() {
     };
     let table = [
         ("info", "hyper::proto", Level::INFO, true),
-        ("info", "tokenwatch::app", Level::DEBUG, false),
-        ("off", "tokenwatch::app", Level::ERROR, false),
-        ("info,tokenwatch=debug", "tokenwatch::app", Level::DEBUG, true),
+        ("info", "tokenwatch::agent", Level::DEBUG, false),
+        ("off", "tokenwatch::agent", Level::ERROR, false),
+        ("info,tokenwatch=debug", "tokenwatch::agent", Level::DEBUG, true),
         ("info,tokenwatch=debug", "hyper::proto", Level::DEBUG, false),
         ("info, tokenwatch::sinks=off", "tokenwatch::sinks::otlp", Level::ERROR, false),
-        ("info, tokenwatch::sinks=off", "tokenwatch::app", Level::INFO, true),
+        ("info, tokenwatch::sinks=off", "tokenwatch::agent", Level::INFO, true),
     ];
     for (level, module, at, is_written) in table {
         assert_eq!(would(level, module, at), is_written, "{level}: {module} at {at}");
@@ -301,7 +301,7 @@ fn hostile_yaml_is_refused_quickly() {
         let told = mistakes(&text);
         assert!(told.iter().all(|line| line.len() < 1_000), "{shown}: {told:?}");
         assert!(
-            crate::clocks::now().boot - started.boot < Delta::from_secs(5),
+            crate::clocks::now().monotonic - started.monotonic < Delta::from_secs(5),
             "{shown} took too long"
         );
     }

@@ -117,7 +117,7 @@ fn in_the_parsers_words(error: &Error) -> String {
     let end = text.rfind(" at line ").unwrap_or(text.len());
     let text = &text[..end];
     let start = if text.starts_with("line ") { text.find(": ").map_or(0, |at| at + 2) } else { 0 };
-    tokenwatch_core::text::shown(&text[start..]).into_owned()
+    tokenwatch_core::base::text::shown(&text[start..]).into_owned()
 }
 
 impl<'de> Deserialize<'de> for Spot {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::schema;
-use tokenwatch_core::time::{Delta, Wall};
-use tokenwatch_core::value::Attributes;
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::base::value::Attributes;
 
 use super::paint::{Paint, Tone, wrapped};
 use super::received::{LogSeen, SpanSeen, number, text};
@@ -206,7 +206,7 @@ fn subject(attributes: &Attributes) -> String {
 
 /// `trace 4bf92f35, next a3ce9291`: the first bytes are what backends show.
 fn links(root: &SpanSeen) -> String {
-    let short = |id: &[u8]| tokenwatch_core::ids::hex(&id[..id.len().min(4)]);
+    let short = |id: &[u8]| tokenwatch_core::base::ids::hex(&id[..id.len().min(4)]);
     let links = root.links.iter().map(|(id, about)| {
         format!(", {} {}", text(about, schema::LINK_RELATION).unwrap_or("linked"), short(id))
     });

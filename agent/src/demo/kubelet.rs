@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use tokenwatch_core::time::Wall;
+use tokenwatch_core::base::time::Wall;
 
 /// The link that readers follow; swapping it swaps every file of the volume at once.
 const DATA: &str = "..data";

@@ -109,7 +109,10 @@ fn watchers_are_told_what_kubelet_tells_them_in_the_same_order() {
     .unwrap();
     watcher.watch(volume.directory(), RecursiveMode::NonRecursive).unwrap();
     volume
-        .write(&payload(&[("token", "two")]), NOW + tokenwatch_core::time::Delta::from_secs(480))
+        .write(
+            &payload(&[("token", "two")]),
+            NOW + tokenwatch_core::base::time::Delta::from_secs(480),
+        )
         .unwrap();
     let (old, new) = ("..2027_01_15_08_00_00.0", "..2027_01_15_08_08_00.0");
     let last = format!("rmdir {old}");

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 

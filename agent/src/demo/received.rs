@@ -6,8 +6,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::Link, status::StatusCode};
-use tokenwatch_core::time::{Delta, Wall};
-use tokenwatch_core::value::{Attributes, Value};
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::base::value::{Attributes, Value};
 
 /// One thing that arrived.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::paint::{Paint, Tone, wrapped};
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
 
 /// Back to the first column, and the line wiped (ECMA-48 CR, EL).
 const WIPE: &str = "\r\x1b[K";

@@ -4,7 +4,7 @@
 //! written with an `iat` that is long past. Nothing in the agent knows: it goes by `iat`, `exp` and
 //! the node's clock.
 
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
 
 /// A pod with one token.
 #[derive(Debug, PartialEq, Eq)]
@@ -202,8 +202,10 @@ pub(super) fn clock_offset(at: Delta) -> Delta {
 mod tests {
     use super::*;
     use crate::demo::stage::signed;
-    use tokenwatch_core::time::Wall;
-    use tokenwatch_core::token::{Deadlines, Decoded, KubeletPolicy, Scratch, State, decode};
+    use tokenwatch_core::base::time::Wall;
+    use tokenwatch_core::world::tokens::{
+        Deadlines, Decoded, KubeletPolicy, Scratch, State, decode,
+    };
 
     const START: Wall = Wall::from_secs(1_800_000_000);
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokenwatch_core::schema;
-use tokenwatch_core::time::{Delta, Reading};
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::time::{Delta, Reading};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -213,7 +213,7 @@ impl<W: Write> Show<W> {
     }
 
     fn elapsed(&self) -> Delta {
-        clocks::now().boot - self.start.boot
+        clocks::now().monotonic - self.start.monotonic
     }
 
     async fn run<Agent>(

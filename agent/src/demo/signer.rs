@@ -7,7 +7,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::base::time::{Delta, Wall};
 
 /// The issuer, and the audience of tokens for the API server itself.
 pub const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -148,7 +148,8 @@ fn claims(request: &TokenRequest<'_>) -> serde_json::Value {
 
 /// A UUID (version 8, RFC 9562: "custom") that follows from `parts`.
 fn derived_uuid(parts: &[&str]) -> String {
-    let hex = tokenwatch_core::ids::hex(&tokenwatch_core::ids::TraceId::derived(parts).0);
+    let hex =
+        tokenwatch_core::base::ids::hex(&tokenwatch_core::base::ids::TraceId::derived(parts).0);
     format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
@@ -156,7 +157,7 @@ fn derived_uuid(parts: &[&str]) -> String {
 mod tests {
     use super::*;
     use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-    use tokenwatch_core::token::{Claims, Decoded, Scratch, decode};
+    use tokenwatch_core::world::tokens::{Claims, Decoded, Scratch, decode};
 
     fn pod() -> PodIdentity {
         PodIdentity {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::base::time::{Delta, Wall};
 
 use super::kubelet::{Payload, Volume, remove_pod};
 use super::script::{Act, Role};

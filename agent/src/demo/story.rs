@@ -1,7 +1,7 @@
 //! What the demo promises to show, and what of it has arrived.
 
+use tokenwatch_core::base::schema;
 use tokenwatch_core::findings::Code;
-use tokenwatch_core::schema;
 
 use super::received::{LogSeen, Received, SpanSeen, number, text};
 use super::script::{CART, LEDGER, REPORT, Role};
@@ -162,7 +162,7 @@ fn wrongly_accused(log: &LogSeen) -> Option<String> {
     (!guilty).then(|| about.to_owned())
 }
 
-fn pod(attributes: &tokenwatch_core::value::Attributes) -> Option<&str> {
+fn pod(attributes: &tokenwatch_core::base::value::Attributes) -> Option<&str> {
     text(attributes, schema::K8S_POD_NAME)
 }
 
@@ -170,7 +170,7 @@ fn pod(attributes: &tokenwatch_core::value::Attributes) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::demo::script::DNS;
-    use tokenwatch_core::value::Attributes;
+    use tokenwatch_core::base::value::Attributes;
 
     fn alert(code: Code, event: &str, role: Option<&Role>) -> Received {
         let attributes = Attributes::new()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tokenwatch_core::schema;
+use tokenwatch_core::base::schema;
 
 use super::received::{SpanSeen, text};
 
@@ -81,8 +81,8 @@ fn assembled(mut spans: Vec<SpanSeen>) -> Option<Trace> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokenwatch_core::time::Wall;
-    use tokenwatch_core::value::Attributes;
+    use tokenwatch_core::base::time::Wall;
+    use tokenwatch_core::base::value::Attributes;
 
     fn span(trace: u8, id: u8, parent: Option<u8>) -> SpanSeen {
         let start = Wall::from_secs(i64::from(id));

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokenwatch_core::action::Action;
-use tokenwatch_core::observation::DeliveryState;
+use tokenwatch_core::engine::Report;
+use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::{oneshot, watch};
 
 use super::ShutdownReport;
@@ -29,7 +29,7 @@ const QUEUE: usize = 1_024;
 /// Writes lines.
 #[derive(Debug)]
 pub struct Console {
-    queue: SyncSender<Action>,
+    queue: SyncSender<Report>,
     dropped: Arc<AtomicU64>,
     ended: oneshot::Receiver<()>,
     /// Whether nobody will read any more.
@@ -72,7 +72,7 @@ impl Console {
     }
 
     /// Queues what there is to say; what does not fit is counted.
-    pub fn take(&self, actions: Vec<Action>) {
+    pub fn take(&self, actions: Vec<Report>) {
         for action in actions {
             if self.queue.try_send(action).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +125,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, actions: &Receiver<Action>) {
+    fn run(mut self, actions: &Receiver<Report>) {
         while let Ok(action) = actions.recv() {
             // Even so the queue is emptied: whoever fills it is about to stop.
             if self.write(&action).is_err_and(|why| why.kind() == ErrorKind::BrokenPipe) {
@@ -135,7 +135,7 @@ impl Writer {
         let _ = self.out.flush();
     }
 
-    fn write(&mut self, action: &Action) -> std::io::Result<()> {
+    fn write(&mut self, action: &Report) -> std::io::Result<()> {
         let lost = self.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             writeln!(self.out, "({lost} entries were not shown: the output was not read in time)")?;

@@ -4,16 +4,17 @@ pub mod console;
 pub mod events;
 pub mod http;
 pub mod metrics;
-pub mod notebook;
 pub mod otlp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::action::Action;
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
-use tokenwatch_core::observation::DeliveryState;
+use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::watch;
+
+use crate::state_file;
 
 /// What metrics are read from, at each export.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
@@ -55,7 +56,7 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sinks {
     main: Sink,
-    notebook: Option<notebook::Notebook>,
+    notebook: Option<state_file::Notebook>,
     events: Option<events::Events>,
     /// Where the main one measures nothing.
     metrics: Option<metrics::Metrics>,
@@ -108,8 +109,8 @@ impl Sinks {
 
     /// And what is active is remembered in `directory`, where `remembered` was before.
     #[must_use]
-    pub fn remembering(self, notebook: notebook::Settings) -> Self {
-        let notebook = notebook::Notebook::start(notebook, self.main.undelivered());
+    pub fn remembering(self, notebook: state_file::Settings) -> Self {
+        let notebook = state_file::Notebook::start(notebook, self.main.undelivered());
         Self { notebook: Some(notebook), ..self }
     }
 
@@ -139,11 +140,11 @@ impl Sinks {
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.
-    pub fn take(&self, actions: Vec<Action>) {
+    pub fn take(&self, actions: Vec<Report>) {
         self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
         let remembering =
-            self.notebook.as_ref().map(|notebook| (notebook, notebook::changes(&actions)));
+            self.notebook.as_ref().map(|notebook| (notebook, state_file::changes(&actions)));
         self.main.take(actions);
         // After it was queued, and so counted: what is written down must have been delivered.
         if let Some((notebook, changes)) = remembering {
@@ -192,7 +193,7 @@ impl Sink {
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.
-    pub fn take(&self, actions: Vec<Action>) {
+    pub fn take(&self, actions: Vec<Report>) {
         match self {
             Self::Console(console) => console.take(actions),
             Self::Otlp(otlp) => otlp.take(actions),

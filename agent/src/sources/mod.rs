@@ -1,10 +1,9 @@
-//! Where observations come from: one file per thing observed.
+//! Where observations come from: one folder per thing observed.
 
-pub mod apiserver;
-pub mod files;
 pub mod kernel;
 pub mod ntp;
+pub mod pods;
 pub mod privileges;
-pub mod remembered;
 pub mod service_accounts;
-pub mod time_servers;
+pub mod tokens;
+pub mod volumes;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use procfs::process::{Process, all_processes};
-use tokenwatch_core::privilege::{Privileges, Rung};
+use tokenwatch_core::world::privileges::{Privileges, Rung};
 
 /// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)): either opens directories and files
 /// of any user for reading.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use http::StatusCode;
 use rand::Rng as _;
 use serde::Deserialize;
-use tokenwatch_core::cluster::{AccountName, AccountSeen};
-use tokenwatch_core::observation::{Observation, SourceState};
+use tokenwatch_core::world::cluster::{AccountName, AccountSeen};
+use tokenwatch_core::world::observation::{Observation, SourceState};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
-use crate::apiserver::{ApiServer, Ask, Trouble, quoted, whole};
+use crate::kubernetes::{ApiServer, Ask, Trouble, quoted, whole};
 
 /// What observations call this source.
 const SOURCE: &str = "serviceaccounts";
@@ -162,7 +162,7 @@ mod tests {
     use tokio::sync::mpsc::channel;
 
     use super::*;
-    use crate::apiserver::fake::{Fake, Reply, status};
+    use crate::kubernetes::fake::{Fake, Reply, status};
 
     const AT_ONCE: Pace = Pace { pause: Duration::ZERO, retry: Duration::ZERO };
 

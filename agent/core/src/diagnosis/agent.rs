@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::text::shown;
+use crate::base::time::{Delta, Reading};
+use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, Remedy, Severity, Subject};
-use crate::observation::{BlindSpot, DeliveryState};
-use crate::text::shown;
-use crate::time::{Delta, Reading};
-use crate::value::Attributes;
+use crate::world::observation::{BlindSpot, DeliveryState};
 
 /// A finding names this many pods and volumes; the count says how many there are.
 const NAMED: usize = 10;
@@ -75,7 +75,7 @@ fn distinct_pods<'a>(spots: impl IntoIterator<Item = &'a BlindSpot>) -> usize {
 /// Alerts that no collector accepts.
 pub fn delivery(node: &str, state: &DeliveryState, now: &Reading, limit: Delta) -> Option<Finding> {
     let since = state.waiting_since?;
-    let waited = now.boot - since.boot;
+    let waited = now.monotonic - since.monotonic;
     if waited < limit {
         return None;
     }

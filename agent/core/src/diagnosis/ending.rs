@@ -1,11 +1,11 @@
 //! How a finding ended, in words that are still true whenever they are read.
 
 use super::token::named;
-use crate::clock::ClockState;
+use crate::base::schema;
+use crate::base::text::shown;
+use crate::base::time::Delta;
 use crate::findings::{Code, Finding, Subject};
-use crate::schema;
-use crate::text::shown;
-use crate::time::Delta;
+use crate::world::clocks::ClockState;
 
 /// Facts that hold only for the moment they were told at.
 const MOMENTARY: [&str; 3] = ["seconds_left", "cluster_age", schema::CLOCK_ANSWER_AGE];
@@ -141,8 +141,9 @@ fn lower_first(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::{PodRef, Remedy, Severity};
-    use crate::value::Attributes;
+    use crate::base::value::Attributes;
+    use crate::findings::{Remedy, Severity};
+    use crate::world::cluster::PodRef;
 
     fn finding(code: Code, subject: Subject) -> Finding {
         Finding {

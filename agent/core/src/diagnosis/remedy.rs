@@ -1,8 +1,9 @@
 //! What to do, as a sentence and, where one exists, a command that can be pasted.
 
-use crate::cluster::AccountLoss;
-use crate::findings::{Code, PodRef, Remedy};
-use crate::token::Claims;
+use crate::findings::{Code, Remedy};
+use crate::world::cluster::AccountLoss;
+use crate::world::cluster::PodRef;
+use crate::world::tokens::Claims;
 
 /// The remedy for a finding about a pod's token.
 pub(super) fn of_token(code: Code, pod: &PodRef) -> Remedy {

@@ -1,13 +1,15 @@
 //! What is wrong with one token.
 
 use super::{Context, remedy};
-use crate::cluster::{AccountLoss, AccountName, Known, Pod};
-use crate::findings::{Code, Finding, PodRef, Severity, Subject};
-use crate::lifecycle::{Generation, Tracked, Trouble, root};
-use crate::text::shown;
-use crate::time::{Boot, Delta, Reading, Wall};
-use crate::token::{CACHE, LEEWAY, State};
-use crate::value::Attributes;
+use crate::base::text::shown;
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{Code, Finding, Severity, Subject};
+use crate::traces::generation::root;
+use crate::world::cluster::PodRef;
+use crate::world::cluster::{AccountLoss, AccountName, Known, Pod};
+use crate::world::tokens::{CACHE, LEEWAY, State};
+use crate::world::tokens::{Generation, Tracked, Trouble};
 
 /// `iat` this far ahead is what two healthy clocks and the second that `iat` is cut to can explain.
 const FUTURE_TOLERANCE: Delta = Delta::from_secs(10);
@@ -170,22 +172,23 @@ fn proven_bound(context: Context<'_>) -> Delta {
 }
 
 /// When the judgement may change by the passing of time alone.
-pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Boot> {
+pub fn next_change(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Monotonic> {
     let settles = tracked
         .trouble
         .as_ref()
-        .map(|trouble| trouble.since.boot + context.settle)
-        .filter(|at| *at > now.boot);
+        .map(|trouble| trouble.since.monotonic + context.settle)
+        .filter(|at| *at > now.monotonic);
     let deadlines = tracked.current.iter().flat_map(|generation| {
         let clocks = [Some(now.wall), context.corrected(now.wall)];
-        clocks
-            .into_iter()
-            .flatten()
-            .filter_map(|wall| Some(now.boot + (next_deadline(generation, wall, context)? - wall)))
+        clocks.into_iter().flatten().filter_map(|wall| {
+            Some(now.monotonic + (next_deadline(generation, wall, context)? - wall))
+        })
     });
-    let killed =
-        context.deletion().map(|at| now.boot + (at - now.wall)).filter(|at| *at > now.boot);
-    let caught_up = context.catching_up.map(|step| step.until).filter(|at| *at > now.boot);
+    let killed = context
+        .deletion()
+        .map(|at| now.monotonic + (at - now.wall))
+        .filter(|at| *at > now.monotonic);
+    let caught_up = context.catching_up.map(|step| step.until).filter(|at| *at > now.monotonic);
     settles.into_iter().chain(deadlines).chain(caught_up).chain(killed).min()
 }
 
@@ -207,7 +210,7 @@ fn trouble(tracked: &Tracked, now: &Reading, context: Context<'_>) -> Option<Fin
     let trouble = tracked
         .trouble
         .as_ref()
-        .filter(|trouble| now.boot - trouble.since.boot >= context.settle)?;
+        .filter(|trouble| now.monotonic - trouble.since.monotonic >= context.settle)?;
     let (code, word) = if trouble.malformed {
         (Code::Malformed, "does not hold a token")
     } else {

@@ -1,15 +1,15 @@
 use super::*;
-use crate::clock::{ClockState, Estimate};
 use crate::diagnosis::CatchingUp;
-use crate::observation::{FileContent, FileSeen};
-use crate::token::{KubeletPolicy, TokenKey, claims_for_tests as claims};
+use crate::world::clocks::{ClockState, Estimate};
+use crate::world::observation::{FileContent, FileSeen};
+use crate::world::tokens::{KubeletPolicy, TokenKey, claims_for_tests as claims};
 
 const IAT: i64 = 1_800_000_000;
 
 fn at(age: i64) -> Reading {
     Reading {
         wall: Wall::from_secs(IAT + age),
-        boot: Boot::from_nanos((age + 10_000) * 1_000_000_000),
+        monotonic: Monotonic::from_nanos((age + 10_000) * 1_000_000_000),
     }
 }
 
@@ -86,7 +86,7 @@ fn a_future_iat_with_an_early_nbf_is_a_warning() {
     let generation = token.current.as_mut().unwrap();
     generation.claims.not_before = Wall::from_secs(IAT - 3_600);
     generation.deadlines =
-        crate::token::Deadlines::of(&generation.claims, &KubeletPolicy::default());
+        crate::world::tokens::Deadlines::of(&generation.claims, &KubeletPolicy::default());
     let good = clock(ClockState::Synchronised, 0, false);
     assert_eq!(found(&token, -100, &good), [(Code::FutureDated, Severity::Warning)]);
 }
@@ -142,7 +142,7 @@ fn a_token_that_only_looks_good_is_counted() {
 #[test]
 fn kubelet_may_catch_up_after_the_clock_was_set_forward() {
     let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
-    let until = at(3_300).boot;
+    let until = at(3_300).monotonic;
     let after = |size| Context {
         catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }),
         ..context(&good)
@@ -172,7 +172,7 @@ fn trouble_is_said_once_it_has_settled() {
     let good = clock(ClockState::Synchronised, 0, false);
     let context = Context { settle: Delta::from_secs(10), ..context(&good) };
     assert_eq!(judge(&token, &at(15), context).findings, []);
-    assert_eq!(next_change(&token, &at(15), context), Some(at(20).boot));
+    assert_eq!(next_change(&token, &at(15), context), Some(at(20).monotonic));
     let finding = &judge(&token, &at(20), context).findings[0];
     assert_eq!(
         finding.summary,
@@ -198,15 +198,15 @@ fn sentences_say_who_what_and_how_long() {
     );
 }
 
-fn going_at(deletion: i64) -> crate::cluster::Pod {
-    let owner = Some(crate::cluster::Owner { kind: "Job".into(), name: "report".into() });
+fn going_at(deletion: i64) -> crate::world::cluster::Pod {
+    let owner = Some(crate::world::cluster::Owner { kind: "Job".into(), name: "report".into() });
     let deletion = Some(Wall::from_secs(IAT + deletion));
-    crate::cluster::Pod {
+    crate::world::cluster::Pod {
         namespace: "shop".into(),
         name: "report-x".into(),
         owner,
         deletion,
-        ..crate::cluster::Pod::default()
+        ..crate::world::cluster::Pod::default()
     }
 }
 
@@ -244,7 +244,7 @@ fn a_pod_that_is_going_is_judged_again_when_its_token_and_when_itself_ends() {
         (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
     let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
     let wakes: Vec<_> = [595, 600, 670].map(|age| next_change(&token, &at(age), context)).into();
-    assert_eq!(wakes, [600, 670, 700].map(|age| Some(at(age).boot)));
+    assert_eq!(wakes, [600, 670, 700].map(|age| Some(at(age).monotonic)));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn nothing_changes_between_the_moments_that_are_woken_for() {
     let context = context(&off);
     let mut now = at(-120);
     while let Some(next) = next_change(&token, &now, context) {
-        let until = now.after(next - now.boot - Delta::from_millis(1));
+        let until = now.after(next - now.monotonic - Delta::from_millis(1));
         let kinds = |reading: &Reading| {
             judge(&token, reading, context)
                 .findings
@@ -339,7 +339,7 @@ fn nothing_changes_between_the_moments_that_are_woken_for() {
                 .collect::<Vec<_>>()
         };
         assert_eq!(kinds(&now), kinds(&until));
-        now = now.after(next - now.boot);
+        now = now.after(next - now.monotonic);
     }
     assert!(now.wall > Wall::from_secs(IAT + 670));
 }

@@ -1,8 +1,8 @@
 //! What the engine is told once.
 
-use crate::clock::Limits;
-use crate::time::Delta;
-use crate::token::KubeletPolicy;
+use crate::base::time::Delta;
+use crate::world::clocks::Limits;
+use crate::world::tokens::KubeletPolicy;
 
 /// What the engine has to know about this node and its operator's wishes.
 #[derive(Clone, Debug)]

@@ -2,31 +2,34 @@
 //! give the same actions.
 
 mod config;
+mod outcome;
 mod schedule;
-mod told;
 mod view;
 
 pub use config::Config;
+pub use outcome::{Outcome, Query, Report};
 pub use view::{ClusterFigures, Snapshot, Status, TokenView};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::action::{Action, Alert};
-use crate::clock::{ClockModel, ClockState, Estimate, ServerReport, Step};
-use crate::cluster::{
-    AccountLoss, AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Known, Pod,
-};
+use crate::base::ids::TraceContext;
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::diagnosis::{self, Affected, CatchingUp, ClockEffect, Context, Ending};
 use crate::findings::{Code, Finding, Subject};
-use crate::ids::TraceContext;
-use crate::ledger::{Ledger, Scope};
-use crate::lifecycle::{self, Change, Generation, Outcome, Tracked};
-use crate::observation::{BlindSpot, DeliveryState, FileSeen, Observation};
-use crate::privilege::Privileges;
-use crate::time::{Boot, Delta, Reading, Wall};
-use crate::token::{TokenKey, verdict};
+use crate::ledger::Alert;
+use crate::ledger::{Ledger, Restored, Scope};
+use crate::traces;
+use crate::traces::Exported;
+use crate::traces::generation::{self, Ended};
+use crate::world::clocks::{ClockModel, ClockState, Estimate, ServerReport, Step};
+use crate::world::cluster::{
+    AccountLoss, AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Known, Pod,
+};
+use crate::world::observation::{BlindSpot, DeliveryState, FileSeen, Observation};
+use crate::world::privileges::Privileges;
+use crate::world::tokens::{Change, Generation, Tracked};
+use crate::world::tokens::{TokenKey, verdict};
 use schedule::Schedule;
-use told::Told;
 
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is
 /// ten times that.
@@ -54,7 +57,7 @@ pub struct Engine {
     look_wrong: BTreeSet<TokenKey>,
     refused: BTreeSet<TokenKey>,
     catching_up: Option<CatchingUp>,
-    told: Told,
+    told: Exported,
     blind: Vec<BlindSpot>,
     /// Tokens that were left out for want of room; as many of them as are followed at most.
     left_out: BTreeSet<TokenKey>,
@@ -64,7 +67,7 @@ pub struct Engine {
     accounts: Accounts,
     privileges: Option<Privileges>,
     ledger: Ledger,
-    node_next: Option<Boot>,
+    node_next: Option<Monotonic>,
 }
 
 impl Engine {
@@ -83,7 +86,7 @@ impl Engine {
             look_wrong: BTreeSet::new(),
             refused: BTreeSet::new(),
             catching_up: None,
-            told: Told::default(),
+            told: Exported::default(),
             blind: Vec::new(),
             left_out: BTreeSet::new(),
             delivery: DeliveryState::default(),
@@ -97,23 +100,28 @@ impl Engine {
     }
 
     /// Takes one observation, made at `now`.
-    #[must_use = "the engine never acts: its actions are for the caller to carry out"]
-    pub fn step(&mut self, now: &Reading, observation: Observation) -> Vec<Action> {
+    pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         self.started.get_or_insert(*now);
         let about_a_file = matches!(observation, Observation::File(_) | Observation::Gone(_));
-        let mut actions = self.observe(now, observation);
+        let mut outcome = Outcome { reports: self.observe(now, observation), queries: Vec::new() };
         self.believe(now);
-        actions.extend(self.unseen(now));
-        for key in self.schedule.take_due(now.boot) {
-            actions.extend(self.judge_token(now, &key));
+        outcome.reports.extend(self.unseen(now));
+        for key in self.schedule.take_due(now.monotonic) {
+            self.judge_token(now, &key, &mut outcome);
         }
-        if !about_a_file || self.node_next.is_some_and(|next| next <= now.boot) {
-            actions.extend(self.judge_node(now));
+        if !about_a_file || self.node_next.is_some_and(|next| next <= now.monotonic) {
+            outcome.reports.extend(self.judge_node(now));
         }
-        actions
+        outcome
     }
 
-    fn observe(&mut self, now: &Reading, observation: Observation) -> Vec<Action> {
+    /// Takes over the findings that the agent before this one had raised. Before anything else.
+    pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) -> Outcome {
+        self.ledger.restore(now, restored);
+        self.step(now, Observation::Tick)
+    }
+
+    fn observe(&mut self, now: &Reading, observation: Observation) -> Vec<Report> {
         match observation {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
@@ -124,11 +132,9 @@ impl Engine {
             Observation::NtpRound(round) => {
                 self.clock.round(&round);
                 self.heard_clock = true;
-                return self
-                    .clock
-                    .spans(&round)
+                return traces::clock::spans(&self.clock, &round)
                     .into_iter()
-                    .map(|span| Action::Span(Box::new(span)))
+                    .map(|span| Report::Span(Box::new(span)))
                     .collect();
             }
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
@@ -140,7 +146,6 @@ impl Engine {
             Observation::Cluster(seen) => self.cluster(now, seen),
             Observation::ServiceAccount(seen) => self.account(now, seen),
             Observation::Privileges(privileges) => self.privileges = Some(privileges),
-            Observation::Remembered(remembered) => self.ledger.restore(now, remembered),
             Observation::Delivery(state) => self.delivery = state,
             Observation::Tick => {}
         }
@@ -185,19 +190,19 @@ impl Engine {
         &mut self,
         now: &Reading,
         account: Option<AccountName>,
-    ) -> (Option<Action>, Option<Boot>) {
+    ) -> (Option<Query>, Option<Monotonic>) {
         let Some(account) = account.filter(|_| self.config.cluster_configured) else {
             return (None, None);
         };
         let asks = self.accounts.ask(&account, now);
         let again = self.accounts.next(&account);
-        (asks.then_some(Action::Ask(account)), again)
+        (asks.then_some(Query::ServiceAccount(account)), again)
     }
 
     /// Tokens that an agent before this one had findings about, and that went away meanwhile. What
     /// cannot be seen has not been seen to be gone.
-    fn unseen(&mut self, now: &Reading) -> Vec<Action> {
-        let mut gone = self.ledger.unseen(now.boot);
+    fn unseen(&mut self, now: &Reading) -> Vec<Report> {
+        let mut gone = self.ledger.unseen(now.monotonic);
         gone.retain(|key| !self.tokens.contains_key(key) && self.would_see(key));
         let cleared =
             |key| self.ledger.judge(now, &Scope::Token(key), Vec::new(), |_| Ending::Gone);
@@ -214,7 +219,7 @@ impl Engine {
         works && !self.blind.iter().any(covers) && !self.left_out.contains(key)
     }
 
-    fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Action> {
+    fn file(&mut self, now: &Reading, seen: FileSeen) -> Vec<Report> {
         let key = seen.key.clone();
         if self.tokens.len() >= MOST_TOKENS && !self.tokens.contains_key(&key) {
             self.leave_out(now, key);
@@ -237,7 +242,7 @@ impl Engine {
 
     fn leave_out(&mut self, now: &Reading, key: TokenKey) {
         if self.left_out.len() < MOST_TOKENS && self.left_out.insert(key) {
-            self.node_next = Some(now.boot);
+            self.node_next = Some(now.monotonic);
         }
     }
 
@@ -245,7 +250,7 @@ impl Engine {
     /// until its file changes, and so does what is said of it.
     fn not_left_out(&mut self, now: &Reading, key: &TokenKey) {
         if self.left_out.remove(key) {
-            self.node_next = Some(now.boot);
+            self.node_next = Some(now.monotonic);
         }
     }
 
@@ -264,7 +269,7 @@ impl Engine {
         self.blind.iter().cloned().chain(left_out).collect()
     }
 
-    fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
+    fn gone(&mut self, now: &Reading, key: &TokenKey) -> Vec<Report> {
         self.not_left_out(now, key);
         let Some(tracked) = self.tokens.remove(key) else { return Vec::new() };
         self.schedule.forget(key);
@@ -276,7 +281,7 @@ impl Engine {
         let pod = self.cluster.pod(&key.pod_uid);
         let spans = ended
             .map(|generation| {
-                closed(&mut self.told, &tracked, pod, generation, now.wall, &Outcome::Gone)
+                closed(&mut self.told, &tracked, pod, generation, now.wall, &Ended::Gone)
             })
             .unwrap_or_default();
         self.keep_pods();
@@ -297,13 +302,13 @@ impl Engine {
         self.believed = estimate;
     }
 
-    fn judge_token(&mut self, now: &Reading, key: &TokenKey) -> Vec<Action> {
+    fn judge_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         if let Some(ready) = self.ready_at(now) {
             self.schedule.at(key, ready);
-            return Vec::new();
+            return;
         }
         let catching_up = self.catching_up_at(now);
-        let Some(tracked) = self.tokens.get_mut(key) else { return Vec::new() };
+        let Some(tracked) = self.tokens.get_mut(key) else { return };
         let known = self.cluster.known(&key.pod_uid, now);
         let lost = lost(&self.accounts, tracked, known, now);
         let context =
@@ -311,12 +316,12 @@ impl Engine {
         // A trace cannot be taken back: a token is dead once both the node's clock and true time,
         // where it is known to differ, are past exp.
         let pod = known.map(|known| known.pod);
-        let mut actions = expire(
+        outcome.reports.extend(expire(
             &mut self.told,
             tracked,
             pod,
             context.corrected(now.wall).map_or(now.wall, |true_now| true_now.min(now.wall)),
-        );
+        ));
         let judged = diagnosis::judge(tracked, now, context);
         let next = diagnosis::next_change(tracked, now, context);
         let in_question = tracked
@@ -324,53 +329,55 @@ impl Engine {
             .as_ref()
             .and_then(|generation| diagnosis::in_question(generation, now.wall, context));
         let current =
-            tracked.current.as_ref().map(|generation| lifecycle::root(key, &generation.claims));
+            tracked.current.as_ref().map(|generation| generation::root(key, &generation.claims));
         let looks_wrong = judged.clock_effect == ClockEffect::LooksWrong;
         set_member(&mut self.look_wrong, key, looks_wrong);
         set_member(&mut self.refused, key, judged.clock_effect == ClockEffect::Refused);
         let scope = Scope::Token(key.clone());
         let ending = |finding: &Finding| ending_of_token(finding, current, looks_wrong);
-        actions
-            .extend(self.ledger.judge(now, &scope, judged.findings, ending).into_iter().map(alert));
+        let alerts = self.ledger.judge(now, &scope, judged.findings, ending);
+        outcome.reports.extend(alerts.into_iter().map(alert));
         let (asked, again) = self.ask(now, in_question);
-        actions.extend(asked);
+        outcome.queries.extend(asked);
         if let Some(at) = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min() {
             self.schedule.at(key, at);
         }
-        actions
     }
 
     /// Steps that follow one another before kubelet has caught up add up.
     fn to_catch_up(&self, step: &Step) -> Option<CatchingUp> {
         let before = self.catching_up_at(&step.after).map_or(Delta::ZERO, |before| before.size);
         let size = before + step.size;
-        (size > Delta::ZERO)
-            .then(|| CatchingUp { size, until: step.after.boot + self.config.kubelet.patience() })
+        (size > Delta::ZERO).then(|| CatchingUp {
+            size,
+            until: step.after.monotonic + self.config.kubelet.patience(),
+        })
     }
 
     fn catching_up_at(&self, now: &Reading) -> Option<CatchingUp> {
-        self.catching_up.filter(|step| now.boot < step.until)
+        self.catching_up.filter(|step| now.monotonic < step.until)
     }
 
     /// Tokens are not accused before the clock and the API server were heard once, or have had
     /// their time to speak: until then it may be the clock that is to blame, or a pod that is
     /// going.
-    fn ready_at(&self, now: &Reading) -> Option<Boot> {
+    fn ready_at(&self, now: &Reading) -> Option<Monotonic> {
         self.grace_end(now).filter(|_| !self.heard_clock || !self.heard_cluster)
     }
 
     /// The clock is not judged before it was heard, either.
-    fn clock_ready_at(&self, now: &Reading) -> Option<Boot> {
+    fn clock_ready_at(&self, now: &Reading) -> Option<Monotonic> {
         self.grace_end(now).filter(|_| !self.heard_clock)
     }
 
     /// When those who are asked at the start have had their time, if that is still to come.
-    fn grace_end(&self, now: &Reading) -> Option<Boot> {
-        let end = self.started.map_or(now.boot, |started| started.boot + self.config.grace);
-        (now.boot < end).then_some(end)
+    fn grace_end(&self, now: &Reading) -> Option<Monotonic> {
+        let end =
+            self.started.map_or(now.monotonic, |started| started.monotonic + self.config.grace);
+        (now.monotonic < end).then_some(end)
     }
 
-    fn judge_node(&mut self, now: &Reading) -> Vec<Action> {
+    fn judge_node(&mut self, now: &Reading) -> Vec<Report> {
         let ending =
             |finding: &Finding| ending_of_node(finding, self.believed.state, &self.delivery);
         let judged = self.of_node(now).into_iter();
@@ -388,10 +395,13 @@ impl Engine {
             &self.config.node,
             Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() },
         );
+        let clock = if self.clock_ready_at(now).is_some() {
+            Vec::new()
+        } else {
+            diagnosis::clock::findings(&self.clock, now)
+        };
         let clock =
-            if self.clock_ready_at(now).is_some() { Vec::new() } else { self.clock.findings(now) };
-        let clock =
-            clock.into_iter().map(|finding| diagnosis::clock(node, finding, affected)).collect();
+            clock.into_iter().map(|finding| diagnosis::of_clock(node, finding, affected)).collect();
         let sight = diagnosis::blind(node, &self.blind_spots()).into_iter().collect();
         let delivery = diagnosis::delivery(node, &self.delivery, now, self.config.delivery_limit)
             .into_iter()
@@ -400,22 +410,22 @@ impl Engine {
     }
 
     /// When the node's own findings may change by the passing of time alone.
-    fn next_for_node(&self, now: &Reading) -> Option<Boot> {
+    fn next_for_node(&self, now: &Reading) -> Option<Monotonic> {
         let scopes = [Scope::Clock, Scope::Sight, Scope::Delivery]
             .into_iter()
             .filter_map(|scope| self.ledger.next_wake(&scope));
         let delayed =
-            self.delivery.waiting_since.map(|since| since.boot + self.config.delivery_limit);
+            self.delivery.waiting_since.map(|since| since.monotonic + self.config.delivery_limit);
         let rest = [
             self.clock.next_change(now),
-            delayed.filter(|at| *at > now.boot),
+            delayed.filter(|at| *at > now.monotonic),
             self.clock_ready_at(now),
         ];
         scopes.chain(rest.into_iter().flatten()).min()
     }
 
     /// When to step with [`Observation::Tick`] if nothing is seen before.
-    pub fn next_wake(&self) -> Option<Boot> {
+    pub fn next_wake(&self) -> Option<Monotonic> {
         self.schedule
             .next()
             .into_iter()
@@ -425,12 +435,12 @@ impl Engine {
     }
 
     /// The agent stops: what is open is told as far as it went.
-    #[must_use = "the engine never acts: its actions are for the caller to carry out"]
-    pub fn close(&mut self, now: &Reading) -> Vec<Action> {
+    #[must_use = "the engine never acts: its reports are for the caller to deliver"]
+    pub fn close(&mut self, now: &Reading) -> Vec<Report> {
         let open = self.tokens.values().filter_map(|tracked| {
             let generation = tracked.current.as_ref().filter(|generation| !generation.told)?;
             let pod = self.cluster.pod(&tracked.key.pod_uid);
-            Some(Action::Span(Box::new(lifecycle::open(
+            Some(Report::Span(Box::new(generation::open(
                 &tracked.key,
                 &tracked.pod(pod),
                 generation,
@@ -613,23 +623,23 @@ fn ending_of_node(finding: &Finding, clock: ClockState, delivery: &DeliveryState
 }
 
 fn rotated(
-    told: &mut Told,
+    told: &mut Exported,
     tracked: &Tracked,
     pod: Option<&Pod>,
     old: &Generation,
     at: Wall,
-) -> Vec<Action> {
-    let rotation = Action::Rotation { delay: lifecycle::rotation_delay(old, at) };
+) -> Vec<Report> {
+    let rotation = Report::Rotation { delay: generation::rotation_delay(old, at) };
     let next = tracked.current.as_ref().filter(|_| !old.told).map(|next| next.claims.generation());
     let spans = next
-        .map(|next| closed(told, tracked, pod, old, at, &Outcome::Replaced(next)))
+        .map(|next| closed(told, tracked, pod, old, at, &Ended::Replaced(next)))
         .unwrap_or_default();
     std::iter::once(rotation).chain(spans).collect()
 }
 
 /// A generation that dies in the file ends its trace there; what kubelet does later belongs to the
 /// next one.
-fn expire(told: &mut Told, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Action> {
+fn expire(told: &mut Exported, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Report> {
     let Some(generation) = tracked
         .current
         .as_mut()
@@ -639,27 +649,27 @@ fn expire(told: &mut Told, tracked: &mut Tracked, pod: Option<&Pod>, now: Wall) 
     };
     generation.told = true;
     let generation = generation.clone();
-    closed(told, tracked, pod, &generation, generation.claims.expires_at, &Outcome::Expired)
+    closed(told, tracked, pod, &generation, generation.claims.expires_at, &Ended::Expired)
 }
 
 /// The whole trace of a generation that ended; nothing if it was told before.
 fn closed(
-    told: &mut Told,
+    told: &mut Exported,
     tracked: &Tracked,
     pod: Option<&Pod>,
     generation: &Generation,
     end: Wall,
-    outcome: &Outcome,
-) -> Vec<Action> {
-    if !told.first(lifecycle::root(&tracked.key, &generation.claims).span_id) {
+    ended: &Ended,
+) -> Vec<Report> {
+    if !told.first(generation::root(&tracked.key, &generation.claims).span_id) {
         return Vec::new();
     }
-    let spans = lifecycle::closed(&tracked.key, &tracked.pod(pod), generation, end, outcome);
-    spans.into_iter().map(|span| Action::Span(Box::new(span))).collect()
+    let spans = generation::closed(&tracked.key, &tracked.pod(pod), generation, end, ended);
+    spans.into_iter().map(|span| Report::Span(Box::new(span))).collect()
 }
 
-fn alert(alert: Alert) -> Action {
-    Action::Alert(Box::new(alert))
+fn alert(alert: Alert) -> Report {
+    Report::Alert(Box::new(alert))
 }
 
 fn set_member(set: &mut BTreeSet<TokenKey>, key: &TokenKey, member: bool) {

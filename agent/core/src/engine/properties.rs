@@ -8,13 +8,13 @@ use proptest::prelude::*;
 
 use super::tests::measured;
 use super::*;
-use crate::action::AlertEvent;
-use crate::clock::{KernelClock, Leap, Step};
+use crate::base::ids::SpanId;
+use crate::base::schema;
 use crate::findings::FindingId;
-use crate::ids::SpanId;
-use crate::observation::{FileContent, SourceState};
-use crate::schema;
-use crate::token::{Claims, claims_for_tests};
+use crate::ledger::AlertEvent;
+use crate::world::clocks::{KernelClock, Leap, Step};
+use crate::world::observation::{FileContent, SourceState};
+use crate::world::tokens::{Claims, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
 
@@ -138,7 +138,7 @@ fn silence(now: &Reading) -> Observation {
     round
         .exchanges
         .iter_mut()
-        .for_each(|exchange| exchange.result = Err(crate::clock::ExchangeError::Timeout));
+        .for_each(|exchange| exchange.result = Err(crate::world::clocks::ExchangeError::Timeout));
     Observation::NtpRound(round)
 }
 
@@ -198,22 +198,23 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
 fn play(
     config: &Config,
     events: &[Event],
-    mut see: impl FnMut(&Reading, &Engine, Vec<Action>),
+    mut see: impl FnMut(&Reading, &Engine, Vec<Report>),
 ) -> Engine {
     let mut engine = Engine::new(config.clone());
-    let mut now = Reading { wall: Wall::from_secs(START), boot: Boot::from_nanos(1_000_000_000) };
+    let mut now =
+        Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(1_000_000_000) };
     for event in events {
         let before = now;
         now = match (&event.what, engine.next_wake()) {
             (What::Wake, Some(at)) => {
-                now.after((at - now.boot).max(Delta::ZERO).min(Delta::from_secs(86_400)))
+                now.after((at - now.monotonic).max(Delta::ZERO).min(Delta::from_secs(86_400)))
             }
             _ => now.after(event.wait),
         };
         if let What::ClockSet { by } = event.what {
             now.wall = now.wall + by;
         }
-        let actions = engine.step(&now, observation(&event.what, &now, &before));
+        let actions = engine.step(&now, observation(&event.what, &now, &before)).reports;
         see(&now, &engine, actions);
     }
     let closing = engine.close(&now);
@@ -231,7 +232,7 @@ proptest! {
         let mut active: BTreeMap<FindingId, Wall> = BTreeMap::new();
         let mut wrong = Vec::new();
         let engine = play(&config, &events, |_, _, actions| {
-            for alert in actions.into_iter().filter_map(|action| if let Action::Alert(alert) = action { Some(*alert) } else { None }) {
+            for alert in actions.into_iter().filter_map(|action| if let Report::Alert(alert) = action { Some(*alert) } else { None }) {
                 let known = match alert.event {
                     AlertEvent::Raised => active.insert(alert.id.clone(), alert.raised_at).is_none(),
                     AlertEvent::Reminded => active.get(&alert.id) == Some(&alert.raised_at),
@@ -252,7 +253,7 @@ proptest! {
         let mut roots: BTreeSet<SpanId> = BTreeSet::new();
         let mut twice = Vec::new();
         play(&config, &events, |_, _, actions| {
-            for span in actions.into_iter().filter_map(|action| if let Action::Span(span) = action { Some(span) } else { None }) {
+            for span in actions.into_iter().filter_map(|action| if let Report::Span(span) = action { Some(span) } else { None }) {
                 let is_root = span.name == schema::SPAN_GENERATION && span.parent.is_none();
                 if (is_root && !roots.insert(span.span_id)) || span.end < span.start {
                     twice.push(span);
@@ -278,7 +279,7 @@ proptest! {
     fn the_next_wake_is_ahead(config in config(), events in vec(event(), 0..60)) {
         let mut late = Vec::new();
         play(&config, &events, |now, engine, _| {
-            late.extend(engine.next_wake().filter(|at| *at <= now.boot).map(|at| (*now, at)));
+            late.extend(engine.next_wake().filter(|at| *at <= now.monotonic).map(|at| (*now, at)));
         });
         prop_assert!(late.is_empty(), "{:?}", late);
     }
@@ -287,7 +288,7 @@ proptest! {
     #[test]
     fn nothing_stale_is_shown_of_a_file_that_is_gone(config in config(), events in vec(event(), 0..60)) {
         let mut engine = play(&config, &events, |_, _, _| {});
-        let now = Reading { wall: Wall::from_secs(START), boot: Boot::from_nanos(i64::MAX / 2) };
+        let now = Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(i64::MAX / 2) };
         for pod in 0..3 {
             let _ = engine.step(&now, Observation::Gone(key(pod)));
         }

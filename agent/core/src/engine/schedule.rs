@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::time::Boot;
-use crate::token::TokenKey;
+use crate::base::time::Monotonic;
+use crate::world::tokens::TokenKey;
 
 /// One wake-up per token at most.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    by_time: BTreeSet<(Boot, TokenKey)>,
-    by_token: BTreeMap<TokenKey, Boot>,
+    by_time: BTreeSet<(Monotonic, TokenKey)>,
+    by_token: BTreeMap<TokenKey, Monotonic>,
 }
 
 impl Schedule {
     /// Judge `key` at `at`, and not before.
-    pub(super) fn at(&mut self, key: &TokenKey, at: Boot) {
+    pub(super) fn at(&mut self, key: &TokenKey, at: Monotonic) {
         self.forget(key);
         self.by_time.insert((at, key.clone()));
         self.by_token.insert(key.clone(), at);
@@ -22,7 +22,7 @@ impl Schedule {
 
     /// Judge `key` in this step.
     pub(super) fn due_now(&mut self, key: &TokenKey) {
-        self.at(key, Boot::default());
+        self.at(key, Monotonic::default());
     }
 
     /// Judge all of them in this step.
@@ -40,7 +40,7 @@ impl Schedule {
     }
 
     /// Takes out what is due at `now`.
-    pub(super) fn take_due(&mut self, now: Boot) -> Vec<TokenKey> {
+    pub(super) fn take_due(&mut self, now: Monotonic) -> Vec<TokenKey> {
         let mut due = Vec::new();
         while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, key)) = self.by_time.pop_first() {
@@ -52,7 +52,7 @@ impl Schedule {
     }
 
     /// When the next is due.
-    pub(super) fn next(&self) -> Option<Boot> {
+    pub(super) fn next(&self) -> Option<Monotonic> {
         self.by_time.first().map(|(at, _)| *at)
     }
 }

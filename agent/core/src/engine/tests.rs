@@ -1,19 +1,20 @@
 use super::*;
-use crate::action::AlertEvent;
-use crate::clock::{Exchange, Leap, Round, Sample, ServerName};
-use crate::cluster::{AccountName, AccountSeen, ClusterSeen, Pod};
+use crate::base::schema;
+use crate::engine::Query;
 use crate::findings::{Code, Severity};
-use crate::observation::{BlindSpot, FileContent, SourceState};
-use crate::remembered;
-use crate::schema;
-use crate::token::{State, claims_for_tests as claims};
+use crate::ledger::AlertEvent;
+use crate::ledger::{self, Restored};
+use crate::world::clocks::{Exchange, Leap, Round, Sample, ServerName};
+use crate::world::cluster::{AccountName, AccountSeen, ClusterSeen, Pod};
+use crate::world::observation::{BlindSpot, FileContent, SourceState};
+use crate::world::tokens::{State, claims_for_tests as claims};
 
 const IAT: i64 = 1_800_000_000;
 
 fn at(age: i64) -> Reading {
     Reading {
         wall: Wall::from_secs(IAT + age),
-        boot: Boot::from_nanos((age + 10_000) * 1_000_000_000),
+        monotonic: Monotonic::from_nanos((age + 10_000) * 1_000_000_000),
     }
 }
 
@@ -23,8 +24,10 @@ fn key(pod: &str) -> TokenKey {
 
 fn token(pod: &str, iat_age: i64, lifetime: i64) -> Observation {
     let mut claims = claims(IAT + iat_age, lifetime, None);
-    claims.pod =
-        Some(crate::token::ObjectRef { name: format!("{pod}-name"), uid: Some(pod.into()) });
+    claims.pod = Some(crate::world::tokens::ObjectRef {
+        name: format!("{pod}-name"),
+        uid: Some(pod.into()),
+    });
     Observation::File(FileSeen {
         key: key(pod),
         written_at: Some(Wall::from_secs(IAT + iat_age + 1)),
@@ -40,16 +43,16 @@ fn engine() -> Engine {
 /// order.
 fn run(engine: &mut Engine, from: i64, to: i64) -> Vec<(i64, AlertEvent, Code, Severity)> {
     let (mut now, mut said) = (at(from), Vec::new());
-    while let Some(next) = engine.next_wake().filter(|next| *next <= at(to).boot) {
-        now = now.after((next - now.boot).max(Delta::from_millis(1)));
-        said.extend(alerts(&engine.step(&now, Observation::Tick), now.wall));
+    while let Some(next) = engine.next_wake().filter(|next| *next <= at(to).monotonic) {
+        now = now.after((next - now.monotonic).max(Delta::from_millis(1)));
+        said.extend(alerts(&engine.step(&now, Observation::Tick).reports, now.wall));
     }
     said
 }
 
-fn alerts(actions: &[Action], now: Wall) -> Vec<(i64, AlertEvent, Code, Severity)> {
-    let about_tokens = |action: &Action| match action {
-        Action::Alert(alert) if alert.finding.code.as_str().starts_with("token.") => Some((
+fn alerts(actions: &[Report], now: Wall) -> Vec<(i64, AlertEvent, Code, Severity)> {
+    let about_tokens = |action: &Report| match action {
+        Report::Alert(alert) if alert.finding.code.as_str().starts_with("token.") => Some((
             (now - Wall::from_secs(IAT)).as_secs(),
             alert.event,
             alert.finding.code,
@@ -60,17 +63,17 @@ fn alerts(actions: &[Action], now: Wall) -> Vec<(i64, AlertEvent, Code, Severity
     actions.iter().filter_map(about_tokens).collect()
 }
 
-fn summaries(actions: &[Action]) -> Vec<&str> {
+fn summaries(actions: &[Report]) -> Vec<&str> {
     let alerts = actions
         .iter()
-        .filter_map(|action| if let Action::Alert(alert) = action { Some(alert) } else { None });
+        .filter_map(|action| if let Report::Alert(alert) = action { Some(alert) } else { None });
     alerts.map(|alert| alert.finding.summary.as_str()).collect()
 }
 
-fn spans(actions: &[Action]) -> Vec<&'static str> {
+fn spans(actions: &[Report]) -> Vec<&'static str> {
     actions
         .iter()
-        .filter_map(|action| if let Action::Span(span) = action { Some(span.name) } else { None })
+        .filter_map(|action| if let Report::Span(span) = action { Some(span.name) } else { None })
         .collect()
 }
 
@@ -78,7 +81,7 @@ fn spans(actions: &[Action]) -> Vec<&'static str> {
 fn a_stalled_token_is_named_before_it_dies_and_cleared_when_it_recovers() {
     use AlertEvent::{Cleared, Raised, Reminded};
     let mut engine = engine();
-    assert_eq!(alerts(&engine.step(&at(1), token("p1", 0, 3_600)), at(1).wall), []);
+    assert_eq!(alerts(&engine.step(&at(1), token("p1", 0, 3_600)).reports, at(1).wall), []);
     let said = run(&mut engine, 1, 3_590);
     let expected = [
         (3_000, Raised, Code::RotationLate, Severity::Info),
@@ -87,7 +90,7 @@ fn a_stalled_token_is_named_before_it_dies_and_cleared_when_it_recovers() {
         (3_360, Reminded, Code::RotationStalled, Severity::Critical),
     ];
     assert_eq!(said, expected);
-    let recovered = engine.step(&at(3_595), token("p1", 3_593, 3_600));
+    let recovered = engine.step(&at(3_595), token("p1", 3_593, 3_600)).reports;
     assert_eq!(
         alerts(&recovered, at(3_595).wall),
         [(3_595, Cleared, Code::RotationStalled, Severity::Critical)]
@@ -107,13 +110,13 @@ fn a_stalled_token_is_named_before_it_dies_and_cleared_when_it_recovers() {
 fn a_token_that_dies_ends_its_trace_once() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
-    let died = engine.step(&at(601), Observation::Tick);
+    let died = engine.step(&at(601), Observation::Tick).reports;
     assert_eq!(spans(&died).len(), 3);
-    assert_eq!(spans(&engine.step(&at(602), Observation::Tick)), [""; 0]);
-    let replaced = engine.step(&at(700), token("p1", 699, 600));
+    assert_eq!(spans(&engine.step(&at(602), Observation::Tick).reports), [""; 0]);
+    let replaced = engine.step(&at(700), token("p1", 699, 600)).reports;
     assert_eq!(spans(&replaced), [""; 0], "its trace was told at its death");
     assert!(replaced.iter().any(
-        |action| matches!(action, Action::Rotation { delay } if *delay == Delta::from_secs(220))
+        |action| matches!(action, Report::Rotation { delay } if *delay == Delta::from_secs(220))
     ));
 }
 
@@ -122,22 +125,22 @@ fn a_rotation_in_time_is_no_alert() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
     assert_eq!(run(&mut engine, 1, 570), []);
-    let actions = engine.step(&at(571), token("p1", 570, 600));
+    let actions = engine.step(&at(571), token("p1", 570, 600)).reports;
     assert_eq!(alerts(&actions, at(571).wall), []);
-    assert!(actions.contains(&Action::Rotation { delay: Delta::from_secs(91) }));
+    assert!(actions.contains(&Report::Rotation { delay: Delta::from_secs(91) }));
 }
 
 #[test]
 fn a_pod_that_goes_takes_its_findings_along() {
     let mut engine = engine();
     let _ = engine.step(&at(700), token("p1", 0, 600));
-    let gone = engine.step(&at(710), Observation::Gone(key("p1")));
+    let gone = engine.step(&at(710), Observation::Gone(key("p1"))).reports;
     assert_eq!(
         alerts(&gone, at(710).wall),
         [(710, AlertEvent::Cleared, Code::Expired, Severity::Critical)]
     );
     assert!(engine.tokens(&at(711)).is_empty());
-    assert_eq!(engine.step(&at(712), Observation::Gone(key("never-there"))), []);
+    assert_eq!(engine.step(&at(712), Observation::Gone(key("never-there"))).reports, []);
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn tokens_wait_for_a_configured_clock_to_be_heard() {
     let mut config = Config { node: "n1".into(), ..Config::default() };
     config.clock.servers_configured = true;
     let mut engine = Engine::new(config);
-    assert_eq!(alerts(&engine.step(&at(700), token("p1", 0, 600)), at(700).wall), []);
+    assert_eq!(alerts(&engine.step(&at(700), token("p1", 0, 600)).reports, at(700).wall), []);
     assert_eq!(run(&mut engine, 700, 709), []);
     assert_eq!(
         run(&mut engine, 709, 711),
@@ -172,8 +175,8 @@ fn tokens_wait_for_a_configured_clock_to_be_heard() {
 #[test]
 fn a_restarted_engine_tells_the_same_story() {
     let (mut first, mut second) = (engine(), engine());
-    let a = first.step(&at(592), token("p1", 0, 600));
-    let b = second.step(&at(592), token("p1", 0, 600));
+    let a = first.step(&at(592), token("p1", 0, 600)).reports;
+    let b = second.step(&at(592), token("p1", 0, 600)).reports;
     assert_eq!(a, b);
     assert_eq!(first.close(&at(593)), second.close(&at(593)));
     assert_eq!(first.close(&at(593)).len(), 1);
@@ -183,16 +186,16 @@ fn a_restarted_engine_tells_the_same_story() {
 fn ids_of_findings_are_the_same_after_a_restart() {
     let ids = |now: i64| {
         let mut engine = engine();
-        let mut actions = engine.step(&at(now), token("p1", 0, 600));
-        actions.extend(engine.step(&at(now), Observation::Blind(vec![spot("a")])));
+        let mut actions = engine.step(&at(now), token("p1", 0, 600)).reports;
+        actions.extend(engine.step(&at(now), Observation::Blind(vec![spot("a")])).reports);
         let waiting = DeliveryState {
             waiting_since: Some(at(now - 90)),
             waiting: 1,
             ..DeliveryState::default()
         };
-        actions.extend(engine.step(&at(now), Observation::Delivery(waiting)));
+        actions.extend(engine.step(&at(now), Observation::Delivery(waiting)).reports);
         let alerts = actions.into_iter().filter_map(|action| {
-            if let Action::Alert(alert) = action { Some(*alert) } else { None }
+            if let Report::Alert(alert) = action { Some(*alert) } else { None }
         });
         alerts.map(|alert| (alert.finding.code, alert.id)).collect::<Vec<_>>()
     };
@@ -203,10 +206,10 @@ fn ids_of_findings_are_the_same_after_a_restart() {
 
 #[test]
 fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
-    let of = |actions: Vec<Action>| -> Vec<crate::action::Span> {
+    let of = |actions: Vec<Report>| -> Vec<crate::traces::Span> {
         actions
             .into_iter()
-            .filter_map(|action| if let Action::Span(span) = action { Some(*span) } else { None })
+            .filter_map(|action| if let Report::Span(span) = action { Some(*span) } else { None })
             .collect()
     };
     let lives = [(100, 200), (210, 300)].map(|(from, to)| {
@@ -216,7 +219,7 @@ fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
     });
     let mut last = engine();
     let _ = last.step(&at(310), token("p1", 0, 600));
-    let whole = of(last.step(&at(490), token("p1", 489, 600)));
+    let whole = of(last.step(&at(490), token("p1", 489, 600)).reports);
     let root = &whole[0];
     assert_eq!((root.parent, root.start, root.end), (None, at(0).wall, at(490).wall));
     for open in &lives {
@@ -229,12 +232,16 @@ fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
 fn a_file_that_comes_back_is_no_second_life() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
-    assert_eq!(spans(&engine.step(&at(10), Observation::Gone(key("p1")))).len(), 3);
+    assert_eq!(spans(&engine.step(&at(10), Observation::Gone(key("p1"))).reports).len(), 3);
     let _ = engine.step(&at(11), token("p1", 0, 600));
-    assert_eq!(spans(&engine.step(&at(490), token("p1", 489, 600))), [""; 0], "told as gone");
+    assert_eq!(
+        spans(&engine.step(&at(490), token("p1", 489, 600)).reports),
+        [""; 0],
+        "told as gone"
+    );
     let _ = engine.step(&at(491), token("p1", 0, 600));
     assert_eq!(
-        spans(&engine.step(&at(492), token("p1", 489, 600))),
+        spans(&engine.step(&at(492), token("p1", 489, 600)).reports),
         [""; 0],
         "neither is one that is put back"
     );
@@ -250,8 +257,11 @@ fn a_file_in_trouble_leads_to_the_trace_of_the_token_it_held() {
     let _ = engine.step(&at(20), Observation::Tick);
     let malformed =
         engine.findings().into_iter().find(|finding| finding.code == Code::Malformed).unwrap();
-    assert_eq!(malformed.trace, Some(crate::lifecycle::root(&key("p1"), &claims(IAT, 600, None))));
-    let replaced = engine.step(&at(30), token("p1", 29, 600));
+    assert_eq!(
+        malformed.trace,
+        Some(crate::traces::generation::root(&key("p1"), &claims(IAT, 600, None)))
+    );
+    let replaced = engine.step(&at(30), token("p1", 29, 600)).reports;
     assert!(
         summaries(&replaced)[0].contains("was replaced by a new token"),
         "{:?}",
@@ -289,11 +299,11 @@ fn one_wrong_clock_is_said_once_and_not_two_hundred_times() {
     let mut config = Config { node: "n1".into(), ..Config::default() };
     config.clock.servers_configured = true;
     let mut engine = Engine::new(config);
-    let mut said = engine.step(&at(610), measured(&at(610), Delta::from_secs(-90))); // true age 520: healthy
+    let mut said = engine.step(&at(610), measured(&at(610), Delta::from_secs(-90))).reports; // true age 520: healthy
     for pod in 0..200 {
-        said.extend(engine.step(&at(610), token(&format!("p{pod}"), 0, 600)));
+        said.extend(engine.step(&at(610), token(&format!("p{pod}"), 0, 600)).reports);
     }
-    said.extend(engine.step(&at(611), Observation::Tick));
+    said.extend(engine.step(&at(611), Observation::Tick).reports);
     assert_eq!(summaries(&said).len(), 1, "{:?}", summaries(&said));
     let offset = &engine.findings()[0];
     assert_eq!((offset.code, offset.severity), (Code::ClockOffset, Severity::Critical));
@@ -320,17 +330,19 @@ fn delivery_that_waits_too_long_is_a_finding_and_ends() {
         ..DeliveryState::default()
     };
     let _ = engine.step(&at(1), Observation::Delivery(waiting));
-    assert_eq!(engine.next_wake(), Some(at(60).boot));
+    assert_eq!(engine.next_wake(), Some(at(60).monotonic));
     let _ = engine.step(&at(60), Observation::Tick);
     assert!(engine.findings().iter().any(|finding| finding.code == Code::DeliveryDelayed));
-    let recovered = engine.step(
-        &at(90),
-        Observation::Delivery(DeliveryState {
-            given_up: 2,
-            rejected: 1,
-            ..DeliveryState::default()
-        }),
-    );
+    let recovered = engine
+        .step(
+            &at(90),
+            Observation::Delivery(DeliveryState {
+                given_up: 2,
+                rejected: 1,
+                ..DeliveryState::default()
+            }),
+        )
+        .reports;
     assert_eq!(
         summaries(&recovered),
         ["The alerts of node n1 get out again (lost since the agent started: 3), 30.0s after \
@@ -389,44 +401,47 @@ fn the_snapshot_counts() {
 fn a_clock_set_right_does_not_accuse_a_kubelet_that_catches_up() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 3_600));
-    let jumped = Reading { wall: at(3_400).wall, boot: at(2_000).boot };
-    let step = crate::clock::Step { size: Delta::from_secs(1_400), after: jumped };
-    assert_eq!(alerts(&engine.step(&jumped, Observation::ClockStep(step)), jumped.wall), []);
+    let jumped = Reading { wall: at(3_400).wall, monotonic: at(2_000).monotonic };
+    let step = crate::world::clocks::Step { size: Delta::from_secs(1_400), after: jumped };
+    assert_eq!(
+        alerts(&engine.step(&jumped, Observation::ClockStep(step)).reports, jumped.wall),
+        []
+    );
     let later = |secs: i64| jumped.after(Delta::from_secs(secs));
-    assert_eq!(alerts(&engine.step(&later(119), Observation::Tick), later(119).wall), []);
-    assert!(engine.next_wake() <= Some(later(120).boot));
-    let said = alerts(&engine.step(&later(120), Observation::Tick), later(120).wall);
+    assert_eq!(alerts(&engine.step(&later(119), Observation::Tick).reports, later(119).wall), []);
+    assert!(engine.next_wake() <= Some(later(120).monotonic));
+    let said = alerts(&engine.step(&later(120), Observation::Tick).reports, later(120).wall);
     assert_eq!(said, [(3_520, AlertEvent::Raised, Code::RotationStalled, Severity::Critical)]);
 }
 
 /// What an engine that saw a token stall leaves to be remembered.
-fn remembered_stall() -> Observation {
+fn remembered_stall() -> Vec<Restored> {
     let mut before = engine();
     let _ = before.step(&at(1), token("p1", 0, 3_600));
-    let actions = before.step(&at(3_200), Observation::Tick);
+    let actions = before.step(&at(3_200), Observation::Tick).reports;
     let left = actions.iter().filter_map(|action| {
-        if let Action::Alert(alert) = action { remembered::after(alert).1 } else { None }
+        if let Report::Alert(alert) = action { ledger::after(alert).1 } else { None }
     });
-    Observation::Remembered(left.collect())
+    left.collect()
 }
 
 #[test]
 fn a_restart_while_a_finding_is_active_neither_loses_nor_repeats_it() {
     use AlertEvent::{Cleared, Reminded};
     let mut after = engine();
-    let _ = after.step(&at(3_210), remembered_stall());
+    let _ = after.restore(&at(3_210), remembered_stall());
     let snapshot = after.snapshot(&at(3_211));
     assert_eq!(
         snapshot.findings.get(&(Code::RotationStalled, Severity::Warning)),
         Some(&1),
         "it is active before anything was read"
     );
-    assert_eq!(alerts(&after.step(&at(3_212), token("p1", 0, 3_600)), at(3_212).wall), []);
+    assert_eq!(alerts(&after.step(&at(3_212), token("p1", 0, 3_600)).reports, at(3_212).wall), []);
     assert_eq!(
         run(&mut after, 3_212, 3_400),
         [(3_360, Reminded, Code::RotationStalled, Severity::Critical)]
     );
-    let replaced = after.step(&at(3_410), token("p1", 3_405, 3_600));
+    let replaced = after.step(&at(3_410), token("p1", 3_405, 3_600)).reports;
     assert_eq!(
         alerts(&replaced, at(3_410).wall),
         [(3_410, Cleared, Code::RotationStalled, Severity::Critical)]
@@ -441,7 +456,7 @@ fn a_restart_while_a_finding_is_active_neither_loses_nor_repeats_it() {
 #[test]
 fn what_ended_while_nobody_looked_is_cleared_once_there_was_time_to_look() {
     let mut after = engine();
-    let _ = after.step(&at(3_210), remembered_stall());
+    let _ = after.restore(&at(3_210), remembered_stall());
     let said = run(&mut after, 3_210, 4_000);
     assert_eq!(said, [(3_300, AlertEvent::Cleared, Code::RotationStalled, Severity::Warning)]);
     assert_eq!(run(&mut after, 4_000, 9_000), []);
@@ -467,7 +482,7 @@ fn a_pod_that_begins_to_go_is_judged_at_once() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let _ = engine.step(&at(2), listed(None));
-    let going = engine.step(&at(100), listed(Some(900)));
+    let going = engine.step(&at(100), listed(Some(900))).reports;
     assert_eq!(
         alerts(&going, at(100).wall),
         [(100, Raised, Code::PodTerminating, Severity::Warning)]
@@ -531,11 +546,11 @@ fn nobody_is_accused_before_the_api_server_has_had_its_time_to_speak() {
     let asking = || Engine::new(Config { cluster_configured: true, ..Config::default() });
     let mut engine = asking();
     assert_eq!(
-        alerts(&engine.step(&at(700), token("p1", 0, 600)), at(700).wall),
+        alerts(&engine.step(&at(700), token("p1", 0, 600)).reports, at(700).wall),
         [],
         "it may be a pod that is going"
     );
-    let known = engine.step(&at(701), listed(Some(900)));
+    let known = engine.step(&at(701), listed(Some(900))).reports;
     assert_eq!(
         alerts(&known, at(701).wall),
         [(701, Raised, Code::PodTerminating, Severity::Critical)]
@@ -551,13 +566,8 @@ fn nobody_is_accused_before_the_api_server_has_had_its_time_to_speak() {
     );
 }
 
-fn questions(actions: &[Action]) -> Vec<&str> {
-    actions
-        .iter()
-        .filter_map(|action| {
-            if let Action::Ask(account) = action { Some(account.name.as_str()) } else { None }
-        })
-        .collect()
+fn questions(outcome: &Outcome) -> Vec<&str> {
+    outcome.queries.iter().map(|Query::ServiceAccount(account)| account.name.as_str()).collect()
 }
 
 fn account(uid: Option<&str>) -> Observation {
@@ -566,13 +576,13 @@ fn account(uid: Option<&str>) -> Observation {
 }
 
 /// An engine that heard of the API server, with one token that is late by now.
-fn late() -> (Engine, Vec<Action>) {
+fn late() -> (Engine, Outcome) {
     let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });
     let _ = engine.step(&at(0), listed(None));
     let fresh = engine.step(&at(1), token("p1", 0, 3_600));
     assert_eq!(questions(&fresh), [""; 0], "a token that is as it should be raises no question");
-    let actions = engine.step(&at(3_000), Observation::Tick);
-    (engine, actions)
+    let outcome = engine.step(&at(3_000), Observation::Tick);
+    (engine, outcome)
 }
 
 #[test]
@@ -611,7 +621,7 @@ fn a_token_whose_account_is_gone_is_critical_at_once_and_says_so() {
         (Some("other"), "was deleted and made anew"),
     ] {
         let (mut engine, _) = self::late();
-        let known = engine.step(&at(3_001), account(uid));
+        let known = engine.step(&at(3_001), account(uid)).reports;
         let expected =
             [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
         let mut said = alerts(&known, at(3_001).wall);
@@ -622,8 +632,12 @@ fn a_token_whose_account_is_gone_is_critical_at_once_and_says_so() {
             "{:?}",
             summaries(&known)
         );
-        assert_eq!(alerts(&engine.step(&at(3_002), account(uid)), at(3_002).wall), [], "once");
-        let repaired = engine.step(&at(3_050), token("p1", 3_049, 3_600));
+        assert_eq!(
+            alerts(&engine.step(&at(3_002), account(uid)).reports, at(3_002).wall),
+            [],
+            "once"
+        );
+        let repaired = engine.step(&at(3_050), token("p1", 3_049, 3_600)).reports;
         assert_eq!(
             alerts(&repaired, at(3_050).wall),
             [(3_050, Cleared, stalled, Severity::Critical)]
@@ -634,7 +648,10 @@ fn a_token_whose_account_is_gone_is_critical_at_once_and_says_so() {
 #[test]
 fn an_account_that_is_as_it_was_changes_nothing() {
     let (mut engine, _) = late();
-    assert_eq!(alerts(&engine.step(&at(3_001), account(Some("sa-uid"))), at(3_001).wall), []);
+    assert_eq!(
+        alerts(&engine.step(&at(3_001), account(Some("sa-uid"))).reports, at(3_001).wall),
+        []
+    );
     assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "kubelet is to blame");
 }
 
@@ -643,7 +660,8 @@ fn a_pod_that_was_deleted_by_force_is_not_held_against_kubelet() {
     let mut engine = engine();
     let _ = engine.step(&at(0), listed(Some(30)));
     let _ = engine.step(&at(1), token("p1", 0, 600));
-    let gone = engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into())));
+    let gone =
+        engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into()))).reports;
     assert_eq!(
         alerts(&gone, at(700).wall),
         [],
@@ -670,7 +688,7 @@ fn hidden(pod_uid: &str, volume: &str) -> Observation {
 #[test]
 fn what_is_hidden_elsewhere_keeps_nothing_from_being_over() {
     let mut after = engine();
-    let _ = after.step(&at(3_210), remembered_stall());
+    let _ = after.restore(&at(3_210), remembered_stall());
     let _ = after.step(&at(3_211), hidden("another", "v"));
     assert_eq!(
         run(&mut after, 3_211, 5_000),
@@ -691,11 +709,14 @@ fn who_cannot_see_says_nothing_of_what_was_remembered() {
     let pairs = hiding.into_iter().map(|hidden| (hidden, Observation::Blind(vec![])));
     for (blinded, sees) in pairs.chain([(degraded(Some("EACCES")), degraded(None))]) {
         let mut after = engine();
-        let _ = after.step(&at(3_210), remembered_stall());
+        let _ = after.restore(&at(3_210), remembered_stall());
         let _ = after.step(&at(3_211), blinded);
         assert_eq!(run(&mut after, 3_211, 5_000), []);
-        assert!(after.next_wake().is_none_or(|next| next > at(5_000).boot), "and does not spin");
-        let seen = after.step(&at(5_001), sees);
+        assert!(
+            after.next_wake().is_none_or(|next| next > at(5_000).monotonic),
+            "and does not spin"
+        );
+        let seen = after.step(&at(5_001), sees).reports;
         assert_eq!(
             alerts(&seen, at(5_001).wall),
             [(5_001, AlertEvent::Cleared, Code::RotationStalled, Severity::Warning)]
@@ -708,17 +729,17 @@ fn who_cannot_see_says_nothing_of_what_was_remembered() {
 fn a_finding_from_before_a_restart_does_not_become_a_milder_one() {
     use AlertEvent::{Cleared, Raised};
     let (mut before, _) = late();
-    let raised = before.step(&at(3_001), account(None));
+    let raised = before.step(&at(3_001), account(None)).reports;
     let remembered = raised.iter().filter_map(|action| {
-        if let Action::Alert(alert) = action { remembered::after(alert).1 } else { None }
+        if let Report::Alert(alert) = action { ledger::after(alert).1 } else { None }
     });
     let mut after = Engine::new(Config { cluster_configured: true, ..Config::default() });
-    let _ = after.step(&at(3_010), Observation::Remembered(remembered.collect()));
+    let _ = after.restore(&at(3_010), remembered.collect());
     let mut said = Vec::new();
     for (age, observation) in
         [(3_011, token("p1", 0, 3_600)), (3_012, listed(None)), (3_013, account(None))]
     {
-        said.extend(alerts(&after.step(&at(age), observation), at(age).wall));
+        said.extend(alerts(&after.step(&at(age), observation).reports, at(age).wall));
     }
     let (late, info) = (Code::RotationLate, Severity::Info);
     assert_eq!(

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::{ClockState, Estimate, KernelClock, ServerReport};
-use crate::cluster::Pod;
-use crate::findings::{Code, Finding, PodRef, Severity};
-use crate::observation::{BlindSpot, DeliveryState};
-use crate::privilege::{Privileges, Rung};
-use crate::time::{Delta, Reading, Wall};
-use crate::token::{Claims, Deadlines, State, TokenKey, Verdict};
+use crate::base::time::{Delta, Reading, Wall};
+use crate::findings::{Code, Finding, Severity};
+use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
+use crate::world::cluster::Pod;
+use crate::world::cluster::PodRef;
+use crate::world::observation::{BlindSpot, DeliveryState};
+use crate::world::privileges::{Privileges, Rung};
+use crate::world::tokens::{Claims, Deadlines, State, TokenKey, Verdict};
 
 /// The aggregated figures of one moment.
 #[derive(Clone, Debug, PartialEq)]

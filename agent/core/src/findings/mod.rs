@@ -8,11 +8,11 @@ pub use runbook::{Runbook, Step};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Owner;
-use crate::ids::{TraceContext, stable_id};
-use crate::time::Wall;
-use crate::token::TokenKey;
-use crate::value::Attributes;
+use crate::base::ids::{TraceContext, stable_id};
+use crate::base::time::Wall;
+use crate::base::value::Attributes;
+use crate::world::cluster::PodRef;
+use crate::world::tokens::TokenKey;
 
 /// How bad, in the words alerts use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,20 +38,6 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
-}
-
-/// A pod as far as the path, the claims or the cluster tell it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PodRef {
-    /// Namespace, if known.
-    pub namespace: Option<String>,
-    /// Name, if known.
-    pub name: Option<String>,
-    /// UID: always known, it is in the path.
-    pub uid: String,
-    /// Who made it, if the cluster tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
 }
 
 /// What a finding is about.

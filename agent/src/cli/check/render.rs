@@ -1,11 +1,12 @@
 //! What one pass found: a table for people, JSON for scripts.
 
 use serde_json::{Value, json};
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
-use tokenwatch_core::findings::{Finding, PodRef, Severity, Subject};
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::{Reading, Wall};
-use tokenwatch_core::token::{State, Verdict};
+use tokenwatch_core::findings::{Finding, Severity, Subject};
+use tokenwatch_core::world::cluster::PodRef;
+use tokenwatch_core::world::tokens::{State, Verdict};
 
 use super::Checked;
 use crate::cli::clock::clock_line;

@@ -1,7 +1,7 @@
 //! A node of every kind of token at a fixed moment, as it is shown.
 
-use tokenwatch_core::observation::{FileContent, FileSeen};
-use tokenwatch_core::token::{Claims, TokenKey};
+use tokenwatch_core::world::observation::{FileContent, FileSeen};
+use tokenwatch_core::world::tokens::{Claims, TokenKey};
 
 use super::*;
 use crate::cli::tests::{claims, golden, kernel, nobody_asked, now};

@@ -1,5 +1,5 @@
-use tokenwatch_core::clock::{Exchange, ExchangeError, Leap, Sample};
-use tokenwatch_core::time::Wall;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::world::clocks::{Exchange, ExchangeError, Leap, Sample};
 
 use super::*;
 

@@ -1,10 +1,10 @@
 //! A token and its deadlines: text for people, JSON for scripts.
 
 use serde_json::{Value, json};
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::findings::Severity;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::{Delta, Wall};
-use tokenwatch_core::token::{Claims, LegacyClaims, ObjectRef, State, Verdict};
+use tokenwatch_core::world::tokens::{Claims, LegacyClaims, ObjectRef, State, Verdict};
 
 use super::Explained;
 use crate::cli::clock::clock_line;

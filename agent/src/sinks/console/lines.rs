@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::action::{Action, Alert, AlertEvent, Span};
-use tokenwatch_core::findings::{PodRef, Severity, Subject};
-use tokenwatch_core::schema;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::Delta;
-use tokenwatch_core::value::{Attributes, Value};
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::base::value::{Attributes, Value};
+use tokenwatch_core::engine::Report;
+use tokenwatch_core::findings::{Severity, Subject};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::traces::Span;
+use tokenwatch_core::world::cluster::PodRef;
 
 /// What the clock's line says, without its figures: they change with every measurement, and only a
 /// change of this is worth a line.
@@ -26,12 +29,12 @@ impl Lines {
     }
 
     /// The lines for `action`, each with its line end; nothing if it is not worth one.
-    pub(super) fn of(&mut self, action: &Action) -> Option<String> {
+    pub(super) fn of(&mut self, action: &Report) -> Option<String> {
         match action {
-            Action::Alert(alert) => Some(self.alert(alert)),
-            Action::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),
-            Action::Span(span) if span.name == schema::SPAN_CLOCK => self.clock(span),
-            Action::Span(_) | Action::Rotation { .. } | Action::Ask(_) => None,
+            Report::Alert(alert) => Some(self.alert(alert)),
+            Report::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),
+            Report::Span(span) if span.name == schema::SPAN_CLOCK => self.clock(span),
+            Report::Span(_) | Report::Rotation { .. } => None,
         }
     }
 

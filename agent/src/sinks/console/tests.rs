@@ -1,25 +1,25 @@
 use std::sync::mpsc;
 use std::time::Instant;
 
-use tokenwatch_core::action::AlertEvent;
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::findings::Severity;
-use tokenwatch_core::schema;
-use tokenwatch_core::value::Attributes;
+use tokenwatch_core::ledger::AlertEvent;
 
 use super::super::otlp::tests::sample::{alert, span};
 use super::*;
 
-fn clock(state: &str) -> Action {
+fn clock(state: &str) -> Report {
     let attributes = Attributes::new()
         .with(schema::CLOCK_STATE, state)
         .with(schema::CLOCK_OFFSET, 0.001)
         .with(schema::CLOCK_ERROR_BOUND, 0.002);
     let attributes =
         attributes.with(schema::CLOCK_AGREEING, 3_i64).with(schema::CLOCK_SERVERS, 4_i64);
-    Action::Span(Box::new(tokenwatch_core::action::Span { attributes, ..span(schema::SPAN_CLOCK) }))
+    Report::Span(Box::new(tokenwatch_core::traces::Span { attributes, ..span(schema::SPAN_CLOCK) }))
 }
 
-fn said(actions: &[Action], colour: bool) -> String {
+fn said(actions: &[Report], colour: bool) -> String {
     let mut lines = Lines::new(colour);
     actions.iter().filter_map(|action| lines.of(action)).collect()
 }
@@ -33,11 +33,11 @@ fn lines_are_for_people() {
         .with(schema::TOKEN_OUTCOME, "replaced")
         .with(schema::K8S_POD_UID, "uid-1")
         .with(schema::K8S_VOLUME, "v");
-    let generation = Action::Span(Box::new(generation));
-    let raised = Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)));
+    let generation = Report::Span(Box::new(generation));
+    let raised = Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)));
     let actions = [
         raised,
-        Action::Alert(Box::new(hostile)),
+        Report::Alert(Box::new(hostile)),
         generation,
         clock("synchronised"),
         clock("synchronised"),
@@ -62,7 +62,7 @@ fn a_token_from_the_future_has_no_length_to_tell() {
     generation.end = generation.start;
     generation.attributes =
         Attributes::new().with(schema::TOKEN_OUTCOME, "open").with(schema::K8S_POD_UID, "uid-1");
-    let line = said(&[Action::Span(Box::new(generation))], false);
+    let line = said(&[Report::Span(Box::new(generation))], false);
     assert_eq!(
         line,
         "2023-11-14T22:13:20Z token    open, and issued only then: ahead of this node's clock  \
@@ -72,7 +72,7 @@ fn a_token_from_the_future_has_no_length_to_tell() {
 
 #[test]
 fn colours_only_when_told() {
-    let alert = [Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)))];
+    let alert = [Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)))];
     assert!(said(&alert, true).contains("\x1b[1;31mCRITICAL"));
     assert!(!said(&alert, false).contains('\x1b'));
 }
@@ -94,9 +94,9 @@ impl Write for Stuck {
     }
 }
 
-fn alerts(count: usize) -> Vec<Action> {
+fn alerts(count: usize) -> Vec<Report> {
     (0..count)
-        .map(|_| Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info))))
+        .map(|_| Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info))))
         .collect()
 }
 

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
-use tokenwatch_core::action::{Alert, AlertEvent};
+use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::{Finding, Severity};
-use tokenwatch_core::time::Wall;
+use tokenwatch_core::ledger::{Alert, AlertEvent};
 
 /// Who reports. Validation wants a qualified name.
 const CONTROLLER: &str = "tokenwatch";

@@ -10,10 +10,10 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokenwatch_core::action::Action;
+use tokenwatch_core::engine::Report;
 use tokio::task::JoinHandle;
 
-use crate::apiserver::ApiServer;
+use crate::kubernetes::ApiServer;
 use event::Subject;
 use queue::{Pending, Queue};
 use worker::Worker;
@@ -35,9 +35,9 @@ impl Events {
     }
 
     /// Takes the alerts among these. Never blocks, never grows without bound.
-    pub(super) fn take(&self, actions: &[Action]) {
+    pub(super) fn take(&self, actions: &[Report]) {
         for action in actions {
-            let Action::Alert(alert) = action else { continue };
+            let Report::Alert(alert) = action else { continue };
             match Subject::of(&alert.finding, &self.node) {
                 Ok(subject) => self.queue.push(Pending { subject, alert: (**alert).clone() }),
                 Err(why) => tracing::debug!("no Event about {}: {why}", alert.finding.code),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokenwatch_core::action::{Alert, AlertEvent};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokio::sync::Notify;
 
 use super::event::Subject;

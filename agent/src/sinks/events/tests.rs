@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokenwatch_core::action::{Alert, AlertEvent};
-use tokenwatch_core::findings::{
-    Code, Finding, FindingId, PodRef, Remedy, Severity, Subject as About,
-};
-use tokenwatch_core::time::Wall;
-use tokenwatch_core::value::Attributes;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::value::Attributes;
+use tokenwatch_core::findings::{Code, Finding, FindingId, Remedy, Severity, Subject as About};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::world::cluster::PodRef;
 
 use super::event::{Subject, name, reason, whole};
 use super::queue::{Pending, Queue};
 use super::worker::Bucket;
 use super::*;
-use crate::apiserver::fake::{Asked, Fake, Reply, status};
 use crate::clocks;
+use crate::kubernetes::fake::{Asked, Fake, Reply, status};
 
 fn about_pod(namespace: &str, name: &str) -> About {
     let pod = PodRef {
@@ -235,7 +234,7 @@ async fn asked(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Asked
     let fake = Fake::start(replies).await;
     let events = Events::start(fake.client(), "n1".into());
     for (number, alert) in alerts.iter().enumerate() {
-        events.take(&[Action::Alert(Box::new(alert.clone()))]);
+        events.take(&[Report::Alert(Box::new(alert.clone()))]);
         fake.wait_asked(number + 1).await;
     }
     let asked = fake.wait_asked(count).await;
@@ -296,9 +295,9 @@ async fn what_may_pass_is_tried_again_and_what_may_not_is_given_up() {
     assert_eq!(again[0].body, again[1].body, "the same once more");
     let fake = Fake::start(vec![refused(403), made()]).await;
     let events = Events::start(fake.client(), "n1".into());
-    events.take(&[Action::Alert(Box::new(stalled(AlertEvent::Raised)))]);
+    events.take(&[Report::Alert(Box::new(stalled(AlertEvent::Raised)))]);
     fake.wait_asked(1).await;
-    events.take(&[Action::Alert(Box::new(Alert {
+    events.take(&[Report::Alert(Box::new(Alert {
         id: FindingId("ffffffff".into()),
         ..stalled(AlertEvent::Raised)
     }))]);

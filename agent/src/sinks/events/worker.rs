@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde_json::Value;
-use tokenwatch_core::action::AlertEvent;
+use tokenwatch_core::ledger::AlertEvent;
 use tokio::time::Instant;
 
 use super::event;
 use super::queue::{Pending, Queue};
-use crate::apiserver::{ApiServer, Ask, Backoff, Trouble, is_status};
 use crate::clocks;
+use crate::kubernetes::{ApiServer, Ask, Backoff, Trouble, is_status};
 
 /// An API server that takes longer for an Event has other worries.
 const PATIENCE: Duration = Duration::from_secs(15);

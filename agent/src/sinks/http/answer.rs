@@ -112,7 +112,7 @@ fn is_meant_for_us<B>(request: &Request<B>) -> bool {
 fn misdirected<B>(request: &Request<B>) -> String {
     let host =
         request.headers().get(header::HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
-    let host = tokenwatch_core::text::shown(host);
+    let host = tokenwatch_core::base::text::shown(host);
     format!(
         "not answered under the name \"{host}\", which anybody could point here: ask by address, \
          as localhost, or by the name of a Service\n"

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokenwatch_core::action::Action;
+use tokenwatch_core::base::schema::METRICS;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{ClusterFigures, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
-use tokenwatch_core::privilege::Rung;
-use tokenwatch_core::schema::METRICS;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::world::privileges::Rung;
 
 use super::*;
 use crate::sinks::SnapshotSource;
@@ -35,7 +35,7 @@ fn everything(format: Format) -> String {
         None::<Pull>,
         Some(pull.clone()),
     );
-    metrics.take(&[40, -5].map(|secs| Action::Rotation { delay: Delta::from_secs(secs) }));
+    metrics.take(&[40, -5].map(|secs| Report::Rotation { delay: Delta::from_secs(secs) }));
     write(&pull.read().unwrap(), format)
 }
 

@@ -13,12 +13,12 @@ use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
-use tokenwatch_core::action::Action;
-use tokenwatch_core::clock::ClockState;
+use tokenwatch_core::base::schema::{self, METRICS};
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::Snapshot;
 use tokenwatch_core::findings::{Code, Severity};
-use tokenwatch_core::schema::{self, METRICS};
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::world::clocks::ClockState;
 use tokio::sync::oneshot;
 
 use super::SnapshotSource;
@@ -68,9 +68,9 @@ impl Metrics {
     }
 
     /// Counts the rotations among these.
-    pub(super) fn take(&self, actions: &[Action]) {
+    pub(super) fn take(&self, actions: &[Report]) {
         for action in actions {
-            if let Action::Rotation { delay } = action {
+            if let Report::Rotation { delay } = action {
                 self.rotation(*delay);
             }
         }

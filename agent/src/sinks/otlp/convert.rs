@@ -8,12 +8,14 @@ use opentelemetry_proto::tonic::common::v1 as proto;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use tokenwatch_core::action::{Alert, AlertEvent, Span, SpanEvent, SpanKind, SpanLink};
-use tokenwatch_core::findings::{Finding, PodRef, Severity, Subject};
-use tokenwatch_core::ids::TraceContext;
-use tokenwatch_core::schema;
-use tokenwatch_core::time::Wall;
-use tokenwatch_core::value::{Attributes, Value};
+use tokenwatch_core::base::ids::TraceContext;
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::value::{Attributes, Value};
+use tokenwatch_core::findings::{Finding, Severity, Subject};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::traces::{Span, SpanEvent, SpanKind, SpanLink};
+use tokenwatch_core::world::cluster::PodRef;
 
 /// The instrumentation scope of everything.
 pub(super) const SCOPE: &str = "tokenwatch";
@@ -173,7 +175,7 @@ fn kind(kind: SpanKind) -> api::SpanKind {
 
 fn status(error: Option<&str>) -> api::Status {
     error.map_or(api::Status::Unset, |text| {
-        api::Status::error(tokenwatch_core::text::shown(text).into_owned())
+        api::Status::error(tokenwatch_core::base::text::shown(text).into_owned())
     })
 }
 

@@ -2,7 +2,7 @@
 
 use http::Uri;
 use http::uri::{Parts, PathAndQuery, Scheme};
-use tokenwatch_core::text::shown;
+use tokenwatch_core::base::text::shown;
 
 use super::settings::Protocol;
 

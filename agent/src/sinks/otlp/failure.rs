@@ -5,8 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::Wall;
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Wall;
 use tonic::{Code, Status};
 
 /// What kind of failure it is.

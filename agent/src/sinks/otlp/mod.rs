@@ -22,7 +22,7 @@ mod transport;
 mod variables;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 pub use resource::{Identity, Resource};
 pub use settings::{
@@ -33,8 +33,8 @@ pub use settings::{
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::action::Action;
-use tokenwatch_core::observation::DeliveryState;
+use tokenwatch_core::engine::Report;
+use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
@@ -86,19 +86,18 @@ impl Otlp {
     }
 
     /// Queues what there is to say.
-    pub fn take(&self, actions: Vec<Action>) {
+    pub fn take(&self, actions: Vec<Report>) {
         for action in actions {
             match action {
-                Action::Alert(alert) => self.alerts.iter().for_each(|alerts| alerts.push(&alert)),
-                Action::Span(span) => {
+                Report::Alert(alert) => self.alerts.iter().for_each(|alerts| alerts.push(&alert)),
+                Report::Span(span) => {
                     if let Some(spans) = &self.spans {
                         spans.push(span);
                     }
                 }
-                Action::Rotation { delay } => {
+                Report::Rotation { delay } => {
                     self.metrics.iter().for_each(|metrics| metrics.rotation(delay))
                 }
-                Action::Ask(_) => {}
             }
         }
     }

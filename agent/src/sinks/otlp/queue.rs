@@ -13,9 +13,9 @@ use std::collections::VecDeque;
 
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
-use tokenwatch_core::action::{Alert, AlertEvent};
+use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::findings::Severity;
-use tokenwatch_core::time::Reading;
+use tokenwatch_core::ledger::{Alert, AlertEvent};
 
 /// One request holds no more: gRPC servers take 4 MiB by default.
 const LARGEST_REQUEST: usize = 1 << 20;
@@ -173,7 +173,7 @@ impl Queue {
     /// Since when the oldest waits. Each class is in order, but for alerts that were isolated late.
     pub(super) fn waiting_since(&self) -> Option<Reading> {
         let fronts = self.classes.iter().filter_map(|class| class.front().map(|entry| entry.since));
-        fronts.chain(self.under_way.map(|batch| batch.since)).min_by_key(|since| since.boot)
+        fronts.chain(self.under_way.map(|batch| batch.since)).min_by_key(|since| since.monotonic)
     }
 
     fn make_room(&mut self) -> u64 {
@@ -211,7 +211,7 @@ fn class(alert: &Alert) -> Class {
 }
 
 fn under_way(batch: &[Entry]) -> Option<UnderWay> {
-    let since = batch.iter().map(|entry| entry.since).min_by_key(|since| since.boot)?;
+    let since = batch.iter().map(|entry| entry.since).min_by_key(|since| since.monotonic)?;
     Some(UnderWay { entries: batch.len(), bytes: batch.iter().map(Entry::bytes).sum(), since })
 }
 

@@ -1,11 +1,11 @@
-use tokenwatch_core::time::{Boot, Wall};
+use tokenwatch_core::base::time::{Monotonic, Wall};
 
 use super::super::convert::log_record;
 use super::super::tests::sample::alert;
 use super::*;
 
 fn at(secs: i64) -> Reading {
-    Reading { wall: Wall::from_secs(secs), boot: Boot::from_nanos(secs * 1_000_000_000) }
+    Reading { wall: Wall::from_secs(secs), monotonic: Monotonic::from_nanos(secs * 1_000_000_000) }
 }
 
 /// With room for so many of the sample.

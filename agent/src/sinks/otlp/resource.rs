@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use tokenwatch_core::ids::stable_id;
+use tokenwatch_core::base::ids::stable_id;
 
 use super::convert;
 use super::settings::Mistake;
@@ -53,7 +53,7 @@ impl Resource {
         let attributes =
             self.0.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
         opentelemetry_sdk::Resource::builder_empty()
-            .with_schema_url(attributes, tokenwatch_core::schema::SCHEMA_URL)
+            .with_schema_url(attributes, tokenwatch_core::base::schema::SCHEMA_URL)
             .build()
     }
 

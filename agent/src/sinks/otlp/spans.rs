@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
-use tokenwatch_core::action::Span;
-use tokenwatch_core::value::{Attributes, Value};
+use tokenwatch_core::base::value::{Attributes, Value};
+use tokenwatch_core::traces::Span;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};

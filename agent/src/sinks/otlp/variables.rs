@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tokenwatch_core::text::shown;
+use tokenwatch_core::base::text::shown;
 
 use super::settings::Signal;
 use crate::environment::Environment;

@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{KernelClock, Leap};
-use tokenwatch_core::observation::{Observation, SourceState};
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::clocks::{KernelClock, Leap};
+use tokenwatch_core::world::observation::{Observation, SourceState};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
@@ -40,7 +40,7 @@ pub fn read() -> io::Result<KernelClock> {
     Ok(interpret(&timex, clocks::now()))
 }
 
-fn interpret(timex: &Timex, taken: tokenwatch_core::time::Reading) -> KernelClock {
+fn interpret(timex: &Timex, taken: tokenwatch_core::base::time::Reading) -> KernelClock {
     let is_error = timex.state == libc::TIME_ERROR || timex.status & libc::STA_UNSYNC != 0;
     KernelClock {
         synchronised: !is_error,

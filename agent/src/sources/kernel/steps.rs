@@ -1,8 +1,8 @@
 //! A step is a move of the wall clock against CLOCK_BOOTTIME. Slewing moves both alike, so that it
 //! is never taken for one.
 
-use tokenwatch_core::clock::Step;
-use tokenwatch_core::time::{Delta, Reading};
+use tokenwatch_core::base::time::{Delta, Reading};
+use tokenwatch_core::world::clocks::Step;
 
 /// The smallest step a time daemon makes is 128 ms (ntpd's STEPT; chrony and timesyncd wait for
 /// more). Two readings of the two clocks can only be torn apart by less than this on a machine that

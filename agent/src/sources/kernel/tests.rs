@@ -1,5 +1,5 @@
-use tokenwatch_core::clock::Step;
-use tokenwatch_core::time::Reading;
+use tokenwatch_core::base::time::Reading;
+use tokenwatch_core::world::clocks::Step;
 
 use super::*;
 
@@ -88,9 +88,9 @@ fn age_is_measured_by_a_clock_that_nobody_steers() {
         let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_RAW).unwrap();
         Delta::from_nanos(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
     };
-    let (first, before) = (clocks::now().boot, raw());
+    let (first, before) = (clocks::now().monotonic, raw());
     std::thread::sleep(Duration::from_millis(50));
-    let (after, last) = (raw(), clocks::now().boot);
+    let (after, last) = (raw(), clocks::now().monotonic);
     assert!(
         last - first >= after - before && last - first < after - before + Delta::from_secs(1),
         "{:?} for {:?}",

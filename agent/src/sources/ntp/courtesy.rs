@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tokenwatch_core::clock::ExchangeError;
-use tokenwatch_core::time::{Boot, Delta};
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::clocks::ExchangeError;
 
 /// RFC 5905's MINPOLL of 16 s is the fastest that a server on the network is asked.
 pub(super) const FASTEST: Duration = Duration::from_secs(16);
@@ -26,7 +26,7 @@ const POOL_RETRY: Duration = Duration::from_secs(64);
 /// What one address is owed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Courtesy {
-    not_before: Boot,
+    not_before: Monotonic,
     /// The least time between two questions.
     gap: Duration,
 }
@@ -40,16 +40,21 @@ impl Courtesy {
             (_, true) => POOL,
             _ => BURST,
         };
-        Self { not_before: Boot::default(), gap }
+        Self { not_before: Monotonic::default(), gap }
     }
 
     /// Whether it may be asked now.
-    pub(super) fn allows(&self, now: Boot) -> bool {
+    pub(super) fn allows(&self, now: Monotonic) -> bool {
         now >= self.not_before
     }
 
     /// Takes in how it answered; it is asked every `interval` in quiet times.
-    pub(super) fn asked(&mut self, now: Boot, interval: Duration, error: Option<&ExchangeError>) {
+    pub(super) fn asked(
+        &mut self,
+        now: Monotonic,
+        interval: Duration,
+        error: Option<&ExchangeError>,
+    ) {
         let kiss =
             if let Some(ExchangeError::KissOfDeath(code)) = error { code.as_str() } else { "" };
         if kiss == "RATE" {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{Exchange, ExchangeError, Sample, ServerName};
+use tokenwatch_core::world::clocks::{Exchange, ExchangeError, Sample, ServerName};
 use tokio::net::UdpSocket;
 use tokio::time::timeout_at;
 

@@ -11,8 +11,8 @@ pub use server::is_public_pool;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{Round, ServerName};
-use tokenwatch_core::observation::{Observation, SourceState};
+use tokenwatch_core::world::clocks::{Round, ServerName};
+use tokenwatch_core::world::observation::{Observation, SourceState};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::SendError;

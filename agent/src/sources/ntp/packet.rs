@@ -1,8 +1,8 @@
 //! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be
 //! believed.
 
-use tokenwatch_core::clock::{ExchangeError, HARDWARE_PPM, Leap, Sample};
-use tokenwatch_core::time::{Delta, Reading, Wall};
+use tokenwatch_core::base::time::{Delta, Reading, Wall};
+use tokenwatch_core::world::clocks::{ExchangeError, HARDWARE_PPM, Leap, Sample};
 
 /// Without extension fields, which we neither send nor read.
 pub(super) const SIZE: usize = 48;
@@ -53,7 +53,7 @@ pub(super) fn sample(
 ) -> Result<Sample, ExchangeError> {
     let header = Header::parse(packet).ok_or_else(|| bogus("too short"))?;
     header.check()?;
-    let elapsed = received.boot - sent.boot;
+    let elapsed = received.monotonic - sent.monotonic;
     let disturbance = ((received.wall - sent.wall) - elapsed).abs();
     let delay = elapsed - (header.transmitted.near(sent.wall) - header.received.near(sent.wall));
     if disturbance > DISTURBED {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokenwatch_core::clock::{Exchange, ExchangeError, Round, ServerName};
-use tokenwatch_core::time::{Boot, Delta};
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::clocks::{Exchange, ExchangeError, Round, ServerName};
 use tokio::task::JoinSet;
 
 use super::courtesy::{Courtesy, FASTEST};
@@ -25,7 +25,7 @@ const FASTEST_LOCAL: Duration = Duration::from_millis(100);
 /// What a name was last resolved to.
 struct Resolved {
     addresses: Vec<SocketAddr>,
-    at: Boot,
+    at: Monotonic,
     /// Whether any address answered in the last round.
     answers: bool,
 }
@@ -45,8 +45,8 @@ impl Poller {
     /// Asks all that may be asked now, at the same time.
     pub(super) async fn round(&mut self) -> Round {
         let started = clocks::now();
-        let mut exchanges = self.resolve(started.boot).await;
-        let asked = self.due(started.boot);
+        let mut exchanges = self.resolve(started.monotonic).await;
+        let asked = self.due(started.monotonic);
         let answers = self.ask(&asked).await;
         self.learn(&asked, &answers);
         exchanges.extend(answers);
@@ -70,7 +70,7 @@ impl Poller {
     }
 
     /// Looks up what has to be; what cannot be, and never could, is an exchange that failed.
-    async fn resolve(&mut self, now: Boot) -> Vec<Exchange> {
+    async fn resolve(&mut self, now: Monotonic) -> Vec<Exchange> {
         let is_due = |server: &&ServerName| {
             self.resolved
                 .get(*server)
@@ -99,7 +99,7 @@ impl Poller {
 
     /// Who may be asked now, in the order of the configuration; the same machine under two names
     /// has one voice.
-    fn due(&mut self, now: Boot) -> Vec<(ServerName, SocketAddr)> {
+    fn due(&mut self, now: Monotonic) -> Vec<(ServerName, SocketAddr)> {
         let mut asked: Vec<(ServerName, SocketAddr)> = Vec::new();
         for server in &self.config.servers {
             for address in self.resolved.get(server).into_iter().flat_map(|known| &known.addresses)
@@ -140,7 +140,7 @@ impl Poller {
         let interval = self.interval();
         for ((server, address), exchange) in asked.iter().zip(answers) {
             if let Some(courtesy) = self.courtesy.get_mut(address) {
-                courtesy.asked(exchange.ended.boot, interval, exchange.result.as_ref().err());
+                courtesy.asked(exchange.ended.monotonic, interval, exchange.result.as_ref().err());
             }
             if let Some(known) = self.resolved.get_mut(server) {
                 let of_this = asked.iter().zip(answers).filter(|((other, _), _)| other == server);

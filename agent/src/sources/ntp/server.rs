@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokenwatch_core::clock::ServerName;
+use tokenwatch_core::world::clocks::ServerName;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 

@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokenwatch_core::clock::{ExchangeError, Sample};
-use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
+use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
+use tokenwatch_core::world::clocks::{ExchangeError, Sample};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::channel;
 use tokio::time::timeout;
@@ -263,7 +263,7 @@ async fn a_kiss_of_death_is_obeyed_and_an_answer_is_no_reason_to_stay_away() {
 #[test]
 fn servers_are_asked_no_more_often_than_they_like() {
     let minute = Duration::from_secs(64);
-    let at = |secs: i64| Boot::default() + Delta::from_secs(secs);
+    let at = |secs: i64| Monotonic::default() + Delta::from_secs(secs);
     let kiss = |code: &str| Some(ExchangeError::KissOfDeath(code.to_owned()));
     let cases = [
         ("local", true, false, None, 0),
@@ -283,7 +283,7 @@ fn servers_are_asked_no_more_often_than_they_like() {
 }
 
 fn exchange_at(node: Wall, server: Wall) -> Result<Sample, ExchangeError> {
-    let sent = Reading { wall: node, boot: Boot::default() };
+    let sent = Reading { wall: node, monotonic: Monotonic::default() };
     let packet = answer(&packet::request(7), server);
     packet::sample(&packet, &sent, &sent.after(Delta::from_millis(2)))
 }
@@ -308,7 +308,7 @@ fn the_era_is_told_by_the_nodes_clock_and_by_reason() {
 
 #[test]
 fn a_clock_that_is_set_during_the_exchange_spoils_it() {
-    let sent = Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::default() };
+    let sent = Reading { wall: Wall::from_secs(1_800_000_000), monotonic: Monotonic::default() };
     let packet = answer(&packet::request(7), sent.wall);
     let mut received = sent.after(Delta::from_millis(2));
     received.wall = received.wall + Delta::from_secs(90);
@@ -317,8 +317,8 @@ fn a_clock_that_is_set_during_the_exchange_spoils_it() {
 
 proptest::proptest! {
     #[test]
-    fn no_answer_can_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100), wall: i64, boot: i64, elapsed: i64) {
-        let sent = Reading { wall: Wall::from_nanos(wall), boot: Boot::from_nanos(boot) };
+    fn no_answer_can_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100), wall: i64, monotonic: i64, elapsed: i64) {
+        let sent = Reading { wall: Wall::from_nanos(wall), monotonic: Monotonic::from_nanos(monotonic) };
         let received = sent.after(Delta::from_nanos(elapsed));
         if let Ok(sample) = packet::sample(&bytes, &sent, &received) {
             proptest::prop_assert!((1..16).contains(&sample.stratum) && sample.root_distance <= packet::MAX_DISTANCE);
@@ -326,12 +326,12 @@ proptest::proptest! {
     }
     /// An answer that passes for one, in which everything that is a number is made up.
     #[test]
-    fn what_is_believed_of_any_answer_has_a_bound(bytes: [u8; 48], wall: i64, boot: i64, elapsed in 0_i64..3_000_000_000, slip in -200_000_000_i64..200_000_000) {
+    fn what_is_believed_of_any_answer_has_a_bound(bytes: [u8; 48], wall: i64, monotonic: i64, elapsed in 0_i64..3_000_000_000, slip in -200_000_000_i64..200_000_000) {
         let mut packet = bytes;
         (packet[0], packet[1]) = (4 << 3 | 4, packet[1] % 15 + 1);
         packet[4..12].copy_from_slice(&[0, 0, bytes[4], bytes[5], 0, 0, bytes[6], bytes[7]]);
         packet[40..48].copy_from_slice(&bytes[32..40]); // else the server is said to have held it for decades
-        let sent = Reading { wall: Wall::from_nanos(wall), boot: Boot::from_nanos(boot) };
+        let sent = Reading { wall: Wall::from_nanos(wall), monotonic: Monotonic::from_nanos(monotonic) };
         let mut received = sent.after(Delta::from_nanos(elapsed));
         received.wall = received.wall + Delta::from_nanos(slip);
         if let Ok(sample) = packet::sample(&packet, &sent, &received) {
@@ -343,14 +343,14 @@ proptest::proptest! {
     /// Whatever the way there and back took, and however fast the node's clock was slewed meanwhile: true time is within the root distance.
     #[test]
     fn an_honest_answer_holds_true_time(offset in -4_000_000_000_000_000_000_i64..2_000_000_000_000_000_000, there in 0_i64..400_000_000, held in 0_i64..1_000_000, back in 0_i64..400_000_000, slew in -100_000_i64..100_000, hardware in -100_i64..100) {
-        let sent = Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::default() };
+        let sent = Reading { wall: Wall::from_secs(1_800_000_000), monotonic: Monotonic::default() };
         let offset = Delta::from_nanos(offset / 2);
         let arrived = sent.wall + offset + Delta::from_nanos(there);
         let mut packet = answer(&packet::request(7), arrived);
         packet[40..48].copy_from_slice(&stamp(arrived + Delta::from_nanos(held)));
         let elapsed = Delta::from_nanos(there + held + back);
         let age = elapsed + elapsed.fraction(hardware, 1_000_000);
-        let received = Reading { wall: sent.wall + age + age.fraction(slew, 1_000_000), boot: sent.boot + age };
+        let received = Reading { wall: sent.wall + age + age.fraction(slew, 1_000_000), monotonic: sent.monotonic + age };
         if let Ok(sample) = packet::sample(&packet, &sent, &received) {
             let truth = sent.wall + offset + elapsed;
             let error = received.wall + sample.offset - truth;

@@ -6,9 +6,9 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::clock::{ClockState, ServerReport, Vote};
+use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Status;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::world::clocks::{ClockState, ServerReport, Vote};
 
 use super::html::{Short, Signed, Text, counted};
 

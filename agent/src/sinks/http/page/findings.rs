@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::value::Value;
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Subject};
-use tokenwatch_core::time::Wall;
-use tokenwatch_core::value::Value;
 
 use super::headline::mark_of;
 use super::html::{Away, PodName, Short, Text};

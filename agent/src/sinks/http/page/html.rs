@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use tokenwatch_core::findings::PodRef;
-use tokenwatch_core::text::shown;
-use tokenwatch_core::time::{Delta, Wall};
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::world::cluster::PodRef;
 
 /// The longest name in a row, in characters: Kubernetes' own names end at 63 where people choose
 /// them, generated ones are longer by a suffix.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tokenwatch_core::time::{Delta, Wall};
-use tokenwatch_core::token::Deadlines;
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::world::tokens::Deadlines;
 
 use super::html::Away;
 

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use tokenwatch_core::clock::{
+use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
+use tokenwatch_core::base::value::Attributes;
+use tokenwatch_core::engine::{ClusterFigures, Status, TokenView};
+use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
+use tokenwatch_core::world::clocks::{
     ClockState, Estimate, ExchangeError, KernelClock, Leap, Sample, ServerName, ServerReport, Vote,
 };
-use tokenwatch_core::cluster::{Container, Owner, Phase, Pod};
-use tokenwatch_core::engine::{ClusterFigures, Status, TokenView};
-use tokenwatch_core::findings::{Code, Finding, PodRef, Remedy, Severity, Subject};
-use tokenwatch_core::observation::{BlindSpot, DeliveryState};
-use tokenwatch_core::privilege::{Privileges, Rung};
-use tokenwatch_core::time::{Boot, Delta, Reading, Wall};
-use tokenwatch_core::token::{Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict};
-use tokenwatch_core::value::Attributes;
+use tokenwatch_core::world::cluster::PodRef;
+use tokenwatch_core::world::cluster::{Container, Owner, Phase, Pod};
+use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
+use tokenwatch_core::world::privileges::{Privileges, Rung};
+use tokenwatch_core::world::tokens::{
+    Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
+};
 
-pub(super) const NOW: Reading =
-    Reading { wall: Wall::from_secs(1_800_000_000), boot: Boot::from_nanos(86_400_000_000_000) };
+pub(super) const NOW: Reading = Reading {
+    wall: Wall::from_secs(1_800_000_000),
+    monotonic: Monotonic::from_nanos(86_400_000_000_000),
+};
 
 /// A node that is well and has nothing on it.
 pub(super) fn empty() -> Status {
@@ -186,7 +191,7 @@ pub(super) fn troubled() -> Status {
         delivery: DeliveryState {
             waiting_since: Some(Reading {
                 wall: NOW.wall - Delta::from_secs(90),
-                boot: NOW.boot - Delta::from_secs(90),
+                monotonic: NOW.monotonic - Delta::from_secs(90),
             }),
             waiting: 2,
             given_up: 1,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenwatch_core::engine::Status;
-use tokenwatch_core::observation::BlindSpot;
+use tokenwatch_core::world::observation::BlindSpot;
 
 use super::html::{Away, Short, Text, Whole, counted};
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tokenwatch_core::cluster::Pod;
+use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::{Severity, Subject};
-use tokenwatch_core::time::Wall;
-use tokenwatch_core::token::{State, TokenKey, Verdict};
+use tokenwatch_core::world::cluster::Pod;
+use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
 use super::html::{Away, PodName, Short, Text, counted};
 use super::life;

@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokenwatch_core::action::{Action, AlertEvent};
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::Severity;
+use tokenwatch_core::ledger::AlertEvent;
 
 use super::collector::{Answer, Collector};
 use super::sample::{alert, snapshot};
@@ -35,10 +36,10 @@ pub(super) fn start(own: &OwnOtlp, vars: &[(&str, &str)]) -> Sink {
     Sink::otlp(settings, &resource, &snapshot, None).unwrap()
 }
 
-fn alerts(count: usize) -> Vec<Action> {
+fn alerts(count: usize) -> Vec<Report> {
     (0..count)
         .map(|number| {
-            Action::Alert(Box::new(alert(
+            Report::Alert(Box::new(alert(
                 &format!("{number}"),
                 AlertEvent::Raised,
                 Severity::Warning,

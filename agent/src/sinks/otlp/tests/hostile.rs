@@ -18,8 +18,9 @@ use crate::environment::Environment;
 use crate::sinks::otlp::failure::{Failure, Kind};
 use crate::sinks::otlp::transport::Transport;
 use crate::sinks::otlp::{Compression, OwnOtlp, Protocol, Settings};
-use tokenwatch_core::action::{Action, AlertEvent};
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::Severity;
+use tokenwatch_core::ledger::AlertEvent;
 
 /// Far longer than any answer here needs, far shorter than a test may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -253,10 +254,10 @@ async fn an_answer_that_inflates_is_not_taken() {
     );
 }
 
-fn alerts(count: usize) -> Vec<Action> {
+fn alerts(count: usize) -> Vec<Report> {
     (0..count)
         .map(|number| {
-            Action::Alert(Box::new(alert(
+            Report::Alert(Box::new(alert(
                 &format!("{number}"),
                 AlertEvent::Raised,
                 Severity::Warning,

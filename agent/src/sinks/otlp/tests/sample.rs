@@ -1,11 +1,13 @@
 //! Things to send.
 
-use tokenwatch_core::action::{Alert, AlertEvent, Span, SpanEvent, SpanKind, SpanLink};
+use tokenwatch_core::base::ids::{TraceContext, TraceId};
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Snapshot;
-use tokenwatch_core::findings::{Code, Finding, FindingId, PodRef, Remedy, Severity, Subject};
-use tokenwatch_core::ids::{TraceContext, TraceId};
-use tokenwatch_core::time::{Delta, Wall};
-use tokenwatch_core::value::Attributes;
+use tokenwatch_core::findings::{Code, Finding, FindingId, Remedy, Severity, Subject};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::traces::{Span, SpanEvent, SpanKind, SpanLink};
+use tokenwatch_core::world::cluster::PodRef;
 
 const AT: Wall = Wall::from_secs(1_700_000_000);
 

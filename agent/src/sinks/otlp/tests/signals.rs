@@ -4,10 +4,11 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, NumberDataPoint};
-use tokenwatch_core::action::{Action, AlertEvent};
+use tokenwatch_core::base::schema;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Severity};
-use tokenwatch_core::schema;
-use tokenwatch_core::time::Delta;
+use tokenwatch_core::ledger::AlertEvent;
 
 use super::collector::{Collector, Seen};
 use super::delivery::{own, start};
@@ -19,11 +20,11 @@ async fn spans_and_metrics_arrive_when_the_agent_stops() {
     let collector = Collector::new(Protocol::HttpProtobuf, []);
     let sink = start(&own(collector.serve().await, Protocol::HttpProtobuf), &[]);
     let spans = [schema::SPAN_GENERATION, schema::SPAN_FRESH]
-        .map(|name| Action::Span(Box::new(span(name))));
+        .map(|name| Report::Span(Box::new(span(name))));
     sink.take(spans.into());
     sink.take(vec![
-        Action::Rotation { delay: Delta::from_secs(-4) },
-        Action::Rotation { delay: Delta::from_secs(40) },
+        Report::Rotation { delay: Delta::from_secs(-4) },
+        Report::Rotation { delay: Delta::from_secs(40) },
     ]);
     let report = sink.shutdown(Duration::from_secs(5)).await;
     assert!(report.is_clean(), "{report}");
@@ -80,7 +81,7 @@ async fn with_nobody_there_spans_are_dropped_and_stopping_ends_in_time() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sink = start(&own(free, Protocol::Grpc), &[]);
     for _ in 0..10 {
-        sink.take((0..1_000).map(|_| Action::Span(Box::new(span(schema::SPAN_FRESH)))).collect());
+        sink.take((0..1_000).map(|_| Report::Span(Box::new(span(schema::SPAN_FRESH)))).collect());
     }
     let before = std::time::Instant::now();
     let report = sink.shutdown(Duration::from_millis(500)).await;
@@ -96,9 +97,9 @@ async fn exported(temporality: Option<Temporality>, vars: &[(&str, &str)]) -> Ve
         &OwnOtlp { temporality, metrics_interval: Some(Duration::from_millis(100)), ..own },
         vars,
     );
-    let rotation = || vec![Action::Rotation { delay: Delta::from_secs(40) }];
+    let rotation = || vec![Report::Rotation { delay: Delta::from_secs(40) }];
     sink.take(rotation());
-    sink.take(vec![Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))]);
+    sink.take(vec![Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info)))]);
     collector
         .until(|seen| {
             seen.accepted.len() == 1 && named(seen, schema::METRIC_ROTATION_DELAY).len() == 1
@@ -230,8 +231,8 @@ async fn everything_says_who_speaks_and_by_which_conventions() {
     let collector = Collector::new(Protocol::HttpProtobuf, []);
     let sink = start(&own(collector.serve().await, Protocol::HttpProtobuf), &[]);
     sink.take(vec![
-        Action::Span(Box::new(span(schema::SPAN_FRESH))),
-        Action::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info))),
+        Report::Span(Box::new(span(schema::SPAN_FRESH))),
+        Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Info))),
     ]);
     assert!(sink.shutdown(Duration::from_secs(5)).await.is_clean());
     let seen = collector.seen.lock().unwrap();

@@ -1,0 +1,173 @@
+//! Attribute values of spans, alerts and evidence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::time::{Delta, Wall};
+
+/// A value as OpenTelemetry knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Seconds, mostly.
+    Float(f64),
+    /// Text, already safe to show.
+    Text(String),
+    /// Several texts.
+    List(Vec<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(crate::base::text::shown(text).into_owned())
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+/// Seconds, the unit of every duration in telemetry.
+impl From<Delta> for Value {
+    fn from(delta: Delta) -> Self {
+        Self::Float(delta.as_secs_f64())
+    }
+}
+
+/// RFC 3339 UTC.
+impl From<Wall> for Value {
+    fn from(wall: Wall) -> Self {
+        Self::Text(wall.rfc3339())
+    }
+}
+
+/// A list tells this many, and then that there are more: a forged token has thousands of audiences.
+pub const LISTED: usize = 16;
+
+impl From<&[String]> for Value {
+    fn from(texts: &[String]) -> Self {
+        let more = (texts.len() > LISTED).then(|| format!("… and {} more", texts.len() - LISTED));
+        Self::List(
+            texts
+                .iter()
+                .take(LISTED)
+                .map(|text| crate::base::text::shown(text).into_owned())
+                .chain(more)
+                .collect(),
+        )
+    }
+}
+
+/// Name and value pairs in the order they were said. Serialised as a JSON object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes(pub Vec<(std::borrow::Cow<'static, str>, Value)>);
+
+impl Attributes {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.push((name.into(), value.into()));
+        self
+    }
+
+    /// With one more, if there is a value.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// With those of another.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
+    /// With the name of who made a pod, if OpenTelemetry's conventions have an attribute for such.
+    #[must_use]
+    pub fn with_owner(self, owner: Option<&crate::world::cluster::Owner>) -> Self {
+        match owner.and_then(|owner| Some((owner.attribute()?, &owner.name))) {
+            Some((attribute, name)) => self.with(attribute, name),
+            None => self,
+        }
+    }
+
+    /// The value called `name`.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = std::collections::BTreeMap::<String, Value>::deserialize(deserializer)?;
+        Ok(Self(map.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_from_outside_is_bounded() {
+        let texts: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
+        let Value::List(shown) = Value::from(texts.as_slice()) else { panic!("no list") };
+        assert_eq!((shown.len(), shown[LISTED].as_str()), (LISTED + 1, "… and 4984 more"));
+        assert_eq!(Value::from(&texts[..2]), Value::List(vec!["0".into(), "1".into()]));
+    }
+}

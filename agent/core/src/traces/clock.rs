@@ -1,0 +1,112 @@
+//! One trace per measurement: `clock.measure` with one CLIENT span per exchange.
+
+use crate::base::ids::{SpanId, TraceId};
+use crate::base::schema;
+use crate::base::time::Reading;
+use crate::base::value::Attributes;
+use crate::diagnosis::clock::clock_attributes;
+use crate::traces::{Span, SpanKind};
+use crate::world::clocks::{ClockModel, Exchange, Outcome, Round, Sample, Vote};
+
+/// The spans of a round that `model` has taken in; none for a round in which nobody was asked.
+pub fn spans(model: &ClockModel, round: &Round) -> Vec<Span> {
+    if round.exchanges.is_empty() {
+        return Vec::new();
+    }
+    // Both clocks of the start: two nodes do not boot and measure in the same nanosecond.
+    let trace_id = TraceId::derived(&[
+        "clock",
+        &round.started.wall.as_nanos().to_string(),
+        &round.started.monotonic.as_nanos().to_string(),
+    ]);
+    let outcome = model.outcome(&round.ended);
+    let root = root(model, round, &outcome, trace_id);
+    let parent = root.span_id;
+    let child = |exchange: &Exchange| {
+        child(round, exchange, model.vote_of(&exchange.server), trace_id, parent)
+    };
+    std::iter::once(root).chain(round.exchanges.iter().map(child)).collect()
+}
+
+fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId) -> Span {
+    let estimate = model.estimate(&round.ended);
+    let known = (!estimate.assumed).then_some(estimate.offset);
+    let servers = round.exchanges.iter().map(|exchange| &exchange.server);
+    let wrong: Vec<_> = servers
+        .filter(|server| model.vote_of(server) == Vote::Falseticker)
+        .map(ToString::to_string)
+        .collect();
+    let silent = round.exchanges.iter().all(|exchange| exchange.result.is_err());
+    Span {
+        error: silent.then(|| "no time server gave a usable answer".to_owned()),
+        attributes: clock_attributes(&estimate, known, outcome)
+            .with(schema::CLOCK_FALSETICKERS, wrong.as_slice())
+            .with(schema::CLOCK_SOURCE, model.vouched_by(&round.ended).name()),
+        ..span(
+            round,
+            (&round.started, &round.ended),
+            trace_id,
+            trace_id.span(schema::SPAN_CLOCK),
+            schema::SPAN_CLOCK,
+        )
+    }
+}
+
+fn child(
+    round: &Round,
+    exchange: &Exchange,
+    vote: Vote,
+    trace_id: TraceId,
+    parent: SpanId,
+) -> Span {
+    let server = &exchange.server;
+    let id = trace_id.span(&format!("{} {server}", schema::SPAN_NTP));
+    let about = Attributes::new()
+        .with(schema::SERVER_ADDRESS, &server.host)
+        .with(schema::SERVER_PORT, i64::from(server.port))
+        .with_some(schema::NETWORK_PEER, server.address.as_ref())
+        .with(schema::NTP_VERDICT, vote.name());
+    Span {
+        parent: Some(parent),
+        kind: SpanKind::Client,
+        error: exchange.result.as_ref().err().map(ToString::to_string),
+        attributes: match &exchange.result {
+            Ok(sample) => sample_attributes(about, sample),
+            Err(error) => about.with(schema::ERROR_TYPE, error.kind()),
+        },
+        ..span(round, (&exchange.started, &exchange.ended), trace_id, id, schema::SPAN_NTP)
+    }
+}
+
+fn sample_attributes(about: Attributes, sample: &Sample) -> Attributes {
+    about
+        .with(schema::NTP_OFFSET, sample.offset)
+        .with(schema::NTP_DELAY, sample.delay)
+        .with(schema::NTP_ROOT_DISTANCE, sample.root_distance)
+        .with(schema::NTP_STRATUM, i64::from(sample.stratum))
+        .with(schema::NTP_REFERENCE_ID, &sample.reference_id)
+}
+
+/// A bare span. Times are told by the boot clock from the round's start on: a step in the middle
+/// must not make a child end before it began.
+fn span(
+    round: &Round,
+    (started, ended): (&Reading, &Reading),
+    trace_id: TraceId,
+    span_id: SpanId,
+    name: &'static str,
+) -> Span {
+    Span {
+        trace_id,
+        span_id,
+        parent: None,
+        name,
+        kind: SpanKind::Internal,
+        start: round.started.wall_at(started.monotonic),
+        end: round.started.wall_at(ended.monotonic),
+        error: None,
+        attributes: Attributes::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+    }
+}

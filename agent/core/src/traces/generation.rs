@@ -1,0 +1,264 @@
+//! A generation as a trace: a root, and its phases as children.
+
+use crate::base::ids::{TraceContext, TraceId};
+use crate::base::schema;
+use crate::base::time::{Delta, Wall};
+use crate::base::value::Attributes;
+use crate::traces::{Span, SpanKind, SpanLink};
+use crate::world::cluster::PodRef;
+use crate::world::tokens::{Claims, Generation, GenerationId, TokenKey};
+
+/// How a generation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By the next one.
+    Replaced(GenerationId),
+    /// It passed `exp` in the file.
+    Expired,
+    /// The file, the volume or the pod went away.
+    Gone,
+}
+
+/// The spans of a generation that ended at `end`, root first.
+pub fn closed(
+    key: &TokenKey,
+    pod: &PodRef,
+    generation: &Generation,
+    end: Wall,
+    ended: &Ended,
+) -> Vec<Span> {
+    let end = end.max(generation.claims.issued_at); // a token from the future that is replaced has no length, not a negative one
+    let context = root(key, &generation.claims);
+    let waited_from = generation.deadlines.due.min(end);
+    let mut spans = vec![root_span(key, pod, generation, end, ended, context)];
+    spans.push(phase(schema::SPAN_FRESH, context, generation.claims.issued_at, waited_from));
+    spans.push(phase(schema::SPAN_REFRESH_WAIT, context, waited_from, end));
+    for span in &mut spans[1..] {
+        span.attributes = identity(key, pod, generation);
+    }
+    if *ended == Ended::Expired {
+        fail(&mut spans);
+    }
+    spans
+}
+
+/// The part that is known of a generation which is still in the file: a child of the root that a
+/// later agent will tell. Each agent's own, by when it first saw it: several may come and go within
+/// one generation.
+pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) -> Span {
+    let context = root(key, &generation.claims);
+    let mut span = phase(
+        schema::SPAN_GENERATION,
+        context,
+        generation.claims.issued_at,
+        now.max(generation.claims.issued_at),
+    );
+    span.span_id = context.trace_id.span(&format!("open/{}", generation.seen.wall.as_nanos()));
+    span.attributes = described(key, pod, generation)
+        .with(schema::TOKEN_OUTCOME, "open")
+        .with(schema::TOKEN_STATE, generation.deadlines.state(now).name());
+    span
+}
+
+fn root_span(
+    key: &TokenKey,
+    pod: &PodRef,
+    generation: &Generation,
+    end: Wall,
+    ended: &Ended,
+    context: TraceContext,
+) -> Span {
+    let delay = matches!(ended, Ended::Replaced(_)).then(|| rotation_delay(generation, end));
+    Span {
+        parent: None,
+        span_id: context.span_id,
+        attributes: described(key, pod, generation)
+            .with(schema::TOKEN_OUTCOME, outcome_name(ended))
+            .with(schema::TOKEN_STATE, generation.deadlines.state(end).name())
+            .with_some(schema::TOKEN_ROTATION_DELAY, delay),
+        links: links(key, generation, ended),
+        ..phase(schema::SPAN_GENERATION, context, generation.claims.issued_at, end)
+    }
+}
+
+fn phase(name: &'static str, context: TraceContext, start: Wall, end: Wall) -> Span {
+    Span {
+        trace_id: context.trace_id,
+        span_id: context.trace_id.span(name),
+        parent: Some(context.span_id),
+        name,
+        kind: SpanKind::Internal,
+        start,
+        end,
+        error: None,
+        attributes: Attributes::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+    }
+}
+
+fn outcome_name(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Replaced(_) => "replaced",
+        Ended::Expired => "expired",
+        Ended::Gone => "gone",
+    }
+}
+
+fn links(key: &TokenKey, generation: &Generation, ended: &Ended) -> Vec<SpanLink> {
+    let next = match ended {
+        Ended::Replaced(next) => Some(trace_of(key, next)),
+        _ => None,
+    };
+    let next = next.map(|trace_id| link(context_of(trace_id), "next"));
+    let previous = generation
+        .previous
+        .as_ref()
+        .map(|previous| link(context_of(trace_of(key, previous)), "previous"));
+    next.into_iter().chain(previous).collect()
+}
+
+fn link(to: TraceContext, relation: &str) -> SpanLink {
+    SpanLink { to, attributes: Attributes::new().with(schema::LINK_RELATION, relation) }
+}
+
+fn fail(spans: &mut [Span]) {
+    for span in spans.iter_mut().filter(|span| span.name != schema::SPAN_FRESH) {
+        span.error = Some("kubelet did not replace the token before it expired".to_owned());
+    }
+}
+
+fn identity(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes {
+    Attributes::new()
+        .with_some(schema::K8S_NAMESPACE, pod.namespace.as_ref())
+        .with_some(schema::K8S_POD_NAME, pod.name.as_ref())
+        .with(schema::K8S_POD_UID, &key.pod_uid)
+        .with_owner(pod.owner.as_ref())
+        .with(schema::K8S_VOLUME, &key.volume)
+        .with(schema::TOKEN_PATH, &key.path)
+        .with(schema::TOKEN_GENERATION, generation.claims.generation().as_str())
+}
+
+fn described(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes {
+    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+    identity(key, pod, generation)
+        .with(schema::SERVICE_ACCOUNT, &claims.service_account.name)
+        .with(schema::TOKEN_AUDIENCES, claims.audiences.as_slice())
+        .with(schema::TOKEN_ISSUER, &claims.issuer)
+        .with(schema::TOKEN_ISSUED_AT, claims.issued_at)
+        .with(schema::TOKEN_EXPIRES_AT, claims.expires_at)
+        .with_some(schema::TOKEN_WARN_AFTER, claims.warn_after)
+        .with(schema::TOKEN_REFRESH_DUE, deadlines.due)
+        .with(schema::TOKEN_EFFECTIVE_DEADLINE, deadlines.effective)
+        .with_some(schema::TOKEN_APPEARED_AT, generation.appeared_at)
+}
+
+/// The trace of a generation and its root span: derived, so a restarted agent tells the same trace
+/// on.
+pub fn root(key: &TokenKey, claims: &Claims) -> TraceContext {
+    context_of(trace_of(key, &claims.generation()))
+}
+
+fn context_of(trace_id: TraceId) -> TraceContext {
+    TraceContext { trace_id, span_id: trace_id.span(schema::SPAN_GENERATION) }
+}
+
+fn trace_of(key: &TokenKey, generation: &GenerationId) -> TraceId {
+    TraceId::derived(&["generation", &key.pod_uid, &key.volume, &key.path, generation.as_str()])
+}
+
+/// How late a rotation was: negative when kubelet's jitter or restart made it early.
+pub fn rotation_delay(old: &Generation, at: Wall) -> Delta {
+    at - old.deadlines.due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::{Monotonic, Reading};
+    use crate::world::observation::{FileContent, FileSeen};
+    use crate::world::tokens::claims_for_tests as claims;
+    use crate::world::tokens::{Change, KubeletPolicy, Tracked};
+
+    const IAT: i64 = 1_800_000_000;
+
+    fn at(age: i64) -> Reading {
+        Reading {
+            wall: Wall::from_secs(IAT + age),
+            monotonic: Monotonic::from_nanos(age * 1_000_000_000),
+        }
+    }
+
+    fn key() -> TokenKey {
+        TokenKey {
+            pod_uid: "pod-uid".into(),
+            volume: "kube-api-access-x".into(),
+            path: "token".into(),
+        }
+    }
+
+    fn file(content: FileContent, written_at: Option<i64>) -> FileSeen {
+        FileSeen {
+            key: key(),
+            written_at: written_at.map(|age| Wall::from_secs(IAT + age)),
+            content,
+        }
+    }
+
+    fn see(tracked: &mut Tracked, iat_age: i64, written: Option<i64>, now: i64) -> Change {
+        let content = FileContent::Token(Box::new(claims(IAT + iat_age, 600, None)));
+        tracked.see(file(content, written), &at(now), KubeletPolicy::default())
+    }
+
+    fn rotated_at(end: i64) -> Vec<Span> {
+        let mut tracked = Tracked::new(key());
+        let _ = see(&mut tracked, 0, None, 5);
+        let Change::Rotated { old, at } = see(&mut tracked, end - 1, Some(end), end) else {
+            panic!("no rotation")
+        };
+        closed(
+            &key(),
+            &tracked.pod(None),
+            &old,
+            at,
+            &Ended::Replaced(tracked.current.unwrap().claims.generation()),
+        )
+    }
+
+    #[test]
+    fn a_generation_is_one_whole_trace() {
+        let spans = rotated_at(492);
+        let names: Vec<_> = spans.iter().map(|span| span.name).collect();
+        assert_eq!(names, [schema::SPAN_GENERATION, schema::SPAN_FRESH, schema::SPAN_REFRESH_WAIT]);
+        assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id));
+        assert!(spans[1..].iter().all(|span| span.parent == Some(spans[0].span_id)));
+        assert_eq!(spans[2].end - spans[2].start, Delta::from_secs(12));
+        assert_eq!(spans[0].start, Wall::from_secs(IAT));
+        let next = root(&key(), &claims(IAT + 491, 600, None));
+        assert_eq!(spans[0].links[0].to, next);
+    }
+
+    #[test]
+    fn an_early_rotation_waits_for_nothing_and_phases_do_not_overlap() {
+        let spans = rotated_at(100);
+        assert_eq!(
+            (spans[1].end, spans[2].start, spans[2].end),
+            (spans[0].end, spans[0].end, spans[0].end)
+        );
+    }
+
+    #[test]
+    fn what_is_open_at_the_end_is_told_beside_the_root_that_is_to_come() {
+        let mut tracked = Tracked::new(key());
+        let _ = see(&mut tracked, 0, None, 5);
+        let span = open(
+            &key(),
+            &tracked.pod(None),
+            tracked.current.as_ref().unwrap(),
+            Wall::from_secs(IAT + 60),
+        );
+        let root = root(&key(), &claims(IAT, 600, None));
+        assert_eq!((span.trace_id, span.parent), (root.trace_id, Some(root.span_id)));
+        assert_ne!(span.span_id, root.span_id);
+    }
+}

@@ -1,0 +1,80 @@
+//! Rounds and readings made up for tests.
+
+use super::ClockModel;
+use super::types::{Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+
+/// The clocks `secs` after boot, of a node that booted at a round time.
+pub(crate) fn at(secs: i64) -> Reading {
+    Reading { wall: Wall::from_secs(1_700_000_000), monotonic: Monotonic::from_nanos(0) }
+        .after(Delta::from_secs(secs))
+}
+
+/// A reading after the wall clock was set forward by `size`.
+pub(crate) fn set(reading: Reading, size: Delta) -> Reading {
+    Reading { wall: reading.wall + size, ..reading }
+}
+
+/// A step by `size`, noticed at `reading` (before it).
+pub(crate) fn step(reading: Reading, size: Delta) -> Step {
+    Step { size, after: set(reading, size) }
+}
+
+pub(crate) fn server(name: &str) -> ServerName {
+    ServerName { host: name.to_owned(), port: 123, address: Some("192.0.2.1".to_owned()) }
+}
+
+pub(crate) fn sample(taken: Reading, offset: Delta, bound: Delta) -> Sample {
+    Sample {
+        offset,
+        delay: bound,
+        root_distance: bound,
+        stratum: 2,
+        leap: Leap::None,
+        reference_id: "GPS".to_owned(),
+        taken,
+    }
+}
+
+pub(crate) type Told<'a> = (&'a str, Result<(Delta, Delta), ExchangeError>);
+
+/// A round that ended at `taken`, with each server's offset and bound.
+pub(crate) fn round(taken: Reading, told: &[Told<'_>]) -> Round {
+    let started = taken.after(Delta::from_millis(-10));
+    let exchange = |(name, result): &Told<'_>| Exchange {
+        server: server(name),
+        started,
+        ended: taken,
+        result: result.clone().map(|(offset, bound)| sample(taken, offset, bound)),
+    };
+    Round { started, ended: taken, exchanges: told.iter().map(exchange).collect() }
+}
+
+#[allow(clippy::unnecessary_wraps)] // stands beside servers that do not answer
+pub(crate) fn says(millis: i64) -> Result<(Delta, Delta), ExchangeError> {
+    Ok((Delta::from_millis(millis), Delta::from_millis(5)))
+}
+
+pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
+    let error = if synchronised { Delta::from_millis(20) } else { Delta::from_secs(16) };
+    KernelClock {
+        synchronised,
+        max_error: error,
+        estimated_error: error,
+        leap: Leap::None,
+        steering_ppm: 0,
+        taken,
+    }
+}
+
+impl ClockModel {
+    /// What is wrong at `now`.
+    pub(crate) fn findings(&self, now: &Reading) -> Vec<crate::diagnosis::clock::ClockFinding> {
+        crate::diagnosis::clock::findings(self, now)
+    }
+
+    /// The spans of a round that was just learnt.
+    pub(crate) fn spans(&self, round: &Round) -> Vec<crate::traces::Span> {
+        crate::traces::clock::spans(self, round)
+    }
+}

@@ -1,0 +1,209 @@
+//! A pod, slimmed to what a finding tells.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::schema;
+use crate::base::text::shown;
+use crate::base::time::Wall;
+use crate::base::value::Attributes;
+
+/// A pod of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// The UID that kubelet's directory has: for a mirror pod that of its static pod (annotation
+    /// `kubernetes.io/config.mirror`).
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet, for a
+    /// CronJob's the CronJob.
+    pub owner: Option<Owner>,
+    /// Its service account.
+    pub service_account: Option<String>,
+    /// Containers that mount a projected volume, init containers included.
+    pub containers: Vec<Container>,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Whether it shares the node's network.
+    pub host_network: bool,
+    /// Whether it is a static pod, which the API server knows by its mirror only.
+    pub is_static: bool,
+    /// `deletionTimestamp`: it is going, and by then its containers are killed (the grace period
+    /// is in it).
+    pub deletion: Option<Wall>,
+}
+
+/// Who made a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// `Deployment`, `StatefulSet`, `Job`…
+    pub kind: String,
+    /// Its name; in the pod's namespace, unless it is a Node.
+    pub name: String,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its image, as the pod asks for it.
+    pub image: String,
+    /// Names of the projected volumes that it mounts.
+    pub volumes: Vec<String>,
+}
+
+/// `status.phase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Not all of its containers have started.
+    Pending,
+    /// It runs.
+    Running,
+    /// All containers ended well.
+    Succeeded,
+    /// All containers ended, one badly.
+    Failed,
+    /// Nobody can tell.
+    #[default]
+    Unknown,
+}
+
+impl Phase {
+    /// As the API has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl std::str::FromStr for Phase {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Unknown]
+            .into_iter()
+            .find(|phase| phase.name() == text)
+            .ok_or(())
+    }
+}
+
+impl Owner {
+    /// The attribute that OpenTelemetry's conventions have for the name of such an owner, if they
+    /// have one.
+    pub fn attribute(&self) -> Option<&'static str> {
+        let attributes = [
+            ("Deployment", schema::K8S_DEPLOYMENT),
+            ("ReplicaSet", schema::K8S_REPLICASET),
+            ("StatefulSet", schema::K8S_STATEFULSET),
+            ("DaemonSet", schema::K8S_DAEMONSET),
+            ("Job", schema::K8S_JOB),
+            ("CronJob", schema::K8S_CRONJOB),
+            ("ReplicationController", schema::K8S_REPLICATION_CONTROLLER),
+        ];
+        attributes.into_iter().find(|(kind, _)| *kind == self.kind).map(|(_, attribute)| attribute)
+    }
+}
+
+/// `Deployment cart`.
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", shown(&self.kind), shown(&self.name))
+    }
+}
+
+impl Pod {
+    /// What a finding about the token in `volume` tells of this pod. What is as usual is not told.
+    pub fn evidence(&self, volume: &str) -> Attributes {
+        let set = |yes: bool| yes.then_some(true);
+        Attributes::new()
+            .with_some("owner", self.owner.as_ref().map(ToString::to_string))
+            .with_some("containers", self.mounting(volume).as_deref())
+            .with("phase", self.phase.name())
+            .with_some("terminating_until", self.deletion)
+            .with_some("host_network", set(self.host_network))
+            .with_some("static_pod", set(self.is_static))
+    }
+
+    /// `app (registry.example/cart:1.2)` of each container that sees the volume.
+    fn mounting(&self, volume: &str) -> Option<Vec<String>> {
+        let sees = |container: &&Container| container.volumes.iter().any(|name| name == volume);
+        let named = |container: &Container| format!("{} ({})", container.name, container.image);
+        let names: Vec<String> = self.containers.iter().filter(sees).map(named).collect();
+        (!names.is_empty()).then_some(names)
+    }
+}
+
+/// A pod as far as the path, the claims or the cluster tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodRef {
+    /// Namespace, if known.
+    pub namespace: Option<String>,
+    /// Name, if known.
+    pub name: Option<String>,
+    /// UID: always known, it is in the path.
+    pub uid: String,
+    /// Who made it, if the cluster tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::value::Value;
+
+    fn pod() -> Pod {
+        let container = |name: &str, volume: &str| Container {
+            name: name.into(),
+            image: format!("registry.example/{name}:1"),
+            volumes: vec![volume.into()],
+        };
+        Pod {
+            owner: Some(Owner { kind: "Deployment".into(), name: "cart".into() }),
+            containers: vec![container("app", "tokens"), container("proxy", "other")],
+            phase: Phase::Running,
+            ..Pod::default()
+        }
+    }
+
+    #[test]
+    fn only_the_containers_that_see_the_volume_are_named() {
+        let evidence = pod().evidence("tokens");
+        assert_eq!(
+            evidence.get("containers"),
+            Some(&Value::List(vec!["app (registry.example/app:1)".into()]))
+        );
+        assert_eq!(pod().evidence("unknown").get("containers"), None);
+    }
+
+    #[test]
+    fn what_is_as_usual_is_not_told() {
+        let told = |pod: Pod| {
+            pod.evidence("tokens").iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(pod()), ["owner", "containers", "phase"]);
+        let unusual = Pod {
+            host_network: true,
+            is_static: true,
+            deletion: Some(Wall::from_secs(1)),
+            ..pod()
+        };
+        assert_eq!(
+            told(unusual),
+            ["owner", "containers", "phase", "terminating_until", "host_network", "static_pod"]
+        );
+    }
+
+    #[test]
+    fn phases_are_named_as_they_parse() {
+        assert_eq!("Pending".parse(), Ok(Phase::Pending));
+        assert_eq!("pending".parse::<Phase>(), Err(()));
+    }
+}

@@ -1,0 +1,296 @@
+//! When things happen to a token, and what that makes it (design: kubelet's pkg/kubelet/token, the
+//! API server's pkg/serviceaccount).
+
+use serde::{Deserialize, Serialize};
+
+use super::Claims;
+use crate::base::time::{Delta, Interval, Wall};
+
+/// kubelet replaces a token after this long at the latest (maxTTL in token_manager.go).
+const MAX_AGE: Delta = Delta::from_secs(24 * 3_600);
+/// kubelet's jitter makes it up to this much earlier (maxJitter in token_manager.go).
+pub const JITTER: Delta = Delta::from_secs(10);
+/// The API server forgives this much on exp, nbf and iat (go-jose DefaultLeeway).
+pub const LEEWAY: Delta = Delta::from_secs(60);
+/// The API server remembers a good answer this long (apiserver token cache, success TTL).
+pub const CACHE: Delta = Delta::from_secs(10);
+/// A kubelet at its default syncs a pod every 60 to 90 s and needs up to 92 s to write a token that
+/// is due.
+const DEFAULT_SYNC_PERIOD: Delta = Delta::from_secs(60);
+/// No healthy default kubelet is this late: 92 s and a margin.
+const LATE: Delta = Delta::from_secs(120);
+/// Three resyncs at 90 s, and a margin.
+const STALLED: Delta = Delta::from_secs(300);
+
+/// How this node's kubelet works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeletPolicy {
+    /// kubelet's `syncFrequency`.
+    pub sync_period: Delta,
+}
+
+impl Default for KubeletPolicy {
+    fn default() -> Self {
+        Self { sync_period: DEFAULT_SYNC_PERIOD }
+    }
+}
+
+impl KubeletPolicy {
+    /// How long a healthy kubelet may take to see that a token is due, and to replace it.
+    pub fn patience(self) -> Delta {
+        self.stretched(LATE)
+    }
+
+    /// A kubelet that looks less often is late later, in proportion; one that looks more often
+    /// earns no impatience.
+    fn stretched(self, wait: Delta) -> Delta {
+        let period = self.sync_period.max(DEFAULT_SYNC_PERIOD).min(MAX_AGE);
+        wait.fraction(period.as_secs(), DEFAULT_SYNC_PERIOD.as_secs())
+    }
+}
+
+/// Every time that matters in a token's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// `nbf` - 60 s: the API server accepts it from here on.
+    pub accepted_from: Wall,
+    /// `iat`
+    pub issued: Wall,
+    /// kubelet replaces it from here on, up to 10 s earlier.
+    pub due: Wall,
+    /// Later than any healthy kubelet.
+    pub late: Wall,
+    /// kubelet has stopped trying, or fails.
+    pub stalled: Wall,
+    /// The last third of the slack begins.
+    pub critical: Wall,
+    /// `warnafter` if present, else `exp`.
+    pub effective: Wall,
+    /// `exp`
+    pub expires: Wall,
+    /// `exp` + 60 s leeway + 10 s cache: no API server accepts it any more.
+    pub hard: Wall,
+}
+
+impl Deadlines {
+    /// The deadlines of a token with these claims on a node with this kubelet.
+    pub fn of(claims: &Claims, kubelet: &KubeletPolicy) -> Self {
+        let issued = claims.issued_at;
+        let effective = claims.warn_after.unwrap_or(claims.expires_at);
+        let ttl = (effective - issued).max(Delta::ZERO);
+        let due = issued + ttl.fraction(80, 100).min(MAX_AGE);
+        let slack = (effective - due).max(Delta::ZERO);
+        Self {
+            accepted_from: claims.not_before - LEEWAY,
+            issued,
+            due,
+            late: due + kubelet.stretched(LATE).min(slack.fraction(80, 100)),
+            stalled: due + kubelet.stretched(STALLED).min(slack.fraction(92, 100)),
+            critical: effective - slack.fraction(1, 3),
+            effective,
+            expires: claims.expires_at,
+            hard: claims.expires_at + LEEWAY + CACHE,
+        }
+    }
+
+    /// The state on the node's own clock: rotation is kubelet's business and this is the clock it
+    /// goes by.
+    pub fn state(&self, node_now: Wall) -> State {
+        match node_now {
+            now if now < self.accepted_from => State::NotYetValid,
+            now if now >= self.expires => State::Expired,
+            now if now >= self.stalled => State::Stalled,
+            now if now >= self.late => State::Late,
+            now if now >= self.due => State::Due,
+            _ => State::Fresh,
+        }
+    }
+
+    /// The next moment on the node's clock, after `node_now`, at which anything about this token
+    /// may change.
+    pub fn next_change(&self, node_now: Wall) -> Option<Wall> {
+        let all = [
+            self.accepted_from,
+            self.issued,
+            self.due,
+            self.late,
+            self.stalled,
+            self.critical,
+            self.effective,
+            self.expires,
+            self.hard,
+        ];
+        all.into_iter().filter(|at| *at > node_now).min()
+    }
+}
+
+/// What kubelet should have done about a token by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing to do.
+    Fresh,
+    /// To be replaced with the next sync.
+    Due,
+    /// Later than a healthy kubelet.
+    Late,
+    /// Not being replaced.
+    Stalled,
+    /// Past `exp`.
+    Expired,
+    /// Before `nbf` - 60 s.
+    NotYetValid,
+}
+
+impl State {
+    /// All, in the order they are shown.
+    pub const ALL: [Self; 6] =
+        [Self::Fresh, Self::Due, Self::Late, Self::Stalled, Self::Expired, Self::NotYetValid];
+
+    /// As in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Due => "due",
+            Self::Late => "late",
+            Self::Stalled => "stalled",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+        }
+    }
+}
+
+/// What an API server with a true clock would say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Accepted, wherever in the interval true time is.
+    Live,
+    /// Refused, wherever in the interval true time is.
+    Dead,
+    /// A deadline or its leeway lies in the interval.
+    Uncertain,
+}
+
+impl Verdict {
+    /// As in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Dead => "dead",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// The verdict on a token when true time is within `now`.
+pub fn verdict(claims: &Claims, now: &Interval) -> Verdict {
+    if claims.not_before <= now.lo && now.hi < claims.expires_at {
+        Verdict::Live
+    } else if now.lo > claims.expires_at + LEEWAY || now.hi < claims.not_before - LEEWAY {
+        Verdict::Dead
+    } else {
+        Verdict::Uncertain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tokens::claims_for_tests as claims;
+    use proptest::prelude::*;
+
+    const IAT: i64 = 1_800_000_000;
+
+    fn ages(lifetime: i64, warn_after: Option<i64>) -> [i64; 6] {
+        let d = Deadlines::of(&claims(IAT, lifetime, warn_after), &KubeletPolicy::default());
+        [d.due, d.late, d.stalled, d.critical, d.effective, d.hard]
+            .map(|at| (at - Wall::from_secs(IAT)).as_secs())
+    }
+
+    #[test]
+    fn deadlines_follow_kubelet_and_the_api_server() {
+        // lifetime, warnafter: due, late, stalled, critical, effective, hard
+        let table = [
+            (600, None, [480, 576, 590, 560, 600, 670]),
+            (3_600, None, [2_880, 3_000, 3_180, 3_360, 3_600, 3_670]),
+            (31_536_000, Some(3_607), [2_885, 3_005, 3_185, 3_366, 3_607, 31_536_070]),
+            (43_200, None, [34_560, 34_680, 34_860, 40_320, 43_200, 43_270]),
+            (604_800, None, [86_400, 86_520, 86_700, 432_000, 604_800, 604_870]),
+        ];
+        for (lifetime, warn_after, expected) in table {
+            assert_eq!(ages(lifetime, warn_after), expected, "lifetime {lifetime}");
+        }
+    }
+
+    #[test]
+    fn a_slower_kubelet_is_late_later_and_a_quicker_one_no_sooner() {
+        let token = claims(IAT, 43_200, None);
+        let at =
+            |secs| Deadlines::of(&token, &KubeletPolicy { sync_period: Delta::from_secs(secs) });
+        assert_eq!((at(120).late - at(120).due).as_secs(), 240);
+        assert_eq!((at(120).stalled - at(120).due).as_secs(), 600);
+        assert_eq!(at(10), at(60));
+    }
+
+    #[test]
+    fn states_are_told_on_the_node_clock() {
+        let deadlines = Deadlines::of(&claims(IAT, 600, None), &KubeletPolicy::default());
+        let table = [
+            (-61, State::NotYetValid),
+            (-60, State::Fresh),
+            (479, State::Fresh),
+            (480, State::Due),
+            (575, State::Due),
+            (576, State::Late),
+            (591, State::Stalled),
+            (600, State::Expired),
+        ];
+        for (age, state) in table {
+            assert_eq!(deadlines.state(Wall::from_secs(IAT + age)), state, "age {age}");
+        }
+    }
+
+    #[test]
+    fn an_extended_token_past_its_warning_is_still_stalled() {
+        let deadlines =
+            Deadlines::of(&claims(IAT, 31_536_000, Some(3_607)), &KubeletPolicy::default());
+        assert_eq!(deadlines.state(Wall::from_secs(IAT + 5_000)), State::Stalled);
+    }
+
+    #[test]
+    fn verdicts_are_three_way() {
+        let token = claims(IAT, 600, None);
+        let at = |age: i64, bound: i64| {
+            verdict(
+                &token,
+                &Interval::new(Wall::from_secs(IAT + age), Delta::ZERO, Delta::from_secs(bound)),
+            )
+        };
+        assert_eq!(at(300, 1), Verdict::Live);
+        assert_eq!(at(599, 2), Verdict::Uncertain);
+        assert_eq!(at(650, 1), Verdict::Uncertain); // the leeway: some servers still say yes
+        assert_eq!(at(662, 1), Verdict::Dead);
+        assert_eq!(at(-62, 1), Verdict::Dead);
+        assert_eq!(at(-30, 1), Verdict::Uncertain);
+        assert_eq!(at(300, 400), Verdict::Uncertain);
+    }
+
+    proptest! {
+        #[test]
+        fn deadlines_are_in_order_whatever_the_claims(iat in any::<i64>(), lifetime in 0..i64::from(u32::MAX), sync in any::<i64>()) {
+            let d = Deadlines::of(&claims(iat, lifetime, None), &KubeletPolicy { sync_period: Delta::from_secs(sync) });
+            prop_assert!(d.issued <= d.due && d.due <= d.late && d.late <= d.stalled && d.stalled <= d.effective && d.effective <= d.hard);
+        }
+
+        #[test]
+        fn a_better_clock_never_turns_a_sure_verdict_round(age in -200..900i64, offset in -100..100i64, wide in 0..200i64, narrow in 0..200i64) {
+            let token = claims(IAT, 600, None);
+            let (narrow, wide) = (narrow.min(wide), wide.max(narrow));
+            let at = |bound| verdict(&token, &Interval::new(Wall::from_secs(IAT + age), Delta::from_secs(offset), Delta::from_secs(bound)));
+            if at(wide) != Verdict::Uncertain {
+                prop_assert_eq!(at(narrow), at(wide));
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One token: bytes to claims, and the deadlines that follow from them. The token itself is never
+//! kept.
+
+mod claims;
+mod deadlines;
+mod decode;
+mod tracked;
+
+pub use claims::{Claims, GenerationId, ObjectRef};
+pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
+pub use decode::{
+    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
+};
+
+pub use tracked::{Change, Generation, Tracked, Trouble};
+
+use serde::{Deserialize, Serialize};
+
+/// Where a token lives on the node: the identity of everything that is said about it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TokenKey {
+    /// UID of the pod, from the path (the claims may say something else, and that is worth
+    /// knowing).
+    pub pod_uid: String,
+    /// Name of the volume.
+    pub volume: String,
+    /// The file's path inside the volume, as the pod's spec calls it: `token`,
+    /// `deep/er/vault-token`.
+    pub path: String,
+}
+
+impl std::fmt::Display for TokenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use crate::base::text::shown;
+        write!(f, "{}/{}/{}", shown(&self.pod_uid), shown(&self.volume), shown(&self.path))
+    }
+}
+
+/// Claims for tests: issued at `iat`, for `lifetime` seconds, `warnafter` so many seconds after
+/// `iat`.
+#[cfg(test)]
+pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>) -> Claims {
+    use crate::base::time::Wall;
+    Claims {
+        issuer: "https://kubernetes.default.svc".into(),
+        subject: "system:serviceaccount:shop:cart".into(),
+        audiences: vec!["https://kubernetes.default.svc".into()],
+        issued_at: Wall::from_secs(iat),
+        not_before: Wall::from_secs(iat),
+        expires_at: Wall::from_secs(iat.saturating_add(lifetime)),
+        warn_after: warn_after.map(|secs| Wall::from_secs(iat + secs)),
+        credential: Some(format!("{iat:032x}")),
+        namespace: "shop".into(),
+        service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
+        pod: Some(ObjectRef { name: "cart-0".into(), uid: Some("pod-uid".into()) }),
+        node: None,
+        key_id: None,
+    }
+}

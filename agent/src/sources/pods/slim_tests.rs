@@ -1,0 +1,157 @@
+use tokenwatch_core::world::cluster::Phase;
+
+use super::*;
+
+fn pod(json: &str) -> Option<Pod> {
+    serde_json::from_str::<Object>(json).unwrap().pod()
+}
+
+const CART: &str = r#"{
+    "kind": "Pod", "apiVersion": "v1",
+    "metadata": {"name": "cart-5c9f7-abcde", "namespace": "shop", "uid": "u1", "resourceVersion": "7", "deletionTimestamp": "2027-01-15T08:00:30Z",
+        "labels": {"app": "cart", "pod-template-hash": "5c9f7"}, "annotations": {"x": "y"}, "managedFields": [{"f:metadata": {}}],
+        "ownerReferences": [{"kind": "Other", "name": "no"}, {"kind": "ReplicaSet", "name": "cart-5c9f7", "controller": true}]},
+    "spec": {"serviceAccountName": "cart", "hostNetwork": true, "nodeName": "n1",
+        "volumes": [{"name": "tokens", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}, {"name": "data", "emptyDir": {}}],
+        "initContainers": [{"name": "init", "image": "i:1", "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]}],
+        "containers": [{"name": "app", "image": "a:1", "volumeMounts": [{"name": "tokens"}, {"name": "data"}, {"name": "tokens"}]},
+            {"name": "sidecar", "image": "s:1", "volumeMounts": [{"name": "data"}]}]},
+    "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
+
+#[test]
+fn a_pod_is_slimmed_to_what_a_finding_tells() {
+    let container = |name: &str, image: &str| Container {
+        name: name.into(),
+        image: image.into(),
+        volumes: vec!["tokens".into()],
+    };
+    let expected = Pod {
+        uid: "u1".into(),
+        namespace: "shop".into(),
+        name: "cart-5c9f7-abcde".into(),
+        owner: Some(Owner { kind: "Deployment".into(), name: "cart".into() }),
+        service_account: Some("cart".into()),
+        containers: vec![container("init", "i:1"), container("app", "a:1")],
+        phase: Phase::Running,
+        host_network: true,
+        is_static: false,
+        deletion: Some(Wall::from_secs(1_800_000_030)),
+    };
+    assert_eq!(pod(CART), Some(expected));
+}
+
+#[test]
+fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
+    let mirror = pod(
+        r#"{"metadata": {"name": "etcd-n1", "namespace": "kube-system", "uid": "api", "annotations": {"kubernetes.io/config.mirror": "file"},
+        "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#,
+    );
+    let mirror = mirror.unwrap();
+    assert_eq!(
+        (mirror.uid.as_str(), mirror.is_static, mirror.phase),
+        ("file", true, Phase::Unknown)
+    );
+    assert_eq!(mirror.owner.unwrap().to_string(), "Node n1");
+}
+
+#[test]
+fn only_a_replica_set_that_is_called_so_is_a_deployments() {
+    let owned = |kind: &str, name: &str, hash: &str| {
+        let json = format!(
+            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "labels": {{"pod-template-hash": "{hash}"}},
+                "ownerReferences": [{{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
+        );
+        pod(&json).unwrap().owner.unwrap().to_string()
+    };
+    assert_eq!(owned("ReplicaSet", "a-b-77", "77"), "Deployment a-b");
+    for (kind, name, hash) in [
+        ("ReplicaSet", "a-b", "77"),
+        ("ReplicaSet", "a-77", ""),
+        ("ReplicaSet", "-77", "77"),
+        ("Rollout", "a-77", "77"),
+    ] {
+        assert_eq!(owned(kind, name, hash), format!("{kind} {name}"));
+    }
+}
+
+#[test]
+fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
+    let owned = |kind: &str, name: &str| {
+        let json = format!(
+            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "creationTimestamp": "2027-01-15T08:00:07Z",
+                "ownerReferences": [{{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
+        );
+        pod(&json).unwrap().owner.unwrap().to_string()
+    };
+    // 2027-01-15T08:00:00Z is minute 30,000,000
+    for name in ["report-30000000", "report-29999990", "a-report-30000001"] {
+        let (cron_job, _) = name.rsplit_once('-').unwrap();
+        assert_eq!(owned("Job", name), format!("CronJob {cron_job}"));
+    }
+    let others = [
+        "report",
+        "report-7",
+        "report-29980000",
+        "report-30000100",
+        "report-3000000x",
+        "-30000000",
+        "report-",
+        "report-99999999999999",
+    ];
+    for name in others {
+        assert_eq!(owned("Job", name), format!("Job {name}"));
+    }
+    assert_eq!(owned("Workflow", "report-30000000"), "Workflow report-30000000");
+}
+
+#[test]
+fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
+    let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null, "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
+    assert!(pod(bare).is_some());
+    for nameless in [
+        "{}",
+        r#"{"metadata": {"name": "p", "namespace": "n"}}"#,
+        r#"{"metadata": {"name": "p", "uid": "u"}}"#,
+    ] {
+        assert_eq!(pod(nameless), None);
+    }
+    let undated = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "deletionTimestamp": "9999999-01-01"}}"#;
+    assert_eq!(pod(undated).unwrap().deletion, None);
+}
+
+#[test]
+fn neither_a_list_nor_a_pod_without_end_is_kept() {
+    let items =
+        vec![r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u"}}"#; 5_000].join(",");
+    let page: Page = serde_json::from_str(&format!(
+        r#"{{"metadata": {{"resourceVersion": "1"}}, "items": [{items}]}}"#
+    ))
+    .unwrap();
+    assert_eq!(page.items.len(), MOST_PODS);
+    let mounts = vec![r#"{"name": "v"}"#; 500].join(",");
+    let containers = vec![
+        format!(
+            r#"{{"name": "{}", "image": "é", "volumeMounts": [{mounts}]}}"#,
+            "é".repeat(600)
+        );
+        500
+    ]
+    .join(",");
+    let huge = format!(
+        r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u"}}, "spec": {{"volumes": [{{"name": "v", "projected": {{}}}}], "containers": [{containers}]}}}}"#
+    );
+    let pod = pod(&huge).unwrap();
+    assert_eq!(
+        (pod.containers.len(), pod.containers[0].name.len(), pod.containers[0].volumes.len()),
+        (MOST_KEPT, LONGEST, 1)
+    );
+}
+
+#[test]
+fn a_page_without_pods_may_leave_them_out() {
+    let page: Page = serde_json::from_str(
+        r#"{"metadata": {"resourceVersion": "1", "continue": ""}, "items": null}"#,
+    )
+    .unwrap();
+    assert_eq!(page.items, []);
+}

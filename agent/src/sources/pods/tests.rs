@@ -1,0 +1,368 @@
+//! Against an API server that is slow, wrong, overloaded or gone.
+
+use tokenwatch_core::world::cluster::Pod;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::kubernetes::fake::{Asked, Fake, Reply, status};
+
+/// As the real one, but for what would be waited for.
+const PACE: Pace = Pace {
+    patience: Duration::from_millis(500),
+    list: Duration::from_millis(500),
+    silence: Duration::from_millis(500),
+    watch: Duration::from_secs(290),
+    soon: Duration::from_secs(30),
+};
+
+struct Scene {
+    fake: Fake,
+    heard: Receiver<Observation>,
+    source: JoinHandle<()>,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.source.abort();
+    }
+}
+
+impl Scene {
+    async fn at(pace: Pace, replies: Vec<Reply>) -> Self {
+        let fake = Fake::start(replies).await;
+        let (tell, heard) = channel(64);
+        let source = tokio::spawn(at_pace(fake.client(), "n 1".to_owned(), tell, pace));
+        Self { fake, heard, source }
+    }
+
+    async fn set(replies: Vec<Reply>) -> Self {
+        Self::at(PACE, replies).await
+    }
+
+    async fn next(&mut self) -> Observation {
+        tokio::time::timeout(Duration::from_secs(20), self.heard.recv())
+            .await
+            .expect("nothing was observed in 20 s")
+            .unwrap()
+    }
+
+    /// The next thing that is told of the cluster, states of the source left out.
+    async fn seen(&mut self) -> ClusterSeen {
+        loop {
+            if let Observation::Cluster(seen) = self.next().await {
+                return seen;
+            }
+        }
+    }
+
+    async fn unreachable(&mut self) -> String {
+        loop {
+            if let ClusterSeen::Unreachable { reason } = self.seen().await {
+                return reason;
+            }
+        }
+    }
+}
+
+fn object(name: &str, version: u32) -> String {
+    format!(
+        r#"{{"metadata": {{"name": "{name}", "namespace": "n", "uid": "uid-{name}", "resourceVersion": "{version}"}}, "spec": {{}}, "status": {{}}}}"#
+    )
+}
+
+fn pod(name: &str) -> Pod {
+    Pod {
+        uid: format!("uid-{name}"),
+        name: name.to_owned(),
+        namespace: "n".to_owned(),
+        ..Pod::default()
+    }
+}
+
+fn list(version: u32, names: &[&str]) -> Reply {
+    page(version, "", names)
+}
+
+fn page(version: u32, next: &str, names: &[&str]) -> Reply {
+    let items: Vec<String> = names.iter().map(|name| object(name, 1)).collect();
+    let items = items.join(",");
+    Reply::Whole(
+        200,
+        None,
+        format!(
+            r#"{{"kind": "PodList", "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}}, "items": [{items}]}}"#
+        ),
+    )
+}
+
+fn event(kind: &str, object: &str) -> String {
+    format!("{{\"type\": \"{kind}\", \"object\": {object}}}\n")
+}
+
+fn bookmark(version: u32) -> String {
+    event(
+        "BOOKMARK",
+        &format!(
+            r#"{{"kind": "Pod", "metadata": {{"resourceVersion": "{version}", "creationTimestamp": null}}, "spec": {{"containers": null}}}}"#
+        ),
+    )
+}
+
+fn query(asked: &Asked, name: &str) -> Option<String> {
+    asked
+        .path
+        .split(['?', '&'])
+        .find_map(|part| part.strip_prefix(&format!("{name}=")).map(ToOwned::to_owned))
+}
+
+fn from(asked: &Asked) -> Option<String> {
+    query(asked, "resourceVersion")
+}
+
+fn is_watch(asked: &Asked) -> bool {
+    query(asked, "watch").is_some()
+}
+
+#[tokio::test]
+async fn a_list_then_what_changes() {
+    let events = vec![
+        event("ADDED", &object("b", 11)) + &event("MODIFIED", &object("a", 12)),
+        event("DELETED", &object("b", 13)),
+        bookmark(14),
+    ];
+    let mut scene = Scene::set(vec![list(10, &["a"]), Reply::Open(events)]).await;
+    assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
+    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("b"))));
+    assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("a"))));
+    assert_eq!(scene.seen().await, ClusterSeen::PodGone("uid-b".to_owned()));
+    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    let asked = scene.fake.asked();
+    assert_eq!(
+        asked[0].path,
+        "/api/v1/pods?fieldSelector=spec.nodeName%3Dn%201&limit=100&resourceVersion=0"
+    );
+    assert_eq!(
+        (from(&asked[1]).as_deref(), query(&asked[1], "allowWatchBookmarks").as_deref()),
+        (Some("10"), Some("true"))
+    );
+    let lasting: u64 = query(&asked[1], "timeoutSeconds").unwrap().parse().unwrap();
+    assert!((260..=290).contains(&lasting), "{lasting}");
+}
+
+#[tokio::test]
+async fn a_node_without_a_pod_is_asked_about_until_there_is_one() {
+    let mut scene = Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(11)])]).await;
+    assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Listed(vec![])));
+    let Observation::Source(SourceState { degraded: Some(why), .. }) = scene.next().await else {
+        panic!("an empty list is no good sign")
+    };
+    assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
+    assert_eq!(
+        (scene.seen().await, scene.seen().await),
+        (ClusterSeen::Heard, ClusterSeen::Heard),
+        "and that is said once"
+    );
+    scene.fake.send(&event("ADDED", &object("a", 12)));
+    assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Pod(Box::new(pod("a")))));
+    assert_eq!(
+        scene.next().await,
+        Observation::Source(SourceState { source: SOURCE.to_owned(), degraded: None })
+    );
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_is_taken_up_where_it_was() {
+    let ends = [
+        Reply::Ended(vec![bookmark(20)]),
+        Reply::Cut(vec![event("ADDED", &object("b", 30))]),
+        Reply::Open(vec![]),
+    ];
+    let mut scene = Scene::set([list(10, &["a"])].into_iter().chain(ends).collect()).await;
+    let asked = scene.fake.wait_asked(4).await;
+    assert_eq!(asked.iter().filter(|asked| !is_watch(asked)).count(), 1, "listed once");
+    assert_eq!(
+        asked.iter().map(from).collect::<Vec<_>>(),
+        ["0", "10", "20", "30"].map(|version| Some(version.to_owned()))
+    );
+    for _ in 0..6 {
+        let observed = scene.next().await;
+        assert!(
+            !matches!(observed, Observation::Cluster(ClusterSeen::Unreachable { .. })),
+            "an end is no trouble: {observed:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_is_silent_is_dead() {
+    let scene =
+        Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(20)]), Reply::Open(vec![])]).await;
+    assert_eq!(from(&scene.fake.wait_asked(3).await[2]).as_deref(), Some("20"));
+}
+
+#[tokio::test]
+async fn history_that_is_gone_is_listed_anew_from_the_newest() {
+    let gone = event("ERROR", &status(410, "too old resource version: 10 (99)"));
+    let mut scene = Scene::set(vec![
+        list(10, &["a"]),
+        Reply::Open(vec![gone]),
+        page(50, "to/ken", &["a"]),
+        page(50, "", &["b"]),
+        Reply::Whole(410, None, status(410, "Expired")),
+        list(60, &["c"]),
+        Reply::Open(vec![]),
+    ])
+    .await;
+    assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
+    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(
+        scene.seen().await,
+        ClusterSeen::Listed(vec![pod("a"), pod("b")]),
+        "both pages, and no word of trouble"
+    );
+    assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("c")]));
+    let asked = scene.fake.wait_asked(7).await;
+    assert_eq!((from(&asked[2]), query(&asked[2], "limit").as_deref()), (None, Some("100")));
+    assert_eq!(
+        (from(&asked[3]), query(&asked[3], "continue").as_deref()),
+        (None, Some("to%2Fken"))
+    );
+    assert_eq!((is_watch(&asked[4]), from(&asked[6]).as_deref()), (true, Some("60")));
+}
+
+#[tokio::test]
+async fn an_api_server_whose_history_is_always_gone_is_in_trouble() {
+    let gone = || Reply::Whole(410, None, status(410, "Expired"));
+    let mut scene = Scene::set(vec![gone(), gone()]).await;
+    let reason = scene.unreachable().await;
+    assert!(reason.contains("410 Gone"), "{reason}");
+}
+
+#[tokio::test]
+async fn trouble_says_what_where_and_what_to_do_and_what_is_known_stays() {
+    let table = [
+        (Reply::Whole(401, None, status(401, "Unauthorized")), "401 Unauthorized"),
+        (Reply::Whole(403, None, status(403, "pods is forbidden")), "pods is forbidden"),
+        (Reply::Whole(500, None, String::new()), "500 Internal Server Error"),
+        (Reply::Whole(200, None, "garbage".to_owned()), "its list of pods is none"),
+        (
+            Reply::Whole(200, None, r#"{"metadata": {}, "items": []}"#.to_owned()),
+            "a list without a resourceVersion",
+        ),
+        (Reply::Whole(200, None, " ".repeat(13 << 20)), "larger than 12288 KiB"),
+        (Reply::Silence, "no answer within"),
+        (Reply::Open(vec!["{".to_owned()]), "did not end within"),
+        (Reply::Cut(vec!["{".to_owned()]), "not reached"),
+    ];
+    for (reply, why) in table {
+        let pace = Pace { patience: Duration::from_secs(1), list: Duration::from_secs(2), ..PACE };
+        let mut scene = Scene::at(pace, vec![reply, list(10, &["a"]), Reply::Open(vec![])]).await;
+        let first = scene.next().await;
+        let Observation::Cluster(ClusterSeen::Unreachable { reason }) = &first else {
+            panic!("{why}: {first:?}")
+        };
+        assert!(
+            reason.contains(why) && reason.contains(&format!("127.0.0.1:{}", scene.fake.port)),
+            "{reason}"
+        );
+        let Observation::Source(state) = scene.next().await else { panic!("{why}: no state") };
+        assert!(
+            state.source == "apiserver" && state.degraded.unwrap().contains("is used as it was")
+        );
+        assert_eq!(
+            scene.seen().await,
+            ClusterSeen::Listed(vec![pod("a")]),
+            "{why}: it recovers by itself"
+        );
+        let state = scene.next().await;
+        assert!(
+            matches!(&state, Observation::Source(SourceState { degraded: None, .. })),
+            "{state:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn trouble_in_a_watch_is_trouble_and_goes_on_from_there() {
+    let table = [
+        (event("ERROR", &status(500, "etcdserver: no leader")), "no leader"),
+        ("{\"type\": \"ADDED\"}\n".to_owned(), "an event of the watch is none"),
+        (event("ADDED", "{}"), "it has no resourceVersion"),
+        (event("UNHEARD_OF", &object("a", 12)), "of no kind"),
+        ("\u{0}\n".to_owned(), "an event of the watch is none"),
+        ("x".repeat(5 << 20), "an event of more than 4 MiB"),
+    ];
+    for (line, why) in table {
+        let mut scene = Scene::set(vec![
+            list(10, &[]),
+            Reply::Open(vec![bookmark(11), line]),
+            Reply::Open(vec![]),
+        ])
+        .await;
+        let reason = scene.unreachable().await;
+        assert!(reason.contains(why), "{reason}");
+        assert_eq!(from(&scene.fake.wait_asked(3).await[2]).as_deref(), Some("11"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_trouble_is_said_once() {
+    let refused = || Reply::Whole(403, None, status(403, "no"));
+    let mut scene = Scene::set(vec![refused(), refused(), list(10, &[])]).await;
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Observation::Cluster(ClusterSeen::Listed(_)))) {
+        told.push(scene.next().await);
+    }
+    assert_eq!(told.len(), 3, "unreachable, degraded, listed: {told:#?}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_time_is_left_alone() {
+    let fake_busy = Reply::Whole(429, Some("3"), "Too many requests".to_owned());
+    let mut scene = Scene::set(vec![fake_busy, list(10, &[])]).await;
+    assert!(scene.unreachable().await.contains("Too many requests"));
+    let began = clocks::timer();
+    let _ = scene.seen().await;
+    assert!(
+        began.elapsed() >= Duration::from_millis(2_900),
+        "asked again after {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_at_once_again_and_again_is_not_begun_at_once_again_and_again() {
+    let ended = (0..20).map(|_| Reply::Ended(vec![]));
+    let scene = Scene::set([list(10, &[])].into_iter().chain(ended).collect()).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = scene.fake.asked().len();
+    assert!(
+        (3..=5).contains(&asked),
+        "{asked} requests in 3 s: a list, and watches after waits of up to 1, 2 and 4 s"
+    );
+}
+
+#[tokio::test]
+async fn a_replaced_token_is_used_after_a_401() {
+    let mut scene =
+        Scene::set(vec![Reply::Whole(401, None, status(401, "Unauthorized")), list(10, &[])]).await;
+    let _ = scene.unreachable().await;
+    std::fs::write(scene.fake.account.join("token"), "second").unwrap();
+    assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![]));
+    let asked = scene.fake.asked();
+    assert_eq!(
+        (asked[0].authorization.as_str(), asked[1].authorization.as_str()),
+        ("Bearer first", "Bearer second")
+    );
+}
+
+#[tokio::test]
+async fn it_ends_when_nobody_listens() {
+    let mut scene = Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(11)])]).await;
+    scene.heard.close();
+    while scene.heard.recv().await.is_some() {}
+    scene.fake.then(Reply::Open(vec![bookmark(12)]));
+    tokio::time::timeout(Duration::from_secs(20), &mut scene.source).await.unwrap().unwrap();
+}
