@@ -10,9 +10,11 @@ use super::tests::measured;
 use super::*;
 use crate::base::ids::SpanId;
 use crate::base::schema;
+use crate::base::time::Wall;
 use crate::findings::FindingId;
 use crate::ledger::AlertEvent;
 use crate::world::clocks::{KernelClock, Leap, Step};
+use crate::world::observation::{BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
 use crate::world::tokens::{Claims, claims_for_tests};
 

@@ -4,6 +4,7 @@
 mod claims;
 mod deadlines;
 mod decode;
+mod store;
 mod tracked;
 
 pub use claims::{Claims, GenerationId, ObjectRef};
@@ -12,6 +13,9 @@ pub use decode::{
     Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
 };
 
+#[cfg(test)]
+pub(crate) use store::MOST_TOKENS;
+pub use store::Tokens;
 pub use tracked::{Change, Generation, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};

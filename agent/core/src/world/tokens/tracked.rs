@@ -21,8 +21,6 @@ pub struct Generation {
     pub seen: Reading,
     /// The generation before, if the agent saw that one.
     pub previous: Option<GenerationId>,
-    /// Its trace was told when it expired, and is not told again.
-    pub told: bool,
 }
 
 /// Why a token file cannot be judged.
@@ -105,7 +103,6 @@ impl Tracked {
             appeared_at,
             seen: *now,
             previous,
-            told: false,
         });
         old.map_or(Change::First, |old| Change::Rotated { old: Box::new(old), at })
     }

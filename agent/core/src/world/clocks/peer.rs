@@ -12,7 +12,7 @@ const KEPT: usize = 8;
 /// A server's last result, and the fixes of its last answers: a slow answer does not spoil what a
 /// fast one proved a minute ago.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory {
+pub(crate) struct Peer {
     pub(crate) server: ServerName,
     pub(crate) result: Result<Sample, ExchangeError>,
     /// When its last exchange was over.
@@ -20,10 +20,10 @@ pub(crate) struct Memory {
     fixes: VecDeque<Fix>,
 }
 
-impl Memory {
+impl Peer {
     /// What `exchange` adds to what was known of the same server before.
     pub(crate) fn after(exchange: &Exchange, before: Option<Self>) -> Self {
-        let mut fixes = before.map(|memory| memory.fixes).unwrap_or_default();
+        let mut fixes = before.map(|peer| peer.fixes).unwrap_or_default();
         if let Ok(sample) = &exchange.result {
             if fixes.len() == KEPT {
                 fixes.pop_front();
