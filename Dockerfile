@@ -37,7 +37,7 @@ FROM scratch
 # Declared here, so that a new version does not rebuild the first stage.
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="tokenwatch" \
-      org.opencontainers.image.description="Names the Kubernetes service-account tokens that will fail, before the first 401" \
+      org.opencontainers.image.description="Names the Kubernetes service-account tokens that are about to fail, before the first 401" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /out/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
