@@ -33,7 +33,7 @@ const TOKEN: Step = step(
      /host/var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
 );
 const VOLUME: Step = step(
-    "The time of kubelet's last write: the directory that ..data points to is named after it",
+    "The time of kubelet's last write, in the name of the directory that ..data points to",
     "ls -la /var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/",
 );
 const KUBELET: Step = step(
@@ -46,7 +46,7 @@ const DESCRIBE: Step = step(
     "kubectl describe pod -n NAMESPACE POD",
 );
 const ACCOUNT: Step = step(
-    "Whether the pod's service account exists: without it kubelet gets no token",
+    "Whether the pod's service account exists (without it, kubelet gets no token)",
     "kubectl get serviceaccount -n NAMESPACE \"$(kubectl get pod -n NAMESPACE POD -o \
      jsonpath='{.spec.serviceAccountName}')\"",
 );
@@ -128,9 +128,9 @@ const ROTATION_LATE: Runbook = Runbook {
 
 const ROTATION_STALLED: Runbook = Runbook {
     impact: "The pod gets 401 for every request with this token, from the finding's deadline on. A \
-             token of the default lifetime (3607 s, extended to a year) keeps working if the API \
-             server extends tokens; the API server counts it as stale. Verifiers of another \
-             audience (a cloud, Vault, a mesh) reject such a token at once.",
+             token of the default lifetime (3607 s, extended to a year) keeps working at an API \
+             server that extends tokens. The API server counts it as stale. A token for another \
+             audience (a cloud, Vault, a mesh) has no extension: its verifier rejects it at once.",
     diagnosis: &[VOLUME, KUBELET, DESCRIBE, ACCOUNT, READY],
     mitigation: &[RESTART, DELETE],
     resolved_when: "The directory that ..data points to is newer than the repair, and `tokenwatch \
@@ -204,7 +204,7 @@ const UNREADABLE: Runbook = Runbook {
             "namei -l /var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
         ),
         step(
-            "What the agent may do: DAC_READ_SEARCH is bit 2 of CapEff",
+            "What the agent may do (DAC_READ_SEARCH is bit 2 of CapEff)",
             "grep Cap /proc/$(pgrep -xo tokenwatch)/status",
         ),
     ],
@@ -329,7 +329,7 @@ const AGENT_BLIND: Runbook = Runbook {
     diagnosis: &[
         LOOK,
         step(
-            "How kubelet's directory is mounted into the agent: it needs HostToContainer",
+            "How kubelet's directory is mounted into the agent (must be HostToContainer)",
             "kubectl get ds -A -l app.kubernetes.io/name=tokenwatch -o yaml | grep -B4 -A2 \
              mountPropagation",
         ),

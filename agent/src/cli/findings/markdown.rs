@@ -60,8 +60,8 @@ Prometheus has no metrics from any agent. Until metrics arrive, Prometheus canno
 - Agents run, and their logs report failed deliveries: check the collector and the network path to \
      it ([agent.delivery_delayed](agent.delivery_delayed.md)).
 - Agents run and deliver: check the collector's remote write to Prometheus, or the scrape. Query \
-     `tokenwatch_sources_up` in Prometheus. If it has data, `target_info` with the same `job` and \
-     `instance` is missing, or Prometheus does not evaluate the rules (Status, Rules).
+     `tokenwatch_sources_up` in Prometheus. If it has data, either `target_info` with the same \
+     `job` and `instance` is missing, or Prometheus does not evaluate the rules (Status, Rules).
 
 ## TokenwatchAgentMissing
 
