@@ -1,31 +1,30 @@
-//! What somebody who was woken by a finding needs besides the catalogue: who is hurt, how to check
-//! by hand, when it is over, when it is no fault.
+//! The runbook of each code: the parts that the catalogue does not hold.
 
 use super::Code;
 
 /// A command, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it shows or does.
+    /// What the command shows or does.
     pub what: &'static str,
-    /// To be pasted, with NAMESPACE, POD, NODE, UID and VOLUME filled in from the finding; AGENT
-    /// is the agent's pod on that node.
+    /// The command to paste. NAMESPACE, POD, NODE, UID and VOLUME come from the finding; AGENT is
+    /// the agent's pod on that node.
     pub command: &'static str,
 }
 
-/// A runbook's part that is about one code.
+/// The runbook of one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Runbook {
-    /// Who is hurt, and when.
-    pub hurts: &'static str,
-    /// How to see it without the agent's word.
-    pub check: &'static [Step],
-    /// What to do, as commands.
-    pub repair: &'static [Step],
-    /// How one knows that it is over.
-    pub over: &'static str,
-    /// When it is said and nothing has to be done.
-    pub false_alarm: &'static str,
+    /// What fails, and when.
+    pub impact: &'static str,
+    /// Commands that show the cause without the agent's help.
+    pub diagnosis: &'static [Step],
+    /// Commands that mitigate, after the catalogue's action.
+    pub mitigation: &'static [Step],
+    /// How to recognise that the finding is resolved.
+    pub resolved_when: &'static str,
+    /// When the agent raises the finding although nothing needs to be done.
+    pub false_positives: &'static str,
 }
 
 const TOKEN: Step = step(
@@ -34,34 +33,38 @@ const TOKEN: Step = step(
      /host/var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
 );
 const VOLUME: Step = step(
-    "When kubelet last wrote the volume: the folder that ..data leads to is named after that \
-     moment",
+    "The time of kubelet's last write, in the name of the directory that ..data points to",
     "ls -la /var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/",
 );
 const KUBELET: Step = step(
-    "kubelet's own words about it",
-    "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|MountVolume.SetUp|UID\" \
-     | tail -n 20",
+    "What kubelet logged about this volume",
+    "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|MountVolume.SetUp|UID\" | \
+     tail -n 20",
 );
-const DESCRIBE: Step =
-    step("The pod, its events and its volumes' sources", "kubectl describe pod -n NAMESPACE POD");
+const DESCRIBE: Step = step(
+    "The pod, its events and the sources of its volumes",
+    "kubectl describe pod -n NAMESPACE POD",
+);
 const ACCOUNT: Step = step(
-    "Whether its service account still exists: without it kubelet gets no token",
+    "Whether the pod's service account exists (without it, kubelet gets no token)",
     "kubectl get serviceaccount -n NAMESPACE \"$(kubectl get pod -n NAMESPACE POD -o \
      jsonpath='{.spec.serviceAccountName}')\"",
 );
 const READY: Step = step("Whether the API server answers", "kubectl get --raw '/readyz?verbose'");
 const DELETE: Step = step(
-    "Have the pod made anew, with a new token; its controller starts another one",
+    "Delete the pod, so that its controller starts a new one with a new token",
     "kubectl delete pod -n NAMESPACE POD",
 );
-const RESTART: Step = step("Have kubelet ask for every token anew", "systemctl restart kubelet");
+const RESTART: Step =
+    step("Restart kubelet, so that it requests every token again", "systemctl restart kubelet");
 const MEASURE: Step = step(
-    "The clock, server by server, measured now",
+    "The clock, measured now against each server",
     "kubectl exec -n tokenwatch AGENT -- tokenwatch clock",
 );
-const DAEMON: Step =
-    step("What the time daemon says", "chronyc tracking || timedatectl timesync-status || ntpq -p");
+const DAEMON: Step = step(
+    "The status of the time daemon",
+    "chronyc tracking || timedatectl timesync-status || ntpq -p",
+);
 const LOOK: Step =
     step("Every token on the node, now", "kubectl exec -n tokenwatch AGENT -- tokenwatch check");
 
@@ -70,7 +73,7 @@ const fn step(what: &'static str, command: &'static str) -> Step {
 }
 
 impl Code {
-    /// Its runbook; nothing for a code that nothing looks for.
+    /// The runbook of this code; `None` for a code that the agent does not detect yet.
     pub fn runbook(self) -> Option<&'static Runbook> {
         Some(match self {
             Self::RotationLate => &ROTATION_LATE,
@@ -107,221 +110,226 @@ impl Code {
 }
 
 const API_SERVER_CLOCK: Step = step(
-    "The API server's clock, to compare",
+    "The API server's clock, for comparison",
     "kubectl get --raw /version -v=8 2>&1 | grep -i date:",
 );
 
 const ROTATION_LATE: Runbook = Runbook {
-    hurts: "Nobody yet. What it may become hurts the one pod whose token it is, from the \
-            finding's deadline on.",
-    check: &[VOLUME, KUBELET],
-    repair: &[],
-    over: "The file holds a new token: the finding clears itself, usually within a minute or two.",
-    false_alarm: "kubelet was restarted, or is busy with many pods: it catches up. A kubelet with \
-                  a syncFrequency above its default of 1 minute is late by nature; tell the agent \
-                  (kubelet.sync_period).",
+    impact: "None yet. If the rotation stalls, the pod with this token is affected from the \
+             finding's deadline on.",
+    diagnosis: &[VOLUME, KUBELET],
+    mitigation: &[],
+    resolved_when: "The file holds a new token. The finding usually clears within one or two \
+                    minutes.",
+    false_positives: "kubelet was restarted or is busy with many pods, and catches up. A kubelet \
+                      with a syncFrequency above its default of 1 minute is always late: set \
+                      kubelet.sync_period to the same value.",
 };
 
 const ROTATION_STALLED: Runbook = Runbook {
-    hurts: "The pod, from the finding's deadline on: every request with this token gets 401. A \
-            token of the default lifetime (3607 s, extended to a year) goes on working at an API \
-            server that extends, which counts it as stale; a token for another audience (a cloud, \
-            Vault, a mesh) is refused there at once.",
-    check: &[VOLUME, KUBELET, DESCRIBE, ACCOUNT, READY],
-    repair: &[RESTART, DELETE],
-    over: "..data leads to a folder made after the repair, `tokenwatch explain` says that the \
-           token is fresh, and tokenwatch.finding.cleared arrives within seconds.",
-    false_alarm: "The pod is being deleted, and ends before the deadline: kubelet rotates nothing \
-                  for terminating pods.",
+    impact: "The pod gets 401 for every request with this token, from the finding's deadline on. A \
+             token of the default lifetime (3607 s, extended to a year) keeps working at an API \
+             server that extends tokens. The API server counts it as stale. A token for another \
+             audience (a cloud, Vault, a mesh) has no extension: its verifier rejects it at once.",
+    diagnosis: &[VOLUME, KUBELET, DESCRIBE, ACCOUNT, READY],
+    mitigation: &[RESTART, DELETE],
+    resolved_when: "The directory that ..data points to is newer than the repair, and `tokenwatch \
+                    explain` reports the token as fresh. The event tokenwatch.finding.cleared \
+                    arrives within seconds.",
+    false_positives: "The pod is terminating and ends before the deadline: kubelet does not rotate \
+                      the tokens of terminating pods.",
 };
 
 const EXPIRED: Runbook = Runbook {
-    hurts: "The pod, now: every request with this token gets 401, within 70 s of its exp (60 s \
-            leeway, 10 s of cache). A client that holds an older copy in memory may have failed \
-            before.",
-    check: &[TOKEN, KUBELET, DESCRIBE, MEASURE],
-    repair: &[RESTART, DELETE],
-    over: "The file holds a token that is fresh, and the pod's requests are answered again; \
-           restart the container if its client never reads the file anew.",
-    false_alarm: "Nobody uses the token: the pod has it mounted by default \
-                  (automountServiceAccountToken) and talks to no API. It still says that kubelet \
-                  stopped serving this pod.",
+    impact: "The pod gets 401 for every request with this token, at the latest 70 s after exp (60 \
+             s leeway, 10 s cache). A client that holds an older copy in memory may have failed \
+             earlier.",
+    diagnosis: &[TOKEN, KUBELET, DESCRIBE, MEASURE],
+    mitigation: &[RESTART, DELETE],
+    resolved_when: "The file holds a fresh token, and the pod's requests succeed again. If the \
+                    client does not read the file again, restart the container.",
+    false_positives: "The pod does not use the token: it is mounted by default \
+                      (automountServiceAccountToken), and the pod calls no API. Even so, kubelet \
+                      has stopped serving this pod.",
 };
 
 const NOT_YET_VALID: Runbook = Runbook {
-    hurts: "The pod, now, wherever the verifier's clock is right: 401 \"not valid yet\". It lasts \
-            until the verifier's clock reaches the token's nbf, or until the token is replaced.",
-    check: &[TOKEN, MEASURE, API_SERVER_CLOCK],
-    repair: &[
+    impact: "The pod gets 401 (\"not valid yet\") now, from every verifier whose clock is right. \
+             This lasts until the verifier's clock reaches the token's nbf, or until kubelet \
+             replaces the token.",
+    diagnosis: &[TOKEN, MEASURE, API_SERVER_CLOCK],
+    mitigation: &[
         step(
-            "Once the clocks agree, have kubelet ask for every token anew",
+            "When the clocks agree, restart kubelet, so that it requests every token again",
             "systemctl restart kubelet",
         ),
         DELETE,
     ],
-    over: "`tokenwatch explain` shows an issue time that is past, and the finding clears.",
-    false_alarm: "The node's clock is behind and the API server's is right: then the token is \
-                  good, and what wants repair is the node (clock.offset says so beside it, where \
-                  time servers tell).",
+    resolved_when: "`tokenwatch explain` shows an issue time in the past, and the finding clears.",
+    false_positives: "The node's clock is behind and the API server's clock is right. The token is \
+                      then good, and the node needs the repair. If time servers confirm this, the \
+                      agent raises clock.offset as well.",
 };
 
 const FUTURE_DATED: Runbook = Runbook {
-    hurts: "Nobody yet. If the API server's clock is set right, by more than a minute, every \
-            token it signed before is refused until true time has caught up, and kubelet does not \
-            replace it.",
-    check: &[TOKEN, MEASURE, API_SERVER_CLOCK],
-    repair: &[step(
-        "On the control plane's hosts: what their time daemon says; let it slew, do not step it \
+    impact: "None yet. If the API server's clock is set back by more than a minute, it rejects \
+             every token it signed before. This lasts until true time has caught up, and kubelet \
+             does not replace the tokens.",
+    diagnosis: &[TOKEN, MEASURE, API_SERVER_CLOCK],
+    mitigation: &[step(
+        "On the control plane hosts, check the time daemon; let it slew the clock, do not step it \
          back",
         "chronyc tracking && chronyc sources",
     )],
-    over: "New tokens are issued at the node's own time, and the finding clears with the next \
-           rotation.",
-    false_alarm: "This node's clock is behind: clock.offset says so where time servers tell, and \
-                  then this is not said. Where none are configured, `tokenwatch clock --server \
-                  HOST` decides.",
+    resolved_when: "New tokens are issued at the node's own time. The finding clears with the next \
+                    rotation.",
+    false_positives: "This node's clock is behind. If time servers confirm that, the agent raises \
+                      clock.offset instead. If no server is configured, compare with `tokenwatch \
+                      clock --server HOST`.",
 };
 
 const MALFORMED: Runbook = Runbook {
-    hurts: "The pod, with its next request: no API server accepts these bytes.",
-    check: &[TOKEN, VOLUME],
-    repair: &[DELETE],
-    over: "`tokenwatch explain` decodes the file.",
-    false_alarm: "Something else than a service-account token was put where one was before, on \
-                  purpose.",
+    impact: "The pod's next request fails: no API server accepts these bytes.",
+    diagnosis: &[TOKEN, VOLUME],
+    mitigation: &[DELETE],
+    resolved_when: "`tokenwatch explain` decodes the file.",
+    false_positives: "Somebody replaced the token with another kind of file on purpose.",
 };
 
 const UNREADABLE: Runbook = Runbook {
-    hurts: "Nobody by itself. Whatever happens to this token goes unsaid.",
-    check: &[
+    impact: "None for the pod. The agent cannot report what happens to this token.",
+    diagnosis: &[
         step(
-            "Who may read it",
+            "Who may read the file",
             "namei -l /var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
         ),
         step(
-            "What the agent may do: DAC_READ_SEARCH is bit 2 of CapEff",
+            "What the agent may do (DAC_READ_SEARCH is bit 2 of CapEff)",
             "grep Cap /proc/$(pgrep -xo tokenwatch)/status",
         ),
     ],
-    repair: &[],
-    over: "The finding clears with the agent's next look, within two minutes (files.rescan).",
-    false_alarm: "None is known: a file that is being replaced, or a pod that is going, is waited \
-                  for.",
+    mitigation: &[],
+    resolved_when: "The finding clears at the agent's next full rescan, within two minutes \
+                    (files.rescan).",
+    false_positives: "None known: the agent waits for files that are being replaced and for \
+                      terminating pods.",
 };
 
 const POD_TERMINATING: Runbook = Runbook {
-    hurts: "The pod that is shutting down, from the finding's deadline until its end: what its \
-            preStop hook or its shutdown asks of an API is refused.",
-    check: &[
+    impact: "Requests from the terminating pod are rejected from the finding's deadline until the \
+             pod ends. This affects its preStop hook and its shutdown.",
+    diagnosis: &[
         step(
-            "When it was told to go, and how long it may take",
+            "When the deletion started, and the grace period",
             "kubectl get pod -n NAMESPACE POD -o jsonpath='{.metadata.deletionTimestamp} \
              {.metadata.deletionGracePeriodSeconds}'",
         ),
         TOKEN,
     ],
-    repair: &[],
-    over: "The pod is gone.",
-    false_alarm: "The pod's shutdown needs no token. A longer expirationSeconds in its volume \
-                  (above the grace period divided by 0.2) keeps this from being said again.",
+    mitigation: &[],
+    resolved_when: "The pod no longer exists.",
+    false_positives: "The pod's shutdown needs no token. To avoid the finding, set a longer \
+                      expirationSeconds in the volume (above the grace period divided by 0.2).",
 };
 
 const CLOCK_OFFSET: Runbook = Runbook {
-    hurts: "From 60 s on every pod of the node, for the API server's leeway is used up; before \
-            that, whoever compares this node's times with others'. A node that is behind by a \
-            fifth of a token's lifetime lets it expire before kubelet replaces it.",
-    check: &[MEASURE, DAEMON],
-    repair: &[
-        step("Let chrony step the clock, if it sees its servers", "chronyc makestep"),
+    impact: "From 60 s on, every pod of the node, because the API server's leeway is used up. \
+             Below that, everything that compares this node's timestamps with others. If the node \
+             is behind by a fifth of a token's lifetime, the token expires before kubelet replaces \
+             it.",
+    diagnosis: &[MEASURE, DAEMON],
+    mitigation: &[
+        step("Let chrony step the clock, if it reaches its servers", "chronyc makestep"),
         step(
-            "Or restart what keeps the clock",
+            "Or restart the time daemon",
             "systemctl restart chrony || systemctl restart chronyd || systemctl restart \
              systemd-timesyncd",
         ),
     ],
-    over: "`tokenwatch clock` exits with 0; the finding clears a minute after the clock is right, \
-           so that it does not flap.",
-    false_alarm: "The time servers that the agent asks are wrong together: compare with one of \
-                  another origin, `tokenwatch clock --server HOST`. A node that was just resumed \
-                  or started is right within minutes.",
+    resolved_when: "`tokenwatch clock` exits with 0. The finding clears one minute after the clock \
+                    is right, so that it does not flap.",
+    false_positives: "All time servers of the agent are wrong in the same way: compare with a \
+                      server of another origin, `tokenwatch clock --server HOST`. A node that just \
+                      started or resumed is right again within minutes.",
 };
 
 const CLOCK_UNSYNCHRONIZED: Runbook = Runbook {
-    hurts: "Nobody yet: a clock that nobody keeps drifts by seconds a day.",
-    check: &[
+    impact: "None yet. A clock that nothing synchronises drifts by seconds a day.",
+    diagnosis: &[
         DAEMON,
         step(
-            "Whether the kernel is told that its clock is kept",
+            "Whether the kernel considers its clock synchronised",
             "timedatectl show -p NTPSynchronized",
         ),
     ],
-    repair: &[step("Switch the host's own time daemon on", "timedatectl set-ntp true")],
-    over: "timedatectl says NTPSynchronized=yes, some minutes after the daemon was started.",
-    false_alarm: "The clock is kept by what does not tell the kernel: a hypervisor, or a daemon \
-                  that steers with the kernel's discipline off. `tokenwatch clock` tells whether \
-                  it is right.",
+    mitigation: &[step("Start the host's own time daemon", "timedatectl set-ntp true")],
+    resolved_when: "`timedatectl show -p NTPSynchronized` prints NTPSynchronized=yes, some minutes \
+                    after the daemon started.",
+    false_positives: "Something synchronises the clock without informing the kernel: a hypervisor, \
+                      or a daemon that does not use the kernel's discipline. `tokenwatch clock` \
+                      shows whether the clock is right.",
 };
 
 const CLOCK_STEPPED: Runbook = Runbook {
-    hurts: "Whoever trusts this node's times across the step. kubelet replaces what has come due \
-            by it within two minutes.",
-    check: &[
+    impact: "Everything that compares this node's timestamps across the step. Within two minutes, \
+             kubelet replaces the tokens that became due because of it.",
+    diagnosis: &[
         step(
-            "Who set it",
+            "What set the clock",
             "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u systemd-timesyncd",
         ),
         MEASURE,
     ],
-    repair: &[],
-    over: "By itself, once the clock was measured after the step.",
-    false_alarm: "A first synchronisation after boot, a resumed virtual machine, or a leap second \
-                  (which is told as one).",
+    mitigation: &[],
+    resolved_when: "The finding clears by itself, after the agent has measured the clock again.",
+    false_positives: "The first synchronisation after boot, a resumed virtual machine, or a leap \
+                      second (the finding then names it as one).",
 };
 
 const CLOCK_UNKNOWN: Runbook = Runbook {
-    hurts: "Nobody by itself. Verdicts near a deadline become uncertain, and a clock that goes \
-            wrong now is not seen.",
-    check: &[
+    impact: "None by itself. Verdicts near a deadline become uncertain, and the agent cannot \
+             detect a clock that starts to go wrong.",
+    diagnosis: &[
         MEASURE,
         DAEMON,
         step(
-            "Which servers the agent asks, and by whose word",
+            "Which servers the agent uses, and where that setting comes from",
             "kubectl exec -n tokenwatch AGENT -- tokenwatch config | grep -A5 clock",
         ),
     ],
-    repair: &[step(
+    mitigation: &[step(
         "Try a server that the node should reach",
         "kubectl exec -n tokenwatch AGENT -- tokenwatch clock --server HOST",
     )],
-    over: "`tokenwatch clock` exits with 0 or 1; the finding clears a minute after a server has \
-           answered.",
-    false_alarm: "No server is configured and none is wanted: then it is only info, and can be \
-                  left.",
+    resolved_when: "`tokenwatch clock` exits with 0 or 1. The finding clears one minute after a \
+                    server has answered.",
+    false_positives: "You configured no server on purpose. The severity is then info, and nothing \
+                      needs to be done.",
 };
 
 const CLOCK_SERVERS_DISAGREE: Runbook = Runbook {
-    hurts: "Nobody as long as a majority decides. Where none does, nobody can say whether the \
-            node is right.",
-    check: &[
+    impact: "None while a majority decides. Without a majority, nothing can show whether the \
+             node's clock is right.",
+    diagnosis: &[
         MEASURE,
         step(
-            "What the host's daemon thinks of its sources (x is a falseticker)",
+            "What the host's daemon thinks of its sources (x marks a falseticker)",
             "chronyc sources -v",
         ),
     ],
-    repair: &[],
-    over: "The server was repaired or is asked no more; the finding clears a minute later.",
-    false_alarm: "A server that smears a leap second, beside others that do not, for a day around \
-                  it.",
+    mitigation: &[],
+    resolved_when: "The server is repaired or no longer configured. The finding clears one minute \
+                    later.",
+    false_positives: "One server smears a leap second and others do not. This lasts about a day.",
 };
 
 const AGENT_BLIND: Runbook = Runbook {
-    hurts: "Nobody by itself. Whatever happens to the tokens of the pods that it names goes \
-            unsaid.",
-    check: &[
+    impact: "None for the pods. The agent cannot report what happens to the tokens of the pods \
+             that the finding names.",
+    diagnosis: &[
         LOOK,
         step(
-            "How kubelet's directory is mounted for the agent: it wants HostToContainer",
+            "How kubelet's directory is mounted into the agent (must be HostToContainer)",
             "kubectl get ds -A -l app.kubernetes.io/name=tokenwatch -o yaml | grep -B4 -A2 \
              mountPropagation",
         ),
@@ -330,46 +338,47 @@ const AGENT_BLIND: Runbook = Runbook {
             "findmnt -t tmpfs | grep kubernetes.io~projected",
         ),
     ],
-    repair: &[step(
-        "If its mounts were right when it was written, start the agent of this node anew",
+    mitigation: &[step(
+        "If the mounts were right when the finding was raised, restart the agent on this node",
         "kubectl delete pod -A -l app.kubernetes.io/name=tokenwatch --field-selector \
          spec.nodeName=NODE",
     )],
-    over: "`tokenwatch check` lists the pods of the node, and the finding clears.",
-    false_alarm: "A pod that is stuck in being made or deleted, whose volume kubelet itself has \
-                  lost.",
+    resolved_when: "`tokenwatch check` lists the pods of the node, and the finding clears.",
+    false_positives: "A pod is stuck while kubelet creates or deletes it, and kubelet itself has \
+                      lost the volume.",
 };
 
 const DELIVERY_DELAYED: Runbook = Runbook {
-    hurts: "Whoever relies on the alerts: they wait on the node, and are lost when the agent's \
-            memory for them is full or the agent is restarted.",
-    check: &[
+    impact: "Alerts arrive late. The agent loses them if its memory for alerts is full, or if it \
+             restarts.",
+    diagnosis: &[
         step(
-            "Where alerts go, and by whose word",
+            "Where the agent sends alerts, and where that setting comes from",
             "kubectl exec -n tokenwatch AGENT -- tokenwatch config | grep -A8 otlp",
         ),
         step(
-            "Whether the collector is there",
+            "Whether the collector runs",
             "kubectl get pod -n observability -l app.kubernetes.io/name=otel-collector",
         ),
         step(
-            "Whether its Service leads to it",
+            "Whether the collector's Service has endpoints",
             "kubectl get endpointslices -n observability -l \
              kubernetes.io/service-name=otel-collector",
         ),
         step(
-            "What each of its pods says",
+            "What each of the collector's pods logs",
             "kubectl logs -n observability -l app.kubernetes.io/name=otel-collector --prefix \
              --since=15m --tail=30",
         ),
     ],
-    repair: &[step(
-        "Start the collector anew",
+    mitigation: &[step(
+        "Restart the collector",
         "kubectl rollout restart -n observability deploy/otel-collector",
     )],
-    over: "The waiting alerts arrive, with the times at which they were raised, and this one \
-           clears.",
-    false_alarm: "The collector is being rolled out: a minute's wait is no loss.",
+    resolved_when: "The waiting alerts arrive, with the times at which they were raised, and this \
+                    finding clears.",
+    false_positives: "The collector is being rolled out. An alert that waits for a minute is not \
+                      lost.",
 };
 
 #[cfg(test)]
@@ -377,7 +386,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_that_is_looked_for_has_a_runbook() {
+    fn every_code_that_the_agent_detects_has_a_runbook() {
         for code in Code::ALL {
             assert!(code.is_reserved() || code.runbook().is_some(), "{code} has no runbook");
         }
@@ -386,14 +395,14 @@ mod tests {
     fn commands() -> impl Iterator<Item = &'static str> {
         let runbooks = Code::ALL.iter().filter_map(|code| code.runbook());
         runbooks
-            .flat_map(|runbook| runbook.check.iter().chain(runbook.repair))
+            .flat_map(|runbook| runbook.diagnosis.iter().chain(runbook.mitigation))
             .map(|step| step.command)
     }
 
-    /// With the chart the agent's pod is the only place where there is a tokenwatch, and the host's
-    /// files are under /host there.
+    /// With the chart, tokenwatch exists only in the agent's pod, where the host's files are under
+    /// /host.
     #[test]
-    fn tokenwatch_is_run_where_it_is_and_files_are_named_as_they_are_there() {
+    fn tokenwatch_runs_in_the_agents_pod_with_paths_of_that_pod() {
         let is_ours = |command: &&str| {
             ["explain", "check", "clock", "config"]
                 .iter()
@@ -412,7 +421,7 @@ mod tests {
 
     /// The Service of deploy/collector has no labels, and its Deployment has two pods.
     #[test]
-    fn the_collector_is_asked_for_by_labels_that_are_there() {
+    fn commands_select_the_collector_by_labels_that_exist() {
         let of_collector: Vec<&str> =
             commands().filter(|command| command.contains("-n observability")).collect();
         assert!(of_collector.iter().any(|command| command.contains("get endpointslices")
@@ -428,11 +437,11 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_one_line_each_and_none_is_empty() {
+    fn every_command_is_one_line() {
         for code in Code::ALL {
             let Some(runbook) = code.runbook() else { continue };
-            assert!(!runbook.check.is_empty(), "{code}: nothing to check by hand");
-            for step in runbook.check.iter().chain(runbook.repair) {
+            assert!(!runbook.diagnosis.is_empty(), "{code}: no diagnosis");
+            for step in runbook.diagnosis.iter().chain(runbook.mitigation) {
                 assert!(
                     !step.command.is_empty()
                         && !step.command.contains('\n')
