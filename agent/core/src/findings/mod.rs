@@ -1,11 +1,11 @@
 //! The closed vocabulary of what can be wrong: code, severity, subject, evidence, remedy.
 
-mod catalog;
+mod catalogue;
 mod runbook;
 mod symptom;
 pub mod wording;
 
-pub use catalog::{Code, CodeInfo};
+pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
 pub use symptom::{Affected, ClockFault, ClockSymptom, TokenFault, TokenSymptom};
 pub use wording::{Resolution, resolved};
