@@ -1,10 +1,12 @@
 //! What is wrong: the world to typed symptoms, and symptoms to one finding per cause.
 
+mod affected;
 mod clock;
 mod correlate;
 mod next;
 mod token;
 
+pub use affected::AffectedTokens;
 pub use correlate::ClockEffect;
 
 use crate::base::time::{Delta, Monotonic, Reading};

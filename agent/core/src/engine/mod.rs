@@ -3,24 +3,23 @@
 //!
 //! Each step learns, diagnoses what changed, and lets the ledger decide what is news.
 
-mod affected;
 mod outcome;
 mod schedule;
-mod view;
 
+pub use crate::view::{AgentView, ClockView, Snapshot, Status, TokenView};
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
-pub use view::{AgentView, ClockView, Snapshot, Status, TokenView};
 
 use crate::base::time::{Delta, Monotonic, Reading};
-use crate::diagnosis;
+use crate::diagnosis::{self, AffectedTokens};
+use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
-use crate::world::clocks::Estimate;
+use crate::view::Scene;
+use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
 use crate::world::tokens::TokenKey;
 use crate::world::{Changed, ChangedTokens, Event, World};
-use affected::AffectedTokens;
 use schedule::Schedule;
 
 /// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is
@@ -216,6 +215,47 @@ impl Engine {
             outcome.spans(self.exported.open(tracked, pod, now.wall));
         }
         outcome.reports
+    }
+
+    fn scene(&self, now: &Reading) -> Scene<'_> {
+        Scene {
+            config: &self.config,
+            world: &self.world,
+            ledger: &self.ledger,
+            believed: &self.believed,
+            affected: self.affected.count(),
+            now: *now,
+        }
+    }
+
+    /// What metrics show.
+    pub fn snapshot(&self, now: &Reading) -> Snapshot {
+        self.scene(now).snapshot()
+    }
+
+    /// Every token, in a fixed order, as `check` shows it.
+    pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
+        self.scene(now).tokens()
+    }
+
+    /// Everything there is to see.
+    pub fn status(&self, now: &Reading) -> Status {
+        self.scene(now).status()
+    }
+
+    /// Active findings, worst first, as they were last judged.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.ledger.raised().into_iter().map(|(finding, _)| finding).collect()
+    }
+
+    /// What is believed about the clock.
+    pub fn clock(&self, now: &Reading) -> Estimate {
+        self.world.clock.estimate(now)
+    }
+
+    /// The time servers' last answers.
+    pub fn servers(&self) -> Vec<ServerReport> {
+        self.world.clock.servers()
     }
 }
 

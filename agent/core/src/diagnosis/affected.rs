@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnosis::ClockEffect;
+use super::ClockEffect;
 use crate::findings::Affected;
 use crate::world::tokens::TokenKey;
 
 /// Tokens by effect.
 #[derive(Debug, Default)]
-pub(super) struct AffectedTokens {
+pub struct AffectedTokens {
     look_wrong: BTreeSet<TokenKey>,
     refused: BTreeSet<TokenKey>,
 }
 
 impl AffectedTokens {
     /// The effect on `key` is this one now.
-    pub(super) fn set(&mut self, key: &TokenKey, effect: ClockEffect) {
+    pub fn set(&mut self, key: &TokenKey, effect: ClockEffect) {
         self.forget(key);
         match effect {
             ClockEffect::None => {}
@@ -25,13 +25,13 @@ impl AffectedTokens {
     }
 
     /// There is no such token any more.
-    pub(super) fn forget(&mut self, key: &TokenKey) {
+    pub fn forget(&mut self, key: &TokenKey) {
         self.look_wrong.remove(key);
         self.refused.remove(key);
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> Affected {
+    pub fn count(&self) -> Affected {
         Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() }
     }
 }
