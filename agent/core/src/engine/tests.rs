@@ -28,7 +28,7 @@ fn key(pod: &str) -> TokenKey {
 
 fn token(pod: &str, iat_age: i64, lifetime: i64) -> Observation {
     let mut claims = claims(IAT + iat_age, lifetime, None);
-    claims.pod = Some(crate::world::tokens::ObjectRef {
+    claims.binding.pod = Some(crate::world::tokens::ObjectRef {
         name: format!("{pod}-name"),
         uid: Some(pod.into()),
     });
@@ -227,9 +227,12 @@ fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
     let root = &whole[0];
     assert_eq!((root.parent, root.start, root.end), (None, at(0).wall, at(490).wall));
     for open in &lives {
-        assert_eq!((open.trace_id, open.parent), (root.trace_id, Some(root.span_id)));
+        assert_eq!(
+            (open.context.trace_id, open.parent),
+            (root.context.trace_id, Some(root.context.span_id))
+        );
     }
-    assert_ne!(lives[0].span_id, lives[1].span_id, "each agent tells its own part");
+    assert_ne!(lives[0].context.span_id, lives[1].context.span_id, "each agent tells its own part");
 }
 
 #[test]

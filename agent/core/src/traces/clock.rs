@@ -1,6 +1,6 @@
 //! One trace per measurement: `clock.measure` with one CLIENT span per exchange.
 
-use crate::base::ids::{SpanId, TraceId};
+use crate::base::ids::{SpanId, TraceContext, TraceId};
 use crate::base::schema;
 use crate::base::time::{Delta, Reading};
 use crate::base::value::Attributes;
@@ -21,7 +21,7 @@ pub fn spans(node: &str, model: &ClockModel, round: &Round) -> Vec<Span> {
     ]);
     let outcome = model.selection(&round.ended);
     let root = root(model, round, &outcome, trace_id);
-    let parent = root.span_id;
+    let parent = root.context.span_id;
     let child = |exchange: &Exchange| {
         child(round, exchange, model.vote_of(&exchange.server), trace_id, parent)
     };
@@ -97,8 +97,7 @@ fn span(
     name: &'static str,
 ) -> Span {
     Span {
-        trace_id,
-        span_id,
+        context: TraceContext { trace_id, span_id },
         parent: None,
         name,
         kind: SpanKind::Internal,
@@ -147,8 +146,8 @@ mod tests {
         model.round(&measured);
         let exported = spans("n1", &model, &measured);
         assert_eq!(exported.len(), 5);
-        assert!(exported[1..].iter().all(|span| span.parent == Some(exported[0].span_id)
-            && span.trace_id == exported[0].trace_id));
+        assert!(exported[1..].iter().all(|span| span.parent == Some(exported[0].context.span_id)
+            && span.context.trace_id == exported[0].context.trace_id));
         assert!(exported[1..].iter().all(|span| span.start >= exported[0].start
             && span.end <= exported[0].end
             && span.kind == SpanKind::Client));
@@ -160,7 +159,7 @@ mod tests {
         assert!(spans("n1", &model, &nobody).is_empty());
         let elsewhere = spans("n2", &model, &measured);
         assert_ne!(
-            elsewhere[0].trace_id, exported[0].trace_id,
+            elsewhere[0].context.trace_id, exported[0].context.trace_id,
             "two nodes may share a virtual clock"
         );
     }

@@ -102,8 +102,8 @@ pub(super) fn of_agent(code: Code) -> Remedy {
 fn create_account(claims: &Claims) -> Option<String> {
     Some(format!(
         "kubectl create serviceaccount -n {} {}",
-        safe(&claims.namespace)?,
-        safe(&claims.service_account.name)?
+        safe(&claims.binding.namespace)?,
+        safe(&claims.binding.service_account.name)?
     ))
 }
 

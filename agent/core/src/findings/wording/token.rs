@@ -66,7 +66,7 @@ fn of_trouble(trouble: &Trouble) -> Attributes {
 fn of_generation(generation: &Generation, now: Wall) -> Attributes {
     let (claims, deadlines) = (&generation.claims, &generation.deadlines);
     Attributes::new()
-        .with("service_account", &claims.service_account.name)
+        .with("service_account", &claims.binding.service_account.name)
         .with("audiences", claims.audiences.as_slice())
         .with("generation", claims.generation().as_str())
         .with("issued_at", claims.issued_at)

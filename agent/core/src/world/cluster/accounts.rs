@@ -27,7 +27,10 @@ pub struct AccountName {
 impl AccountName {
     /// Of whom a token speaks.
     pub fn of(claims: &Claims) -> Self {
-        Self { namespace: claims.namespace.clone(), name: claims.service_account.name.clone() }
+        Self {
+            namespace: claims.binding.namespace.clone(),
+            name: claims.binding.service_account.name.clone(),
+        }
     }
 }
 
@@ -111,7 +114,7 @@ impl Accounts {
             .answer
             .as_ref()
             .filter(|answer| answer.at > seen.monotonic && now.monotonic - answer.at < LASTS)?;
-        match (&answer.uid, &claims.service_account.uid) {
+        match (&answer.uid, &claims.binding.service_account.uid) {
             (None, _) => Some(AccountLoss::Missing),
             (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
             _ => None,

@@ -133,9 +133,9 @@ impl Tracked {
 
     fn claimed_pod(&self) -> PodRef {
         let bound = self.current.as_ref().and_then(|generation| {
-            let pod = generation.claims.pod.as_ref()?;
+            let pod = generation.claims.binding.pod.as_ref()?;
             let same = pod.uid.as_deref().is_none_or(|uid| uid == self.key.pod_uid);
-            same.then(|| (generation.claims.namespace.clone(), pod.name.clone()))
+            same.then(|| (generation.claims.binding.namespace.clone(), pod.name.clone()))
         });
         let (namespace, name) = bound.unzip();
         PodRef { namespace, name, uid: self.key.pod_uid.clone(), owner: None }
