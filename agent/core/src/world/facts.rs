@@ -36,7 +36,7 @@ impl<'a> Facts<'a> {
 
     /// The pod as a subject.
     pub fn pod_ref(&self) -> PodRef {
-        self.tracked.pod(self.pod())
+        PodRef::of(self.tracked, self.pod())
     }
 
     /// When the pod's containers are killed at the latest, if it is terminating.

@@ -3,6 +3,7 @@
 pub mod clocks;
 pub mod cluster;
 mod config;
+mod delivery;
 mod facts;
 pub mod kubelet;
 pub mod observation;
@@ -21,7 +22,7 @@ use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
 use kubelet::Kubelet;
 use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
-use tokens::{Change, Generation, TokenKey, Tokens, Tracked};
+use tokens::{Change, Generation, MOST_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The node as the agent knows it.
 #[derive(Clone, Debug)]
@@ -225,11 +226,25 @@ impl World {
 
     /// What the agent cannot see, tokens that it does not follow among it.
     pub fn blind_spots(&self) -> Vec<BlindSpot> {
-        self.visibility.blind().iter().cloned().chain(self.tokens.left_out()).collect()
+        let left_out = self.tokens.left_out().map(|(first, count)| left_out(first, count));
+        self.visibility.blind().iter().cloned().chain(left_out).collect()
     }
 
     /// The cluster in figures; nothing if the API server never answered.
     pub fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
         self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })
+    }
+}
+
+/// Tokens that the agent does not follow, as a blind spot. The first stands for all.
+fn left_out(first: &TokenKey, count: usize) -> BlindSpot {
+    BlindSpot {
+        pod_uid: first.pod_uid.clone(),
+        volume: first.volume.clone(),
+        directory: String::new(),
+        reason: format!(
+            "this node has more than {MOST_TOKENS} tokens, and the agent does not follow {count} \
+             of them"
+        ),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::Delta;
-use crate::world::observation::{BlindSpot, SourceState};
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
@@ -64,4 +65,42 @@ impl Visibility {
         let files_work = self.sources.get(FILES).is_none_or(Option::is_none);
         files_work && !self.blind.iter().any(hides)
     }
+}
+
+/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or
+/// a whole kubelet root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlindSpot {
+    /// UID of the pod, or [`BlindSpot::ALL`]: a kubelet root.
+    pub pod_uid: String,
+    /// The volume's name, or [`BlindSpot::ALL`].
+    pub volume: String,
+    /// The directory as the agent sees it.
+    pub directory: String,
+    /// Why it is held to be hidden rather than empty.
+    pub reason: String,
+}
+
+impl BlindSpot {
+    /// Stands for every pod, or every volume: no name in Kubernetes has such a character.
+    pub const ALL: &str = "*";
+
+    /// Whether it is a whole kubelet root.
+    pub fn is_root(&self) -> bool {
+        self.pod_uid == Self::ALL
+    }
+
+    /// Whether it is all volumes of one pod.
+    pub fn is_pod(&self) -> bool {
+        self.volume == Self::ALL && !self.is_root()
+    }
+}
+
+/// How well a source works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// `files`, `watch`, `ntp`, `kernel`, `apiserver`.
+    pub source: String,
+    /// Nothing if it is well; else what does not work and what is done instead.
+    pub degraded: Option<String>,
 }

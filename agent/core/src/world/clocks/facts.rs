@@ -1,13 +1,11 @@
 //! What the judgement on the node's clock rests on, at one moment.
 
+use super::model::STEP_REPORTED;
 use super::{
     Belief, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName,
 };
 use super::{Step, TimeSource, Vote};
 use crate::base::time::{Delta, Reading};
-
-/// A step is reported for at least this long: a dashboard that looks once a minute sees it.
-pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
 /// The clock and what is believed about it.
 #[derive(Clone, Debug)]

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::bound::{Range, hardware_ppm};
 use super::drift::{History, Point};
-use super::facts::STEP_REPORTED;
 use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
 use super::peer::Peer;
@@ -12,6 +11,9 @@ use super::types::{
     Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote,
 };
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
+
+/// A step is reported for at least this long: a dashboard that looks once a minute sees it.
+pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
 /// Far more than any configuration names; a name that resolves differently each time must not grow
 /// us.
