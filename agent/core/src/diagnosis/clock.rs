@@ -30,7 +30,7 @@ fn offset(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
 fn stepped(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     let step = facts.step?;
     if facts.was_leap() {
-        return info(ClockFault::LeapSecond(step));
+        return Some(info(ClockFault::LeapSecond(step)));
     }
     let notable = step.size.abs() >= NOTABLE_STEP;
     let severity = if notable { Severity::Warning } else { Severity::Info };
@@ -53,7 +53,7 @@ fn unknown(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
 /// Where this has done harm, clock.offset or clock.unknown reports that.
 fn undisciplined(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     let undisciplined = facts.kernel_synchronised() == Some(false);
-    undisciplined.then(|| info(ClockFault::Unsynchronized)).flatten()
+    undisciplined.then(|| info(ClockFault::Unsynchronized))
 }
 
 fn falseticker((server, claim): (&ServerName, Range)) -> ClockSymptom {
@@ -67,6 +67,6 @@ fn falseticker((server, claim): (&ServerName, Range)) -> ClockSymptom {
     }
 }
 
-fn info(fault: ClockFault) -> Option<ClockSymptom> {
-    Some(ClockSymptom { fault, severity: Severity::Info })
+fn info(fault: ClockFault) -> ClockSymptom {
+    ClockSymptom { fault, severity: Severity::Info }
 }

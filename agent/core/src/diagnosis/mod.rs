@@ -85,7 +85,7 @@ pub fn clock_of(node: &str, model: &ClockModel, affected: Affected, now: &Readin
     let facts = ClockFacts::new(model, now);
     let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
     let worded = |symptom| wording::clock(node, symptom, &facts, affected);
-    symptoms.into_iter().map(worded).collect()
+    symptoms.iter().map(worded).collect()
 }
 
 /// How long the oldest alert has waited, where that is too long.

@@ -17,6 +17,7 @@ use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
+use crate::world::cluster::AccountName;
 use crate::world::observation::Observation;
 use crate::world::tokens::TokenKey;
 use crate::world::{Changed, ChangedTokens, Event, World};
@@ -165,13 +166,15 @@ impl Engine {
         outcome.alerts(self.ledger.judge(now, &scope, judgement));
         let again = self.query(judged.query, now, outcome);
         let next = judged.next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
-        next.into_iter().for_each(|at| self.schedule.at(key, at));
+        if let Some(at) = next {
+            self.schedule.at(key, at);
+        }
     }
 
     /// Queries an account where that is wanted and was not done lately. When to query it again.
     fn query(
         &mut self,
-        account: Option<crate::world::cluster::AccountName>,
+        account: Option<AccountName>,
         now: &Reading,
         outcome: &mut Outcome,
     ) -> Option<Monotonic> {

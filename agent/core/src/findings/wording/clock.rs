@@ -12,7 +12,7 @@ use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
 /// effect on.
 pub(crate) fn clock(
     node: &str,
-    symptom: ClockSymptom,
+    symptom: &ClockSymptom,
     facts: &ClockFacts<'_>,
     affected: Affected,
 ) -> Finding {
