@@ -108,7 +108,7 @@ fn outcome_name(ended: &Ended) -> &'static str {
 fn links(key: &TokenKey, generation: &Generation, ended: &Ended) -> Vec<SpanLink> {
     let next = match ended {
         Ended::Replaced(next) => Some(trace_of(key, next)),
-        _ => None,
+        Ended::Expired | Ended::Gone => None,
     };
     let next = next.map(|trace_id| link(context_of(trace_id), "next"));
     let previous = generation
