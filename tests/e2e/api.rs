@@ -1,6 +1,6 @@
-//! Scenario 9: with access to the Kubernetes API, on exactly the rights that it needs: owners and
-//! containers are named, a pod that is going is told of, Events are on the right objects, and the
-//! API server's own audit log says what was asked for.
+//! Scenario 9: the agent with access to the Kubernetes API, with exactly the rights that it needs.
+//! It names owners and containers, reports a terminating pod, and puts Events on the right objects.
+//! The API server's own audit log shows its requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, repository, tokenwatch, workdir};
-use crate::faulty::{answered, token_of};
+use crate::faulty::{status_for, token_of};
 use crate::healthy::IMAGE;
 use crate::process::{Process, run};
 use crate::telemetry::{Alert, Telemetry};
@@ -23,12 +23,12 @@ const RULES: &str = r#"
   - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
   - {apiGroups: [""], resources: [serviceaccounts], verbs: [get]}
   - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}"#;
-/// How long it is watched in quiet: the watch is asked anew every five minutes, so that this sees
-/// at most one.
+/// How long the test counts requests while nothing happens. The agent renews its watch every five
+/// minutes, so at most one new watch falls into this time.
 const QUIET: Duration = Duration::from_mins(3);
 
 #[test]
-fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
+fn the_agent_reports_what_the_api_server_knows_and_sends_only_granted_requests() {
     let directory = workdir(NAME);
     let cluster = Cluster::up_with(NAME, &["--audit", ACCOUNT]);
     let (collector, time) = (Collector::planned(&directory), free_udp_port());
@@ -45,29 +45,29 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     let orphan = running(&cluster, "app=orphan");
     let token = token_of(&cluster, &orphan.uid);
     assert_eq!(
-        answered(&cluster, &token),
+        status_for(&cluster, &token),
         "403",
-        "the API server knows who asks (and RBAC says no)"
+        "the API server authenticates the token, and RBAC denies the request"
     );
     cluster.kubectl(&["delete", "serviceaccount", "orphan"]);
-    the_clocks_finding_is_on_the_node(&cluster);
-    a_pod_that_goes_is_told_of(&cluster, &telemetry, &cart);
-    a_jobs_pod_is_named(&cluster, &telemetry, &report);
-    quiet(&cluster);
-    its_event_became_a_series(&cluster, &cart);
+    a_clock_finding_has_an_event_on_the_node(&cluster);
+    a_terminating_pod_is_reported(&cluster, &telemetry, &cart);
+    the_trace_of_a_jobs_pod_names_the_job(&cluster, &telemetry, &report);
+    few_requests_while_nothing_happens(&cluster);
+    reminders_make_the_event_a_series(&cluster, &cart);
     give_token(&cluster, &directory);
-    an_account_that_is_gone_is_named(&cluster, &telemetry, &orphan, &token);
-    it_was_listed_once_and_the_watch_taken_up(&cluster);
-    its_own_new_token_is_used(&cluster, &log);
-    nothing_was_refused(&cluster);
-    an_api_server_that_stops_is_waited_for(&telemetry, &cart, &log);
-    a_pod_that_is_gone_clears_its_finding(&cluster, &telemetry, &cart);
+    a_missing_account_is_named(&cluster, &telemetry, &orphan, &token);
+    pods_are_listed_once_and_the_watch_is_renewed(&cluster);
+    the_agent_uses_its_own_new_token(&cluster, &log);
+    no_request_was_refused(&cluster);
+    the_agent_waits_for_a_stopped_api_server(&telemetry, &cart, &log);
+    a_deleted_pod_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
-    all_that_is_granted_is_used_and_no_more(&cluster);
-    println!("[{NAME}] the agent's diary:\n{}", std::fs::read_to_string(&log).unwrap());
+    all_granted_rights_are_used_and_no_others(&cluster);
+    println!("[{NAME}] the agent's log:\n{}", std::fs::read_to_string(&log).unwrap());
 }
 
-/// A pod by its two names.
+/// A pod's name and UID.
 struct Pod {
     name: String,
     uid: String,
@@ -86,7 +86,7 @@ fn account() -> String {
     )
 }
 
-/// The account's own token, in a file as kubelet would keep it.
+/// A kubeconfig with the account's own token in a file, as kubelet keeps it.
 fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
     give_token(cluster, directory);
     let file = directory.join("agent.kubeconfig");
@@ -101,7 +101,7 @@ fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
     file
 }
 
-/// As kubelet would: a new one in the place of the one before.
+/// Replaces the token file by a rename, as kubelet does.
 fn give_token(cluster: &Cluster, directory: &Path) {
     let token = cluster.kubectl(&[
         "create",
@@ -135,7 +135,7 @@ fn agent(
         .arg(cluster.kubelet_root())
         .args(["--kubernetes", "true", "--kubeconfig"])
         .arg(kubeconfig);
-    // Reminded as often as can be set: a reminder is what makes a series of an Event.
+    // The shortest interval that can be set: a reminder turns an Event into a series.
     command.args(["--alerts-remind-every", "60s", "--log-level", "info,tokenwatch=debug"]);
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
@@ -143,8 +143,8 @@ fn agent(
     Process::start(&mut command, log)
 }
 
-/// A Deployment whose pod does not go when asked to, a Job whose pod ends by itself, and a
-/// StatefulSet with an account of its own; each with a token that lives ten minutes.
+/// A Deployment whose pod ignores SIGTERM, a Job whose pod ends by itself, and a StatefulSet with
+/// an account of its own. Each token has a lifetime of ten minutes.
 fn workloads() -> String {
     let template = |labels: &str, rest: &str, command: &str| {
         format!(
@@ -162,8 +162,8 @@ fn workloads() -> String {
         "terminationGracePeriodSeconds: 3000",
         "trap : TERM; while [ ! -e /tmp/end ]; do sleep 1; done",
     );
-    let ending = template("app: report", "restartPolicy: Never", "sleep 25");
-    let lasting = template(
+    let short = template("app: report", "restartPolicy: Never", "sleep 25");
+    let long = template(
         "app: orphan",
         "terminationGracePeriodSeconds: 2\n      serviceAccountName: orphan",
         "while :; do sleep 1; done",
@@ -171,10 +171,10 @@ fn workloads() -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: cart}}\nspec:\n  replicas: 1\n  \
          selector: {{matchLabels: {{app: cart}}}}\n  {stubborn}---\napiVersion: batch/v1\nkind: \
-         Job\nmetadata: {{name: report}}\nspec:\n  {ending}---\napiVersion: v1\nkind: \
+         Job\nmetadata: {{name: report}}\nspec:\n  {short}---\napiVersion: v1\nkind: \
          ServiceAccount\nmetadata: {{name: orphan}}\n---\napiVersion: apps/v1\nkind: \
          StatefulSet\nmetadata: {{name: orphan}}\nspec:\n  serviceName: orphan\n  selector: \
-         {{matchLabels: {{app: orphan}}}}\n  {lasting}"
+         {{matchLabels: {{app: orphan}}}}\n  {long}"
     )
 }
 
@@ -186,13 +186,13 @@ fn running(cluster: &Cluster, selector: &str) -> Pod {
         if listed.trim().is_empty() {
             return None;
         }
-        let told = cluster.kubectl(&["get", "pods", "-l", selector, path]);
-        let [name, uid, "Running"] = told.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let output = cluster.kubectl(&["get", "pods", "-l", selector, path]);
+        let [name, uid, "Running"] = output.split(' ').collect::<Vec<_>>()[..] else { return None };
         Some(Pod { name: name.to_owned(), uid: uid.to_owned() })
     })
 }
 
-/// Events of an object with a reason, whatever their namespace.
+/// Events about an object with this reason, in all namespaces.
 fn events(cluster: &Cluster, uid: &str, reason: &str) -> Vec<Value> {
     let listed: Value = serde_json::from_str(&cluster.kubectl(&[
         "get",
@@ -206,7 +206,7 @@ fn events(cluster: &Cluster, uid: &str, reason: &str) -> Vec<Value> {
     events.filter(|event| event["regarding"]["uid"] == uid && event["reason"] == reason).collect()
 }
 
-fn the_clocks_finding_is_on_the_node(cluster: &Cluster) {
+fn a_clock_finding_has_an_event_on_the_node(cluster: &Cluster) {
     let node = cluster.get("NODE_NAME");
     let event =
         until("an Event on the Node", secs(60), || events(cluster, node, "ClockOffset").pop());
@@ -217,7 +217,7 @@ fn the_clocks_finding_is_on_the_node(cluster: &Cluster) {
     assert!(cluster.kubectl(&["describe", "node", node]).contains("ClockOffset"));
 }
 
-fn a_pod_that_goes_is_told_of(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod) {
+fn a_terminating_pod_is_reported(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod) {
     cluster.kubectl(&["delete", "pod", &cart.name, "--wait=false"]);
     let about = |alert: &Alert| {
         alert.is("raised", "token.pod_terminating") && alert.attribute("k8s.pod.uid") == cart.uid
@@ -252,11 +252,11 @@ fn a_pod_that_goes_is_told_of(cluster: &Cluster, telemetry: &Telemetry, cart: &P
     let described = cluster.kubectl(&["describe", "pod", &cart.name]);
     assert!(
         described.contains("TokenPodTerminating"),
-        "kubectl describe pod tells the story:\n{described}"
+        "kubectl describe pod does not show the Event:\n{described}"
     );
 }
 
-fn a_jobs_pod_is_named(cluster: &Cluster, telemetry: &Telemetry, report: &Pod) {
+fn the_trace_of_a_jobs_pod_names_the_job(cluster: &Cluster, telemetry: &Telemetry, report: &Pod) {
     let span = telemetry.wait_span("the trace of the Job's token", secs(120), |span| {
         span.name == "token.generation" && span.attribute("k8s.pod.uid") == report.uid
     });
@@ -267,8 +267,9 @@ fn a_jobs_pod_is_named(cluster: &Cluster, telemetry: &Telemetry, report: &Pod) {
     cluster.kubectl(&["delete", "job", "report"]);
 }
 
-/// Each request once: a watch is written down when it begins and when it ends.
-fn asked(cluster: &Cluster) -> BTreeMap<String, Value> {
+/// The agent's requests by their audit id. The audit log has two lines for a watch, at its start
+/// and at its end.
+fn requests(cluster: &Cluster) -> BTreeMap<String, Value> {
     let log = std::fs::read_to_string(cluster.get("AUDIT_LOG")).unwrap_or_default();
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events
@@ -277,12 +278,12 @@ fn asked(cluster: &Cluster) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// In minutes without news the only requests are the reminder's one a minute, which this test asked
-/// for, and at most one new watch.
-fn quiet(cluster: &Cluster) {
-    let (before, began) = (asked(cluster), Instant::now());
+/// While nothing happens, the agent sends one request a minute for the reminders, which this test
+/// configures, and at most one new watch.
+fn few_requests_while_nothing_happens(cluster: &Cluster) {
+    let (before, began) = (requests(cluster), Instant::now());
     std::thread::sleep(QUIET);
-    let new: Vec<String> = asked(cluster)
+    let new: Vec<String> = requests(cluster)
         .into_iter()
         .filter(|(id, _)| !before.contains_key(id))
         .map(|(_, event)| verb(&event))
@@ -296,32 +297,27 @@ fn verb(event: &Value) -> String {
     event["verb"].as_str().unwrap_or_default().to_owned()
 }
 
-fn its_event_became_a_series(cluster: &Cluster, cart: &Pod) {
+fn reminders_make_the_event_a_series(cluster: &Cluster, cart: &Pod) {
     let [event] = &events(cluster, &cart.uid, "TokenPodTerminating")[..] else {
-        panic!("one Event, however often it is reminded of")
+        panic!("there must be one Event, however many reminders there were")
     };
     assert!(event["series"]["count"].as_i64() >= Some(2), "{event:#}");
 }
 
-/// Why kubelet has not replaced the token is what the API server was asked, once that was late; and
-/// it is right: the token is refused.
-fn an_account_that_is_gone_is_named(
-    cluster: &Cluster,
-    telemetry: &Telemetry,
-    orphan: &Pod,
-    token: &str,
-) {
+/// Once the rotation is late, the agent requests the account. The reason that it reports is right:
+/// the API server refuses the token.
+fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: &Pod, token: &str) {
     let about = |alert: &Alert| {
         alert.is("raised", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == orphan.uid
     };
-    let alert = telemetry.wait_alert("the account to be missed", secs(640), about);
+    let alert = telemetry.wait_alert("the alert about the missing account", secs(640), about);
     println!("[{NAME}] {}", alert.body);
     assert!(
         alert.body.contains("its service account default/orphan does not exist any more"),
         "{}",
         alert.body
     );
-    assert_eq!(answered(cluster, token), "401");
+    assert_eq!(status_for(cluster, token), "401");
     let evidence = |name: &str| alert.attribute(&format!("tokenwatch.finding.evidence.{name}"));
     assert_eq!(
         (evidence("service_account_state").as_str(), alert.severity().as_str()),
@@ -335,14 +331,14 @@ fn an_account_that_is_gone_is_named(
         alert.attribute("tokenwatch.finding.command"),
         "kubectl create serviceaccount -n default orphan"
     );
-    let gets = asked(cluster).values().filter(|event| verb(event) == "get").count();
-    assert!((1..=2).contains(&gets), "{gets} questions about one account");
+    let gets = requests(cluster).values().filter(|event| verb(event) == "get").count();
+    assert!((1..=2).contains(&gets), "{gets} requests for one account");
 }
 
-/// By now at least one watch has ended: each is asked to last five minutes at most.
-fn it_was_listed_once_and_the_watch_taken_up(cluster: &Cluster) {
-    let asked = asked(cluster);
-    let count = |what: &str| asked.values().filter(|event| verb(event) == what).count();
+/// By now at least one watch has ended: the agent limits each to five minutes.
+fn pods_are_listed_once_and_the_watch_is_renewed(cluster: &Cluster) {
+    let requests = requests(cluster);
+    let count = |what: &str| requests.values().filter(|event| verb(event) == what).count();
     println!("[{NAME}] {} list and {} watches so far", count("list"), count("watch"));
     assert!(
         count("list") == 1 && count("watch") >= 2,
@@ -352,21 +348,21 @@ fn it_was_listed_once_and_the_watch_taken_up(cluster: &Cluster) {
     );
 }
 
-/// The API server writes down which token each request came with (`credential-id`): the agent went
-/// over to the new one before the old one failed.
-fn its_own_new_token_is_used(cluster: &Cluster, log: &Path) {
+/// The audit log names the token of each request (`credential-id`). The agent used the new token
+/// before the old one failed.
+fn the_agent_uses_its_own_new_token(cluster: &Cluster, log: &Path) {
     let credential = |event: &Value| {
         event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0].to_string()
     };
-    let used: BTreeSet<String> = asked(cluster).values().map(credential).collect();
+    let used: BTreeSet<String> = requests(cluster).values().map(credential).collect();
     assert!(used.len() == 2 && !used.contains("null"), "{used:?}");
     assert!(
         !std::fs::read_to_string(log).unwrap().contains("401 Unauthorized"),
-        "it had to be told"
+        "the agent took the new token only after a 401"
     );
 }
 
-fn an_api_server_that_stops_is_waited_for(telemetry: &Telemetry, cart: &Pod, log: &Path) {
+fn the_agent_waits_for_a_stopped_api_server(telemetry: &Telemetry, cart: &Pod, log: &Path) {
     let restart = |option: &str| {
         run(Command::new(repository().join("tests/cluster/restart")).args([
             "--name",
@@ -375,44 +371,43 @@ fn an_api_server_that_stops_is_waited_for(telemetry: &Telemetry, cart: &Pod, log
             "apiserver",
         ]));
     };
-    let said = |what: &str| {
+    let logged = |what: &str| {
         std::fs::read_to_string(log).unwrap().lines().filter(|line| line.contains(what)).count()
     };
-    let works = said("source apiserver works");
+    let works = logged("source apiserver works");
     restart("--only-stop");
-    until("the agent to say that it cannot ask", secs(60), || {
-        (said("source apiserver is degraded") > 0).then_some(())
+    until("the agent to log that it cannot reach the API server", secs(60), || {
+        (logged("source apiserver is degraded") > 0).then_some(())
     });
-    what_was_known_is_told_with_its_age(telemetry, cart);
+    reminders_state_the_age_of_what_was_known(telemetry, cart);
     restart("--only-start");
-    until("the agent to go on by itself", secs(120), || {
-        (said("source apiserver works") > works).then_some(())
+    until("the agent to recover by itself", secs(120), || {
+        (logged("source apiserver works") > works).then_some(())
     });
 }
 
-/// Reminders go on, with the owner that is known from before, and how old that is.
-fn what_was_known_is_told_with_its_age(telemetry: &Telemetry, cart: &Pod) {
+/// Reminders continue, with the last known owner and the age of that information.
+fn reminders_state_the_age_of_what_was_known(telemetry: &Telemetry, cart: &Pod) {
     let evidence =
         |alert: &Alert, name: &str| alert.attribute(&format!("tokenwatch.finding.evidence.{name}"));
     let aged = |alert: &Alert| {
         alert.attribute("k8s.pod.uid") == cart.uid && !evidence(alert, "cluster_age").is_empty()
     };
-    let alert =
-        telemetry.wait_alert("a reminder that says how old its knowledge is", secs(150), aged);
+    let alert = telemetry.wait_alert("a reminder with the age of its information", secs(150), aged);
     println!(
-        "[{NAME}] owner {}, as of {} s before",
+        "[{NAME}] owner {}, {} s old",
         evidence(&alert, "owner"),
         evidence(&alert, "cluster_age")
     );
     assert_eq!(evidence(&alert, "owner"), "Deployment cart");
 }
 
-/// What happened while the API server was away is not missed.
-fn a_pod_that_is_gone_clears_its_finding(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod) {
-    // Its other container has ended by itself; after a restart of the API server it may take
-    // kubelet a while to report that.
+/// The agent does not miss what happens while the API server is down.
+fn a_deleted_pod_clears_its_finding(cluster: &Cluster, telemetry: &Telemetry, cart: &Pod) {
+    // The other container has ended by itself. After a restart of the API server, kubelet may
+    // report that late.
     cluster.kubectl(&["exec", &cart.name, "--container=main", "--", "touch", "/tmp/end"]);
-    until("the pod to go", secs(120), || {
+    until("the pod to be deleted", secs(120), || {
         cluster
             .kubectl(&["get", "pod", &cart.name, "--ignore-not-found", "-o", "name"])
             .trim()
@@ -422,13 +417,13 @@ fn a_pod_that_is_gone_clears_its_finding(cluster: &Cluster, telemetry: &Telemetr
     telemetry.wait_alert("the finding to be cleared", secs(90), |alert| {
         alert.is("cleared", "token.pod_terminating") && alert.attribute("k8s.pod.uid") == cart.uid
     });
-    let event = until("an Event that says so", secs(30), || {
+    let event = until("the Event about the cleared finding", secs(30), || {
         events(cluster, &cart.uid, "TokenPodTerminatingCleared").pop()
     });
     assert_eq!(event["type"], "Normal");
 }
 
-fn all_that_is_granted_is_used_and_no_more(cluster: &Cluster) {
+fn all_granted_rights_are_used_and_no_others(cluster: &Cluster) {
     let role: Value =
         serde_json::from_str(&cluster.kubectl(&["get", "clusterrole", "tokenwatch", "-o", "json"]))
             .unwrap();
@@ -453,19 +448,20 @@ fn all_that_is_granted_is_used_and_no_more(cluster: &Cluster) {
         }
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let asked = asked(cluster);
+    let requests = requests(cluster);
     let object = |event: &Value| {
         (verb(event), text(&event["objectRef"]["apiGroup"]), text(&event["objectRef"]["resource"]))
     };
-    let used: BTreeSet<_> = asked.values().map(object).collect();
+    let used: BTreeSet<_> = requests.values().map(object).collect();
     println!("[{NAME}] used: {used:?}");
-    assert_eq!(granted, used, "granted, and used");
+    assert_eq!(granted, used, "rights that are granted, and rights that are used");
     assert!(granted.iter().all(|(_, _, resource)| !resource.contains("secret")), "{granted:?}");
 }
 
-/// Before it is restarted: an API server that starts refuses everybody until it has read its roles.
-fn nothing_was_refused(cluster: &Cluster) {
-    let refused: Vec<Value> = asked(cluster)
+/// Checked before the API server is restarted: a starting one refuses every request until it has
+/// read its roles.
+fn no_request_was_refused(cluster: &Cluster) {
+    let refused: Vec<Value> = requests(cluster)
         .into_values()
         .filter(|event| event["responseStatus"]["code"] == 403)
         .collect();

@@ -21,7 +21,7 @@ pub fn script(name: &str) -> Command {
     Command::new(repository().join("tests/cluster").join(name))
 }
 
-/// A folder for one scenario's logs; kept, so that a failure can be read.
+/// A folder for one scenario's logs. It is kept, so that a failure can be examined.
 pub fn workdir(scenario: &str) -> PathBuf {
     let directory =
         std::env::temp_dir().join(format!("tokenwatch-e2e-{}", std::process::id())).join(scenario);
@@ -37,7 +37,7 @@ pub fn free_udp_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A real cluster; taken down when dropped.
+/// A real cluster, removed when dropped.
 pub struct Cluster {
     name: &'static str,
     env: BTreeMap<String, String>,
@@ -50,7 +50,7 @@ impl Cluster {
 
     /// With further options of `tests/cluster/up`.
     pub fn up_with(name: &'static str, options: &[&str]) -> Self {
-        println!("[{name}] bringing a cluster up");
+        println!("[{name}] starting a cluster");
         run(script("up").args(["--name", name, "--sync-frequency", "10s"]).args(options));
         let state = std::env::var("TOKENWATCH_STATE")
             .unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
@@ -121,7 +121,7 @@ impl Cluster {
         .unwrap();
     }
 
-    /// Cuts kubelet off from its API server, or lets it through again.
+    /// Cuts the connection between kubelet and its API server (`cut`), or restores it (`open`).
     pub fn gate(&self, state: &str) {
         std::fs::write(Path::new(self.get("STATE")).join("gate"), state).unwrap();
     }
@@ -143,12 +143,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Chosen ports; not started yet.
+    /// On free ports of loopback; not started yet.
     pub fn planned(directory: &Path) -> Self {
         Self::at(directory, "127.0.0.1", free_tcp_port(), free_tcp_port())
     }
 
-    /// Where others than this machine reach it too; not started yet.
+    /// On an address that pods can reach too; not started yet.
     pub fn at(directory: &Path, address: &str, grpc: u16, http: u16) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -159,7 +159,7 @@ impl Collector {
         }
     }
 
-    /// Each start gets a folder of its own: the file exporter begins its file anew.
+    /// Each start gets a folder of its own, because the file exporter truncates its file.
     pub fn start(&self) -> Process {
         let directory = self
             .directory
@@ -185,8 +185,8 @@ impl Collector {
     }
 }
 
-/// A real chronyd that serves time, right or wrong by a known amount,
-/// on loopback or where a cluster's pods reach it.
+/// A real chronyd that serves the right time, or a time that is wrong by a known amount, on
+/// loopback or on an address that a cluster's pods can reach.
 pub fn ntp_server(
     directory: &Path,
     port: u16,
@@ -206,27 +206,26 @@ pub fn ntp_server(
     Process::start(&mut command, &directory.join("log"))
 }
 
-/// The binary under test: the one that `tests/all` names, which is in the image too, or else the
-/// one that cargo has built for this test.
+/// The binary under test: the image's, if `tests/all` sets `TOKENWATCH_BINARY`, else the one that
+/// cargo built for this test.
 pub fn tokenwatch() -> Command {
     let binary = std::env::var_os("TOKENWATCH_BINARY")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_tokenwatch").into());
     bare(Command::new(binary))
 }
 
-/// The one that cargo has built: what is in the image is static, and nothing can be put between it
-/// and its libc.
+/// The binary that cargo built. The image's is static, so `LD_PRELOAD` has no effect on it.
 pub fn preloadable() -> Command {
     bare(Command::new(env!("CARGO_BIN_EXE_tokenwatch")))
 }
 
 fn bare(mut command: Command) -> Command {
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
-    command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
+    command.env("TOKENWATCH_HTTP_ENABLED", "false"); // several agents run on this machine at once
     command
 }
 
-/// Runs the binary to its end: exit status, standard output as JSON, both outputs as text.
+/// Runs the binary and returns its exit status and its standard output as JSON.
 pub fn json(command: &mut Command) -> (i32, Value) {
     let output = command.output().unwrap();
     let printed = text(&output.stdout);
@@ -236,7 +235,7 @@ pub fn json(command: &mut Command) -> (i32, Value) {
     (output.status.code().unwrap_or(-1), value)
 }
 
-/// A cluster, a right time server and a collector, with the agent watching.
+/// A cluster, a correct time server, a collector, and the agent.
 pub struct Scene {
     pub cluster: Cluster,
     pub collector: Collector,
@@ -247,8 +246,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// `protocol` is OTLP's: grpc or http/protobuf.
-    pub fn set(name: &'static str, protocol: &str) -> Self {
+    /// Starts them. `protocol` is OTLP's: grpc or http/protobuf.
+    pub fn start(name: &'static str, protocol: &str) -> Self {
         let directory = workdir(name);
         let cluster = Cluster::up(name);
         let time = free_udp_port();

@@ -1,4 +1,4 @@
-//! Scenario 4: time servers that are right, wrong and gone; a node whose clock is off.
+//! Scenario 4: correct, wrong and stopped time servers, and a node with a wrong clock.
 
 use std::path::Path;
 use std::process::Command;
@@ -49,7 +49,7 @@ fn agent(
 }
 
 #[test]
-fn a_wrong_server_is_named_and_silence_becomes_unknown() {
+fn a_wrong_server_is_named_and_without_servers_the_clock_is_unknown() {
     let directory = workdir("clocks-servers");
     let ports = [free_udp_port(), free_udp_port(), free_udp_port()];
     let servers = [
@@ -67,10 +67,10 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
     let bound = report["error_bound"].as_f64().unwrap();
     assert!(
         offset.abs() <= bound && bound < 0.1,
-        "the node's own clock is the truth here: {offset} ± {bound}"
+        "the servers serve this machine's time, so the offset is near 0: {offset} ± {bound}"
     );
     println!("[clocks] offset {offset:+.6} s, bound {bound:.6} s");
-    assert_eq!(clock(&ports[2..]).0, 1, "the wrong server alone makes the node look off");
+    assert_eq!(clock(&ports[2..]).0, 1, "by the wrong server alone, the node's clock is off");
 
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
@@ -80,15 +80,19 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
         &directory.join("agent.log"),
     );
     let telemetry = collector.telemetry();
-    let wrong = telemetry.wait_alert("the falseticker to be named", secs(60), |alert| {
+    let wrong = telemetry.wait_alert("an alert that names the falseticker", secs(60), |alert| {
         alert.is("raised", "clock.servers_disagree")
     });
-    assert!(wrong.body.contains(&ports[2].to_string()), "names the server: {}", wrong.body);
+    assert!(
+        wrong.body.contains(&ports[2].to_string()),
+        "the alert names the server: {}",
+        wrong.body
+    );
     telemetry.wait_span("a clock measurement with its exchanges", secs(30), |span| {
         span.name == "ntp.exchange" && !span.parent.is_empty()
     });
     drop(servers);
-    telemetry.wait_alert("silence to become unknown", secs(240), |alert| {
+    telemetry.wait_alert("an unknown clock after the servers stopped", secs(240), |alert| {
         alert.is("raised", "clock.unknown") && alert.severity() == "warning"
     });
     assert_eq!(clock(&ports).0, 2);
@@ -96,18 +100,19 @@ fn a_wrong_server_is_named_and_silence_becomes_unknown() {
 }
 
 #[test]
-fn a_node_clock_that_is_off_is_said_once() {
+fn a_node_clock_that_is_off_is_reported_once() {
     let directory = workdir("clocks-node");
     let port = free_udp_port();
     let _server = ntp_server(&directory, port, None, None);
     wait_for_answers(port);
     let tree = Tree::at(&directory);
     for pod in 0..200 {
-        tree.write(pod, 520, 600); // healthy by true time; 90 s later by the node's clock they have expired
+        // Valid by true time, expired by the node's clock, which is 90 s ahead.
+        tree.write(pod, 520, 600);
     }
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
-    let library = until_faketime();
+    let library = faketime_library();
     let mut command = agent(preloadable(), &directory, &tree, &[port], &collector);
     command
         .env("LD_PRELOAD", library)
@@ -115,7 +120,7 @@ fn a_node_clock_that_is_off_is_said_once() {
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
-    let off = telemetry.wait_alert("the node's clock to be found off", secs(60), |alert| {
+    let off = telemetry.wait_alert("an alert about the node's clock", secs(60), |alert| {
         alert.is("raised", "clock.offset")
     });
     let offset: f64 = off
@@ -126,7 +131,7 @@ fn a_node_clock_that_is_off_is_said_once() {
         (offset + 90.0).abs() < 0.5,
         "the node is 90 s ahead, so true time is 90 s less: {offset}"
     );
-    println!("[clocks] node +90 s: clock.offset says {offset:+.4} s, {}", off.severity());
+    println!("[clocks] node +90 s: clock.offset reports {offset:+.4} s, {}", off.severity());
     std::thread::sleep(secs(10));
     let storm: Vec<String> = telemetry
         .alerts()
@@ -142,16 +147,16 @@ fn a_node_clock_that_is_off_is_said_once() {
     );
     assert!(
         !telemetry.spans().iter().any(|span| span.attribute("token.outcome") == "expired"),
-        "nor does it end their traces"
+        "the wrong clock must not end the traces of tokens"
     );
     assert!(agent.stop(secs(15)).success());
 }
 
-fn until_faketime() -> String {
-    let places = [
+fn faketime_library() -> String {
+    let paths = [
         "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
         "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     ];
-    let found = places.iter().find(|place| Path::new(place).exists());
-    (*found.expect("libfaketime is installed by tests/cluster/build")).to_owned()
+    let found = paths.iter().find(|path| Path::new(path).exists());
+    (*found.expect("tests/cluster/build installs libfaketime")).to_owned()
 }

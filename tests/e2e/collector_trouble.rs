@@ -1,5 +1,5 @@
 //! Scenario 5: a collector that is down, killed in the middle of a batch, and hanging. Every alert
-//! arrives, memory stays bounded.
+//! arrives, and memory stays bounded.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use crate::telemetry::Telemetry;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
-/// Longer than every retry that a library would do for us.
+/// Seconds. Longer than any OTLP library retries an export.
 const DOWN: u64 = 180;
 const PODS: usize = 100;
 
-/// Each rotation from a dead token to a fresh one clears an alert, each new dead one raises it.
+/// The pods with a raised `token.expired`.
 fn raised(telemetry: &Telemetry) -> BTreeSet<String> {
     let alerts = telemetry.alerts();
     alerts
@@ -63,11 +63,12 @@ fn every_alert_arrives_whatever_the_collector_does() {
     let telemetry = collector.telemetry();
     let first = collector.start();
     wait_for_pods(&telemetry, 0..PODS);
-    telemetry.wait_alert("the delay itself to be said", secs(60), |alert| {
+    telemetry.wait_alert("an alert about the delay itself", secs(60), |alert| {
         alert.code() == "agent.delivery_delayed"
     });
 
-    first.signal(Signal::SIGSTOP); // so that the batch is under way, and surely not accepted, when it dies
+    // Stopped first, so that it cannot have accepted the batch when it is killed.
+    first.signal(Signal::SIGSTOP);
     (PODS..2 * PODS).for_each(|pod| tree.write(pod, 700, 600));
     std::thread::sleep(secs(3));
     first.signal(Signal::SIGKILL);

@@ -1,5 +1,5 @@
-//! Scenario 8: deployed as README says it, on a real cluster, from the image and the chart that
-//! users get; upgraded, rolled back, taken away.
+//! Scenario 8: deployed with README's commands on a real cluster, from the image and the chart that
+//! users get; then upgraded, rolled back and uninstalled.
 
 use std::path::Path;
 
@@ -14,25 +14,25 @@ use crate::operator;
 use crate::process::text;
 use crate::wait::{secs, until};
 
-/// The goal that docs/performance.md names.
+/// The goal in docs/performance.md.
 const MOST_IMAGE_BYTES: u64 = 12_000_000;
 const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
 
 #[test]
-fn it_is_installed_upgraded_rolled_back_and_gone() {
-    let _state = StateDirectory::taken();
+fn the_agent_is_installed_upgraded_rolled_back_and_uninstalled() {
+    let _state = StateDirectory::claim();
     the_image_is_small();
     let deployment = Deployment::prepare("deployed");
-    // Where README's command sends to.
+    // The agents of README's command send to it.
     let gateway = Gateway::deploy(&deployment);
-    gateway.takes_alerts();
+    gateway.accepts_alerts();
 
     installed(&deployment);
     sees_every_pod(&deployment);
     telemetry_arrives_by_name(&deployment, &gateway);
-    what_a_namespace_must_allow(&deployment);
+    the_documented_pod_security_level_is_enough(&deployment);
     operator::define_kinds(&deployment);
-    every_value_is_admitted(&deployment);
+    the_api_server_admits_every_value(&deployment);
     operator::agents_are_monitored(&deployment);
     each_rung(&deployment);
     rolled_back(&deployment);
@@ -42,17 +42,17 @@ fn it_is_installed_upgraded_rolled_back_and_gone() {
     deployment.readme.every_command_was_run();
 }
 
-/// What the agent remembers on the node: this machine, for once.
+/// The agent's state directory on the node, which here is this machine's own.
 struct StateDirectory;
 
 impl StateDirectory {
     const PATH: &'static str = "/var/lib/tokenwatch";
 
-    fn taken() -> Self {
+    fn claim() -> Self {
         assert!(
             !Path::new(Self::PATH).exists(),
-            "{} is there: this machine has a tokenwatch, or a test was killed; remove it if it \
-             was that",
+            "{} exists: this machine runs tokenwatch, or a test was killed. In the latter case \
+             remove it",
             Self::PATH
         );
         Self
@@ -65,10 +65,10 @@ impl Drop for StateDirectory {
     }
 }
 
-/// The true one: every byte of it, as `docker save` writes it, unpacked.
+/// The size of the whole image as `docker save` writes it, not compressed.
 fn the_image_is_small() {
     let bytes = std::fs::metadata(image()).unwrap().len();
-    println!("[deployed] the image takes {:.2} MB", bytes as f64 / 1e6);
+    println!("[deployed] the image has {:.2} MB", bytes as f64 / 1e6);
     assert!(bytes <= MOST_IMAGE_BYTES, "{bytes} bytes");
 }
 
@@ -86,8 +86,7 @@ fn installed(deployment: &Deployment) {
     assert!(deployment.served("").contains("tokenwatch"), "no status page");
 }
 
-/// Pods that were there before the agent, pods that came after it, and the agent itself; those of
-/// another user too.
+/// Pods that are older than the agent, newer ones, those of another user, and the agent's own.
 fn sees_every_pod(deployment: &Deployment) {
     let cluster = &deployment.cluster;
     cluster.apply(&std::fs::read_to_string(repository().join("tests/cluster/pods.yaml")).unwrap());
@@ -100,18 +99,18 @@ fn sees_every_pod(deployment: &Deployment) {
     }
 }
 
-/// By DNS, from a static program in an empty image, and through the gateway: nothing else has been
-/// told where its far ends are.
+/// The agent, a static program in an empty image, finds the gateway by DNS. Only the gateway has
+/// the addresses of the backends.
 fn telemetry_arrives_by_name(deployment: &Deployment, gateway: &Gateway) {
     let (cluster, node) = (&deployment.cluster, deployment.cluster.get("NODE_NAME"));
     let uid = cluster.pod_uid("vault");
     cluster.kubectl(&["delete", "pod", "vault", "--wait=true"]);
-    let span = gateway.far_end.wait_span("the trace of a pod that went", secs(60), |span| {
+    let span = gateway.backend.wait_span("the trace of a deleted pod", secs(60), |span| {
         span.name == "token.generation" && span.attribute("k8s.pod.uid") == uid
     });
     assert_eq!(crate::telemetry::attribute(&span.resource, "k8s.node.name"), node);
-    assert!(gateway.spans_taken() > 0.0, "the gateway's pods have not been sent a span");
-    // Of the last minutes: metrics come once a minute, and this Prometheus forgets them sooner.
+    assert!(gateway.spans_received() > 0.0, "the gateway's pods have received no span");
+    // Over five minutes: metrics arrive once a minute, and this Prometheus ends a series sooner.
     let recorded =
         format!("last_over_time(node:tokenwatch_privilege:max{{k8s_node_name=\"{node}\"}}[5m])");
     until("metrics, with the node's name", secs(90), || {
@@ -119,17 +118,16 @@ fn telemetry_arrives_by_name(deployment: &Deployment, gateway: &Gateway) {
     });
 }
 
-/// What NOTES.txt and the docs say of Pod Security is what the API server says.
-fn what_a_namespace_must_allow(deployment: &Deployment) {
+/// The API server agrees with NOTES.txt and the docs about Pod Security.
+fn the_documented_pod_security_level_is_enough(deployment: &Deployment) {
     let [baseline, privileged] =
-        ["baseline", "privileged"].map(|level| deployment.warned_of(NAMESPACE, level));
+        ["baseline", "privileged"].map(|level| deployment.pod_security_warnings(NAMESPACE, level));
     assert!(baseline.contains("hostPath volumes"), "{baseline}");
     assert!(!privileged.contains("violate"), "{privileged}");
 }
 
-/// What the chart makes of its values is looked at by the API server itself; a field that it does
-/// not know is refused.
-fn every_value_is_admitted(deployment: &Deployment) {
+/// The API server itself validates the rendered chart, and refuses a field that it does not know.
+fn the_api_server_admits_every_value(deployment: &Deployment) {
     let template = format!(
         "helm template other deploy/chart --namespace {NAMESPACE} --values \
          tests/chart/everything.yaml"
@@ -159,37 +157,37 @@ fn every_value_is_admitted(deployment: &Deployment) {
 }
 
 fn each_rung(deployment: &Deployment) {
-    stands_on(deployment, "files");
+    wait_rung(deployment, "files");
     deployment.as_in_readme("helm upgrade");
     deployment.wait_ready();
-    stands_on(deployment, "hostPID");
+    wait_rung(deployment, "hostPID");
     for rung in RUNGS {
         deployment.upgrade(&[&format!("privilege={rung}")]);
-        stands_on(deployment, rung);
+        wait_rung(deployment, rung);
     }
 }
 
-/// As the agent finds it by trying, not as it was told.
-fn stands_on(deployment: &Deployment, rung: &str) {
-    until(&format!("the agent to say that it stands on {rung}"), secs(60), || {
-        let diary = deployment.diary();
-        diary.contains(&format!("privileges: {rung}")).then_some(())
+/// Waits until the agent reports this rung. The agent finds it by trying, not from its settings.
+fn wait_rung(deployment: &Deployment, rung: &str) {
+    until(&format!("the agent to log the rung {rung}"), secs(60), || {
+        let logs = deployment.logs();
+        logs.contains(&format!("privileges: {rung}")).then_some(())
     });
     assert!(
-        !deployment.diary().contains("CAP_DAC_READ_SEARCH"),
-        "it lacks what every rung has:\n{}",
-        deployment.diary()
+        !deployment.logs().contains("CAP_DAC_READ_SEARCH"),
+        "the agent lacks a capability that every rung has:\n{}",
+        deployment.logs()
     );
-    assert!(deployment.diary().contains(what_confinement_is_said()), "{}", deployment.diary());
+    assert!(deployment.logs().contains(expected_confinement()), "{}", deployment.logs());
     let series = format!("tokenwatch_privilege{{tokenwatch_privilege_rung=\"{rung}\"");
-    until(&format!("the metric to say {rung}"), secs(30), || {
+    until(&format!("the metric with the rung {rung}"), secs(30), || {
         deployment.served("metrics").contains(&series).then_some(())
     });
 }
 
-/// On a kernel with all that it takes, that it writes nowhere else; on another one, that it is held
-/// to less, or to nothing.
-fn what_confinement_is_said() -> &'static str {
+/// A text that the log must have: complete confinement on a kernel with Landlock ABI 3, and any
+/// line about confinement on an older one.
+fn expected_confinement() -> &'static str {
     let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     let whole = strict.handle_access(AccessFs::from_all(ABI::V3)).and_then(Ruleset::create).is_ok();
     if whole { "confined: can write nowhere but in /var/lib/tokenwatch" } else { "confined" }
@@ -199,7 +197,7 @@ fn what_confinement_is_said() -> &'static str {
 fn rolled_back(deployment: &Deployment) {
     deployment.as_in_readme("helm rollback");
     deployment.wait_ready();
-    stands_on(deployment, "hostPID");
+    wait_rung(deployment, "hostPID");
 }
 
 fn a_changed_value_is_a_new_pod(deployment: &Deployment) {
@@ -207,7 +205,7 @@ fn a_changed_value_is_a_new_pod(deployment: &Deployment) {
         || deployment.cluster.kubectl(&["get", "pods", "--namespace", NAMESPACE, "--output=name"]);
     let before = pod();
     deployment.upgrade(&["log.level=debug", "config.alerts.remind_every=2h"]);
-    assert_ne!(pod(), before, "a new configuration without a new pod");
+    assert_ne!(pod(), before, "a new configuration must create a new pod");
     let config = deployment.shell(&format!(
         "kubectl exec --namespace {NAMESPACE} daemonset/tokenwatch -- tokenwatch config"
     ));
@@ -218,7 +216,7 @@ fn uninstalled(deployment: &Deployment) {
     assert_eq!(
         operator::monitoring(deployment).len(),
         3,
-        "the test itself is blind: it does not find what is there"
+        "the test does not find the objects that exist"
     );
     deployment.as_in_readme("helm uninstall");
     deployment.nothing_is_left();
@@ -228,7 +226,7 @@ fn uninstalled(deployment: &Deployment) {
 fn the_manifests_alone(deployment: &Deployment) {
     deployment.as_in_readme("kubectl apply -k");
     deployment.wait_ready();
-    stands_on(deployment, "files");
+    wait_rung(deployment, "files");
     deployment.as_in_readme("kubectl delete -k");
     deployment.nothing_is_left();
 }

@@ -1,5 +1,4 @@
-//! A cluster that tokenwatch is deployed on, as README says it: its commands are run as they stand
-//! there.
+//! A cluster on which tokenwatch is deployed with README's own commands.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,10 +13,10 @@ use crate::process::{run, text};
 use crate::wait::{secs, until};
 
 pub const NAMESPACE: &str = "tokenwatch";
-/// What chart and manifests put on every object.
+/// The label that chart and manifests put on every object.
 const OURS: &str = "app.kubernetes.io/instance=tokenwatch";
 
-/// The commands of a page's section, and those of them that were run.
+/// The commands in a section of a page, and the indices of those that were run.
 pub struct Page {
     file: &'static str,
     commands: Vec<String>,
@@ -35,12 +34,12 @@ impl Page {
         let commands = section
             .lines()
             .filter_map(|line| line.strip_prefix("    "))
-            .filter(|line| is_ours(line))
+            .filter(|line| can_be_run(line))
             .map(uncommented);
         Self { file, commands: commands.collect(), ran: RefCell::default() }
     }
 
-    /// The one command that begins so, marked as run.
+    /// The one command that begins with `start`; it is marked as run.
     pub fn take(&self, start: &str) -> &str {
         let found: Vec<usize> = (0..self.commands.len())
             .filter(|index| self.commands[*index].starts_with(start))
@@ -67,8 +66,9 @@ impl Page {
     }
 }
 
-/// There is no Docker engine here: `tests/cluster/image` builds the same Dockerfile.
-fn is_ours(line: &str) -> bool {
+/// Not docker's commands: there is no Docker engine here, and `tests/cluster/image` builds the same
+/// Dockerfile.
+fn can_be_run(line: &str) -> bool {
     line.starts_with("helm ") || line.starts_with("kubectl ")
 }
 
@@ -84,13 +84,13 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// A cluster whose kubelet is where kubelets are, so that the chart's defaults count. What the
-    /// agent asks of the API server is written down.
+    /// A cluster with kubelet's usual root, so that the chart's defaults apply. The audit log has
+    /// the agent's requests to the API server.
     pub fn prepare(name: &'static str) -> Self {
         Self::with(name, &["--kubelet-root", "/var/lib/kubelet"])
     }
 
-    /// A cluster with its kubelet where those of the tests are: there may be several.
+    /// A cluster with a kubelet root of its own, so that several can run at once.
     pub fn beside(name: &'static str) -> Self {
         Self::with(name, &[])
     }
@@ -120,8 +120,8 @@ impl Deployment {
             .arg(archive));
     }
 
-    /// Makes a Service's name known to pods.
-    pub fn name(&self, service: &str, addresses: &[String]) {
+    /// Lets pods resolve a Service's name.
+    pub fn add_dns_name(&self, service: &str, addresses: &[String]) {
         let lines: Vec<String> = addresses
             .iter()
             .map(|address| format!("{address} {service}.svc.cluster.local\n"))
@@ -129,7 +129,7 @@ impl Deployment {
         std::fs::write(Path::new(self.cluster.get("NAMES")).join(service), lines.concat()).unwrap();
     }
 
-    /// Runs a line as a person would who has the repository as working directory.
+    /// Runs a shell line in the repository, as a user would.
     pub fn shell(&self, line: &str) -> Output {
         println!("[{}] $ {line}", self.cluster.name());
         let path =
@@ -140,7 +140,7 @@ impl Deployment {
             .current_dir(repository())
             .env("PATH", path)
             .env("KUBECONFIG", self.cluster.get("KUBECONFIG"));
-        // Whose home it is must not matter.
+        // The test must not depend on the user's home directory.
         for (variable, folder) in [
             ("HELM_CACHE_HOME", "cache"),
             ("HELM_CONFIG_HOME", "config"),
@@ -151,12 +151,12 @@ impl Deployment {
         run(&mut command)
     }
 
-    /// README's command that begins so, word for word.
+    /// Runs README's command that begins with `start`, unchanged.
     pub fn as_in_readme(&self, start: &str) -> String {
         text(&self.shell(self.readme.take(start)).stdout)
     }
 
-    /// With other values: `upgrade(&["privilege=hostPID"])`.
+    /// Upgrades to other values: `upgrade(&["privilege=hostPID"])`.
     pub fn upgrade(&self, values: &[&str]) {
         let values = values.join(",");
         self.shell(&format!(
@@ -166,15 +166,15 @@ impl Deployment {
         self.wait_ready();
     }
 
-    /// Until every node has an agent of the newest kind, and all are ready.
+    /// Waits until every node runs the newest version of the pod, and all are ready.
     pub fn wait_ready(&self) {
         self.shell(&format!(
             "kubectl rollout status --namespace {NAMESPACE} --timeout=180s daemonset/tokenwatch"
         ));
     }
 
-    /// Everything that any agent has logged since it started.
-    pub fn diary(&self) -> String {
+    /// Everything that the agent has logged since it started.
+    pub fn logs(&self) -> String {
         self.cluster.kubectl(&[
             "logs",
             "--namespace",
@@ -184,7 +184,7 @@ impl Deployment {
         ])
     }
 
-    /// What the agent serves under that path, on its pod's address.
+    /// The agent's page at `path`, from its pod's address.
     pub fn served(&self, path: &str) -> String {
         let address = self.cluster.kubectl(&[
             "get",
@@ -201,7 +201,7 @@ impl Deployment {
         )
     }
 
-    /// What `kubectl get` finds, as JSON.
+    /// The output of `kubectl get` as JSON.
     pub fn get(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(
             &self.cluster.kubectl(&[&["get", "--output=json"], arguments].concat()),
@@ -209,9 +209,9 @@ impl Deployment {
         .unwrap()
     }
 
-    /// What the API server says of the pods that are there, were their namespace to enforce this
-    /// level of Pod Security.
-    pub fn warned_of(&self, namespace: &str, level: &str) -> String {
+    /// The API server's warnings about the existing pods if their namespace enforced this level of
+    /// Pod Security.
+    pub fn pod_security_warnings(&self, namespace: &str, level: &str) -> String {
         let label = format!("pod-security.kubernetes.io/enforce={level}");
         text(
             &self
@@ -248,9 +248,9 @@ impl Deployment {
         found.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// Garbage is collected a moment later.
+    /// Waits, because garbage collection takes a moment.
     pub fn nothing_is_left(&self) {
-        until("everything of the release to be gone", secs(90), || {
+        until("all objects of the release to be deleted", secs(90), || {
             let left = self.objects();
             if !left.is_empty() {
                 println!("[{}] still there: {left:?}", self.cluster.name());
@@ -261,32 +261,32 @@ impl Deployment {
     }
 }
 
-/// The same image that users build. It is built before the tests: building it takes minutes, and
-/// puts another binary in the place of the one under test.
+/// The same image that users build. It must exist before the tests: a build takes minutes, and
+/// replaces the binary under test.
 pub fn image() -> PathBuf {
     archive(script("image").arg("--only-built"))
 }
 
-/// The image that a script has made.
+/// The image that a script has built, as a tar file.
 pub fn archive(command: &mut Command) -> PathBuf {
     let printed = text(&run(command).stdout);
     let archive = printed.lines().find_map(|line| line.strip_prefix("IMAGE_TAR="));
     PathBuf::from(archive.unwrap_or_else(|| panic!("{command:?} printed no IMAGE_TAR: {printed}")))
 }
 
-/// Where `tests/cluster/build` has put one of its parts.
+/// The path of a part that `tests/cluster/build` has built.
 pub fn built(part: &str) -> String {
     let printed = text(&run(script("build").args(["--only", part, "--print"])).stdout);
     let path = printed.trim().split_once('=').map(|(_, path)| path).filter(|path| !path.is_empty());
     path.unwrap_or_else(|| panic!("tests/cluster/build has no {part}: {printed}")).to_owned()
 }
 
-/// None, where there is no list.
+/// The elements; none if `value` is not a list.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// `helm` and `kubectl` by the names that people call them.
+/// Puts `helm` and `kubectl` into a folder, under the names that people type.
 fn programs_for(cluster: &Cluster, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     symlink(built("helm"), folder.join("helm")).unwrap();

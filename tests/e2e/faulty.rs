@@ -17,17 +17,20 @@ fn pod(name: &str, expiration: Option<u32>) -> String {
         )
     });
     let automount = expiration.is_none();
-    // Tolerates everything: a node that is cut off for minutes has its pods evicted otherwise.
+    // Tolerates every taint. Otherwise a node that is cut off for minutes would have its pods
+    // evicted.
     format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  automountServiceAccountToken: {automount}\n  terminationGracePeriodSeconds: 1\n  \
-         tolerations: [{{operator: Exists}}]\n  \
-         containers:\n    - name: main\n      image: {}\n      imagePullPolicy: Never\n      command: [sh, -c, \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]{token}\n",
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
+         automountServiceAccountToken: {automount}\n  terminationGracePeriodSeconds: 1\n  \
+         tolerations: [{{operator: Exists}}]\n  containers:\n    - name: main\n      \
+         image: {}\n      imagePullPolicy: Never\n      command: [sh, -c, \
+         \"trap exit TERM; while :; do sleep 3600 & wait $!; done\"]{token}\n",
         crate::healthy::IMAGE
     )
 }
 
-/// What the API server itself says to a token: the HTTP status of a request with it.
-pub fn answered(cluster: &Cluster, token: &str) -> String {
+/// The HTTP status with which the API server answers a request with this token.
+pub fn status_for(cluster: &Cluster, token: &str) -> String {
     let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
     let output = run(Command::new("curl").args([
         "-sk",
@@ -53,7 +56,7 @@ pub fn token_of(cluster: &Cluster, uid: &str) -> String {
 
 #[test]
 fn a_cut_off_kubelet_and_an_api_server_ahead() {
-    let Scene { cluster, collector, .. } = &Scene::set("cut-off", "http/protobuf");
+    let Scene { cluster, collector, .. } = &Scene::start("cut-off", "http/protobuf");
     let telemetry = collector.telemetry();
 
     cluster.apply(&format!("{}---\n{}", pod("short", Some(600)), pod("bystander", None)));
@@ -66,7 +69,7 @@ fn a_cut_off_kubelet_and_an_api_server_ahead() {
     println!("[cut-off] cutting kubelet off from its API server");
     cluster.gate("cut");
     kubelet_cut_off(cluster, &telemetry, &short);
-    nobody_else_is_accused(&telemetry, &["short", "ahead", "slightly-ahead"]);
+    no_other_pod_has_an_alert(&telemetry, &["short", "ahead", "slightly-ahead"]);
 }
 
 fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
@@ -84,9 +87,9 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     let uid = cluster.pod_uid("ahead");
     let token = token_of(cluster, &uid);
     assert_eq!(
-        answered(cluster, &token),
+        status_for(cluster, &token),
         "403",
-        "while it is ahead the API server knows who asks (and RBAC says no)"
+        "while it is ahead, the API server authenticates the token, and RBAC denies the request"
     );
     cluster.shift_clock("apiserver", 0);
     let future = telemetry.wait_alert("token.not_yet_valid", secs(30), |alert| {
@@ -94,9 +97,9 @@ fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {
     });
     assert_eq!(future.severity(), "critical");
     until("the API server to refuse the token", secs(20), || {
-        (answered(cluster, &token) == "401").then_some(())
+        (status_for(cluster, &token) == "401").then_some(())
     });
-    println!("[cut-off] the API server answers 401, and so we said: {}", future.body);
+    println!("[cut-off] the API server answers 401, as the alert predicted: {}", future.body);
     let (code, checked) = json(
         tokenwatch().args(["check", "--output", "json", "--root"]).arg(cluster.kubelet_root()),
     );
@@ -130,17 +133,17 @@ fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
         claims["expires_at"].as_str().unwrap()
     );
     assert!(late.at < stalled.at && stalled.body.contains("default/short"), "{}", stalled.body);
-    assert!(!stalled.trace_id.is_empty(), "an alert leads to the trace it is about");
+    assert!(!stalled.trace_id.is_empty(), "an alert has the trace id of its token");
     println!("[cut-off] {}", stalled.body);
     cluster.gate("open");
-    let cleared = telemetry.wait_alert("recovery to clear it", secs(180), |alert| {
+    let cleared = telemetry.wait_alert("the recovery to clear the alert", secs(180), |alert| {
         let last = ["token.rotation_stalled", "token.expired"].contains(&alert.code().as_str())
             && !alert.body.contains("became");
         last && alert.event == "tokenwatch.finding.cleared" && alert.attribute("k8s.pod.uid") == uid
     });
     assert!(
         cleared.body.contains("was replaced by a new token"),
-        "by a rotation, not by the pod's end: {}",
+        "cleared by a rotation, not by the end of the pod: {}",
         cleared.body
     );
     println!("[cut-off] {}", cleared.body);
@@ -159,15 +162,15 @@ fn explained(cluster: &Cluster, uid: &str) -> serde_json::Value {
         .clone()
 }
 
-fn nobody_else_is_accused(telemetry: &Telemetry, guilty: &[&str]) {
-    let wronged: Vec<_> = telemetry
+fn no_other_pod_has_an_alert(telemetry: &Telemetry, expected: &[&str]) {
+    let unexpected: Vec<_> = telemetry
         .alerts()
         .into_iter()
         .filter(|alert| {
             alert.code().starts_with("token.")
                 && alert.severity() != "info"
-                && !guilty.contains(&alert.attribute("k8s.pod.name").as_str())
+                && !expected.contains(&alert.attribute("k8s.pod.name").as_str())
         })
         .collect();
-    assert!(wronged.is_empty(), "{wronged:#?}");
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
 }

@@ -1,6 +1,6 @@
 //! The gateway of deploy/collector as pods: its Deployment, Service and ConfigMap on a real
-//! cluster, between the agents and where their telemetry ends up. The image is the test bed's
-//! collector under the original's name (`tests/cluster/collector-image`).
+//! cluster, between the agents and the backends. The image has the original's name and contains the
+//! test bed's collector (`tests/cluster/collector-image`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,13 +18,13 @@ use crate::wait::{secs, until};
 /// Its Service, as README's command names it.
 pub const SERVICE: &str = "otel-collector.observability";
 const NAMESPACE: &str = "observability";
-/// As many as the Deployment asks for.
+/// The Deployment's replicas.
 const PODS: usize = 2;
 
-/// The gateway's pods, and on the node what they pass on to; ends with the test.
+/// The gateway's pods, and on the node the backends to which they forward. Ends with the test.
 pub struct Gateway {
     /// Traces and alerts.
-    pub far_end: Telemetry,
+    pub backend: Telemetry,
     /// Metrics.
     pub prometheus: Prometheus,
     addresses: Vec<String>,
@@ -32,28 +32,29 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// As docs/observability.md says it.
+    /// Deploys the gateway with the commands of docs/observability.md.
     pub fn deploy(deployment: &Deployment) -> Self {
         let (directory, node) = (workdir("gateway"), deployment.cluster.get("NODE_IP"));
         let collector = Collector::at(&directory, node, free_tcp_port(), free_tcp_port());
         let running = collector.start();
         let prometheus = Prometheus::start_at(&directory, node, &[]);
         let base = format!("http://{node}:{}", collector.http);
-        write_over(&directory, [&base, &base, &prometheus.remote_write()]);
+        copy_manifests(&directory, [&base, &base, &prometheus.remote_write()]);
         deployment.import(&archive(&mut script("collector-image")));
         apply(deployment, &directory);
         let addresses = endpoints(deployment);
-        // No kube-proxy, no address for the Service: its name leads to the pods themselves, as that
-        // of a headless one would.
-        deployment.name(SERVICE, &addresses);
-        Self { far_end: collector.telemetry(), prometheus, addresses, _collector: running }
+        // The cluster has no kube-proxy, so the Service's name resolves to the pods, like the name
+        // of a headless Service.
+        deployment.add_dns_name(SERVICE, &addresses);
+        Self { backend: collector.telemetry(), prometheus, addresses, _collector: running }
     }
 
-    /// By OTLP/HTTP, where the agents speak gRPC, and by either pod; the answer comes when the far
-    /// end has it.
-    pub fn takes_alerts(&self) {
+    /// Sends an alert to each pod over OTLP/HTTP (the agents use gRPC). The pod answers when the
+    /// backend has the alert.
+    pub fn accepts_alerts(&self) {
         for address in &self.addresses {
-            let alert = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": address}}]}]}]});
+            let records = json!([{"body": {"stringValue": address}}]);
+            let alert = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]});
             let url = format!("http://{address}:4318/v1/logs");
             run(Command::new("curl").args([
                 "-fsS",
@@ -63,15 +64,15 @@ impl Gateway {
                 &alert.to_string(),
                 &url,
             ]));
-            self.far_end.wait_alert(&format!("the alert that {address} took"), secs(30), |alert| {
+            self.backend.wait_alert(&format!("the alert sent to {address}"), secs(30), |alert| {
                 alert.body == *address
             });
         }
     }
 
-    /// How many spans its pods have been sent, as they count them themselves on the port that the
-    /// Deployment opens for it.
-    pub fn spans_taken(&self) -> f64 {
+    /// How many spans its pods have received, from their own metrics on the port that the
+    /// Deployment opens for these.
+    pub fn spans_received(&self) -> f64 {
         let metrics = |address: &String| {
             let url = format!("http://{address}:8888/metrics");
             text(&run(Command::new("curl").args(["-fsS", "--max-time", "10", &url])).stdout)
@@ -87,24 +88,23 @@ impl Gateway {
     }
 }
 
-/// deploy/collector as it is, with other addresses written over the three that people are told to
-/// change.
-fn write_over(directory: &Path, ours: [&str; 3]) {
+/// Copies deploy/collector and replaces only the three addresses that users have to change.
+fn copy_manifests(directory: &Path, backends: [&str; 3]) {
     let folder = directory.join("deploy/collector");
     std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
     run(Command::new("cp").arg("-r").arg(repository().join("deploy/collector")).arg(&folder));
     let file = folder.join("kubernetes.yaml");
-    let theirs =
+    let placeholders =
         ["http://tempo:4318", "http://loki:3100/otlp", "http://prometheus:9090/api/v1/write"];
-    let manifests = theirs.iter().zip(ours).fold(
+    let manifests = placeholders.iter().zip(backends).fold(
         std::fs::read_to_string(&file).unwrap(),
-        |manifests, (theirs, ours)| {
+        |manifests, (placeholder, backend)| {
             assert!(
-                manifests.contains(&format!("\"{theirs}\"")),
-                "{theirs} is not in {}",
+                manifests.contains(&format!("\"{placeholder}\"")),
+                "{placeholder} is not in {}",
                 file.display()
             );
-            manifests.replace(theirs, ours)
+            manifests.replace(placeholder, backend)
         },
     );
     std::fs::write(&file, manifests).unwrap();
@@ -118,14 +118,14 @@ fn apply(deployment: &Deployment, directory: &Path) {
     deployment.shell(&format!(
         "kubectl rollout status --namespace {NAMESPACE} --timeout=120s deployment/otel-collector"
     ));
-    let warned = deployment.warned_of(NAMESPACE, "restricted");
+    let warnings = deployment.pod_security_warnings(NAMESPACE, "restricted");
     assert!(
-        !warned.contains("violate"),
-        "its namespace could not enforce the strictest Pod Security: {warned}"
+        !warnings.contains("violate"),
+        "its namespace cannot enforce the strictest Pod Security level: {warnings}"
     );
 }
 
-/// What kube-proxy would pass on to: each pod, by the ports' names.
+/// The addresses to which kube-proxy would forward: each ready pod. Checks the ports' names too.
 fn endpoints(deployment: &Deployment) -> Vec<String> {
     let slices = [
         "endpointslices",

@@ -1,5 +1,4 @@
-//! Scenarios 1, 6 and 7: a healthy cluster, with everything that changes on a normal day, and not
-//! one false alarm.
+//! Scenarios 1, 6 and 7: a healthy cluster, with the changes of a normal day, and no false alarm.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,14 +10,14 @@ use crate::bed::{Cluster, Scene, json, repository, tokenwatch};
 use crate::telemetry::{Span, Telemetry};
 use crate::wait::{secs, until};
 
-/// What `tests/cluster/up` gives every cluster.
+/// The image that `tests/cluster/up` imports into every cluster.
 pub const IMAGE: &str = "tokenwatch.test/busybox:1";
 /// Long enough for a 600 s token to rotate twice.
 const HEALTHY: Duration = Duration::from_mins(20);
 
 #[test]
-fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
-    let scene = Scene::set("healthy", "grpc");
+fn a_healthy_cluster_rotates_without_a_false_alarm() {
+    let scene = Scene::start("healthy", "grpc");
     let (cluster, port) = (&scene.cluster, scene.time);
 
     let started = Instant::now();
@@ -45,12 +44,12 @@ fn a_healthy_cluster_rotates_and_nobody_is_alarmed() {
     rotation_is_one_trace(cluster, &telemetry, &seen);
     let open = commands_agree(cluster, port);
     assert!(scene.agent.stop(secs(15)).success());
-    nobody_is_alarmed(&telemetry);
-    open_generations_are_told(&telemetry, &open);
+    there_is_no_alarm(&telemetry);
+    open_generations_are_exported(&telemetry, &open);
     assert!(telemetry.metric_names().iter().any(|name| name == "tokenwatch.tokens"));
 }
 
-/// By a real API server, under the strictest of its pod security standards.
+/// A real API server admits them, under the strictest Pod Security level.
 fn the_collectors_manifests_are_admitted(cluster: &Cluster) {
     let strict = "{name: observability, labels: {pod-security.kubernetes.io/warn: restricted}}";
     cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {strict}\n"));
@@ -84,8 +83,8 @@ fn job(round: usize) -> String {
     )
 }
 
-/// A short job, a rolling restart, a ConfigMap change in a projected volume: what rewrites volumes
-/// without rotating tokens.
+/// A short Job, a rolling restart, a ConfigMap change in a projected volume: these rewrite volumes
+/// without a token rotation.
 fn an_ordinary_minute(cluster: &Cluster, round: usize) {
     cluster.apply(&job(round));
     if round.is_multiple_of(3) {
@@ -109,16 +108,16 @@ fn volume(cluster: &Cluster, pod: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("no volume in {}", volumes.display())).path()
 }
 
-/// The test's own witness of every rename of `..data`: (when, the token that was there before, as
-/// `explain` tells it).
+/// The test's own observation of every rename of `..data`: its time, and the previous token as
+/// `explain` decodes it.
 fn watch_renames(volume: &Path) -> Receiver<(f64, Value)> {
-    let (tell, told) = channel();
+    let (sender, renames) = channel();
     let volume = volume.to_owned();
-    std::thread::spawn(move || witness(&volume, &tell));
-    told
+    std::thread::spawn(move || send_renames(&volume, &sender));
+    renames
 }
 
-fn witness(volume: &Path, tell: &Sender<(f64, Value)>) {
+fn send_renames(volume: &Path, sender: &Sender<(f64, Value)>) {
     let target = || std::fs::read_link(volume.join("..data")).ok();
     let explained =
         || json(tokenwatch().arg("explain").arg(volume.join("token")).args(["--output", "json"])).1;
@@ -128,7 +127,7 @@ fn witness(volume: &Path, tell: &Sender<(f64, Value)>) {
         let now = target();
         if now.is_some() && now != last {
             let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
-            if tell.send((at, std::mem::replace(&mut token, explained()))).is_err() {
+            if sender.send((at, std::mem::replace(&mut token, explained()))).is_err() {
                 return;
             }
             last = now;
@@ -194,8 +193,8 @@ fn every_token_is_known(cluster: &Cluster, port: u16) {
     );
 }
 
-/// What `agent.blind` rests on: kubelet leaves a mark beside every projected volume that it has
-/// mounted.
+/// `agent.blind` relies on this: kubelet leaves a marker file for every projected volume that it
+/// has mounted.
 fn kubelet_marks_what_it_mounted(cluster: &Cluster) {
     for name in ["short", "default", "vault"] {
         let pod = cluster.kubelet_root().join("pods").join(cluster.pod_uid(name));
@@ -236,13 +235,13 @@ fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiv
         children.iter().find(|span| span.name == "token.refresh_wait").expect("a refresh_wait");
     assert!(children.iter().any(|span| span.name == "token.fresh"));
     println!(
-        "[healthy] rotation {measured:+.3} s after due by the test's own watch, refresh_wait \
+        "[healthy] rotation {measured:+.3} s after due by the test's own observation, refresh_wait \
          {:.3} s",
         wait.seconds()
     );
     assert!(
         (wait.seconds() - measured.max(0.0)).abs() <= 0.1,
-        "measured {measured}, told {}",
+        "measured {measured} s, exported {} s",
         wait.seconds()
     );
     assert!(
@@ -251,10 +250,13 @@ fn rotation_is_one_trace(cluster: &Cluster, telemetry: &Telemetry, seen: &Receiv
     let successor = telemetry.wait_span("its successor", secs(30), |span| {
         of_short(span) && root.links.contains(&span.trace_id)
     });
-    assert!(successor.links.contains(&root.trace_id), "and back");
+    assert!(
+        successor.links.contains(&root.trace_id),
+        "the successor links back to the closed generation"
+    );
 }
 
-/// `check`, `explain` and `clock` tell one story; gives back the pods whose tokens are open.
+/// `check`, `explain` and `clock` agree. Returns the UIDs of the pods with open generations.
 fn commands_agree(cluster: &Cluster, port: u16) -> Vec<String> {
     let (code, checked) = check(cluster, port);
     assert_eq!(code, 0, "{checked:#}");
@@ -285,15 +287,15 @@ fn commands_agree(cluster: &Cluster, port: u16) -> Vec<String> {
     ["short", "default", "vault"].iter().map(|pod| cluster.pod_uid(pod)).collect()
 }
 
-fn nobody_is_alarmed(telemetry: &Telemetry) {
+fn there_is_no_alarm(telemetry: &Telemetry) {
     let alarms: Vec<_> =
         telemetry.alerts().into_iter().filter(|alert| alert.severity() != "info").collect();
     assert!(alarms.is_empty(), "{} alarms on a healthy cluster: {alarms:#?}", alarms.len());
 }
 
-fn open_generations_are_told(telemetry: &Telemetry, pods: &[String]) {
+fn open_generations_are_exported(telemetry: &Telemetry, pods: &[String]) {
     for uid in pods {
-        until("an open generation to be told", secs(10), || {
+        until("an open generation to be exported", secs(10), || {
             telemetry
                 .spans()
                 .iter()

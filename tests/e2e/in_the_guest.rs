@@ -1,4 +1,5 @@
-//! What `steps` does in its guest. It sets the clock, and so refuses to run anywhere else.
+//! The scenario that `steps` runs in its guest. It sets the clock, so it refuses to run anywhere
+//! else.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,10 +16,11 @@ use crate::time_server::TimeServer;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
-/// A step is told well before the kernel's clock would be looked at anyway, every 64 s: five times
-/// in a row by no chance. It takes 0.1 s; the rest is for a busy machine.
+/// Nanoseconds within which a step is reported. The agent also reads the kernel's clock every 64 s,
+/// which cannot explain five reports in a row this early. A report takes 0.1 s; the rest is for a
+/// busy machine.
 const AT_ONCE: i64 = 5_000_000_000;
-/// Far longer than anything here takes.
+/// Nanoseconds. Far longer than any wait here takes.
 const PATIENCE: i64 = 30_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 
@@ -27,24 +29,25 @@ const SECOND: i64 = 1_000_000_000;
 fn scenario() {
     refuse_elsewhere();
     let truth = Truth::now();
-    let server = TimeServer::start([127, 0, 0, 1].into(), 123, move || truth.tell()).unwrap();
+    let server = TimeServer::start([127, 0, 0, 1].into(), 123, move || truth.wall_now()).unwrap();
     let tree = Tree::at(Path::new("/tmp"));
     for pod in 0..50 {
-        tree.write(pod, 100, 600); // healthy by true time, and expired by the node's clock when that is an hour ahead
+        // Valid by true time, expired by the node's clock when that is an hour ahead.
+        tree.write(pod, 100, 600);
     }
     let agent = Agent::start(&tree);
     agent.wait(0, "the clock to be measured", |line| line.contains("clock    synchronised"));
 
-    steps_are_told(&agent, &truth);
-    a_slew_is_not_told_but_counted(&agent, &truth, &server);
-    a_leap_second_is_told_as_one(&agent, &truth);
+    steps_are_reported(&agent, &truth);
+    a_slew_changes_the_offset_but_is_no_step(&agent, &truth, &server);
+    a_leap_second_is_reported_as_one(&agent, &truth);
     let storm: Vec<_> = agent
         .lines()
         .into_iter()
         .filter(|(_, line)| line.contains(" token.") && !line.contains(" info "))
         .collect();
-    assert!(storm.is_empty(), "one wrong clock, and tokens are accused: {storm:?}");
-    the_kernels_word_is_heard();
+    assert!(storm.is_empty(), "findings about tokens because of one wrong clock: {storm:?}");
+    the_kernel_confirms_the_clock_within_its_bound();
 }
 
 fn refuse_elsewhere() {
@@ -56,45 +59,46 @@ fn refuse_elsewhere() {
     );
 }
 
-fn steps_are_told(agent: &Agent, truth: &Truth) {
-    a_step_is_told(agent, truth, "adjtimex, forward", || step(90 * SECOND));
-    a_step_is_told(agent, truth, "settimeofday, back", || set_date(-90));
-    a_step_is_told(agent, truth, "settimeofday, forward", || set_date(3_600));
-    a_step_is_told(agent, truth, "adjtimex, back by little", || step(-SECOND / 4));
+fn steps_are_reported(agent: &Agent, truth: &Truth) {
+    a_step_is_reported(agent, truth, "adjtimex, forward", || step(90 * SECOND));
+    a_step_is_reported(agent, truth, "settimeofday, back", || set_date(-90));
+    a_step_is_reported(agent, truth, "settimeofday, forward", || set_date(3_600));
+    a_step_is_reported(agent, truth, "adjtimex, back by little", || step(-SECOND / 4));
     agent.wait(0, "the offset", |line| line.contains("CRITICAL clock.offset"));
-    a_step_is_told(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
+    a_step_is_reported(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
 }
 
-fn a_step_is_told(agent: &Agent, truth: &Truth, name: &str, set: impl Fn()) {
+fn a_step_is_reported(agent: &Agent, truth: &Truth, name: &str, set: impl Fn()) {
     let (before, off, known) = (raw(), truth.offset(), agent.lines().len());
     set();
     let size = off - truth.offset();
-    let (told, line) = agent.wait(known, name, |line| line.contains("This node's clock was set "));
-    let took = told - before;
+    let (reported_at, line) =
+        agent.wait(known, name, |line| line.contains("This node's clock was set "));
+    let took = reported_at - before;
     println!(
-        "[steps] {name}: {:+.3} s, told {:.0} ms after it was asked for: {}",
+        "[steps] {name}: {:+.3} s, reported {:.0} ms after the call: {}",
         in_secs(size),
         in_secs(took) * 1e3,
         line.trim()
     );
-    assert!(took < AT_ONCE, "{name}: told after {took} ns");
+    assert!(took < AT_ONCE, "{name}: reported after {took} ns");
     assert!(
         line.contains(if size > 0 { "set forward by" } else { "set back by" }),
         "{name}: {line}"
     );
-    let (said, is) = (said_size(&line), in_secs(size).abs());
+    let (reported, actual) = (reported_size(&line), in_secs(size).abs());
     assert!(
-        (said - is).abs() < if is < 3_600.0 { 0.6 } else { 60.0 },
+        (reported - actual).abs() < if actual < 3_600.0 { 0.6 } else { 60.0 },
         "{name}: the clock moved by {size} ns: {line}"
     );
-    until("the agent to be ready to tell of another step", secs(10), || {
-        (raw() - told > 5 * SECOND).then_some(())
+    until("the agent to be ready to report another step", secs(10), || {
+        (raw() - reported_at > 5 * SECOND).then_some(())
     });
 }
 
-/// Ten per cent fast is the kernel's limit (and more than chrony's default): the agent must neither
-/// take that for a step, nor age by the clock that is slewed.
-fn a_slew_is_not_told_but_counted(agent: &Agent, truth: &Truth, server: &TimeServer) {
+/// The kernel's limit is ten per cent (chrony's default is less). The agent must not report that as
+/// a step, and must not measure ages with the slewed clock.
+fn a_slew_changes_the_offset_but_is_no_step(agent: &Agent, truth: &Truth, server: &TimeServer) {
     server.set_silent(true);
     let (known, started, off, age) =
         (agent.lines().len(), raw(), truth.offset(), clocks::now().monotonic);
@@ -105,40 +109,43 @@ fn a_slew_is_not_told_but_counted(agent: &Agent, truth: &Truth, server: &TimeSer
     adjust(&Timex { modes: TICK, tick: 10_000, ..Timex::default() });
     let (lasted, aged) = (raw() - started, (clocks::now().monotonic - age).as_nanos());
     println!(
-        "[steps] slewed by {:.3} s in {:.3} s, in which the agent's clock of age made {:.3} s",
+        "[steps] slewed by {:.3} s in {:.3} s, in which the agent's monotonic clock advanced by \
+         {:.3} s",
         in_secs(off - truth.offset()),
         in_secs(lasted),
         in_secs(aged)
     );
     assert!(
         (lasted - aged).abs() < SECOND / 20,
-        "what measures age was slewed: {aged} of {lasted}"
+        "the agent's monotonic clock was slewed: {aged} of {lasted}"
     );
     let lines = agent.lines().split_off(known);
     assert!(
         !lines.iter().any(|(_, line)| line.contains("clock.stepped")),
-        "a slew was told as a step: {lines:?}"
+        "a slew was reported as a step: {lines:?}"
     );
-    a_step_is_told(agent, truth, "adjtimex, by little, which has the agent look", || {
-        step(SECOND / 5)
-    });
-    let (_, line) = agent.wait(known, "the slew to be noticed without a server", |line| {
+    a_step_is_reported(
+        agent,
+        truth,
+        "adjtimex, by little, which makes the agent read the clock",
+        || step(SECOND / 5),
+    );
+    let (_, line) = agent.wait(known, "a report of the slew without a server", |line| {
         line.contains("This node's clock is ")
     });
-    println!("[steps] without a word from the server: {}", line.trim());
+    println!("[steps] without an answer from the server: {}", line.trim());
     assert!(line.contains("ahead of true time"), "{line}");
     server.set_silent(false);
-    a_step_is_told(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
+    a_step_is_reported(agent, truth, "adjtimex, back to the truth", || step(truth.offset()));
 }
 
-/// The kernel inserts one for real, at the end of the day, as it does on a node whose time daemon
-/// announces it.
-fn a_leap_second_is_told_as_one(agent: &Agent, truth: &Truth) {
+/// The kernel really inserts a leap second at the end of the day, as on a node whose time daemon
+/// announces one.
+fn a_leap_second_is_reported_as_one(agent: &Agent, truth: &Truth) {
     const DAY: i64 = 86_400;
     let to_midnight = DAY - wall().div_euclid(SECOND).rem_euclid(DAY);
     let known = agent.lines().len();
-    // Setting a clock makes the kernel forget what the daemon said: time and announcement in one
-    // call.
+    // Setting the clock clears the kernel's announcement, so one call sets both.
     adjust(&Timex {
         modes: SETOFFSET | STATUS | MAXERROR,
         status: INSERT,
@@ -154,9 +161,9 @@ fn a_leap_second_is_told_as_one(agent: &Agent, truth: &Truth) {
     assert!((off - truth.offset() + SECOND).abs() < SECOND / 20, "the kernel inserted no second");
 }
 
-/// Nothing but the kernel answers for the clock here: its word counts while its own bound is good,
-/// and not for a moment longer.
-fn the_kernels_word_is_heard() {
+/// The kernel is the only time source here. It confirms the clock only while its own error bound is
+/// small enough.
+fn the_kernel_confirms_the_clock_within_its_bound() {
     let clock = || json(Command::new("tokenwatch").args(["clock", "--output", "json"]));
     adjust(&Timex {
         modes: STATUS | MAXERROR,
@@ -168,21 +175,21 @@ fn the_kernels_word_is_heard() {
     assert_eq!(
         (code, report["state"].as_str()),
         (2, Some("unknown")),
-        "no daemon keeps it: {report:#}"
+        "no daemon synchronises the clock: {report:#}"
     );
     adjust(&Timex { modes: STATUS | MAXERROR, status: 0, maxerror: 1_997_000, ..Timex::default() });
     let (code, report) = clock();
     assert_eq!(
         (code, report["source"].as_str()),
         (0, Some("kernel")),
-        "a daemon keeps it: {report:#}"
+        "a daemon synchronises the clock: {report:#}"
     );
     let bound = report["error_bound"].as_f64().unwrap();
     assert!((1.997..2.0).contains(&bound), "{report:#}");
-    until("maxerror to grow beyond what proves anything", secs(30), || {
-        (clock().0 == 2).then_some(())
-    });
-    println!("[steps] the kernel vouched for ±{bound:.4} s, and a few seconds later for nothing");
+    until("maxerror to grow beyond the limit", secs(30), || (clock().0 == 2).then_some(()));
+    println!(
+        "[steps] the kernel confirmed the clock to ±{bound:.4} s, and seconds later no longer"
+    );
 }
 
 // --- the clocks -------------------------------------------------------------------
@@ -192,7 +199,7 @@ fn nanos(clock: ClockId) -> i64 {
     time.tv_sec() * SECOND + time.tv_nsec()
 }
 
-/// Nobody can set or slew this one.
+/// Nanoseconds of `CLOCK_MONOTONIC_RAW`, which can be neither set nor slewed.
 fn raw() -> i64 {
     nanos(ClockId::CLOCK_MONOTONIC_RAW)
 }
@@ -206,7 +213,7 @@ fn in_secs(nanos: i64) -> f64 {
     nanos as f64 / 1e9
 }
 
-/// What the clock said before anybody touched it, carried on.
+/// True time: the wall clock before the test changed it, advanced by the raw clock.
 #[derive(Clone, Copy)]
 struct Truth {
     wall: i64,
@@ -218,13 +225,13 @@ impl Truth {
         Self { wall: wall(), raw: raw() }
     }
 
-    fn tell(&self) -> i64 {
+    fn wall_now(&self) -> i64 {
         self.wall + raw() - self.raw
     }
 
     /// True time minus the clock.
     fn offset(&self) -> i64 {
-        self.tell() - wall()
+        self.wall_now() - wall()
     }
 }
 
@@ -257,20 +264,21 @@ struct Timex {
     tick: i64,
 }
 
-/// adjtimex(2), number 159 on x86-64, through the one program of every Debian that can call it with
-/// privilege; busybox's own lacks most of it.
+/// adjtimex(2), system call 159 on x86-64, through perl, which every Debian has; busybox's
+/// `adjtimex` lacks most of it.
 fn adjust(timex: &Timex) {
     let Timex { modes, maxerror, status, sec, usec, tick } = timex;
     let fields = format!("{modes}, 0, 0, {maxerror}, 0, {status}, 0, 0, 0, {sec}, {usec}, {tick}");
     let code = format!(
-        r#"my $timex = pack("i x4 q q q q i x4 q q q q q q x128", {fields}); syscall(159, $timex) >= 0 or die "adjtimex: $!\n""#
+        r#"my $timex = pack("i x4 q q q q i x4 q q q q q q x128", {fields});
+        syscall(159, $timex) >= 0 or die "adjtimex: $!\n""#
     );
     run(Command::new("perl").arg("-e").arg(code));
 }
 
 // --- the agent --------------------------------------------------------------------
 
-/// The agent, and each line that it printed with the time when.
+/// The agent, and each line that it printed, with the raw time of its arrival.
 struct Agent {
     child: Child,
     lines: Arc<Mutex<Vec<(i64, String)>>>,
@@ -284,10 +292,10 @@ impl Agent {
             .arg(&tree.root);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines: Arc<Mutex<Vec<(i64, String)>>> = Arc::default();
-        let (out, heard) = (child.stdout.take().unwrap(), Arc::clone(&lines));
+        let (out, sink) = (child.stdout.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                heard.lock().unwrap().push((raw(), line));
+                sink.lock().unwrap().push((raw(), line));
             }
         });
         Self { child, lines }
@@ -297,7 +305,7 @@ impl Agent {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first line after the first `known` that `is_it`.
+    /// Waits for a line that `is_it`, after the first `known` lines.
     fn wait(&self, known: usize, what: &str, is_it: impl Fn(&str) -> bool) -> (i64, String) {
         let end = raw() + PATIENCE;
         loop {
@@ -305,7 +313,7 @@ impl Agent {
             if let Some(found) = lines.iter().skip(known).find(|(_, line)| is_it(line)) {
                 return found.clone();
             }
-            assert!(raw() < end, "{what} was not told. What was: {lines:#?}");
+            assert!(raw() < end, "{what} was not reported, only this: {lines:#?}");
             std::thread::sleep(secs(1) / 20);
         }
     }
@@ -319,8 +327,8 @@ impl Drop for Agent {
 }
 
 /// "... was set back by 1m 30s at ...", in seconds.
-fn said_size(line: &str) -> f64 {
-    let said =
+fn reported_size(line: &str) -> f64 {
+    let size =
         line.split(" by ").nth(1).and_then(|rest| rest.split(" at ").next()).unwrap_or_default();
     let part = |part: &str| {
         let (number, unit) = part.split_at(part.find(|c: char| c.is_ascii_alphabetic())?);
@@ -330,5 +338,5 @@ fn said_size(line: &str) -> f64 {
             .1;
         Some(number.parse::<f64>().ok()? * scale)
     };
-    said.split(' ').map(|word| part(word).unwrap_or_else(|| panic!("no size in: {line}"))).sum()
+    size.split(' ').map(|text| part(text).unwrap_or_else(|| panic!("no size in: {line}"))).sum()
 }

@@ -1,5 +1,5 @@
-//! A deployed agent, from what a node has on an ordinary day to what wakes people: what it says,
-//! where it says it, and what it survives.
+//! An installed agent on ordinary days and in incidents: what it reports, where it reports it, and
+//! which failures it survives.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bed::repository;
-use crate::eyes::{Scene, page_at, sample};
+use crate::installed::{Scene, page_at, sample};
 use crate::telemetry::Alert;
 use crate::wait::{secs, until};
 
-/// What runs there: the beginning of the pod's name, and its namespace.
+/// The workload: the prefix of each pod's name, and its namespace.
 const WORKLOAD: [(&str, &str); 6] = [
     ("cart-", "shop"),
     ("report-", "shop"),
@@ -20,11 +20,12 @@ const WORKLOAD: [(&str, &str); 6] = [
     ("careful", "locked"),
     ("slow", "shop"),
 ];
-/// A quiet quarter of an hour would be nicer still; ten minutes is what is promised.
+/// How long the test counts requests while nothing happens: long enough for the average of one a
+/// minute.
 const QUIET: Duration = secs(600);
 
 #[test]
-fn a_deployed_agent_says_what_fails_where_people_look_and_survives_what_happens() {
+fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
     let scene = Scene::install("incidents");
     let started = Instant::now();
     scene
@@ -35,10 +36,12 @@ fn a_deployed_agent_says_what_fails_where_people_look_and_survives_what_happens(
     every_token_is_named(&scene);
 
     skewed(&scene);
-    going(&scene, &pods["slow"]);
-    println!("[incidents] cart's volume loses a source, and kubelet stops there");
+    terminating(&scene, &pods["slow"]);
+    println!(
+        "[incidents] a source of cart's volume is deleted, and kubelet stops writing the volume"
+    );
     scene.kubectl(&["delete", "configmap", "settings", "-n", "shop"]);
-    upgraded_meanwhile(&scene, &pods["slow"]);
+    upgraded(&scene, &pods["slow"]);
 
     few_requests(&scene, QUIET);
     stalled(&scene, &pods["cart-"]);
@@ -49,12 +52,11 @@ fn a_deployed_agent_says_what_fails_where_people_look_and_survives_what_happens(
     restarted(&scene, "kubelet");
     without_an_api_server(&scene);
     without_watches(&scene);
-    nobody_else_is_accused(&scene);
+    no_other_pod_has_an_alert(&scene);
     println!("[incidents] all of it in {:?}", started.elapsed());
 }
 
-/// Waits for every pod of the workload: what each is called, by the beginning of its name, with its
-/// UID.
+/// Waits for every pod of the workload. Returns them by the prefix of their names.
 fn running(scene: &Scene) -> BTreeMap<&'static str, Pod> {
     let found = WORKLOAD.map(|(name, namespace)| {
         (name, until(&format!("{name} to run"), secs(180), || Pod::running(scene, namespace, name)))
@@ -71,14 +73,14 @@ struct Pod {
 }
 
 impl Pod {
-    fn running(scene: &Scene, namespace: &str, beginning: &str) -> Option<Self> {
+    fn running(scene: &Scene, namespace: &str, prefix: &str) -> Option<Self> {
         let list: Value =
             serde_json::from_str(&scene.kubectl(&["get", "pods", "-n", namespace, "-o", "json"]))
                 .ok()?;
         let pods = list["items"].as_array()?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let is_it = |pod: &&Value| {
-            text(&pod["metadata"]["name"]).starts_with(beginning)
+            text(&pod["metadata"]["name"]).starts_with(prefix)
                 && pod["status"]["phase"] == "Running"
         };
         pods.iter().find(is_it).map(|pod| Self {
@@ -120,7 +122,7 @@ fn raised(scene: &Scene, pod: &Pod, code: &'static str, within: Duration) -> Ale
     })
 }
 
-/// What `kubectl describe pod` tells: an Event of this reason on this very pod.
+/// Waits for an Event with this reason on this pod, which `kubectl describe pod` shows.
 fn has_event(scene: &Scene, pod: &Pod, reason: &str) {
     let is_it =
         |event: &Value| event["regarding"]["uid"] == pod.uid.as_str() && event["reason"] == reason;
@@ -132,8 +134,8 @@ fn has_event(scene: &Scene, pod: &Pod, reason: &str) {
     });
 }
 
-/// Everywhere people look, a finding about this pod is to be seen.
-fn is_said_everywhere(scene: &Scene, pod: &Pod, code: &'static str, reason: &str) {
+/// Every output shows the finding about this pod.
+fn is_in_all_outputs(scene: &Scene, pod: &Pod, code: &'static str, reason: &str) {
     has_event(scene, pod, reason);
     let described = scene.kubectl(&["describe", "pod", "-n", &pod.namespace, &pod.name]);
     assert!(described.contains(reason), "{described}");
@@ -144,7 +146,7 @@ fn is_said_everywhere(scene: &Scene, pod: &Pod, code: &'static str, reason: &str
     let page = scene.page("/");
     assert!(
         page.contains(code) && page.contains(&pod.name),
-        "the status page does not tell of {code} on {}",
+        "the status page does not show {code} for {}",
         pod.name
     );
     let (status, checked) = scene.check();
@@ -159,14 +161,14 @@ fn is_said_everywhere(scene: &Scene, pod: &Pod, code: &'static str, reason: &str
 }
 
 fn skewed(scene: &Scene) {
-    println!("[incidents] a pod is made while the API server is 300 s ahead");
+    println!("[incidents] a pod is created while the API server is 300 s ahead");
     scene.deployment.cluster.shift_clock("apiserver", 300);
     scene.deployment.cluster.apply(&single("ahead"));
     let pod = until("ahead to run", secs(120), || Pod::running(scene, "shop", "ahead"));
     scene.deployment.cluster.shift_clock("apiserver", 0);
     let alert = raised(scene, &pod, "token.not_yet_valid", secs(60));
     assert_eq!(alert.severity(), "critical");
-    is_said_everywhere(scene, &pod, "token.not_yet_valid", "TokenNotYetValid");
+    is_in_all_outputs(scene, &pod, "token.not_yet_valid", "TokenNotYetValid");
     println!("[incidents] {}", alert.body);
 }
 
@@ -177,17 +179,17 @@ fn single(name: &str) -> String {
     vault.replace("{name: vault, ", &format!("{{name: {name}, ")).replace("audience: vault, ", "")
 }
 
-/// kubelet does not refresh the token of a pod that is going: the agent says so at once, with the
-/// pod's own deadline.
-fn going(scene: &Scene, slow: &Pod) {
+/// kubelet does not refresh the token of a terminating pod. The agent reports that at once, with
+/// the pod's own deadline.
+fn terminating(scene: &Scene, slow: &Pod) {
     scene.kubectl(&["delete", "pod", "-n", &slow.namespace, &slow.name, "--wait=false"]);
     let alert = raised(scene, slow, "token.pod_terminating", secs(60));
     println!("[incidents] {}", alert.body);
-    is_said_everywhere(scene, slow, "token.pod_terminating", "TokenPodTerminating");
+    is_in_all_outputs(scene, slow, "token.pod_terminating", "TokenPodTerminating");
 }
 
-/// How often each finding about this pod was raised and cleared.
-fn told(scene: &Scene, pod: &Pod, code: &str) -> (usize, usize) {
+/// How often this finding about this pod was raised and cleared.
+fn raised_and_cleared(scene: &Scene, pod: &Pod, code: &str) -> (usize, usize) {
     let alerts = scene.telemetry.alerts();
     let count = |what: &str| {
         alerts
@@ -198,13 +200,14 @@ fn told(scene: &Scene, pod: &Pod, code: &str) -> (usize, usize) {
     (count("raised"), count("cleared"))
 }
 
-/// An upgrade, and then longer than a finding from before it is held.
-fn upgraded_meanwhile(scene: &Scene, slow: &Pod) {
+/// Upgrades the agent, and waits longer than the agent keeps restored findings without observing
+/// them.
+fn upgraded(scene: &Scene, slow: &Pod) {
     println!("[incidents] upgrade while token.pod_terminating is active");
     scene.deployment.upgrade(&["podAnnotations.round=two"]);
     std::thread::sleep(secs(100));
     assert_eq!(
-        told(scene, slow, "token.pod_terminating"),
+        raised_and_cleared(scene, slow, "token.pod_terminating"),
         (1, 0),
         "neither raised twice nor lost by an upgrade"
     );
@@ -215,13 +218,13 @@ fn upgraded_meanwhile(scene: &Scene, slow: &Pod) {
     );
 }
 
-/// From the API server's own audit log: what the agent asks for while nothing happens. Its Events
-/// are told apart: those are news.
+/// Counts the agent's requests in the API server's audit log while nothing happens. Requests about
+/// Events do not count, because they report changes.
 fn few_requests(scene: &Scene, time: Duration) {
     let before = scene.requests().len();
     std::thread::sleep(time);
-    let asked: Vec<_> = scene.requests().into_iter().skip(before).collect();
-    let (events, rest): (Vec<_>, Vec<_>) = asked
+    let requests: Vec<_> = scene.requests().into_iter().skip(before).collect();
+    let (events, rest): (Vec<_>, Vec<_>) = requests
         .iter()
         .map(|request| (&*request.verb, &*request.resource))
         .partition(|(_, what)| *what == "events");
@@ -242,15 +245,15 @@ fn stalled(scene: &Scene, cart: &Pod) {
         containers.contains("app (tokenwatch.test/busybox:1)") && !containers.contains("sidecar"),
         "{containers}"
     );
-    assert!(!stalled.trace_id.is_empty(), "an alert leads to the trace it is about");
+    assert!(!stalled.trace_id.is_empty(), "an alert has the trace id of its token");
     println!("[incidents] {}", stalled.body);
     let expired = raised(scene, cart, "token.expired", secs(60));
-    is_said_everywhere(scene, cart, "token.expired", "TokenExpired");
+    is_in_all_outputs(scene, cart, "token.expired", "TokenExpired");
     let uid = cart.uid.clone();
-    let died = move |span: &crate::telemetry::Span| {
+    let is_its_trace = move |span: &crate::telemetry::Span| {
         span.attribute("k8s.pod.uid") == uid && span.attribute("token.outcome") == "expired"
     };
-    let trace = scene.telemetry.wait_span("the trace of the token that died", secs(60), died);
+    let trace = scene.telemetry.wait_span("the trace of the expired token", secs(60), is_its_trace);
     assert_eq!(
         (trace.attribute("k8s.deployment.name").as_str(), &trace.trace_id),
         ("cart", &expired.trace_id)
@@ -267,10 +270,11 @@ fn repaired(scene: &Scene, cart: &Pod) {
         "--from-literal=address=https://shop.example",
     ]);
     let uid = cart.uid.clone();
-    let over = move |alert: &Alert| {
+    let is_cleared = move |alert: &Alert| {
         alert.is("cleared", "token.expired") && alert.attribute("k8s.pod.uid") == uid
     };
-    let cleared = scene.telemetry.wait_alert("the repair to clear it", secs(240), over);
+    let cleared =
+        scene.telemetry.wait_alert("the repair to clear the alert", secs(240), is_cleared);
     println!("[incidents] {}", cleared.body);
     has_event(scene, cart, "TokenExpiredCleared");
 }
@@ -282,12 +286,16 @@ fn killed(scene: &Scene, slow: &Pod) {
     until("the agent's container to be started again", secs(120), || {
         (scene.restarts() > restarts && scene.is_ready()).then_some(())
     });
-    let diary = scene.deployment.diary();
-    assert!(diary.contains("nobody watched for"), "it does not say what it missed: {diary}");
-    assert_eq!(told(scene, slow, "token.pod_terminating").0, 1, "raised again after it was killed");
+    let logs = scene.deployment.logs();
+    assert!(logs.contains("nobody watched for"), "the log does not state the downtime: {logs}");
+    assert_eq!(
+        raised_and_cleared(scene, slow, "token.pod_terminating").0,
+        1,
+        "raised again after the kill"
+    );
 }
 
-/// The agent runs on, or is started again, by nobody's hand; and sees what happens then.
+/// The agent keeps running, or restarts by itself, and sees a pod that starts afterwards.
 fn restarted(scene: &Scene, component: &str) {
     println!("[incidents] {component} is restarted");
     scene.component(component, &[]);
@@ -296,7 +304,7 @@ fn restarted(scene: &Scene, component: &str) {
     sees(scene, &name);
 }
 
-/// A token of a new pod is known to the agent that is running.
+/// Waits until the running agent knows the token of a new pod.
 fn sees(scene: &Scene, pod: &str) {
     until(&format!("the agent to see the token of {pod}"), secs(180), || {
         scene.page("/").contains(pod).then_some(())
@@ -307,25 +315,25 @@ fn without_an_api_server(scene: &Scene) {
     println!("[incidents] without an API server");
     let (restarts, agent) = (scene.restarts(), scene.address());
     scene.component("apiserver", &["--only-stop"]);
-    until("the agent to say that the API server is away", secs(120), || {
+    until("the agent to report the API server as down", secs(120), || {
         (sample(&page_at(&agent, "/metrics"), "tokenwatch_sources_up", "apiserver") == Some(0.0))
             .then_some(())
     });
     scene.component("apiserver", &["--only-start"]);
-    until("the agent to hear of the API server again", secs(180), || {
+    until("the agent to reach the API server again", secs(180), || {
         (scene.metric("tokenwatch_sources_up", "apiserver") == Some(1.0)).then_some(())
     });
-    assert_eq!(scene.restarts(), restarts, "nobody had to restart it");
+    assert_eq!(scene.restarts(), restarts, "the agent must recover without a restart");
 }
 
-/// All watches that this user may have are taken: a new pod is found all the same, and events are
-/// back when there is room.
+/// With no inotify watch left, the agent still finds a new pod. When watches are free again, it
+/// uses them.
 fn without_watches(scene: &Scene) {
     println!("[incidents] the node's inotify watches are used up");
     let taken = crate::watches::take_all();
     scene.deployment.cluster.apply(&single("unwatched"));
     sees(scene, "unwatched");
-    until("the agent to say that it has to look by itself", secs(30), || {
+    until("the agent to report that it cannot watch", secs(30), || {
         (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(0.0)).then_some(())
     });
     drop(taken);
@@ -334,15 +342,15 @@ fn without_watches(scene: &Scene) {
     });
 }
 
-fn nobody_else_is_accused(scene: &Scene) {
-    let guilty = ["ahead", "slow"];
-    let is_wronged = |alert: &Alert| {
+fn no_other_pod_has_an_alert(scene: &Scene) {
+    let expected = ["ahead", "slow"];
+    let is_unexpected = |alert: &Alert| {
         let name = alert.attribute("k8s.pod.name");
         alert.code().starts_with("token.")
             && alert.severity() != "info"
-            && !guilty.contains(&name.as_str())
+            && !expected.contains(&name.as_str())
             && !name.starts_with("cart-")
     };
-    let wronged: Vec<_> = scene.telemetry.alerts().into_iter().filter(is_wronged).collect();
-    assert!(wronged.is_empty(), "{wronged:#?}");
+    let unexpected: Vec<_> = scene.telemetry.alerts().into_iter().filter(is_unexpected).collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
 }

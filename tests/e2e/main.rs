@@ -1,9 +1,12 @@
-//! End to end, black box, on the release binary: real kubelets, real clocks, a real collector.
+//! End-to-end tests of the release binary, as a black box: real kubelets, real clocks, a real
+//! collector.
 //!
-//! Needs root and the test bed (`tests/cluster/build`); `tests/all` sees to both.
+//! Needs root and the test bed. `tests/all` checks for root, and builds the test bed
+//! (`tests/cluster/build`).
 
-#![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(unreachable_pub)] // a separate binary: only its own modules use them
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
 mod bed;
@@ -11,16 +14,16 @@ mod clocks;
 mod collector_trouble;
 mod deployed;
 mod deployment;
-mod eyes;
 mod faulty;
 mod gateway;
 mod healthy;
 mod in_the_guest;
 mod incidents;
+mod installed;
 mod operator;
 mod process;
 #[path = "../observability/prometheus.rs"]
-#[allow(dead_code)] // more is asked of it there
+#[allow(dead_code)] // tests/observability uses the rest
 mod prometheus;
 mod steps;
 mod telemetry;

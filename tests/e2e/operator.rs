@@ -1,5 +1,5 @@
-//! The kinds of the Prometheus operator, in an API server that knows them. The operator itself does
-//! not run: that its selectors lead to the agents is looked at here as it would look.
+//! The kinds of the Prometheus operator, in an API server that has their definitions. The operator
+//! itself does not run: these tests follow the selectors to the agents as it would.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ const ON: [&str; 4] = [
     "prometheusRule.enabled=true",
 ];
 
-/// By the operator's own definitions.
+/// Applies the operator's own definitions.
 pub fn define_kinds(deployment: &Deployment) {
     deployment.shell(&format!("kubectl apply --server-side --filename {}", built("crds")));
     deployment.shell(
@@ -31,8 +31,8 @@ pub fn define_kinds(deployment: &Deployment) {
     });
 }
 
-/// Switched on in a release that is there, switched off again, and left on for the uninstallation
-/// to take away.
+/// Switches monitoring on in an installed release, off, and on again, so that the uninstallation
+/// has to remove it.
 pub fn agents_are_monitored(deployment: &Deployment) {
     deployment.upgrade(&ON);
     assert_eq!(monitoring(deployment), ["podmonitor", "prometheusrule", "servicemonitor"]);
@@ -73,7 +73,7 @@ fn the_pod_monitor_finds_the_agents(deployment: &Deployment) {
     }
 }
 
-/// The Service's endpoints are what is asked.
+/// Prometheus scrapes the Service's endpoints.
 fn the_service_monitor_finds_the_agents(deployment: &Deployment) {
     let monitor = deployment.get(&["servicemonitor", "tokenwatch", "--namespace", NAMESPACE]);
     let endpoint = &monitor["spec"]["endpoints"][0];
@@ -98,7 +98,7 @@ fn the_service_monitor_finds_the_agents(deployment: &Deployment) {
     );
 }
 
-/// The API server drops what a definition does not have, and refuses what it has otherwise.
+/// The API server drops fields that are not in the definition, and refuses fields of another type.
 fn the_rules_are_whole(deployment: &Deployment) {
     let there = deployment.get(&["prometheusrule", "tokenwatch", "--namespace", NAMESPACE]);
     let file =
@@ -129,7 +129,7 @@ fn port(ports: &Value, endpoint: &Value, number: &str) -> Value {
         .clone()
 }
 
-/// As Prometheus would.
+/// Scrapes an endpoint as Prometheus would.
 fn scraped(address: &Value, port: &Value, endpoint: &Value) {
     let url = format!(
         "http://{}:{port}{}",

@@ -1,4 +1,4 @@
-//! Child processes that do not outlive their test.
+//! Child processes that end with their test.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`, with everything it prints going to `log`.
+    /// Starts `command`, and writes everything that it prints to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let out = File::create(log)
             .unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()));
@@ -30,7 +30,7 @@ impl Process {
         kill(pid, signal).unwrap_or_else(|error| panic!("cannot signal {pid}: {error}"));
     }
 
-    /// Asks it to stop and waits for that.
+    /// Sends SIGTERM and waits for the exit.
     pub fn stop(mut self, within: Duration) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         let child = &mut self.child;
@@ -57,7 +57,7 @@ impl Drop for Process {
     }
 }
 
-/// Runs a command to its end; its output is in the panic when it fails.
+/// Runs a command to its end. If it fails, panics with its output.
 pub fn run(command: &mut Command) -> Output {
     let output = command
         .stdin(Stdio::null())

@@ -1,6 +1,6 @@
-//! A clock that is really set, slewed, and given a leap second. This machine's clock is left alone:
-//! `tests/cluster/guest` boots a Linux with a clock of its own, and this very program is run again
-//! in there, as `in_the_guest::scenario`.
+//! A clock that is really set, slewed and given a leap second. This machine's clock is not touched:
+//! `tests/cluster/guest` boots a Linux with a clock of its own, and runs this program again there,
+//! as `in_the_guest::scenario`.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::bed::{repository, tokenwatch};
 use crate::process::text;
 
 #[test]
-fn a_clock_that_is_set_is_told_at_once_and_one_that_is_slewed_is_not() {
+fn a_step_of_the_clock_is_reported_at_once_and_a_slew_is_not() {
     let mut guest = Command::new(repository().join("tests/cluster/guest"));
     let this = std::env::current_exe().unwrap();
     guest
@@ -31,7 +31,7 @@ fn a_clock_that_is_set_is_told_at_once_and_one_that_is_slewed_is_not() {
     let moved = (clocks::set_to() - set_to).abs();
     assert!(
         moved < Delta::from_millis(100),
-        "this machine's own clock was set meanwhile, by {moved}"
+        "this machine's own clock was set during the test, by {moved}"
     );
     let console = text(&output.stdout);
     print!("{console}");
@@ -41,5 +41,5 @@ fn a_clock_that_is_set_is_told_at_once_and_one_that_is_slewed_is_not() {
         output.status,
         text(&output.stderr)
     );
-    assert!(console.contains("1 passed"), "nothing was tested in the guest");
+    assert!(console.contains("1 passed"), "no test ran in the guest");
 }

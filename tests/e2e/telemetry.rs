@@ -1,4 +1,4 @@
-//! What the real collector wrote: OTLP JSON, one line a batch.
+//! What the real collector wrote: OTLP JSON, one line per batch.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Telemetry {
         Self { directory: directory.to_owned() }
     }
 
-    /// Every whole line; the last one may still be being written.
+    /// Every complete line. The collector may still be writing the last one.
     fn batches(&self) -> Vec<Value> {
         let files = (0..)
             .map(|start| self.directory.join(format!("collector-{start}")))
@@ -79,12 +79,12 @@ impl Telemetry {
             .collect()
     }
 
-    /// Waits for an alert that fits, and gives it back.
+    /// Waits for an alert that fits, and returns it.
     pub fn wait_alert(&self, what: &str, within: Duration, fits: impl Fn(&Alert) -> bool) -> Alert {
         until(what, within, || self.alerts().into_iter().find(|alert| fits(alert)))
     }
 
-    /// Waits for a span that fits, and gives it back.
+    /// Waits for a span that fits, and returns it.
     pub fn wait_span(&self, what: &str, within: Duration, fits: impl Fn(&Span) -> bool) -> Span {
         until(what, within, || self.spans().into_iter().find(|span| fits(span)))
     }

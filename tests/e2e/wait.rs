@@ -1,13 +1,13 @@
-//! Waiting for the real world, with a bound and a word for what did not come.
+//! Waits for something outside the test, with a limit, and a description if it does not come.
 
 use std::time::{Duration, Instant};
 
-/// Asks until there is an answer; panics with `what` when there is none in time.
-pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Calls `probe` until it returns a value. Panics with `what` if there is none in time.
+pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(found) = probe() {
+            return found;
         }
         assert!(started.elapsed() < within, "waited {within:?} in vain for {what}");
         std::thread::sleep(Duration::from_millis(200));

@@ -1,15 +1,14 @@
-//! The kernel's limit of inotify watches, reached for real: it counts for all processes of a user
-//! together.
+//! Uses up the kernel's limit of inotify watches, which all processes of a user share.
 
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// Instances that hold the watches; all are free again when this is dropped.
+/// The instances that hold the watches. Dropping this frees them all.
 pub struct Taken(#[allow(dead_code)] Vec<Inotify>);
 
-/// Takes every watch that this user may still have. One file can be watched once by each instance.
+/// Takes every watch that this user may still have. Each instance can watch a file only once.
 pub fn take_all() -> Taken {
     let mut files = Vec::new();
     collect(Path::new("/usr"), &mut files);
@@ -22,7 +21,7 @@ pub fn take_all() -> Taken {
         taken.push(instance);
         if full {
             println!(
-                "[incidents] {} inotify instances of {} files hold every watch there is",
+                "[incidents] {} inotify instances of {} files hold all available watches",
                 taken.len(),
                 files.len()
             );

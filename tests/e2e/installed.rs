@@ -1,4 +1,4 @@
-//! A deployed agent as people see it: through kubectl, its pages, the collector, and the API
+//! An installed agent as users see it: through kubectl, its pages, the collector, and the API
 //! server's audit log.
 
 use std::process::Command;
@@ -11,15 +11,14 @@ use crate::process::{Process, run, text};
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
-/// A cluster in which tokenwatch is installed, with a collector and a time server in reach of its
-/// pods.
+/// A cluster with tokenwatch installed, and a collector and a time server that its pods can reach.
 pub struct Scene {
     pub deployment: Deployment,
     pub telemetry: Telemetry,
     _others: [Process; 2],
 }
 
-/// A request to the API server, as its audit log tells it.
+/// A request to the API server, from its audit log.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub verb: String,
@@ -28,8 +27,7 @@ pub struct Request {
 }
 
 impl Scene {
-    /// Another cluster than the one that has kubelet's usual folder: what is in other places is
-    /// said to the chart.
+    /// Installs the chart on a cluster whose kubelet has an unusual root, so values set the paths.
     pub fn install(name: &'static str) -> Self {
         let (directory, deployment) = (workdir(name), Deployment::beside(name));
         let (node, root, time) =
@@ -37,12 +35,13 @@ impl Scene {
         let collector = Collector::at(&directory, node, 4317, 4318);
         let others = [collector.start(), ntp_server(&directory, time, None, Some(node))];
         let state = deployment.cluster.get("STATE");
-        let places = format!(
+        let paths = format!(
             "kubelet.rootDirs={{{}}},state.hostPath={state}/agent,clock.servers={{{node}:{time}}}",
             root.display()
         );
         deployment.shell(&format!(
-            "helm install tokenwatch deploy/chart --namespace {NAMESPACE} --create-namespace --set otlp.endpoint=http://{node}:4317 --set '{places}'"
+            "helm install tokenwatch deploy/chart --namespace {NAMESPACE} --create-namespace \
+             --set otlp.endpoint=http://{node}:4317 --set '{paths}'"
         ));
         deployment.wait_ready();
         Self { telemetry: collector.telemetry(), deployment, _others: others }
@@ -52,7 +51,7 @@ impl Scene {
         self.deployment.cluster.kubectl(arguments)
     }
 
-    /// The agent's pod, as the API has it; the one that is not going.
+    /// The agent's pod that is not terminating, as the API returns it.
     fn pod(&self) -> Value {
         let list = self.kubectl(&[
             "get",
@@ -65,21 +64,27 @@ impl Scene {
             "json",
         ]);
         let list: Value = serde_json::from_str(&list).unwrap();
-        let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
-        list["items"].as_array().unwrap().iter().find(stays).cloned().unwrap_or_default()
+        let is_not_terminating = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(is_not_terminating)
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub fn is_ready(&self) -> bool {
         self.pod()["status"]["containerStatuses"][0]["ready"] == true
     }
 
-    /// How often its container was started again.
+    /// How many times the agent's container was restarted.
     pub fn restarts(&self) -> i64 {
         self.pod()["status"]["containerStatuses"][0]["restartCount"].as_i64().unwrap_or(-1)
     }
 
-    /// `kubectl exec … -- tokenwatch check`: exit status and JSON. kubectl passes the exit status
-    /// on.
+    /// `kubectl exec … -- tokenwatch check`: its exit status, which kubectl passes on, and its
+    /// JSON.
     pub fn check(&self) -> (i32, Value) {
         let mut command = Command::new(self.deployment.cluster.get("KUBE"));
         command.args([
@@ -109,17 +114,17 @@ impl Scene {
         })
     }
 
-    /// A page of the agent's; empty while there is none.
+    /// A page of the agent; empty if the agent does not answer.
     pub fn page(&self, path: &str) -> String {
         page_at(&self.address(), path)
     }
 
-    /// The first sample of a metric that has `word` among its labels.
-    pub fn metric(&self, name: &str, word: &str) -> Option<f64> {
-        sample(&self.page("/metrics"), name, word)
+    /// The first sample of a metric whose line contains `label`.
+    pub fn metric(&self, name: &str, label: &str) -> Option<f64> {
+        sample(&self.page("/metrics"), name, label)
     }
 
-    /// Kills the agent's process without a word.
+    /// Kills the agent's process with SIGKILL.
     pub fn kill_agent(&self) {
         let container = self.pod()["status"]["containerStatuses"][0]["containerID"]
             .as_str()
@@ -144,8 +149,8 @@ impl Scene {
             .unwrap();
     }
 
-    /// What the agent has asked the API server for. A watch is written down when it begins and when
-    /// it ends.
+    /// The agent's requests to the API server. The audit log has two lines for a watch, at its
+    /// start and at its end; it counts once.
     pub fn requests(&self) -> Vec<Request> {
         let log =
             std::fs::read_to_string(self.deployment.cluster.get("AUDIT_LOG")).unwrap_or_default();
@@ -179,11 +184,11 @@ pub fn page_at(address: &str, path: &str) -> String {
     text(&Command::new("curl").args(["-s", "--max-time", "5", &url]).output().unwrap().stdout)
 }
 
-/// The first sample of a metric that has `word` among its labels.
-pub fn sample(metrics: &str, name: &str, word: &str) -> Option<f64> {
+/// The first sample of a metric whose line contains `label`.
+pub fn sample(metrics: &str, name: &str, label: &str) -> Option<f64> {
     let fits = |line: &&str| {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-            && line.contains(word)
+            && line.contains(label)
     };
     metrics.lines().find(fits)?.rsplit(' ').next()?.parse().ok()
 }
