@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-/// A browser that says nothing for so long is dead: it starts in a second or two on an idle core.
+/// A browser that sends nothing for so long has failed: it starts in a second or two on an idle
+/// core.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One window.
@@ -34,12 +35,12 @@ pub struct Browser {
     messages: Receiver<Value>,
     last_id: u64,
     session: Option<String>,
-    /// What the page did, as the browser told it.
+    /// The browser's events about the page.
     pub events: Vec<Value>,
 }
 
 impl Browser {
-    /// `directory` is for its profile.
+    /// Starts the browser with its profile in `directory`.
     pub fn start(chromium: &Path, directory: &Path) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", r#"exec "$@" 3<&0 4>&1 0</dev/null 1>/dev/null"#, "sh"]).arg(chromium);
@@ -66,8 +67,9 @@ impl Browser {
         let (commands, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (sender, messages) = channel();
         std::thread::spawn(move || {
-            let told = BufReader::new(out).split(0).map_while(Result::ok);
-            told.filter_map(|message| serde_json::from_slice(&message).ok())
+            let received = BufReader::new(out).split(0).map_while(Result::ok);
+            received
+                .filter_map(|message| serde_json::from_slice(&message).ok())
                 .all(|message| sender.send(message).is_ok())
         });
         let mut browser =
@@ -87,7 +89,7 @@ impl Browser {
         }
     }
 
-    /// What the browser answers; what it tells meanwhile is kept.
+    /// Calls a method and returns its result. Keeps the events that arrive in the meantime.
     pub fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.last_id += 1;
         let mut message = json!({"id": self.last_id, "method": method, "params": parameters});
@@ -108,13 +110,16 @@ impl Browser {
     fn next(&mut self) -> Value {
         self.messages
             .recv_timeout(PATIENCE)
-            .unwrap_or_else(|why| panic!("the browser says nothing any more ({why})"))
+            .unwrap_or_else(|why| panic!("the browser sends nothing any more ({why})"))
     }
 
-    /// The window, and `prefers-color-scheme`.
-    pub fn look(&mut self, window: Window, scheme: &str) {
+    /// Sets the window's size and `prefers-color-scheme`.
+    pub fn emulate(&mut self, window: Window, scheme: &str) {
         let Window { width, height, is_phone, .. } = window;
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": if is_phone { 2 } else { 1 }, "mobile": is_phone});
+        let scale = if is_phone { 2 } else { 1 };
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone,
+        });
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
         self.call(
             "Emulation.setEmulatedMedia",
@@ -122,7 +127,7 @@ impl Browser {
         );
     }
 
-    /// Loads `url` to its end.
+    /// Loads `url`, and waits until it is loaded.
     pub fn open(&mut self, url: &str) {
         self.events.clear();
         let opened = self.call("Page.navigate", &json!({"url": url}));
@@ -137,15 +142,15 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let told = self.call(
+        let answer = self.call(
             "Runtime.evaluate",
             &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}),
         );
-        assert!(told["exceptionDetails"].is_null(), "{expression}: {told}");
-        told["result"]["value"].clone()
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        answer["result"]["value"].clone()
     }
 
-    /// The page as PNG: the whole of it, or its first so many lines of pixels.
+    /// Writes the page as PNG: all of it, or only the first `height` pixels.
     pub fn picture(&mut self, file: &Path, height: Option<u32>) {
         let size = self.call("Page.getLayoutMetrics", &json!({}))["cssContentSize"].clone();
         let height = height.map_or(size["height"].clone(), |height| json!(height));
@@ -160,7 +165,8 @@ impl Browser {
         std::fs::write(file, png).unwrap();
     }
 
-    /// Errors of scripts and of the network, warnings, and breaches of the page's own policy.
+    /// Errors of scripts and of the network, warnings, and violations of the page's
+    /// Content-Security-Policy.
     pub fn complaints(&self) -> Vec<String> {
         let is_complaint = |event: &&Value| {
             let level = event["params"]["entry"]["level"]
@@ -178,11 +184,11 @@ impl Browser {
         self.events.iter().filter(is_complaint).map(ToString::to_string).collect()
     }
 
-    /// Every address that was asked for something.
+    /// Every URL that the page requested.
     pub fn requests(&self) -> Vec<String> {
-        let asked =
+        let requests =
             self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
-        asked
+        requests
             .filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
             .collect()
     }

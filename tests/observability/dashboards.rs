@@ -1,5 +1,5 @@
-//! From agents through the gateway to the far ends: the trace, the alert, the metric, the alert
-//! that Prometheus makes of it, and every query of the dashboards.
+//! From agents through the gateway to the backends: the trace, the alert, the metric, Prometheus's
+//! alert about it, and every query of the dashboards.
 
 use std::time::{Duration, Instant};
 
@@ -12,60 +12,65 @@ use crate::prometheus::Prometheus;
 use crate::tools::all_there;
 use crate::wait::{secs, until};
 
-/// A trace is one of the ends, so that they can tell whose the others are.
-struct Ends {
+/// One backend for each signal, so that a test can see which backend received what.
+struct Backends {
     traces: Collector,
     alerts: Collector,
     prometheus: Prometheus,
 }
 
 #[test]
-fn what_agents_send_arrives_and_every_query_is_answered() {
+fn all_telemetry_arrives_and_every_query_is_answered() {
     if !all_there() {
         return;
     }
     let directory = workdir("observability");
-    let [traces, alerts] = ["traces", "alerts"].map(|end| Collector::planned(&directory.join(end)));
+    let [traces, alerts] =
+        ["traces", "alerts"].map(|name| Collector::planned(&directory.join(name)));
     let _running = [traces.start(), alerts.start()];
-    let ends = Ends { traces, alerts, prometheus: Prometheus::start(&directory, &[]) };
-    let base = |end: &Collector| format!("http://127.0.0.1:{}", end.http);
-    let gateway =
-        Gateway::planned(&base(&ends.traces), &base(&ends.alerts), &ends.prometheus.remote_write());
+    let backends = Backends { traces, alerts, prometheus: Prometheus::start(&directory, &[]) };
+    let base = |backend: &Collector| format!("http://127.0.0.1:{}", backend.http);
+    let gateway = Gateway::planned(
+        &base(&backends.traces),
+        &base(&backends.alerts),
+        &backends.prometheus.remote_write(),
+    );
     let _gateway = gateway.start(&directory);
     let mut fleet = Fleet::start(&directory, &gateway);
 
-    each_signal_arrives_at_its_end(&ends, &fleet);
-    prometheus_alerts_where_there_is_trouble(&ends.prometheus);
+    each_signal_arrives_at_its_backend(&backends, &fleet);
+    prometheus_alerts_where_there_is_trouble(&backends.prometheus);
     fleet.silence();
-    every_query_is_answered(&ends.prometheus);
-    nodes_can_be_chosen(&ends.prometheus);
+    every_query_is_answered(&backends.prometheus);
+    nodes_can_be_chosen(&backends.prometheus);
 }
 
-fn each_signal_arrives_at_its_end(ends: &Ends, fleet: &Fleet) {
-    let nodes = || ends.prometheus.label_values("k8s_node_name", "node:tokenwatch_tokens:max");
+fn each_signal_arrives_at_its_backend(backends: &Backends, fleet: &Fleet) {
+    let nodes = || backends.prometheus.label_values("k8s_node_name", "node:tokenwatch_tokens:max");
     until("metrics of every node", secs(60), || (nodes().len() == ALL.len()).then_some(()));
     for generation in 0..4 {
         fleet.rotate(generation);
         std::thread::sleep(Duration::from_secs(3)); // so that Prometheus sees the count grow
     }
-    let span = ends
+    let span = backends
         .traces
         .telemetry()
         .wait_span("the trace of a rotation", secs(60), |span| span.name == "token.refresh_wait");
     assert!(span.seconds() > 1.0, "{span:?}");
     let expired = |code: &str| code == "token.expired";
-    let alert = ends
+    let alert = backends
         .alerts
         .telemetry()
         .wait_alert("token.expired", secs(60), |alert| expired(&alert.code()));
     assert_eq!(alert.severity(), "critical");
     assert!(
-        ends.traces.telemetry().alerts().is_empty() && ends.alerts.telemetry().spans().is_empty(),
-        "an end has what is another's"
+        backends.traces.telemetry().alerts().is_empty()
+            && backends.alerts.telemetry().spans().is_empty(),
+        "a backend received the signal of another"
     );
 }
 
-/// With the word of the agents, not of `promtool`: the names, labels and units are those of the
+/// With metrics from agents, not from `promtool`'s cases: names, labels and units are those on the
 /// wire.
 fn prometheus_alerts_where_there_is_trouble(prometheus: &Prometheus) {
     let wanted = [
@@ -85,7 +90,7 @@ fn prometheus_alerts_where_there_is_trouble(prometheus: &Prometheus) {
         .into_iter()
         .filter(|(_, node)| node == WELL || node == SILENT)
         .collect();
-    assert!(wrong.is_empty(), "these nodes have done nothing: {wrong:?}");
+    assert!(wrong.is_empty(), "alerts about nodes without trouble: {wrong:?}");
 }
 
 fn every_query_is_answered(prometheus: &Prometheus) {
@@ -95,13 +100,13 @@ fn every_query_is_answered(prometheus: &Prometheus) {
     println!("[observability] {} queries of the dashboards", open.len());
     while !open.is_empty() {
         open.retain(|query| !is_answered(prometheus, query));
-        assert!(Instant::now() < end, "without a number for an answer:\n{}", open.join("\n"));
+        assert!(Instant::now() < end, "no number in the answers to:\n{}", open.join("\n"));
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
-/// Every query of every panel. What only stands in for an answer (`or vector(0)`) is taken off: the
-/// answer itself is wanted.
+/// Every query of every panel, without the default value (`or vector(0)`), which would hide a
+/// missing answer.
 fn queries() -> Vec<String> {
     let panels = ["fleet", "node"].into_iter().flat_map(|name| {
         let text =
@@ -114,18 +119,18 @@ fn queries() -> Vec<String> {
     targets.map(|target| target["expr"].as_str().unwrap().replace(" or vector(0)", "")).collect()
 }
 
-/// On some node there is a number; an error is one at once.
+/// Whether the answer has a number for some node. Panics if the query is an error.
 fn is_answered(prometheus: &Prometheus, query: &str) -> bool {
-    let ask = |node: &str| {
+    let answer = |node: &str| {
         let query = query.replace("$node", node);
         prometheus.query(&query).unwrap_or_else(|error| panic!("{query}: {error}"))
     };
     let is_number =
         |series: &Value| series["value"][1].as_str().is_some_and(|value| value != "NaN");
-    ALL.iter().any(|node| ask(node).iter().any(is_number))
+    ALL.iter().any(|node| answer(node).iter().any(is_number))
 }
 
-/// The list that the dashboard of one node offers.
+/// The list of nodes in the node dashboard.
 fn nodes_can_be_chosen(prometheus: &Prometheus) {
     let dashboard = std::fs::read_to_string(repository().join("deploy/grafana/node.json")).unwrap();
     assert!(dashboard.contains("label_values(node:tokenwatch_sources_up:min, k8s_node_name)"));

@@ -1,5 +1,5 @@
-//! What the gateway promises: an alert is taken when the far end has taken it, over TLS too, and
-//! with the headers that the far end asks for.
+//! What the gateway promises: it accepts an alert only when the backend has accepted it; it serves
+//! TLS; and it sends the headers that the backend requires.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::tools::all_there;
 use crate::wait::{secs, until};
 
-/// Nobody listens there.
+/// No server listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 fn expired() -> Node {
@@ -32,15 +32,15 @@ fn agent(directory: &Path, node: &Node, arguments: &[&str]) -> Process {
 }
 
 #[test]
-fn an_alert_waits_on_its_node_until_the_far_end_has_it() {
+fn an_alert_stays_on_its_node_until_the_backend_has_it() {
     if !all_there() {
         return;
     }
     let directory = workdir("delivery");
-    let end = Collector::planned(&directory);
+    let backend = Collector::planned(&directory);
     let gateway = Gateway::planned(
         NOWHERE,
-        &format!("http://127.0.0.1:{}", end.http),
+        &format!("http://127.0.0.1:{}", backend.http),
         &format!("{NOWHERE}/write"),
     );
     let (running, node) = (gateway.start(&directory), expired());
@@ -49,32 +49,33 @@ fn an_alert_waits_on_its_node_until_the_far_end_has_it() {
         &node,
         &["--otlp-endpoint", &format!("http://127.0.0.1:{}", gateway.http)],
     );
-    until("the agent to be told that nobody has its alert", secs(60), || {
-        waits(&directory.join("agent.log")).then_some(())
+    until("the agent to log that its alert is not delivered", secs(60), || {
+        logs_a_failed_delivery(&directory.join("agent.log")).then_some(())
     });
-    // The gateway keeps nothing: one that dies has lost nothing.
+    // The gateway stores nothing, so nothing is lost when it ends.
     drop(running);
-    let _end = end.start();
+    let _backend = backend.start();
     let _gateway = gateway.start(&directory);
-    end.telemetry()
+    backend
+        .telemetry()
         .wait_alert("token.expired", secs(60), |alert| alert.is("raised", "token.expired"));
 }
 
-/// What the agent's diary says of an alert that a gateway, which answers, could not pass on.
-fn waits(diary: &Path) -> bool {
-    let told = std::fs::read_to_string(diary).unwrap_or_default();
-    told.lines().any(|line| line.contains("alerts are not delivered") && line.contains("503"))
+/// Whether the agent logged that the gateway answers, but could not forward an alert.
+fn logs_a_failed_delivery(log: &Path) -> bool {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().any(|line| line.contains("alerts are not delivered") && line.contains("503"))
 }
 
 #[test]
-fn over_tls_and_with_the_headers_that_are_asked_for() {
+fn alerts_arrive_over_tls_and_with_the_required_headers() {
     if !all_there() {
         return;
     }
     let directory = workdir("tls");
     let [certificate, key] = certificate(&directory);
-    let (end, requests) = listener();
-    let gateway = Gateway::planned(NOWHERE, &end, &format!("{NOWHERE}/write")).with("tls.yaml");
+    let (backend, requests) = listener();
+    let gateway = Gateway::planned(NOWHERE, &backend, &format!("{NOWHERE}/write")).with("tls.yaml");
     let gateway = gateway
         .set("TLS_CERT_FILE", &certificate)
         .set("TLS_KEY_FILE", &key)
@@ -93,7 +94,7 @@ fn over_tls_and_with_the_headers_that_are_asked_for() {
             &certificate,
         ],
     );
-    let (head, body) = requests.recv_timeout(secs(60)).expect("an alert at the far end");
+    let (head, body) = requests.recv_timeout(secs(60)).expect("an alert at the backend");
     assert!(
         head.starts_with("POST /v1/logs ") && head.to_lowercase().contains("x-tenant: shop"),
         "{head}"
@@ -101,10 +102,10 @@ fn over_tls_and_with_the_headers_that_are_asked_for() {
     assert!(!body.is_empty());
 }
 
-/// Its own authority.
+/// A certificate that signs itself, and its key, as files.
 fn certificate(directory: &Path) -> [String; 2] {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let files = [("tls.crt", made.cert.pem()), ("tls.key", made.signing_key.serialize_pem())];
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = [("tls.crt", signed.cert.pem()), ("tls.key", signed.signing_key.serialize_pem())];
     files.map(|(name, pem)| {
         let path: PathBuf = directory.join(name);
         std::fs::write(&path, pem).unwrap();
@@ -112,20 +113,20 @@ fn certificate(directory: &Path) -> [String; 2] {
     })
 }
 
-/// A far end that shows what it is asked: the request's head and body.
+/// A backend that passes on the head and body of each request.
 fn listener() -> (String, Receiver<(String, Vec<u8>)>) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let (sender, receiver) = channel();
     let address = format!("http://{}", socket.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in socket.incoming().map_while(Result::ok) {
-            let _ = sender.send(taken(&stream)); // the test may be over
+            let _ = sender.send(received(&stream)); // the test may have ended
         }
     });
     (address, receiver)
 }
 
-fn taken(mut stream: &TcpStream) -> (String, Vec<u8>) {
+fn received(mut stream: &TcpStream) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
@@ -133,7 +134,10 @@ fn taken(mut stream: &TcpStream) -> (String, Vec<u8>) {
         .lines()
         .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
     let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
-    let _ = reader.read_exact(&mut body); // what is missing is seen by the test
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = reader.read_exact(&mut body); // the test looks at the body
+    let _ = stream.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\
+          connection: close\r\n\r\n",
+    );
     (head, body)
 }

@@ -1,6 +1,5 @@
-//! Four nodes, each with an agent of its own: one that is well and knows its pods from an API
-//! server, one with tokens in every kind of trouble, one whose clock is wrong, and one that
-//! nobody tells the time and that falls silent.
+//! Four nodes, each with an agent of its own: a healthy one with an API server, one with tokens in
+//! every kind of trouble, one with a wrong clock, and one without a time server that stops sending.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -29,12 +28,12 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Half of them speak gRPC, half HTTP.
+    /// Half of the agents use gRPC, half HTTP.
     pub fn start(directory: &Path, gateway: &Gateway) -> Self {
         let time = [time_server(0.0), time_server(90.0)];
         let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
-        // A port where nobody answers.
-        let nobody =
+        // A port on which no server answers.
+        let no_server =
             std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (well, others) = (well(), [troubled(), well(), well()]);
         let agent = |node: &Node, name: &str, server: &str, protocol| {
@@ -45,7 +44,7 @@ impl Fleet {
             agent(&others[0], TOKENS, &right, "http/protobuf"),
             agent(&others[1], CLOCK, &wrong, "grpc"),
         ];
-        let silent = agent(&others[2], SILENT, &nobody, "http/protobuf");
+        let silent = agent(&others[2], SILENT, &no_server, "http/protobuf");
         Self { _agents: agents, silent: Some(silent), well, _others: others, _time: time }
     }
 
@@ -102,7 +101,7 @@ fn well() -> Node {
     node
 }
 
-/// The ages of tokens that live for an hour: README's table says from when on they are what.
+/// Tokens with a lifetime of an hour, by age: README's table lists the state at each age.
 fn troubled() -> Node {
     let node = Node::new();
     let ages = [
@@ -120,7 +119,7 @@ fn troubled() -> Node {
     node
 }
 
-/// Seconds ahead of this machine.
+/// A time server that is `ahead` seconds ahead of this machine.
 pub fn time_server(ahead: f64) -> TimeServer {
     let truth = move || {
         i64::try_from(

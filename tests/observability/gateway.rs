@@ -1,5 +1,5 @@
-//! The gateway of deploy/collector, as it stands there, in the real Collector; all that is set is
-//! its environment.
+//! The gateway of deploy/collector in the real Collector. The configuration is unchanged; tests set
+//! only its environment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::process::{Process, run, text};
 use crate::tools::{kube, otelcol};
 use crate::wait::{secs, until};
 
-/// Where it listens and what it is told.
+/// Its ports, its environment and its configuration files.
 pub struct Gateway {
     pub grpc: u16,
     pub http: u16,
@@ -19,7 +19,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Its three far ends: base addresses of OTLP/HTTP, and a remote-write address.
+    /// A gateway on free ports, with three backends: two base addresses of OTLP/HTTP, and a
+    /// remote-write address.
     pub fn planned(traces: &str, alerts: &str, metrics: &str) -> Self {
         let (grpc, http) = (free_tcp_port(), free_tcp_port());
         let this = Self { grpc, http, environment: BTreeMap::new(), files: vec!["config.yaml"] };
@@ -61,7 +62,7 @@ impl Gateway {
 }
 
 #[test]
-fn the_collector_takes_the_configuration() {
+fn the_collector_accepts_the_configuration() {
     if otelcol().is_none() {
         return;
     }
@@ -83,18 +84,18 @@ fn the_collector_takes_the_configuration() {
     run(&mut tls.command(&["validate"]));
 }
 
-/// In a cluster it is given this very configuration, and every variable that the configuration
-/// cannot do without.
+/// The manifests contain this same configuration, and set every variable that it requires.
 #[test]
-fn the_manifests_carry_the_configuration() {
+fn the_manifests_contain_the_configuration() {
     let Some(kube) = kube() else { return };
     let folder = repository().join("deploy/collector");
-    let made = text(&run(Command::new(kube).args(["kubectl", "kustomize"]).arg(&folder)).stdout);
+    let manifests =
+        text(&run(Command::new(kube).args(["kubectl", "kustomize"]).arg(&folder)).stdout);
     let configuration = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
     for line in configuration.lines() {
-        assert!(made.contains(line), "not in the ConfigMap: {line}");
+        assert!(manifests.contains(line), "not in the ConfigMap: {line}");
     }
     for variable in ["TRACES_ENDPOINT", "ALERTS_ENDPOINT", "PROMETHEUS_REMOTE_WRITE"] {
-        assert!(made.contains(&format!("name: {variable}\n")), "{variable} is not set");
+        assert!(manifests.contains(&format!("name: {variable}\n")), "{variable} is not set");
     }
 }

@@ -1,13 +1,14 @@
-//! What people look at, black box: the real agent, the gateway of deploy/collector in the real
-//! Collector, a real Prometheus with the rules of deploy/prometheus, and every query of the
-//! dashboards of deploy/grafana; and the agent's own status page in a real browser.
+//! What users look at, tested as a black box: the real agent, the gateway of deploy/collector in
+//! the real Collector, a real Prometheus with the rules of deploy/prometheus, every query of the
+//! dashboards of deploy/grafana, and the agent's own status page in a real browser.
 //!
-//! Needs the test bed's collector and Debian's prometheus and chromium (`tests/cluster/build`;
-//! `tests/all` sees to it), and no root.
+//! Needs the test bed's collector and Debian's prometheus and chromium (`tests/all` installs them
+//! with `tests/cluster/build`), and no root.
 
-#![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
-#![allow(dead_code)] // what it takes of the end-to-end tests is not all that those have
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(unreachable_pub)] // a separate binary: only its own modules use them
+#![allow(dead_code)] // it uses only a part of the end-to-end tests' modules
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api_server;
 #[path = "../e2e/bed.rs"]

@@ -1,5 +1,5 @@
-//! The status page in a real browser: loaded, read, measured and photographed; and Prometheus' own
-//! opinion of the figures.
+//! The status page in a real browser: its texts, layout, contrast and roles, and screenshots of it;
+//! and Prometheus's own checks of the metrics.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::web::{free_port, get};
 /// Contrast that WCAG 2.2 asks for (level AA, 1.4.3), for text of any size.
 const CONTRAST: f64 = 4.5;
 
-/// A node with some of everything, two time servers that are right and one that is not.
+/// A node with tokens in several states, two correct time servers and a wrong one.
 struct Bed {
     node: Node,
     agent: Option<Process>,
@@ -87,7 +87,7 @@ impl Bed {
     }
 }
 
-/// Where pictures go: to be looked at by whoever changed the page.
+/// The folder for screenshots, to review after a change of the page.
 fn pictures() -> PathBuf {
     let folder = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), PathBuf::from)
@@ -97,17 +97,17 @@ fn pictures() -> PathBuf {
 }
 
 #[test]
-fn the_page_is_read_on_a_phone_and_on_a_desk_by_day_and_by_night() {
+fn the_page_is_readable_on_phone_and_desktop_in_light_and_dark() {
     let Some(chromium) = debian("chromium") else { return };
     let bed = Bed::start("page");
     let mut browser = Browser::start(&chromium, &bed.directory);
     let mut backgrounds = Vec::new();
     for window in [PHONE, DESKTOP] {
         for scheme in ["light", "dark"] {
-            browser.look(window, scheme);
+            browser.emulate(window, scheme);
             browser.open(&bed.url());
             let what = format!("{} {scheme}", window.name);
-            check_words(&mut browser);
+            check_texts(&mut browser);
             check_width(&mut browser, window.width, &what);
             check_contrast(&mut browser, &what);
             check_roles(&mut browser);
@@ -117,7 +117,7 @@ fn the_page_is_read_on_a_phone_and_on_a_desk_by_day_and_by_night() {
             let elsewhere: Vec<_> = browser
                 .requests()
                 .into_iter()
-                .filter(|asked| !asked.starts_with(&bed.url()) && asked != "data:,")
+                .filter(|url| !url.starts_with(&bed.url()) && url != "data:,")
                 .collect();
             assert_eq!(elsewhere, Vec::<String>::new(), "{what}");
         }
@@ -131,18 +131,18 @@ fn the_page_is_read_on_a_phone_and_on_a_desk_by_day_and_by_night() {
     }
 }
 
-/// For the README: what is seen without scrolling.
+/// The README's screenshot: the part of the page that is visible without scrolling.
 fn photograph(browser: &mut Browser, url: &str, file: &Path) {
-    browser.look(crate::browser::Window { width: 840, ..DESKTOP }, "light");
+    browser.emulate(crate::browser::Window { width: 840, ..DESKTOP }, "light");
     browser.open(url);
-    // One finding of the three, so that the rest can be seen too.
+    // Keeps one finding of three, so that the rest is visible too.
     browser
         .eval("document.querySelectorAll('.finding').forEach((one, n) => n > 0 && one.remove())");
     browser.picture(file, Some(1_030));
 }
 
-/// What a tired person looks for.
-fn check_words(browser: &mut Browser) {
+/// What an operator looks for first.
+fn check_texts(browser: &mut Browser) {
     let text = browser.eval("document.body.innerText").as_str().unwrap().to_owned();
     let headline = browser
         .eval("document.querySelector('.headline h2').innerText")
@@ -167,25 +167,29 @@ fn check_words(browser: &mut Browser) {
     }
     let first =
         browser.eval("document.querySelector('.finding').innerText").as_str().unwrap().to_owned();
-    assert!(first.contains("critical") && first.contains("token.expired"), "worst first: {first}");
+    assert!(
+        first.contains("critical") && first.contains("token.expired"),
+        "the worst finding must be first: {first}"
+    );
 }
 
 fn check_width(browser: &mut Browser, width: u32, what: &str) {
     browser.eval("document.querySelectorAll('details').forEach((one) => one.open = true)");
-    let wide = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
-    let sticking = "[...document.querySelectorAll('body *')].filter((one) => \
+    let scroll_width = browser.eval("document.documentElement.scrollWidth").as_u64().unwrap();
+    let overflowing = "[...document.querySelectorAll('body *')].filter((one) => \
                     one.getBoundingClientRect().right > innerWidth + 1 && \
                     !one.closest('svg')).map((one) => one.outerHTML.slice(0, 120))";
-    assert_eq!(browser.eval(sticking), Value::Array(Vec::new()), "{what}");
-    assert!(wide <= u64::from(width), "{what}: {wide} pixels");
+    assert_eq!(browser.eval(overflowing), Value::Array(Vec::new()), "{what}");
+    assert!(scroll_width <= u64::from(width), "{what}: {scroll_width} pixels");
     browser.eval("document.querySelectorAll('details').forEach((one) => one.open = false)");
 }
 
-/// The least contrast of any text to what is behind it.
+/// The least contrast between any text and its background, and that element.
 const LEAST_CONTRAST: &str = r"(() => {
   const rgb = (text) => text.match(/[\d.]+/g).map(Number);
   const light = (text) => {
-    const [r, g, b] = rgb(text).map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = rgb(text).map((c) =>
+      (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (one) => {
@@ -195,7 +199,9 @@ const LEAST_CONTRAST: &str = r"(() => {
     }
     return 'rgb(255, 255, 255)';
   };
-  const found = [...document.querySelectorAll('body *')].filter((one) => !one.closest('script, style, title') && [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
+  const found = [...document.querySelectorAll('body *')].filter((one) =>
+    !one.closest('script, style, title') &&
+    [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
   const of = (one) => {
     const style = getComputedStyle(one);
     const [a, b] = [light(one.closest('svg') ? style.fill : style.color), light(behind(one))];
@@ -209,12 +215,11 @@ fn check_contrast(browser: &mut Browser, what: &str) {
     assert!(least[0].as_f64().unwrap() >= CONTRAST, "{what}: {least}");
 }
 
-/// Every picture has its words, every part its heading; nothing is told by colour alone (each mark
-/// is another shape).
+/// Every picture has a text alternative, every section its heading, and every id is unique.
 fn check_roles(browser: &mut Browser) {
-    let mute = "[...document.querySelectorAll('svg')].filter((one) => !one.ariaHidden && \
-                !(one.role === 'img' && one.ariaLabel)).length";
-    assert_eq!(browser.eval(mute), 0);
+    let unlabelled = "[...document.querySelectorAll('svg')].filter((one) => !one.ariaHidden && \
+                      !(one.role === 'img' && one.ariaLabel)).length";
+    assert_eq!(browser.eval(unlabelled), 0);
     let nameless = "[...document.querySelectorAll('section[aria-labelledby]')].filter((one) => \
                     !document.getElementById(one.getAttribute('aria-labelledby'))).length";
     assert_eq!(browser.eval(nameless), 0);
@@ -225,17 +230,17 @@ fn check_roles(browser: &mut Browser) {
         ),
         "en,1,1"
     );
-    let twice = "(() => { const ids = [...document.querySelectorAll('[id]')].map((one) => \
+    let duplicates = "(() => { const ids = [...document.querySelectorAll('[id]')].map((one) => \
                  one.id); return ids.length - new Set(ids).size; })()";
-    assert_eq!(browser.eval(twice), 0);
+    assert_eq!(browser.eval(duplicates), 0);
 }
 
 #[test]
-fn the_page_follows_what_happens_and_says_when_it_cannot() {
+fn the_page_updates_itself_and_shows_when_it_cannot() {
     let Some(chromium) = debian("chromium") else { return };
     let mut bed = Bed::start("page-follows");
     let mut browser = Browser::start(&chromium, &bed.directory);
-    browser.look(DESKTOP, "light");
+    browser.emulate(DESKTOP, "light");
     browser.open(&bed.url());
     browser
         .eval("window.sameDocument = true; document.querySelector('.token details').open = true");
@@ -243,27 +248,27 @@ fn the_page_follows_what_happens_and_says_when_it_cannot() {
 
     bed.node.pod("newcomer-0", &token(&payload("newcomer-0", 3_800, 3_600)));
     until("the new token on the page", secs(30), || seen(&mut browser, "shop/newcomer-0"));
-    assert_eq!(browser.eval("window.sameDocument"), true, "it was not loaded anew");
+    assert_eq!(browser.eval("window.sameDocument"), true, "the page must not be reloaded");
     assert_eq!(
         browser.eval("document.querySelector('details[open]').id"),
         open,
-        "what was open stays open"
+        "open details must stay open"
     );
     assert_eq!(browser.complaints(), Vec::<String>::new());
 
-    // Nobody looks: nobody asks.
+    // A hidden page sends no requests.
     browser.eval("Object.defineProperty(document, 'hidden', {value: true, configurable: true})");
-    let asked = browser.requests().len();
-    std::thread::sleep(secs(11)); // two of its periods
+    let sent = browser.requests().len();
+    std::thread::sleep(secs(11)); // two of its intervals
     browser.eval("0");
-    assert!(browser.requests().len() <= asked + 1, "one may have been under way");
+    assert!(browser.requests().len() <= sent + 1, "one may have been in flight");
     browser.eval("delete document.hidden");
 
     bed.agent = None;
-    until("the page to say that nobody answers", secs(30), || {
+    until("the page to show that the agent does not answer", secs(30), || {
         seen(&mut browser, "cannot be reached")
     });
-    assert!(seen(&mut browser, "s old").is_some(), "and how old it is");
+    assert!(seen(&mut browser, "s old").is_some(), "the page must show the age of its data");
     bed.launch();
     until("the page to find the agent again", secs(60), || seen(&mut browser, "updates itself"));
     assert_eq!(browser.eval("window.sameDocument"), true);
@@ -278,7 +283,7 @@ fn seen(browser: &mut Browser, text: &str) -> Option<()> {
 }
 
 #[test]
-fn prometheus_has_nothing_to_say_against_the_figures() {
+fn promtool_accepts_the_metrics() {
     let Some(promtool) = debian("promtool") else { return };
     let bed = Bed::start("figures");
     let mut checked = Command::new(promtool)
@@ -289,12 +294,15 @@ fn prometheus_has_nothing_to_say_against_the_figures() {
         .spawn()
         .unwrap();
     checked.stdin.take().unwrap().write_all(bed.body("/metrics", "text/plain").as_bytes()).unwrap();
-    let told = checked.wait_with_output().unwrap();
-    assert!(told.status.success() && told.stderr.is_empty() && told.stdout.is_empty(), "{told:?}");
+    let output = checked.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty() && output.stdout.is_empty(),
+        "{output:?}"
+    );
     assert!(bed.body("/metrics", "application/openmetrics-text").ends_with("# EOF\n"));
 }
 
-/// Scraped, the rules make the same of it as of what the gateway writes.
+/// The rules give the same results for scraped metrics as for those that the gateway writes.
 #[test]
 fn a_scraped_node_has_its_name_and_its_alerts() {
     if !all_there() {

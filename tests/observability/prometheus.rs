@@ -1,4 +1,4 @@
-//! A real Prometheus that is written to, with the rules that people are given.
+//! A real Prometheus that accepts remote writes, with the rules of deploy/prometheus.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,20 +16,20 @@ pub struct Prometheus {
     _process: Process,
 }
 
-/// What the answer to a query was.
+/// The series that answer a query, or its error.
 pub type Answer = Result<Vec<Value>, String>;
 
 impl Prometheus {
-    /// `scraped` are the ports of agents that it asks itself.
+    /// `scraped` are the ports of the agents that it scrapes.
     pub fn start(directory: &Path, scraped: &[u16]) -> Self {
         Self::start_at(directory, "127.0.0.1", scraped)
     }
 
-    /// Where others than this machine reach it too.
+    /// Listens on an address that pods can reach too.
     pub fn start_at(directory: &Path, address: &str, scraped: &[u16]) -> Self {
         let address = format!("{address}:{}", free_tcp_port());
         let configuration = directory.join("prometheus.yaml");
-        std::fs::write(&configuration, configured(scraped)).unwrap();
+        std::fs::write(&configuration, configuration_for(scraped)).unwrap();
         let mut command = Command::new(debian("prometheus").unwrap());
         command
             .arg("--config.file")
@@ -39,8 +39,8 @@ impl Prometheus {
         command
             .arg(format!("--web.listen-address={address}"))
             .arg("--web.enable-remote-write-receiver");
-        // A series ends 15 s after its last sample, not five minutes: a node that falls silent is
-        // seen to be.
+        // A series ends 15 s after its last sample, not five minutes: a node that stops sending is
+        // noticed in time.
         command.arg("--query.lookback-delta=15s");
         let this = Self {
             address,
@@ -54,14 +54,14 @@ impl Prometheus {
         format!("http://{}/api/v1/write", self.address)
     }
 
-    /// The series of an instant query, or why it is none.
+    /// The series that answer an instant query, or its error.
     pub fn query(&self, query: &str) -> Answer {
-        self.asked("/api/v1/query", &[("query", query)]).map(|data| list(&data["result"]))
+        self.api("/api/v1/query", &[("query", query)]).map(|data| list(&data["result"]))
     }
 
-    /// Alerts that fire: their name and the node.
+    /// The name and the node of each firing alert.
     pub fn firing(&self) -> Vec<(String, String)> {
-        let alerts = self.asked("/api/v1/alerts", &[]).unwrap_or_default();
+        let alerts = self.api("/api/v1/alerts", &[]).unwrap_or_default();
         let named = |alert: &Value| {
             ["alertname", "k8s_node_name"]
                 .map(|label| alert["labels"][label].as_str().unwrap_or_default().to_owned())
@@ -77,12 +77,12 @@ impl Prometheus {
     /// The values of a label on the series that match.
     pub fn label_values(&self, label: &str, series: &str) -> Vec<String> {
         let values = self
-            .asked(&format!("/api/v1/label/{label}/values"), &[("match[]", series)])
+            .api(&format!("/api/v1/label/{label}/values"), &[("match[]", series)])
             .unwrap_or_default();
         list(&values).iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
-    fn asked(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+    fn api(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let answer: Value = serde_json::from_str(&self.get(path, parameters)?)
             .map_err(|error| error.to_string())?;
         if answer["status"] == "success" {
@@ -105,8 +105,8 @@ impl Prometheus {
     }
 }
 
-/// A second, where users have a minute: nobody wants to wait for the next.
-fn configured(scraped: &[u16]) -> String {
+/// Its configuration, with intervals of a second to keep the tests short; users have a minute.
+fn configuration_for(scraped: &[u16]) -> String {
     let rules = repository().join("deploy/prometheus/tokenwatch.rules.yaml");
     let targets: Vec<String> = scraped.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     format!(

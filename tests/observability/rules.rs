@@ -1,4 +1,4 @@
-//! deploy/prometheus, by Prometheus's own tool.
+//! deploy/prometheus, checked by Prometheus's own tool.
 
 use std::process::Command;
 
@@ -7,20 +7,20 @@ use crate::process::{run, text};
 use crate::tools::debian;
 
 fn promtool(arguments: &[&str]) -> Option<String> {
-    let output = run(Command::new(debian("promtool")?)
+    let checked = run(Command::new(debian("promtool")?)
         .args(arguments)
         .current_dir(repository().join("deploy/prometheus")));
-    Some(text(&output.stdout))
+    Some(text(&checked.stdout))
 }
 
 #[test]
 fn rules_are_well_formed() {
-    let Some(told) = promtool(&["check", "rules", "tokenwatch.rules.yaml"]) else { return };
-    assert!(told.contains("SUCCESS"), "{told}");
+    let Some(output) = promtool(&["check", "rules", "tokenwatch.rules.yaml"]) else { return };
+    assert!(output.contains("SUCCESS"), "{output}");
 }
 
 #[test]
-fn every_rule_does_what_its_cases_say() {
-    let Some(told) = promtool(&["test", "rules", "tokenwatch.test.yaml"]) else { return };
-    assert!(told.contains("SUCCESS"), "{told}");
+fn every_rule_passes_its_cases() {
+    let Some(output) = promtool(&["test", "rules", "tokenwatch.test.yaml"]) else { return };
+    assert!(output.contains("SUCCESS"), "{output}");
 }

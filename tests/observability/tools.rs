@@ -1,11 +1,12 @@
-//! Programs that are not ours.
+//! Third-party programs that the tests use.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::bed::repository;
 
-/// Where `program` is. Without it a test says that it was skipped; with `CI=true` it fails.
+/// The path of `program`. If it is missing, the test reports that it was skipped; with `CI` set it
+/// fails.
 pub fn debian(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     found(
@@ -19,7 +20,7 @@ pub fn otelcol() -> Option<PathBuf> {
     built("otelcol")
 }
 
-/// Its Kubernetes, kubectl among it.
+/// The test bed's Kubernetes, which includes kubectl.
 pub fn kube() -> Option<PathBuf> {
     built("kube")
 }
@@ -40,21 +41,21 @@ fn built(program: &str) -> Option<PathBuf> {
     )
 }
 
-/// All of them, or none.
+/// Whether all programs that the tests need are installed.
 pub fn all_there() -> bool {
     let programs = ["curl", "prometheus", "promtool"].map(|program| debian(program).is_some());
-    otelcol().is_some() && programs.iter().all(|there| *there)
+    otelcol().is_some() && programs.iter().all(|is_there| *is_there)
 }
 
 fn found(program: &str, path: Option<PathBuf>) -> Option<PathBuf> {
     if path.is_none() {
         assert!(
             std::env::var_os("CI").is_none(),
-            "{program} is missing: tests/cluster/build brings it"
+            "{program} is missing: tests/cluster/build installs it"
         );
         eprintln!(
             "SKIPPED: {program} is missing, and nothing that needs it was tested: \
-             tests/cluster/build brings it"
+             tests/cluster/build installs it"
         );
     }
     path
