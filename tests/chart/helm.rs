@@ -1,4 +1,4 @@
-//! Helm itself, on the chart of this repository.
+//! Runs Helm on the chart of this repository.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,8 +10,8 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What the test bed has built, else Helm in PATH. Without one a test says that it was skipped;
-/// with `CI=true` it fails.
+/// The Helm that the test bed has built, else the one in PATH. If there is none, the test reports
+/// that it was skipped; with `CI` set it fails.
 pub fn helm() -> Option<&'static Path> {
     static HELM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = HELM.get_or_init(|| built().or_else(in_path)).as_deref();
@@ -49,7 +49,7 @@ fn run(helm: &Path, command: &str, arguments: &[&str]) -> Output {
     command_line.output().unwrap()
 }
 
-/// Every object that the chart makes of these arguments; or what Helm says against them.
+/// Every object that the chart renders with these arguments, or Helm's error.
 pub fn render(helm: &Path, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let output = run(helm, "template tokenwatch deploy/chart --namespace tokenwatch", arguments);
     if !output.status.success() {

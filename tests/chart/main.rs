@@ -1,8 +1,9 @@
-//! The chart: what it makes of its values, what it refuses, and that everything made of it is up to
-//! date.
+//! The chart: what it renders, which values it refuses, and that all files generated from it are up
+//! to date.
 
-#![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(unreachable_pub)] // a separate binary: only its own modules use them
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod helm;
 mod rungs;
@@ -18,11 +19,11 @@ const EVERYTHING: &str = "tests/chart/everything.yaml";
 const HOST_NETWORK: &str = "tests/chart/host-network.yaml";
 
 #[test]
-fn what_is_made_of_the_chart_is_up_to_date() {
+fn generated_files_are_up_to_date() {
     let Some(helm) = helm() else { return };
-    let made = tempfile::tempdir().unwrap();
+    let generated = tempfile::tempdir().unwrap();
     let output = Command::new(root().join("deploy/generate"))
-        .arg(made.path())
+        .arg(generated.path())
         .env("HELM", helm)
         .output()
         .unwrap();
@@ -32,14 +33,14 @@ fn what_is_made_of_the_chart_is_up_to_date() {
         "docs/chart-values.md",
         "deploy/chart/files/tokenwatch.rules.yaml",
     ] {
-        let [made, kept] = [made.path().join(file), root().join(file)]
+        let [generated, kept] = [generated.path().join(file), root().join(file)]
             .map(|path| fs::read_to_string(path).unwrap_or_default());
-        assert!(made == kept, "{file} is not what deploy/generate makes: run it");
+        assert!(generated == kept, "{file} differs from the output of deploy/generate: run it");
     }
 }
 
 #[test]
-fn helm_has_nothing_to_say_against_it() {
+fn helm_lint_accepts_the_chart() {
     let Some(helm) = helm() else { return };
     for values in [&[][..], &["--values", EVERYTHING], &["--values", HOST_NETWORK]] {
         let output = lint(helm, values);
@@ -47,7 +48,8 @@ fn helm_has_nothing_to_say_against_it() {
     }
 }
 
-/// What is mistaken is refused before the cluster is changed, and the message says where and what.
+/// Helm refuses a mistake before it changes the cluster, and the message names the value and the
+/// mistake.
 #[test]
 fn mistakes_are_refused() {
     let Some(helm) = helm() else { return };
@@ -116,14 +118,14 @@ fn mistakes_are_refused() {
         ),
     ];
     for (values, expected) in table {
-        let said = render(helm, &["--set", values]).expect_err(values);
-        assert!(said.contains(expected), "{values}: {said}");
+        let error = render(helm, &["--set", values]).expect_err(values);
+        assert!(error.contains(expected), "{values}: {error}");
     }
 }
 
-/// What looks like one of them and is none.
+/// Values that resemble these mistakes, and are valid.
 #[test]
-fn what_is_no_mistake_is_not_refused() {
+fn valid_values_are_accepted() {
     let Some(helm) = helm() else { return };
     let table = [
         "enabled=true",
@@ -147,7 +149,7 @@ fn what_is_no_mistake_is_not_refused() {
 }
 
 #[test]
-fn an_image_comes_from_where_the_values_say() {
+fn the_image_is_the_one_in_the_values() {
     let Some(helm) = helm() else { return };
     let digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let by_digest = format!("image.digest={digest}");
@@ -195,12 +197,12 @@ fn chart_image_and_agent_have_one_version() {
         .trim_matches('"');
     assert!(
         dockerfile.contains(&format!("docker.io/library/rust:{channel}-")),
-        "another Rust in the image than here"
+        "the image must use the Rust of rust-toolchain.toml"
     );
 }
 
-/// The release's label is on every object, and a name is on everything: that is how people find it
-/// all, and how a test sees that nothing is left.
+/// Every object has the release's label: with it people find all objects, and a test sees that none
+/// is left.
 #[test]
 fn every_object_is_labelled() {
     let Some(helm) = helm() else { return };
@@ -225,7 +227,7 @@ fn every_object_is_labelled() {
     }
 }
 
-/// GKE's way to admit `system-node-critical` outside of kube-system.
+/// GKE admits `system-node-critical` outside kube-system only with such a quota.
 #[test]
 fn a_quota_admits_the_priority_class() {
     let Some(helm) = helm() else { return };
@@ -238,12 +240,12 @@ fn a_quota_admits_the_priority_class() {
     );
     assert!(
         render(helm, &[]).unwrap().iter().all(|object| object["kind"] != "ResourceQuota"),
-        "a quota that nobody asked for"
+        "a quota without resourceQuota.enabled"
     );
 }
 
 #[test]
-fn two_releases_do_not_share_what_belongs_to_the_cluster() {
+fn two_releases_do_not_share_cluster_wide_objects() {
     let Some(helm) = helm() else { return };
     let name = |namespace: &str| {
         let objects = render(helm, &["--namespace", namespace]).unwrap();
@@ -254,7 +256,7 @@ fn two_releases_do_not_share_what_belongs_to_the_cluster() {
 }
 
 #[test]
-fn the_rules_name_the_readers_own_runbooks() {
+fn the_rules_link_to_the_configured_runbooks() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--values", EVERYTHING]).unwrap();
     let rules = kind(&objects, "PrometheusRule")["spec"].to_string();

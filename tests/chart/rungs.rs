@@ -1,4 +1,4 @@
-//! What each rung of the privilege ladder is given, and that no rung is given more.
+//! The privileges that the chart grants at each rung of `privilege`, and no others.
 
 use serde_json::{Value, json};
 
@@ -31,18 +31,19 @@ fn each_rung_has_what_it_needs_and_no_more() {
             "{rung}"
         );
         let expected = json!({
-            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "privileged": false, "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": capabilities},
+            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "privileged": false,
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"], "add": capabilities},
         });
         assert_eq!(pod["containers"][0]["securityContext"], expected, "{rung}");
         assert_eq!(list(&pod["containers"]).len(), 1);
     }
 }
 
-/// Of the host: the directory with the pods' volumes, which cannot be written through, and one of
-/// its own.
+/// Two host directories: the one with the pods' volumes, read-only, and the agent's own state
+/// directory.
 #[test]
-fn of_the_host_only_what_is_needed_is_mounted() {
+fn only_needed_host_directories_are_mounted() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &[]).unwrap();
     let pod = pod(&objects);
@@ -52,7 +53,10 @@ fn of_the_host_only_what_is_needed_is_mounted() {
         .filter(|path| path.is_string())
         .collect();
     assert_eq!(paths, [&json!("/var/lib/kubelet/pods"), &json!("/var/lib/tokenwatch")]);
-    let expected = json!({"name": "pods-0", "mountPath": "/host/var/lib/kubelet/pods", "readOnly": true, "mountPropagation": "HostToContainer"});
+    let expected = json!({
+        "name": "pods-0", "mountPath": "/host/var/lib/kubelet/pods", "readOnly": true,
+        "mountPropagation": "HostToContainer",
+    });
     let mounts = list(&pod["containers"][0]["volumeMounts"]);
     assert!(mounts.contains(&expected), "{mounts:#?}");
     let writable: Vec<_> = mounts
@@ -63,13 +67,15 @@ fn of_the_host_only_what_is_needed_is_mounted() {
     assert_eq!(writable, [Some("state")]);
 }
 
-/// A Secret can be read by nobody here, whatever the values.
+/// No value grants access to Secrets.
 #[test]
-fn what_it_may_ask_the_api_server_for() {
+fn rbac_grants_only_the_needed_rights() {
     let Some(helm) = helm() else { return };
     let pods = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]});
     let accounts = json!({"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]});
-    let events = json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]});
+    let events = json!({
+        "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"],
+    });
     let rules = |arguments: &[&str]| {
         kind(&render(helm, arguments).unwrap(), "ClusterRole")["rules"].clone()
     };
@@ -79,13 +85,13 @@ fn what_it_may_ask_the_api_server_for() {
 }
 
 #[test]
-fn a_token_of_its_own_is_there_only_where_it_is_used() {
+fn the_agent_has_a_token_only_if_it_uses_it() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--set", "kubernetes.enabled=false"]).unwrap();
     assert_eq!(pod(&objects)["automountServiceAccountToken"], false);
     assert!(
         objects.iter().all(|object| !object["kind"].as_str().unwrap().starts_with("ClusterRole")),
-        "RBAC that nobody needs"
+        "RBAC without Kubernetes API access"
     );
     let objects = render(helm, &[]).unwrap();
     assert_eq!(
@@ -97,7 +103,7 @@ fn a_token_of_its_own_is_there_only_where_it_is_used() {
     );
 }
 
-/// Where SELinux is enforced; the rest of what the pod is given stays as it is.
+/// For nodes that enforce SELinux. The rest of the security context stays the same.
 #[test]
 fn selinux_options_are_given_to_the_pod() {
     let Some(helm) = helm() else { return };
@@ -108,13 +114,14 @@ fn selinux_options_are_given_to_the_pod() {
     );
 }
 
-/// Fargate's nodes and virtual kubelets have no kubelet directory, and a pod that is pending there
-/// for ever.
+/// Fargate's nodes and virtual kubelets have no kubelet directory, and a pod would stay pending
+/// there.
 #[test]
-fn it_keeps_off_what_is_no_node() {
+fn virtual_nodes_are_excluded() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &[]).unwrap();
-    let required = &pod(&objects)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let affinity = &pod(&objects)["affinity"]["nodeAffinity"];
+    let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
     let expected = json!([
         {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
         {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
@@ -122,9 +129,9 @@ fn it_keeps_off_what_is_no_node() {
     assert_eq!(required["nodeSelectorTerms"], json!([{"matchExpressions": expected}]));
 }
 
-/// The next agents are replaced when these have been seen to stay.
+/// A rollout continues only after the new agents have stayed ready for two probes.
 #[test]
-fn a_rollout_waits_for_agents_that_stay() {
+fn a_rollout_waits_for_stable_agents() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &[]).unwrap();
     let spec = &kind(&objects, "DaemonSet")["spec"];
@@ -135,7 +142,7 @@ fn a_rollout_waits_for_agents_that_stay() {
 }
 
 #[test]
-fn on_the_nodes_network_only_if_asked() {
+fn host_network_is_opt_in() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &["--values", crate::HOST_NETWORK]).unwrap();
     assert_eq!(
@@ -145,7 +152,7 @@ fn on_the_nodes_network_only_if_asked() {
 }
 
 #[test]
-fn it_runs_on_every_node_and_is_the_last_to_go() {
+fn the_agent_runs_on_every_node_with_a_critical_priority() {
     let Some(helm) = helm() else { return };
     let objects = render(helm, &[]).unwrap();
     let pod = pod(&objects);
@@ -153,7 +160,7 @@ fn it_runs_on_every_node_and_is_the_last_to_go() {
         (&pod["tolerations"], &pod["priorityClassName"]),
         (&json!([{"operator": "Exists"}]), &json!("system-node-critical"))
     );
-    // Variables that Kubernetes makes of Services begin as the agent's own do, which refuses those
-    // it does not know.
+    // Kubernetes' variables for a Service named tokenwatch have the prefix of the agent's own, and
+    // the agent refuses unknown ones.
     assert_eq!(pod["enableServiceLinks"], false);
 }

@@ -1,4 +1,4 @@
-//! Values: documented, held by the schema, and understood by the agent.
+//! The values are documented, covered by the schema, and valid for the agent.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,15 +10,14 @@ use tokenwatch::config::SETTINGS;
 use crate::helm::{helm, kind, render, root, yaml};
 use crate::{EVERYTHING, HOST_NETWORK};
 
-/// Values that are Kubernetes' own: the schema knows no more than their outline.
+/// Values with Kubernetes' own structure, which the schema does not describe in full.
 const KUBERNETES_OWN: [&str; 5] =
     ["resources", "nodeSelector", "affinity", "seLinuxOptions", "updateStrategy"];
 
-/// No value of this chart's, but allowed: charts that have this one as a dependency switch it with
-/// it.
+/// Not a value of this chart, but allowed: a parent chart switches its dependency with it.
 const OF_UMBRELLAS: &str = "enabled";
 
-/// What the chart sets in the agent's configuration itself; the rest is what `config` takes.
+/// The settings that the chart itself writes; `config` has the rest.
 const SET_BY_THE_CHART: [&str; 19] = [
     "roots",
     "host_prefix",
@@ -59,7 +58,8 @@ fn values(of: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The same, of what the schema knows; `config` is the agent's business and is looked at by itself.
+/// The same paths, from the schema. `config` has the agent's own settings, and is checked
+/// separately.
 fn properties(of: &Value, at: &str, found: &mut BTreeSet<String>) {
     let none = || {
         of["properties"].as_object().is_none()
@@ -103,7 +103,7 @@ fn every_value_is_documented() {
     }
 }
 
-/// `deploy/generate` does not let a value pass that nobody explains.
+/// `deploy/generate` refuses a value without a comment.
 #[test]
 fn a_value_without_a_comment_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,18 +115,18 @@ fn a_value_without_a_comment_is_refused() {
         .arg(&file)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("there has no comment"), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && errors.contains("there has no comment"), "{errors}");
 }
 
-/// A value that the tests never change is a value that nobody has seen at work.
+/// A value that no test changes is not tested.
 #[test]
 fn every_value_is_changed_by_some_test() {
     let mut changed = BTreeSet::new();
     for file in [EVERYTHING, HOST_NETWORK] {
         values(&yaml(&read(file)), "", &mut changed);
     }
-    // Of Kubernetes' own values and the agent's, one member stands for all.
+    // For Kubernetes' own values and for `config`, one changed member is enough.
     let covers = |value: &str| {
         changed.iter().any(|path| path == value || path.starts_with(&format!("{value}.")))
     };
@@ -134,8 +134,8 @@ fn every_value_is_changed_by_some_test() {
     assert!(untouched.is_empty(), "{untouched:?} are not in {EVERYTHING}");
 }
 
-/// A setting is either the chart's to set, or one that `config` takes: none is forgotten, none can
-/// be said twice.
+/// Either the chart writes a setting or `config` has it: none is missing, and none can be set
+/// twice.
 #[test]
 fn every_setting_of_the_agent_can_be_set() {
     let mut settable = BTreeSet::new();
@@ -150,13 +150,13 @@ fn every_setting_of_the_agent_can_be_set() {
     assert_eq!(settable.union(&by_chart).cloned().collect::<BTreeSet<_>>(), all);
 }
 
-/// What kubelet tells every container.
+/// Variables that kubelet sets in every container.
 const IN_A_POD: [(&str, &str); 2] =
     [("KUBERNETES_SERVICE_HOST", "10.96.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
 
-/// What the chart writes is read by the agent itself.
+/// The agent itself reads the configuration that the chart writes.
 #[test]
-fn the_agent_understands_its_configuration() {
+fn the_agent_accepts_the_configuration_of_the_chart() {
     let Some(helm) = helm() else { return };
     for arguments in [
         &[][..],
@@ -177,7 +177,7 @@ fn the_agent_understands_its_configuration() {
             .envs(IN_A_POD)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {said}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {errors}");
     }
 }
