@@ -1,5 +1,5 @@
-//! What the agent costs as it is deployed: with a real API server behind it, its pages served, its
-//! findings remembered, and what it sends counted.
+//! The cost of the deployed agent: with a real API server, its pages, its state file, and a count
+//! of the bytes that it sends.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -18,19 +18,20 @@ use crate::node::{Layout, Node};
 use crate::table::Figure;
 use crate::weight::{NodeExporter, Process};
 
-/// kubelet's own recommendation of the most pods on a node, and what large nodes are run with.
+/// Pods on a node: kubelet's default limit, and a usual number on large nodes.
 const SIZES: [usize; 2] = [110, 250];
-/// Rotations whose cost on the wire is told: enough that what is sent anyway does not matter.
+/// Rotations to measure the bytes of one: enough to make other traffic negligible.
 const ROTATIONS: u32 = 100;
-/// The first export of metrics and the first watch are over by then.
+/// By then the first export of metrics and the start of the first watch have ended.
 const SETTLED: Duration = Duration::from_secs(90);
-/// Spans are gathered for 5 s and metrics for 60 s before they are sent.
+/// The agent sends spans after up to 5 s, and metrics after up to 60 s.
 const SENT: Duration = Duration::from_secs(70);
 const GOAL_BYTES: u64 = 12_000_000;
 const GOAL_PERCENT: f64 = 0.1;
 const GOAL_RATE: f64 = 100.0;
 
-/// Where the API server is that knows nodes called `worker-110` and `worker-250` with so many pods.
+/// What is measured. `kubeconfig` is for an API server that has nodes `worker-110` and `worker-250`
+/// with that many pods.
 pub struct Setting<'a> {
     pub agent: &'a Path,
     pub kubeconfig: &'a Path,
@@ -63,7 +64,7 @@ fn at(setting: &Setting<'_>, pods: usize) -> Result<Vec<Figure>, Box<dyn Error>>
     runtime.spawn(async move { while received.recv().await.is_some() {} });
     let time = runtime.block_on(NtpServer::start(Dial::default()))?;
     let counted = Counted::start(receiver.endpoint().trim_start_matches("http://").parse()?)?;
-    // All tokens were due when they were written: the agent would tell of late ones.
+    // The tokens that `Node::new` wrote were due: the agent would report them as late.
     for pod in 0..pods {
         node.write(pod, Delta::ZERO)?;
     }
@@ -139,7 +140,7 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// What is sent for each, without what would have been sent anyway.
+/// Bytes sent for each rotation, without the idle traffic.
 fn per_rotation(node: &Node, counted: &Counted, rate: f64) -> Result<f64, Box<dyn Error>> {
     let (before, each) = (counted.bytes(), Duration::from_millis(100));
     for rotation in 0..ROTATIONS {
@@ -151,7 +152,7 @@ fn per_rotation(node: &Node, counted: &Counted, rate: f64) -> Result<f64, Box<dy
     Ok(((counted.bytes() - before) as f64 - rate * lasted.as_secs_f64()) / f64::from(ROTATIONS))
 }
 
-/// A relay before the receiver, which counts what comes in.
+/// A relay in front of the receiver that counts the bytes from the agent.
 struct Counted {
     address: SocketAddr,
     bytes: Arc<AtomicU64>,

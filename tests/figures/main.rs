@@ -1,7 +1,7 @@
 //! The figures of docs/performance.md. `tests/bench` builds what is measured, runs this, and shows
 //! the table.
 
-#![allow(unreachable_pub)] // a program: nobody outside could reach anything
+#![allow(unreachable_pub)] // a program: only its own modules use them
 
 mod deployed;
 mod node;
@@ -22,34 +22,34 @@ const GOAL_BINARY: u64 = 10_000_000;
 /// Measures tokenwatch.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The release binary, static: what is weighed.
+    /// The static release binary, which is measured.
     #[arg(long)]
     agent: PathBuf,
-    /// The same, linked dynamically: for its size.
+    /// The same binary, linked dynamically, to measure its size.
     #[arg(long)]
     dynamic: Option<PathBuf>,
-    /// prometheus-node-exporter, to be weighed beside it.
+    /// prometheus-node-exporter, to compare with.
     #[arg(long)]
     node_exporter: Option<PathBuf>,
-    /// Seconds of rotations, two in each.
+    /// Duration of the rotations in seconds, with two rotations a second.
     #[arg(long, default_value_t = 60)]
     verdict_secs: u64,
-    /// Seconds in which nothing happens: two passes, two exports of metrics, two questions to a
-    /// time server.
+    /// Duration of the idle measurement in seconds. The default covers two full rescans, two
+    /// exports of metrics and two queries to a time server.
     #[arg(long, default_value_t = 120)]
     idle_secs: u64,
-    /// Hours' worth of rotations before memory is read for the last time: more than one shows
-    /// whether it grows.
+    /// Number of hours' worth of rotations before the last measurement of memory. More than one
+    /// shows whether it grows.
     #[arg(long, default_value_t = 1)]
     hours: usize,
-    /// Milliseconds from one of these rotations to the next.
+    /// Interval between these rotations in milliseconds.
     #[arg(long, default_value_t = 100)]
     rotate_every_ms: u64,
-    /// A kubeconfig for an API server that has nodes worker-110 and worker-250 with so many pods:
-    /// to measure the agent as it is deployed.
+    /// Kubeconfig for an API server that has nodes worker-110 and worker-250 with that many pods,
+    /// to measure the deployed agent.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
-    /// Measure this alone.
+    /// Measure only this part.
     #[arg(long, value_enum)]
     only: Option<Part>,
 }
@@ -70,7 +70,7 @@ impl Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    tokenwatch::sys::malloc_frugally(); // as the agent does, whose parts run here
+    tokenwatch::sys::malloc_frugally(); // as the agent does: its parts run here
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
         show(&scan::figures()?);
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
     }
     if options.wants(Part::Weight) {
-        weigh(&options)?;
+        measure_weight(&options)?;
     }
     if let Some(kubeconfig) =
         options.kubeconfig.as_deref().filter(|_| options.wants(Part::Deployed))
@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn weigh(options: &Options) -> Result<(), Box<dyn Error>> {
+fn measure_weight(options: &Options) -> Result<(), Box<dyn Error>> {
     show(&weight::figures(&weight::Setting {
         agent: &options.agent,
         node_exporter: options.node_exporter.as_deref(),

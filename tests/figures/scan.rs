@@ -1,6 +1,6 @@
-//! A pass over everything against the least it could cost: opening, reading and closing the same
-//! token files, their paths known beforehand. A full scan finds, reads and decodes every token; a
-//! rescan is told by stamps that there is nothing to read.
+//! The time of a scan compared with a floor: opening, reading and closing the same token files by
+//! known paths. A full scan finds, reads and decodes every token. A rescan sees from the files'
+//! stamps that there is nothing to read.
 
 use std::error::Error;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::node::{Layout, Node};
 use crate::table::{Figure, median};
 
 const TOKENS: usize = 10_000;
-/// Odd, so that the median is one that was measured.
+/// Odd, so that the median is a measured value.
 const ROUNDS: usize = 9;
 const LONG_AGO: Delta = Delta::from_secs(3_600);
 const GOAL: f64 = 3.0;
@@ -67,19 +67,19 @@ fn of(layout: Layout, name: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
 fn round(node: &Node, paths: &[PathBuf]) -> Result<Round, Box<dyn Error>> {
     let mut scanner = Scanner::with_clocks(vec![node.root().to_owned()], later);
     let floor_before_full = floor(paths)?;
-    let full = pass(&mut scanner, paths.len())?;
+    let full = timed_scan(&mut scanner, paths.len())?;
     let floor_before_rescan = floor(paths)?;
-    let rescan = pass(&mut scanner, 0)?;
+    let rescan = timed_scan(&mut scanner, 0)?;
     Ok(Round { floor_before_full, full, floor_before_rescan, rescan })
 }
 
-/// As if everything had been written long ago: a rescan reads what is younger than a second.
+/// An hour ahead, so that all files are old: a rescan reads files that are younger than a second.
 fn later() -> Reading {
     let now = clocks::now();
     Reading { wall: now.wall + LONG_AGO, monotonic: now.monotonic + LONG_AGO }
 }
 
-fn pass(scanner: &mut Scanner, expected: usize) -> Result<f64, Box<dyn Error>> {
+fn timed_scan(scanner: &mut Scanner, expected: usize) -> Result<f64, Box<dyn Error>> {
     let mut seen = Vec::new();
     let start = Instant::now();
     let summary = scanner.scan(&mut seen);
@@ -87,8 +87,13 @@ fn pass(scanner: &mut Scanner, expected: usize) -> Result<f64, Box<dyn Error>> {
     let is_whole =
         seen.len() == expected && summary.tokens == TOKENS && summary.problems.is_empty();
     is_whole.then_some(took).ok_or_else(|| {
-        format!("a pass saw {} and told {}: {:?}", summary.tokens, seen.len(), summary.problems)
-            .into()
+        format!(
+            "a scan found {} tokens and reported {}: {:?}",
+            summary.tokens,
+            seen.len(),
+            summary.problems
+        )
+        .into()
     })
 }
 

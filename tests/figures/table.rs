@@ -1,4 +1,4 @@
-//! What was measured, beside what was wanted.
+//! Measured figures beside their goals.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ pub struct Figure {
     pub name: String,
     pub measured: String,
     pub goal: String,
-    /// None: told for comparison, nothing was promised.
+    /// None: for comparison only, without a goal.
     pub met: Option<bool>,
 }
 
@@ -16,7 +16,7 @@ impl Figure {
         Self { name: name.into(), measured: measured.into(), goal: String::new(), met: None }
     }
 
-    /// With the most it should be.
+    /// Adds an upper limit, and whether it is met.
     pub fn at_most(self, goal: impl Into<String>, met: bool) -> Self {
         Self { goal: format!("<= {}", goal.into()), met: Some(met), ..self }
     }

@@ -1,5 +1,5 @@
-//! From the rename of `..data` to what the engine says of it: the real watcher into the real
-//! engine, wired as in `run`.
+//! The time from the rename of `..data` to the engine's report: the real watcher and the real
+//! engine, connected as in `run`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,28 +18,24 @@ use crate::table::{Figure, percentile};
 const VOLUMES: usize = 250;
 /// Two rotations a second.
 const EVERY: Duration = Duration::from_millis(500);
-/// Nobody waits longer for a verdict; it counts as lost.
+/// A verdict that takes longer counts as lost.
 const LOST: Duration = Duration::from_secs(1);
-/// As many observations may wait as in `run`.
+/// The queue holds as many observations as in `run`.
 const QUEUE: usize = 512;
 const GOAL_MS: f64 = 10.0;
 
-/// `lasting` a whole minute or more, there is a pass over everything in it.
+/// If `lasting` is a minute or more, it includes a full rescan.
 pub fn figures(lasting: Duration) -> Result<Vec<Figure>, Box<dyn Error>> {
     let node = Node::new(VOLUMES, Layout::ApiAccess)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (verdicts, said) = channel();
+    let (sender, verdicts) = channel();
     let seen = Arc::new(AtomicUsize::new(0));
-    runtime.spawn(watch(
-        FilesConfig::new(vec![node.root().to_owned()]),
-        Arc::clone(&seen),
-        verdicts,
-    ));
+    runtime.spawn(watch(FilesConfig::new(vec![node.root().to_owned()]), Arc::clone(&seen), sender));
     while seen.load(Ordering::Relaxed) < VOLUMES {
         std::thread::sleep(EVERY);
     }
-    let mut took = rotate(&node, &said, lasting)?;
+    let mut took = rotate(&node, &verdicts, lasting)?;
     runtime.shutdown_background();
     took.sort_by(f64::total_cmp);
     let lost = took.iter().filter(|took| took.is_infinite()).count();
@@ -65,13 +61,13 @@ fn name(percent: usize, rotations: usize, lost: usize) -> String {
 }
 
 async fn watch(config: FilesConfig, seen: Arc<AtomicUsize>, verdicts: Sender<Instant>) {
-    let (tell, mut heard) = tokio::sync::mpsc::channel(QUEUE);
-    tokio::spawn(volumes::run(config, tell));
+    let (sender, mut observations) = tokio::sync::mpsc::channel(QUEUE);
+    tokio::spawn(volumes::run(config, sender));
     let mut engine = Engine::new(engine::Config::default());
-    while let Some(observation) = heard.recv().await {
-        let actions = engine.step(&clocks::now(), observation);
+    while let Some(observation) = observations.recv().await {
+        let outcome = engine.step(&clocks::now(), observation);
         seen.fetch_add(1, Ordering::Relaxed);
-        if actions.reports.iter().any(|action| matches!(action, Report::Rotation { .. }))
+        if outcome.reports.iter().any(|report| matches!(report, Report::Rotation { .. }))
             && verdicts.send(Instant::now()).is_err()
         {
             return;
@@ -79,11 +75,11 @@ async fn watch(config: FilesConfig, seen: Arc<AtomicUsize>, verdicts: Sender<Ins
     }
 }
 
-/// One after the other, each in another volume; milliseconds from before the rename to after the
+/// Rotates one volume after the other. Returns milliseconds from before each rename to after the
 /// engine's step.
 fn rotate(
     node: &Node,
-    said: &Receiver<Instant>,
+    verdicts: &Receiver<Instant>,
     lasting: Duration,
 ) -> Result<Vec<f64>, Box<dyn Error>> {
     let (begun, mut took) = (Instant::now(), Vec::new());
@@ -92,7 +88,7 @@ fn rotate(
         let renamed = Instant::now();
         rotation.rename()?;
         rotation.clean_up()?; // as kubelet does, without waiting for anybody
-        let verdict = said.recv_timeout(LOST).ok();
+        let verdict = verdicts.recv_timeout(LOST).ok();
         took.push(verdict.map_or(f64::INFINITY, |at| (at - renamed).as_secs_f64() * 1e3));
         std::thread::sleep(EVERY.saturating_sub(renamed.elapsed()));
     }

@@ -1,4 +1,4 @@
-//! What the release binary weighs: memory after an hour's worth of rotations, and processor time
+//! The cost of the release binary: memory after an hour's worth of rotations, and processor time
 //! when nothing happens.
 
 use std::cmp::Reverse;
@@ -22,29 +22,28 @@ use tokenwatch_core::base::time::Delta;
 use crate::node::{Layout, Node};
 use crate::table::{Figure, megabytes};
 
-/// kubelet's own recommendation of the most pods on a node is 110; this is what large nodes are run
-/// with.
+/// A usual number of pods on large nodes; kubelet's default limit is 110.
 const PODS: usize = 250;
 /// A default token is rotated every 48 minutes, 1.25 times an hour.
 const ROTATIONS_PER_HOUR: usize = PODS * 5 / 4;
-/// An hour at Prometheus' usual 15 s.
+/// An hour at Prometheus's usual interval of 15 s.
 const SCRAPES: usize = 240;
-/// The agent gathers spans for 5 s before it sends them; twice that, and everything is quiet.
+/// The agent collects spans for 5 s before it sends them. After twice that time it is idle.
 const QUIET: Duration = Duration::from_secs(10);
 const GOAL_BYTES: u64 = 10_000_000;
 const GOAL_PERCENT: f64 = 0.05;
-/// A thread that ran for less is not worth a word.
+/// A thread that ran for less is not listed.
 const NEGLIGIBLE: Duration = Duration::from_micros(50);
 
-/// What is compared, and for how long nothing happens.
+/// What is measured, and for how long.
 pub struct Setting<'a> {
     pub agent: &'a Path,
     pub node_exporter: Option<&'a Path>,
     pub idle: Duration,
     /// Hours' worth of rotations.
     pub hours: usize,
-    /// From one rotation to the next: faster than in life, but slow enough that each is seen by
-    /// itself.
+    /// From one rotation to the next: faster than on a real node, but slow enough that the agent
+    /// sees each one separately.
     pub every: Duration,
 }
 
@@ -53,8 +52,8 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
     let node = Node::new(PODS, Layout::ApiAccess)?;
     let (receiver, mut received) = runtime.block_on(Receiver::start())?;
     let time = runtime.block_on(NtpServer::start(Dial::default()))?;
-    let told = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&told);
+    let exported = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&exported);
     runtime.spawn(async move {
         while let Some(item) = received.recv().await {
             let is_root = matches!(item, Received::Span(span) if span.name == "token.generation");
@@ -72,10 +71,10 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
         rotate(&node, setting.every, peer.as_ref().filter(|_| hour == 1))?;
         std::thread::sleep(QUIET);
         let due = hour * ROTATIONS_PER_HOUR;
-        if told.load(Ordering::Relaxed) < due {
+        if exported.load(Ordering::Relaxed) < due {
             return Err(format!(
                 "only {} of {due} rotations arrived",
-                told.load(Ordering::Relaxed)
+                exported.load(Ordering::Relaxed)
             )
             .into());
         }
@@ -94,7 +93,7 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
     Ok(figures)
 }
 
-fn after(rotations: usize, memory: &Memory) -> Figure {
+fn after(rotations: usize, memory: &MemoryUse) -> Figure {
     let name = format!("Memory of the agent after {rotations} rotations, exported");
     Figure::new(name, memory.shown()).at_most("10 MB", memory.resident <= GOAL_BYTES)
 }
@@ -123,7 +122,7 @@ fn start_agent(
     Process::start(command.env_clear())
 }
 
-/// An hour's worth.
+/// Rotates as often as in an hour.
 fn rotate(node: &Node, every: Duration, peer: Option<&NodeExporter>) -> Result<(), Box<dyn Error>> {
     for rotation in 0..ROTATIONS_PER_HOUR {
         node.write(rotation % PODS, Delta::ZERO)?;
@@ -145,7 +144,7 @@ fn idle(agent: &Process, lasting: Duration) -> Result<Figure, Box<dyn Error>> {
         .at_most(format!("{GOAL_PERCENT} %"), percent <= GOAL_PERCENT))
 }
 
-/// By name of thread: threads of one name are one kind of work.
+/// Processor time by the thread's name. Threads with the same name do the same kind of work.
 pub struct ProcessorTime(BTreeMap<String, Duration>);
 
 impl ProcessorTime {
@@ -173,7 +172,7 @@ impl Display for ProcessorTime {
     }
 }
 
-/// A child that does not outlive the measurement.
+/// A child process that ends with the measurement.
 pub struct Process(Child);
 
 impl Process {
@@ -187,14 +186,14 @@ impl Process {
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}").into())
     }
 
-    pub fn memory(&self) -> Result<Memory, Box<dyn Error>> {
+    pub fn memory(&self) -> Result<MemoryUse, Box<dyn Error>> {
         let status = self.proc("status")?;
         let bytes = |key: &str| {
             kilobytes(&status, key)
                 .map(|kilobytes| kilobytes * 1024)
                 .ok_or_else(|| format!("no {key}"))
         };
-        Ok(Memory {
+        Ok(MemoryUse {
             resident: bytes("VmRSS:")?,
             anonymous: bytes("RssAnon:")?,
             file: bytes("RssFile:")?,
@@ -202,8 +201,9 @@ impl Process {
         })
     }
 
-    /// What its threads ran, in nanoseconds (the scheduler's own count: the ticks of `stat` are a
-    /// third of the goal). A thread that ended in between is missing; the agent's do not.
+    /// The time that its threads ran, by the scheduler's own count in nanoseconds: one tick of
+    /// `stat` is a third of the goal. A thread that has ended is missing; the agent's threads do
+    /// not end.
     pub fn processor_time(&self) -> Result<ProcessorTime, Box<dyn Error>> {
         let mut times = BTreeMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
@@ -231,15 +231,15 @@ fn kilobytes(status: &str, key: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Bytes, as /proc/PID/status tells them.
-pub struct Memory {
+/// Bytes, from /proc/PID/status.
+pub struct MemoryUse {
     pub resident: u64,
     anonymous: u64,
     file: u64,
     peak: u64,
 }
 
-impl Memory {
+impl MemoryUse {
     pub fn shown(&self) -> String {
         let [resident, anonymous, file, peak] =
             [self.resident, self.anonymous, self.file, self.peak].map(megabytes);
@@ -271,6 +271,6 @@ impl NodeExporter {
         answer
             .contains("node_cpu_seconds_total")
             .then_some(())
-            .ok_or_else(|| "node exporter told nothing".into())
+            .ok_or_else(|| "node exporter returned no metrics".into())
     }
 }
