@@ -1,7 +1,9 @@
-//! What is kept, and what the hot path costs. The hot path allocates nothing: a pass over volumes
-//! that have not changed, and a token that is read again. An allocator that counts says so.
+//! Memory that is kept, and allocations on the hot path, counted by an allocator. The hot path is a
+//! rescan of unchanged volumes, which allocates nothing per volume, and a token that is read again,
+//! which allocates nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)] // a test, and a global allocator is an unsafe trait
+// A test fails by panicking, and a global allocator is an unsafe trait.
+#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -16,7 +18,7 @@ use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
 use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
 
-/// Counts for each thread by itself: what another test does at the same time is not counted here.
+/// Counts per thread, so that a test does not count what another one does at the same time.
 struct Counting;
 
 thread_local! {
@@ -49,11 +51,12 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn count(before: usize, after: usize) {
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1)); // a thread that ends has none any more
+    // A thread that is ending has no counter any more.
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
     hold(before, after);
 }
 
-/// What one thread allocated may be freed by another: the sum wraps, differences are right.
+/// A thread may free what another allocated, so the sum may wrap; differences are still right.
 fn hold(before: usize, after: usize) {
     let _ = HELD.try_with(|held| held.set(held.get().wrapping_add(after).wrapping_sub(before)));
 }
@@ -67,9 +70,11 @@ fn allocations(of: impl FnOnce()) -> u64 {
 fn token(number: usize) -> String {
     let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let payload = format!(
-        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,"iss":"https://kubernetes.default.svc",
-        "jti":"jti-{number}","kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},"pod":{{"name":"p","uid":"u"}},
-        "serviceaccount":{{"name":"cart","uid":"u"}},"warnafter":1800003607}},"nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
+        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,
+        "iss":"https://kubernetes.default.svc","jti":"jti-{number}",
+        "kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},
+        "pod":{{"name":"p","uid":"u"}},"serviceaccount":{{"name":"cart","uid":"u"}},
+        "warnafter":1800003607}},"nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
     );
     format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k"}"#), part(&payload))
 }
@@ -85,7 +90,7 @@ fn write(root: &Path, pod: usize) {
         .unwrap();
 }
 
-/// As if everything had been written long ago: only then is a file not read again.
+/// An hour ahead, so that all files are old: only an old file is not read again.
 fn later() -> Reading {
     let (now, hour) = (clocks::now(), Delta::from_secs(3_600));
     Reading { wall: now.wall + hour, monotonic: now.monotonic + hour }
@@ -100,8 +105,8 @@ fn node(pods: usize) -> (tempfile::TempDir, Scanner) {
     (root, scanner)
 }
 
-/// Of one pass that tells nothing.
-fn pass(scanner: &mut Scanner, tokens: usize) -> u64 {
+/// The allocations of one scan that reports nothing.
+fn allocations_of_scan(scanner: &mut Scanner, tokens: usize) -> u64 {
     let mut out = Vec::new();
     let took = allocations(|| assert_eq!(scanner.scan(&mut out).tokens, tokens));
     assert!(out.is_empty(), "{out:?}");
@@ -109,16 +114,14 @@ fn pass(scanner: &mut Scanner, tokens: usize) -> u64 {
 }
 
 #[test]
-fn a_pass_over_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
+fn a_rescan_of_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
     let (_one, mut one) = node(1);
     let (_many, mut many) = node(200);
-    let _room_for_paths = pass(&mut one, 1) + pass(&mut many, 200);
-    let (for_one, for_many) = (pass(&mut one, 1), pass(&mut many, 200));
+    let _room_for_paths = allocations_of_scan(&mut one, 1) + allocations_of_scan(&mut many, 200);
+    let (for_one, for_many) =
+        (allocations_of_scan(&mut one, 1), allocations_of_scan(&mut many, 200));
     assert_eq!(for_one, for_many);
-    assert!(
-        for_one <= 8,
-        "{for_one} allocations, of which the roots and the listing of them need a handful"
-    );
+    assert!(for_one <= 8, "{for_one} allocations; the roots and their listing need a handful");
 }
 
 #[test]
@@ -134,8 +137,8 @@ fn a_token_that_is_read_again_is_recognised_without_an_allocation() {
     assert_eq!(again, Some(first));
 }
 
-/// In place, so that every look has to list and to read: each volume costs a few allocations, and
-/// no more.
+/// Files that change in place, so that every scan has to list and read them: each volume costs a
+/// few allocations, and no more.
 #[test]
 fn files_that_are_read_again_cost_a_bounded_number_each() {
     let (root, mut scanner) = node(50);
@@ -146,13 +149,13 @@ fn files_that_are_read_again_cost_a_bounded_number_each() {
         fs::write(file, token(pod)).unwrap(); // the same bytes, a new ctime
     };
     (0..50).for_each(touch);
-    let took = pass(&mut scanner, 50);
-    // The list of a volume's files is made anew: its buffer, three names and the link's target, a
-    // few times over.
+    let took = allocations_of_scan(&mut scanner, 50);
+    // The list of a volume's files is created again: its buffer, three names and the link's target,
+    // a few times over.
     assert!(took <= 50 * 12 + 20, "{took}");
 }
 
-/// As a Deployment with a sidecar has it, names as long as they usually are.
+/// A pod of a Deployment with a sidecar, with names of the usual length.
 fn pod(number: usize) -> Pod {
     let container = |name: &str| Container {
         name: name.to_owned(),
@@ -172,7 +175,7 @@ fn pod(number: usize) -> Pod {
 }
 
 #[test]
-fn what_is_known_of_a_pod_takes_less_than_a_kilobyte() {
+fn a_known_pod_takes_less_than_a_kilobyte() {
     const PODS: usize = 250;
     let mut cluster = Cluster::default();
     let before = HELD.get();

@@ -1,7 +1,7 @@
-//! What is deployed beside the agent, as far as it can be held against the code without running it:
-//! rules, dashboards, collector.
+//! What is deployed beside the agent (rules, dashboards, collector), compared with the code without
+//! running it.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::findings::Code;
 
-/// Said with every answer and worth nobody's sleep: it becomes something else if it does harm.
+/// Findings without an alert: if such a finding does harm, another finding reports it.
 const INFO_ONLY: [Code; 2] = [Code::RotationLate, Code::ClockUnsynchronized];
 
 fn deploy() -> PathBuf {
@@ -53,25 +53,29 @@ fn every_finding_above_info_has_an_alert() {
     }
 }
 
-/// `UPDATE_GOLDEN=1 cargo test --test deploy` takes a catalogue's new words over, into the rules
-/// and their cases.
+/// `UPDATE_GOLDEN=1 cargo test --test deploy` copies new texts of the catalogue into the rules and
+/// their cases.
 #[test]
-fn what_an_alert_says_is_what_the_catalogue_says() {
+fn alerts_have_the_texts_of_the_catalogue() {
     for alert in alerts() {
         let Some(code) = code(&alert) else { continue };
-        let said = &alert["annotations"];
+        let annotations = &alert["annotations"];
         assert!(
-            said["runbook_url"].as_str().unwrap().ends_with(&format!("/docs/runbooks/{code}.md")),
+            annotations["runbook_url"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("/docs/runbooks/{code}.md")),
             "{code}"
         );
-        for (said, meant) in
-            [(&said["description"], code.info().meaning), (&said["remedy"], code.info().action)]
-        {
-            if said != meant && std::env::var_os("UPDATE_GOLDEN").is_some() {
-                reword(said, &meant.into());
+        for (text, wanted) in [
+            (&annotations["description"], code.info().meaning),
+            (&annotations["remedy"], code.info().action),
+        ] {
+            if text != wanted && std::env::var_os("UPDATE_GOLDEN").is_some() {
+                reword(text, &wanted.into());
                 continue;
             }
-            assert_eq!(said, meant, "{code}");
+            assert_eq!(text, wanted, "{code}");
         }
     }
 }
@@ -84,9 +88,9 @@ fn reword(old: &Value, new: &Value) {
 }
 
 #[test]
-fn every_alert_says_where_what_and_how() {
+fn every_alert_has_a_place_a_meaning_and_a_remedy() {
     for alert in alerts() {
-        let said = |name: &str| {
+        let annotation = |name: &str| {
             alert["annotations"][name]
                 .as_str()
                 .unwrap_or_else(|| panic!("{}: no {name}", alert["alert"]))
@@ -97,15 +101,18 @@ fn every_alert_says_where_what_and_how() {
             .any(|name| alert["alert"] == *name);
         let place = ["$labels.k8s_node_name", "$labels.pod"]
             .iter()
-            .any(|label| said("summary").contains(label));
+            .any(|label| annotation("summary").contains(label));
         assert!(place || of_all, "{alert}");
-        assert!(!said("description").is_empty() && !said("remedy").is_empty(), "{alert}");
-        assert!(is_a_place(&said("runbook_url")), "{alert}");
+        assert!(
+            !annotation("description").is_empty() && !annotation("remedy").is_empty(),
+            "{alert}"
+        );
+        assert!(page_exists(&annotation("runbook_url")), "{alert}");
     }
 }
 
-/// A page of docs/runbooks, and a heading on it.
-fn is_a_place(url: &str) -> bool {
+/// Whether the URL names a page of docs/runbooks, and a heading on it.
+fn page_exists(url: &str) -> bool {
     let (page, anchor) = url
         .rsplit('/')
         .next()
@@ -137,19 +144,19 @@ fn every_alert_is_tested_both_ways() {
     }
 }
 
-/// A duplicate on the one side of a join fails the whole rule, for every node: agents of two
-/// clusters may have one address.
+/// A duplicate on the "one" side of a join makes the rule fail for every node, and agents of two
+/// clusters may have the same address.
 #[test]
-fn clusters_are_told_apart_wherever_series_are_joined() {
+fn joins_distinguish_clusters() {
     for rule in rules() {
         let expression = rule["expr"].as_str().unwrap();
         assert!(!expression.contains("(job, instance)"), "{expression}");
     }
 }
 
-/// Prometheus takes a series for gone five minutes after its last sample.
+/// For Prometheus, a series ends five minutes after its last sample.
 #[test]
-fn no_group_is_evaluated_more_rarely_than_prometheus_looks_back() {
+fn every_group_is_evaluated_within_the_lookback_period() {
     for group in list(&yaml("prometheus/tokenwatch.rules.yaml")["groups"]) {
         let every = group["interval"].as_str().unwrap_or("1m");
         let minutes: u32 = every
@@ -160,11 +167,11 @@ fn no_group_is_evaluated_more_rarely_than_prometheus_looks_back() {
     }
 }
 
-/// As `source` names them in `tokenwatch.sources.up`.
+/// The values of `source` in `tokenwatch.sources.up`.
 const SOURCES: [&str; 6] = ["files", "watch", "ntp", "kernel", "apiserver", "serviceaccounts"];
 
 #[test]
-fn for_every_source_it_is_said_what_it_wants() {
+fn every_source_has_a_remedy() {
     let alerts = alerts();
     let degraded =
         alerts.iter().find(|alert| alert["alert"] == "TokenwatchSourceDegraded").unwrap();
@@ -183,9 +190,9 @@ fn for_every_source_it_is_said_what_it_wants() {
     }
 }
 
-/// Whoever is told of an alert finds it on the page that says what there is.
+/// docs/observability.md lists every alert that is not about a finding.
 #[test]
-fn every_alert_that_is_about_no_finding_is_named_where_people_look() {
+fn every_alert_without_a_finding_is_documented() {
     let page = text("../docs/observability.md");
     for alert in alerts().iter().filter(|alert| code(alert).is_none()) {
         let name = alert["alert"].as_str().unwrap();
@@ -206,7 +213,7 @@ fn every_recorded_series_is_tested() {
     }
 }
 
-/// A metric as Prometheus names it: by its unit, and a counter by `_total`.
+/// A metric's name in Prometheus: with its unit, and `_total` for a counter.
 fn in_prometheus(metric: &tokenwatch_core::base::schema::Metric) -> String {
     let unit = match metric.unit {
         "s" => "_seconds",
@@ -226,7 +233,7 @@ fn every_metric_is_recorded_by_node() {
     for metric in METRICS {
         assert!(
             recorded.contains(&in_prometheus(metric)),
-            "{} is nowhere in the rules as {}",
+            "{} is not in the rules as {}",
             metric.name,
             in_prometheus(metric)
         );
@@ -239,7 +246,7 @@ fn dashboards() -> [(&'static str, Value); 2] {
 }
 
 #[test]
-fn dashboards_are_whole() {
+fn dashboards_are_complete() {
     for (name, dashboard) in dashboards() {
         assert_eq!(dashboard["uid"], format!("tokenwatch-{name}"));
         let panels = list(&dashboard["panels"]);
@@ -261,7 +268,7 @@ fn dashboards_are_whole() {
 }
 
 #[test]
-fn panels_do_not_lie_on_one_another() {
+fn panels_do_not_overlap() {
     for (name, dashboard) in dashboards() {
         let mut taken = BTreeSet::new();
         for panel in list(&dashboard["panels"]) {
@@ -270,27 +277,28 @@ fn panels_do_not_lie_on_one_another() {
                 .flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
             assert!(at("x") + at("w") <= 24, "{name}: {} is wider than the page", panel["title"]);
             cells.for_each(|cell| {
-                assert!(taken.insert(cell), "{name}: {} lies on another", panel["title"])
+                assert!(taken.insert(cell), "{name}: {} overlaps another", panel["title"])
             });
         }
     }
 }
 
-/// Dashboards ask what the rules record, by node, and nothing that depends on how metrics come.
+/// Dashboards query only series that the rules record by node, so they do not depend on how metrics
+/// arrive.
 #[test]
-fn dashboards_ask_for_recorded_series_alone() {
+fn dashboards_query_only_recorded_series() {
     let recorded: BTreeSet<String> =
         rules().iter().filter_map(|rule| rule["record"].as_str().map(str::to_owned)).collect();
     for (name, dashboard) in dashboards() {
         for target in list(&dashboard["panels"]).iter().flat_map(|panel| list(&panel["targets"])) {
             let query = target["expr"].as_str().unwrap();
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-            let asked: Vec<&str> = query
+            let queried: Vec<&str> = query
                 .split(|c| !is_name(c))
-                .filter(|word| word.contains(':') || word.ends_with("_total"))
+                .filter(|name| name.contains(':') || name.ends_with("_total"))
                 .collect();
             assert!(
-                !asked.is_empty() && asked.iter().all(|series| recorded.contains(*series)),
+                !queried.is_empty() && queried.iter().all(|series| recorded.contains(*series)),
                 "{name}: {query}"
             );
         }

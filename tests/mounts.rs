@@ -1,8 +1,9 @@
-//! Volumes as kubelet really makes them: each a tmpfs of its own, mounted over a directory that was
-//! there before. Every test runs alone in a mount namespace of its own, so nothing is left behind
-//! and nobody else's mounts tell it anything.
+//! Volumes as kubelet really makes them: each is a separate tmpfs, mounted over a directory that
+//! exists before. Every test runs alone in a mount namespace of its own, so nothing is left behind,
+//! and other mounts do not affect it.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+// A test fails by panicking.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]
@@ -27,7 +28,7 @@ use tokenwatch::demo::kubelet::{Payload, remove_pod};
 use tokenwatch_core::base::time::Wall;
 use volumes::{Node, PATIENCE, by_events, start, until};
 
-/// Says to a test that it runs in the namespace that was made for it.
+/// Set for a test that runs in the namespace that was created for it.
 const ALONE: &str = "TEST_IS_ALONE";
 
 /// A mount namespace, for a child process; an ordinary user needs a user namespace for it.
@@ -64,7 +65,8 @@ fn is_alone(test: &str) -> bool {
     false
 }
 
-/// Whoever looks at the volume just then makes it busy, as it may kubelet, which tries again.
+/// A process that reads the volume at that moment makes it busy. kubelet meets that too, and
+/// retries.
 fn unmount(directory: &Path) {
     let started = Instant::now();
     while let Err(why) = umount2(directory, MntFlags::empty()) {
@@ -83,7 +85,7 @@ fn mount_tmpfs(directory: &Path) {
 }
 
 /// What kubelet does before it writes a volume: the directory, then the tmpfs over it, then its
-/// mark elsewhere (by `Node::write`).
+/// marker file elsewhere (by `Node::write`).
 fn set_up(node: &Node, pod: &str, between: impl FnOnce(&Path)) {
     let directory = node.volume(pod).directory().to_owned();
     fs::create_dir_all(&directory).unwrap();
@@ -114,7 +116,7 @@ fn wait_watched(directory: &Path) {
     }
 }
 
-/// How many pods a full node has, and more: kubelet's own limit is 110 unless raised.
+/// More pods than a full node has: kubelet's default limit is 110.
 const MANY: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +134,8 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     let mut longest = Duration::ZERO;
     for round in 0..20 {
         let pod = format!("new{round}");
-        // By turns: the mount comes before the watch is set on the directory below, or surely
-        // after.
+        // In every other round the mount comes surely after the watch on the directory below;
+        // otherwise it usually comes before.
         set_up(&node, &pod, |directory| {
             if round % 2 == 0 {
                 wait_watched(directory);
@@ -155,11 +157,11 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     }
 }
 
-/// kubelet gives up and begins anew (pkg/volume/projected SetUpAt): the new tmpfs often gets the
+/// kubelet gives up and starts again (pkg/volume/projected SetUpAt): the new tmpfs often gets the
 /// device number of the old one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_mounted_anew_is_followed() {
-    if !is_alone("a_volume_mounted_anew_is_followed") {
+async fn a_remounted_volume_is_followed() {
+    if !is_alone("a_remounted_volume_is_followed") {
         return;
     }
     let node = Node::new();
@@ -177,7 +179,7 @@ async fn a_volume_mounted_anew_is_followed() {
     }
 }
 
-/// The built agent in a mount namespace of its own. Stopped, whatever becomes of the test.
+/// The built agent in a mount namespace of its own. It stops with the test, even if that fails.
 struct Agent {
     child: Child,
     folder: tempfile::TempDir,
@@ -206,9 +208,9 @@ impl Agent {
         command.arg(node.root());
         command
             .stdout(File::create(folder.path().join("out")).unwrap())
-            .stderr(File::create(folder.path().join("diary")).unwrap());
+            .stderr(File::create(folder.path().join("log")).unwrap());
         let agent = Self { child: node::bare(&mut command).spawn().unwrap(), folder };
-        agent.wait("diary", "source files works");
+        agent.wait("log", "source files works");
         agent
     }
 
@@ -220,16 +222,16 @@ impl Agent {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
-    fn wait(&self, file: &str, words: &str) {
-        self.wait_times(file, words, 1);
+    fn wait(&self, file: &str, wanted: &str) {
+        self.wait_times(file, wanted, 1);
     }
 
-    fn wait_times(&self, file: &str, words: &str, times: usize) {
+    fn wait_times(&self, file: &str, wanted: &str, times: usize) {
         let started = Instant::now();
-        while self.text(file).matches(words).count() < times {
+        while self.text(file).matches(wanted).count() < times {
             assert!(
                 started.elapsed() < Duration::from_secs(40),
-                "no {words:?} in {file} {times} times:\n{}",
+                "no {wanted:?} in {file} {times} times:\n{}",
                 self.text(file)
             );
             std::thread::sleep(Duration::from_millis(5));
@@ -245,7 +247,7 @@ impl Agent {
     }
 }
 
-/// `check` in a mount namespace that is made now, and looks when it is told to.
+/// `check` in a new mount namespace. It starts on `go`.
 struct Check(Child);
 
 impl Check {
@@ -294,8 +296,8 @@ fn write_token(node: &Node, pod: &str, age: i64) {
 
 /// kubelet's side: a shared mount, as the node's root is, and pods that come after the agents.
 #[test]
-fn without_propagation_the_agent_is_blind_and_says_so() {
-    if !is_alone("without_propagation_the_agent_is_blind_and_says_so") {
+fn without_propagation_the_agent_is_blind_and_reports_it() {
+    if !is_alone("without_propagation_the_agent_is_blind_and_reports_it") {
         return;
     }
     let node = Node::new();
@@ -313,17 +315,17 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     write_token(&node, "leaving", 100);
     fs::create_dir_all(node.volume("empty").directory()).unwrap();
     fs::create_dir_all(node.volume("begun").directory()).unwrap();
-    mount_tmpfs(node.volume("begun").directory()); // and no mark yet
+    mount_tmpfs(node.volume("begun").directory()); // and no marker file yet
     check.go();
 
     seeing.wait("out", "token.expired");
     println!("with propagation a token is known after {:?}", started.elapsed());
     blind.wait("out", "agent.blind");
-    println!("without it the agent says that it is blind after {:?}", started.elapsed());
-    let told = blind.text("out");
+    println!("without it the agent reports that it is blind after {:?}", started.elapsed());
+    let output = blind.text("out");
     assert!(
-        told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"),
-        "{told}"
+        output.contains("2 projected volumes of 2 pods on") && output.contains("HostToContainer"),
+        "{output}"
     );
     let found = check.blind().expect("agent.blind");
     assert_eq!(
@@ -338,16 +340,17 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     for pod in ["begun", "leaving"] {
         tear_down(&node, pod);
     }
-    blind.wait("out", "cleared  agent.blind"); // nothing is hidden any more; the next rescan is hours away
+    // Nothing is hidden any more, and the next rescan is hours away.
+    blind.wait("out", "cleared  agent.blind");
     assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
     assert!(!blind.text("out").contains("token.expired"));
 }
 
-/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has
-/// the numbers of the old one.
+/// While it is stopped, the agent misses that a volume was unmounted and mounted again. The new
+/// tmpfs has the device and inode numbers of the old one.
 #[test]
-fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
-    if !is_alone("a_volume_mounted_anew_while_events_are_lost_is_followed") {
+fn a_volume_remounted_while_events_are_lost_is_followed() {
+    if !is_alone("a_volume_remounted_while_events_are_lost_is_followed") {
         return;
     }
     let node = Node::new();
@@ -364,12 +367,12 @@ fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
     node::overflow(&node.root());
     unmount(node.volume("p").directory());
     mount_tmpfs(node.volume("p").directory());
-    assert_eq!(numbers(), before, "or this shows nothing");
+    assert_eq!(numbers(), before, "this test needs a tmpfs with the old numbers");
     write_token(&node, "p", 300);
     agent.signal(Signal::SIGCONT);
     agent.wait_times("out", "replaced", 1);
-    agent.wait("diary", "fs.inotify.max_queued_events");
-    agent.wait_times("diary", "source watch works", 2);
+    agent.wait("log", "fs.inotify.max_queued_events");
+    agent.wait_times("log", "source watch works", 2);
     write_token(&node, "p", 200);
     agent.wait_times("out", "replaced", 2);
 }

@@ -1,6 +1,6 @@
-//! docs/runbooks is what the binary prints of its findings.
+//! docs/runbooks is what the binary prints about its findings.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
 
 #[path = "support/golden.rs"]
 mod golden;
@@ -27,7 +27,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn every_page_is_what_is_printed() {
+fn every_page_is_the_printed_one() {
     golden("../../docs/runbooks/README.md", &printed(&[]));
     for code in Code::ALL {
         golden(&format!("../../docs/runbooks/{code}.md"), &printed(&[code.as_str()]));
@@ -35,7 +35,7 @@ fn every_page_is_what_is_printed() {
 }
 
 #[test]
-fn there_is_no_page_of_a_code_that_is_gone() {
+fn there_is_no_page_of_a_removed_code() {
     let wanted: BTreeSet<String> = Code::ALL
         .iter()
         .map(|code| format!("{code}.md"))
@@ -45,10 +45,10 @@ fn there_is_no_page_of_a_code_that_is_gone() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(found, wanted, "docs/runbooks/generate writes them anew");
+    assert_eq!(found, wanted, "docs/runbooks/generate writes the pages again");
 }
 
-/// The script that writes the pages is what people are told to run.
+/// The test covers the script that contributors run.
 #[test]
 fn the_script_writes_the_same() {
     let copy = tempfile::tempdir().unwrap();
