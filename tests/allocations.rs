@@ -10,11 +10,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use tokenwatch::clocks;
-use tokenwatch::demo::kubelet::{Payload, Volume};
 use tokenwatch::sources::volumes::Scanner;
 use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
 use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
+use tokenwatch_lab::kubelet::{Payload, Volume};
 
 /// Counts for each thread by itself: what another test does at the same time is not counted here.
 struct Counting;

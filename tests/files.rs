@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokenwatch::demo::kubelet::remove_pod;
 use tokenwatch::discovery::roots::Search;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::tokens::MAX_TOKEN_BYTES;
+use tokenwatch_lab::kubelet::remove_pod;
 use tokio::sync::mpsc::Receiver;
 use volumes::{Node, by_events, start, token, told, until};
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokenwatch::demo::ntp_server::{Dial, NtpServer};
-use tokenwatch::demo::receiver::Receiver;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::ntp_server::{Dial, NtpServer};
+use tokenwatch_lab::receiver::Receiver;
 
 use crate::node::{Layout, Node};
 use crate::table::Figure;
@@ -61,7 +61,8 @@ fn at(setting: &Setting<'_>, pods: usize) -> Result<Vec<Figure>, Box<dyn Error>>
     let node = Node::new(pods, Layout::ApiAccess)?;
     let (receiver, mut received) = runtime.block_on(Receiver::start())?;
     runtime.spawn(async move { while received.recv().await.is_some() {} });
-    let time = runtime.block_on(NtpServer::start(Dial::default()))?;
+    let time =
+        runtime.block_on(NtpServer::start(Dial::default(), || tokenwatch::clocks::now().wall))?;
     let counted = Counted::start(receiver.endpoint().trim_start_matches("http://").parse()?)?;
     // All tokens were due when they were written: the agent would tell of late ones.
     for pod in 0..pods {

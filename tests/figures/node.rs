@@ -7,10 +7,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use tokenwatch::clocks;
-use tokenwatch::demo::kubelet::{Payload, Volume};
-use tokenwatch::demo::scratch::Scratch;
-use tokenwatch::demo::signer::{PodIdentity, Signer, TokenRequest};
 use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_lab::kubelet::{Payload, Volume};
+use tokenwatch_lab::scratch::Scratch;
+use tokenwatch_lab::signer::{PodIdentity, Signer, TokenRequest};
 
 /// The admission plugin's lifetime of a token (plugin/pkg/admission/serviceaccount), which the API
 /// server extends to a year.

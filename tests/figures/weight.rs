@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokenwatch::demo::ntp_server::{Dial, NtpServer};
-use tokenwatch::demo::received::Received;
-use tokenwatch::demo::receiver::Receiver;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::ntp_server::{Dial, NtpServer};
+use tokenwatch_lab::received::Received;
+use tokenwatch_lab::receiver::Receiver;
 
 use crate::node::{Layout, Node};
 use crate::table::{Figure, megabytes};
@@ -52,7 +52,8 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let node = Node::new(PODS, Layout::ApiAccess)?;
     let (receiver, mut received) = runtime.block_on(Receiver::start())?;
-    let time = runtime.block_on(NtpServer::start(Dial::default()))?;
+    let time =
+        runtime.block_on(NtpServer::start(Dial::default(), || tokenwatch::clocks::now().wall))?;
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);
     runtime.spawn(async move {

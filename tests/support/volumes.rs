@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use tokenwatch::demo::kubelet::{Payload, Volume};
 use tokenwatch::sources::volumes::{FilesConfig, Scanner, run};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{FileContent, Observation};
+use tokenwatch_lab::kubelet::{Payload, Volume};
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Far more than anything here takes; a test that waits this long has failed.

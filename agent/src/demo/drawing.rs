@@ -7,8 +7,8 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::base::value::Attributes;
 
 use super::paint::{Paint, Tone, wrapped};
-use super::received::{LogSeen, SpanSeen, number, text};
 use super::traces::Trace;
+use tokenwatch_lab::received::{LogSeen, SpanSeen, number, text};
 
 /// Width of a trace's time axis where there is room, and where there is none.
 const BAR: usize = 32;

@@ -210,7 +210,7 @@ mod tests {
     const START: Wall = Wall::from_secs(1_800_000_000);
 
     fn deadlines(role: &'static Role) -> Deadlines {
-        let signer = crate::demo::signer::Signer::new().unwrap();
+        let signer = tokenwatch_lab::signer::Signer::new().unwrap();
         let first = CUES.iter().find_map(|cue| match cue.act {
             Act::Write { role: whose, age } if whose == role => {
                 Some(signed(&signer, role, START + cue.at - age).unwrap())

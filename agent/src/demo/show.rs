@@ -14,17 +14,17 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use super::drawing::{self, ClockFeed};
-use super::ntp_server::{Dial, NtpServer};
 use super::paint::{Tone, wrapped};
-use super::received::Received;
-use super::receiver::Receiver;
-use super::scratch::Scratch;
 use super::screen::{Look, Screen};
 use super::script::{self, Cue};
 use super::stage::{NODE, Stage};
 use super::story::Story;
 use super::traces::{Trace, Traces};
 use crate::clocks;
+use tokenwatch_lab::ntp_server::{Dial, NtpServer};
+use tokenwatch_lab::received::Received;
+use tokenwatch_lab::receiver::Receiver;
+use tokenwatch_lab::scratch::Scratch;
 
 /// As many as it takes for one of them to be outvoted, had only one gone wrong.
 const TIME_SERVERS: usize = 3;
@@ -135,7 +135,7 @@ async fn surroundings(
 ) -> io::Result<(Vec<NtpServer>, Receiver, UnboundedReceiver<Received>)> {
     let mut servers = Vec::with_capacity(TIME_SERVERS);
     for _ in 0..TIME_SERVERS {
-        servers.push(NtpServer::start(dial.clone()).await?);
+        servers.push(NtpServer::start(dial.clone(), || clocks::now().wall).await?);
     }
     let (receiver, inbox) = Receiver::start().await?;
     Ok((servers, receiver, inbox))

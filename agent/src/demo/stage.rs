@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tokenwatch_core::base::time::{Delta, Wall};
 
-use super::kubelet::{Payload, Volume, remove_pod};
 use super::script::{Act, Role};
-use super::signer::{PodIdentity, SignError, Signer, TokenRequest};
+use tokenwatch_lab::kubelet::{Payload, Volume, remove_pod};
+use tokenwatch_lab::signer::{PodIdentity, SignError, Signer, TokenRequest};
 
 /// The node's name.
 pub(super) const NODE: &str = "demo-node";

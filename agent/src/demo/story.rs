@@ -3,8 +3,8 @@
 use tokenwatch_core::base::schema;
 use tokenwatch_core::findings::Code;
 
-use super::received::{LogSeen, Received, SpanSeen, number, text};
 use super::script::{CART, LEDGER, REPORT, Role};
+use tokenwatch_lab::received::{LogSeen, Received, SpanSeen, number, text};
 
 /// A rotation this close to what the script did is healthy (it replaces the token 2 s after it was
 /// due).

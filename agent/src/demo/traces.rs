@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokenwatch_core::base::schema;
 
-use super::received::{SpanSeen, text};
+use tokenwatch_lab::received::{SpanSeen, text};
 
 /// A trace is taken to be whole when its root is there and nothing was added for this many looks:
 /// its spans are sent together.

@@ -9,7 +9,7 @@ use tokenwatch_core::base::time::Monotonic;
 use super::super::scan::Scanner;
 use super::*;
 use crate::clocks;
-use crate::demo::kubelet::{Payload, Volume};
+use tokenwatch_lab::kubelet::{Payload, Volume};
 
 /// A reading of a machine that booted at the epoch, its wall clock `ahead` milliseconds of that.
 fn at(boot_ms: i64, ahead_ms: i64) -> Reading {

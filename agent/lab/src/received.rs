@@ -96,7 +96,7 @@ pub fn number(attributes: &Attributes, name: &str) -> Option<f64> {
 }
 
 /// The spans of a request.
-pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = SpanSeen> {
+pub(crate) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = SpanSeen> {
     request.resource_spans.into_iter().flat_map(|group| {
         let resource =
             attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
@@ -129,7 +129,7 @@ fn span(sent: Span, resource: &Attributes) -> SpanSeen {
 }
 
 /// The log records of a request.
-pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogSeen> {
+pub(crate) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogSeen> {
     request.resource_logs.into_iter().flat_map(|group| {
         let resource =
             attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
@@ -157,7 +157,7 @@ fn log(sent: LogRecord, resource: &Attributes) -> LogSeen {
 }
 
 /// What a request of metrics held.
-pub(super) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
+pub(crate) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
     let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
     MetricsSeen {
         names: scopes.flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()).collect(),

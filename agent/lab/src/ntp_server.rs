@@ -10,8 +10,6 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-use crate::clocks;
-
 /// A header without extensions.
 const PACKET: usize = 48;
 /// 1900-01-01, where NTP counts from, to 1970-01-01.
@@ -64,11 +62,11 @@ pub struct NtpServer {
 }
 
 impl NtpServer {
-    /// Starts one on a free port of 127.0.0.1, on the current runtime.
-    pub async fn start(dial: Dial) -> io::Result<Self> {
+    /// Starts one on a free port of 127.0.0.1, on the current runtime. `now` is the node's time.
+    pub async fn start(dial: Dial, now: fn() -> Wall) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = socket.local_addr()?;
-        let task = tokio::spawn(serve(socket, dial)).abort_handle();
+        let task = tokio::spawn(serve(socket, dial, now)).abort_handle();
         Ok(Self { address, task })
     }
 
@@ -84,16 +82,15 @@ impl Drop for NtpServer {
     }
 }
 
-async fn serve(socket: UdpSocket, dial: Dial) {
+async fn serve(socket: UdpSocket, dial: Dial, now: fn() -> Wall) {
     let mut request = [0; 128];
     loop {
         // An error here is about one datagram (a client that closed its port): the next one may be
         // well.
         let Ok((length, client)) = socket.recv_from(&mut request).await else { continue };
-        let received = clocks::now().wall + dial.offset();
+        let received = now() + dial.offset();
         if let Some(answer) =
-            answer(&request[..length], received, clocks::now().wall + dial.offset())
-                .filter(|_| dial.answers())
+            answer(&request[..length], received, now() + dial.offset()).filter(|_| dial.answers())
         {
             let _ = socket.send_to(&answer, client).await; // as with any NTP server, a lost answer is the client's to notice
         }
@@ -133,7 +130,12 @@ fn ntp_time(at: Wall) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    fn now() -> Wall {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Wall::from_nanos(i64::try_from(since.as_nanos()).unwrap())
+    }
 
     /// The independent client's view of our clock.
     #[derive(Clone, Copy, Default)]
@@ -141,7 +143,7 @@ mod tests {
 
     impl sntpc::NtpTimestampGenerator for NodeClock {
         fn init(&mut self) {
-            self.0 = clocks::now().wall.as_nanos();
+            self.0 = now().as_nanos();
         }
         fn timestamp_sec(&self) -> u64 {
             (self.0 / 1_000_000_000).cast_unsigned()
@@ -171,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn an_independent_client_measures_what_is_dialled() {
         let dial = Dial::default();
-        let server = NtpServer::start(dial.clone()).await.unwrap();
+        let server = NtpServer::start(dial.clone(), now).await.unwrap();
         for secs in [0, 12, -3_600] {
             dial.set_offset(Delta::from_secs(secs));
             let result = ask(&server).await.unwrap();
@@ -187,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_server_says_nothing_until_it_is_told_to() {
         let dial = Dial::default();
-        let server = NtpServer::start(dial.clone()).await.unwrap();
+        let server = NtpServer::start(dial.clone(), now).await.unwrap();
         dial.set_silent(true);
         assert!(tokio::time::timeout(Duration::from_millis(200), ask(&server)).await.is_err());
         dial.set_silent(false);
