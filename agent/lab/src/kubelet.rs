@@ -1,6 +1,7 @@
-//! Projected volumes written as kubelet writes them (kubernetes pkg/volume/util/atomic_writer.go).
+//! Projected volumes, written as kubelet writes them (kubernetes
+//! pkg/volume/util/atomic_writer.go).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,7 +9,9 @@ use std::path::{Component, Path, PathBuf};
 
 use tokenwatch_core::base::time::Wall;
 
-/// The link that readers follow; swapping it swaps every file of the volume at once.
+use crate::Error;
+
+/// The link that readers follow. Replacing it replaces every file of the volume at once.
 const DATA: &str = "..data";
 /// The link before it is renamed over [`DATA`].
 const DATA_NEW: &str = "..data_tmp";
@@ -20,12 +23,12 @@ const FILE_MODE: u32 = 0o644;
 /// The files of a volume: relative path and content.
 pub type Payload = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What a write came to.
+/// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The same bytes were there already: nothing was touched.
+    /// The volume held the same bytes already: nothing was touched.
     Unchanged,
-    /// A new directory took over.
+    /// A new directory became the current one.
     Swapped,
 }
 
@@ -55,28 +58,49 @@ impl Volume {
         &self.directory
     }
 
-    /// Makes `payload` the content of the volume, all of it at once; `now` names the new directory.
-    pub fn write(&self, payload: &Payload, now: Wall) -> io::Result<Written> {
-        self.set_up()?;
-        let old = self.current()?;
-        if let Some(old) = &old
-            && files_below(&self.directory.join(old))? == *payload
-        {
-            return Ok(Written::Unchanged);
+    /// Makes `payload` the content of the volume, all of it at once. `now` names the new directory.
+    pub fn write(&self, payload: &Payload, now: Wall) -> Result<Written, Error> {
+        match self.stage(payload, now)? {
+            None => Ok(Written::Unchanged),
+            Some(staged) => {
+                staged.swap()?;
+                staged.finish().map(|()| Written::Swapped)
+            }
         }
-        let new = self.new_directory(now)?;
-        self.take_over(&new, payload)?;
-        self.link_user_visible(payload)?;
-        self.prune_user_visible(payload)?;
-        old.map_or(Ok(()), |old| fs::remove_dir_all(self.directory.join(old)))?;
-        Ok(Written::Swapped)
     }
 
-    /// kubelet keeps a mark outside the volume that says it is set up.
+    /// Does everything that precedes the moment of a write; nothing if the volume holds `payload`
+    /// already.
+    pub fn stage(&self, payload: &Payload, now: Wall) -> Result<Option<Staged>, Error> {
+        self.staged(payload, now).map_err(Error::files(&self.directory))
+    }
+
+    fn staged(&self, payload: &Payload, now: Wall) -> io::Result<Option<Staged>> {
+        self.set_up()?;
+        let old = self.current()?;
+        if self.holds(old.as_deref(), payload)? {
+            return Ok(None);
+        }
+        let staged = Staged {
+            directory: self.directory.clone(),
+            visible: user_visible(payload),
+            old,
+            new: self.new_directory(now)?,
+        };
+        staged.or_discarded(staged.prepare(payload)).map(|()| Some(staged))
+    }
+
+    /// kubelet keeps a mark outside the volume that says that the volume is set up.
     fn set_up(&self) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         self.ready.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::write(&self.ready, b"")
+    }
+
+    fn holds(&self, current: Option<&Path>, payload: &Payload) -> io::Result<bool> {
+        current.map_or(Ok(false), |current| {
+            files_below(&self.directory.join(current)).map(|files| files == *payload)
+        })
     }
 
     fn current(&self) -> io::Result<Option<PathBuf>> {
@@ -87,43 +111,70 @@ impl Volume {
         }
     }
 
-    /// `..2006_01_02_15_04_05.<number>`: kubelet draws the number, here it counts the nanoseconds
-    /// of `now` up until one is free.
+    /// `..2006_01_02_15_04_05.<number>`. kubelet draws the number; here it is the nanoseconds of
+    /// `now`, or the next number that is free.
     fn new_directory(&self, now: Wall) -> io::Result<PathBuf> {
         let stamp = now.rfc3339().replace(['-', 'T', ':'], "_").replace('Z', "");
         let first = now.as_nanos().rem_euclid(1_000_000_000);
         for number in first.. {
             let name = PathBuf::from(format!("..{stamp}.{number}"));
-            match fs::create_dir(self.directory.join(&name)) {
-                Ok(()) => {
-                    return fs::set_permissions(
-                        self.directory.join(&name),
-                        fs::Permissions::from_mode(DIR_MODE),
-                    )
-                    .map(|()| name);
-                }
+            match new_directory_at(&self.directory.join(&name)) {
+                Ok(()) => return Ok(name),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
         Err(ErrorKind::AlreadyExists.into())
     }
+}
 
-    /// A directory that does not come to be the current one is removed: the next write starts
-    /// clean.
-    fn take_over(&self, new: &Path, payload: &Payload) -> io::Result<()> {
-        let written = write_files(&self.directory.join(new), payload)
-            .and_then(|()| symlink(new, self.directory.join(DATA_NEW)))
-            .and_then(|()| fs::rename(self.directory.join(DATA_NEW), self.directory.join(DATA)));
-        if written.is_err() {
-            let _ = fs::remove_dir_all(self.directory.join(new)); // the first error is the one to tell
-        }
-        written
+/// A new generation of a volume, complete but not current yet.
+#[derive(Debug)]
+pub struct Staged {
+    directory: PathBuf,
+    /// What is linked in the volume's own directory.
+    visible: BTreeSet<PathBuf>,
+    old: Option<PathBuf>,
+    new: PathBuf,
+}
+
+impl Staged {
+    /// Makes the new generation the current one: a single rename.
+    pub fn swap(&self) -> Result<(), Error> {
+        let renamed = fs::rename(self.path(DATA_NEW), self.path(DATA));
+        self.or_discarded(renamed).map_err(Error::files(&self.directory))
     }
 
-    fn link_user_visible(&self, payload: &Payload) -> io::Result<()> {
-        for name in user_visible(payload) {
-            match symlink(Path::new(DATA).join(name), self.directory.join(name)) {
+    /// After the swap: links the files, and removes links that are stale and the old generation.
+    pub fn finish(&self) -> Result<(), Error> {
+        self.tidied().map_err(Error::files(&self.directory))
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn prepare(&self, payload: &Payload) -> io::Result<()> {
+        write_files(&self.path(&self.new), payload)?;
+        symlink(&self.new, self.path(DATA_NEW))
+    }
+
+    /// Removes a new directory that cannot become the current one: the next write starts clean.
+    fn or_discarded(&self, result: io::Result<()>) -> io::Result<()> {
+        result.inspect_err(|_| {
+            let _ = fs::remove_dir_all(self.path(&self.new)); // the first error is the one to report
+        })
+    }
+
+    fn tidied(&self) -> io::Result<()> {
+        self.link_user_visible()?;
+        self.prune_user_visible()?;
+        self.old.as_ref().map_or(Ok(()), |old| fs::remove_dir_all(self.path(old)))
+    }
+
+    fn link_user_visible(&self) -> io::Result<()> {
+        for name in &self.visible {
+            match symlink(Path::new(DATA).join(name), self.path(name)) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -131,13 +182,13 @@ impl Volume {
         Ok(())
     }
 
-    fn prune_user_visible(&self, payload: &Payload) -> io::Result<()> {
+    fn prune_user_visible(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
             let stale = !name.as_encoded_bytes().starts_with(b"..")
-                && !user_visible(payload).any(|kept| kept == Path::new(&name));
+                && !self.visible.contains(Path::new(&name));
             if stale {
-                fs::remove_file(self.directory.join(&name))?;
+                fs::remove_file(self.path(&name))?;
             }
         }
         Ok(())
@@ -149,17 +200,24 @@ fn pod_directory(root: &Path, pod_uid: &str) -> PathBuf {
     root.join("pods").join(pod_uid)
 }
 
-/// Takes a pod off the node, with all its volumes.
-pub fn remove_pod(root: &Path, pod_uid: &str) -> io::Result<()> {
-    fs::remove_dir_all(pod_directory(root, pod_uid))
+/// Removes a pod from the node, with all its volumes.
+pub fn remove_pod(root: &Path, pod_uid: &str) -> Result<(), Error> {
+    let directory = pod_directory(root, pod_uid);
+    fs::remove_dir_all(&directory).map_err(Error::files(&directory))
 }
 
-/// The first components of the paths: what is linked in the volume's own directory.
-fn user_visible(payload: &Payload) -> impl Iterator<Item = &Path> {
-    payload.keys().filter_map(|path| match path.components().next() {
-        Some(Component::Normal(first)) => Some(Path::new(first)),
+fn new_directory_at(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE))
+}
+
+/// The first components of the paths: kubelet links these in the volume's own directory.
+fn user_visible(payload: &Payload) -> BTreeSet<PathBuf> {
+    let first = |path: &PathBuf| match path.components().next() {
+        Some(Component::Normal(first)) => Some(PathBuf::from(first)),
         _ => None,
-    })
+    };
+    payload.keys().filter_map(first).collect()
 }
 
 fn write_files(directory: &Path, payload: &Payload) -> io::Result<()> {

@@ -41,7 +41,7 @@ pub struct SpanSeen {
     pub attributes: Attributes,
     /// Attributes of the resource that sent it.
     pub resource: Attributes,
-    /// The traces it links to, with the link's attributes.
+    /// The traces that it links to, with each link's attributes.
     pub links: Vec<(Vec<u8>, Attributes)>,
 }
 
@@ -67,11 +67,11 @@ pub struct LogSeen {
     pub attributes: Attributes,
     /// Attributes of the resource that sent it.
     pub resource: Attributes,
-    /// The trace it is about.
+    /// The trace that it refers to.
     pub trace_id: Vec<u8>,
 }
 
-/// What a batch of metrics held.
+/// The content of a batch of metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetricsSeen {
     /// Names of the metrics, each once.
@@ -156,7 +156,7 @@ fn log(sent: LogRecord, resource: &Attributes) -> LogSeen {
     }
 }
 
-/// What a request of metrics held.
+/// The content of a request with metrics.
 pub(crate) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
     let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
     MetricsSeen {
@@ -174,7 +174,8 @@ fn attributes(sent: Vec<KeyValue>) -> Attributes {
     )
 }
 
-/// Nothing for what tokenwatch does not send: maps, bytes, lists of other things than text.
+/// Nothing for what tokenwatch does not send: maps, bytes, indices into a table of strings, and list
+/// items that are not text.
 fn value(sent: AnyValue) -> Option<Value> {
     match sent.value? {
         any_value::Value::StringValue(text) => Some(text.into()),
