@@ -25,7 +25,7 @@ const CA_BYTES: usize = 1_100;
 /// What is in a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// A token alone, as a pod asks for one for Vault or a cloud.
+    /// A token alone, as pods request one for Vault or for a cloud.
     TokenAlone,
     /// `kube-api-access`: token, `ca.crt`, `namespace`.
     ApiAccess,

@@ -81,9 +81,9 @@ impl Node {
     }
 }
 
-/// Twice as many events as make the queue run over, because a process that is being stopped may
-/// still take some, and nothing left of them. The kernel merges only events that are alike and
-/// neighbours.
+/// Makes twice as many events as the inotify queue holds, and leaves no file behind. A process that
+/// is being stopped may still take some of them. The kernel merges only events that are equal and
+/// adjacent.
 #[allow(dead_code)] // not every test that includes this file needs it
 pub(crate) fn overflow(root: &Path) {
     let limit: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")

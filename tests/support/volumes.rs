@@ -79,7 +79,7 @@ pub(crate) fn token(generation: i64) -> String {
 }
 
 /// One line for each observation: what, where, and its content in short.
-pub(crate) fn told(observations: &[Observation]) -> Vec<String> {
+pub(crate) fn lines(observations: &[Observation]) -> Vec<String> {
     observations.iter().map(line).collect()
 }
 

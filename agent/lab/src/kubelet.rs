@@ -90,7 +90,7 @@ impl Volume {
         staged.or_discarded(staged.prepare(payload)).map(|()| Some(staged))
     }
 
-    /// kubelet keeps a mark outside the volume that says that the volume is set up.
+    /// kubelet marks a volume that is set up with a file outside the volume.
     fn set_up(&self) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         self.ready.parent().map_or(Ok(()), fs::create_dir_all)?;

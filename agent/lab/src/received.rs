@@ -80,18 +80,18 @@ pub struct MetricsSeen {
 
 /// `name` among `attributes`, if it is text.
 pub fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
-    match attributes.get(name) {
-        Some(Value::Text(text)) => Some(text),
-        _ => None,
+    match attributes.get(name)? {
+        Value::Text(text) => Some(text),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
     }
 }
 
 /// `name` among `attributes`, if it is a number.
 pub fn number(attributes: &Attributes, name: &str) -> Option<f64> {
-    match attributes.get(name) {
-        Some(Value::Float(number)) => Some(*number),
-        Some(Value::Int(number)) => Some(*number as f64),
-        _ => None,
+    match attributes.get(name)? {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        Value::Bool(_) | Value::Text(_) | Value::List(_) => None,
     }
 }
 
@@ -146,10 +146,7 @@ fn log(sent: LogRecord, resource: &Attributes) -> LogSeen {
         event: sent.event_name,
         at: wall(sent.time_unix_nano),
         severity: sent.severity_number,
-        body: match sent.body.and_then(value) {
-            Some(Value::Text(body)) => body,
-            _ => String::new(),
-        },
+        body: sent.body.and_then(only_text).unwrap_or_default(),
         attributes: attributes(sent.attributes),
         resource: resource.clone(),
         trace_id: sent.trace_id,
@@ -183,15 +180,15 @@ fn value(sent: AnyValue) -> Option<Value> {
         any_value::Value::IntValue(number) => Some(number.into()),
         any_value::Value::DoubleValue(number) => Some(number.into()),
         any_value::Value::ArrayValue(list) => {
-            Some(Value::List(list.values.into_iter().filter_map(list_text).collect()))
+            Some(Value::List(list.values.into_iter().filter_map(only_text).collect()))
         }
         _ => None,
     }
 }
 
-fn list_text(sent: AnyValue) -> Option<String> {
+fn only_text(sent: AnyValue) -> Option<String> {
     match value(sent)? {
         Value::Text(text) => Some(text),
-        _ => None,
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
     }
 }

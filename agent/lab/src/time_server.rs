@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    async fn ask(server: &TimeServer) -> sntpc::Result<sntpc::NtpResult> {
+    async fn measure(server: &TimeServer) -> sntpc::Result<sntpc::NtpResult> {
         let socket = Socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         sntpc::get_time(server.address(), &socket, sntpc::NtpContext::new(NodeClock::default()))
             .await
@@ -176,7 +176,7 @@ mod tests {
     async fn an_independent_client_measures_the_time_that_was_given() {
         for secs in [0, 12, -3_600] {
             let server = TimeServer::start(LOOPBACK, move || ahead(secs)).unwrap();
-            let result = ask(&server).await.unwrap();
+            let result = measure(&server).await.unwrap();
             let error = result.offset() - secs * 1_000_000;
             assert!(error.abs() < 50_000, "wanted {secs} s, off by {error} us");
             assert_eq!(
@@ -190,9 +190,9 @@ mod tests {
     async fn a_silent_server_answers_again_when_it_is_switched_back() {
         let server = TimeServer::start(LOOPBACK, || ahead(0)).unwrap();
         server.set_silent(true);
-        assert!(tokio::time::timeout(Duration::from_millis(200), ask(&server)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(200), measure(&server)).await.is_err());
         server.set_silent(false);
-        assert!(ask(&server).await.is_ok());
+        assert!(measure(&server).await.is_ok());
     }
 
     #[test]

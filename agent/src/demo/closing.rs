@@ -8,14 +8,14 @@ use super::paint::{Paint, Tone};
 use super::plan::{AgentEnd, Collector};
 use super::stage::NODE;
 
-/// The first word of the output, in bold.
+/// The first words of the output, in bold.
 const TITLE: &str = "tokenwatch demo";
 
 /// What the user is about to see.
 pub(super) fn opening(collector: &Collector, paint: Paint) -> String {
     let about = paint.flowing(
-        "tokenwatch demo: the real agent watches a simulated node in a temporary directory. It \
-         takes about 80 s and needs no network and no privileges.",
+        "tokenwatch demo: the real agent watches a simulated node in a temporary directory, for \
+         about 80 s. It needs no network and no privileges.",
     );
     let place = match collector {
         Collector::BuiltIn(_) => {

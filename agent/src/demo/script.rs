@@ -39,7 +39,7 @@ pub(super) enum Act {
     },
     /// The pod is removed.
     Remove(&'static Role),
-    /// Nothing is done: the caption tells what happens by itself.
+    /// Nothing is done: the caption describes what happens by itself.
     Watch,
 }
 

@@ -182,7 +182,7 @@ impl<W: Write> Show<W> {
         self.screen.print(&format!("\n{text}"))?;
         let is_complete = match self.collector {
             Collector::BuiltIn(_) => self.arrivals.story().is_complete(),
-            Collector::Given(_) => true, // the demo cannot ask it what it received
+            Collector::Given(_) => true, // the demo cannot see what it received
         };
         Ok(closing::outcome(ended, was_interrupted, is_complete))
     }

@@ -33,7 +33,7 @@ impl Stage {
         self.root.path()
     }
 
-    /// Does what the script says, at `now`.
+    /// Performs an act of the script, at `now`.
     pub(super) fn act(&self, act: Act, now: Wall) -> Result<(), Error> {
         match act {
             Act::Write { role, age } => self.write(role, age, now),

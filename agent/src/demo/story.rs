@@ -52,8 +52,13 @@ const PROMISES: [Promise; 10] = [
         Some(&LEDGER),
     ),
     alert("… and that the token had expired", Code::Expired, RAISED, Some(&LEDGER)),
-    generation("… and one complete trace shows the life of that token", &LEDGER, "expired"),
-    alert("… and cleared the alert with the pod", Code::Expired, CLEARED, Some(&LEDGER)),
+    generation("one complete trace shows the life of that token", &LEDGER, "expired"),
+    alert(
+        "the agent cleared the alert when the pod was deleted",
+        Code::Expired,
+        CLEARED,
+        Some(&LEDGER),
+    ),
     alert(
         "the agent cleared the clock alert when the clocks agreed again",
         Code::ClockOffset,
