@@ -16,18 +16,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokenwatch::demo::kubelet::remove_pod;
 use tokenwatch::discovery::roots::Search;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::tokens::MAX_TOKEN_BYTES;
+use tokenwatch_lab::kubelet::remove_pod;
 use tokio::sync::mpsc::Receiver;
-use volumes::{Node, by_events, start, token, told, until};
+use volumes::{Node, by_events, lines, start, token, until};
 
 fn scan(scanner: &mut Scanner) -> Vec<String> {
     let mut out = Vec::new();
     scanner.scan(&mut out);
-    told(&out)
+    lines(&out)
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_root_that_is_missing_is_a_problem_and_hides_no_other() {
     let mut scanner = Scanner::new(vec![PathBuf::from("/nonexistent"), node.root()]);
     let mut out = Vec::new();
     let summary = scanner.scan(&mut out);
-    assert_eq!(told(&out), ["p/vol/token token 1"]);
+    assert_eq!(lines(&out), ["p/vol/token token 1"]);
     assert!(summary.problems[0].contains("/nonexistent/pods"), "{:?}", summary.problems);
     assert_eq!((summary.pods, summary.volumes, summary.tokens), (1, 1, 1));
 }
@@ -544,5 +544,5 @@ fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
     fs::create_dir_all(node.volume("p").directory()).unwrap();
     let _mounted = Mounted::over(node.volume("p").directory());
     let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
-    assert_eq!(told(&observations), [""; 0]);
+    assert_eq!(lines(&observations), [""; 0]);
 }

@@ -166,12 +166,31 @@ fn unsafe_lives_in_one_file() {
     only_in("agent", &words, &["agent/src/sys.rs", "agent/fuzz/"]);
     let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\""));
-    for manifest in ["agent/Cargo.toml", "agent/core/Cargo.toml"] {
+    for manifest in ["agent/Cargo.toml", "agent/core/Cargo.toml", "agent/lab/Cargo.toml"] {
         assert!(
             read(manifest).contains("[lints]\nworkspace = true"),
             "{manifest} does not take the workspace's lints"
         );
     }
+}
+
+/// The laboratory serves tests and the command `demo`. It depends on the core alone, and the time
+/// is given to it.
+#[test]
+fn the_laboratory_is_for_tests_and_the_demo() {
+    let demo = ["agent/src/demo/", "agent/src/cli/demo.rs"];
+    only_in("agent/src", &["tokenwatch_lab"], &demo);
+    only_in("agent/core/src", &["tokenwatch_lab"], &[]);
+    only_in("agent/lab/src", &["tokenwatch::"], &[]);
+    only_in("agent/lab/src", &CLOCKS, &[]);
+    only_in("agent/lab/src", &ENVIRONMENT, &[]);
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let is_agent = |line: &str| line.split(['.', ' ', '=']).next() == Some("tokenwatch");
+    assert!(!read("agent/lab/Cargo.toml").lines().any(is_agent), "the laboratory takes the agent");
+    assert!(
+        read("agent/Cargo.toml").contains("tokenwatch-lab = { workspace = true, optional = true }"),
+        "without the feature `demo` the binary must hold nothing of the laboratory"
+    );
 }
 
 /// Bytes become claims where they are wiped afterwards: in the reader of token files, and in

@@ -88,18 +88,13 @@ impl Agent {
 
     /// Puts another token into the pod's file, which is no event.
     fn rewrite(&self, age: i64) {
-        let name = "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..\
-                    2026_01_01_00_00_00.1/token";
-        self.node.file(name, &token(&payload("cart-0", age, 600)));
+        let file = self.node.volume("cart-0").directory().join("token");
+        std::fs::write(file, token(&payload("cart-0", age, 600))).unwrap();
     }
 
     /// Swaps the generation, as kubelet does.
     fn rotate(&self, age: i64) {
-        self.node.rotate(
-            "cart-0",
-            &format!("..2026_01_01_00_00_00.1{age}"),
-            &token(&payload("cart-0", age, 600)),
-        );
+        self.node.pod("cart-0", &token(&payload("cart-0", age, 600)));
     }
 
     fn diary(&self) -> PathBuf {

@@ -23,8 +23,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tokenwatch::demo::kubelet::{Payload, remove_pod};
 use tokenwatch_core::base::time::Wall;
+use tokenwatch_lab::kubelet::{Payload, remove_pod};
 use volumes::{Node, PATIENCE, by_events, start, until};
 
 /// Says to a test that it runs in the namespace that was made for it.

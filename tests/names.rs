@@ -3,17 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
 
-#[path = "support/time_server.rs"]
-mod time_server;
-
 use std::io::{BufRead, BufReader, Read};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use time_server::TimeServer;
+use tokenwatch::clocks;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::Error;
+use tokenwatch_lab::time_server::TimeServer;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -23,8 +24,8 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
     let (first, rest) = plan.split_first().unwrap();
     for _ in 0..20 {
         let first = server(first, 0).unwrap();
-        let rest: std::io::Result<Vec<_>> =
-            rest.iter().map(|one| server(one, first.address.port())).collect();
+        let rest: Result<Vec<_>, Error> =
+            rest.iter().map(|one| server(one, first.address().port())).collect();
         if let Ok(rest) = rest {
             return std::iter::once(first).chain(rest).collect();
         }
@@ -32,13 +33,9 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
     panic!("no port is free on all of {plan:?}");
 }
 
-fn server((ip, ahead): &(&str, i64), port: u16) -> std::io::Result<TimeServer> {
-    let ahead = ahead * 1_000_000_000;
-    let truth = move || {
-        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
-            + ahead
-    };
-    TimeServer::start(ip.parse().unwrap(), port, truth)
+fn server((ip, ahead): &(&str, i64), port: u16) -> Result<TimeServer, Error> {
+    let (ip, ahead): (IpAddr, _) = (ip.parse().unwrap(), Delta::from_secs(*ahead));
+    TimeServer::start((ip, port), move || clocks::now().wall + ahead)
 }
 
 /// Whether this process may mount; it says so where it may not, and fails where it has to.
@@ -109,7 +106,7 @@ fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address(
     }
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 37), ("::1", 0)]);
     let hosts = Hosts::new("127.0.0.1 tick.test\n127.0.0.2 tick.test\n::1 tick.test\n");
-    let name = format!("tick.test:{}", running[0].address.port());
+    let name = format!("tick.test:{}", running[0].address().port());
     let output =
         hosts.tokenwatch().args(["clock", "--output", "json", "--server", &name]).output().unwrap();
     let report: Value =
@@ -144,7 +141,7 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     // The one name that may be asked every second.
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 100)]);
     let hosts = Hosts::new("127.0.0.1 localhost\n");
-    let name = format!("localhost:{}", running[0].address.port());
+    let name = format!("localhost:{}", running[0].address().port());
     let mut command = hosts.tokenwatch();
     command.args([
         "run",

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clocks;
 pub mod config;
 pub mod confinement;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod discovery;
 pub mod environment;

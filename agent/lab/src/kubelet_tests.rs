@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
+use tokenwatch_core::base::time::Delta;
 
 const NOW: Wall = Wall::from_secs(1_800_000_000);
 
@@ -25,7 +26,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn it_lies_where_kubelet_puts_it() {
+fn a_volume_is_where_kubelet_puts_it() {
     let root = tempfile::tempdir().unwrap();
     let volume = volume(root.path());
     volume.write(&payload(&[("token", "one"), ("deep/er/vault", "two")]), NOW).unwrap();
@@ -47,7 +48,7 @@ fn it_lies_where_kubelet_puts_it() {
 }
 
 #[test]
-fn equal_bytes_touch_nothing_and_other_bytes_replace_everything() {
+fn equal_bytes_touch_nothing_and_other_bytes_replace_every_file() {
     let root = tempfile::tempdir().unwrap();
     let volume = volume(root.path());
     let first = payload(&[("token", "one"), ("ca.crt", "ca")]);
@@ -55,36 +56,54 @@ fn equal_bytes_touch_nothing_and_other_bytes_replace_everything() {
     let before = fs::read_link(volume.directory().join("..data")).unwrap();
     assert_eq!(volume.write(&first, NOW).unwrap(), Written::Unchanged);
     assert_eq!(fs::read_link(volume.directory().join("..data")).unwrap(), before);
-    // Within the same nanosecond the name is taken, and the next number serves.
+    // The name of this nanosecond is taken: the next number is used.
     assert_eq!(volume.write(&payload(&[("token", "two")]), NOW).unwrap(), Written::Swapped);
     assert_eq!(names(volume.directory()), ["..2027_01_15_08_00_00.1", "..data", "token"]);
     assert_eq!(fs::read(volume.directory().join("token")).unwrap(), b"two");
 }
 
 #[test]
-fn a_left_over_link_blocks_the_write_as_it_blocks_kubelets() {
+fn a_left_over_link_blocks_the_write_as_it_blocks_kubelet() {
     let root = tempfile::tempdir().unwrap();
     let volume = volume(root.path());
     volume.write(&payload(&[("token", "one")]), NOW).unwrap();
     symlink("nowhere", volume.directory().join("..data_tmp")).unwrap();
-    assert_eq!(
-        volume.write(&payload(&[("token", "two")]), NOW).unwrap_err().kind(),
-        ErrorKind::AlreadyExists
-    );
+    let error = volume.write(&payload(&[("token", "two")]), NOW).unwrap_err();
+    assert_eq!(error.io().unwrap().kind(), ErrorKind::AlreadyExists);
+    assert!(error.to_string().contains("kube-api-access-x"), "{error}");
     assert_eq!(fs::read(volume.directory().join("token")).unwrap(), b"one");
-    assert_eq!(names(volume.directory()).len(), 4, "the directory that never took over is removed");
+    assert_eq!(
+        names(volume.directory()).len(),
+        4,
+        "the directory that never became current is removed"
+    );
 }
 
 #[test]
-fn a_pod_goes_with_everything() {
+fn removing_a_pod_removes_its_volumes() {
     let root = tempfile::tempdir().unwrap();
     volume(root.path()).write(&payload(&[("token", "one")]), NOW).unwrap();
     remove_pod(root.path(), "0d8b").unwrap();
     assert!(names(&root.path().join("pods")).is_empty());
 }
 
-/// What a watch on the volume's directory is told, in words; what is below it is not watched.
-fn said(event: &Event) -> Option<String> {
+#[test]
+fn a_staged_generation_is_invisible_until_the_swap() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = volume(root.path());
+    volume.write(&payload(&[("token", "one")]), NOW).unwrap();
+    let token = || fs::read(volume.directory().join("token")).unwrap();
+    let next = payload(&[("token", "two")]);
+    let staged = volume.stage(&next, NOW + Delta::from_secs(1)).unwrap().unwrap();
+    assert_eq!(token(), b"one");
+    staged.swap().unwrap();
+    assert_eq!(token(), b"two");
+    staged.finish().unwrap();
+    assert_eq!(names(volume.directory()), ["..2027_01_15_08_00_01.0", "..data", "token"]);
+}
+
+/// An event of a watch on the volume's directory as text; the watch does not cover what is below.
+fn described(event: &Event) -> Option<String> {
     let verb = match event.kind {
         EventKind::Create(CreateKind::Folder) => "mkdir",
         EventKind::Create(_) => "create",
@@ -98,7 +117,7 @@ fn said(event: &Event) -> Option<String> {
 }
 
 #[test]
-fn watchers_are_told_what_kubelet_tells_them_in_the_same_order() {
+fn watchers_see_the_events_of_kubelet_in_the_same_order() {
     let root = tempfile::tempdir().unwrap();
     let volume = volume(root.path());
     volume.write(&payload(&[("token", "one")]), NOW).unwrap();
@@ -108,20 +127,15 @@ fn watchers_are_told_what_kubelet_tells_them_in_the_same_order() {
     })
     .unwrap();
     watcher.watch(volume.directory(), RecursiveMode::NonRecursive).unwrap();
-    volume
-        .write(
-            &payload(&[("token", "two")]),
-            NOW + tokenwatch_core::base::time::Delta::from_secs(480),
-        )
-        .unwrap();
+    volume.write(&payload(&[("token", "two")]), NOW + Delta::from_secs(480)).unwrap();
     let (old, new) = ("..2027_01_15_08_00_00.0", "..2027_01_15_08_08_00.0");
     let last = format!("rmdir {old}");
-    let mut told = Vec::new();
-    while told.last() != Some(&last) {
-        told.extend(said(&events.recv_timeout(Duration::from_secs(5)).unwrap()));
+    let mut seen = Vec::new();
+    while seen.last() != Some(&last) {
+        seen.extend(described(&events.recv_timeout(Duration::from_secs(5)).unwrap()));
     }
     assert_eq!(
-        told,
+        seen,
         [
             format!("mkdir {new}"),
             "create ..data_tmp".into(),

@@ -1,22 +1,21 @@
-//! A temporary folder that goes away with its owner.
+//! A temporary directory that its owner removes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-/// Owns a folder that only this user can enter; dropping it removes all of it.
+use crate::Error;
+
+/// Owns a directory that only this user can enter. Dropping it removes the directory with all its
+/// content.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A new folder in `parent`, with a name nobody else has.
-    pub fn new(parent: &Path) -> io::Result<Self> {
+    /// A new directory in `parent`, with a name that nothing else has.
+    pub fn new(parent: &Path) -> Result<Self, Error> {
         let template = parent.join("tokenwatch-demo-XXXXXX");
-        nix::unistd::mkdtemp(&template).map(Self).map_err(|error| {
-            io::Error::other(format!(
-                "cannot make a temporary folder in {}: {error}; set TMPDIR to one that is writable",
-                parent.display()
-            ))
-        })
+        nix::unistd::mkdtemp(&template)
+            .map(Self)
+            .map_err(|why| Error::Scratch { parent: parent.to_owned(), why: why.into() })
     }
 
     /// Where it is.
@@ -27,7 +26,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nobody is left to be told, and what stays lies in the temporary directory.
+        // Nobody can handle an error here; what remains is in the temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_everything_with_it() {
+    fn dropping_it_removes_its_content() {
         let parent = tempfile::tempdir().unwrap();
         let scratch = Scratch::new(parent.path()).unwrap();
         std::fs::create_dir_all(scratch.path().join("pods/a")).unwrap();
@@ -48,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_parent_is_said_with_the_way_out() {
+    fn the_error_for_a_missing_parent_names_it_and_the_remedy() {
         let error = Scratch::new(Path::new("/nonexistent")).unwrap_err().to_string();
         assert!(error.contains("/nonexistent") && error.contains("TMPDIR"), "{error}");
     }

@@ -41,7 +41,7 @@ pub struct SpanSeen {
     pub attributes: Attributes,
     /// Attributes of the resource that sent it.
     pub resource: Attributes,
-    /// The traces it links to, with the link's attributes.
+    /// The traces that it links to, with each link's attributes.
     pub links: Vec<(Vec<u8>, Attributes)>,
 }
 
@@ -67,11 +67,11 @@ pub struct LogSeen {
     pub attributes: Attributes,
     /// Attributes of the resource that sent it.
     pub resource: Attributes,
-    /// The trace it is about.
+    /// The trace that it refers to.
     pub trace_id: Vec<u8>,
 }
 
-/// What a batch of metrics held.
+/// The content of a batch of metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetricsSeen {
     /// Names of the metrics, each once.
@@ -80,23 +80,23 @@ pub struct MetricsSeen {
 
 /// `name` among `attributes`, if it is text.
 pub fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
-    match attributes.get(name) {
-        Some(Value::Text(text)) => Some(text),
-        _ => None,
+    match attributes.get(name)? {
+        Value::Text(text) => Some(text),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
     }
 }
 
 /// `name` among `attributes`, if it is a number.
 pub fn number(attributes: &Attributes, name: &str) -> Option<f64> {
-    match attributes.get(name) {
-        Some(Value::Float(number)) => Some(*number),
-        Some(Value::Int(number)) => Some(*number as f64),
-        _ => None,
+    match attributes.get(name)? {
+        Value::Float(number) => Some(*number),
+        Value::Int(number) => Some(*number as f64),
+        Value::Bool(_) | Value::Text(_) | Value::List(_) => None,
     }
 }
 
 /// The spans of a request.
-pub(super) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = SpanSeen> {
+pub(crate) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = SpanSeen> {
     request.resource_spans.into_iter().flat_map(|group| {
         let resource =
             attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
@@ -129,7 +129,7 @@ fn span(sent: Span, resource: &Attributes) -> SpanSeen {
 }
 
 /// The log records of a request.
-pub(super) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogSeen> {
+pub(crate) fn logs(request: ExportLogsServiceRequest) -> impl Iterator<Item = LogSeen> {
     request.resource_logs.into_iter().flat_map(|group| {
         let resource =
             attributes(group.resource.map(|resource| resource.attributes).unwrap_or_default());
@@ -146,18 +146,15 @@ fn log(sent: LogRecord, resource: &Attributes) -> LogSeen {
         event: sent.event_name,
         at: wall(sent.time_unix_nano),
         severity: sent.severity_number,
-        body: match sent.body.and_then(value) {
-            Some(Value::Text(body)) => body,
-            _ => String::new(),
-        },
+        body: sent.body.and_then(only_text).unwrap_or_default(),
         attributes: attributes(sent.attributes),
         resource: resource.clone(),
         trace_id: sent.trace_id,
     }
 }
 
-/// What a request of metrics held.
-pub(super) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
+/// The content of a request with metrics.
+pub(crate) fn metrics(request: &ExportMetricsServiceRequest) -> MetricsSeen {
     let scopes = request.resource_metrics.iter().flat_map(|group| &group.scope_metrics);
     MetricsSeen {
         names: scopes.flat_map(|scope| &scope.metrics).map(|metric| metric.name.clone()).collect(),
@@ -174,7 +171,8 @@ fn attributes(sent: Vec<KeyValue>) -> Attributes {
     )
 }
 
-/// Nothing for what tokenwatch does not send: maps, bytes, lists of other things than text.
+/// Nothing for what tokenwatch does not send: maps, bytes, indices into a table of strings, and list
+/// items that are not text.
 fn value(sent: AnyValue) -> Option<Value> {
     match sent.value? {
         any_value::Value::StringValue(text) => Some(text.into()),
@@ -182,15 +180,15 @@ fn value(sent: AnyValue) -> Option<Value> {
         any_value::Value::IntValue(number) => Some(number.into()),
         any_value::Value::DoubleValue(number) => Some(number.into()),
         any_value::Value::ArrayValue(list) => {
-            Some(Value::List(list.values.into_iter().filter_map(list_text).collect()))
+            Some(Value::List(list.values.into_iter().filter_map(only_text).collect()))
         }
         _ => None,
     }
 }
 
-fn list_text(sent: AnyValue) -> Option<String> {
+fn only_text(sent: AnyValue) -> Option<String> {
     match value(sent)? {
         Value::Text(text) => Some(text),
-        _ => None,
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
     }
 }

@@ -1,45 +1,29 @@
 //! Tokens as a Kubernetes 1.34 API server signs them (kubernetes
-//! pkg/serviceaccount/{jwt,claims}.go): ES256, one key.
+//! pkg/serviceaccount/{jwt,claims}.go): ES256, one key. For tests that need claims of any kind
+//! there are [`unsigned`] tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokenwatch_core::base::ids::{TraceId, hex};
 use tokenwatch_core::base::time::{Delta, Wall};
+
+use crate::Error;
 
 /// The issuer, and the audience of tokens for the API server itself.
 pub const API_SERVER: &str = "https://kubernetes.default.svc.cluster.local";
 /// What an extended token's `exp` is: a year (kubernetes pkg/serviceaccount/claims.go,
 /// ExpirationExtensionSeconds).
 const EXTENDED: Delta = Delta::from_secs(31_536_000);
-/// DER of a SubjectPublicKeyInfo for P-256 up to the point itself (RFC 5480): kid is a hash over
-/// the whole.
+/// DER of a SubjectPublicKeyInfo for P-256 (RFC 5480), up to the point itself. `kid` is a hash over
+/// both.
 const P256_SPKI_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-
-/// Why no key could be made or no token signed. ring keeps the reasons to itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignError {
-    /// The system gave no randomness or the key was refused.
-    Key,
-    /// The signature failed.
-    Signature,
-}
-
-impl std::fmt::Display for SignError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Key => "cannot make a signing key: the system gives no randomness",
-            Self::Signature => "cannot sign a token: the system gives no randomness",
-        })
-    }
-}
-
-impl std::error::Error for SignError {}
 
 /// The pod a token is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,24 +39,25 @@ pub struct PodIdentity {
 }
 
 impl PodIdentity {
-    /// Its UID: the same for the same names, so that a demo tells the same story twice.
+    /// Its UID: the same for the same names, so that two runs of the demo print the same.
     pub fn uid(&self) -> String {
         derived_uuid(&["pod", &self.namespace, &self.name, &self.node])
     }
 }
 
-/// What a token is to say.
+/// What a token contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest<'a> {
-    /// Whose it is.
+    /// The pod it is bound to.
     pub pod: &'a PodIdentity,
-    /// Whom it is for; empty: the API server.
+    /// Its audiences. Empty: the API server.
     pub audiences: &'a [&'a str],
     /// `iat` and `nbf`.
     pub issued_at: Wall,
-    /// What kubelet asked for: `exp - iat`, or `warnafter - iat` if extended.
+    /// The lifetime that kubelet requested: `exp - iat`, or `warnafter - iat` if extended.
     pub lifetime: Delta,
-    /// Whether the API server extends it to a year (--service-account-extend-token-expiration).
+    /// Whether the API server extends it to a year
+    /// (--service-account-extend-token-expiration).
     pub extended: bool,
 }
 
@@ -85,14 +70,14 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// With a new key.
-    pub fn new() -> Result<Self, SignError> {
+    /// A signer with a new key.
+    pub fn new() -> Result<Self, Error> {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
-            .map_err(|_| SignError::Key)?;
+            .map_err(|_| Error::Key)?;
         let key =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
-                .map_err(|_| SignError::Key)?;
+                .map_err(|_| Error::Key)?;
         let header = part(&json!({"alg": "ES256", "kid": key_id(key.public_key().as_ref())}));
         Ok(Self { key, random, header })
     }
@@ -102,54 +87,70 @@ impl Signer {
         self.key.public_key().as_ref()
     }
 
-    /// A signed token.
-    pub fn sign(&self, request: &TokenRequest<'_>) -> Result<String, SignError> {
+    /// Signs a token.
+    pub fn sign(&self, request: &TokenRequest<'_>) -> Result<String, Error> {
         let signed = format!("{}.{}", self.header, part(&claims(request)));
         let signature =
-            self.key.sign(&self.random, signed.as_bytes()).map_err(|_| SignError::Signature)?;
+            self.key.sign(&self.random, signed.as_bytes()).map_err(|_| Error::Signature)?;
         Ok(format!("{signed}.{}", BASE64URL.encode(signature)))
     }
 }
 
-/// `kid` as the API server makes it: SHA-256 over the DER of the public key.
+/// A token with these parts, whose signature nobody can verify.
+pub fn unsigned(header: &Value, claims: &Value, signature: &str) -> String {
+    format!("{}.{}.{signature}", part(header), part(claims))
+}
+
+/// `kid` as the API server computes it: SHA-256 over the DER of the public key.
 fn key_id(point: &[u8]) -> String {
     BASE64URL.encode(Sha256::new().chain_update(P256_SPKI_PREFIX).chain_update(point).finalize())
 }
 
-fn part(json: &serde_json::Value) -> String {
+fn part(json: &Value) -> String {
     BASE64URL.encode(json.to_string())
 }
 
-fn claims(request: &TokenRequest<'_>) -> serde_json::Value {
-    let PodIdentity { namespace, name, service_account, node } = request.pod;
+fn claims(request: &TokenRequest<'_>) -> Value {
+    let PodIdentity { namespace, service_account, .. } = request.pod;
     let issued = request.issued_at;
-    let asked_end = issued + request.lifetime;
-    let end = if request.extended { issued + EXTENDED } else { asked_end };
-    let mut bound = json!({
-        "namespace": namespace,
-        "node": {"name": node, "uid": derived_uuid(&["node", node])},
-        "pod": {"name": name, "uid": request.pod.uid()},
-        "serviceaccount": {"name": service_account, "uid": derived_uuid(&["serviceaccount", namespace, service_account])},
-    });
-    if request.extended {
-        bound["warnafter"] = asked_end.as_secs().into();
-    }
+    let end = issued + if request.extended { EXTENDED } else { request.lifetime };
     json!({
         "aud": if request.audiences.is_empty() { &[API_SERVER] } else { request.audiences },
         "exp": end.as_secs(),
         "iat": issued.as_secs(),
         "iss": API_SERVER,
-        "jti": derived_uuid(&["jti", &request.pod.uid(), &request.audiences.join(" "), &issued.as_secs().to_string()]),
-        "kubernetes.io": bound,
+        "jti": token_id(request),
+        "kubernetes.io": bound_to(request),
         "nbf": issued.as_secs(),
         "sub": format!("system:serviceaccount:{namespace}:{service_account}"),
     })
 }
 
-/// A UUID (version 8, RFC 9562: "custom") that follows from `parts`.
+/// The claims that are Kubernetes' own: the objects that the token is bound to.
+fn bound_to(request: &TokenRequest<'_>) -> Value {
+    let PodIdentity { namespace, name, service_account, node } = request.pod;
+    let account = derived_uuid(&["serviceaccount", namespace, service_account]);
+    let mut bound = json!({
+        "namespace": namespace,
+        "node": {"name": node, "uid": derived_uuid(&["node", node])},
+        "pod": {"name": name, "uid": request.pod.uid()},
+        "serviceaccount": {"name": service_account, "uid": account},
+    });
+    if request.extended {
+        bound["warnafter"] = (request.issued_at + request.lifetime).as_secs().into();
+    }
+    bound
+}
+
+/// `jti`: the same for the same pod, audiences and time of issue.
+fn token_id(request: &TokenRequest<'_>) -> String {
+    let issued_at = request.issued_at.as_secs().to_string();
+    derived_uuid(&["jti", &request.pod.uid(), &request.audiences.join(" "), &issued_at])
+}
+
+/// A UUID (version 8, RFC 9562: "custom") derived from `parts`.
 fn derived_uuid(parts: &[&str]) -> String {
-    let hex =
-        tokenwatch_core::base::ids::hex(&tokenwatch_core::base::ids::TraceId::derived(parts).0);
+    let hex = hex(&TraceId::derived(parts).0);
     format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_verify_and_tampering_shows() {
+    fn signatures_verify_and_tampering_is_detected() {
         let (signer, pod) = (Signer::new().unwrap(), pod());
         let token = signer.sign(&request(&pod, false)).unwrap();
         assert!(verifies(&signer, &token));

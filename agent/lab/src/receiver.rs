@@ -1,7 +1,6 @@
-//! An OTLP receiver on loopback: gRPC, all three signals, nothing kept. What arrives is handed on
-//! as plain values.
+//! An OTLP receiver on loopback: gRPC, all three signals. It keeps nothing; it passes on what
+//! arrives as plain values.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
@@ -29,9 +28,10 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use super::received::{self, Received};
+use crate::Error;
+use crate::received::{self, Received};
 
-/// A running receiver; it ends when dropped.
+/// A running receiver. Dropping it ends it.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -39,12 +39,11 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one on a free port of 127.0.0.1, on the current runtime. The channel is unbounded
-    /// because a receiver that pushes back would change what it is here to show; who drops its
-    /// end refuses all further requests.
-    pub async fn start() -> io::Result<(Self, UnboundedReceiver<Received>)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+    /// Starts a receiver on a free port of 127.0.0.1, on the current runtime. The channel is
+    /// unbounded because back pressure would change what the receiver is there to show. Once the
+    /// channel's other end is dropped, the receiver refuses all requests.
+    pub async fn start() -> Result<(Self, UnboundedReceiver<Received>), Error> {
+        let (listener, address) = bound().await.map_err(Error::listen("OTLP receiver"))?;
         let (sender, received) = unbounded_channel();
         let task = tokio::spawn(serve(listener, Inbox(sender))).abort_handle();
         Ok((Self { address, task }, received))
@@ -62,12 +61,18 @@ impl Drop for Receiver {
     }
 }
 
+async fn bound() -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 async fn serve(listener: TcpListener, inbox: Inbox) {
     let server = tonic::transport::Server::builder()
         .add_service(TraceServiceServer::new(inbox.clone()).accept_compressed(Gzip))
         .add_service(LogsServiceServer::new(inbox.clone()).accept_compressed(Gzip))
         .add_service(MetricsServiceServer::new(inbox).accept_compressed(Gzip));
-    // It only ends with an error that its clients see as well: their connection is gone.
+    // It ends with an error only when its connections are lost, which its clients see as well.
     let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
 }
 
@@ -80,7 +85,9 @@ impl Inbox {
         items: impl Iterator<Item = Received>,
     ) -> Result<Response<Answer>, Status> {
         for item in items {
-            self.0.send(item).map_err(|_| Status::unavailable("nobody reads any more"))?;
+            self.0
+                .send(item)
+                .map_err(|_| Status::unavailable("the receiver's channel is closed"))?;
         }
         Ok(Response::new(Answer::default()))
     }
@@ -136,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_client_sends_comes_out_of_the_channel() {
+    async fn the_channel_holds_what_a_client_sends() {
         let (receiver, mut received) = Receiver::start().await.unwrap();
         let client = TraceServiceClient::connect(receiver.endpoint()).await.unwrap();
         client.send_compressed(Gzip).export(one_span()).await.unwrap();
@@ -145,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_nobody_reads_it_refuses_rather_than_swallows() {
+    async fn without_a_reader_it_refuses_requests() {
         let (receiver, received) = Receiver::start().await.unwrap();
         drop(received);
         let mut client = TraceServiceClient::connect(receiver.endpoint()).await.unwrap();
