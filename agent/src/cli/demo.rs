@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_otlp::protocol::Protocol;
 use tokio::sync::oneshot;
 
 use super::output;
@@ -12,7 +13,6 @@ use crate::config::{Clock, Http, Otlp, Settings};
 use crate::demo::Look;
 use crate::demo::{self, AgentPlan, Options};
 use crate::environment::Environment;
-use crate::sinks::otlp::Protocol;
 
 /// Where temporary folders go when TMPDIR does not say (POSIX).
 const TEMP: &str = "/tmp";

@@ -6,10 +6,12 @@ use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::Severity;
 use tokenwatch_core::ledger::AlertEvent;
 
+use tokenwatch_otlp::protocol::{Compression, Protocol};
+
 use super::collector::{Answer, Collector};
 use super::sample::{alert, snapshot};
-use crate::environment::Environment;
-use crate::sinks::otlp::{Compression, Identity, OwnOtlp, Protocol, Resource, Settings};
+use crate::config::otlp::tests::{resolved, resource_of_node_1};
+use crate::config::otlp::{ALERT_MEMORY, OwnOtlp};
 use crate::sinks::{ShutdownReport, Sink, SnapshotSource};
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
@@ -29,14 +31,11 @@ pub(super) fn sink(own: &OwnOtlp) -> Sink {
 }
 
 pub(super) fn start(own: &OwnOtlp, vars: &[(&str, &str)]) -> Sink {
-    let settings = Settings::resolve(own, &Environment::of(vars.iter().copied())).unwrap().unwrap();
-    let identity = Identity { node: Some("node-1".into()), host: Some("host-1".into()) };
-    let resource = Resource::resolve(&Environment::default(), &identity).unwrap();
     let snapshot: SnapshotSource = Arc::new(snapshot);
-    Sink::otlp(settings, &resource, &snapshot, None).unwrap()
+    Sink::otlp(resolved(own, vars), &resource_of_node_1(), &snapshot, None).unwrap()
 }
 
-fn alerts(count: usize) -> Vec<Report> {
+pub(super) fn alerts(count: usize) -> Vec<Report> {
     (0..count)
         .map(|number| {
             Report::Alert(Box::new(alert(
@@ -58,7 +57,7 @@ async fn delivered(script: &[Answer], count: usize) {
         assert_eq!(
             collector.seen.lock().unwrap().accepted.len(),
             count,
-            "{protocol:?}: said twice though accepted"
+            "{protocol:?}: sent again though accepted"
         );
     }
 }
@@ -69,17 +68,17 @@ async fn alerts_arrive() {
 }
 
 #[tokio::test]
-async fn a_collector_that_says_later_is_asked_again() {
+async fn a_busy_collector_is_tried_again() {
     delivered(&[Answer::Later], 3).await;
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_is_left_after_the_timeout() {
+async fn a_collector_that_hangs_is_tried_again_after_the_timeout() {
     delivered(&[Answer::Hang], 2).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_off_costs_nothing() {
+async fn a_connection_that_is_reset_costs_no_alert() {
     delivered(&[Answer::Reset], 2).await;
 }
 
@@ -89,7 +88,7 @@ async fn batches_that_are_too_large_are_halved() {
 }
 
 #[tokio::test]
-async fn rejected_records_are_counted_said_and_not_sent_again() {
+async fn rejected_records_are_counted_and_reported_and_not_sent_again() {
     for protocol in BOTH {
         let collector = Collector::new(protocol, [Answer::Reject(1)]);
         let sink = sink(&own(collector.serve().await, protocol));
@@ -104,7 +103,7 @@ async fn rejected_records_are_counted_said_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_refusing_collector_costs_no_alert_and_is_said() {
+async fn a_refusing_collector_costs_no_alert_and_is_reported() {
     for protocol in BOTH {
         let collector = Collector::new(protocol, [Answer::Refuse; 50]);
         let sink = sink(&own(collector.serve().await, protocol));
@@ -172,8 +171,5 @@ async fn taking_never_waits_and_stopping_ends_in_time_while_the_collector_hangs(
     let before = Instant::now();
     let report = sink.shutdown(Duration::from_millis(300)).await;
     assert!(before.elapsed() < Duration::from_secs(1));
-    assert!(
-        (1..=crate::sinks::otlp::ALERT_MEMORY as u64 / 512).contains(&report.alerts_left),
-        "{report}"
-    );
+    assert!((1..=ALERT_MEMORY as u64 / 512).contains(&report.alerts_left), "{report}");
 }

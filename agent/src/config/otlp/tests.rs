@@ -1,4 +1,9 @@
+use std::time::Duration;
+
+use tokenwatch_otlp::protocol::{Compression, Protocol};
+
 use super::*;
+use crate::environment::Environment;
 
 fn resolve(vars: &[(&str, &str)]) -> Result<Option<Settings>, Vec<String>> {
     let resolved = Settings::resolve(&OwnOtlp::default(), &Environment::of(vars.iter().copied()));
@@ -11,6 +16,17 @@ fn settings(vars: &[(&str, &str)]) -> Settings {
 
 fn logs(vars: &[(&str, &str)]) -> Target {
     settings(vars).logs.unwrap()
+}
+
+/// For the tests of senders.
+pub(crate) fn resolved(own: &OwnOtlp, vars: &[(&str, &str)]) -> Settings {
+    Settings::resolve(own, &Environment::of(vars.iter().copied())).unwrap().unwrap()
+}
+
+/// That of an agent on node-1, whose host is host-1.
+pub(crate) fn resource_of_node_1() -> tokenwatch_otlp::Resource {
+    let identity = Identity { node: Some("node-1".into()), host: Some("host-1".into()) };
+    resource(&Environment::default(), &identity).unwrap()
 }
 
 const BASE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -43,7 +59,7 @@ fn endpoints_follow_the_specification() {
 }
 
 #[test]
-fn a_scheme_less_grpc_endpoint_is_plain_only_when_told() {
+fn a_grpc_endpoint_without_scheme_is_plain_text_only_on_request() {
     let target = logs(&[(BASE, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")]);
     assert_eq!(
         (target.protocol, target.endpoint.to_string().as_str()),
@@ -53,7 +69,7 @@ fn a_scheme_less_grpc_endpoint_is_plain_only_when_told() {
 }
 
 #[test]
-fn a_signals_own_variable_goes_before_the_general_one_and_own_settings_before_both() {
+fn a_signals_own_variable_overrides_the_general_one_and_own_settings_override_both() {
     let vars = [
         (BASE, "http://c:4318"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
@@ -85,7 +101,7 @@ fn a_signals_own_variable_goes_before_the_general_one_and_own_settings_before_bo
 }
 
 #[test]
-fn every_mistake_is_said_at_once_and_each_once() {
+fn all_mistakes_are_reported_together_and_none_twice() {
     let mistakes = resolve(&[
         (BASE, "ftp://c"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
@@ -97,18 +113,18 @@ fn every_mistake_is_said_at_once_and_each_once() {
     ])
     .unwrap_err();
     insta::assert_snapshot!(mistakes.join("\n"), @r"
-    environment variable OTEL_EXPORTER_OTLP_PROTOCOL: `http/json` is not known here: use grpc or http/protobuf
-    environment variable OTEL_EXPORTER_OTLP_ENDPOINT: `ftp` is not spoken here: the URL starts with http:// or https://
+    environment variable OTEL_EXPORTER_OTLP_PROTOCOL: unknown value `http/json`: use grpc or http/protobuf
+    environment variable OTEL_EXPORTER_OTLP_ENDPOINT: unsupported scheme `ftp`: use http:// or https://
     environment variable OTEL_EXPORTER_OTLP_HEADERS: an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)
-    environment variable OTEL_EXPORTER_OTLP_TIMEOUT: `10s` is not a time: give whole milliseconds above 0, like 10000
+    environment variable OTEL_EXPORTER_OTLP_TIMEOUT: `10s` is not a duration: give whole milliseconds above 0, like 10000
     environment variable OTEL_EXPORTER_OTLP_CLIENT_KEY: a client key without its certificate: give both files (mTLS) or none
-    environment variable OTEL_METRIC_EXPORT_INTERVAL: `0` is not a time: give whole milliseconds above 0, like 10000
-    environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: `sometimes` is not known here: use cumulative or delta or lowmemory
+    environment variable OTEL_METRIC_EXPORT_INTERVAL: `0` is not a duration: give whole milliseconds above 0, like 10000
+    environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: unknown value `sometimes`: use cumulative or delta or lowmemory
     ");
 }
 
 #[test]
-fn alerts_without_a_way_out_are_a_mistake_unless_they_are_switched_off() {
+fn alerts_without_endpoint_are_a_mistake_unless_they_are_switched_off() {
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/v1/traces");
     assert!(
         resolve(&[traces]).unwrap_err()[0].contains("TRACES_ENDPOINT: alerts have no endpoint")
@@ -118,7 +134,7 @@ fn alerts_without_a_way_out_are_a_mistake_unless_they_are_switched_off() {
 }
 
 #[test]
-fn a_password_in_a_url_is_refused_and_not_repeated() {
+fn a_password_in_a_url_is_a_mistake_and_is_not_repeated() {
     let mistakes = resolve(&[(BASE, "http://user:hunter2@c:4318")]).unwrap_err();
     assert_eq!(mistakes.len(), 1);
     assert!(!mistakes[0].contains("hunter2"));

@@ -8,11 +8,13 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
 
+use tokenwatch_otlp::protocol::Protocol;
+
+use super::super::failure::Kind;
+use super::super::transport::Transport;
 use super::collector::Collector;
-use crate::environment::Environment;
-use crate::sinks::otlp::failure::Kind;
-use crate::sinks::otlp::transport::Transport;
-use crate::sinks::otlp::{OwnOtlp, Protocol, Settings};
+use crate::config::otlp::OwnOtlp;
+use crate::config::otlp::tests::resolved;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -81,7 +83,7 @@ fn transport(
         client_key_file: client.then(|| folder.join("tls.key")),
         ..OwnOtlp::default()
     };
-    Transport::new(Settings::resolve(&own, &Environment::default()).unwrap().unwrap().logs.unwrap())
+    Transport::new(resolved(&own, &[]).logs.unwrap())
 }
 
 async fn stage(protocol: Protocol) -> (Collector, std::net::SocketAddr, Authority, TempDir) {
@@ -119,7 +121,7 @@ async fn a_rotated_client_certificate_is_used_within_a_minute() {
 }
 
 #[tokio::test]
-async fn without_a_certificate_the_collector_says_so() {
+async fn a_missing_client_certificate_is_named() {
     let (_collector, address, _authority, folder) = stage(Protocol::Grpc).await;
     let failure = transport(address, Protocol::Grpc, folder.path(), false)
         .send(Bytes::new())
@@ -151,7 +153,7 @@ async fn another_authority_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_collectors_certificate_that_has_expired_is_said() {
+async fn an_expired_certificate_of_the_collector_is_named() {
     for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
         let (_, _, authority, folder) = stage(protocol).await;
         issue(&authority, folder.path());

@@ -5,4 +5,5 @@ mod delivery;
 mod hostile;
 pub(crate) mod sample;
 mod signals;
+mod spans;
 mod tls;

@@ -8,13 +8,14 @@ use super::failure::{Failure, Kind};
 
 /// The first wait: a collector's restart behind a Service takes about this long.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait while the collector is merely not there: an outage's end is noticed within it.
+/// The longest wait while the collector cannot be reached: the end of an outage is noticed within
+/// it.
 const LONGEST: Duration = Duration::from_secs(30);
-/// While it refuses for a reason that only people repair: often enough for whoever repairs it to
-/// see that it works.
+/// The wait while it refuses for a reason that only people repair: short enough for whoever repairs
+/// it to see that it works.
 const REFUSED: Duration = Duration::from_mins(1);
-/// A server may ask for this much at most: alerts are not silenced for a day by a broken header.
-const LONGEST_ASKED: Duration = Duration::from_mins(10);
+/// The longest wait that a server can request: a broken header must not silence alerts for a day.
+const LONGEST_REQUESTED: Duration = Duration::from_mins(10);
 
 /// Doubles from 1 s to 30 s; each wait is drawn from its upper half, so that a fleet does not come
 /// back in step.
@@ -28,20 +29,25 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// Whether the last request failed.
+    pub(super) fn is_retrying(&self) -> bool {
+        self.failures > 0
+    }
+
     /// The wait after this failure.
     pub(super) fn after(&mut self, failure: &Failure) -> Duration {
         let wait = self.bound(failure);
-        let asked = failure.retry_after.unwrap_or_default().min(LONGEST_ASKED);
-        asked.max(wait.mul_f64(rand::rng().random_range(0.5..=1.0)))
+        let requested = failure.retry_after.unwrap_or_default().min(LONGEST_REQUESTED);
+        requested.max(wait.mul_f64(rand::rng().random_range(0.5..=1.0)))
     }
 
-    /// The longest that the next wait can be, when the server asks for none.
+    /// The longest that the next wait can be, when the server requests none.
     fn bound(&mut self, failure: &Failure) -> Duration {
         let doubled = FIRST.saturating_mul(1 << self.failures.min(5)).min(LONGEST); // 2^5 s is past the longest
         self.failures = self.failures.saturating_add(1);
         match failure.kind {
             Kind::Refused => REFUSED,
-            Kind::Data => FIRST, // what follows is another request, with less in it
+            Kind::Data => FIRST, // what follows is a smaller request
             Kind::Transient | Kind::Connection => doubled,
         }
     }
@@ -70,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_not_wanted_is_made_smaller_without_delay() {
+    fn a_batch_that_is_refused_is_halved_without_delay() {
         let mut backoff = Backoff::default();
         assert!(
             (0..9).all(|_| backoff.after(&failure(Kind::Data, None)) <= Duration::from_secs(1))
@@ -78,16 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_asks_for_time_gets_it_within_reason() {
-        let asked = |secs| {
+    fn a_server_gets_the_wait_it_requests_within_reason() {
+        let requested = |secs| {
             Backoff::default().after(&failure(Kind::Transient, Some(Duration::from_secs(secs))))
         };
-        assert_eq!(asked(7), Duration::from_secs(7));
-        assert_eq!(asked(86_400), Duration::from_mins(10));
+        assert_eq!(requested(7), Duration::from_secs(7));
+        assert_eq!(requested(86_400), Duration::from_mins(10));
     }
 
     #[test]
-    fn what_only_people_repair_is_tried_slowly() {
+    fn a_refusing_collector_is_tried_slowly() {
         let wait = Backoff::default().after(&failure(Kind::Refused, None));
         assert!(wait >= Duration::from_secs(30) && wait <= Duration::from_mins(1));
     }

@@ -1,5 +1,5 @@
-//! A collector that does as it is told: the services that opentelemetry-proto generates over gRPC,
-//! bare protobuf over HTTP.
+//! A scripted collector: the services that opentelemetry-proto generates over gRPC, bare protobuf
+//! over HTTP. Alerts and spans are answered from a script each.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,17 +21,22 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message;
+use tokenwatch_otlp::protocol::{Protocol, Signal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service as _;
 use tonic::{Code, Status};
 
-use crate::sinks::otlp::Protocol;
-
-/// What to do with one request for logs. With none left: accept.
+/// What to do with one request. With none left: accept.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Answer {
     Accept,
@@ -39,7 +44,7 @@ pub(super) enum Answer {
     Later,
     Refuse,
     TooMany(usize),
-    /// Whatever it is, it is not to be had.
+    /// Every record is bad.
     Bad,
     /// Bad while a record with this in its id is among them.
     Poison(&'static str),
@@ -50,6 +55,7 @@ pub(super) enum Answer {
 /// What came.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// Ids of the alerts that were accepted, and names of the spans.
     pub(super) accepted: Vec<String>,
     pub(super) requests: usize,
     pub(super) headers: HeaderMap,
@@ -59,20 +65,41 @@ pub(super) struct Seen {
     pub(super) logs: Vec<ExportLogsServiceRequest>,
 }
 
+type Script = Arc<Mutex<VecDeque<Answer>>>;
+
 #[derive(Clone)]
 pub(super) struct Collector {
     pub(super) seen: Arc<Mutex<Seen>>,
-    script: Arc<Mutex<VecDeque<Answer>>>,
+    logs: Script,
+    traces: Script,
     protocol: Protocol,
 }
 
 impl Collector {
+    /// Answers requests for logs from `script`.
     pub(super) fn new(protocol: Protocol, script: impl IntoIterator<Item = Answer>) -> Self {
-        Self {
+        Self::scripted(protocol, Signal::Logs, script)
+    }
+
+    /// Answers requests for this signal from `script`, and accepts all others.
+    pub(super) fn scripted(
+        protocol: Protocol,
+        signal: Signal,
+        script: impl IntoIterator<Item = Answer>,
+    ) -> Self {
+        let this = Self {
             seen: Arc::default(),
-            script: Arc::new(Mutex::new(script.into_iter().collect())),
+            logs: Script::default(),
+            traces: Script::default(),
             protocol,
-        }
+        };
+        let scripted = match signal {
+            Signal::Logs => &this.logs,
+            Signal::Traces => &this.traces,
+            Signal::Metrics => panic!("metrics have no script"),
+        };
+        scripted.lock().unwrap().extend(script);
+        this
     }
 
     pub(super) async fn serve(&self) -> SocketAddr {
@@ -129,10 +156,13 @@ impl Collector {
         request: Request<Incoming>,
     ) -> Result<Response<tonic::body::Body>, Infallible> {
         self.seen.lock().unwrap().headers = request.headers().clone();
-        LogsServiceServer::new(self)
-            .accept_compressed(CompressionEncoding::Gzip)
-            .call(request)
-            .await
+        if request.uri().path() == Signal::Traces.grpc_path() {
+            let mut server =
+                TraceServiceServer::new(self).accept_compressed(CompressionEncoding::Gzip);
+            return server.call(request).await;
+        }
+        let mut server = LogsServiceServer::new(self).accept_compressed(CompressionEncoding::Gzip);
+        server.call(request).await
     }
 
     async fn http(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
@@ -140,45 +170,49 @@ impl Collector {
         let body = inflated(&head.headers, body.collect().await.unwrap().to_bytes());
         self.seen.lock().unwrap().headers = head.headers;
         match head.uri.path() {
-            "/v1/traces" => self.seen.lock().unwrap().traces.push(Message::decode(body).unwrap()),
-            "/v1/metrics" => self.seen.lock().unwrap().metrics.push(Message::decode(body).unwrap()),
-            _ => return self.http_logs(Message::decode(body).unwrap()).await,
+            "/v1/traces" => answered(self.traces(Message::decode(body).unwrap()).await),
+            "/v1/logs" => answered(self.logs(Message::decode(body).unwrap()).await),
+            _ => {
+                self.seen.lock().unwrap().metrics.push(Message::decode(body).unwrap());
+                Ok(Response::default())
+            }
         }
-        Ok(Response::default())
-    }
-
-    async fn http_logs(
-        self,
-        request: ExportLogsServiceRequest,
-    ) -> Result<Response<Full<Bytes>>, String> {
-        let (status, body) = match self.logs(request).await {
-            Ok(answer) => (200, answer.encode_to_vec()),
-            Err(status) if status.code() == Code::Aborted => return Err("reset".into()),
-            Err(status) => (http_status(status.code()), Vec::new()),
-        };
-        Ok(Response::builder().status(status).body(Full::new(body.into())).unwrap())
     }
 
     async fn logs(
         &self,
         request: ExportLogsServiceRequest,
     ) -> Result<ExportLogsServiceResponse, Status> {
-        let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
         self.seen.lock().unwrap().logs.push(request.clone());
-        let records = request
-            .resource_logs
-            .into_iter()
-            .flat_map(|logs| logs.scope_logs)
-            .flat_map(|logs| logs.log_records);
-        let ids: Vec<String> = records
-            .map(|record| {
-                record.attributes[0]
-                    .value
-                    .clone()
-                    .map(|value| format!("{value:?}"))
-                    .unwrap_or_default()
-            })
-            .collect();
+        let scopes = request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs);
+        let ids =
+            scopes.flat_map(|logs| logs.log_records).map(|record| id(&record.attributes)).collect();
+        let rejected = self.answer(&self.logs, ids).await?;
+        let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records: rejected,
+            error_message: "too old".into(),
+        });
+        Ok(ExportLogsServiceResponse { partial_success })
+    }
+
+    async fn traces(
+        &self,
+        request: ExportTraceServiceRequest,
+    ) -> Result<ExportTraceServiceResponse, Status> {
+        self.seen.lock().unwrap().traces.push(request.clone());
+        let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+        let ids = scopes.flat_map(|spans| spans.spans).map(|span| id(&span.attributes)).collect();
+        let rejected = self.answer(&self.traces, ids).await?;
+        let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
+            rejected_spans: rejected,
+            error_message: "too old".into(),
+        });
+        Ok(ExportTraceServiceResponse { partial_success })
+    }
+
+    /// Answers one request with these records as the script says; how many are rejected.
+    async fn answer(&self, script: &Script, ids: Vec<String>) -> Result<i64, Status> {
+        let answer = script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
         self.seen.lock().unwrap().requests += 1;
         let rejected = match answer {
             Answer::Accept => 0,
@@ -195,11 +229,7 @@ impl Collector {
             Answer::Hang => return std::future::pending().await,
         };
         self.seen.lock().unwrap().accepted.extend(ids);
-        let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
-            rejected_log_records: rejected,
-            error_message: "too old".into(),
-        });
-        Ok(ExportLogsServiceResponse { partial_success })
+        Ok(rejected)
     }
 
     /// Polls, for at most ten seconds.
@@ -210,7 +240,7 @@ impl Collector {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(10), polling).await;
-        assert!(waited.is_ok(), "it did not come: {:?}", self.seen.lock().unwrap());
+        assert!(waited.is_ok(), "not seen within 10 s: {:?}", self.seen.lock().unwrap());
     }
 }
 
@@ -222,6 +252,31 @@ impl LogsService for Collector {
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
         self.logs(request.into_inner()).await.map(tonic::Response::new)
     }
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
+        self.traces(request.into_inner()).await.map(tonic::Response::new)
+    }
+}
+
+/// The first attribute's value: the finding's id, or the number of a span.
+fn id(attributes: &[KeyValue]) -> String {
+    attributes[0].value.clone().map(|value| format!("{value:?}")).unwrap_or_default()
+}
+
+/// Over HTTP; an error of hyper's service resets the connection.
+fn answered(answer: Result<impl Message, Status>) -> Result<Response<Full<Bytes>>, String> {
+    let (status, body) = match answer {
+        Ok(answer) => (200, answer.encode_to_vec()),
+        Err(status) if status.code() == Code::Aborted => return Err("reset".into()),
+        Err(status) => (http_status(status.code()), Vec::new()),
+    };
+    Ok(Response::builder().status(status).body(Full::new(body.into())).unwrap())
 }
 
 fn http_status(code: Code) -> u16 {

@@ -1,5 +1,4 @@
-//! Collectors that are broken, or mean harm: each is left in time, in bounded memory, and with a
-//! reason.
+//! Broken and malicious collectors: each request ends in time, in bounded memory, and with a reason.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,24 +10,22 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use tokenwatch_otlp::protocol::{Compression, Protocol};
+
+use super::super::failure::{Failure, Kind};
+use super::super::transport::Transport;
 use super::collector::{Answer, Collector};
-use super::delivery::{own, sink};
-use super::sample::alert;
-use crate::environment::Environment;
-use crate::sinks::otlp::failure::{Failure, Kind};
-use crate::sinks::otlp::transport::Transport;
-use crate::sinks::otlp::{Compression, OwnOtlp, Protocol, Settings};
-use tokenwatch_core::engine::Report;
-use tokenwatch_core::findings::Severity;
-use tokenwatch_core::ledger::AlertEvent;
+use super::delivery::{alerts, own, sink};
+use crate::config::otlp::OwnOtlp;
+use crate::config::otlp::tests::resolved;
 
 /// Far longer than any answer here needs, far shorter than a test may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What a server may get rid of before it is left: its answer's limit, and what sockets hold on
-/// both sides.
-const SWALLOWED: usize = 16 << 20;
+/// Bytes that a server can send before the agent disconnects: the limit of an answer, and what
+/// sockets hold on both sides.
+const MOST_TAKEN: usize = 16 << 20;
 
-/// Serves every connection with `serve`; says where.
+/// Serves every connection with `serve`; returns its address.
 async fn server<F: Future<Output = std::io::Result<()>> + Send + 'static>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {
@@ -49,7 +46,7 @@ fn transport(address: SocketAddr, protocol: Protocol, scheme: &str) -> Transport
         compression: Some(Compression::Gzip),
         ..own(address, protocol)
     };
-    Transport::new(Settings::resolve(&own, &Environment::default()).unwrap().unwrap().logs.unwrap())
+    Transport::new(resolved(&own, &[]).logs.unwrap())
 }
 
 async fn failure(address: SocketAddr, protocol: Protocol, scheme: &str) -> Failure {
@@ -91,7 +88,7 @@ async fn one_that_never_answers_and_one_that_never_shakes_hands() {
 }
 
 #[tokio::test]
-async fn one_that_answers_a_byte_at_a_time() {
+async fn one_that_answers_byte_by_byte() {
     let dripping = server(|mut stream| async move {
         request(&mut stream).await?;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await?;
@@ -105,7 +102,7 @@ async fn one_that_answers_a_byte_at_a_time() {
     assert!(failure.text.contains("no answer within"), "{}", failure.text);
 }
 
-/// A gigabyte of `head` and then of anything, and how much of it was taken.
+/// A server that sends `head` and then a gigabyte, and how much of it was taken.
 async fn gigabyte(head: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
@@ -138,22 +135,22 @@ async fn one_whose_answer_is_a_gigabyte() {
         let failure = failure(address, Protocol::HttpProtobuf, "http").await;
         assert_eq!(failure.kind, kind, "{}", failure.text);
         assert!(
-            taken.load(Ordering::Relaxed) < SWALLOWED,
+            taken.load(Ordering::Relaxed) < MOST_TAKEN,
             "{} bytes were taken",
             taken.load(Ordering::Relaxed)
         );
     }
 }
 
-/// HTTP/2 by hand: what a client sends first is read, then `frames` are written until it is enough.
+/// The start of an HTTP/2 connection, by hand: reads the client's preface, writes empty SETTINGS.
 async fn http2(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut preface = [0; 24];
     stream.read_exact(&mut preface).await?;
-    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await // SETTINGS, none
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await
 }
 
 #[tokio::test]
-async fn one_that_says_go_away_without_end() {
+async fn one_that_sends_goaway_without_end() {
     let connections = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&connections);
     let rude = server(move |mut stream| {
@@ -214,7 +211,7 @@ async fn redirects_are_not_followed() {
 
 /// A gRPC server whose answer says that it is gzip, and inflates to 64 MiB.
 #[tokio::test]
-async fn an_answer_that_inflates_is_not_taken() {
+async fn an_answer_that_inflates_is_refused() {
     use std::io::Write as _;
 
     use http_body_util::Full;
@@ -254,18 +251,6 @@ async fn an_answer_that_inflates_is_not_taken() {
     );
 }
 
-fn alerts(count: usize) -> Vec<Report> {
-    (0..count)
-        .map(|number| {
-            Report::Alert(Box::new(alert(
-                &format!("{number}"),
-                AlertEvent::Raised,
-                Severity::Warning,
-            )))
-        })
-        .collect()
-}
-
 #[tokio::test]
 async fn an_answer_in_no_protocol_is_no_acceptance() {
     let garbage = server(|mut stream| async move {
@@ -281,7 +266,9 @@ async fn an_answer_in_no_protocol_is_no_acceptance() {
     sink.take(alerts(2));
     let state = delivery.wait_for(|state| state.last_error.is_some()).await.unwrap().clone();
     assert_eq!((state.waiting, state.rejected), (2, 0));
-    assert!(state.last_error.unwrap().contains("is this the collector's OTLP port?"));
+    assert!(
+        state.last_error.unwrap().contains("check that the endpoint is the collector's OTLP port")
+    );
 }
 
 #[tokio::test]
@@ -297,9 +284,9 @@ async fn any_success_without_a_body_is_acceptance() {
     assert!(sink.shutdown(Duration::from_secs(5)).await.is_clean());
 }
 
-/// The collector takes everything but the one record.
+/// The collector takes everything but one record.
 #[tokio::test]
-async fn one_alert_that_is_refused_for_ever_is_given_up_and_the_others_arrive() {
+async fn an_alert_that_is_refused_alone_is_dropped_and_the_others_arrive() {
     for protocol in BOTH {
         let collector = Collector::new(protocol, std::iter::repeat_n(Answer::Poison("\"2\""), 50));
         let sink = sink(&own(collector.serve().await, protocol));
@@ -309,7 +296,7 @@ async fn one_alert_that_is_refused_for_ever_is_given_up_and_the_others_arrive() 
         let given_up = delivery.wait_for(|state| state.rejected == 1);
         let state = tokio::time::timeout(Duration::from_secs(10), given_up)
             .await
-            .expect("it is given up")
+            .expect("it is dropped")
             .unwrap()
             .clone();
         assert_eq!((state.waiting, state.given_up), (0, 0), "{protocol:?}");
@@ -317,16 +304,16 @@ async fn one_alert_that_is_refused_for_ever_is_given_up_and_the_others_arrive() 
     }
 }
 
-/// It may be the configuration's fault: nothing is given up for it, but it is said, and tried ever
-/// more slowly.
+/// The cause may be the configuration: no alert is given up, the error is reported, and the tries
+/// become slower.
 #[tokio::test]
-async fn a_collector_that_calls_everything_bad_costs_nothing_but_room() {
+async fn a_collector_that_refuses_all_data_costs_no_alert() {
     for protocol in BOTH {
         let collector = Collector::new(protocol, std::iter::repeat_n(Answer::Bad, 1_000));
         let sink = sink(&own(collector.serve().await, protocol));
         let mut delivery = sink.delivery();
         sink.take(alerts(2));
-        collector.until(|seen| seen.requests >= 4).await; // both, each alone, and the first once more
+        collector.until(|seen| seen.requests >= 4).await; // both, each alone, and the first again
         let state = delivery.wait_for(|state| state.last_error.is_some()).await.unwrap().clone();
         assert_eq!((state.waiting, state.given_up, state.rejected), (2, 0, 0), "{protocol:?}");
         let report = sink.shutdown(Duration::from_millis(100)).await;
@@ -341,8 +328,6 @@ async fn a_name_that_does_not_resolve_is_a_failure_like_others() {
         endpoint: Some("http://collector.invalid:4318".into()),
         ..own("127.0.0.1:1".parse().unwrap(), Protocol::HttpProtobuf)
     };
-    let transport = Transport::new(
-        Settings::resolve(&own, &Environment::default()).unwrap().unwrap().logs.unwrap(),
-    );
+    let transport = Transport::new(resolved(&own, &[]).logs.unwrap());
     assert_eq!(transport.send(Bytes::new()).await.unwrap_err().kind, Kind::Connection);
 }

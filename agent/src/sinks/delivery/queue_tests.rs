@@ -1,6 +1,6 @@
 use tokenwatch_core::base::time::{Monotonic, Wall};
+use tokenwatch_otlp::logs::encode;
 
-use super::super::convert::log_record;
 use super::super::tests::sample::alert;
 use super::*;
 
@@ -11,13 +11,13 @@ fn at(secs: i64) -> Reading {
 /// With room for so many of the sample.
 fn queue(entries: usize) -> Queue {
     let alert = alert("a", AlertEvent::Raised, Severity::Critical);
-    let sample = size_of::<Entry>() + log_record(&alert, Wall::from_secs(1)).encoded_len();
+    let sample = size_of::<Entry>() + encode(&alert, Wall::from_secs(1)).len();
     Queue::new(entries * sample + sample / 2)
 }
 
 fn push(queue: &mut Queue, id: &str, event: AlertEvent, severity: Severity, secs: i64) -> u64 {
     let alert = alert(id, event, severity);
-    queue.push(&alert, &log_record(&alert, Wall::from_secs(secs)), at(secs))
+    queue.push(Class::of(&alert), encode(&alert, Wall::from_secs(secs)), at(secs))
 }
 
 fn ids(batch: &[Entry]) -> Vec<i64> {
@@ -40,7 +40,7 @@ fn reminders_go_first_then_info_then_the_oldest() {
 }
 
 #[test]
-fn what_is_under_way_still_waits_until_it_is_settled() {
+fn records_in_flight_still_wait_until_they_are_settled() {
     let mut queue = queue(8);
     for secs in 1..=3 {
         push(&mut queue, "a", AlertEvent::Raised, Severity::Warning, secs);
@@ -66,7 +66,7 @@ fn a_record_that_is_refused_alone_lets_the_others_pass() {
 }
 
 #[test]
-fn one_that_is_refused_while_others_are_taken_is_hopeless_and_so_is_one_refused_for_hours() {
+fn one_that_is_refused_while_others_are_accepted_is_hopeless_and_so_is_one_refused_for_hours() {
     let mut queue = queue(8);
     push(&mut queue, "bad", AlertEvent::Raised, Severity::Critical, 1);
     let refuse = |queue: &mut Queue, accepted| {
@@ -75,32 +75,24 @@ fn one_that_is_refused_while_others_are_taken_is_hopeless_and_so_is_one_refused_
         queue.isolate(batch, accepted);
         hopeless
     };
-    assert!(!refuse(&mut queue, 5), "the first time the fault may be anybody's");
-    assert!(!refuse(&mut queue, 5), "nothing was taken since");
-    assert!(refuse(&mut queue, 6), "others were taken since");
-    assert!(!(0..REFUSALS_BORNE - 3).any(|_| refuse(&mut queue, 5)));
+    assert!(!refuse(&mut queue, 5), "the first time the cause may be anything");
+    assert!(!refuse(&mut queue, 5), "nothing was accepted since");
+    assert!(refuse(&mut queue, 6), "others were accepted since");
+    assert!(!(0..MOST_REFUSALS - 3).any(|_| refuse(&mut queue, 5)));
     assert!(refuse(&mut queue, 5), "not for ever");
 }
 
 #[test]
-fn a_request_stays_far_below_what_servers_take() {
+fn a_request_stays_far_below_the_limit_of_servers() {
     let mut queue = Queue::new(64 << 20);
     for number in 0..40 {
-        let mut alert = alert(&format!("{number}"), AlertEvent::Raised, Severity::Critical);
-        alert.finding.summary = "x".repeat(100_000);
-        let mut record = log_record(&alert, Wall::from_secs(1));
-        record.body = Some(opentelemetry_proto::tonic::common::v1::AnyValue {
-            value: Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(
-                "x".repeat(100_000),
-            )),
-        });
-        queue.push(&alert, &record, at(number));
+        queue.push(Class::Ordinary, vec![0; 100_000], at(number));
     }
     let batch = queue.start(512);
     let bytes: usize = batch.iter().map(Entry::bytes).sum();
     assert!(
         batch.len() > 5 && bytes < 2 * LARGEST_REQUEST,
-        "{} alerts, {bytes} bytes",
+        "{} records, {bytes} bytes",
         batch.len()
     );
 }

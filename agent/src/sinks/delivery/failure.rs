@@ -9,17 +9,17 @@ use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Wall;
 use tonic::{Code, Status};
 
-/// What kind of failure it is.
+/// What kind of failure it is: what to do follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// No answer: not connected, broken off, or not in time.
+    /// No answer: not connected, disconnected, or too late.
     Connection,
-    /// The collector says: later.
+    /// The collector is busy or starting: the same request may pass later.
     Transient,
-    /// The collector does not want this data (too large, not understood): less of it may pass.
+    /// The collector cannot take this data (too large, not understood): less of it may pass.
     Data,
-    /// The collector does not want us, or is none: nothing changes until somebody repairs the
-    /// configuration.
+    /// The collector refuses the agent, or is no collector: nothing changes until somebody repairs
+    /// the configuration.
     Refused,
 }
 
@@ -27,9 +27,9 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) kind: Kind,
-    /// In words, safe to show.
+    /// For people; safe to show.
     pub(super) text: String,
-    /// When the server wants to be asked again.
+    /// How long the server requests to wait.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -38,7 +38,12 @@ impl Failure {
         Self { kind, text: shown(text.as_ref()).into_owned(), retry_after: None }
     }
 
-    /// With where it happened before what happened.
+    /// The same failure, to be treated as another kind.
+    pub(super) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// With the place before the text.
     pub(super) fn at(self, place: &impl std::fmt::Display) -> Self {
         Self { text: format!("{place}: {}", self.text), ..self }
     }
@@ -72,7 +77,7 @@ impl Failure {
     }
 }
 
-/// The specification's tables; codes that it calls not retryable are told apart by what can help.
+/// The specification's tables. Codes that it calls not retryable differ here by what can help.
 fn grpc_kind(code: Code, has_retry_info: bool) -> Kind {
     match code {
         Code::ResourceExhausted if !has_retry_info => Kind::Data,
@@ -84,7 +89,15 @@ fn grpc_kind(code: Code, has_retry_info: bool) -> Kind {
         | Code::Unavailable
         | Code::DataLoss => Kind::Transient,
         Code::InvalidArgument => Kind::Data,
-        _ => Kind::Refused,
+        Code::Ok
+        | Code::Unknown
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unauthenticated => Kind::Refused,
     }
 }
 
@@ -115,14 +128,14 @@ fn retry_info(details: &[u8]) -> Option<Duration> {
     Some(Duration::new(u64::try_from(delay.seconds).ok()?, nanos))
 }
 
-/// The errors from the outermost to the cause; what a wrapper only repeats is said once.
+/// The errors from the outermost to the cause, without what a wrapper only repeats.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
         next = error.source();
     }
@@ -220,19 +233,19 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_nonsense_is_nothing() {
-        let asked = |text: &str| {
+        let wait = |text: &str| {
             let headers =
                 HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
             retry_after(&headers, Wall::from_secs(784_111_770))
         };
-        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(asked("soon"), None);
+        assert_eq!(wait("120"), Some(Duration::from_mins(2)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
     }
 
     #[test]
-    fn what_a_server_says_cannot_reach_a_terminal_raw() {
+    fn a_servers_message_cannot_reach_a_terminal_raw() {
         let body =
             RpcStatus { code: 3, message: "bad\x1b[31m".into(), details: vec![] }.encode_to_vec();
         let failure =

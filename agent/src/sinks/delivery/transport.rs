@@ -1,7 +1,7 @@
 //! One request to a collector: protobuf bytes out, protobuf bytes back, over gRPC or HTTP.
 //!
-//! hyper's pooling client carries both; tonic frames gRPC on top of it. Own connecting is what lets
-//! TLS files be read again, and a dead connection be left at once.
+//! hyper's pooling client carries both; tonic frames gRPC on top of it. The agent connects by
+//! itself, so that it can read TLS files again and leave a dead connection at once.
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -17,30 +17,31 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokenwatch_otlp::protocol::{Compression, Protocol};
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::failure::{Failure, Kind};
-use super::settings::{Compression, Protocol, Target};
-use super::tls::{self, Material};
+use super::tls::{self, Material, TlsError};
 use crate::clocks;
+use crate::config::otlp::Target;
 
 type Client = Pool<HttpsConnector<HttpConnector>, Body>;
 
-/// TLS files are looked at this often while a connection lasts; after a failure they are looked at
-/// before the next try.
+/// TLS files are read again this often while a connection lasts; after a failed connection they are
+/// read before the next try.
 const RECHECK: Duration = Duration::from_mins(1);
-/// An answer is a few bytes; what is larger is none.
+/// An answer takes a few bytes; a larger body is no answer.
 const LARGEST_ANSWER: usize = 1 << 20;
-/// So much of an answer may wait to be read: HTTP/2's own default, where the library's is megabytes
-/// that a broken server could fill.
+/// Bytes of an answer that may wait to be read: HTTP/2's own default. The library's default is
+/// megabytes, which a broken server could fill.
 const READ_AHEAD: u32 = 65_535;
 /// One connection serves one request at a time.
 const IDLE_CONNECTIONS: usize = 1;
 
-/// The way to one target. Cheap until the first request.
+/// The connection to one target. Cheap until the first request.
 #[derive(Debug)]
 pub(super) struct Transport {
     target: Target,
@@ -68,7 +69,7 @@ impl Transport {
         &self.target
     }
 
-    /// Sends one message, and gives the answer's bytes. Takes no longer than the target's timeout.
+    /// Sends one message, and returns the answer's bytes. Takes no longer than the target's timeout.
     pub(super) async fn send(&self, message: Bytes) -> Result<Bytes, Failure> {
         let exchange = timeout(self.target.timeout, self.exchange(message));
         let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
@@ -81,7 +82,8 @@ impl Transport {
     }
 
     async fn exchange(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let client = self.client().map_err(|why| Failure::new(Kind::Connection, why))?;
+        let client =
+            self.client().map_err(|why| Failure::new(Kind::Connection, why.to_string()))?;
         match self.target.protocol {
             Protocol::Grpc => grpc(client, &self.target, message).await,
             Protocol::HttpProtobuf => over_http(client, &self.target, message).await,
@@ -96,19 +98,19 @@ impl Transport {
     }
 
     /// The client in use, or a new one where there is none or its TLS files have changed.
-    fn client(&self) -> Result<Client, String> {
+    fn client(&self) -> Result<Client, TlsError> {
         let mut connected = self.lock();
         if let Some(current) = connected.as_mut() {
             if !self.is_stale(current) {
                 return Ok(current.client.clone());
             }
-            tracing::info!(target = %self.target, "TLS files have changed: connecting anew");
+            tracing::info!(collector = %self.target, "TLS files have changed: connecting again");
         }
         let new = connect(&self.target)?;
         Ok(connected.insert(new).client.clone())
     }
 
-    /// Files that are half replaced at this moment do not end a connection that works.
+    /// Files that are half replaced do not end a connection that works.
     fn is_stale(&self, current: &mut Connected) -> bool {
         let Some(fingerprint) = current.fingerprint else { return false };
         if current.checked.elapsed() < RECHECK {
@@ -119,14 +121,18 @@ impl Transport {
             Ok(material) => {
                 material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok()
             }
-            Err(why) => {
-                tracing::warn!(target = %self.target, "the connection goes on with the TLS files as they were: {why}");
+            Err(error) => {
+                tracing::warn!(
+                    collector = %self.target,
+                    %error,
+                    "TLS files cannot be read again: the connection keeps the previous ones"
+                );
                 false
             }
         }
     }
 
-    /// As if the TLS files had been looked at so much earlier.
+    /// As if the TLS files had been read `by` earlier.
     #[cfg(test)]
     pub(super) fn age_connection(&self, by: Duration) {
         if let Some(connected) = self.lock().as_mut() {
@@ -139,7 +145,7 @@ impl Transport {
     }
 }
 
-fn connect(target: &Target) -> Result<Connected, String> {
+fn connect(target: &Target) -> Result<Connected, TlsError> {
     let (config, fingerprint) = tls_config(target)?;
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
     let connector = match target.protocol {
@@ -154,8 +160,8 @@ fn connect(target: &Target) -> Result<Connected, String> {
     Ok(Connected { client: pool.build(connector), fingerprint, checked: clocks::timer() })
 }
 
-/// Without TLS no file is looked at: a plain endpoint works whatever is wrong with them.
-fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), String> {
+/// Without TLS no file is read: a plain endpoint works whatever is wrong with them.
+fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), TlsError> {
     if target.endpoint.scheme() != Some(&http::uri::Scheme::HTTPS) {
         return Ok((tls::unused()?, None));
     }
@@ -165,7 +171,7 @@ fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>
 
 fn tcp(target: &Target) -> HttpConnector {
     let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false); // the TLS layer above asks it for https
+    tcp.enforce_http(false); // the TLS layer above passes https URLs down
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(target.timeout));
     tcp
@@ -176,7 +182,8 @@ async fn grpc(client: Client, target: &Target, message: Bytes) -> Result<Bytes, 
     let mut grpc = tonic::client::Grpc::with_origin(client, target.endpoint.clone());
     grpc = grpc.max_decoding_message_size(LARGEST_ANSWER);
     if target.compression == Compression::Gzip {
-        grpc = grpc.send_compressed(CompressionEncoding::Gzip); // answers are not taken compressed: a few bytes that inflate to gigabytes
+        // Answers are not accepted compressed: a few bytes can inflate to gigabytes.
+        grpc = grpc.send_compressed(CompressionEncoding::Gzip);
     }
     let ready = grpc.ready().await.map_err(|why| Failure::connection(&why));
     ready?;
@@ -197,8 +204,7 @@ async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<By
     if head.status.is_success() {
         return body.map_err(|why| Failure::connection(&*why));
     }
-    // What a refusal says besides its status is for people; that it says too much does not make it
-    // another.
+    // The body of a refusal is for people; one that is too long changes nothing about the status.
     Err(Failure::http(head.status, &head.headers, &body.unwrap_or_default(), clocks::now().wall))
 }
 
@@ -233,7 +239,7 @@ fn gzipped(message: &[u8]) -> std::io::Result<Bytes> {
     encoder.finish().map(Bytes::from)
 }
 
-/// Messages are encoded and decoded by whoever sends them: here they are bytes.
+/// Callers encode and decode messages: here they are bytes.
 struct RawCodec;
 
 impl Codec for RawCodec {

@@ -1,8 +1,8 @@
-//! The transport as opentelemetry-otlp's exporters want it.
+//! The transport in the shape that opentelemetry-otlp's exporter of metrics wants.
 //!
-//! They encode and hand over one HTTP request; only its body is taken: where it goes, with which
-//! headers and over which protocol is the transport's business, so that both protocols, TLS and
-//! retries are the same for all three signals.
+//! The exporter encodes, and hands over one HTTP request. The client takes only its body: endpoint,
+//! headers and protocol are the transport's, so that both protocols, TLS and timeouts are the same
+//! for all three signals.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,13 +16,14 @@ use tokio::sync::watch;
 
 use super::backoff::Backoff;
 use super::failure::{Failure, Kind};
-use super::settings::Target;
 use super::transport::Transport;
+use crate::config::otlp::Target;
 
-/// Best effort: with the waits of [`Backoff`] this outlasts a collector's restart of some 10 s.
+/// Requests per export. With the waits of [`Backoff`] they outlast a collector's restart of some
+/// 10 s; the next export has the same figures, only newer.
 const TRIES: u32 = 4;
 
-/// The exporters' own clock has no say: the transport bounds each try.
+/// The exporter's own timeout must never fire: the transport bounds each try.
 pub(super) const EXPORTER_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What the trait's async function is underneath.
@@ -37,19 +38,18 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Has to be made within a tokio runtime.
+    /// To be called within a tokio runtime.
     pub(super) fn new(target: Target, closing: watch::Receiver<bool>) -> Self {
         Self { transport: Arc::new(Transport::new(target)), closing, runtime: Handle::current() }
     }
 
-    /// Tries until it works, cannot work, or enough is enough. When the agent stops, what is said
-    /// once more is said without waiting.
+    /// Tries up to [`TRIES`] times. When the agent stops, it tries without waiting.
     async fn send(mut self, message: Bytes) -> Result<Bytes, Failure> {
         let mut backoff = Backoff::default();
         for _ in 1..TRIES {
             match self.transport.send(message.clone()).await {
-                Err(failure) if is_worth_retrying(&failure) => {
-                    self.wait(backoff.after(&failure)).await
+                Err(failure) if is_worth_retrying(failure.kind) => {
+                    self.wait(backoff.after(&failure)).await;
                 }
                 outcome => return outcome,
             }
@@ -65,12 +65,15 @@ impl Client {
     }
 }
 
-fn is_worth_retrying(failure: &Failure) -> bool {
-    matches!(failure.kind, Kind::Connection | Kind::Transient)
+fn is_worth_retrying(kind: Kind) -> bool {
+    match kind {
+        Kind::Connection | Kind::Transient => true,
+        Kind::Data | Kind::Refused => false,
+    }
 }
 
-/// Exporters poll from threads that are no part of the runtime, and hyper needs one: the work is
-/// spawned onto it.
+/// Exporters poll from threads outside the runtime, and hyper needs one: the work is spawned onto
+/// it.
 impl HttpClient for Client {
     fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sent<'b>
     where

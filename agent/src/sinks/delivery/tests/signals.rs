@@ -10,10 +10,12 @@ use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::ledger::AlertEvent;
 
+use tokenwatch_otlp::protocol::{Protocol, Temporality};
+
 use super::collector::{Collector, Seen};
 use super::delivery::{own, start};
 use super::sample::{alert, span};
-use crate::sinks::otlp::{OwnOtlp, Protocol, Temporality};
+use crate::config::otlp::OwnOtlp;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_and_metrics_arrive_when_the_agent_stops() {
@@ -54,7 +56,7 @@ async fn spans_and_metrics_arrive_when_the_agent_stops() {
     ] {
         assert!(named(name).is_some(), "{name} is missing");
     }
-    // The sample's clock is assumed: no figure is told that nobody measured.
+    // The sample's clock is assumed: figures that nobody measured are absent.
     assert!(
         named(schema::METRIC_CLOCK_OFFSET).is_none()
             && named(schema::METRIC_CLOCK_ERROR_BOUND).is_none()
@@ -74,18 +76,6 @@ async fn spans_and_metrics_arrive_when_the_agent_stops() {
         panic!("no histogram")
     };
     assert_eq!((delays.data_points[0].count, delays.data_points[0].sum), (2, Some(40.0)));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_nobody_there_spans_are_dropped_and_stopping_ends_in_time() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sink = start(&own(free, Protocol::Grpc), &[]);
-    for _ in 0..10 {
-        sink.take((0..1_000).map(|_| Report::Span(Box::new(span(schema::SPAN_FRESH)))).collect());
-    }
-    let before = std::time::Instant::now();
-    let report = sink.shutdown(Duration::from_millis(500)).await;
-    assert!(before.elapsed() < Duration::from_secs(2) && report.spans_left <= 4_096, "{report}");
 }
 
 /// What is exported in a few intervals in which two rotations happen and one alert is accepted, one
@@ -136,9 +126,9 @@ fn temporalities(metrics: &[Metric], name: &str) -> BTreeSet<i32> {
     metrics.iter().filter(|metric| metric.name == name).filter_map(of).collect()
 }
 
-/// How many rotations each export tells of.
+/// How many rotations each export holds.
 fn rotations(metrics: &[Metric]) -> Vec<u64> {
-    let told = metrics
+    let counts = metrics
         .iter()
         .filter(|metric| metric.name == schema::METRIC_ROTATION_DELAY)
         .filter_map(|metric| match &metric.data {
@@ -147,14 +137,14 @@ fn rotations(metrics: &[Metric]) -> Vec<u64> {
             }
             _ => None,
         });
-    told.collect()
+    counts.collect()
 }
 
 /// The figure of accepted alerts in each export.
 fn accepted(metrics: &[Metric]) -> Vec<i64> {
     let is_accepted =
         |point: &NumberDataPoint| format!("{:?}", point.attributes).contains("accepted");
-    let told =
+    let points =
         metrics.iter().filter(|metric| metric.name == schema::METRIC_ALERTS).filter_map(|metric| {
             match &metric.data {
                 Some(Data::Sum(sum)) => {
@@ -167,7 +157,7 @@ fn accepted(metrics: &[Metric]) -> Vec<i64> {
         Some(Value::AsInt(value)) => value,
         other => panic!("{other:?}"),
     };
-    told.map(figure).collect()
+    points.map(figure).collect()
 }
 
 const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
@@ -186,7 +176,7 @@ fn kinds(metrics: &[Metric]) -> [Vec<i32>; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_is_cumulative_unless_asked() {
+async fn everything_is_cumulative_by_default() {
     let metrics = exported(None, &[]).await;
     assert_eq!(kinds(&metrics), [[CUMULATIVE], [CUMULATIVE], [CUMULATIVE], [CUMULATIVE]]);
     assert_eq!((rotations(&metrics).first(), rotations(&metrics).last()), (Some(&1), Some(&2)));
@@ -207,7 +197,7 @@ async fn everything_is_cumulative_unless_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delta_tells_each_thing_once() {
+async fn with_delta_each_event_is_in_one_export() {
     let by_setting = exported(Some(Temporality::Delta), &[(PREFERENCE, "cumulative")]).await;
     let by_variable = exported(None, &[(PREFERENCE, "DeLTa")]).await;
     for metrics in [by_setting, by_variable] {
@@ -227,7 +217,7 @@ async fn lowmemory_is_delta_where_that_costs_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_says_who_speaks_and_by_which_conventions() {
+async fn every_signal_carries_resource_scope_and_schema() {
     let collector = Collector::new(Protocol::HttpProtobuf, []);
     let sink = start(&own(collector.serve().await, Protocol::HttpProtobuf), &[]);
     sink.take(vec![
