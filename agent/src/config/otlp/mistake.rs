@@ -5,7 +5,7 @@ use std::fmt;
 use super::endpoint::BadEndpoint;
 use super::variables::Malformed;
 
-/// One mistake. Its message says what to write instead, and never repeats a secret.
+/// One mistake. Its message tells what to write instead, and never repeats a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// Where the value came from.

@@ -210,7 +210,7 @@ impl Collector {
         Ok(ExportTraceServiceResponse { partial_success })
     }
 
-    /// Answers one request with these records as the script says; how many are rejected.
+    /// Answers one request with these records from the script; returns how many are rejected.
     async fn answer(&self, script: &Script, ids: Vec<String>) -> Result<i64, Status> {
         let answer = script.lock().unwrap().pop_front().unwrap_or(Answer::Accept);
         self.seen.lock().unwrap().requests += 1;

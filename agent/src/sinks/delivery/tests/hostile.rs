@@ -209,7 +209,7 @@ async fn redirects_are_not_followed() {
     assert!(failure.text.contains("HTTP 307"), "{}", failure.text);
 }
 
-/// A gRPC server whose answer says that it is gzip, and inflates to 64 MiB.
+/// A gRPC server whose answer is marked as gzip and inflates to 64 MiB.
 #[tokio::test]
 async fn an_answer_that_inflates_is_refused() {
     use std::io::Write as _;

@@ -18,6 +18,7 @@ use super::super::queue::Class;
 use super::collector::{Answer, Collector};
 use super::delivery::{alerts, own, start};
 use super::sample::span;
+use crate::config::otlp::OwnOtlp;
 use crate::config::otlp::tests::resolved;
 use crate::sinks::metrics::Counters;
 
@@ -90,6 +91,34 @@ async fn spans_of_one_moment_arrive_in_one_request() {
         }
         assert_eq!(bench.finish(Duration::from_secs(5)).await, (0, 0));
         assert_eq!(collector.seen.lock().unwrap().traces.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_standard_variables_of_traces_are_honoured() {
+    for (protocol, path, encoding) in [
+        (Protocol::Grpc, "", "grpc-encoding"),
+        (Protocol::HttpProtobuf, "/v1/traces", "content-encoding"),
+    ] {
+        let collector = Collector::new(protocol, []);
+        let endpoint = format!("http://{}{path}", collector.serve().await);
+        let sink = start(
+            &OwnOtlp::default(),
+            &[
+                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint),
+                ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", protocol.name()),
+                ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-tenant=a%20b"),
+                ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+                ("OTEL_LOGS_EXPORTER", "none"),
+            ],
+        );
+        sink.take(spans(1));
+        assert!(sink.shutdown(Duration::from_secs(5)).await.is_clean());
+        let seen = collector.seen.lock().unwrap();
+        assert_eq!(seen.traces.len(), 1);
+        assert_eq!(seen.headers[encoding], "gzip");
+        assert_eq!(seen.headers["x-tenant"], "a b");
     }
 }
 
