@@ -8,11 +8,13 @@ use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
 use tokenwatch_core::world::tokens::KubeletPolicy;
+use tokenwatch_otlp::Resource;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::agent::{self, Plan};
 use crate::clocks;
+use crate::config::otlp::{self, Identity, OwnOtlp};
 use crate::config::{self, Settings};
 use crate::confinement::{self, Allowed, Confinement};
 use crate::discovery::roots::{Search, given};
@@ -21,7 +23,6 @@ use crate::environment::Environment;
 use crate::kubernetes::{Access, ApiServer};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
-use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, Views, http};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::volumes::FilesConfig;
@@ -191,7 +192,7 @@ fn export(
     node: &str,
 ) -> Result<(Option<otlp::Settings>, Resource), Vec<otlp::Mistake>> {
     let identity = Identity { node: Some(node.to_owned()), host: host_name() };
-    match (otlp::Settings::resolve(own, environment), Resource::resolve(environment, &identity)) {
+    match (otlp::Settings::resolve(own, environment), otlp::resource(environment, &identity)) {
         (Ok(settings), Ok(resource)) => Ok((settings, resource)),
         (settings, resource) => {
             Err(settings.err().into_iter().flatten().chain(resource.err()).collect())
@@ -207,13 +208,14 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
         own.endpoint = Some("http://localhost:4318".to_owned()); // never used: the rest is looked at as with the one that was meant
     }
     let mistakes = export(&own, environment, "").err().unwrap_or_default();
-    let told = |mistake: otlp::Mistake| match mistake.said_by {
-        otlp::SaidBy::Variable(name) => {
-            config::Mistake { origin: config::Origin::Variable(name), message: mistake.message }
-        }
-        otlp::SaidBy::Setting(name) => config::Mistake {
+    let told = |mistake: otlp::Mistake| match &mistake.source {
+        otlp::Source::Variable(name) => config::Mistake {
+            origin: config::Origin::Variable(name.clone()),
+            message: mistake.message(),
+        },
+        otlp::Source::Setting(name) => config::Mistake {
             origin: loaded.origin(name),
-            message: format!("{name}: {}", mistake.message),
+            message: format!("{name}: {}", mistake.message()),
         },
     };
     mistakes.into_iter().map(told).collect()

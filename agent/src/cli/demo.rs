@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_otlp::protocol::Protocol;
 use tokio::sync::oneshot;
 
 use super::output;
 use crate::config::{Clock, Http, Otlp, Settings};
 use crate::demo::{self, AgentEnd, AgentPlan, Collector, Look, Options};
 use crate::environment::Environment;
-use crate::sinks::otlp::Protocol;
 
 /// Where temporary directories are made when TMPDIR is not set (POSIX).
 const TEMP: &str = "/tmp";

@@ -1,10 +1,10 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod delivery;
 pub mod events;
 pub mod http;
 pub mod metrics;
-pub mod otlp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,10 @@ use std::time::Duration;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::world::observation::DeliveryState;
+use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
+use crate::config::otlp::Settings;
 use crate::state_file;
 
 /// What metrics are read from, at each export.
@@ -69,7 +71,7 @@ pub enum Sink {
     /// Lines for people.
     Console(console::Console),
     /// A collector.
-    Otlp(Box<otlp::Otlp>),
+    Otlp(Box<delivery::Delivery>),
 }
 
 /// What was left when a sink was shut down.
@@ -126,13 +128,13 @@ impl Sinks {
     pub fn serving(
         self,
         settings: &http::Settings,
-        resource: &otlp::Resource,
+        resource: &Resource,
         views: Views,
         pull: metrics::Pull,
     ) -> Self {
         let unmeasured = matches!(self.main, Sink::Console(_));
         let nothing_sent = Arc::default();
-        let origin = resource.origin(&nothing_sent, &views.snapshot);
+        let origin = delivery::origin(resource, &nothing_sent, &views.snapshot);
         let metrics = unmeasured
             .then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
         let http = http::Http::start(settings, http::Shown { views, pull });
@@ -184,12 +186,14 @@ impl Sink {
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
     /// Its figures can be had through `pull` as well.
     pub fn otlp(
-        settings: otlp::Settings,
-        resource: &otlp::Resource,
+        settings: Settings,
+        resource: &Resource,
         snapshot: &SnapshotSource,
         pull: Option<metrics::Pull>,
     ) -> Result<Self, String> {
-        otlp::Otlp::start(settings, resource, snapshot, pull).map(|otlp| Self::Otlp(Box::new(otlp)))
+        delivery::Delivery::start(settings, resource, snapshot, pull)
+            .map(|delivery| Self::Otlp(Box::new(delivery)))
+            .map_err(|error| error.to_string())
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.
@@ -204,7 +208,7 @@ impl Sink {
     pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
         match self {
             Self::Console(console) => console.delivery(),
-            Self::Otlp(otlp) => otlp.delivery(),
+            Self::Otlp(otlp) => otlp.state(),
         }
     }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test says what is wrong by panicking
 
 use super::*;
-use crate::sinks::otlp::tests::sample;
+use crate::sinks::delivery::tests::sample;
 use tokenwatch_core::findings::Severity;
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 
