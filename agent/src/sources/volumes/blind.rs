@@ -126,7 +126,7 @@ fn is_of_this_boot(note: &Path) -> bool {
     let written = note
         .symlink_metadata()
         .map(|found| Delta::from_secs(found.mtime()) + Delta::from_nanos(found.mtime_nsec()));
-    written.is_ok_and(|written| written >= clocks::set_to())
+    written.is_ok_and(|written| written >= clocks::wall_minus_boottime())
 }
 
 fn is_plain_and_empty(projected: &Path, volume: &OsStr) -> bool {
