@@ -207,7 +207,7 @@ fn one_file_opens_tokens() {
     only_in(
         "agent/src",
         &opened,
-        &["agent/src/sources/tokens/reader.rs", "agent/src/cli/explain.rs"],
+        &["agent/src/sources/tokens/read.rs", "agent/src/cli/explain.rs"],
     );
     let reading = [
         "unistd::read",
@@ -220,13 +220,7 @@ fn one_file_opens_tokens() {
         "io::copy",
         "mmap",
     ];
-    // What is mounted is read by who looks for roots: a file of the process file system, not of a
-    // pod.
-    only_in(
-        "agent/src/sources",
-        &reading,
-        &["agent/src/sources/tokens/reader.rs", "agent/src/discovery/roots.rs"],
-    );
+    only_in("agent/src/sources", &reading, &["agent/src/sources/tokens/read.rs"]);
 }
 
 #[test]
@@ -291,17 +285,18 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
 }
 
 /// Each room of the binary, and the rooms it may take from. The core takes from none.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("clocks", &[]),
     ("environment", &[]),
     ("sys", &[]),
     ("confinement", &[]),
     ("kubernetes", &["environment"]),
-    ("discovery", &[]),
+    ("proc", &["sys"]),
+    ("discovery", &["proc"]),
     ("state_file", &["clocks"]),
-    ("sources", &["clocks", "discovery", "kubernetes", "sys"]),
+    ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
     // Of the configuration the plain values of config::otlp.
-    ("sinks", &["clocks", "config", "kubernetes", "state_file", "sys"]),
+    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
     ("config", &["clocks", "environment"]),
     ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
@@ -362,6 +357,14 @@ fn every_room_has_its_arrows() {
             "{name}: no arrows are declared for it"
         );
     }
+}
+
+/// What the process file system and cgroups tell is read in one room. `setup` names `/proc` for the
+/// confinement, and reads nothing there.
+#[test]
+fn one_room_reads_proc() {
+    let rooms = ["agent/src/proc/", "agent/src/setup.rs"];
+    only_in("agent/src", &["procfs::", "\"/proc", "/cgroup", "mountinfo"], &rooms);
 }
 
 /// Sources say what they saw, never what it means.

@@ -1,7 +1,7 @@
-//! Time servers by name: one name with several addresses, as the host's own resolver tells them.
-//! The agent gets an /etc/hosts to itself, in a mount namespace, and no DNS.
+//! Time servers by name: one name with several addresses, from the host's own resolver. The agent
+//! has its own /etc/hosts, in a mount namespace, and no DNS.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ fn server((ip, ahead): &(&str, i64), port: u16) -> Result<TimeServer, Error> {
     TimeServer::start((ip, port), move || clocks::now().wall + ahead)
 }
 
-/// Whether this process may mount; it says so where it may not, and fails where it has to.
+/// Whether this process may mount. Prints that the test is skipped where it may not; fails in CI.
 fn may_mount() -> bool {
     let may = Command::new("unshare")
         .args(["--mount", "true"])
@@ -66,12 +66,12 @@ impl Hosts {
         let this = Self(tempfile::tempdir().unwrap());
         std::fs::write(this.0.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
         std::fs::create_dir_all(this.0.path().join("kubelet/pods")).unwrap();
-        this.say(hosts);
+        this.set(hosts);
         this
     }
 
-    /// In place: what is mounted is the file, not its name.
-    fn say(&self, hosts: &str) {
+    /// Writes in place, because the file itself is mounted, not its name.
+    fn set(&self, hosts: &str) {
         std::fs::write(self.0.path().join("hosts"), hosts).unwrap();
     }
 
@@ -138,7 +138,7 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     if !may_mount() {
         return;
     }
-    // The one name that may be asked every second.
+    // The one name that may be polled every second.
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 100)]);
     let hosts = Hosts::new("127.0.0.1 localhost\n");
     let name = format!("localhost:{}", running[0].address().port());
@@ -157,21 +157,21 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     let agent = Agent::start(command.args(["--clock-server", &name]));
     agent.wait("clock    synchronised");
 
-    hosts.say("");
+    hosts.set("");
     running[0].set_silent(true);
-    let line = agent.wait("source ntp is degraded");
-    assert!(line.contains("no answer in time"), "its address was forgotten: {line}");
+    let line = agent.wait("source is degraded source=ntp");
+    assert!(line.contains("no answer in time"), "its address was dropped: {line}");
     running[0].set_silent(false);
-    agent.wait("source ntp works");
+    agent.wait("source works source=ntp");
 
     running[0].set_silent(true);
-    agent.wait("source ntp is degraded");
-    hosts.say("127.0.0.2 localhost\n");
+    agent.wait("source is degraded source=ntp");
+    hosts.set("127.0.0.2 localhost\n");
     let line = agent.wait("contradict each other");
     assert!(line.contains("(127.0.0.2)"), "{line}");
 }
 
-/// A running agent, and what it says.
+/// A running agent, and what it prints.
 struct Agent {
     child: Child,
     lines: Receiver<String>,
@@ -185,29 +185,29 @@ impl Agent {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (tell, lines) = channel();
-        listen(child.stdout.take().unwrap(), tell.clone());
-        listen(child.stderr.take().unwrap(), tell);
+        let (sender, lines) = channel();
+        forward(child.stdout.take().unwrap(), sender.clone());
+        forward(child.stderr.take().unwrap(), sender);
         Self { child, lines }
     }
 
     /// The next line with `words`.
     fn wait(&self, words: &str) -> String {
-        let (end, mut heard) = (Instant::now() + PATIENCE, Vec::new());
+        let (end, mut seen) = (Instant::now() + PATIENCE, Vec::new());
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
         {
             if line.contains(words) {
                 return line;
             }
-            heard.push(line);
+            seen.push(line);
         }
-        panic!("\"{words}\" was not said. What was: {heard:#?}");
+        panic!("no \"{words}\" in {seen:#?}");
     }
 }
 
-fn listen(out: impl Read + Send + 'static, tell: Sender<String>) {
+fn forward(out: impl Read + Send + 'static, sender: Sender<String>) {
     std::thread::spawn(move || {
-        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
 }
 

@@ -15,6 +15,7 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod proc;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

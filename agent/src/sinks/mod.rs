@@ -16,7 +16,7 @@ use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
 use crate::config::otlp::Settings;
-use crate::state_file;
+use crate::state_file::{self, StateFile};
 
 /// What metrics are read from, at each export.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
@@ -58,7 +58,7 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sinks {
     main: Sink,
-    notebook: Option<state_file::Notebook>,
+    state_file: Option<StateFile>,
     events: Option<events::Events>,
     /// Where the main one measures nothing.
     metrics: Option<metrics::Metrics>,
@@ -106,14 +106,14 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None, events: None, metrics: None, http: None }
+        Self { main, state_file: None, events: None, metrics: None, http: None }
     }
 
-    /// And what is active is remembered in `directory`, where `remembered` was before.
+    /// Adds the state file, in which active findings are saved.
     #[must_use]
-    pub fn remembering(self, notebook: state_file::Settings) -> Self {
-        let notebook = state_file::Notebook::start(notebook, self.main.undelivered());
-        Self { notebook: Some(notebook), ..self }
+    pub fn with_state_file(self, config: state_file::Config) -> Self {
+        let state_file = StateFile::start(config, self.main.undelivered());
+        Self { state_file: Some(state_file), ..self }
     }
 
     /// And findings become Events.
@@ -145,12 +145,11 @@ impl Sinks {
     pub fn take(&self, actions: Vec<Report>) {
         self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
-        let remembering =
-            self.notebook.as_ref().map(|notebook| (notebook, state_file::changes(&actions)));
+        let changes = self.state_file.as_ref().map(|file| (file, state_file::changes(&actions)));
         self.main.take(actions);
-        // After it was queued, and so counted: what is written down must have been delivered.
-        if let Some((notebook, changes)) = remembering {
-            notebook.take(changes);
+        // After the alerts were queued and counted: only delivered findings are saved.
+        if let Some((file, changes)) = changes {
+            file.apply(changes);
         }
     }
 
@@ -170,8 +169,8 @@ impl Sinks {
         self.events.into_iter().for_each(events::Events::stop);
         drop(self.http); // nobody is told anything any more
         let report = self.main.shutdown(bound).await;
-        if let Some(notebook) = self.notebook {
-            notebook.finish().await;
+        if let Some(file) = self.state_file {
+            file.finish().await;
         }
         report
     }

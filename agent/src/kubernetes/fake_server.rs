@@ -1,5 +1,5 @@
-//! An API server that does what the test says, on loopback: one reply per request, in order, then
-//! silence.
+//! An API server for tests, on loopback: it sends one scripted reply per request, in order, and
+//! then none.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,25 +19,25 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Access, ApiServer};
+use super::{Access, ApiClient};
 
-/// What comes to one request.
+/// The reply to one request.
 pub(crate) enum Reply {
-    /// A whole answer: status, `Retry-After`, body.
+    /// A whole response: status, `Retry-After`, body.
     Whole(u16, Option<&'static str>, String),
-    /// The beginning of one, and then nothing more.
+    /// The beginning of a body, which stays open.
     Open(Vec<String>),
-    /// The beginning of one, and its proper end.
+    /// The beginning of a body, and its proper end.
     Ended(Vec<String>),
-    /// The beginning of one, and the connection is cut.
+    /// The beginning of a body, and then the connection is cut.
     Cut(Vec<String>),
-    /// Nothing.
+    /// No response.
     Silence,
 }
 
-/// What was asked.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: String,
@@ -47,15 +47,15 @@ pub(crate) struct Asked {
 #[derive(Default)]
 struct State {
     replies: VecDeque<Reply>,
-    asked: Vec<Asked>,
+    requests: Vec<Received>,
     open: Vec<UnboundedSender<io::Result<Bytes>>>,
 }
 
-/// The server.
+/// The running server.
 #[derive(Clone)]
-pub(crate) struct Fake {
+pub(crate) struct FakeServer {
     pub(crate) port: u16,
-    /// The directory with the token, as kubelet would make it.
+    /// The directory with the token, as kubelet would create it.
     pub(crate) account: PathBuf,
     state: Arc<Mutex<State>>,
     _directory: Arc<tempfile::TempDir>,
@@ -74,7 +74,7 @@ impl hyper::body::Body for Body {
     }
 }
 
-impl Fake {
+impl FakeServer {
     pub(crate) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ impl Fake {
     async fn serve(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
             let fake = self.clone();
-            let service = service_fn(move |request| fake.clone().answer(request));
+            let service = service_fn(move |request| fake.clone().respond(request));
             tokio::spawn(
                 hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service),
@@ -101,21 +101,21 @@ impl Fake {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let header =
             head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
-        let asked = Asked {
+        let received = Received {
             method: head.method.to_string(),
             path: head.uri.to_string(),
             authorization: header.unwrap_or_default(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
-        let (tell, told) = unbounded_channel();
+        let (parts_in, parts_out) = unbounded_channel();
         let reply = {
             let mut state = self.state.lock().unwrap();
-            state.asked.push(asked);
+            state.requests.push(received);
             state.replies.pop_front().unwrap_or(Reply::Silence)
         };
         let mut response = Response::builder().status(200);
@@ -130,23 +130,22 @@ impl Fake {
             Reply::Ended(parts) => (parts, None),
             Reply::Cut(parts) => (parts, Some(Err(io::Error::other("cut")))),
             Reply::Open(parts) => {
-                self.state.lock().unwrap().open.push(tell.clone());
+                self.state.lock().unwrap().open.push(parts_in.clone());
                 (parts, None)
             }
             Reply::Silence => std::future::pending().await,
         };
         for part in parts {
-            tell.send(Ok(part.into())).unwrap();
+            parts_in.send(Ok(part.into())).unwrap();
         }
         if let Some(end) = end {
-            // What came before has to be out first: a cut takes what is still in the writer's hands
-            // with it.
+            // The parts have to be sent first: a cut discards what is still in the writer's buffer.
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                let _ = tell.send(end);
+                let _ = parts_in.send(end);
             });
         }
-        Ok(response.body(Body(told)).unwrap())
+        Ok(response.body(Body(parts_out)).unwrap())
     }
 
     /// More replies.
@@ -154,37 +153,37 @@ impl Fake {
         self.state.lock().unwrap().replies.push_back(reply);
     }
 
-    /// More of every answer that is open.
+    /// Sends more of every open response.
     pub(crate) fn send(&self, part: &str) {
         for open in &self.state.lock().unwrap().open {
             open.send(Ok(part.to_owned().into())).unwrap();
         }
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.state.lock().unwrap().asked.clone()
+    pub(crate) fn requests(&self) -> Vec<Received> {
+        self.state.lock().unwrap().requests.clone()
     }
 
-    /// The requests, once there are so many.
-    pub(crate) async fn wait_asked(&self, count: usize) -> Vec<Asked> {
+    /// The requests, as soon as there are `count` of them.
+    pub(crate) async fn wait_for_requests(&self, count: usize) -> Vec<Received> {
         for _ in 0..1_000 {
-            let asked = self.asked();
-            if asked.len() >= count {
-                return asked;
+            let requests = self.requests();
+            if requests.len() >= count {
+                return requests;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("no {count} requests in 20 s: {:#?}", self.asked());
+        panic!("no {count} requests in 20 s: {:#?}", self.requests());
     }
 
-    /// A client that takes it for the pod's API server.
-    pub(crate) fn client(&self) -> Arc<ApiServer> {
+    /// A client for which it is the pod's API server.
+    pub(crate) fn client(&self) -> Arc<ApiClient> {
         let server = format!("http://127.0.0.1:{}", self.port);
-        Arc::new(ApiServer::new(Access::Pod { server, directory: self.account.clone() }))
+        Arc::new(ApiClient::new(Access::Pod { server, directory: self.account.clone() }))
     }
 }
 
-/// What the API server says beside a status.
+/// The body that the API server sends with an error status.
 pub(crate) fn status(code: u16, message: &str) -> String {
     format!(
         r#"{{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "{message}", "code": {code}}}"#

@@ -1,4 +1,4 @@
-//! Opening below a directory without ever leaving it.
+//! Opens files below a directory without following anything out of it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,67 +8,67 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::Mode;
 
-/// kubelet's own layout has one link in a path (`..data`), `token -> ..data/token` two; more is a
-/// loop or malice.
+/// Links followed in one path. Kubelet's own layout has two (`token -> ..data/token`, and
+/// `..data`); more are a loop or an attack.
 const MAX_LINKS: usize = 8;
 
-/// What to do about symbolic links on the way.
+/// How symbolic links in a path are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// Any of them fails with ELOOP.
+pub(super) enum Links {
+    /// Any link is an error, ELOOP.
     Refuse,
-    /// They are followed as long as they stay beneath the directory; EXDEV else.
+    /// Links are followed as long as they stay beneath the directory; else the error is EXDEV.
     Beneath,
 }
 
-/// Opens paths beneath a directory: by openat2 (Linux 5.6), or by hand where it is missing or a
-/// seccomp profile forbids it.
+/// Opens paths beneath a directory: with openat2 (Linux 5.6), or one component at a time where that
+/// is missing or a seccomp profile forbids it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Opener {
-    by_hand: bool,
+pub(super) struct Opener {
+    without_openat2: bool,
 }
 
 impl Opener {
     /// Tries openat2 first.
-    pub(crate) fn new() -> Self {
-        Self { by_hand: false }
+    pub(super) fn new() -> Self {
+        Self { without_openat2: false }
     }
 
     /// Never tries openat2.
     #[cfg(test)]
-    pub(crate) fn by_hand() -> Self {
-        Self { by_hand: true }
+    pub(super) fn without_openat2() -> Self {
+        Self { without_openat2: true }
     }
 
-    /// Opens `path` beneath `dir`, read-only unless `flags` say O_PATH. O_NONBLOCK: opening a FIFO
-    /// returns at once.
-    pub(crate) fn open(
+    /// Opens `path` beneath `dir`, read-only unless `flags` contain O_PATH. Never blocks, not even
+    /// on a FIFO.
+    pub(super) fn open(
         &mut self,
         dir: BorrowedFd<'_>,
         path: &Path,
         flags: OFlag,
         links: Links,
     ) -> nix::Result<OwnedFd> {
-        let flags = flags | OFlag::O_CLOEXEC | quiet(flags);
+        let flags = flags | OFlag::O_CLOEXEC | nonblocking(flags);
         if links == Links::Refuse && is_name(path) {
-            return open_name(dir, path, flags); // a single name leads nowhere else, and costs less this way
+            // A single name cannot lead elsewhere, and openat is cheaper than openat2.
+            return open_name(dir, path, flags);
         }
-        if !self.by_hand {
+        if !self.without_openat2 {
             match openat2(dir, path, how(flags, links)) {
-                Err(Errno::ENOSYS) => self.by_hand = true,
-                // EPERM is what a seccomp profile says where the kernel would not; EAGAIN, that a
-                // rename elsewhere raced with a `..`. The file may be fine either
-                // way, so ask again by hand.
+                Err(Errno::ENOSYS) => self.without_openat2 = true,
+                // EPERM comes from seccomp profiles, EAGAIN from a rename that raced with a `..`.
+                // The file may be fine in both cases.
                 Err(Errno::EPERM | Errno::EAGAIN) => {}
                 result => return result,
             }
         }
-        open_by_hand(dir, path, flags, links)
+        open_by_components(dir, path, flags, links)
     }
 }
 
-/// What is asked for as a directory and is a link is "no directory" to openat, and a link to
-/// openat2: told as the latter.
+/// A link that is opened as a directory is ENOTDIR for openat and ELOOP for openat2; this returns
+/// ELOOP.
 fn open_name(dir: BorrowedFd<'_>, name: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
     openat(dir, name, flags | OFlag::O_NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
         Errno::ENOTDIR if matches!(link_target(dir, name.as_os_str()), Ok(Some(_))) => Errno::ELOOP,
@@ -76,16 +76,16 @@ fn open_name(dir: BorrowedFd<'_>, name: &Path, flags: OFlag) -> nix::Result<Owne
     })
 }
 
-/// One component and nothing else: not `..`, and no slash at the end, which would have a link
-/// followed.
+/// One component and nothing else: not `..`, and no trailing slash, which would follow a link.
 fn is_name(path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
     let name = path.as_os_str().as_bytes();
     !name.is_empty() && name != b"." && name != b".." && !name.contains(&b'/')
 }
 
-/// O_PATH takes no other flags than O_CLOEXEC, O_DIRECTORY and O_NOFOLLOW (openat2 refuses them).
-fn quiet(flags: OFlag) -> OFlag {
+/// Flags for never blocking. O_PATH allows no other flags than O_CLOEXEC, O_DIRECTORY and
+/// O_NOFOLLOW (openat2 refuses them).
+fn nonblocking(flags: OFlag) -> OFlag {
     if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NONBLOCK | OFlag::O_NOCTTY }
 }
 
@@ -97,9 +97,9 @@ fn how(flags: OFlag, links: Links) -> OpenHow {
     OpenHow::new().flags(flags).resolve(resolve)
 }
 
-/// One component at a time, each with O_NOFOLLOW; links are read and walked the same way, `..` and
-/// absolute ones refused.
-fn open_by_hand(
+/// Opens one component at a time, each with O_NOFOLLOW. Links are read and resolved the same way;
+/// `..` and absolute links are errors.
+fn open_by_components(
     dir: BorrowedFd<'_>,
     path: &Path,
     flags: OFlag,
@@ -184,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_within_the_volume_and_never_out_of_it() {
+    fn links_are_followed_within_the_directory_and_never_out_of_it() {
         let tree = tree();
         let vol = std::fs::File::open(tree.path().join("vol")).unwrap();
-        for mut opener in [Opener::new(), Opener::by_hand()] {
+        for mut opener in [Opener::new(), Opener::without_openat2()] {
             let mut open = |path: &str, links| {
                 opener.open(vol.as_fd(), Path::new(path), OFlag::O_RDONLY, links).map(drop)
             };

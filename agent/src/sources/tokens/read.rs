@@ -1,5 +1,5 @@
-//! The one place that opens token files: nothing outside the volume is followed, nothing can hang
-//! it, and what was read is wiped.
+//! The one file that reads token files. It follows nothing out of the volume, never blocks, and
+//! wipes its buffer after each file.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,61 +12,60 @@ use tokenwatch_core::world::tokens::{
 };
 use zeroize::Zeroize;
 
-use super::beneath::{Links, Opener};
+use super::open::{Links, Opener};
 
-/// One byte more than a token may have, so that a longer file is known to be longer.
+/// One byte more than a token may have, so that a longer file is recognised.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
-/// Some 200 names at a time: a pods directory of a full node is listed in two calls, a volume in
-/// one. The kernel needs 280 bytes at least.
+/// Room for some 200 names: the pods directory of a full node is listed in two calls, a volume in
+/// one. The kernel needs at least 280 bytes.
 const NAMES_BYTES: usize = 8 * 1024;
 
-/// Reads token files, one at a time, in one buffer that is wiped after each.
+/// Reads token files, one at a time, into one buffer that is wiped after each.
 pub struct Reader {
     opener: Opener,
     buffer: Box<[u8]>,
     scratch: Scratch,
-    /// For listing directories; taken out while it is used.
+    /// Buffer for directory entries; taken out while it is used.
     pub(crate) names: Box<[u8]>,
-    /// How many files were opened to be read.
+    /// Files opened for reading.
     #[cfg(test)]
     pub(crate) opened: usize,
 }
 
-/// Where a file is: in a directory that is open, which is `base` of a volume that is open too.
+/// Where a file is: in an open directory, which is `base` within an open volume.
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a> {
-    /// Nothing outside it is followed.
+    /// The volume; nothing out of it is followed.
     pub volume: BorrowedFd<'a>,
-    /// `..2026_…`, or `.` for the volume itself.
+    /// Path of the directory in the volume: `..2026_…`, or `.` for the volume itself.
     pub base: &'a Path,
-    /// `base`, opened.
+    /// The directory at `base`.
     pub directory: BorrowedFd<'a>,
 }
 
-/// The step that failed, and how.
+/// The step that failed, and its error.
 type Failed = (&'static str, Errno);
 
-/// What a file turned out to be.
+/// What a file contains.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be an allocation for every file
+#[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
 pub enum Look<'a> {
-    /// A bound service-account token; it lives until the reader is used again. The stamp tells when
-    /// it has to be read again.
+    /// A bound service-account token, valid until the reader is used again, and the stamp by which
+    /// a change of the file is noticed.
     Token(Stamp, ParsedToken<'a>),
     /// Something else, and its stamp.
     Other(Stamp, Other),
-    /// It starts like a token and is none.
+    /// It starts like a token and does not parse.
     Malformed(Malformed),
-    /// It is no longer there: normal while kubelet swaps generations.
+    /// It does not exist any more: normal while kubelet swaps generations.
     Vanished,
-    /// No regular file, or a link that leads out of the volume: never opened, and no finding unless
-    /// a token was there.
+    /// Not a regular file, or a link that leads out of the volume. It was not opened.
     Refused(Errno),
-    /// It is there and the kernel will not let it be read.
+    /// It exists and cannot be read: the step that failed, and its error.
     Unreadable(&'static str, Errno),
 }
 
-/// What a file without a bound token holds, as far as it matters to a place where there was one.
+/// What a file without a bound token contains, as far as it matters where a token used to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Other {
     /// Nothing.
@@ -77,7 +76,7 @@ pub enum Other {
     Foreign,
 }
 
-/// Identity and age of an inode. What may be concluded from an equal one: [`super::settled`].
+/// Identity and change time of an inode. `sources::volumes` documents what an equal stamp proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     dev: u64,
@@ -87,7 +86,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of what `stat` described.
+    /// The stamp of a file's status.
     pub fn of(stat: &FileStat) -> Self {
         Self {
             dev: stat.st_dev,
@@ -97,8 +96,8 @@ impl Stamp {
         }
     }
 
-    /// When the inode last changed (for a link: when it was renamed into its place), in nanoseconds
-    /// since the epoch on the node's clock.
+    /// The ctime: when the inode last changed, or a link was last renamed, in nanoseconds since the
+    /// epoch on the node's clock.
     pub fn changed_nanos(&self) -> i64 {
         self.ctime.0.saturating_mul(1_000_000_000).saturating_add(self.ctime.1)
     }
@@ -111,7 +110,7 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// A reader with its buffer.
+    /// A reader with its buffers.
     pub fn new() -> Self {
         Self {
             opener: Opener::new(),
@@ -123,17 +122,17 @@ impl Reader {
         }
     }
 
-    /// Opens a directory beneath another for listing. No link is followed.
+    /// Opens a directory beneath another for listing. Follows no link.
     pub(crate) fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
         self.opener.open(dir, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Links::Refuse)
     }
 
-    /// Opens a directory beneath another as a place to start from. No link is followed.
+    /// Opens a directory beneath another as a starting point (O_PATH). Follows no link.
     pub(crate) fn place(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
         self.opener.open(dir, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Links::Refuse)
     }
 
-    /// Looks at a file; links are followed within its volume, whatever leads out of it is not.
+    /// Reads and decodes a file. Follows links within the volume, and none that leads out of it.
     pub fn look(&mut self, at: &At<'_>, path: &Path) -> Look<'_> {
         let (stat, length) = match self.fetch_at(at, path) {
             Ok(fetched) => fetched,
@@ -151,8 +150,8 @@ impl Reader {
         }
     }
 
-    /// A plain file, which is what kubelet writes, is opened from its directory; only where there
-    /// is a link is the whole way walked.
+    /// Opens a plain file, which is what kubelet writes, from its directory. Only a link is
+    /// resolved from the volume.
     fn fetch_at(&mut self, at: &At<'_>, path: &Path) -> Result<(FileStat, usize), Failed> {
         match self.fetch(at.directory, path, Links::Refuse) {
             Err((_, Errno::ELOOP)) => self.fetch(at.volume, &at.base.join(path), Links::Beneath),
@@ -160,7 +159,7 @@ impl Reader {
         }
     }
 
-    /// Reads into the buffer; what the file was and how much of it was read.
+    /// Reads a file into the buffer. Returns its status and the number of bytes read.
     fn fetch(
         &mut self,
         beneath: BorrowedFd<'_>,
@@ -184,14 +183,14 @@ impl Reader {
         Ok((stat, length))
     }
 
-    /// Whether `path`, a link, leads to a regular file within the volume. Told without opening it:
-    /// opening a device can have effects.
+    /// Whether the link `path` leads to a regular file within the volume. The file itself is not
+    /// opened: opening a device can have side effects.
     pub(crate) fn leads_to_file(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
         let target = self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath);
         target.and_then(fstat).is_ok_and(|stat| is_regular(&stat))
     }
 
-    /// Whether `path`, a link, leads out of the volume, or would do so if it led anywhere.
+    /// Whether the link `path` leads out of the volume, whether or not its target exists.
     pub(crate) fn leads_out(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
         matches!(self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath), Err(Errno::EXDEV))
     }
@@ -213,8 +212,8 @@ fn is_regular(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
 }
 
-/// Reads until `size` is reached, the file ends (it may have been cut meanwhile) or the buffer is
-/// full.
+/// Reads until `size` bytes, the end of the file (which may have been truncated) or the end of the
+/// buffer.
 fn fill(buffer: &mut [u8], file: BorrowedFd<'_>, size: i64) -> nix::Result<usize> {
     let wanted = usize::try_from(size).unwrap_or(0).min(buffer.len());
     let mut length = 0;
@@ -235,7 +234,7 @@ fn fill(buffer: &mut [u8], file: BorrowedFd<'_>, size: i64) -> nix::Result<usize
 fn failed(step: &'static str, errno: Errno) -> Look<'static> {
     match errno {
         Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR => Look::Vanished,
-        // Out of the volume; too many links; a socket or a device without driver.
+        // A link out of the volume; too many links; a socket, or a device without driver.
         Errno::EXDEV | Errno::ELOOP | Errno::ENXIO | Errno::ENODEV | Errno::EISDIR => {
             Look::Refused(errno)
         }

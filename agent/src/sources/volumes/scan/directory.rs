@@ -1,6 +1,6 @@
-//! The names in a directory, by one buffer for all of them.
+//! Names in a directory, read into one buffer without allocations.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -9,17 +9,21 @@ use nix::dir::Type;
 use nix::errno::Errno;
 use nix::libc;
 
+use crate::sources::tokens::Reader;
 use crate::sys;
 
+/// Bytes of a name that is taken (NAME_MAX). A pod's UID has 36 characters, a static pod's 32.
+const MAX_NAME: usize = 255;
+
 /// struct linux_dirent64 (include/linux/dirent.h): inode and offset, 8 bytes each, then the
-/// record's length, the kind and the name.
+/// record's length, the type and the name.
 const LENGTH: std::ops::Range<usize> = 16..18;
 const KIND: usize = 18;
 const NAME: usize = 19;
 
-/// Shows every name but `.` and `..`, with the kind where the file system tells it, until `take`
-/// has enough.
-pub(super) fn each(
+/// Calls `take` with every name except `.` and `..`, and its type where the file system stores it,
+/// until `take` breaks.
+pub(super) fn for_each_name(
     directory: BorrowedFd<'_>,
     buffer: &mut [u8],
     mut take: impl FnMut(&OsStr, Option<Type>) -> ControlFlow<()>,
@@ -40,15 +44,31 @@ pub(super) fn each(
     }
 }
 
-/// The first record, and what follows it; none if it is not whole.
+/// The names of the directories in a directory, sorted. Links are left out.
+pub(super) fn subdirectories(
+    directory: BorrowedFd<'_>,
+    reader: &mut Reader,
+) -> nix::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for_each_name(directory, &mut reader.names, |name, kind| {
+        if matches!(kind, Some(Type::Directory) | None) && name.len() <= MAX_NAME {
+            names.push(name.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The first record, and the bytes after it; none if it is truncated.
 fn first(records: &[u8]) -> Option<(&OsStr, Option<Type>, &[u8])> {
     let length = usize::from(u16::from_ne_bytes(records.get(LENGTH)?.try_into().ok()?));
     let name = CStr::from_bytes_until_nul(records.get(NAME..length)?).ok()?;
     Some((OsStr::from_bytes(name.to_bytes()), kind(*records.get(KIND)?), records.get(length..)?))
 }
 
-fn kind(told: u8) -> Option<Type> {
-    match told {
+fn kind(value: u8) -> Option<Type> {
+    match value {
         libc::DT_REG => Some(Type::File),
         libc::DT_DIR => Some(Type::Directory),
         libc::DT_LNK => Some(Type::Symlink),
@@ -67,7 +87,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn every_name_is_shown_once_however_small_the_buffer() {
+    fn every_name_is_read_once_whatever_the_size_of_the_buffer() {
         let dir = tempfile::tempdir().unwrap();
         let names: BTreeSet<String> =
             (0..300).map(|n| format!("{n}{}", "x".repeat(n % 200))).collect();
@@ -76,14 +96,14 @@ mod tests {
         }
         for size in [280, 4_096, 65_536] {
             let opened = std::fs::File::open(dir.path()).unwrap();
-            let mut shown = Vec::new();
-            each(opened.as_fd(), &mut vec![0; size], |name, _| {
-                shown.push(name.to_str().unwrap().to_owned());
+            let mut read = Vec::new();
+            for_each_name(opened.as_fd(), &mut vec![0; size], |name, _| {
+                read.push(name.to_str().unwrap().to_owned());
                 ControlFlow::Continue(())
             })
             .unwrap();
             assert_eq!(
-                (shown.len(), shown.into_iter().collect::<BTreeSet<_>>()),
+                (read.len(), read.into_iter().collect::<BTreeSet<_>>()),
                 (300, names.clone()),
                 "{size}"
             );
@@ -91,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_cut_is_none() {
+    fn a_truncated_record_is_none() {
         let mut record = [0; 24];
         record[LENGTH].copy_from_slice(&24_u16.to_ne_bytes());
         record[NAME] = b'a';

@@ -1,4 +1,4 @@
-//! Clocks are given, never waited for: a file is old because the clock says so.
+//! The tests set the clocks instead of waiting: a file is old if the clock is ahead of its ctime.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -7,11 +7,11 @@ use nix::sys::stat::stat;
 use tokenwatch_core::base::time::Monotonic;
 use tokenwatch_lab::kubelet::{Payload, Volume};
 
-use super::super::scan::Scanner;
+use super::super::Scanner;
 use super::*;
 use crate::clocks;
 
-/// A reading of a machine that booted at the epoch, its wall clock `ahead` milliseconds of that.
+/// A reading of a machine that booted at the epoch, with a wall clock that is `ahead_ms` ahead.
 fn at(boot_ms: i64, ahead_ms: i64) -> Reading {
     let nanos = |ms: i64| ms * 1_000_000;
     Reading {
@@ -20,17 +20,17 @@ fn at(boot_ms: i64, ahead_ms: i64) -> Reading {
     }
 }
 
-/// Of a real file, with the moment of its last change.
+/// The stamp of a real file, and its ctime in milliseconds.
 fn stamped(file: &Path) -> (Stamp, i64) {
     let stamp = Stamp::of(&stat(file).unwrap());
     (stamp, stamp.changed_nanos() / 1_000_000)
 }
 
 #[test]
-fn only_a_stamp_that_was_old_when_it_was_taken_counts() {
+fn only_a_stamp_that_was_old_when_it_was_taken_is_trusted() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (stamp, changed) = stamped(file.path());
-    let mut eras = Eras::default();
+    let mut eras = ClockEras::default();
     for (age, counts) in [
         (-3_600_000, false),
         (-1, false),
@@ -40,24 +40,24 @@ fn only_a_stamp_that_was_old_when_it_was_taken_counts() {
         (86_400_000, true),
     ] {
         assert_eq!(
-            Settled::of(stamp, eras.moment(at(changed + age, 0))).is_some(),
+            TrustedStamp::new(stamp, eras.moment(at(changed + age, 0))).is_some(),
             counts,
             "{age} ms"
         );
-        eras = Eras::default();
+        eras = ClockEras::default();
     }
 }
 
 #[test]
-fn a_step_back_ends_what_was_relied_on_and_nothing_else_does() {
+fn only_a_step_back_ends_the_trust_in_a_stamp() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (stamp, changed) = stamped(file.path());
-    // What the wall clock is ahead of the boot clock at the looks that follow; whether the first
-    // stamp still counts at the last.
+    // How far the wall clock is ahead at each of the following scans, in ms; whether the first
+    // stamp is still trusted at the last one.
     let table: [(&[i64], bool); 7] = [
         (&[0, 0, 0], true),
-        (&[0, 3_600_000], true), // set forward: later changes get later ctimes all the same
-        (&[0, -400], true),      // less than what a settled stamp leaves room for
+        (&[0, 3_600_000], true), // set forward: later changes still have later ctimes
+        (&[0, -400], true),      // less than the tolerance
         (&[0, -300, -600], false), // but not in several steps
         (&[0, -2_000], false),
         (&[0, -2_000, 0], false), /* back and forward again: something may have been written in
@@ -65,33 +65,33 @@ fn a_step_back_ends_what_was_relied_on_and_nothing_else_does() {
         (&[0, 3_600_000, 3_590_000], false), // forward, and back by less than that
     ];
     for (steps, counts) in table {
-        let (mut eras, start) = (Eras::default(), changed + 10_000);
-        let known = Settled::of(stamp, eras.moment(at(start, 0))).unwrap();
-        let looks = (1..)
+        let (mut eras, start) = (ClockEras::default(), changed + 10_000);
+        let known = TrustedStamp::new(stamp, eras.moment(at(start, 0))).unwrap();
+        let moments = (1..)
             .zip(steps)
             .map(|(minute, ahead)| eras.moment(at(start + minute * 60_000, *ahead)));
-        let last = looks.last().unwrap();
-        assert_eq!(known.holds(Ok(stamp), last), counts, "{steps:?}");
+        let last = moments.last().unwrap();
+        assert_eq!(known.is_current(Ok(stamp), last), counts, "{steps:?}");
     }
 }
 
 #[test]
-fn another_stamp_or_none_does_not_hold() {
+fn a_stamp_that_differs_or_is_missing_is_not_current() {
     let (file, other) =
         (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let (stamp, changed) = stamped(file.path());
-    let mut eras = Eras::default();
+    let mut eras = ClockEras::default();
     let moment = eras.moment(at(changed + 10_000, 0));
-    let known = Settled::of(stamp, moment).unwrap();
-    assert!(known.holds(Ok(stamp), moment));
-    assert!(!known.holds(Ok(stamped(other.path()).0), moment));
-    assert!(!known.holds(Err(nix::errno::Errno::ENOENT), moment));
+    let known = TrustedStamp::new(stamp, moment).unwrap();
+    assert!(known.is_current(Ok(stamp), moment));
+    assert!(!known.is_current(Ok(stamped(other.path()).0), moment));
+    assert!(!known.is_current(Err(nix::errno::Errno::ENOENT), moment));
     std::fs::write(file.path(), "longer").unwrap();
-    assert!(!known.holds(Ok(stamped(file.path()).0), moment));
+    assert!(!known.is_current(Ok(stamped(file.path()).0), moment));
 }
 
 thread_local! {
-    /// Milliseconds that the clocks of the scanner are ahead of the node's: wall, boot.
+    /// How far the scanner's wall and monotonic clocks are ahead of the node's, in ms.
     static SHIFT: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
 }
 
@@ -111,22 +111,22 @@ fn write(root: &Path, content: &str) {
     Volume::new(root, "pod", "vol").write(&payload, Wall::from_secs(1_800_000_000)).unwrap();
 }
 
-/// How many of the volume's two files a pass opens.
+/// How many of the volume's two files a scan opens.
 fn opened(scanner: &mut Scanner) -> usize {
     scanner.scan(&mut Vec::new());
     scanner.take_opened()
 }
 
 #[test]
-fn files_are_read_until_they_are_settled_and_again_after_every_change_and_every_step_back() {
+fn files_are_read_until_trusted_and_again_after_each_change_and_step_back() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), "one");
     let mut scanner = Scanner::with_clocks(vec![root.path().to_owned()], shifted);
-    // A wall clock behind what the files say: never settled, however late it is.
+    // A wall clock behind the ctimes: they are never trusted.
     SHIFT.set((-60_000, 0));
-    assert_eq!([opened(&mut scanner), opened(&mut scanner)], [2, 2], "young");
+    assert_eq!([opened(&mut scanner), opened(&mut scanner)], [2, 2], "too recent");
     SHIFT.set((60_000, 120_000));
-    assert_eq!([opened(&mut scanner), opened(&mut scanner)], [2, 0], "settled");
+    assert_eq!([opened(&mut scanner), opened(&mut scanner)], [2, 0], "trusted");
     let file = Volume::new(root.path(), "pod", "vol").directory().join("ca.crt");
     std::fs::write(&file, "two").unwrap();
     assert_eq!([opened(&mut scanner), opened(&mut scanner)], [1, 0], "written in place, same size");
@@ -134,7 +134,7 @@ fn files_are_read_until_they_are_settled_and_again_after_every_change_and_every_
     assert_eq!(
         [opened(&mut scanner), opened(&mut scanner)],
         [2, 0],
-        "set back: once more, then they are settled anew"
+        "set back: read once, then trusted again"
     );
     SHIFT.set((60_000, 120_000));
     assert_eq!(opened(&mut scanner), 0, "set forward");

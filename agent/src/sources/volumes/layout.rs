@@ -1,75 +1,98 @@
-//! What an event says: where to look. Nothing is concluded from it.
+//! Kubelet's layout below a root, and what a changed path in it means:
+//!
+//! ```text
+//! ROOT/pods/UID/volumes/kubernetes.io~projected/VOLUME/..data -> ..2026_11_24_10_00_00.123/
+//!                                                      token -> ..data/token
+//! ROOT/pods/UID/plugins/kubernetes.io~empty-dir/wrapped_VOLUME/ready
+//! ```
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use notify::event::{EventKind, ModifyKind};
 
-use super::scan::PodId;
-use super::volume::DATA;
-use crate::discovery::roots::PROJECTED;
+pub(super) use crate::discovery::roots::PROJECTED;
 
-/// A reason to look sooner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Hint {
-    /// Something happened there.
-    Place(Place),
-    /// The node's mounts changed.
-    Mounts,
-    /// Events were lost: see [`super::watch::Hints::lost`].
-    Lost,
-    /// The end.
-    Stop,
+/// The link to the current generation, which kubelet's AtomicWriter renames into place
+/// (pkg/volume/util/atomic_writer.go).
+pub(super) const DATA: &str = "..data";
+
+/// A pod's directory: the root that it is below, and its name, which is the pod's UID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodId {
+    /// Index into the scanner's roots.
+    pub root: usize,
+    /// Name of the directory.
+    pub name: OsString,
 }
 
-/// A path at which something happened.
+/// The directory of a root's pods.
+pub(super) fn pods(root: &Path) -> PathBuf {
+    root.join("pods")
+}
+
+/// The file that marks a volume of a pod as mounted: kubelet creates it after mounting the volume's
+/// tmpfs and removes it before unmounting (pkg/volume/emptydir/empty_dir.go).
+pub(super) fn ready_marker(pod: &Path, volume: &OsStr) -> PathBuf {
+    let mut wrapped = OsStr::new("wrapped_").to_owned();
+    wrapped.push(volume);
+    pod.join("plugins/kubernetes.io~empty-dir").join(wrapped).join("ready")
+}
+
+/// Whether a name at the top of a volume belongs to the AtomicWriter: `..data`, `..2026_…`.
+pub(super) fn is_internal(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"..")
+}
+
+/// A path at which something changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ChangedPath {
     path: PathBuf,
-    /// It was made, removed or renamed, so a watch on it is one on something else, or none.
-    is_renewed: bool,
+    /// It was created, removed or renamed: a watch on the path is now one on something else.
+    is_replaced: bool,
 }
 
-/// What to look at because of it.
+/// What to scan because of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// A pod that came, went or grew a directory.
-    Pod(PodId),
-    /// A volume that came or went.
-    NewVolume(PodId, OsString),
-    /// A volume that was written.
-    Volume(PodId, OsString),
     /// The list of pods.
     Pods,
+    /// A pod that was created or removed, or that got a directory.
+    Pod(PodId),
+    /// A volume that was created or removed.
+    NewVolume(PodId, OsString),
+    /// A volume whose content changed.
+    Volume(PodId, OsString),
 }
 
-impl Place {
+impl ChangedPath {
     pub(super) fn new(path: PathBuf, kind: EventKind) -> Self {
         let is_renamed = matches!(kind, EventKind::Modify(ModifyKind::Name(_)));
-        Self { path, is_renewed: kind.is_create() || kind.is_remove() || is_renamed }
+        Self { path, is_replaced: kind.is_create() || kind.is_remove() || is_renamed }
     }
 
-    /// Whether it was made, removed or renamed.
-    pub(super) fn is_renewed(&self) -> bool {
-        self.is_renewed
+    /// Whether the path was created, removed or renamed.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replaced
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What to look at, if it is anything that matters.
+    /// What to scan; none if the path does not matter.
     pub(super) fn target(&self, roots: &[PathBuf]) -> Option<Target> {
         roots.iter().enumerate().find_map(|(root, at)| {
             let below = self.path.strip_prefix(at).ok()?;
             if below.as_os_str().is_empty() {
                 return Some(Target::Pods);
             }
-            self.below(root, below.strip_prefix("pods").ok()?)
+            self.below_pods(root, below.strip_prefix("pods").ok()?)
         })
     }
 
-    fn below(&self, root: usize, path: &Path) -> Option<Target> {
+    fn below_pods(&self, root: usize, path: &Path) -> Option<Target> {
         let mut components = path.components();
         let Some(Component::Normal(name)) = components.next() else { return Some(Target::Pods) };
         let pod = PodId { root, name: name.to_owned() };
@@ -77,22 +100,25 @@ impl Place {
         if Path::new(PROJECTED).starts_with(rest) {
             return Some(Target::Pod(pod));
         }
-        let mut in_volume = rest.strip_prefix(PROJECTED).ok()?.components();
-        let volume = in_volume.next()?.as_os_str().to_owned();
-        match in_volume.next() {
-            None if self.is_renewed => Some(Target::NewVolume(pod, volume)),
+        self.below_volumes(pod, rest.strip_prefix(PROJECTED).ok()?)
+    }
+
+    fn below_volumes(&self, pod: PodId, path: &Path) -> Option<Target> {
+        let mut components = path.components();
+        let volume = components.next()?.as_os_str().to_owned();
+        match components.next() {
+            None if self.is_replaced => Some(Target::NewVolume(pod, volume)),
             None => Some(Target::Volume(pod, volume)),
-            Some(file) if matters(file.as_os_str()) => Some(Target::Volume(pod, volume)),
+            Some(file) if is_content(file.as_os_str()) => Some(Target::Volume(pod, volume)),
             Some(_) => None,
         }
     }
 }
 
-/// `..data` is the moment of a rotation. A new name beside it is a new file; `..2026_…` and
-/// `..data_tmp` are kubelet at work.
-fn matters(name: &OsStr) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    name == DATA || !name.as_bytes().starts_with(b"..")
+/// Whether a change of this name changes the volume's content. A new `..data` is a rotation, and
+/// any other name a new file; `..2026_…` and `..data_tmp` are steps of the AtomicWriter.
+fn is_content(name: &OsStr) -> bool {
+    name == DATA || !is_internal(name)
 }
 
 #[cfg(test)]
@@ -101,7 +127,7 @@ mod tests {
     use notify::event::{CreateKind, RemoveKind, RenameMode};
 
     #[test]
-    fn events_say_where_to_look() {
+    fn an_event_names_what_to_scan() {
         let roots = [PathBuf::from("/other"), PathBuf::from("/k")];
         let pod = || PodId { root: 1, name: "uid".into() };
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
@@ -146,7 +172,7 @@ mod tests {
             ("/elsewhere", created, None),
         ];
         for (path, kind, target) in table {
-            assert_eq!(Place::new(path.into(), kind).target(&roots), target, "{path}");
+            assert_eq!(ChangedPath::new(path.into(), kind).target(&roots), target, "{path}");
         }
     }
 }
