@@ -1,7 +1,7 @@
 //! What is deployed beside the agent (rules, dashboards, collector), compared with the code without
 //! running it.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed test panics
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! docs/runbooks is what the binary prints about its findings.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a failed test panics
 
 #[path = "support/golden.rs"]
 mod golden;

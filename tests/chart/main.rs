@@ -2,8 +2,7 @@
 //! to date.
 
 #![allow(unreachable_pub)] // a separate binary: only its own modules use them
-// A test fails by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 
 mod helm;
 mod rungs;

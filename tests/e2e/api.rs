@@ -374,15 +374,15 @@ fn the_agent_waits_for_a_stopped_api_server(telemetry: &Telemetry, cart: &Pod, l
     let logged = |what: &str| {
         std::fs::read_to_string(log).unwrap().lines().filter(|line| line.contains(what)).count()
     };
-    let works = logged("source apiserver works");
+    let works = logged("source works source=apiserver");
     restart("--only-stop");
     until("the agent to log that it cannot reach the API server", secs(60), || {
-        (logged("source apiserver is degraded") > 0).then_some(())
+        (logged("source is degraded source=apiserver") > 0).then_some(())
     });
     reminders_state_the_age_of_what_was_known(telemetry, cart);
     restart("--only-start");
     until("the agent to recover by itself", secs(120), || {
-        (logged("source apiserver works") > works).then_some(())
+        (logged("source works source=apiserver") > works).then_some(())
     });
 }
 

@@ -5,8 +5,7 @@
 //! (`tests/cluster/build`).
 
 #![allow(unreachable_pub)] // a separate binary: only its own modules use them
-// A test fails by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 
 mod api;
 mod bed;
@@ -27,8 +26,6 @@ mod process;
 mod prometheus;
 mod steps;
 mod telemetry;
-#[path = "../support/time_server.rs"]
-mod time_server;
 #[path = "../observability/tools.rs"]
 #[allow(dead_code)]
 mod tools;

@@ -3,14 +3,16 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokenwatch::clocks;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::api_server;
 use crate::bed::tokenwatch;
 use crate::gateway::Gateway;
 use crate::node::{Node, payload, token};
 use crate::process::Process;
-use crate::time_server::TimeServer;
 
 pub const WELL: &str = "well";
 pub const TOKENS: &str = "tokens";
@@ -31,7 +33,7 @@ impl Fleet {
     /// Half of the agents use gRPC, half HTTP.
     pub fn start(directory: &Path, gateway: &Gateway) -> Self {
         let time = [time_server(0.0), time_server(90.0)];
-        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
+        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address().to_string());
         // A port on which no server answers.
         let no_server =
             std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -48,13 +50,9 @@ impl Fleet {
         Self { _agents: agents, silent: Some(silent), well, _others: others, _time: time }
     }
 
-    /// What kubelet does on the node that is well, some seconds after it was due.
-    pub fn rotate(&self, generation: usize) {
-        self.well.rotate(
-            "rotating-0",
-            &format!("..2026_01_01_00_00_00.{}", generation + 2),
-            &token(&payload("rotating-0", 485, 600)),
-        );
+    /// Rotates a token on the healthy node as kubelet does, some seconds after it was due.
+    pub fn rotate(&self) {
+        self.well.pod("rotating-0", &token(&payload("rotating-0", 485, 600)));
     }
 
     pub fn silence(&mut self) {
@@ -121,14 +119,6 @@ fn troubled() -> Node {
 
 /// A time server that is `ahead` seconds ahead of this machine.
 pub fn time_server(ahead: f64) -> TimeServer {
-    let truth = move || {
-        i64::try_from(
-            (SystemTime::now() + Duration::from_secs_f64(ahead))
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_nanos(),
-        )
-        .unwrap()
-    };
-    TimeServer::start(Ipv4Addr::LOCALHOST.into(), 0, truth).unwrap()
+    let truth = move || clocks::now().wall + Delta::from_secs_f64(ahead);
+    TimeServer::start((Ipv4Addr::LOCALHOST, 0), truth).unwrap()
 }

@@ -7,8 +7,7 @@
 
 #![allow(unreachable_pub)] // a separate binary: only its own modules use them
 #![allow(dead_code)] // it uses only a part of the end-to-end tests' modules
-// A test fails by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 
 mod api_server;
 #[path = "../e2e/bed.rs"]
@@ -27,8 +26,6 @@ mod prometheus;
 mod rules;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;
-#[path = "../support/time_server.rs"]
-mod time_server;
 mod tools;
 #[path = "../e2e/wait.rs"]
 mod wait;
