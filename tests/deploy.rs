@@ -277,7 +277,7 @@ fn panels_do_not_overlap() {
                 .flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)));
             assert!(at("x") + at("w") <= 24, "{name}: {} is wider than the page", panel["title"]);
             cells.for_each(|cell| {
-                assert!(taken.insert(cell), "{name}: {} overlaps another", panel["title"])
+                assert!(taken.insert(cell), "{name}: {} overlaps another", panel["title"]);
             });
         }
     }
