@@ -106,7 +106,7 @@ fn a_killed_agents_finding_is_carried_on() {
     let second = Agent::start(&node, state.path());
     let printed = second.until("uid-late") + &second.stop();
     assert!(
-        printed.contains("nobody watched for") && printed.contains("findings carried on: 1"),
+        printed.contains("restored the active findings") && printed.contains("findings=1"),
         "{printed}"
     );
     let raised: Vec<_> = printed.lines().filter(|line| line.contains("token.expired")).collect();

@@ -6,30 +6,30 @@ mod markdown;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::findings::{Code, Runbook, Step};
 
-use super::output::{Page, TextOrMarkdown, complain, say};
+use super::output::{Layout, TextOrMarkdown, print, print_error};
 use crate::config::nearest;
 use crate::environment::Environment;
 
 /// One code, or the list. Exit 2: no such code.
 pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &Environment) -> u8 {
-    let page = Page::for_stdout(environment);
+    let layout = Layout::for_stdout(environment);
     match (code.map(|text| (text, text.parse::<Code>())), output) {
-        (None, TextOrMarkdown::Text) => say(&list(page), 0),
-        (None, TextOrMarkdown::Markdown) => say(&markdown::index(), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Text) => say(&told(code, page), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => say(&markdown::page(code), 0),
+        (None, TextOrMarkdown::Text) => print(&list(layout), 0),
+        (None, TextOrMarkdown::Markdown) => print(&markdown::index(), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Text) => print(&told(code, layout), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => print(&markdown::page(code), 0),
         (Some((text, Err(()))), _) => {
-            complain(&unknown(text));
+            print_error(&unknown(text));
             2
         }
     }
 }
 
-fn list(page: Page) -> String {
+fn list(layout: Layout) -> String {
     let rows = Code::ALL.iter().map(|code| {
         vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]
     });
-    let table = page.table(
+    let table = layout.table(
         &["CODE", "", "WHAT"],
         &[40, 10, 60],
         &rows.collect::<Vec<_>>(),
@@ -45,40 +45,40 @@ fn status(code: Code) -> &'static str {
     if code.is_reserved() { "reserved" } else { "" }
 }
 
-fn told(code: Code, page: Page) -> String {
+fn told(code: Code, layout: Layout) -> String {
     let info = code.info();
     let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
     let runbook = code.runbook();
-    let of_runbook = |tell: fn(&Runbook, Page) -> String| {
-        runbook.map(|runbook| tell(runbook, page)).unwrap_or_default()
+    let of_runbook = |tell: fn(&Runbook, Layout) -> String| {
+        runbook.map(|runbook| tell(runbook, layout)).unwrap_or_default()
     };
     [
         format!("{code}: {}\n{reserved}", info.title),
-        part("Meaning", info.meaning, page),
-        of_runbook(|runbook, page| part("Who is hurt", runbook.hurts, page)),
-        part("Found by", info.found_by, page),
-        part("Severity", info.severity, page),
-        of_runbook(|runbook, page| format!("\nCheck by hand\n{}", steps(runbook.check, page))),
-        part("What to do", info.action, page),
-        of_runbook(|runbook, page| steps(runbook.repair, page)),
-        of_runbook(|runbook, page| part("It is over when", runbook.over, page)),
-        of_runbook(|runbook, page| part("It is no fault when", runbook.false_alarm, page)),
+        part("Meaning", info.meaning, layout),
+        of_runbook(|runbook, layout| part("Who is hurt", runbook.hurts, layout)),
+        part("Found by", info.found_by, layout),
+        part("Severity", info.severity, layout),
+        of_runbook(|runbook, layout| format!("\nCheck by hand\n{}", steps(runbook.check, layout))),
+        part("What to do", info.action, layout),
+        of_runbook(|runbook, layout| steps(runbook.repair, layout)),
+        of_runbook(|runbook, layout| part("It is over when", runbook.over, layout)),
+        of_runbook(|runbook, layout| part("It is no fault when", runbook.false_alarm, layout)),
     ]
     .concat()
 }
 
-fn part(title: &str, text: &str, page: Page) -> String {
-    format!("\n{title}\n{}", page.wrap(text, "  "))
+fn part(title: &str, text: &str, layout: Layout) -> String {
+    format!("\n{title}\n{}", layout.wrap(text, "  "))
 }
 
-fn steps(steps: &[Step], page: Page) -> String {
+fn steps(steps: &[Step], layout: Layout) -> String {
     steps
         .iter()
         .map(|step| {
             format!(
                 "{}    {}\n",
-                page.wrap(&format!("{}:", step.what), "  "),
-                page.strong(step.command)
+                layout.wrap(&format!("{}:", step.what), "  "),
+                layout.strong(step.command)
             )
         })
         .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! Nodes to draw.
+//! Example nodes for the tests.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) const NOW: Reading = Reading {
     monotonic: Monotonic::from_nanos(86_400_000_000_000),
 };
 
-/// A node that is well and has nothing on it.
+/// A healthy node without tokens.
 pub(super) fn empty() -> Status {
     Status {
         node: "worker-1".into(),
@@ -79,7 +79,7 @@ fn sample(offset: i64, root_distance: i64) -> Sample {
     }
 }
 
-/// Of an hour.
+/// A token with a lifetime of one hour.
 pub(super) fn token(pod: &str, age: i64) -> TokenView {
     token_of(pod, age, 3_600, None)
 }
@@ -144,7 +144,7 @@ pub(super) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Fin
     (finding, NOW.wall - Delta::from_secs(125))
 }
 
-/// A node with some of everything.
+/// A node with one example of every trouble.
 pub(super) fn troubled() -> Status {
     let mut stalled = token("pay-0", 3_300);
     let owner = Owner { kind: "StatefulSet".into(), name: "pay".into() };
@@ -204,7 +204,7 @@ pub(super) fn troubled() -> Status {
     }
 }
 
-/// As many tokens as kubelet has pods at most, and then some.
+/// A node with this many tokens.
 pub(super) fn full(tokens: i64) -> Status {
     let tokens: Vec<TokenView> =
         (0..tokens).map(|n| token(&format!("app-{n:04}-7c9f8d6b5-x2k4q"), n % 3_500)).collect();
