@@ -266,11 +266,11 @@ fn the_page_updates_itself_and_shows_when_it_cannot() {
 
     bed.agent = None;
     until("the page to show that the agent does not answer", secs(30), || {
-        seen(&mut browser, "cannot be reached")
+        seen(&mut browser, "does not answer")
     });
     assert!(seen(&mut browser, "s old").is_some(), "the page must show the age of its data");
     bed.launch();
-    until("the page to find the agent again", secs(60), || seen(&mut browser, "updates itself"));
+    until("the page to find the agent again", secs(60), || seen(&mut browser, "updates every 5 s"));
     assert_eq!(browser.eval("window.sameDocument"), true);
 }
 
