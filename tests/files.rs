@@ -142,7 +142,7 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
         [
             "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
              kubelet makes no such link: find out who did",
-            "bad/vol/huge malformed: longer than 65536 bytes",
+            "bad/vol/huge malformed: it is longer than 65536 bytes",
             "bad/vol/new\\u{a}line token 3",
             "good/vol/token token 1",
         ]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use procfs::process::{Process, all_processes};
-use tokenwatch_core::world::privileges::{Privileges, Rung};
+use tokenwatch_core::world::privileges::{Level, Privileges};
 
 /// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)): either opens directories and files
 /// of any user for reading.
@@ -26,17 +26,17 @@ pub fn read() -> Privileges {
             .to_owned()
     });
     Privileges {
-        rung: rung(sees_processes(), sees_who_opens()),
+        rung: level(sees_processes(), sees_who_opens()),
         lacking: lacking.into_iter().collect(),
     }
 }
 
-/// Each rung has what the one below has.
-fn rung(processes: bool, openers: bool) -> Rung {
+/// Each level includes the one before.
+fn level(processes: bool, openers: bool) -> Level {
     match (processes, openers) {
-        (true, true) => Rung::Fanotify,
-        (true, false) => Rung::HostPid,
-        (false, _) => Rung::Files,
+        (true, true) => Level::Fanotify,
+        (true, false) => Level::HostPid,
+        (false, _) => Level::Files,
     }
 }
 
@@ -72,15 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sees_openers_but_no_processes_stands_on_the_lowest_rung() {
+    fn openers_without_processes_give_the_lowest_level() {
         let table = [
-            (false, false, Rung::Files),
-            (false, true, Rung::Files),
-            (true, false, Rung::HostPid),
-            (true, true, Rung::Fanotify),
+            (false, false, Level::Files),
+            (false, true, Level::Files),
+            (true, false, Level::HostPid),
+            (true, true, Level::Fanotify),
         ];
         for (processes, openers, expected) in table {
-            assert_eq!(rung(processes, openers), expected);
+            assert_eq!(level(processes, openers), expected);
         }
     }
 

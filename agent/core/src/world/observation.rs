@@ -1,5 +1,5 @@
-//! What the outside tells the engine. Plain and serialisable: a day on a node can be recorded, and
-//! replayed as a test.
+//! Observations: the only input of the engine. They are plain and serialisable, so that they can be
+//! recorded on a node and replayed as a test. They contain no token bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,82 +9,83 @@ use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::privileges::Privileges;
 use crate::world::tokens::{Claims, TokenKey};
 
-/// One thing seen, by one source.
+/// One observation of one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation {
-    /// A token file was read, or could not be.
+    /// A token file was read, or could not be read.
     File(FileSeen),
-    /// A token file, or its whole volume or pod, is no longer there.
+    /// A token file no longer exists, alone or with its volume or pod.
     Gone(TokenKey),
-    /// What kubelet sees and the agent does not; the whole list, each time it changed.
+    /// The volumes that kubelet sees and the agent does not. Each observation has the complete
+    /// list.
     Blind(Vec<BlindSpot>),
-    /// A source started, degraded (with the reason) or recovered.
+    /// A source started, degraded or recovered.
     Source(SourceState),
-    /// A round of NTP exchanges ended, one result per server.
+    /// A round of NTP exchanges ended, with one result per server.
     NtpRound(Round),
-    /// The kernel's word about the clock.
+    /// The kernel's report about the clock.
     Kernel(KernelClock),
     /// The wall clock was set.
     ClockStep(Step),
-    /// What the API server told of this node's pods.
+    /// A report of the API server about this node's pods.
     Cluster(ClusterSeen),
-    /// What the API server told of a service account that was asked for.
+    /// The answer of the API server about a service account that the engine requested.
     ServiceAccount(AccountSeen),
-    /// What the agent is allowed to do.
+    /// The agent's own privileges.
     Privileges(Privileges),
-    /// How alerts get out.
+    /// The state of the delivery of alerts.
     Delivery(DeliveryState),
-    /// Time has passed and nothing was seen.
+    /// Time has passed without an observation.
     Tick,
 }
 
-/// A token file as it was found.
+/// The observed content of a token file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileSeen {
-    /// Where.
+    /// The place of the file.
     pub key: TokenKey,
-    /// When `..data` was last renamed (its ctime, on the node's clock), if it could be told.
+    /// When kubelet last renamed `..data` (its ctime, on the node's clock), if that is known.
     pub written_at: Option<Wall>,
-    /// What was in it.
+    /// Its content.
     pub content: FileContent,
 }
 
-/// What was in a token file. Files that are simply something else (a key, a ConfigMap) are never
-/// reported.
+/// The content of a token file. Sources do not report files that are something else, such as a key
+/// or a ConfigMap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileContent {
     /// A bound service-account token.
     Token(Box<Claims>),
-    /// It starts like a token, or a token was here, and it does not parse.
+    /// It does not decode as a token, although it starts like one or the file held one before.
     Malformed {
-        /// What is wrong with it, without a byte of it.
+        /// Why it does not decode, without a byte of the content.
         reason: String,
     },
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     Unreadable {
-        /// What the kernel said, and about which step.
+        /// The step that failed, and the kernel's error.
         reason: String,
     },
 }
 
-/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or
-/// a whole kubelet root.
+/// A projected volume that kubelet sees and the agent does not. Or all volumes of a pod, or a whole
+/// kubelet root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlindSpot {
-    /// UID of the pod, or [`BlindSpot::ALL`]: a kubelet root.
+    /// UID of the pod, or [`BlindSpot::ALL`] for a kubelet root.
     pub pod_uid: String,
-    /// The volume's name, or [`BlindSpot::ALL`].
+    /// Name of the volume, or [`BlindSpot::ALL`].
     pub volume: String,
     /// The directory as the agent sees it.
     pub directory: String,
-    /// Why it is held to be hidden rather than empty.
+    /// Why the agent cannot see it, for people.
     pub reason: String,
 }
 
 impl BlindSpot {
-    /// Stands for every pod, or every volume: no name in Kubernetes has such a character.
+    /// Every pod, or every volume. No name in Kubernetes contains this character.
     pub const ALL: &str = "*";
 
     /// Whether it is a whole kubelet root.
@@ -98,27 +99,27 @@ impl BlindSpot {
     }
 }
 
-/// How well a source works.
+/// Whether a source works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
-    /// `files`, `watch`, `ntp`, `kernel`, `apiserver`.
+    /// Name of the source: `files`, `watch`, `ntp`, `kernel` or `apiserver`.
     pub source: String,
-    /// Nothing if it is well; else what does not work and what is done instead.
+    /// What does not work, and what the source does instead; nothing if it works.
     pub degraded: Option<String>,
 }
 
-/// How alerts get out, as the delivering sink knows it.
+/// The state of the delivery of alerts, as the sink reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryState {
-    /// Since when the oldest alert that no collector has accepted waits; nothing if none waits.
+    /// Since when the oldest undelivered alert waits; nothing if none waits.
     pub waiting_since: Option<Reading>,
-    /// How many wait.
+    /// Number of undelivered alerts.
     pub waiting: u64,
-    /// How many were given up because memory is bounded.
+    /// Number of alerts that were dropped since the start because the memory for them was full.
     pub given_up: u64,
-    /// How many the collector refused for good.
+    /// Number of alerts that the collector rejected for good since the start.
     #[serde(default)]
     pub rejected: u64,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! What the agent can see: its privileges, its sources, and the volumes that are hidden from it.
+//! Visibility: the privileges of the agent, the state of its sources, and the volumes that it
+//! cannot see.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,10 @@ use crate::world::observation::{BlindSpot, SourceState};
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
-/// The source of token files, by the name that it reports.
+/// Name of the source that reports token files.
 const FILES: &str = "files";
 
-/// What can be seen, and what cannot.
+/// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]
 pub struct Visibility {
     blind: Vec<BlindSpot>,
@@ -18,10 +19,10 @@ pub struct Visibility {
     privileges: Option<Privileges>,
 }
 
-/// What is known of the cluster, in figures.
+/// Figures about the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterFigures {
-    /// Pods of this node.
+    /// Number of pods on this node.
     pub pods: usize,
     /// Time since the API server last answered.
     pub age: Delta,
@@ -40,22 +41,27 @@ impl Visibility {
         self.privileges = Some(privileges);
     }
 
-    /// What kubelet sees and the agent does not.
+    /// The volumes that kubelet sees and the agent does not.
     pub fn blind(&self) -> &[BlindSpot] {
         &self.blind
     }
 
-    /// Each source, with the reason if it is degraded.
+    /// Every source, with the reason if it is degraded.
     pub fn sources(&self) -> &BTreeMap<String, Option<String>> {
         &self.sources
     }
 
-    /// What the agent may do, once that is known.
+    /// Every source, with whether it works.
+    pub fn sources_up(&self) -> BTreeMap<String, bool> {
+        self.sources.iter().map(|(name, reason)| (name.clone(), reason.is_none())).collect()
+    }
+
+    /// The privileges of the agent, once they are known.
     pub fn privileges(&self) -> Option<&Privileges> {
         self.privileges.as_ref()
     }
 
-    /// Whether the agent would see this token if it were there.
+    /// Whether the agent would see this token if the file existed.
     pub fn covers(&self, key: &TokenKey) -> bool {
         let hides = |spot: &BlindSpot| {
             spot.is_root()

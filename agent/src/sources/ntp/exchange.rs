@@ -26,7 +26,7 @@ pub(super) async fn exchange(
     let mut result = Err(ExchangeError::Timeout);
     for _ in 0..attempts.max(1) {
         result = ask(address, wait).await;
-        if !matches!(result, Err(ExchangeError::Timeout | ExchangeError::Disturbed)) {
+        if !matches!(result, Err(ExchangeError::Timeout | ExchangeError::ClockStepped)) {
             break;
         }
     }
@@ -46,7 +46,7 @@ async fn ask(address: SocketAddr, wait: Duration) -> Result<Sample, ExchangeErro
         let now = clocks::now();
         match received {
             Err(_) if strays > 0 => {
-                return Err(ExchangeError::Bogus(format!(
+                return Err(ExchangeError::InvalidResponse(format!(
                     "{strays} answers, none to our question"
                 )));
             }

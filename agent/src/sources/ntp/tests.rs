@@ -312,7 +312,7 @@ fn a_clock_that_is_set_during_the_exchange_spoils_it() {
     let packet = answer(&packet::request(7), sent.wall);
     let mut received = sent.after(Delta::from_millis(2));
     received.wall = received.wall + Delta::from_secs(90);
-    assert_eq!(packet::sample(&packet, &sent, &received), Err(ExchangeError::Disturbed));
+    assert_eq!(packet::sample(&packet, &sent, &received), Err(ExchangeError::ClockStepped));
 }
 
 proptest::proptest! {

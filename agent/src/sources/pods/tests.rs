@@ -133,11 +133,11 @@ async fn a_list_then_what_changes() {
     ];
     let mut scene = Scene::set(vec![list(10, &["a"]), Reply::Open(events)]).await;
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("b"))));
     assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("a"))));
     assert_eq!(scene.seen().await, ClusterSeen::PodGone("uid-b".to_owned()));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     let asked = scene.fake.asked();
     assert_eq!(
         asked[0].path,
@@ -161,7 +161,7 @@ async fn a_node_without_a_pod_is_asked_about_until_there_is_one() {
     assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
     assert_eq!(
         (scene.seen().await, scene.seen().await),
-        (ClusterSeen::Heard, ClusterSeen::Heard),
+        (ClusterSeen::Unchanged, ClusterSeen::Unchanged),
         "and that is said once"
     );
     scene.fake.send(&event("ADDED", &object("a", 12)));
@@ -216,7 +216,7 @@ async fn history_that_is_gone_is_listed_anew_from_the_newest() {
     ])
     .await;
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     assert_eq!(
         scene.seen().await,
         ClusterSeen::Listed(vec![pod("a"), pod("b")]),

@@ -97,7 +97,7 @@ impl Watch {
         };
         let watch =
             self.server.ask(Ask::get(self.watch_path(&position)), self.pace.patience).await?;
-        heard(voice, ClusterSeen::Heard).await?;
+        heard(voice, ClusterSeen::Unchanged).await?;
         self.read(watch, voice).await
     }
 
@@ -190,11 +190,12 @@ impl Watch {
 }
 
 fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
-    let pod = |then: fn(Pod) -> ClusterSeen| Some(object.pod().map_or(ClusterSeen::Heard, then));
+    let pod =
+        |then: fn(Pod) -> ClusterSeen| Some(object.pod().map_or(ClusterSeen::Unchanged, then));
     match kind {
         "ADDED" | "MODIFIED" => pod(|pod| ClusterSeen::Pod(Box::new(pod))),
         "DELETED" => pod(|pod| ClusterSeen::PodGone(pod.uid)),
-        "BOOKMARK" => Some(ClusterSeen::Heard),
+        "BOOKMARK" => Some(ClusterSeen::Unchanged),
         _ => None,
     }
 }

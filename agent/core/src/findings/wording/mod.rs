@@ -1,4 +1,4 @@
-//! Findings in words: what is raised, what is resolved, what to do.
+//! The texts of findings: summaries, resolutions and remedies.
 
 mod agent;
 mod clock;
