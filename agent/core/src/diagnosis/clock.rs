@@ -5,7 +5,7 @@ use crate::findings::{ClockFault, ClockSymptom, Severity};
 use crate::world::clocks::{ClockFacts, ClockState, Range, ServerName};
 
 /// Offset from which clock.offset is critical: the API server's leeway. From there on, the API
-/// server rejects tokens that are valid by the node's clock.
+/// server may reject tokens that are valid by the node's clock.
 const CRITICAL_OFFSET: Delta = Delta::from_secs(60);
 /// Step size from which a step is a warning: kubelet's jitter. A smaller one moves no rotation
 /// noticeably.

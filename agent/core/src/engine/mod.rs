@@ -83,8 +83,8 @@ impl Engine {
         self.step(now, Observation::Tick)
     }
 
-    /// Schedules the tokens that changed, and reports the event. Whether the node must be
-    /// diagnosed.
+    /// Schedules the tokens that changed, and reports the event. Returns whether the node must
+    /// be diagnosed.
     fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
         match changed.tokens {
             ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),

@@ -1,4 +1,4 @@
-//! The schedule of diagnoses: an ordered set of times that also allows to move and remove an entry.
+//! The schedule of diagnoses: an ordered set of times, whose entries can be moved and removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -83,7 +83,7 @@ impl Entry {
         self.held_until.or(resolved).unwrap_or_else(|| self.next_report(remind_every))
     }
 
-    /// Notes that the diagnosis at `now` does not contain it. Whether it is resolved with that.
+    /// Notes that the diagnosis at `now` does not contain it. Returns whether it is resolved.
     pub(super) fn is_resolved(&mut self, now: Monotonic, resolution: Resolution) -> bool {
         if self.held_until.is_some_and(|until| now < until) && !resolution.is_certain() {
             return false;

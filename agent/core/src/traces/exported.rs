@@ -82,8 +82,8 @@ impl Exported {
         generation::closed(&tracked.key, &tracked.pod(pod), generation, end, ended)
     }
 
-    /// Whether this root span was not exported yet, as far as is known. It counts as exported from
-    /// now on.
+    /// Returns whether this root span was not exported yet, as far as is known. It counts as
+    /// exported from now on.
     fn first(&mut self, root: SpanId) -> bool {
         if !self.known.insert(root) {
             return false;

@@ -33,7 +33,7 @@ impl Startup {
         self.clock_answered = true;
     }
 
-    /// The API server answered. Whether this is its first answer.
+    /// The API server answered. Returns whether this is its first answer.
     pub(super) fn cluster_answered(&mut self) -> bool {
         !std::mem::replace(&mut self.cluster_answered, true)
     }

@@ -82,7 +82,7 @@ struct Answer {
 }
 
 impl Accounts {
-    /// Whether the account must be requested now. If so, it counts as requested from now on.
+    /// Returns whether the account must be requested now. If so, it counts as requested.
     pub fn query(&mut self, account: &AccountName, now: &Reading) -> bool {
         self.requested.retain(|_, requested| now.monotonic - requested.at < MAX_ANSWER_AGE);
         let due = self.next(account).is_none_or(|next| next <= now.monotonic);
@@ -99,8 +99,8 @@ impl Accounts {
         self.requested.get(account).map(|requested| requested.at + REQUEST_INTERVAL)
     }
 
-    /// Takes an answer. Whether it differs from the one before; false for an account that was not
-    /// requested.
+    /// Takes an answer. Returns whether it differs from the one before; false for an account that
+    /// was not requested.
     pub fn see(&mut self, seen: AccountSeen, now: &Reading) -> bool {
         let Some(requested) = self.requested.get_mut(&seen.account) else { return false };
         let answer = Answer { at: now.monotonic, uid: seen.uid };

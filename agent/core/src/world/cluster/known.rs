@@ -59,7 +59,8 @@ impl Cluster {
     }
 
     /// The pod no longer exists: its end is now at the latest. The pod stays known while a token of
-    /// it is on the node, because kubelet does not have to replace that token. Whether this is new.
+    /// it is on the node, because kubelet does not have to replace that token.
+    /// Returns whether this is new.
     fn mark_gone(&mut self, uid: &str, now: &Reading) -> bool {
         let Some(pod) = self.pods.get_mut(uid) else { return false };
         let is_new = self.gone.insert(uid.to_owned());

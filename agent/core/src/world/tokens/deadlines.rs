@@ -52,7 +52,8 @@ impl KubeletPolicy {
     }
 }
 
-/// Every deadline of one token. All are wall-clock times, derived from the claims alone.
+/// Every deadline of one token. All are wall-clock times, derived from the claims and from
+/// kubelet's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadlines {
     /// `nbf` - 60 s: the API server accepts the token from here on.
