@@ -91,6 +91,7 @@ fn the_core_is_pure() {
         "tokenwatch::",
     ];
     only_in("agent/core/src", &io, &[]);
+    only_in("agent/otlp/src", &io, &[]);
 }
 
 #[test]
@@ -166,12 +167,36 @@ fn unsafe_lives_in_one_file() {
     only_in("agent", &words, &["agent/src/sys.rs", "agent/fuzz/"]);
     let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\""));
-    for manifest in ["agent/Cargo.toml", "agent/core/Cargo.toml"] {
+    for manifest in [
+        "agent/Cargo.toml",
+        "agent/core/Cargo.toml",
+        "agent/lab/Cargo.toml",
+        "agent/otlp/Cargo.toml",
+    ] {
         assert!(
             read(manifest).contains("[lints]\nworkspace = true"),
             "{manifest} does not take the workspace's lints"
         );
     }
+}
+
+/// The laboratory serves tests and the command `demo`. It depends on the core alone, and the time
+/// is given to it.
+#[test]
+fn the_laboratory_is_for_tests_and_the_demo() {
+    let demo = ["agent/src/demo/", "agent/src/cli/demo.rs"];
+    only_in("agent/src", &["tokenwatch_lab"], &demo);
+    only_in("agent/core/src", &["tokenwatch_lab"], &[]);
+    only_in("agent/lab/src", &["tokenwatch::"], &[]);
+    only_in("agent/lab/src", &CLOCKS, &[]);
+    only_in("agent/lab/src", &ENVIRONMENT, &[]);
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let is_agent = |line: &str| line.split(['.', ' ', '=']).next() == Some("tokenwatch");
+    assert!(!read("agent/lab/Cargo.toml").lines().any(is_agent), "the laboratory takes the agent");
+    assert!(
+        read("agent/Cargo.toml").contains("tokenwatch-lab = { workspace = true, optional = true }"),
+        "without the feature `demo` the binary must hold nothing of the laboratory"
+    );
 }
 
 /// Bytes become claims where they are wiped afterwards: in the reader of token files, and in
@@ -182,7 +207,7 @@ fn one_file_opens_tokens() {
     only_in(
         "agent/src",
         &opened,
-        &["agent/src/sources/tokens/reader.rs", "agent/src/cli/explain.rs"],
+        &["agent/src/sources/tokens/read.rs", "agent/src/cli/explain.rs"],
     );
     let reading = [
         "unistd::read",
@@ -195,13 +220,7 @@ fn one_file_opens_tokens() {
         "io::copy",
         "mmap",
     ];
-    // What is mounted is read by who looks for roots: a file of the process file system, not of a
-    // pod.
-    only_in(
-        "agent/src/sources",
-        &reading,
-        &["agent/src/sources/tokens/reader.rs", "agent/src/discovery/roots.rs"],
-    );
+    only_in("agent/src/sources", &reading, &["agent/src/sources/tokens/read.rs"]);
 }
 
 #[test]
@@ -266,19 +285,20 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
 }
 
 /// Each room of the binary, and the rooms it may take from. The core takes from none.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("clocks", &[]),
     ("environment", &[]),
     ("sys", &[]),
     ("confinement", &[]),
     ("kubernetes", &["environment"]),
-    ("discovery", &[]),
+    ("proc", &["sys"]),
+    ("discovery", &["proc"]),
     ("state_file", &["clocks"]),
-    ("sources", &["clocks", "discovery", "kubernetes", "sys"]),
-    ("sinks", &["clocks", "environment", "kubernetes", "state_file", "sys"]),
+    ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
+    // Of the configuration the plain values of config::otlp.
+    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
-    ("config", &["clocks", "environment", "sinks"]), /* the sinks' words: protocol, compression,
-                                                      * temporality */
+    ("config", &["clocks", "environment"]),
     ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
     (
         "setup",
@@ -337,6 +357,14 @@ fn every_room_has_its_arrows() {
             "{name}: no arrows are declared for it"
         );
     }
+}
+
+/// What the process file system and cgroups tell is read in one room. `setup` names `/proc` for the
+/// confinement, and reads nothing there.
+#[test]
+fn one_room_reads_proc() {
+    let rooms = ["agent/src/proc/", "agent/src/setup.rs"];
+    only_in("agent/src", &["procfs::", "\"/proc", "/cgroup", "mountinfo"], &rooms);
 }
 
 /// Sources say what they saw, never what it means.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clocks;
 pub mod config;
 pub mod confinement;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod discovery;
 pub mod environment;
@@ -14,6 +15,7 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod proc;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

@@ -128,16 +128,6 @@ impl Attributes {
         self
     }
 
-    /// Adds the name of a pod's owner, if OpenTelemetry's semantic conventions have an attribute
-    /// for that kind of owner.
-    #[must_use]
-    pub fn with_owner(self, owner: Option<&crate::world::cluster::Owner>) -> Self {
-        match owner.and_then(|owner| Some((owner.attribute()?, &owner.name))) {
-            Some((attribute, name)) => self.with(attribute, name),
-            None => self,
-        }
-    }
-
     /// The value of the attribute `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)

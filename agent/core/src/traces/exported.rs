@@ -7,7 +7,7 @@ use super::Span;
 use super::generation::{self, Ended};
 use crate::base::ids::SpanId;
 use crate::base::time::Wall;
-use crate::world::cluster::Pod;
+use crate::world::cluster::{Pod, PodRef};
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 
 /// Most root spans that are kept: four generations of each token of a full node (250 pods). Each
@@ -65,7 +65,8 @@ impl Exported {
     pub fn open(&self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Option<Span> {
         let generation = tracked.current.as_ref()?;
         let complete = self.expired.contains(&tracked.key);
-        (!complete).then(|| generation::open(&tracked.key, &tracked.pod(pod), generation, now))
+        (!complete)
+            .then(|| generation::open(&tracked.key, &PodRef::of(tracked, pod), generation, now))
     }
 
     fn once(
@@ -79,7 +80,7 @@ impl Exported {
         if !self.first(generation::root(&tracked.key, &generation.claims).span_id) {
             return Vec::new();
         }
-        generation::closed(&tracked.key, &tracked.pod(pod), generation, end, ended)
+        generation::closed(&tracked.key, &PodRef::of(tracked, pod), generation, end, ended)
     }
 
     /// Returns whether this root span was not exported yet, as far as is known. It counts as

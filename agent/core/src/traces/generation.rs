@@ -130,11 +130,7 @@ fn mark_failed(spans: &mut [Span]) {
 }
 
 fn identity(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes {
-    Attributes::new()
-        .with_some(schema::K8S_NAMESPACE, pod.namespace.as_ref())
-        .with_some(schema::K8S_POD_NAME, pod.name.as_ref())
-        .with(schema::K8S_POD_UID, &key.pod_uid)
-        .with_owner(pod.owner.as_ref())
+    pod.attributes()
         .with(schema::K8S_VOLUME, &key.volume)
         .with(schema::TOKEN_PATH, &key.path)
         .with(schema::TOKEN_GENERATION, generation.claims.generation().as_str())
@@ -219,7 +215,7 @@ mod tests {
         };
         closed(
             &key(),
-            &tracked.pod(None),
+            &PodRef::of(&tracked, None),
             &old,
             at,
             &Ended::Replaced(tracked.current.unwrap().claims.generation()),
@@ -254,7 +250,7 @@ mod tests {
         let _ = see(&mut tracked, 0, None, 5);
         let span = open(
             &key(),
-            &tracked.pod(None),
+            &PodRef::of(&tracked, None),
             tracked.current.as_ref().unwrap(),
             Wall::from_secs(IAT + 60),
         );

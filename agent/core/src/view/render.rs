@@ -6,6 +6,7 @@ use crate::diagnosis;
 use crate::findings::{Affected, Finding, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
+use crate::world::cluster::PodRef;
 use crate::world::tokens::{Generation, Tracked, verdict};
 use crate::world::{Config, World};
 
@@ -58,7 +59,7 @@ impl Scene<'_> {
         let known = self.world.cluster.pod(&tracked.key.pod_uid).cloned();
         Some(TokenView {
             key: tracked.key.clone(),
-            pod: tracked.pod(known.as_ref()),
+            pod: PodRef::of(tracked, known.as_ref()),
             state: deadlines.state(self.now.wall),
             verdict: verdict(claims, interval),
             claims: claims.clone(),

@@ -36,7 +36,7 @@ impl<'a> Facts<'a> {
 
     /// The pod's names, for the subject of a finding.
     pub fn pod_ref(&self) -> PodRef {
-        self.tracked.pod(self.pod())
+        PodRef::of(self.tracked, self.pod())
     }
 
     /// When kubelet kills the pod's containers at the latest, if the pod is terminating.

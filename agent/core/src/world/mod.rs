@@ -4,6 +4,7 @@
 pub mod clocks;
 pub mod cluster;
 mod config;
+mod delivery;
 mod facts;
 pub mod kubelet;
 pub mod observation;
@@ -22,7 +23,7 @@ use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
 use kubelet::Kubelet;
 use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
-use tokens::{Change, Generation, TokenKey, Tokens, Tracked};
+use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
 #[derive(Clone, Debug)]
@@ -227,11 +228,25 @@ impl World {
 
     /// What the agent cannot see, and the tokens that it leaves out.
     pub fn blind_spots(&self) -> Vec<BlindSpot> {
-        self.visibility.blind().iter().cloned().chain(self.tokens.left_out()).collect()
+        let left_out = self.tokens.left_out().map(|(first, count)| left_out(first, count));
+        self.visibility.blind().iter().cloned().chain(left_out).collect()
     }
 
     /// The number of pods and the age of the data; nothing if the API server never answered.
     pub fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
         self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })
+    }
+}
+
+/// The tokens that are left out, as one blind spot with the pod and volume of the first one.
+fn left_out(first: &TokenKey, count: usize) -> BlindSpot {
+    BlindSpot {
+        pod_uid: first.pod_uid.clone(),
+        volume: first.volume.clone(),
+        directory: String::new(),
+        reason: format!(
+            "this node has more than {MAX_TOKENS} tokens, and the agent does not track {count} \
+             of them"
+        ),
     }
 }

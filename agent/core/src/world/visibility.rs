@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::Delta;
-use crate::world::observation::{BlindSpot, SourceState};
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
@@ -70,4 +71,42 @@ impl Visibility {
         let files_work = self.sources.get(FILES).is_none_or(Option::is_none);
         files_work && !self.blind.iter().any(hides)
     }
+}
+
+/// A projected volume that kubelet sees and the agent does not. Or all volumes of a pod, or a whole
+/// kubelet root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlindSpot {
+    /// UID of the pod, or [`BlindSpot::ALL`] for a kubelet root.
+    pub pod_uid: String,
+    /// Name of the volume, or [`BlindSpot::ALL`].
+    pub volume: String,
+    /// The directory as the agent sees it.
+    pub directory: String,
+    /// Why the agent cannot see it, for people.
+    pub reason: String,
+}
+
+impl BlindSpot {
+    /// Every pod, or every volume. No name in Kubernetes contains this character.
+    pub const ALL: &str = "*";
+
+    /// Whether it is a whole kubelet root.
+    pub fn is_root(&self) -> bool {
+        self.pod_uid == Self::ALL
+    }
+
+    /// Whether it is all volumes of one pod.
+    pub fn is_pod(&self) -> bool {
+        self.volume == Self::ALL && !self.is_root()
+    }
+}
+
+/// Whether a source works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// Name of the source: `files`, `watch`, `ntp`, `kernel` or `apiserver`.
+    pub source: String,
+    /// What does not work, and what the source does instead; nothing if it works.
+    pub degraded: Option<String>,
 }

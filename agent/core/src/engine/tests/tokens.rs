@@ -180,7 +180,7 @@ fn tokens_beyond_the_limit_are_a_finding() {
             .unwrap_or_default()
     };
     assert!(
-        blind(&engine).contains("more than 2048 tokens, and the agent does not follow 2 of them"),
+        blind(&engine).contains("more than 2048 tokens, and the agent does not track 2 of them"),
         "{}",
         blind(&engine)
     );

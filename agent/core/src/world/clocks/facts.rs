@@ -1,14 +1,11 @@
 //! The facts about the node's clock at one moment, as the diagnosis needs them.
 
+use super::model::STEP_REPORTED;
 use super::{
     Basis, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName, Step,
     TimeSource, Vote,
 };
 use crate::base::time::{Delta, Reading};
-
-/// A step is reported for at least this long, so that a dashboard that refreshes every minute shows
-/// it.
-pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
 /// The clock model, with its estimate at one moment.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::bound::{Range, hardware_ppm};
 use super::drift::{History, Point};
-use super::facts::STEP_REPORTED;
 use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
 use super::peer::Peer;
@@ -13,6 +12,10 @@ use super::types::{
     Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote,
 };
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
+
+/// A step is reported for at least this long, so that a dashboard that refreshes every minute shows
+/// it.
+pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
 /// Most servers that are kept, far more than any configuration names. It bounds memory if a name
 /// resolves to different addresses each time.

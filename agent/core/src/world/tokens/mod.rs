@@ -4,6 +4,7 @@
 mod claims;
 mod deadlines;
 mod decode;
+mod file;
 mod store;
 mod tracked;
 
@@ -13,9 +14,8 @@ pub use decode::{
     Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
 };
 
-#[cfg(test)]
-pub(crate) use store::MAX_TOKENS;
-pub use store::Tokens;
+pub use file::{FileContent, FileSeen};
+pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};

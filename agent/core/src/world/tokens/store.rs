@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::FileSeen;
 use super::{Change, Generation, KubeletPolicy, TokenKey, Tracked};
 use crate::base::time::Reading;
-use crate::world::observation::{BlindSpot, FileSeen};
 
 /// Most tokens that the agent tracks: twice those of a full node (250 pods with four tokens each).
 /// A limit is needed because a pod can project any number of files that look like tokens. A file
 /// made for that takes up to 7 kB here, and twice as much while the status page is rendered.
-pub(crate) const MAX_TOKENS: usize = 2_048;
+pub const MAX_TOKENS: usize = 2_048;
 
 /// The token files of this node.
 #[derive(Clone, Debug, Default)]
@@ -80,17 +80,8 @@ impl Tokens {
         self.left_out.contains(key)
     }
 
-    /// The tokens that are left out, as one blind spot with the first one's pod and volume.
-    pub fn left_out(&self) -> Option<BlindSpot> {
-        self.left_out.first().map(|key| BlindSpot {
-            pod_uid: key.pod_uid.clone(),
-            volume: key.volume.clone(),
-            directory: String::new(),
-            reason: format!(
-                "this node has more than {MAX_TOKENS} tokens, and the agent does not follow {} \
-                 of them",
-                self.left_out.len()
-            ),
-        })
+    /// The first of the tokens that are left out, and how many there are.
+    pub fn left_out(&self) -> Option<(&TokenKey, usize)> {
+        self.left_out.first().map(|key| (key, self.left_out.len()))
     }
 }

@@ -1,9 +1,7 @@
 //! One token file: the generation in it, since when, and what is wrong with the file.
 
+use super::file::{FileContent, FileSeen};
 use crate::base::time::{Reading, Wall};
-use crate::world::cluster::Pod;
-use crate::world::cluster::PodRef;
-use crate::world::observation::{FileContent, FileSeen};
 use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey};
 
 /// One generation of a token, while it is in the file.
@@ -110,30 +108,6 @@ impl Tracked {
         self.trouble = Some(trouble);
         Change::Trouble
     }
-
-    /// The pod: from the cluster if it knows the pod, else from the path and the claims. Claims
-    /// that name another pod than the path are ignored.
-    pub fn pod(&self, known: Option<&Pod>) -> PodRef {
-        match known {
-            Some(pod) => PodRef {
-                namespace: Some(pod.namespace.clone()),
-                name: Some(pod.name.clone()),
-                uid: self.key.pod_uid.clone(),
-                owner: pod.owner.clone(),
-            },
-            None => self.claimed_pod(),
-        }
-    }
-
-    fn claimed_pod(&self) -> PodRef {
-        let bound = self.current.as_ref().and_then(|generation| {
-            let pod = generation.claims.binding.pod.as_ref()?;
-            let same = pod.uid.as_deref().is_none_or(|uid| uid == self.key.pod_uid);
-            same.then(|| (generation.claims.binding.namespace.clone(), pod.name.clone()))
-        });
-        let (namespace, name) = bound.unzip();
-        PodRef { namespace, name, uid: self.key.pod_uid.clone(), owner: None }
-    }
 }
 
 /// When the new generation appeared, on the node's clock: the time of the rename if it lies between
@@ -215,32 +189,5 @@ mod tests {
         assert_eq!(tracked.trouble.as_ref().unwrap().since, at(10));
         assert_eq!(see(&mut tracked, 0, None, 40), Change::Trouble);
         assert!(tracked.trouble.is_none() && tracked.current.is_some());
-    }
-
-    #[test]
-    fn claims_that_name_another_pod_are_ignored() {
-        let mut tracked = Tracked::new(TokenKey { pod_uid: "other".into(), ..key() });
-        let _ = see(&mut tracked, 0, None, 5);
-        assert_eq!(tracked.pod(None), PodRef { uid: "other".into(), ..PodRef::default() });
-    }
-
-    #[test]
-    fn the_cluster_names_a_pod_without_claims() {
-        let tracked = Tracked::new(key());
-        let owner =
-            Some(crate::world::cluster::Owner { kind: "Deployment".into(), name: "cart".into() });
-        let known = Pod {
-            namespace: "shop".into(),
-            name: "cart-0".into(),
-            owner: owner.clone(),
-            ..Pod::default()
-        };
-        let expected = PodRef {
-            namespace: Some("shop".into()),
-            name: Some("cart-0".into()),
-            uid: "pod-uid".into(),
-            owner,
-        };
-        assert_eq!(tracked.pod(Some(&known)), expected);
     }
 }

@@ -1,0 +1,21 @@
+//! The delivery of alerts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::time::Reading;
+
+/// The state of the delivery of alerts, as the sink reports it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryState {
+    /// Since when the oldest undelivered alert waits; nothing if none waits.
+    pub waiting_since: Option<Reading>,
+    /// Number of undelivered alerts.
+    pub waiting: u64,
+    /// Number of alerts that were dropped since the start, because the memory for them was full.
+    pub given_up: u64,
+    /// Number of alerts that the collector rejected for good since the start.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,36 @@
+//! The observation of a token file.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Claims, TokenKey};
+use crate::base::time::Wall;
+
+/// The observed content of a token file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileSeen {
+    /// The place of the file.
+    pub key: TokenKey,
+    /// When kubelet last renamed `..data` (its ctime, on the node's clock), if that is known.
+    pub written_at: Option<Wall>,
+    /// Its content.
+    pub content: FileContent,
+}
+
+/// The content of a token file. Sources do not report files that are something else, such as a key
+/// or a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileContent {
+    /// A bound service-account token.
+    Token(Box<Claims>),
+    /// It does not decode as a token, although it starts like one or the file held one before.
+    Malformed {
+        /// Why it does not decode, without a byte of the content.
+        reason: String,
+    },
+    /// The file exists and cannot be read.
+    Unreadable {
+        /// The step that failed, and the kernel's error.
+        reason: String,
+    },
+}
