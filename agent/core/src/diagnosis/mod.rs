@@ -94,6 +94,8 @@ fn delayed(world: &World, limit: Delta, now: &Reading) -> Option<Delta> {
 }
 
 #[cfg(test)]
+mod cause_tests;
+#[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
 mod token_tests;

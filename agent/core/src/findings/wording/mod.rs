@@ -5,6 +5,8 @@ mod clock;
 mod names;
 mod remedy;
 mod resolved;
+#[cfg(test)]
+mod resolved_tests;
 mod token;
 
 pub(crate) use agent::{blind, delivery};
