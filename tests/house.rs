@@ -285,7 +285,7 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
 }
 
 /// Each room of the binary, and the rooms it may take from. The core takes from none.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("clocks", &[]),
     ("environment", &[]),
     ("sys", &[]),
