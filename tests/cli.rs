@@ -566,9 +566,9 @@ fn explain_describes_input_that_is_no_token() {
         ("eyJhbGciOiJSUzI1NiJ9.e30", "starts like one, but a JWT has 3 parts"),
         (
             "eyJhbGciOiJkaXIifQ..YQ.YQ.YQ",
-            "this is an encrypted JWT (JWE), not a service-account token",
+            "it is an encrypted JWT (JWE), not a service-account token",
         ),
-        (oversized.as_str(), "longer than 65536 bytes"),
+        (oversized.as_str(), "it is longer than 65536 bytes"),
         ("hunter2", "some other text"),
     ];
     for (input, message) in cases {

@@ -143,7 +143,7 @@ fn a_hostile_tree_neither_blocks_nor_leads_out_of_the_volume() {
         [
             "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
              kubelet creates no such link: find out what did",
-            "bad/vol/huge malformed: longer than 65536 bytes",
+            "bad/vol/huge malformed: it is longer than 65536 bytes",
             "bad/vol/new\\u{a}line token 3",
             "good/vol/token token 1",
         ]

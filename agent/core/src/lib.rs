@@ -1,7 +1,12 @@
-//! What is true of service-account tokens and clocks, and what it means.
+//! The model of one node: its service-account tokens, its clock, and what is wrong with them.
 //!
-//! Pure: no I/O, no async, no clock, no environment. Observations go in, actions come out; whatever
-//! needs the time is given a reading.
+//! This crate is pure: it does no I/O, no async, and reads neither clocks nor the environment. The
+//! sources pass it observations ([`world::observation`]), and [`engine::Engine::step`] returns
+//! reports and queries. Every function that needs the time takes a [`base::time::Reading`].
+//!
+//! Data flows one way: `world` holds the observed state, `diagnosis` derives typed symptoms and
+//! their causes, `findings` puts them into words, `ledger` tracks findings over time, `traces`
+//! builds spans, and `engine` connects these steps.
 
 pub mod base;
 pub mod diagnosis;

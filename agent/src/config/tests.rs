@@ -75,7 +75,7 @@ files:
             "tw.yaml:2:1: unknown key clok; did you mean clock?",
             "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 \
              address with a port goes in brackets, as in [2001:db8::1]:123",
-            "tw.yaml:5:39: clock.servers: \"0\" is not a port: 1 to 65535 is wanted",
+            "tw.yaml:5:39: clock.servers: \"0\" is not a port: expected 1 to 65535",
             "tw.yaml:6:3: unknown key clock.intervall; did you mean clock.interval?",
             "tw.yaml:7:12: clock.timeout: 1 has no unit: write 1s for seconds or 1m for minutes",
             "tw.yaml:8:13: clock.discover: expected true or false, found \"no\"",

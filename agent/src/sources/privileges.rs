@@ -2,7 +2,7 @@
 //! configuration.
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
-use tokenwatch_core::world::privileges::{Privileges, Rung};
+use tokenwatch_core::world::privileges::{Level, Privileges};
 
 use crate::proc::{self, ProcFs, Process};
 
@@ -18,17 +18,17 @@ pub fn read() -> Privileges {
     let can_read_all = proc::own_capabilities().is_ok_and(|own| own.can_read_all_files());
     let lacking = (!can_read_all).then(|| CANNOT_READ_ALL.to_owned());
     Privileges {
-        rung: rung(sees_processes(), has_fanotify()),
+        rung: level(sees_processes(), has_fanotify()),
         lacking: lacking.into_iter().collect(),
     }
 }
 
 /// Each level includes the one below.
-fn rung(sees_processes: bool, has_fanotify: bool) -> Rung {
+fn level(sees_processes: bool, has_fanotify: bool) -> Level {
     match (sees_processes, has_fanotify) {
-        (true, true) => Rung::Fanotify,
-        (true, false) => Rung::HostPid,
-        (false, _) => Rung::Files,
+        (true, true) => Level::Fanotify,
+        (true, false) => Level::HostPid,
+        (false, _) => Level::Files,
     }
 }
 
@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn fanotify_without_processes_is_the_lowest_level() {
         let table = [
-            (false, false, Rung::Files),
-            (false, true, Rung::Files),
-            (true, false, Rung::HostPid),
-            (true, true, Rung::Fanotify),
+            (false, false, Level::Files),
+            (false, true, Level::Files),
+            (true, false, Level::HostPid),
+            (true, true, Level::Fanotify),
         ];
         for (processes, fanotify, expected) in table {
-            assert_eq!(rung(processes, fanotify), expected);
+            assert_eq!(level(processes, fanotify), expected);
         }
     }
 

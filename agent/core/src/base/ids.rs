@@ -1,19 +1,20 @@
-//! Identities that survive a restart of the agent, because they are derived and never drawn.
+//! Identifiers that stay the same when the agent restarts: each is derived from names, and none is
+//! random.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// W3C trace id, 16 bytes.
+/// Trace id of 16 bytes (W3C Trace Context, section 3.2.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TraceId(pub [u8; 16]);
 
-/// W3C span id, 8 bytes.
+/// Span id of 8 bytes (W3C Trace Context, section 3.2.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SpanId(pub [u8; 8]);
 
-/// Where in which trace something belongs.
+/// One span of one trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TraceContext {
     /// The trace.
@@ -23,14 +24,14 @@ pub struct TraceContext {
 }
 
 impl TraceId {
-    /// The trace named by `parts`; equal parts, equal trace.
+    /// The trace id derived from `parts`. Equal parts give equal ids, on every node.
     pub fn derived(parts: &[&str]) -> Self {
         let mut id = [0; 16];
         id.copy_from_slice(&digest("tokenwatch/trace/1", parts)[..16]);
         Self(id)
     }
 
-    /// The span `name` of this trace.
+    /// The id of the span `name` in this trace.
     pub fn span(self, name: &str) -> SpanId {
         let mut id = [0; 8];
         id.copy_from_slice(&digest("tokenwatch/span/1", &[&hex(&self.0), name])[..8]);
@@ -38,12 +39,12 @@ impl TraceId {
     }
 }
 
-/// A short stable id for the thing named by `parts`.
+/// A stable id of 16 hex digits for `parts`. Ids of different kinds differ.
 pub fn stable_id(kind: &str, parts: &[&str]) -> String {
     hex(&digest(kind, parts)[..8])
 }
 
-/// Length-prefixed, so that ("a", "bc") and ("ab", "c") differ.
+/// SHA-256 over the parts, each with its length in front: ("a", "bc") and ("ab", "c") differ.
 fn digest(kind: &str, parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in std::iter::once(&kind).chain(parts) {
@@ -53,7 +54,7 @@ fn digest(kind: &str, parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Lower-case hex.
+/// The bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}"); // writing to a String cannot fail
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_stable_and_parts_do_not_run_together() {
+    fn ids_are_stable_and_depend_on_where_the_parts_end() {
         assert_eq!(TraceId::derived(&["a", "bc"]), TraceId::derived(&["a", "bc"]));
         assert_ne!(TraceId::derived(&["a", "bc"]), TraceId::derived(&["ab", "c"]));
         assert_ne!(TraceId::derived(&["a"]).span("x"), TraceId::derived(&["a"]).span("y"));

@@ -1,4 +1,5 @@
-//! Values that know nothing of the cluster: time, ids, text, attributes, the telemetry schema.
+//! Basic values without knowledge of Kubernetes: time, ids, text, attributes, and the telemetry
+//! schema.
 
 pub mod ids;
 pub mod schema;

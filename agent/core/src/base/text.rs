@@ -1,22 +1,22 @@
-//! Strings from outside, made safe to show.
+//! Strings from files and the network, made safe to print.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// The longest claim or file name that is shown whole, in characters; Kubernetes names end at 253.
-pub const SHOWN: usize = 512;
+/// Most characters of one string that are printed. Names in Kubernetes have at most 253.
+pub const MAX_SHOWN: usize = 512;
 
-/// `text` with control characters (terminal escapes, line ends, bidirectional overrides) escaped
-/// and its length bounded.
+/// `text` with control and format characters escaped (terminal escapes, line ends, bidirectional
+/// overrides), cut after [`MAX_SHOWN`] characters.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    if text.len() <= SHOWN && !text.chars().any(is_unsafe) {
+    if text.len() <= MAX_SHOWN && !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(text.len().min(SHOWN) + 8);
-    for c in text.chars().take(SHOWN) {
+    let mut out = String::with_capacity(text.len().min(MAX_SHOWN) + 8);
+    for c in text.chars().take(MAX_SHOWN) {
         push_shown(&mut out, c);
     }
-    if text.chars().nth(SHOWN).is_some() {
+    if text.chars().nth(MAX_SHOWN).is_some() {
         out.push('…');
     }
     Cow::Owned(out)
@@ -30,12 +30,13 @@ fn push_shown(out: &mut String, c: char) {
     }
 }
 
-/// Control characters, and the format characters (Unicode's category Cf) and separators that
-/// reorder or hide what a terminal shows (Unicode TR 36).
+/// Whether `c` is a control character, or a format character (Unicode category Cf) or separator
+/// that reorders or hides what a terminal shows (Unicode TR 36).
 fn is_unsafe(c: char) -> bool {
     let is_format = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}');
     c.is_control() || is_format
 }
 
@@ -44,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_a_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(shown("plain-name"), "plain-name");
         assert_eq!(shown("a\x1b[31m\nb"), "a\\u{1b}[31m\\u{a}b");
-        for (hidden, told) in [
+        for (hidden, escaped) in [
             ("\u{202e}", "\\u{202e}"),
             ("\u{61c}", "\\u{61c}"),
             ("\u{ad}", "\\u{ad}"),
             ("\u{e0041}", "\\u{e0041}"),
         ] {
-            assert_eq!(shown(hidden), told);
+            assert_eq!(shown(hidden), escaped);
         }
-        assert_eq!(shown(&"a".repeat(600)).chars().count(), SHOWN + 1);
+        assert_eq!(shown(&"a".repeat(600)).chars().count(), MAX_SHOWN + 1);
     }
 }

@@ -1,8 +1,8 @@
 //! Time as values: readings of the node's clocks, signed differences, and the interval that
 //! contains true time.
 //!
-//! Nothing here reads a clock. All times are nanoseconds in `i64` (good until the year 2262),
-//! arithmetic saturates: a hostile `exp` of 2^63 must give a far deadline, not a panic.
+//! Nothing here reads a clock. All times are nanoseconds in `i64`, which lasts until the year 2262.
+//! Arithmetic saturates: a forged `exp` of 2^63 gives a far deadline, not a panic.
 
 use std::fmt;
 
@@ -21,65 +21,66 @@ pub struct Delta(i64);
 impl Delta {
     /// No difference.
     pub const ZERO: Self = Self(0);
-    /// The longest difference that can be told.
+    /// The largest difference: about 292 years.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// From nanoseconds.
+    /// A difference of `nanos` nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// From milliseconds; saturates.
+    /// A difference of `millis` milliseconds; saturates.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// From whole seconds; saturates.
+    /// A difference of `secs` seconds; saturates.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(NANOS))
     }
 
-    /// From seconds with a fraction; saturates, NaN is zero.
-    #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is what is wanted
+    /// A difference of `secs` seconds with a fraction; saturates. NaN gives zero.
+    #[allow(clippy::cast_possible_truncation)] // `as` saturates, as intended
     pub fn from_secs_f64(secs: f64) -> Self {
         Self((secs * NANOS as f64) as i64)
     }
 
-    /// In nanoseconds.
+    /// The difference in nanoseconds.
     pub const fn as_nanos(self) -> i64 {
         self.0
     }
 
-    /// In seconds, for telemetry and people.
+    /// The difference in seconds, for telemetry.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / NANOS as f64
     }
 
-    /// In whole seconds, towards negative infinity.
+    /// The difference in whole seconds, rounded towards negative infinity.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(NANOS)
     }
 
-    /// Without its sign.
+    /// The absolute value.
     pub const fn abs(self) -> Self {
         Self(self.0.saturating_abs())
     }
 
-    /// `numerator / denominator` of this difference, rounded towards zero. Whole numbers keep
-    /// verdicts reproducible.
+    /// `numerator / denominator` of this difference, rounded towards zero. Integer arithmetic keeps
+    /// verdicts reproducible. A denominator below 1 counts as 1.
     #[allow(clippy::cast_possible_truncation)] // clamped to the range of i64 just before
     pub fn fraction(self, numerator: i64, denominator: i64) -> Self {
         let scaled = i128::from(self.0) * i128::from(numerator) / i128::from(denominator.max(1));
         Self(scaled.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
 
-    /// What a clock that is wrong by `ppm` parts per million can have drifted in this time, which
-    /// it told itself: more of it may have passed.
+    /// The largest drift of a clock that is wrong by at most `ppm` parts per million, while it
+    /// measured this difference itself. The clock may be slow, so the true difference may be
+    /// longer: hence the divisor.
     pub fn drift(self, ppm: i64) -> Self {
         self.abs().fraction(ppm, 1_000_000 - ppm)
     }
 
-    /// As a standard duration; negative is zero.
+    /// As a standard duration. A negative difference gives zero.
     pub fn to_std(self) -> std::time::Duration {
         std::time::Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
     }
@@ -111,7 +112,7 @@ impl std::ops::Neg for Delta {
     }
 }
 
-/// For people: `1h 02m`, `4m 05s`, `12.3s`, `1.20ms`; the sign only when negative.
+/// For people: `1h 02m`, `4m 05s`, `12.3s`, `1.2ms`. Only a negative difference has a sign.
 impl fmt::Display for Delta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {
@@ -132,8 +133,8 @@ impl fmt::Display for Delta {
     }
 }
 
-/// A point on a wall clock (CLOCK_REALTIME or a time in a token): nanoseconds since the Unix epoch,
-/// UTC.
+/// A time in UTC, in nanoseconds since the Unix epoch: a reading of CLOCK_REALTIME, or a time in a
+/// token.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -141,12 +142,13 @@ impl fmt::Display for Delta {
 pub struct Wall(i64);
 
 impl Wall {
-    /// From nanoseconds since the epoch.
+    /// The time `nanos` nanoseconds after the epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// From whole seconds since the epoch, the unit of JWT NumericDate (RFC 7519); saturates.
+    /// The time `secs` seconds after the epoch, the unit of NumericDate (RFC 7519, section 2);
+    /// saturates.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(NANOS))
     }
@@ -176,9 +178,12 @@ impl Wall {
     }
 }
 
-/// A point on the clock that measures age: CLOCK_MONOTONIC_RAW, and the time that the machine
-/// slept. Nobody can set it, and nobody can slew it (CLOCK_MONOTONIC and CLOCK_BOOTTIME are slewed
-/// with the wall clock): it is as good as the hardware, and no better.
+/// A reading of the clock that measures age, in nanoseconds since boot: CLOCK_MONOTONIC_RAW plus
+/// the time that the machine was suspended.
+///
+/// Nobody can set or slew this clock. CLOCK_MONOTONIC and CLOCK_BOOTTIME are slewed together with
+/// the wall clock (clock_gettime(2)), so they cannot prove that the wall clock is right. The error
+/// of this clock is that of the hardware (`HARDWARE_PPM` in `world::clocks`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -186,7 +191,7 @@ impl Wall {
 pub struct Monotonic(i64);
 
 impl Monotonic {
-    /// From nanoseconds since boot.
+    /// The reading `nanos` nanoseconds after boot.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
@@ -222,23 +227,23 @@ macro_rules! point_arithmetic {
 point_arithmetic!(Wall);
 point_arithmetic!(Monotonic);
 
-/// The node's clocks, read together.
+/// Both clocks of the node, read at the same moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// CLOCK_REALTIME: what everything on the node believes the time to be.
+    /// CLOCK_REALTIME: the time that kubelet and the pods see.
     pub wall: Wall,
-    /// What measures age.
+    /// The clock that measures age.
     pub monotonic: Monotonic,
 }
 
 impl Reading {
-    /// The wall clock's reading at another moment of the monotonic clock, had it not been stepped in
-    /// between.
+    /// The wall clock at the moment `monotonic`, computed from this reading. Steps of the wall
+    /// clock in between are left out.
     pub fn wall_at(&self, monotonic: Monotonic) -> Wall {
         self.wall + (monotonic - self.monotonic)
     }
 
-    /// This reading moved on by `delta` on both clocks.
+    /// This reading with both clocks moved forward by `delta`.
     #[must_use]
     pub fn after(&self, delta: Delta) -> Self {
         Self { wall: self.wall + delta, monotonic: self.monotonic + delta }
@@ -248,14 +253,14 @@ impl Reading {
 /// An interval that contains true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Not earlier than this.
+    /// True time is not before this.
     pub lo: Wall,
-    /// Not later than this.
+    /// True time is not after this.
     pub hi: Wall,
 }
 
 impl Interval {
-    /// `wall + offset ± bound`; a negative bound counts as none.
+    /// The interval `wall + offset ± bound`. A negative bound counts as zero.
     pub fn new(wall: Wall, offset: Delta, bound: Delta) -> Self {
         let bound = bound.max(Delta::ZERO);
         Self { lo: wall + offset - bound, hi: wall + offset + bound }
@@ -267,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deltas_read_like_a_person_says_them() {
+    fn deltas_are_printed_for_people() {
         let cases = [
             (Delta::from_nanos(12), "12ns"),
             (Delta::from_nanos(81_000), "81us"),
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_times_saturate() {
+    fn extreme_times_saturate() {
         let far = Wall::from_secs(i64::MAX);
         assert_eq!(far + Delta::from_secs(1), far);
         assert!(far.rfc3339().starts_with("2262-"));

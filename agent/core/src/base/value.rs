@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::time::{Delta, Wall};
 
-/// A value as OpenTelemetry knows it.
+/// A value of an OpenTelemetry attribute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// True or false.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Seconds, mostly.
+    /// A floating-point number; durations are in seconds.
     Float(f64),
-    /// Text, already safe to show.
+    /// Text, already escaped by [`crate::base::text::shown`].
     Text(String),
-    /// Several texts.
+    /// A list of texts.
     List(Vec<String>),
 }
 
@@ -62,30 +62,32 @@ impl From<f64> for Value {
     }
 }
 
-/// Seconds, the unit of every duration in telemetry.
+/// In seconds, the unit of every duration in telemetry.
 impl From<Delta> for Value {
     fn from(delta: Delta) -> Self {
         Self::Float(delta.as_secs_f64())
     }
 }
 
-/// RFC 3339 UTC.
+/// In RFC 3339, UTC, to the second.
 impl From<Wall> for Value {
     fn from(wall: Wall) -> Self {
         Self::Text(wall.rfc3339())
     }
 }
 
-/// A list tells this many, and then that there are more: a forged token has thousands of audiences.
-pub const LISTED: usize = 16;
+/// Most entries of one list. A further entry counts the rest: a forged token can have thousands of
+/// audiences.
+pub const MAX_LISTED: usize = 16;
 
 impl From<&[String]> for Value {
     fn from(texts: &[String]) -> Self {
-        let more = (texts.len() > LISTED).then(|| format!("… and {} more", texts.len() - LISTED));
+        let rest = texts.len().saturating_sub(MAX_LISTED);
+        let more = (rest > 0).then(|| format!("… and {rest} more"));
         Self::List(
             texts
                 .iter()
-                .take(LISTED)
+                .take(MAX_LISTED)
                 .map(|text| crate::base::text::shown(text).into_owned())
                 .chain(more)
                 .collect(),
@@ -93,24 +95,24 @@ impl From<&[String]> for Value {
     }
 }
 
-/// Name and value pairs in the order they were said. Serialised as a JSON object.
+/// Names and values in the order in which they were added. Serialised as a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(pub Vec<(std::borrow::Cow<'static, str>, Value)>);
 
 impl Attributes {
-    /// None.
+    /// No attributes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With one more.
+    /// Adds one attribute.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.push((name.into(), value.into()));
         self
     }
 
-    /// With one more, if there is a value.
+    /// Adds one attribute, if there is a value.
     #[must_use]
     pub fn with_some(self, name: &'static str, value: Option<impl Into<Value>>) -> Self {
         match value {
@@ -119,19 +121,19 @@ impl Attributes {
         }
     }
 
-    /// With those of another.
+    /// Adds all attributes of `more`.
     #[must_use]
     pub fn and(mut self, more: Self) -> Self {
         self.0.extend(more.0);
         self
     }
 
-    /// The value called `name`.
+    /// The value of the attribute `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Name and value, in order.
+    /// Every name and value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
@@ -155,10 +157,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_from_outside_is_bounded() {
+    fn a_long_list_is_cut() {
         let texts: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
         let Value::List(shown) = Value::from(texts.as_slice()) else { panic!("no list") };
-        assert_eq!((shown.len(), shown[LISTED].as_str()), (LISTED + 1, "… and 4984 more"));
+        assert_eq!(shown.len(), MAX_LISTED + 1);
+        assert_eq!(shown[MAX_LISTED], "… and 4984 more");
         assert_eq!(Value::from(&texts[..2]), Value::List(vec!["0".into(), "1".into()]));
     }
 }

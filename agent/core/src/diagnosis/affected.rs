@@ -1,4 +1,4 @@
-//! The tokens that a wrong clock of the node has an effect of its own on.
+//! The tokens that a wrong node clock affects, by effect.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::ClockEffect;
 use crate::findings::Affected;
 use crate::world::tokens::TokenKey;
 
-/// Tokens by effect.
+/// The tokens that a wrong node clock affects, by effect.
 #[derive(Debug, Default)]
 pub struct AffectedTokens {
     look_wrong: BTreeSet<TokenKey>,
@@ -14,9 +14,9 @@ pub struct AffectedTokens {
 }
 
 impl AffectedTokens {
-    /// The effect on `key` is this one now.
+    /// Sets the effect on the token `key`.
     pub fn set(&mut self, key: &TokenKey, effect: ClockEffect) {
-        self.forget(key);
+        self.remove(key);
         match effect {
             ClockEffect::None => {}
             ClockEffect::LooksWrong => drop(self.look_wrong.insert(key.clone())),
@@ -24,13 +24,13 @@ impl AffectedTokens {
         }
     }
 
-    /// There is no such token any more.
-    pub fn forget(&mut self, key: &TokenKey) {
+    /// Removes a token that no longer exists.
+    pub fn remove(&mut self, key: &TokenKey) {
         self.look_wrong.remove(key);
         self.refused.remove(key);
     }
 
-    /// How many there are.
+    /// Number of affected tokens.
     pub fn count(&self) -> Affected {
         Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() }
     }

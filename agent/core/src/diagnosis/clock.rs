@@ -1,17 +1,17 @@
-//! What is wrong with the node's clock, and who is: the node or a server.
+//! The symptoms of the node's clock and of the time servers.
 
 use crate::base::time::Delta;
 use crate::findings::{ClockFault, ClockSymptom, Severity};
 use crate::world::clocks::{ClockFacts, ClockState, Range, ServerName};
 
-/// The API server's leeway: a node that is further off sees good tokens refused, and bad ones as
-/// good.
+/// Offset from which clock.offset is critical: the API server's leeway. From there on, the API
+/// server may reject tokens that are valid by the node's clock.
 const CRITICAL_OFFSET: Delta = Delta::from_secs(60);
-/// A step below kubelet's jitter changes no rotation that anybody would notice.
+/// Step size from which a step is a warning: kubelet's jitter. A smaller one moves no rotation
+/// noticeably.
 const NOTABLE_STEP: Delta = Delta::from_secs(10);
 
-/// Everything that is wrong with the clock, whatever explains what. Nothing before the first
-/// measurement.
+/// Every symptom of the clock, also where one explains another. None before the first measurement.
 pub(super) fn symptoms(facts: &ClockFacts<'_>) -> Vec<ClockSymptom> {
     if !facts.is_measured() {
         return Vec::new();
@@ -42,7 +42,7 @@ fn contradiction(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     Some(ClockSymptom { fault: ClockFault::Contradiction { spread }, severity: Severity::Warning })
 }
 
-/// Silence of servers that nobody configured is only worth a remark.
+/// Info where no server is configured: the node may be meant to run without.
 fn unknown(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     let configured = facts.servers_configured();
     let severity = if configured { Severity::Warning } else { Severity::Info };
@@ -50,7 +50,8 @@ fn unknown(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
         .then_some(ClockSymptom { fault: ClockFault::Unknown, severity })
 }
 
-/// Where this has done harm, clock.offset or clock.unknown reports that.
+/// Always info. If the clock is off or unconfirmed, clock.offset or clock.unknown has the higher
+/// severity.
 fn undisciplined(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     let undisciplined = facts.kernel_synchronised() == Some(false);
     undisciplined.then(|| info(ClockFault::Unsynchronized))

@@ -1,38 +1,39 @@
-//! From symptoms to causes. Every rule that suppresses, softens or replaces a symptom because
-//! something else explains it stands here.
+//! From symptoms to causes. This file has every rule that drops, softens or replaces a symptom
+//! because something else explains it.
 
-use super::token as by_clock;
+use super::token as symptoms;
 use crate::base::time::Wall;
 use crate::findings::{ClockFault, ClockSymptom, Severity, TokenFault, TokenSymptom};
 use crate::world::Facts;
 use crate::world::clocks::ClockFacts;
 use crate::world::tokens::{Generation, State};
 
-/// What a wrong node clock does to a token.
+/// The effect of a wrong node clock on a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockEffect {
-    /// Nothing that matters.
+    /// None that matters.
     None,
-    /// It only looks wrong.
+    /// The token is good, and looks wrong by the node's clock.
     LooksWrong,
-    /// It only looks good: the API server refuses it, and kubelet sees no reason to replace it.
+    /// The API server rejects the token, and it looks good by the node's clock: kubelet does not
+    /// replace it.
     Refused,
 }
 
-/// What is left of a token's symptoms once causes are known.
+/// The diagnosis of a generation after correlation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenCause {
-    /// What is wrong with the generation in the file.
+    /// The symptom that nothing else explains.
     pub(super) symptom: Option<TokenSymptom>,
-    /// What the clock, which has its own finding, does to it.
+    /// The effect of the node's clock, which has its own finding.
     pub(super) clock_effect: ClockEffect,
 }
 
-/// A generation in view of the node's clock, its pod, its account and kubelet.
+/// Diagnoses a generation, given the clock, its pod, its service account and kubelet.
 pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> TokenCause {
     let seen = explained(generation, now, facts);
     let true_now = facts.true_time(now);
-    // A lost account is the API server's own answer, which no clock can explain.
+    // A lost account is an answer of the API server: the clock cannot explain it.
     let symptom = match true_now.filter(|_| facts.lost.is_none()) {
         Some(true_now) => by_both_clocks(seen, explained(generation, true_now, facts)),
         None => seen,
@@ -47,22 +48,25 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
     TokenCause { symptom, clock_effect }
 }
 
-/// What is wrong at `now`, by one clock: the pod's termination, a step of the clock that kubelet
-/// has to catch up with, and a lost account explain what they explain.
+/// The symptom at `now`, by one clock, after three rules: a terminating pod, a step of the clock
+/// that kubelet has to catch up with, and a lost service account.
 fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<TokenSymptom> {
     if let Some(deletion) = facts.deletion() {
-        // kubelet does not sync the volumes of such a pod: a late rotation is not its fault.
-        return by_clock::terminating(generation, now, deletion);
+        // kubelet does not renew the tokens of a terminating pod: a late rotation is no symptom.
+        return symptoms::terminating(generation, now, deletion);
     }
-    let symptom = by_clock::lifecycle(generation, now, facts)?;
-    let waits = matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled(_));
-    if waits && facts.catching_up.is_some_and(|step| step.excuses(&generation.deadlines, now)) {
+    let symptom = symptoms::lifecycle(generation, now, facts)?;
+    let is_waiting =
+        matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled(_));
+    if is_waiting && facts.catching_up.is_some_and(|step| step.excuses(&generation.deadlines, now))
+    {
         return None;
     }
     Some(if facts.lost.is_some() { without_account(symptom, facts) } else { symptom })
 }
 
-/// A token that waits for its replacement waits in vain: it stalls at once.
+/// Without its account, kubelet cannot replace the token: a late rotation is stalled at once, and
+/// critical.
 fn without_account(symptom: TokenSymptom, facts: &Facts<'_>) -> TokenSymptom {
     let (fault, severity) = match symptom.fault {
         TokenFault::RotationLate | TokenFault::RotationStalled(_) => {
@@ -78,8 +82,8 @@ fn without_account(symptom: TokenSymptom, facts: &Facts<'_>) -> TokenSymptom {
     TokenSymptom { fault, severity }
 }
 
-/// What is wrong by both clocks: the milder of the two. What only one of them sees is the clock's
-/// fault, and the clock has its own finding.
+/// The symptom that exists by the node's clock and by true time, with the lower severity. A symptom
+/// by only one of them is an effect of the clock, which has its own finding.
 fn by_both_clocks(
     node: Option<TokenSymptom>,
     corrected: Option<TokenSymptom>,
@@ -88,7 +92,7 @@ fn by_both_clocks(
     if node.fault.code() == corrected.fault.code() {
         return Some(TokenSymptom { severity: node.severity.min(corrected.severity), ..node });
     }
-    // Too old by one clock, too new by the other: neither can be held against kubelet.
+    // Too old by one clock and too new by the other: both are effects of the clock.
     let same_side = is_too_new(node.fault) == is_too_new(corrected.fault);
     let milder = if rank(node.fault) < rank(corrected.fault) { node } else { corrected };
     same_side.then_some(milder)
@@ -98,7 +102,7 @@ fn is_too_new(fault: TokenFault) -> bool {
     matches!(fault, TokenFault::NotYetValid | TokenFault::FutureDated)
 }
 
-/// From mild to bad, within what is too old and what is too new.
+/// Order of severity within the symptoms of old tokens, and within those of new tokens.
 fn rank(fault: TokenFault) -> u8 {
     match fault {
         TokenFault::RotationLate | TokenFault::FutureDated => 0,
@@ -111,16 +115,17 @@ fn rank(fault: TokenFault) -> u8 {
     }
 }
 
-/// Dead by true time, and not by the clock that kubelet goes by.
+/// Whether the token is past its hard deadline by true time, and not expired by the node's clock,
+/// which kubelet uses.
 fn is_refused_unseen(generation: &Generation, node_now: Wall, true_now: Wall) -> bool {
     true_now > generation.deadlines.hard && generation.deadlines.state(node_now) != State::Expired
 }
 
-/// The clock's symptoms less those that another one explains.
+/// The symptoms of the clock, without those that another one explains.
 pub(super) fn clock(symptoms: Vec<ClockSymptom>, facts: &ClockFacts<'_>) -> Vec<ClockSymptom> {
     let is_unknown = symptoms.iter().any(|symptom| symptom.fault == ClockFault::Unknown);
-    let stands = |symptom: &ClockSymptom| match symptom.fault {
-        // The network of a starting node comes up late.
+    let is_unexplained = |symptom: &ClockSymptom| match symptom.fault {
+        // The network of a starting node may come up late.
         ClockFault::Unknown => !facts.in_grace(),
         // That no daemon disciplines the clock is one of the reasons that clock.unknown gives.
         ClockFault::Unsynchronized => !facts.in_grace() && !is_unknown,
@@ -130,10 +135,10 @@ pub(super) fn clock(symptoms: Vec<ClockSymptom>, facts: &ClockFacts<'_>) -> Vec<
         | ClockFault::Contradiction { .. }
         | ClockFault::Falseticker { .. } => true,
     };
-    symptoms.into_iter().filter(stands).map(|symptom| softened(symptom, facts)).collect()
+    symptoms.into_iter().filter(is_unexplained).map(|symptom| softened(symptom, facts)).collect()
 }
 
-/// Beside clock.offset a step is the cause of what is reported already.
+/// Beside clock.offset, a step is info: clock.offset carries the severity.
 fn softened(symptom: ClockSymptom, facts: &ClockFacts<'_>) -> ClockSymptom {
     match symptom.fault {
         ClockFault::Stepped(_) if facts.is_off() => {

@@ -1,16 +1,18 @@
-//! What is wrong with one token, by one clock.
+//! The symptoms of one token, by one clock.
 
 use crate::base::time::{Delta, Reading, Wall};
 use crate::findings::{Severity, TokenFault, TokenSymptom};
 use crate::world::Facts;
 use crate::world::tokens::{Generation, LEEWAY, State};
 
-/// `iat` this far ahead is what two healthy clocks and the second that `iat` is cut to can explain.
+/// How far `iat` may be ahead: two healthy clocks, and the rounding of `iat` to seconds, explain
+/// less than this.
 pub(super) const FUTURE_TOLERANCE: Delta = Delta::from_secs(10);
-/// From here on the API server, set right, refuses the token: its leeway.
+/// Distance of `iat` from which it is a warning: the API server's leeway. If its clock is set
+/// right, it rejects such a token.
 pub(super) const FUTURE_WARNING: Delta = LEEWAY;
 
-/// What is wrong with a generation if `now` is the time.
+/// The symptom of a generation if the time is `now`.
 pub(super) fn lifecycle(
     generation: &Generation,
     now: Wall,
@@ -28,7 +30,8 @@ pub(super) fn lifecycle(
     }
 }
 
-/// Critical near the deadline. Past it only without extension: an extended token goes on working.
+/// Critical from the last third of the slack on. An extended token past its effective deadline is a
+/// warning again, because it still works.
 fn stalled_severity(generation: &Generation, now: Wall) -> Severity {
     let extended = generation.claims.warn_after.is_some();
     let past = now >= generation.deadlines.effective;
@@ -43,7 +46,7 @@ fn future_dated(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option
         .then_some(TokenSymptom { fault: TokenFault::FutureDated, severity })
 }
 
-/// What is wrong with the token of a pod that is terminating.
+/// The symptom of a token whose pod is terminating.
 pub(super) fn terminating(
     generation: &Generation,
     now: Wall,
@@ -57,7 +60,7 @@ pub(super) fn terminating(
         .then_some(TokenSymptom { fault: TokenFault::PodTerminating { deletion }, severity })
 }
 
-/// What is wrong with the file, once it had the time to settle.
+/// The symptom of the file, once it had the time to settle.
 pub(super) fn file(facts: &Facts<'_>, now: &Reading) -> Option<TokenSymptom> {
     let trouble = facts.tracked.trouble.as_ref()?;
     let fault = if trouble.malformed { TokenFault::Malformed } else { TokenFault::Unreadable };

@@ -1,7 +1,8 @@
-//! The one thing the outside drives: observations in, reports and queries out. Deterministic: the
-//! same steps give the same outcomes.
+//! The engine: it takes observations and returns reports and queries. It is deterministic: the same
+//! steps give the same outcomes.
 //!
-//! Each step learns, diagnoses what changed, and lets the ledger decide what is news.
+//! Each step updates the [`World`], diagnoses what changed, and passes the findings to the
+//! [`Ledger`], which decides what to report.
 
 mod outcome;
 mod schedule;
@@ -10,44 +11,45 @@ pub use crate::view::{AgentView, ClockView, Snapshot, Status, TokenView};
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
 
-use crate::base::time::{Delta, Monotonic, Reading};
-use crate::diagnosis::{self, AffectedTokens};
+use crate::base::ids::TraceContext;
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::diagnosis::{self, AffectedTokens, TokenDiagnosis};
 use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
 use crate::view::Scene;
-use crate::world::clocks::{Estimate, ServerReport};
+use crate::world::clocks::{Estimate, Round, ServerReport};
 use crate::world::cluster::AccountName;
 use crate::world::observation::Observation;
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
 
-/// An offset that moved by less than this moves no verdict that matters: kubelet's own jitter is
-/// ten times that.
+/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
+/// ten times this.
 const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
-/// The engine.
+/// The engine of one node. See the documentation of this module.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     world: World,
-    /// The clock as the tokens were last judged by it.
-    believed: Estimate,
+    /// The estimate of the clock in the last diagnosis of the tokens.
+    estimate: Estimate,
     affected: AffectedTokens,
     ledger: Ledger,
     exported: Exported,
     schedule: Schedule,
-    /// When the node itself is to be judged again.
+    /// When the node itself must be diagnosed again.
     node_next: Option<Monotonic>,
 }
 
 impl Engine {
-    /// Nothing is known yet.
+    /// An engine without observations.
     pub fn new(config: Config) -> Self {
         let world = World::new(&config);
         Self {
-            believed: world.clock.estimate(&Reading::default()),
+            estimate: world.clock.estimate(&Reading::default()),
             ledger: Ledger::new(&config.node, config.remind_every),
             affected: AffectedTokens::default(),
             exported: Exported::default(),
@@ -58,84 +60,84 @@ impl Engine {
         }
     }
 
-    /// Takes one observation, made at `now`.
+    /// Takes one observation, which was made at `now`. Call it with [`Observation::Tick`] at the
+    /// time of [`Self::next_wake`].
     pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         let mut outcome = Outcome::default();
         let changed = self.world.learn(now, observation);
-        let node = self.take(changed, now, &mut outcome);
-        self.believe(now);
+        let node_changed = self.apply(changed, now, &mut outcome);
+        self.update_estimate(now);
         self.resolve_unseen(now, &mut outcome);
         for key in self.schedule.take_due(now.monotonic) {
-            self.judge_token(now, &key, &mut outcome);
+            self.diagnose_token(now, &key, &mut outcome);
         }
-        if node || self.node_next.is_some_and(|next| next <= now.monotonic) {
-            self.judge_node(now, &mut outcome);
+        if node_changed || self.node_next.is_some_and(|next| next <= now.monotonic) {
+            self.diagnose_node(now, &mut outcome);
         }
         outcome
     }
 
-    /// Takes over the findings that the agent before this one had raised. Before anything else.
+    /// Takes the findings that were active before a restart. Call it before the first step.
     pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) -> Outcome {
         self.ledger.restore(now, restored);
         self.step(now, Observation::Tick)
     }
 
-    /// Puts up for judgement what changed, and reports what ended. Whether the node is up.
-    fn take(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
+    /// Schedules the tokens that changed, and reports the event. Returns whether the node must
+    /// be diagnosed.
+    fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
         match changed.tokens {
             ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
-            ChangedTokens::All => self.judge_all(),
+            ChangedTokens::All => self.schedule_all(),
         }
         match changed.event {
-            Some(Event::Rotated { key, old, at }) => {
-                outcome.rotated(old.deadlines.due, at);
-                let pod = self.world.cluster.pod(&key.pod_uid);
-                let tracked = self.world.tokens.get(&key);
-                let spans = tracked.map(|tracked| self.exported.replaced(tracked, pod, &old, at));
-                outcome.spans(spans.unwrap_or_default());
-            }
-            Some(Event::Gone(tracked)) => {
-                let pod = self.world.cluster.pod(&tracked.key.pod_uid);
-                outcome.spans(self.exported.gone(&tracked, pod, now.wall));
-                self.forget(&tracked.key);
-                outcome.alerts(self.ledger.judge(
-                    now,
-                    &Scope::Token(tracked.key),
-                    Judgement::gone(),
-                ));
-            }
-            Some(Event::Measured(round)) => {
-                outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, &round));
-            }
+            Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
+            Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
+            Some(Event::Measured(round)) => self.measured(&round, outcome),
             None => {}
         }
         changed.node
     }
 
-    fn forget(&mut self, key: &TokenKey) {
-        self.schedule.forget(key);
-        self.affected.forget(key);
-        self.world.forget_pods();
+    fn rotated(&mut self, key: &TokenKey, old: &Generation, at: Wall, outcome: &mut Outcome) {
+        outcome.rotated(old.deadlines.due, at);
+        let pod = self.world.cluster.pod(&key.pod_uid);
+        let tracked = self.world.tokens.get(key);
+        let spans = tracked.map(|tracked| self.exported.replaced(tracked, pod, old, at));
+        outcome.spans(spans.unwrap_or_default());
     }
 
-    fn judge_all(&mut self) {
+    fn gone(&mut self, tracked: Tracked, now: &Reading, outcome: &mut Outcome) {
+        let pod = self.world.cluster.pod(&tracked.key.pod_uid);
+        outcome.spans(self.exported.gone(&tracked, pod, now.wall));
+        self.schedule.remove(&tracked.key);
+        self.affected.remove(&tracked.key);
+        self.world.forget_pods();
+        outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+    }
+
+    fn measured(&self, round: &Round, outcome: &mut Outcome) {
+        outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, round));
+    }
+
+    fn schedule_all(&mut self) {
         self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
     }
 
-    /// Takes over what the clock model believes now. A real change puts every token up.
-    fn believe(&mut self, now: &Reading) {
+    /// Updates the estimate of the clock. A change that matters schedules every token.
+    fn update_estimate(&mut self, now: &Reading) {
         let estimate = self.world.clock.estimate(now);
-        let moved = (estimate.offset - self.believed.offset).abs() >= OFFSET_CHANGE;
+        let moved = (estimate.offset - self.estimate.offset).abs() >= OFFSET_CHANGE;
         let differs =
-            estimate.state != self.believed.state || estimate.assumed != self.believed.assumed;
-        self.believed = estimate;
+            estimate.state != self.estimate.state || estimate.assumed != self.estimate.assumed;
+        self.estimate = estimate;
         if moved || differs {
-            self.judge_all();
+            self.schedule_all();
         }
     }
 
-    /// Resolves the findings of an agent before this one about tokens that went away meanwhile.
-    /// What cannot be seen has not been seen to be gone.
+    /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
+    /// see may still exist: its findings stay.
     fn resolve_unseen(&mut self, now: &Reading, outcome: &mut Outcome) {
         let is_gone =
             |world: &World, key: &TokenKey| world.tokens.get(key).is_none() && world.would_see(key);
@@ -146,32 +148,45 @@ impl Engine {
         }
     }
 
-    fn judge_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
+    fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         if let Some(ready) = self.world.startup.tokens_ready_at(now) {
             self.schedule.at(key, ready);
             return;
         }
-        let Some(facts) = self.world.facts(key, now, &self.believed) else { return };
-        // A trace cannot be taken back: a token is dead once both the node's clock and true time,
-        // where the two are known to differ, are past exp.
+        let Some(facts) = self.world.facts(key, now, &self.estimate) else { return };
+        // An exported trace is final. It ends as expired only once the node's clock and true time
+        // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
         outcome.spans(self.exported.expired(facts.tracked, facts.pod(), earliest));
-        let judged = diagnosis::token(&facts, now);
-        self.affected.set(key, judged.clock_effect);
+        let diagnosis = diagnosis::token(&facts, now);
+        let trace = |of: &Generation| traces::generation::root(key, &of.claims);
+        let current = facts.generation().map(trace);
+        self.report_token(now, key, diagnosis, current, outcome);
+    }
+
+    /// Passes the diagnosis of a token to the ledger, and schedules the next one.
+    fn report_token(
+        &mut self,
+        now: &Reading,
+        key: &TokenKey,
+        diagnosis: TokenDiagnosis,
+        current: Option<TraceContext>,
+        outcome: &mut Outcome,
+    ) {
+        let TokenDiagnosis { findings, clock_effect: effect, query, next } = diagnosis;
+        self.affected.set(key, effect);
         let scope = Scope::Token(key.clone());
-        let current =
-            facts.generation().map(|generation| traces::generation::root(key, &generation.claims));
-        let missing = Missing::Token { current, effect: judged.clock_effect };
-        let judgement = Judgement { findings: judged.findings, missing };
+        let judgement = Judgement { findings, missing: Missing::Token { current, effect } };
         outcome.alerts(self.ledger.judge(now, &scope, judgement));
-        let again = self.query(judged.query, now, outcome);
-        let next = judged.next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
-        if let Some(at) = next {
-            self.schedule.at(key, at);
+        let again = self.query(query, now, outcome);
+        let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
+        if let Some(next) = next {
+            self.schedule.at(key, next);
         }
     }
 
-    /// Queries an account where that is wanted and was not done lately. When to query it again.
+    /// Adds a query for `account`, unless it was requested recently. Returns when to diagnose the
+    /// token again for the next query.
     fn query(
         &mut self,
         account: Option<AccountName>,
@@ -185,16 +200,16 @@ impl Engine {
         self.world.accounts.next(&account)
     }
 
-    fn judge_node(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let judged = diagnosis::node(&self.world, &self.config, self.affected.count(), now);
+    fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
+        let diagnosis = diagnosis::node(&self.world, &self.config, self.affected.count(), now);
         let delivery = &self.world.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
         let scopes = [
-            (Scope::Clock, judged.clock, Missing::Clock(self.believed.state)),
-            (Scope::Visibility, judged.visibility.into_iter().collect(), Missing::Recovered),
-            (Scope::Delivery, judged.delivery.into_iter().collect(), delivered),
+            (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
+            (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
+            (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),
         ];
-        let mut next = judged.next;
+        let mut next = diagnosis.next;
         for (scope, findings, missing) in scopes {
             let judgement = Judgement { findings, missing };
             outcome.alerts(self.ledger.judge(now, &scope, judgement));
@@ -203,13 +218,13 @@ impl Engine {
         self.node_next = next;
     }
 
-    /// When to step with [`Observation::Tick`] if nothing is observed before.
+    /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
     pub fn next_wake(&self) -> Option<Monotonic> {
         let unseen = self.ledger.next_unseen(|key| self.world.would_see(key));
         self.schedule.next().into_iter().chain(self.node_next).chain(unseen).min()
     }
 
-    /// The agent stops: reports open traces as far as they are known.
+    /// Reports the known part of unfinished traces. Call it when the agent stops.
     #[must_use = "the engine never acts: its reports are for the caller to deliver"]
     pub fn close(&mut self, now: &Reading) -> Vec<Report> {
         let mut outcome = Outcome::default();
@@ -225,38 +240,38 @@ impl Engine {
             config: &self.config,
             world: &self.world,
             ledger: &self.ledger,
-            believed: &self.believed,
+            estimate: &self.estimate,
             affected: self.affected.count(),
             now: *now,
         }
     }
 
-    /// What metrics show.
+    /// The figures for metrics.
     pub fn snapshot(&self, now: &Reading) -> Snapshot {
         self.scene(now).snapshot()
     }
 
-    /// Every token, in a fixed order, as `check` shows it.
+    /// Every token, ordered by pod UID, volume and path, for `check`.
     pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
         self.scene(now).tokens()
     }
 
-    /// Everything there is to see.
+    /// Everything that the status page shows.
     pub fn status(&self, now: &Reading) -> Status {
         self.scene(now).status()
     }
 
-    /// Active findings, worst first, as they were last judged.
+    /// Active findings, highest severity first, as of their last diagnosis.
     pub fn findings(&self) -> Vec<Finding> {
         self.ledger.raised().into_iter().map(|(finding, _)| finding).collect()
     }
 
-    /// What is believed about the clock.
+    /// The estimate of the node's clock at `now`.
     pub fn clock(&self, now: &Reading) -> Estimate {
         self.world.clock.estimate(now)
     }
 
-    /// The time servers' last answers.
+    /// The time servers, with their last results.
     pub fn servers(&self) -> Vec<ServerReport> {
         self.world.clock.servers()
     }

@@ -1,5 +1,5 @@
-//! What one step of the engine gives: reports to deliver, and queries to answer. Only values: whoever
-//! drives the engine acts on them.
+//! The outcome of one step: reports to deliver, and queries to answer. These are values only; the
+//! caller acts on them.
 
 use serde::Serialize;
 
@@ -8,13 +8,13 @@ use crate::ledger::Alert;
 use crate::traces::Span;
 use crate::world::cluster::AccountName;
 
-/// Everything that one step gave.
+/// The outcome of one step.
 #[must_use = "the engine never acts: its reports and queries are for the caller to carry out"]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {
-    /// What to deliver, in this order.
+    /// The reports, in the order of delivery.
     pub reports: Vec<Report>,
-    /// What the engine would like to know. A query that nobody answers loses nothing.
+    /// The queries. The engine works without an answer to any of them.
     pub queries: Vec<Query>,
 }
 
@@ -27,33 +27,33 @@ impl Outcome {
         self.reports.extend(alerts.into_iter().map(|alert| Report::Alert(Box::new(alert))));
     }
 
-    /// A generation that was due at `due` was replaced at `at`.
+    /// Adds the rotation of a generation that was due at `due` and replaced at `at`.
     pub(super) fn rotated(&mut self, due: Wall, at: Wall) {
         self.reports.push(Report::Rotation { delay: at - due });
     }
 }
 
-/// One thing to deliver.
+/// One report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
     /// A finished span.
     Span(Box<Span>),
-    /// An alert; delivered at least once.
+    /// An alert. The caller delivers it at least once.
     Alert(Box<Alert>),
-    /// One rotation, `delay` after it was due. A negative delay is early: kubelet's jitter, or a
-    /// restart of kubelet.
+    /// One rotation of a token.
     Rotation {
-        /// Due to replaced.
+        /// Time from the due time to the replacement. Negative if kubelet rotated early: its
+        /// jitter, or a restart.
         delay: Delta,
     },
 }
 
-/// One question to the outside. It carries no fact.
+/// A query to a source. It carries no fact, and may be lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Query {
-    /// Request this service account from the API server: its token is late, and the account may be
-    /// the reason.
+    /// Request this service account from the API server: a token of it is late, and the account may
+    /// be the reason.
     ServiceAccount(AccountName),
 }

@@ -1,5 +1,5 @@
-//! What holds whatever is seen: clocks that are set, claims that lie, files that come and go,
-//! collectors that fail.
+//! Properties that hold for every sequence of observations: steps of the clock, forged claims,
+//! files that appear and disappear, collectors that fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use crate::base::ids::SpanId;
 use crate::base::schema;
 use crate::base::time::Wall;
 use crate::findings::FindingId;
-use crate::ledger::AlertEvent;
+use crate::ledger::{Alert, AlertEvent};
+use crate::traces::Span;
 use crate::world::clocks::{KernelClock, Leap, Step};
 use crate::world::observation::{BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
@@ -20,7 +21,7 @@ use crate::world::tokens::{Binding, Claims, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
 
-/// What happens, and how long after what happened before.
+/// An event, and the time since the one before.
 #[derive(Clone, Debug)]
 struct Event {
     wait: Delta,
@@ -51,7 +52,7 @@ enum What {
     Measured {
         offset: Delta,
     },
-    Silence,
+    NoAnswer,
     Kernel {
         synchronised: bool,
     },
@@ -66,18 +67,21 @@ enum What {
     Wake,
 }
 
-/// Near the start, mostly; else anything at all.
+/// Usually near the start, else any time.
 fn wall() -> impl Strategy<Value = Wall> {
-    prop_oneof![8 => (-7_200..7_200i64).prop_map(|age| Wall::from_secs(START + age)), 1 => any::<i64>().prop_map(Wall::from_nanos)]
+    prop_oneof![
+        8 => (-7_200..7_200i64).prop_map(|age| Wall::from_secs(START + age)),
+        1 => any::<i64>().prop_map(Wall::from_nanos),
+    ]
 }
 
-/// Few generations, so that some come back.
+/// Few different generations, so that some are written again.
 fn claims() -> impl Strategy<Value = Claims> {
-    let honest = (0..6i64, prop_oneof![Just(600), Just(3_600)])
-        .prop_map(|(nth, life)| claims_for_tests(START + nth * 450, life, None));
+    let plain = (0..6i64, prop_oneof![Just(600), Just(3_600)])
+        .prop_map(|(nth, lifetime)| claims_for_tests(START + nth * 450, lifetime, None));
     let extended =
         (0..4i64).prop_map(|nth| claims_for_tests(START + nth * 300, 31_536_000, Some(3_607)));
-    let lying =
+    let forged =
         (wall(), wall(), wall(), proptest::option::of(wall()), proptest::option::of("[0-9a-f]{2}"))
             .prop_map(|(issued_at, not_before, expires_at, warn_after, credential)| Claims {
                 issued_at,
@@ -88,7 +92,7 @@ fn claims() -> impl Strategy<Value = Claims> {
                 binding: Binding { namespace: "\u{202e}evil\x1b[2J".into(), ..binding() },
                 ..claims_for_tests(START, 600, None)
             });
-    prop_oneof![4 => honest, 1 => extended, 2 => lying]
+    prop_oneof![4 => plain, 1 => extended, 2 => forged]
 }
 
 fn binding() -> Binding {
@@ -96,19 +100,26 @@ fn binding() -> Binding {
 }
 
 fn offset() -> impl Strategy<Value = Delta> {
-    prop_oneof![4 => (-400..400i64).prop_map(Delta::from_millis), 3 => (-200..200i64).prop_map(Delta::from_secs), 1 => any::<i64>().prop_map(Delta::from_nanos)]
+    prop_oneof![
+        4 => (-400..400i64).prop_map(Delta::from_millis),
+        3 => (-200..200i64).prop_map(Delta::from_secs),
+        1 => any::<i64>().prop_map(Delta::from_nanos),
+    ]
 }
 
 fn what() -> impl Strategy<Value = What> {
     let pod = || 0..3u8;
     prop_oneof![
-        6 => (pod(), claims(), proptest::option::of(wall())).prop_map(|(pod, claims, written)| What::Token { pod, claims: Box::new(claims), written }),
-        2 => (pod(), any::<bool>(), 0..3u8).prop_map(|(pod, malformed, reason)| What::Broken { pod, malformed, reason }),
+        6 => (pod(), claims(), proptest::option::of(wall())).prop_map(|(pod, claims, written)| {
+            What::Token { pod, claims: Box::new(claims), written }
+        }),
+        2 => (pod(), any::<bool>(), 0..3u8)
+            .prop_map(|(pod, malformed, reason)| What::Broken { pod, malformed, reason }),
         2 => pod().prop_map(|pod| What::Gone { pod }),
         1 => pod().prop_map(|pods| What::Blind { pods }),
         1 => any::<bool>().prop_map(|degraded| What::Source { degraded }),
         3 => offset().prop_map(|offset| What::Measured { offset }),
-        1 => Just(What::Silence),
+        1 => Just(What::NoAnswer),
         1 => any::<bool>().prop_map(|synchronised| What::Kernel { synchronised }),
         2 => offset().prop_map(|by| What::ClockSet { by }),
         2 => (0..9u64, 0..9u64).prop_map(|(waiting, lost)| What::Delivery { waiting, lost }),
@@ -137,7 +148,7 @@ fn key(pod: u8) -> TokenKey {
     TokenKey { pod_uid: format!("pod-{pod}"), volume: "v".into(), path: "token".into() }
 }
 
-fn silence(now: &Reading) -> Observation {
+fn no_answer(now: &Reading) -> Observation {
     let Observation::NtpRound(mut round) = measured(now, Delta::ZERO) else {
         return Observation::Tick;
     };
@@ -178,7 +189,7 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
             degraded: degraded.then(|| "out of watches".into()),
         }),
         What::Measured { offset } => measured(now, *offset),
-        What::Silence => silence(now),
+        What::NoAnswer => no_answer(now),
         What::Kernel { synchronised } => Observation::Kernel(KernelClock {
             synchronised: *synchronised,
             steering_ppm: 0,
@@ -199,12 +210,12 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
     }
 }
 
-/// The events with the readings at which they happen: the boot clock only runs on, the wall clock
-/// is set about.
-fn play(
+/// Runs the events through an engine. The monotonic clock only moves forward, and the wall clock is
+/// also set.
+fn run(
     config: &Config,
     events: &[Event],
-    mut see: impl FnMut(&Reading, &Engine, Vec<Report>),
+    mut check: impl FnMut(&Reading, &Engine, Vec<Report>),
 ) -> Engine {
     let mut engine = Engine::new(config.clone());
     let mut now =
@@ -220,46 +231,63 @@ fn play(
         if let What::ClockSet { by } = event.what {
             now.wall = now.wall + by;
         }
-        let actions = engine.step(&now, observation(&event.what, &now, &before)).reports;
-        see(&now, &engine, actions);
+        let reports = engine.step(&now, observation(&event.what, &now, &before)).reports;
+        check(&now, &engine, reports);
     }
     let closing = engine.close(&now);
-    see(&now, &engine, closing);
+    check(&now, &engine, closing);
     engine
 }
 
+fn alert(report: Report) -> Option<Alert> {
+    if let Report::Alert(alert) = report { Some(*alert) } else { None }
+}
+
+fn span(report: Report) -> Option<Box<Span>> {
+    if let Report::Span(span) = report { Some(span) } else { None }
+}
+
 proptest! {
-    // A case is a day on a node, of some 30 steps: these take seconds, and thousands of them were run when this was written.
+    // Each case is a day on a node, with about 30 steps. 64 cases take a few seconds.
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Never a panic, and for each finding: raised, reminded any number of times, cleared, and so on from the start.
+    /// Nothing panics, and each finding is raised, reminded any number of times, and cleared, in
+    /// that order.
     #[test]
-    fn every_finding_is_raised_then_reminded_then_cleared(config in config(), events in vec(event(), 0..60)) {
+    fn every_finding_is_raised_then_reminded_then_cleared(
+        config in config(),
+        events in vec(event(), 0..60),
+    ) {
         let mut active: BTreeMap<FindingId, Wall> = BTreeMap::new();
         let mut wrong = Vec::new();
-        let engine = play(&config, &events, |_, _, actions| {
-            for alert in actions.into_iter().filter_map(|action| if let Report::Alert(alert) = action { Some(*alert) } else { None }) {
-                let known = match alert.event {
-                    AlertEvent::Raised => active.insert(alert.id.clone(), alert.raised_at).is_none(),
-                    AlertEvent::Reminded => active.get(&alert.id) == Some(&alert.raised_at),
-                    AlertEvent::Cleared => active.remove(&alert.id) == Some(alert.raised_at),
+        let engine = run(&config, &events, |_, _, reports| {
+            for alert in reports.into_iter().filter_map(alert) {
+                let (id, raised_at) = (alert.id.clone(), alert.raised_at);
+                let in_order = match alert.event {
+                    AlertEvent::Raised => active.insert(id, raised_at).is_none(),
+                    AlertEvent::Reminded => active.get(&id) == Some(&raised_at),
+                    AlertEvent::Cleared => active.remove(&id) == Some(raised_at),
                 };
-                if !known || alert.id != alert.finding.id("n1") {
+                if !in_order || alert.id != alert.finding.id("n1") {
                     wrong.push(alert);
                 }
             }
         });
         prop_assert!(wrong.is_empty(), "{:#?}", wrong);
-        let shown: BTreeSet<_> = engine.findings().iter().map(|finding| finding.id("n1")).collect();
-        prop_assert!(shown.iter().all(|id| active.contains_key(id)), "what is shown was raised");
+        let findings = engine.findings();
+        let raised = findings.iter().all(|finding| active.contains_key(&finding.id("n1")));
+        prop_assert!(raised, "every active finding was raised");
     }
 
     #[test]
-    fn the_root_of_a_generation_is_told_once_at_most(config in config(), events in vec(event(), 0..60)) {
+    fn the_root_of_a_generation_is_exported_at_most_once(
+        config in config(),
+        events in vec(event(), 0..60),
+    ) {
         let mut roots: BTreeSet<SpanId> = BTreeSet::new();
         let mut twice = Vec::new();
-        play(&config, &events, |_, _, actions| {
-            for span in actions.into_iter().filter_map(|action| if let Report::Span(span) = action { Some(span) } else { None }) {
+        run(&config, &events, |_, _, reports| {
+            for span in reports.into_iter().filter_map(span) {
                 let is_root = span.name == schema::SPAN_GENERATION && span.parent.is_none();
                 if (is_root && !roots.insert(span.context.span_id)) || span.end < span.start {
                     twice.push(span);
@@ -269,36 +297,40 @@ proptest! {
         prop_assert!(twice.is_empty(), "{:#?}", twice);
     }
 
-    /// A recorded day says the same when it is replayed.
+    /// The same observations give the same reports, which makes a replay possible.
     #[test]
-    fn the_same_day_is_the_same_story(config in config(), events in vec(event(), 0..60)) {
-        let story = || {
-            let mut told = Vec::new();
-            let engine = play(&config, &events, |now, engine, actions| told.push((actions, engine.next_wake(), engine.tokens(now))));
-            (told, engine.findings())
+    fn the_engine_is_deterministic(config in config(), events in vec(event(), 0..60)) {
+        let outcomes = || {
+            let mut steps = Vec::new();
+            let engine = run(&config, &events, |now, engine, reports| {
+                steps.push((reports, engine.next_wake(), engine.tokens(now)));
+            });
+            (steps, engine.findings())
         };
-        prop_assert_eq!(story(), story());
+        prop_assert_eq!(outcomes(), outcomes());
     }
 
-    /// It is woken in the future, so that whoever drives it never spins.
+    /// The next wake-up is in the future, so that the caller does not spin.
     #[test]
-    fn the_next_wake_is_ahead(config in config(), events in vec(event(), 0..60)) {
+    fn the_next_wake_is_in_the_future(config in config(), events in vec(event(), 0..60)) {
         let mut late = Vec::new();
-        play(&config, &events, |now, engine, _| {
+        run(&config, &events, |now, engine, _| {
             late.extend(engine.next_wake().filter(|at| *at <= now.monotonic).map(|at| (*now, at)));
         });
         prop_assert!(late.is_empty(), "{:?}", late);
     }
 
-    /// Whatever else was seen in between, woken or not: when it has judged, it holds what a fresh look at the same file holds.
+    /// Nothing is left of a file that no longer exists.
     #[test]
-    fn nothing_stale_is_shown_of_a_file_that_is_gone(config in config(), events in vec(event(), 0..60)) {
-        let mut engine = play(&config, &events, |_, _, _| {});
-        let now = Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(i64::MAX / 2) };
+    fn a_file_that_is_gone_leaves_nothing(config in config(), events in vec(event(), 0..60)) {
+        let mut engine = run(&config, &events, |_, _, _| {});
+        let monotonic = Monotonic::from_nanos(i64::MAX / 2);
+        let now = Reading { wall: Wall::from_secs(START), monotonic };
         for pod in 0..3 {
             let _ = engine.step(&now, Observation::Gone(key(pod)));
         }
         prop_assert!(engine.tokens(&now).is_empty());
-        prop_assert!(engine.findings().iter().all(|finding| !finding.code.as_str().starts_with("token.")));
+        let findings = engine.findings();
+        prop_assert!(findings.iter().all(|finding| !finding.code.as_str().starts_with("token.")));
     }
 }

@@ -1,11 +1,11 @@
-//! Which token is to be judged when: a deadline heap that can be told to change its mind.
+//! The schedule of diagnoses: an ordered set of times, whose entries can be moved and removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::time::Monotonic;
 use crate::world::tokens::TokenKey;
 
-/// One wake-up per token at most.
+/// The next diagnosis of each token. A token has at most one entry.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     by_time: BTreeSet<(Monotonic, TokenKey)>,
@@ -13,26 +13,26 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Judge `key` at `at`, and not before.
+    /// Schedules the diagnosis of `key` at `at`, instead of an earlier entry.
     pub(super) fn at(&mut self, key: &TokenKey, at: Monotonic) {
-        self.forget(key);
+        self.remove(key);
         self.by_time.insert((at, key.clone()));
         self.by_token.insert(key.clone(), at);
     }
 
-    /// Judge `key` in this step.
+    /// Schedules the diagnosis of `key` in this step.
     pub(super) fn due_now(&mut self, key: &TokenKey) {
         self.at(key, Monotonic::default());
     }
 
-    /// Never judge `key` again.
-    pub(super) fn forget(&mut self, key: &TokenKey) {
+    /// Removes `key` from the schedule.
+    pub(super) fn remove(&mut self, key: &TokenKey) {
         if let Some(at) = self.by_token.remove(key) {
             self.by_time.remove(&(at, key.clone()));
         }
     }
 
-    /// Takes out what is due at `now`.
+    /// Removes and returns the tokens that are due at `now`.
     pub(super) fn take_due(&mut self, now: Monotonic) -> Vec<TokenKey> {
         let mut due = Vec::new();
         while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
@@ -44,7 +44,7 @@ impl Schedule {
         due
     }
 
-    /// When the next is due.
+    /// When the next token is due.
     pub(super) fn next(&self) -> Option<Monotonic> {
         self.by_time.first().map(|(at, _)| *at)
     }

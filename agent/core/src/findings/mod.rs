@@ -1,4 +1,4 @@
-//! The closed vocabulary of what can be wrong: code, severity, subject, evidence, remedy.
+//! Findings: code, severity, subject, evidence and remedy. The list of codes is closed.
 
 mod catalogue;
 mod runbook;
@@ -18,23 +18,23 @@ use crate::base::value::Attributes;
 use crate::world::cluster::PodRef;
 use crate::world::tokens::TokenKey;
 
-/// How bad, in the words alerts use.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; nobody is woken.
+    /// Nothing fails. No action is needed now.
     Info,
-    /// Will fail if nothing changes.
+    /// Something will fail if nothing changes.
     Warning,
-    /// Fails now or within minutes.
+    /// Something fails now, or within minutes.
     Critical,
 }
 
 impl Severity {
-    /// Every severity, mildest first.
+    /// Every severity, lowest first.
     pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
 
-    /// Lower-case name, as in the contract.
+    /// The lower-case name in JSON, telemetry and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -44,7 +44,7 @@ impl Severity {
     }
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -54,7 +54,7 @@ pub enum Subject {
         pod: PodRef,
         /// The volume's name.
         volume: String,
-        /// The file in the volume.
+        /// The path of the file in the volume.
         path: String,
     },
     /// The node: its clock, or what the agent on it cannot see or deliver.
@@ -80,7 +80,7 @@ impl Subject {
         Self::Node { node: name.to_owned() }
     }
 
-    /// The token that it is about, if it is about one.
+    /// The key of the token, if the subject is a token.
     pub fn token_key(&self) -> Option<TokenKey> {
         match self {
             Self::Token { pod, volume, path } => Some(TokenKey {
@@ -92,7 +92,7 @@ impl Subject {
         }
     }
 
-    /// The order in which people look for it: by namespace and name, the parts that are known.
+    /// The key for sorting: namespace and name as far as they are known, then the other parts.
     pub fn sort_key(&self) -> [&str; 5] {
         match self {
             Self::Token { pod, volume, path } => [
@@ -107,7 +107,7 @@ impl Subject {
         }
     }
 
-    /// What makes two subjects the same one, whatever else becomes known about them.
+    /// The parts that identify the subject. Names that become known later do not change it.
     fn identity(&self) -> [&str; 4] {
         match self {
             Self::Token { pod, volume, path } => ["token", &pod.uid, volume, path],
@@ -117,49 +117,49 @@ impl Subject {
     }
 }
 
-/// What to do about it.
+/// What to do about a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
-    /// A sentence.
+    /// The action, in sentences.
     pub text: String,
-    /// A command, where one exists.
+    /// A command to paste, if there is one.
     pub command: Option<String>,
 }
 
-/// Identifies one finding over time and over restarts: the same code about the same subject on the
-/// same node.
+/// The id of a finding, derived from code, subject and node. It is the same over time and after a
+/// restart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
 
 impl FindingId {
-    /// A share of `delta` that is this finding's own: between nothing and all of it, and the same
-    /// each time.
+    /// A part of `delta` between zero and the whole, derived from the id: it spreads reminders.
     pub fn share_of(&self, delta: Delta) -> Delta {
         let seed = self.0.get(..4).and_then(|hex| i64::from_str_radix(hex, 16).ok());
         delta.fraction(seed.unwrap_or(0), 1 << 16)
     }
 }
 
-/// One thing that is wrong, now.
+/// One thing that is wrong at this moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which of the closed list.
+    /// Its code.
     pub code: Code,
-    /// How bad now.
+    /// Its severity now.
     pub severity: Severity,
-    /// About what.
+    /// Its subject.
     pub subject: Subject,
-    /// A sentence that a tired person understands, with the time left at the moment it was
-    /// written.
+    /// One or more sentences for people. Times such as "expires in 8.0s" are relative to the moment
+    /// of the diagnosis.
     pub summary: String,
-    /// When it starts to hurt, if that is known.
+    /// When requests start to fail, if that is known. For a token that is not valid yet, when they
+    /// stop failing.
     pub deadline: Option<Wall>,
-    /// The facts it rests on.
+    /// The facts behind it.
     pub evidence: Attributes,
-    /// What to do.
+    /// What to do about it.
     pub remedy: Remedy,
-    /// The trace it belongs to.
+    /// The trace of the token that it is about.
     pub trace: Option<TraceContext>,
 }
 

@@ -1,35 +1,35 @@
-//! Typed symptoms: what is wrong, before it is put into words.
+//! Typed symptoms: the result of a diagnosis, before it is put into words.
 
 use super::{Code, Severity};
 use crate::base::time::{Delta, Wall};
 use crate::world::clocks::{ServerName, Step};
 use crate::world::cluster::AccountLoss;
 
-/// What is wrong with one token.
+/// A symptom of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenSymptom {
-    /// What.
+    /// What is wrong.
     pub fault: TokenFault,
-    /// How bad now.
+    /// Its severity now.
     pub severity: Severity,
 }
 
-/// Everything that can be wrong with a token.
+/// What can be wrong with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
-    /// It should have been replaced a while ago.
+    /// kubelet should have replaced it by now.
     RotationLate,
-    /// It should have been replaced long ago; or its account is lost and it never will be.
+    /// kubelet has stopped rotating it. With a lost service account, kubelet never will.
     RotationStalled(Option<AccountLoss>),
-    /// It is past `exp`.
+    /// It is past `exp`. A lost service account may be the reason.
     Expired(Option<AccountLoss>),
     /// It is before `nbf` less the API server's leeway.
     NotYetValid,
-    /// It was issued after the node's own time.
+    /// Its `iat` is ahead of the node's clock.
     FutureDated,
-    /// It expires before its pod, which is terminating, has to end.
+    /// Its pod is terminating, and may run longer than the token is valid.
     PodTerminating {
-        /// When the pod's containers are killed at the latest.
+        /// When kubelet kills the pod's containers at the latest.
         deletion: Wall,
     },
     /// Its file does not hold a token.
@@ -53,7 +53,7 @@ impl TokenFault {
         }
     }
 
-    /// What became of the service account, where that is the reason.
+    /// How the service account was lost, if that is the reason.
     pub fn lost(self) -> Option<AccountLoss> {
         match self {
             Self::RotationStalled(lost) | Self::Expired(lost) => lost,
@@ -67,16 +67,16 @@ impl TokenFault {
     }
 }
 
-/// What is wrong with the node's clock or with a time server.
+/// A symptom of the node's clock or of a time server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockSymptom {
-    /// What.
+    /// What is wrong.
     pub fault: ClockFault,
-    /// How bad now.
+    /// Its severity now.
     pub severity: Severity,
 }
 
-/// Everything that can be wrong with a clock.
+/// What can be wrong with a clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockFault {
     /// The node's clock is off by more than its limit.
@@ -85,22 +85,22 @@ pub enum ClockFault {
     Unsynchronized,
     /// The node's clock was set.
     Stepped(Step),
-    /// A leap second was inserted or left out.
+    /// A leap second was inserted or deleted.
     LeapSecond(Step),
     /// No source confirms the node's clock.
     Unknown,
-    /// The servers contradict each other by this much, and no majority decides.
+    /// The servers contradict each other, and no majority decides.
     Contradiction {
-        /// From the earliest to the latest time that they claim.
+        /// The distance from the lowest to the highest offset that they claim.
         spread: Delta,
     },
     /// The other servers prove this one wrong.
     Falseticker {
-        /// Which.
+        /// The server.
         server: ServerName,
         /// The offset that it claims.
         claim: Delta,
-        /// The bound that it claims.
+        /// The error bound that it claims.
         bound: Delta,
     },
 }
@@ -118,11 +118,12 @@ impl ClockFault {
     }
 }
 
-/// The tokens that a wrong clock of the node has an effect of its own on.
+/// Numbers of tokens that a wrong node clock affects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
-    /// Healthy, and wrong only by the node's clock.
+    /// Tokens that are good, and look wrong by the node's clock.
     pub look_wrong: usize,
-    /// Refused by the API server, and good by the node's clock: kubelet does not replace them.
+    /// Tokens that the API server rejects, and that look good by the node's clock: kubelet does not
+    /// replace them.
     pub refused: usize,
 }

@@ -1,19 +1,19 @@
-//! A finding with what happened to it: what is delivered.
+//! Alerts: reports of a finding that was raised, reminded or cleared.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Wall;
 use crate::findings::{Finding, FindingId};
 
-/// What happened to a finding.
+/// What an alert reports about a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertEvent {
-    /// It is new.
+    /// The finding is new.
     Raised,
-    /// It is still there, or got worse.
+    /// The finding is still active, or its severity increased.
     Reminded,
-    /// It is gone.
+    /// The finding is resolved.
     Cleared,
 }
 
@@ -28,17 +28,18 @@ impl AlertEvent {
     }
 }
 
-/// A finding with what happened to it.
+/// A report about one finding. Sinks deliver it at least once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
-    /// What happened.
+    /// What is reported.
     pub event: AlertEvent,
-    /// The finding's id.
+    /// The id of the finding.
     pub id: FindingId,
-    /// When, on the node's clock.
+    /// Time of the report, on the node's clock.
     pub at: Wall,
-    /// When the finding was first raised.
+    /// When the finding was raised, on the node's clock.
     pub raised_at: Wall,
-    /// The finding as it is now; when cleared, as it last was, with a summary that says so.
+    /// The finding as it is now. If it is cleared: as it last was, with a summary of how it was
+    /// resolved.
     pub finding: Finding,
 }

@@ -6,18 +6,19 @@ use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::base::value::Value;
 use crate::findings::{Code, Finding, FindingId, Resolution, Severity, resolved};
 
-/// A clock finding must be missing this long: servers and daemons take a few exchanges to settle.
+/// A finding about the clock is resolved after it was missing for this long, so that it does not
+/// flap while servers and daemons settle.
 const CLOCK_HOLD: Delta = Delta::from_secs(60);
-/// Two daemons that fight over a clock may set it many times a minute. A new step is reported this
-/// often, the last one for certain.
-const STEPS_APART: Delta = Delta::from_secs(5);
-/// What was raised before a restart is not resolved because it is not observed at once. Within this
-/// every file is scanned again (a minute), what is broken has settled (10 s), and the time servers
-/// have answered.
+/// Shortest time between two reports of steps. Two daemons that compete for a clock may set it many
+/// times a minute. The last step is always reported.
+const STEP_REPORT_INTERVAL: Delta = Delta::from_secs(5);
+/// A restored finding that was not observed since the restart is resolved only after this time. By
+/// then the agent has scanned every file again (60 s), malformed files have settled (10 s), and the
+/// time servers have answered.
 const RESTORED_HOLD: Delta = Delta::from_secs(90);
 
-/// When, by the clock that was set then, and by how much: a clock that is set back may show the
-/// same time twice.
+/// Time and size of a step. The time alone is not unique: a clock that is set back shows the same
+/// time twice.
 type ReportedStep = (Value, Value);
 
 /// A finding that was raised and not resolved.
@@ -27,13 +28,13 @@ pub(super) struct Entry {
     pub(super) finding: Finding,
     raised: Reading,
     reported: Monotonic,
-    /// The step that was last reported with it.
+    /// The step in the last report of this finding.
     step: Option<ReportedStep>,
-    /// The worst severity since the last reminder: one that goes up and down is not reported each
-    /// time it goes up.
+    /// The highest severity since the last reminder. A severity that goes up and down is reported
+    /// only once.
     worst: Severity,
     missing_since: Option<Monotonic>,
-    /// Raised before a restart, and not observed since. Until then that means nothing.
+    /// Set for a restored finding that was not observed yet: it is not resolved before this time.
     held_until: Option<Monotonic>,
 }
 
@@ -61,7 +62,7 @@ impl Entry {
         }
     }
 
-    /// Whether it is there, as far as is known.
+    /// Whether the last diagnosis contained it.
     pub(super) fn is_active(&self) -> bool {
         self.missing_since.is_none()
     }
@@ -71,18 +72,18 @@ impl Entry {
         self.raised.wall
     }
 
-    /// Until when it is held after a restart.
+    /// Until when a restored finding is held.
     pub(super) fn held_until(&self) -> Option<Monotonic> {
         self.held_until
     }
 
-    /// When it changes by the passing of time alone: a hold ends, or a reminder is due.
+    /// When the ledger must look at it again: a hold ends, or a reminder is due.
     pub(super) fn next_wake(&self, remind_every: Delta) -> Monotonic {
         let resolved = self.missing_since.map(|since| since + hold(self.finding.code));
         self.held_until.or(resolved).unwrap_or_else(|| self.next_report(remind_every))
     }
 
-    /// It is missing at `now`. Whether that resolves it: at once for what was observed.
+    /// Notes that the diagnosis at `now` does not contain it. Returns whether it is resolved.
     pub(super) fn is_resolved(&mut self, now: Monotonic, resolution: Resolution) -> bool {
         if self.held_until.is_some_and(|until| now < until) && !resolution.is_certain() {
             return false;
@@ -92,7 +93,8 @@ impl Entry {
         now - missing_since >= hold(self.finding.code)
     }
 
-    /// It is there at `now`, as `finding`. An alert if it is worse, or if a reminder is due.
+    /// Notes that the diagnosis at `now` contains it, as `finding`. Returns an alert if its
+    /// severity increased, or if a reminder is due.
     pub(super) fn confirmed(
         &mut self,
         now: &Reading,
@@ -111,24 +113,25 @@ impl Entry {
         Some(self.alert(AlertEvent::Reminded, now, self.finding.clone()))
     }
 
-    /// When it is reported again if it stays as it is. Reminders are spread over the last eighth of
-    /// the interval, each finding's at its own place: what was raised together does not come back
-    /// together, on one node or on 5,000.
+    /// When it is reported again if it does not change. Reminders are spread over the last eighth
+    /// of the interval by the id of the finding. Findings that were raised together, on one node or
+    /// on 5,000, are therefore not reminded together.
     fn next_report(&self, remind_every: Delta) -> Monotonic {
         let step = step_of(&self.finding);
-        let is_news = step.is_some() && step != self.step;
+        let is_new_step = step.is_some() && step != self.step;
         let reminder = remind_every - self.id.share_of(remind_every.fraction(1, 8));
-        self.reported + if is_news { STEPS_APART.min(remind_every) } else { reminder }
+        let step_report = STEP_REPORT_INTERVAL.min(remind_every);
+        self.reported + if is_new_step { step_report } else { reminder }
     }
 
-    /// The alert that it is resolved. How long it lasted is measured by the clock that nobody sets,
-    /// up to when it was first missing.
+    /// The alert that it is resolved. Its duration ends when it was first missing, and is measured
+    /// on the monotonic clock.
     pub(super) fn resolved(&self, now: &Reading, resolution: Resolution) -> Alert {
         let lasted = self.missing_since.unwrap_or(now.monotonic) - self.raised.monotonic;
         self.alert(AlertEvent::Cleared, now, resolved(&self.finding, resolution, lasted))
     }
 
-    /// The alert that it was raised.
+    /// The alert that it is raised.
     pub(super) fn announced(&self, now: &Reading) -> Alert {
         self.alert(AlertEvent::Raised, now, self.finding.clone())
     }
@@ -138,8 +141,8 @@ impl Entry {
     }
 }
 
-/// The step of the clock that a finding reports. Each is an event of its own, even while the
-/// finding about the one before is active.
+/// The step of the clock in the evidence of a finding. Each step is reported, also while the
+/// finding about the previous step is active.
 fn step_of(finding: &Finding) -> Option<ReportedStep> {
     let reports = matches!(finding.code, Code::ClockStepped | Code::ClockOffset);
     let at = finding.evidence.get(schema::CLOCK_STEP_AT)?;
@@ -147,6 +150,7 @@ fn step_of(finding: &Finding) -> Option<ReportedStep> {
     reports.then(|| (at.clone(), size.clone()))
 }
 
+/// How long a finding must be missing before it is resolved.
 fn hold(code: Code) -> Delta {
     if code.as_str().starts_with("clock.") { CLOCK_HOLD } else { Delta::ZERO }
 }

@@ -1,44 +1,44 @@
-//! What is wrong in one scope now, and how to understand that something else is no longer.
+//! The complete diagnosis of one scope, and the meaning of a finding that is missing from it.
 
 use crate::base::ids::TraceContext;
 use crate::diagnosis::ClockEffect;
 use crate::findings::{Finding, Resolution};
 use crate::world::clocks::ClockState;
 
-/// The whole judgement on one scope.
+/// The complete diagnosis of one scope.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// Everything that is wrong.
+    /// Every finding of the scope.
     pub findings: Vec<Finding>,
-    /// What it means that an earlier finding is missing.
+    /// Why an earlier finding may be missing from `findings`.
     pub missing: Missing,
 }
 
-/// What it means that an earlier finding is missing from a judgement.
+/// Why an earlier finding may be missing from a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// The token is there.
+    /// The token file still exists.
     Token {
         /// The trace of the generation in the file, if there is one.
         current: Option<TraceContext>,
-        /// What the node's clock does to it.
+        /// The effect of the node's clock on the token.
         effect: ClockEffect,
     },
-    /// The token's file is gone.
+    /// The token file no longer exists.
     Gone,
     /// The clock is in this state.
     Clock(ClockState),
-    /// Alerts get out; so many never did.
+    /// Alerts are delivered again.
     Delivered {
-        /// Since the agent started.
+        /// Number of alerts that were lost since the agent started.
         lost: u64,
     },
-    /// It is simply no longer so.
+    /// The condition ended, without further detail.
     Recovered,
 }
 
 impl Judgement {
-    /// The judgement on a token whose file is gone.
+    /// The diagnosis of a token whose file no longer exists.
     pub fn gone() -> Self {
         Self { findings: Vec::new(), missing: Missing::Gone }
     }
@@ -48,7 +48,7 @@ impl Missing {
     /// How `finding`, which is missing, was resolved.
     pub(super) fn resolution(&self, finding: &Finding) -> Resolution {
         match self {
-            // A finding about another generation than the one in the file ended with that one.
+            // The finding is about another generation than the one in the file.
             Self::Token { current, .. } if finding.trace.is_some() && finding.trace != *current => {
                 Resolution::Replaced
             }

@@ -1,4 +1,5 @@
-//! Findings over time: raised once, held so that they do not flap, reminded, resolved.
+//! Findings over time: each is raised once, held so that it does not flap, reminded, and cleared
+//! when it is resolved.
 
 mod alert;
 mod entry;
@@ -18,7 +19,7 @@ use crate::findings::{Code, Finding, Resolution, Severity};
 use crate::world::tokens::TokenKey;
 use entry::Entry;
 
-/// All active findings.
+/// The findings that were raised and not cleared.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     node: String,
@@ -27,13 +28,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Empty.
+    /// An empty ledger. `remind_every` is the interval between two reports of an active finding.
     pub fn new(node: &str, remind_every: Delta) -> Self {
         Self { node: node.to_owned(), remind_every, entries: BTreeMap::new() }
     }
 
-    /// Takes the whole judgement on `scope`: what is new is raised, what stays may be reminded,
-    /// what is missing is resolved.
+    /// Takes the complete diagnosis of `scope`. Raises new findings, reminds of active ones where
+    /// that is due, and clears those that are missing.
     pub fn judge(&mut self, now: &Reading, scope: &Scope, judgement: Judgement) -> Vec<Alert> {
         if judgement.findings.is_empty() && !self.entries.contains_key(scope) {
             return Vec::new();
@@ -55,22 +56,23 @@ impl Ledger {
         judgement: &Judgement,
     ) -> Vec<Alert> {
         let ids: Vec<_> = judgement.findings.iter().map(|finding| finding.id(&self.node)).collect();
-        let heir = self.heir(entries, &judgement.findings);
+        let successor = self.successor(entries, &judgement.findings);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
             if ids.contains(&entry.id) {
                 return true;
             }
-            let resolution = inherited(entry, judgement.missing.resolution(&entry.finding), heir);
-            let over = entry.is_resolved(now.monotonic, resolution);
-            alerts.extend(over.then(|| entry.resolved(now, resolution)));
-            !over
+            let resolution =
+                with_successor(entry, judgement.missing.resolution(&entry.finding), successor);
+            let is_resolved = entry.is_resolved(now.monotonic, resolution);
+            alerts.extend(is_resolved.then(|| entry.resolved(now, resolution)));
+            !is_resolved
         });
         alerts
     }
 
-    /// The first of `findings` that is new: what an earlier one may have become.
-    fn heir(&self, entries: &[Entry], findings: &[Finding]) -> Option<(Code, Severity)> {
+    /// The first new finding: an earlier one may have become it.
+    fn successor(&self, entries: &[Entry], findings: &[Finding]) -> Option<(Code, Severity)> {
         let is_new =
             |finding: &&Finding| entries.iter().all(|entry| entry.id != finding.id(&self.node));
         findings.iter().find(is_new).map(|finding| (finding.code, finding.severity))
@@ -87,15 +89,15 @@ impl Ledger {
         Some(alert)
     }
 
-    /// When a judgement may bring something although nothing changed: a hold ends, a reminder is
+    /// When `scope` must be diagnosed again although nothing changed: a hold ends, or a reminder is
     /// due.
     pub fn next_wake(&self, scope: &Scope) -> Option<Monotonic> {
         let entries = self.entries.get(scope)?;
         entries.iter().map(|entry| entry.next_wake(self.remind_every)).min()
     }
 
-    /// Takes over what was raised before a restart. It is neither raised again nor resolved before
-    /// there was time to look.
+    /// Takes the findings that were active before a restart. They are not raised again. They are
+    /// not resolved before the sources had time to observe them.
     pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) {
         for one in restored {
             let entries = self.entries.entry(Scope::of(&one.finding)).or_default();
@@ -106,8 +108,8 @@ impl Ledger {
         }
     }
 
-    /// Tokens with findings from before a restart that were not observed since, once there was time
-    /// to observe them.
+    /// The tokens with restored findings that were not observed yet, although the sources had time
+    /// for that.
     pub fn unseen(&self, now: Monotonic) -> Vec<TokenKey> {
         let is_due = |entries: &[Entry]| {
             entries.iter().any(|entry| entry.held_until().is_some_and(|until| until <= now))
@@ -116,13 +118,14 @@ impl Ledger {
         due.filter_map(|(scope, _)| scope.token().cloned()).collect()
     }
 
-    /// The first time at which [`Self::unseen`] may give something of what `counts`.
+    /// When [`Self::unseen`] may next return a token for which `counts` is true.
     pub fn next_unseen(&self, counts: impl Fn(&TokenKey) -> bool) -> Option<Monotonic> {
         let held = self.entries.iter().filter(|(scope, _)| scope.token().is_none_or(&counts));
         held.flat_map(|(_, entries)| entries).filter_map(Entry::held_until).min()
     }
 
-    /// Active findings with when they were raised, worst first, in a fixed order.
+    /// Active findings with the times when they were raised, highest severity first, in a fixed
+    /// order.
     pub fn raised(&self) -> Vec<(Finding, Wall)> {
         let active = self.entries.values().flatten().filter(|entry| entry.is_active());
         let mut raised: Vec<_> =
@@ -134,24 +137,26 @@ impl Ledger {
         raised
     }
 
-    /// Active findings, in no order that matters.
+    /// Active findings, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
         let entries = self.entries.values().flatten().filter(|entry| entry.is_active());
         entries.map(|entry| &entry.finding)
     }
 }
 
-/// A finding that is simply missing has become the one that is new. One that was raised before a
-/// restart does not become a milder one: what made it as bad as it was may only not be known again
-/// yet.
-fn inherited(entry: &Entry, resolution: Resolution, heir: Option<(Code, Severity)>) -> Resolution {
-    match (resolution, heir) {
-        (Resolution::Recovered, Some((_, severity)))
-            if entry.held_until().is_some() && severity < entry.finding.severity =>
-        {
-            Resolution::Recovered
+/// The resolution of a missing finding, given a new one. A finding that recovered became the new
+/// one. A restored finding does not become one of lower severity: the cause of its severity may
+/// only not be observed again yet.
+fn with_successor(
+    entry: &Entry,
+    resolution: Resolution,
+    successor: Option<(Code, Severity)>,
+) -> Resolution {
+    let is_milder = |severity| entry.held_until().is_some() && severity < entry.finding.severity;
+    match (resolution, successor) {
+        (Resolution::Recovered, Some((code, severity))) if !is_milder(severity) => {
+            Resolution::Became(code)
         }
-        (Resolution::Recovered, Some((heir, _))) => Resolution::Became(heir),
         (resolution, _) => resolution,
     }
 }

@@ -1,9 +1,10 @@
-//! Whose findings are judged together.
+//! Scopes: each diagnosis is complete for one scope.
 
 use crate::findings::{Code, Finding, Subject};
 use crate::world::tokens::TokenKey;
 
-/// Whose findings are judged together.
+/// A set of findings that are diagnosed together. A finding that is missing from a diagnosis of its
+/// scope is resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// One token.
@@ -17,7 +18,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The scope that such a finding is judged in.
+    /// The scope of `finding`.
     pub(super) fn of(finding: &Finding) -> Self {
         match &finding.subject {
             Subject::Token { pod, volume, path } => Self::Token(TokenKey {
@@ -60,7 +61,7 @@ impl Scope {
         }
     }
 
-    /// The token, if it is the scope of one.
+    /// The token, if this is the scope of a token.
     pub(super) fn token(&self) -> Option<&TokenKey> {
         match self {
             Self::Token(key) => Some(key),

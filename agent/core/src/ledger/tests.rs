@@ -13,7 +13,7 @@ fn at(secs: i64) -> Reading {
     }
 }
 
-fn over(findings: Vec<Finding>) -> Judgement {
+fn recovered(findings: Vec<Finding>) -> Judgement {
     Judgement { findings, missing: Missing::Recovered }
 }
 
@@ -22,33 +22,33 @@ fn finding(code: Code, severity: Severity) -> Finding {
         code,
         severity,
         subject: Subject::node("n1"),
-        summary: "it is so".into(),
+        summary: "something is wrong".into(),
         deadline: None,
         evidence: Attributes::new(),
-        remedy: Remedy { text: "do".into(), command: None },
+        remedy: Remedy { text: "repair it".into(), command: None },
         trace: None,
     }
 }
 
-/// Runs a story of (seconds, what is wrong then) and tells what was said.
-fn story(steps: &[(i64, Vec<Finding>)]) -> Vec<(i64, AlertEvent, Code)> {
+/// Passes each step (seconds, findings) to a ledger and returns the alerts.
+fn alerts_of(steps: &[(i64, Vec<Finding>)]) -> Vec<(i64, AlertEvent, Code)> {
     let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-    let mut said = Vec::new();
+    let mut reported = Vec::new();
     for (secs, findings) in steps {
-        let alerts = ledger.judge(&at(*secs), &Scope::Clock, over(findings.clone()));
-        said.extend(alerts.into_iter().map(|alert| (*secs, alert.event, alert.finding.code)));
+        let alerts = ledger.judge(&at(*secs), &Scope::Clock, recovered(findings.clone()));
+        reported.extend(alerts.into_iter().map(|alert| (*secs, alert.event, alert.finding.code)));
     }
-    said
+    reported
 }
 
 #[test]
-fn said_once_then_reminded_then_cleared() {
+fn a_finding_is_raised_reminded_and_cleared() {
     let late = || vec![finding(Code::RotationLate, Severity::Info)];
-    let said =
-        story(&[(0, late()), (10, late()), (3_600, late()), (3_700, late()), (3_800, vec![])]);
+    let reported =
+        alerts_of(&[(0, late()), (10, late()), (3_600, late()), (3_700, late()), (3_800, vec![])]);
     let code = Code::RotationLate;
     assert_eq!(
-        said,
+        reported,
         [
             (0, AlertEvent::Raised, code),
             (3_600, AlertEvent::Reminded, code),
@@ -58,39 +58,45 @@ fn said_once_then_reminded_then_cleared() {
 }
 
 #[test]
-fn worse_is_said_at_once_and_better_is_not() {
+fn a_higher_severity_is_reported_at_once_and_a_lower_one_is_not() {
     let stalled = |severity| vec![finding(Code::RotationStalled, severity)];
-    let said = story(&[
+    let reported = alerts_of(&[
         (0, stalled(Severity::Warning)),
         (5, stalled(Severity::Critical)),
         (9, stalled(Severity::Warning)),
     ]);
     assert_eq!(
-        said.iter().map(|s| s.1).collect::<Vec<_>>(),
+        reported.iter().map(|s| s.1).collect::<Vec<_>>(),
         [AlertEvent::Raised, AlertEvent::Reminded]
     );
 }
 
 #[test]
-fn a_clock_that_comes_and_goes_does_not_flap() {
+fn a_finding_about_the_clock_does_not_flap() {
     let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
-    let said =
-        story(&[(0, off()), (30, vec![]), (60, off()), (90, vec![]), (120, vec![]), (151, vec![])]);
+    let reported = alerts_of(&[
+        (0, off()),
+        (30, vec![]),
+        (60, off()),
+        (90, vec![]),
+        (120, vec![]),
+        (151, vec![]),
+    ]);
     assert_eq!(
-        said,
+        reported,
         [(0, AlertEvent::Raised, Code::ClockOffset), (151, AlertEvent::Cleared, Code::ClockOffset)]
     );
 }
 
 #[test]
-fn each_step_of_the_clock_is_said_but_not_more_often_than_anyone_can_read() {
+fn each_step_is_reported_at_most_every_five_seconds() {
     let stepped = |at: i64| {
         let evidence = Attributes::new()
             .with(schema::CLOCK_STEP_AT, Wall::from_secs(0))
             .with(schema::CLOCK_STEP, Delta::from_secs(at));
         vec![Finding { evidence, ..finding(Code::ClockStepped, Severity::Warning) }]
     };
-    let said = story(&[
+    let reported = alerts_of(&[
         (0, stepped(0)),
         (3, stepped(0)),
         (9, stepped(9)),
@@ -99,26 +105,31 @@ fn each_step_of_the_clock_is_said_but_not_more_often_than_anyone_can_read() {
         (14, stepped(13)),
         (60, stepped(13)),
     ]);
-    assert_eq!(said.iter().map(|(secs, ..)| *secs).collect::<Vec<_>>(), [0, 9, 14], "{said:?}");
+    assert_eq!(
+        reported.iter().map(|(secs, ..)| *secs).collect::<Vec<_>>(),
+        [0, 9, 14],
+        "{reported:?}"
+    );
 
     let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
-    let _ = ledger.judge(&at(0), &Scope::Clock, over(stepped(0)));
-    let _ = ledger.judge(&at(1), &Scope::Clock, over(stepped(1)));
+    let _ = ledger.judge(&at(0), &Scope::Clock, recovered(stepped(0)));
+    let _ = ledger.judge(&at(1), &Scope::Clock, recovered(stepped(1)));
     assert_eq!(
         ledger.next_wake(&Scope::Clock),
         Some(at(5).monotonic),
-        "what was not said at once is said then"
+        "the second step is reported then"
     );
 }
 
 #[test]
-fn one_finding_turning_into_another_says_so() {
+fn a_finding_that_becomes_another_is_resolved_as_such() {
     let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
     let subject =
         Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
     let about = |code| Finding { subject: subject.clone(), ..finding(code, Severity::Info) };
     let (late, stalled) = (about(Code::RotationLate), about(Code::RotationStalled));
-    let mut judge = |secs, findings| ledger.judge(&at(secs), &Scope::Visibility, over(findings));
+    let mut judge =
+        |secs, findings| ledger.judge(&at(secs), &Scope::Visibility, recovered(findings));
     let _ = judge(0, vec![late.clone()]);
     let alerts = judge(5, vec![stalled.clone()]);
     assert_eq!(
@@ -126,7 +137,7 @@ fn one_finding_turning_into_another_says_so() {
         resolved(&late, Resolution::Became(Code::RotationStalled), Delta::from_secs(5))
     );
     assert_eq!(alerts[1].event, AlertEvent::Raised);
-    // What was there all along is no heir.
+    // A finding that was active before is not a successor.
     let _ = judge(6, vec![late.clone(), stalled.clone()]);
     assert_eq!(
         judge(9, vec![stalled])[0].finding,
@@ -135,55 +146,52 @@ fn one_finding_turning_into_another_says_so() {
 }
 
 #[test]
-fn how_long_it_lasted_is_not_told_by_a_clock_that_was_set_meanwhile() {
+fn the_duration_does_not_depend_on_steps_of_the_wall_clock() {
     let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
     let off = finding(Code::ClockOffset, Severity::Warning);
-    let _ = ledger.judge(&at(0), &Scope::Clock, over(vec![off.clone()]));
+    let _ = ledger.judge(&at(0), &Scope::Clock, recovered(vec![off.clone()]));
     let set_back = |secs| Reading { wall: at(secs - 900).wall, ..at(secs) };
-    assert_eq!(ledger.judge(&set_back(100), &Scope::Clock, over(vec![])), []);
-    let cleared = ledger.judge(&set_back(160), &Scope::Clock, over(vec![]));
+    assert_eq!(ledger.judge(&set_back(100), &Scope::Clock, recovered(vec![])), []);
+    let cleared = ledger.judge(&set_back(160), &Scope::Clock, recovered(vec![]));
     assert_eq!(cleared[0].finding, resolved(&off, Resolution::Recovered, Delta::from_secs(100)));
 }
 
 #[test]
-fn a_severity_that_goes_up_and_down_is_said_once() {
+fn a_severity_that_goes_up_and_down_is_reported_once() {
     let off = |severity| vec![finding(Code::ClockOffset, severity)];
     let steps: Vec<_> = (0..10)
         .flat_map(|i| [(i * 20, off(Severity::Warning)), (i * 20 + 10, off(Severity::Critical))])
         .collect();
     assert_eq!(
-        story(&steps).iter().map(|s| s.1).collect::<Vec<_>>(),
+        alerts_of(&steps).iter().map(|s| s.1).collect::<Vec<_>>(),
         [AlertEvent::Raised, AlertEvent::Reminded]
     );
 }
 
-/// A ledger that an agent filled at 0 s, as the next agent finds it at 1000 s.
+/// A ledger with a finding that was raised at 0 s, restored at 1000 s.
 fn after_a_restart(code: Code) -> Ledger {
     let mut before = Ledger::new("n1", Delta::from_secs(3_600));
-    let raised = before.judge(&at(0), &Scope::Clock, over(vec![finding(code, Severity::Warning)]));
+    let raised =
+        before.judge(&at(0), &Scope::Clock, recovered(vec![finding(code, Severity::Warning)]));
     let mut after = Ledger::new("n1", Delta::from_secs(3_600));
     after.restore(&at(1_000), raised.iter().filter_map(|alert| super::after(alert).1).collect());
     after
 }
 
 #[test]
-fn what_was_raised_before_a_restart_is_not_raised_again() {
+fn a_restored_finding_is_not_raised_again() {
     let mut ledger = after_a_restart(Code::ClockOffset);
     let off = || vec![finding(Code::ClockOffset, Severity::Warning)];
-    assert_eq!(ledger.judge(&at(1_005), &Scope::Clock, over(off())), []);
-    let reminded = ledger.judge(&at(3_600), &Scope::Clock, over(off()));
-    assert_eq!(
-        reminded[0].event,
-        AlertEvent::Reminded,
-        "the next reminder comes when it would have come"
-    );
+    assert_eq!(ledger.judge(&at(1_005), &Scope::Clock, recovered(off())), []);
+    let reminded = ledger.judge(&at(3_600), &Scope::Clock, recovered(off()));
+    assert_eq!(reminded[0].event, AlertEvent::Reminded, "the reminder comes at its original time");
     assert_eq!(reminded[0].raised_at, at(0).wall);
 }
 
 #[test]
-fn what_was_raised_before_a_restart_is_cleared_only_after_there_was_time_to_look() {
+fn a_restored_finding_is_cleared_only_after_the_hold() {
     let mut ledger = after_a_restart(Code::AgentBlind);
-    let mut judge = |secs| ledger.judge(&at(secs), &Scope::Visibility, over(vec![]));
+    let mut judge = |secs| ledger.judge(&at(secs), &Scope::Visibility, recovered(vec![]));
     assert_eq!(judge(1_001), []);
     assert_eq!(judge(1_089), []);
     let cleared = judge(1_090);
@@ -191,11 +199,15 @@ fn what_was_raised_before_a_restart_is_cleared_only_after_there_was_time_to_look
     let mut ledger = after_a_restart(Code::AgentBlind);
     assert_eq!(ledger.next_wake(&Scope::Visibility), Some(at(1_090).monotonic));
     let replaced = ledger.judge(&at(1_001), &Scope::Visibility, Judgement::gone());
-    assert_eq!(replaced[0].event, AlertEvent::Cleared, "what ended for certain is not held");
+    assert_eq!(
+        replaced[0].event,
+        AlertEvent::Cleared,
+        "a resolution that was observed is not held"
+    );
 }
 
 #[test]
-fn a_remembered_finding_is_judged_where_a_new_one_would_be() {
+fn a_restored_finding_has_the_scope_of_a_new_one() {
     let token = Subject::Token {
         pod: PodRef { uid: "u".into(), ..PodRef::default() },
         volume: "v".into(),
@@ -225,12 +237,12 @@ fn reminders_of_one_moment_are_spread_over_an_eighth_of_the_interval() {
     let interval = Delta::from_secs(3_600);
     let due = |node: usize| {
         let mut ledger = Ledger::new(&format!("n{node}"), interval);
-        let blind = over(vec![finding(Code::AgentBlind, Severity::Warning)]);
+        let blind = recovered(vec![finding(Code::AgentBlind, Severity::Warning)]);
         let _ = ledger.judge(&at(0), &Scope::Visibility, blind);
         ledger.next_wake(&Scope::Visibility).unwrap()
     };
     let all: std::collections::BTreeSet<_> = (0..100).map(due).collect();
     assert!(all.len() > 90, "{} different times", all.len());
     assert!(all.iter().all(|time| (at(3_150).monotonic..=at(3_600).monotonic).contains(time)));
-    assert_eq!(due(7), due(7), "the same in a replay");
+    assert_eq!(due(7), due(7), "a replay gives the same");
 }

@@ -1,4 +1,4 @@
-//! One trace per measurement: `clock.measure` with one CLIENT span per exchange.
+//! The trace of one measurement of the clock: `clock.measure` with one CLIENT span per exchange.
 
 use crate::base::ids::{SpanId, TraceContext, TraceId};
 use crate::base::schema;
@@ -7,20 +7,19 @@ use crate::base::value::Attributes;
 use crate::traces::{Span, SpanKind};
 use crate::world::clocks::{ClockModel, Estimate, Exchange, Round, Sample, Selection, Vote};
 
-/// The spans of a round that `model` has taken in; none for a round in which nobody was asked.
+/// The spans of `round`, which `model` has already taken. None for a round without exchanges.
 pub fn spans(node: &str, model: &ClockModel, round: &Round) -> Vec<Span> {
     if round.exchanges.is_empty() {
         return Vec::new();
     }
-    // Both clocks of the start: two nodes do not boot and measure in the same nanosecond.
+    // With both clocks: the wall clock alone can show the same time twice.
     let trace_id = TraceId::derived(&[
         "clock",
         node,
         &round.started.wall.as_nanos().to_string(),
         &round.started.monotonic.as_nanos().to_string(),
     ]);
-    let outcome = model.selection(&round.ended);
-    let root = root(model, round, &outcome, trace_id);
+    let root = root(model, round, trace_id);
     let parent = root.context.span_id;
     let child = |exchange: &Exchange| {
         child(round, exchange, model.vote_of(&exchange.server), trace_id, parent)
@@ -28,7 +27,8 @@ pub fn spans(node: &str, model: &ClockModel, round: &Round) -> Vec<Span> {
     std::iter::once(root).chain(round.exchanges.iter().map(child)).collect()
 }
 
-fn root(model: &ClockModel, round: &Round, outcome: &Selection, trace_id: TraceId) -> Span {
+fn root(model: &ClockModel, round: &Round, trace_id: TraceId) -> Span {
+    let selection = model.selection(&round.ended);
     let estimate = model.estimate(&round.ended);
     let known = (!estimate.assumed).then_some(estimate.offset);
     let servers = round.exchanges.iter().map(|exchange| &exchange.server);
@@ -36,10 +36,10 @@ fn root(model: &ClockModel, round: &Round, outcome: &Selection, trace_id: TraceI
         .filter(|server| model.vote_of(server) == Vote::Falseticker)
         .map(ToString::to_string)
         .collect();
-    let silent = round.exchanges.iter().all(|exchange| exchange.result.is_err());
+    let unanswered = round.exchanges.iter().all(|exchange| exchange.result.is_err());
     Span {
-        error: silent.then(|| "no time server gave a usable answer".to_owned()),
-        attributes: attributes(&estimate, known, outcome)
+        error: unanswered.then(|| "no time server gave a usable answer".to_owned()),
+        attributes: attributes(&estimate, known, &selection)
             .with(schema::CLOCK_FALSETICKERS, wrong.as_slice())
             .with(schema::CLOCK_SOURCE, model.source(&round.ended).name()),
         ..span(
@@ -87,8 +87,8 @@ fn sample_attributes(about: Attributes, sample: &Sample) -> Attributes {
         .with(schema::NTP_REFERENCE_ID, &sample.reference_id)
 }
 
-/// A bare span. Times are told by the boot clock from the round's start on: a step in the middle
-/// must not make a child end before it began.
+/// A span without attributes. Its times are those of the monotonic clock since the start of the
+/// round: a step of the wall clock must not make a span end before it starts.
 fn span(
     round: &Round,
     (started, ended): (&Reading, &Reading),
@@ -110,35 +110,35 @@ fn span(
     }
 }
 
-/// What findings and spans report about the clock as a whole.
+/// The attributes of the clock as a whole, for findings and spans.
 pub(crate) fn attributes(
     estimate: &Estimate,
     offset: Option<Delta>,
-    outcome: &Selection,
+    selection: &Selection,
 ) -> Attributes {
-    let agreeing = outcome.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
+    let agreeing = selection.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
     Attributes::new()
         .with_some(schema::CLOCK_OFFSET, offset)
         .with(schema::CLOCK_ERROR_BOUND, estimate.bound)
         .with(schema::CLOCK_STATE, estimate.state.name())
         .with(schema::CLOCK_AGREEING, agreeing)
-        .with(schema::CLOCK_SERVERS, outcome.votes().len())
+        .with(schema::CLOCK_SERVERS, selection.votes().len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::world::clocks::ExchangeError;
-    use crate::world::clocks::testing::{at, model, round, says};
+    use crate::world::clocks::testing::{at, model, offset_ms, round};
 
     #[test]
-    fn spans_of_a_round_hang_together() {
+    fn the_spans_of_a_round_are_one_trace() {
         let measured = round(
             at(100),
             &[
-                ("a", says(0)),
-                ("b", says(0)),
-                ("c", says(37_250)),
+                ("a", offset_ms(0)),
+                ("b", offset_ms(0)),
+                ("c", offset_ms(37_250)),
                 ("d", Err(ExchangeError::Timeout)),
             ],
         );
@@ -154,9 +154,9 @@ mod tests {
         assert_eq!(exported[3].attributes.get(schema::NTP_VERDICT), Some(&"falseticker".into()));
         assert_eq!(exported[4].attributes.get(schema::ERROR_TYPE), Some(&"timeout".into()));
         assert!(exported[4].error.is_some() && exported[0].error.is_none());
-        assert_eq!(spans("n1", &model, &measured), exported, "derived, not drawn");
-        let nobody = round(at(100), &[]);
-        assert!(spans("n1", &model, &nobody).is_empty());
+        assert_eq!(spans("n1", &model, &measured), exported, "ids are derived, not random");
+        let without_servers = round(at(100), &[]);
+        assert!(spans("n1", &model, &without_servers).is_empty());
         let elsewhere = spans("n2", &model, &measured);
         assert_ne!(
             elsewhere[0].context.trace_id, exported[0].context.trace_id,

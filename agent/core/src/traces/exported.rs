@@ -1,5 +1,5 @@
-//! Which generations' traces were exported. A file that goes away and comes back, or a generation
-//! that is put back, gets no second trace.
+//! The generations whose traces were exported. Each gets one trace, also if its file is deleted and
+//! created again, or if an old generation is written back.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,20 +10,21 @@ use crate::base::time::Wall;
 use crate::world::cluster::{Pod, PodRef};
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 
-/// Four generations of each token of a full node (250 pods). Eight bytes each, twice.
-const KEPT: usize = 1_024;
+/// Most root spans that are kept: four generations of each token of a full node (250 pods). Each
+/// takes 16 bytes.
+const CAPACITY: usize = 1_024;
 
-/// The roots that were exported last, and the tokens whose generation expired in the file.
+/// The root spans that were exported last, and the tokens whose generation expired in the file.
 #[derive(Debug, Default)]
 pub struct Exported {
     order: VecDeque<SpanId>,
     known: BTreeSet<SpanId>,
-    /// The trace of the generation that is still in these files is complete.
+    /// The files with a generation that has expired: its trace is complete.
     expired: BTreeSet<TokenKey>,
 }
 
 impl Exported {
-    /// The trace of a generation that the next one replaced at `at`.
+    /// The trace of the generation `old`, which the next one replaced at `at`.
     pub fn replaced(
         &mut self,
         tracked: &Tracked,
@@ -39,8 +40,8 @@ impl Exported {
             .unwrap_or_default()
     }
 
-    /// The trace of a generation that is past `exp` at `now` in the file. What kubelet does later
-    /// belongs to the next one.
+    /// The trace of the generation in the file, if it is past `exp` at `now`. Its trace ends at
+    /// `exp`, also if kubelet replaces it later.
     pub fn expired(&mut self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Span> {
         let Some(generation) = &tracked.current else { return Vec::new() };
         let end = generation.claims.expires_at;
@@ -50,7 +51,7 @@ impl Exported {
         self.once(tracked, pod, generation, end, &Ended::Expired)
     }
 
-    /// The trace of a generation whose file went away.
+    /// The trace of the generation in a file that no longer exists.
     pub fn gone(&mut self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Span> {
         match &tracked.current {
             Some(generation) if !self.expired.remove(&tracked.key) => {
@@ -60,7 +61,7 @@ impl Exported {
         }
     }
 
-    /// The part of a trace that is known when the agent stops.
+    /// The known part of an unfinished trace, for an agent that stops.
     pub fn open(&self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Option<Span> {
         let generation = tracked.current.as_ref()?;
         let complete = self.expired.contains(&tracked.key);
@@ -82,13 +83,14 @@ impl Exported {
         generation::closed(&tracked.key, &PodRef::of(tracked, pod), generation, end, ended)
     }
 
-    /// Whether this root was not exported yet, as far as is known. From now on it was.
+    /// Returns whether this root span was not exported yet, as far as is known. It counts as
+    /// exported from now on.
     fn first(&mut self, root: SpanId) -> bool {
         if !self.known.insert(root) {
             return false;
         }
         self.order.push_back(root);
-        if self.order.len() > KEPT
+        if self.order.len() > CAPACITY
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
@@ -105,10 +107,10 @@ mod tests {
     fn exported_roots_take_bounded_memory() {
         let root = |number: usize| SpanId((number as u64).to_be_bytes());
         let mut exported = Exported::default();
-        assert!((0..KEPT).all(|number| exported.first(root(number))));
-        assert!(!exported.first(root(0)) && !exported.first(root(KEPT - 1)));
-        assert!((KEPT..3 * KEPT).all(|number| exported.first(root(number))));
-        assert_eq!((exported.order.len(), exported.known.len()), (KEPT, KEPT));
+        assert!((0..CAPACITY).all(|number| exported.first(root(number))));
+        assert!(!exported.first(root(0)) && !exported.first(root(CAPACITY - 1)));
+        assert!((CAPACITY..3 * CAPACITY).all(|number| exported.first(root(number))));
+        assert_eq!((exported.order.len(), exported.known.len()), (CAPACITY, CAPACITY));
         assert!(exported.first(root(0)));
     }
 }

@@ -1,4 +1,4 @@
-//! A generation as a trace: a root, and its phases as children.
+//! The trace of one generation of a token: a root span, and its phases as children.
 
 use crate::base::ids::{TraceContext, TraceId};
 use crate::base::schema;
@@ -11,15 +11,15 @@ use crate::world::tokens::{Claims, Generation, GenerationId, TokenKey};
 /// How a generation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By the next one.
+    /// The next generation replaced it.
     Replaced(GenerationId),
-    /// It passed `exp` in the file.
+    /// It was still in the file at `exp`.
     Expired,
-    /// The file, the volume or the pod went away.
+    /// The file no longer exists, alone or with its volume or pod.
     Gone,
 }
 
-/// The spans of a generation that ended at `end`, root first.
+/// The spans of a generation that ended at `end`, on the node's clock. The root is the first.
 pub fn closed(
     key: &TokenKey,
     pod: &PodRef,
@@ -27,7 +27,8 @@ pub fn closed(
     end: Wall,
     ended: &Ended,
 ) -> Vec<Span> {
-    let end = end.max(generation.claims.issued_at); // a token from the future that is replaced has no length, not a negative one
+    // A token that was replaced before its own `iat` has a length of zero, not a negative one.
+    let end = end.max(generation.claims.issued_at);
     let context = root(key, &generation.claims);
     let waited_from = generation.deadlines.due.min(end);
     let mut spans = vec![root_span(key, pod, generation, end, ended, context)];
@@ -37,14 +38,14 @@ pub fn closed(
         span.attributes = identity(key, pod, generation);
     }
     if *ended == Ended::Expired {
-        fail(&mut spans);
+        mark_failed(&mut spans);
     }
     spans
 }
 
-/// The part that is known of a generation which is still in the file: a child of the root that a
-/// later agent will tell. Each agent's own, by when it first saw it: several may come and go within
-/// one generation.
+/// The known part of a generation that is still in the file: a child of the root span, which a
+/// later agent exports. Its span id contains when this agent first saw the generation, because
+/// several agents may run during one generation.
 pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) -> Span {
     let context = root(key, &generation.claims);
     let mut span = phase(
@@ -122,7 +123,7 @@ fn link(to: TraceContext, relation: &str) -> SpanLink {
     SpanLink { to, attributes: Attributes::new().with(schema::LINK_RELATION, relation) }
 }
 
-fn fail(spans: &mut [Span]) {
+fn mark_failed(spans: &mut [Span]) {
     for span in spans.iter_mut().filter(|span| span.name != schema::SPAN_FRESH) {
         span.error = Some("kubelet did not replace the token before it expired".to_owned());
     }
@@ -149,8 +150,8 @@ fn described(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attribute
         .with_some(schema::TOKEN_APPEARED_AT, generation.appeared_at)
 }
 
-/// The trace of a generation and its root span: derived, so a restarted agent tells the same trace
-/// on.
+/// The trace of a generation and its root span. The ids are derived from the token, so that a
+/// restarted agent continues the same trace.
 pub fn root(key: &TokenKey, claims: &Claims) -> TraceContext {
     context_of(trace_of(key, &claims.generation()))
 }
@@ -163,7 +164,7 @@ fn trace_of(key: &TokenKey, generation: &GenerationId) -> TraceId {
     TraceId::derived(&["generation", &key.pod_uid, &key.volume, &key.path, generation.as_str()])
 }
 
-/// How late a rotation was: negative when kubelet's jitter or restart made it early.
+/// How late the rotation of `old` was. Negative if kubelet rotated early: its jitter, or a restart.
 pub fn rotation_delay(old: &Generation, at: Wall) -> Delta {
     at - old.deadlines.due
 }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_one_whole_trace() {
+    fn a_generation_is_one_complete_trace() {
         let spans = rotated_at(492);
         let names: Vec<_> = spans.iter().map(|span| span.name).collect();
         assert_eq!(names, [schema::SPAN_GENERATION, schema::SPAN_FRESH, schema::SPAN_REFRESH_WAIT]);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_early_rotation_waits_for_nothing_and_phases_do_not_overlap() {
+    fn an_early_rotation_has_no_wait_and_the_phases_do_not_overlap() {
         let spans = rotated_at(100);
         assert_eq!(
             (spans[1].end, spans[2].start, spans[2].end),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_at_the_end_is_told_beside_the_root_that_is_to_come() {
+    fn an_unfinished_generation_is_a_child_of_the_later_root() {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
         let span = open(

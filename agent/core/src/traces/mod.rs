@@ -1,4 +1,4 @@
-//! Traces: one per generation of a token, one per clock measurement.
+//! Traces as values: one per generation of a token, and one per measurement of the clock.
 
 pub mod clock;
 mod exported;

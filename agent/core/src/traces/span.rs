@@ -1,4 +1,4 @@
-//! A finished span as a value: explicit times, no exporter behind it.
+//! Finished spans as values with explicit times. They are independent of any exporter.
 
 use serde::Serialize;
 
@@ -6,57 +6,57 @@ use crate::base::ids::{SpanId, TraceContext};
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 
-/// A finished span with explicit times.
+/// A finished span. All times are on the node's clock.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Span {
-    /// The trace, and the span in it.
+    /// Its trace id and span id.
     pub context: TraceContext,
-    /// Its parent in the same trace.
+    /// The id of its parent in the same trace; nothing for a root.
     pub parent: Option<SpanId>,
-    /// One of [`crate::base::schema::SPANS`].
+    /// Its name: one of [`crate::base::schema::SPANS`].
     pub name: &'static str,
-    /// CLIENT for an NTP exchange, INTERNAL else.
+    /// CLIENT for an NTP exchange, else INTERNAL.
     pub kind: SpanKind,
-    /// Start, on the node's clock.
+    /// Its start.
     pub start: Wall,
-    /// End, on the node's clock.
+    /// Its end, not before the start.
     pub end: Wall,
-    /// Set when the span ended in an error.
+    /// The error, if the span ended with one.
     pub error: Option<String>,
-    /// Attributes.
+    /// Its attributes.
     pub attributes: Attributes,
-    /// Events within it.
+    /// Its events.
     pub events: Vec<SpanEvent>,
-    /// The spans it is linked to, each with what the link means.
+    /// Its links to other spans.
     pub links: Vec<SpanLink>,
 }
 
-/// OpenTelemetry's span kinds that occur here.
+/// The span kinds of OpenTelemetry that the agent uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpanKind {
-    /// Within the node.
+    /// An operation within the node.
     Internal,
     /// A request to a server.
     Client,
 }
 
-/// Something that happened within a span.
+/// An event of a span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpanEvent {
     /// Its name.
     pub name: &'static str,
-    /// When.
+    /// Its time.
     pub at: Wall,
-    /// Attributes.
+    /// Its attributes.
     pub attributes: Attributes,
 }
 
 /// A link to another span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpanLink {
-    /// To where.
+    /// The linked span.
     pub to: TraceContext,
-    /// Attributes.
+    /// Its attributes.
     pub attributes: Attributes,
 }

@@ -1,4 +1,4 @@
-//! What the core shows of itself: to metrics, to `check`, and to the status page.
+//! Views of the core at one moment, for metrics, `check` and the status page.
 
 mod render;
 
@@ -12,27 +12,27 @@ use crate::world::ClusterFigures;
 use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::world::cluster::{Pod, PodRef};
 use crate::world::observation::{BlindSpot, DeliveryState};
-use crate::world::privileges::{Privileges, Rung};
+use crate::world::privileges::{Level, Privileges};
 use crate::world::tokens::{Claims, Deadlines, State, TokenKey, Verdict};
 
-/// The aggregated figures of one moment.
+/// Aggregated figures, for metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// Tokens by state; every state is present.
+    /// Number of tokens by state. Every state is present.
     pub tokens: BTreeMap<State, u64>,
-    /// Active findings by code and severity.
+    /// Number of active findings by code and severity.
     pub findings: BTreeMap<(Code, Severity), u64>,
-    /// Time to the nearest effective deadline, on the node's clock.
+    /// Time to the nearest effective deadline, on the node's clock. Negative if it has passed.
     pub nearest_deadline: Option<Delta>,
-    /// The clock.
+    /// The estimate of the node's clock.
     pub clock: Estimate,
-    /// Sources: true while they work.
+    /// For each source, whether it works.
     pub sources: BTreeMap<String, bool>,
-    /// The agent's own privilege level, once it is known.
-    pub rung: Option<Rung>,
-    /// The cluster; nothing where the API server never answered.
+    /// The agent's privilege level, once it is known.
+    pub rung: Option<Level>,
+    /// Figures about the cluster; nothing if the API server never answered.
     pub cluster: Option<ClusterFigures>,
-    /// Time servers are configured and still have time for their first answer.
+    /// Whether the agent still waits for the first answer of the configured time servers.
     pub awaits_clock: bool,
 }
 
@@ -52,67 +52,67 @@ impl Default for Snapshot {
     }
 }
 
-/// One token as people and scripts see it.
+/// One token, for `check` and the status page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenView {
-    /// Where.
+    /// Its place on the node.
     pub key: TokenKey,
-    /// Whose.
+    /// Its pod.
     pub pod: PodRef,
     /// Its claims.
     pub claims: Claims,
     /// Its deadlines.
     pub deadlines: Deadlines,
-    /// On the node's clock.
+    /// Its state, on the node's clock.
     pub state: State,
-    /// On true time.
+    /// The verdict, on true time.
     pub verdict: Verdict,
-    /// When this generation appeared, if the agent saw that.
+    /// When this generation appeared, on the node's clock, if the agent saw that.
     pub appeared_at: Option<Wall>,
-    /// What the cluster knows of its pod.
+    /// Its pod, if the cluster knows it.
     pub known: Option<Pod>,
 }
 
-/// The node's clock as the status page shows it.
+/// The node's clock, for the status page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClockView {
-    /// What is believed.
+    /// Offset, bound and state.
     pub estimate: Estimate,
-    /// Beyond this offset the clock is off.
+    /// Limit of the offset, beyond which the clock is off.
     pub offset_limit: Delta,
-    /// The time servers' last answers.
+    /// The time servers, with their last results.
     pub servers: Vec<ServerReport>,
     /// The kernel's last report.
     pub kernel: Option<KernelClock>,
 }
 
-/// What the agent itself sees and delivers.
+/// The agent itself: what it can see and deliver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentView {
-    /// Volumes that the agent cannot see into.
+    /// Volumes that the agent cannot see.
     pub blind: Vec<BlindSpot>,
-    /// Each source, with the reason if it is degraded.
+    /// Every source, with the reason if it is degraded.
     pub sources: BTreeMap<String, Option<String>>,
-    /// How alerts get out.
+    /// The state of the delivery of alerts.
     pub delivery: DeliveryState,
-    /// What the agent may do, once that is known.
+    /// The privileges of the agent, once they are known.
     pub privileges: Option<Privileges>,
-    /// The cluster; nothing where the API server never answered.
+    /// Figures about the cluster; nothing if the API server never answered.
     pub cluster: Option<ClusterFigures>,
-    /// Why the API server cannot be reached.
+    /// Why the API server cannot be reached; nothing if it can.
     pub unreachable: Option<String>,
 }
 
-/// Everything there is to see, at one moment: what the status page shows.
+/// Everything that the status page shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
-    /// The node.
+    /// The node's name.
     pub node: String,
-    /// The moment.
+    /// The node's clocks at this moment.
     pub now: Reading,
-    /// Every token, in a fixed order.
+    /// Every token, ordered by pod UID, volume and path.
     pub tokens: Vec<TokenView>,
-    /// Active findings, worst first, each with when it was raised.
+    /// Active findings, highest severity first, each with the time when it was raised.
     pub findings: Vec<(Finding, Wall)>,
     /// The node's clock.
     pub clock: ClockView,

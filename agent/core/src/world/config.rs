@@ -1,4 +1,4 @@
-//! What does not change while the agent runs: this node, and the settings that judgements rest on.
+//! The configuration of the core: the node's name and the settings that affect findings.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,26 +6,26 @@ use crate::base::time::Delta;
 use crate::world::clocks::Limits;
 use crate::world::tokens::KubeletPolicy;
 
-/// The node's name and the settings of the core.
+/// The node's name and the settings of the core. They do not change while the agent runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The node's name.
     pub node: String,
-    /// How kubelet works here.
+    /// Settings of this node's kubelet.
     pub kubelet: KubeletPolicy,
     /// Limits of a good clock.
     pub clock: Limits,
-    /// Interval after which an active finding is reported again.
+    /// Interval after which an active finding is reported again. Default 4 h.
     pub remind_every: Delta,
-    /// Age of the oldest undelivered alert from which delayed delivery is a finding.
+    /// Age of the oldest undelivered alert from which the delay is a finding. Default 60 s.
     pub delivery_limit: Delta,
-    /// Time that a file may be unreadable or malformed without being a finding: a file that is
-    /// being replaced settles sooner.
+    /// Time for which a malformed or unreadable file is not a finding yet. A file that is being
+    /// replaced is good again sooner. Default 10 s.
     pub settle: Delta,
-    /// Whether the agent asks the API server about this node's pods.
+    /// Whether access to the API server is configured.
     pub cluster_configured: bool,
-    /// Time that the configured time servers and the API server have for their first answer. No
-    /// token is accused before that.
+    /// Time that the configured time servers and the API server have for their first answer. There
+    /// are no findings about tokens before that. Default 10 s.
     pub grace: Delta,
 }
 
@@ -35,12 +35,12 @@ impl Default for Config {
             node: "localhost".to_owned(),
             kubelet: KubeletPolicy::default(),
             clock: Limits::default(),
-            // Often enough to survive a shift change, rarely enough to be read.
+            // At least two reminders per 8-hour shift, and few enough to be read.
             remind_every: Delta::from_secs(4 * 3_600),
             delivery_limit: Delta::from_secs(60),
             settle: Delta::from_secs(10),
             cluster_configured: false,
-            // A burst to every server with its time-outs, and a slow resolver.
+            // One request to every server with its timeout, and a slow resolver.
             grace: Delta::from_secs(10),
         }
     }

@@ -1,21 +1,21 @@
-//! How alerts get out.
+//! The delivery of alerts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Reading;
 
-/// How alerts get out, as the delivering sink knows it.
+/// The state of the delivery of alerts, as the sink reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryState {
-    /// Since when the oldest alert that no collector has accepted waits; nothing if none waits.
+    /// Since when the oldest undelivered alert waits; nothing if none waits.
     pub waiting_since: Option<Reading>,
-    /// How many wait.
+    /// Number of undelivered alerts.
     pub waiting: u64,
-    /// How many were given up because memory is bounded.
+    /// Number of alerts that were dropped since the start, because the memory for them was full.
     pub given_up: u64,
-    /// How many the collector refused for good.
+    /// Number of alerts that the collector rejected for good since the start.
     #[serde(default)]
     pub rejected: u64,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What the judgement on one token rests on.
+//! The facts about one token at one moment, as the diagnosis needs them.
 
 use crate::base::time::{Delta, Wall};
 use crate::world::clocks::{ClockState, Estimate};
@@ -6,25 +6,25 @@ use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef};
 use crate::world::kubelet::CatchingUp;
 use crate::world::tokens::{Generation, Tracked};
 
-/// A token and what it is judged by.
+/// One token, with everything that affects its diagnosis.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The token file.
     pub tracked: &'a Tracked,
-    /// What the cluster knows of the token's pod.
+    /// The token's pod, if the cluster knows it.
     pub known: Option<Known<'a>>,
-    /// What became of the token's service account, if that makes the API server refuse the token.
+    /// Why the API server rejects the token because of its service account, if it does.
     pub lost: Option<AccountLoss>,
-    /// What is believed about the node's clock.
+    /// The estimate of the node's clock.
     pub clock: &'a Estimate,
-    /// What kubelet has to catch up with.
+    /// The step of the clock that kubelet still has to catch up with.
     pub catching_up: Option<CatchingUp>,
-    /// How long a broken file may be settling.
+    /// Time for which a malformed or unreadable file is not a finding yet.
     pub settle: Delta,
 }
 
 impl<'a> Facts<'a> {
-    /// The generation in the file.
+    /// The last generation that could be read from the file.
     pub fn generation(&self) -> Option<&'a Generation> {
         self.tracked.current.as_ref()
     }
@@ -34,12 +34,12 @@ impl<'a> Facts<'a> {
         self.known.map(|known| known.pod)
     }
 
-    /// The pod as a subject.
+    /// The pod's names, for the subject of a finding.
     pub fn pod_ref(&self) -> PodRef {
         PodRef::of(self.tracked, self.pod())
     }
 
-    /// When the pod's containers are killed at the latest, if it is terminating.
+    /// When kubelet kills the pod's containers at the latest, if the pod is terminating.
     pub fn deletion(&self) -> Option<Wall> {
         self.pod().and_then(|pod| pod.deletion)
     }
@@ -55,15 +55,15 @@ impl<'a> Facts<'a> {
         differs.then(|| node + self.clock.offset)
     }
 
-    /// How far the clock can be off by proof. An assumed bound proves nothing either way: that the
-    /// signer's clock and the node's differ is a fact without it.
+    /// The error bound of the clock if a source confirms it, else zero. An assumed bound must not
+    /// hide that the clocks of the node and of the API server differ.
     pub fn proven_bound(&self) -> Delta {
         if self.clock.assumed { Delta::ZERO } else { self.clock.bound }
     }
 
-    /// The token's service account, if the cluster knows it to be the pod's. The agent does not
-    /// believe claims alone: whoever may write a file into a pod could have it request any account
-    /// and report the answer.
+    /// The token's service account, if the cluster confirms that it is the pod's. The claims alone
+    /// are not enough: anybody who can write a file into a pod could then make the agent request
+    /// any account and report the answer.
     pub fn account(&self) -> Option<AccountName> {
         let (claimed, pod) = (AccountName::of(&self.generation()?.claims), self.pod()?);
         let is_of_pod = pod.namespace == claimed.namespace

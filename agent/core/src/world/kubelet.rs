@@ -1,21 +1,21 @@
-//! What is known of this node's kubelet: what it has to catch up with after a step of the clock.
+//! This node's kubelet: its settings, and the step of the clock that it has to catch up with.
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::clocks::Step;
 use crate::world::tokens::{Deadlines, KubeletPolicy, State};
 
-/// The node's clock was set forward. Only from then on does kubelet see what has come due
-/// meanwhile, and it needs its time for that.
+/// A forward step of the node's clock. kubelet goes by this clock, so tokens become due all at once
+/// with the step, and kubelet needs time to replace them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatchingUp {
-    /// How far the clock was set forward.
+    /// The size of the step.
     pub size: Delta,
-    /// A healthy kubelet has caught up by then.
+    /// When a healthy kubelet has caught up.
     pub until: Monotonic,
 }
 
 impl CatchingUp {
-    /// Whether the token is late only because the clock was set forward.
+    /// Whether the token is late only because of the step.
     pub fn excuses(&self, deadlines: &Deadlines, now: Wall) -> bool {
         match deadlines.state(now - self.size) {
             State::Late | State::Stalled | State::Expired => false,
@@ -24,7 +24,7 @@ impl CatchingUp {
     }
 }
 
-/// This node's kubelet.
+/// The state of this node's kubelet.
 #[derive(Clone, Copy, Debug)]
 pub struct Kubelet {
     policy: KubeletPolicy,
@@ -32,22 +32,22 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// A kubelet that has nothing to catch up with.
+    /// A kubelet with nothing to catch up with.
     pub fn new(policy: KubeletPolicy) -> Self {
         Self { policy, catching_up: None }
     }
 
-    /// How it works.
+    /// The settings that affect rotation.
     pub fn policy(&self) -> KubeletPolicy {
         self.policy
     }
 
-    /// What it has to catch up with at `now`.
+    /// The step that kubelet still has to catch up with at `now`.
     pub fn catching_up(&self, now: &Reading) -> Option<CatchingUp> {
         self.catching_up.filter(|step| now.monotonic < step.until)
     }
 
-    /// The wall clock was set. Steps that follow one another before kubelet has caught up add up.
+    /// Takes a step of the wall clock. Steps add up until kubelet has caught up.
     pub(super) fn clock_stepped(&mut self, step: &Step) {
         let pending = self.catching_up(&step.after).map_or(Delta::ZERO, |before| before.size);
         let (size, until) = (pending + step.size, step.after.monotonic + self.policy.patience());

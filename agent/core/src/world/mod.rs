@@ -1,4 +1,5 @@
-//! What is: everything that the sources have observed, kept as plain state. No findings, no spans.
+//! The observed state of the node: tokens, clock, cluster, kubelet, and what the agent can see. It
+//! knows neither findings nor spans.
 
 pub mod clocks;
 pub mod cluster;
@@ -22,9 +23,9 @@ use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
 use kubelet::Kubelet;
 use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
-use tokens::{Change, Generation, MOST_TOKENS, TokenKey, Tokens, Tracked};
+use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
-/// The node as the agent knows it.
+/// The state of the node, as far as the sources have observed it.
 #[derive(Clone, Debug)]
 pub struct World {
     /// The token files.
@@ -33,61 +34,61 @@ pub struct World {
     pub clock: ClockModel,
     /// The node's pods.
     pub cluster: Cluster,
-    /// The service accounts that were requested.
+    /// The service accounts that the agent requested.
     pub accounts: Accounts,
     /// The node's kubelet.
     pub kubelet: Kubelet,
     /// What the agent can see.
     pub visibility: Visibility,
-    /// How alerts get out.
+    /// The state of the delivery of alerts.
     pub delivery: DeliveryState,
-    /// Who has answered since the start.
+    /// Which sources have answered since the start.
     pub startup: Startup,
-    /// How long a broken file may be settling.
+    /// Time for which a malformed or unreadable file is not a finding yet.
     settle: Delta,
 }
 
-/// What an observation changed: which judgements may differ now, and what happened with it.
+/// What an observation changed: the diagnoses that may differ now, and an event.
 #[must_use]
 #[derive(Debug)]
 pub struct Changed {
-    /// Tokens whose judgement may differ.
+    /// The tokens whose diagnosis may differ.
     pub tokens: ChangedTokens,
-    /// Whether the judgement on the node itself may differ.
+    /// Whether the diagnosis of the node itself may differ.
     pub node: bool,
-    /// What happened that is more than a new state.
+    /// The event that the observation brought, if any.
     pub event: Option<Event>,
 }
 
 /// A set of tokens.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChangedTokens {
-    /// These, or none.
+    /// These tokens; may be empty.
     These(Vec<TokenKey>),
     /// Every token of the node.
     All,
 }
 
-/// Something that ended with an observation.
+/// Something that ended, and that the new state does not show.
 #[derive(Debug)]
 pub enum Event {
     /// A generation was replaced by the next one.
     Rotated {
-        /// Where.
+        /// The token.
         key: TokenKey,
-        /// The generation that ended.
+        /// The generation that was replaced.
         old: Box<Generation>,
         /// When, on the node's clock.
         at: Wall,
     },
-    /// A token file went away.
+    /// A token file no longer exists.
     Gone(Box<Tracked>),
     /// A clock measurement ended.
     Measured(Round),
 }
 
 impl Changed {
-    /// A change about the node alone.
+    /// A change that concerns the node alone.
     fn node() -> Self {
         Self { tokens: ChangedTokens::These(Vec::new()), node: true, event: None }
     }
@@ -98,7 +99,7 @@ impl Changed {
 }
 
 impl World {
-    /// Nothing is known yet.
+    /// The state before the first observation.
     pub fn new(config: &Config) -> Self {
         Self {
             tokens: Tokens::default(),
@@ -167,7 +168,7 @@ impl World {
         Changed { event: Some(Event::Measured(round)), ..Changed::node() }
     }
 
-    /// What changed about a pod may change the judgement on its tokens.
+    /// Takes a report about pods. A change of a pod may change the diagnosis of its tokens.
     fn pods(&mut self, now: &Reading, seen: ClusterSeen) -> Changed {
         let answered = !matches!(seen, ClusterSeen::Unreachable { .. });
         let first = answered && self.startup.cluster_answered();
@@ -177,25 +178,26 @@ impl World {
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
 
-    /// A pod that the API server does not know any more is known here while a token of it exists.
+    /// Removes the pods that no longer exist at the API server and have no token left on the node.
     pub(crate) fn forget_pods(&mut self) {
         let tokens = &self.tokens;
-        self.cluster.keep(|uid| tokens.has_pod(uid));
+        self.cluster.retain_gone(|uid| tokens.has_pod(uid));
     }
 
-    /// The state of a service account may be the reason that its tokens are not replaced.
+    /// Takes an answer about a service account. It may be why the tokens of the account are not
+    /// replaced.
     fn account(&mut self, now: &Reading, seen: AccountSeen) -> Changed {
         let account = seen.account.clone();
+        if !self.accounts.see(seen, now) {
+            return Changed::node();
+        }
         let is_of = |generation: &Generation| AccountName::of(&generation.claims) == account;
-        let keys = if self.accounts.see(seen, now) {
-            self.tokens.keys_of(|tracked| tracked.current.as_ref().is_some_and(is_of))
-        } else {
-            Vec::new()
-        };
+        let keys = self.tokens.keys_of(|tracked| tracked.current.as_ref().is_some_and(is_of));
         Changed::node().with(ChangedTokens::These(keys))
     }
 
-    /// Everything that the judgement on one token rests on; nothing if it is not followed.
+    /// The facts about one token, with `clock` as the estimate of the clock. Nothing if the agent
+    /// does not track the token.
     pub fn facts<'a>(
         &'a self,
         key: &TokenKey,
@@ -219,31 +221,31 @@ impl World {
         Some(facts)
     }
 
-    /// Whether the agent would know this token if it were there.
+    /// Whether the agent would track this token if the file existed.
     pub fn would_see(&self, key: &TokenKey) -> bool {
         self.visibility.covers(key) && !self.tokens.is_left_out(key)
     }
 
-    /// What the agent cannot see, tokens that it does not follow among it.
+    /// What the agent cannot see, and the tokens that it leaves out.
     pub fn blind_spots(&self) -> Vec<BlindSpot> {
         let left_out = self.tokens.left_out().map(|(first, count)| left_out(first, count));
         self.visibility.blind().iter().cloned().chain(left_out).collect()
     }
 
-    /// The cluster in figures; nothing if the API server never answered.
+    /// The number of pods and the age of the data; nothing if the API server never answered.
     pub fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
         self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })
     }
 }
 
-/// Tokens that the agent does not follow, as a blind spot. The first stands for all.
+/// The tokens that are left out, as one blind spot with the pod and volume of the first one.
 fn left_out(first: &TokenKey, count: usize) -> BlindSpot {
     BlindSpot {
         pod_uid: first.pod_uid.clone(),
         volume: first.volume.clone(),
         directory: String::new(),
         reason: format!(
-            "this node has more than {MOST_TOKENS} tokens, and the agent does not follow {count} \
+            "this node has more than {MAX_TOKENS} tokens, and the agent does not track {count} \
              of them"
         ),
     }

@@ -1,5 +1,5 @@
-//! What the outside tells the engine. Plain and serialisable: a day on a node can be recorded, and
-//! replayed as a test.
+//! Observations: the only input of the engine. They are plain and serialisable, so that they can be
+//! recorded on a node and replayed as a test. They contain no token bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,32 +12,33 @@ pub use crate::world::delivery::DeliveryState;
 pub use crate::world::tokens::{FileContent, FileSeen};
 pub use crate::world::visibility::{BlindSpot, SourceState};
 
-/// One thing seen, by one source.
+/// One observation of one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observation {
-    /// A token file was read, or could not be.
+    /// A token file was read, or could not be read.
     File(FileSeen),
-    /// A token file, or its whole volume or pod, is no longer there.
+    /// A token file no longer exists, alone or with its volume or pod.
     Gone(TokenKey),
-    /// What kubelet sees and the agent does not; the whole list, each time it changed.
+    /// The volumes that kubelet sees and the agent does not. Each observation has the complete
+    /// list.
     Blind(Vec<BlindSpot>),
-    /// A source started, degraded (with the reason) or recovered.
+    /// A source started, degraded or recovered.
     Source(SourceState),
-    /// A round of NTP exchanges ended, one result per server.
+    /// A round of NTP exchanges ended, with one result per server.
     NtpRound(Round),
-    /// The kernel's word about the clock.
+    /// The kernel's report about the clock.
     Kernel(KernelClock),
     /// The wall clock was set.
     ClockStep(Step),
-    /// What the API server told of this node's pods.
+    /// A report of the API server about this node's pods.
     Cluster(ClusterSeen),
-    /// What the API server told of a service account that was asked for.
+    /// The answer of the API server about a service account that the engine requested.
     ServiceAccount(AccountSeen),
-    /// What the agent is allowed to do.
+    /// The agent's own privileges.
     Privileges(Privileges),
-    /// How alerts get out.
+    /// The state of the delivery of alerts.
     Delivery(DeliveryState),
-    /// Time has passed and nothing was seen.
+    /// Time has passed without an observation.
     Tick,
 }

@@ -1,29 +1,29 @@
-//! The agent's own privileges: how far up the ladder it stands, and what cannot be seen from there.
+//! The agent's own privileges: its privilege level, and what it cannot see at that level.
 
 use serde::{Deserialize, Serialize};
 
-/// A rung of the ladder; each has what the one below has.
+/// A privilege level. Each level includes the one before.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-pub enum Rung {
-    /// Token files and the clock.
+pub enum Level {
+    /// The agent sees token files and the clock (CAP_DAC_READ_SEARCH).
     #[default]
     #[serde(rename = "files")]
     Files,
-    /// The node's processes as well.
+    /// It also sees the node's processes (`hostPID`).
     #[serde(rename = "hostPID")]
     HostPid,
-    /// Who opens which file as well.
+    /// It also sees which process opens which file (fanotify(7), CAP_SYS_ADMIN).
     #[serde(rename = "fanotify")]
     Fanotify,
 }
 
-impl Rung {
-    /// Every rung, lowest first.
+impl Level {
+    /// Every level, lowest first.
     pub const ALL: [Self; 3] = [Self::Files, Self::HostPid, Self::Fanotify];
 
-    /// As the chart calls it.
+    /// The name in the chart, in telemetry and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
@@ -32,7 +32,7 @@ impl Rung {
         }
     }
 
-    /// What cannot be seen from here, and would be from further up.
+    /// What the agent cannot see at this level, and could see at a higher one.
     pub fn unseen(self) -> Option<&'static str> {
         match self {
             Self::Files => Some(
@@ -45,11 +45,11 @@ impl Rung {
     }
 }
 
-/// What the agent found itself allowed to do.
+/// The privileges that the agent found at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
-    /// Where it stands.
-    pub rung: Rung,
-    /// What it lacks even for that, each with what follows.
+    /// Its privilege level.
+    pub rung: Level,
+    /// What is missing for that level, each with its consequence, for people.
     pub lacking: Vec<String>,
 }

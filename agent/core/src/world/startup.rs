@@ -1,9 +1,9 @@
-//! Who has answered since the start. Until then the clock may be to blame, or a pod that is
-//! terminating, and nothing is accused.
+//! The start of the agent: which sources have answered. Until then, a wrong clock or a terminating
+//! pod may explain what a token shows, so there are no findings about tokens.
 
 use crate::base::time::{Delta, Monotonic, Reading};
 
-/// The agent's first seconds.
+/// Which sources have answered since the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Startup {
     grace: Delta,
@@ -13,7 +13,7 @@ pub struct Startup {
 }
 
 impl Startup {
-    /// What nobody configured needs no answer.
+    /// A source that is not configured counts as answered.
     pub(super) fn new(grace: Delta, clock_configured: bool, cluster_configured: bool) -> Self {
         Self {
             grace,
@@ -23,32 +23,32 @@ impl Startup {
         }
     }
 
-    /// The agent runs, at the latest since `now`.
+    /// Sets the time of the start to `now`, unless it is set.
     pub(super) fn begin(&mut self, now: &Reading) {
         self.started.get_or_insert(*now);
     }
 
-    /// The time servers answered, or did not.
+    /// The first round of the time servers ended, with or without answers.
     pub(super) fn clock_answered(&mut self) {
         self.clock_answered = true;
     }
 
-    /// The API server answered. True the first time.
+    /// The API server answered. Returns whether this is its first answer.
     pub(super) fn cluster_answered(&mut self) -> bool {
         !std::mem::replace(&mut self.cluster_answered, true)
     }
 
-    /// When tokens can be judged, if that is still to come.
+    /// When tokens can be diagnosed, if that is in the future.
     pub fn tokens_ready_at(&self, now: &Reading) -> Option<Monotonic> {
         self.grace_end(now).filter(|_| !self.clock_answered || !self.cluster_answered)
     }
 
-    /// When the clock can be judged, if that is still to come.
+    /// When the clock can be diagnosed, if that is in the future.
     pub fn clock_ready_at(&self, now: &Reading) -> Option<Monotonic> {
         self.grace_end(now).filter(|_| !self.clock_answered)
     }
 
-    /// When whoever was asked at the start has had the time to answer, if that is still to come.
+    /// The end of the grace period, if it is in the future.
     fn grace_end(&self, now: &Reading) -> Option<Monotonic> {
         let end = self.started.unwrap_or(*now).monotonic + self.grace;
         (now.monotonic < end).then_some(end)

@@ -1,4 +1,5 @@
-//! What the agent can see: its privileges, its sources, and the volumes that are hidden from it.
+//! Visibility: the privileges of the agent, the state of its sources, and the volumes that it
+//! cannot see.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,10 @@ use crate::base::time::Delta;
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
-/// The source of token files, by the name that it reports.
+/// Name of the source that reports token files.
 const FILES: &str = "files";
 
-/// What can be seen, and what cannot.
+/// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]
 pub struct Visibility {
     blind: Vec<BlindSpot>,
@@ -19,10 +20,10 @@ pub struct Visibility {
     privileges: Option<Privileges>,
 }
 
-/// What is known of the cluster, in figures.
+/// Figures about the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterFigures {
-    /// Pods of this node.
+    /// Number of pods on this node.
     pub pods: usize,
     /// Time since the API server last answered.
     pub age: Delta,
@@ -41,22 +42,27 @@ impl Visibility {
         self.privileges = Some(privileges);
     }
 
-    /// What kubelet sees and the agent does not.
+    /// The volumes that kubelet sees and the agent does not.
     pub fn blind(&self) -> &[BlindSpot] {
         &self.blind
     }
 
-    /// Each source, with the reason if it is degraded.
+    /// Every source, with the reason if it is degraded.
     pub fn sources(&self) -> &BTreeMap<String, Option<String>> {
         &self.sources
     }
 
-    /// What the agent may do, once that is known.
+    /// Every source, with whether it works.
+    pub fn sources_up(&self) -> BTreeMap<String, bool> {
+        self.sources.iter().map(|(name, reason)| (name.clone(), reason.is_none())).collect()
+    }
+
+    /// The privileges of the agent, once they are known.
     pub fn privileges(&self) -> Option<&Privileges> {
         self.privileges.as_ref()
     }
 
-    /// Whether the agent would see this token if it were there.
+    /// Whether the agent would see this token if the file existed.
     pub fn covers(&self, key: &TokenKey) -> bool {
         let hides = |spot: &BlindSpot| {
             spot.is_root()
@@ -67,22 +73,22 @@ impl Visibility {
     }
 }
 
-/// A projected volume that exists for the kubelet but not for the agent; or all those of a pod; or
-/// a whole kubelet root.
+/// A projected volume that kubelet sees and the agent does not. Or all volumes of a pod, or a whole
+/// kubelet root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlindSpot {
-    /// UID of the pod, or [`BlindSpot::ALL`]: a kubelet root.
+    /// UID of the pod, or [`BlindSpot::ALL`] for a kubelet root.
     pub pod_uid: String,
-    /// The volume's name, or [`BlindSpot::ALL`].
+    /// Name of the volume, or [`BlindSpot::ALL`].
     pub volume: String,
     /// The directory as the agent sees it.
     pub directory: String,
-    /// Why it is held to be hidden rather than empty.
+    /// Why the agent cannot see it, for people.
     pub reason: String,
 }
 
 impl BlindSpot {
-    /// Stands for every pod, or every volume: no name in Kubernetes has such a character.
+    /// Every pod, or every volume. No name in Kubernetes contains this character.
     pub const ALL: &str = "*";
 
     /// Whether it is a whole kubelet root.
@@ -96,11 +102,11 @@ impl BlindSpot {
     }
 }
 
-/// How well a source works.
+/// Whether a source works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
-    /// `files`, `watch`, `ntp`, `kernel`, `apiserver`.
+    /// Name of the source: `files`, `watch`, `ntp`, `kernel` or `apiserver`.
     pub source: String,
-    /// Nothing if it is well; else what does not work and what is done instead.
+    /// What does not work, and what the source does instead; nothing if it works.
     pub degraded: Option<String>,
 }

@@ -6,7 +6,7 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{ClusterFigures, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
-use tokenwatch_core::world::privileges::Rung;
+use tokenwatch_core::world::privileges::Level;
 use tokenwatch_otlp::Resource;
 
 use super::*;
@@ -19,7 +19,7 @@ fn all_metrics(format: Format) -> String {
         findings: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
         nearest_deadline: Some(Delta::from_millis(1_500)),
         sources: BTreeMap::from([("a \"quoted\"\\\n source".to_owned(), true)]),
-        rung: Some(Rung::Files),
+        rung: Some(Level::Files),
         cluster: Some(ClusterFigures { pods: 7, age: Delta::from_secs(3) }),
         ..Snapshot::default()
     };

@@ -26,7 +26,7 @@ pub(super) async fn exchange(
     let mut result = Err(ExchangeError::Timeout);
     for _ in 0..attempts.max(1) {
         result = attempt(address, limit).await;
-        if !matches!(result, Err(ExchangeError::Timeout | ExchangeError::Disturbed)) {
+        if !matches!(result, Err(ExchangeError::Timeout | ExchangeError::ClockStepped)) {
             break;
         }
     }
@@ -58,7 +58,9 @@ async fn attempt(address: SocketAddr, limit: Duration) -> Result<Sample, Exchang
 }
 
 fn only_strays(count: u32) -> ExchangeError {
-    ExchangeError::Bogus(format!("{count} packets, none of them a response to this request"))
+    ExchangeError::InvalidResponse(format!(
+        "{count} packets, none of them a response to this request"
+    ))
 }
 
 /// A connected socket: the kernel drops packets from other addresses and reports a closed port at

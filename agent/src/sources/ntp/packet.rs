@@ -55,7 +55,7 @@ pub(super) fn sample(
     let disturbance = ((received.wall - sent.wall) - elapsed).abs();
     let delay = elapsed - (header.transmitted.near(sent.wall) - header.received.near(sent.wall));
     if disturbance > DISTURBED {
-        return Err(ExchangeError::Disturbed);
+        return Err(ExchangeError::ClockStepped);
     }
     if delay < -(HELD_TOLERANCE + disturbance) {
         return Err(bogus("it claims to have held the request for longer than the exchange took"));
@@ -64,7 +64,7 @@ pub(super) fn sample(
     let distance =
         delay.fraction(1, 2) + header.root_distance() + elapsed.drift(HARDWARE_PPM) + disturbance;
     if distance > MAX_DISTANCE {
-        return Err(ExchangeError::TooFar(distance));
+        return Err(ExchangeError::RootDistanceExceeded(distance));
     }
     let out = header.received.near(sent.wall) - sent.wall;
     let back = header.transmitted.near(sent.wall) - received.wall;
@@ -80,7 +80,7 @@ pub(super) fn sample(
 }
 
 fn bogus(reason: &str) -> ExchangeError {
-    ExchangeError::Bogus(reason.to_owned())
+    ExchangeError::InvalidResponse(reason.to_owned())
 }
 
 /// An NTP timestamp: seconds since 1900 modulo 2^32, and 2^-32 fractions.

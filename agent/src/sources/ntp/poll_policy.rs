@@ -97,9 +97,9 @@ fn demand(error: Option<&ExchangeError>) -> Demand {
             | ExchangeError::Network(_)
             | ExchangeError::Resolve(_)
             | ExchangeError::Unsynchronised
-            | ExchangeError::TooFar(_)
-            | ExchangeError::Bogus(_)
-            | ExchangeError::Disturbed,
+            | ExchangeError::RootDistanceExceeded(_)
+            | ExchangeError::InvalidResponse(_)
+            | ExchangeError::ClockStepped,
         ) => Demand::Retry,
     }
 }

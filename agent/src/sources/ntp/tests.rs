@@ -313,7 +313,7 @@ fn a_clock_set_during_the_exchange_is_an_error() {
     let packet = response(&packet::request(7), sent.wall);
     let mut received = sent.after(Delta::from_millis(2));
     received.wall = received.wall + Delta::from_secs(90);
-    assert_eq!(packet::sample(&packet, &sent, &received), Err(ExchangeError::Disturbed));
+    assert_eq!(packet::sample(&packet, &sent, &received), Err(ExchangeError::ClockStepped));
 }
 
 proptest::proptest! {

@@ -136,7 +136,7 @@ impl Reporter {
         match &seen {
             ClusterSeen::Listed(pods) => self.is_empty = pods.is_empty(),
             ClusterSeen::Pod(_) => self.is_empty = false,
-            ClusterSeen::PodGone(_) | ClusterSeen::Heard | ClusterSeen::Unreachable { .. } => {}
+            ClusterSeen::PodGone(_) | ClusterSeen::Unchanged | ClusterSeen::Unreachable { .. } => {}
         }
         self.send(Observation::Cluster(seen)).await?;
         let degraded = self.is_empty.then(|| self.no_pods.clone());

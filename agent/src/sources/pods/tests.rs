@@ -134,11 +134,11 @@ async fn a_list_then_what_changes() {
     ];
     let mut scene = Scene::set(vec![list(10, &["a"]), Reply::Open(events)]).await;
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("b"))));
     assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("a"))));
     assert_eq!(scene.seen().await, ClusterSeen::PodGone("uid-b".to_owned()));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     let requests = scene.fake.requests();
     assert_eq!(
         requests[0].path,
@@ -162,7 +162,7 @@ async fn a_node_without_pods_is_degraded_until_there_is_one() {
     assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
     assert_eq!(
         (scene.seen().await, scene.seen().await),
-        (ClusterSeen::Heard, ClusterSeen::Heard),
+        (ClusterSeen::Unchanged, ClusterSeen::Unchanged),
         "and that is reported once"
     );
     scene.fake.send(&event("ADDED", &object("a", 12)));
@@ -217,7 +217,7 @@ async fn after_an_expired_version_the_most_recent_list_is_read() {
     ])
     .await;
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("a")]));
-    assert_eq!(scene.seen().await, ClusterSeen::Heard);
+    assert_eq!(scene.seen().await, ClusterSeen::Unchanged);
     assert_eq!(
         scene.seen().await,
         ClusterSeen::Listed(vec![pod("a"), pod("b")]),

@@ -104,7 +104,7 @@ impl Watch {
         };
         let request = ApiRequest::get(self.watch_path(&version));
         let watch = self.client.send(request, self.pace.head).await?;
-        reporter.observed(ClusterSeen::Heard).await?;
+        reporter.observed(ClusterSeen::Unchanged).await?;
         self.read(watch, reporter).await
     }
 
@@ -198,11 +198,12 @@ fn bad_event(reason: &dyn std::fmt::Display) -> Error {
 }
 
 fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
-    let pod = |then: fn(Pod) -> ClusterSeen| Some(object.pod().map_or(ClusterSeen::Heard, then));
+    let pod =
+        |then: fn(Pod) -> ClusterSeen| Some(object.pod().map_or(ClusterSeen::Unchanged, then));
     match kind {
         "ADDED" | "MODIFIED" => pod(|pod| ClusterSeen::Pod(Box::new(pod))),
         "DELETED" => pod(|pod| ClusterSeen::PodGone(pod.uid)),
-        "BOOKMARK" => Some(ClusterSeen::Heard),
+        "BOOKMARK" => Some(ClusterSeen::Unchanged),
         _ => None,
     }
 }

@@ -18,8 +18,8 @@ pub(super) const DELIVERY_DELAYED: Entry = Entry {
     meaning: "Alerts wait on this node because no collector accepts them. The agent keeps them in \
             memory (alerts.memory) and sends them when a collector accepts them. When the memory \
             is full, the agent drops reminders first, then info findings, then the oldest alerts.",
-    found_by: "The oldest undelivered alert has waited longer than the limit (alerts.delivery_limit, \
-            default 60 s).",
+    found_by: "The oldest undelivered alert has waited longer than the limit \
+            (alerts.delivery_limit, default 60 s).",
     severity: "warning",
     action: "Check the OTLP endpoint, its certificate and the health of the collector. The \
             evidence contains the last error.",

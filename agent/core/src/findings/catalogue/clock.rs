@@ -16,8 +16,8 @@ pub(super) const CLOCK_OFFSET: Entry = Entry {
 pub(super) const CLOCK_UNSYNCHRONIZED: Entry = Entry {
     meaning: "The kernel reports that no time daemon synchronises this clock. The clock may be \
             right now, but it will drift.",
-    found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR, while time servers confirm the clock's \
-            offset.",
+    found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR, while time servers confirm the \
+            clock's offset.",
     severity: "info; a clock that is off raises clock.offset, and a clock that no time source \
             confirms raises clock.unknown",
     action: "Start chrony, ntpd or systemd-timesyncd on the node.",
@@ -45,9 +45,9 @@ pub(super) const CLOCK_UNKNOWN: Entry = Entry {
 };
 
 pub(super) const CLOCK_SERVERS_DISAGREE: Entry = Entry {
-    meaning: "At least one time server is wrong. If a majority contradicts it, the agent names that \
-            server and ignores it. Without a majority, the agent cannot decide which server is \
-            right.",
+    meaning: "At least one time server is wrong. If a majority contradicts it, the agent names \
+            that server and ignores it. Without a majority, the agent cannot decide which server \
+            is right.",
     found_by: "The intervals of the servers' answers do not all intersect (RFC 5905, section \
             11.2.1).",
     severity: "warning",

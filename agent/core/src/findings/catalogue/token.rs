@@ -3,11 +3,11 @@
 use super::Entry;
 
 pub(super) const ROTATION_LATE: Entry = Entry {
-    meaning: "kubelet should have replaced this token by now. The token still works. kubelet may be \
-            busy, restarting, or unable to reach the API server.",
-    found_by: "The file still holds the same generation min(120 s, 80 % of the slack) after its due \
-            time, by the node's clock. The due time is iat + min(80 % of the lifetime, 24 h). The \
-            slack is the time from the due time to the effective deadline.",
+    meaning: "kubelet should have replaced this token by now. The token still works. kubelet may \
+            be busy, restarting, or unable to reach the API server.",
+    found_by: "The file still holds the same generation min(120 s, 80 % of the slack) after its \
+            due time, by the node's clock. The due time is iat + min(80 % of the lifetime, 24 h). \
+            The slack is the time from the due time to the effective deadline.",
     severity: "info",
     action: "No action yet. If the finding becomes token.rotation_stalled, check kubelet and its \
             connection to the API server.",
@@ -17,10 +17,10 @@ pub(super) const ROTATION_STALLED: Entry = Entry {
     meaning: "kubelet tried several times to replace this token, or should have, and the file did \
             not change. After the effective deadline, verifiers reject requests with this token. \
             An extended token still works then, but only because of the extension.",
-    found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its due \
-            time, by the node's clock. Or the token is late and its service account was deleted or \
-            recreated. The agent checks the service account if it has access to the API server. \
-            The evidence is service_account_state: missing or replaced.",
+    found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its \
+            due time, by the node's clock. Or the token is late and its service account was \
+            deleted or recreated. The agent checks the service account if it has access to the \
+            API server. The evidence is service_account_state: missing or replaced.",
     severity: "warning; critical in the last third of the slack, after the effective deadline of a \
             token without extension, or if the service account was deleted or recreated",
     action: "In kubelet's log on this node, look for \"Couldn't update token\" and \
@@ -101,9 +101,9 @@ pub(super) const SUBPATH: Entry = Entry {
 pub(super) const POD_TERMINATING: Entry = Entry {
     meaning: "kubelet does not replace the tokens of a terminating pod. Its containers may run \
             until the grace period ends. Requests with this token fail before that.",
-    found_by: "The API server reports that the pod is being deleted. The token's effective deadline \
-            is before the end of the pod (deletionTimestamp, which includes the grace period). The \
-            agent needs access to the Kubernetes API for this.",
+    found_by: "The API server reports that the pod is being deleted. The token's effective \
+            deadline is before the end of the pod (deletionTimestamp, which includes the grace \
+            period). The agent needs access to the Kubernetes API for this.",
     severity: "warning; critical after the effective deadline of a token without extension",
     action: "Let the pod end before its token does. Shorten terminationGracePeriodSeconds, or the \
             work that the container does on SIGTERM. Or give the token a longer expirationSeconds. \

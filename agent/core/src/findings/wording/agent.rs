@@ -1,4 +1,4 @@
-//! What the agent itself cannot see or deliver, as a finding.
+//! Findings about the agent itself: what it cannot see, and what it cannot deliver.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, Severity, Subject};
 use crate::world::observation::{BlindSpot, DeliveryState};
 
-/// A finding names this many pods and volumes; the count gives how many there are.
-const NAMED: usize = 10;
+/// Most pods and volumes that the evidence names. The counts in it are complete.
+const MAX_NAMED: usize = 10;
 
-/// The spots by kind. Each kind has its own reason, and the first of a kind gives it.
+/// Blind spots by kind. All of one kind have the same cause, so the first one gives the reason.
 struct Spots<'a> {
     roots: Vec<&'a BlindSpot>,
     pods: Vec<&'a BlindSpot>,
@@ -30,7 +30,7 @@ impl<'a> Spots<'a> {
         }
     }
 
-    /// Each kind that there is, in words, with its reason.
+    /// Each kind that occurs, in words, with its reason.
     fn described(&self) -> impl Iterator<Item = (String, &'a str)> {
         let kinds = [
             (roots_named(&self.roots), self.roots.first()),
@@ -41,7 +41,7 @@ impl<'a> Spots<'a> {
     }
 }
 
-/// What the agent cannot see into: kubelet roots, pods, volumes.
+/// The finding about what the agent cannot see: kubelet roots, pods and volumes.
 pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
     let first = spots.first()?;
     let kinds = Spots::new(spots);
@@ -58,7 +58,7 @@ pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
 fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
     let name = |spot: &BlindSpot| format!("{}/{}", spot.pod_uid, spot.volume);
     let named: Vec<String> =
-        spots.iter().filter(|spot| !spot.is_root()).take(NAMED).map(name).collect();
+        spots.iter().filter(|spot| !spot.is_root()).take(MAX_NAMED).map(name).collect();
     let roots: Vec<String> = kinds.roots.iter().map(|spot| spot.directory.clone()).collect();
     Attributes::new()
         .with("volumes", kinds.volumes.len())
@@ -91,7 +91,7 @@ fn distinct_pods<'a>(spots: impl IntoIterator<Item = &'a BlindSpot>) -> usize {
     named.collect::<BTreeSet<_>>().len()
 }
 
-/// Alerts that no collector has accepted for `waited`.
+/// The finding about alerts that the collector has not accepted for `waited`.
 pub(crate) fn delivery(node: &str, state: &DeliveryState, waited: Delta) -> Finding {
     let why = state.last_error.as_deref().unwrap_or("no answer yet");
     let summary = format!(
@@ -101,19 +101,22 @@ pub(crate) fn delivery(node: &str, state: &DeliveryState, waited: Delta) -> Find
         shown(why),
         lost(state)
     );
+    finding(node, Code::DeliveryDelayed, summary, delivery_evidence(state))
+}
+
+fn delivery_evidence(state: &DeliveryState) -> Attributes {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let evidence = Attributes::new()
+    Attributes::new()
         .with("waiting", count(state.waiting))
         .with_some("waiting_since", state.waiting_since.map(|since| since.wall))
         .with("given_up", count(state.given_up))
         .with("rejected", count(state.rejected))
-        .with_some("last_error", state.last_error.as_deref());
-    finding(node, Code::DeliveryDelayed, summary, evidence)
+        .with_some("last_error", state.last_error.as_deref())
 }
 
 fn lost(state: &DeliveryState) -> String {
-    let given_up = ("was given up, because memory is bounded", state.given_up);
-    let rejected = ("was refused by the collector for good", state.rejected);
+    let given_up = ("was dropped, because the memory for alerts was full", state.given_up);
+    let rejected = ("was rejected by the collector for good", state.rejected);
     let sentence = |(what, number): (&str, u64)| match number {
         0 => String::new(),
         1 => format!(" 1 alert {what}."),
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_blindness_has_its_own_reason() {
+    fn each_kind_of_blind_spot_has_its_own_reason() {
         let root = |path| spot("*", "*", path, "its pods cannot be read");
         let pod = spot("a", "*", "/k/a", "no permission");
         let volume = |pod, name| spot(pod, name, "/k/v", "not mounted here");
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_is_no_pod_and_no_volume() {
+    fn a_root_is_not_counted_as_a_pod_or_volume() {
         let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
         let evidence = blind("n", &spots).unwrap().evidence;
         let get = |name| evidence.get(name).cloned();

@@ -1,4 +1,4 @@
-//! A clock's symptom as a finding.
+//! Findings about the node's clock and the time servers.
 
 use super::remedy;
 use crate::base::schema;
@@ -8,8 +8,7 @@ use crate::findings::{Affected, ClockFault, ClockSymptom, Finding, Subject};
 use crate::traces::clock::attributes;
 use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
 
-/// The finding about `symptom`. `affected` counts the tokens that a wrong clock of the node has an
-/// effect on.
+/// The finding about `symptom`. `affected` counts the tokens that a wrong node clock affects.
 pub(crate) fn clock(
     node: &str,
     symptom: &ClockSymptom,
@@ -17,16 +16,10 @@ pub(crate) fn clock(
     affected: Affected,
 ) -> Finding {
     let fault = &symptom.fault;
-    let (subject, affected) = match fault {
-        ClockFault::Falseticker { server, .. } => {
-            (Subject::Server { server: server.to_string() }, Affected::default())
-        }
-        ClockFault::Offset
-        | ClockFault::Unsynchronized
-        | ClockFault::Stepped(_)
-        | ClockFault::LeapSecond(_)
-        | ClockFault::Unknown
-        | ClockFault::Contradiction { .. } => (Subject::node(node), affected),
+    let subject = subject(node, fault);
+    let affected = match subject {
+        Subject::Server { .. } => Affected::default(), // the agent ignores this server
+        Subject::Node { .. } | Subject::Token { .. } => affected,
     };
     Finding {
         code: fault.code(),
@@ -40,17 +33,28 @@ pub(crate) fn clock(
     }
 }
 
+fn subject(node: &str, fault: &ClockFault) -> Subject {
+    match fault {
+        ClockFault::Falseticker { server, .. } => Subject::Server { server: server.to_string() },
+        ClockFault::Offset
+        | ClockFault::Unsynchronized
+        | ClockFault::Stepped(_)
+        | ClockFault::LeapSecond(_)
+        | ClockFault::Unknown
+        | ClockFault::Contradiction { .. } => Subject::node(node),
+    }
+}
+
 fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
     match fault {
         ClockFault::Offset => offset(facts),
         ClockFault::Unsynchronized => "The kernel reports that no time daemon disciplines this \
-                                       node's clock: it will not stay right by itself. The node \
-                                       is at fault."
+                                       node's clock. Without one, the clock drifts."
             .to_owned(),
         ClockFault::Stepped(step) => format!(
             "This node's clock was {}. {}. Tokens may look older or newer than they are.",
             set_by(step),
-            since_the_step(facts)
+            state_since_step(facts)
         ),
         ClockFault::LeapSecond(step) => format!(
             "This node's clock was {}: the leap second that its time daemon had announced.",
@@ -59,19 +63,19 @@ fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
         ClockFault::Unknown => format!(
             "No time source confirms this node's clock: {}. The agent judges tokens as if the \
              clock were right to ±{}.",
-            silence(facts),
+            reasons(facts),
             facts.estimate.bound
         ),
         ClockFault::Contradiction { spread } => format!(
-            "The time servers contradict each other by {spread} and no majority decides: at least \
-             one of {} is wrong, and nothing shows whether this node is.",
+            "The time servers contradict each other by {spread} and no majority decides. At least \
+             one of {} is wrong, and nothing shows whether this node's clock is right.",
             names_of(facts, Vote::Undecided).join(", ")
         ),
         ClockFault::Falseticker { server, claim, .. } => format!(
             "Time server {server} is {}, according to {}. The server is wrong, and the agent \
              ignores it.",
             direction(*claim - facts.estimate.offset),
-            witnesses(facts)
+            sources(facts)
         ),
     }
 }
@@ -82,44 +86,47 @@ fn offset(facts: &ClockFacts<'_>) -> String {
         "This node's clock is {} (±{}), according to {}. The node is wrong.{cause}",
         direction(-facts.estimate.offset),
         facts.estimate.bound,
-        witnesses(facts)
+        sources(facts)
     )
 }
 
-fn since_the_step(facts: &ClockFacts<'_>) -> &'static str {
+fn state_since_step(facts: &ClockFacts<'_>) -> &'static str {
     if facts.is_off() {
-        return "It is wrong since, see clock.offset";
+        return "It has been wrong since then (see clock.offset)";
     }
     match facts.state() {
-        ClockState::Stepped => "It has not been measured since",
-        ClockState::Unknown | ClockState::Disagreeing => "Nothing shows whether it is right now",
-        ClockState::Synchronised | ClockState::Off | ClockState::Drifting => "It is right now",
+        ClockState::Stepped => "No source has measured it since then",
+        ClockState::Unknown | ClockState::Disagreeing => {
+            "No source shows whether it is correct now"
+        }
+        ClockState::Synchronised | ClockState::Off | ClockState::Drifting => "It is correct now",
     }
 }
 
-fn silence(facts: &ClockFacts<'_>) -> String {
+/// Why no source confirms the clock.
+fn reasons(facts: &ClockFacts<'_>) -> String {
     let kernel = match facts.kernel_synchronised() {
         Some(true) => "the kernel's own bound is too wide or too old",
         Some(false) => "the kernel reports that no time daemon disciplines it",
         None => "the kernel reports nothing",
     };
-    let servers = match (facts.asked(), facts.answer_age()) {
+    let servers = match (facts.server_count(), facts.answer_age()) {
         (0, _) if facts.servers_configured() => "no time server answers".to_owned(),
         (0, _) => "no time server is configured".to_owned(),
-        (asked, None) => format!("none of {asked} time servers gave a usable answer"),
-        (asked, Some(age)) => {
-            format!("none of {asked} time servers gave a usable answer for {age}")
+        (count, None) => format!("none of {count} time servers gave a usable answer"),
+        (count, Some(age)) => {
+            format!("none of {count} time servers gave a usable answer for {age}")
         }
     };
     format!("{servers}, and {kernel}")
 }
 
-/// What the estimate rests on, for a sentence.
-fn witnesses(facts: &ClockFacts<'_>) -> String {
+/// The sources that the estimate is based on, for a sentence.
+fn sources(facts: &ClockFacts<'_>) -> String {
     if facts.rests_on_kernel() {
         return "the kernel's time before the clock was set".to_owned();
     }
-    format!("{} of {} time servers", facts.agreeing(), facts.asked())
+    format!("{} of {} time servers", facts.agreeing(), facts.server_count())
 }
 
 fn names_of(facts: &ClockFacts<'_>, vote: Vote) -> Vec<String> {
@@ -132,7 +139,11 @@ fn effects(affected: Affected) -> String {
         1 => " It makes 1 healthy token look wrong.".to_owned(),
         tokens => format!(" It makes {tokens} healthy tokens look wrong."),
     };
-    let refused = match affected.refused {
+    looking_wrong + &refusals(affected.refused)
+}
+
+fn refusals(tokens: usize) -> String {
+    match tokens {
         0 => String::new(),
         1 => " The API server refuses 1 token that has expired by true time. kubelet goes by this \
               clock and does not replace it."
@@ -141,8 +152,7 @@ fn effects(affected: Affected) -> String {
             " The API server refuses {tokens} tokens that have expired by true time. kubelet goes \
              by this clock and does not replace them."
         ),
-    };
-    looking_wrong + &refused
+    }
 }
 
 fn tokens_affected(affected: Affected) -> Attributes {

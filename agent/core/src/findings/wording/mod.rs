@@ -1,10 +1,12 @@
-//! Findings in words: what is raised, what is resolved, what to do.
+//! The texts of findings: summaries, resolutions and remedies.
 
 mod agent;
 mod clock;
 mod names;
 mod remedy;
 mod resolved;
+#[cfg(test)]
+mod resolved_tests;
 mod token;
 
 pub(crate) use agent::{blind, delivery};

@@ -1,4 +1,4 @@
-//! Names of things in sentences.
+//! Names and counts in sentences.
 
 use crate::base::text::shown;
 use crate::world::cluster::PodRef;
@@ -17,7 +17,7 @@ pub(super) fn plural(count: u64, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
-/// The same text with a small first letter.
+/// The text with its first letter in lower case.
 pub(super) fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
     letters

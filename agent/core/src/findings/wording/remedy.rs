@@ -1,11 +1,11 @@
-//! What to do, as a sentence and, where one exists, a command that can be pasted.
+//! Remedies: what to do, and a command to paste where one exists.
 
 use crate::findings::{ClockFault, Code, Remedy, TokenFault};
 use crate::world::clocks::ClockFacts;
 use crate::world::cluster::{AccountLoss, PodRef};
 use crate::world::tokens::{Claims, Generation};
 
-/// The remedy for a token's fault.
+/// The remedy for a fault of a token.
 pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Generation>) -> Remedy {
     if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
         return of_account(lost, &generation.claims, pod);
@@ -23,7 +23,8 @@ pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Gene
     Remedy { text: fault.code().info().action.to_owned(), command }
 }
 
-/// The remedy where the service account is lost: what helps kubelet would mislead here.
+/// The remedy for a lost service account. The catalogue's action is about kubelet, which is not the
+/// cause here.
 fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
     let (text, command) = match lost {
         AccountLoss::Missing => (
@@ -41,7 +42,7 @@ fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
     Remedy { text: text.to_owned(), command }
 }
 
-/// The remedy for a clock's fault.
+/// The remedy for a fault of a clock.
 pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
     let (text, command) = match fault {
         ClockFault::Offset => (
@@ -62,7 +63,7 @@ pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
             ),
         ),
         ClockFault::LeapSecond(_) => ("Do nothing: a leap second is right.", None),
-        ClockFault::Unknown => of_silence(facts),
+        ClockFault::Unknown => of_unknown_clock(facts),
         ClockFault::Contradiction { .. } => (
             "Configure at least three time servers, so that the others outvote one that is wrong.",
             Some("tokenwatch clock"),
@@ -76,25 +77,26 @@ pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
     Remedy { text: text.to_owned(), command: command.map(ToOwned::to_owned) }
 }
 
-fn of_silence(facts: &ClockFacts<'_>) -> (&'static str, Option<&'static str>) {
+const REPAIR_NAMES: &str =
+    "Repair name resolution on this node, or set clock.servers to addresses instead of names.";
+
+fn of_unknown_clock(facts: &ClockFacts<'_>) -> (&'static str, Option<&'static str>) {
     if facts.no_name_resolves() {
-        let text = "Repair name resolution on this node, or set clock.servers to addresses \
-                    instead of names.";
-        return (text, Some("tokenwatch clock --server ADDRESS"));
+        return (REPAIR_NAMES, Some("tokenwatch clock --server ADDRESS"));
     }
     if facts.servers_configured() {
         let text = "Open UDP port 123 from this node to its time servers, or set clock.servers to \
-                    servers that it reaches.";
+                    servers that it can reach.";
         return (text, Some("tokenwatch clock"));
     }
-    let text = "Set clock.servers to time servers that this node reaches, or start a time daemon \
-                on it.";
+    let text = "Set clock.servers to time servers that this node can reach, or start a time \
+                daemon on it.";
     (text, Some("tokenwatch clock --server HOST"))
 }
 
-/// The remedy for what the agent cannot see or deliver.
+/// The remedy for a finding about the agent itself.
 pub(super) fn of_agent(code: Code) -> Remedy {
-    // Prints where alerts go, and which setting decides that.
+    // `config` prints where alerts go, and which setting decides that.
     let command = (code == Code::DeliveryDelayed).then(|| "tokenwatch config".to_owned());
     Remedy { text: code.info().action.to_owned(), command }
 }
@@ -107,7 +109,7 @@ fn create_account(claims: &Claims) -> Option<String> {
     ))
 }
 
-/// What kubelet logged about this pod's volumes.
+/// Prints what kubelet logged about this pod's volumes.
 fn kubelet_log(pod: &PodRef) -> Option<String> {
     let uid = safe(&pod.uid)?;
     Some(format!(
@@ -129,8 +131,8 @@ fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
     Some((safe(pod.namespace.as_deref()?)?, safe(pod.name.as_deref()?)?))
 }
 
-/// Names come from claims and paths: only what Kubernetes would accept as a name goes into a
-/// command that people paste.
+/// `name`, if Kubernetes would accept it as a name (RFC 1123). Names come from claims and paths,
+/// and people paste these commands into a shell.
 fn safe(name: &str) -> Option<&str> {
     let fits = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_do_not_become_commands() {
+    fn names_with_shell_characters_give_no_command() {
         let pod = |name: &str| PodRef {
             namespace: Some("shop".into()),
             name: Some(name.into()),
@@ -155,11 +157,11 @@ mod tests {
             of_token(TokenFault::NotYetValid, &pod("cart-0"), None).command.as_deref(),
             Some("kubectl delete pod -n shop cart-0")
         );
-        for hostile in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
+        for name in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
             assert_eq!(
-                of_token(TokenFault::NotYetValid, &pod(hostile), None).command,
+                of_token(TokenFault::NotYetValid, &pod(name), None).command,
                 None,
-                "{hostile:?}"
+                "{name:?}"
             );
         }
     }

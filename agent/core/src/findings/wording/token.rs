@@ -1,4 +1,4 @@
-//! A token's symptom as a finding.
+//! Findings about tokens.
 
 use super::{names, remedy};
 use crate::base::text::shown;
@@ -10,7 +10,7 @@ use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
 
-/// The finding about `symptom`, in the words of `now`.
+/// The finding about `symptom`, with times relative to `now`.
 pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Finding {
     let (pod, generation) = (facts.pod_ref(), facts.generation());
     let fault = symptom.fault;
@@ -26,8 +26,8 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
     }
 }
 
-/// When requests start to fail; for a token that is not valid yet, when they stop to. A token from
-/// the future fails when its rotation comes too late, by as much as it was early.
+/// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
+/// token issued in the future fails at its effective deadline, because kubelet rotates it late.
 fn deadline(fault: TokenFault, generation: &Generation) -> Wall {
     match fault {
         TokenFault::Expired(_) => generation.deadlines.hard,
@@ -78,7 +78,7 @@ fn of_generation(generation: &Generation, now: Wall) -> Attributes {
         .with("seconds_left", deadlines.effective - now)
 }
 
-/// What the cluster knows, and the age of that while the API server does not answer.
+/// What the cluster knows of the pod, with its age while the API server cannot be reached.
 fn cluster_evidence(facts: &Facts<'_>) -> Attributes {
     let volume = &facts.tracked.key.volume;
     let evidence =
@@ -93,7 +93,7 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
         (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
-        (_, None) => token, // every other fault is one of a generation
+        (_, None) => token, // every other fault needs a generation
     }
 }
 
@@ -129,8 +129,8 @@ fn lifecycle(
             generation.deadlines.accepted_from.rfc3339()
         ),
         TokenFault::FutureDated => format!(
-            "{token} was issued {} in the future: the API server's clock is ahead of this node's, \
-             or this node's clock is behind.",
+            "{token} was issued {} in the future: either the API server's clock is ahead, or this \
+             node's clock is behind.",
             generation.claims.issued_at - now
         ),
         TokenFault::Malformed | TokenFault::Unreadable => token.to_owned(),
@@ -178,7 +178,7 @@ fn refusal(generation: &Generation, now: Wall) -> String {
     }
 }
 
-/// What became of the account, for a sentence that begins with "its".
+/// How the account was lost, for a sentence that begins with "its".
 fn account(lost: AccountLoss, generation: &Generation) -> String {
     let AccountName { namespace, name } = AccountName::of(&generation.claims);
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));

@@ -1,28 +1,28 @@
-//! How sure a reading is, and how that wears off with age.
+//! Error bounds, and how they grow with age.
 
 use super::types::{KernelClock, Sample};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 
-/// How far the hardware that measures age may be off: crystals are sold at 20 to 100 ppm over
-/// temperature.
+/// Assumed frequency error of the hardware that measures age, in parts per million. Crystals are
+/// specified with 20 to 100 ppm over their temperature range.
 pub const HARDWARE_PPM: i64 = 100;
-/// What hardware may wander about what its daemon has learned of it: RFC 5905's PHI, the frequency
-/// tolerance that its dispersion grows by.
+/// How far the frequency may wander from the value that the time daemon has measured, in parts per
+/// million: PHI, the frequency tolerance by which dispersion grows (RFC 5905, section 7.2).
 const WANDER_PPM: i64 = 15;
-/// MAXFREQ (kernel/time/ntp.c): hardware that is further off cannot be kept at all. The kernel
-/// grows `maxerror` by this much.
+/// Largest frequency error that the kernel can correct, in parts per million (MAXFREQ in
+/// include/linux/timex.h). The kernel grows `maxerror` at this rate (kernel/time/ntp.c).
 const KERNEL_PPM: i64 = 500;
-/// The most that a clock can be slewed: adjtimex(2) takes a tenth in `tick`, and MAXFREQ on top of
-/// it in each of `freq` and a single shot.
+/// Fastest slew of the wall clock, in parts per million: adjtimex(2) accepts 10 % in `tick`, and
+/// MAXFREQ in addition for each of `freq` and a single-shot adjustment.
 const SLEW_PPM: i64 = 101_000;
-/// Beyond this the kernel's word proves nothing. systemd-timesyncd may leave 2048 s between two
-/// updates, in which `maxerror` grows by 1.02 s: twice that.
+/// Largest error bound at which the kernel's report confirms the clock. systemd-timesyncd may
+/// update the kernel only every 2048 s, in which `maxerror` grows by 1.02 s: twice that.
 const KERNEL_LIMIT: Delta = Delta::from_secs(2);
-/// systemd-timesyncd tells the kernel that its error is zero. Nothing that was measured over a
-/// network is that good: half a slow round trip.
+/// Smallest error bound taken from the kernel. systemd-timesyncd reports an error of zero, but no
+/// measurement over a network is exact: half of a slow round trip.
 const KERNEL_FLOOR: Delta = Delta::from_millis(100);
 
-/// True time minus wall clock, from `lo` to `hi`.
+/// The interval of possible offsets: true time minus the wall clock is from `lo` to `hi`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) lo: Delta,
@@ -31,7 +31,8 @@ pub(crate) struct Range {
 
 impl Range {
     pub(crate) fn around(offset: Delta, bound: Delta) -> Self {
-        let bound = bound.max(Delta::ZERO); // a hostile negative bound must not turn the range inside out
+        // A forged negative bound must not swap the ends.
+        let bound = bound.max(Delta::ZERO);
         Self { lo: offset - bound, hi: offset + bound }
     }
 
@@ -47,19 +48,19 @@ impl Range {
         self.lo + (self.hi - self.lo).fraction(1, 2)
     }
 
-    /// From the middle to the farther end: halving rounds down, the bound must not.
+    /// Distance from the middle to the farther end: the bound must not round down.
     pub(crate) fn half(&self) -> Delta {
         self.hi - self.middle()
     }
 
-    /// The end that is farther from zero.
+    /// Distance from zero to the farther end.
     pub(crate) fn farthest(&self) -> Delta {
         self.lo.abs().max(self.hi.abs())
     }
 }
 
-/// True time was `truth ± bound` at `boot`. Says nothing of the wall clock, so that setting or
-/// slewing it leaves this as true as before.
+/// One measurement of true time: it was `truth ± bound` at `monotonic`. It does not depend on the
+/// wall clock, so it stays valid when that is set or slewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fix {
     pub(crate) truth: Wall,
@@ -80,12 +81,13 @@ impl Fix {
         now.monotonic - self.monotonic
     }
 
-    /// UTC itself was stepped by `size`, as in a leap second.
-    pub(crate) fn follow(&mut self, size: Delta) {
+    /// Moves the measurement by `size`, because UTC itself was stepped: a leap second.
+    pub(crate) fn shift(&mut self, size: Delta) {
         self.truth = self.truth + size;
     }
 
-    /// The offset at `now`, if what measures age is wrong by no more than `ppm`.
+    /// The possible offsets at `now`, if the monotonic clock is wrong by at most `ppm` parts per
+    /// million.
     pub(crate) fn range(&self, now: &Reading, ppm: i64) -> Range {
         let age = self.age(now);
         Range::around(self.truth + age - now.wall, self.bound + age.drift(ppm))
@@ -93,37 +95,37 @@ impl Fix {
 }
 
 impl KernelClock {
-    /// What the kernel's word is worth: nothing when no daemon keeps the clock, or when its own
-    /// bound is too wide.
+    /// The measurement that the kernel's report stands for; nothing if no daemon synchronises the
+    /// clock, or if the kernel's own bound is too wide.
     fn fix(&self) -> Option<Fix> {
         let bound = self.max_error.max(KERNEL_FLOOR);
         (self.synchronised && bound <= KERNEL_LIMIT)
             .then(|| Fix::new(&self.taken, Delta::ZERO, bound))
     }
 
-    /// The offset at `now`, if the kernel still vouches for one.
+    /// The possible offsets at `now`, if the kernel's report still confirms the clock.
     pub(crate) fn range(&self, now: &Reading) -> Option<Range> {
         let fix = self.fix()?;
         let mut range = fix.range(now, KERNEL_PPM);
-        // A clock that was slewed since was wrong before, or is now. Its daemon believes the
-        // former, and its word is all that there is: it may be either.
+        // The wall clock was slewed since the report. Either the daemon corrected an error, or it
+        // introduced one. Nothing shows which, so the range covers both.
         if range.middle().abs() <= fix.age(now).drift(SLEW_PPM) {
             range = range.hull(Range::around(Delta::ZERO, range.half()));
         }
         (range.half() <= KERNEL_LIMIT).then_some(range)
     }
 
-    /// From when on its word is worth nothing, unless it is heard again.
+    /// When this report stops confirming the clock, unless a new one arrives.
     pub(crate) fn expires(&self) -> Option<Monotonic> {
         let room = KERNEL_LIMIT - self.fix()?.bound;
         Some(self.taken.monotonic + room.fraction(1_000_000, KERNEL_PPM))
     }
 }
 
-/// How far off the hardware that measures age may be: as far as it is sold to be, or as its daemon
-/// has found it to be.
+/// The assumed frequency error of the hardware in parts per million: its specification, or the
+/// value that the time daemon has measured if that is larger.
 pub(crate) fn hardware_ppm(kernel: Option<&KernelClock>) -> i64 {
-    let learned =
+    let measured =
         kernel.map_or(0, |kernel| kernel.steering_ppm.saturating_abs().saturating_add(WANDER_PPM));
-    learned.clamp(HARDWARE_PPM, KERNEL_PPM)
+    measured.clamp(HARDWARE_PPM, KERNEL_PPM)
 }

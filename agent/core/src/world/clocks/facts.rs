@@ -1,23 +1,22 @@
-//! What the judgement on the node's clock rests on, at one moment.
+//! The facts about the node's clock at one moment, as the diagnosis needs them.
 
 use super::model::STEP_REPORTED;
 use super::{
-    Belief, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName,
+    Basis, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName, Step,
+    TimeSource, Vote,
 };
-use super::{Step, TimeSource, Vote};
 use crate::base::time::{Delta, Reading};
 
-/// The clock and what is believed about it.
+/// The clock model, with its estimate at one moment.
 #[derive(Clone, Debug)]
 pub struct ClockFacts<'a> {
-    /// The model.
     pub(crate) model: &'a ClockModel,
     now: &'a Reading,
-    /// What is believed.
+    /// Offset, bound and state.
     pub estimate: Estimate,
-    /// What the servers' answers amount to.
+    /// The comparison of the servers' answers.
     pub(crate) selection: Selection,
-    /// The last step, while it is reported.
+    /// The last step of the wall clock, while it is reported.
     pub step: Option<Step>,
 }
 
@@ -28,23 +27,24 @@ impl<'a> ClockFacts<'a> {
         Self { step: reported_step(model, now, &estimate), model, now, estimate, selection }
     }
 
-    /// Whether anything was measured yet. Silence before that is no answer.
+    /// Whether the first round has ended. Before that, a missing answer means nothing.
     pub fn is_measured(&self) -> bool {
         self.model.measured_from.is_some()
     }
 
-    /// Whether a clock that no source confirms is no finding yet.
+    /// Whether the grace period of [`super::Limits::grace`] lasts: until its end, an unconfirmed
+    /// clock is not a finding.
     pub fn in_grace(&self) -> bool {
         let grace = self.model.limits.grace;
         self.model.measured_from.is_some_and(|from| self.now.monotonic - from < grace)
     }
 
-    /// Whether the clock is off by more than its limit and the bound.
+    /// Whether the offset is beyond its limit by more than the bound.
     pub fn is_off(&self) -> bool {
         self.estimate.is_beyond(self.model.limits.offset)
     }
 
-    /// Whether any server is configured.
+    /// Whether at least one time server is configured.
     pub fn servers_configured(&self) -> bool {
         self.model.limits.servers_configured
     }
@@ -54,50 +54,51 @@ impl<'a> ClockFacts<'a> {
         self.model.was_leap
     }
 
-    /// Whether the kernel reports that a time daemon disciplines the clock, if it reports anything.
+    /// Whether a time daemon disciplines the clock, according to the kernel. Nothing before the
+    /// first report.
     pub fn kernel_synchronised(&self) -> Option<bool> {
         self.model.kernel.as_ref().map(|kernel| kernel.synchronised)
     }
 
-    /// The kernel's own bound on the error.
+    /// The kernel's own error bound (`maxerror`).
     pub fn kernel_max_error(&self) -> Option<Delta> {
         self.model.kernel.as_ref().map(|kernel| kernel.max_error)
     }
 
-    /// Which source confirms the clock.
+    /// The source that confirms the clock.
     pub fn source(&self) -> TimeSource {
         self.model.source(self.now)
     }
 
-    /// How many servers were asked.
-    pub fn asked(&self) -> usize {
+    /// Number of servers that the agent queries.
+    pub fn server_count(&self) -> usize {
         self.model.servers.len()
     }
 
-    /// How many servers agree.
+    /// Number of servers that agree.
     pub fn agreeing(&self) -> usize {
         self.selection.votes().iter().filter(|vote| **vote == Vote::Agrees).count()
     }
 
-    /// Whether servers were asked and none of their names resolves.
+    /// Whether there are servers, and none of their names resolves.
     pub fn no_name_resolves(&self) -> bool {
         let failed = |error: &ExchangeError| matches!(error, ExchangeError::Resolve(_));
         let mut results = self.model.servers.iter().map(|peer| &peer.result);
-        self.asked() > 0 && results.all(|result| result.as_ref().is_err_and(failed))
+        self.server_count() > 0 && results.all(|result| result.as_ref().is_err_and(failed))
     }
 
-    /// Time since a server last gave a usable answer.
+    /// Time since the last usable answer of any server.
     pub fn answer_age(&self) -> Option<Delta> {
         self.model.last_answer().map(|at| self.now.monotonic - at)
     }
 
-    /// The servers whose last vote is `wanted`.
+    /// The servers with the vote `wanted`.
     pub fn voting(&self, wanted: Vote) -> impl Iterator<Item = &ServerName> {
         let votes = self.model.servers.iter().zip(self.selection.votes());
         votes.filter(move |(_, vote)| **vote == wanted).map(|(peer, _)| &peer.server)
     }
 
-    /// The servers that the others prove wrong, each with the range that it claims.
+    /// The falsetickers (RFC 5905, section 11.2.1), each with the range of offsets that it claims.
     pub(crate) fn falsetickers(&self) -> impl Iterator<Item = (&ServerName, Range)> {
         let votes = self.model.servers.iter().zip(self.selection.votes());
         votes
@@ -105,17 +106,18 @@ impl<'a> ClockFacts<'a> {
             .filter_map(|(peer, _)| Some((&peer.server, self.model.range_of(peer, self.now)?)))
     }
 
-    /// What the servers claim where they contradict each other and no majority decides.
+    /// The range of all offsets that the servers claim, if they contradict each other without a
+    /// majority.
     pub(crate) fn contradiction(&self) -> Option<Range> {
         match self.selection {
             Selection::Contradiction(claimed, _) => Some(claimed),
-            Selection::Agreed(_) | Selection::Silence(_) => None,
+            Selection::Agreed(_) | Selection::NoAnswer(_) => None,
         }
     }
 
-    /// Whether the estimate rests on the kernel alone.
+    /// Whether the estimate is based on the kernel's report alone.
     pub fn rests_on_kernel(&self) -> bool {
-        matches!(self.model.belief(self.now), Belief::Kernel(_))
+        matches!(self.model.basis(self.now), Basis::Kernel(_))
     }
 
     /// The state of the clock.
@@ -124,8 +126,8 @@ impl<'a> ClockFacts<'a> {
     }
 }
 
-/// The last step, for a minute, and until the clock was measured after it (or nothing can measure
-/// it).
+/// The last step, for [`STEP_REPORTED`], and longer until the clock is measured again or no source
+/// confirms it.
 fn reported_step(model: &ClockModel, now: &Reading, estimate: &Estimate) -> Option<Step> {
     let is_reported = |step: &Step| {
         let recent = now.monotonic - step.after.monotonic < STEP_REPORTED;

@@ -1,8 +1,8 @@
-//! The node's clock against the world: exchange samples to an agreed offset and bound, and what
-//! state that makes it.
+//! The node's clock: from NTP samples and the kernel's report to an offset, an error bound and a
+//! state.
 //!
-//! True time is kept relative to a clock that nobody can set or slew: when the wall clock is
-//! stepped or slewed, the offset follows at once.
+//! True time is kept relative to [`crate::base::time::Monotonic`], which nobody can set or slew.
+//! When the wall clock is stepped or slewed, the offset therefore follows at once.
 
 mod bound;
 mod drift;
@@ -23,7 +23,7 @@ pub use types::{
 
 pub(crate) use bound::Range;
 pub(crate) use intersection::Selection;
-pub(crate) use model::Belief;
+pub(crate) use model::Basis;
 
 #[cfg(test)]
 pub(crate) mod testing;

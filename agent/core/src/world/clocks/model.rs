@@ -1,4 +1,5 @@
-//! What is believed about the clock, from the last samples, the kernel and the steps seen.
+//! The model of the node's clock: from server samples, the kernel's reports and observed steps to
+//! an estimate.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,82 +13,84 @@ use super::types::{
 };
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 
-/// A step is reported for at least this long: a dashboard that looks once a minute sees it.
+/// A step is reported for at least this long, so that a dashboard that refreshes every minute shows
+/// it.
 pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
-/// Far more than any configuration names; a name that resolves differently each time must not grow
-/// us.
-const SERVERS_KEPT: usize = 64;
+/// Most servers that are kept, far more than any configuration names. It bounds memory if a name
+/// resolves to different addresses each time.
+const MAX_SERVERS: usize = 64;
 
-/// Where good ends.
+/// The limits of a good clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// An offset beyond this, by more than the bound, is clock.offset.
+    /// Limit of the offset. Beyond it by more than the bound, the clock is off (`clock.offset`).
+    /// Default 500 ms.
     pub offset: Delta,
-    /// Taken as the bound when nothing vouches for the clock.
+    /// Error bound that is assumed when no source confirms the clock. Default 300 s.
     pub assumed_bound: Delta,
-    /// After this long without a usable answer the servers' last word is worth nothing.
+    /// Age from which a server's answer or the kernel's report is no longer used. Default 1800 s.
     pub max_age: Delta,
-    /// Whether any server is configured: its silence is then a warning rather than a remark.
+    /// Whether a server is configured. If so, an unconfirmed clock is a warning, else info.
     pub servers_configured: bool,
-    /// For this long after the first round, that nothing vouches is no finding: the network of a
-    /// starting node comes up late. Zero for a single look.
+    /// Time after the first round in which an unconfirmed clock is not a finding, because the
+    /// network of a starting node comes up late. Default 150 s; zero for a single pass.
     pub grace: Delta,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            offset: Delta::from_millis(500), /* a tenth of what breaks a Kerberos or a lease; far
-                                              * above what NTP leaves */
+            // Far above the error that NTP leaves, and well below the seconds that break leases.
+            offset: Delta::from_millis(500),
             assumed_bound: Delta::from_secs(300),
             max_age: Delta::from_secs(1_800),
             servers_configured: false,
-            grace: Delta::from_secs(150), /* two rounds at the default interval of 64 s and its
-                                           * jitter, and a margin */
+            // Two rounds at the default interval of 64 s with jitter, and a margin.
+            grace: Delta::from_secs(150),
         }
     }
 }
 
-/// What is believed at one moment.
+/// The estimate of the clock's error at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
-    /// True time minus the wall clock; zero when unknown.
+    /// True time minus the wall clock; zero where unknown.
     pub offset: Delta,
-    /// How far off that can be; the assumed bound when unknown.
+    /// Largest error of `offset`; the assumed bound where unknown.
     pub bound: Delta,
-    /// Whether the bound is assumed, because nothing vouches for the clock.
+    /// Whether the bound is assumed, because no source confirms the clock.
     pub assumed: bool,
-    /// The state.
+    /// The state of the clock.
     pub state: ClockState,
 }
 
 impl Estimate {
-    /// The interval that contains true time when the wall clock says `wall`.
+    /// The interval that contains true time when the wall clock reads `wall`.
     pub fn interval(&self, wall: Wall) -> Interval {
         Interval::new(wall, self.offset, self.bound)
     }
 
-    /// Whether the whole interval lies beyond `limit`.
+    /// Whether the whole interval of offsets is beyond `limit`. False for an assumed bound.
     pub fn is_beyond(&self, limit: Delta) -> bool {
         !self.assumed && self.offset.abs() - self.bound > limit
     }
 }
 
-/// Who answers for an estimate.
+/// The source that an estimate is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeSource {
     /// Time servers that agree.
     Servers,
-    /// The kernel, on behalf of a daemon.
+    /// The kernel's report, which a time daemon maintains.
     Kernel,
-    /// Nobody: the bound is assumed.
+    /// None: the bound is assumed.
     Nothing,
 }
 
 impl TimeSource {
-    /// As in telemetry.
+    /// The name in telemetry.
     pub fn name(self) -> &'static str {
         match self {
             Self::Servers => "servers",
@@ -100,15 +103,16 @@ impl TimeSource {
 /// A server as `tokenwatch clock` and `check` show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServerReport {
-    /// Which.
+    /// The server.
     pub server: ServerName,
-    /// Its last answer.
+    /// Its last sample, or why there is none.
     pub result: Result<Sample, ExchangeError>,
-    /// What it was worth.
+    /// The vote on it in the last round.
     pub vote: Vote,
 }
 
-/// The model.
+/// The model of the node's clock. Its inputs are rounds, reports of the kernel and steps; its
+/// output is an [`Estimate`].
 #[derive(Clone, Debug)]
 pub struct ClockModel {
     pub(crate) limits: Limits,
@@ -117,16 +121,16 @@ pub struct ClockModel {
     pub(crate) last_step: Option<Step>,
     /// Whether the last step was a leap second.
     pub(crate) was_leap: bool,
-    /// When the first round ended (or, where no server is configured, the kernel first spoke):
-    /// before that, nothing is said.
+    /// When the first round ended, or the kernel's first report arrived where no server is
+    /// configured. Before that, there are no findings about the clock.
     pub(crate) measured_from: Option<Monotonic>,
-    /// The votes at the last round.
+    /// The votes in the last round, in the order of `servers`.
     votes: Vec<Vote>,
     history: History,
 }
 
-/// Who says what at one moment.
-pub(crate) enum Belief {
+/// What an estimate is based on at one moment.
+pub(crate) enum Basis {
     Servers(Agreement),
     Kernel(Range),
     Contradiction(Range),
@@ -134,7 +138,7 @@ pub(crate) enum Belief {
 }
 
 impl ClockModel {
-    /// Knows nothing yet.
+    /// A model without measurements.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -148,76 +152,77 @@ impl ClockModel {
         }
     }
 
-    /// A round of exchanges ended. A server that was not asked in it (some want to be asked rarely)
-    /// keeps its word until that is too old.
+    /// Takes a round of exchanges that ended.
     pub fn round(&mut self, round: &Round) {
+        let ended = &round.ended;
+        self.take_exchanges(round);
+        self.measured_from.get_or_insert(ended.monotonic);
+        let selection = self.selection(ended);
+        self.votes = selection.votes().to_vec();
+        if let Selection::Agreed(Agreement { offset, bound, .. }) = selection {
+            self.history.push(Point { monotonic: ended.monotonic, offset, bound });
+        }
+    }
+
+    /// Updates the servers of a round. A server that was not queried in it keeps its measurements
+    /// until they are too old: servers with a poll limit are queried in some rounds only.
+    fn take_exchanges(&mut self, round: &Round) {
         let mut known = std::mem::take(&mut self.servers);
         for exchange in &round.exchanges {
-            let before = known
-                .iter()
-                .position(|peer| peer.server == exchange.server)
-                .map(|at| known.swap_remove(at));
+            let position = known.iter().position(|peer| peer.server == exchange.server);
+            let before = position.map(|at| known.swap_remove(at));
             self.servers.push(Peer::after(exchange, before));
         }
         known.retain(|peer| peer.is_recent(&round.ended, self.limits.max_age));
         self.servers.extend(known);
-        self.servers.truncate(SERVERS_KEPT);
-        self.measured_from.get_or_insert(round.ended.monotonic);
-        let outcome = self.selection(&round.ended);
-        self.votes = outcome.votes().to_vec();
-        if let Selection::Agreed(agreement) = outcome {
-            self.history.push(Point {
-                monotonic: round.ended.monotonic,
-                offset: agreement.offset,
-                bound: agreement.bound,
-            });
-        }
+        self.servers.truncate(MAX_SERVERS);
     }
 
-    /// The kernel said something.
+    /// Takes a report of the kernel.
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
         if !self.limits.servers_configured {
-            self.measured_from.get_or_insert(kernel.taken.monotonic); // nobody else will be heard
+            // There is no other source to wait for.
+            self.measured_from.get_or_insert(kernel.taken.monotonic);
         }
     }
 
-    /// The wall clock was set. What was measured stays true, for it is not kept by the wall clock;
-    /// but how that drifts has to be seen anew.
+    /// Takes a step of the wall clock. Measurements stay valid, because they do not depend on the
+    /// wall clock. The history of the drift starts again.
     pub fn step(&mut self, step: &Step) {
         self.last_step = Some(*step);
         self.history = History::default();
         self.was_leap = is_leap_second(step, self.kernel.as_ref());
         if self.was_leap {
-            self.servers.iter_mut().for_each(|peer| peer.follow(step.size));
+            self.servers.iter_mut().for_each(|peer| peer.shift(step.size));
         }
     }
 
-    /// What is believed at `now`.
+    /// The estimate of the clock's error at `now`.
     pub fn estimate(&self, now: &Reading) -> Estimate {
-        match self.belief(now) {
-            Belief::Servers(agreement) => {
+        match self.basis(now) {
+            Basis::Servers(agreement) => {
                 self.known(Range::around(agreement.offset, agreement.bound))
             }
-            Belief::Kernel(range) => self.known(range),
+            Basis::Kernel(range) => self.known(range),
             // At least as wide as what the servers claim: one of them may be right.
-            Belief::Contradiction(claimed) => {
+            Basis::Contradiction(claimed) => {
                 self.assumed(ClockState::Disagreeing, claimed.farthest())
             }
-            Belief::Nothing => self.assumed(ClockState::Unknown, Delta::ZERO),
+            Basis::Nothing => self.assumed(ClockState::Unknown, Delta::ZERO),
         }
     }
 
-    /// Who answers for [`Self::estimate`].
+    /// The source that [`Self::estimate`] is based on.
     pub fn source(&self, now: &Reading) -> TimeSource {
-        match self.belief(now) {
-            Belief::Servers(_) => TimeSource::Servers,
-            Belief::Kernel(_) => TimeSource::Kernel,
-            Belief::Contradiction(_) | Belief::Nothing => TimeSource::Nothing,
+        match self.basis(now) {
+            Basis::Servers(_) => TimeSource::Servers,
+            Basis::Kernel(_) => TimeSource::Kernel,
+            Basis::Contradiction(_) | Basis::Nothing => TimeSource::Nothing,
         }
     }
 
-    /// The servers of the last round.
+    /// Every known server, with its last result and vote.
     pub fn servers(&self) -> Vec<ServerReport> {
         let report = |peer: &Peer| ServerReport {
             server: peer.server.clone(),
@@ -227,29 +232,25 @@ impl ClockModel {
         self.servers.iter().map(report).collect()
     }
 
-    /// The kernel's last word.
+    /// The kernel's last report.
     pub fn last_kernel(&self) -> Option<&KernelClock> {
         self.kernel.as_ref()
     }
 
-    /// When the answer to any of the above changes by itself next (the servers' word gets too old,
-    /// a step is forgotten).
+    /// When an estimate or a finding may change next by the passing of time alone: an answer gets
+    /// too old, a step is no longer reported, or the grace period ends.
     pub fn next_change(&self, now: &Reading) -> Option<Monotonic> {
-        let answers =
-            self.servers.iter().filter_map(Peer::answered).map(|boot| boot + self.limits.max_age);
-        let kernel = self
-            .kernel
-            .iter()
-            .flat_map(|kernel| {
-                [Some(kernel.taken.monotonic + self.limits.max_age), kernel.expires()]
-            })
-            .flatten();
+        let Limits { max_age, grace, .. } = self.limits;
+        let answers = self.servers.iter().filter_map(Peer::answered).map(|at| at + max_age);
+        let expiries =
+            |kernel: &KernelClock| [Some(kernel.taken.monotonic + max_age), kernel.expires()];
+        let kernel = self.kernel.iter().flat_map(expiries).flatten();
         let step = self.last_step.iter().map(|step| step.after.monotonic + STEP_REPORTED);
-        let grace = self.measured_from.iter().map(|boot| *boot + self.limits.grace);
-        answers.chain(kernel).chain(step).chain(grace).filter(|boot| *boot > now.monotonic).min()
+        let grace = self.measured_from.iter().map(|from| *from + grace);
+        answers.chain(kernel).chain(step).chain(grace).filter(|at| *at > now.monotonic).min()
     }
 
-    /// What a server's answer was worth in the last round.
+    /// The vote on a server in the last round.
     pub(crate) fn vote_of(&self, server: &ServerName) -> Vote {
         let known = self.servers.iter().zip(&self.votes).find(|(peer, _)| peer.server == *server);
         known.map_or(
@@ -258,11 +259,11 @@ impl ClockModel {
         )
     }
 
-    pub(crate) fn belief(&self, now: &Reading) -> Belief {
+    pub(crate) fn basis(&self, now: &Reading) -> Basis {
         match self.selection(now) {
-            Selection::Agreed(agreement) => Belief::Servers(agreement),
-            Selection::Contradiction(claimed, _) => Belief::Contradiction(claimed),
-            Selection::Silence(_) => self.kernel_range(now).map_or(Belief::Nothing, Belief::Kernel),
+            Selection::Agreed(agreement) => Basis::Servers(agreement),
+            Selection::Contradiction(claimed, _) => Basis::Contradiction(claimed),
+            Selection::NoAnswer(_) => self.kernel_range(now).map_or(Basis::Nothing, Basis::Kernel),
         }
     }
 
@@ -271,7 +272,7 @@ impl ClockModel {
         agree(&ranges)
     }
 
-    /// What a server's answers still prove.
+    /// The possible offsets at `now` according to one server.
     pub(crate) fn range_of(&self, peer: &Peer, now: &Reading) -> Option<Range> {
         peer.range(now, hardware_ppm(self.kernel.as_ref()), self.limits.max_age)
     }
@@ -284,42 +285,38 @@ impl ClockModel {
     }
 
     fn known(&self, range: Range) -> Estimate {
-        let mut estimate = Estimate {
-            offset: range.middle(),
-            bound: range.half(),
-            assumed: false,
-            state: ClockState::Synchronised,
-        };
-        estimate.state = if self.last_step.is_some_and(|step| !self.measured_since(&step)) {
+        let (offset, bound, state) = (range.middle(), range.half(), ClockState::Synchronised);
+        let estimate = Estimate { offset, bound, assumed: false, state };
+        Estimate { state: self.known_state(&estimate, &range), ..estimate }
+    }
+
+    fn known_state(&self, estimate: &Estimate, range: &Range) -> ClockState {
+        if self.last_step.is_some_and(|step| !self.measured_since(&step)) {
             ClockState::Stepped
         } else if estimate.is_beyond(self.limits.offset) {
             ClockState::Off
-        } else if self.history.leads_beyond(self.limits.offset, &range) {
+        } else if self.history.leads_beyond(self.limits.offset, range) {
             ClockState::Drifting
         } else {
             ClockState::Synchronised
-        };
-        estimate
+        }
     }
 
-    fn assumed(&self, state: ClockState, at_least: Delta) -> Estimate {
+    fn assumed(&self, state: ClockState, min_bound: Delta) -> Estimate {
         Estimate {
             offset: Delta::ZERO,
-            bound: self.limits.assumed_bound.max(at_least),
+            bound: self.limits.assumed_bound.max(min_bound),
             assumed: true,
             state,
         }
     }
 
-    /// Whether a server was heard, or the kernel vouched, after the step.
+    /// Whether a server answered, or the kernel confirmed the clock, after `step`.
     pub(crate) fn measured_since(&self, step: &Step) -> bool {
         let answered = self.servers.iter().filter_map(Peer::answered);
-        let vouched = self
-            .kernel
-            .iter()
-            .filter(|kernel| kernel.expires().is_some())
-            .map(|kernel| kernel.taken.monotonic);
-        answered.chain(vouched).any(|boot| boot >= step.after.monotonic)
+        let confirming = self.kernel.iter().filter(|kernel| kernel.expires().is_some());
+        let confirmed = confirming.map(|kernel| kernel.taken.monotonic);
+        answered.chain(confirmed).any(|at| at >= step.after.monotonic)
     }
 
     /// When any server last gave a usable answer.

@@ -1,4 +1,4 @@
-//! What is remembered of one server.
+//! The state of one time server: its last result and its recent measurements.
 
 use std::collections::VecDeque;
 
@@ -6,42 +6,40 @@ use super::bound::{Fix, Range};
 use super::types::{Exchange, ExchangeError, Sample, ServerName};
 use crate::base::time::{Delta, Monotonic, Reading};
 
-/// RFC 5905's clock filter keeps eight.
-const KEPT: usize = 8;
+/// Measurements that are kept per server, as in the clock filter (RFC 5905, section 10).
+const CAPACITY: usize = 8;
 
-/// A server's last result, and the fixes of its last answers: a slow answer does not spoil what a
-/// fast one proved a minute ago.
+/// A server's last result and its recent measurements. With several, one slow answer does not widen
+/// the bound that a fast answer proved a minute ago.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) server: ServerName,
     pub(crate) result: Result<Sample, ExchangeError>,
-    /// When its last exchange was over.
-    heard: Monotonic,
+    /// When its last exchange ended.
+    last_exchange: Monotonic,
     fixes: VecDeque<Fix>,
 }
 
 impl Peer {
-    /// What `exchange` adds to what was known of the same server before.
+    /// The state after `exchange`, given the state of the same server before it.
     pub(crate) fn after(exchange: &Exchange, before: Option<Self>) -> Self {
         let mut fixes = before.map(|peer| peer.fixes).unwrap_or_default();
-        if let Ok(sample) = &exchange.result {
-            if fixes.len() == KEPT {
-                fixes.pop_front();
-            }
-            fixes.push_back(Fix::of_sample(sample));
+        fixes.extend(exchange.result.as_ref().ok().map(Fix::of_sample));
+        if fixes.len() > CAPACITY {
+            fixes.pop_front();
         }
         Self {
             server: exchange.server.clone(),
             result: exchange.result.clone(),
-            heard: exchange.ended.monotonic,
+            last_exchange: exchange.ended.monotonic,
             fixes,
         }
     }
 
-    /// Whether anything of it is still worth knowing: it was asked, or answered, not too long ago.
+    /// Whether its last exchange or its last usable answer is younger than `max_age`.
     pub(crate) fn is_recent(&self, now: &Reading, max_age: Delta) -> bool {
-        now.monotonic - self.heard < max_age
-            || self.answered().is_some_and(|boot| now.monotonic - boot < max_age)
+        now.monotonic - self.last_exchange < max_age
+            || self.answered().is_some_and(|at| now.monotonic - at < max_age)
     }
 
     /// When it last gave a usable answer.
@@ -49,13 +47,13 @@ impl Peer {
         self.fixes.back().map(|fix| fix.monotonic)
     }
 
-    /// UTC itself was stepped by `size`, as in a leap second.
-    pub(crate) fn follow(&mut self, size: Delta) {
-        self.fixes.iter_mut().for_each(|fix| fix.follow(size));
+    /// Moves all measurements by `size`, because UTC itself was stepped: a leap second.
+    pub(crate) fn shift(&mut self, size: Delta) {
+        self.fixes.iter_mut().for_each(|fix| fix.shift(size));
     }
 
-    /// The narrowest range its answers still support. The newest rules: an older one that
-    /// contradicts it is no longer true, for the server may have been repaired in between.
+    /// The narrowest range that its answers support at `now`. An older answer that contradicts the
+    /// newest one is ignored: the server may have been repaired in between.
     pub(crate) fn range(&self, now: &Reading, ppm: i64, max_age: Delta) -> Option<Range> {
         let newest = self.fixes.back().filter(|fix| fix.age(now) < max_age)?.range(now, ppm);
         let older =

@@ -1,10 +1,10 @@
-//! Rounds and readings made up for tests.
+//! Rounds, readings and models for tests.
 
 use super::types::{Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step};
 use super::{ClockModel, Limits};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 
-/// The clocks `secs` after boot, of a node that booted at a round time.
+/// Both clocks `secs` seconds after boot. The node booted at 1,700,000,000 s after the epoch.
 pub(crate) fn at(secs: i64) -> Reading {
     Reading { wall: Wall::from_secs(1_700_000_000), monotonic: Monotonic::from_nanos(0) }
         .after(Delta::from_secs(secs))
@@ -15,7 +15,7 @@ pub(crate) fn set(reading: Reading, size: Delta) -> Reading {
     Reading { wall: reading.wall + size, ..reading }
 }
 
-/// A step by `size`, noticed at `reading` (before it).
+/// A step by `size`. `reading` is before it.
 pub(crate) fn step(reading: Reading, size: Delta) -> Step {
     Step { size, after: set(reading, size) }
 }
@@ -36,9 +36,10 @@ pub(crate) fn sample(taken: Reading, offset: Delta, bound: Delta) -> Sample {
     }
 }
 
+/// A server's name, and the offset and bound that it gives, or why it gives none.
 pub(crate) type Answer<'a> = (&'a str, Result<(Delta, Delta), ExchangeError>);
 
-/// A round that ended at `taken`, with each server's offset and bound.
+/// A round that ended at `taken`, with the answer of each server.
 pub(crate) fn round(taken: Reading, answers: &[Answer<'_>]) -> Round {
     let started = taken.after(Delta::from_millis(-10));
     let exchange = |(name, result): &Answer<'_>| Exchange {
@@ -50,11 +51,13 @@ pub(crate) fn round(taken: Reading, answers: &[Answer<'_>]) -> Round {
     Round { started, ended: taken, exchanges: answers.iter().map(exchange).collect() }
 }
 
-#[allow(clippy::unnecessary_wraps)] // stands beside servers that do not answer
-pub(crate) fn says(millis: i64) -> Result<(Delta, Delta), ExchangeError> {
+/// An answer with an offset of `millis` milliseconds and a bound of 5 ms.
+#[allow(clippy::unnecessary_wraps)] // an `Answer` may also be an error
+pub(crate) fn offset_ms(millis: i64) -> Result<(Delta, Delta), ExchangeError> {
     Ok((Delta::from_millis(millis), Delta::from_millis(5)))
 }
 
+/// A report of the kernel.
 pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
     let error = if synchronised { Delta::from_millis(20) } else { Delta::from_secs(16) };
     KernelClock {
@@ -67,12 +70,12 @@ pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
     }
 }
 
-/// A model of a node with time servers.
+/// A model with configured time servers and no measurements.
 pub(crate) fn model() -> ClockModel {
     ClockModel::new(Limits { servers_configured: true, ..Limits::default() })
 }
 
-/// The same after one round.
+/// The same model after one round.
 pub(crate) fn after_round(taken: Reading, answers: &[Answer<'_>]) -> ClockModel {
     let mut model = model();
     model.round(&round(taken, answers));

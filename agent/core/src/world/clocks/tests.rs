@@ -7,34 +7,39 @@ use super::*;
 use crate::base::time::{Delta, Reading};
 
 #[test]
-fn servers_make_a_state() {
-    let off = Err(ExchangeError::Timeout);
+fn the_state_follows_from_the_servers_answers() {
+    let timeout = Err(ExchangeError::Timeout);
     let cases: &[(&str, Vec<Answer<'_>>, ClockState, i64)] = &[
-        ("one alone is believed", vec![("a", says(20))], ClockState::Synchronised, 20),
+        ("one server alone is trusted", vec![("a", offset_ms(20))], ClockState::Synchronised, 20),
         (
             "three agree",
-            vec![("a", says(20)), ("b", says(21)), ("c", says(22))],
+            vec![("a", offset_ms(20)), ("b", offset_ms(21)), ("c", offset_ms(22))],
             ClockState::Synchronised,
             21,
         ),
         (
             "one is wrong",
-            vec![("a", says(20)), ("b", says(20)), ("c", says(37_250))],
+            vec![("a", offset_ms(20)), ("b", offset_ms(20)), ("c", offset_ms(37_250))],
             ClockState::Synchronised,
             20,
         ),
         (
             "the node is behind",
-            vec![("a", says(90_000)), ("b", says(90_000))],
+            vec![("a", offset_ms(90_000)), ("b", offset_ms(90_000))],
             ClockState::Off,
             90_000,
         ),
-        ("the node is ahead", vec![("a", says(-90_000))], ClockState::Off, -90_000),
-        ("two contradict", vec![("a", says(0)), ("b", says(37_250))], ClockState::Disagreeing, 0),
-        ("silence", vec![("a", off.clone()), ("b", off)], ClockState::Unknown, 0),
+        ("the node is ahead", vec![("a", offset_ms(-90_000))], ClockState::Off, -90_000),
+        (
+            "two contradict",
+            vec![("a", offset_ms(0)), ("b", offset_ms(37_250))],
+            ClockState::Disagreeing,
+            0,
+        ),
+        ("no answers", vec![("a", timeout.clone()), ("b", timeout)], ClockState::Unknown, 0),
     ];
-    for (name, told, state, millis) in cases {
-        let estimate = after_round(at(100), told).estimate(&at(100));
+    for (name, answers, state, millis) in cases {
+        let estimate = after_round(at(100), answers).estimate(&at(100));
         assert_eq!(estimate.state, *state, "{name}");
         assert!(
             (estimate.offset - Delta::from_millis(*millis)).abs() <= Delta::from_millis(5),
@@ -44,24 +49,24 @@ fn servers_make_a_state() {
 }
 
 #[test]
-fn a_clock_that_runs_away_is_drifting_before_it_is_off() {
+fn a_clock_is_drifting_before_it_is_off() {
     let mut model = model();
     for minute in 0..10 {
-        model.round(&round(at(60 * minute), &[("a", says(30 * minute))]));
+        model.round(&round(at(60 * minute), &[("a", offset_ms(30 * minute))]));
     }
     assert_eq!(model.estimate(&at(540)).state, ClockState::Drifting);
     assert_eq!(
-        after_round(at(540), &[("a", says(270))]).estimate(&at(540)).state,
+        after_round(at(540), &[("a", offset_ms(270))]).estimate(&at(540)).state,
         ClockState::Synchronised
     );
 }
 
 #[test]
-fn hardware_is_as_bad_as_its_daemon_has_found_it() {
+fn the_frequency_error_that_the_daemon_measured_widens_the_bound() {
     for (steering, ppm) in
         [(0, 100), (-12, 100), (180, 195), (-180, 195), (100_000, 500), (i64::MIN, 500)]
     {
-        let mut model = after_round(at(0), &[("a", says(0))]);
+        let mut model = after_round(at(0), &[("a", offset_ms(0))]);
         model.kernel(&KernelClock { steering_ppm: steering, ..kernel(at(0), true) });
         assert_eq!(
             model.estimate(&at(1_000)).bound - model.estimate(&at(0)).bound,
@@ -72,10 +77,11 @@ fn hardware_is_as_bad_as_its_daemon_has_found_it() {
 }
 
 #[test]
-fn a_clock_slewed_after_the_kernels_word_may_have_been_wrong_before_or_be_wrong_now() {
+fn after_a_slew_the_kernels_report_covers_both_times() {
     let mut model = ClockModel::new(Limits::default());
     model.kernel(&kernel(at(0), true));
-    let estimate = model.estimate(&set(at(10), Delta::from_millis(800))); // within what can be slewed in 10 s
+    // 800 ms can be slewed within 10 s.
+    let estimate = model.estimate(&set(at(10), Delta::from_millis(800)));
     let interval = estimate.interval(at(10).wall);
     assert!(
         interval.lo + Delta::from_millis(1_600) <= at(10).wall + Delta::from_millis(800)
@@ -96,7 +102,7 @@ fn a_clock_slewed_after_the_kernels_word_may_have_been_wrong_before_or_be_wrong_
 }
 
 #[test]
-fn names_of_servers_are_read_as_they_are_shown() {
+fn server_names_parse_and_print() {
     for (text, host, port) in [
         ("ntp.example", "ntp.example", 123),
         ("192.0.2.1:11123", "192.0.2.1", 11_123),
@@ -112,43 +118,56 @@ fn names_of_servers_are_read_as_they_are_shown() {
     }
 }
 
-/// Honest ranges hold the truth; liars claim anything and are fewer.
-fn votes() -> impl Strategy<Value = (i64, Vec<Range>, Vec<Range>)> {
+/// True time, ranges that contain it, and fewer ranges that may not.
+fn ranges() -> impl Strategy<Value = (i64, Vec<Range>, Vec<Range>)> {
     let truth = -1_000_000_i64..1_000_000;
-    let slack = || (0_i64..5_000, 0_i64..5_000);
+    let margin = || (0_i64..5_000, 0_i64..5_000);
     (
         truth,
-        prop::collection::vec(slack(), 1..6),
+        prop::collection::vec(margin(), 1..6),
         prop::collection::vec((-2_000_000_i64..2_000_000, 0_i64..10_000), 0..5),
     )
-        .prop_map(|(truth, honest, mut lies)| {
-            lies.truncate(honest.len() - 1);
+        .prop_map(|(truth, right, mut wrong)| {
+            wrong.truncate(right.len() - 1);
             let range = |lo, hi| Range { lo: Delta::from_nanos(lo), hi: Delta::from_nanos(hi) };
-            let honest = honest.into_iter().map(|(a, b)| range(truth - a, truth + b)).collect();
-            (truth, honest, lies.into_iter().map(|(lo, width)| range(lo, lo + width)).collect())
+            let right = right.into_iter().map(|(a, b)| range(truth - a, truth + b)).collect();
+            let wrong = wrong.into_iter().map(|(lo, width)| range(lo, lo + width)).collect();
+            (truth, right, wrong)
         })
 }
 
 proptest! {
     #[test]
-    fn a_majority_that_is_right_is_never_led_astray((truth, honest, lies) in votes(), turn in 0_usize..10) {
-        let mut all: Vec<_> = honest.iter().chain(&lies).copied().map(Some).collect();
-        let turn = turn % all.len();
-        all.rotate_left(turn);
-        let Selection::Agreed(agreement) = agree(&all) else { return Err(TestCaseError::fail("no agreement")) };
-        let found = Range::around(agreement.offset, agreement.bound);
-        let one = Delta::from_nanos(1); // a middle that falls between two nanoseconds
-        prop_assert!((agreement.offset - Delta::from_nanos(truth)).abs() <= agreement.bound);
-        let reach = honest.iter().copied().reduce(Range::hull).unwrap();
-        prop_assert!(found.lo + one >= reach.lo && found.hi <= reach.hi + one, "{found:?} beyond {reach:?}");
-        let wrongly = all.iter().zip(&agreement.votes).any(|(range, vote)| *vote == Vote::Falseticker && range.unwrap().meets(&Range::around(Delta::from_nanos(truth), Delta::ZERO)));
-        prop_assert!(!wrongly, "an honest server was called a falseticker");
+    fn the_agreement_contains_true_time_if_a_majority_is_right(
+        (truth, right, wrong) in ranges(),
+        rotation in 0_usize..10,
+    ) {
+        let truth = Delta::from_nanos(truth);
+        let mut all: Vec<_> = right.iter().chain(&wrong).copied().map(Some).collect();
+        let rotation = rotation % all.len();
+        all.rotate_left(rotation);
+        let Selection::Agreed(agreement) = agree(&all) else {
+            return Err(TestCaseError::fail("no agreement"));
+        };
+        let agreed = Range::around(agreement.offset, agreement.bound);
+        let rounding = Delta::from_nanos(1); // the middle may be between two nanoseconds
+        prop_assert!((agreement.offset - truth).abs() <= agreement.bound);
+        let hull = right.iter().copied().reduce(Range::hull).unwrap();
+        prop_assert!(
+            agreed.lo + rounding >= hull.lo && agreed.hi <= hull.hi + rounding,
+            "{agreed:?} is beyond {hull:?}"
+        );
+        let truth = Range::around(truth, Delta::ZERO);
+        let accused = all.iter().zip(&agreement.votes).any(|(range, vote)| {
+            *vote == Vote::Falseticker && range.unwrap().meets(&truth)
+        });
+        prop_assert!(!accused, "a server that is right was called a falseticker");
     }
 }
 
-/// A day in the life of a clock: its hardware is off by `hardware` ppm, and a daemon slews the wall
-/// clock at these rates (ppm), for so many seconds each.
-fn lives() -> impl Strategy<Value = (i64, Vec<(i64, i64)>)> {
+/// The frequency error of the hardware in ppm, and the slews of the wall clock by a daemon: rate in
+/// ppm and duration in seconds.
+fn slewed_clocks() -> impl Strategy<Value = (i64, Vec<(i64, i64)>)> {
     (
         -HARDWARE_PPM..=HARDWARE_PPM,
         prop::collection::vec((-100_500_i64..=100_500, 0_i64..120), 1..14),
@@ -157,20 +176,32 @@ fn lives() -> impl Strategy<Value = (i64, Vec<(i64, i64)>)> {
 
 proptest! {
     #[test]
-    fn however_the_clock_is_slewed_the_interval_holds_true_time((hardware, slews) in lives(), server_error in -5_i64..=5) {
+    fn the_interval_contains_true_time_of_a_slewed_clock(
+        (hardware, slews) in slewed_clocks(),
+        server_error in -5_i64..=5,
+    ) {
         let mut model = model();
         let (mut truth, mut now) = (at(0).wall, at(0));
-        model.round(&round(now, &[("a", says(server_error))]));
+        model.round(&round(now, &[("a", offset_ms(server_error))]));
         for (slew, secs) in slews {
             let elapsed = Delta::from_secs(secs);
             truth = truth + elapsed;
             let age = elapsed + elapsed.fraction(hardware, 1_000_000);
-            now = Reading { wall: now.wall + age + age.fraction(slew, 1_000_000), monotonic: now.monotonic + age };
+            now = Reading {
+                wall: now.wall + age + age.fraction(slew, 1_000_000),
+                monotonic: now.monotonic + age,
+            };
             let estimate = model.estimate(&now);
             let interval = estimate.interval(now.wall);
-            let rounding = Delta::from_nanos(50); // of this test's own sums
-            prop_assert!(!estimate.assumed && interval.lo - rounding <= truth && truth <= interval.hi + rounding, "{estimate:?} misses {truth:?} at {now:?}");
-            prop_assert!(estimate.bound <= Delta::from_millis(5) + age_of(&now).drift(HARDWARE_PPM) + rounding, "no wider than it must be");
+            let rounding = Delta::from_nanos(50); // the sums of this test round
+            let contains =
+                interval.lo - rounding <= truth && truth <= interval.hi + rounding;
+            prop_assert!(
+                !estimate.assumed && contains,
+                "{estimate:?} does not contain {truth:?} at {now:?}"
+            );
+            let needed = Delta::from_millis(5) + age_of(&now).drift(HARDWARE_PPM);
+            prop_assert!(estimate.bound <= needed + rounding, "no wider than it must be");
         }
     }
 }

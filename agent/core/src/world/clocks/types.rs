@@ -1,4 +1,4 @@
-//! Plain values of the clock: what a server answered, what the kernel says, what was agreed.
+//! Values of the clock: samples of time servers, reports of the kernel, votes and states.
 
 use core::net::Ipv6Addr;
 
@@ -7,22 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading};
 
-/// NTP's port (RFC 5905 section 7.2).
+/// NTP's UDP port (RFC 5905, section 7.2).
 const NTP_PORT: u16 = 123;
 
-/// A time server as configured, and the one address of it that was asked. Each address of a name is
-/// a server of its own.
+/// A time server as configured, and one of its addresses. Each address of a name counts as a server
+/// of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServerName {
     /// Host name or address as configured.
     pub host: String,
     /// UDP port.
     pub port: u16,
-    /// The address asked; nothing if the name did not resolve.
+    /// The address that the agent queries; nothing if the name did not resolve.
     pub address: Option<String>,
 }
 
-/// `host`, `host:port`, `[v6]`, `[v6]:port`, and a bare IPv6 address, which cannot have a port.
+/// Accepts `host`, `host:port`, `[v6]`, `[v6]:port`, and an IPv6 address without brackets and port.
+/// The default port is 123. The error is a sentence fragment for people.
 impl std::str::FromStr for ServerName {
     type Err = String;
 
@@ -48,7 +49,8 @@ impl std::str::FromStr for ServerName {
     }
 }
 
-/// A host name's letters, digits, dots and dashes (RFC 1123), and the underscore that some use.
+/// Whether `host` has only letters, digits, dots and dashes (RFC 1123), or underscores, which some
+/// networks use.
 fn is_host(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= 253
@@ -59,12 +61,12 @@ fn port_number(text: &str) -> Result<u16, String> {
     text.parse()
         .ok()
         .filter(|port| *port > 0)
-        .ok_or_else(|| format!("\"{}\" is not a port: 1 to 65535 is wanted", shown(text)))
+        .ok_or_else(|| format!("\"{}\" is not a port: expected 1 to 65535", shown(text)))
 }
 
 fn no_server(text: &str) -> String {
     format!(
-        "\"{}\" is not HOST or HOST:PORT; an IPv6 address with a port goes in brackets, as in \
+        "\"{}\" is not HOST or HOST:PORT; write an IPv6 address with a port in brackets, as in \
          [2001:db8::1]:123",
         shown(text)
     )
@@ -83,73 +85,79 @@ impl std::fmt::Display for ServerName {
     }
 }
 
-/// Leap indicator (RFC 5905 figure 9).
+/// The leap indicator (RFC 5905, figure 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Leap {
-    /// No warning.
+    /// 0: no warning.
     None,
-    /// The last minute of the day has 61 seconds.
+    /// 1: the last minute of the day has 61 seconds.
     Insert,
-    /// The last minute of the day has 59 seconds.
+    /// 2: the last minute of the day has 59 seconds.
     Delete,
-    /// Not synchronised.
+    /// 3: the server is not synchronised.
     Unsynchronised,
 }
 
-/// One good answer (RFC 5905 section 8).
+/// The result of one successful exchange (RFC 5905, section 8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// theta: server's time minus the node's, positive when the node is behind.
+    /// theta: the server's time minus the node's wall clock. Positive if the node is behind.
     pub offset: Delta,
-    /// delta: round-trip delay.
+    /// delta: the round-trip delay.
     pub delay: Delta,
-    /// lambda: bound on how far true time can be from wall + offset, by the server's own word.
+    /// lambda: the root distance, the largest distance of true time from wall + offset according to
+    /// the server (RFC 5905, A.5.5.2).
     pub root_distance: Delta,
-    /// 1 to 15.
+    /// The stratum, from 1 to 15.
     pub stratum: u8,
-    /// Leap indicator.
+    /// The server's leap indicator.
     pub leap: Leap,
-    /// Reference id as text.
+    /// The reference id: its ASCII text for stratum 1, else in the form of an IPv4 address.
     pub reference_id: String,
-    /// The node's clocks when the answer arrived (t4).
+    /// The node's clocks when the answer arrived (T4).
     pub taken: Reading,
 }
 
-/// Why an exchange gave no sample.
+/// Why an exchange gave no sample. The texts are for people; [`Self::kind`] is for telemetry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExchangeError {
-    /// The name did not resolve.
+    /// The name did not resolve; with the error of the resolver.
     Resolve(String),
-    /// No answer in time.
+    /// No answer arrived before the timeout.
     Timeout,
-    /// The network said no (refused, unreachable).
+    /// The network reported an error, such as "connection refused" or "unreachable".
     Network(String),
-    /// The answer was not to our question (origin mismatch), or not an NTP server's answer.
-    Bogus(String),
-    /// Kiss-o'-Death with its code: asked to slow down or go away.
+    /// The answer does not match the request (origin timestamp, RFC 5905 section 8), or is not an
+    /// answer of an NTP server.
+    #[serde(rename = "bogus")] // as `kind`
+    InvalidResponse(String),
+    /// The server sent a Kiss-o'-Death packet with this code, such as RATE or DENY (RFC 5905,
+    /// section 7.4).
     KissOfDeath(String),
-    /// The server says itself that it is not synchronised (leap 3, stratum 0 or 16).
+    /// The server reports that it is not synchronised: leap indicator 3, or stratum 0 or 16.
     Unsynchronised,
-    /// The server's root distance is beyond what can prove anything.
-    TooFar(Delta),
-    /// The node's own wall clock was set while the answer was under way.
-    Disturbed,
+    /// The server's root distance, given here, is beyond the limit for a usable answer.
+    #[serde(rename = "too_far")] // as `kind`
+    RootDistanceExceeded(Delta),
+    /// The node's wall clock was set between request and answer.
+    #[serde(rename = "disturbed")] // as `kind`
+    ClockStepped,
 }
 
 impl ExchangeError {
-    /// A word for it that telemetry can group by.
+    /// The value of `error.type` in telemetry. These names are stable.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Resolve(_) => "resolve",
             Self::Timeout => "timeout",
             Self::Network(_) => "network",
-            Self::Bogus(_) => "bogus",
+            Self::InvalidResponse(_) => "bogus",
             Self::KissOfDeath(_) => "kiss_of_death",
             Self::Unsynchronised => "unsynchronised",
-            Self::TooFar(_) => "too_far",
-            Self::Disturbed => "disturbed",
+            Self::RootDistanceExceeded(_) => "too_far",
+            Self::ClockStepped => "disturbed",
         }
     }
 }
@@ -159,92 +167,95 @@ impl std::fmt::Display for ExchangeError {
         match self {
             Self::Resolve(reason) => write!(f, "the name does not resolve: {}", shown(reason)),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Network(reason) => write!(f, "the network refused: {}", shown(reason)),
-            Self::Bogus(reason) => write!(f, "not a believable answer: {}", shown(reason)),
+            Self::Network(reason) => write!(f, "network error: {}", shown(reason)),
+            Self::InvalidResponse(reason) => write!(f, "invalid answer: {}", shown(reason)),
             Self::KissOfDeath(code) => {
-                write!(f, "the server asks to be left alone ({})", shown(code))
+                write!(
+                    f,
+                    "the server limits or denies requests (Kiss-o'-Death code {})",
+                    shown(code)
+                )
             }
-            Self::Unsynchronised => {
-                f.write_str("the server says that it is not synchronised itself")
+            Self::Unsynchronised => f.write_str("the server reports that it is not synchronised"),
+            Self::RootDistanceExceeded(distance) => {
+                write!(f, "the server's own error bound of {distance} is too wide to use")
             }
-            Self::TooFar(distance) => {
-                write!(f, "the server's own error bound is {distance}, too much to prove anything")
-            }
-            Self::Disturbed => {
-                f.write_str("this node's clock was set while the answer was under way")
+            Self::ClockStepped => {
+                f.write_str("this node's clock was set between request and answer")
             }
         }
     }
 }
 
-/// One request to one server.
+/// One NTP request to one server, and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// To whom.
+    /// The server.
     pub server: ServerName,
-    /// When it was sent.
+    /// When the request was sent.
     pub started: Reading,
-    /// When it was over.
+    /// When the answer arrived, or the agent stopped waiting.
     pub ended: Reading,
-    /// What came of it.
+    /// The sample, or why there is none.
     pub result: Result<Sample, ExchangeError>,
 }
 
-/// One measurement: every server asked once, at about the same time.
+/// One measurement: the agent queries every server that is due, at about the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
     /// When it started.
     pub started: Reading,
     /// When it ended.
     pub ended: Reading,
-    /// One per server asked; empty when none is configured.
+    /// One per server that was queried; empty where none is configured.
     pub exchanges: Vec<Exchange>,
 }
 
-/// adjtimex(2), read only.
+/// The kernel's report about the clock: the result of adjtimex(2) without a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelClock {
-    /// STA_UNSYNC is clear and the state is not TIME_ERROR: something disciplines this clock.
+    /// Whether a time daemon disciplines the clock: STA_UNSYNC is clear and the state is not
+    /// TIME_ERROR.
     pub synchronised: bool,
-    /// maxerror: the kernel's bound, grown by it at 500 ppm.
+    /// `maxerror`: the kernel's error bound, which it grows at 500 ppm.
     pub max_error: Delta,
-    /// esterror: the daemon's own estimate.
+    /// `esterror`: the daemon's estimate of the error.
     pub estimated_error: Delta,
-    /// Leap status.
+    /// The announced leap second (STA_INS, STA_DEL).
     pub leap: Leap,
-    /// By how many parts per million the clock is made to run faster than its hardware: what its
-    /// daemon has learned of the hardware, and any slew.
+    /// How much faster than its hardware the clock runs, in parts per million: the frequency error
+    /// that the daemon has measured, plus any slew.
     #[serde(default)]
     pub steering_ppm: i64,
-    /// When it was read.
+    /// When the report was read.
     pub taken: Reading,
 }
 
-/// The wall clock was set: it moved by `size`, and not by being slewed.
+/// A step of the wall clock: it was set, not slewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Positive: set forward.
+    /// The size of the step. Positive if the clock was set forward.
     pub size: Delta,
-    /// The clocks after it.
+    /// Both clocks after the step.
     pub after: Reading,
 }
 
-/// What a server's answer was worth once all were compared.
+/// The vote on one server after all were compared (RFC 5905, section 11.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Vote {
-    /// Its interval meets the agreed one.
+    /// Its interval meets the agreed one: a truechimer.
     Agrees,
     /// The majority proves it wrong.
     Falseticker,
-    /// It answered but no majority exists to judge it.
+    /// It answered, and no majority shows whether it is right.
     Undecided,
     /// It gave no usable answer.
     Unusable,
 }
 
 impl Vote {
-    /// As in telemetry.
+    /// The name in telemetry.
     pub fn name(self) -> &'static str {
         match self {
             Self::Agrees => "agrees",
@@ -255,18 +266,18 @@ impl Vote {
     }
 }
 
-/// What the servers agree on.
+/// The offset on which more than half of the servers agree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// True time minus wall clock.
+    /// True time minus the wall clock.
     pub offset: Delta,
-    /// How far off that can be.
+    /// The largest error of `offset`.
     pub bound: Delta,
-    /// The vote on each server of the round, in its order.
+    /// The vote on each server, in the order of the servers.
     pub votes: Vec<Vote>,
 }
 
-/// What can be said of the node's clock.
+/// The state of the node's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockState {
@@ -274,18 +285,18 @@ pub enum ClockState {
     Synchronised,
     /// The offset is beyond the limit, by more than the bound.
     Off,
-    /// Within limits, but moving so fast that it soon will not be.
+    /// Within the limit, and moving so fast that it will be beyond it within an hour.
     Drifting,
-    /// It was set, and has not been measured since.
+    /// The clock was set, and no source has measured it since.
     Stepped,
     /// The servers contradict each other and no majority decides.
     Disagreeing,
-    /// Nothing vouches for it.
+    /// No source confirms the clock.
     Unknown,
 }
 
 impl ClockState {
-    /// All, in the order they are shown.
+    /// Every state, in the order in which it is shown.
     pub const ALL: [Self; 6] = [
         Self::Synchronised,
         Self::Off,
@@ -295,7 +306,7 @@ impl ClockState {
         Self::Unknown,
     ];
 
-    /// As in telemetry.
+    /// The name in telemetry.
     pub fn name(self) -> &'static str {
         match self {
             Self::Synchronised => "synchronised",

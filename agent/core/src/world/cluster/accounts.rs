@@ -1,4 +1,4 @@
-//! Service accounts that were asked for: of no other is anything known.
+//! The service accounts that the agent requested from the API server. It knows no others.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::base::time::{Delta, Monotonic, Reading};
 use crate::world::tokens::Claims;
 
-/// An account is asked for again after this, while its token still waits to be replaced: one that
-/// was deleted by mistake may be back.
-const AGAIN: Delta = Delta::from_secs(300);
-/// What was answered longer ago than this says nothing of now.
-const LASTS: Delta = Delta::from_secs(900);
-/// Accounts that are kept: more than a full node (250 pods) has.
-const MOST: usize = 256;
+/// Interval between two requests for the same account, while its token is late: an account that was
+/// deleted by mistake may be created again.
+const REQUEST_INTERVAL: Delta = Delta::from_secs(300);
+/// Age from which an answer is no longer used: three request intervals.
+const MAX_ANSWER_AGE: Delta = Delta::from_secs(900);
+/// Most accounts that are kept: more than a full node (250 pods) has.
+const MAX_ACCOUNTS: usize = 256;
 
-/// A service account by its name.
+/// The name of a service account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountName {
     /// Its namespace.
@@ -25,7 +25,7 @@ pub struct AccountName {
 }
 
 impl AccountName {
-    /// Of whom a token speaks.
+    /// The service account that a token names.
     pub fn of(claims: &Claims) -> Self {
         Self {
             namespace: claims.binding.namespace.clone(),
@@ -34,27 +34,27 @@ impl AccountName {
     }
 }
 
-/// What the API server answered.
+/// The answer of the API server about one service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSeen {
-    /// Which one was asked for.
+    /// The account that was requested.
     pub account: AccountName,
-    /// The UID of the one that has this name now; nothing if none has.
+    /// The UID of the account that has this name now; nothing if there is none.
     pub uid: Option<String>,
 }
 
-/// Why a token's account has the API server refuse it: it looks for the account, and compares UIDs
-/// (kubernetes pkg/serviceaccount/claims.go, Validate).
+/// Why the API server rejects a token because of its service account. It looks up the account and
+/// compares the UIDs (Validate in pkg/serviceaccount/claims.go).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountLoss {
-    /// There is none of that name: kubelet is given no new token, either.
+    /// The account does not exist. kubelet gets no new token for it, either.
     Missing,
-    /// It was made anew under its name, and the token is of the one before.
+    /// The account was deleted and created again, and the token belongs to the old one.
     Replaced,
 }
 
 impl AccountLoss {
-    /// For evidence.
+    /// The name in the evidence of a finding.
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -63,14 +63,14 @@ impl AccountLoss {
     }
 }
 
-/// What was asked for, when, and what was answered.
+/// The requested accounts, with the last answer about each.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
-    asked: BTreeMap<AccountName, Asked>,
+    requested: BTreeMap<AccountName, Requested>,
 }
 
 #[derive(Clone, Debug)]
-struct Asked {
+struct Requested {
     at: Monotonic,
     answer: Option<Answer>,
 }
@@ -82,42 +82,44 @@ struct Answer {
 }
 
 impl Accounts {
-    /// Whether the account is to be requested now. From now on it is.
+    /// Returns whether the account must be requested now. If so, it counts as requested.
     pub fn query(&mut self, account: &AccountName, now: &Reading) -> bool {
-        self.asked.retain(|_, asked| now.monotonic - asked.at < LASTS);
+        self.requested.retain(|_, requested| now.monotonic - requested.at < MAX_ANSWER_AGE);
         let due = self.next(account).is_none_or(|next| next <= now.monotonic);
-        let room = self.asked.len() < MOST || self.asked.contains_key(account);
+        let room = self.requested.len() < MAX_ACCOUNTS || self.requested.contains_key(account);
         if due && room {
-            let answer = self.asked.remove(account).and_then(|asked| asked.answer);
-            self.asked.insert(account.clone(), Asked { at: now.monotonic, answer });
+            let answer = self.requested.remove(account).and_then(|requested| requested.answer);
+            self.requested.insert(account.clone(), Requested { at: now.monotonic, answer });
         }
         due && room
     }
 
-    /// When it may be asked for again; nothing if it was not yet.
+    /// When the account may be requested again; nothing if it never was.
     pub fn next(&self, account: &AccountName) -> Option<Monotonic> {
-        self.asked.get(account).map(|asked| asked.at + AGAIN)
+        self.requested.get(account).map(|requested| requested.at + REQUEST_INTERVAL)
     }
 
-    /// Takes an answer to what was asked; whether it is news.
+    /// Takes an answer. Returns whether it differs from the one before; false for an account that
+    /// was not requested.
     pub fn see(&mut self, seen: AccountSeen, now: &Reading) -> bool {
-        let Some(asked) = self.asked.get_mut(&seen.account) else { return false };
-        let before = asked.answer.replace(Answer { at: now.monotonic, uid: seen.uid });
-        before.map(|answer| answer.uid) != asked.answer.as_ref().map(|answer| answer.uid.clone())
+        let Some(requested) = self.requested.get_mut(&seen.account) else { return false };
+        let answer = Answer { at: now.monotonic, uid: seen.uid };
+        let before = requested.answer.replace(answer.clone());
+        before.is_none_or(|before| before.uid != answer.uid)
     }
 
-    /// What became of the account that this token is of, if that is known, and bad. A token that
-    /// was first seen after the answer proves it outdated: there was an account to issue it.
+    /// Why the API server rejects a token with these claims because of its account, if that is
+    /// known. `seen` is when the agent first saw the token: an answer from before is out of date,
+    /// because the account existed when the token was issued.
     pub fn loss(&self, claims: &Claims, seen: &Reading, now: &Reading) -> Option<AccountLoss> {
-        let asked = self.asked.get(&AccountName::of(claims))?;
-        let answer = asked
-            .answer
-            .as_ref()
-            .filter(|answer| answer.at > seen.monotonic && now.monotonic - answer.at < LASTS)?;
+        let answer = self.requested.get(&AccountName::of(claims))?.answer.as_ref()?;
+        if answer.at <= seen.monotonic || now.monotonic - answer.at >= MAX_ANSWER_AGE {
+            return None;
+        }
         match (&answer.uid, &claims.binding.service_account.uid) {
             (None, _) => Some(AccountLoss::Missing),
             (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
-            _ => None,
+            (Some(_), _) => None,
         }
     }
 }
@@ -144,18 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_asked_for_once_in_five_minutes() {
+    fn an_account_is_requested_every_five_minutes() {
         let mut accounts = Accounts::default();
-        let asked: Vec<i64> =
+        let requested: Vec<i64> =
             (0..700).filter(|secs| accounts.query(&named("cart"), &at(*secs))).collect();
-        assert_eq!(asked, [0, 300, 600]);
+        assert_eq!(requested, [0, 300, 600]);
         assert!(accounts.query(&named("vault"), &at(601)));
     }
 
     #[test]
-    fn what_the_uid_says() {
+    fn the_uid_shows_whether_the_account_was_lost() {
         let claims = claims_for_tests(1_800_000_000, 600, None);
-        // (the UID that is answered, what that means for a token of "sa-uid")
+        // (the UID in the answer, the loss for a token with the UID "sa-uid")
         for (uid, loss) in [
             (None, Some(AccountLoss::Missing)),
             (Some("other"), Some(AccountLoss::Replaced)),
@@ -163,16 +165,16 @@ mod tests {
         ] {
             let mut accounts = Accounts::default();
             assert!(accounts.query(&named("cart"), &at(0)));
-            assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "nobody has answered");
+            assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "no answer yet");
             assert!(accounts.see(answered(uid), &at(2)));
-            assert!(!accounts.see(answered(uid), &at(3)), "that is no news");
+            assert!(!accounts.see(answered(uid), &at(3)), "the same answer");
             assert_eq!(accounts.loss(&claims, &at(0), &at(4)), loss);
-            assert_eq!(accounts.loss(&claims, &at(0), &at(1_000)), None, "that was long ago");
+            assert_eq!(accounts.loss(&claims, &at(0), &at(1_000)), None, "the answer is too old");
         }
     }
 
     #[test]
-    fn an_old_answer_counts_until_there_is_a_new_one() {
+    fn an_answer_counts_until_the_next_one() {
         let (mut accounts, claims) =
             (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
         assert!(
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_from_after_the_answer_proves_that_there_is_an_account() {
+    fn a_token_newer_than_the_answer_proves_that_the_account_exists() {
         let (mut accounts, claims) =
             (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
         assert!(accounts.query(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
@@ -195,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_fills_memory() {
+    fn the_number_of_accounts_is_limited() {
         let mut accounts = Accounts::default();
-        assert!(!accounts.see(answered(None), &at(0)), "it was not asked for");
-        let asked =
+        assert!(!accounts.see(answered(None), &at(0)), "it was not requested");
+        let requested =
             (0..1_000).filter(|number| accounts.query(&named(&number.to_string()), &at(1))).count();
-        assert_eq!((asked, accounts.asked.len()), (MOST, MOST));
-        assert!(accounts.query(&named("later"), &at(2_000)), "what was asked long ago makes room");
+        assert_eq!((requested, accounts.requested.len()), (MAX_ACCOUNTS, MAX_ACCOUNTS));
+        assert!(accounts.query(&named("later"), &at(2_000)), "old requests make room");
     }
 }

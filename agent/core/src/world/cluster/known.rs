@@ -1,88 +1,88 @@
-//! The pods of this node as last heard of, and how long ago that was.
+//! The pods of this node as the API server last reported them, and the age of that report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClusterSeen, Pod};
 use crate::base::time::{Delta, Reading};
 
-/// Pods that are kept: 20 times kubelet's default of 110 (maxPods). What a broken API server lists
-/// beyond that is not.
-const MOST_PODS: usize = 2_200;
+/// Most pods that the agent keeps: 20 times kubelet's default of 110 (`maxPods`). It bounds memory
+/// if a broken API server lists more.
+const MAX_PODS: usize = 2_200;
 
-/// What is known.
+/// The pods of this node.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pods: BTreeMap<String, Pod>,
-    /// Of them, those that the API server does not know any more. kubelet may still be at work on
-    /// what is left of them.
+    /// UIDs of those pods that no longer exist at the API server. kubelet may still be removing
+    /// their files.
     gone: BTreeSet<String>,
-    heard: Option<Reading>,
+    last_contact: Option<Reading>,
     unreachable: Option<String>,
 }
 
-/// A pod with how old that knowledge is.
+/// A pod, and the age of what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The pod as it was.
+    /// The pod as last reported.
     pub pod: &'a Pod,
-    /// How long ago; nothing while the API server can be heard.
+    /// Time since the API server last answered; nothing while it can be reached.
     pub age: Option<Delta>,
 }
 
 impl Cluster {
-    /// Takes what was told; the UIDs of the pods about which something else is known now.
+    /// Takes an observation. Returns the UIDs of the pods that changed with it.
     pub fn see(&mut self, seen: ClusterSeen, now: &Reading) -> Vec<String> {
         if let ClusterSeen::Unreachable { reason } = seen {
             self.unreachable = Some(reason);
             return Vec::new();
         }
-        (self.heard, self.unreachable) = (Some(*now), None);
+        (self.last_contact, self.unreachable) = (Some(*now), None);
         match seen {
             ClusterSeen::Listed(pods) => self.listed(pods, now),
             ClusterSeen::Pod(pod) => self.put(*pod).into_iter().collect(),
             ClusterSeen::PodGone(uid) => {
-                self.let_go(&uid, now).then_some(uid).into_iter().collect()
+                self.mark_gone(&uid, now).then_some(uid).into_iter().collect()
             }
-            ClusterSeen::Heard | ClusterSeen::Unreachable { .. } => Vec::new(),
+            ClusterSeen::Unchanged | ClusterSeen::Unreachable { .. } => Vec::new(),
         }
     }
 
     fn listed(&mut self, pods: Vec<Pod>, now: &Reading) -> Vec<String> {
         let listed: BTreeSet<String> =
-            pods.iter().take(MOST_PODS).map(|pod| pod.uid.clone()).collect();
+            pods.iter().take(MAX_PODS).map(|pod| pod.uid.clone()).collect();
         let mut missing: Vec<String> =
             self.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
-        missing.retain(|uid| self.let_go(uid, now));
+        missing.retain(|uid| self.mark_gone(uid, now));
         let changed: Vec<String> =
-            pods.into_iter().take(MOST_PODS).filter_map(|pod| self.put(pod)).collect();
+            pods.into_iter().take(MAX_PODS).filter_map(|pod| self.put(pod)).collect();
         changed.into_iter().chain(missing).collect()
     }
 
-    /// It is over with this pod, at the latest now. What is known of it stays for as long as
-    /// something of it is on the node: a token that is not replaced any more is no fault of
-    /// kubelet's.
-    fn let_go(&mut self, uid: &str, now: &Reading) -> bool {
+    /// The pod no longer exists: its end is now at the latest. The pod stays known while a token of
+    /// it is on the node, because kubelet does not have to replace that token.
+    /// Returns whether this is new.
+    fn mark_gone(&mut self, uid: &str, now: &Reading) -> bool {
         let Some(pod) = self.pods.get_mut(uid) else { return false };
-        let news = self.gone.insert(uid.to_owned());
-        if news {
+        let is_new = self.gone.insert(uid.to_owned());
+        if is_new {
             pod.deletion = Some(pod.deletion.map_or(now.wall, |deletion| deletion.min(now.wall)));
         }
-        news
+        is_new
     }
 
-    /// Of pods that are gone only those are kept of which something is left.
-    pub fn keep(&mut self, is_left: impl Fn(&str) -> bool) {
-        let over: Vec<String> = self.gone.iter().filter(|uid| !is_left(uid)).cloned().collect();
-        for uid in over {
+    /// Removes the pods that no longer exist, except those with a token left on the node.
+    pub fn retain_gone(&mut self, is_left: impl Fn(&str) -> bool) {
+        let removed: Vec<String> = self.gone.iter().filter(|uid| !is_left(uid)).cloned().collect();
+        for uid in removed {
             self.gone.remove(&uid);
             self.pods.remove(&uid);
         }
     }
 
     fn put(&mut self, pod: Pod) -> Option<String> {
-        let room = self.pods.len() < MOST_PODS || self.pods.contains_key(&pod.uid);
-        let news = room && self.pods.get(&pod.uid) != Some(&pod);
-        news.then(|| {
+        let room = self.pods.len() < MAX_PODS || self.pods.contains_key(&pod.uid);
+        let changed = room && self.pods.get(&pod.uid) != Some(&pod);
+        changed.then(|| {
             let uid = pod.uid.clone();
             self.gone.remove(&uid);
             self.pods.insert(uid.clone(), pod);
@@ -95,28 +95,28 @@ impl Cluster {
         self.pods.get(uid)
     }
 
-    /// The same, with how old that knowledge is.
+    /// The pod with this UID, and the age of what is known of it.
     pub fn known(&self, uid: &str, now: &Reading) -> Option<Known<'_>> {
         let stale = self.unreachable.is_some();
         self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
     }
 
-    /// How many pods there are.
+    /// Number of pods that exist.
     pub fn len(&self) -> usize {
         self.pods.len() - self.gone.len()
     }
 
-    /// There is none.
+    /// Whether no pod exists.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Since the API server last told anything; nothing if it never did.
+    /// Time since the API server last answered; nothing if it never did.
     pub fn age(&self, now: &Reading) -> Option<Delta> {
-        self.heard.map(|heard| now.monotonic - heard.monotonic)
+        self.last_contact.map(|contact| now.monotonic - contact.monotonic)
     }
 
-    /// Why it cannot be asked now.
+    /// Why the API server cannot be reached now; nothing if it can.
     pub fn unreachable(&self) -> Option<&str> {
         self.unreachable.as_deref()
     }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_said_to_have_changed() {
+    fn only_changed_pods_are_returned() {
         let mut cluster = Cluster::default();
         assert_eq!(
             cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), pod("b", "1")]), &at(0)),
@@ -157,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_that_is_gone_is_known_that_it_is_as_long_as_something_is_left_of_it() {
+    fn a_deleted_pod_is_kept_while_a_token_of_it_is_left() {
         let mut cluster = Cluster::default();
-        let going = |secs| Pod { deletion: Some(at(secs).wall), ..pod("b", "1") };
-        let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), going(30)]), &at(0));
+        let terminating = |secs| Pod { deletion: Some(at(secs).wall), ..pod("b", "1") };
+        let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), terminating(30)]), &at(0));
         let _ = cluster.see(ClusterSeen::PodGone("a".into()), &at(10));
         let _ = cluster.see(ClusterSeen::Listed(vec![]), &at(90));
         let deletion = |cluster: &Cluster, uid| cluster.pod(uid).map(|pod| pod.deletion);
@@ -169,7 +169,7 @@ mod tests {
             (Some(Some(at(10).wall)), Some(Some(at(30).wall)))
         );
         assert!(cluster.is_empty());
-        cluster.keep(|uid| uid == "b");
+        cluster.retain_gone(|uid| uid == "b");
         assert_eq!(
             (deletion(&cluster, "a"), deletion(&cluster, "b")),
             (None, Some(Some(at(30).wall)))
@@ -177,34 +177,34 @@ mod tests {
         assert_eq!(
             cluster.see(ClusterSeen::Pod(Box::new(pod("b", "1"))), &at(91)),
             ["b"],
-            "it was not over"
+            "it exists after all"
         );
-        cluster.keep(|_| false);
+        cluster.retain_gone(|_| false);
         assert_eq!(cluster.len(), 1);
     }
 
     #[test]
-    fn what_is_known_stays_when_nobody_tells_and_says_its_age() {
+    fn without_the_api_server_pods_stay_known_with_their_age() {
         let mut cluster = Cluster::default();
         let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1")]), &at(0));
         let age = |cluster: &Cluster, secs| cluster.known("a", &at(secs)).map(|known| known.age);
-        assert_eq!(age(&cluster, 50), Some(None), "it would have been told of a change");
+        assert_eq!(age(&cluster, 50), Some(None), "the watch would have reported a change");
         let _ = cluster.see(ClusterSeen::Unreachable { reason: "403".into() }, &at(60));
         assert_eq!(
             (age(&cluster, 90), cluster.unreachable()),
             (Some(Some(Delta::from_secs(90))), Some("403"))
         );
-        let _ = cluster.see(ClusterSeen::Heard, &at(100));
+        let _ = cluster.see(ClusterSeen::Unchanged, &at(100));
         assert_eq!((age(&cluster, 110), cluster.unreachable()), (Some(None), None));
         assert_eq!(cluster.age(&at(110)), Some(Delta::from_secs(10)));
     }
 
     #[test]
-    fn a_list_without_end_does_not_fill_memory() {
+    fn an_endless_list_does_not_fill_memory() {
         let mut cluster = Cluster::default();
         let many: Vec<Pod> = (0..3_000).map(|number| pod(&number.to_string(), "x")).collect();
         let _ = cluster.see(ClusterSeen::Listed(many), &at(0));
         assert_eq!(cluster.see(ClusterSeen::Pod(Box::new(pod("more", "x"))), &at(1)), [""; 0]);
-        assert_eq!(cluster.len(), MOST_PODS);
+        assert_eq!(cluster.len(), MAX_PODS);
     }
 }

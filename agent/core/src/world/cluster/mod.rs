@@ -1,6 +1,7 @@
-//! What the cluster knows of this node's pods. It names things and never decides whether a token is
-//! good; without it every verdict is the same, but for a pod that is going and a service account
-//! that is gone.
+//! The pods of this node and their service accounts, as the API server reports them.
+//!
+//! This room is optional. It adds names and evidence to findings. It changes a diagnosis in two
+//! cases only: the pod is terminating, or its service account was deleted or recreated.
 
 mod accounts;
 mod known;
@@ -12,21 +13,22 @@ pub use pod::{Container, Owner, Phase, Pod, PodRef};
 
 use serde::{Deserialize, Serialize};
 
-/// What the API server told, or did not.
+/// An observation of the API server: pods of this node that it reported, or that it cannot be
+/// reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClusterSeen {
-    /// All pods of this node: any other is gone.
+    /// The complete list of this node's pods. A pod that is not in it no longer exists.
     Listed(Vec<Pod>),
-    /// A pod is new, or changed.
+    /// A pod was created or changed.
     Pod(Box<Pod>),
-    /// The pod with this UID is gone.
+    /// The pod with this UID no longer exists.
     PodGone(String),
-    /// Nothing changed, and the API server is there to say so (a bookmark).
-    Heard,
-    /// It cannot be asked; what is known stays, and ages.
+    /// Nothing changed: the API server sent a watch bookmark (KEP-956).
+    Unchanged,
+    /// The API server cannot be reached. The agent keeps what it knows, and reports its age.
     Unreachable {
-        /// What failed, and how.
+        /// What failed, and why, for people.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! A pod, slimmed to what a finding tells.
+//! The parts of a pod that findings, spans and the status page show.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,69 +12,69 @@ use crate::world::tokens::Tracked;
 /// A pod of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
-    /// The UID that kubelet's directory has: for a mirror pod that of its static pod (annotation
-    /// `kubernetes.io/config.mirror`).
+    /// The UID in the path of kubelet's directory. For a mirror pod it is that of the static pod
+    /// (annotation `kubernetes.io/config.mirror`).
     pub uid: String,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Who made it; for a Deployment's pod the Deployment rather than its ReplicaSet, for a
-    /// CronJob's the CronJob.
+    /// The owner that people know: the Deployment rather than its ReplicaSet, the CronJob rather
+    /// than its Job.
     pub owner: Option<Owner>,
-    /// Its service account.
+    /// Name of its service account (`spec.serviceAccountName`).
     pub service_account: Option<String>,
-    /// Containers that mount a projected volume, init containers included.
+    /// The containers and init containers that mount a projected volume.
     pub containers: Vec<Container>,
-    /// Where it is in its life.
+    /// Its phase (`status.phase`).
     pub phase: Phase,
-    /// Whether it shares the node's network.
+    /// Whether it uses the node's network (`spec.hostNetwork`).
     pub host_network: bool,
-    /// Whether it is a static pod, which the API server knows by its mirror only.
+    /// Whether it is a static pod. The API server knows only the mirror of such a pod.
     pub is_static: bool,
-    /// `deletionTimestamp`: it is going, and by then its containers are killed (the grace period
-    /// is in it).
+    /// `deletionTimestamp`, present while the pod is terminating: kubelet kills the containers by
+    /// then. It includes the grace period.
     pub deletion: Option<Wall>,
 }
 
-/// Who made a pod.
+/// The owner of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// `Deployment`, `StatefulSet`, `Job`…
     pub kind: String,
-    /// Its name; in the pod's namespace, unless it is a Node.
+    /// Its name. It is in the pod's namespace, unless it is a Node.
     pub name: String,
 }
 
-/// A container.
+/// A container of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Its image, as the pod asks for it.
+    /// Its image as in the pod's spec.
     pub image: String,
     /// Names of the projected volumes that it mounts.
     pub volumes: Vec<String>,
 }
 
-/// `status.phase`.
+/// The phase of a pod (`status.phase`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Not all of its containers have started.
+    /// At least one container has not started.
     Pending,
-    /// It runs.
+    /// All containers were created, and at least one runs.
     Running,
-    /// All containers ended well.
+    /// All containers ended with success.
     Succeeded,
-    /// All containers ended, one badly.
+    /// All containers ended, at least one with a failure.
     Failed,
-    /// Nobody can tell.
+    /// The phase is absent, or kubelet does not report it.
     #[default]
     Unknown,
 }
 
 impl Phase {
-    /// As the API has it.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -97,8 +97,8 @@ impl std::str::FromStr for Phase {
 }
 
 impl Owner {
-    /// The attribute that OpenTelemetry's conventions have for the name of such an owner, if they
-    /// have one.
+    /// The attribute that OpenTelemetry's semantic conventions define for the name of such an
+    /// owner, if there is one.
     pub fn attribute(&self) -> Option<&'static str> {
         let attributes = [
             ("Deployment", schema::K8S_DEPLOYMENT),
@@ -121,7 +121,8 @@ impl std::fmt::Display for Owner {
 }
 
 impl Pod {
-    /// What a finding about the token in `volume` tells of this pod. What is as usual is not told.
+    /// The evidence about this pod in a finding about the token in `volume`. Usual values are left
+    /// out.
     pub fn evidence(&self, volume: &str) -> Attributes {
         let set = |yes: bool| yes.then_some(true);
         Attributes::new()
@@ -133,32 +134,32 @@ impl Pod {
             .with_some("static_pod", set(self.is_static))
     }
 
-    /// `app (registry.example/cart:1.2)` of each container that sees the volume.
+    /// `app (registry.example/cart:1.2)` for each container that mounts the volume.
     fn mounting(&self, volume: &str) -> Option<Vec<String>> {
-        let sees = |container: &&Container| container.volumes.iter().any(|name| name == volume);
+        let mounts = |container: &&Container| container.volumes.iter().any(|name| name == volume);
         let named = |container: &Container| format!("{} ({})", container.name, container.image);
-        let names: Vec<String> = self.containers.iter().filter(sees).map(named).collect();
+        let names: Vec<String> = self.containers.iter().filter(mounts).map(named).collect();
         (!names.is_empty()).then_some(names)
     }
 }
 
-/// A pod as far as the path, the claims or the cluster tell it.
+/// The names of a pod, as far as the path, the claims or the cluster give them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PodRef {
-    /// Namespace, if known.
+    /// Its namespace, if known.
     pub namespace: Option<String>,
-    /// Name, if known.
+    /// Its name, if known.
     pub name: Option<String>,
-    /// UID: always known, it is in the path.
+    /// Its UID, from the path.
     pub uid: String,
-    /// Who made it, if the cluster tells.
+    /// Its owner, if the cluster gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
 impl PodRef {
-    /// The pod of a token, as the path, the cluster and the claims give it. Claims that name
-    /// another pod than the path does are not believed.
+    /// The pod of a token: from the cluster if it knows the pod, else from the path and the claims.
+    /// Claims that name another pod than the path are ignored.
     pub fn of(tracked: &Tracked, known: Option<&Pod>) -> Self {
         match known {
             Some(pod) => Self {
@@ -182,7 +183,8 @@ impl PodRef {
         Self { namespace, name, uid: tracked.key.pod_uid.clone(), owner: None }
     }
 
-    /// The pod in the names of OpenTelemetry's conventions.
+    /// The pod as attributes of OpenTelemetry's semantic conventions. The owner's name is left out
+    /// where they have no attribute for that kind of owner.
     pub fn attributes(&self) -> Attributes {
         let attributes = Attributes::new()
             .with_some(schema::K8S_NAMESPACE, self.namespace.as_ref())
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_containers_that_see_the_volume_are_named() {
+    fn only_containers_that_mount_the_volume_are_named() {
         let evidence = pod().evidence("tokens");
         assert_eq!(
             evidence.get("containers"),
@@ -227,11 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_usual_is_not_told() {
-        let told = |pod: Pod| {
+    fn usual_values_are_left_out() {
+        let names = |pod: Pod| {
             pod.evidence("tokens").iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(told(pod()), ["owner", "containers", "phase"]);
+        assert_eq!(names(pod()), ["owner", "containers", "phase"]);
         let unusual = Pod {
             host_network: true,
             is_static: true,
@@ -239,7 +241,7 @@ mod tests {
             ..pod()
         };
         assert_eq!(
-            told(unusual),
+            names(unusual),
             ["owner", "containers", "phase", "terminating_until", "host_network", "static_pod"]
         );
     }
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_another_pod_do_not_name_this_one() {
+    fn claims_that_name_another_pod_are_ignored() {
         let key = TokenKey { pod_uid: "other".into(), ..key() };
         let content = FileContent::Token(Box::new(claims_for_tests(1_800_000_000, 600, None)));
         let mut tracked = Tracked::new(key.clone());
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_names_a_pod_whose_claims_do_not() {
+    fn the_cluster_names_a_pod_without_claims() {
         let tracked = Tracked::new(key());
         let owner = Some(Owner { kind: "Deployment".into(), name: "cart".into() });
         let known = Pod {
@@ -278,12 +280,12 @@ mod tests {
             owner: owner.clone(),
             ..Pod::default()
         };
-        let told = PodRef {
+        let expected = PodRef {
             namespace: Some("shop".into()),
             name: Some("cart-0".into()),
             uid: "pod-uid".into(),
             owner,
         };
-        assert_eq!(PodRef::of(&tracked, Some(&known)), told);
+        assert_eq!(PodRef::of(&tracked, Some(&known)), expected);
     }
 }

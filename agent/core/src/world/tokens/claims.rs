@@ -1,29 +1,30 @@
-//! What a service-account token says about itself (kubernetes pkg/serviceaccount/claims.go).
+//! The claims of a bound service-account token: RFC 7519, and Kubernetes' private claims
+//! (pkg/serviceaccount/claims.go, KEP-1205 and KEP-4193).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::base::time::Wall;
 
-/// A Kubernetes object named in a token.
+/// A Kubernetes object that a token names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// Its name.
     pub name: String,
-    /// Its UID; a node reference may lack one.
+    /// Its UID. A node reference has none if the Node object was missing when the token was issued.
     pub uid: Option<String>,
 }
 
-/// What a token is bound to: the private claims `kubernetes.io`.
+/// The objects that a token is bound to: the private claim `kubernetes.io`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     /// `kubernetes.io.namespace`
     pub namespace: String,
     /// `kubernetes.io.serviceaccount`
     pub service_account: ObjectRef,
-    /// `kubernetes.io.pod`: missing in a token that is not bound to a pod.
+    /// `kubernetes.io.pod`. Absent from a token that is not bound to a pod.
     pub pod: Option<ObjectRef>,
-    /// `kubernetes.io.node`
+    /// `kubernetes.io.node`, from Kubernetes 1.30 on (KEP-4193).
     pub node: Option<ObjectRef>,
 }
 
@@ -34,37 +35,36 @@ pub struct Claims {
     pub issuer: String,
     /// `sub`: `system:serviceaccount:<namespace>:<name>`
     pub subject: String,
-    /// `aud`, always a list here.
+    /// `aud`, as a list also where the claim is a single string.
     pub audiences: Vec<String>,
     /// `iat`
     pub issued_at: Wall,
-    /// `nbf`; equals `iat` in what the API server signs, and is taken from there when it is
-    /// missing.
+    /// `nbf`, or `iat` where it is absent. The API server signs both with the same time.
     pub not_before: Wall,
-    /// `exp`: a year away for an extended token. What kubelet thinks in is
-    /// [`super::Deadlines::effective`].
+    /// `exp`. An extended token has it one year after `iat`; kubelet uses
+    /// [`super::Deadlines::effective`] instead.
     pub expires_at: Wall,
-    /// `kubernetes.io.warnafter`: present only when the expiry was extended.
+    /// `kubernetes.io.warnafter`. Present only where the API server extended the expiry.
     pub warn_after: Option<Wall>,
-    /// `jti` hashed, or nothing before Kubernetes 1.30: names the generation without naming the
-    /// credential.
+    /// The hash of `jti`: it identifies the generation without revealing the credential's id.
+    /// Absent before Kubernetes 1.30 (KEP-4193).
     pub credential: Option<String>,
-    /// What it is bound to.
+    /// The objects that the token is bound to.
     pub binding: Binding,
-    /// `kid` of the header: which key signed.
+    /// `kid` of the header: the key that signed the token.
     pub key_id: Option<String>,
 }
 
 impl Claims {
-    /// Which generation of its volume's token this is. Rotation is a change of this, never of an
-    /// mtime.
+    /// The generation of the token. A rotation is a change of this id; the file's mtime does not
+    /// count.
     pub fn generation(&self) -> GenerationId {
         GenerationId::of(self.credential.as_deref(), self.issued_at)
     }
 }
 
-/// One generation of one token: opaque, stable over restarts of the agent, and nothing of the token
-/// in it.
+/// The id of one generation of one token. It is the same after a restart of the agent, and contains
+/// no part of the token.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GenerationId(String);
@@ -72,7 +72,7 @@ pub struct GenerationId(String);
 impl GenerationId {
     fn of(credential: Option<&str>, issued_at: Wall) -> Self {
         match credential {
-            Some(hashed) => Self(hashed.to_owned()),
+            Some(hash) => Self(hash.to_owned()),
             None => Self(format!("iat-{}", issued_at.as_secs())),
         }
     }
@@ -83,12 +83,13 @@ impl GenerationId {
     }
 }
 
-/// The opaque form of a `jti`, in hex.
-pub(super) fn opaque(jti: &str) -> String {
+/// The hash of a `jti`, in hex.
+pub(super) fn hashed(jti: &str) -> String {
     crate::base::ids::hex(&digest(jti))
 }
 
-/// The first 16 bytes of SHA-256 under a fixed prefix. One way, and the same on every node.
+/// The first 16 bytes of SHA-256 over a fixed prefix and `jti`: irreversible, and the same on every
+/// node.
 pub(super) fn digest(jti: &str) -> [u8; 16] {
     let whole = Sha256::new().chain_update(b"tokenwatch/jti/1\0").chain_update(jti).finalize();
     let mut half = [0; 16];

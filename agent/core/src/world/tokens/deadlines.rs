@@ -1,31 +1,34 @@
-//! When things happen to a token, and what that makes it (design: kubelet's pkg/kubelet/token, the
-//! API server's pkg/serviceaccount).
+//! The deadlines of a token, its state on the node's clock and its verdict on true time.
+//!
+//! The rules are those of kubelet (pkg/kubelet/token/token_manager.go) and of the API server
+//! (pkg/serviceaccount/jwt.go and claims.go).
 
 use serde::{Deserialize, Serialize};
 
 use super::Claims;
 use crate::base::time::{Delta, Interval, Wall};
 
-/// kubelet replaces a token after this long at the latest (maxTTL in token_manager.go).
+/// kubelet replaces a token at the latest at this age (maxTTL in token_manager.go).
 const MAX_AGE: Delta = Delta::from_secs(24 * 3_600);
-/// kubelet's jitter makes it up to this much earlier (maxJitter in token_manager.go).
+/// kubelet's jitter: it replaces a token up to this much earlier (maxJitter in token_manager.go).
 pub const JITTER: Delta = Delta::from_secs(10);
-/// The API server forgives this much on exp, nbf and iat (go-jose DefaultLeeway).
+/// The API server's leeway on exp, nbf and iat (DefaultLeeway in go-jose's jwt/validation.go).
 pub const LEEWAY: Delta = Delta::from_secs(60);
-/// The API server remembers a good answer this long (apiserver token cache, success TTL).
+/// The time for which the API server caches a successful authentication (TokenSuccessCacheTTL in
+/// pkg/kubeapiserver/options/authentication.go).
 pub const CACHE: Delta = Delta::from_secs(10);
-/// A kubelet at its default syncs a pod every 60 to 90 s and needs up to 92 s to write a token that
-/// is due.
+/// kubelet's default `syncFrequency`. kubelet then syncs a pod every 60 to 90 s (pod_workers.go)
+/// and needs up to 92 s to write a token that is due.
 const DEFAULT_SYNC_PERIOD: Delta = Delta::from_secs(60);
-/// No healthy default kubelet is this late: 92 s and a margin.
+/// A healthy kubelet with the default settings is never this late: 92 s and a margin.
 const LATE: Delta = Delta::from_secs(120);
-/// Three resyncs at 90 s, and a margin.
+/// Three syncs at 90 s, and a margin.
 const STALLED: Delta = Delta::from_secs(300);
 
-/// How this node's kubelet works.
+/// The settings of this node's kubelet that affect rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeletPolicy {
-    /// kubelet's `syncFrequency`.
+    /// kubelet's `syncFrequency`. Default 60 s.
     pub sync_period: Delta,
 }
 
@@ -36,44 +39,46 @@ impl Default for KubeletPolicy {
 }
 
 impl KubeletPolicy {
-    /// How long a healthy kubelet may take to see that a token is due, and to replace it.
+    /// The longest time that a healthy kubelet needs to notice that a token is due, and to replace
+    /// it.
     pub fn patience(self) -> Delta {
         self.stretched(LATE)
     }
 
-    /// A kubelet that looks less often is late later, in proportion; one that looks more often
-    /// earns no impatience.
+    /// `wait` in proportion to the sync period. A period below the default does not shorten it.
     fn stretched(self, wait: Delta) -> Delta {
         let period = self.sync_period.max(DEFAULT_SYNC_PERIOD).min(MAX_AGE);
         wait.fraction(period.as_secs(), DEFAULT_SYNC_PERIOD.as_secs())
     }
 }
 
-/// Every time that matters in a token's life.
+/// Every deadline of one token. All are wall-clock times, derived from the claims and from
+/// kubelet's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadlines {
-    /// `nbf` - 60 s: the API server accepts it from here on.
+    /// `nbf` - 60 s: the API server accepts the token from here on.
     pub accepted_from: Wall,
     /// `iat`
     pub issued: Wall,
-    /// kubelet replaces it from here on, up to 10 s earlier.
+    /// `iat` + min(80 % of the effective lifetime, 24 h): kubelet replaces the token from here on,
+    /// or up to 10 s earlier ([`JITTER`]).
     pub due: Wall,
-    /// Later than any healthy kubelet.
+    /// `due` + min(120 s, 80 % of the slack): a healthy kubelet has replaced the token by now.
     pub late: Wall,
-    /// kubelet has stopped trying, or fails.
+    /// `due` + min(300 s, 92 % of the slack): kubelet has stopped rotating the token.
     pub stalled: Wall,
-    /// The last third of the slack begins.
+    /// `effective` less a third of the slack. The slack is the time from `due` to `effective`.
     pub critical: Wall,
-    /// `warnafter` if present, else `exp`.
+    /// `warnafter` where present, else `exp`.
     pub effective: Wall,
     /// `exp`
     pub expires: Wall,
-    /// `exp` + 60 s leeway + 10 s cache: no API server accepts it any more.
+    /// `exp` + [`LEEWAY`] + [`CACHE`]: no API server accepts the token from here on.
     pub hard: Wall,
 }
 
 impl Deadlines {
-    /// The deadlines of a token with these claims on a node with this kubelet.
+    /// The deadlines of a token with these claims, on a node with this kubelet.
     pub fn of(claims: &Claims, kubelet: &KubeletPolicy) -> Self {
         let issued = claims.issued_at;
         let effective = claims.warn_after.unwrap_or(claims.expires_at);
@@ -93,8 +98,8 @@ impl Deadlines {
         }
     }
 
-    /// The state on the node's own clock: rotation is kubelet's business and this is the clock it
-    /// goes by.
+    /// The state of the token when the node's clock reads `node_now`. kubelet decides about
+    /// rotation by the node's clock, whether it is right or wrong.
     pub fn state(&self, node_now: Wall) -> State {
         match node_now {
             now if now < self.accepted_from => State::NotYetValid,
@@ -106,8 +111,7 @@ impl Deadlines {
         }
     }
 
-    /// The next moment on the node's clock, after `node_now`, at which anything about this token
-    /// may change.
+    /// The next deadline after `node_now`, on the node's clock.
     pub fn next_change(&self, node_now: Wall) -> Option<Wall> {
         let all = [
             self.accepted_from,
@@ -124,30 +128,30 @@ impl Deadlines {
     }
 }
 
-/// What kubelet should have done about a token by now.
+/// The state of a token's rotation, on the node's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nothing to do.
+    /// Before `due`: nothing to do.
     Fresh,
-    /// To be replaced with the next sync.
+    /// From `due` on: kubelet replaces it with the next sync.
     Due,
-    /// Later than a healthy kubelet.
+    /// From `late` on: a healthy kubelet would have replaced it.
     Late,
-    /// Not being replaced.
+    /// From `stalled` on: kubelet does not replace it.
     Stalled,
-    /// Past `exp`.
+    /// From `exp` on.
     Expired,
     /// Before `nbf` - 60 s.
     NotYetValid,
 }
 
 impl State {
-    /// All, in the order they are shown.
+    /// Every state, in the order in which it is shown.
     pub const ALL: [Self; 6] =
         [Self::Fresh, Self::Due, Self::Late, Self::Stalled, Self::Expired, Self::NotYetValid];
 
-    /// As in the contract.
+    /// The name in JSON, telemetry and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
@@ -160,20 +164,20 @@ impl State {
     }
 }
 
-/// What an API server with a true clock would say.
+/// What an API server with a correct clock would answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Accepted, wherever in the interval true time is.
+    /// It accepts the token at every time in the interval.
     Live,
-    /// Refused, wherever in the interval true time is.
+    /// It rejects the token at every time in the interval.
     Dead,
     /// A deadline or its leeway lies in the interval.
     Uncertain,
 }
 
 impl Verdict {
-    /// As in the contract.
+    /// The name in JSON, telemetry and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -183,7 +187,7 @@ impl Verdict {
     }
 }
 
-/// The verdict on a token when true time is within `now`.
+/// The verdict on a token, given that true time is in `now`.
 pub fn verdict(claims: &Claims, now: &Interval) -> Verdict {
     if claims.not_before <= now.lo && now.hi < claims.expires_at {
         Verdict::Live
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_kubelet_is_late_later_and_a_quicker_one_no_sooner() {
+    fn a_longer_sync_period_moves_late_and_stalled_out_and_a_shorter_one_does_not() {
         let token = claims(IAT, 43_200, None);
         let at =
             |secs| Deadlines::of(&token, &KubeletPolicy { sync_period: Delta::from_secs(secs) });
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_told_on_the_node_clock() {
+    fn states_follow_the_node_clock() {
         let deadlines = Deadlines::of(&claims(IAT, 600, None), &KubeletPolicy::default());
         let table = [
             (-61, State::NotYetValid),
@@ -269,7 +273,7 @@ mod tests {
         };
         assert_eq!(at(300, 1), Verdict::Live);
         assert_eq!(at(599, 2), Verdict::Uncertain);
-        assert_eq!(at(650, 1), Verdict::Uncertain); // the leeway: some servers still say yes
+        assert_eq!(at(650, 1), Verdict::Uncertain); // within the leeway
         assert_eq!(at(662, 1), Verdict::Dead);
         assert_eq!(at(-62, 1), Verdict::Dead);
         assert_eq!(at(-30, 1), Verdict::Uncertain);
@@ -278,16 +282,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn deadlines_are_in_order_whatever_the_claims(iat in any::<i64>(), lifetime in 0..i64::from(u32::MAX), sync in any::<i64>()) {
-            let d = Deadlines::of(&claims(iat, lifetime, None), &KubeletPolicy { sync_period: Delta::from_secs(sync) });
-            prop_assert!(d.issued <= d.due && d.due <= d.late && d.late <= d.stalled && d.stalled <= d.effective && d.effective <= d.hard);
+        fn deadlines_are_in_order_for_all_claims(
+            iat in any::<i64>(),
+            lifetime in 0..i64::from(u32::MAX),
+            sync in any::<i64>(),
+        ) {
+            let kubelet = KubeletPolicy { sync_period: Delta::from_secs(sync) };
+            let d = Deadlines::of(&claims(iat, lifetime, None), &kubelet);
+            let ordered = [d.issued, d.due, d.late, d.stalled, d.effective, d.hard];
+            prop_assert!(ordered.is_sorted(), "{:?}", ordered);
         }
 
         #[test]
-        fn a_better_clock_never_turns_a_sure_verdict_round(age in -200..900i64, offset in -100..100i64, wide in 0..200i64, narrow in 0..200i64) {
+        fn a_narrower_interval_never_reverses_a_certain_verdict(
+            age in -200..900i64,
+            offset in -100..100i64,
+            wide in 0..200i64,
+            narrow in 0..200i64,
+        ) {
             let token = claims(IAT, 600, None);
             let (narrow, wide) = (narrow.min(wide), wide.max(narrow));
-            let at = |bound| verdict(&token, &Interval::new(Wall::from_secs(IAT + age), Delta::from_secs(offset), Delta::from_secs(bound)));
+            let at = |bound| {
+                let (wall, offset) = (Wall::from_secs(IAT + age), Delta::from_secs(offset));
+                verdict(&token, &Interval::new(wall, offset, Delta::from_secs(bound)))
+            };
             if at(wide) != Verdict::Uncertain {
                 prop_assert_eq!(at(narrow), at(wide));
             }

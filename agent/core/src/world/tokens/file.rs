@@ -1,36 +1,36 @@
-//! A token file as a source found it.
+//! The observation of a token file.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Claims, TokenKey};
 use crate::base::time::Wall;
 
-/// A token file as it was found.
+/// The observed content of a token file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileSeen {
-    /// Where.
+    /// The place of the file.
     pub key: TokenKey,
-    /// When `..data` was last renamed (its ctime, on the node's clock), if it could be told.
+    /// When kubelet last renamed `..data` (its ctime, on the node's clock), if that is known.
     pub written_at: Option<Wall>,
-    /// What was in it.
+    /// Its content.
     pub content: FileContent,
 }
 
-/// What was in a token file. Files that are simply something else (a key, a ConfigMap) are never
-/// reported.
+/// The content of a token file. Sources do not report files that are something else, such as a key
+/// or a ConfigMap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileContent {
     /// A bound service-account token.
     Token(Box<Claims>),
-    /// It starts like a token, or a token was here, and it does not parse.
+    /// It does not decode as a token, although it starts like one or the file held one before.
     Malformed {
-        /// What is wrong with it, without a byte of it.
+        /// Why it does not decode, without a byte of the content.
         reason: String,
     },
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     Unreadable {
-        /// What the kernel said, and about which step.
+        /// The step that failed, and the kernel's error.
         reason: String,
     },
 }

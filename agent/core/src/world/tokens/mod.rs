@@ -1,5 +1,5 @@
-//! One token: bytes to claims, and the deadlines that follow from them. The token itself is never
-//! kept.
+//! Tokens: from the bytes of a file to claims and deadlines, and the token files of the node. The
+//! token itself is never kept.
 
 mod claims;
 mod deadlines;
@@ -15,21 +15,19 @@ pub use decode::{
 };
 
 pub use file::{FileContent, FileSeen};
-pub use store::{MOST_TOKENS, Tokens};
+pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};
 
-/// Where a token lives on the node: the identity of everything that is said about it.
+/// The place of a token file on the node. It identifies the token in findings and traces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenKey {
-    /// UID of the pod, from the path (the claims may say something else, and that is worth
-    /// knowing).
+    /// UID of the pod, from the path. The claims may name another UID.
     pub pod_uid: String,
     /// Name of the volume.
     pub volume: String,
-    /// The file's path inside the volume, as the pod's spec calls it: `token`,
-    /// `deep/er/vault-token`.
+    /// Path of the file inside the volume, as in the pod's spec: `token`, `vault/token`.
     pub path: String,
 }
 
@@ -40,8 +38,8 @@ impl std::fmt::Display for TokenKey {
     }
 }
 
-/// Claims for tests: issued at `iat`, for `lifetime` seconds, `warnafter` so many seconds after
-/// `iat`.
+/// Claims for tests. `iat` is in seconds since the epoch; `lifetime` and `warn_after` are in
+/// seconds after `iat`.
 #[cfg(test)]
 pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>) -> Claims {
     use crate::base::time::Wall;

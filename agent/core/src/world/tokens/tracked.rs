@@ -1,5 +1,4 @@
-//! One volume's token, generation by generation: what is in the file now, since when, and how a
-//! generation ends.
+//! One token file: the generation in it, since when, and what is wrong with the file.
 
 use super::file::{FileContent, FileSeen};
 use crate::base::time::{Reading, Wall};
@@ -8,34 +7,34 @@ use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, Token
 /// One generation of a token, while it is in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
-    /// What it says.
+    /// Its claims.
     pub claims: Claims,
-    /// What follows from that.
+    /// Its deadlines, derived from the claims.
     pub deadlines: Deadlines,
-    /// When it appeared in the file; known only if the one before was seen there, or the volume
-    /// was seen to be new.
+    /// When it appeared in the file, on the node's clock. Known only if the agent saw the previous
+    /// generation.
     pub appeared_at: Option<Wall>,
-    /// When the agent first saw it.
+    /// When the agent first saw it, on both clocks.
     pub seen: Reading,
-    /// The generation before, if the agent saw that one.
+    /// The previous generation, if the agent saw it.
     pub previous: Option<GenerationId>,
 }
 
-/// Why a token file cannot be judged.
+/// A token file that holds no valid token, or that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// Malformed, else unreadable.
+    /// True if it is malformed, false if it is unreadable.
     pub malformed: bool,
-    /// What is wrong.
+    /// What is wrong, for people.
     pub reason: String,
     /// Since when.
     pub since: Reading,
 }
 
-/// A token file that is watched.
+/// A token file that the agent tracks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tracked {
-    /// Where.
+    /// Its place on the node.
     pub key: TokenKey,
     /// The last generation that could be read.
     pub current: Option<Generation>,
@@ -43,31 +42,31 @@ pub struct Tracked {
     pub trouble: Option<Trouble>,
 }
 
-/// What a look at the file brought.
+/// What an observation of the file changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Nothing new.
+    /// Nothing.
     None,
-    /// The first generation the agent sees here.
+    /// It is the first generation that the agent sees in this file.
     First,
-    /// A new generation took the place of `old` at `at`.
+    /// A new generation replaced `old`.
     Rotated {
-        /// The one that ended.
+        /// The generation that was replaced.
         old: Box<Generation>,
         /// When, on the node's clock.
         at: Wall,
     },
-    /// The file is, or is no longer, in trouble.
+    /// The file became malformed or unreadable, the reason changed, or the file is good again.
     Trouble,
 }
 
 impl Tracked {
-    /// Nothing known yet.
+    /// A file that was not read yet.
     pub fn new(key: TokenKey) -> Self {
         Self { key, current: None, trouble: None }
     }
 
-    /// Takes what was found in the file. Only a new `jti`/`iat` is a rotation.
+    /// Takes the observed content of the file. Only a new `jti` or `iat` is a rotation.
     pub fn see(&mut self, seen: FileSeen, now: &Reading, kubelet: KubeletPolicy) -> Change {
         match seen.content {
             FileContent::Token(claims) => self.see_token(*claims, seen.written_at, now, kubelet),
@@ -84,24 +83,19 @@ impl Tracked {
         kubelet: KubeletPolicy,
     ) -> Change {
         let recovered = self.trouble.take().is_some();
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.claims.generation() == claims.generation())
-        {
+        let current = self.current.as_ref().map(|current| current.claims.generation());
+        if current == Some(claims.generation()) {
             return if recovered { Change::Trouble } else { Change::None };
         }
-        let old = self.current.take();
-        let at = appearance(written_at, old.as_ref(), now);
-        let previous = old.as_ref().map(|old| old.claims.generation());
-        let appeared_at = old.is_some().then_some(at);
-        self.current = Some(Generation {
+        let at = appearance(written_at, self.current.as_ref(), now);
+        let next = Generation {
             deadlines: Deadlines::of(&claims, &kubelet),
             claims,
-            appeared_at,
+            appeared_at: current.is_some().then_some(at),
             seen: *now,
-            previous,
-        });
+            previous: current,
+        };
+        let old = self.current.replace(next);
         old.map_or(Change::First, |old| Change::Rotated { old: Box::new(old), at })
     }
 
@@ -116,8 +110,8 @@ impl Tracked {
     }
 }
 
-/// When the new generation appeared. The rename's own time is the better witness, as long as it
-/// lies between the two looks.
+/// When the new generation appeared, on the node's clock: the time of the rename if it lies between
+/// the two observations, else the time of this observation.
 fn appearance(written_at: Option<Wall>, old: Option<&Generation>, now: &Reading) -> Wall {
     let earliest = old.map_or(now.wall, |old| old.seen.wall);
     written_at.filter(|at| *at >= earliest && *at <= now.wall).unwrap_or(now.wall)
@@ -161,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_generation_again_is_nothing_even_when_rewritten() {
+    fn a_rewrite_of_the_same_generation_changes_nothing() {
         let mut tracked = Tracked::new(key());
         assert_eq!(see(&mut tracked, 0, Some(1), 5), Change::First);
         assert_eq!(see(&mut tracked, 0, Some(60), 61), Change::None);
     }
 
     #[test]
-    fn a_rotation_is_timed_by_the_rename_when_that_can_be_believed() {
+    fn a_rotation_has_the_time_of_the_rename_if_that_is_plausible() {
         for (written, now, expected) in
             [(Some(492), 500, 492), (Some(3), 500, 500), (Some(700), 500, 500), (None, 500, 500)]
         {
@@ -185,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_keeps_its_beginning_and_the_generation() {
+    fn a_malformed_file_keeps_its_start_time_and_its_generation() {
         let mut tracked = Tracked::new(key());
         let _ = see(&mut tracked, 0, None, 5);
         let bad = |reason: &str| file(FileContent::Malformed { reason: reason.into() }, None);

@@ -12,7 +12,7 @@ use tokenwatch_core::world::clocks::{
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::cluster::{Container, Owner, Phase, Pod};
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
-use tokenwatch_core::world::privileges::{Privileges, Rung};
+use tokenwatch_core::world::privileges::{Level, Privileges};
 use tokenwatch_core::world::tokens::{
     Binding, Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
 };
@@ -55,7 +55,7 @@ pub(super) fn empty() -> Status {
             blind: Vec::new(),
             sources: BTreeMap::from([("files".to_owned(), None), ("ntp".to_owned(), None)]),
             delivery: DeliveryState::default(),
-            privileges: Some(Privileges { rung: Rung::Files, lacking: Vec::new() }),
+            privileges: Some(Privileges { rung: Level::Files, lacking: Vec::new() }),
             cluster: None,
             unreachable: None,
         },

@@ -1,5 +1,5 @@
-//! Bytes to claims. Borrowed from a buffer that is wiped: deciding whether a file holds a new
-//! generation copies nothing.
+//! From the bytes of a file to claims. The claims borrow from a buffer that is wiped after use, so
+//! that a check for a new generation copies nothing.
 
 mod parsed;
 mod payload;
@@ -14,17 +14,17 @@ use zeroize::Zeroize;
 use parsed::times;
 use payload::{Header, Legacy, Payload};
 
-/// The largest file that is looked at: real tokens have 1 to 2 kB, etcd would not carry a megabyte
-/// of audiences.
+/// Size limit of a token file, in bytes. It bounds the agent's memory; real tokens have 1 to 2 kB.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
-/// Unpadded as RFC 7515 says, padded as some signers do.
+/// base64url without padding (RFC 7515, section 2). Padding is accepted, because some signers add
+/// it.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Room for the decoded header and payload; wiped on every use and when dropped.
+/// Buffers for the decoded header and payload. They are wiped before each use and when dropped.
 #[derive(Default)]
 pub struct Scratch {
     header: Vec<u8>,
@@ -32,7 +32,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Empty; grows to the largest token seen.
+    /// Empty buffers. They grow to the size of the largest token.
     pub fn new() -> Self {
         Self::default()
     }
@@ -55,47 +55,49 @@ impl std::fmt::Debug for Scratch {
     }
 }
 
-/// What bytes turned out to be.
+/// What the bytes of a file are.
 #[derive(Debug, PartialEq)]
-#[allow(clippy::large_enum_variant)] // lives on the stack for one look; a box would be the only allocation of the scan
+// Lives on the stack while one file is examined; a box would be the only allocation of a scan.
+#[allow(clippy::large_enum_variant)]
 pub enum Decoded<'a> {
     /// A bound service-account token.
     Token(ParsedToken<'a>),
-    /// A Secret-based service-account token: no expiry, no rotation.
+    /// A Secret-based service-account token, without expiry and rotation
+    /// (pkg/serviceaccount/legacy.go).
     Legacy(LegacyClaims),
-    /// Something else: a certificate, a namespace, somebody else's JWT.
+    /// Not a token of Kubernetes: a certificate, a namespace, a JWT of another issuer.
     Other,
-    /// It starts like a token and is none.
+    /// It starts like a token and cannot be decoded.
     Malformed(Malformed),
 }
 
-/// A legacy token's subject.
+/// The subject of a Secret-based token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyClaims {
-    /// Its namespace.
+    /// Namespace of the service account.
     pub namespace: String,
-    /// Its service account.
+    /// Name of the service account; empty if the claim is absent.
     pub service_account: String,
-    /// The Secret it is from.
+    /// Name of the Secret, if the claim is present.
     pub secret: Option<String>,
 }
 
-/// What is wrong, in words that hold no byte of the token.
+/// Why bytes that start like a token cannot be decoded. The text contains no byte of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// Nothing in the file.
+    /// The file is empty.
     Empty,
-    /// Longer than any token.
+    /// The file is longer than [`MAX_TOKEN_BYTES`].
     TooLong,
-    /// A JWE (RFC 7516).
+    /// It is an encrypted JWT (JWE, RFC 7516).
     Encrypted,
-    /// Not three parts.
+    /// It has this many parts instead of three (RFC 7515, section 3.1).
     Parts(usize),
-    /// A part is not base64url.
+    /// This part is not base64url.
     Base64(&'static str),
-    /// A part is not JSON of the expected shape.
+    /// This part is not JSON, or has a claim of the wrong type.
     Json(&'static str, serde_json::error::Category),
-    /// A claim that every bound token has is missing or senseless.
+    /// This claim, which every bound token has, is missing or invalid.
     Claim(&'static str),
 }
 
@@ -103,9 +105,9 @@ impl std::fmt::Display for Malformed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Empty => f.write_str("the file is empty"),
-            Self::TooLong => write!(f, "longer than {MAX_TOKEN_BYTES} bytes"),
+            Self::TooLong => write!(f, "it is longer than {MAX_TOKEN_BYTES} bytes"),
             Self::Encrypted => {
-                f.write_str("this is an encrypted JWT (JWE), not a service-account token")
+                f.write_str("it is an encrypted JWT (JWE), not a service-account token")
             }
             Self::Parts(n) => write!(f, "a JWT has 3 parts separated by dots, this has {n}"),
             Self::Base64(part) => write!(f, "its {part} is not base64url"),
@@ -113,17 +115,17 @@ impl std::fmt::Display for Malformed {
                 write!(f, "its {part} is cut off")
             }
             Self::Json(part, serde_json::error::Category::Data) => {
-                write!(f, "its {part} has a claim of the wrong type, or one twice")
+                write!(f, "its {part} has a claim of the wrong type, or the same claim twice")
             }
             Self::Json(part, _) => write!(f, "its {part} is not JSON"),
-            Self::Claim(claim) => write!(f, "its claim {claim} is missing or makes no sense"),
+            Self::Claim(claim) => write!(f, "its claim {claim} is missing or invalid"),
         }
     }
 }
 
-/// Decodes what a file holds. `scratch` is wiped first, and again by its next use or its drop.
+/// Decodes the content of a file. `scratch` is wiped first, and again by its next use or its drop.
 ///
-/// The signature part is only checked to be there: it is not decoded, kept, hashed or compared.
+/// The signature must be present. It is not decoded, kept, hashed or compared.
 pub fn decode<'a>(bytes: &[u8], scratch: &'a mut Scratch) -> Decoded<'a> {
     scratch.wipe();
     let bytes = bytes.trim_ascii();
@@ -136,8 +138,8 @@ pub fn decode<'a>(bytes: &[u8], scratch: &'a mut Scratch) -> Decoded<'a> {
     }
 }
 
-/// Every JWT starts with `{"` in base64url, which is `eyJ`; with a space or a line end after the
-/// brace, `ey`.
+/// Whether the bytes start like a JWT: with `{"` in base64url, which is `eyJ`, or with a brace
+/// followed by a space (`eyA`) or a line end (`ewo`).
 fn starts_like_a_token(bytes: &[u8]) -> bool {
     bytes.starts_with(b"eyJ") || bytes.starts_with(b"eyA") || bytes.starts_with(b"ewo")
 }
@@ -146,22 +148,24 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     if bytes.len() > MAX_TOKEN_BYTES {
         return Err(Malformed::TooLong);
     }
-    let mut parts = bytes.split(|byte| *byte == b'.');
+    let mut parts = parts_of(bytes);
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(header), Some(payload), Some(signature), None) if !signature.is_empty() => {
             Ok((header, payload))
         }
         _ if is_encrypted(bytes) => Err(Malformed::Encrypted),
-        _ => Err(Malformed::Parts(
-            bytes.split(|byte| *byte == b'.').filter(|part| !part.is_empty()).count(),
-        )),
+        _ => Err(Malformed::Parts(parts_of(bytes).filter(|part| !part.is_empty()).count())),
     }
 }
 
-/// RFC 7516 section 3.1: header, key, initialization vector, ciphertext and tag, of which only the
-/// key may be empty (`dir`: section 5.1).
+fn parts_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    bytes.split(|byte| *byte == b'.')
+}
+
+/// Whether the bytes have the five parts of a JWE: header, key, initialization vector, ciphertext
+/// and tag (RFC 7516, section 3.1). Only the key may be empty (`dir`, section 5.1).
 fn is_encrypted(bytes: &[u8]) -> bool {
-    let parts = bytes.split(|byte| *byte == b'.');
+    let parts = parts_of(bytes);
     parts.clone().count() == 5 && parts.enumerate().all(|(n, part)| n == 1 || !part.is_empty())
 }
 
@@ -170,8 +174,8 @@ fn fill(header: &[u8], payload: &[u8], scratch: &mut Scratch) -> Result<(), Malf
     decode_part("payload", payload, &mut scratch.payload)
 }
 
-/// Reserves first: a buffer that grows while it is filled leaves a copy of the credential behind in
-/// freed memory.
+/// Decodes one part. It reserves memory first: a buffer that grows while it is filled leaves a copy
+/// of the credential in freed memory.
 fn decode_part(name: &'static str, part: &[u8], into: &mut Vec<u8>) -> Result<(), Malformed> {
     into.reserve(base64::decoded_len_estimate(part.len()));
     BASE64URL.decode_vec(part, into).map_err(|_| Malformed::Base64(name))
@@ -193,7 +197,7 @@ fn classified<'a>(header: Header<'a>, payload: Payload<'a>, json: &[u8]) -> Deco
         return Decoded::Legacy(legacy);
     }
     if payload.kubernetes.is_none() {
-        return Decoded::Other; // a well-formed JWT of somebody else
+        return Decoded::Other; // a well-formed JWT of another issuer
     }
     match times(&payload) {
         Ok((issued_at, expires_at)) => {

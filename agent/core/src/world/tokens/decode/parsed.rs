@@ -1,19 +1,20 @@
-//! A decoded token, still in the buffer, and its claims, copied out of it.
+//! A decoded token that borrows from the buffer, and its claims as an owned copy.
 
 use super::Malformed;
 use super::payload::{Audience, Header, Kubernetes, Object, Payload, Text};
-use crate::base::text::SHOWN;
+use crate::base::text::MAX_SHOWN;
 use crate::base::time::Wall;
-use crate::base::value::LISTED;
-use crate::world::tokens::claims::{Binding, Claims, ObjectRef, digest, opaque};
+use crate::base::value::MAX_LISTED;
+use crate::world::tokens::claims::{Binding, Claims, ObjectRef, digest, hashed};
 
-/// A name, a UID, a key's id or an audience is kept up to this length: a DNS subdomain's (RFC
-/// 1123).
-pub(super) const LONGEST_NAME: usize = 253;
-/// `exp` and `iat` beyond this (year 9999) are no times; nanoseconds saturate earlier, at 2262.
+/// Most bytes that are kept of a name, a UID, a key id or an audience: the length of a DNS
+/// subdomain (RFC 1123), the longest name in Kubernetes.
+pub(super) const MAX_NAME_LENGTH: usize = 253;
+/// Upper limit of a NumericDate in seconds: the end of the year 9999. Times in nanoseconds saturate
+/// earlier, in 2262.
 const MAX_NUMERIC_DATE: f64 = 253_402_300_799.0;
 
-/// One generation of one token, small enough to keep for every file on a node.
+/// The identity of one generation, small enough to keep for every file of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenIdentity {
     issued_at: Wall,
@@ -22,7 +23,7 @@ pub struct TokenIdentity {
     credential: Option<[u8; 16]>,
 }
 
-/// A token's claims, still in the buffer they were decoded into.
+/// A decoded token. Its claims borrow from the buffer.
 #[derive(Debug, PartialEq)]
 pub struct ParsedToken<'a> {
     pub(super) header: Header<'a>,
@@ -38,28 +39,29 @@ pub(super) fn times(payload: &Payload<'_>) -> Result<(Wall, Wall), Malformed> {
     Ok((issued_at, expires_at))
 }
 
-/// RFC 7519 NumericDate: a JSON number, whole or not, of seconds since the epoch.
+/// A NumericDate: seconds since the epoch as a JSON number, with or without a fraction (RFC 7519,
+/// section 2). The fraction is cut off.
 #[allow(clippy::cast_possible_truncation)] // the range is checked just before
 fn numeric_date(seconds: Option<f64>) -> Option<Wall> {
     seconds.filter(|s| (0.0..=MAX_NUMERIC_DATE).contains(s)).map(|s| Wall::from_secs(s as i64))
 }
 
 impl ParsedToken<'_> {
-    /// What tells this generation from every other, without a heap allocation: what a scan of
-    /// thousands of files compares.
+    /// The identity of this generation, computed without a heap allocation: a scan compares it for
+    /// thousands of files.
     pub fn identity(&self) -> TokenIdentity {
         let credential = self.payload.jti.as_deref().map(digest);
         TokenIdentity { issued_at: self.issued_at, expires_at: self.expires_at, credential }
     }
 
-    /// Whether these are claims already known: compared in place, nothing is copied.
+    /// Whether this token is the same generation as `known`. Nothing is copied.
     pub fn is(&self, known: &Claims) -> bool {
         self.issued_at == known.issued_at
             && self.expires_at == known.expires_at
-            && self.payload.jti.as_deref().map(opaque) == known.credential
+            && self.payload.jti.as_deref().map(hashed) == known.credential
     }
 
-    /// The claims, copied out of the buffer.
+    /// An owned copy of the claims, with long texts and lists cut.
     pub fn to_claims(&self) -> Claims {
         let payload = &self.payload;
         Claims {
@@ -70,13 +72,13 @@ impl ParsedToken<'_> {
             not_before: numeric_date(payload.nbf).unwrap_or(self.issued_at),
             expires_at: self.expires_at,
             warn_after: self.warn_after(),
-            credential: payload.jti.as_deref().map(opaque),
+            credential: payload.jti.as_deref().map(hashed),
             binding: payload.kubernetes.as_ref().map(binding).unwrap_or_default(),
-            key_id: self.header.kid.as_deref().map(kept),
+            key_id: self.header.kid.as_deref().map(name),
         }
     }
 
-    /// A `warnafter` outside (iat, exp] would turn every deadline to nonsense: it is ignored.
+    /// `warnafter`, if it is in (iat, exp]. Outside of that it would make every deadline invalid.
     fn warn_after(&self) -> Option<Wall> {
         let warn_after =
             self.payload.kubernetes.as_ref().and_then(|k| numeric_date(k.warnafter))?;
@@ -86,7 +88,7 @@ impl ParsedToken<'_> {
 
 fn binding(kubernetes: &Kubernetes<'_>) -> Binding {
     Binding {
-        namespace: kubernetes.namespace.as_deref().map(kept).unwrap_or_default(),
+        namespace: kubernetes.namespace.as_deref().map(name).unwrap_or_default(),
         service_account: object(kubernetes.serviceaccount.as_ref()).unwrap_or_default(),
         pod: object(kubernetes.pod.as_ref()),
         node: object(kubernetes.node.as_ref()),
@@ -94,33 +96,33 @@ fn binding(kubernetes: &Kubernetes<'_>) -> Binding {
 }
 
 fn owned(text: Option<&Text<'_>>) -> String {
-    text.map(|text| cut(text, SHOWN)).unwrap_or_default()
+    text.map(|text| cut(text, MAX_SHOWN)).unwrap_or_default()
 }
 
 fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
-    object.map(|o| ObjectRef { name: kept(&o.name), uid: o.uid.as_deref().map(kept) })
+    object.map(|o| ObjectRef { name: name(&o.name), uid: o.uid.as_deref().map(name) })
 }
 
-/// No more of them than are shown: a file of 64 KiB has room for 16,000 empty ones, which would
-/// take six times as much memory as the file.
+/// At most [`MAX_LISTED`] audiences: a file of 64 KiB has room for 16,000 empty ones, which would
+/// take six times the memory of the file.
 fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
     let Some(audience) = audience else { return Vec::new() };
     let (all, count) = (
         audience.first.iter().chain(&audience.more),
         audience.more.len() + usize::from(audience.first.is_some()),
     );
-    if count <= LISTED {
-        return all.map(|text| kept(text)).collect();
+    if count <= MAX_LISTED {
+        return all.map(|text| name(text)).collect();
     }
-    let more = format!("… and {} more", count - (LISTED - 1));
-    all.take(LISTED - 1).map(|text| kept(text)).chain([more]).collect()
+    let more = format!("… and {} more", count - (MAX_LISTED - 1));
+    all.take(MAX_LISTED - 1).map(|text| name(text)).chain([more]).collect()
 }
 
-/// What is kept of a text. No name in Kubernetes is longer.
-fn kept(text: &str) -> String {
-    cut(text, LONGEST_NAME)
+/// The text, cut to [`MAX_NAME_LENGTH`].
+fn name(text: &str) -> String {
+    cut(text, MAX_NAME_LENGTH)
 }
 
-fn cut(text: &str, most: usize) -> String {
-    text.get(..text.floor_char_boundary(most)).unwrap_or_default().to_owned()
+fn cut(text: &str, max_bytes: usize) -> String {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The JSON of a token, borrowed from the buffer that it was decoded into.
+//! The JSON of a token, as structs that borrow from the decoded buffer.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ pub(super) struct Payload<'a> {
     pub(super) legacy_namespace: Option<Text<'a>>,
 }
 
-/// The rest of the claims of a Secret-based token.
+/// The other claims of a Secret-based token (pkg/serviceaccount/legacy.go).
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Legacy<'a> {
     #[serde(borrow, default, rename = "kubernetes.io/serviceaccount/service-account.name")]
@@ -42,8 +42,8 @@ pub(super) struct Legacy<'a> {
     pub(super) secret: Option<Text<'a>>,
 }
 
-/// A string that stays in the buffer unless it has escapes in it. (serde borrows a `Cow` only where
-/// it is a field itself, not in an `Option`.)
+/// A string that borrows from the buffer unless it contains escapes. serde borrows a `Cow` only
+/// where it is a field itself, not inside an `Option`: hence this type.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Text<'a>(Cow<'a, str>);
 
@@ -79,8 +79,8 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// Kubernetes writes a list; RFC 7519 allows a single string. Nearly all have one, which is kept
-/// without a list.
+/// `aud`: a list in Kubernetes, and a list or a single string in RFC 7519 (section 4.1.3). Nearly
+/// all tokens have one audience, which needs no allocation here.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Audience<'a> {
     pub(super) first: Option<Text<'a>>,
@@ -123,7 +123,8 @@ fn one(text: Text<'_>) -> Audience<'_> {
     Audience { first: Some(text), more: Vec::new() }
 }
 
-/// The private claims; unknown ones are tolerated, Kubernetes adds some with every few releases.
+/// The private claim `kubernetes.io`. Unknown members are ignored, because new releases of
+/// Kubernetes add some.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Kubernetes<'a> {
     #[serde(borrow, default)]

@@ -1,0 +1,147 @@
+//! Pods and service accounts that the API server reports.
+
+use super::*;
+
+#[test]
+fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
+    use AlertEvent::{Cleared, Raised};
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(2), listed(None));
+    let terminating = engine.step(&at(100), listed(Some(900))).reports;
+    assert_eq!(
+        alerts(&terminating, at(100).wall),
+        [(100, Raised, Code::PodTerminating, Severity::Warning)]
+    );
+    let expected = [
+        (600, AlertEvent::Reminded, Code::PodTerminating, Severity::Critical),
+        (900, Cleared, Code::PodTerminating, Severity::Critical),
+    ];
+    assert_eq!(run(&mut engine, 100, 1_000), expected, "there is no finding about a late rotation");
+}
+
+#[test]
+fn pods_from_the_cluster_are_shown_in_the_status() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(2), listed(None));
+    let status = engine.status(&at(12));
+    assert_eq!(status.tokens[0].pod.name.as_deref(), Some("cart-0"));
+    assert_eq!(status.agent.cluster, Some(ClusterFigures { pods: 1, age: Delta::from_secs(10) }));
+    let _ = engine
+        .step(&at(20), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
+    assert_eq!(engine.status(&at(21)).agent.unreachable.as_deref(), Some("403"));
+}
+
+#[test]
+fn there_are_no_findings_about_tokens_before_the_api_server_answers() {
+    use AlertEvent::Raised;
+    let with_cluster = || Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let mut engine = with_cluster();
+    assert_eq!(
+        alerts(&engine.step(&at(700), token("p1", 0, 600)).reports, at(700).wall),
+        [],
+        "the pod may be terminating"
+    );
+    let known = engine.step(&at(701), listed(Some(900))).reports;
+    assert_eq!(
+        alerts(&known, at(701).wall),
+        [(701, Raised, Code::PodTerminating, Severity::Critical)]
+    );
+    let mut engine = with_cluster();
+    let _ = engine.step(&at(700), token("p1", 0, 600));
+    let _ = engine
+        .step(&at(701), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
+    assert_eq!(
+        run(&mut engine, 701, 720),
+        [(710, Raised, Code::Expired, Severity::Critical)],
+        "the grace period has ended"
+    );
+}
+
+#[test]
+fn the_service_account_of_a_late_token_is_requested_every_five_minutes() {
+    let (mut engine, reports) = late();
+    assert_eq!(queries(&reports), ["cart"]);
+    let mut requested = Vec::new();
+    for age in 3_001..3_700 {
+        requested.extend(queries(&engine.step(&at(age), Observation::Tick)).iter().map(|_| age));
+    }
+    assert_eq!(requested, [3_300, 3_600], "every five minutes");
+    let mut unconfirmed = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = unconfirmed.step(&at(0), listed(None));
+    let _ = unconfirmed.step(&at(1), token("unknown-pod", 0, 3_600));
+    assert_eq!(
+        queries(&unconfirmed.step(&at(3_000), Observation::Tick)),
+        [""; 0],
+        "only the claims name its account"
+    );
+    let mut without_cluster = self::engine();
+    let _ = without_cluster.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(
+        queries(&without_cluster.step(&at(3_000), Observation::Tick)),
+        [""; 0],
+        "no API server is configured"
+    );
+}
+
+#[test]
+fn a_late_token_with_a_lost_account_is_critical_at_once() {
+    use AlertEvent::{Cleared, Raised};
+    let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
+    // (the UID of the account now, part of the summary)
+    for (uid, words) in [
+        (None, "service account shop/cart no longer exists"),
+        (Some("other"), "was deleted and created again"),
+    ] {
+        let (mut engine, _) = self::late();
+        let known = engine.step(&at(3_001), account(uid)).reports;
+        let expected =
+            [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
+        let mut reported = alerts(&known, at(3_001).wall);
+        reported.sort_by_key(|alert| alert.2);
+        assert_eq!(reported, expected, "{uid:?}");
+        assert!(
+            summaries(&known).iter().any(|summary| summary.contains(words)),
+            "{:?}",
+            summaries(&known)
+        );
+        assert_eq!(
+            alerts(&engine.step(&at(3_002), account(uid)).reports, at(3_002).wall),
+            [],
+            "it is reported once"
+        );
+        let repaired = engine.step(&at(3_050), token("p1", 3_049, 3_600)).reports;
+        assert_eq!(
+            alerts(&repaired, at(3_050).wall),
+            [(3_050, Cleared, stalled, Severity::Critical)]
+        );
+    }
+}
+
+#[test]
+fn an_unchanged_account_changes_nothing() {
+    let (mut engine, _) = late();
+    assert_eq!(
+        alerts(&engine.step(&at(3_001), account(Some("sa-uid"))).reports, at(3_001).wall),
+        []
+    );
+    assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "the cause is kubelet");
+}
+
+#[test]
+fn the_token_of_a_force_deleted_pod_is_no_finding() {
+    let mut engine = engine();
+    let _ = engine.step(&at(0), listed(Some(30)));
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let gone =
+        engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into()))).reports;
+    assert_eq!(alerts(&gone, at(700).wall), [], "its token is not replaced, and nothing uses it");
+    assert_eq!(run(&mut engine, 700, 20_000), []);
+    assert_eq!(
+        engine.status(&at(701)).agent.cluster,
+        Some(ClusterFigures { pods: 0, age: Delta::from_secs(1) })
+    );
+    let _ = engine.step(&at(20_001), Observation::Gone(key("p1")));
+    assert!(engine.world.cluster.pod("p1").is_none(), "the pod is removed with its last token");
+}

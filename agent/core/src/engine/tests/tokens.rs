@@ -1,0 +1,198 @@
+//! Findings and traces of tokens.
+
+use super::*;
+
+#[test]
+fn a_stalled_token_is_reported_before_it_expires_and_cleared_when_it_is_replaced() {
+    use AlertEvent::{Cleared, Raised, Reminded};
+    let mut engine = engine();
+    assert_eq!(alerts(&engine.step(&at(1), token("p1", 0, 3_600)).reports, at(1).wall), []);
+    let reported = run(&mut engine, 1, 3_590);
+    let expected = [
+        (3_000, Raised, Code::RotationLate, Severity::Info),
+        (3_180, Cleared, Code::RotationLate, Severity::Info),
+        (3_180, Raised, Code::RotationStalled, Severity::Warning),
+        (3_360, Reminded, Code::RotationStalled, Severity::Critical),
+    ];
+    assert_eq!(reported, expected);
+    let replaced = engine.step(&at(3_595), token("p1", 3_593, 3_600)).reports;
+    assert_eq!(
+        alerts(&replaced, at(3_595).wall),
+        [(3_595, Cleared, Code::RotationStalled, Severity::Critical)]
+    );
+    assert_eq!(
+        spans(&replaced),
+        [schema::SPAN_GENERATION, schema::SPAN_FRESH, schema::SPAN_REFRESH_WAIT]
+    );
+    assert_eq!(
+        summaries(&replaced),
+        ["Token \"token\" of pod shop/p1-name (volume kube-api-access-x) was replaced by a new \
+          token, 6m 55s after its rotation was found stalled."]
+    );
+}
+
+#[test]
+fn the_trace_of_an_expired_token_ends_once() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let expired = engine.step(&at(601), Observation::Tick).reports;
+    assert_eq!(spans(&expired).len(), 3);
+    assert_eq!(spans(&engine.step(&at(602), Observation::Tick).reports), [""; 0]);
+    let replaced = engine.step(&at(700), token("p1", 699, 600)).reports;
+    assert_eq!(spans(&replaced), [""; 0], "its trace was exported when it expired");
+    assert!(replaced.iter().any(
+        |report| matches!(report, Report::Rotation { delay } if *delay == Delta::from_secs(220))
+    ));
+}
+
+#[test]
+fn a_rotation_in_time_gives_no_alert() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    assert_eq!(run(&mut engine, 1, 570), []);
+    let reports = engine.step(&at(571), token("p1", 570, 600)).reports;
+    assert_eq!(alerts(&reports, at(571).wall), []);
+    assert!(reports.contains(&Report::Rotation { delay: Delta::from_secs(91) }));
+}
+
+#[test]
+fn findings_are_cleared_when_the_pod_is_removed() {
+    let mut engine = engine();
+    let _ = engine.step(&at(700), token("p1", 0, 600));
+    let gone = engine.step(&at(710), Observation::Gone(key("p1"))).reports;
+    assert_eq!(
+        alerts(&gone, at(710).wall),
+        [(710, AlertEvent::Cleared, Code::Expired, Severity::Critical)]
+    );
+    assert!(engine.tokens(&at(711)).is_empty());
+    assert_eq!(engine.step(&at(712), Observation::Gone(key("never-there"))).reports, []);
+}
+
+#[test]
+fn findings_name_only_the_affected_pod() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(1), token("p2", 0, 86_400));
+    let reported = run(&mut engine, 1, 2_000);
+    assert!(!reported.is_empty());
+    assert!(
+        engine
+            .findings()
+            .iter()
+            .filter(|f| f.code.as_str().starts_with("token."))
+            .all(|f| matches!(&f.subject, Subject::Token { pod, .. } if pod.uid == "p1"))
+    );
+}
+
+#[test]
+fn a_file_that_is_created_again_gives_no_second_trace() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    assert_eq!(spans(&engine.step(&at(10), Observation::Gone(key("p1"))).reports).len(), 3);
+    let _ = engine.step(&at(11), token("p1", 0, 600));
+    assert_eq!(
+        spans(&engine.step(&at(490), token("p1", 489, 600)).reports),
+        [""; 0],
+        "its trace was exported when the file was removed"
+    );
+    let _ = engine.step(&at(491), token("p1", 0, 600));
+    assert_eq!(
+        spans(&engine.step(&at(492), token("p1", 489, 600)).reports),
+        [""; 0],
+        "nor for a generation that is written back"
+    );
+}
+
+#[test]
+fn a_malformed_file_links_to_the_trace_of_its_last_token() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let content = FileContent::Malformed { reason: "it is empty".into() };
+    let _ = engine
+        .step(&at(2), Observation::File(FileSeen { key: key("p1"), written_at: None, content }));
+    let _ = engine.step(&at(20), Observation::Tick);
+    let malformed =
+        engine.findings().into_iter().find(|finding| finding.code == Code::Malformed).unwrap();
+    assert_eq!(
+        malformed.trace,
+        Some(crate::traces::generation::root(&key("p1"), &claims(IAT, 600, None)))
+    );
+    let replaced = engine.step(&at(30), token("p1", 29, 600)).reports;
+    assert!(
+        summaries(&replaced)[0].contains("was replaced by a new token"),
+        "{:?}",
+        summaries(&replaced)
+    );
+}
+
+#[test]
+fn the_snapshot_counts_tokens_and_findings() {
+    let mut engine = engine();
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    let _ = engine.step(&at(1), token("p2", 0, 3_600));
+    let _ = engine.step(
+        &at(2),
+        Observation::Source(SourceState {
+            source: "watch".into(),
+            degraded: Some("out of watches".into()),
+        }),
+    );
+    let _ = engine.step(&at(595), Observation::Tick);
+    let snapshot = engine.snapshot(&at(595));
+    assert_eq!(snapshot.tokens[&State::Stalled], 1);
+    assert_eq!(snapshot.tokens[&State::Fresh], 1);
+    assert_eq!(snapshot.findings[&(Code::RotationStalled, Severity::Critical)], 1);
+    assert_eq!(snapshot.nearest_deadline, Some(Delta::from_secs(5)));
+    assert!(!snapshot.sources["watch"]);
+}
+
+#[test]
+fn the_status_page_has_sentences_of_this_moment() {
+    let mut engine = engine();
+    let _ = engine.step(&at(2_900), token("p", 0, 3_600));
+    run(&mut engine, 2_900, 3_250);
+    let shown = |age| {
+        engine
+            .status(&at(age))
+            .findings
+            .first()
+            .map(|(finding, since)| (finding.summary.clone(), *since))
+            .unwrap()
+    };
+    let ((early, raised), (later, still_raised)) = (shown(3_260), shown(3_350));
+    assert!(early.contains("5m 40s") && later.contains("4m 10s"), "{early} / {later}");
+    assert_eq!(raised, still_raised);
+}
+
+#[test]
+fn tokens_beyond_the_limit_are_a_finding() {
+    let mut engine = engine();
+    for pod in 0..MAX_TOKENS + 2 {
+        let _ = engine.step(&at(1), token(&pod.to_string(), 0, 3_600));
+    }
+    assert_eq!(engine.world.tokens.iter().count(), MAX_TOKENS);
+    let blind = |engine: &Engine| {
+        engine
+            .findings()
+            .iter()
+            .find(|finding| finding.code == Code::AgentBlind)
+            .map(|finding| finding.summary.clone())
+            .unwrap_or_default()
+    };
+    assert!(
+        blind(&engine).contains("more than 2048 tokens, and the agent does not track 2 of them"),
+        "{}",
+        blind(&engine)
+    );
+    let _ = engine.step(&at(2), token("0", 1, 3_600));
+    assert_eq!(
+        engine.tokens(&at(3))[0].claims.issued_at,
+        at(1).wall,
+        "a tracked token stays tracked"
+    );
+    let _ = engine.step(&at(4), Observation::Gone(key("0")));
+    assert!(!blind(&engine).is_empty(), "the tokens that were left out were not observed since");
+    let _ = engine.step(&at(5), token(&MAX_TOKENS.to_string(), 3, 3_600));
+    let _ = engine.step(&at(6), Observation::Gone(key(&(MAX_TOKENS + 1).to_string())));
+    assert_eq!((engine.world.tokens.iter().count(), blind(&engine).as_str()), (MAX_TOKENS, ""));
+}
