@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
+use super::flags::{ClockOnly, Everything, Exporting, Flags, OneToken, Scope, SingleScan};
 use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
 
 /// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
@@ -129,7 +129,7 @@ pub(super) struct CheckArguments {
     #[arg(long, value_enum, default_value = "table")]
     pub(super) output: TableOrJson,
     #[command(flatten)]
-    pub(super) settings: Flags<OnePass>,
+    pub(super) settings: Flags<SingleScan>,
 }
 
 #[derive(Debug, Args)]

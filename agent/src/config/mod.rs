@@ -5,13 +5,13 @@
 //! from there.
 
 mod checks;
+mod declare;
 mod duration;
 mod kinds;
 mod load;
 mod log_filter;
 mod mistakes;
 mod nearest;
-mod setting;
 mod show;
 mod size;
 mod table;
@@ -23,7 +23,6 @@ pub use kinds::{Kind, LogFormat, Secret};
 pub use load::{Flag, Given, Loaded, load, read};
 pub use mistakes::{Invalid, Mistake, Mistakes, Origin};
 pub use nearest::nearest;
-pub use setting::Setting;
 pub use show::effective;
 pub use size::Size;
-pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Settings};
+pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};

@@ -7,7 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::failure::Failure;
-use super::{api_server, export, host, node_name, own_otlp, plan};
+use super::plan::{self, Host};
+use super::{api_server, export, host, node_name, own_otlp};
 use crate::agent;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -65,7 +66,7 @@ pub async fn run_until(
     agent::run(plan, sinks, stop).await.map_err(Failure::Agent)
 }
 
-fn state_settings(settings: &Settings, host: &host::Host) -> Option<state_file::Settings> {
+fn state_settings(settings: &Settings, host: &Host) -> Option<state_file::Settings> {
     settings.state.dir.clone().map(|directory| state_file::Settings {
         directory,
         node: host.node.clone(),

@@ -155,7 +155,7 @@ impl Worker {
         created
     }
 
-    /// Counts an Event once more.
+    /// Extends the series of an Event by one.
     async fn extend(&mut self, pending: &Pending, name: &str) -> Result<(), Trouble> {
         let count = self.counts.count(name) + 1;
         let path = format!("{}/{name}", event::collection(&pending.regarding));
