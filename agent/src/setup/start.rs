@@ -43,9 +43,6 @@ pub async fn run_until(
     let (otlp, resource) =
         export::export(&own_otlp(settings), environment, &node).map_err(Failure::Export)?;
     let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
-    if let Some(server) = &api_server {
-        info!(server = server.place(), "using the Kubernetes API");
-    }
     let host = host::look_up(settings, &node)?;
     let ways = WaysOut {
         otlp,
@@ -56,14 +53,17 @@ pub async fn run_until(
         node,
     };
     let plan = plan::plan(settings, host, api_server);
-    info!(
-        node = ways.node,
-        roots = ?plan.files.roots,
-        time_servers = plan.ntp.servers.len(),
-        "watching this node"
-    );
+    announce(&plan);
     let sinks = |views| ways.open(views).map_err(|error| error.to_string());
     agent::run(plan, sinks, stop).await.map_err(Failure::Agent)
+}
+
+fn announce(plan: &agent::Plan) {
+    if let Some(server) = &plan.apiserver {
+        info!(server = server.place(), "using the Kubernetes API");
+    }
+    let (node, time_servers) = (&plan.engine.node, plan.ntp.servers.len());
+    info!(node, roots = ?plan.files.roots, time_servers, "watching this node");
 }
 
 fn state_settings(settings: &Settings, host: &Host) -> Option<state_file::Settings> {

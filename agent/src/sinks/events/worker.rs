@@ -99,13 +99,7 @@ impl Worker {
 
     /// How long to wait after an attempt.
     fn after(&mut self, tried: Pending, written: Result<(), Trouble>) -> Option<Duration> {
-        let dropped = self.queue.take_dropped();
-        if dropped > 0 {
-            tracing::warn!(
-                dropped,
-                "dropped Events: there are more findings than the rate limit allows"
-            );
-        }
+        self.warn_of_dropped();
         let Err(trouble) = written else {
             (self.attempts, self.has_warned) = (0, false);
             self.backoff.reset();
@@ -119,6 +113,16 @@ impl Worker {
             self.attempts = 0;
         }
         Some(self.backoff.after(&trouble))
+    }
+
+    fn warn_of_dropped(&self) {
+        let dropped = self.queue.take_dropped();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "dropped Events: there are more findings than the rate limit allows"
+            );
+        }
     }
 
     /// Logs the first failure as a warning, and those that follow it for debugging.
