@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "demo")]
 use super::flags::Exporting;
-use super::flags::{ClockOnly, Everything, Flags, OnePass, OneToken, Scope};
+use super::flags::{ClockOnly, Everything, Flags, OneToken, Scope, SingleScan};
 use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
 
 /// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
@@ -132,7 +132,7 @@ pub(super) struct CheckArguments {
     #[arg(long, value_enum, default_value = "table")]
     pub(super) output: TableOrJson,
     #[command(flatten)]
-    pub(super) settings: Flags<OnePass>,
+    pub(super) settings: Flags<SingleScan>,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use tokenwatch_core::world::clocks::{KernelClock, Limits, Round};
 use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 
-use super::clock::ClockReport;
+use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use crate::clocks;
 use crate::config::Settings;
@@ -33,7 +33,7 @@ const INCOMPLETE: u8 = 2;
 /// Longest wait for the API server. Without its answer the report only has fewer names.
 const API_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The result of one pass.
+/// The result of the check.
 #[derive(Debug)]
 pub(super) struct Checked {
     /// The moment of the evaluation.
@@ -106,7 +106,7 @@ struct Sample {
     problems: Vec<String>,
     observations: Vec<Observation>,
     round: Round,
-    kernel: Result<KernelClock, String>,
+    kernel: Result<KernelClock, KernelError>,
     at: Reading,
 }
 
@@ -122,7 +122,7 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
         problems,
         observations: cluster.into_iter().chain(files).collect(),
         round,
-        kernel: kernel::read().map_err(|error| error.to_string()),
+        kernel: kernel::read().map_err(KernelError::from),
         at: clocks::now(),
     };
     Ok(evaluate(without_waiting(config), sample))
@@ -173,7 +173,7 @@ fn without_cluster(error: &str) {
     );
 }
 
-/// One pass has nothing to wait for.
+/// A single scan has nothing to wait for.
 fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
     Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }

@@ -1,6 +1,7 @@
 //! `tokenwatch clock`: this node's clock now, server by server.
 
 use std::cmp::Ordering;
+use std::{fmt, io};
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::time::{Delta, Reading};
@@ -27,13 +28,29 @@ pub(super) async fn report(
     let node = node_name(settings, environment);
     let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;
     let round = ntp::measure(&config).await;
-    let kernel = kernel::read().map_err(|error| error.to_string());
+    let kernel = kernel::read().map_err(KernelError::from);
     let report = ClockReport::new(&round, kernel, &limits, clocks::now());
     match output {
         TextOrJson::Text => {
             print(&report.text(Layout::for_stdout(environment)), report.exit_code())
         }
         TextOrJson::Json => print_json(&report.json(), report.exit_code()),
+    }
+}
+
+/// Why the kernel's clock could not be read (adjtimex).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KernelError(String);
+
+impl From<io::Error> for KernelError {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -51,7 +68,7 @@ pub(super) struct ClockReport {
     /// The time servers, with their answers.
     pub(super) servers: Vec<ServerReport>,
     /// The kernel's clock, or why it could not be read.
-    pub(super) kernel: Result<KernelClock, String>,
+    pub(super) kernel: Result<KernelClock, KernelError>,
     /// The findings about the clock.
     pub(super) findings: Vec<Finding>,
 }
@@ -60,7 +77,7 @@ impl ClockReport {
     /// Evaluates a round of queries and the kernel's clock at `at`.
     pub(super) fn new(
         round: &Round,
-        kernel: Result<KernelClock, String>,
+        kernel: Result<KernelClock, KernelError>,
         limits: &Limits,
         at: Reading,
     ) -> Self {
@@ -145,7 +162,7 @@ fn table_line([server, offset, delay, distance, stratum, vote]: [String; 6]) -> 
     format!("{server:<32}  {offset:>10}  {delay:>9}  {distance:>13}  {stratum:>7}  {vote}")
 }
 
-fn kernel_line(kernel: &Result<KernelClock, String>) -> String {
+fn kernel_line(kernel: &Result<KernelClock, KernelError>) -> String {
     match kernel {
         Ok(KernelClock { synchronised: true, max_error, .. }) => {
             format!("synchronised by a time daemon, error at most ±{max_error}")
@@ -230,7 +247,7 @@ fn server_json(report: &ServerReport) -> Value {
     })
 }
 
-fn kernel_json(kernel: &Result<KernelClock, String>) -> Value {
+fn kernel_json(kernel: &Result<KernelClock, KernelError>) -> Value {
     match kernel {
         Ok(kernel) => json!({
             "synchronised": kernel.synchronised,
@@ -239,7 +256,7 @@ fn kernel_json(kernel: &Result<KernelClock, String>) -> Value {
             "leap": kernel.leap,
             "steering_ppm": kernel.steering_ppm,
         }),
-        Err(error) => json!({ "error": error }),
+        Err(error) => json!({ "error": error.to_string() }),
     }
 }
 

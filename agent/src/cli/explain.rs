@@ -16,7 +16,7 @@ use tokenwatch_core::world::tokens::{
 };
 use zeroize::Zeroizing;
 
-use super::clock::ClockReport;
+use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TextOrJson, print, print_error, print_json};
 use crate::clocks;
 use crate::config::Settings;
@@ -112,7 +112,7 @@ fn print_legacy(legacy: &LegacyClaims, output: TextOrJson, layout: Layout) -> u8
 fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Explained {
     let config = engine_config(settings, &node_name(settings, environment), false);
     let at = clocks::now();
-    let kernel = kernel::read().map_err(|error| error.to_string());
+    let kernel = kernel::read().map_err(KernelError::from);
     let no_servers = Round { started: at, ended: at, exchanges: Vec::new() };
     explain_by(claims, config.kubelet, ClockReport::new(&no_servers, kernel, &config.clock, at))
 }

@@ -55,7 +55,7 @@ scopes! {
         "otlp", "kubernetes", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
-    OnePass = [
+    SingleScan = [
         "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
         "kubernetes.kubeconfig", "log"
     ];

@@ -4,7 +4,8 @@ use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::world::clocks::{KernelClock, Leap, Limits, Round};
 use tokenwatch_core::world::tokens::{Binding, Claims, ObjectRef};
 
-use super::clock::ClockReport;
+use super::clock::{ClockReport, KernelError};
+
 pub(super) use crate::golden::golden;
 
 /// 2026-11-24T15:00:00Z.
@@ -32,7 +33,7 @@ pub(super) fn no_servers() -> Round {
 }
 
 /// The clock by that kernel alone, or by no source at all.
-pub(super) fn clock(kernel: Result<KernelClock, String>) -> ClockReport {
+pub(super) fn clock(kernel: Result<KernelClock, KernelError>) -> ClockReport {
     ClockReport::new(&no_servers(), kernel, &Limits::default(), now())
 }
 

@@ -7,10 +7,10 @@ use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::ServerName;
 
+use super::declare::Input;
 use super::mistakes::{Mistakes, Origin, Problem};
 use super::nearest::nearest;
-use super::setting::{Input, Setting};
-use super::table::{SECTIONS, SETTINGS, Settings};
+use super::table::{SECTIONS, SETTINGS, Setting, Settings};
 use super::yaml::{self, Node, Place, Spot, place};
 use crate::environment::Environment;
 
@@ -131,14 +131,22 @@ impl Loader {
 
     fn file(&mut self, name: &str, text: &str) {
         match yaml::parse(text) {
-            Ok(Spot { node: Node::Null, .. }) => {} // nothing but comments
-            Ok(Spot { node: Node::Map(entries), .. }) => self.entries(name, "", &entries),
-            Ok(other) => self.in_file(
-                name,
-                Some(other.place),
-                format!("expected a mapping of settings, found {}", other.node.description()),
-            ),
+            Ok(root) => self.section(name, "", &root),
             Err(error) => self.in_file(name, error.place, error.message),
+        }
+    }
+
+    /// The mapping under a section, or the whole file.
+    fn section(&mut self, file: &str, name: &str, value: &Spot) {
+        match &value.node {
+            Node::Null => {} // nothing but comments
+            Node::Map(entries) => self.entries(file, name, entries),
+            other @ (Node::Text(_) | Node::Bare(_) | Node::List(_)) => {
+                let label = if name.is_empty() { String::new() } else { format!("{name}: ") };
+                let found = other.description();
+                let message = format!("{label}expected a mapping of settings, found {found}");
+                self.in_file(file, Some(value.place), message);
+            }
         }
     }
 
@@ -174,28 +182,17 @@ impl Loader {
         value: &Spot,
     ) {
         let is_section = section.is_empty() && SECTIONS.iter().any(|(known, _)| *known == name);
-        match (&value.node, Setting::named(name)) {
-            (Node::Null, Some(_)) => {} // a key without a value sets nothing
-            (_, Some(setting)) if setting.section() == section => {
-                self.take(
-                    setting,
-                    Input::Node(value),
-                    &Origin::File { name: file.to_owned(), place: Some(value.place) },
-                );
+        let setting = Setting::named(name);
+        if setting.is_some() && matches!(value.node, Node::Null) {
+            return; // a key without a value sets nothing
+        }
+        match setting.filter(|setting| setting.section() == section) {
+            Some(setting) => {
+                let origin = Origin::File { name: file.to_owned(), place: Some(value.place) };
+                self.take(setting, Input::Node(value), &origin);
             }
-            (Node::Map(entries), _) if is_section => self.entries(file, name, entries),
-            (Node::Null, _) if is_section => {}
-            (other, _) if is_section => {
-                self.in_file(
-                    file,
-                    Some(value.place),
-                    format!(
-                        "{name}: expected a mapping of settings, found {}",
-                        other.description()
-                    ),
-                );
-            }
-            _ => self.in_file(file, Some(place(key)), unknown_key(section, name)),
+            None if is_section => self.section(file, name, value),
+            None => self.in_file(file, Some(place(key)), unknown_key(section, name)),
         }
     }
 

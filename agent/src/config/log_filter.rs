@@ -2,8 +2,6 @@
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::Log;
-
 /// The crate that sends requests to the API server.
 const API_CLIENT: &str = "kube_client";
 
@@ -14,14 +12,12 @@ pub(super) fn parse(level: &str) -> Option<Targets> {
     parts.join(",").parse().ok()
 }
 
-impl Log {
-    /// The filter for `level`. If the level is invalid, which its check prevents, it is info.
-    pub fn filter(&self) -> Targets {
-        let default = || Targets::new().with_default(tracing::Level::INFO);
-        let filter = parse(&self.level).unwrap_or_else(default);
-        // This crate logs every failed request. The source or sink that sent the request logs it
-        // once, with advice.
-        let is_named = self.level.contains(API_CLIENT);
-        if is_named { filter } else { filter.with_target(API_CLIENT, LevelFilter::OFF) }
-    }
+/// The filter for `level`. If the level is invalid, which its check prevents, it is info.
+pub(super) fn filter(level: &str) -> Targets {
+    let default = || Targets::new().with_default(tracing::Level::INFO);
+    let filter = parse(level).unwrap_or_else(default);
+    // This crate logs every failed request. The source or sink that sent the request logs it once,
+    // with advice.
+    let is_named = level.contains(API_CLIENT);
+    if is_named { filter } else { filter.with_target(API_CLIENT, LevelFilter::OFF) }
 }

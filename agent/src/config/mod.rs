@@ -5,6 +5,7 @@
 //! from there.
 
 mod checks;
+mod declare;
 mod duration;
 mod kinds;
 mod load;
@@ -12,7 +13,6 @@ mod log_filter;
 mod mistakes;
 mod nearest;
 pub mod otlp;
-mod setting;
 mod show;
 mod size;
 mod table;
@@ -24,7 +24,6 @@ pub use kinds::{Kind, LogFormat, Secret};
 pub use load::{Flag, Given, Loaded, load, read};
 pub use mistakes::{Invalid, Mistake, Mistakes, Origin};
 pub use nearest::nearest;
-pub use setting::Setting;
 pub use show::effective;
 pub use size::Size;
-pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Settings};
+pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};

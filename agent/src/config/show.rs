@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::declare::Input;
 use super::load::Loaded;
 use super::mistakes::Origin;
-use super::setting::{Input, Setting};
-use super::table::{SECTIONS, SETTINGS};
+use super::table::{SECTIONS, SETTINGS, Setting};
 use crate::environment::Environment;
 
 /// The column of the origins, if the value is not longer.

@@ -11,10 +11,49 @@ use tokenwatch_otlp::protocol::{Compression, Protocol, Temporality};
 use super::checks::{
     a_minute, a_second, alert_memory, level, not_blank, positive, positive_if_any, url,
 };
+use super::declare::{Input, anything, set, settings};
 use super::kinds::{Kind, LogFormat, Port, Secret};
+use super::log_filter;
+use super::mistakes::Problem;
 use super::otlp::ALERT_MEMORY;
-use super::setting::{Setting, anything, set, settings};
 use super::size::Size;
+
+/// The declaration of one setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Name in the file, with the section before a dot: `clock.servers`.
+    pub name: &'static str,
+    /// Description for `--help`: a noun phrase with its unit, and the default.
+    pub doc: &'static str,
+    /// The flag, without dashes.
+    pub flag: &'static str,
+    /// Placeholder of the value in help.
+    pub value: &'static str,
+    /// Whether the flag can be given several times.
+    pub repeatable: bool,
+    /// The standard OpenTelemetry variable that applies if the setting is not given, and the unit
+    /// of its bare numbers.
+    pub standard: Option<(&'static str, &'static str)>,
+    pub(super) set: fn(&mut Settings, Input<'_>) -> Result<(), Vec<Problem>>,
+    pub(super) show: fn(&Settings) -> Option<String>,
+}
+
+impl Setting {
+    /// The environment variable: `TOKENWATCH_CLOCK_SERVERS`.
+    pub fn variable(&self) -> String {
+        format!("TOKENWATCH_{}", self.name.to_uppercase().replace('.', "_"))
+    }
+
+    /// The part before the dot; empty for a setting without a section.
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The setting called `name`.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+}
 
 settings! {
     {
@@ -150,5 +189,12 @@ settings! {
         level: String = "info".to_owned(), --"log-level" "LEVEL", check level;
         #[doc = "Log format: text or json. Default text."]
         format: LogFormat = LogFormat::Text, --"log-format" "FORMAT";
+    }
+}
+
+impl Log {
+    /// The filter for `level`.
+    pub fn filter(&self) -> tracing_subscriber::filter::Targets {
+        log_filter::filter(&self.level)
     }
 }

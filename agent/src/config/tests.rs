@@ -369,7 +369,7 @@ fn every_description_names_the_default() {
         let mut settings = Settings::default();
         if let Some(value) = default.strip_prefix(' ').and_then(|value| value.strip_suffix('.')) {
             let input = [value.to_owned()];
-            (setting.set)(&mut settings, setting::Input::Texts(&input)).unwrap();
+            (setting.set)(&mut settings, declare::Input::Texts(&input)).unwrap();
             assert_eq!(settings, Settings::default(), "{}", setting.name);
         } else {
             assert!(default.starts_with(": ") && default.ends_with('.'), "{}", setting.doc);

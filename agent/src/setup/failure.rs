@@ -14,7 +14,7 @@ pub enum Failure {
     /// The OTLP settings or the standard `OTEL_*` variables are wrong. All mistakes, at least one.
     Export(Vec<otlp::Mistake>),
     /// The API server is configured, and nothing describes how to reach it.
-    ApiClient(ApiServerError),
+    ApiServer(ApiServerError),
     /// No kubelet root was configured, and none was found.
     Roots(NoRoots),
     /// The agent could not start, or stopped before it received a signal.
@@ -25,7 +25,7 @@ impl Failure {
     /// Whether another configuration would help: exit status 2 instead of 1.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Export(_) | Self::ApiClient(_) | Self::Roots(_) => true,
+            Self::Export(_) | Self::ApiServer(_) | Self::Roots(_) => true,
             Self::Agent(_) => false,
         }
     }
@@ -34,7 +34,7 @@ impl Failure {
     pub fn messages(&self) -> Vec<String> {
         match self {
             Self::Export(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
-            Self::ApiClient(error) => vec![error.to_string()],
+            Self::ApiServer(error) => vec![error.to_string()],
             Self::Roots(error) => vec![error.to_string()],
             Self::Agent(error) => vec![error.to_string()],
         }

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::ServerName;
 use tracing::info;
 
 use super::failure::Failure;
-use super::plan;
+use super::plan::{self, Host};
 use crate::config::Settings;
 use crate::discovery::roots::given;
 use crate::discovery::time_servers;
@@ -16,19 +15,6 @@ use crate::state_file;
 
 /// Where the firmware names the vendor of the machine, below the root of the file system.
 const DMI: &str = "sys/class/dmi/id";
-
-/// What setup found on this machine.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Host {
-    /// The name of this node.
-    pub(super) node: String,
-    /// Kubelet root directories, as this process sees them.
-    pub(super) roots: Vec<PathBuf>,
-    /// Time servers to query.
-    pub(super) servers: Vec<ServerName>,
-    /// The findings that were active when the previous agent stopped.
-    pub(super) restored: Vec<Restored>,
-}
 
 /// Looks everything up.
 pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> {

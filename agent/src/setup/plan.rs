@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokenwatch_core::engine;
+use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
-use super::host::Host;
 use crate::agent::Plan;
 use crate::config::Settings;
 use crate::discovery::roots::Search;
@@ -16,6 +16,19 @@ use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::volumes::FilesConfig;
+
+/// What setup found on this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Host {
+    /// The name of this node.
+    pub(super) node: String,
+    /// Kubelet root directories, as this process sees them.
+    pub(super) roots: Vec<PathBuf>,
+    /// Time servers to query.
+    pub(super) servers: Vec<ServerName>,
+    /// The findings that were active when the previous agent stopped.
+    pub(super) restored: Vec<Restored>,
+}
 
 /// The whole plan.
 pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiClient>>) -> Plan {

@@ -7,7 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::failure::Failure;
-use super::{api_server, export, host, node_name, own_otlp, plan};
+use super::plan::{self, Host};
+use super::{api_server, export, host, node_name, own_otlp};
 use crate::agent;
 use crate::config::Settings;
 use crate::config::otlp;
@@ -42,10 +43,7 @@ pub async fn run_until(
     let node = node_name(settings, environment);
     let (otlp, resource) =
         export::export(&own_otlp(settings), environment, &node).map_err(Failure::Export)?;
-    let api_server = api_server(settings, environment).map_err(Failure::ApiClient)?;
-    if let Some(server) = &api_server {
-        info!(server = server.address(), "using the Kubernetes API");
-    }
+    let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
     let host = host::look_up(settings, &node)?;
     let ways = WaysOut {
         otlp,
@@ -56,16 +54,19 @@ pub async fn run_until(
         node,
     };
     let plan = plan::plan(settings, host, api_server);
-    info!(
-        node = ways.node,
-        roots = ?plan.files.roots,
-        time_servers = plan.ntp.servers.len(),
-        "watching this node"
-    );
+    announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
 }
 
-fn state_settings(settings: &Settings, host: &host::Host) -> Option<state_file::Config> {
+fn announce(plan: &agent::Plan) {
+    if let Some(server) = &plan.apiserver {
+        info!(server = server.address(), "using the Kubernetes API");
+    }
+    let (node, time_servers) = (&plan.engine.node, plan.ntp.servers.len());
+    info!(node, roots = ?plan.files.roots, time_servers, "watching this node");
+}
+
+fn state_settings(settings: &Settings, host: &Host) -> Option<state_file::Config> {
     settings.state.dir.clone().map(|directory| state_file::Config {
         directory,
         node: host.node.clone(),

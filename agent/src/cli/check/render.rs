@@ -96,15 +96,19 @@ fn pod_name(pod: &PodRef) -> String {
 }
 
 fn paint_cell(token: &TokenView, column: usize, cell: String, layout: Layout) -> String {
-    match (column, token.state, token.verdict) {
-        (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => {
-            layout.severity(Severity::Critical, &cell)
-        }
-        (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => {
-            layout.severity(Severity::Warning, &cell)
-        }
-        (STATE, State::Late, _) => layout.severity(Severity::Info, &cell),
-        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => layout.good(&cell),
+    match column {
+        STATE => match token.state {
+            State::Expired | State::NotYetValid => layout.severity(Severity::Critical, &cell),
+            State::Stalled => layout.severity(Severity::Warning, &cell),
+            State::Late => layout.severity(Severity::Info, &cell),
+            State::Due => cell,
+            State::Fresh => layout.good(&cell),
+        },
+        VERDICT => match token.verdict {
+            Verdict::Dead => layout.severity(Severity::Critical, &cell),
+            Verdict::Uncertain => layout.severity(Severity::Warning, &cell),
+            Verdict::Live => layout.good(&cell),
+        },
         _ => cell,
     }
 }

@@ -25,7 +25,7 @@ fn report_of(offsets: &[Option<i64>]) -> ClockReport {
         exchanges: offsets.iter().enumerate().map(exchange).collect(),
     };
     let limits = Limits { servers_configured: !offsets.is_empty(), ..Limits::default() };
-    ClockReport::new(&round, Err("not permitted".to_owned()), &limits, at)
+    ClockReport::new(&round, Err(io::Error::other("not permitted").into()), &limits, at)
 }
 
 #[test]

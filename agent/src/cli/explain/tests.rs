@@ -46,7 +46,7 @@ fn without_a_time_source_the_verdict_is_uncertain_near_a_deadline() {
     let explained = explain_by(
         claims("cart-0", 100, 3_600, None),
         KubeletPolicy::default(),
-        clock(Err("EPERM".into())),
+        clock(Err(io::Error::other("EPERM").into())),
     );
     assert_eq!(explained.verdict, Verdict::Uncertain);
     let text = render::text(&explained, Layout::plain());
@@ -59,7 +59,7 @@ fn an_uncertain_verdict_names_the_end_of_the_lifetime_in_doubt() {
         let doubtful = explain_by(
             claims("cart-0", age, lifetime, None),
             KubeletPolicy::default(),
-            clock(Err("EPERM".into())),
+            clock(Err(io::Error::other("EPERM").into())),
         );
         render::text(&doubtful, Layout::plain())
     };

@@ -111,10 +111,10 @@ fn pod_name(pod: &PodRef) -> String {
 fn generation(span: &Span) -> String {
     let attributes = &span.attributes;
     let outcome = text(attributes, schema::TOKEN_OUTCOME).unwrap_or_else(|| "ended".to_owned());
-    let delay = match attributes.get(schema::TOKEN_ROTATION_DELAY) {
-        Some(Value::Float(delay)) => format!(", {delay:.1} s after due"),
-        _ => String::new(),
-    };
+    let mut delay = String::new();
+    if let Some(Value::Float(seconds)) = attributes.get(schema::TOKEN_ROTATION_DELAY) {
+        delay = format!(", {seconds:.1} s after due");
+    }
     let length = match span.end - span.start {
         // It ended before its `iat`, by this node's clock.
         Delta::ZERO => " before its issue time, which is ahead of this node's clock".to_owned(),

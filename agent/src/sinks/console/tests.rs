@@ -44,16 +44,16 @@ fn alerts_generations_and_changes_of_the_clock_are_printed() {
         clock("off"),
     ];
     insta::assert_snapshot!(printed(&reports, false), @r"
-    2023-11-14T22:13:20Z CRITICAL token.expired  shop/cart-0 kube-api-access/token
-        the token of shop/cart-0 has expired
-        delete the pod
-          $ kubectl delete pod -n shop cart-0
-    2023-11-14T22:13:20Z cleared  token.expired  shop/cart-0 kube-api-access/token
-        gone\u{1b}[2J\u{a}now
-    2023-11-14T22:14:20Z token    replaced after 1m 00s  pod uid-1 v
-    2023-11-14T22:14:20Z clock    synchronised, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
-    2023-11-14T22:14:20Z clock    off, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
-    ");
+  2023-11-14T22:13:20Z CRITICAL token.expired  shop/cart-0 kube-api-access/token
+      the token of shop/cart-0 has expired
+      delete the pod
+        $ kubectl delete pod -n shop cart-0
+  2023-11-14T22:13:20Z cleared  token.expired  shop/cart-0 kube-api-access/token
+      gone\u{1b}[2J\u{a}now
+  2023-11-14T22:14:20Z token    replaced after 1m 00s  pod uid-1 v
+  2023-11-14T22:14:20Z clock    synchronised, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
+  2023-11-14T22:14:20Z clock    off, offset +0.001000 s ± 0.002000 s, 3 of 4 servers agree
+  ");
 }
 
 #[test]

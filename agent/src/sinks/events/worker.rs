@@ -99,13 +99,7 @@ impl Worker {
 
     /// How long to wait after an attempt.
     fn after(&mut self, tried: Pending, written: Result<(), Error>) -> Option<Duration> {
-        let dropped = self.queue.take_dropped();
-        if dropped > 0 {
-            tracing::warn!(
-                dropped,
-                "dropped Events: there are more findings than the rate limit allows"
-            );
-        }
+        self.warn_of_dropped();
         let Err(trouble) = written else {
             (self.attempts, self.has_warned) = (0, false);
             self.backoff.reset();
@@ -119,6 +113,16 @@ impl Worker {
             self.attempts = 0;
         }
         Some(self.backoff.after(&trouble))
+    }
+
+    fn warn_of_dropped(&self) {
+        let dropped = self.queue.take_dropped();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "dropped Events: there are more findings than the rate limit allows"
+            );
+        }
     }
 
     /// Logs the first failure as a warning, and those that follow it for debugging.
@@ -155,7 +159,7 @@ impl Worker {
         created
     }
 
-    /// Counts an Event once more.
+    /// Extends the series of an Event by one.
     async fn extend(&mut self, pending: &Pending, name: &str) -> Result<(), Error> {
         let count = self.counts.count(name) + 1;
         let path = format!("{}/{name}", event::collection(&pending.regarding));

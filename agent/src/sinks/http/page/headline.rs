@@ -64,12 +64,12 @@ fn by_severity(status: &Status) -> String {
     let count = |severity| {
         status.findings.iter().filter(|(finding, _)| finding.severity == severity).count()
     };
-    let counted = |severity: Severity| match (count(severity), severity) {
-        (0, _) => None,
-        (count, Severity::Warning) => Some(count_of(count, "warning")),
-        (count, _) => Some(format!("{count} {}", severity.name())),
+    let counted = |severity: Severity| match severity {
+        Severity::Warning => count_of(count(severity), "warning"),
+        Severity::Critical | Severity::Info => format!("{} {}", count(severity), severity.name()),
     };
-    Severity::ALL.into_iter().rev().filter_map(counted).collect::<Vec<_>>().join(", ")
+    let present = Severity::ALL.into_iter().rev().filter(|severity| count(*severity) > 0);
+    present.map(counted).collect::<Vec<_>>().join(", ")
 }
 
 /// The number of tokens, and the nearest deadline in the future.

@@ -1,7 +1,5 @@
 //! The lifetime of a token as a bar.
 
-use std::fmt::Write as _;
-
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::tokens::Deadlines;
 
@@ -46,41 +44,48 @@ impl Frame {
 /// The bar, with every deadline as text for screen readers.
 pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
     let frame = Frame::of(deadlines, now);
-    let position = |at| frame.position(at);
-    let mut out =
-        format!("<svg class=\"life\" role=\"img\" aria-label=\"{}\">", label(deadlines, now));
-    let part = |out: &mut String, class: &str, from: Wall, to: Wall, y: u8, height: u8| {
-        let (from, to) = (position(from), position(to));
-        let _ = write!(
-            out,
-            "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{:.2}%\" y=\"{y}\" \
-             height=\"{height}\"/>",
-            (to - from).max(0.0)
-        );
-    }; // writing to a String cannot fail
-    // Each part is lower than the one before, for readers who cannot tell the colours apart.
-    part(&mut out, "fresh", deadlines.issued, deadlines.due, 6, 12);
-    part(&mut out, "wait", deadlines.due, deadlines.stalled, 9, 9);
-    part(&mut out, "slack", deadlines.stalled, deadlines.effective, 12, 6);
-    part(&mut out, "over", deadlines.effective, frame.to, 16, 2);
-    for (class, at) in
-        [("tick", deadlines.late), ("end", deadlines.effective), ("end", deadlines.expires)]
-    {
-        let x = position(at);
-        if x < 100.0 {
-            let _ = write!(
-                out,
-                "<line class=\"{class}\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"5\" y2=\"19\"/>"
-            );
-        }
-    }
-    let x = position(now);
-    let _ = write!(
-        out,
+    let label = label(deadlines, now);
+    let phases = phases(deadlines, &frame);
+    let (marks, now) = (marks(deadlines, &frame), now_mark(frame.position(now)));
+    format!("<svg class=\"life\" role=\"img\" aria-label=\"{label}\">{phases}{marks}{now}</svg>")
+}
+
+/// Each phase is lower than the one before, for readers who cannot tell the colours apart.
+fn phases(deadlines: &Deadlines, frame: &Frame) -> String {
+    [
+        ("fresh", deadlines.issued, deadlines.due, 6, 12),
+        ("wait", deadlines.due, deadlines.stalled, 9, 9),
+        ("slack", deadlines.stalled, deadlines.effective, 12, 6),
+        ("over", deadlines.effective, frame.to, 16, 2),
+    ]
+    .map(|(class, from, to, y, height)| {
+        let (from, to) = (frame.position(from), frame.position(to));
+        let width = (to - from).max(0.0);
+        format!(
+            "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{width:.2}%\" y=\"{y}\" \
+             height=\"{height}\"/>"
+        )
+    })
+    .concat()
+}
+
+fn marks(deadlines: &Deadlines, frame: &Frame) -> String {
+    let all = [("tick", deadlines.late), ("end", deadlines.effective), ("end", deadlines.expires)];
+    all.map(|(class, at)| (class, frame.position(at)))
+        .into_iter()
+        .filter(|(_, x)| *x < 100.0)
+        .map(|(class, x)| {
+            format!("<line class=\"{class}\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"5\" y2=\"19\"/>")
+        })
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+fn now_mark(x: f64) -> String {
+    format!(
         "<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"24\"/><circle \
          class=\"now\" cx=\"{x:.2}%\" cy=\"3\" r=\"3\"/>"
-    );
-    out + "</svg>"
+    )
 }
 
 fn label(deadlines: &Deadlines, now: Wall) -> String {

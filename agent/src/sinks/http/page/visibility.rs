@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenwatch_core::engine::Status;
-use tokenwatch_core::world::observation::BlindSpot;
+use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 
 use super::html::{Away, Short, Text, Whole, count_of};
 
@@ -112,48 +112,36 @@ fn sources(out: &mut String, status: &Status) {
 }
 
 fn cluster(out: &mut String, status: &Status) {
-    match (&status.agent.cluster, &status.agent.unreachable) {
-        (_, Some(reason)) => {
-            let known = status
-                .agent
-                .cluster
-                .map(|cluster| format!(" The data about pods is {} old.", Whole(cluster.age)))
-                .unwrap_or_default();
-            line(
-                out,
-                Visibility::Broken,
-                "API server",
-                &format!("requests fail: {}.{known}", Text(reason)),
-            );
+    let (visibility, text) = match (&status.agent.cluster, &status.agent.unreachable) {
+        (known, Some(reason)) => {
+            let age =
+                known.map(|known| format!(" The data about pods is {} old.", Whole(known.age)));
+            let age = age.unwrap_or_default();
+            (Visibility::Broken, format!("requests fail: {}.{age}", Text(reason)))
         }
-        (Some(cluster), None) => {
-            line(
-                out,
-                Visibility::Full,
-                "API server",
-                &format!(
-                    "{}, last update {} ago",
-                    count_of(cluster.pods, "pod"),
-                    Whole(cluster.age)
-                ),
-            );
+        (Some(known), None) => {
+            let (pods, age) = (count_of(known.pods, "pod"), Whole(known.age));
+            (Visibility::Full, format!("{pods}, last update {age} ago"))
         }
-        (None, None) => line(
-            out,
-            Visibility::Partial,
-            "API server",
-            "not used: names come from the tokens, and owners are unknown",
-        ),
-    }
+        (None, None) => {
+            let text = "not used: names come from the tokens, and owners are unknown";
+            (Visibility::Partial, text.to_owned())
+        }
+    };
+    line(out, visibility, "API server", &text);
+}
+
+fn lost(delivery: &DeliveryState) -> String {
+    let counted = |count: u64, what: &str| {
+        if count > 0 { format!(" {count} {what}.") } else { String::new() }
+    };
+    counted(delivery.given_up, "dropped for lack of memory")
+        + &counted(delivery.rejected, "rejected by the collector")
 }
 
 fn delivery(out: &mut String, status: &Status) {
     let delivery = &status.agent.delivery;
-    let lost = |count: u64, what: &str| {
-        if count > 0 { format!(" {count} {what}.") } else { String::new() }
-    };
-    let lost = lost(delivery.given_up, "dropped for lack of memory")
-        + &lost(delivery.rejected, "rejected by the collector");
+    let lost = lost(delivery);
     if let Some(since) = delivery.waiting_since {
         let error = delivery.last_error.as_ref();
         let error = error.map(|error| format!(": {}", Text(error))).unwrap_or_default();

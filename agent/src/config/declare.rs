@@ -1,8 +1,7 @@
-//! The declaration of a setting, and the macro that declares all of them.
+//! The macro that declares the settings, and what all settings share.
 
 use super::kinds::Kind;
 use super::mistakes::{Invalid, Problem};
-use super::table::{SETTINGS, Settings};
 use super::yaml::Spot;
 
 /// The value given for a setting, before it is parsed.
@@ -12,43 +11,6 @@ pub(super) enum Input<'a> {
     Node(&'a Spot),
     /// A variable, or all uses of a flag.
     Texts(&'a [String]),
-}
-
-/// The declaration of one setting.
-#[derive(Debug)]
-pub struct Setting {
-    /// Name in the file, with the section before a dot: `clock.servers`.
-    pub name: &'static str,
-    /// Description for `--help`: a noun phrase with its unit, and the default.
-    pub doc: &'static str,
-    /// The flag, without dashes.
-    pub flag: &'static str,
-    /// Placeholder of the value in help.
-    pub value: &'static str,
-    /// Whether the flag can be given several times.
-    pub repeatable: bool,
-    /// The standard OpenTelemetry variable that applies if the setting is not given, and the unit
-    /// of its bare numbers.
-    pub standard: Option<(&'static str, &'static str)>,
-    pub(super) set: fn(&mut Settings, Input<'_>) -> Result<(), Vec<Problem>>,
-    pub(super) show: fn(&Settings) -> Option<String>,
-}
-
-impl Setting {
-    /// The environment variable: `TOKENWATCH_CLOCK_SERVERS`.
-    pub fn variable(&self) -> String {
-        format!("TOKENWATCH_{}", self.name.to_uppercase().replace('.', "_"))
-    }
-
-    /// The part before the dot; empty for a setting without a section.
-    pub fn section(&self) -> &'static str {
-        self.name.split_once('.').map_or("", |(section, _)| section)
-    }
-
-    /// The setting called `name`.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.name == name)
-    }
 }
 
 /// Reads, checks and stores a value.
@@ -72,7 +34,7 @@ pub(super) fn anything<T>(_: &T) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Declares the settings: one struct per section, and the list [`SETTINGS`].
+/// Declares the settings: one struct per section, and the list `SETTINGS`.
 macro_rules! settings {
     (
         { $(

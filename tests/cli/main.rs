@@ -3,10 +3,12 @@
 // Helpers of tests panic on failure, which the lints cannot tell from product code.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/golden.rs"]
+mod explain;
+#[path = "../support/golden.rs"]
 mod golden;
-#[path = "support/node.rs"]
+#[path = "../support/node.rs"]
 mod node;
+mod readme;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -125,123 +127,6 @@ fn findings_and_telemetry_are_printed_from_the_code() {
         unknown("\u{1b}[31m").1,
         "tokenwatch: unknown finding \"\\u{1b}[31m\": `tokenwatch findings` lists them all\n"
     );
-}
-
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))
-        .expect("README.md")
-}
-
-#[test]
-fn the_readme_names_every_command_and_finding() {
-    let text = readme();
-    for command in run(&["--help"])
-        .1
-        .split("Commands:")
-        .nth(1)
-        .unwrap()
-        .split("Options:")
-        .next()
-        .unwrap()
-        .split_whitespace()
-    {
-        let is_command = run(&[command, "--help"]).0 == Some(0) && command != "help";
-        assert!(!is_command || text.contains(&format!("| `{command}")), "{command}");
-    }
-    let (looked_for, reserved) =
-        text.split_once("## Findings").unwrap().1.split_once("Reserved").unwrap();
-    for line in run(&["findings"]).1.lines().skip(1).take_while(|line| !line.is_empty()) {
-        let code = format!("`{}`", line.split_whitespace().next().unwrap());
-        assert_eq!(
-            (reserved.contains(&code), looked_for.contains(&code)),
-            (line.contains(" reserved "), !line.contains(" reserved ")),
-            "{code}"
-        );
-    }
-}
-
-#[test]
-fn the_configuration_in_the_readme_is_valid() {
-    let text = readme();
-    let yaml = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-    let node = Node::new();
-    let file = node.file("tw.yaml", yaml);
-    let (status, out, err) = run(&["config", "--config", file.to_str().unwrap()]);
-    assert_eq!((status, err.as_str()), (Some(0), ""));
-    assert!(out.contains("ntp2.example") && out.contains("http://collector:4317"), "{out}");
-}
-
-/// Every command in the README exists, with its flags.
-#[test]
-fn the_commands_in_the_readme_are_valid() {
-    let text = readme();
-    let commands: Vec<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("    tokenwatch ")).collect();
-    assert!(commands.len() >= 5, "{commands:?}");
-    for command in commands {
-        let words: Vec<&str> =
-            command.split('#').next().unwrap().split_whitespace().chain(["--help"]).collect();
-        assert_eq!(run(&words).0, Some(0), "{command}");
-    }
-}
-
-/// The lines of `check` in the README are real output, apart from the width of columns.
-#[test]
-fn the_sample_in_the_readme_is_real_output() {
-    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let golden = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../tests/golden/check-table.txt"
-    ))
-    .unwrap();
-    let printed: Vec<_> = golden.lines().map(words).collect();
-    let text = readme();
-    let sample =
-        text.split_once("says what to do:\n").unwrap().1.split_once("(Shortened").unwrap().0;
-    for line in sample.lines() {
-        assert!(printed.contains(&words(line)), "{line}");
-    }
-}
-
-/// The table of deadlines in the README agrees with `explain`.
-#[test]
-fn the_deadlines_in_the_readme_are_right() {
-    let text = readme();
-    let rows = text
-        .split_once("| token | due |")
-        .unwrap()
-        .1
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let lifetimes = [(600, None), (3_600, None), (31_536_000, Some(3_607)), (604_800, None)];
-    for (row, (lifetime, warn_after)) in rows.zip(lifetimes) {
-        let stated: Vec<i64> =
-            row.split('|').skip(2).filter_map(|cell| cell.replace(' ', "").parse().ok()).collect();
-        let mut claims = payload("cart-0", 100, lifetime);
-        let issued = claims["iat"].as_i64().unwrap();
-        claims["kubernetes.io"]["warnafter"] =
-            warn_after.map_or(Value::Null, |after: i64| json!(issued + after));
-        let seen: Value = serde_json::from_str(
-            &fed(&["explain", "--output", "json"], token(&claims).as_bytes()).1,
-        )
-        .unwrap();
-        let age = |key: &str| {
-            seen[key]
-                .as_str()
-                .unwrap()
-                .parse::<chrono::DateTime<chrono::Utc>>()
-                .unwrap()
-                .timestamp()
-                - issued
-        };
-        let real: Vec<i64> =
-            ["refresh_due", "late", "stalled", "effective_deadline", "hard_deadline"]
-                .map(age)
-                .into();
-        // The fourth column, critical, is in the table of agent/core/src/world/tokens/deadlines.rs.
-        assert_eq!([&stated[..3], &stated[4..]].concat(), real, "{row}");
-    }
 }
 
 #[test]
@@ -503,105 +388,6 @@ fn check_prints_no_control_characters() {
 }
 
 #[test]
-fn explain_shows_the_deadlines_and_never_the_signature() {
-    let text = token(&payload("cart-0", 1_000, 3_600)) + "\n";
-    let node = Node::new();
-    let file = node.file("token", &text);
-    let (status, out, err) = run(&[
-        "explain",
-        &file.to_string_lossy(),
-        "--output",
-        "json",
-        "--clock-assumed-bound",
-        "1s",
-    ]);
-    assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
-    let seen: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(
-        (&seen["state"], &seen["verdict"], &seen["stale"]),
-        (&json!("fresh"), &json!("live"), &json!(false))
-    );
-    assert_eq!(seen["pod"], json!({"name": "cart-0", "uid": "uid-cart-0"}));
-    for arguments in [&["explain", "-"][..], &["explain"], &["explain", "-", "--output", "json"]] {
-        let (_, out, _) = fed(arguments, text.as_bytes());
-        assert!(
-            out.contains("cart-0") && !out.contains(SIGNATURE) && !out.contains(&text[..40]),
-            "{out}"
-        );
-    }
-}
-
-#[test]
-fn the_exit_status_of_explain_depends_on_whether_the_token_works() {
-    let status = |payload: &Value| {
-        fed(&["explain", "--clock-assumed-bound", "1s"], token(payload).as_bytes()).0
-    };
-    assert_eq!(status(&payload("dead", 3_700, 3_600)), Some(1));
-    let mut extended = payload("stale", 5_000, 31_536_000);
-    extended["kubernetes.io"]["warnafter"] = json!(node::now() - 5_000 + 3_607);
-    let (stale, out, _) =
-        fed(&["explain", "--clock-assumed-bound", "1s"], token(&extended).as_bytes());
-    assert_eq!(stale, Some(1));
-    assert!(out.contains("--service-account-extend-token-expiration"), "{out}");
-    let uncertain = fed(
-        &["explain", "--output", "json", "--clock-assumed-bound", "1s"],
-        token(&payload("u", 3_630, 3_600)).as_bytes(),
-    );
-    assert_eq!(uncertain.0, Some(1));
-    assert!(uncertain.1.contains("\"uncertain\""));
-}
-
-#[test]
-fn explain_describes_input_that_is_no_token() {
-    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n";
-    let foreign = token(&json!({"iss": "https://else.where", "iat": 1, "exp": 2}));
-    let encoded = "ZXlKaGJHY2lPaUpTVXpJMU5pSjk=";
-    let oversized = format!("eyJ{}", "a".repeat(10_000_000));
-    let cases = [
-        ("", "the input is empty"),
-        (pem, "a certificate or a key in PEM"),
-        ("{\"kind\": \"Secret\"}", "JSON"),
-        (foreign.as_str(), "a JWT of another issuer"),
-        (encoded, "base64 -d"),
-        ("eyJhbGciOiJSUzI1NiJ9.e30", "starts like one, but a JWT has 3 parts"),
-        (
-            "eyJhbGciOiJkaXIifQ..YQ.YQ.YQ",
-            "it is an encrypted JWT (JWE), not a service-account token",
-        ),
-        (oversized.as_str(), "it is longer than 65536 bytes"),
-        ("hunter2", "some other text"),
-    ];
-    for (input, message) in cases {
-        let (status, out, err) = fed(&["explain", "-"], input.as_bytes());
-        assert_eq!((status, out.as_str()), (Some(2), ""), "{message}");
-        assert!(
-            err.contains(message) && !err.contains("hunter2") && !err.contains("MIIB"),
-            "{message}: {err}"
-        );
-    }
-    assert_eq!(fed(&["explain"], &[0xff, 0xfe, 0]).0, Some(2));
-    assert_eq!(run(&["explain", "/nowhere/token"]).0, Some(2));
-    assert_eq!(run(&["explain", "/"]).0, Some(2));
-}
-
-/// The payload of a Secret's token.
-fn legacy() -> Value {
-    json!({
-        "iss": "kubernetes/serviceaccount",
-        "kubernetes.io/serviceaccount/namespace": "shop",
-        "kubernetes.io/serviceaccount/secret.name": "cart-token-x",
-        "kubernetes.io/serviceaccount/service-account.name": "cart",
-    })
-}
-
-#[test]
-fn explain_describes_a_legacy_token() {
-    let (status, out, _) = fed(&["explain"], token(&legacy()).as_bytes());
-    assert_eq!(status, Some(0));
-    golden("explain-legacy.txt", &out);
-}
-
-#[test]
 fn a_closed_pipe_is_no_error() {
     let mut child =
         tokenwatch(&["telemetry"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -658,7 +444,7 @@ fn a_terminal_gets_colours_and_wrapped_lines() {
 fn output_that_cannot_be_written_is_an_error() {
     let node = Node::new();
     let root = node.root().to_string_lossy().into_owned();
-    let legacy = node.file("legacy", &token(&legacy()));
+    let legacy = node.file("legacy", &token(&explain::legacy()));
     let legacy = legacy.to_string_lossy();
     for arguments in [
         &["telemetry"][..],
