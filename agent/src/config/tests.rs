@@ -73,8 +73,8 @@ files:
         [
             "tw.yaml:1:8: roots: expected a list such as [a, b], found text",
             "tw.yaml:2:1: unknown key clok; did you mean clock?",
-            "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 \
-             address with a port goes in brackets, as in [2001:db8::1]:123",
+            "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; write an \
+             IPv6 address with a port in brackets, as in [2001:db8::1]:123",
             "tw.yaml:5:39: clock.servers: \"0\" is not a port: expected 1 to 65535",
             "tw.yaml:6:3: unknown key clock.intervall; did you mean clock.interval?",
             "tw.yaml:7:12: clock.timeout: 1 has no unit: write 1s for seconds or 1m for minutes",
