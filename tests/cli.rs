@@ -2,6 +2,7 @@
 
 // A test that cannot be set up fails: its helpers are tests too, which the lints cannot see.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/golden.rs"]
 mod golden;

@@ -3,6 +3,7 @@
 //! its queue.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/node.rs"]
 mod node;

@@ -3,6 +3,7 @@
 //! and nobody else's mounts tell it anything.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]

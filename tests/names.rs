@@ -2,6 +2,7 @@
 //! The agent gets an /etc/hosts to itself, in a mount namespace, and no DNS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/time_server.rs"]
 mod time_server;

@@ -1,6 +1,7 @@
 //! An agent that dies and the one after it: what was raised is neither raised again nor forgotten.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]

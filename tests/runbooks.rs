@@ -1,6 +1,7 @@
 //! docs/runbooks is what the binary prints of its findings.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/golden.rs"]
 mod golden;

@@ -8,6 +8,7 @@ mod circles;
 mod errors;
 mod facts;
 mod imports;
+mod lints;
 mod matches;
 mod rooms;
 mod sizes;
@@ -42,6 +43,8 @@ rules! {
     circles::no_child_calls_its_parent,
     circles::no_import_circle,
     errors::errors_have_a_type,
+    lints::every_configured_lint_fires,
+    lints::every_crate_takes_the_lints,
     matches::no_wildcard_arm_on_our_own_enums,
     rooms::nobody_asks_for_secrets,
     rooms::nobody_sets_a_clock,

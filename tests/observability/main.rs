@@ -8,6 +8,7 @@
 #![allow(unreachable_pub)] // a binary of its own: its modules are each other's only readers
 #![allow(dead_code)] // what it takes of the end-to-end tests is not all that those have
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 mod api_server;
 #[path = "../e2e/bed.rs"]

@@ -3,6 +3,8 @@
 //! Pure: no I/O, no async, no clock, no environment. Observations go in, actions come out; whatever
 //! needs the time is given a reading.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod base;
 pub mod diagnosis;
 pub mod engine;

@@ -90,7 +90,7 @@ async fn once(
 ) -> Option<Duration> {
     let began = clocks::timer();
     let end = watch.follow(voice).await;
-    let lasted = began.elapsed();
+    let lasted = clocks::timer() - began;
     if lasted >= pace.soon {
         backoff.reset();
     }
