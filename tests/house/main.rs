@@ -14,6 +14,7 @@ mod rooms;
 mod sizes;
 mod text;
 mod tree;
+mod words;
 
 use crate::tree::Tree;
 
@@ -63,4 +64,5 @@ rules! {
     sizes::lines_fit_in_100_columns,
     sizes::no_struct_of_the_core_has_more_than_ten_fields,
     sizes::the_engine_stays_small,
+    words::no_banned_words,
 }
