@@ -10,6 +10,7 @@ mod facts;
 mod imports;
 mod lints;
 mod matches;
+mod mutations;
 mod rooms;
 mod sizes;
 mod text;
