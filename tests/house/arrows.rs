@@ -18,11 +18,13 @@ const CRATES: &[(&str, &[&str])] = &[
 const CORE: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("world", &["base"]),
-    ("findings", &["base", "world"]),
+    ("traces", &["base", "world"]),
+    // A finding names the trace of what it is about.
+    ("findings", &["base", "traces", "world"]),
     ("diagnosis", &["base", "findings", "world"]),
     ("ledger", &["base", "diagnosis", "findings", "world"]),
-    ("traces", &["base", "world"]),
-    ("engine", &["base", "diagnosis", "findings", "ledger", "traces", "world"]),
+    ("view", &["base", "diagnosis", "findings", "ledger", "world"]),
+    ("engine", &["base", "diagnosis", "findings", "ledger", "traces", "view", "world"]),
     ("replay", &["base", "engine", "ledger", "world"]),
 ];
 
@@ -33,13 +35,14 @@ const AGENT: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("confinement", &[]),
     ("kubernetes", &["environment"]),
-    ("proc", &[]),
+    ("proc", &["sys"]),
     ("discovery", &["proc"]),
     ("state_file", &["clocks"]),
     ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
-    ("sinks", &["clocks", "environment", "kubernetes", "state_file", "sys"]),
-    ("demo", &["clocks"]),
+    // What a setting may be is the configuration's; what it is for is a sink's.
     ("config", &["clocks", "environment"]),
+    ("sinks", &["clocks", "config", "environment", "kubernetes", "proc", "state_file", "sys"]),
+    ("demo", &["clocks"]),
     ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
     (
         "setup",

@@ -191,7 +191,7 @@ fn rooms() -> Vec<Mutation> {
         ),
         append(
             "one_file_opens_tokens",
-            "agent/src/sources/volumes/scan.rs",
+            "agent/src/sources/volumes/stray.rs",
             "fn stray() { std::fs::read(0); }",
         ),
         append("one_file_reads_clocks", "agent/src/sinks/mod.rs", "fn stray() { Instant::now(); }"),

@@ -130,7 +130,7 @@ pub(crate) fn unsafe_lives_in_one_file(tree: &Tree) -> Vec<String> {
 /// `explain`, which is handed a token.
 pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
     let opened = ["tokens::decode", "Decoded", "MAX_TOKEN_BYTES"];
-    let files = ["agent/src/sources/tokens/reader.rs", "agent/src/cli/explain.rs"];
+    let files = ["agent/src/sources/tokens/read.rs", "agent/src/cli/explain.rs"];
     let mut found = only_in(tree, "agent/src", &opened, &files);
     let reading = [
         "unistd::read",
@@ -143,8 +143,28 @@ pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
         "io::copy",
         "mmap",
     ];
-    found.extend(only_in(tree, "agent/src/sources", &reading, &files[..1]));
+    found.extend(only_in(tree, "agent/src/sources/tokens", &reading, &files[..1]));
+    found.extend(only_in(tree, "agent/src/sources/volumes", &reading, &[]));
     found
+}
+
+pub(crate) fn one_room_reads_the_process_file_system(tree: &Tree) -> Vec<String> {
+    // `setup` opens the sandbox for it.
+    let rooms = ["agent/src/proc/", "agent/src/setup/confine.rs"];
+    only_in(tree, "agent/src", &["procfs::", "/proc/", "\"/proc"], &rooms)
+}
+
+/// The laboratory serves tests and the command `demo`: the time and the folders are given to it.
+pub(crate) fn the_laboratory_is_given_the_time(tree: &Tree) -> Vec<String> {
+    let mut found = only_in(tree, "agent/lab/src", CLOCKS, &[]);
+    found.extend(only_in(tree, "agent/lab/src", ENVIRONMENT, &[]));
+    found
+}
+
+pub(crate) fn without_the_demo_there_is_no_laboratory(tree: &Tree) -> Vec<String> {
+    let optional = "tokenwatch-lab = { workspace = true, optional = true }";
+    let is_optional = tree.text("agent/Cargo.toml").contains(optional);
+    (!is_optional).then(|| format!("agent/Cargo.toml lacks: {optional}")).into_iter().collect()
 }
 
 pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
@@ -187,7 +207,11 @@ fn api_paths(code: &str) -> impl Iterator<Item = &str> {
 }
 
 pub(crate) fn reserved_codes_are_those_that_nothing_looks_for(tree: &Tree) -> Vec<String> {
-    let rooms = ["agent/core/src/diagnosis", "agent/core/src/engine"];
+    let rooms = [
+        "agent/core/src/diagnosis",
+        "agent/core/src/engine",
+        "agent/core/src/findings/symptom.rs",
+    ];
     let judging: String = rooms
         .iter()
         .flat_map(|room| tree.product(room))
