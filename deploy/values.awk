@@ -1,12 +1,12 @@
-# Reads values.yaml and writes a table of every value: its path, its default and the comment above it. A value without a comment ends it with an error.
+# Reads values.yaml and prints a table of every value: its path, its default and the comment above it. A value without a comment is an error.
 
 BEGIN {
 	print "# Values of the chart"
 	print ""
-	print "Made by `deploy/generate` from [`deploy/chart/values.yaml`](../deploy/chart/values.yaml). What each may be is held by"
-	print "[`values.schema.json`](../deploy/chart/values.schema.json): Helm refuses anything else before it changes the cluster."
+	print "`deploy/generate` writes this page from [`deploy/chart/values.yaml`](../deploy/chart/values.yaml). Helm validates each value against"
+	print "[`values.schema.json`](../deploy/chart/values.schema.json) before it changes the cluster."
 	print ""
-	print "| value | default | |"
+	print "| value | default | meaning |"
 	print "|---|---|---|"
 }
 
@@ -36,9 +36,9 @@ BEGIN {
 	next
 }
 
-{ print "values.awk: line " NR " is none that it knows: " $0 > "/dev/stderr"; exit 1 }
+{ print "values.awk: cannot parse line " NR ": " $0 > "/dev/stderr"; exit 1 }
 
-# A key without a value has the more indented lines below it: a section, but for resources, which is one value.
+# A key without a value starts a section of more indented lines. The exception is resources, which counts as one value.
 function is_section(name) { return name != "resources" && name !~ /^resources\./ }
 
 function row(name, value) {

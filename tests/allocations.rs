@@ -8,13 +8,14 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
+use serde_json::json;
 use tokenwatch::clocks;
-use tokenwatch::demo::kubelet::{Payload, Volume};
 use tokenwatch::sources::volumes::Scanner;
 use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
 use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
+use tokenwatch_lab::kubelet::{Payload, Volume};
+use tokenwatch_lab::signer::unsigned;
 
 /// Counts for each thread by itself: what another test does at the same time is not counted here.
 struct Counting;
@@ -65,13 +66,16 @@ fn allocations(of: impl FnOnce()) -> u64 {
 }
 
 fn token(number: usize) -> String {
-    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    let payload = format!(
-        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,"iss":"https://kubernetes.default.svc",
-        "jti":"jti-{number}","kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},"pod":{{"name":"p","uid":"u"}},
-        "serviceaccount":{{"name":"cart","uid":"u"}},"warnafter":1800003607}},"nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
-    );
-    format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k"}"#), part(&payload))
+    let claims = json!({
+        "aud": ["https://kubernetes.default.svc"], "iss": "https://kubernetes.default.svc",
+        "exp": 1_831_536_000, "iat": 1_800_000_000, "nbf": 1_800_000_000,
+        "jti": format!("jti-{number}"), "sub": "system:serviceaccount:shop:cart",
+        "kubernetes.io": {
+            "namespace": "shop", "node": {"name": "n", "uid": "u"}, "pod": {"name": "p", "uid": "u"},
+            "serviceaccount": {"name": "cart", "uid": "u"}, "warnafter": 1_800_003_607,
+        },
+    });
+    unsigned(&json!({"alg": "RS256", "kid": "k"}), &claims, "c2ln")
 }
 
 fn write(root: &Path, pod: usize) {

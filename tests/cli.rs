@@ -765,7 +765,11 @@ fn run_ends_when_nobody_reads_what_it_prints() {
     let told = std::fs::read_to_string(diary).unwrap();
     assert_eq!(
         (status.code(), told.as_str()),
-        (Some(1), "tokenwatch: standard output is closed: nobody reads what is printed\n")
+        (
+            Some(1),
+            "tokenwatch: standard output is closed, and no OTLP endpoint is configured: the agent \
+             stops because nobody receives its alerts\n"
+        )
     );
 }
 

@@ -1,4 +1,4 @@
-//! The demo as a newcomer runs it: off line, without settings, as an ordinary user, to its end.
+//! The demo as a new user runs it: off line, without settings, as an ordinary user, to its end.
 
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Nobody, on every Linux.
+/// The user `nobody`, on every Linux.
 const NOBODY: u32 = 65_534;
 
 #[test]
 fn everything_it_promises_arrives() {
-    // Copied to where nobody may run it.
+    // A copy that the user `nobody` may run.
     let open =
         tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap();
     let binary = open.path().join("tokenwatch");
@@ -21,13 +21,13 @@ fn everything_it_promises_arrives() {
         command.uid(NOBODY).gid(NOBODY);
     }
     let output = command.arg("demo").env_clear().output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let shown = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{}\n{told}\n{}",
+        "{}\n{shown}\n{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(told.contains("11 of 11 shown"), "{told}");
-    assert!(!told.contains('\x1b'), "no colours where there is no terminal");
+    assert!(shown.contains("11 of 11 shown"), "{shown}");
+    assert!(!shown.contains('\x1b'), "no colours where there is no terminal");
 }

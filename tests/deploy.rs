@@ -173,7 +173,7 @@ fn for_every_source_it_is_said_what_it_wants() {
         (degraded["annotations"]["remedy"].as_str().unwrap(), text("../docs/runbooks/README.md"));
     let section = page
         .split("\n## ")
-        .find(|section| section.starts_with("When a source is degraded"))
+        .find(|section| section.starts_with("TokenwatchSourceDegraded\n"))
         .unwrap();
     for source in SOURCES {
         assert!(

@@ -1,7 +1,7 @@
-//! Token files on the node: found whatever they are called, read without leaving the volume,
-//! followed through rotations.
+//! Token files on the node: found under any name, read without leaving the volume, and followed
+//! through rotations.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // the helpers of a test are test code too
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic, too
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
@@ -17,22 +17,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokenwatch::demo::kubelet::remove_pod;
 use tokenwatch::discovery::roots::Search;
+use tokenwatch::proc::ProcFs;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::tokens::MAX_TOKEN_BYTES;
+use tokenwatch_lab::kubelet::remove_pod;
 use tokio::sync::mpsc::Receiver;
-use volumes::{Node, by_events, start, token, told, until};
+use volumes::{Node, by_events, lines, start, token, until};
 
 fn scan(scanner: &mut Scanner) -> Vec<String> {
     let mut out = Vec::new();
     scanner.scan(&mut out);
-    told(&out)
+    lines(&out)
 }
 
 #[test]
-fn every_token_is_found_by_content_and_only_changes_are_told() {
+fn every_token_is_found_by_content_and_only_changes_are_reported() {
     let node = Node::new();
     node.write("p1", 1);
     node.write_files(
@@ -53,7 +54,7 @@ fn every_token_is_found_by_content_and_only_changes_are_told() {
 }
 
 #[test]
-fn another_file_of_the_volume_that_changes_is_no_rotation() {
+fn a_change_of_another_file_is_no_rotation() {
     let node = Node::new();
     node.write("p", 1);
     let mut scanner = node.scanner();
@@ -63,27 +64,27 @@ fn another_file_of_the_volume_that_changes_is_no_rotation() {
 }
 
 #[test]
-fn a_place_where_a_token_was_is_remembered() {
+fn anything_in_the_place_of_a_token_is_reported() {
     let node = Node::new();
     node.write("p", 1);
     let mut scanner = node.scanner();
     scan(&mut scanner);
     let table = [
         ("", "the file is empty"),
-        ("x", "it holds something else than a token, and held one before"),
+        ("x", "it holds something other than a token, and held a token before"),
         ("eyJ", "a JWT has 3 parts separated by dots, this has 1"),
     ];
     for (generation, (content, reason)) in (2..).zip(table) {
         node.write_files("p", generation, &[("token", content)]);
         assert_eq!(scan(&mut scanner), [format!("p/vol/token malformed: {reason}")]);
-        assert_eq!(scan(&mut scanner), [""; 0], "said once");
+        assert_eq!(scan(&mut scanner), [""; 0], "reported once");
     }
     node.write("p", 9);
     assert_eq!(scan(&mut scanner), ["p/vol/token token 9"]);
 }
 
 #[test]
-fn a_token_rewritten_in_place_is_seen() {
+fn a_token_rewritten_in_place_is_reported() {
     let node = Node::new();
     node.write("p", 1);
     let mut scanner = node.scanner();
@@ -93,7 +94,7 @@ fn a_token_rewritten_in_place_is_seen() {
 }
 
 #[test]
-fn when_it_was_written_is_the_rename_of_data() {
+fn the_time_of_writing_is_the_rename_of_data() {
     let node = Node::new();
     node.write("p", 1);
     let mut out = Vec::new();
@@ -112,7 +113,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn a_hostile_tree_neither_hangs_nor_leads_astray() {
+fn a_hostile_tree_neither_blocks_nor_leads_out_of_the_volume() {
     let node = Node::new();
     node.write("good", 1);
     fs::write(node.root().join("secret"), token(66)).unwrap();
@@ -142,7 +143,7 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
         scan(&mut node.scanner()),
         [
             "away/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
-             kubelet makes no such link: find out who did",
+             kubelet creates no such link: find out what did",
             "bad/vol/huge malformed: longer than 65536 bytes",
             "bad/vol/new\\u{a}line token 3",
             "good/vol/token token 1",
@@ -150,17 +151,17 @@ fn a_hostile_tree_neither_hangs_nor_leads_astray() {
     );
 }
 
-/// What is behind it may be anybody's: it is neither read nor passed over in silence.
+/// The files there may be anybody's: they are not read, and that is reported.
 #[test]
-fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
+fn a_volume_whose_data_link_leads_out_is_reported_and_recovers() {
     let node = Node::new();
     fs::create_dir(node.root().join("elsewhere")).unwrap();
     fs::write(node.root().join("elsewhere/token"), token(66)).unwrap();
     let mut scanner = node.scanner();
     let out = "p/vol/..data unreadable: it leads out of the volume and was not followed (EXDEV); \
-               kubelet makes no such link: find out who did";
+               kubelet creates no such link: find out what did";
     let linked = "p/vol/..data unreadable: it leads to another link and was not followed (ELOOP); \
-                  kubelet makes no such link: find out who did";
+                  kubelet creates no such link: find out what did";
     let absolute = node.root().join("elsewhere").display().to_string();
     let ways = [
         (absolute.as_str(), out),
@@ -169,7 +170,7 @@ fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
         ("..linked", linked),
         ("..data", linked),
     ];
-    for (generation, (to, told)) in (1..).zip(ways) {
+    for (generation, (to, expected)) in (1..).zip(ways) {
         node.write("p", generation);
         let found = scan(&mut scanner);
         assert_eq!(
@@ -181,8 +182,8 @@ fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
         let _ = symlink(&absolute, volume.join("..linked"));
         symlink(to, volume.join("..astray")).unwrap();
         fs::rename(volume.join("..astray"), volume.join("..data")).unwrap();
-        assert_eq!(scan(&mut scanner), ["p/vol/token gone", told], "{to}");
-        assert_eq!(scan(&mut scanner), [""; 0], "said once");
+        assert_eq!(scan(&mut scanner), ["p/vol/token gone", expected], "{to}");
+        assert_eq!(scan(&mut scanner), [""; 0], "reported once");
         fs::remove_file(volume.join("..data")).unwrap();
     }
     node.write("p", 9);
@@ -190,7 +191,7 @@ fn a_volume_whose_data_leads_astray_is_told_and_recovers() {
 }
 
 #[test]
-fn a_link_that_leads_out_is_a_finding_only_where_a_token_was() {
+fn a_link_that_leads_out_is_reported_only_where_a_token_was() {
     let node = Node::new();
     fs::write(node.root().join("elsewhere"), token(66)).unwrap();
     node.write("p", 1);
@@ -205,13 +206,13 @@ fn a_link_that_leads_out_is_a_finding_only_where_a_token_was() {
     }
     assert_eq!(
         scan(&mut scanner),
-        ["p/vol/token malformed: it is no regular file within its volume any more"]
+        ["p/vol/token malformed: it is no longer a regular file within its volume"]
     );
-    assert_eq!(scan(&mut scanner), [""; 0], "said once");
+    assert_eq!(scan(&mut scanner), [""; 0], "reported once");
 }
 
 #[test]
-fn volumes_swapped_while_they_are_read_are_always_whole() {
+fn a_volume_swapped_while_it_is_read_is_read_whole() {
     let node = Node::new();
     node.write("p", 1);
     let mut scanner = node.scanner();
@@ -230,19 +231,19 @@ fn volumes_swapped_while_they_are_read_are_always_whole() {
 }
 
 #[test]
-fn a_root_that_is_missing_is_a_problem_and_hides_no_other() {
+fn a_missing_root_is_a_problem_and_hides_no_other() {
     let node = Node::new();
     node.write("p", 1);
     let mut scanner = Scanner::new(vec![PathBuf::from("/nonexistent"), node.root()]);
     let mut out = Vec::new();
     let summary = scanner.scan(&mut out);
-    assert_eq!(told(&out), ["p/vol/token token 1"]);
+    assert_eq!(lines(&out), ["p/vol/token token 1"]);
     assert!(summary.problems[0].contains("/nonexistent/pods"), "{:?}", summary.problems);
     assert_eq!((summary.pods, summary.volumes, summary.tokens), (1, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pods_rotations_and_removals_are_seen_by_events() {
+async fn pods_rotations_and_removals_are_noticed_by_events() {
     let node = Node::new();
     node.write("p1", 1);
     let mut seen = start(by_events(&node));
@@ -267,7 +268,7 @@ async fn pods_rotations_and_removals_are_seen_by_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_watches_passes_do_and_it_is_said_and_recovered() {
+async fn without_watches_rescans_find_changes_and_watching_recovers() {
     let node = Node::new();
     (0..5).for_each(|pod| node.write(&format!("p{pod}"), 1));
     let quick = Duration::from_millis(200);
@@ -276,7 +277,8 @@ async fn without_watches_passes_do_and_it_is_said_and_recovered() {
     let (lines, _) = until(&mut seen, "source watch").await;
     let degraded = lines.last().unwrap();
     assert!(
-        degraded.contains("max_user_watches") && degraded.contains("looked at every 200.0ms"),
+        degraded.contains("max_user_watches")
+            && degraded.contains("rescans everything every 200.0ms"),
         "{degraded}"
     );
     node.write("p4", 2);
@@ -286,7 +288,7 @@ async fn without_watches_passes_do_and_it_is_said_and_recovered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_may_come_later() {
+async fn a_root_may_be_created_later() {
     let node = Node::new();
     fs::remove_dir(node.root().join("pods")).unwrap();
     let mut seen = start(by_events(&node));
@@ -296,10 +298,10 @@ async fn a_root_may_come_later() {
     until(&mut seen, "p/vol/token token 1").await;
 }
 
-/// The alert that an agent which sees nothing has to raise: not for a kubelet that is restarted,
-/// and not for ever.
+/// An agent that sees nothing has to report that, but not while kubelet restarts, and no longer
+/// than it lasts.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
+async fn a_root_that_stays_missing_is_a_blind_spot_until_it_exists() {
     let node = Node::within("kubelet");
     node.write("p", 1);
     let quick = Duration::from_millis(200);
@@ -312,7 +314,7 @@ async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
     let (lines, _) = until(&mut seen, "source files well").await;
     assert!(
         !lines.iter().any(|line| line.contains("Blind")),
-        "a moment is no blindness: {lines:?}"
+        "a short absence is no blind spot: {lines:?}"
     );
 
     let started = Instant::now();
@@ -320,29 +322,29 @@ async fn a_root_that_stays_away_is_told_as_blindness_until_it_comes() {
     let (lines, _) = until(&mut seen, "Blind").await;
     assert!(
         started.elapsed() >= Duration::from_secs(10),
-        "kubelet gets its time: {:?}",
+        "not before kubelet had its time: {:?}",
         started.elapsed()
     );
-    let told = lines.last().unwrap();
+    let last = lines.last().unwrap();
     let root = node.root().display().to_string();
     assert!(
-        told.matches("BlindSpot {").count() == 1 && told.contains(&format!("directory: {root:?}")),
-        "{told}"
+        last.matches("BlindSpot {").count() == 1 && last.contains(&format!("directory: {root:?}")),
+        "{last}"
     );
     assert!(
-        told.contains(
+        last.contains(
             "(ENOENT); mount kubelet's root directory there, or name the right one with --root"
         ),
-        "{told}"
+        "{last}"
     );
     node.write("p", 2);
     until(&mut seen, "Blind([])").await;
 }
 
-/// Removed and made again, a directory may get the inode number that it had: a watch on the old one
-/// must not pass for one on the new.
+/// A recreated directory may have the same inode number: a watch on the old one must not count as
+/// one on the new one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_made_again_or_put_elsewhere_is_followed() {
+async fn a_root_that_is_recreated_or_moved_is_followed() {
     let node = Node::within("kubelet");
     node.write("p", 1);
     let quick = Duration::from_millis(200);
@@ -357,13 +359,13 @@ async fn a_root_made_again_or_put_elsewhere_is_followed() {
         rotations(&node, &mut seen, generation + 4..generation + 8).await;
     }
     fs::rename(node.root(), &elsewhere).unwrap();
-    until(&mut seen, "source files /").await;
+    until(&mut seen, "source files the agent cannot scan everything").await;
     symlink(&elsewhere, node.root()).unwrap();
     until(&mut seen, "source files well").await;
     rotations(&node, &mut seen, 40..44).await;
 }
 
-/// Each is seen: the first by whatever pass is under way, the others by events.
+/// Each is noticed: the first one by a rescan, the others by events.
 async fn rotations(
     node: &Node,
     seen: &mut Receiver<Observation>,
@@ -375,7 +377,7 @@ async fn rotations(
     }
 }
 
-/// A kubelet is installed beside the one that is there, below the mount of the host's file system.
+/// A second kubelet is installed, below the mount of the host's file system.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubelet_may_be_installed_later() {
     let host = tempfile::tempdir().unwrap();
@@ -383,7 +385,7 @@ async fn a_kubelet_may_be_installed_later() {
         ["var/lib/k0s/kubelet", "var/lib/kubelet"].map(|root| Node::at(&host.path().join(root)));
     k0s.write("p1", 1);
     fs::remove_dir_all(later.root()).unwrap();
-    let search = Search { prefix: host.path().to_owned(), proc: PathBuf::from("/nonexistent") };
+    let search = Search::new(host.path()).with_proc(ProcFs::at(Path::new("/nonexistent")));
     let rescan = Duration::from_millis(200);
     let found = search.all().unwrap();
     let mut seen = start(FilesConfig { rescan, search: Some(search), ..FilesConfig::new(found) });
@@ -397,10 +399,10 @@ async fn a_kubelet_may_be_installed_later() {
     until(&mut seen, "p1/vol/token token 2").await;
 }
 
-/// Names that are no pods, names that are no text, and directories that come and go faster than
-/// anybody can look.
+/// Directories that are no pods, names that are not UTF-8, and directories that are created and
+/// removed faster than the agent can scan.
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_beside_the_pods_hides_none_of_them() {
+async fn junk_among_the_pods_hides_none_of_them() {
     let node = Node::new();
     let pods = node.root().join("pods");
     for junk in 0..5_000 {
@@ -441,9 +443,9 @@ async fn junk_beside_the_pods_hides_none_of_them() {
     until(&mut seen, "p/vol/token token 50").await;
 }
 
-/// Swapped as fast as a disk can: what is told last is what is there.
+/// Swapped as fast as the disk can: the last report is the last token.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_swapped_without_end_is_told_right_in_the_end() {
+async fn after_many_swaps_the_last_token_is_reported() {
     let node = Node::new();
     node.write("p", 1);
     let mut seen = start(by_events(&node));
@@ -462,7 +464,7 @@ async fn a_token_swapped_without_end_is_told_right_in_the_end() {
     );
 }
 
-/// Mounts need root; without it the tests that make them say so and end, but not in CI.
+/// Mounting needs root. Without it these tests print that they are skipped; in CI they fail.
 fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
@@ -472,7 +474,7 @@ fn is_root() -> bool {
     root
 }
 
-/// Unmounts what a test mounted, whatever becomes of the test.
+/// Unmounts what a test mounted, even if the test fails.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -518,10 +520,9 @@ async fn a_tmpfs_mounted_over_a_watched_directory_is_followed() {
     until(&mut seen, "p/vol/token gone").await;
 }
 
-/// Volumes as a mount namespace without propagation shows them: kubelet's mark is there, the mount
-/// is not.
+/// Volumes in a mount namespace without propagation: kubelet's marker exists, the mount does not.
 #[test]
-fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
+fn a_volume_mounted_for_kubelet_alone_differs_from_an_empty_one() {
     let node = Node::new();
     node.write("hidden", 1);
     fs::remove_dir_all(node.volume("hidden").directory()).unwrap();
@@ -535,7 +536,7 @@ fn a_volume_mounted_for_kubelet_alone_is_told_apart_from_an_empty_one() {
 }
 
 #[test]
-fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
+fn a_visible_mount_is_no_blind_spot_even_while_empty() {
     if !is_root() {
         return;
     }
@@ -545,5 +546,5 @@ fn a_mount_that_is_seen_is_no_blind_spot_even_while_empty() {
     fs::create_dir_all(node.volume("p").directory()).unwrap();
     let _mounted = Mounted::over(node.volume("p").directory());
     let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
-    assert_eq!(told(&observations), [""; 0]);
+    assert_eq!(lines(&observations), [""; 0]);
 }

@@ -290,7 +290,7 @@ fn an_address_that_is_taken_is_said_once_and_had_later() {
 #[test]
 fn it_can_be_turned_off() {
     let agent = Agent::launch(free_port(), &["--http", "false"]);
-    until("it has seen everything", || agent.diary().contains("source files works"));
+    until("it has seen everything", || agent.diary().contains("source works source=files"));
     assert!(connected(agent.address).is_err());
 }
 

@@ -1,7 +1,7 @@
-//! The Kubernetes API by settings alone: what is wrong with them is told at once, and what may pass
+//! Settings of the Kubernetes API: what can never work is an error at once, and what may work later
 //! stops nothing. With a real API server: tests/e2e/api.rs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/node.rs"]
@@ -23,7 +23,7 @@ fn tokenwatch(command: &str, node: &Node) -> Command {
     tokenwatch
 }
 
-/// Exit status and what was said.
+/// Exit status and standard error.
 fn refused(command: &mut Command) -> (Option<i32>, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -38,8 +38,8 @@ impl Drop for Running {
     }
 }
 
-/// Lines of the diary until one that contains the text.
-fn diary_until(command: &mut Command, text: &str) -> Vec<String> {
+/// Lines of the log up to one that contains the text.
+fn log_until(command: &mut Command, text: &str) -> Vec<String> {
     let mut running = Running(
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(),
     );
@@ -50,83 +50,85 @@ fn diary_until(command: &mut Command, text: &str) -> Vec<String> {
             return lines;
         }
     }
-    panic!("the agent ended without a word of {text}: {lines:#?}");
+    panic!("the agent ended without {text:?}: {lines:#?}");
 }
 
 #[test]
-fn what_can_never_work_is_a_bad_configuration() {
+fn what_can_never_work_is_a_configuration_error() {
     let node = Node::new();
     let broken = node.file("broken", "clusters: [");
     let login = "apiVersion: v1\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n\
                  clusters: [{name: c, cluster: {server: \"https://api.example\"}}]\nusers: [{name: u, user: {exec: {command: s3cret}}}]\n";
     let login = node.file("login", login);
     for command in ["run", "config"] {
-        let (code, said) = refused(tokenwatch(command, &node).args(["--kubernetes", "true"]));
+        let (code, error) = refused(tokenwatch(command, &node).args(["--kubernetes", "true"]));
         assert!(
             code == Some(2)
-                && said.contains("this is no pod")
-                && said.contains("kubernetes.kubeconfig"),
-            "{command}: {code:?} {said}"
+                && error.contains("does not run in a pod")
+                && error.contains("kubernetes.kubeconfig"),
+            "{command}: {code:?} {error}"
         );
-        for (file, why) in [(&broken, "is no kubeconfig"), (&login, "are for people")] {
-            let (code, said) = refused(
+        for (file, why) in [(&broken, "is not a valid kubeconfig"), (&login, "are not supported")] {
+            let (code, error) = refused(
                 tokenwatch(command, &node).args(["--kubernetes", "true", "--kubeconfig"]).arg(file),
             );
             assert!(
-                code == Some(2) && said.contains(why) && !said.contains("s3cret"),
-                "{command}: {code:?} {said}"
+                code == Some(2) && error.contains(why) && !error.contains("s3cret"),
+                "{command}: {code:?} {error}"
             );
         }
     }
 }
 
 #[test]
-fn a_kubeconfig_that_is_not_there_yet_stops_nothing() {
+fn a_kubeconfig_that_does_not_exist_yet_stops_nothing() {
     let node = Node::new();
     node.pod("cart", &token(&payload("cart", 0, 3_600)));
     let file = node.root().join("later");
-    let lines = diary_until(
+    let lines = log_until(
         tokenwatch("run", &node).args(["--kubernetes", "true", "--kubeconfig"]).arg(&file),
-        "source apiserver is degraded",
+        "source is degraded source=apiserver",
     );
-    let said = lines.last().unwrap();
+    let line = lines.last().unwrap();
     assert!(
-        said.contains("later cannot be read") && said.contains("repair what says how to reach it"),
-        "{said}"
+        line.contains("cannot read") && line.contains("correct kubernetes.kubeconfig"),
+        "{line}"
     );
 }
 
 #[test]
-fn a_server_that_is_not_there_is_said_once() {
+fn an_unreachable_server_is_reported_once() {
     let node = Node::new();
-    // Bound, so that it is nobody else's, and not listened on.
+    // Bound, so that no other process has it, and not listening.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
          clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\nusers: [{{name: u, user: {{token: s3cret}}}}]\n"
     );
     let file = node.file("kubeconfig", &text);
-    let lines = diary_until(
+    let lines = log_until(
         tokenwatch("run", &node).args(["--kubernetes", "true", "--kubeconfig"]).arg(&file),
-        "source apiserver is degraded",
+        "source is degraded source=apiserver",
     );
-    let said: Vec<_> = lines
+    let errors: Vec<_> = lines
         .iter()
         .filter(|line| line.contains("ERROR") || line.contains("onnection refused"))
         .collect();
     assert!(
-        said.len() == 1 && said[0].contains("look at the way there") && !said[0].contains("s3cret"),
+        errors.len() == 1
+            && errors[0].contains("check that the API server runs")
+            && !errors[0].contains("s3cret"),
         "{lines:#?}"
     );
 }
 
 #[test]
-fn nobody_is_asked_unless_that_is_wanted() {
+fn the_api_is_not_used_unless_it_is_enabled() {
     let node = Node::new();
     let mut command = tokenwatch("run", &node);
-    // Looked for again and again: what is started after that is not a matter of luck.
+    // An address where the agent would look, if it looked.
     command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "1");
-    let lines = diary_until(command.args(["--log-level", "debug"]), "source files works");
+    let lines = log_until(command.args(["--log-level", "debug"]), "source works source=files");
     assert!(
         !lines.iter().any(|line| line.contains("apiserver") || line.contains("Kubernetes API")),
         "{lines:#?}"

@@ -1,8 +1,7 @@
-//! The kernel's own limits, really reached, and a network that swallows everything: in a user
-//! namespace both can be had for one process alone, and a process that is stopped does not empty
-//! its queue.
+//! Limits of the kernel that are really reached, and a network that drops everything. A user
+//! namespace provides both for one process alone, and a stopped process does not empty its queue.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/node.rs"]
@@ -21,12 +20,12 @@ use node::{Node, bare, payload, token};
 const LOWERED: &str = r#"echo "$1" > "/proc/sys/user/$0" && shift && exec "$@""#;
 /// More than any of these tests needs.
 const PLENTY: &str = "1000";
-/// So far away that no rescan of a healthy agent explains anything.
+/// An interval in which no rescan of a healthy agent happens.
 const NEVER: &str = "10h";
-/// Far more than anything here takes: the agent looks every ten seconds while it is degraded.
+/// Far more than anything here takes: a degraded agent rescans every ten seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The agent on a node of its own. Stopped, whatever becomes of the test.
+/// The agent on a node of its own. Stopped even if the test fails.
 struct Agent {
     child: Child,
     node: Node,
@@ -40,7 +39,7 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    /// Started by `launcher`, with one pod there already.
+    /// Started by `launcher`, with one existing pod.
     fn start(mut launcher: Command) -> Self {
         let node = Node::new();
         node.pod("cart-0", &token(&payload("cart-0", 400, 600)));
@@ -49,7 +48,7 @@ impl Agent {
             .arg(node.root());
         launcher
             .stdout(File::create(node.root().join("out")).unwrap())
-            .stderr(File::create(node.root().join("diary")).unwrap());
+            .stderr(File::create(node.root().join("log")).unwrap());
         Self { child: bare(&mut launcher).spawn().unwrap(), node }
     }
 
@@ -87,29 +86,24 @@ impl Agent {
         assert!(status.unwrap().success(), "{limit} could not be raised");
     }
 
-    /// Puts another token into the pod's file, which is no event.
+    /// Writes another token into the pod's file, which causes no event.
     fn rewrite(&self, age: i64) {
-        let name = "pods/uid-cart-0/volumes/kubernetes.io~projected/kube-api-access/..\
-                    2026_01_01_00_00_00.1/token";
-        self.node.file(name, &token(&payload("cart-0", age, 600)));
+        let file = self.node.volume("cart-0").directory().join("token");
+        std::fs::write(file, token(&payload("cart-0", age, 600))).unwrap();
     }
 
     /// Swaps the generation, as kubelet does.
     fn rotate(&self, age: i64) {
-        self.node.rotate(
-            "cart-0",
-            &format!("..2026_01_01_00_00_00.1{age}"),
-            &token(&payload("cart-0", age, 600)),
-        );
+        self.node.pod("cart-0", &token(&payload("cart-0", age, 600)));
     }
 
-    fn diary(&self) -> PathBuf {
-        self.node.root().join("diary")
+    fn log(&self) -> PathBuf {
+        self.node.root().join("log")
     }
 
-    /// Waits until the diary has `words` for the `times`th time.
-    fn wait_diary(&self, words: &str, times: usize) {
-        wait_for(&self.diary(), words, times);
+    /// Waits until the log contains `words` for the `times`th time.
+    fn wait_log(&self, words: &str, times: usize) {
+        wait_for(&self.log(), words, times);
     }
 
     fn wait_replaced(&self, times: usize) {
@@ -129,10 +123,7 @@ fn wait_for(file: &Path, words: &str, times: usize) {
         if text.matches(words).count() >= times {
             return;
         }
-        assert!(
-            started.elapsed() < PATIENCE,
-            "waited in vain for {words:?} ({times} times), there is only:\n{text}"
-        );
+        assert!(started.elapsed() < PATIENCE, "no {words:?} ({times} times) in:\n{text}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -153,52 +144,52 @@ fn may_make_user_namespaces() -> bool {
     may
 }
 
-/// With too little to watch with, the agent says so, names the limit to raise, still sees a
-/// rotation by looking again, and watches by itself once the limit is raised.
+/// With a limit that is too low for its watches, the agent reports that, names the limit to raise,
+/// notices a rotation by rescans, and watches again once the limit is raised.
 fn degrades_and_recovers(limit: &str, lowered_to: &str, sysctl: &str) {
     if !may_make_user_namespaces() {
         return;
     }
     let agent = Agent::limited(limit, lowered_to);
-    agent.wait_diary(sysctl, 1);
-    agent.wait_diary("until then everything is looked at every 10.0s", 1);
-    agent.wait_diary("source files works", 1);
+    agent.wait_log(sysctl, 1);
+    agent.wait_log("until then the agent rescans everything every 10.0s", 1);
+    agent.wait_log("source works source=files", 1);
     agent.rewrite(300);
     agent.wait_replaced(1);
     agent.raise(limit);
-    agent.wait_diary("source watch works", 1);
-    agent.rotate(200); // the next rescan is hours away: an event tells of it
+    agent.wait_log("source works source=watch", 1);
+    agent.rotate(200); // the next rescan is hours away: only an event can report it
     agent.wait_replaced(2);
     agent.stop();
 }
 
 #[test]
-fn without_inotify_watches_it_looks_more_often_and_says_so() {
+fn without_inotify_watches_it_rescans_more_often_and_reports_that() {
     degrades_and_recovers("max_inotify_watches", "1", "fs.inotify.max_user_watches");
 }
 
 #[test]
-fn without_an_inotify_instance_it_looks_more_often_and_says_so() {
+fn without_an_inotify_instance_it_rescans_more_often_and_reports_that() {
     degrades_and_recovers("max_inotify_instances", "0", "fs.inotify.max_user_instances");
 }
 
 #[test]
-fn when_the_queue_runs_over_everything_is_looked_at_again() {
+fn after_an_overflow_of_the_queue_everything_is_rescanned() {
     let agent = Agent::start(Command::new(env!("CARGO_BIN_EXE_tokenwatch")));
-    agent.wait_diary("source watch works", 1);
+    agent.wait_log("source works source=watch", 1);
     agent.signal(Signal::SIGSTOP);
     node::overflow(agent.node.root());
     agent.rotate(300); // its own event is lost
     agent.signal(Signal::SIGCONT);
-    agent.wait_diary("queue of inotify events ran over (sysctl fs.inotify.max_queued_events)", 1);
+    agent.wait_log("queue of inotify events overflowed (sysctl fs.inotify.max_queued_events)", 1);
     agent.wait_replaced(1);
-    agent.wait_diary("source watch works", 2);
+    agent.wait_log("source works source=watch", 2);
     agent.rotate(200);
     agent.wait_replaced(2);
     agent.stop();
 }
 
-/// A network of its own whose name server is a hole, then the agent.
+/// A network of its own whose name server drops everything, then the agent.
 const NO_DNS: &str = r#"ip link add black type veth peer name hole && ip link set hole up && ip addr add 10.9.9.1/24 dev black \
     && ip link set black up && ip neigh add 10.9.9.53 lladdr 02:00:00:00:00:53 dev black \
     && mount --bind "$0" /etc/resolv.conf && exec "$@""#;
@@ -237,16 +228,16 @@ fn may_make_networks() -> bool {
     may
 }
 
-/// The resolver of the C library goes on for a minute in a thread that nobody can stop.
+/// The resolver of the C library goes on for a minute, in a thread that cannot be stopped.
 #[test]
-fn a_resolver_that_hangs_does_not_hold_up_the_end() {
+fn a_resolver_that_hangs_does_not_delay_the_exit() {
     if !may_make_networks() {
         return;
     }
     let node = Node::new();
     node.pod("cart-0", &token(&payload("cart-0", 700, 600)));
     let resolv = node.file("resolv.conf", "nameserver 10.9.9.53\noptions timeout:30 attempts:2\n");
-    let diary = node.root().join("diary");
+    let log = node.root().join("log");
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", NO_DNS]).arg(resolv);
     command
@@ -261,12 +252,16 @@ fn a_resolver_that_hangs_does_not_hold_up_the_end() {
         ])
         .arg(node.root());
     command.args(["--otlp-endpoint", "http://collector.example:4318", "--otlp-timeout", "500ms"]);
-    command.stdout(Stdio::null()).stderr(File::create(&diary).unwrap());
+    command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
     let mut agent = Agent { child: bare(&mut command).spawn().unwrap(), node };
-    agent.wait_diary("alerts are not delivered", 1);
-    let asked = Instant::now();
+    agent.wait_log("alerts are not delivered", 1);
+    let signalled = Instant::now();
     agent.signal(Signal::SIGTERM);
     assert!(agent.child.wait().unwrap().success());
-    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?} to stop", asked.elapsed());
-    agent.wait_diary("stopped with something left", 1);
+    assert!(
+        signalled.elapsed() < Duration::from_secs(10),
+        "it took {:?} to stop",
+        signalled.elapsed()
+    );
+    agent.wait_log("stopped with something left", 1);
 }

@@ -1,8 +1,8 @@
-//! Volumes as kubelet really makes them: each a tmpfs of its own, mounted over a directory that was
-//! there before. Every test runs alone in a mount namespace of its own, so nothing is left behind
-//! and nobody else's mounts tell it anything.
+//! Volumes as kubelet creates them: each a tmpfs of its own, mounted over an existing directory.
+//! Every test runs alone in its own mount namespace, so it leaves nothing behind and sees no mounts
+//! of others.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
@@ -24,14 +24,15 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tokenwatch::demo::kubelet::{Payload, remove_pod};
 use tokenwatch_core::base::time::Wall;
+use tokenwatch_lab::kubelet::{Payload, remove_pod};
 use volumes::{Node, PATIENCE, by_events, start, until};
 
-/// Says to a test that it runs in the namespace that was made for it.
+/// Tells a test that it runs in its own namespace.
 const ALONE: &str = "TEST_IS_ALONE";
 
-/// A mount namespace, for a child process; an ordinary user needs a user namespace for it.
+/// Starts a child process in a mount namespace of its own. An ordinary user needs a user namespace,
+/// too.
 fn unshared(propagation: &str) -> Command {
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {
@@ -41,7 +42,7 @@ fn unshared(propagation: &str) -> Command {
     command
 }
 
-/// Runs this test again, alone in a mount namespace of its own; true within it.
+/// Runs this test again, alone in its own mount namespace. True within it.
 fn is_alone(test: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
@@ -65,13 +66,13 @@ fn is_alone(test: &str) -> bool {
     false
 }
 
-/// Whoever looks at the volume just then makes it busy, as it may kubelet, which tries again.
+/// Retries while the agent's own scan keeps the volume busy, as kubelet does.
 fn unmount(directory: &Path) {
     let started = Instant::now();
-    while let Err(why) = umount2(directory, MntFlags::empty()) {
+    while let Err(error) = umount2(directory, MntFlags::empty()) {
         assert!(
-            why == Errno::EBUSY && started.elapsed() < Duration::from_secs(10),
-            "{}: {why}",
+            error == Errno::EBUSY && started.elapsed() < Duration::from_secs(10),
+            "{}: {error}",
             directory.display()
         );
         std::thread::sleep(Duration::from_millis(5));
@@ -83,8 +84,8 @@ fn mount_tmpfs(directory: &Path) {
     mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), small).unwrap();
 }
 
-/// What kubelet does before it writes a volume: the directory, then the tmpfs over it, then its
-/// mark elsewhere (by `Node::write`).
+/// What kubelet does before it writes a volume: it creates the directory and mounts the tmpfs over
+/// it. Its marker elsewhere is written by `Node::write`.
 fn set_up(node: &Node, pod: &str, between: impl FnOnce(&Path)) {
     let directory = node.volume(pod).directory().to_owned();
     fs::create_dir_all(&directory).unwrap();
@@ -98,8 +99,8 @@ fn tear_down(node: &Node, pod: &str) {
     remove_pod(&node.root(), pod).unwrap();
 }
 
-/// Waits until this process watches the directory: its inode is in the list of one of the process's
-/// inotify instances (proc_pid_fdinfo(5)).
+/// Waits until this process watches the directory: until its inode is in the list of an inotify
+/// instance of the process (proc_pid_fdinfo(5)).
 fn wait_watched(directory: &Path) {
     let inode = format!(" ino:{:x} ", fs::metadata(directory).unwrap().ino());
     let started = Instant::now();
@@ -115,12 +116,12 @@ fn wait_watched(directory: &Path) {
     }
 }
 
-/// How many pods a full node has, and more: kubelet's own limit is 110 unless raised.
+/// More pods than a full node has: kubelet's default limit is 110.
 const MANY: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
-    if !is_alone("among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events") {
+async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_noticed_by_events() {
+    if !is_alone("among_hundreds_of_pods_a_new_one_and_a_rotation_are_noticed_by_events") {
         return;
     }
     let node = Node::new();
@@ -133,7 +134,7 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     let mut longest = Duration::ZERO;
     for round in 0..20 {
         let pod = format!("new{round}");
-        // By turns: the mount comes before the watch is set on the directory below, or surely
+        // In turn: the mount comes before the watch on the directory below is set, or certainly
         // after.
         set_up(&node, &pod, |directory| {
             if round % 2 == 0 {
@@ -156,11 +157,11 @@ async fn among_hundreds_of_pods_a_new_one_and_a_rotation_are_seen_by_events() {
     }
 }
 
-/// kubelet gives up and begins anew (pkg/volume/projected SetUpAt): the new tmpfs often gets the
+/// Kubelet gives up and starts again (pkg/volume/projected SetUpAt). The new tmpfs often has the
 /// device number of the old one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_volume_mounted_anew_is_followed() {
-    if !is_alone("a_volume_mounted_anew_is_followed") {
+async fn a_remounted_volume_is_followed() {
+    if !is_alone("a_remounted_volume_is_followed") {
         return;
     }
     let node = Node::new();
@@ -178,7 +179,7 @@ async fn a_volume_mounted_anew_is_followed() {
     }
 }
 
-/// The built agent in a mount namespace of its own. Stopped, whatever becomes of the test.
+/// The built agent in its own mount namespace. Stopped even if the test fails.
 struct Agent {
     child: Child,
     folder: tempfile::TempDir,
@@ -207,9 +208,9 @@ impl Agent {
         command.arg(node.root());
         command
             .stdout(File::create(folder.path().join("out")).unwrap())
-            .stderr(File::create(folder.path().join("diary")).unwrap());
+            .stderr(File::create(folder.path().join("log")).unwrap());
         let agent = Self { child: node::bare(&mut command).spawn().unwrap(), folder };
-        agent.wait("diary", "source files works");
+        agent.wait("log", "source works source=files");
         agent
     }
 
@@ -246,7 +247,7 @@ impl Agent {
     }
 }
 
-/// `check` in a mount namespace that is made now, and looks when it is told to.
+/// `check` in a mount namespace that is created now; it starts to scan on request.
 struct Check(Child);
 
 impl Check {
@@ -286,17 +287,17 @@ impl Check {
     }
 }
 
-/// A token for 600 s, issued `age` seconds ago: an expired one is a finding as soon as it is seen.
+/// A token for 600 s, issued `age` seconds ago. An expired one is a finding as soon as it is read.
 fn write_token(node: &Node, pod: &str, age: i64) {
     let token = node::token(&node::payload(pod, age, 600));
     let payload = Payload::from([(PathBuf::from("token"), token.into_bytes())]);
     node.volume(pod).write(&payload, Wall::from_secs(1_800_000_000 - age)).unwrap();
 }
 
-/// kubelet's side: a shared mount, as the node's root is, and pods that come after the agents.
+/// Kubelet's side: a shared mount, like the node's root, and pods that start after the agents.
 #[test]
-fn without_propagation_the_agent_is_blind_and_says_so() {
-    if !is_alone("without_propagation_the_agent_is_blind_and_says_so") {
+fn without_propagation_the_agent_reports_that_it_is_blind() {
+    if !is_alone("without_propagation_the_agent_reports_that_it_is_blind") {
         return;
     }
     let node = Node::new();
@@ -314,17 +315,17 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     write_token(&node, "leaving", 100);
     fs::create_dir_all(node.volume("empty").directory()).unwrap();
     fs::create_dir_all(node.volume("begun").directory()).unwrap();
-    mount_tmpfs(node.volume("begun").directory()); // and no mark yet
+    mount_tmpfs(node.volume("begun").directory()); // and no marker yet
     check.go();
 
     seeing.wait("out", "token.expired");
     println!("with propagation a token is known after {:?}", started.elapsed());
     blind.wait("out", "agent.blind");
-    println!("without it the agent says that it is blind after {:?}", started.elapsed());
-    let told = blind.text("out");
+    println!("without it the agent reports that it is blind after {:?}", started.elapsed());
+    let printed = blind.text("out");
     assert!(
-        told.contains("2 projected volumes of 2 pods on") && told.contains("HostToContainer"),
-        "{told}"
+        printed.contains("2 projected volumes of 2 pods on") && printed.contains("HostToContainer"),
+        "{printed}"
     );
     let found = check.blind().expect("agent.blind");
     assert_eq!(
@@ -344,11 +345,11 @@ fn without_propagation_the_agent_is_blind_and_says_so() {
     assert!(!blind.text("out").contains("token.expired"));
 }
 
-/// Stopped, the agent misses that a volume was unmounted and mounted anew, and the new tmpfs has
-/// the numbers of the old one.
+/// A stopped agent misses that a volume is unmounted and mounted again, and the new tmpfs has
+/// device and inode of the old one.
 #[test]
-fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
-    if !is_alone("a_volume_mounted_anew_while_events_are_lost_is_followed") {
+fn a_volume_remounted_while_events_are_lost_is_followed() {
+    if !is_alone("a_volume_remounted_while_events_are_lost_is_followed") {
         return;
     }
     let node = Node::new();
@@ -365,12 +366,12 @@ fn a_volume_mounted_anew_while_events_are_lost_is_followed() {
     node::overflow(&node.root());
     unmount(node.volume("p").directory());
     mount_tmpfs(node.volume("p").directory());
-    assert_eq!(numbers(), before, "or this shows nothing");
+    assert_eq!(numbers(), before, "otherwise this test proves nothing");
     write_token(&node, "p", 300);
     agent.signal(Signal::SIGCONT);
     agent.wait_times("out", "replaced", 1);
-    agent.wait("diary", "fs.inotify.max_queued_events");
-    agent.wait_times("diary", "source watch works", 2);
+    agent.wait("log", "fs.inotify.max_queued_events");
+    agent.wait_times("log", "source works source=watch", 2);
     write_token(&node, "p", 200);
     agent.wait_times("out", "replaced", 2);
 }

@@ -1,20 +1,21 @@
-//! Time servers by name: one name with several addresses, as the host's own resolver tells them.
-//! The agent gets an /etc/hosts to itself, in a mount namespace, and no DNS.
+//! Time servers by name: one name with several addresses, from the host's own resolver. The agent
+//! has its own /etc/hosts, in a mount namespace, and no DNS.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
-#[path = "support/time_server.rs"]
-mod time_server;
-
 use std::io::{BufRead, BufReader, Read};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use time_server::TimeServer;
+use tokenwatch::clocks;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::Error;
+use tokenwatch_lab::time_server::TimeServer;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -24,8 +25,8 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
     let (first, rest) = plan.split_first().unwrap();
     for _ in 0..20 {
         let first = server(first, 0).unwrap();
-        let rest: std::io::Result<Vec<_>> =
-            rest.iter().map(|one| server(one, first.address.port())).collect();
+        let rest: Result<Vec<_>, Error> =
+            rest.iter().map(|one| server(one, first.address().port())).collect();
         if let Ok(rest) = rest {
             return std::iter::once(first).chain(rest).collect();
         }
@@ -33,16 +34,12 @@ fn servers(plan: &[(&str, i64)]) -> Vec<TimeServer> {
     panic!("no port is free on all of {plan:?}");
 }
 
-fn server((ip, ahead): &(&str, i64), port: u16) -> std::io::Result<TimeServer> {
-    let ahead = ahead * 1_000_000_000;
-    let truth = move || {
-        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
-            + ahead
-    };
-    TimeServer::start(ip.parse().unwrap(), port, truth)
+fn server((ip, ahead): &(&str, i64), port: u16) -> Result<TimeServer, Error> {
+    let (ip, ahead): (IpAddr, _) = (ip.parse().unwrap(), Delta::from_secs(*ahead));
+    TimeServer::start((ip, port), move || clocks::now().wall + ahead)
 }
 
-/// Whether this process may mount; it says so where it may not, and fails where it has to.
+/// Whether this process may mount. Prints that the test is skipped where it may not; fails in CI.
 fn may_mount() -> bool {
     let may = Command::new("unshare")
         .args(["--mount", "true"])
@@ -70,12 +67,12 @@ impl Hosts {
         let this = Self(tempfile::tempdir().unwrap());
         std::fs::write(this.0.path().join("nsswitch.conf"), "hosts: files\n").unwrap();
         std::fs::create_dir_all(this.0.path().join("kubelet/pods")).unwrap();
-        this.say(hosts);
+        this.set(hosts);
         this
     }
 
-    /// In place: what is mounted is the file, not its name.
-    fn say(&self, hosts: &str) {
+    /// Writes in place, because the file itself is mounted, not its name.
+    fn set(&self, hosts: &str) {
         std::fs::write(self.0.path().join("hosts"), hosts).unwrap();
     }
 
@@ -110,7 +107,7 @@ fn each_address_of_a_name_is_a_server_and_the_wrong_one_is_named_by_its_address(
     }
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 37), ("::1", 0)]);
     let hosts = Hosts::new("127.0.0.1 tick.test\n127.0.0.2 tick.test\n::1 tick.test\n");
-    let name = format!("tick.test:{}", running[0].address.port());
+    let name = format!("tick.test:{}", running[0].address().port());
     let output =
         hosts.tokenwatch().args(["clock", "--output", "json", "--server", &name]).output().unwrap();
     let report: Value =
@@ -142,10 +139,10 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     if !may_mount() {
         return;
     }
-    // The one name that may be asked every second.
+    // The one name that may be polled every second.
     let running = servers(&[("127.0.0.1", 0), ("127.0.0.2", 100)]);
     let hosts = Hosts::new("127.0.0.1 localhost\n");
-    let name = format!("localhost:{}", running[0].address.port());
+    let name = format!("localhost:{}", running[0].address().port());
     let mut command = hosts.tokenwatch();
     command.args([
         "run",
@@ -161,21 +158,21 @@ fn a_name_keeps_its_addresses_while_it_does_not_resolve_and_gets_new_ones_when_i
     let agent = Agent::start(command.args(["--clock-server", &name]));
     agent.wait("clock    synchronised");
 
-    hosts.say("");
+    hosts.set("");
     running[0].set_silent(true);
-    let line = agent.wait("source ntp is degraded");
-    assert!(line.contains("no answer in time"), "its address was forgotten: {line}");
+    let line = agent.wait("source is degraded source=ntp");
+    assert!(line.contains("no answer in time"), "its address was dropped: {line}");
     running[0].set_silent(false);
-    agent.wait("source ntp works");
+    agent.wait("source works source=ntp");
 
     running[0].set_silent(true);
-    agent.wait("source ntp is degraded");
-    hosts.say("127.0.0.2 localhost\n");
+    agent.wait("source is degraded source=ntp");
+    hosts.set("127.0.0.2 localhost\n");
     let line = agent.wait("contradict each other");
     assert!(line.contains("(127.0.0.2)"), "{line}");
 }
 
-/// A running agent, and what it says.
+/// A running agent, and what it prints.
 struct Agent {
     child: Child,
     lines: Receiver<String>,
@@ -189,29 +186,29 @@ impl Agent {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (tell, lines) = channel();
-        listen(child.stdout.take().unwrap(), tell.clone());
-        listen(child.stderr.take().unwrap(), tell);
+        let (sender, lines) = channel();
+        forward(child.stdout.take().unwrap(), sender.clone());
+        forward(child.stderr.take().unwrap(), sender);
         Self { child, lines }
     }
 
     /// The next line with `words`.
     fn wait(&self, words: &str) -> String {
-        let (end, mut heard) = (Instant::now() + PATIENCE, Vec::new());
+        let (end, mut seen) = (Instant::now() + PATIENCE, Vec::new());
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
         {
             if line.contains(words) {
                 return line;
             }
-            heard.push(line);
+            seen.push(line);
         }
-        panic!("\"{words}\" was not said. What was: {heard:#?}");
+        panic!("no \"{words}\" in {seen:#?}");
     }
 }
 
-fn listen(out: impl Read + Send + 'static, tell: Sender<String>) {
+fn forward(out: impl Read + Send + 'static, sender: Sender<String>) {
     std::thread::spawn(move || {
-        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
 }
 

@@ -1,6 +1,6 @@
-//! An agent that dies and the one after it: what was raised is neither raised again nor forgotten.
+//! A killed agent and the next one: findings are neither raised again nor left uncleared.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
@@ -20,7 +20,7 @@ use node::{Node, bare, payload, token};
 /// A debug build on a busy machine takes seconds for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// An agent, and what it prints: alerts on standard output, the diary on standard error.
+/// An agent, and what it prints: alerts on standard output, its log on standard error.
 struct Agent {
     child: Child,
     lines: Receiver<String>,
@@ -38,11 +38,11 @@ impl Agent {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (tell, lines) = channel();
-        let errors = tell.clone();
+        let (sender, lines) = channel();
+        let errors = sender.clone();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         std::thread::spawn(move || {
-            BufReader::new(out).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
+            BufReader::new(out).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
         });
         std::thread::spawn(move || {
             BufReader::new(err).lines().map_while(Result::ok).all(|line| errors.send(line).is_ok())
@@ -50,28 +50,28 @@ impl Agent {
         Self { child, lines }
     }
 
-    /// Everything that is printed up to a line with `word` in it.
-    fn until(&self, word: &str) -> String {
+    /// Everything that is printed up to a line that contains `text`.
+    fn until(&self, text: &str) -> String {
         let mut printed = String::new();
         loop {
             let line = self
                 .lines
                 .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("\"{word}\" was never printed:\n{printed}"));
+                .unwrap_or_else(|_| panic!("\"{text}\" was never printed:\n{printed}"));
             printed = format!("{printed}{line}\n");
-            if line.contains(word) {
+            if line.contains(text) {
                 return printed;
             }
         }
     }
 
-    /// Without a chance to say a word.
+    /// Kills the agent, so that it cannot save anything.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// In order: what it printed since.
+    /// Stops the agent. Returns what it printed meanwhile.
     fn stop(mut self) -> String {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
         self.child.wait().unwrap();
@@ -86,16 +86,16 @@ impl Drop for Agent {
     }
 }
 
-fn wait_for(file: &Path, word: &str) {
+fn wait_for(file: &Path, expected: &str) {
     let started = std::time::Instant::now();
-    while !std::fs::read_to_string(file).is_ok_and(|text| text.contains(word)) {
-        assert!(started.elapsed() < PATIENCE, "{} never said {word}", file.display());
+    while !std::fs::read_to_string(file).is_ok_and(|text| text.contains(expected)) {
+        assert!(started.elapsed() < PATIENCE, "{} never contained {expected}", file.display());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn a_killed_agents_finding_is_carried_on() {
+fn a_killed_agents_finding_is_restored() {
     let (node, state) = (Node::new(), tempfile::tempdir().unwrap());
     node.pod("cart", &token(&payload("cart", 700, 600)));
     let first = Agent::start(&node, state.path());
@@ -106,10 +106,7 @@ fn a_killed_agents_finding_is_carried_on() {
     node.pod("late", &token(&payload("late", 700, 600)));
     let second = Agent::start(&node, state.path());
     let printed = second.until("uid-late") + &second.stop();
-    assert!(
-        printed.contains("nobody watched for") && printed.contains("findings carried on: 1"),
-        "{printed}"
-    );
+    assert!(printed.contains("not_running_for=") && printed.contains("findings=1"), "{printed}");
     let raised: Vec<_> = printed.lines().filter(|line| line.contains("token.expired")).collect();
     assert!(
         raised.iter().all(|line| line.contains("late")) && !raised.is_empty(),
@@ -121,11 +118,11 @@ fn a_killed_agents_finding_is_carried_on() {
 }
 
 #[test]
-fn what_nobody_can_read_is_said_and_does_no_harm() {
+fn a_broken_state_file_is_reported_and_does_no_harm() {
     let (node, state) = (Node::new(), tempfile::tempdir().unwrap());
     node.pod("cart", &token(&payload("cart", 700, 600)));
     std::fs::write(state.path().join("findings.json"), "{").unwrap();
     let agent = Agent::start(&node, state.path());
     let printed = agent.until("token.expired");
-    assert!(printed.contains("findings.json") && printed.contains("raised anew"), "{printed}");
+    assert!(printed.contains("findings.json") && printed.contains("raised again"), "{printed}");
 }

@@ -1,236 +1,156 @@
-//! The agent's wiring: observations from the sources into the engine, its actions to the sink.
-//! Nothing is decided here.
+//! Wiring of the running agent: observations go from the sources to the engine, reports from the
+//! engine to the sinks, and queries from the engine to the source that answers them. Nothing is
+//! decided here.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod engine;
+mod error;
+mod heartbeat;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::{self, Engine};
-use tokenwatch_core::engine::{Outcome, Query, Report};
+use tokenwatch_core::engine::{Config, Query, Report};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
-use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::observation::{DeliveryState, Observation};
 use tokenwatch_core::world::privileges::Privileges;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::clocks;
-use crate::kubernetes::ApiServer;
-use crate::sinks::{
-    Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views,
-};
+use crate::kubernetes::ApiClient;
+use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
-use crate::sources::privileges;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{kernel, pods, service_accounts};
+use crate::sources::{kernel, pods, privileges, service_accounts};
+use engine::SharedEngine;
+pub use error::Error;
 
-/// Observations that may wait for the engine: two full nodes of tokens. Beyond that the sources
-/// wait, and the files wait with them.
+/// Observations that may wait for the engine: the tokens of two full nodes. When it is full, the
+/// sources wait; nothing is lost, because files keep their content.
 const QUEUE: usize = 512;
-/// The timer does not run while the machine sleeps, the boot clock does: look at it again at least
-/// this often.
-const LONGEST_SLEEP: Duration = Duration::from_mins(5);
 
-/// What the agent is to do.
+/// What a run of the agent needs.
 #[derive(Debug)]
 pub struct Plan {
-    /// For the engine.
-    pub engine: engine::Config,
-    /// For the token files.
+    /// Of the engine.
+    pub engine: Config,
+    /// Of the source of token files.
     pub files: FilesConfig,
-    /// For the time servers.
+    /// Of the source of time servers.
     pub ntp: NtpConfig,
-    /// The API server to ask for this node's pods, if it is to be asked.
-    pub apiserver: Option<Arc<ApiServer>>,
-    /// What the agent before this one had raised.
-    pub remembered: Vec<Restored>,
-    /// How long a flush at the end may take.
+    /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
+    pub apiserver: Option<Arc<ApiClient>>,
+    /// Findings that were active when the last agent stopped.
+    pub restored: Vec<Restored>,
+    /// Longest duration of the last flush.
     pub shutdown: Duration,
 }
 
-/// The engine, shared with whoever reads figures from it. Held for one step at a time.
-#[derive(Clone, Debug)]
-struct Shared {
-    engine: Arc<Mutex<Engine>>,
-    beat: Arc<Beat>,
-}
-
-/// When the engine last began or ended a step: told apart from the engine, so that one that is
-/// stuck can be told.
-#[derive(Debug)]
-struct Beat {
-    started: tokio::time::Instant,
-    /// Since then, in milliseconds.
-    at: AtomicU64,
-    is_stepping: AtomicBool,
-}
-
-impl Beat {
-    fn new() -> Self {
-        Self {
-            started: clocks::timer(),
-            at: AtomicU64::new(0),
-            is_stepping: AtomicBool::new(false),
-        }
-    }
-
-    fn beat(&self, is_stepping: bool) {
-        let since = u64::try_from((clocks::timer() - self.started).as_millis()).unwrap_or(u64::MAX);
-        self.at.store(since, Ordering::Relaxed);
-        self.is_stepping.store(is_stepping, Ordering::Relaxed);
-    }
-
-    fn pulse(&self) -> Pulse {
-        let since = (clocks::timer() - self.started)
-            .saturating_sub(Duration::from_millis(self.at.load(Ordering::Relaxed)));
-        Pulse {
-            since,
-            is_stepping: self.is_stepping.load(Ordering::Relaxed),
-            longest_pause: LONGEST_SLEEP,
-        }
-    }
-}
-
-impl Shared {
-    fn new(config: engine::Config) -> Self {
-        Self { engine: Arc::new(Mutex::new(Engine::new(config))), beat: Arc::new(Beat::new()) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn step(&self, observation: Observation) -> Outcome {
-        self.beat.beat(true);
-        let outcome = self.lock().step(&clocks::now(), observation);
-        self.beat.beat(false);
-        outcome
-    }
-
-    fn views(&self) -> Views {
-        Views { snapshot: self.snapshots(), status: self.statuses(), pulse: self.pulses() }
-    }
-
-    fn pulses(&self) -> PulseSource {
-        let beat = Arc::clone(&self.beat);
-        Arc::new(move || beat.pulse())
-    }
-
-    fn snapshots(&self) -> SnapshotSource {
-        let engine = self.clone();
-        Arc::new(move || engine.lock().snapshot(&clocks::now()))
-    }
-
-    fn statuses(&self) -> StatusSource {
-        let engine = self.clone();
-        Arc::new(move || engine.lock().status(&clocks::now()))
-    }
-
-    fn until_next_wake(&self) -> Duration {
-        let next = self.lock().next_wake();
-        next.map_or(LONGEST_SLEEP, |at| (at - clocks::now().monotonic).to_std().min(LONGEST_SLEEP))
-    }
-}
-
-/// Runs until `stop`, until nobody listens any more, or until a source ends, which none should:
-/// better restarted than blind.
-pub async fn run(
+/// Runs until `stop`, or until an error; then the agent should be restarted. `sinks` starts the
+/// sinks.
+pub async fn run<S>(
     plan: Plan,
-    sinks: impl FnOnce(Views) -> Result<Sinks, String>,
+    sinks: impl FnOnce(Views) -> Result<Sinks, S>,
     stop: impl Future<Output = ()>,
-) -> Result<ShutdownReport, String> {
-    let engine = Shared::new(plan.engine.clone());
-    let sinks = sinks(engine.views())?;
-    sinks.take(first(&engine, &plan));
-    let (tell, mut heard) = channel(QUEUE);
-    let (questions, asked) = channel(service_accounts::QUEUE);
-    let mut sources = start_sources(&plan, &tell, asked);
-    drop(tell);
+) -> Result<ShutdownReport, Error<S>> {
+    let engine = SharedEngine::new(plan.engine.clone());
+    let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
+    sinks.take(first_reports(&engine, &plan));
+    let (sender, mut observations) = channel(QUEUE);
+    let (queries, receiver) = channel(service_accounts::QUEUE);
+    let mut sources = start_sources(&plan, &sender, receiver);
+    drop(sender);
     let delivery = sinks.delivery();
     tokio::select! {
         () = stop => {}
-        () = watch_over(&engine, &sinks, &mut heard, delivery, &questions) => {}
-        () = sinks.closed() => return Err("standard output is closed: nobody reads what is printed".to_owned()),
-        Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
+        () = drive(&engine, &sinks, &mut observations, delivery, &queries) => {}
+        () = sinks.closed() => return Err(Error::OutputClosed),
+        Some(_) = sources.join_next() => return Err(Error::SourceEnded),
     }
     sources.abort_all();
-    sinks.take(engine.lock().close(&clocks::now()));
+    sinks.take(engine.close());
     Ok(sinks.shutdown(plan.shutdown).await)
 }
 
-/// What is known before anything is seen.
-fn first(engine: &Shared, plan: &Plan) -> Vec<Report> {
+/// Reports that follow from the restored findings and from the agent's privileges.
+fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
     let privileges = privileges::read();
-    say(&privileges);
-    let restored = engine.lock().restore(&clocks::now(), plan.remembered.clone());
-    let seen = engine.step(Observation::Privileges(privileges));
-    restored.reports.into_iter().chain(seen.reports).collect()
+    log_privileges(&privileges);
+    let restored = engine.restore(plan.restored.clone());
+    let first = engine.step(Observation::Privileges(privileges));
+    restored.reports.into_iter().chain(first.reports).collect()
 }
 
-fn say(privileges: &Privileges) {
-    let unseen =
-        privileges.rung.unseen().map(|unseen| format!("; cannot see {unseen}")).unwrap_or_default();
-    info!("privileges: {}{unseen}", privileges.rung.name());
+fn log_privileges(privileges: &Privileges) {
+    let level = privileges.rung;
+    info!(level = %level.name(), cannot_see = level.unseen(), "privilege level");
     for lacking in &privileges.lacking {
-        warn!("missing {lacking}");
+        warn!(privilege = %lacking, "missing privilege");
     }
 }
 
 fn start_sources(
     plan: &Plan,
-    tell: &Sender<Observation>,
-    asked: Receiver<AccountName>,
+    observations: &Sender<Observation>,
+    queries: Receiver<AccountName>,
 ) -> JoinSet<()> {
     let stepped = Arc::new(Notify::new());
     let mut sources = JoinSet::new();
-    sources.spawn(kernel::run(tell.clone(), Arc::clone(&stepped)));
-    sources.spawn(ntp::run(plan.ntp.clone(), tell.clone(), stepped));
-    sources.spawn(volumes::run(plan.files.clone(), tell.clone()));
-    if let Some(server) = &plan.apiserver {
-        sources.spawn(pods::run(Arc::clone(server), plan.engine.node.clone(), tell.clone()));
-        sources.spawn(service_accounts::run(Arc::clone(server), asked, tell.clone()));
+    sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
+    sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
+    sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
+    if let Some(client) = &plan.apiserver {
+        let node = plan.engine.node.clone();
+        sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
+        sources.spawn(service_accounts::run(Arc::clone(client), queries, observations.clone()));
     }
     sources
 }
 
-async fn watch_over(
-    engine: &Shared,
+/// Steps the engine with each observation, or with a tick when it is due.
+async fn drive(
+    engine: &SharedEngine,
     sinks: &Sinks,
-    heard: &mut Receiver<Observation>,
-    mut delivery: watch::Receiver<tokenwatch_core::world::observation::DeliveryState>,
-    questions: &Sender<AccountName>,
+    observations: &mut Receiver<Observation>,
+    mut delivery: watch::Receiver<DeliveryState>,
+    queries: &Sender<AccountName>,
 ) {
     loop {
         let observation = tokio::select! {
-            Some(observation) = heard.recv() => observation,
-            Ok(()) = delivery.changed() => Observation::Delivery(delivery.borrow_and_update().clone()),
+            Some(observation) = observations.recv() => observation,
+            Ok(()) = delivery.changed() => {
+                Observation::Delivery(delivery.borrow_and_update().clone())
+            }
             () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
         };
-        note(&observation);
+        log_health(&observation);
         let outcome = engine.step(observation);
-        put(questions, outcome.queries);
+        send(queries, outcome.queries);
         if !outcome.reports.is_empty() {
             sinks.take(outcome.reports);
         }
     }
 }
 
-/// Hands what is asked to who can ask. What finds no room is asked again by itself.
-fn put(questions: &Sender<AccountName>, queries: Vec<Query>) {
+/// Hands queries to the source that answers them. The engine repeats a query that does not fit into
+/// the queue.
+fn send(to: &Sender<AccountName>, queries: Vec<Query>) {
     for Query::ServiceAccount(account) in queries {
-        let _ = questions.try_send(account);
+        let _ = to.try_send(account);
     }
 }
 
-/// The metric says that a source does not work as it should; the diary says why, and what to do.
-fn note(observation: &Observation) {
+/// The metric shows that a source is degraded; the log adds the reason and what the agent does
+/// instead.
+fn log_health(observation: &Observation) {
     let Observation::Source(state) = observation else { return };
-    if let Some(why) = &state.degraded {
-        warn!("source {} is degraded: {}", state.source, shown(why));
-    } else {
-        info!("source {} works", state.source);
+    match &state.degraded {
+        Some(reason) => {
+            warn!(source = %state.source, reason = %shown(reason), "source is degraded");
+        }
+        None => info!(source = %state.source, "source works"),
     }
 }

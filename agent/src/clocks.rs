@@ -5,16 +5,17 @@
 use nix::time::{ClockId, clock_gettime};
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 
-/// Two clocks are read again while their readings are further apart than this: a system call takes
-/// a tenth of it, so somebody else had the processor.
-const CLOSE: i64 = 50_000;
-/// On a machine that is busier than that, the best of so many must do.
-const TRIES: usize = 4;
-/// No machine sleeps for less than 10 ms: a smaller difference is what reading two clocks is worth,
-/// not sleep.
-const NO_SLEEP: i64 = 10_000_000;
+/// Nanoseconds that reading two clocks may take. A system call takes a tenth of this; if it took
+/// longer, the thread was interrupted, and the clocks are read again.
+const MAX_READING: i64 = 50_000;
+/// Attempts at reading two clocks together. On a busy machine the best of them is used.
+const ATTEMPTS: usize = 4;
+/// Nanoseconds. No machine sleeps for less than 10 ms: a smaller difference is the error of reading
+/// two clocks.
+const MIN_SLEEP: i64 = 10_000_000;
 
-/// The node's clocks now.
+/// The node's clocks now: the wall clock, and a clock that nobody sets or slews and that counts the
+/// time in which the machine sleeps.
 pub fn now() -> Reading {
     let (raw, wall) = together(ClockId::CLOCK_MONOTONIC_RAW, ClockId::CLOCK_REALTIME);
     Reading {
@@ -23,47 +24,47 @@ pub fn now() -> Reading {
     }
 }
 
-/// The raw clock stands still while the machine sleeps. So does CLOCK_MONOTONIC, of which
-/// CLOCK_BOOTTIME is ahead for that reason alone.
+/// Nanoseconds that the machine has slept since it started. CLOCK_MONOTONIC_RAW and CLOCK_MONOTONIC
+/// stand still meanwhile; CLOCK_BOOTTIME does not, and differs from CLOCK_MONOTONIC in nothing
+/// else.
 fn slept() -> i64 {
     let (monotonic, boot) = together(ClockId::CLOCK_MONOTONIC, ClockId::CLOCK_BOOTTIME);
     let slept = boot - monotonic;
-    if slept.abs() < NO_SLEEP { 0 } else { slept }
+    if slept.abs() < MIN_SLEEP { 0 } else { slept }
 }
 
-/// How far the wall clock is ahead of CLOCK_BOOTTIME, with which it is slewed: this changes when
-/// the wall clock is set, and at no other time.
-pub fn set_to() -> Delta {
+/// How far the wall clock is ahead of CLOCK_BOOTTIME. The kernel slews both alike, so this changes
+/// only when the wall clock is set.
+pub fn wall_minus_boottime() -> Delta {
     let (boot, wall) = together(ClockId::CLOCK_BOOTTIME, ClockId::CLOCK_REALTIME);
     Delta::from_nanos(wall.saturating_sub(boot))
 }
 
-/// One clock on both sides of the other, and the middle taken: the two belong together to within
-/// the time of a call.
+/// Reads `base` before and after `other` and takes the middle: the two readings are simultaneous to
+/// within the time of a call.
 fn together(base: ClockId, other: ClockId) -> (i64, i64) {
     let read = || {
         let (before, other, after) = (nanos(base), nanos(other), nanos(base));
         (after - before, before + (after - before) / 2, other)
     };
     let mut best = read();
-    for _ in 1..TRIES {
-        if best.0 > CLOSE {
+    for _ in 1..ATTEMPTS {
+        if best.0 > MAX_READING {
             best = best.min(read());
         }
     }
     (best.1, best.2)
 }
 
-/// These clocks exist on every kernel that runs a kubelet; should one fail all the same, the epoch
-/// is a time nobody trusts.
+/// A clock in nanoseconds. These clocks exist on every kernel that runs a kubelet; if one failed,
+/// the epoch would be a time that no verdict relies on.
 fn nanos(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| {
         time.tv_sec().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec())
     })
 }
 
-/// The runtime's timer now: for time-outs and for how often something is tried, never for a
-/// verdict.
+/// The runtime's timer now: for timeouts and retries, never for a verdict.
 pub fn timer() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }

@@ -1,63 +1,77 @@
-//! What the agent gives up before it begins, whoever it runs as (Landlock, landlock(7)): writing
-//! anywhere but where it remembers, running programs, and in a container reading what it has no
-//! business with.
+//! Rights that the agent gives up before it starts, whatever user it runs as (Landlock,
+//! landlock(7)): writing outside the directory of the state file, running programs, and in a
+//! container reading what it does not need.
 //!
-//! kubelet's token volumes are mounts of their own, which a container's read-only mount does not
-//! make read-only. And CAP_DAC_READ_SEARCH, which it takes to read them, lets open_by_handle_at(2)
-//! reach every file of the file system that they lie on, mounted or not. This closes both.
+//! Kubelet's token volumes are mounts of their own: a container's read-only mount of the host does
+//! not make them read-only. And CAP_DAC_READ_SEARCH, which is needed to read them, lets
+//! open_by_handle_at(2) reach every file of their file system, mounted or not. This prevents both.
 
 use std::fmt;
 use std::path::PathBuf;
+
+use tokenwatch_core::base::text::shown;
 
 use landlock::{
     ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus,
 };
 
-/// The newest rights that are given up: ABI 3 has all ways to make, change (truncate(2), Linux 6.2)
-/// and remove files. An older kernel takes what it knows.
+/// ABI whose rights are given up: ABI 3 (Linux 6.2) covers creating, changing (truncate(2)) and
+/// removing files. An older kernel applies the rights that it knows.
 const NEWEST: ABI = ABI::V3;
 
 /// What stays allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// The directory below which files may be made, changed and removed, and read; nothing:
-    /// nowhere.
+    /// Directory below which files may be created, changed, removed and read; none: nowhere.
     pub write: Option<PathBuf>,
-    /// Files, and directories below which files may be read; what is not there is left out.
-    /// Nothing: anywhere.
+    /// Files that may be read, and directories below which all may be; those that do not exist are
+    /// ignored. None: anywhere.
     pub read: Option<Vec<PathBuf>>,
 }
 
-/// How far the kernel holds the agent to it.
+/// How far the kernel enforces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Wholly.
-    Whole,
-    /// It is too old to forbid all of it.
+pub enum Enforcement {
+    /// Fully.
+    Full,
+    /// The kernel is too old to enforce all of it.
     Partial,
-    /// It has no Landlock, or that is switched off.
+    /// The kernel has no Landlock, or it is switched off.
     None,
 }
 
-/// What became of it.
+/// The confinement that applies to the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confinement {
     allowed: Allowed,
-    hold: Hold,
+    enforcement: Enforcement,
 }
 
-/// From here on this thread, and those that it starts, can do no more than what is `allowed`, and
-/// run no program. It cannot be undone.
-pub fn confine(allowed: Allowed) -> Result<Confinement, String> {
-    let status =
-        restrict(&allowed).map_err(|why| format!("it could not be confined (Landlock): {why}"))?;
-    let hold = match status.ruleset {
-        RulesetStatus::FullyEnforced => Hold::Whole,
-        RulesetStatus::PartiallyEnforced => Hold::Partial,
-        RulesetStatus::NotEnforced => Hold::None,
+/// Landlock could not be set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    reason: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot confine the agent with Landlock: {}", shown(&self.reason))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Confines this thread, and those that it starts, to what is `allowed`. They cannot run programs.
+/// It cannot be undone.
+pub fn confine(allowed: Allowed) -> Result<Confinement, Error> {
+    let status = restrict(&allowed).map_err(|error| Error { reason: error.to_string() })?;
+    let enforcement = match status.ruleset {
+        RulesetStatus::FullyEnforced => Enforcement::Full,
+        RulesetStatus::PartiallyEnforced => Enforcement::Partial,
+        RulesetStatus::NotEnforced => Enforcement::None,
     };
-    Ok(Confinement { allowed, hold })
+    Ok(Confinement { allowed, enforcement })
 }
 
 fn restrict(allowed: &Allowed) -> Result<RestrictionStatus, Box<dyn std::error::Error>> {
@@ -81,17 +95,15 @@ fn restrict(allowed: &Allowed) -> Result<RestrictionStatus, Box<dyn std::error::
     Ok(ruleset.restrict_self()?)
 }
 
-/// For the diary.
+/// For the log.
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = match self.hold {
-            Hold::Whole => "confined",
-            Hold::Partial => "confined as far as this kernel can",
-            Hold::None => return f.write_str("not confined: this kernel has no Landlock"),
+        let head = match self.enforcement {
+            Enforcement::Full => "confined",
+            Enforcement::Partial => "confined as far as this kernel can",
+            Enforcement::None => return f.write_str("not confined: this kernel has no Landlock"),
         };
-        let shown = |path: &PathBuf| {
-            tokenwatch_core::base::text::shown(&path.to_string_lossy()).into_owned()
-        };
+        let shown = |path: &PathBuf| shown(&path.to_string_lossy()).into_owned();
         let write = self.allowed.write.as_ref().map_or_else(
             || "nowhere".to_owned(),
             |directory| format!("nowhere but in {}", shown(directory)),
@@ -118,21 +130,20 @@ mod tests {
 
     use super::*;
 
-    /// Whether this kernel can forbid all of it: by the library's own word, with nothing left to
-    /// its best effort.
+    /// Whether this kernel can enforce all of it, according to the library without best effort.
     fn kernel_can() -> bool {
         let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
         strict.handle_access(AccessFs::from_all(NEWEST)).and_then(Ruleset::create).is_ok()
     }
 
-    /// In a thread of its own, which ends with it. On a kernel that cannot do it all that is to be
-    /// said of it is that.
+    /// Confines a thread of its own, which ends with it. On a kernel that cannot enforce it, only
+    /// the enforcement itself is checked.
     fn confined(allowed: &Allowed, then: impl FnOnce() + Send) {
         std::thread::scope(|scope| {
             let confined = scope.spawn(move || {
-                let hold = confine(allowed.clone()).unwrap().hold;
-                assert_eq!(hold == Hold::Whole, kernel_can(), "{hold:?}");
-                if hold == Hold::Whole {
+                let enforcement = confine(allowed.clone()).unwrap().enforcement;
+                assert_eq!(enforcement == Enforcement::Full, kernel_can(), "{enforcement:?}");
+                if enforcement == Enforcement::Full {
                     then();
                 } else {
                     eprintln!(
@@ -146,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_remembered_can_be_written_and_all_else_read() {
+    fn only_the_state_directory_can_be_written_and_all_else_read() {
         let (state, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let token = other.path().join("token");
         fs::write(&token, "x").unwrap();
         confined(&Allowed { write: Some(state.path().to_owned()), read: None }, || {
-            let note = state.path().join("a");
-            fs::write(&note, "1").unwrap();
-            fs::rename(&note, state.path().join("b")).unwrap();
+            let file = state.path().join("a");
+            fs::write(&file, "1").unwrap();
+            fs::rename(&file, state.path().join("b")).unwrap();
             let denied = [
                 fs::write(&token, "y").map_err(|why| why.kind()),
                 fs::write(other.path().join("new"), "y").map_err(|why| why.kind()),
@@ -166,11 +177,11 @@ mod tests {
             assert!(denied.iter().all(Result::is_err), "{denied:?}");
             assert_eq!(fs::read_to_string(&token).unwrap(), "x");
         });
-        fs::write(&token, "z").unwrap(); // and nobody else is held to it
+        fs::write(&token, "z").unwrap(); // other threads are not confined
     }
 
     #[test]
-    fn what_remembers_nothing_writes_nowhere() {
+    fn without_a_state_directory_nothing_can_be_written() {
         let directory = tempfile::tempdir().unwrap();
         confined(&Allowed::default(), || {
             let written = fs::write(directory.path().join("a"), "1").map_err(|why| why.kind());
@@ -179,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_business_there_is_not_read() {
+    fn only_listed_places_can_be_read() {
         let (pods, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (token, key, named) =
             (pods.path().join("token"), other.path().join("key"), other.path().join("named"));
@@ -202,25 +213,26 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_to_write_in_that_is_not_there_is_an_error_with_its_name() {
+    fn a_missing_state_directory_is_an_error_with_its_name() {
         let allowed = Allowed { write: Some("/no/such/directory".into()), read: None };
         let refused = std::thread::spawn(|| confine(allowed)).join().unwrap().unwrap_err();
-        assert!(refused.contains("/no/such/directory"), "{refused}");
+        assert!(refused.to_string().contains("/no/such/directory"), "{refused}");
     }
 
     #[test]
-    fn it_is_said_what_is_allowed() {
-        let said = |hold, read: Option<Vec<PathBuf>>| {
-            Confinement { allowed: Allowed { write: Some("/s".into()), read }, hold }.to_string()
+    fn the_log_line_lists_what_is_allowed() {
+        let line = |enforcement, read: Option<Vec<PathBuf>>| {
+            let allowed = Allowed { write: Some("/s".into()), read };
+            Confinement { allowed, enforcement }.to_string()
         };
         assert_eq!(
-            said(Hold::Whole, None),
+            line(Enforcement::Full, None),
             "confined: can write nowhere but in /s, and run no program"
         );
         assert!(
-            said(Hold::Partial, Some(vec!["/host".into(), "/etc".into()]))
+            line(Enforcement::Partial, Some(vec!["/host".into(), "/etc".into()]))
                 .ends_with("; can read there and in /host, /etc")
         );
-        assert!(said(Hold::None, None).starts_with("not confined"));
+        assert!(line(Enforcement::None, None).starts_with("not confined"));
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// The process's environment at start, as far as it is UTF-8.
+/// The variables of the process at start; those that are not UTF-8 are left out.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Of this process.
+    /// The environment of this process.
     #[expect(clippy::disallowed_methods, reason = "every other file is given an `Environment`")]
     pub fn read() -> Self {
         Self(
@@ -19,7 +19,7 @@ impl Environment {
         )
     }
 
-    /// One made up, for tests.
+    /// An environment of these variables, for tests.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self(
             variables
@@ -29,12 +29,12 @@ impl Environment {
         )
     }
 
-    /// A variable that is set to something.
+    /// A variable; none if it is not set or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Every variable of that prefix that is set to something.
+    /// Every variable with that prefix that is set and not empty.
     pub fn starting_with(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         all.filter(move |(name, value)| name.starts_with(prefix) && !value.is_empty())

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clocks;
 pub mod config;
 pub mod confinement;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod discovery;
 pub mod environment;
@@ -16,6 +17,7 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod proc;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

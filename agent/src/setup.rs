@@ -5,23 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenwatch_core::engine;
-use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
 use tokenwatch_core::world::tokens::KubeletPolicy;
+use tokenwatch_otlp::Resource;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::agent::{self, Plan};
-use crate::clocks;
+use crate::config::otlp::{self, Identity, OwnOtlp};
 use crate::config::{self, Settings};
 use crate::confinement::{self, Allowed, Confinement};
 use crate::discovery::roots::{Search, given};
 use crate::discovery::time_servers;
 use crate::environment::Environment;
-use crate::kubernetes::{Access, ApiServer};
+use crate::kubernetes::{Access, ApiClient};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
-use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, Views, http};
 use crate::sources::ntp::{NtpConfig, is_public_pool};
 use crate::sources::volumes::FilesConfig;
@@ -64,6 +63,7 @@ pub fn confine(settings: &Settings, environment: &Environment) -> Result<Confine
         write: settings.state.dir.clone(),
         read: readable(settings, environment),
     })
+    .map_err(|error| error.to_string())
 }
 
 /// What a container's agent reads: of the host what is mounted for it, and what names the
@@ -157,21 +157,21 @@ pub async fn run_until(
     let apiserver = apiserver(settings, environment)
         .map_err(|mistake| Failure::Configuration(vec![mistake]))?;
     if let Some(server) = &apiserver {
-        info!("using the Kubernetes API: {}", server.place());
+        info!(server = %server.address(), "Kubernetes API client enabled");
     }
     let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
-    let notebook = settings.state.dir.clone().map(|directory| state_file::Settings {
+    let state = settings.state.dir.clone().map(|directory| state_file::Config {
         directory,
         node: node.clone(),
-        remembered: plan.remembered.clone(),
+        restored: plan.restored.clone(),
     });
     let (events, http) = (settings.kubernetes.events, http(settings));
     let sinks = move |views: Views| {
         let pull = http.as_ref().map(|_| Pull::default());
         let mut sinks = Sinks::new(open_sink(otlp, &resource, &views.snapshot, pull.clone())?);
-        if let Some(notebook) = notebook {
-            sinks = sinks.remembering(notebook);
+        if let Some(state) = state {
+            sinks = sinks.with_state_file(state);
         }
         if let Some(server) = apiserver.filter(|_| events) {
             sinks = sinks.with_events(Events::start(server, node));
@@ -181,7 +181,9 @@ pub async fn run_until(
             None => sinks,
         })
     };
-    agent::run(plan, sinks, stop).await.map_err(Failure::Other)
+    agent::run(plan, sinks, stop)
+        .await
+        .map_err(|error: agent::Error<String>| Failure::Other(error.to_string()))
 }
 
 /// Where telemetry goes, and who is speaking; or every mistake in what was said about that.
@@ -191,7 +193,7 @@ fn export(
     node: &str,
 ) -> Result<(Option<otlp::Settings>, Resource), Vec<otlp::Mistake>> {
     let identity = Identity { node: Some(node.to_owned()), host: host_name() };
-    match (otlp::Settings::resolve(own, environment), Resource::resolve(environment, &identity)) {
+    match (otlp::Settings::resolve(own, environment), otlp::resource(environment, &identity)) {
         (Ok(settings), Ok(resource)) => Ok((settings, resource)),
         (settings, resource) => {
             Err(settings.err().into_iter().flatten().chain(resource.err()).collect())
@@ -207,13 +209,14 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
         own.endpoint = Some("http://localhost:4318".to_owned()); // never used: the rest is looked at as with the one that was meant
     }
     let mistakes = export(&own, environment, "").err().unwrap_or_default();
-    let told = |mistake: otlp::Mistake| match mistake.said_by {
-        otlp::SaidBy::Variable(name) => {
-            config::Mistake { origin: config::Origin::Variable(name), message: mistake.message }
-        }
-        otlp::SaidBy::Setting(name) => config::Mistake {
+    let told = |mistake: otlp::Mistake| match &mistake.source {
+        otlp::Source::Variable(name) => config::Mistake {
+            origin: config::Origin::Variable(name.clone()),
+            message: mistake.message(),
+        },
+        otlp::Source::Setting(name) => config::Mistake {
             origin: loaded.origin(name),
-            message: format!("{name}: {}", mistake.message),
+            message: format!("{name}: {}", mistake.message()),
         },
     };
     mistakes.into_iter().map(told).collect()
@@ -223,12 +226,13 @@ pub fn export_mistakes(loaded: &config::Loaded, environment: &Environment) -> Ve
 pub fn apiserver(
     settings: &Settings,
     environment: &Environment,
-) -> Result<Option<Arc<ApiServer>>, String> {
+) -> Result<Option<Arc<ApiClient>>, String> {
     if !settings.kubernetes.enabled {
         return Ok(None);
     }
-    let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment)?;
-    Ok(Some(Arc::new(ApiServer::new(access))))
+    let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment)
+        .map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(ApiClient::new(access))))
 }
 
 /// What says how to reach the API server, if that can never work.
@@ -240,7 +244,8 @@ pub fn api_mistake(loaded: &config::Loaded, environment: &Environment) -> Option
         .flatten();
     let setting =
         if own.kubeconfig.is_some() { "kubernetes.kubeconfig" } else { "kubernetes.enabled" };
-    mistake.map(|message| config::Mistake { origin: loaded.origin(setting), message })
+    mistake
+        .map(|error| config::Mistake { origin: loaded.origin(setting), message: error.to_string() })
 }
 
 fn open_sink(
@@ -269,31 +274,14 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         files: files(settings)?,
         ntp,
         apiserver: None,
-        remembered: settings
+        restored: settings
             .state
             .dir
             .as_deref()
-            .map(|directory| left_behind(directory, node))
+            .map(|directory| state_file::restore(directory, node).findings)
             .unwrap_or_default(),
         shutdown: settings.shutdown_timeout.to_std(),
     })
-}
-
-/// What the agent before this one had raised; how long nobody looked is for the diary.
-fn left_behind(directory: &Path, node: &str) -> Vec<Restored> {
-    let left = state_file::read(directory, node);
-    for complaint in &left.complaints {
-        warn!("{complaint}");
-    }
-    if let Some(alive_at) = left.alive_at {
-        let away = clocks::now().wall - alive_at;
-        let findings = left.findings.len();
-        info!(
-            "nobody watched for {away} before this start: rotations in that time are not timed; \
-             findings carried on: {findings}"
-        );
-    }
-    left.findings
 }
 
 /// What the engine is told of these settings.
@@ -335,7 +323,7 @@ pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn search(settings: &Settings) -> Search {
-    Search { prefix: settings.host_prefix.clone(), proc: PathBuf::from("/proc") }
+    Search::new(&settings.host_prefix)
 }
 
 /// The servers to ask: those configured, else those the host itself is configured with.

@@ -1,4 +1,4 @@
-//! System calls that no library wraps: one thin function each, and the only `unsafe` of the
+//! System calls that no library wraps, one thin function each. The only `unsafe` code of the
 //! project.
 
 use std::ffi::CStr;
@@ -9,25 +9,25 @@ use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// What adjtimex(2) says, in its own units.
+/// What adjtimex(2) returns, in its units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timex {
     /// TIME_OK (0) to TIME_ERROR (5): the call's return value.
     pub state: i32,
-    /// STA_* bits.
+    /// The STA_* bits.
     pub status: i32,
     /// Bound on the error, microseconds.
     pub max_error: i64,
     /// Estimated error, microseconds.
     pub estimated_error: i64,
-    /// How much faster the clock is made to run than its hardware, in 2^-16 parts per million.
+    /// How much faster than its hardware the clock runs, in 2^-16 parts per million.
     pub frequency: i64,
-    /// Microseconds that the clock goes on by in a tick of USER_HZ.
+    /// Microseconds by which the clock advances in a tick of USER_HZ.
     pub tick: i64,
 }
 
-/// A gzip encoder has some 300 kB, a buffer for a batch of spans more: from a fifth of that on,
-/// memory is the kernel's again when it is free.
+/// Bytes from which on a buffer is returned to the kernel when it is freed. A gzip encoder has some
+/// 300 kB, the buffer of a batch of spans more.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
 
@@ -53,17 +53,17 @@ pub fn adjtimex() -> io::Result<Timex> {
     })
 }
 
-/// Has malloc keep all threads' memory in one place, and give large buffers back as soon as they
-/// are freed. To be called before there is a second thread.
+/// Makes malloc use one arena for all threads and return large buffers to the kernel as soon as
+/// they are freed. Must be called before a second thread is started.
 ///
-/// By default glibc gives each thread an arena of its own, and each keeps what its thread once
-/// needed; and it raises the size from which a buffer is large to that of the largest one freed
-/// (mallopt(3)). With threads that mostly wait, nobody waits for the one arena.
+/// By default glibc gives each thread its own arena, which keeps what the thread once needed, and
+/// raises the size of a large buffer to that of the largest one freed (mallopt(3)). The agent's
+/// threads mostly wait, so they do not contend for the arena.
 #[allow(unsafe_code)]
 pub fn malloc_frugally() {
     // SAFETY: mallopt takes two integers, changes the allocator's own settings alone, and there is
-    // no other thread yet that could read them. What it answers (whether the settings were
-    // taken) changes nothing for the caller.
+    // no other thread yet that could read them. Its result (whether the settings were
+    // applied) does not matter to the caller.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
@@ -72,8 +72,8 @@ pub fn malloc_frugally() {
     }
 }
 
-/// Reads directory entries (getdents64(2), struct linux_dirent64) into a buffer that is used again
-/// and again; how many bytes, 0 at the end. The C library's way allocates 32 kB and makes four more
+/// Reads directory entries (getdents64(2), struct linux_dirent64) into the caller's buffer. Returns
+/// the number of bytes, 0 at the end. opendir(3) and readdir(3) allocate 32 kB and need four more
 /// calls for each directory.
 #[allow(unsafe_code)]
 pub fn getdents64(directory: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<usize> {
@@ -90,20 +90,20 @@ pub fn getdents64(directory: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<u
     usize::try_from(filled).map_err(|_| Errno::last())
 }
 
-/// Gives the kernel back what lies free between what is in use (malloc_trim(3)): after a batch of
-/// spans that is some 0.4 MB. It takes well below a millisecond for a heap of a few megabytes.
+/// Returns free memory between allocations to the kernel (malloc_trim(3)): some 0.4 MB after a
+/// batch of spans. Takes well below a millisecond for a heap of a few megabytes.
 #[allow(unsafe_code)]
 pub fn give_memory_back() {
     // SAFETY: malloc_trim takes the allocator's own lock and moves nothing that is in use; whether
-    // there was something to give back changes nothing here.
+    // it returned anything does not matter here.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Reads a link (readlinkat(2)) into the buffer, cut where it ends. The wrapped call allocates 4 kB
-/// for each, for which the allocator tidies up.
+/// Reads a link (readlinkat(2)) into the buffer, truncated to its length. nix's call allocates 4 kB
+/// each time.
 #[allow(unsafe_code)]
 pub fn readlinkat<'a>(
     directory: BorrowedFd<'_>,
@@ -124,20 +124,20 @@ pub fn readlinkat<'a>(
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
-/// Has the runtime watch a descriptor for something to read. Must be called within a tokio runtime.
+/// Registers a descriptor with the runtime, for reading. Must be called within a tokio runtime.
 pub fn readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    watched(descriptor, Interest::READABLE)
+    register(descriptor, Interest::READABLE)
 }
 
-/// Has the runtime watch a file of the proc file system for POLLPRI, by which it says that it
-/// changed. Must be called within a tokio runtime.
+/// Registers a file of the proc file system with the runtime, for POLLPRI, which signals a change.
+/// Must be called within a tokio runtime.
 pub fn changing(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    watched(descriptor, Interest::PRIORITY)
+    register(descriptor, Interest::PRIORITY)
 }
 
 #[allow(unsafe_code)]
-fn watched(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is open until it is dropped, always tells the same number, and nobody
-    // else can close it; the `AsyncFd` owns it from here on.
+fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open until it is dropped, its number never changes, and nobody else
+    // can close it; the `AsyncFd` owns it from here on.
     unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(io::Error::from)
 }

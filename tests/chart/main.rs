@@ -93,27 +93,27 @@ fn mistakes_are_refused() {
             "resourceQuota.enabled needs priorityClassName",
         ),
         ("serviceAccount.create=false", "serviceAccount.create=false needs serviceAccount.name"),
-        ("enabled=false", "enabled is for a chart that has this one as a dependency"),
+        ("enabled=false", "enabled is for a parent chart that has this chart as a dependency"),
         (
             r"commonLabels.app\.kubernetes\.io/name=other",
-            "commonLabels: app.kubernetes.io/name is set by the chart",
+            "commonLabels: the chart itself sets app.kubernetes.io/name",
         ),
         (
             r"podLabels.app\.kubernetes\.io/instance=other",
-            "podLabels: app.kubernetes.io/instance is what the DaemonSet selects its pods by",
+            "podLabels: the DaemonSet selects its pods by app.kubernetes.io/instance",
         ),
         (
             "config.alerts.memory=2GiB,resources.limits.memory=4Gi",
-            "config.alerts.memory is 2GiB: it can be 64KiB to 1GiB",
+            "config.alerts.memory is 2GiB: must be 64KiB to 1GiB",
         ),
-        ("config.alerts.memory=63KiB", "config.alerts.memory is 63KiB: it can be 64KiB to 1GiB"),
+        ("config.alerts.memory=63KiB", "config.alerts.memory is 63KiB: must be 64KiB to 1GiB"),
         (
             "config.alerts.memory=40MiB",
-            "more than resources.limits.memory, 48Mi: it would be killed",
+            "more than resources.limits.memory, 48Mi: the kernel would kill the agent",
         ),
         (
             "config.alerts.memory=64MiB,resources.limits.memory=64M",
-            "more than resources.limits.memory, 64M: it would be killed",
+            "more than resources.limits.memory, 64M: the kernel would kill the agent",
         ),
     ];
     for (values, expected) in table {

@@ -378,15 +378,15 @@ fn an_api_server_that_stops_is_waited_for(telemetry: &Telemetry, cart: &Pod, log
     let said = |what: &str| {
         std::fs::read_to_string(log).unwrap().lines().filter(|line| line.contains(what)).count()
     };
-    let works = said("source apiserver works");
+    let works = said("source works source=apiserver");
     restart("--only-stop");
     until("the agent to say that it cannot ask", secs(60), || {
-        (said("source apiserver is degraded") > 0).then_some(())
+        (said("source is degraded source=apiserver") > 0).then_some(())
     });
     what_was_known_is_told_with_its_age(telemetry, cart);
     restart("--only-start");
     until("the agent to go on by itself", secs(120), || {
-        (said("source apiserver works") > works).then_some(())
+        (said("source works source=apiserver") > works).then_some(())
     });
 }
 

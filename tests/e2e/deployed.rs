@@ -173,7 +173,7 @@ fn each_rung(deployment: &Deployment) {
 fn stands_on(deployment: &Deployment, rung: &str) {
     until(&format!("the agent to say that it stands on {rung}"), secs(60), || {
         let diary = deployment.diary();
-        diary.contains(&format!("privileges: {rung}")).then_some(())
+        diary.contains(&format!("level={rung}")).then_some(())
     });
     assert!(
         !deployment.diary().contains("CAP_DAC_READ_SEARCH"),

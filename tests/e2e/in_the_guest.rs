@@ -8,10 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 use tokenwatch::clocks;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::bed::json;
 use crate::process::run;
-use crate::time_server::TimeServer;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
@@ -27,7 +28,8 @@ const SECOND: i64 = 1_000_000_000;
 fn scenario() {
     refuse_elsewhere();
     let truth = Truth::now();
-    let server = TimeServer::start([127, 0, 0, 1].into(), 123, move || truth.tell()).unwrap();
+    let served = move || Wall::from_nanos(truth.tell());
+    let server = TimeServer::start(([127, 0, 0, 1], 123), served).unwrap();
     let tree = Tree::at(Path::new("/tmp"));
     for pod in 0..50 {
         tree.write(pod, 100, 600); // healthy by true time, and expired by the node's clock when that is an hour ahead

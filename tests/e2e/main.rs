@@ -25,8 +25,6 @@ mod process;
 mod prometheus;
 mod steps;
 mod telemetry;
-#[path = "../support/time_server.rs"]
-mod time_server;
 #[path = "../observability/tools.rs"]
 #[allow(dead_code)]
 mod tools;

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokenwatch::demo::ntp_server::{Dial, NtpServer};
-use tokenwatch::demo::receiver::Receiver;
+use tokenwatch::clocks;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::receiver::Receiver;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::node::{Layout, Node};
 use crate::table::Figure;
@@ -61,7 +62,7 @@ fn at(setting: &Setting<'_>, pods: usize) -> Result<Vec<Figure>, Box<dyn Error>>
     let node = Node::new(pods, Layout::ApiAccess)?;
     let (receiver, mut received) = runtime.block_on(Receiver::start())?;
     runtime.spawn(async move { while received.recv().await.is_some() {} });
-    let time = runtime.block_on(NtpServer::start(Dial::default()))?;
+    let time = TimeServer::start((Ipv4Addr::LOCALHOST, 0), || clocks::now().wall)?;
     let counted = Counted::start(receiver.endpoint().trim_start_matches("http://").parse()?)?;
     // All tokens were due when they were written: the agent would tell of late ones.
     for pod in 0..pods {
@@ -101,7 +102,7 @@ fn start(
     setting: &Setting<'_>,
     node: &Node,
     pods: usize,
-    time: &NtpServer,
+    time: &TimeServer,
     counted: &Counted,
 ) -> Result<Process, Box<dyn Error>> {
     let state: PathBuf = node.root().join("state");

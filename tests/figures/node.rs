@@ -2,15 +2,13 @@
 //! file system that kubelet uses.
 
 use std::error::Error;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use tokenwatch::clocks;
-use tokenwatch::demo::kubelet::{Payload, Volume};
-use tokenwatch::demo::scratch::Scratch;
-use tokenwatch::demo::signer::{PodIdentity, Signer, TokenRequest};
 use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_lab::kubelet::{Payload, Staged, Volume};
+use tokenwatch_lab::root::Root;
+use tokenwatch_lab::signer::{PodIdentity, Signer, TokenRequest};
 
 /// The admission plugin's lifetime of a token (plugin/pkg/admission/serviceaccount), which the API
 /// server extends to a year.
@@ -27,14 +25,14 @@ const CA_BYTES: usize = 1_100;
 /// What is in a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// A token alone, as a pod asks for one for Vault or a cloud.
+    /// A token alone, as pods request one for Vault or for a cloud.
     TokenAlone,
     /// `kube-api-access`: token, `ca.crt`, `namespace`.
     ApiAccess,
 }
 
 pub struct Node {
-    folder: Scratch,
+    root: Root,
     signer: Signer,
     pods: Vec<PodIdentity>,
     layout: Layout,
@@ -53,7 +51,7 @@ impl Node {
             node: "worker-1".to_owned(),
         });
         let node = Self {
-            folder: Scratch::new(&parent)?,
+            root: Root::temporary(&parent, "")?,
             signer: Signer::new()?,
             pods: pods.collect(),
             layout,
@@ -65,7 +63,7 @@ impl Node {
     }
 
     pub fn root(&self) -> &Path {
-        self.folder.path()
+        self.root.path()
     }
 
     pub fn len(&self) -> usize {
@@ -77,7 +75,7 @@ impl Node {
     }
 
     fn volume(&self, pod: usize) -> Volume {
-        Volume::new(self.root(), &self.pods[pod].uid(), "kube-api-access-x7k2p")
+        self.root.volume(&self.pods[pod].uid(), "kube-api-access-x7k2p")
     }
 
     /// Writes a token that was issued `age` ago, as kubelet does.
@@ -105,32 +103,9 @@ impl Node {
     }
 
     /// Everything of a rotation but its moment.
-    pub fn prepare(&self, pod: usize) -> Result<Rotation, Box<dyn Error>> {
-        let volume = self.volume(pod).directory().to_owned();
+    pub fn prepare(&self, pod: usize) -> Result<Staged, Box<dyn Error>> {
         let now = clocks::now().wall;
-        let (old, new) =
-            (fs::read_link(volume.join("..data"))?, format!("..rotation.{}", now.as_nanos()));
-        fs::create_dir(volume.join(&new))?;
-        for (name, content) in self.payload(pod, now)? {
-            fs::write(volume.join(&new).join(name), content)?;
-        }
-        symlink(&new, volume.join("..data_tmp"))?;
-        Ok(Rotation { old: volume.join(old), volume })
-    }
-}
-
-pub struct Rotation {
-    volume: PathBuf,
-    old: PathBuf,
-}
-
-impl Rotation {
-    /// The moment itself.
-    pub fn rename(&self) -> std::io::Result<()> {
-        fs::rename(self.volume.join("..data_tmp"), self.volume.join("..data"))
-    }
-
-    pub fn clean_up(&self) -> std::io::Result<()> {
-        fs::remove_dir_all(&self.old)
+        let staged = self.volume(pod).stage(&self.payload(pod, now)?, now)?;
+        staged.ok_or_else(|| "the volume holds this token already".into())
     }
 }

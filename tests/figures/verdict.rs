@@ -90,8 +90,8 @@ fn rotate(
     while begun.elapsed() < lasting {
         let rotation = node.prepare(took.len() % node.len())?;
         let renamed = Instant::now();
-        rotation.rename()?;
-        rotation.clean_up()?; // as kubelet does, without waiting for anybody
+        rotation.swap()?;
+        rotation.finish()?; // as kubelet does, without waiting for anybody
         let verdict = said.recv_timeout(LOST).ok();
         took.push(verdict.map_or(f64::INFINITY, |at| (at - renamed).as_secs_f64() * 1e3));
         std::thread::sleep(EVERY.saturating_sub(renamed.elapsed()));

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokenwatch::demo::ntp_server::{Dial, NtpServer};
-use tokenwatch::demo::received::Received;
-use tokenwatch::demo::receiver::Receiver;
+use tokenwatch::clocks;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::received::Received;
+use tokenwatch_lab::receiver::Receiver;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::node::{Layout, Node};
 use crate::table::{Figure, megabytes};
@@ -52,7 +53,7 @@ pub fn figures(setting: &Setting<'_>) -> Result<Vec<Figure>, Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let node = Node::new(PODS, Layout::ApiAccess)?;
     let (receiver, mut received) = runtime.block_on(Receiver::start())?;
-    let time = runtime.block_on(NtpServer::start(Dial::default()))?;
+    let time = TimeServer::start((Ipv4Addr::LOCALHOST, 0), || clocks::now().wall)?;
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);
     runtime.spawn(async move {
@@ -103,7 +104,7 @@ fn start_agent(
     binary: &Path,
     node: &Node,
     receiver: &Receiver,
-    time: &NtpServer,
+    time: &TimeServer,
 ) -> Result<Process, Box<dyn Error>> {
     let mut command = Command::new(binary);
     command

@@ -44,8 +44,8 @@ fn what_agents_send_arrives_and_every_query_is_answered() {
 fn each_signal_arrives_at_its_end(ends: &Ends, fleet: &Fleet) {
     let nodes = || ends.prometheus.label_values("k8s_node_name", "node:tokenwatch_tokens:max");
     until("metrics of every node", secs(60), || (nodes().len() == ALL.len()).then_some(()));
-    for generation in 0..4 {
-        fleet.rotate(generation);
+    for _ in 0..4 {
+        fleet.rotate();
         std::thread::sleep(Duration::from_secs(3)); // so that Prometheus sees the count grow
     }
     let span = ends

@@ -4,14 +4,16 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokenwatch::clocks;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::api_server;
 use crate::bed::tokenwatch;
 use crate::gateway::Gateway;
 use crate::node::{Node, payload, token};
 use crate::process::Process;
-use crate::time_server::TimeServer;
 
 pub const WELL: &str = "well";
 pub const TOKENS: &str = "tokens";
@@ -32,7 +34,7 @@ impl Fleet {
     /// Half of them speak gRPC, half HTTP.
     pub fn start(directory: &Path, gateway: &Gateway) -> Self {
         let time = [time_server(0.0), time_server(90.0)];
-        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address.to_string());
+        let [right, wrong] = [&time[0], &time[1]].map(|server| server.address().to_string());
         // A port where nobody answers.
         let nobody =
             std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -50,12 +52,8 @@ impl Fleet {
     }
 
     /// What kubelet does on the node that is well, some seconds after it was due.
-    pub fn rotate(&self, generation: usize) {
-        self.well.rotate(
-            "rotating-0",
-            &format!("..2026_01_01_00_00_00.{}", generation + 2),
-            &token(&payload("rotating-0", 485, 600)),
-        );
+    pub fn rotate(&self) {
+        self.well.pod("rotating-0", &token(&payload("rotating-0", 485, 600)));
     }
 
     pub fn silence(&mut self) {
@@ -122,14 +120,6 @@ fn troubled() -> Node {
 
 /// Seconds ahead of this machine.
 pub fn time_server(ahead: f64) -> TimeServer {
-    let truth = move || {
-        i64::try_from(
-            (SystemTime::now() + Duration::from_secs_f64(ahead))
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_nanos(),
-        )
-        .unwrap()
-    };
-    TimeServer::start(Ipv4Addr::LOCALHOST.into(), 0, truth).unwrap()
+    let truth = move || clocks::now().wall + Delta::from_secs_f64(ahead);
+    TimeServer::start((Ipv4Addr::LOCALHOST, 0), truth).unwrap()
 }

@@ -27,8 +27,6 @@ mod prometheus;
 mod rules;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;
-#[path = "../support/time_server.rs"]
-mod time_server;
 mod tools;
 #[path = "../e2e/wait.rs"]
 mod wait;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use tokenwatch_lab::time_server::TimeServer;
 
 use crate::bed::{repository, tokenwatch, workdir};
 use crate::browser::{Browser, DESKTOP, PHONE};
 use crate::node::{Node, payload, token};
 use crate::process::Process;
 use crate::prometheus::Prometheus;
-use crate::time_server::TimeServer;
 use crate::tools::{all_there, debian};
 use crate::wait::{secs, until};
 use crate::web::{free_port, get};
@@ -42,7 +42,7 @@ impl Bed {
         ] {
             node.pod(pod, &token(&payload(pod, age, 3_600)));
         }
-        let servers = time.iter().map(|server| server.address.to_string()).collect();
+        let servers = time.iter().map(|server| server.address().to_string()).collect();
         let mut bed = Self {
             node,
             agent: None,

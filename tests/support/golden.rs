@@ -1,9 +1,9 @@
-//! Output held against files in tests/golden. `UPDATE_GOLDEN=1 cargo test` writes them anew: read
-//! the difference before committing it.
+//! Compares output with files in tests/golden. `UPDATE_GOLDEN=1 cargo test` overwrites them: read
+//! the difference before you commit it.
 
 use std::path::PathBuf;
 
-/// Fails unless `text` is what tests/golden/`name` holds.
+/// Fails unless `text` equals tests/golden/`name`.
 #[track_caller]
 pub(crate) fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name);

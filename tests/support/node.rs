@@ -1,19 +1,20 @@
-//! A kubelet root in a temporary folder, with tokens as kubelet writes them. The signatures are not
-//! real: nobody here checks them.
+//! A kubelet root in a temporary directory, with tokens as kubelet writes them. The signatures are
+//! not real: nothing here verifies them.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_lab::kubelet::{Payload, Volume};
+use tokenwatch_lab::root::Root;
+use tokenwatch_lab::signer::unsigned;
 
-/// The part of a token that must never be seen again.
+/// The part of a token that no output may contain.
 pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
-/// With no variable but the path to programs: what somebody has set for the agent, or for the test
-/// bed, is not what is tested. Agents run beside one another in tests, and only one of them could
-/// listen.
+/// Leaves a command no variable but the path to programs: the variables of this machine are not
+/// part of a test. The agents of several tests run at the same time, and only one could listen.
 pub(crate) fn bare(command: &mut std::process::Command) -> &mut std::process::Command {
     command
         .env_clear()
@@ -42,19 +43,16 @@ pub(crate) fn payload(pod: &str, age: i64, lifetime: i64) -> Value {
 
 /// The whole token.
 pub(crate) fn token(payload: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.{SIGNATURE}", part(&json!({"alg": "RS256", "kid": "key-1"})), part(payload))
+    unsigned(&json!({"alg": "RS256", "kid": "key-1"}), payload, SIGNATURE)
 }
 
-/// A kubelet root; gone when dropped.
-pub(crate) struct Node(tempfile::TempDir);
+/// A kubelet root. Dropping it removes it.
+pub(crate) struct Node(Root);
 
 impl Node {
     /// Without pods.
     pub(crate) fn new() -> Self {
-        let node = Self(tempfile::tempdir().expect("a temporary folder"));
-        std::fs::create_dir(node.root().join("pods")).expect("pods");
-        node
+        Self(Root::temporary(&std::env::temp_dir(), "").expect("a kubelet root"))
     }
 
     /// The root.
@@ -70,39 +68,22 @@ impl Node {
         path
     }
 
-    /// A volume with one token, written as kubelet's AtomicWriter does.
+    /// Makes `content` the token of the pod, as kubelet does. The pod has one volume with one
+    /// token.
     pub(crate) fn pod(&self, pod: &str, content: &str) {
-        let volume = self
-            .root()
-            .join("pods")
-            .join(format!("uid-{pod}"))
-            .join("volumes/kubernetes.io~projected/kube-api-access");
-        let data = volume.join("..2026_01_01_00_00_00.1");
-        std::fs::create_dir_all(&data).expect("a volume");
-        std::fs::write(data.join("token"), content).expect("a token");
-        std::os::unix::fs::symlink("..2026_01_01_00_00_00.1", volume.join("..data"))
-            .expect("..data");
-        std::os::unix::fs::symlink("..data/token", volume.join("token")).expect("token");
+        let payload = Payload::from([("token".into(), content.into())]);
+        self.volume(pod).write(&payload, Wall::from_secs(now())).expect("a volume");
     }
 
-    /// The next generation of that token: beside the old one, then renamed into its place.
-    #[allow(dead_code)] // not every test that includes this file rotates
-    pub(crate) fn rotate(&self, pod: &str, generation: &str, content: &str) {
-        let volume = self
-            .root()
-            .join("pods")
-            .join(format!("uid-{pod}"))
-            .join("volumes/kubernetes.io~projected/kube-api-access");
-        std::fs::create_dir_all(volume.join(generation)).expect("a generation");
-        std::fs::write(volume.join(generation).join("token"), content).expect("a token");
-        std::os::unix::fs::symlink(generation, volume.join("..data_tmp")).expect("..data_tmp");
-        std::fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("..data");
+    /// The pod's volume.
+    pub(crate) fn volume(&self, pod: &str) -> Volume {
+        self.0.volume(&format!("uid-{pod}"), "kube-api-access")
     }
 }
 
-/// Twice as many events as make the queue run over, because a process that is being stopped may
-/// still take some, and nothing left of them. The kernel merges only events that are alike and
-/// neighbours.
+/// Makes twice as many events as the inotify queue holds, and leaves no file behind. A process that
+/// is being stopped may still take some of them. The kernel merges only events that are equal and
+/// adjacent.
 #[allow(dead_code)] // not every test that includes this file needs it
 pub(crate) fn overflow(root: &Path) {
     let limit: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")

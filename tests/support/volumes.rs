@@ -1,53 +1,48 @@
 //! A kubelet root that a kubelet-like writer fills, and what the agent's source of token files
-//! tells of it.
+//! observes there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use tokenwatch::demo::kubelet::{Payload, Volume};
+use serde_json::json;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner, run};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{FileContent, Observation};
+use tokenwatch_lab::kubelet::{Payload, Volume};
+use tokenwatch_lab::root::Root;
+use tokenwatch_lab::signer::unsigned;
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Far more than anything here takes; a test that waits this long has failed.
+/// Far longer than anything here takes: a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A kubelet root; gone when dropped, unless it was made at a place of somebody else's.
-pub(crate) struct Node {
-    root: PathBuf,
-    _folder: Option<tempfile::TempDir>,
-}
+/// A kubelet root. Dropping it removes it, unless it is at a given place.
+pub(crate) struct Node(Root);
 
 impl Node {
     pub(crate) fn new() -> Self {
         Self::within("")
     }
 
-    /// Below a folder of its own.
+    /// A root called `name` in a temporary directory.
     pub(crate) fn within(name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let node = Self::at(&folder.path().join(name));
-        Self { _folder: Some(folder), ..node }
+        Self(Root::temporary(&std::env::temp_dir(), name).unwrap())
     }
 
-    /// At a given place.
+    /// A root at a given place.
     pub(crate) fn at(root: &Path) -> Self {
-        fs::create_dir_all(root.join("pods")).unwrap();
-        Self { root: root.to_owned(), _folder: None }
+        Self(Root::at(root).unwrap())
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.root.clone()
+        self.0.path().to_owned()
     }
 
     pub(crate) fn volume(&self, pod: &str) -> Volume {
-        Volume::new(&self.root(), pod, "vol")
+        self.0.volume(pod, "vol")
     }
 
-    /// What kubelet writes: a token, and what stands beside it.
+    /// Writes what kubelet writes: a token and the files beside it.
     pub(crate) fn write(&self, pod: &str, generation: i64) {
         self.write_files(
             pod,
@@ -73,18 +68,18 @@ impl Node {
     }
 }
 
+/// Issued `generation` seconds after a fixed time.
 pub(crate) fn token(generation: i64) -> String {
-    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let issued = 1_800_000_000 + generation;
-    let payload = format!(
-        r#"{{"aud":["a"],"exp":{},"iat":{issued},"jti":"jti-{generation}","kubernetes.io":{{"namespace":"shop"}},"sub":"system:serviceaccount:shop:cart"}}"#,
-        issued + 600
-    );
-    format!("{}.{}.c2ln", part(r#"{"alg":"ES256","kid":"k"}"#), part(&payload))
+    let claims = json!({
+        "aud": ["a"], "exp": issued + 600, "iat": issued, "jti": format!("jti-{generation}"),
+        "kubernetes.io": {"namespace": "shop"}, "sub": "system:serviceaccount:shop:cart",
+    });
+    unsigned(&json!({"alg": "ES256", "kid": "k"}), &claims, "c2ln")
 }
 
-/// One line for each observation: what, where, and in short what was in it.
-pub(crate) fn told(observations: &[Observation]) -> Vec<String> {
+/// One line for each observation: what, where, and its content in short.
+pub(crate) fn lines(observations: &[Observation]) -> Vec<String> {
     observations.iter().map(line).collect()
 }
 
@@ -105,7 +100,7 @@ pub(crate) fn line(observation: &Observation) -> String {
     }
 }
 
-/// A rescan so far away that only events can bring anything.
+/// With the next rescan so far away that only events lead to observations.
 pub(crate) fn by_events(node: &Node) -> FilesConfig {
     FilesConfig { rescan: Duration::from_hours(1), ..FilesConfig::new(vec![node.root()]) }
 }
@@ -116,7 +111,7 @@ pub(crate) fn start(config: FilesConfig) -> Receiver<Observation> {
     receiver
 }
 
-/// What comes, up to the first line that contains `end`, and how long it took.
+/// The observations up to the first line that contains `end`, and how long that took.
 pub(crate) async fn until(
     observations: &mut Receiver<Observation>,
     end: &str,

@@ -11,4 +11,5 @@ pub mod engine;
 pub mod findings;
 pub mod ledger;
 pub mod traces;
+pub mod view;
 pub mod world;

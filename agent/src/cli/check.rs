@@ -104,7 +104,7 @@ async fn cluster(
         tracing::warn!("{why}");
         None
     })?;
-    let place = server.place();
+    let place = server.address();
     let seen = sources::pods::first(server, node.to_owned(), API_PATIENCE).await;
     match &seen {
         Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) => {

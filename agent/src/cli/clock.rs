@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::diagnosis::{self, clock::ClockFinding};
 use tokenwatch_core::world::clocks::{
-    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, VouchedBy,
+    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, TimeSource,
 };
 
 use super::output::Page;
@@ -21,7 +21,7 @@ pub(super) struct ClockReport {
     /// What is believed.
     pub(super) estimate: Estimate,
     /// On whose word.
-    pub(super) vouched_by: VouchedBy,
+    pub(super) time_source: TimeSource,
     /// The time servers asked.
     pub(super) servers: Vec<ServerReport>,
     /// The kernel's word, or why there is none.
@@ -48,7 +48,7 @@ impl ClockReport {
             at,
             limits: limits.clone(),
             estimate: model.estimate(&at),
-            vouched_by: model.vouched_by(&at),
+            time_source: model.time_source(&at),
             servers: model.servers(),
             kernel,
             findings: diagnosis::clock::findings(&model, &at),
@@ -139,8 +139,8 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
         * offset */
         Ordering::Greater => format!("{offset} behind true time, "),
     };
-    let witness = match report.vouched_by {
-        VouchedBy::Kernel => "by the kernel's word alone",
+    let witness = match report.time_source {
+        TimeSource::Kernel => "by the kernel's word alone",
         _ => "by the time servers that agree",
     };
     format!("{state}: {off}±{bound}, {witness} (limit {})", report.limits.offset)
@@ -172,7 +172,7 @@ fn render_json(report: &ClockReport) -> Value {
         "offset": (!assumed).then(|| offset.as_secs_f64()),
         "error_bound": bound.as_secs_f64(),
         "assumed": assumed,
-        "source": report.vouched_by.name(),
+        "source": report.time_source.name(),
         "limit": report.limits.offset.as_secs_f64(),
         "true_time": {"not_before": interval.lo.rfc3339(), "not_after": interval.hi.rfc3339()},
         "servers": report.servers.iter().map(server_json).collect::<Vec<_>>(),

@@ -1,9 +1,8 @@
 //! `tokenwatch config`: the effective configuration, or every mistake in it.
 
-use crate::config::{Loaded, effective};
+use crate::config::{Loaded, effective, otlp};
 use crate::environment::Environment;
 use crate::setup::{node_name, own_otlp};
-use crate::sinks::otlp;
 
 use super::output::say;
 

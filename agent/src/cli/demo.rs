@@ -1,64 +1,61 @@
-//! `tokenwatch demo`: a whole node in one process, and the real agent on it.
+//! `tokenwatch demo`: a whole node in one process, and the real agent that watches it.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_otlp::protocol::Protocol;
 use tokio::sync::oneshot;
 
 use super::output;
 use crate::config::{Clock, Http, Otlp, Settings};
-use crate::demo::Look;
-use crate::demo::{self, AgentPlan, Options};
+use crate::demo::{self, AgentEnd, AgentPlan, Collector, Look, Options};
 use crate::environment::Environment;
-use crate::sinks::otlp::Protocol;
 
-/// Where temporary folders go when TMPDIR does not say (POSIX).
+/// Where temporary directories are made when TMPDIR is not set (POSIX).
 const TEMP: &str = "/tmp";
-/// Metrics come often enough for some to be seen in 80 s.
+/// Often enough for some metrics to arrive in 80 s.
 const METRICS_INTERVAL: Delta = Delta::from_secs(10);
 
-/// What the agent is to run with.
+/// What the agent runs with.
 #[derive(Debug)]
 pub(super) struct AgentRun {
     /// The demo's node and nothing else.
     pub(super) settings: Settings,
-    /// Empty when the demo's own collector listens: what OTEL_… variables say is about somebody
-    /// else's.
+    /// Empty when the agent exports to the demo's own receiver: OTEL_… variables are about another
+    /// collector.
     pub(super) environment: Environment,
-    /// Ends when the agent is to stop.
+    /// Resolves when the agent has to stop.
     pub(super) stop: oneshot::Receiver<()>,
 }
 
-/// Runs the demo on standard output until its end or until `interrupted`; the exit status. `agent`
-/// is the real one.
-pub(super) async fn run<Agent>(
+/// Runs the demo on standard output until its end or until `interrupted`, and returns the exit
+/// status. `agent` is the real one.
+pub(super) async fn run<Running>(
     settings: Settings,
     environment: &Environment,
     interrupted: impl Future<Output = ()>,
-    agent: impl FnOnce(AgentRun) -> Agent,
+    agent: impl FnOnce(AgentRun) -> Running,
 ) -> u8
 where
-    Agent: Future<Output = Result<(), String>>,
+    Running: Future<Output = AgentEnd>,
 {
     let options = options(&settings, environment, io::stdout().is_terminal(), output::text_width());
-    match demo::demo(options, io::stdout(), interrupted, |plan| {
-        agent(agent_run(settings, environment, plan))
-    })
-    .await
-    {
+    let agent = |plan| agent(agent_run(settings, environment, plan));
+    match demo::demo(options, io::stdout(), interrupted, agent).await {
         Ok(outcome) => outcome.exit_status(),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0, // `| head` had enough: no error
+        Err(error) if error.is_closed_output() => 0,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "tokenwatch: demo: {error}"); // where that is closed too, nobody wants to know
+            let _ = writeln!(io::stderr(), "tokenwatch: demo: {error}"); // a closed stderr has no reader
             1
         }
     }
 }
 
-/// Colours and a moving line only on a terminal that can do them, and no colours where NO_COLOR
-/// says so (no-color.org).
+/// Colours and a progress line only on a terminal that can show them, and no colours where NO_COLOR
+/// is set (no-color.org).
 fn options(
     settings: &Settings,
     environment: &Environment,
@@ -77,40 +74,43 @@ fn options(
     }
 }
 
-/// The person's own settings count for their own collector only; the node is the demo's.
+/// The node is the demo's. The user's settings and variables apply to a collector that the user
+/// named, and to nothing else.
 fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> AgentRun {
-    let built_in = Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() };
-    let own = if plan.otlp_built_in { built_in } else { settings.otlp };
-    let otlp = Otlp {
-        endpoint: Some(plan.otlp_endpoint),
-        metrics_interval: own.metrics_interval.or(Some(METRICS_INTERVAL)),
-        ..own
+    let (otlp, environment) = match plan.collector {
+        Collector::BuiltIn(endpoint) => (built_in(endpoint), Environment::default()),
+        Collector::Given(endpoint) => (given(endpoint, settings.otlp), environment.clone()),
     };
-    let server = |address: std::net::SocketAddr| ServerName {
+    let settings = Settings {
+        roots: vec![plan.root],
+        node: Some(plan.node),
+        clock: clock(plan.ntp, Delta::from_std(plan.clock_interval)),
+        otlp,
+        http: Http { enabled: false, ..Http::default() }, // the port may belong to the node's own agent
+        log: settings.log,
+        ..Settings::default()
+    };
+    AgentRun { settings, environment, stop: plan.stop }
+}
+
+/// The receiver's port is not the usual one of gRPC: the protocol has to be given.
+fn built_in(endpoint: String) -> Otlp {
+    given(endpoint, Otlp { protocol: Some(Protocol::Grpc), ..Otlp::default() })
+}
+
+fn given(endpoint: String, otlp: Otlp) -> Otlp {
+    let metrics_interval = otlp.metrics_interval.or(Some(METRICS_INTERVAL));
+    Otlp { endpoint: Some(endpoint), metrics_interval, ..otlp }
+}
+
+fn clock(servers: Vec<SocketAddr>, interval: Delta) -> Clock {
+    let name = |address: SocketAddr| ServerName {
         host: address.ip().to_string(),
         port: address.port(),
         address: None,
     };
-    let clock = Clock {
-        servers: plan.ntp.into_iter().map(server).collect(),
-        interval: Delta::from_std(plan.clock_interval),
-        discover: false,
-        ..Clock::default()
-    };
-    let http = Http { enabled: false, ..Http::default() }; // the node's own agent may be listening there
-    AgentRun {
-        settings: Settings {
-            roots: vec![plan.root],
-            node: Some(plan.node),
-            clock,
-            otlp,
-            http,
-            log: settings.log,
-            ..Settings::default()
-        },
-        environment: if plan.otlp_built_in { Environment::default() } else { environment.clone() },
-        stop: plan.stop,
-    }
+    let servers = servers.into_iter().map(name).collect();
+    Clock { servers, interval, discover: false, ..Clock::default() }
 }
 
 #[cfg(test)]
@@ -118,19 +118,18 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn plan(otlp_built_in: bool) -> AgentPlan {
+    fn plan(collector: fn(String) -> Collector) -> AgentPlan {
         AgentPlan {
             node: "demo-node".into(),
             root: "/tmp/x/kubelet".into(),
             ntp: vec!["127.0.0.1:30001".parse().unwrap()],
             clock_interval: Duration::from_secs(2),
-            otlp_endpoint: "http://127.0.0.1:4317".into(),
-            otlp_built_in,
+            collector: collector("http://127.0.0.1:4317".into()),
             stop: oneshot::channel().1,
         }
     }
 
-    fn given() -> Settings {
+    fn settings() -> Settings {
         let otlp = Otlp {
             endpoint: Some("http://else:4317".into()),
             timeout: Some(Delta::from_secs(3)),
@@ -140,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_sees_the_demos_node_and_nothing_else() {
+    fn the_agent_watches_the_demos_node_and_nothing_else() {
         let environment = Environment::of([("OTEL_EXPORTER_OTLP_HEADERS", "a=b")]);
-        let run = agent_run(given(), &environment, plan(true));
+        let run = agent_run(settings(), &environment, plan(Collector::BuiltIn));
         assert_eq!(run.settings.roots, [PathBuf::from("/tmp/x/kubelet")]);
         assert_eq!((run.settings.clock.servers.len(), run.settings.clock.discover), (1, false));
         assert_eq!(
@@ -152,23 +151,23 @@ mod tests {
         assert_eq!(
             run.settings.otlp.protocol,
             Some(Protocol::Grpc),
-            "its port is not gRPC's customary one"
+            "its port is not the usual one of gRPC"
         );
         assert_eq!(run.environment.get("OTEL_EXPORTER_OTLP_HEADERS"), None);
     }
 
     #[test]
-    fn a_collector_of_ones_own_is_spoken_to_as_configured() {
+    fn a_collector_that_the_user_named_is_used_as_configured() {
         let environment = Environment::of([("OTEL_EXPORTER_OTLP_HEADERS", "a=b")]);
-        let run = agent_run(given(), &environment, plan(false));
+        let run = agent_run(settings(), &environment, plan(Collector::Given));
         assert_eq!(run.settings.otlp.timeout, Some(Delta::from_secs(3)));
         assert_eq!(run.environment.get("OTEL_EXPORTER_OTLP_HEADERS"), Some("a=b"));
     }
 
     #[test]
-    fn colours_are_for_terminals_whose_owner_wants_them() {
+    fn colours_are_for_terminals_and_never_against_no_color() {
         let look = |variables: &[(&'static str, &'static str)], terminal| {
-            options(&given(), &Environment::of(variables.iter().copied()), terminal, 80).look
+            options(&settings(), &Environment::of(variables.iter().copied()), terminal, 80).look
         };
         assert_eq!(look(&[], true), Look { colour: true, rewrites: true, width: 80 });
         assert_eq!(
@@ -183,11 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn temporary_folders_go_where_the_environment_says() {
+    fn temporary_directories_are_made_where_tmpdir_points() {
         assert_eq!(
-            options(&given(), &Environment::of([("TMPDIR", "/var/tmp")]), false, 80).temp,
+            options(&settings(), &Environment::of([("TMPDIR", "/var/tmp")]), false, 80).temp,
             PathBuf::from("/var/tmp")
         );
-        assert_eq!(options(&given(), &Environment::of([]), false, 80).temp, PathBuf::from("/tmp"));
+        assert_eq!(
+            options(&settings(), &Environment::of([]), false, 80).temp,
+            PathBuf::from("/tmp")
+        );
     }
 }

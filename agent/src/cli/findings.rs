@@ -1,4 +1,4 @@
-//! `tokenwatch findings [CODE]`: what each finding means, for people in a terminal and as the pages
+//! `tokenwatch findings [CODE]`: the documentation of each finding, for a terminal and as the pages
 //! of docs/runbooks.
 
 mod markdown;
@@ -16,7 +16,7 @@ pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &E
     match (code.map(|text| (text, text.parse::<Code>())), output) {
         (None, TextOrMarkdown::Text) => say(&list(page), 0),
         (None, TextOrMarkdown::Markdown) => say(&markdown::index(), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Text) => say(&told(code, page), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Text) => say(&documentation(code, page), 0),
         (Some((_, Ok(code))), TextOrMarkdown::Markdown) => say(&markdown::page(code), 0),
         (Some((text, Err(()))), _) => {
             complain(&unknown(text));
@@ -36,8 +36,8 @@ fn list(page: Page) -> String {
         &|_, _, cell| cell,
     );
     format!(
-        "{table}\n`tokenwatch findings CODE` says what one means, how it is found, and what to \
-         do.\nreserved: nothing looks for it yet.\n"
+        "{table}\n`tokenwatch findings CODE` explains a finding and what to do about it.\n\
+         reserved: the agent does not detect it yet.\n"
     )
 }
 
@@ -45,24 +45,25 @@ fn status(code: Code) -> &'static str {
     if code.is_reserved() { "reserved" } else { "" }
 }
 
-fn told(code: Code, page: Page) -> String {
+fn documentation(code: Code, page: Page) -> String {
     let info = code.info();
-    let reserved = if code.is_reserved() { "\nReserved: nothing looks for it yet.\n" } else { "" };
+    let reserved =
+        if code.is_reserved() { "\nReserved: the agent does not detect it yet.\n" } else { "" };
     let runbook = code.runbook();
-    let of_runbook = |tell: fn(&Runbook, Page) -> String| {
-        runbook.map(|runbook| tell(runbook, page)).unwrap_or_default()
+    let of_runbook = |render: fn(&Runbook, Page) -> String| {
+        runbook.map(|runbook| render(runbook, page)).unwrap_or_default()
     };
     [
         format!("{code}: {}\n{reserved}", info.title),
         part("Meaning", info.meaning, page),
-        of_runbook(|runbook, page| part("Who is hurt", runbook.hurts, page)),
-        part("Found by", info.found_by, page),
+        of_runbook(|runbook, page| part("Impact", runbook.impact, page)),
         part("Severity", info.severity, page),
-        of_runbook(|runbook, page| format!("\nCheck by hand\n{}", steps(runbook.check, page))),
-        part("What to do", info.action, page),
-        of_runbook(|runbook, page| steps(runbook.repair, page)),
-        of_runbook(|runbook, page| part("It is over when", runbook.over, page)),
-        of_runbook(|runbook, page| part("It is no fault when", runbook.false_alarm, page)),
+        part("Detection", info.found_by, page),
+        of_runbook(|runbook, page| format!("\nDiagnosis\n{}", steps(runbook.diagnosis, page))),
+        part("Mitigation", info.action, page),
+        of_runbook(|runbook, page| steps(runbook.mitigation, page)),
+        of_runbook(|runbook, page| part("Resolved when", runbook.resolved_when, page)),
+        of_runbook(|runbook, page| part("False positives", runbook.false_positives, page)),
     ]
     .concat()
 }
@@ -86,7 +87,7 @@ fn steps(steps: &[Step], page: Page) -> String {
 }
 
 fn unknown(text: &str) -> String {
-    // People type the part after the dot: `expired` means `token.expired`.
+    // People often type only the part after the dot: `expired` for `token.expired`.
     let ending = Code::ALL
         .iter()
         .map(|code| code.as_str())

@@ -34,6 +34,7 @@ macro_rules! scopes {
         $(
             #[doc = $doc]
             #[derive(Clone, Copy, Debug)]
+            #[cfg_attr(not(feature = "demo"), allow(dead_code))] // one is for `demo` alone
             pub(super) struct $name;
             impl Scope for $name {
                 const PARTS: &'static [&'static str] = &[$($part),*];

@@ -3,6 +3,7 @@
 mod check;
 mod clock;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod diary;
 mod explain;
@@ -24,7 +25,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
 use crate::setup::{api_mistake, export_mistakes};
-use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
+#[cfg(feature = "demo")]
+use flags::Exporting;
+use flags::{ClockOnly, Everything, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
 
 /// Bad usage and bad configuration.
@@ -108,6 +111,7 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
                             send the same to a real backend
 
 Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]
+    #[cfg(feature = "demo")]
     Demo(Watching<Exporting>),
 
     /// Show the effective configuration and where each value came from
@@ -232,6 +236,7 @@ impl Cli {
                 environment,
                 it.output,
             ))),
+            #[cfg(feature = "demo")]
             Command::Demo(it) => on_threads(Box::pin(seams::demo(
                 &quietly(it.settings.given())?.settings,
                 environment,

@@ -161,6 +161,7 @@ impl Page {
 }
 
 /// Columns of running text on standard output.
+#[cfg(feature = "demo")]
 pub(super) fn text_width() -> usize {
     text_columns(columns())
 }

@@ -4,6 +4,8 @@ use super::clock::ClockReport;
 use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
+#[cfg(feature = "demo")]
+use crate::demo::AgentFault;
 use crate::environment::Environment;
 use crate::setup::{self, Failure, engine_config, node_name, ntp};
 use crate::sources::{kernel, ntp as servers};
@@ -63,6 +65,7 @@ pub(super) async fn clock(
 }
 
 /// A whole node in one process, with the very agent that `run` runs.
+#[cfg(feature = "demo")]
 pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
     super::demo::run(settings.clone(), environment, setup::asked_to_stop(), |agent| async move {
         let stop = async move {
@@ -70,8 +73,8 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         };
         let report = setup::run_until(&agent.settings, &agent.environment, stop)
             .await
-            .map_err(|failure| failure.to_string())?;
-        if report.is_clean() { Ok(()) } else { Err(report.to_string()) }
+            .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
+        if report.is_clean() { Ok(()) } else { Err(AgentFault::Unsent(report.to_string())) }
     })
     .await
 }

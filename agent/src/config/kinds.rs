@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tokenwatch_core::world::clocks::ServerName;
-
-use crate::sinks::otlp::{Compression, Protocol, Temporality};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_otlp::protocol::{Compression, Protocol, Temporality};
 
 use super::duration;
 use super::mistakes::Problem;

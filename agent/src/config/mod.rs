@@ -9,6 +9,7 @@ mod kinds;
 mod load;
 mod mistakes;
 mod nearest;
+pub mod otlp;
 mod show;
 mod size;
 mod table;

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_otlp::protocol::{Compression, Protocol, Temporality};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::kinds::{Kind, LogFormat, Port, Secret};
 use super::mistakes::Problem;
+use super::otlp::ALERT_MEMORY;
 use super::size::Size;
 use super::yaml::Spot;
-use crate::sinks::otlp::{ALERT_MEMORY, Compression, Protocol, Temporality};
 
 /// What was given for a setting, before it is understood.
 #[derive(Clone, Copy, Debug)]

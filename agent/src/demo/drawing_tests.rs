@@ -1,4 +1,6 @@
+use super::super::axis::{LONGEST, bar};
 use super::*;
+use tokenwatch_core::base::time::Wall;
 
 const PLAIN: Paint = Paint { colour: false, width: 100 };
 const BRIGHT: Paint = Paint { colour: true, width: 100 };
@@ -48,7 +50,7 @@ fn a_rotation_is_drawn_as_a_tree_on_one_axis() {
 }
 
 #[test]
-fn a_death_says_why() {
+fn a_token_that_expired_has_the_reason() {
     let mut trace = rotation();
     trace.root.error = Some("kubelet did not replace the token before it expired".into());
     let drawn = generation(&trace, BRIGHT);
@@ -56,11 +58,11 @@ fn a_death_says_why() {
 }
 
 #[test]
-fn a_token_from_the_future_has_no_length() {
+fn a_token_from_the_future_has_no_axis() {
     let mut trace = rotation();
     trace.root.end = trace.root.start;
     insta::assert_snapshot!(generation(&trace, PLAIN), @r"
-    TRACE     token.generation  shop/cart-0  replaced before its time began
+    TRACE     token.generation  shop/cart-0  replaced before its time of issue
               kube-api-access-x/token, trace 4bf92f35, next a3ce9291
     ");
 }
@@ -82,7 +84,7 @@ fn stalled(event: &str) -> LogSeen {
 }
 
 #[test]
-fn an_alert_says_what_whom_and_what_to_do() {
+fn an_alert_names_what_happened_to_which_pod_and_the_remedy() {
     insta::assert_snapshot!(alert(&stalled("raised"), PLAIN), @r#"
     RAISED    critical  token.rotation_stalled  shop/cart-0
               Token "token" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet has stopped
@@ -94,7 +96,7 @@ fn an_alert_says_what_whom_and_what_to_do() {
 }
 
 #[test]
-fn what_is_over_needs_no_remedy() {
+fn a_cleared_alert_has_no_remedy() {
     let drawn = alert(&stalled("cleared"), BRIGHT);
     assert!(drawn.starts_with("\u{1b}[32mCLEARED") && !drawn.contains("journalctl"), "{drawn}");
 }
@@ -132,9 +134,9 @@ fn a_measurement_shows_every_server() {
     ");
 }
 
-/// Commands alone are never broken: they are there to be copied.
+/// Commands are the exception: they are there to be copied.
 #[test]
-fn nothing_but_commands_is_wider_than_the_terminal() {
+fn only_commands_are_wider_than_the_terminal() {
     for width in [80, 100] {
         let paint = Paint { colour: false, width };
         let mut long = rotation();
@@ -154,7 +156,7 @@ fn nothing_but_commands_is_wider_than_the_terminal() {
 }
 
 #[test]
-fn only_news_of_the_clock_is_drawn() {
+fn only_changes_of_the_clock_are_drawn() {
     let mut feed = ClockFeed::default();
     let mut lines = |state: &str, offset: f64| {
         feed.draw(&measurement(state, offset), PLAIN).map(|text| text.lines().count())
@@ -184,8 +186,8 @@ proptest::proptest! {
     #[test]
     fn bars_never_leave_their_axis(root in 0..1_000_i64, from in -500..1_500_i64, length in -500..1_500_i64) {
         let root = span("root", 0, root, Attributes::new());
-        let drawn = bar(&root, &span("child", from, from + length, Attributes::new()), BAR);
-        proptest::prop_assert_eq!(drawn.chars().count(), BAR);
+        let drawn = bar(&root, &span("child", from, from + length, Attributes::new()), LONGEST);
+        proptest::prop_assert_eq!(drawn.chars().count(), LONGEST);
         proptest::prop_assert!(drawn.contains('█'));
     }
 }

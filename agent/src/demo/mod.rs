@@ -1,26 +1,29 @@
 //! A whole node in one process: a kubelet-like writer, time servers that go wrong, a collector that
-//! draws. The agent that runs against them is the real one.
+//! draws what it receives. The agent that watches this node is the real one.
 //!
-//! The pieces stand on their own, tests use them too: [`kubelet`] writes volumes as kubelet does,
-//! [`signer`] signs tokens as an API server does, [`ntp_server`] answers with a time that can be
-//! dialled, [`receiver`] takes OTLP and hands on what was in it. [`script`] says what happens when,
-//! [`stage`] does it, [`story`] knows what must be seen of it, [`drawing`] shows it, [`show`] runs
-//! it all.
+//! The surroundings are pieces of [`tokenwatch_lab`]. [`script`] lists what happens and when,
+//! [`stage`] and [`time_servers`] do it, [`playback`] keeps the time. [`story`] lists what must
+//! arrive, [`traces`] assembles spans, [`arrivals`] keeps account of both. [`drawing`], [`axis`],
+//! [`entry`] and [`paint`] turn values into text, [`screen`] writes it, [`show`] runs the demo.
 
+mod arrivals;
+mod axis;
+mod closing;
 mod drawing;
-pub mod kubelet;
-pub mod ntp_server;
+mod entry;
+mod outcome;
 mod paint;
-pub mod received;
-pub mod receiver;
-pub mod scratch;
+mod plan;
+mod playback;
 mod screen;
 mod script;
 mod show;
-pub mod signer;
 mod stage;
 mod story;
+mod time_servers;
 mod traces;
 
+pub use outcome::{Error, Outcome};
+pub use plan::{AgentEnd, AgentFault, AgentPlan, Collector, Options};
 pub use screen::Look;
-pub use show::{AgentPlan, Options, Outcome, demo};
+pub use show::demo;

@@ -1,24 +1,24 @@
-//! Colours, where they are wanted, and lines that fit.
+//! Colours, where they are wanted, and lines that fit the width.
 
 /// A meaning that has a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// Fails now.
+    /// Something fails now.
     Bad,
-    /// Will fail.
+    /// Something will fail.
     Warn,
-    /// Is well again.
+    /// Something is healthy again.
     Good,
     /// A heading.
     Strong,
-    /// Beside the point.
+    /// A detail.
     Faint,
-    /// A bar, a link.
+    /// A bar, a command.
     Cool,
 }
 
 impl Tone {
-    /// Select Graphic Rendition parameters (ECMA-48): the eight colours that every terminal theme
+    /// Select Graphic Rendition parameters (ECMA-48), of the eight colours that every terminal theme
     /// makes readable.
     fn sgr(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Tone {
     }
 }
 
-/// Paints, or does not, and knows how much fits into a line.
+/// Whether to use colours, and the width of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Paint {
     /// Whether colours are wanted.
@@ -50,10 +50,15 @@ impl Paint {
             text.to_owned()
         }
     }
+
+    /// Running text, in lines that fit.
+    pub(super) fn flowing(self, text: &str) -> String {
+        wrapped(text, self.width).join("\n") + "\n"
+    }
 }
 
-/// `text` broken between words into lines of at most `width` characters; a longer word keeps a line
-/// to itself.
+/// `text` broken between words into lines of at most `width` characters. A longer word has a line of
+/// its own.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn no_escape_reaches_who_did_not_ask() {
+    fn there_are_no_escapes_without_colours() {
         assert_eq!(PLAIN.paint(Tone::Bad, "x"), "x");
         assert_eq!(BRIGHT.paint(Tone::Bad, "x"), "\x1b[1;31mx\x1b[0m");
         assert_eq!(BRIGHT.paint(Tone::Bad, ""), "");

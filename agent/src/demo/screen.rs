@@ -1,21 +1,21 @@
-//! Where the demo writes: entries that stay, and on a terminal one line below them that moves.
+//! The demo's output: entries that stay and, on a terminal, a progress line below them.
 
 use std::io::{self, Write};
 
 use super::paint::{Paint, Tone, wrapped};
 use tokenwatch_core::base::time::Delta;
 
-/// Back to the first column, and the line wiped (ECMA-48 CR, EL).
-const WIPE: &str = "\r\x1b[K";
+/// Returns to the first column and erases the line (ECMA-48 CR, EL).
+const ERASE: &str = "\r\x1b[K";
 /// Width of the progress bar.
 const BAR: i64 = 24;
 
-/// What a terminal can do; a pipe can do neither.
+/// What the output can do. A pipe can do nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// Colours are wanted.
     pub colour: bool,
-    /// A line may be written over.
+    /// A line can be overwritten.
     pub rewrites: bool,
     /// Columns of a line.
     pub width: usize,
@@ -30,7 +30,7 @@ pub(super) struct Screen<W> {
 }
 
 impl<W: Write> Screen<W> {
-    /// On `out`.
+    /// A screen on `out`.
     pub(super) fn new(out: W, look: Look) -> Self {
         Self { out, look, has_status: false }
     }
@@ -40,35 +40,36 @@ impl<W: Write> Screen<W> {
         Paint { colour: self.look.colour, width: self.look.width }
     }
 
-    /// An entry that stays: whole lines.
-    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
-        self.wipe()?;
+    /// Prints an entry that stays. `text` is whole lines.
+    pub(super) fn print(&mut self, text: &str) -> io::Result<()> {
+        self.erase_status()?;
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
 
-    /// What the script does, with the time since the start: the progress of who reads a pipe.
+    /// Prints a caption of the script with the time since its start. On a pipe it is the only sign of
+    /// progress.
     pub(super) fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
         let hanging = format!("\n{:10}", "");
         let lines = wrapped(text, self.look.width.saturating_sub(10)).join(&hanging);
         let shown = self.paint().paint(Tone::Strong, &format!("{:>5} s   {lines}", at.as_secs()));
-        self.say(&format!("\n{shown}\n"))
+        self.print(&format!("\n{shown}\n"))
     }
 
-    /// The line that moves; nothing where lines cannot be written over.
+    /// Replaces the progress line. Does nothing where lines cannot be overwritten.
     pub(super) fn status(&mut self, at: Delta, end: Delta, text: &str) -> io::Result<()> {
         if !self.look.rewrites {
             return Ok(());
         }
         let bar = self.paint().paint(Tone::Cool, &progress(at, end));
-        write!(self.out, "{WIPE}{:>5} s   {bar} {text}", at.as_secs())?;
+        write!(self.out, "{ERASE}{:>5} s   {bar} {text}", at.as_secs())?;
         self.has_status = true;
         self.out.flush()
     }
 
-    fn wipe(&mut self) -> io::Result<()> {
+    fn erase_status(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.has_status) {
-            self.out.write_all(WIPE.as_bytes())?;
+            self.out.write_all(ERASE.as_bytes())?;
         }
         Ok(())
     }
@@ -90,7 +91,7 @@ mod tests {
         let mut screen = Screen::new(&mut out, Look { colour: false, rewrites, width: 100 });
         screen.status(Delta::from_secs(20), Delta::from_secs(80), "waiting").unwrap();
         screen.narrate(Delta::from_secs(22), "It is replaced.").unwrap();
-        screen.say("entry\n").unwrap();
+        screen.print("entry\n").unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_a_line_that_moves_below_the_rest() {
+    fn a_terminal_has_a_progress_line_below_the_entries() {
         assert_eq!(
             shown(true),
             "\r\x1b[K   20 s   ━━━━━━────────────────── waiting\r\x1b[K\n   22 s   It is \
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_ends_full() {
+    fn the_progress_bar_is_full_at_the_end() {
         assert_eq!(progress(Delta::from_secs(99), Delta::from_secs(80)), "━".repeat(24));
     }
 }

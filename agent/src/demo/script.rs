@@ -1,8 +1,8 @@
-//! What happens when: the demo's story as a table.
+//! What happens, and when: the demo's script as a table.
 //!
-//! Tokens that live 600 s fit into a minute because most of their life lies before it: they are
-//! written with an `iat` that is long past. Nothing in the agent knows: it goes by `iat`, `exp` and
-//! the node's clock.
+//! Tokens that live for 600 s fit into a minute because most of their life lies before it: their
+//! `iat` is long past when they are written. The agent needs no support for this: it goes by `iat`,
+//! `exp` and the node's clock.
 
 use tokenwatch_core::base::time::Delta;
 
@@ -19,66 +19,65 @@ pub(super) struct Role {
     pub(super) volume: &'static str,
     /// The file in the volume.
     pub(super) path: &'static str,
-    /// Whom the token is for; nothing: the API server.
+    /// The token's audience. None: the API server.
     pub(super) audience: Option<&'static str>,
-    /// What the pod asked for.
+    /// The lifetime that the pod's specification requests.
     pub(super) lifetime: Delta,
     /// Whether the API server extends it to a year.
     pub(super) extended: bool,
 }
 
-/// What is done at a moment.
+/// What is done at a cue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// A token that was issued `age` ago (negative: will have been) is put into the pod's volume;
-    /// the pod is made if need be.
+    /// kubelet writes a token into the pod's volume. The pod is made if it does not exist.
     Write {
-        /// Whose.
+        /// The pod.
         role: &'static Role,
-        /// How old it is when it is written.
+        /// Time from the token's `iat` to the write; negative if `iat` is in the future.
         age: Delta,
     },
-    /// The pod goes.
+    /// The pod is removed.
     Remove(&'static Role),
-    /// Nothing is done; what happens, happens by itself.
+    /// Nothing is done: the caption describes what happens by itself.
     Watch,
 }
 
 /// One line of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cue {
-    /// When, from the start.
+    /// Time from the start of the script.
     pub(super) at: Delta,
     /// What is done.
     pub(super) act: Act,
-    /// What is told about it; empty: nothing.
-    pub(super) says: &'static str,
+    /// What the demo prints about it. Empty: nothing.
+    pub(super) caption: &'static str,
 }
 
 /// The shortest lifetime Kubernetes grants (kubernetes pkg/apis/core/validation).
 const SHORT: Delta = Delta::from_secs(600);
-/// What the admission plugin asks for in every pod (kubernetes
+/// What the admission plugin requests for every pod (kubernetes
 /// plugin/pkg/admission/serviceaccount).
 const USUAL: Delta = Delta::from_secs(3_607);
 
-/// Rotated in time.
+/// Its token is rotated in time.
 pub(super) const CART: Role =
     role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
-/// Never rotated again.
+/// Its token is never rotated again.
 pub(super) const LEDGER: Role =
     role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
-/// What takes the place of [`LEDGER`].
+/// The replacement of [`LEDGER`].
 pub(super) const LEDGER_AGAIN: Role =
     role("payments", "ledger-5f7c8d9b64-9wm2r", "ledger", "kube-api-access-x6j4f", SHORT);
-/// Signed by an API server whose clock is ahead.
+/// Its token is signed by an API server whose clock is ahead.
 pub(super) const REPORT: Role =
     role("batch", "nightly-report-29381760-7hk2p", "reporter", "kube-api-access-b8w3n", SHORT);
-/// An extended token in the middle of its life.
+/// It has an extended token in the middle of its life.
 pub(super) const DNS: Role = Role {
     extended: true,
     ..role("kube-system", "coredns-7db6d8ff4d-nl5wz", "coredns", "kube-api-access-f5h2t", USUAL)
 };
-/// A token for somebody else than the API server, in a folder of its volume.
+/// It has a token for another audience than the API server, in a directory of its volume.
 pub(super) const PROMETHEUS: Role = Role {
     path: "tokens/vault",
     audience: Some("https://vault.example"),
@@ -104,20 +103,20 @@ const fn role(
     }
 }
 
-/// When the servers' time begins to run away: not before the first spans arrived, which the agent
-/// gathers for 5 s, and which show it right.
+/// When the servers' time begins to move ahead: after the first spans have arrived, which show the
+/// correct clock. The agent collects spans for 5 s.
 const CLOCK_LEAVES: Delta = Delta::from_secs(6);
-/// How long it takes.
+/// How long it moves.
 const CLOCK_RUNS: Delta = Delta::from_secs(3);
-/// How far it gets: well beyond the limit of 500 ms, too little to change any verdict here.
+/// How far it moves: well beyond the limit of 500 ms, and too little to change a verdict here.
 pub(super) const CLOCK_OFF: Delta = Delta::from_secs(12);
-/// When it is right again. Early: the agent holds a clock finding for a minute before it believes
-/// that it is over.
+/// When it is correct again. Early, because the agent keeps a clock finding for a minute before it
+/// counts as resolved.
 const CLOCK_RETURNS: Delta = Delta::from_secs(14);
 
-/// The demo may end from here on, if everything was seen.
+/// From here on the demo may end, if everything has arrived.
 pub(super) const ENDS: Delta = Delta::from_secs(70);
-/// Here it ends in any case: with the agent's five seconds to flush it stays below 90 s.
+/// Here it ends in any case: with the agent's 5 s to flush it stays below 90 s.
 pub(super) const GIVES_UP: Delta = Delta::from_secs(83);
 
 /// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s:
@@ -134,59 +133,56 @@ pub(super) const CUES: &[Cue] = &[
     ),
     watch(
         6,
-        "The three time servers run ahead, by 12 s in the end: for all that anybody can tell it \
-         is this node that falls behind.",
+        "The three time servers move ahead, by 12 s in the end. To the agent it looks as if the \
+         node's clock fell behind.",
     ),
     watch(
         14,
-        "The time servers and the node agree again. The agent holds the finding for a minute, so \
+        "The time servers and the node agree again. The agent keeps the finding for one minute, so \
          that it does not flap.",
     ),
-    watch(20, "shop/cart: its token is due for replacement (80 % of 600 s)."),
+    watch(20, "shop/cart: the token is due for rotation (80 % of its 600 s have passed)."),
     write(
         22,
         &CART,
         0,
-        "shop/cart: kubelet replaces the token, 2 s after it was due. That is how it should be.",
+        "shop/cart: kubelet replaces the token 2 s after it was due. This is a healthy rotation.",
     ),
     write(
         26,
         &REPORT,
         -50,
-        "batch/nightly-report starts with a token that an API server signed whose clock is 50 s \
-         ahead.",
+        "batch/nightly-report starts. The API server that signed its token has a clock that is \
+         50 s ahead.",
     ),
-    watch(
-        33,
-        "payments/ledger: its token was due 95 s ago, and kubelet cannot reach the API server.",
-    ),
+    watch(33, "payments/ledger: its token was due 95 s ago. kubelet cannot reach the API server."),
     write(
         38,
         &REPORT,
         0,
-        "batch/nightly-report: the API server's clock was set right, the token is replaced.",
+        "batch/nightly-report: the API server's clock is correct again. kubelet replaces the token.",
     ),
-    watch(47, "payments/ledger: the token is still the old one, and has 11 s to live."),
-    watch(57, "payments/ledger: nobody has replaced the token. It is about to expire."),
+    watch(47, "payments/ledger: kubelet has not replaced the token. It expires in 11 s."),
+    watch(57, "payments/ledger: kubelet has still not replaced the token. It expires in 1 s."),
     remove(66, &LEDGER, ""),
     write(
         66,
         &LEDGER_AGAIN,
         0,
-        "payments/ledger: somebody deletes the pod, its replacement starts with a new token.",
+        "payments/ledger: an operator deletes the pod. Its replacement starts with a new token.",
     ),
 ];
 
-const fn write(at: i64, role: &'static Role, age: i64, says: &'static str) -> Cue {
-    Cue { at: Delta::from_secs(at), act: Act::Write { role, age: Delta::from_secs(age) }, says }
+const fn write(at: i64, role: &'static Role, age: i64, caption: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Write { role, age: Delta::from_secs(age) }, caption }
 }
 
-const fn remove(at: i64, role: &'static Role, says: &'static str) -> Cue {
-    Cue { at: Delta::from_secs(at), act: Act::Remove(role), says }
+const fn remove(at: i64, role: &'static Role, caption: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Remove(role), caption }
 }
 
-const fn watch(at: i64, says: &'static str) -> Cue {
-    Cue { at: Delta::from_secs(at), act: Act::Watch, says }
+const fn watch(at: i64, caption: &'static str) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Watch, caption }
 }
 
 /// How far the time servers are ahead of the node at a moment.
@@ -210,16 +206,18 @@ mod tests {
     const START: Wall = Wall::from_secs(1_800_000_000);
 
     fn deadlines(role: &'static Role) -> Deadlines {
-        let signer = crate::demo::signer::Signer::new().unwrap();
+        let signer = tokenwatch_lab::signer::Signer::new().unwrap();
         let first = CUES.iter().find_map(|cue| match cue.act {
-            Act::Write { role: whose, age } if whose == role => {
-                Some(signed(&signer, role, START + cue.at - age).unwrap())
+            Act::Write { role: whose, age } => {
+                (whose == role).then(|| signed(&signer, role, START + cue.at - age).unwrap())
             }
-            _ => None,
+            Act::Remove(_) | Act::Watch => None,
         });
         match decode(first.unwrap().as_bytes(), &mut Scratch::new()) {
             Decoded::Token(token) => Deadlines::of(&token.to_claims(), &KubeletPolicy::default()),
-            other => panic!("not a token: {other:?}"),
+            other @ (Decoded::Legacy(_) | Decoded::Other | Decoded::Malformed(_)) => {
+                panic!("not a token: {other:?}")
+            }
         }
     }
 
@@ -228,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_change_state_when_the_script_says_so() {
+    fn tokens_change_state_at_the_times_of_the_captions() {
         let (cart, ledger) = (deadlines(&CART), deadlines(&LEDGER));
         assert_eq!(cart.due, at(20));
         assert_eq!(
@@ -249,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_due_before_the_end() {
+    fn no_other_token_is_due_before_the_end() {
         for role in [&DNS, &PROMETHEUS, &LEDGER_AGAIN] {
             assert_eq!(deadlines(role).state(START + GIVES_UP), State::Fresh, "{}", role.pod);
         }
     }
 
     #[test]
-    fn the_clock_goes_off_and_comes_back() {
+    fn the_clock_is_off_for_a_while() {
         let table = [(0, 0), (6, 0), (7, 4), (9, 12), (13, 12), (14, 0), (80, 0)];
         for (secs, offset) in table {
             assert_eq!(
@@ -268,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn the_script_is_in_order_and_leaves_time_to_end() {
+    fn the_cues_are_in_order_and_leave_time_for_the_end() {
         assert!(CUES.is_sorted_by_key(|cue| cue.at));
         assert!(CUES.iter().all(|cue| cue.at < ENDS));
-        // Back by 12 s, seen within one poll, held for 60 s: all before the demo gives up.
+        // Correct at 14 s, measured within one interval, kept for 60 s: all before the demo gives up.
         assert!(CLOCK_RETURNS + Delta::from_secs(60 + 5) < GIVES_UP);
         assert!(GIVES_UP + Delta::from_secs(5) < Delta::from_secs(90));
     }

@@ -1,3 +1,4 @@
+use super::super::screen::Look;
 use super::*;
 use std::path::Path;
 
@@ -21,7 +22,7 @@ async fn an_interrupt_stops_the_agent_and_leaves_nothing() {
     let agent = |plan: AgentPlan| async move {
         let pods = std::fs::read_dir(plan.root.join("pods")).unwrap().count();
         started.send((pods, plan.ntp.len())).unwrap();
-        plan.stop.await.map_err(|error| error.to_string())
+        plan.stop.await.map_err(|error| AgentFault::Failed(error.to_string()))
     };
     let mut seen = None;
     let interrupted = async { seen = wait.await.ok() };
@@ -30,75 +31,78 @@ async fn an_interrupt_stops_the_agent_and_leaves_nothing() {
     assert_eq!(seen, Some((4, 3)), "the agent finds the first pods, and three time servers");
     assert_eq!(left_in(temp.path()), 0);
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("· not yet: a healthy rotation") && !text.contains('\u{1b}'), "{text}");
+    assert!(
+        text.contains("· not yet: one complete trace shows a healthy rotation")
+            && !text.contains('\u{1b}'),
+        "{text}"
+    );
 }
 
 #[tokio::test]
-async fn an_agent_that_cannot_start_is_said_at_once() {
+async fn an_agent_that_cannot_start_is_reported_at_once() {
     let temp = tempfile::tempdir().unwrap();
     let mut out = Vec::new();
-    let agent = |_: AgentPlan| async { Err("no such luck".to_owned()) };
+    let fault = AgentFault::Failed("no such luck".to_owned());
+    let agent = |_: AgentPlan| async { Err(fault.clone()) };
     let outcome =
         demo(options(temp.path()), &mut out, std::future::pending(), agent).await.unwrap();
-    assert_eq!((outcome.exit_status(), outcome), (1, Outcome::AgentEnded("no such luck".into())));
+    assert_eq!((outcome.exit_status(), outcome), (1, Outcome::AgentEnded(fault)));
     assert!(String::from_utf8(out).unwrap().contains("no such luck"));
     assert_eq!(left_in(temp.path()), 0);
 }
 
 #[tokio::test]
-async fn with_a_collector_elsewhere_the_agent_is_sent_there() {
+async fn the_agent_exports_to_the_collector_that_the_user_named() {
     let temp = tempfile::tempdir().unwrap();
     let mut out = Vec::new();
     let with_endpoint =
         Options { otlp_endpoint: Some("http://collector:4317".into()), ..options(temp.path()) };
-    let agent = |plan: AgentPlan| async move {
-        Err(format!("{} {}", plan.otlp_endpoint, plan.otlp_built_in))
+    let mut given = None;
+    let agent = |plan: AgentPlan| {
+        given = Some(plan.collector);
+        async { Ok(()) }
     };
     let outcome = demo(with_endpoint, &mut out, std::future::pending(), agent).await.unwrap();
-    assert_eq!(outcome, Outcome::AgentEnded("http://collector:4317 false".into()));
+    assert_eq!(outcome, Outcome::AgentEnded(AgentFault::Unrequested));
+    assert_eq!(given, Some(Collector::Given("http://collector:4317".into())));
 }
 
-/// What the demo says and comes to when the agent, stopped at once, leaves this behind.
-async fn stopped_with(left: Result<(), String>, interrupt: bool) -> (Outcome, String) {
+/// The outcome and the text when the agent stops at once, with this end.
+async fn stopped_with(ended: AgentEnd, interrupt: bool) -> (Outcome, String) {
     let temp = tempfile::tempdir().unwrap();
-    let (scratch, dial, mut out) =
-        (Scratch::new(temp.path()).unwrap(), Dial::default(), Vec::new());
+    let mut out = Vec::new();
     let (_receiver, inbox) = Receiver::start().await.unwrap();
-    let elsewhere = Some("http://collector:4317".to_owned());
-    let mut show = Show::new(
-        Screen::new(&mut out, options(temp.path()).look),
-        Stage::new(scratch.path()).unwrap(),
-        dial,
-        inbox,
-        elsewhere,
-    );
-    let outcome = show.closing(interrupt, left).unwrap();
+    let collector = Collector::Given("http://collector:4317".to_owned());
+    let screen = Screen::new(&mut out, options(temp.path()).look);
+    let mut show = Show::new(screen, Playback::new(temp.path()).unwrap(), inbox, collector);
+    let outcome = show.close(interrupt, ended).unwrap();
     (outcome, String::from_utf8(out).unwrap())
 }
 
 #[tokio::test]
-async fn what_a_collector_elsewhere_did_not_get_is_told_and_is_no_success() {
-    let (outcome, told) = stopped_with(Err("not sent: 11 alerts, 0 spans".into()), false).await;
+async fn what_a_given_collector_did_not_receive_is_reported_and_is_no_success() {
+    let unsent = |rest: &str| Err(AgentFault::Unsent(rest.to_owned()));
+    let (outcome, text) = stopped_with(unsent("not sent: 11 alerts, 0 spans"), false).await;
     assert_eq!(outcome.exit_status(), 1);
     assert!(
-        told.contains("Not everything went to http://collector:4317: not sent: 11 alerts"),
-        "{told}"
+        text.contains("could not send everything to http://collector:4317: not sent: 11 alerts"),
+        "{text}"
     );
-    let (outcome, told) = stopped_with(Ok(()), false).await;
+    let (outcome, text) = stopped_with(Ok(()), false).await;
     assert!(
         outcome == Outcome::Complete
-            && told.contains("Everything went to http://collector:4317, unless"),
-        "{told}"
+            && text.contains("sent everything to http://collector:4317, unless"),
+        "{text}"
     );
     assert_eq!(
-        stopped_with(Err("not sent: 1 alerts".into()), true).await.0.exit_status(),
+        stopped_with(unsent("not sent: 1 alerts"), true).await.0.exit_status(),
         130,
-        "who interrupts knows why"
+        "an interrupt is no failure of the agent"
     );
 }
 
 #[test]
-fn it_ends_early_when_all_is_seen_and_in_any_case() {
+fn it_ends_early_when_everything_has_arrived_and_late_in_any_case() {
     let at = Delta::from_secs;
     let table = [
         (69, false, true, false),
@@ -107,11 +111,12 @@ fn it_ends_early_when_all_is_seen_and_in_any_case() {
         (70, true, true, false),
         (83, false, false, true),
     ];
-    for (secs, elsewhere, complete, over) in table {
+    for (secs, is_given, is_complete, over) in table {
+        let collector = if is_given { Collector::Given } else { Collector::BuiltIn };
         assert_eq!(
-            is_over(at(secs), elsewhere, complete),
+            is_over(at(secs), &collector(String::new()), is_complete),
             over,
-            "{secs} s, elsewhere {elsewhere}, complete {complete}"
+            "{secs} s, given {is_given}, complete {is_complete}"
         );
     }
 }

@@ -1,57 +1,56 @@
-//! The node's folder and the hands that write into it.
+//! The node's directory, and what changes it.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_lab::Error;
+use tokenwatch_lab::kubelet::Payload;
+use tokenwatch_lab::root::Root;
+use tokenwatch_lab::signer::{PodIdentity, Signer, TokenRequest};
 
-use super::kubelet::{Payload, Volume, remove_pod};
 use super::script::{Act, Role};
-use super::signer::{PodIdentity, SignError, Signer, TokenRequest};
 
 /// The node's name.
 pub(super) const NODE: &str = "demo-node";
-/// What kubelet puts beside the token; nobody verifies anything with it here.
+/// What kubelet puts beside the token. Nothing verifies anything with it here.
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\nZGVtbw==\n-----END CERTIFICATE-----\n";
 
-/// Where the script is carried out.
+/// Where the script happens.
 #[derive(Debug)]
 pub(super) struct Stage {
-    root: PathBuf,
+    root: Root,
     signer: Signer,
 }
 
 impl Stage {
-    /// An empty kubelet root in `folder`, and a key.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        let root = folder.join("kubelet");
-        std::fs::create_dir_all(root.join("pods"))?;
-        Ok(Self { root, signer: Signer::new().map_err(io::Error::other)? })
+    /// An empty kubelet root in `directory`, and a key.
+    pub(super) fn new(directory: &Path) -> Result<Self, Error> {
+        Ok(Self { root: Root::at(&directory.join("kubelet"))?, signer: Signer::new()? })
     }
 
     /// The kubelet's root directory.
     pub(super) fn root(&self) -> &Path {
-        &self.root
+        self.root.path()
     }
 
-    /// Does what the script says, at `now`.
-    pub(super) fn act(&self, act: Act, now: Wall) -> io::Result<()> {
+    /// Performs an act of the script, at `now`.
+    pub(super) fn act(&self, act: Act, now: Wall) -> Result<(), Error> {
         match act {
             Act::Write { role, age } => self.write(role, age, now),
-            Act::Remove(role) => remove_pod(&self.root, &identity(role).uid()),
+            Act::Remove(role) => self.root.remove_pod(&identity(role).uid()),
             Act::Watch => Ok(()),
         }
     }
 
-    fn write(&self, role: &Role, age: Delta, now: Wall) -> io::Result<()> {
-        let token = signed(&self.signer, role, now - age).map_err(io::Error::other)?;
-        let volume = Volume::new(&self.root, &identity(role).uid(), role.volume);
+    fn write(&self, role: &Role, age: Delta, now: Wall) -> Result<(), Error> {
+        let token = signed(&self.signer, role, now - age)?;
+        let volume = self.root.volume(&identity(role).uid(), role.volume);
         volume.write(&payload(role, token), now).map(drop)
     }
 }
 
 /// A token for `role`.
-pub(super) fn signed(signer: &Signer, role: &Role, issued_at: Wall) -> Result<String, SignError> {
+pub(super) fn signed(signer: &Signer, role: &Role, issued_at: Wall) -> Result<String, Error> {
     signer.sign(&TokenRequest {
         pod: &identity(role),
         audiences: role.audience.as_slice(),
@@ -70,8 +69,8 @@ fn identity(role: &Role) -> PodIdentity {
     }
 }
 
-/// A volume made by the admission plugin holds the token, the cluster's CA and the namespace; any
-/// other holds what the pod asked for.
+/// A volume of the admission plugin holds the token, the cluster's CA and the namespace. Any other
+/// holds what the pod's specification lists.
 fn payload(role: &Role, token: String) -> Payload {
     let mut payload = Payload::from([(role.path.into(), token.into_bytes())]);
     if role.audience.is_none() {
@@ -87,7 +86,7 @@ mod tests {
     use crate::demo::script::{LEDGER, PROMETHEUS};
 
     #[test]
-    fn pods_come_with_their_volumes_and_go_whole() {
+    fn pods_appear_with_their_volumes_and_are_removed_completely() {
         let folder = tempfile::tempdir().unwrap();
         let stage = Stage::new(folder.path()).unwrap();
         let now = Wall::from_secs(1_800_000_000);
@@ -95,7 +94,7 @@ mod tests {
             stage.act(Act::Write { role, age: Delta::ZERO }, now).unwrap();
         }
         let volume = |role: &Role| {
-            Volume::new(stage.root(), &identity(role).uid(), role.volume).directory().to_owned()
+            stage.root.volume(&identity(role).uid(), role.volume).directory().to_owned()
         };
         assert_eq!(std::fs::read_to_string(volume(&LEDGER).join("namespace")).unwrap(), "payments");
         assert!(

@@ -1,168 +1,198 @@
 //! What the demo promises to show, and what of it has arrived.
 
 use tokenwatch_core::base::schema;
+use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::findings::Code;
+use tokenwatch_lab::received::{LogSeen, Received, SpanSeen, number, text};
 
-use super::received::{LogSeen, Received, SpanSeen, number, text};
 use super::script::{CART, LEDGER, REPORT, Role};
 
-/// A rotation this close to what the script did is healthy (it replaces the token 2 s after it was
-/// due).
+/// Seconds from due to replaced that count as healthy. The script replaces the token 2 s after it
+/// was due.
 const HEALTHY_DELAY: std::ops::Range<f64> = 1.0..5.0;
+const RAISED: &str = "tokenwatch.finding.raised";
+const CLEARED: &str = "tokenwatch.finding.cleared";
 
-/// What one step waits for.
+/// What keeps a promise.
 #[derive(Debug)]
 enum Sign {
-    /// A whole generation of this pod's token that ended so.
+    /// A complete generation of this pod's token with this outcome.
     Generation(&'static Role, &'static str),
-    /// An alert about this pod.
+    /// An alert with this event, about this pod if there is one.
     Alert(Code, &'static str, Option<&'static Role>),
 }
 
-/// A promise.
+/// Something that the demo promises to show.
 #[derive(Debug)]
-struct Step {
-    says: &'static str,
+struct Promise {
+    text: &'static str,
     sign: Sign,
-    seen: bool,
 }
 
-/// All promises, and counts of what arrived.
-#[derive(Debug)]
-pub(super) struct Story {
-    steps: Vec<Step>,
-    accused: Vec<String>,
-    /// Spans that arrived.
+const PROMISES: [Promise; 10] = [
+    alert("the agent reported how far the clock is off", Code::ClockOffset, RAISED, None),
+    generation("one complete trace shows a healthy rotation", &CART, "replaced"),
+    alert(
+        "the agent reported a token that was issued in the future",
+        Code::FutureDated,
+        RAISED,
+        Some(&REPORT),
+    ),
+    alert(
+        "… and cleared that alert when kubelet replaced the token",
+        Code::FutureDated,
+        CLEARED,
+        Some(&REPORT),
+    ),
+    alert("the agent reported a late rotation", Code::RotationLate, RAISED, Some(&LEDGER)),
+    alert(
+        "… and that it had stalled, before the token expired",
+        Code::RotationStalled,
+        RAISED,
+        Some(&LEDGER),
+    ),
+    alert("… and that the token had expired", Code::Expired, RAISED, Some(&LEDGER)),
+    generation("one complete trace shows the life of that token", &LEDGER, "expired"),
+    alert(
+        "the agent cleared the alert when the pod was deleted",
+        Code::Expired,
+        CLEARED,
+        Some(&LEDGER),
+    ),
+    alert(
+        "the agent cleared the clock alert when the clocks agreed again",
+        Code::ClockOffset,
+        CLEARED,
+        None,
+    ),
+];
+
+const fn alert(
+    text: &'static str,
+    code: Code,
+    event: &'static str,
+    role: Option<&'static Role>,
+) -> Promise {
+    Promise { text, sign: Sign::Alert(code, event, role) }
+}
+
+const fn generation(text: &'static str, role: &'static Role, outcome: &'static str) -> Promise {
+    Promise { text, sign: Sign::Generation(role, outcome) }
+}
+
+/// How many items of each kind have arrived.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Spans.
     pub(super) spans: usize,
-    /// Alerts that arrived.
+    /// Alerts.
     pub(super) alerts: usize,
-    /// Batches of metrics that arrived.
+    /// Batches of metrics.
     pub(super) metrics: usize,
 }
 
-impl Story {
-    /// Nothing seen yet.
-    pub(super) fn new() -> Self {
-        const RAISED: &str = "tokenwatch.finding.raised";
-        const CLEARED: &str = "tokenwatch.finding.cleared";
-        let alert = |says, code, event, role| Step {
-            says,
-            sign: Sign::Alert(code, event, role),
-            seen: false,
-        };
-        let generation =
-            |says, role, outcome| Step { says, sign: Sign::Generation(role, outcome), seen: false };
-        let steps = vec![
-            alert(
-                "the clock went off, and the agent said by how much",
-                Code::ClockOffset,
-                RAISED,
-                None,
-            ),
-            generation("a healthy rotation, as one whole trace", &CART, "replaced"),
-            alert("a token from the future was named", Code::FutureDated, RAISED, Some(&REPORT)),
-            alert("… and cleared when it was replaced", Code::FutureDated, CLEARED, Some(&REPORT)),
-            alert("a rotation that is late was noticed", Code::RotationLate, RAISED, Some(&LEDGER)),
-            alert(
-                "… that it has stalled was said before the token died",
-                Code::RotationStalled,
-                RAISED,
-                Some(&LEDGER),
-            ),
-            alert("… that it is dead was said when it died", Code::Expired, RAISED, Some(&LEDGER)),
-            generation("… and its life is one whole trace", &LEDGER, "expired"),
-            alert(
-                "… and the alert was cleared when the pod was deleted",
-                Code::Expired,
-                CLEARED,
-                Some(&LEDGER),
-            ),
-            alert(
-                "the clock came back, and that was said as well",
-                Code::ClockOffset,
-                CLEARED,
-                None,
-            ),
-        ];
-        Self { steps, accused: Vec::new(), spans: 0, alerts: 0, metrics: 0 }
-    }
+/// The promises, with what of them has arrived.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    kept: [bool; PROMISES.len()],
+    /// Pods that an alert was about although the script did nothing to them.
+    accused: Vec<String>,
+    counts: Counts,
+}
 
-    /// Takes note of something that arrived.
+impl Story {
+    /// Takes account of something that arrived.
     pub(super) fn see(&mut self, received: &Received) {
         match received {
             Received::Span(span) => {
-                self.spans += 1;
-                self.tick(|sign| shows_generation(sign, span));
+                self.counts.spans += 1;
+                self.keep(|sign| sign.is_span(span));
             }
             Received::Log(log) => {
-                self.alerts += 1;
-                self.tick(|sign| shows_alert(sign, log));
+                self.counts.alerts += 1;
+                self.keep(|sign| sign.is_log(log));
                 self.accused.extend(wrongly_accused(log));
             }
-            Received::Metrics(_) => self.metrics += 1,
+            Received::Metrics(_) => self.counts.metrics += 1,
         }
     }
 
-    fn tick(&mut self, shown: impl Fn(&Sign) -> bool) {
-        for step in self.steps.iter_mut().filter(|step| shown(&step.sign)) {
-            step.seen = true;
+    fn keep(&mut self, is_shown: impl Fn(&Sign) -> bool) {
+        for (kept, promise) in self.kept.iter_mut().zip(&PROMISES) {
+            *kept |= is_shown(&promise.sign);
         }
     }
 
-    /// Whether every promise was kept so far, and nobody was accused who did nothing.
+    /// Every promise is kept, and no alert was about a healthy pod.
     pub(super) fn is_complete(&self) -> bool {
-        self.steps().all(|(_, seen)| seen)
+        self.steps().all(|(_, kept)| kept)
     }
 
-    /// Every promise, and whether it was kept.
+    /// Every promise, and whether it is kept.
     pub(super) fn steps(&self) -> impl Iterator<Item = (String, bool)> {
-        let last = match self.accused.as_slice() {
-            [] => ("nobody else was accused".to_owned(), true),
-            pods => {
-                (format!("nobody else was accused (but these were: {})", pods.join(", ")), false)
-            }
-        };
-        self.steps.iter().map(|step| (step.says.to_owned(), step.seen)).chain(std::iter::once(last))
+        let promises = PROMISES.iter().map(|promise| promise.text.to_owned());
+        promises.zip(self.kept).chain(std::iter::once(self.nobody_accused()))
     }
 
-    /// How many promises are kept.
+    fn nobody_accused(&self) -> (String, bool) {
+        const TEXT: &str = "no alert was about a healthy pod";
+        match self.accused.as_slice() {
+            [] => (TEXT.to_owned(), true),
+            pods => (format!("{TEXT} (there were alerts about {})", pods.join(", ")), false),
+        }
+    }
+
+    /// How many promises are kept, and how many there are.
     pub(super) fn kept(&self) -> (usize, usize) {
-        (self.steps().filter(|(_, seen)| *seen).count(), self.steps().count())
+        (self.steps().filter(|(_, kept)| *kept).count(), self.steps().count())
+    }
+
+    /// How much has arrived.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 }
 
-impl Default for Story {
-    fn default() -> Self {
-        Self::new()
+impl Sign {
+    fn is_span(&self, span: &SpanSeen) -> bool {
+        match self {
+            Self::Generation(role, outcome) => {
+                is_healthy_root(span)
+                    && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome)
+                    && pod(&span.attributes) == Some(role.pod)
+            }
+            Self::Alert(..) => false,
+        }
+    }
+
+    fn is_log(&self, log: &LogSeen) -> bool {
+        match self {
+            Self::Generation(..) => false,
+            Self::Alert(code, event, role) => {
+                log.event == *event
+                    && text(&log.attributes, schema::FINDING_CODE) == Some(code.as_str())
+                    && role.is_none_or(|role| pod(&log.attributes) == Some(role.pod))
+            }
+        }
     }
 }
 
-fn shows_generation(sign: &Sign, span: &SpanSeen) -> bool {
-    let Sign::Generation(role, outcome) = sign else { return false };
-    let is_root = span.name == schema::SPAN_GENERATION && span.parent.is_none();
-    let healthy = number(&span.attributes, schema::TOKEN_ROTATION_DELAY)
-        .is_none_or(|delay| HEALTHY_DELAY.contains(&delay));
-    is_root
-        && healthy
-        && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome)
-        && pod(&span.attributes) == Some(role.pod)
+/// The root of a generation that was replaced in time, or never.
+fn is_healthy_root(span: &SpanSeen) -> bool {
+    let delay = number(&span.attributes, schema::TOKEN_ROTATION_DELAY);
+    span.name == schema::SPAN_GENERATION
+        && span.parent.is_none()
+        && delay.is_none_or(|delay| HEALTHY_DELAY.contains(&delay))
 }
 
-fn shows_alert(sign: &Sign, log: &LogSeen) -> bool {
-    let Sign::Alert(code, event, role) = sign else { return false };
-    log.event == *event
-        && text(&log.attributes, schema::FINDING_CODE) == Some(code.as_str())
-        && role.is_none_or(|role| pod(&log.attributes) == Some(role.pod))
-}
-
-/// The pod an alert is about, if the script did it no harm.
+/// The pod that an alert is about, if the script did nothing to it.
 fn wrongly_accused(log: &LogSeen) -> Option<String> {
     let about = pod(&log.attributes)?;
-    let guilty = [&LEDGER, &REPORT].iter().any(|role| role.pod == about);
-    (!guilty).then(|| about.to_owned())
+    let is_expected = [&LEDGER, &REPORT].iter().any(|role| role.pod == about);
+    (!is_expected).then(|| about.to_owned())
 }
 
-fn pod(attributes: &tokenwatch_core::base::value::Attributes) -> Option<&str> {
+fn pod(attributes: &Attributes) -> Option<&str> {
     text(attributes, schema::K8S_POD_NAME)
 }
 
@@ -170,7 +200,6 @@ fn pod(attributes: &tokenwatch_core::base::value::Attributes) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::demo::script::DNS;
-    use tokenwatch_core::base::value::Attributes;
 
     fn alert(code: Code, event: &str, role: Option<&Role>) -> Received {
         let attributes = Attributes::new()
@@ -210,35 +239,35 @@ mod tests {
         ledger.into_iter().chain(rest).collect()
     }
 
-    fn told<'a>(received: impl IntoIterator<Item = &'a Received>) -> Story {
-        let mut story = Story::new();
+    fn after<'a>(received: impl IntoIterator<Item = &'a Received>) -> Story {
+        let mut story = Story::default();
         received.into_iter().for_each(|item| story.see(item));
         story
     }
 
     #[test]
-    fn complete_when_everything_arrived_and_not_before() {
+    fn the_story_is_complete_when_everything_has_arrived_and_not_before() {
         let all = everything();
-        assert!(told(&all).is_complete());
+        assert!(after(&all).is_complete());
         for missing in 0..all.len() {
             let rest = all.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, item)| item);
-            assert!(!told(rest).is_complete(), "without {:?}", all[missing]);
+            assert!(!after(rest).is_complete(), "without {:?}", all[missing]);
         }
     }
 
     #[test]
-    fn a_rotation_that_was_not_in_time_is_not_healthy() {
+    fn a_rotation_that_is_not_in_time_is_not_healthy() {
         let story =
-            told(&[generation(&CART, "replaced", Some(30.0)), generation(&CART, "gone", None)]);
-        assert_eq!(story.kept().0, 1, "only: nobody else was accused");
+            after(&[generation(&CART, "replaced", Some(30.0)), generation(&CART, "gone", None)]);
+        assert_eq!(story.kept().0, 1, "only the promise about healthy pods");
     }
 
     #[test]
-    fn accusing_the_innocent_spoils_it() {
+    fn an_alert_about_a_healthy_pod_breaks_a_promise() {
         let mut all = everything();
         all.push(alert(Code::RotationLate, "raised", Some(&DNS)));
-        let story = told(&all);
+        let story = after(&all);
         assert!(!story.is_complete());
-        assert!(story.steps().any(|(says, seen)| !seen && says.contains(DNS.pod)));
+        assert!(story.steps().any(|(text, kept)| !kept && text.contains(DNS.pod)));
     }
 }

@@ -1,81 +1,83 @@
-//! Spans put together to traces.
+//! Assembles spans into traces.
 
 use std::collections::BTreeMap;
 
 use tokenwatch_core::base::schema;
+use tokenwatch_lab::received::{SpanSeen, text};
 
-use super::received::{SpanSeen, text};
-
-/// A trace is taken to be whole when its root is there and nothing was added for this many looks:
-/// its spans are sent together.
+/// A trace counts as complete when its root has arrived and this many looks have found nothing new:
+/// the agent sends the spans of a trace together.
 const QUIET_LOOKS: u8 = 2;
 
-/// A whole trace.
+/// A complete trace.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trace {
     /// The root.
     pub(super) root: SpanSeen,
-    /// All others, by start.
+    /// All other spans, by start.
     pub(super) children: Vec<SpanSeen>,
 }
 
-/// Traces that are not whole yet.
+/// Traces that are not complete yet.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    open: BTreeMap<Vec<u8>, (Vec<SpanSeen>, u8)>,
+    open: BTreeMap<Vec<u8>, Open>,
+}
+
+/// Spans of one trace.
+#[derive(Debug, Default)]
+struct Open {
+    spans: Vec<SpanSeen>,
+    /// Looks since the last span arrived.
+    quiet: u8,
 }
 
 impl Traces {
-    /// Takes a span.
+    /// Adds a span to its trace.
     pub(super) fn add(&mut self, span: SpanSeen) {
-        let (spans, looks) = self.open.entry(span.trace_id.clone()).or_default();
-        spans.push(span);
-        *looks = 0;
+        let open = self.open.entry(span.trace_id.clone()).or_default();
+        open.spans.push(span);
+        open.quiet = 0;
     }
 
-    /// The traces that became whole since the last look, by the end of their roots.
+    /// Removes the traces that are complete, by the end of their roots.
     pub(super) fn look(&mut self) -> Vec<Trace> {
-        self.open.values_mut().for_each(|(_, looks)| *looks = looks.saturating_add(1));
-        self.take(|looks| looks >= QUIET_LOOKS)
+        self.open.values_mut().for_each(|open| open.quiet = open.quiet.saturating_add(1));
+        self.take(QUIET_LOOKS)
     }
 
-    /// The end: everything that has a root.
+    /// Removes every trace that has a root: nothing more will arrive.
     pub(super) fn rest(&mut self) -> Vec<Trace> {
-        self.take(|_| true)
+        self.take(0)
     }
 
-    /// How many generations were still going on when the agent stopped.
+    /// How many generations were still in use when the agent stopped.
     pub(super) fn left_open(&self) -> usize {
         let is_open =
             |span: &&SpanSeen| text(&span.attributes, schema::TOKEN_OUTCOME) == Some("open");
-        self.open.values().flat_map(|(spans, _)| spans).filter(is_open).count()
+        self.open.values().flat_map(|open| &open.spans).filter(is_open).count()
     }
 
-    fn take(&mut self, quiet: impl Fn(u8) -> bool) -> Vec<Trace> {
-        let whole = |spans: &[SpanSeen], looks| {
-            quiet(looks) && spans.iter().any(|span| span.parent.is_none())
-        };
-        let ids: Vec<_> = self
-            .open
-            .iter()
-            .filter(|(_, (spans, looks))| whole(spans, *looks))
-            .map(|(id, _)| id.clone())
-            .collect();
-        let mut traces: Vec<_> = ids
-            .iter()
-            .filter_map(|id| self.open.remove(id))
-            .filter_map(|(spans, _)| assembled(spans))
-            .collect();
+    fn take(&mut self, quiet: u8) -> Vec<Trace> {
+        let is_complete = |open: &Open| open.quiet >= quiet && open.root().is_some();
+        let complete = self.open.extract_if(.., |_, open| is_complete(open));
+        let mut traces: Vec<_> = complete.filter_map(|(_, open)| open.assembled()).collect();
         traces.sort_by_key(|trace| trace.root.end);
         traces
     }
 }
 
-fn assembled(mut spans: Vec<SpanSeen>) -> Option<Trace> {
-    let root = spans.iter().position(|span| span.parent.is_none())?;
-    let root = spans.swap_remove(root);
-    spans.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
-    Some(Trace { root, children: spans })
+impl Open {
+    fn root(&self) -> Option<usize> {
+        self.spans.iter().position(|span| span.parent.is_none())
+    }
+
+    fn assembled(mut self) -> Option<Trace> {
+        let root = self.root()?;
+        let root = self.spans.swap_remove(root);
+        self.spans.sort_by(|a, b| (a.start, a.end, &a.name).cmp(&(b.start, b.end, &b.name)));
+        Some(Trace { root, children: self.spans })
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_told_once_when_it_has_its_root_and_is_quiet() {
+    fn a_trace_is_complete_once_it_has_its_root_and_is_quiet() {
         let mut traces = Traces::default();
         traces.add(span(1, 3, Some(1)));
         assert!(
@@ -107,9 +109,9 @@ mod tests {
         assert!(traces.look().is_empty(), "more may come");
         traces.add(span(1, 2, Some(1)));
         assert!(traces.look().is_empty(), "more came");
-        let whole = traces.look();
+        let complete = traces.look();
         assert_eq!(
-            whole[0].children.iter().map(|span| span.span_id[0]).collect::<Vec<_>>(),
+            complete[0].children.iter().map(|span| span.span_id[0]).collect::<Vec<_>>(),
             [2, 3]
         );
         assert!(traces.look().is_empty());

@@ -1,5 +1,5 @@
-//! What the agent looks for once at its start, and again where it may appear later: kubelet roots
-//! and time servers.
+//! What the agent looks for at its start, and again where it may appear later: kubelet root
+//! directories and time servers.
 
 pub mod roots;
 pub mod time_servers;

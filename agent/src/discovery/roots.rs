@@ -1,43 +1,41 @@
-//! Where kubelets keep their state when nobody says so.
+//! Kubelet root directories of this node, where none is configured.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
-/// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go,
-/// plugin name escaped).
+use crate::proc::{self, ProcFs};
+
+/// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go;
+/// `~` stands for `/` in the plugin's name).
 pub(crate) const PROJECTED: &str = "volumes/kubernetes.io~projected";
-/// Kubelet's default, which k3s, RKE2 and OpenShift keep too; MicroK8s; k0s.
+/// Default roots: of kubelet, which k3s, RKE2 and OpenShift keep, of MicroK8s, and of k0s.
 pub const KNOWN: [&str; 3] =
     ["/var/lib/kubelet", "/var/snap/microk8s/common/var/lib/kubelet", "/var/lib/k0s/kubelet"];
 /// Programs that are, or contain, a kubelet.
 const KUBELETS: [&str; 6] = ["kubelet", "kubelite", "k3s", "rke2", "k0s", "hyperkube"];
-
-/// What kubelet calls its root directory on the command line, and what k0s calls it.
-const NAMES: [&str; 2] = ["root-dir", "kubelet-root-dir"];
+/// The option that names the root directory: kubelet's and k0s's.
+const ROOT_OPTIONS: [&str; 2] = ["root-dir", "kubelet-root-dir"];
 
 /// No kubelet root was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoRoots {
-    /// What was looked at.
-    pub looked_at: Vec<PathBuf>,
+    /// The directories that were checked.
+    pub checked: Vec<PathBuf>,
 }
 
 impl std::fmt::Display for NoRoots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("no kubelet root found: none of ")?;
-        for (index, path) in self.looked_at.iter().enumerate() {
+        for (index, path) in self.checked.iter().enumerate() {
             write!(f, "{}{}", if index == 0 { "" } else { ", " }, path.display())?;
         }
         f.write_str(
-            " has a readable directory `pods`; name the directory that kubelet was given as \
-             --root-dir with --root",
+            " has a readable directory `pods`; use --root to name the directory that kubelet has \
+             as --root-dir",
         )
     }
 }
@@ -48,29 +46,38 @@ impl std::error::Error for NoRoots {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
     /// Where the host's root directory is mounted (`/` outside a container).
-    pub prefix: PathBuf,
-    /// The process file system.
-    pub proc: PathBuf,
+    prefix: PathBuf,
+    proc: ProcFs,
 }
 
 impl Search {
-    /// The kubelet roots of this node, each once: what its running kubelets were told, the known
-    /// defaults, and wherever a volume of a pod is mounted.
+    /// Below the mount `prefix` of the host's root directory.
+    pub fn new(prefix: &Path) -> Self {
+        Self { prefix: prefix.to_owned(), proc: ProcFs::default() }
+    }
+
+    /// With the processes and mounts of another proc file system, for tests.
+    pub fn with_proc(self, proc: ProcFs) -> Self {
+        Self { proc, ..self }
+    }
+
+    /// The kubelet roots of this node, each once: those in the command lines of running kubelets,
+    /// the known defaults, and those with a mounted volume of a pod.
     pub fn all(&self) -> Result<Vec<PathBuf>, NoRoots> {
-        let told = running_kubelets(&self.proc).into_iter().map(|root| within(&self.prefix, &root));
-        let looked_at: BTreeSet<PathBuf> =
-            told.chain(self.defaults()).chain(self.mounted()).collect();
-        let roots = distinct(&[], looked_at.iter().cloned());
+        let running =
+            running_kubelets(&self.proc).into_iter().map(|root| within(&self.prefix, &root));
+        let candidates: BTreeSet<PathBuf> =
+            running.chain(self.defaults()).chain(self.mounted()).collect();
+        let roots = distinct(&[], candidates.iter().cloned());
         if roots.is_empty() {
-            Err(NoRoots { looked_at: looked_at.into_iter().collect() })
+            Err(NoRoots { checked: candidates.into_iter().collect() })
         } else {
             Ok(roots)
         }
     }
 
-    /// Those that have come since `known` were found. Does not ask the processes again: that costs
-    /// more than all the rest of a pass, and what they were told shows as soon as a pod has a
-    /// volume.
+    /// Roots that appeared after `known` were found. Does not read command lines again: that costs
+    /// more than the rest of a rescan, and such a root shows as soon as a pod has a volume.
     pub fn new_roots(&self, known: &[PathBuf]) -> Vec<PathBuf> {
         distinct(known, self.defaults().chain(self.mounted()))
     }
@@ -79,18 +86,22 @@ impl Search {
         KNOWN.into_iter().map(|root| within(&self.prefix, Path::new(root)))
     }
 
-    /// Roots that pods' volumes are mounted under: found whatever kubelet was told, and by whom
-    /// (k3s hides the arguments of its kubelet).
+    /// Roots with a mounted volume of a pod, whatever kubelet's command line is (k3s hides the
+    /// arguments of its kubelet).
     fn mounted(&self) -> Vec<PathBuf> {
-        let mounts = std::fs::read(self.proc.join("self/mountinfo")).unwrap_or_default();
-        let roots: BTreeSet<PathBuf> =
-            mounts.split(|byte| *byte == b'\n').filter_map(root_of_mount).collect();
-        roots.into_iter().filter(|root| root.starts_with(&self.prefix)).collect()
+        let points = self.proc.mount_points().unwrap_or_default();
+        let roots: BTreeSet<&Path> =
+            points.iter().filter_map(|point| root_of_volume(point)).collect();
+        roots
+            .into_iter()
+            .filter(|root| root.starts_with(&self.prefix))
+            .map(Path::to_owned)
+            .collect()
     }
 }
 
-/// Roots that were named, as the host means them (outside a container: as they stand), each once.
-/// They may come later.
+/// Configured roots, as the host sees them (outside a container: unchanged), each once. They need
+/// not exist yet.
 pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     let mut taken: Vec<PathBuf> = Vec::new();
     for root in roots
@@ -98,7 +109,7 @@ pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
         .map(|root| if prefix == Path::new("/") { root.clone() } else { within(prefix, root) })
     {
         let is_taken = taken.iter().any(|other| {
-            *other == root || pods_of(other).is_some_and(|pods| pods_of(&root) == Some(pods))
+            *other == root || pods_id(other).is_some_and(|pods| pods_id(&root) == Some(pods))
         });
         if !is_taken {
             taken.push(root);
@@ -107,49 +118,30 @@ pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     taken
 }
 
-/// Those of `candidates` that have a directory `pods`, which none of `known` and none before it
-/// has.
+/// The `candidates` that have a directory `pods` of their own: not that of a known root or of an
+/// earlier candidate.
 fn distinct(known: &[PathBuf], candidates: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut seen: BTreeSet<(u64, u64)> = known.iter().filter_map(|root| pods_of(root)).collect();
+    let mut seen: BTreeSet<(u64, u64)> = known.iter().filter_map(|root| pods_id(root)).collect();
     candidates
-        .filter(|root| !known.contains(root) && pods_of(root).is_some_and(|pods| seen.insert(pods)))
+        .filter(|root| !known.contains(root) && pods_id(root).is_some_and(|pods| seen.insert(pods)))
         .collect()
 }
 
-/// The root in a line of mountinfo (proc_pid_mountinfo(5)) whose fifth field, the mount point, is a
-/// pod's projected volume.
-fn root_of_mount(line: &[u8]) -> Option<PathBuf> {
-    let point = unescaped(line.split(|byte| *byte == b' ').nth(4)?);
-    let volumes = Path::new(OsStr::from_bytes(&point)).parent()?;
+/// The root of a pod's projected volume: `ROOT/pods/UID/volumes/kubernetes.io~projected/NAME`.
+fn root_of_volume(volume: &Path) -> Option<&Path> {
+    let volumes = volume.parent()?;
     let pod = volumes.ends_with(PROJECTED).then(|| volumes.ancestors().nth(2))??;
     let pods = pod.parent().filter(|pods| pods.ends_with("pods"))?;
-    pods.parent().map(Path::to_owned)
+    pods.parent()
 }
 
-/// mountinfo writes blank, tab, newline and backslash as `\` and three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(escaped) => (plain.push(escaped), rest = &after[3..]).1,
-            None => (plain.push(byte), rest = after).1,
-        }
-    }
-    plain
-}
-
-/// Two paths with the same `pods` are one root.
-fn pods_of(root: &Path) -> Option<(u64, u64)> {
+/// Device and inode of a root's directory `pods`. Two paths with the same one are one root.
+fn pods_id(root: &Path) -> Option<(u64, u64)> {
     let pods = root.join("pods").metadata().ok().filter(std::fs::Metadata::is_dir)?;
     Some((pods.dev(), pods.ino()))
 }
 
-/// `path` as the host means it: links that are absolute on the host stay below `prefix`.
+/// A path of the host, below `prefix`. Absolute links of the host stay below `prefix`, too.
 fn within(prefix: &Path, path: &Path) -> PathBuf {
     resolved(prefix, path).unwrap_or_else(|| prefix.join(path.strip_prefix("/").unwrap_or(path)))
 }
@@ -160,13 +152,13 @@ fn resolved(prefix: &Path, path: &Path) -> Option<PathBuf> {
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);
     let found = openat2(&prefix, path, how).ok()?;
-    std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()
+    proc::descriptor_path(found).ok()
 }
 
-/// `--root-dir` of every kubelet that can be seen; none without hostPID.
-fn running_kubelets(proc: &Path) -> Vec<PathBuf> {
-    let Ok(processes) = procfs::process::all_processes_with_root(proc) else { return Vec::new() };
-    processes.flatten().filter_map(|process| root_dir(&process.cmdline().ok()?)).collect()
+/// The root directory of every visible kubelet that has the option; none without hostPID.
+fn running_kubelets(proc: &ProcFs) -> Vec<PathBuf> {
+    let Ok(processes) = proc.processes() else { return Vec::new() };
+    processes.filter_map(|process| root_dir(&process.arguments()?)).collect()
 }
 
 /// The root directory in a kubelet's command line: `--root-dir=X`, `--root-dir X`,
@@ -180,12 +172,12 @@ fn root_dir(arguments: &[String]) -> Option<PathBuf> {
         let argument = argument.trim_start_matches('-');
         let argument =
             argument.strip_prefix("kubelet-arg=").unwrap_or(argument).trim_start_matches('-');
-        NAMES.iter().find_map(|name| argument.strip_prefix(name)?.strip_prefix('='))
+        ROOT_OPTIONS.iter().find_map(|name| argument.strip_prefix(name)?.strip_prefix('='))
     });
-    let is_name = |argument: &str| NAMES.contains(&argument.trim_start_matches('-'));
-    let apart =
-        || arguments.windows(2).rev().find(|pair| is_name(&pair[0])).map(|pair| pair[1].as_str());
-    joined.or_else(apart).map(PathBuf::from).filter(|root| root.is_absolute())
+    let is_option = |argument: &str| ROOT_OPTIONS.contains(&argument.trim_start_matches('-'));
+    let separate =
+        || arguments.windows(2).rev().find(|pair| is_option(&pair[0])).map(|pair| pair[1].as_str());
+    joined.or_else(separate).map(PathBuf::from).filter(|root| root.is_absolute())
 }
 
 #[cfg(test)]
@@ -194,17 +186,17 @@ mod tests {
     use std::fs::create_dir_all;
     use std::os::unix::fs::symlink;
 
-    fn nothing() -> tempfile::TempDir {
+    fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
     }
 
     fn search(host: &Path, proc: &Path) -> Search {
-        Search { prefix: host.to_owned(), proc: proc.to_owned() }
+        Search::new(host).with_proc(ProcFs::at(proc))
     }
 
     #[test]
-    fn several_distributions_are_found_and_the_same_directory_once() {
-        let host = nothing();
+    fn roots_of_several_distributions_are_found_each_once() {
+        let host = folder();
         create_dir_all(host.path().join("mnt/disk/pods")).unwrap();
         create_dir_all(host.path().join("var/lib/k0s/kubelet/pods")).unwrap();
         create_dir_all(host.path().join("var/snap/microk8s/common/var/lib")).unwrap();
@@ -214,13 +206,13 @@ mod tests {
             host.path().join("var/snap/microk8s/common/var/lib/kubelet"),
         )
         .unwrap();
-        let roots = search(host.path(), nothing().path()).all().unwrap();
+        let roots = search(host.path(), folder().path()).all().unwrap();
         assert_eq!(roots, [host.path().join("mnt/disk"), host.path().join("var/lib/k0s/kubelet")]);
     }
 
     #[test]
-    fn a_running_kubelet_names_its_root() {
-        let (host, proc) = (nothing(), nothing());
+    fn a_root_is_found_by_a_kubelets_command_line() {
+        let (host, proc) = (folder(), folder());
         create_dir_all(host.path().join("data/kubelet/pods")).unwrap();
         create_dir_all(proc.path().join("7")).unwrap();
         std::fs::write(proc.path().join("7/stat"), "7 (kubelet) S 1 1").unwrap();
@@ -241,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn a_root_shows_by_the_volumes_mounted_under_it() {
-        let (host, proc) = (nothing(), nothing());
+    fn a_root_is_found_by_a_mounted_volume() {
+        let (host, proc) = (folder(), folder());
         let at = |path: &str| host.path().join(path).display().to_string();
         create_dir_all(host.path().join("a b/pods")).unwrap();
         create_dir_all(proc.path().join("self")).unwrap();
@@ -260,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn roots_that_come_later_are_found_once() {
-        let (host, proc) = (nothing(), nothing());
+    fn roots_that_appear_later_are_found_once() {
+        let (host, proc) = (folder(), folder());
         let [kubelet, k0s] =
             ["var/lib/kubelet", "var/lib/k0s/kubelet"].map(|root| host.path().join(root));
         create_dir_all(k0s.join("pods")).unwrap();
@@ -279,11 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn roots_that_are_named_are_taken_once_as_the_host_means_them() {
-        let host = nothing();
+    fn given_roots_are_resolved_on_the_host_each_once() {
+        let host = folder();
         create_dir_all(host.path().join("data/kubelet/pods")).unwrap();
         create_dir_all(host.path().join("var/lib")).unwrap();
-        symlink("/data/kubelet", host.path().join("var/lib/kubelet")).unwrap(); // absolute on the host
+        // Absolute on the host.
+        symlink("/data/kubelet", host.path().join("var/lib/kubelet")).unwrap();
         let named = ["/var/lib/kubelet", "/data/kubelet", "/later", "/later"].map(PathBuf::from);
         assert_eq!(
             given(host.path(), &named),
@@ -298,8 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn none_says_where_it_looked() {
-        let error = search(nothing().path(), nothing().path()).all().unwrap_err().to_string();
+    fn the_error_names_all_directories_that_were_checked() {
+        let error = search(folder().path(), folder().path()).all().unwrap_err().to_string();
         for root in KNOWN {
             assert!(error.contains(root), "{error}");
         }
@@ -307,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn command_lines_are_understood() {
+    fn the_root_is_read_from_every_form_of_command_line() {
         let table = [
             ("/usr/bin/kubelet --root-dir=/a", Some("/a")),
             ("kubelet --root-dir /b --v=2", Some("/b")),

@@ -1,36 +1,44 @@
-//! Who is asked, and with what.
+//! What is sent, with which credentials, and how failures are reported.
 
-use super::fake::{Fake, Reply, status};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::fake_server::{FakeServer, Reply, status};
 use super::*;
 use crate::environment::Environment;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn request() -> ApiRequest {
+    ApiRequest::get("/x".to_owned())
+}
 
 fn ok() -> Reply {
     Reply::Whole(200, None, "{}".to_owned())
 }
 
-async fn ask(server: &ApiServer) -> Result<Bytes, Trouble> {
-    whole(server.ask(Ask::get("/x".to_owned()), PATIENCE).await?, 1 << 20, PATIENCE).await
+async fn get(client: &ApiClient) -> Result<Bytes, Error> {
+    read_body(client.send(request(), LIMIT).await?, 1 << 20, LIMIT).await
 }
 
 #[tokio::test]
-async fn a_refusal_says_how_in_whose_words_and_what_to_do() {
+async fn an_error_has_status_message_and_remedy() {
     let forbidden = "pods is forbidden: User \\\"x\\\" cannot list";
-    let fake = Fake::start(vec![
+    let fake = FakeServer::start(vec![
         Reply::Whole(401, None, status(401, "Unauthorized")),
         Reply::Whole(403, None, status(403, forbidden)),
         Reply::Whole(429, Some("7"), "Too many requests, please try again later.".to_owned()),
         Reply::Whole(500, None, "<html>\u{1b}[2J".to_owned()),
     ])
     .await;
-    let server = fake.client();
-    let mut told = Vec::new();
+    let client = fake.client();
+    let mut errors = Vec::new();
     for _ in 0..4 {
-        told.push(ask(&server).await.unwrap_err());
+        errors.push(get(&client).await.unwrap_err());
     }
-    assert_eq!(told[2].retry_after(), Some(Duration::from_secs(7)));
-    let texts: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(errors[2].retry_after(), Some(Duration::from_secs(7)));
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert!(
         texts[0].contains("401 Unauthorized") && texts[0].contains("the agent's own token"),
         "{texts:#?}"
@@ -47,32 +55,32 @@ async fn a_refusal_says_how_in_whose_words_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_does_not_come_is_given_up_and_what_is_too_much_is_not_taken() {
-    let fake = Fake::start(vec![
+async fn responses_are_bounded_in_time_and_size() {
+    let fake = FakeServer::start(vec![
         Reply::Silence,
         Reply::Open(vec!["{".to_owned()]),
         Reply::Whole(200, None, "x".repeat(2 << 20)),
     ])
     .await;
-    let server = fake.client();
+    let client = fake.client();
     let soon = Duration::from_millis(200);
-    let late = server.ask(Ask::get("/x".to_owned()), soon).await.unwrap_err();
-    assert!(late.to_string().contains("no answer within"), "{late}");
-    let half = server.ask(Ask::get("/x".to_owned()), PATIENCE).await.unwrap();
-    let half = whole(half, 1 << 20, soon).await.unwrap_err();
-    assert!(half.to_string().contains("did not end"), "{half}");
-    let much = ask(&server).await.unwrap_err();
+    let late = client.send(request(), soon).await.unwrap_err();
+    assert!(late.to_string().contains("no response within"), "{late}");
+    let half = client.send(request(), LIMIT).await.unwrap();
+    let half = read_body(half, 1 << 20, soon).await.unwrap_err();
+    assert!(half.to_string().contains("was not complete"), "{half}");
+    let much = get(&client).await.unwrap_err();
     assert!(much.to_string().contains("larger than 1024 KiB"), "{much}");
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_broken_is_looked_at_again() {
-    let fake = Fake::start(vec![ok()]).await;
+async fn a_broken_configuration_is_read_again() {
+    let fake = FakeServer::start(vec![ok()]).await;
     let file = fake.account.join("kubeconfig");
-    let server = ApiServer::new(Access::Kubeconfig(file.clone()));
-    let missing = ask(&server).await.unwrap_err().to_string();
+    let client = ApiClient::new(Access::Kubeconfig(file.clone()));
+    let missing = get(&client).await.unwrap_err().to_string();
     assert!(
-        missing.contains("kubeconfig cannot be read") && missing.contains("kubernetes.kubeconfig"),
+        missing.contains("cannot read") && missing.contains("kubernetes.kubeconfig"),
         "{missing}"
     );
     std::fs::write(
@@ -80,8 +88,8 @@ async fn a_configuration_that_is_broken_is_looked_at_again() {
         kubeconfig(&format!("http://127.0.0.1:{}", fake.port), "tokenFile: token"),
     )
     .unwrap();
-    ask(&server).await.unwrap();
-    assert_eq!(fake.asked()[0].authorization, "Bearer first");
+    get(&client).await.unwrap();
+    assert_eq!(fake.requests()[0].authorization, "Bearer first");
 }
 
 fn kubeconfig(server: &str, user: &str) -> String {
@@ -93,7 +101,7 @@ fn kubeconfig(server: &str, user: &str) -> String {
 }
 
 #[test]
-fn a_kubeconfig_that_can_never_work_is_a_mistake_at_once_and_repeats_no_secret() {
+fn an_unusable_kubeconfig_is_an_error_at_once_that_quotes_no_secret() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let resolved = |text: &str| {
         std::fs::write(file.path(), text).unwrap();
@@ -102,27 +110,30 @@ fn a_kubeconfig_that_can_never_work_is_a_mistake_at_once_and_repeats_no_secret()
     let good = kubeconfig("https://api.example", "token: s3cret");
     assert_eq!(resolved(&good), Ok(Access::Kubeconfig(file.path().to_owned())));
     let table = [
-        ("clusters: [s3cret".to_owned(), "is no kubeconfig"),
-        (good.replace("users:", "users: s3cret #"), "is no kubeconfig"),
-        (good.replace("current-context: x", ""), "current-context names none"),
-        (good.replace("cluster: c,", "cluster: d,"), "it has no cluster called \"d\""),
-        (good.replace("token: s3cret", "exec: {command: s3cret}"), "are for people"),
-        (good.replace("token: s3cret", "username: s3cret"), "are for people"),
-        (good.replace("server:", "insecure-skip-tls-verify: true, server:"), "to whoever answers"),
+        ("clusters: [s3cret".to_owned(), "is not a valid kubeconfig"),
+        (good.replace("users:", "users: s3cret #"), "is not a valid kubeconfig"),
+        (good.replace("current-context: x", ""), "current-context is empty"),
+        (good.replace("cluster: c,", "cluster: d,"), "it has no cluster named \"d\""),
+        (good.replace("token: s3cret", "exec: {command: s3cret}"), "are not supported"),
+        (good.replace("token: s3cret", "username: s3cret"), "are not supported"),
+        (
+            good.replace("server:", "insecure-skip-tls-verify: true, server:"),
+            "to an unverified server",
+        ),
         (good.replace("server:", "proxy-url: s3cret, server:"), "proxy-url is not supported"),
     ];
     for (text, why) in table {
-        let said = resolved(&text).unwrap_err();
-        assert!(said.contains(why) && !said.contains("s3cret"), "{said}");
+        let error = resolved(&text).unwrap_err().to_string();
+        assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
     }
     assert!(
         Access::resolve(Some(&file.path().join("not-there")), &Environment::default()).is_ok(),
-        "it may come"
+        "it may be created later"
     );
 }
 
 #[test]
-fn in_a_pod_the_environment_says_where() {
+fn in_a_pod_the_environment_holds_the_address() {
     let resolved = |host: &'static str| {
         Access::resolve(
             None,
@@ -134,15 +145,15 @@ fn in_a_pod_the_environment_says_where() {
     };
     assert_eq!(resolved("10.0.0.1").unwrap().to_string(), "https://10.0.0.1:443");
     assert_eq!(resolved("fd00::1").unwrap().to_string(), "https://[fd00::1]:443");
-    let nowhere = Access::resolve(None, &Environment::default()).unwrap_err();
+    let nowhere = Access::resolve(None, &Environment::default()).unwrap_err().to_string();
     assert!(
-        nowhere.contains("this is no pod") && nowhere.contains("kubernetes.kubeconfig"),
+        nowhere.contains("does not run in a pod") && nowhere.contains("kubernetes.kubeconfig"),
         "{nowhere}"
     );
 }
 
 #[test]
-fn what_is_put_in_a_path_stays_in_its_place() {
-    assert_eq!(quoted("node-1.a_b~"), "node-1.a_b~");
-    assert_eq!(quoted("n&limit=0/../ü"), "n%26limit%3D0%2F..%2F%C3%BC");
+fn text_in_a_path_is_percent_encoded() {
+    assert_eq!(percent_encoded("node-1.a_b~"), "node-1.a_b~");
+    assert_eq!(percent_encoded("n&limit=0/../ü"), "n%26limit%3D0%2F..%2F%C3%BC");
 }

@@ -1,10 +1,10 @@
 //! Ways out: one file per way. Each takes actions, none ever blocks the engine.
 
 pub mod console;
+pub mod delivery;
 pub mod events;
 pub mod http;
 pub mod metrics;
-pub mod otlp;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,11 @@ use std::time::Duration;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::world::observation::DeliveryState;
+use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
-use crate::state_file;
+use crate::config::otlp::Settings;
+use crate::state_file::{self, StateFile};
 
 /// What metrics are read from, at each export.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
@@ -56,7 +58,7 @@ pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sinks {
     main: Sink,
-    notebook: Option<state_file::Notebook>,
+    state_file: Option<StateFile>,
     events: Option<events::Events>,
     /// Where the main one measures nothing.
     metrics: Option<metrics::Metrics>,
@@ -69,7 +71,7 @@ pub enum Sink {
     /// Lines for people.
     Console(console::Console),
     /// A collector.
-    Otlp(Box<otlp::Otlp>),
+    Otlp(Box<delivery::Delivery>),
 }
 
 /// What was left when a sink was shut down.
@@ -104,14 +106,14 @@ impl std::fmt::Display for ShutdownReport {
 impl Sinks {
     /// Only the main one.
     pub fn new(main: Sink) -> Self {
-        Self { main, notebook: None, events: None, metrics: None, http: None }
+        Self { main, state_file: None, events: None, metrics: None, http: None }
     }
 
-    /// And what is active is remembered in `directory`, where `remembered` was before.
+    /// Adds the state file, in which active findings are saved.
     #[must_use]
-    pub fn remembering(self, notebook: state_file::Settings) -> Self {
-        let notebook = state_file::Notebook::start(notebook, self.main.undelivered());
-        Self { notebook: Some(notebook), ..self }
+    pub fn with_state_file(self, config: state_file::Config) -> Self {
+        let state_file = StateFile::start(config, self.main.undelivered());
+        Self { state_file: Some(state_file), ..self }
     }
 
     /// And findings become Events.
@@ -126,13 +128,13 @@ impl Sinks {
     pub fn serving(
         self,
         settings: &http::Settings,
-        resource: &otlp::Resource,
+        resource: &Resource,
         views: Views,
         pull: metrics::Pull,
     ) -> Self {
         let unmeasured = matches!(self.main, Sink::Console(_));
         let nothing_sent = Arc::default();
-        let origin = resource.origin(&nothing_sent, &views.snapshot);
+        let origin = delivery::origin(resource, &nothing_sent, &views.snapshot);
         let metrics = unmeasured
             .then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
         let http = http::Http::start(settings, http::Shown { views, pull });
@@ -143,12 +145,11 @@ impl Sinks {
     pub fn take(&self, actions: Vec<Report>) {
         self.events.iter().for_each(|events| events.take(&actions));
         self.metrics.iter().for_each(|metrics| metrics.take(&actions));
-        let remembering =
-            self.notebook.as_ref().map(|notebook| (notebook, state_file::changes(&actions)));
+        let changes = self.state_file.as_ref().map(|file| (file, state_file::changes(&actions)));
         self.main.take(actions);
-        // After it was queued, and so counted: what is written down must have been delivered.
-        if let Some((notebook, changes)) = remembering {
-            notebook.take(changes);
+        // After the alerts were queued and counted: only delivered findings are saved.
+        if let Some((file, changes)) = changes {
+            file.apply(changes);
         }
     }
 
@@ -168,8 +169,8 @@ impl Sinks {
         self.events.into_iter().for_each(events::Events::stop);
         drop(self.http); // nobody is told anything any more
         let report = self.main.shutdown(bound).await;
-        if let Some(notebook) = self.notebook {
-            notebook.finish().await;
+        if let Some(file) = self.state_file {
+            file.finish().await;
         }
         report
     }
@@ -184,12 +185,14 @@ impl Sink {
     /// To a collector. Has to be called within a tokio runtime, which then does the sending.
     /// Its figures can be had through `pull` as well.
     pub fn otlp(
-        settings: otlp::Settings,
-        resource: &otlp::Resource,
+        settings: Settings,
+        resource: &Resource,
         snapshot: &SnapshotSource,
         pull: Option<metrics::Pull>,
     ) -> Result<Self, String> {
-        otlp::Otlp::start(settings, resource, snapshot, pull).map(|otlp| Self::Otlp(Box::new(otlp)))
+        delivery::Delivery::start(settings, resource, snapshot, pull)
+            .map(|delivery| Self::Otlp(Box::new(delivery)))
+            .map_err(|error| error.to_string())
     }
 
     /// Takes what there is to say. Never blocks, never grows without bound.
@@ -204,7 +207,7 @@ impl Sink {
     pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
         match self {
             Self::Console(console) => console.delivery(),
-            Self::Otlp(otlp) => otlp.delivery(),
+            Self::Otlp(otlp) => otlp.state(),
         }
     }
 

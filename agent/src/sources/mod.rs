@@ -1,5 +1,9 @@
-//! Where observations come from: one folder per thing observed.
+//! Sources of observations, one folder per thing observed.
+//!
+//! A source runs until the engine drops the channel. It reports what it observed and whether it
+//! works ([`health`]); what that means is decided in the core.
 
+mod health;
 pub mod kernel;
 pub mod ntp;
 pub mod pods;

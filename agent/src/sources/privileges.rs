@@ -1,65 +1,48 @@
-//! How far up the privilege ladder the agent stands: found out by trying, not by what somebody
-//! configured.
-
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+//! The agent's privilege level, found by trying what each level allows rather than by reading the
+//! configuration.
 
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
-use procfs::process::{Process, all_processes};
 use tokenwatch_core::world::privileges::{Privileges, Rung};
 
-/// CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)): either opens directories and files
-/// of any user for reading.
-const READ_ANYTHING: u64 = 1 << 1 | 1 << 2;
-/// The inode of the first PID namespace (PROC_PID_INIT_INO in the kernel's
-/// include/linux/proc_ns.h).
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// What the process is called that writes the token files: kubelet, or what it is part of in k3s,
+use crate::proc::{self, ProcFs, Process};
+
+/// Names of the processes that run kubelet: kubelet itself, or the program that contains it in k3s,
 /// RKE2 and MicroK8s.
 const KUBELETS: [&str; 5] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "rke2"];
 
-/// What the agent is allowed to do, now.
+const CANNOT_READ_ALL: &str = "CAP_DAC_READ_SEARCH: the agent cannot open directories and token \
+                               files of other users; kubelet's belong to root";
+
+/// The agent's privileges now.
 pub fn read() -> Privileges {
-    let lacking = (!reads_anything()).then(|| {
-        "CAP_DAC_READ_SEARCH: directories and token files that belong to others cannot be opened; \
-         kubelet's belong to root"
-            .to_owned()
-    });
+    let can_read_all = proc::own_capabilities().is_ok_and(|own| own.can_read_all_files());
+    let lacking = (!can_read_all).then(|| CANNOT_READ_ALL.to_owned());
     Privileges {
-        rung: rung(sees_processes(), sees_who_opens()),
+        rung: rung(sees_processes(), has_fanotify()),
         lacking: lacking.into_iter().collect(),
     }
 }
 
-/// Each rung has what the one below has.
-fn rung(processes: bool, openers: bool) -> Rung {
-    match (processes, openers) {
+/// Each level includes the one below.
+fn rung(sees_processes: bool, has_fanotify: bool) -> Rung {
+    match (sees_processes, has_fanotify) {
         (true, true) => Rung::Fanotify,
         (true, false) => Rung::HostPid,
         (false, _) => Rung::Files,
     }
 }
 
-fn reads_anything() -> bool {
-    let status = Process::myself().and_then(|process| process.status());
-    status.is_ok_and(|status| status.capeff & READ_ANYTHING != 0)
-}
-
-/// The node's own PID namespace, or one in which its kubelet is: a node may be a container itself.
+/// Whether the agent is in the node's PID namespace: the initial one, or, where the node is itself
+/// a container, the one of its kubelet.
 fn sees_processes() -> bool {
-    let first = fs::metadata("/proc/self/ns/pid")
-        .is_ok_and(|namespace| namespace.ino() == FIRST_PID_NAMESPACE);
-    first
-        || all_processes()
-            .is_ok_and(|processes| processes.flatten().any(|process| is_kubelet(&process)))
+    let is_kubelet =
+        |process: Process| process.name().is_some_and(|name| KUBELETS.contains(&name.as_str()));
+    proc::is_in_initial_pid_namespace()
+        || ProcFs::default().processes().is_ok_and(|mut all| all.any(is_kubelet))
 }
 
-fn is_kubelet(process: &Process) -> bool {
-    process.stat().is_ok_and(|stat| KUBELETS.contains(&stat.comm.as_str()))
-}
-
-/// A group whose events carry open files is for CAP_SYS_ADMIN alone (fanotify_init(2)).
-fn sees_who_opens() -> bool {
+/// Only CAP_SYS_ADMIN may create a group whose events carry open files (fanotify_init(2)).
+fn has_fanotify() -> bool {
     Fanotify::init(
         InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC,
         EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC,
@@ -72,22 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_sees_openers_but_no_processes_stands_on_the_lowest_rung() {
+    fn fanotify_without_processes_is_the_lowest_level() {
         let table = [
             (false, false, Rung::Files),
             (false, true, Rung::Files),
             (true, false, Rung::HostPid),
             (true, true, Rung::Fanotify),
         ];
-        for (processes, openers, expected) in table {
-            assert_eq!(rung(processes, openers), expected);
+        for (processes, fanotify, expected) in table {
+            assert_eq!(rung(processes, fanotify), expected);
         }
     }
 
     #[test]
-    fn what_is_lacking_is_what_the_kernel_says() {
-        let lacks = !read().lacking.is_empty();
-        let capabilities = Process::myself().unwrap().status().unwrap().capeff;
-        assert_eq!(lacks, capabilities & READ_ANYTHING == 0);
+    fn a_missing_capability_is_reported() {
+        let can_read_all = proc::own_capabilities().unwrap().can_read_all_files();
+        assert_eq!(read().lacking.is_empty(), can_read_all);
     }
 }

@@ -1,4 +1,4 @@
-//! Service accounts, one at a time, and only those that are asked for: nothing is listed, nothing
+//! Service accounts, one at a time, and only those that the engine queries. Nothing is listed or
 //! watched.
 
 use std::collections::VecDeque;
@@ -9,30 +9,29 @@ use http::StatusCode;
 use rand::Rng as _;
 use serde::Deserialize;
 use tokenwatch_core::world::cluster::{AccountName, AccountSeen};
-use tokenwatch_core::world::observation::{Observation, SourceState};
+use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
-use crate::kubernetes::{ApiServer, Ask, Trouble, quoted, whole};
+use super::health::{Health, Source};
+use crate::kubernetes::{ApiClient, ApiRequest, Error, percent_encoded, read_body};
 
-/// What observations call this source.
-const SOURCE: &str = "serviceaccounts";
-/// Questions that may wait: as many accounts as the core keeps. What does not fit is asked again by
-/// itself.
+/// Queries that may wait: as many accounts as the core keeps. The engine repeats a query that does
+/// not fit.
 pub const QUEUE: usize = 256;
-/// As for the pods: the API server waits up to 3 s for its cache, and flow control queues for up to
-/// 15 s.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The largest object in etcd is 1.5 MB.
-const LARGEST: usize = 2 << 20;
-/// Between two questions, on average: when rotation stops everywhere at once, 5,000 nodes ask for
-/// 1,000 accounts a second, and no more.
-const PAUSE: Duration = Duration::from_secs(5);
-/// What could not be answered is asked again after this, even if nobody wants to know any more:
-/// whether it works is to be known, too.
+/// Timeout of a response, as for pods: the API server waits up to 3 s for its cache, and flow
+/// control queues a request for up to 15 s.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a response. The largest object in etcd has 1.5 MB.
+const MAX_RESPONSE: usize = 2 << 20;
+/// Time between two requests, on average. When rotation stops everywhere at once, 5,000 nodes send
+/// 1,000 requests a second and no more.
+const SPACING: Duration = Duration::from_secs(5);
+/// A failed query is repeated after this, even if the engine has not repeated it: the source must
+/// notice when it works again.
 const RETRY: Duration = Duration::from_mins(5);
 
-/// A service account, of which no more is read than who it is.
+/// A service account, reduced to its UID.
 #[derive(Debug, Deserialize)]
 struct Object {
     metadata: Meta,
@@ -43,147 +42,158 @@ struct Meta {
     uid: String,
 }
 
-/// Answers questions until nobody asks or listens any more.
-pub async fn run(server: Arc<ApiServer>, asked: Receiver<AccountName>, tell: Sender<Observation>) {
-    at_pace(server, asked, tell, Pace { pause: PAUSE, retry: RETRY }).await;
+/// Answers queries until the engine drops either channel.
+pub async fn run(
+    client: Arc<ApiClient>,
+    queries: Receiver<AccountName>,
+    observations: Sender<Observation>,
+) {
+    run_at(client, queries, observations, Pace { spacing: SPACING, retry: RETRY }).await;
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    pause: Duration,
+    spacing: Duration,
     retry: Duration,
 }
 
-async fn at_pace(
-    server: Arc<ApiServer>,
-    asked: Receiver<AccountName>,
-    tell: Sender<Observation>,
+async fn run_at(
+    client: Arc<ApiClient>,
+    queries: Receiver<AccountName>,
+    observations: Sender<Observation>,
     pace: Pace,
 ) {
-    let mut questions =
-        Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: pace.retry };
-    let mut said = None;
-    while let Some(account) = questions.next().await {
-        let (seen, degraded) = match look(&server, account.clone()).await {
+    let mut queue = QueryQueue::new(queries, pace.retry);
+    let mut health = Health::new(Source::ServiceAccounts);
+    while let Some(account) = queue.next().await {
+        let (seen, degraded) = match look_up(&client, account.clone()).await {
             Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
-            Err(trouble) => (None, Some(complaint(&server, &trouble))),
+            Err(error) => (None, Some(degraded(&client, &error))),
         };
-        questions.unanswered = degraded.is_some().then_some(account);
-        let state = (said.as_ref() != Some(&degraded))
-            .then(|| SourceState { source: SOURCE.to_owned(), degraded: degraded.clone() });
-        said = Some(degraded);
-        for observation in seen.into_iter().chain(state.map(Observation::Source)) {
-            if tell.send(observation).await.is_err() {
+        queue.failed = degraded.is_some().then_some(account);
+        for observation in seen.into_iter().chain(health.update(degraded)) {
+            if observations.send(observation).await.is_err() {
                 return;
             }
         }
-        tokio::time::sleep(spread(pace.pause)).await;
+        tokio::time::sleep(jittered(pace.spacing)).await;
     }
 }
 
-/// The same for every account, so that it is said once.
-fn complaint(server: &ApiServer, trouble: &Trouble) -> String {
+/// The same text for every account, so that it is reported once.
+fn degraded(client: &ApiClient, error: &Error) -> String {
     format!(
-        "API server ({}): {trouble}. Why a token is late may be left unsaid; it is asked again in \
-         five minutes",
-        server.place()
+        "API server ({}): {error}; findings may not name the cause of a late token, and the agent \
+         retries within five minutes",
+        client.address()
     )
 }
 
-/// What is asked, in turn, each account once, however often while it waits.
-struct Questions {
-    asked: Receiver<AccountName>,
+/// Queries in the order in which they came, each account once.
+struct QueryQueue {
+    queries: Receiver<AccountName>,
     waiting: VecDeque<AccountName>,
-    /// The last one, if it came to nothing.
-    unanswered: Option<AccountName>,
+    /// The last query, if it failed.
+    failed: Option<AccountName>,
     retry: Duration,
 }
 
-impl Questions {
-    /// Nothing once nobody asks any more.
+impl QueryQueue {
+    fn new(queries: Receiver<AccountName>, retry: Duration) -> Self {
+        Self { queries, waiting: VecDeque::new(), failed: None, retry }
+    }
+
+    /// The next query; none once the engine has dropped the channel.
     async fn next(&mut self) -> Option<AccountName> {
         if self.waiting.is_empty() {
             let first = self.wait().await?;
-            self.put(first);
+            self.push(first);
         }
-        while let Ok(account) = self.asked.try_recv() {
-            self.put(account);
+        while let Ok(account) = self.queries.try_recv() {
+            self.push(account);
         }
         self.waiting.pop_front()
     }
 
     async fn wait(&mut self) -> Option<AccountName> {
-        let Some(again) = self.unanswered.take() else { return self.asked.recv().await };
-        timeout(self.retry, self.asked.recv()).await.unwrap_or(Some(again))
+        let Some(failed) = self.failed.take() else { return self.queries.recv().await };
+        timeout(self.retry, self.queries.recv()).await.unwrap_or(Some(failed))
     }
 
-    fn put(&mut self, account: AccountName) {
+    fn push(&mut self, account: AccountName) {
         if !self.waiting.contains(&account) {
             self.waiting.push_back(account);
         }
     }
 }
 
-/// Nodes that ask at the same time do not go on asking at the same time.
-fn spread(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.5))
+/// Nodes that send a request at the same time do not send the next one at the same time.
+fn jittered(spacing: Duration) -> Duration {
+    spacing.mul_f64(rand::rng().random_range(0.5..=1.5))
 }
 
-async fn look(server: &ApiServer, account: AccountName) -> Result<AccountSeen, Trouble> {
-    let path = format!(
-        "/api/v1/namespaces/{}/serviceaccounts/{}",
-        quoted(&account.namespace),
-        quoted(&account.name)
-    );
-    match server.ask(Ask::get(path), PATIENCE).await {
-        Ok(answer) => {
-            let body = whole(answer, LARGEST, PATIENCE).await?;
-            let object: Object = serde_json::from_slice(&body)
-                .map_err(|why| Trouble::Garbage(format!("its service account is none: {why}")))?;
-            Ok(AccountSeen { account, uid: Some(object.metadata.uid) })
-        }
-        Err(Trouble::Refused { status: StatusCode::NOT_FOUND, message, .. })
-            if says_so(&message, &account) =>
-        {
-            Ok(AccountSeen { account, uid: None })
-        }
-        Err(trouble) => Err(trouble),
+async fn look_up(client: &ApiClient, account: AccountName) -> Result<AccountSeen, Error> {
+    match get(client, &account).await {
+        Ok(uid) => Ok(AccountSeen { account, uid: Some(uid) }),
+        Err(error) if is_not_found(&error, &account) => Ok(AccountSeen { account, uid: None }),
+        Err(error) => Err(error),
     }
 }
 
-/// Anything on the way can say 404; that an account does not exist is believed only in the API
-/// server's own words (apimachinery, NewNotFound).
-fn says_so(message: &str, account: &AccountName) -> bool {
-    message == format!("serviceaccounts \"{}\" not found", account.name)
+/// The account's UID.
+async fn get(client: &ApiClient, account: &AccountName) -> Result<String, Error> {
+    let path = format!(
+        "/api/v1/namespaces/{}/serviceaccounts/{}",
+        percent_encoded(&account.namespace),
+        percent_encoded(&account.name)
+    );
+    let response = client.send(ApiRequest::get(path), TIMEOUT).await?;
+    let body = read_body(response, MAX_RESPONSE, TIMEOUT).await?;
+    let object: Object = serde_json::from_slice(&body)
+        .map_err(|error| Error::Invalid(format!("not a service account: {error}")))?;
+    Ok(object.metadata.uid)
+}
+
+/// A proxy can respond 404 as well. The account counts as missing only with the API server's own
+/// message (apimachinery, NewNotFound).
+fn is_not_found(error: &Error, account: &AccountName) -> bool {
+    match error {
+        Error::Refused { status, message, .. } => {
+            *status == StatusCode::NOT_FOUND
+                && *message == format!("serviceaccounts \"{}\" not found", account.name)
+        }
+        Error::Configuration(_) | Error::Connection(_) | Error::Invalid(_) => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokenwatch_core::world::observation::SourceState;
     use tokio::sync::mpsc::channel;
 
     use super::*;
-    use crate::kubernetes::fake::{Fake, Reply, status};
+    use crate::kubernetes::fake_server::{FakeServer, Reply, status};
 
-    const AT_ONCE: Pace = Pace { pause: Duration::ZERO, retry: Duration::ZERO };
+    const AT_ONCE: Pace = Pace { spacing: Duration::ZERO, retry: Duration::ZERO };
 
     fn named(name: &str) -> AccountName {
         AccountName { namespace: "shop".into(), name: name.into() }
     }
 
-    /// All that is observed when these are the answers to as many questions, for shop/a, shop/b and
-    /// so on.
-    async fn observed(replies: Vec<Reply>) -> (Vec<Observation>, Fake) {
+    /// All observations when these are the responses to as many queries, for shop/a, shop/b and so
+    /// on.
+    async fn observed(replies: Vec<Reply>) -> (Vec<Observation>, FakeServer) {
         let names: Vec<String> = ('a'..).take(replies.len()).map(String::from).collect();
-        let fake = Fake::start(replies).await;
-        let (ask, asked) = channel(QUEUE);
-        let (tell, mut heard) = channel(QUEUE);
+        let fake = FakeServer::start(replies).await;
+        let (queries, receiver) = channel(QUEUE);
+        let (sender, mut observations) = channel(QUEUE);
         for name in names.iter().chain(&names) {
-            ask.send(named(name)).await.unwrap();
+            queries.send(named(name)).await.unwrap();
         }
-        drop(ask); // and that was all
-        at_pace(fake.client(), asked, tell, AT_ONCE).await;
+        drop(queries);
+        run_at(fake.client(), receiver, sender, AT_ONCE).await;
         let mut all = Vec::new();
-        while let Some(observation) = heard.recv().await {
+        while let Some(observation) = observations.recv().await {
             all.push(observation);
         }
         (all, fake)
@@ -195,7 +205,7 @@ mod tests {
 
     fn degraded(observation: &Observation) -> Option<&Option<String>> {
         if let Observation::Source(SourceState { source, degraded }) = observation {
-            (source == SOURCE).then_some(degraded)
+            (source == "serviceaccounts").then_some(degraded)
         } else {
             None
         }
@@ -206,19 +216,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_it_is_and_that_there_is_none_each_asked_once_however_often_it_waits() {
+    async fn uid_and_absence_are_observed_with_one_request_per_account() {
         let object = r#"{"kind": "ServiceAccount", "metadata": {"name": "a", "uid": "u-1"}, "secrets": [{"name": "x"}]}"#;
         let none = whole(404, &status(404, r#"serviceaccounts \"b\" not found"#));
         let (all, fake) = observed(vec![whole(200, object), none]).await;
         assert_eq!((&all[0], &all[2], all.len()), (&seen("a", Some("u-1")), &seen("b", None), 3));
-        assert_eq!(degraded(&all[1]), Some(&None), "and that it works is said once");
-        let asked: Vec<String> = fake
-            .asked()
+        assert_eq!(degraded(&all[1]), Some(&None), "that it works is reported once");
+        let requests: Vec<String> = fake
+            .requests()
             .into_iter()
-            .map(|asked| format!("{} {}", asked.method, asked.path))
+            .map(|request| format!("{} {}", request.method, request.path))
             .collect();
         assert_eq!(
-            asked,
+            requests,
             [
                 "GET /api/v1/namespaces/shop/serviceaccounts/a",
                 "GET /api/v1/namespaces/shop/serviceaccounts/b"
@@ -227,8 +237,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_api_server_itself_can_say_that_there_is_none() {
-        let words = [
+    async fn only_the_api_servers_own_message_means_absence() {
+        let replies = [
             whole(404, "<html>not found</html>"),
             whole(404, &status(404, "the server could not find the requested resource")),
             whole(404, &status(404, r#"serviceaccounts \"other\" not found"#)),
@@ -236,14 +246,14 @@ mod tests {
             whole(200, r#"{"metadata": {"uid": 7}}"#),
             Reply::Cut(vec!["{".into()]),
         ];
-        for reply in words {
+        for reply in replies {
             let all = observed(vec![reply]).await.0;
             assert!(all.len() == 1 && degraded(&all[0]).is_some_and(Option::is_some), "{all:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_right_that_is_missing_is_said_once_with_what_to_do() {
+    async fn a_missing_permission_is_reported_once_with_its_remedy() {
         let refused = || whole(403, &status(403, "serviceaccounts is forbidden"));
         let all = observed(vec![refused(), refused(), whole(200, r#"{"metadata": {"uid": "u"}}"#)])
             .await
@@ -257,48 +267,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_to_nothing_is_asked_again_although_nobody_wants_to_know_any_more() {
+    async fn a_failed_query_is_repeated() {
         let fake =
-            Fake::start(vec![whole(503, ""), whole(200, r#"{"metadata": {"uid": "u"}}"#)]).await;
-        let (ask, asked) = channel(QUEUE);
-        let (tell, mut heard) = channel(QUEUE);
-        ask.send(named("a")).await.unwrap();
-        let source = tokio::spawn(at_pace(fake.client(), asked, tell, AT_ONCE));
-        assert!(degraded(&heard.recv().await.unwrap()).is_some_and(Option::is_some));
-        assert_eq!(heard.recv().await, Some(seen("a", Some("u"))));
-        assert_eq!(degraded(&heard.recv().await.unwrap()), Some(&None), "and it works again");
-        drop(ask);
+            FakeServer::start(vec![whole(503, ""), whole(200, r#"{"metadata": {"uid": "u"}}"#)])
+                .await;
+        let (queries, receiver) = channel(QUEUE);
+        let (sender, mut observations) = channel(QUEUE);
+        queries.send(named("a")).await.unwrap();
+        let source = tokio::spawn(run_at(fake.client(), receiver, sender, AT_ONCE));
+        assert!(degraded(&observations.recv().await.unwrap()).is_some_and(Option::is_some));
+        assert_eq!(observations.recv().await, Some(seen("a", Some("u"))));
+        assert_eq!(degraded(&observations.recv().await.unwrap()), Some(&None), "it works again");
+        drop(queries);
         source.await.unwrap();
     }
 
     #[tokio::test]
-    async fn whoever_asked_first_is_answered_first() {
-        let (ask, asked) = channel(QUEUE);
-        let mut questions =
-            Questions { asked, waiting: VecDeque::new(), unanswered: None, retry: Duration::ZERO };
+    async fn queries_are_answered_in_order() {
+        let (queries, receiver) = channel(QUEUE);
+        let mut queue = QueryQueue::new(receiver, Duration::ZERO);
         for name in ["z", "a", "z", "m"] {
-            ask.send(named(name)).await.unwrap();
+            queries.send(named(name)).await.unwrap();
         }
-        assert_eq!(questions.next().await, Some(named("z")));
-        ask.send(named("a")).await.unwrap();
-        ask.send(named("z")).await.unwrap();
+        assert_eq!(queue.next().await, Some(named("z")));
+        queries.send(named("a")).await.unwrap();
+        queries.send(named("z")).await.unwrap();
         for name in ["a", "m", "z"] {
-            assert_eq!(questions.next().await, Some(named(name)));
+            assert_eq!(queue.next().await, Some(named(name)));
         }
     }
 
     #[tokio::test]
     async fn hostile_names_stay_within_the_path() {
-        let fake = Fake::start(vec![whole(200, "{}")]).await;
-        let (ask, asked) = channel(QUEUE);
-        let (tell, _heard) = channel(1);
-        ask.send(AccountName { namespace: "../..".into(), name: "a/b?c=d#e\n".into() })
+        let fake = FakeServer::start(vec![whole(200, "{}")]).await;
+        let (queries, receiver) = channel(QUEUE);
+        let (sender, _observations) = channel(1);
+        queries
+            .send(AccountName { namespace: "../..".into(), name: "a/b?c=d#e\n".into() })
             .await
             .unwrap();
-        drop(ask);
-        at_pace(fake.client(), asked, tell, AT_ONCE).await;
+        drop(queries);
+        run_at(fake.client(), receiver, sender, AT_ONCE).await;
         assert_eq!(
-            fake.asked()[0].path,
+            fake.requests()[0].path,
             "/api/v1/namespaces/..%2F../serviceaccounts/a%2Fb%3Fc%3Dd%23e%0A"
         );
     }

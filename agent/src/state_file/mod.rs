@@ -1,7 +1,17 @@
-//! The state file: the active findings, so that a restart neither loses nor repeats one.
+//! The state file: active findings on the node's disk, so that a restarted agent neither raises
+//! them again nor forgets to clear them.
+//!
+//! It holds only findings whose last alert was delivered. An alert that still waits for a collector
+//! when the agent dies is raised again by the next agent ("at least once"). Findings contain no
+//! byte of a token.
 
+mod error;
+mod format;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
-pub use read::{Left, read};
-pub use write::*;
+pub use error::Error;
+pub use read::{RestoredState, read, restore};
+pub use write::{Change, Config, StateFile, changes};

@@ -1,9 +1,4 @@
-//! Remembers active findings on the node's disk, so that the agent after this one neither raises
-//! them again nor forgets to clear them.
-//!
-//! Written down is only what was delivered: an alert that still waits for a collector when the
-//! agent dies is raised again by the next one, which is what "at least once" means. Findings hold
-//! no byte of a token.
+//! Saves the active findings whenever they have changed and were delivered, and every minute.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -12,54 +7,49 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
-use tokenwatch_core::ledger::{self, FILE, Restored, VERSION};
+use tokenwatch_core::ledger::{self, Restored};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::Error;
+use super::format::{Content, VERSION, path_in};
 use crate::clocks;
 
-/// How often it is noted that the agent is alive: the next one can say how long nobody looked, to
-/// the minute.
-const ALIVE_EVERY: Duration = Duration::from_mins(1);
+/// How often the file is written without a change. After a restart the agent knows to the minute
+/// how long none was running.
+const INTERVAL: Duration = Duration::from_mins(1);
 
-/// What the agent may write in is settled when it starts (`confinement`): another directory under
-/// the same name is another one.
-const CONFINED: &str = "; if the directory was made anew, or mounted, since the agent started, \
-                        only a restart of the agent helps";
-
-/// Where, whose, and with what it starts.
+/// Where the state is saved, for which node, and what it is at start.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The directory; made if it is not there.
+pub struct Config {
+    /// The directory; created if it does not exist.
     pub directory: PathBuf,
-    /// The node: what another one remembered is none of ours.
+    /// The node, because a state file is of no use on another one.
     pub node: String,
-    /// What was remembered so far.
-    pub remembered: Vec<Restored>,
+    /// The findings that were restored.
+    pub restored: Vec<Restored>,
 }
 
-/// One finding that is active now, or not any more.
+/// A finding that is active now, or one that no longer is.
 pub type Change = (FindingId, Option<Restored>);
 
 type Findings = BTreeMap<FindingId, Restored>;
 
-/// What is in the file.
-#[derive(Debug, Serialize)]
-struct Page<'a> {
-    version: u32,
-    node: &'a str,
-    alive_at: Wall,
-    findings: Vec<&'a Restored>,
+/// The changes that these reports make to the active findings.
+pub fn changes(reports: &[Report]) -> Vec<Change> {
+    let change = |report: &Report| match report {
+        Report::Alert(alert) => Some(ledger::after(alert)),
+        Report::Span(_) | Report::Rotation { .. } => None,
+    };
+    reports.iter().filter_map(change).collect()
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     active: Mutex<Findings>,
-    news: Notify,
+    changed: Notify,
 }
 
 impl Shared {
@@ -68,67 +58,68 @@ impl Shared {
     }
 }
 
-/// What is active, and the task that writes it down.
+/// The state file of a running agent: the active findings, and the task that saves them.
 #[derive(Debug)]
-pub struct Notebook {
+pub struct StateFile {
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
-    worker: JoinHandle<()>,
+    writer: JoinHandle<()>,
 }
 
-/// What these actions leave to be remembered.
-pub fn changes(actions: &[Report]) -> Vec<Change> {
-    let alert = |action: &Report| {
-        if let Report::Alert(alert) = action { Some(ledger::after(alert)) } else { None }
-    };
-    actions.iter().filter_map(alert).collect()
-}
-
-impl Notebook {
-    /// Starts the task that writes, on the runtime it is called in. `undelivered` counts the alerts
-    /// that were queued before they are told here.
-    pub(crate) fn start(settings: Settings, undelivered: watch::Receiver<u64>) -> Self {
-        let active: Findings = settings
-            .remembered
+impl StateFile {
+    /// Starts the task, on the current tokio runtime. `undelivered` counts alerts that are queued
+    /// for delivery.
+    pub(crate) fn start(config: Config, undelivered: watch::Receiver<u64>) -> Self {
+        let active: Findings = config
+            .restored
             .into_iter()
-            .map(|one| (one.finding.id(&settings.node), one))
+            .map(|restored| (restored.finding.id(&config.node), restored))
             .collect();
-        let shared = Arc::new(Shared { active: Mutex::new(active.clone()), news: Notify::new() });
+        let shared =
+            Arc::new(Shared { active: Mutex::new(active.clone()), changed: Notify::new() });
         let (closing, closed) = watch::channel(false);
-        let file = File { directory: settings.directory, node: settings.node, failed: false };
-        let writer = Writer { shared: Arc::clone(&shared), undelivered, delivered: active, file };
-        Self { shared, closing, worker: tokio::spawn(writer.run(closed)) }
+        let file = File { directory: config.directory, node: config.node };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            undelivered,
+            delivered: active,
+            file,
+            has_failed: false,
+        };
+        Self { shared, closing, writer: tokio::spawn(writer.run(closed)) }
     }
 
-    /// Takes what changed; that must have been queued for delivery before.
-    pub(crate) fn take(&self, changes: Vec<Change>) {
+    /// Applies changes. Their alerts must have been queued for delivery before.
+    pub(crate) fn apply(&self, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
         }
         let mut active = self.shared.active();
-        for (id, one) in changes {
-            match one {
-                Some(one) => active.insert(id, one),
+        for (id, change) in changes {
+            match change {
+                Some(restored) => active.insert(id, restored),
                 None => active.remove(&id),
             };
         }
         drop(active);
-        self.shared.news.notify_one();
+        self.shared.changed.notify_one();
     }
 
-    /// Writes down the last state, once nothing is sent any more.
+    /// Saves the last state, after the last delivery.
     pub(crate) async fn finish(self) {
         self.closing.send_replace(true);
-        let _ = self.worker.await; // it ended, or it panicked and has said so
+        let _ = self.writer.await; // it ended, or it panicked and the panic was printed
     }
 }
 
 struct Writer {
     shared: Arc<Shared>,
     undelivered: watch::Receiver<u64>,
-    /// The last state of which all was delivered.
+    /// The last state of which every alert was delivered.
     delivered: Findings,
     file: File,
+    /// The last attempt failed; a failure is logged once.
+    has_failed: bool,
 }
 
 impl Writer {
@@ -136,19 +127,20 @@ impl Writer {
         loop {
             self.write().await;
             tokio::select! {
-                () = self.news() => {}
-                () = tokio::time::sleep(ALIVE_EVERY) => {}
+                () = self.delivered_change() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
                 _ = closing.wait_for(|closing| *closing) => break,
             }
         }
         self.write().await;
     }
 
-    /// Something is new, and all of it delivered.
-    async fn news(&mut self) {
-        self.shared.news.notified().await;
+    /// Returns when something has changed and all alerts are delivered.
+    async fn delivered_change(&mut self) {
+        self.shared.changed.notified().await;
         if self.undelivered.wait_for(|count| *count == 0).await.is_err() {
-            std::future::pending::<()>().await; // nothing is sent any more: the end is near, and writes
+            // Delivery has ended: the agent stops, and `finish` writes the file.
+            std::future::pending::<()>().await;
         }
     }
 
@@ -157,68 +149,61 @@ impl Writer {
         if *self.undelivered.borrow() == 0 {
             self.delivered = active;
         }
-        let (mut file, delivered) = (self.file.clone(), self.delivered.clone());
-        // A disk may take its time: not on a thread that others wait for.
-        if let Ok(file) =
-            tokio::task::spawn_blocking(move || file.write(&delivered).then_some(file)).await
-        {
-            self.file.failed = file.is_none();
+        let (file, findings) = (self.file.clone(), self.delivered.clone());
+        // On a thread for blocking work, because a disk may be slow.
+        let written = tokio::task::spawn_blocking(move || file.write(&findings)).await;
+        if let Ok(written) = written {
+            self.log(&written);
         }
+    }
+
+    fn log(&mut self, written: &Result<(), Error>) {
+        if let Err(error) = written
+            && !self.has_failed
+        {
+            tracing::warn!(%error, "active findings not saved");
+        }
+        self.has_failed = written.is_err();
     }
 }
 
-/// The file, written whole or not at all.
+/// The file, which is replaced as a whole.
 #[derive(Clone, Debug)]
-struct File {
-    directory: PathBuf,
-    node: String,
-    /// Whether the last time failed: that is said once.
-    failed: bool,
+pub(super) struct File {
+    pub(super) directory: PathBuf,
+    pub(super) node: String,
 }
 
 impl File {
-    fn write(&mut self, findings: &Findings) -> bool {
-        let page = Page {
+    pub(super) fn write(&self, findings: &BTreeMap<FindingId, Restored>) -> Result<(), Error> {
+        let content = Content {
             version: VERSION,
-            node: &self.node,
+            node: self.node.as_str(),
             alive_at: clocks::now().wall,
-            findings: findings.values().collect(),
+            findings: findings.values().collect::<Vec<&Restored>>(),
         };
-        let written = serde_json::to_vec(&page)
+        let path = path_in(&self.directory);
+        serde_json::to_vec(&content)
             .map_err(io::Error::from)
-            .and_then(|bytes| replace(&self.directory, &bytes));
-        if let Err(why) = &written
-            && !self.failed
-        {
-            let directory = self.directory.display();
-            let confined =
-                if why.kind() == io::ErrorKind::PermissionDenied { CONFINED } else { "" };
-            tracing::warn!(
-                "{directory}: active findings cannot be remembered ({why}): the next agent will \
-                 raise them again. It is tried each minute{confined}"
-            );
-        }
-        written.is_ok()
+            .and_then(|bytes| replace(&path, &bytes))
+            .map_err(|error| Error::Write { path, error })
     }
 }
 
-/// Puts `bytes` in place of the file, for the owner alone to read.
-fn replace(directory: &Path, bytes: &[u8]) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let (new, file) = (directory.join(format!("{FILE}.new")), directory.join(FILE));
-    let mut options = std::fs::OpenOptions::new();
-    let mut opened = options
+/// Writes `bytes` beside the file and renames them into its place. Only the owner may read them.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let new = path.with_extension("json.new");
+    let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(&new)?;
-    opened.write_all(bytes)?;
-    opened.sync_all()?;
-    std::fs::rename(new, file)
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
 }
-
-#[cfg(test)]
-#[path = "write_tests.rs"]
-mod tests;

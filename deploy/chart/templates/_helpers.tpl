@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Cluster-wide objects of two releases of one name, in two namespaces, must not be one. */ -}}
+{{- /* Two releases with the same name in different namespaces need different names for their cluster-wide objects. */ -}}
 {{- define "tokenwatch.clusterName" -}}
 {{- $fullname := include "tokenwatch.fullname" . }}
 {{- ternary $fullname (printf "%s-%s" .Release.Namespace $fullname) (eq .Release.Namespace $fullname) }}
@@ -44,8 +44,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
 {{- end }}
 
-{{- /* Kubelet makes many token files readable by their pod's user alone, and its own directory by root: hence the one capability that every rung has.
-       It does not reach a user other than root where privileges cannot be gained. */ -}}
+{{- /* kubelet makes many token files readable only by the pod's user, and its own directory only by root. So every privilege level has this capability.
+       Without privilege escalation, only root can use it. */ -}}
 {{- define "tokenwatch.capabilities" -}}
 {{- $add := list "DAC_READ_SEARCH" }}
 {{- if eq .Values.privilege "fanotify" }}{{ $add = append $add "SYS_ADMIN" }}{{ end }}
@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ne .Values.privilege "files" }}true{{ end }}
 {{- end }}
 
-{{- /* The agent's configuration file. What goes in here and what stays out of `config` is said in values.schema.json. */ -}}
+{{- /* The agent's configuration file. values.schema.json defines which settings `config` accepts. */ -}}
 {{- define "tokenwatch.config" -}}
 {{- $clock := dict }}
 {{- with .Values.clock.servers }}{{ $_ := set $clock "servers" . }}{{ end }}
@@ -79,7 +79,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mustMergeOverwrite $config (deepCopy .Values.config)) }}
 {{- end }}
 
-{{- /* A size as the agent and Kubernetes write it (4MiB, 48Mi, 64000000), in bytes; 0 for what is neither. */ -}}
+{{- /* Converts a size in the notation of the agent or of Kubernetes (4MiB, 48Mi, 64000000) to bytes. Returns 0 for anything else. */ -}}
 {{- define "tokenwatch.bytes" -}}
 {{- $units := dict "" 1 "B" 1 "k" 1e3 "kB" 1e3 "KB" 1e3 "M" 1e6 "MB" 1e6 "G" 1e9 "GB" 1e9
   "Ki" 1024 "KiB" 1024 "Mi" 1048576 "MiB" 1048576 "Gi" 1073741824 "GiB" 1073741824 }}
@@ -88,23 +88,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if hasKey $units $unit }}{{ mulf (float64 $number) (float64 (get $units $unit)) }}{{ else }}0{{ end }}
 {{- end }}
 
-{{- /* Alerts that wait for a collector must fit into the container: the agent does not know its limit, and would be killed before it gives up the first. */ -}}
+{{- /* Undelivered alerts must fit into the container's memory. The agent does not know its limit, so the kernel would kill it before it drops an alert. */ -}}
 {{- define "tokenwatch.validateMemory" -}}
 {{- with dig "alerts" "memory" "" .Values.config }}
 {{- $alerts := include "tokenwatch.bytes" (toString .) | float64 }}
-{{- /* The agent's own bounds. */}}
+{{- /* The bounds that the agent accepts. */}}
 {{- if or (lt $alerts 65536.0) (gt $alerts 1073741824.0) }}
-{{- fail (printf "config.alerts.memory is %s: it can be 64KiB to 1GiB" .) }}
+{{- fail (printf "config.alerts.memory is %s: must be 64KiB to 1GiB" .) }}
 {{- end }}
 {{- $limit := include "tokenwatch.bytes" (toString (dig "limits" "memory" "" (default dict $.Values.resources))) | float64 }}
-{{- /* 16 MiB: what an agent holds without any alert, 12 MB, and some room. */}}
+{{- /* 16 MiB: the agent's memory without alerts (12 MB) and some headroom. */}}
 {{- if and (gt $limit 0.0) (gt (addf $alerts 16777216.0) $limit) }}
-{{- fail (printf "config.alerts.memory is %s, and with the agent's own 16MiB that is more than resources.limits.memory, %v: it would be killed before that is full" . $.Values.resources.limits.memory) }}
+{{- fail (printf "config.alerts.memory is %s. With the agent's own 16MiB, this is more than resources.limits.memory, %v: the kernel would kill the agent" . $.Values.resources.limits.memory) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{- /* What the schema cannot say: values that contradict one another. */ -}}
+{{- /* Checks that the schema cannot express: values that contradict each other. */ -}}
 {{- define "tokenwatch.validate" -}}
 {{- range $monitor := list "podMonitor" "serviceMonitor" }}
 {{- if and (index $.Values $monitor).enabled (not $.Values.http.enabled) }}
@@ -115,28 +115,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "otlp.tls.client needs otlp.tls.secret: the Secret with tls.crt and tls.key" }}
 {{- end }}
 {{- if and .Values.otlp.headersSecret.name (not .Values.otlp.endpoint) }}
-{{- fail "otlp.headersSecret.name needs otlp.endpoint: there is nobody to send the headers to" }}
+{{- fail "otlp.headersSecret.name needs otlp.endpoint: without it there is no request that has headers" }}
 {{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
-{{- fail "networkPolicy.enabled has no effect with hostNetwork: a NetworkPolicy does not hold for pods on the node's network; http.enabled=false closes the port" }}
+{{- fail "networkPolicy.enabled has no effect with hostNetwork: a NetworkPolicy does not apply to pods on the node's network; http.enabled=false closes the port" }}
 {{- end }}
 {{- if and .Values.resourceQuota.enabled (not .Values.priorityClassName) }}
-{{- fail "resourceQuota.enabled needs priorityClassName: that is the class whose pods it admits" }}
+{{- fail "resourceQuota.enabled needs priorityClassName: the quota admits the pods of that class" }}
 {{- end }}
 {{- if and .Values.rbac.create .Values.kubernetes.enabled (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
-{{- fail "serviceAccount.create=false needs serviceAccount.name, or rbac.create=false: every pod of the namespace that names no account would be given the agent's rights" }}
+{{- fail "serviceAccount.create=false needs serviceAccount.name, or rbac.create=false: otherwise every pod of the namespace without its own account would get the agent's rights" }}
 {{- end }}
 {{- if eq (toString .Values.enabled) "false" }}
-{{- fail "enabled is for a chart that has this one as a dependency, with condition: tokenwatch.enabled; helm uninstall takes it away" }}
+{{- fail "enabled is for a parent chart that has this chart as a dependency with condition: tokenwatch.enabled; use helm uninstall to remove the release" }}
 {{- end }}
 {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
 {{- if hasKey (default dict $.Values.commonLabels) $label }}
-{{- fail (printf "commonLabels: %s is set by the chart" $label) }}
+{{- fail (printf "commonLabels: the chart itself sets %s" $label) }}
 {{- end }}
 {{- end }}
 {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" }}
 {{- if hasKey (default dict $.Values.podLabels) $label }}
-{{- fail (printf "podLabels: %s is what the DaemonSet selects its pods by" $label) }}
+{{- fail (printf "podLabels: the DaemonSet selects its pods by %s" $label) }}
 {{- end }}
 {{- end }}
 {{- include "tokenwatch.validateMemory" . }}

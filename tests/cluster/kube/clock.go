@@ -18,8 +18,8 @@ const (
 
 // followClockFile keeps this process's wall clock ahead of the machine's by the
 // number of seconds in the file (behind, if negative). time.WallShift is not part
-// of Go: the build script adds it to its copy of time/time.go. Monotonic time,
-// and so every timer and timeout, is not moved.
+// of Go: the build script adds it to its copy of time/time.go. Monotonic time does
+// not move, so timers and timeouts are not affected.
 func followClockFile(path string) error {
 	if path == "" {
 		return nil
@@ -32,8 +32,8 @@ func followClockFile(path string) error {
 	go func() {
 		for {
 			time.Sleep(pollInterval)
-			// A file that is being rewritten may be read half-written: what cannot
-			// be read as a number leaves the clock as it was.
+			// The file may be half-written at this moment. If it is not a number, the
+			// clock keeps its shift.
 			if shift, err := readShift(path); err == nil {
 				time.WallShift.Store(int64(shift))
 			}
@@ -42,7 +42,7 @@ func followClockFile(path string) error {
 	return nil
 }
 
-// readShift takes a missing or an empty file for no shift.
+// readShift returns the shift in the file: zero if the file is missing or empty.
 func readShift(path string) (time.Duration, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +57,7 @@ func readShift(path string) (time.Duration, error) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.Abs(seconds) > math.MaxInt64/1e9 || math.IsNaN(seconds) {
-		return 0, fmt.Errorf("clock file %s holds %q: write the shift in seconds, such as 480 or -37.25", path, text)
+		return 0, fmt.Errorf("clock file %s contains %q: write the shift in seconds, such as 480 or -37.25", path, text)
 	}
 	return time.Duration(math.Round(seconds * 1e9)), nil
 }

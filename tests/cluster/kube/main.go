@@ -1,6 +1,6 @@
-// Command kube is all of Kubernetes that the test bed runs, in one binary: the
-// first argument names the component. Every component has a wall clock that a
-// test can move: see clock.go.
+// Command kube contains every Kubernetes component that the test bed runs. The first
+// argument names the component. A test can move the wall clock of every component:
+// see clock.go.
 package main
 
 import (
@@ -22,13 +22,13 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// Each command is built on demand: building one takes hold of global flags.
+// main builds only the command that it runs, because each one registers global flags.
 var components = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
-	// It handles signals by itself, as the others do.
+	// Kubelet handles signals by itself, like the others.
 	"kubelet":   func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"kubectl":   kubectl.NewDefaultKubectlCommand,
 	"relay":     newRelayCommand,
@@ -46,10 +46,10 @@ func main() {
 	}
 	build, known := components[name]
 	if !known {
-		fmt.Fprintf(os.Stderr, "kube: %q is no component; the first argument must be one of: %s\n", name, strings.Join(names(), ", "))
+		fmt.Fprintf(os.Stderr, "kube: %q is not a component; the first argument must be one of: %s\n", name, strings.Join(names(), ", "))
 		os.Exit(2)
 	}
-	// The component shall see its own name as the program's, as if it were alone.
+	// The component sees its own name as the program's name, like a binary of its own.
 	os.Args = os.Args[1:]
 	os.Exit(cli.Run(build()))
 }

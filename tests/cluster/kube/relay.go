@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// relay passes TCP connections on while its gate file does not say `cut`. The
-// kubelet reaches the API server through it, so that a test can part the two.
+// relay forwards TCP connections unless its gate file contains `cut`. Kubelet reaches
+// the API server through a relay, so that a test can disconnect the two.
 type relay struct {
 	to, gate string
 	cut      atomic.Bool
@@ -27,7 +27,7 @@ func newRelayCommand() *cobra.Command {
 	r := &relay{open: map[net.Conn]struct{}{}}
 	command := &cobra.Command{
 		Use:   "relay --listen ADDR --to ADDR --gate FILE",
-		Short: "Pass TCP connections on, except while FILE contains `cut`",
+		Short: "Forward TCP connections, except while FILE contains `cut`",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return r.run(listen)
@@ -35,8 +35,8 @@ func newRelayCommand() *cobra.Command {
 		SilenceUsage: true,
 	}
 	command.Flags().StringVar(&listen, "listen", "", "address to accept connections on")
-	command.Flags().StringVar(&r.to, "to", "", "address to pass them on to")
-	command.Flags().StringVar(&r.gate, "gate", "", "file that says `open` or `cut`")
+	command.Flags().StringVar(&r.to, "to", "", "address to forward them to")
+	command.Flags().StringVar(&r.gate, "gate", "", "file that contains `open` or `cut`")
 	for _, flag := range []string{"listen", "to", "gate"} {
 		_ = command.MarkFlagRequired(flag)
 	}
@@ -64,7 +64,7 @@ func (r *relay) run(listen string) error {
 	}
 }
 
-// followGate reads the gate; a file that is missing or says anything but `cut` is open.
+// followGate reads the gate file. It is open unless the file contains `cut`.
 func (r *relay) followGate() {
 	content, _ := os.ReadFile(r.gate)
 	cut := strings.TrimSpace(string(content)) == "cut"
@@ -82,7 +82,7 @@ func (r *relay) followGate() {
 	}
 }
 
-// enter notes a connection so that a cut can close it, unless the gate is cut already.
+// enter adds a connection to those that a cut closes. It returns false if the gate is cut.
 func (r *relay) enter(conn net.Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +103,7 @@ func (r *relay) leave(conn net.Conn) {
 func (r *relay) pass(near net.Conn) {
 	defer r.leave(near)
 	if !r.enter(near) {
-		// Linger 0 makes the close a reset, as near to a refusal as a listener gets.
+		// Linger 0 turns the close into a reset. A listener cannot refuse a connection.
 		if tcp, ok := near.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}

@@ -1,6 +1,5 @@
-# Adds a shift that the program can set to the one place where Go reads the wall
-# clock for everyone: time.Now in the toolchain's own time/time.go.
-# Fails if that function is not as expected, rather than build a clock that cannot move.
+# Adds a shift, which the program can set, to time.Now in the toolchain's time/time.go: the one place
+# where Go reads the wall clock. Fails if that function has changed, because the clock would not move.
 
 /^import \($/ {
 	print

@@ -12,8 +12,8 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// newStopPodsCommand ends every pod of a container runtime through CRI, which also
-// takes their network away. It is for taking a cluster down once its kubelet is gone.
+// newStopPodsCommand stops every pod of a container runtime through CRI, which also
+// removes their network. `down` uses it after it has stopped kubelet.
 func newStopPodsCommand() *cobra.Command {
 	var endpoint string
 	var timeout time.Duration

@@ -1,5 +1,5 @@
-// Command otelcol is an OpenTelemetry Collector with just the components that the
-// test bed uses, so that it builds in a minute or two.
+// Command otelcol is an OpenTelemetry Collector with only the components that the test
+// bed uses, so that it builds in a minute or two.
 package main
 
 import (

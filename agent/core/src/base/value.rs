@@ -126,15 +126,6 @@ impl Attributes {
         self
     }
 
-    /// With the name of who made a pod, if OpenTelemetry's conventions have an attribute for such.
-    #[must_use]
-    pub fn with_owner(self, owner: Option<&crate::world::cluster::Owner>) -> Self {
-        match owner.and_then(|owner| Some((owner.attribute()?, &owner.name))) {
-            Some((attribute, name)) => self.with(attribute, name),
-            None => self,
-        }
-    }
-
     /// The value called `name`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)

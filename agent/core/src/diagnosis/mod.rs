@@ -1,127 +1,100 @@
-//! Facts to findings; one root cause suppresses its symptoms.
+//! What is wrong: the world to typed symptoms, and symptoms to one finding per cause.
 
-mod agent;
-pub mod clock;
-mod ending;
-mod remedy;
+mod affected;
+mod clock;
+mod correlate;
+mod next;
 mod token;
 
-pub use agent::{blind, delivery};
-pub use ending::{Ending, ended};
-pub use token::{ClockEffect, Judged, account_of, in_question, judge, next_change};
+pub use affected::AffectedTokens;
+pub use correlate::ClockEffect;
 
-use self::clock::ClockFinding;
-use crate::base::time::{Delta, Monotonic, Wall};
-use crate::findings::{Finding, Subject};
-use crate::world::clocks::Estimate;
-use crate::world::cluster::{AccountLoss, Known, Pod};
-use crate::world::tokens::{Deadlines, State};
+use crate::base::time::{Delta, Monotonic, Reading};
+use crate::findings::{Affected, Finding, wording};
+use crate::world::clocks::{ClockFacts, ClockModel};
+use crate::world::cluster::AccountName;
+use crate::world::tokens::State;
+use crate::world::{Config, Facts, World};
 
-/// What a token is judged by besides itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// The clock as it is believed to be.
-    pub clock: &'a Estimate,
-    /// How long a file may be unreadable or broken before that is worth saying.
-    pub settle: Delta,
-    /// What kubelet has to catch up with, while it may.
-    pub catching_up: Option<CatchingUp>,
-    /// What the cluster knows of the token's pod.
-    pub known: Option<Known<'a>>,
-    /// What became of the token's service account, if that is why the API server refuses it.
-    pub lost: Option<AccountLoss>,
+/// The judgement on one token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenDiagnosis {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// What the node's clock, being wrong, does to it.
+    pub clock_effect: ClockEffect,
+    /// The account to request from the API server: it may be why the token is not replaced.
+    pub query: Option<AccountName>,
+    /// When the judgement may change by the passing of time alone.
+    pub next: Option<Monotonic>,
 }
 
-/// The node's clock was set forward: only from then on does kubelet see what has come due
-/// meanwhile, and it needs its time for that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CatchingUp {
-    /// How far the clock was set forward.
-    pub size: Delta,
-    /// A healthy kubelet has caught up by then.
-    pub until: Monotonic,
+/// The judgement on the node itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeDiagnosis {
+    /// About the clock and the time servers.
+    pub clock: Vec<Finding>,
+    /// About what the agent cannot see.
+    pub visibility: Option<Finding>,
+    /// About alerts that do not get out.
+    pub delivery: Option<Finding>,
+    /// When the judgement may change by the passing of time alone.
+    pub next: Option<Monotonic>,
 }
 
-/// The tokens on which the clock has an effect of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Affected {
-    /// Healthy, and wrong only by the node's clock.
-    pub look_wrong: usize,
-    /// Refused by the API server, and good by the node's clock: kubelet does not replace them.
-    pub refused: usize,
-}
-
-impl Context<'_> {
-    /// Whether the token came to be late by the setting of the clock alone.
-    pub fn excuses(&self, deadlines: &Deadlines, now: Wall) -> bool {
-        let before = self.catching_up.map(|step| deadlines.state(now - step.size));
-        before.is_some_and(|state| !matches!(state, State::Late | State::Stalled | State::Expired))
-    }
-
-    /// The pod, if the cluster knows it.
-    pub fn pod(&self) -> Option<&Pod> {
-        self.known.map(|known| known.pod)
-    }
-
-    /// By when the pod's containers are killed, if it is going.
-    pub fn deletion(&self) -> Option<Wall> {
-        self.pod().and_then(|pod| pod.deletion)
-    }
-
-    /// The time by which findings are checked for being mere symptoms of the clock: true time where
-    /// it is known to differ, else nothing.
-    pub fn corrected(&self, node_now: Wall) -> Option<Wall> {
-        use crate::world::clocks::ClockState::{Drifting, Off, Stepped};
-        let differs = matches!(self.clock.state, Off | Drifting | Stepped)
-            && self.clock.offset != Delta::ZERO;
-        differs.then(|| node_now + self.clock.offset)
+/// Judges a token at `now`.
+pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
+    let cause = facts.generation().map(|generation| correlate::token(generation, now.wall, facts));
+    let lifecycle = cause.and_then(|cause| cause.symptom);
+    let symptoms = token::file(facts, now).into_iter().chain(lifecycle);
+    TokenDiagnosis {
+        findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
+        clock_effect: cause.map_or(ClockEffect::None, |cause| cause.clock_effect),
+        query: account_in_question(facts, now),
+        next: next::for_token(facts, now),
     }
 }
 
-/// A clock finding with its subject, and with the tokens it has an effect on.
-pub fn of_clock(node: &str, finding: ClockFinding, affected: Affected) -> Finding {
-    let affected = if finding.server.is_none() { affected } else { Affected::default() };
-    let summary = format!(
-        "{}{}{}",
-        finding.summary,
-        looking_wrong(affected.look_wrong),
-        refused(affected.refused)
-    );
-    let some = |tokens: usize| (tokens > 0).then_some(tokens);
-    Finding {
-        code: finding.code,
-        severity: finding.severity,
-        subject: finding
-            .server
-            .map_or_else(|| Subject::node(node), |server| Subject::Server { server }),
-        summary,
-        deadline: None,
-        evidence: finding
-            .evidence
-            .with_some("tokens_affected", some(affected.look_wrong))
-            .with_some("tokens_refused", some(affected.refused)),
-        remedy: finding.remedy,
-        trace: None,
+/// The account of a token that waits for its replacement.
+fn account_in_question(facts: &Facts<'_>, now: &Reading) -> Option<AccountName> {
+    let waits = match facts.generation()?.deadlines.state(now.wall) {
+        State::Late | State::Stalled | State::Expired => facts.deletion().is_none(),
+        State::Fresh | State::Due | State::NotYetValid => false,
+    };
+    waits.then(|| facts.account()).flatten()
+}
+
+/// Judges the node at `now`. `affected` counts the tokens that a wrong clock has an effect on.
+pub fn node(world: &World, config: &Config, affected: Affected, now: &Reading) -> NodeDiagnosis {
+    let clock_ready = world.startup.clock_ready_at(now).is_none();
+    NodeDiagnosis {
+        clock: if clock_ready {
+            clock_of(&config.node, &world.clock, affected, now)
+        } else {
+            Vec::new()
+        },
+        visibility: wording::blind(&config.node, &world.blind_spots()),
+        delivery: delayed(world, config.delivery_limit, now)
+            .map(|waited| wording::delivery(&config.node, &world.delivery, waited)),
+        next: next::for_node(world, config, now),
     }
 }
 
-fn looking_wrong(tokens: usize) -> String {
-    match tokens {
-        0 => String::new(),
-        1 => " It makes 1 healthy token look wrong.".to_owned(),
-        n => format!(" It makes {n} healthy tokens look wrong."),
-    }
+/// Judges a clock at `now`.
+pub fn clock_of(node: &str, model: &ClockModel, affected: Affected, now: &Reading) -> Vec<Finding> {
+    let facts = ClockFacts::new(model, now);
+    let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
+    let worded = |symptom| wording::clock(node, symptom, &facts, affected);
+    symptoms.iter().map(worded).collect()
 }
 
-fn refused(tokens: usize) -> String {
-    match tokens {
-        0 => String::new(),
-        1 => " The API server refuses 1 token that has expired by true time, and kubelet, which \
-              goes by this clock, does not replace it."
-            .to_owned(),
-        n => format!(
-            " The API server refuses {n} tokens that have expired by true time, and kubelet, \
-             which goes by this clock, does not replace them."
-        ),
-    }
+/// How long the oldest alert has waited, where that is too long.
+fn delayed(world: &World, limit: Delta, now: &Reading) -> Option<Delta> {
+    let waited = now.monotonic - world.delivery.waiting_since?.monotonic;
+    (waited >= limit).then_some(waited)
 }
+
+#[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
+mod token_tests;

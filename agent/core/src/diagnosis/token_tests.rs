@@ -1,8 +1,12 @@
-use super::*;
-use crate::diagnosis::CatchingUp;
+use super::{ClockEffect, TokenDiagnosis, next};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::findings::{Code, Severity};
+use crate::world::Facts;
 use crate::world::clocks::{ClockState, Estimate};
+use crate::world::cluster::{AccountLoss, Known, Owner, Pod};
+use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
-use crate::world::tokens::{KubeletPolicy, TokenKey, claims_for_tests as claims};
+use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
 
 const IAT: i64 = 1_800_000_000;
 
@@ -26,12 +30,22 @@ fn clock(state: ClockState, offset: i64, assumed: bool) -> Estimate {
     Estimate { offset: Delta::from_secs(offset), bound: Delta::from_secs(1), assumed, state }
 }
 
-fn context(clock: &Estimate) -> Context<'_> {
-    Context { clock, settle: Delta::ZERO, catching_up: None, known: None, lost: None }
+/// Facts about any token, to be used with another one.
+fn facts(clock: &Estimate) -> Facts<'_> {
+    let tracked = Box::leak(Box::new(tracked(600, None)));
+    Facts { tracked, clock, settle: Delta::ZERO, catching_up: None, known: None, lost: None }
+}
+
+fn judge(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> TokenDiagnosis {
+    super::token(&Facts { tracked, ..facts }, now)
+}
+
+fn next_change(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> Option<Monotonic> {
+    next::for_token(&Facts { tracked, ..facts }, now)
 }
 
 fn found(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
-    let judged = judge(tracked, &at(age), context(clock));
+    let judged = judge(tracked, &at(age), facts(clock));
     judged.findings.iter().map(|finding| (finding.code, finding.severity)).collect()
 }
 
@@ -71,7 +85,7 @@ fn the_deadline_is_when_it_starts_to_hurt() {
         (&plain, 3_600, Code::Expired, 3_670),
     ];
     for (token, age, code, deadline) in table {
-        let finding = judge(token, &at(age), context(&good)).findings.remove(0);
+        let finding = judge(token, &at(age), facts(&good)).findings.remove(0);
         assert_eq!(
             (finding.code, finding.deadline),
             (code, Some(Wall::from_secs(IAT + deadline))),
@@ -97,7 +111,7 @@ fn a_clock_that_is_off_is_not_held_against_tokens() {
     // (age on the node's clock, true minus node, finding by node clock alone)
     for (age, offset) in [(585, -90), (640, -200), (-90, 90), (-30, 40)] {
         let off = clock(ClockState::Off, offset, false);
-        let judged = judge(&token, &at(age), context(&off));
+        let judged = judge(&token, &at(age), facts(&off));
         assert_eq!(judged.findings, [], "age {age}");
         assert_eq!(judged.clock_effect, ClockEffect::LooksWrong, "age {age}");
     }
@@ -132,7 +146,7 @@ fn a_token_that_only_looks_good_is_counted() {
     ] {
         let off = clock(ClockState::Off, offset, false);
         assert_eq!(
-            judge(&token, &at(age), context(&off)).clock_effect,
+            judge(&token, &at(age), facts(&off)).clock_effect,
             effect,
             "age {age}, offset {offset}"
         );
@@ -143,9 +157,9 @@ fn a_token_that_only_looks_good_is_counted() {
 fn kubelet_may_catch_up_after_the_clock_was_set_forward() {
     let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
     let until = at(3_300).monotonic;
-    let after = |size| Context {
+    let after = |size| Facts {
         catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }),
-        ..context(&good)
+        ..facts(&good)
     };
     let codes = |age, size| {
         judge(&token, &at(age), after(size))
@@ -170,10 +184,10 @@ fn trouble_is_said_once_it_has_settled() {
         KubeletPolicy::default(),
     );
     let good = clock(ClockState::Synchronised, 0, false);
-    let context = Context { settle: Delta::from_secs(10), ..context(&good) };
-    assert_eq!(judge(&token, &at(15), context).findings, []);
-    assert_eq!(next_change(&token, &at(15), context), Some(at(20).monotonic));
-    let finding = &judge(&token, &at(20), context).findings[0];
+    let facts = Facts { settle: Delta::from_secs(10), ..facts(&good) };
+    assert_eq!(judge(&token, &at(15), facts).findings, []);
+    assert_eq!(next_change(&token, &at(15), facts), Some(at(20).monotonic));
+    let finding = &judge(&token, &at(20), facts).findings[0];
     assert_eq!(
         finding.summary,
         "Token \"token\" of pod shop/cart-0 (volume v) does not hold a token: its payload is cut \
@@ -185,7 +199,7 @@ fn trouble_is_said_once_it_has_settled() {
 fn sentences_say_who_what_and_how_long() {
     let token = tracked(600, None);
     let good = clock(ClockState::Synchronised, 0, false);
-    let say = |age| judge(&token, &at(age), context(&good)).findings[0].summary.clone();
+    let say = |age| judge(&token, &at(age), facts(&good)).findings[0].summary.clone();
     assert_eq!(
         say(592),
         "Token \"token\" of pod shop/cart-0 (volume v) should have been replaced 1m 52s ago: \
@@ -198,16 +212,10 @@ fn sentences_say_who_what_and_how_long() {
     );
 }
 
-fn going_at(deletion: i64) -> crate::world::cluster::Pod {
-    let owner = Some(crate::world::cluster::Owner { kind: "Job".into(), name: "report".into() });
+fn terminating_at(deletion: i64) -> Pod {
+    let owner = Some(Owner { kind: "Job".into(), name: "report".into() });
     let deletion = Some(Wall::from_secs(IAT + deletion));
-    crate::world::cluster::Pod {
-        namespace: "shop".into(),
-        name: "report-x".into(),
-        owner,
-        deletion,
-        ..crate::world::cluster::Pod::default()
-    }
+    Pod { namespace: "shop".into(), name: "report-x".into(), owner, deletion, ..Pod::default() }
 }
 
 #[test]
@@ -226,10 +234,10 @@ fn a_pod_that_is_going_is_the_cause_and_kubelet_is_not_accused() {
         (&extended, 3_700, 4_000, Some(Warning)),
     ];
     for (token, age, deletion, expected) in table {
-        let pod = going_at(deletion);
-        let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
+        let pod = terminating_at(deletion);
+        let facts = Facts { known: Some(Known { pod: &pod, age: None }), ..facts(&good) };
         let found: Vec<_> =
-            judge(token, &at(age), context).findings.iter().map(|f| (f.code, f.severity)).collect();
+            judge(token, &at(age), facts).findings.iter().map(|f| (f.code, f.severity)).collect();
         assert_eq!(
             found,
             Vec::from_iter(expected.map(|severity| (Code::PodTerminating, severity))),
@@ -241,25 +249,23 @@ fn a_pod_that_is_going_is_the_cause_and_kubelet_is_not_accused() {
 #[test]
 fn a_pod_that_is_going_is_judged_again_when_its_token_and_when_itself_ends() {
     let (token, good, pod) =
-        (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
-    let context = Context { known: Some(Known { pod: &pod, age: None }), ..context(&good) };
-    let wakes: Vec<_> = [595, 600, 670].map(|age| next_change(&token, &at(age), context)).into();
+        (tracked(600, None), clock(ClockState::Synchronised, 0, false), terminating_at(700));
+    let facts = Facts { known: Some(Known { pod: &pod, age: None }), ..facts(&good) };
+    let wakes: Vec<_> = [595, 600, 670].map(|age| next_change(&token, &at(age), facts)).into();
     assert_eq!(wakes, [600, 670, 700].map(|age| Some(at(age).monotonic)));
 }
 
 #[test]
 fn what_the_cluster_knows_is_told_with_its_age() {
     let (token, good, pod) =
-        (tracked(600, None), clock(ClockState::Synchronised, 0, false), going_at(700));
-    let context = Context {
-        known: Some(Known { pod: &pod, age: Some(Delta::from_secs(90)) }),
-        ..context(&good)
-    };
-    let finding = &judge(&token, &at(595), context).findings[0];
+        (tracked(600, None), clock(ClockState::Synchronised, 0, false), terminating_at(700));
+    let facts =
+        Facts { known: Some(Known { pod: &pod, age: Some(Delta::from_secs(90)) }), ..facts(&good) };
+    let finding = &judge(&token, &at(595), facts).findings[0];
     assert_eq!(
         finding.summary,
-        "Token \"token\" of pod shop/report-x (volume v) is not replaced any more, because its \
-         pod is going and has until 2027-01-15T08:11:40Z to end. It expires in 5.0s, at \
+        "Token \"token\" of pod shop/report-x (volume v) will not be replaced: its pod is \
+         terminating and has until 2027-01-15T08:11:40Z to end. It expires in 5.0s, at \
          2027-01-15T08:10:00Z."
     );
     assert_eq!(finding.evidence.get("owner"), Some(&"Job report".into()));
@@ -275,7 +281,7 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
             AccountLoss::Missing,
             580,
             Code::RotationStalled,
-            "ago: its service account shop/cart does not exist any more. kubelet gets no token \
+            "ago: its service account shop/cart no longer exists. kubelet gets no token \
              for it, and the API server refuses this one.",
             "kubectl create serviceaccount -n shop cart",
         ),
@@ -283,7 +289,7 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
             AccountLoss::Missing,
             680,
             Code::Expired,
-            " Its service account shop/cart does not exist any more. kubelet gets no token for \
+            " Its service account shop/cart no longer exists. kubelet gets no token for \
              it, and the API server refuses this one.",
             "kubectl create serviceaccount -n shop cart",
         ),
@@ -291,21 +297,21 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
             AccountLoss::Replaced,
             580,
             Code::RotationStalled,
-            "which is of the one before, and kubelet has not replaced it.",
+            "which belongs to the old account, and kubelet has not replaced it.",
             "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|pod-uid\" | tail \
              -n 20",
         ),
     ];
     for (lost, age, code, words, command) in table {
-        let context = Context { lost: Some(lost), ..context(&good) };
-        let finding = judge(&token, &at(age), context).findings.remove(0);
+        let facts = Facts { lost: Some(lost), ..facts(&good) };
+        let finding = judge(&token, &at(age), facts).findings.remove(0);
         assert_eq!((finding.code, finding.severity), (code, Severity::Critical));
         assert!(finding.summary.ends_with(words), "{}", finding.summary);
         assert_eq!(finding.remedy.command.as_deref(), Some(command));
         assert_eq!(finding.evidence.get("service_account_state"), Some(&lost.name().into()));
     }
     assert_eq!(
-        judge(&token, &at(100), Context { lost: Some(AccountLoss::Missing), ..context(&good) })
+        judge(&token, &at(100), Facts { lost: Some(AccountLoss::Missing), ..facts(&good) })
             .findings,
         [],
         "not asked about yet"
@@ -316,10 +322,10 @@ fn an_account_that_is_gone_is_the_cause_with_a_remedy_of_its_own() {
 fn a_clock_that_nothing_vouches_for_is_named_as_the_witness() {
     let (token, alone) = (tracked(600, None), clock(ClockState::Unknown, 0, true));
     for (age, outcome) in [(672, "answers 401"), (610, "refuses it within 1m 00s")] {
-        let finding = judge(&token, &at(age), context(&alone)).findings.remove(0);
+        let finding = judge(&token, &at(age), facts(&alone)).findings.remove(0);
         assert_eq!((finding.code, finding.severity), (Code::Expired, Severity::Critical));
-        let words = "ago by this node's own clock, for which nothing vouches: if it is right, the \
-                     API server ";
+        let words = "ago by this node's own clock, which no time source confirms. If that clock \
+                     is right, the API server ";
         assert!(finding.summary.contains(&format!("{words}{outcome}")), "{}", finding.summary);
     }
 }
@@ -327,12 +333,12 @@ fn a_clock_that_nothing_vouches_for_is_named_as_the_witness() {
 #[test]
 fn nothing_changes_between_the_moments_that_are_woken_for() {
     let (token, off) = (tracked(600, None), clock(ClockState::Off, -25, false));
-    let context = context(&off);
+    let facts = facts(&off);
     let mut now = at(-120);
-    while let Some(next) = next_change(&token, &now, context) {
+    while let Some(next) = next_change(&token, &now, facts) {
         let until = now.after(next - now.monotonic - Delta::from_millis(1));
         let kinds = |reading: &Reading| {
-            judge(&token, reading, context)
+            judge(&token, reading, facts)
                 .findings
                 .iter()
                 .map(|f| (f.code, f.severity))

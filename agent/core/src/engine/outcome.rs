@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::base::time::Delta;
+use crate::base::time::{Delta, Wall};
 use crate::ledger::Alert;
 use crate::traces::Span;
 use crate::world::cluster::AccountName;
@@ -16,6 +16,21 @@ pub struct Outcome {
     pub reports: Vec<Report>,
     /// What the engine would like to know. A query that nobody answers loses nothing.
     pub queries: Vec<Query>,
+}
+
+impl Outcome {
+    pub(super) fn spans(&mut self, spans: impl IntoIterator<Item = Span>) {
+        self.reports.extend(spans.into_iter().map(|span| Report::Span(Box::new(span))));
+    }
+
+    pub(super) fn alerts(&mut self, alerts: Vec<Alert>) {
+        self.reports.extend(alerts.into_iter().map(|alert| Report::Alert(Box::new(alert))));
+    }
+
+    /// A generation that was due at `due` was replaced at `at`.
+    pub(super) fn rotated(&mut self, due: Wall, at: Wall) {
+        self.reports.push(Report::Rotation { delay: at - due });
+    }
 }
 
 /// One thing to deliver.

@@ -10,11 +10,13 @@ use super::tests::measured;
 use super::*;
 use crate::base::ids::SpanId;
 use crate::base::schema;
+use crate::base::time::Wall;
 use crate::findings::FindingId;
 use crate::ledger::AlertEvent;
 use crate::world::clocks::{KernelClock, Leap, Step};
+use crate::world::observation::{BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
-use crate::world::tokens::{Claims, claims_for_tests};
+use crate::world::tokens::{Binding, Claims, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
 
@@ -83,10 +85,14 @@ fn claims() -> impl Strategy<Value = Claims> {
                 expires_at,
                 warn_after,
                 credential,
-                namespace: "\u{202e}evil\x1b[2J".into(),
+                binding: Binding { namespace: "\u{202e}evil\x1b[2J".into(), ..binding() },
                 ..claims_for_tests(START, 600, None)
             });
     prop_oneof![4 => honest, 1 => extended, 2 => lying]
+}
+
+fn binding() -> Binding {
+    claims_for_tests(START, 600, None).binding
 }
 
 fn offset() -> impl Strategy<Value = Delta> {
@@ -255,7 +261,7 @@ proptest! {
         play(&config, &events, |_, _, actions| {
             for span in actions.into_iter().filter_map(|action| if let Report::Span(span) = action { Some(span) } else { None }) {
                 let is_root = span.name == schema::SPAN_GENERATION && span.parent.is_none();
-                if (is_root && !roots.insert(span.span_id)) || span.end < span.start {
+                if (is_root && !roots.insert(span.context.span_id)) || span.end < span.start {
                     twice.push(span);
                 }
             }

@@ -25,13 +25,6 @@ impl Schedule {
         self.at(key, Monotonic::default());
     }
 
-    /// Judge all of them in this step.
-    pub(super) fn all_due<'a>(&mut self, keys: impl Iterator<Item = &'a TokenKey>) {
-        for key in keys {
-            self.due_now(key);
-        }
-    }
-
     /// Never judge `key` again.
     pub(super) fn forget(&mut self, key: &TokenKey) {
         if let Some(at) = self.by_token.remove(key) {

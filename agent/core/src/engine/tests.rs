@@ -1,12 +1,16 @@
 use super::*;
 use crate::base::schema;
+use crate::base::time::Wall;
 use crate::engine::Query;
+use crate::findings::Subject;
 use crate::findings::{Code, Severity};
 use crate::ledger::AlertEvent;
 use crate::ledger::{self, Restored};
 use crate::world::clocks::{Exchange, Leap, Round, Sample, ServerName};
 use crate::world::cluster::{AccountName, AccountSeen, ClusterSeen, Pod};
 use crate::world::observation::{BlindSpot, FileContent, SourceState};
+use crate::world::observation::{DeliveryState, FileSeen};
+use crate::world::tokens::MOST_TOKENS;
 use crate::world::tokens::{State, claims_for_tests as claims};
 
 const IAT: i64 = 1_800_000_000;
@@ -24,7 +28,7 @@ fn key(pod: &str) -> TokenKey {
 
 fn token(pod: &str, iat_age: i64, lifetime: i64) -> Observation {
     let mut claims = claims(IAT + iat_age, lifetime, None);
-    claims.pod = Some(crate::world::tokens::ObjectRef {
+    claims.binding.pod = Some(crate::world::tokens::ObjectRef {
         name: format!("{pod}-name"),
         uid: Some(pod.into()),
     });
@@ -223,9 +227,12 @@ fn a_generation_is_one_trace_although_the_agent_restarts_in_the_middle() {
     let root = &whole[0];
     assert_eq!((root.parent, root.start, root.end), (None, at(0).wall, at(490).wall));
     for open in &lives {
-        assert_eq!((open.trace_id, open.parent), (root.trace_id, Some(root.span_id)));
+        assert_eq!(
+            (open.context.trace_id, open.parent),
+            (root.context.trace_id, Some(root.context.span_id))
+        );
     }
-    assert_ne!(lives[0].span_id, lives[1].span_id, "each agent tells its own part");
+    assert_ne!(lives[0].context.span_id, lives[1].context.span_id, "each agent tells its own part");
 }
 
 #[test]
@@ -346,7 +353,7 @@ fn delivery_that_waits_too_long_is_a_finding_and_ends() {
     assert_eq!(
         summaries(&recovered),
         ["The alerts of node n1 get out again (lost since the agent started: 3), 30.0s after \
-          their delay was first said."]
+          their delay was reported."]
     );
     assert!(!engine.findings().iter().any(|finding| finding.code == Code::DeliveryDelayed));
 }
@@ -505,10 +512,10 @@ fn what_the_cluster_knows_names_the_pod_and_shows() {
     let _ = engine.step(&at(2), listed(None));
     let status = engine.status(&at(12));
     assert_eq!(status.tokens[0].pod.name.as_deref(), Some("cart-0"));
-    assert_eq!(status.cluster, Some(ClusterFigures { pods: 1, age: Delta::from_secs(10) }));
+    assert_eq!(status.agent.cluster, Some(ClusterFigures { pods: 1, age: Delta::from_secs(10) }));
     let _ = engine
         .step(&at(20), Observation::Cluster(ClusterSeen::Unreachable { reason: "403".into() }));
-    assert_eq!(engine.status(&at(21)).unreachable.as_deref(), Some("403"));
+    assert_eq!(engine.status(&at(21)).agent.unreachable.as_deref(), Some("403"));
 }
 
 #[test]
@@ -617,8 +624,8 @@ fn a_token_whose_account_is_gone_is_critical_at_once_and_says_so() {
     let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
     // (the UID of the account now, what is said of it)
     for (uid, words) in [
-        (None, "service account shop/cart does not exist any more"),
-        (Some("other"), "was deleted and made anew"),
+        (None, "service account shop/cart no longer exists"),
+        (Some("other"), "was deleted and created again"),
     ] {
         let (mut engine, _) = self::late();
         let known = engine.step(&at(3_001), account(uid)).reports;
@@ -669,11 +676,11 @@ fn a_pod_that_was_deleted_by_force_is_not_held_against_kubelet() {
     );
     assert_eq!(run(&mut engine, 700, 20_000), []);
     assert_eq!(
-        engine.status(&at(701)).cluster,
+        engine.status(&at(701)).agent.cluster,
         Some(ClusterFigures { pods: 0, age: Delta::from_secs(1) })
     );
     let _ = engine.step(&at(20_001), Observation::Gone(key("p1")));
-    assert!(engine.cluster.pod("p1").is_none(), "nothing is left of it");
+    assert!(engine.world.cluster.pod("p1").is_none(), "nothing is left of it");
 }
 
 fn hidden(pod_uid: &str, volume: &str) -> Observation {
@@ -759,7 +766,7 @@ fn a_node_has_only_so_many_tokens_and_what_is_left_out_is_said() {
     for pod in 0..MOST_TOKENS + 2 {
         let _ = engine.step(&at(1), token(&pod.to_string(), 0, 3_600));
     }
-    assert_eq!(engine.tokens.len(), MOST_TOKENS);
+    assert_eq!(engine.world.tokens.iter().count(), MOST_TOKENS);
     let blind = |engine: &Engine| {
         engine
             .findings()
@@ -769,8 +776,7 @@ fn a_node_has_only_so_many_tokens_and_what_is_left_out_is_said() {
             .unwrap_or_default()
     };
     assert!(
-        blind(&engine)
-            .contains("more than 2048 tokens on this node, and 2 of them are not followed"),
+        blind(&engine).contains("more than 2048 tokens, and the agent does not follow 2 of them"),
         "{}",
         blind(&engine)
     );
@@ -784,5 +790,5 @@ fn a_node_has_only_so_many_tokens_and_what_is_left_out_is_said() {
     assert!(!blind(&engine).is_empty(), "nobody has looked at those that were left out");
     let _ = engine.step(&at(5), token(&MOST_TOKENS.to_string(), 3, 3_600));
     let _ = engine.step(&at(6), Observation::Gone(key(&(MOST_TOKENS + 1).to_string())));
-    assert_eq!((engine.tokens.len(), blind(&engine).as_str()), (MOST_TOKENS, ""));
+    assert_eq!((engine.world.tokens.iter().count(), blind(&engine).as_str()), (MOST_TOKENS, ""));
 }

@@ -1,15 +1,19 @@
 //! The closed vocabulary of what can be wrong: code, severity, subject, evidence, remedy.
 
-mod catalog;
+mod catalogue;
 mod runbook;
+mod symptom;
+pub mod wording;
 
-pub use catalog::{Code, CodeInfo};
+pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
+pub use symptom::{Affected, ClockFault, ClockSymptom, TokenFault, TokenSymptom};
+pub use wording::{Resolution, resolved};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::ids::{TraceContext, stable_id};
-use crate::base::time::Wall;
+use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::world::cluster::PodRef;
 use crate::world::tokens::TokenKey;
@@ -76,6 +80,33 @@ impl Subject {
         Self::Node { node: name.to_owned() }
     }
 
+    /// The token that it is about, if it is about one.
+    pub fn token_key(&self) -> Option<TokenKey> {
+        match self {
+            Self::Token { pod, volume, path } => Some(TokenKey {
+                pod_uid: pod.uid.clone(),
+                volume: volume.clone(),
+                path: path.clone(),
+            }),
+            Self::Node { .. } | Self::Server { .. } => None,
+        }
+    }
+
+    /// The order in which people look for it: by namespace and name, the parts that are known.
+    pub fn sort_key(&self) -> [&str; 5] {
+        match self {
+            Self::Token { pod, volume, path } => [
+                pod.namespace.as_deref().unwrap_or(""),
+                pod.name.as_deref().unwrap_or(""),
+                &pod.uid,
+                volume,
+                path,
+            ],
+            Self::Node { node } => [node, "", "", "", ""],
+            Self::Server { server } => [server, "", "", "", ""],
+        }
+    }
+
     /// What makes two subjects the same one, whatever else becomes known about them.
     fn identity(&self) -> [&str; 4] {
         match self {
@@ -100,6 +131,15 @@ pub struct Remedy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
+
+impl FindingId {
+    /// A share of `delta` that is this finding's own: between nothing and all of it, and the same
+    /// each time.
+    pub fn share_of(&self, delta: Delta) -> Delta {
+        let seed = self.0.get(..4).and_then(|hex| i64::from_str_radix(hex, 16).ok());
+        delta.fraction(seed.unwrap_or(0), 1 << 16)
+    }
+}
 
 /// One thing that is wrong, now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,34 +1,34 @@
 //! One trace per measurement: `clock.measure` with one CLIENT span per exchange.
 
-use crate::base::ids::{SpanId, TraceId};
+use crate::base::ids::{SpanId, TraceContext, TraceId};
 use crate::base::schema;
-use crate::base::time::Reading;
+use crate::base::time::{Delta, Reading};
 use crate::base::value::Attributes;
-use crate::diagnosis::clock::clock_attributes;
 use crate::traces::{Span, SpanKind};
-use crate::world::clocks::{ClockModel, Exchange, Outcome, Round, Sample, Vote};
+use crate::world::clocks::{ClockModel, Estimate, Exchange, Round, Sample, Selection, Vote};
 
 /// The spans of a round that `model` has taken in; none for a round in which nobody was asked.
-pub fn spans(model: &ClockModel, round: &Round) -> Vec<Span> {
+pub fn spans(node: &str, model: &ClockModel, round: &Round) -> Vec<Span> {
     if round.exchanges.is_empty() {
         return Vec::new();
     }
     // Both clocks of the start: two nodes do not boot and measure in the same nanosecond.
     let trace_id = TraceId::derived(&[
         "clock",
+        node,
         &round.started.wall.as_nanos().to_string(),
         &round.started.monotonic.as_nanos().to_string(),
     ]);
-    let outcome = model.outcome(&round.ended);
+    let outcome = model.selection(&round.ended);
     let root = root(model, round, &outcome, trace_id);
-    let parent = root.span_id;
+    let parent = root.context.span_id;
     let child = |exchange: &Exchange| {
         child(round, exchange, model.vote_of(&exchange.server), trace_id, parent)
     };
     std::iter::once(root).chain(round.exchanges.iter().map(child)).collect()
 }
 
-fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId) -> Span {
+fn root(model: &ClockModel, round: &Round, outcome: &Selection, trace_id: TraceId) -> Span {
     let estimate = model.estimate(&round.ended);
     let known = (!estimate.assumed).then_some(estimate.offset);
     let servers = round.exchanges.iter().map(|exchange| &exchange.server);
@@ -39,9 +39,9 @@ fn root(model: &ClockModel, round: &Round, outcome: &Outcome, trace_id: TraceId)
     let silent = round.exchanges.iter().all(|exchange| exchange.result.is_err());
     Span {
         error: silent.then(|| "no time server gave a usable answer".to_owned()),
-        attributes: clock_attributes(&estimate, known, outcome)
+        attributes: attributes(&estimate, known, outcome)
             .with(schema::CLOCK_FALSETICKERS, wrong.as_slice())
-            .with(schema::CLOCK_SOURCE, model.vouched_by(&round.ended).name()),
+            .with(schema::CLOCK_SOURCE, model.source(&round.ended).name()),
         ..span(
             round,
             (&round.started, &round.ended),
@@ -97,8 +97,7 @@ fn span(
     name: &'static str,
 ) -> Span {
     Span {
-        trace_id,
-        span_id,
+        context: TraceContext { trace_id, span_id },
         parent: None,
         name,
         kind: SpanKind::Internal,
@@ -108,5 +107,60 @@ fn span(
         attributes: Attributes::new(),
         events: Vec::new(),
         links: Vec::new(),
+    }
+}
+
+/// What findings and spans report about the clock as a whole.
+pub(crate) fn attributes(
+    estimate: &Estimate,
+    offset: Option<Delta>,
+    outcome: &Selection,
+) -> Attributes {
+    let agreeing = outcome.votes().iter().filter(|vote| **vote == Vote::Agrees).count();
+    Attributes::new()
+        .with_some(schema::CLOCK_OFFSET, offset)
+        .with(schema::CLOCK_ERROR_BOUND, estimate.bound)
+        .with(schema::CLOCK_STATE, estimate.state.name())
+        .with(schema::CLOCK_AGREEING, agreeing)
+        .with(schema::CLOCK_SERVERS, outcome.votes().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::clocks::ExchangeError;
+    use crate::world::clocks::testing::{at, model, round, says};
+
+    #[test]
+    fn spans_of_a_round_hang_together() {
+        let measured = round(
+            at(100),
+            &[
+                ("a", says(0)),
+                ("b", says(0)),
+                ("c", says(37_250)),
+                ("d", Err(ExchangeError::Timeout)),
+            ],
+        );
+        let mut model = model();
+        model.round(&measured);
+        let exported = spans("n1", &model, &measured);
+        assert_eq!(exported.len(), 5);
+        assert!(exported[1..].iter().all(|span| span.parent == Some(exported[0].context.span_id)
+            && span.context.trace_id == exported[0].context.trace_id));
+        assert!(exported[1..].iter().all(|span| span.start >= exported[0].start
+            && span.end <= exported[0].end
+            && span.kind == SpanKind::Client));
+        assert_eq!(exported[3].attributes.get(schema::NTP_VERDICT), Some(&"falseticker".into()));
+        assert_eq!(exported[4].attributes.get(schema::ERROR_TYPE), Some(&"timeout".into()));
+        assert!(exported[4].error.is_some() && exported[0].error.is_none());
+        assert_eq!(spans("n1", &model, &measured), exported, "derived, not drawn");
+        let nobody = round(at(100), &[]);
+        assert!(spans("n1", &model, &nobody).is_empty());
+        let elsewhere = spans("n2", &model, &measured);
+        assert_ne!(
+            elsewhere[0].context.trace_id, exported[0].context.trace_id,
+            "two nodes may share a virtual clock"
+        );
     }
 }

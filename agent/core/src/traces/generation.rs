@@ -53,7 +53,8 @@ pub fn open(key: &TokenKey, pod: &PodRef, generation: &Generation, now: Wall) ->
         generation.claims.issued_at,
         now.max(generation.claims.issued_at),
     );
-    span.span_id = context.trace_id.span(&format!("open/{}", generation.seen.wall.as_nanos()));
+    span.context.span_id =
+        context.trace_id.span(&format!("open/{}", generation.seen.wall.as_nanos()));
     span.attributes = described(key, pod, generation)
         .with(schema::TOKEN_OUTCOME, "open")
         .with(schema::TOKEN_STATE, generation.deadlines.state(now).name());
@@ -71,7 +72,7 @@ fn root_span(
     let delay = matches!(ended, Ended::Replaced(_)).then(|| rotation_delay(generation, end));
     Span {
         parent: None,
-        span_id: context.span_id,
+        context,
         attributes: described(key, pod, generation)
             .with(schema::TOKEN_OUTCOME, outcome_name(ended))
             .with(schema::TOKEN_STATE, generation.deadlines.state(end).name())
@@ -83,8 +84,7 @@ fn root_span(
 
 fn phase(name: &'static str, context: TraceContext, start: Wall, end: Wall) -> Span {
     Span {
-        trace_id: context.trace_id,
-        span_id: context.trace_id.span(name),
+        context: TraceContext { span_id: context.trace_id.span(name), ..context },
         parent: Some(context.span_id),
         name,
         kind: SpanKind::Internal,
@@ -108,7 +108,7 @@ fn outcome_name(ended: &Ended) -> &'static str {
 fn links(key: &TokenKey, generation: &Generation, ended: &Ended) -> Vec<SpanLink> {
     let next = match ended {
         Ended::Replaced(next) => Some(trace_of(key, next)),
-        _ => None,
+        Ended::Expired | Ended::Gone => None,
     };
     let next = next.map(|trace_id| link(context_of(trace_id), "next"));
     let previous = generation
@@ -129,11 +129,7 @@ fn fail(spans: &mut [Span]) {
 }
 
 fn identity(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes {
-    Attributes::new()
-        .with_some(schema::K8S_NAMESPACE, pod.namespace.as_ref())
-        .with_some(schema::K8S_POD_NAME, pod.name.as_ref())
-        .with(schema::K8S_POD_UID, &key.pod_uid)
-        .with_owner(pod.owner.as_ref())
+    pod.attributes()
         .with(schema::K8S_VOLUME, &key.volume)
         .with(schema::TOKEN_PATH, &key.path)
         .with(schema::TOKEN_GENERATION, generation.claims.generation().as_str())
@@ -142,7 +138,7 @@ fn identity(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes
 fn described(key: &TokenKey, pod: &PodRef, generation: &Generation) -> Attributes {
     let (claims, deadlines) = (&generation.claims, &generation.deadlines);
     identity(key, pod, generation)
-        .with(schema::SERVICE_ACCOUNT, &claims.service_account.name)
+        .with(schema::SERVICE_ACCOUNT, &claims.binding.service_account.name)
         .with(schema::TOKEN_AUDIENCES, claims.audiences.as_slice())
         .with(schema::TOKEN_ISSUER, &claims.issuer)
         .with(schema::TOKEN_ISSUED_AT, claims.issued_at)
@@ -218,7 +214,7 @@ mod tests {
         };
         closed(
             &key(),
-            &tracked.pod(None),
+            &PodRef::of(&tracked, None),
             &old,
             at,
             &Ended::Replaced(tracked.current.unwrap().claims.generation()),
@@ -230,8 +226,8 @@ mod tests {
         let spans = rotated_at(492);
         let names: Vec<_> = spans.iter().map(|span| span.name).collect();
         assert_eq!(names, [schema::SPAN_GENERATION, schema::SPAN_FRESH, schema::SPAN_REFRESH_WAIT]);
-        assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id));
-        assert!(spans[1..].iter().all(|span| span.parent == Some(spans[0].span_id)));
+        assert!(spans.iter().all(|span| span.context.trace_id == spans[0].context.trace_id));
+        assert!(spans[1..].iter().all(|span| span.parent == Some(spans[0].context.span_id)));
         assert_eq!(spans[2].end - spans[2].start, Delta::from_secs(12));
         assert_eq!(spans[0].start, Wall::from_secs(IAT));
         let next = root(&key(), &claims(IAT + 491, 600, None));
@@ -253,12 +249,12 @@ mod tests {
         let _ = see(&mut tracked, 0, None, 5);
         let span = open(
             &key(),
-            &tracked.pod(None),
+            &PodRef::of(&tracked, None),
             tracked.current.as_ref().unwrap(),
             Wall::from_secs(IAT + 60),
         );
         let root = root(&key(), &claims(IAT, 600, None));
-        assert_eq!((span.trace_id, span.parent), (root.trace_id, Some(root.span_id)));
-        assert_ne!(span.span_id, root.span_id);
+        assert_eq!((span.context.trace_id, span.parent), (root.trace_id, Some(root.span_id)));
+        assert_ne!(span.context.span_id, root.span_id);
     }
 }

@@ -2,17 +2,15 @@
 
 use serde::Serialize;
 
-use crate::base::ids::{SpanId, TraceContext, TraceId};
+use crate::base::ids::{SpanId, TraceContext};
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 
 /// A finished span with explicit times.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Span {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span.
-    pub span_id: SpanId,
+    /// The trace, and the span in it.
+    pub context: TraceContext,
     /// Its parent in the same trace.
     pub parent: Option<SpanId>,
     /// One of [`crate::base::schema::SPANS`].

@@ -4,174 +4,176 @@ use tokenwatch_core::findings::{Code, Runbook, Step};
 
 const HEAD: &str = "# Runbooks
 
-One page for each finding. All of it is printed by `tokenwatch findings CODE`; \
-                    `docs/runbooks/generate` writes these pages anew.
+One page for each finding. `tokenwatch findings CODE` prints the same text. \
+     `docs/runbooks/generate` writes these pages.
 
 ";
 
 const HOW: &str = "
 ## Before you start
 
-- The alert names what NAMESPACE, POD, NODE, UID (the pod's) and VOLUME stand for in the commands: \
-     `k8s.namespace.name`, `k8s.pod.name`, `k8s.node.name`,
-  `k8s.pod.uid` and `k8s.volume.name` in a log record. An alert of Prometheus names the node \
-     alone; `tokenwatch check` there names the rest.
-- `tokenwatch …` runs in the agent's pod of that node, which has the host's files under `/host`. \
-     AGENT in the commands stands for what the first of these prints;
-  `-n tokenwatch` is the namespace of README's commands, yours may be another:
+- The alert names the values for NAMESPACE, POD, NODE, UID (of the pod) and VOLUME in the \
+     commands. In a log record they are `k8s.namespace.name`, `k8s.pod.name`, `k8s.node.name`, \
+     `k8s.pod.uid` and `k8s.volume.name`. A Prometheus alert names only the node: run `tokenwatch \
+     check` there to get the rest.
+- `tokenwatch …` runs in the agent's pod on that node, where the host's files are under `/host`. \
+     The first command below prints the name of that pod: use it for AGENT. `-n tokenwatch` is the \
+     namespace from the README; yours may differ.
 
       kubectl get pod -n tokenwatch -l app.kubernetes.io/name=tokenwatch --field-selector \
      spec.nodeName=NODE -o name
       kubectl exec -n tokenwatch AGENT -- tokenwatch check
 
-  Where it was installed on the node itself: the same without `kubectl exec … --` and without \
-     `/host`.
+  If tokenwatch is installed on the node itself, leave out `kubectl exec … --` and `/host`.
 
-- `journalctl`, `systemctl`, `chronyc` and `ls /var/lib/kubelet` run on the node: `kubectl debug \
-     node/NODE -it --image=IMAGE` and `chroot /host` where there is no ssh.
-- The same finding on many nodes at once has one cause, and it is on none of them: look at the API \
-     server, its authorization of nodes, and its hosts' clocks.
+- `journalctl`, `systemctl`, `chronyc` and `ls /var/lib/kubelet` run on the node. Without ssh, use \
+     `kubectl debug node/NODE -it --image=IMAGE` and `chroot /host`.
+- The same finding on many nodes at once has one cause, and the cause is not on the nodes. Check \
+     the API server, its authorization of nodes, and the clocks of its hosts.
 
-## When a node says nothing
+## TokenwatchNodeSilent
 
-No metric of a node's agent has come for ten minutes (`TokenwatchNodeSilent`). Nobody watches its \
-     tokens, or what watches them is not heard:
+Prometheus has received no metrics from a node's agent for ten minutes. Either nothing watches the \
+     tokens of this node, or the agent's metrics do not arrive.
 
       kubectl get node NODE
       kubectl get pod -A -l app.kubernetes.io/name=tokenwatch --field-selector spec.nodeName=NODE
       kubectl logs -n tokenwatch AGENT --since=15m | tail -n 30
 
-- The node is gone for good: nothing has to be done, and the alert ends within the hour. With \
-     kube-state-metrics it is not told at all.
-- The agent's pod is not there, or does not run: `kubectl describe pod` says why.
-- It runs: its diary says what it cannot deliver and where to; the collector and the way to it are \
-     next ([agent.delivery_delayed](agent.delivery_delayed.md)).
-- It is silent on every node at once: [nobody is heard](#when-nobody-is-heard).
+- The node was removed: do nothing. The alert resolves within the hour. With kube-state-metrics it \
+     does not fire at all.
+- The agent's pod is missing or does not run: `kubectl describe pod` shows why.
+- The agent runs: its log names what it cannot deliver, and where. Check the collector and the \
+     network path to it ([agent.delivery_delayed](agent.delivery_delayed.md)).
+- Every node is silent at once: see [TokenwatchNobodyHeard](#tokenwatchnobodyheard).
 
-## When nobody is heard
+## TokenwatchNobodyHeard
 
-There is not one metric of an agent (`TokenwatchNobodyHeard`). Until there is, nothing that \
-     Prometheus tells of tokens means anything:
+Prometheus has no metrics from any agent. Until metrics arrive, Prometheus cannot alert on any \
+     token.
 
       kubectl get daemonset,pod -A -l app.kubernetes.io/name=tokenwatch
       kubectl logs -n tokenwatch -l app.kubernetes.io/name=tokenwatch --prefix --since=15m --tail=5
 
-- No agent runs: it was never installed, or was taken away; what the DaemonSet's events say \
-     (`kubectl describe`) is why.
-- Agents run, and their diaries say that nothing is delivered: the collector and the way to it \
-     ([agent.delivery_delayed](agent.delivery_delayed.md)).
-- Agents run and deliver: the collector's way to Prometheus (remote write), or what scrapes them. \
-     `tokenwatch_sources_up` in Prometheus, asked by hand, says which: if it
-  is there, `target_info` with the same `job` and `instance` is missing, or the rules are not \
-     evaluated (Status, Rules).
+- No agent runs: nobody installed it, or somebody removed it. The events of the DaemonSet \
+     (`kubectl describe`) show why.
+- Agents run, and their logs report failed deliveries: check the collector and the network path to \
+     it ([agent.delivery_delayed](agent.delivery_delayed.md)).
+- Agents run and deliver: check the collector's remote write to Prometheus, or the scrape. Query \
+     `tokenwatch_sources_up` in Prometheus. If it has data, either `target_info` with the same \
+     `job` and `instance` is missing, or Prometheus does not evaluate the rules (Status, Rules).
 
-## When a node has no agent
+## TokenwatchAgentMissing
 
-kube-state-metrics tells of the node, other nodes of the cluster are heard, and of this one \
-     nothing has come for an hour, or ever (`TokenwatchAgentMissing`):
+kube-state-metrics reports the node, and other nodes of the cluster send metrics. This node has \
+     sent none for an hour, or never did.
 
       kubectl get pod -A -l app.kubernetes.io/name=tokenwatch --field-selector spec.nodeName=NODE
       kubectl describe daemonset -n tokenwatch tokenwatch | tail -n 20
 
-- There is no pod: the node is not meant (the values `nodeSelector`, `affinity`, `tolerations`), \
-     or pods cannot be made (a quota, Pod Security, a webhook): the DaemonSet's events say so.
-- There is one that is not running: its image cannot be pulled, or a directory is not there \
-     (`kubelet.rootDirs`): `kubectl describe pod` says so.
-- It runs: it is not heard, [as above](#when-a-node-says-nothing).
-- No agent is wanted there: leave such nodes out of the rule, beside those that it leaves out \
-     already (Windows, Fargate, virtual kubelets).
+- The node has no agent pod. Either the values `nodeSelector`, `affinity` or `tolerations` exclude \
+     the node, or the cluster refuses the pod (a quota, Pod Security, a webhook). The events of \
+     the DaemonSet show which.
+- The pod does not run: the node cannot pull its image, or a directory does not exist \
+     (`kubelet.rootDirs`). `kubectl describe pod` shows which.
+- The pod runs: its metrics do not arrive. See [TokenwatchNodeSilent](#tokenwatchnodesilent).
+- You want no agent on such nodes: exclude them in the rule. It already excludes Windows, Fargate \
+     and virtual kubelets.
 
-## When an agent keeps restarting
+## TokenwatchAgentRestarts
 
-kubelet started the container again three times or more within an hour \
-     (`TokenwatchAgentRestarts`). The alert names the pod:
+kubelet restarted the agent's container at least three times within an hour. The alert names the \
+     pod.
 
       kubectl describe -n tokenwatch AGENT | grep -A8 'Last State'
       kubectl logs -n tokenwatch AGENT --previous | tail -n 30
 
-- `OOMKilled`: it needs more than `resources.limits.memory`; how much it held is \
-     `process_memory_usage_bytes`. What undelivered alerts may take of it is `alerts.memory`.
-- Exit code 2: its configuration is wrong, and its last words say where.
-- `Unhealthy` among the events: its liveness probe was not answered for a minute, as on a node \
-     without processor time to spare.
+- `OOMKilled`: the agent needs more than `resources.limits.memory`. `process_memory_usage_bytes` \
+     shows how much it used. `alerts.memory` limits how much of that undelivered alerts may take.
+- Exit code 2: the configuration is wrong. The last lines of the log show where.
+- `Unhealthy` in the events: the liveness probe failed for a minute. This happens on a node \
+     without spare CPU time.
 
-## When a source is degraded
+## TokenwatchSourceDegraded
 
-The agent on a node does without something (`TokenwatchSourceDegraded`, and \
-     `tokenwatch.sources.up` is 0 for it). Its diary says what, and what it does instead:
+The agent on the node works without one of its sources: `tokenwatch.sources.up` is 0 for it. The \
+     agent's log names the source, the reason and the fallback.
 
       kubectl logs -n tokenwatch AGENT | grep -i degraded
 
-- `watch`: it is told of no changes and looks again every rescan. Nearly always inotify's limit: \
-     `sysctl fs.inotify.max_user_watches fs.inotify.max_user_instances`.
-- `ntp`: no time server answers: [clock.unknown](clock.unknown.md).
-- `files`: it may not read kubelet's directory: [agent.blind](agent.blind.md).
-- `kernel`: it is not told when the clock is set; a step is found with the next measurement.
-- `apiserver`: it is not told of pods: findings do not name their owners, and no Events are \
-     written. Its service account may not list and watch pods, the API server is
-  not reached, or the API server knows no pod on the node that the agent takes for its own \
-     (`NODE_NAME`): [below](#when-the-api-server-is-not-heard).
-- `serviceaccounts`: it may not ask for the account of a token that is late, so that kubelet is \
-     blamed where an account was deleted. `get` on `serviceaccounts` is missing
-  from its ClusterRole: apply the manifests of its version, or upgrade the chart.
+- `watch`: the agent gets no file events, and finds changes only at its full rescan \
+     (`files.rescan`, default 60 s). The cause is nearly always an inotify limit: `sysctl \
+     fs.inotify.max_user_watches fs.inotify.max_user_instances`.
+- `ntp`: no time server answers: see [clock.unknown](clock.unknown.md).
+- `files`: the agent may not read kubelet's directory: see [agent.blind](agent.blind.md).
+- `kernel`: the kernel does not notify the agent when the clock is set. The agent detects a step \
+     with its next measurement.
+- `apiserver`: the agent gets no updates of pods. Findings do not name the pods' owners, and the \
+     agent writes no Events. There are three causes: the service account may not list and watch \
+     pods, the agent cannot reach the API server, or the API server has no pod on the node that \
+     the agent takes for its own (`NODE_NAME`). See \
+     [TokenwatchClusterUnheard](#tokenwatchclusterunheard).
+- `serviceaccounts`: the agent may not get the service account of a late token. It then blames \
+     kubelet even if the account was deleted. Its ClusterRole lacks `get` on `serviceaccounts`: \
+     apply the manifests of the agent's version, or upgrade the chart.
 
-## When the API server is not heard
+## TokenwatchClusterUnheard
 
-The agent has been told nothing for a quarter of an hour (`TokenwatchClusterUnheard`); in a quiet \
-     cluster it is told something every minute or two. Tokens are judged as before.
+The agent has received nothing from the API server for 15 minutes. In a quiet cluster it receives \
+     something every minute or two. The agent still judges tokens as before.
 
       kubectl auth can-i watch pods --as system:serviceaccount:tokenwatch:tokenwatch
       kubectl logs -n tokenwatch AGENT --since=15m | tail -n 30
 
-- On one node: its way to the API server, which kubelet's tokens need too; findings of its tokens \
-     will follow.
-- On every node: the API server, or what the agent's service account may do was taken away.
+- On one node: the node cannot reach the API server. kubelet needs the same connection to rotate \
+     tokens, so findings about its tokens will follow.
+- On every node: the API server is down, or the agent's service account lost its permissions.
 ";
 
-/// The list of them.
+/// The README of docs/runbooks.
 pub(super) fn index() -> String {
     format!(
-        "{HEAD}| finding | severity | what is wrong |\n|---|---|---|\n{}{HOW}",
+        "{HEAD}| finding | severity | summary |\n|---|---|---|\n{}{HOW}",
         Code::ALL.iter().map(|code| row(*code)).collect::<String>()
     )
 }
 
 fn row(code: Code) -> String {
     let info = code.info();
-    let note = if code.is_reserved() { " (reserved: nothing looks for it yet)" } else { "" };
+    let note =
+        if code.is_reserved() { " (reserved: the agent does not detect it yet)" } else { "" };
     format!("| [`{code}`]({code}.md) | {} | {}{note} |\n", cell(info.severity), cell(info.title))
 }
 
-/// A bar would end the cell.
+/// A bar ends a table cell, so it is escaped.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// The page of one.
+/// The page of one code.
 pub(super) fn page(code: Code) -> String {
     let info = code.info();
-    let reserved = "\n> Reserved: nothing looks for it yet. No agent says this; the name is kept \
-                    so that its meaning is fixed.\n";
+    let reserved = "\n> Reserved: no agent reports this yet. The name is listed so that its \
+                    meaning is fixed.\n";
     let head = format!(
         "# {code}\n\n{}.\n{}",
         capital(info.title),
         if code.is_reserved() { reserved } else { "" }
     );
     let runbook = code.runbook();
-    let of_runbook = |tell: fn(&Runbook) -> String| runbook.map(tell).unwrap_or_default();
+    let of_runbook = |render: fn(&Runbook) -> String| runbook.map(render).unwrap_or_default();
     [
         head,
-        section("What it means", info.meaning),
-        of_runbook(|runbook| section("Who is hurt, and when", runbook.hurts)),
-        section("How bad", info.severity),
-        section("How it is found", info.found_by),
-        of_runbook(|runbook| format!("\n## Check by hand\n{}", steps(runbook.check))),
-        section("What to do", info.action),
-        of_runbook(|runbook| steps(runbook.repair)),
-        of_runbook(|runbook| section("It is over when", runbook.over)),
-        of_runbook(|runbook| section("It is no fault when", runbook.false_alarm)),
-        "\n[All findings, and what the capital letters in the commands stand for](README.md)\n"
-            .to_owned(),
+        section("Meaning", info.meaning),
+        of_runbook(|runbook| section("Impact", runbook.impact)),
+        section("Severity", info.severity),
+        section("Detection", info.found_by),
+        of_runbook(|runbook| format!("\n## Diagnosis\n{}", steps(runbook.diagnosis))),
+        section("Mitigation", info.action),
+        of_runbook(|runbook| steps(runbook.mitigation)),
+        of_runbook(|runbook| section("Resolved when", runbook.resolved_when)),
+        of_runbook(|runbook| section("False positives", runbook.false_positives)),
+        "\n[All findings, and the placeholders in the commands](README.md)\n".to_owned(),
     ]
     .concat()
 }
@@ -189,10 +191,10 @@ fn steps(steps: &[Step]) -> String {
         .concat()
 }
 
-/// Programs and claims are written as they are called, at the beginning of a sentence too.
+/// Names of programs and claims: they stay lower-case at the beginning of a sentence.
 const NAMES: [&str; 6] = ["adjtimex", "exp", "iat", "kubelet", "nbf", "timedatectl"];
 
-/// As a sentence begins.
+/// `text` with a capital letter at the beginning, unless it begins with a name.
 fn capital(text: &str) -> String {
     let is_name = text.split([' ', '.', '(']).next().is_some_and(|word| NAMES.contains(&word));
     let mut letters = text.chars();

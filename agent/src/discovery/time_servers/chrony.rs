@@ -1,13 +1,13 @@
-//! chrony.conf(5).
+//! Configuration of chrony, chrony.conf(5).
 
 use std::path::{Path, PathBuf};
 
 use super::files::HostFiles;
 use super::{Discovered, named};
 
-/// Debian's place, and everybody else's.
+/// The file on Debian, and on other distributions.
 const FILES: [&str; 2] = ["/etc/chrony/chrony.conf", "/etc/chrony.conf"];
-/// Includes within includes. chrony itself stops at 10.
+/// Depth of nested includes. chrony itself stops at 10.
 const DEPTH: u8 = 4;
 
 pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {

@@ -1,5 +1,4 @@
-//! The cloud's own time server, at a link-local address: it needs no route out, and is there for
-//! every instance.
+//! Time servers of clouds at link-local addresses, which every instance can reach without a route.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,18 +7,18 @@ use std::path::Path;
 use super::Discovered;
 use tokenwatch_core::world::clocks::ServerName;
 
-/// How what DMI says of the machine ends, the cloud, and the server this means. Azure has none: its
-/// hosts give time through a virtual PTP device. Alibaba's are not link-local and differ by
-/// network.
+/// DMI file, end of its text, cloud, and address of the server. Azure has none: its hosts provide
+/// time through a virtual PTP device. Alibaba's are not link-local and differ by network.
 const CLOUDS: [(&str, &str, &str, &str); 5] = [
-    ("sys_vendor", "Amazon EC2", "Amazon EC2", "169.254.169.123"), // Amazon Time Sync Service
-    ("bios_version", ".amazon", "Amazon EC2", "169.254.169.123"),  /* the Xen generation:
-                                                                    * 4.11.amazon */
-    ("product_name", "Google Compute Engine", "Google Compute Engine", "169.254.169.254"), /* metadata.google.internal */
+    // Amazon Time Sync Service; on the Xen generation the BIOS version is like 4.11.amazon.
+    ("sys_vendor", "Amazon EC2", "Amazon EC2", "169.254.169.123"),
+    ("bios_version", ".amazon", "Amazon EC2", "169.254.169.123"),
+    // metadata.google.internal
+    ("product_name", "Google Compute Engine", "Google Compute Engine", "169.254.169.254"),
     ("sys_vendor", "Google", "Google", "169.254.169.254"),
     ("chassis_asset_tag", "OracleCloud.com", "Oracle Cloud", "169.254.169.254"),
 ];
-/// DMI strings are a line.
+/// Bytes read of a DMI file, which holds one line.
 const SIZE: u64 = 256;
 
 pub(super) fn servers(dmi: &Path) -> Vec<Discovered> {

@@ -1,5 +1,5 @@
-//! The host's configuration files, seen from wherever the host's root is mounted. Bounded in every
-//! direction.
+//! The host's configuration files, below the mount of the host's root directory. Number and size of
+//! what is read are bounded.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
@@ -7,14 +7,14 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
-/// A time daemon's configuration is a few kilobytes.
+/// Bytes read of a file. A time daemon's configuration has a few kilobytes.
 const FILE_SIZE: u64 = 256 * 1024;
-/// Files read in all: directories of fragments hold a handful.
+/// Files read in total. Directories of fragments hold a handful.
 const FILES: usize = 64;
-/// Entries looked at in a directory.
+/// Entries read of a directory.
 const ENTRIES: usize = 256;
 
-/// Reads files as the host names them.
+/// Reads files by their paths on the host.
 pub(super) struct HostFiles<'a> {
     root: &'a Path,
     left: Cell<usize>,
@@ -25,18 +25,17 @@ impl<'a> HostFiles<'a> {
         Self { root, left: Cell::new(FILES) }
     }
 
-    /// Where a path of the host is for us. A configuration that says `..` does not lead out of the
-    /// host's root.
+    /// A path of the host, below the mount. `..` in a configuration does not lead out of it.
     fn here(&self, path: &Path) -> PathBuf {
         let inside = path.components().filter(|part| matches!(part, Component::Normal(_)));
         self.root.join(inside.collect::<PathBuf>())
     }
 
-    /// The file's text; nothing for what is not there, not a file, or not readable.
+    /// The file's text; none if it does not exist, is not a regular file or cannot be read.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         let left = self.left.get().checked_sub(1)?;
         self.left.set(left);
-        // Not blocking, for the path may be a FIFO.
+        // O_NONBLOCK, because the path may be a FIFO.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
@@ -50,13 +49,13 @@ impl<'a> HostFiles<'a> {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Files of a directory whose names end in `suffix`, in order of name, as the host names them.
+    /// Files of a directory whose names end in `suffix`, sorted by name, as paths of the host.
     pub(super) fn with_suffix(&self, directory: &Path, suffix: &str) -> Vec<PathBuf> {
         self.matching(directory, |name| name.ends_with(suffix))
     }
 
-    /// What a path with a `*` or without one in its last part means (glob(7), as far as
-    /// configurations use it).
+    /// The paths that match a pattern with at most one `*`, in its last component (the part of
+    /// glob(7) that configurations use).
     pub(super) fn glob(&self, pattern: &Path) -> Vec<PathBuf> {
         let (Some(directory), Some(name)) =
             (pattern.parent(), pattern.file_name().and_then(|name| name.to_str()))

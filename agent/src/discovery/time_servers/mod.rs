@@ -1,9 +1,8 @@
-//! Which time servers to ask when none is configured: those that this host's own time daemon was
-//! told to use, else the cloud's own.
+//! Time servers to use when none is configured: those of the host's own time daemon, else the time
+//! server of the cloud.
 //!
-//! Nothing is asked that nobody chose: there is no public pool by default. A pool that the host's
-//! configuration names was chosen by who runs the host; it is used, and asked as rarely as the
-//! pool's operators wish (see the NTP source).
+//! There is no default public pool: the agent only polls servers that somebody chose. The caller
+//! decides whether a pool in the host's configuration is used.
 
 mod chrony;
 mod cloud;
@@ -16,39 +15,38 @@ use std::path::Path;
 use files::HostFiles;
 use tokenwatch_core::world::clocks::ServerName;
 
-/// Servers taken of one configuration; more prove nothing that these do not.
+/// Servers used of one configuration. More would prove nothing further.
 const SERVERS: usize = 16;
 
-/// A server, and who named it.
+/// A server and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovered {
     /// The server.
     pub server: ServerName,
-    /// The file, or the cloud, that named it.
+    /// The file or the cloud that names it.
     pub named_by: String,
 }
 
-/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted), and
-/// of the machine by what `dmi` says (`/sys/class/dmi/id`). The first of chrony, ntpd and
-/// systemd-timesyncd that names any is the daemon in use: what a replaced one left behind is not
-/// asked.
+/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted) and
+/// whose hardware description is at `dmi` (`/sys/class/dmi/id`). The first of chrony, ntpd and
+/// systemd-timesyncd that names a server is the daemon in use; files of a replaced one are ignored.
 pub fn discover(root: &Path, dmi: &Path) -> Vec<Discovered> {
     let host = HostFiles::new(root);
-    let ways: [&dyn Fn() -> Vec<Discovered>; 4] = [
+    let finders: [&dyn Fn() -> Vec<Discovered>; 4] = [
         &|| chrony::servers(&host),
         &|| ntpd::servers(&host),
         &|| timesyncd::servers(&host),
         &|| cloud::servers(dmi),
     ];
     let mut found =
-        ways.iter().map(|way| way()).find(|found| !found.is_empty()).unwrap_or_default();
+        finders.iter().map(|find| find()).find(|found| !found.is_empty()).unwrap_or_default();
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|found| seen.insert(found.server.clone()));
     found.truncate(SERVERS);
     found
 }
 
-/// A server named in a file, if what stands there can be one.
+/// A server named in a file; none if the text cannot be a host name.
 fn named(host: &str, port: Option<u16>, file: &Path) -> Option<Discovered> {
     let mut server: ServerName = host.parse().ok()?;
     server.port = port.unwrap_or(server.port);

@@ -1,4 +1,4 @@
-//! ntp.conf(5), of ntpd and of NTPsec.
+//! Configuration of ntpd and NTPsec, ntp.conf(5).
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{Discovered, named};
 const FILES: [&str; 2] = ["/etc/ntpsec/ntp.conf", "/etc/ntp.conf"];
 /// NTPsec reads fragments from here.
 const FRAGMENTS: &str = "/etc/ntpsec/ntp.d";
-/// `includefile` within `includefile`; ntpd itself stops at 5.
+/// Depth of nested `includefile`. ntpd itself stops at 5.
 const DEPTH: u8 = 4;
 
 pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
@@ -36,7 +36,7 @@ fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Disc
     }
 }
 
-/// 127.127.type.unit is ntpd's way to name hardware, not an address.
+/// 127.127.TYPE.UNIT denotes a reference clock in ntpd's configuration, not an address.
 fn is_reference_clock(name: &str) -> bool {
     name.starts_with("127.127.")
 }

@@ -25,7 +25,7 @@ fn found(root: &TempDir) -> Vec<String> {
 }
 
 #[test]
-fn each_daemons_configuration_is_understood() {
+fn each_daemons_configuration_is_read() {
     let chrony = "/etc/chrony/chrony.conf";
     let cases: &[(Files<'_>, &[&str])] = &[
         (
@@ -107,7 +107,7 @@ fn each_daemons_configuration_is_understood() {
 }
 
 #[test]
-fn a_configuration_leads_neither_out_of_the_root_nor_in_circles_nor_on_without_end() {
+fn a_configuration_cannot_leave_the_root_loop_or_be_endless() {
     let outside = host(&[("secret.conf", "server out.example\n")]);
     let many: String =
         (0..100).map(|n| ["server s", &n.to_string(), ".example\n"].concat()).collect();

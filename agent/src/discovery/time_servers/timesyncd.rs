@@ -1,4 +1,4 @@
-//! timesyncd.conf(5).
+//! Configuration of systemd-timesyncd, timesyncd.conf(5).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::HostFiles;
 use super::{Discovered, named};
 
-/// The main file: the first of these that is there.
+/// The main file: the first of these that exists.
 const MAIN: [&str; 3] = [
     "/etc/systemd/timesyncd.conf",
     "/run/systemd/timesyncd.conf",
@@ -19,8 +19,8 @@ const DROP_INS: [&str; 3] = [
     "/etc/systemd/timesyncd.conf.d",
 ];
 
-/// What `NTP=` names. `FallbackNTP=` counts only where that names nothing, as for the daemon; its
-/// built-in fallback is a public pool that nobody chose, and stands in no file.
+/// The servers of `NTP=`, else those of `FallbackNTP=`, like the daemon. Its built-in fallback, a
+/// public pool, is in no file and is not used.
 pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
     let (mut chosen, mut fallback) = (Vec::new(), Vec::new());
     for file in files(host) {
@@ -60,7 +60,7 @@ fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Lists add up; an empty assignment starts anew.
+/// Assignments add to the list; an empty one clears it.
 fn assign(list: &mut Vec<Discovered>, value: &str, file: &Path) {
     if value.is_empty() {
         list.clear();

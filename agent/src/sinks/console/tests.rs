@@ -6,7 +6,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::findings::Severity;
 use tokenwatch_core::ledger::AlertEvent;
 
-use super::super::otlp::tests::sample::{alert, span};
+use super::super::delivery::tests::sample::{alert, span};
 use super::*;
 
 fn clock(state: &str) -> Report {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokenwatch_core::engine::Report;
 use tokio::task::JoinHandle;
 
-use crate::kubernetes::ApiServer;
+use crate::kubernetes::ApiClient;
 use event::Subject;
 use queue::{Pending, Queue};
 use worker::Worker;
@@ -28,7 +28,7 @@ pub struct Events {
 
 impl Events {
     /// Starts the task that writes, on the runtime it is called in.
-    pub fn start(server: Arc<ApiServer>, node: String) -> Self {
+    pub fn start(server: Arc<ApiClient>, node: String) -> Self {
         let queue = Arc::new(Queue::default());
         let worker = Worker::new(server, node.clone(), Arc::clone(&queue));
         Self { node, queue, worker: tokio::spawn(worker.run()) }

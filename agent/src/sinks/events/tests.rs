@@ -14,7 +14,7 @@ use super::queue::{Pending, Queue};
 use super::worker::Bucket;
 use super::*;
 use crate::clocks;
-use crate::kubernetes::fake::{Asked, Fake, Reply, status};
+use crate::kubernetes::fake_server::{FakeServer, Received, Reply, status};
 
 fn about_pod(namespace: &str, name: &str) -> About {
     let pod = PodRef {
@@ -230,21 +230,21 @@ fn refused(code: u16) -> Reply {
 }
 
 /// What the API server is asked when these alerts are taken one after the other.
-async fn asked(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Asked> {
-    let fake = Fake::start(replies).await;
+async fn asked(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Received> {
+    let fake = FakeServer::start(replies).await;
     let events = Events::start(fake.client(), "n1".into());
     for (number, alert) in alerts.iter().enumerate() {
         events.take(&[Report::Alert(Box::new(alert.clone()))]);
-        fake.wait_asked(number + 1).await;
+        fake.wait_for_requests(number + 1).await;
     }
-    let asked = fake.wait_asked(count).await;
+    let asked = fake.wait_for_requests(count).await;
     events.stop();
     asked
 }
 
 const COLLECTION: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
 
-fn requests(asked: &[Asked]) -> Vec<String> {
+fn requests(asked: &[Received]) -> Vec<String> {
     asked
         .iter()
         .map(|asked| format!("{} {}", asked.method, asked.path.replace(COLLECTION, "")))
@@ -293,15 +293,15 @@ async fn an_event_that_is_gone_is_made_anew_and_one_that_is_there_is_seen_again(
 async fn what_may_pass_is_tried_again_and_what_may_not_is_given_up() {
     let again = asked(vec![refused(500), made()], &[stalled(AlertEvent::Raised)], 2).await;
     assert_eq!(again[0].body, again[1].body, "the same once more");
-    let fake = Fake::start(vec![refused(403), made()]).await;
+    let fake = FakeServer::start(vec![refused(403), made()]).await;
     let events = Events::start(fake.client(), "n1".into());
     events.take(&[Report::Alert(Box::new(stalled(AlertEvent::Raised)))]);
-    fake.wait_asked(1).await;
+    fake.wait_for_requests(1).await;
     events.take(&[Report::Alert(Box::new(Alert {
         id: FindingId("ffffffff".into()),
         ..stalled(AlertEvent::Raised)
     }))]);
-    let asked = fake.wait_asked(2).await;
+    let asked = fake.wait_for_requests(2).await;
     assert_ne!(
         asked[0].body["metadata"]["name"], asked[1].body["metadata"]["name"],
         "the next one, not the same"

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::event;
 use super::queue::{Pending, Queue};
 use crate::clocks;
-use crate::kubernetes::{ApiServer, Ask, Backoff, Trouble, is_status};
+use crate::kubernetes::{ApiClient, ApiRequest, Backoff, Error, is_status};
 
 /// An API server that takes longer for an Event has other worries.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -57,7 +57,7 @@ impl Bucket {
 /// The task.
 #[derive(Debug)]
 pub(super) struct Worker {
-    server: Arc<ApiServer>,
+    server: Arc<ApiClient>,
     node: String,
     queue: Arc<Queue>,
     bucket: Bucket,
@@ -69,7 +69,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(server: Arc<ApiServer>, node: String, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(server: Arc<ApiClient>, node: String, queue: Arc<Queue>) -> Self {
         let bucket = Bucket::full(clocks::timer());
         Self {
             server,
@@ -98,7 +98,7 @@ impl Worker {
     }
 
     /// What to do after a try: how long to wait.
-    fn learn(&mut self, tried: Pending, written: Result<(), Trouble>) -> Option<Duration> {
+    fn learn(&mut self, tried: Pending, written: Result<(), Error>) -> Option<Duration> {
         let given_up = self.queue.take_given_up();
         if given_up > 0 {
             tracing::warn!(
@@ -112,7 +112,7 @@ impl Worker {
         };
         self.complain(&trouble);
         self.tries += 1;
-        if trouble.may_pass() && self.tries < TRIES {
+        if trouble.is_temporary() && self.tries < TRIES {
             self.queue.put_back(tried);
         } else {
             self.tries = 0;
@@ -120,21 +120,21 @@ impl Worker {
         Some(self.backoff.after(&trouble))
     }
 
-    fn complain(&mut self, trouble: &Trouble) {
+    fn complain(&mut self, trouble: &Error) {
         if std::mem::replace(&mut self.complained, true) {
             tracing::debug!("an Event was not written: {trouble}");
         } else {
             tracing::warn!(
                 "Events cannot be written to the API server ({}): {trouble}. Alerts are sent all \
                  the same",
-                self.server.place()
+                self.server.address()
             );
         }
     }
 
     /// A finding that is still there is a series on the Event that says so; everything else is an
     /// Event.
-    async fn write(&mut self, pending: &Pending) -> Result<(), Trouble> {
+    async fn write(&mut self, pending: &Pending) -> Result<(), Error> {
         let name = event::name(&pending.subject, &pending.alert);
         if pending.alert.event == AlertEvent::Reminded {
             let again = self.again(pending, &name).await;
@@ -154,7 +154,7 @@ impl Worker {
         made
     }
 
-    async fn again(&mut self, pending: &Pending, name: &str) -> Result<(), Trouble> {
+    async fn again(&mut self, pending: &Pending, name: &str) -> Result<(), Error> {
         let count = self.seen.count(name) + 1;
         let path = format!("{}/{name}", event::collection(&pending.subject));
         let written = self
@@ -177,10 +177,11 @@ impl Worker {
         path: String,
         content: &'static str,
         body: &Value,
-    ) -> Result<(), Trouble> {
-        let ask = Ask { method, path, body: Some((content, Bytes::from(body.to_string()))) };
+    ) -> Result<(), Error> {
+        let request =
+            ApiRequest { method, path, body: Some((content, Bytes::from(body.to_string()))) };
         // Nothing of the answer is wanted. Dropped unread, it costs the connection that it came by.
-        self.server.ask(ask, PATIENCE).await.map(drop)
+        self.server.send(request, PATIENCE).await.map(drop)
     }
 }
 

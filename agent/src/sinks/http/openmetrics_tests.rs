@@ -7,11 +7,11 @@ use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{ClusterFigures, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::privileges::Rung;
+use tokenwatch_otlp::Resource;
 
 use super::*;
-use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::{Metrics, Pull};
-use crate::sinks::otlp::Resource;
+use crate::sinks::{SnapshotSource, delivery};
 
 /// Every figure there is.
 fn everything(format: Format) -> String {
@@ -31,7 +31,7 @@ fn everything(format: Format) -> String {
     ]);
     let pull = Pull::default();
     let metrics = Metrics::start(
-        resource.origin(&Arc::default(), &snapshot),
+        delivery::origin(&resource, &Arc::default(), &snapshot),
         None::<Pull>,
         Some(pull.clone()),
     );

@@ -22,6 +22,7 @@ use tokenwatch_core::world::clocks::ClockState;
 use tokio::sync::oneshot;
 
 use super::SnapshotSource;
+use crate::proc;
 pub(super) use counters::{Counter, Counters};
 pub use pull::Pull;
 
@@ -291,15 +292,13 @@ fn observe_cost(meter: &Meter) {
     });
 }
 
-/// User and system time of this process (proc_pid_stat(5)).
+/// User and system time of this process, seconds.
 fn cpu_seconds() -> Option<[(&'static str, f64); 2]> {
-    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
-    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
-    Some([("user", seconds(stat.utime)), ("system", seconds(stat.stime))])
+    let usage = proc::own_usage().ok()?;
+    Some([("user", usage.user_seconds), ("system", usage.system_seconds)])
 }
 
 /// Resident set of this process.
 fn resident_bytes() -> Option<i64> {
-    let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
-    i64::try_from(stat.rss * procfs::page_size()).ok()
+    i64::try_from(proc::own_usage().ok()?.resident_bytes).ok()
 }

@@ -1,5 +1,5 @@
-//! The kernel's own word that somebody set the clock: a timer that never fires, and is cancelled
-//! when CLOCK_REALTIME jumps.
+//! The kernel's notification that the wall clock was set: a timer that never expires, which the
+//! kernel cancels when CLOCK_REALTIME jumps (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,16 +12,16 @@ use tokio::io::unix::AsyncFd;
 
 use crate::sys;
 
-/// 2200-01-01: never, for any clock that is set to a time somebody believes.
+/// 2200-01-01: a time that no plausible clock reaches.
 const NEVER: Duration = Duration::from_hours(2_016_144);
-/// Should the descriptor fail for ever, this keeps the caller from spinning.
+/// Pause after a failed read, so that a descriptor that always fails does not keep a core busy.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Rings when the wall clock is set.
+/// Wakes when the wall clock is set.
 #[derive(Debug)]
-pub(super) struct Alarm(AsyncFd<OwnedFd>);
+pub(super) struct StepAlarm(AsyncFd<OwnedFd>);
 
-impl Alarm {
+impl StepAlarm {
     /// Must be called within a tokio runtime.
     pub(super) fn set() -> io::Result<Self> {
         let timer = TimerFd::new(
@@ -34,9 +34,9 @@ impl Alarm {
         sys::readable(timer.into()).map(Self)
     }
 
-    /// Until the clock is set. It goes on watching by itself: the kernel keeps a cancelled timer on
-    /// the list of those it tells.
-    pub(super) async fn rung(&self) {
+    /// Returns when the clock is set. The alarm stays armed: the kernel keeps a cancelled timer on
+    /// the list of those that it notifies.
+    pub(super) async fn wait(&self) {
         let read = |timer: &OwnedFd| nix::unistd::read(timer, &mut [0; 8]).map_err(io::Error::from);
         match self.0.async_io(Interest::READABLE, read).await {
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}

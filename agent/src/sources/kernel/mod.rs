@@ -1,4 +1,4 @@
-//! What the kernel says about the clock, and when somebody sets it.
+//! The kernel's own clock state (adjtimex(2)), and steps of the wall clock.
 
 mod alarm;
 mod steps;
@@ -7,40 +7,40 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::world::clocks::{KernelClock, Leap};
-use tokenwatch_core::world::observation::{Observation, SourceState};
+use tokenwatch_core::world::observation::Observation;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
+use super::health::{Health, Source};
 use crate::clocks;
 use crate::sys::{self, Timex};
-use alarm::Alarm;
+use alarm::StepAlarm;
 use steps::StepDetector;
 
-/// As often as a time daemon updates the kernel's figures at its fastest default (chrony and ntpd,
-/// 2^6 s).
-const EVERY: Duration = Duration::from_secs(64);
-/// Microseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs: what `tick` is on a
-/// clock that is not steered.
+/// How often the clock state is read. Time daemons update it no faster than this by default
+/// (chrony and ntpd, 2^6 s).
+const INTERVAL: Duration = Duration::from_secs(64);
+/// Microseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs: the value of `tick` for
+/// a clock that is not slewed.
 const TICK: i64 = 10_000;
-/// One microsecond more or less in each of these ticks.
+/// One microsecond per tick, in parts per million.
 const TICK_PPM: i64 = 100;
-/// Without the kernel's alarm a step is looked for this often.
-const WITHOUT_ALARM: Duration = Duration::from_secs(1);
+/// How often the agent looks for a step where the kernel's alarm is not available.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two looks, for a clock that is set without end. The first step is still
+/// reported at once.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
 
-/// Whoever sets the clock without end must not keep us busy; the first step is told at once all the
-/// same.
-const SETTLE: Duration = Duration::from_millis(20);
-
-/// Asks the kernel, now.
+/// Reads the kernel's clock state. The error is that of adjtimex(2).
 pub fn read() -> io::Result<KernelClock> {
     let timex = sys::adjtimex()?;
     Ok(interpret(&timex, clocks::now()))
 }
 
-fn interpret(timex: &Timex, taken: tokenwatch_core::base::time::Reading) -> KernelClock {
+fn interpret(timex: &Timex, taken: Reading) -> KernelClock {
     let is_error = timex.state == libc::TIME_ERROR || timex.status & libc::STA_UNSYNC != 0;
     KernelClock {
         synchronised: !is_error,
@@ -52,7 +52,8 @@ fn interpret(timex: &Timex, taken: tokenwatch_core::base::time::Reading) -> Kern
     }
 }
 
-/// `tick` says it in hundreds, `freq` the rest in 2^-16 (adjtimex(2)); rounded away from zero.
+/// How fast the clock is slewed: `tick` counts in hundreds of ppm, `frequency` in 2^-16 ppm
+/// (adjtimex(2)). Rounded away from zero.
 fn steering(timex: &Timex) -> i64 {
     let scaled = timex
         .tick
@@ -75,59 +76,55 @@ fn micros(value: i64) -> Delta {
     Delta::from_nanos(value.saturating_mul(1_000))
 }
 
-/// Tells the kernel's word at start, every 64 s and after each step, and each step when it happens;
-/// wakes `stepped` then. Ends when nobody listens.
-pub async fn run(out: Sender<Observation>, stepped: Arc<Notify>) {
-    let alarm = Alarm::set();
-    let mut steps = StepDetector::new(clocks::set_to());
-    let mut told = None;
+/// Reports the kernel's clock state at start, every 64 s and after each step, and each step as it
+/// happens; wakes `stepped` then. Ends when the receiver is dropped.
+pub async fn run(observations: Sender<Observation>, stepped: Arc<Notify>) {
+    let alarm = StepAlarm::set();
+    let mut steps = StepDetector::new(clocks::wall_minus_boottime());
+    let mut health = Health::new(Source::Kernel);
     loop {
-        let found = steps.look(clocks::set_to(), clocks::now());
-        if found.is_some() {
+        let step = steps.detect(clocks::wall_minus_boottime(), clocks::now());
+        if step.is_some() {
             stepped.notify_one();
         }
-        let observations =
-            found.map(Observation::ClockStep).into_iter().chain(kernel_word(&mut told));
-        for observation in observations {
-            if out.send(observation).await.is_err() {
+        let step = step.map(Observation::ClockStep);
+        for observation in step.into_iter().chain(clock_state(&mut health)) {
+            if observations.send(observation).await.is_err() {
                 return;
             }
         }
         tokio::select! {
             () = wait_for_step(alarm.as_ref().ok(), &steps) => {}
-            () = out.closed() => return,
+            () = observations.closed() => return,
         }
     }
 }
 
-/// What the kernel says, and, when that changed, whether it says anything.
-fn kernel_word(told: &mut Option<SourceState>) -> Vec<Observation> {
-    let word = read();
-    let degraded = word
-        .as_ref()
-        .err()
-        .map(|error| format!("adjtimex: {error}; the kernel's word on the clock is missing"));
-    let state = SourceState { source: "kernel".to_owned(), degraded };
-    let news = (told.as_ref() != Some(&state)).then(|| Observation::Source(state.clone()));
-    *told = Some(state);
-    news.into_iter().chain(word.ok().map(Observation::Kernel)).collect()
+/// The clock state if it can be read, after the source's health if that changed.
+fn clock_state(health: &mut Health) -> Vec<Observation> {
+    let clock = read();
+    let degraded = clock.as_ref().err().map(|error| {
+        format!("adjtimex failed: {error}; the clock is judged without the kernel's clock state")
+    });
+    let health = health.update(degraded);
+    health.into_iter().chain(clock.ok().map(Observation::Kernel)).collect()
 }
 
-/// Until the clock was set, or 64 s have passed.
-async fn wait_for_step(alarm: Option<&Alarm>, steps: &StepDetector) {
-    tokio::time::sleep(SETTLE).await;
-    let watch = async {
+/// Returns when the clock was set, or after 64 s.
+async fn wait_for_step(alarm: Option<&StepAlarm>, steps: &StepDetector) {
+    tokio::time::sleep(MIN_PAUSE).await;
+    let step = async {
         match alarm {
-            Some(alarm) => alarm.rung().await,
+            Some(alarm) => alarm.wait().await,
             None => poll_for_step(steps).await,
         }
     };
-    _ = timeout(EVERY, watch).await;
+    _ = timeout(INTERVAL, step).await;
 }
 
 async fn poll_for_step(steps: &StepDetector) {
-    while !steps.sees(clocks::set_to()) {
-        tokio::time::sleep(WITHOUT_ALARM).await;
+    while !steps.is_stepped(clocks::wall_minus_boottime()) {
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -1,28 +1,31 @@
-use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::world::clocks::Step;
+use tokenwatch_core::world::observation::SourceState;
 
 use super::*;
 
 #[test]
-fn a_step_is_told_once_with_its_size() {
+fn a_step_is_detected_once_with_its_size() {
     let millis = Delta::from_millis;
     let mut steps = StepDetector::new(millis(1_000_000));
     let now = clocks::now();
-    assert_eq!(steps.look(millis(1_000_099), now), None, "less than any daemon steps by");
+    assert_eq!(steps.detect(millis(1_000_099), now), None, "less than any daemon steps by");
     assert_eq!(
-        steps.look(millis(1_025_000), now),
+        steps.detect(millis(1_025_000), now),
         Some(Step { size: Delta::from_secs(25), after: now })
     );
-    assert_eq!(steps.look(millis(1_025_000), now), None);
-    assert_eq!(steps.look(millis(935_000), now).map(|step| step.size), Some(Delta::from_secs(-90)));
+    assert_eq!(steps.detect(millis(1_025_000), now), None);
+    assert_eq!(
+        steps.detect(millis(935_000), now).map(|step| step.size),
+        Some(Delta::from_secs(-90))
+    );
     for n in 1..=3 {
-        let found = steps.look(millis(935_000 + n * 40), now).is_some();
+        let found = steps.detect(millis(935_000 + n * 40), now).is_some();
         assert_eq!(found, n == 3, "small moves add up");
     }
 }
 
 #[test]
-fn the_kernels_word_is_read_as_it_is_meant() {
+fn state_and_status_give_synchronisation_and_leap() {
     let cases = [
         (0, 0, true, Leap::None),
         (5, 0, false, Leap::Unsynchronised),
@@ -49,7 +52,7 @@ fn the_kernels_word_is_read_as_it_is_meant() {
 }
 
 #[test]
-fn how_far_the_clock_is_steered_is_read_from_both_of_its_wheels() {
+fn steering_adds_tick_and_frequency() {
     for (tick, frequency, ppm) in [
         (10_000, 0, 0),
         (10_000, 1, 1),
@@ -80,10 +83,9 @@ fn how_far_the_clock_is_steered_is_read_from_both_of_its_wheels() {
     });
 }
 
-/// Reads what a person can read beside it, and no difference of clocks that were not read at the
-/// same moment.
+/// Compares with CLOCK_MONOTONIC_RAW, read before and after.
 #[test]
-fn age_is_measured_by_a_clock_that_nobody_steers() {
+fn the_monotonic_reading_is_not_slewed() {
     let raw = || {
         let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_RAW).unwrap();
         Delta::from_nanos(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
@@ -100,7 +102,7 @@ fn age_is_measured_by_a_clock_that_nobody_steers() {
 }
 
 #[tokio::test]
-async fn it_speaks_at_start_and_ends_when_nobody_listens() {
+async fn it_reports_at_start_and_ends_when_the_receiver_is_dropped() {
     let (out, mut observations) = tokio::sync::mpsc::channel(8);
     let task = tokio::spawn(run(out, Arc::new(Notify::new())));
     assert!(matches!(

@@ -1,45 +1,47 @@
-//! NTP exchanges with time servers (RFC 5905): client only, nothing is ever set.
+//! NTP exchanges with time servers (RFC 5905). A client only: it never sets a clock.
 
-mod courtesy;
 mod exchange;
 mod packet;
+mod poll_policy;
 mod poller;
-mod server;
+mod resolve;
 
-pub use server::is_public_pool;
+pub use resolve::is_public_pool;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::world::clocks::{Round, ServerName};
-use tokenwatch_core::world::observation::{Observation, SourceState};
+use tokenwatch_core::world::observation::Observation;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::SendError;
 use tokio::time::sleep;
 
+use super::health::{Health, Source};
 use poller::Poller;
 
-/// Rounds at this distance follow the first one and a step, as in RFC 5905's burst: the best of
-/// three answers is known after 4 s.
+/// Time between the rounds of a burst, as in RFC 5905's burst: the best of three responses is known
+/// after 4 s.
 const BURST_SPACING: Duration = Duration::from_secs(2);
-/// How many rounds a burst has after its first.
+/// Rounds of a burst after its first one. A burst follows the start and each step of the clock.
 const BURST_ROUNDS: u32 = 2;
+/// Pause after a step: a clock that is set is often set twice, and a clock that is set without end
+/// must not cause requests without end.
+const STEP_PAUSE: Duration = Duration::from_millis(50);
 
-/// A clock that is being set is often set twice; and whoever sets it without end must not make us
-/// ask without end.
-const SETTLE: Duration = Duration::from_millis(50);
-
-/// What to ask, and how.
+/// Which servers to poll, and how.
 #[derive(Clone, Debug)]
 pub struct NtpConfig {
-    /// The servers; names with several addresses are several servers.
+    /// The servers. A name with several addresses is several servers.
     pub servers: Vec<ServerName>,
-    /// For one answer. 1 s is half of what already counts as too far.
+    /// Timeout of one request. 1 s is half of the round-trip time at which a response proves
+    /// nothing any more.
     pub timeout: Duration,
-    /// Questions to one server in one round: a second where the first got no answer.
+    /// Requests to one server in one round: a second one where the first got no response.
     pub attempts: u8,
-    /// Between rounds, jittered by a tenth. At least 16 s, unless every server is on this machine.
+    /// Time between rounds, jittered by a tenth. At least 16 s, unless every server is on this
+    /// machine.
     pub interval: Duration,
 }
 
@@ -54,68 +56,60 @@ impl Default for NtpConfig {
     }
 }
 
-/// Asks every server once, now.
+/// Polls every server once, now.
 pub async fn measure(config: &NtpConfig) -> Round {
     Poller::new(config.clone()).round().await
 }
 
-/// Asks for ever, and at once when `remeasure` says so; ends when nobody listens any more. With no
-/// server it says so in one empty round.
-pub async fn run(config: NtpConfig, out: Sender<Observation>, remeasure: Arc<Notify>) {
+/// Polls the servers in rounds, and at once when `remeasure` is notified. Ends when the receiver is
+/// dropped. Without any server it reports one empty round.
+pub async fn run(config: NtpConfig, observations: Sender<Observation>, remeasure: Arc<Notify>) {
     let mut poller = Poller::new(config);
-    let mut told = None;
-    let mut quick_rounds = BURST_ROUNDS;
+    let mut health = Health::new(Source::Ntp);
+    let (mut is_first, mut burst_rounds) = (true, BURST_ROUNDS);
     loop {
         let round = poller.round().await;
-        // A round in which nobody was due says nothing; the first one says at least that nobody is
-        // configured.
-        let has_news = told.is_none() || !round.exchanges.is_empty();
-        if has_news && tell(round, &mut told, &out).await.is_err() {
+        // A round in which no server was due carries no news; but the first one shows whether any
+        // server is configured.
+        let has_news = std::mem::take(&mut is_first) || !round.exchanges.is_empty();
+        if has_news && report(round, &mut health, &observations).await.is_err() {
             return;
         }
         tokio::select! {
-            () = sleep(poller.pause(quick_rounds > 0)) => quick_rounds = quick_rounds.saturating_sub(1),
-            () = remeasure.notified() => {
-                quick_rounds = BURST_ROUNDS;
-                sleep(SETTLE).await;
+            () = sleep(poller.pause(burst_rounds > 0)) => {
+                burst_rounds = burst_rounds.saturating_sub(1);
             }
-            () = out.closed() => return,
+            () = remeasure.notified() => {
+                burst_rounds = BURST_ROUNDS;
+                sleep(STEP_PAUSE).await;
+            }
+            () = observations.closed() => return,
         }
     }
 }
 
-/// Sends the round, after the source's state if that changed.
-async fn tell(
+/// Sends the round, after the source's health if that changed.
+async fn report(
     round: Round,
-    told: &mut Option<SourceState>,
-    out: &Sender<Observation>,
+    health: &mut Health,
+    observations: &Sender<Observation>,
 ) -> Result<(), SendError<Observation>> {
-    let state = source_state(&round);
-    if told.as_ref() != Some(&state) {
-        *told = Some(state.clone());
-        out.send(Observation::Source(state)).await?;
+    if let Some(health) = health.update(degraded(&round)) {
+        observations.send(health).await?;
     }
-    out.send(Observation::NtpRound(round)).await
+    observations.send(Observation::NtpRound(round)).await
 }
 
-fn source_state(round: &Round) -> SourceState {
-    let silent = !round.exchanges.is_empty()
-        && round.exchanges.iter().all(|exchange| exchange.result.is_err());
-    let reason = || {
-        round
-            .exchanges
-            .iter()
-            .find_map(|exchange| exchange.result.as_ref().err())
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    };
-    let degraded = silent.then(|| {
+/// Why the source is degraded after this round: every exchange failed.
+fn degraded(round: &Round) -> Option<String> {
+    let mut errors = round.exchanges.iter().map(|exchange| exchange.result.as_ref().err());
+    let first = errors.next()??;
+    errors.all(|error| error.is_some()).then(|| {
         format!(
-            "no time server gives a usable answer ({}); the kernel's word is used while it lasts",
-            reason()
+            "no time server gave a usable response (the first: {first}); until one does, the agent \
+             uses the kernel's clock state as long as that is valid"
         )
-    });
-    SourceState { source: "ntp".to_owned(), degraded }
+    })
 }
 
 #[cfg(test)]

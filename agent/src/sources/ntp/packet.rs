@@ -1,10 +1,10 @@
-//! The 48 bytes of NTPv4 (RFC 5905, section 7.3): what is asked, and what of an answer can be
-//! believed.
+//! The 48 bytes of an NTPv4 packet (RFC 5905, section 7.3): the request, and the checks that a
+//! response must pass.
 
 use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::clocks::{ExchangeError, HARDWARE_PPM, Leap, Sample};
 
-/// Without extension fields, which we neither send nor read.
+/// Bytes of a packet without extension fields, which the agent neither sends nor reads.
 pub(super) const SIZE: usize = 48;
 /// Version 4, mode 3 (client).
 const CLIENT: u8 = 4 << 3 | 3;
@@ -12,25 +12,24 @@ const CLIENT: u8 = 4 << 3 | 3;
 const SERVER: u8 = 4;
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const UNIX_EPOCH: i64 = 2_208_988_800;
-/// 2026-01-01: no node that runs this has an earlier time, however wrong its clock. Times of
-/// servers are taken within 68 years of this or of the node's clock, whichever is later, so that a
-/// node that boots in 1970 is told the truth, before and after the seconds roll over in 2036.
+/// 2026-01-01: true time is never earlier, however wrong the node's clock. Server times are read as
+/// within 68 years of this or of the node's clock, whichever is later. So a node that boots in 1970
+/// gets the right time, before and after the seconds roll over in 2036.
 const NOT_BEFORE: Wall = Wall::from_secs(1_767_225_600);
-/// RFC 5905's MAXDIST. A server that may be further off than this cannot prove a clock wrong by the
-/// limits we judge with.
+/// Largest root distance of a usable sample: RFC 5905's MAXDIST. A server that may be further off
+/// cannot prove a clock wrong within the limits that the agent applies.
 pub(super) const MAX_DISTANCE: Delta = Delta::from_millis(1_500);
-/// One unit of the short format that root delay and dispersion come in: what the server may have
-/// rounded away.
+/// One unit of the short format of root delay and dispersion: the server's rounding error.
 const SHORT_UNIT: Delta = Delta::from_nanos(15_259);
-/// How far the wall clock may be set or slewed between question and answer before the sample is
-/// dropped; what is below is added to the bound.
+/// How far the wall clock may be set or slewed between request and response before the sample is
+/// dropped. Smaller moves are added to the bound.
 const DISTURBED: Delta = Delta::from_millis(100);
-/// A server may not claim to have held the question for longer than the whole exchange took, by
-/// more than scheduling explains.
+/// How much longer than the whole exchange a server may claim to have held the request: what
+/// scheduling explains.
 const HELD_TOLERANCE: Delta = Delta::from_millis(1);
 
-/// A question: nothing but a random cookie, so that neither our clock nor our identity is told, and
-/// only who saw it can answer.
+/// A request: only a random cookie in the transmit timestamp. It reveals neither the node's clock
+/// nor its identity, and only a server that received it can respond.
 pub(super) fn request(cookie: u64) -> [u8; SIZE] {
     let mut packet = [0; SIZE];
     packet[0] = CLIENT;
@@ -38,20 +37,19 @@ pub(super) fn request(cookie: u64) -> [u8; SIZE] {
     packet
 }
 
-/// Whether these bytes answer the question with this cookie at all. What does not is somebody
-/// else's, and is passed over.
-pub(super) fn answers(packet: &[u8], cookie: u64) -> bool {
+/// Whether these bytes are a response to the request with this cookie. Other packets are ignored.
+pub(super) fn is_response(packet: &[u8], cookie: u64) -> bool {
     packet.len() >= SIZE && packet[0] & 7 == SERVER && u64_at(packet, 24) == cookie
 }
 
-/// What an answer (see [`answers`]) to a question sent at `sent` is worth when it came at
-/// `received`.
+/// The sample that a response (see [`is_response`]) gives, for a request sent at `sent` and
+/// received at `received`.
 pub(super) fn sample(
     packet: &[u8],
     sent: &Reading,
     received: &Reading,
 ) -> Result<Sample, ExchangeError> {
-    let header = Header::parse(packet).ok_or_else(|| bogus("too short"))?;
+    let header = Header::parse(packet).ok_or_else(|| bogus("it is too short"))?;
     header.check()?;
     let elapsed = received.monotonic - sent.monotonic;
     let disturbance = ((received.wall - sent.wall) - elapsed).abs();
@@ -60,7 +58,7 @@ pub(super) fn sample(
         return Err(ExchangeError::Disturbed);
     }
     if delay < -(HELD_TOLERANCE + disturbance) {
-        return Err(bogus("it claims to have held the question for longer than the exchange took"));
+        return Err(bogus("it claims to have held the request for longer than the exchange took"));
     }
     let delay = delay.max(Delta::ZERO);
     let distance =
@@ -90,8 +88,9 @@ fn bogus(reason: &str) -> ExchangeError {
 struct Stamp(u64);
 
 impl Stamp {
-    /// The time it means: of all eras the one nearest to the node's clock.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // modulo 2^32 is the format
+    /// The time, in the era that is nearest to the node's clock.
+    // The format is modulo 2^32.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
     fn near(self, wall: Wall) -> Wall {
         let pivot = wall.max(NOT_BEFORE).as_secs();
         let ahead = ((self.0 >> 32) as u32).wrapping_sub((pivot + UNIX_EPOCH) as u32) as i32;
@@ -105,7 +104,7 @@ impl Stamp {
     }
 }
 
-/// The fields that are judged.
+/// The fields that are used.
 struct Header {
     leap: Leap,
     version: u8,
@@ -138,25 +137,25 @@ impl Header {
 
     fn check(&self) -> Result<(), ExchangeError> {
         match self.stratum {
-            _ if !(3..=4).contains(&self.version) => Err(bogus("neither version 3 nor 4")),
+            _ if !(3..=4).contains(&self.version) => Err(bogus("its version is neither 3 nor 4")),
             0 => Err(self.kiss()),
             16.. => Err(ExchangeError::Unsynchronised),
             _ if self.leap == Leap::Unsynchronised => Err(ExchangeError::Unsynchronised),
             _ if self.transmitted.0 == 0 || self.received.0 == 0 => {
-                Err(bogus("it does not say when"))
+                Err(bogus("its receive or transmit timestamp is zero"))
             }
             _ if self.received.is_after(self.transmitted) => {
-                Err(bogus("it says it answered before it was asked"))
+                Err(bogus("its transmit timestamp is before its receive timestamp"))
             }
             _ if self.reference.0 != 0 && self.reference.is_after(self.transmitted) => {
-                Err(bogus("it was set in its own future"))
+                Err(bogus("its reference timestamp is after its transmit timestamp"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Stratum 0: a kiss code instead of a reference (RFC 5905, section 7.4). INIT and STEP only
-    /// mean "not yet".
+    /// Stratum 0: a kiss code instead of a reference (RFC 5905, section 7.4). INIT and STEP mean
+    /// "not synchronised yet".
     fn kiss(&self) -> ExchangeError {
         match &self.reference_id {
             b"INIT" | b"STEP" | [0, ..] => ExchangeError::Unsynchronised,
@@ -164,7 +163,7 @@ impl Header {
         }
     }
 
-    /// The server's distance from its root, by its own word.
+    /// The server's distance from its root, as it reports it.
     fn root_distance(&self) -> Delta {
         short(self.root_delay).fraction(1, 2)
             + short(self.root_dispersion)
@@ -172,8 +171,8 @@ impl Header {
             + SHORT_UNIT
     }
 
-    /// At stratum 1 the name of the reference clock, above that an IPv4 address or the hash of an
-    /// IPv6 one.
+    /// At stratum 1 the name of the reference clock; above that an IPv4 address, or the hash of an
+    /// IPv6 address.
     fn reference(&self) -> String {
         if self.stratum == 1 {
             ascii(self.reference_id)

@@ -1,40 +1,53 @@
-//! A stream of bytes as lines, none of which may be without end.
+//! Splits a stream of bytes into lines of bounded length.
 
-/// A pod is at most 1.5 MB (etcd's limit on a request); the event around it adds a few bytes.
-pub(super) const LONGEST: usize = 4 << 20;
-/// A buffer that one long line left behind is given back above this.
-const KEPT: usize = 64 << 10;
+use std::fmt;
 
-/// What has come of the line that is not at its end yet.
+/// Bytes of a line. A pod has at most 1.5 MB (etcd's limit on a request); the event around it adds
+/// a few bytes.
+const MAX_LINE: usize = 4 << 20;
+/// A buffer larger than this is freed once its line is complete.
+const MAX_IDLE_BUFFER: usize = 64 << 10;
+
+/// A line is longer than the agent accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LineTooLong;
+
+impl fmt::Display for LineTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an event of more than {} MiB", MAX_LINE >> 20)
+    }
+}
+
+/// The line that is not complete yet.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes what came next: each line that ended with it. A line that is too long is an error.
-    pub(super) fn take(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let mut ended = Vec::new();
+    /// Adds bytes. Returns each line that they complete, blank ones left out.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
+        let mut complete = Vec::new();
         let mut rest = chunk;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.grow(&rest[..end])?;
-            ended.push(std::mem::take(&mut self.begun));
+            self.append(&rest[..end])?;
+            complete.push(std::mem::take(&mut self.partial));
             rest = &rest[end + 1..];
         }
-        self.grow(rest)?;
-        ended.retain(|line| !line.trim_ascii().is_empty());
-        Ok(ended)
+        self.append(rest)?;
+        complete.retain(|line| !line.trim_ascii().is_empty());
+        Ok(complete)
     }
 
-    fn grow(&mut self, part: &[u8]) -> Result<(), String> {
-        if self.begun.len() + part.len() > LONGEST {
-            self.begun = Vec::new();
-            return Err(format!("an event of more than {} MiB", LONGEST >> 20));
+    fn append(&mut self, part: &[u8]) -> Result<(), LineTooLong> {
+        if self.partial.len() + part.len() > MAX_LINE {
+            self.partial = Vec::new();
+            return Err(LineTooLong);
         }
-        if self.begun.is_empty() && self.begun.capacity() > KEPT {
-            self.begun = Vec::new();
+        if self.partial.is_empty() && self.partial.capacity() > MAX_IDLE_BUFFER {
+            self.partial = Vec::new();
         }
-        self.begun.extend_from_slice(part);
+        self.partial.extend_from_slice(part);
         Ok(())
     }
 }
@@ -44,23 +57,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_the_same_however_they_are_cut() {
+    fn lines_are_the_same_however_the_stream_is_cut() {
         let text = b"one\n\ntwo\r\nthree";
         for cut in 1..=text.len() {
             let mut lines = Lines::default();
             let all: Vec<Vec<u8>> =
-                text.chunks(cut).flat_map(|chunk| lines.take(chunk).unwrap()).collect();
+                text.chunks(cut).flat_map(|chunk| lines.push(chunk).unwrap()).collect();
             assert_eq!(all, [b"one".to_vec(), b"two\r".to_vec()], "cut at {cut}");
-            assert_eq!(lines.begun, b"three");
+            assert_eq!(lines.partial, b"three");
         }
     }
 
     #[test]
-    fn a_line_without_end_is_given_up() {
+    fn a_line_without_end_is_an_error_and_frees_its_buffer() {
         let mut lines = Lines::default();
         let chunk = vec![b'x'; 1 << 20];
-        assert!((0..4).all(|_| lines.take(&chunk).is_ok()));
-        assert!(lines.take(&chunk).is_err());
-        assert_eq!(lines.begun.capacity(), 0);
+        assert!((0..4).all(|_| lines.push(&chunk).is_ok()));
+        assert_eq!(lines.push(&chunk), Err(LineTooLong));
+        assert_eq!(lines.partial.capacity(), 0);
     }
 }

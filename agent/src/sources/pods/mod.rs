@@ -1,8 +1,8 @@
-//! The pods of this node, from the API server: one list, then one watch that is taken up again
-//! where it ended.
+//! The pods of this node, from the API server: one list, then watches that continue where the last
+//! one ended.
 //!
-//! In a quiet cluster that is a request every five minutes. Pods are slimmed while they are parsed,
-//! and kept by nobody here.
+//! In a quiet cluster that is one request every five minutes. Pods are reduced to what findings
+//! need while they are parsed ([`slim`]); this source stores none.
 
 mod lines;
 mod slim;
@@ -13,178 +13,167 @@ use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::world::cluster::ClusterSeen;
-use tokenwatch_core::world::observation::{Observation, SourceState};
+use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::health::{Health, Source};
 use crate::clocks;
-use crate::kubernetes::{ApiServer, Backoff, Trouble};
+use crate::kubernetes::{ApiClient, Backoff, Error};
 use watch::{End, Watch};
 
-/// What observations call this source.
-const SOURCE: &str = "apiserver";
-
-/// How long things take when all is well.
+/// Timeouts and intervals.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The head of an answer. The API server waits up to 3 s for its cache, and flow control
-    /// queues for up to 15 s (its default limit of a queue).
-    pub patience: Duration,
-    /// A whole list: 250 pods are some 3 MB.
+    /// Timeout of a response's head. The API server waits up to 3 s for its cache, and flow control
+    /// queues a request for up to 15 s (its default limit of a queue).
+    pub head: Duration,
+    /// Timeout of the body of a list: 250 pods are some 3 MB.
     pub list: Duration,
-    /// A watch that was silent for so long is dead: bookmarks come every minute (the API server's
-    /// `bookmarkFrequency`), and one may be missed.
+    /// A watch that sends nothing for this long is dead. Bookmarks come every minute (the API
+    /// server's `bookmarkFrequency`), and one may be missed.
     pub silence: Duration,
-    /// A watch is asked to last up to so long. The API server's own limit is at least 30 min
-    /// (`--min-request-timeout`); proxies cut after 5 min.
+    /// Requested duration of a watch. The API server's own limit is at least 30 min
+    /// (`--min-request-timeout`); proxies cut connections after 5 min.
     pub watch: Duration,
-    /// A watch that ended sooner is not begun anew at once.
-    pub soon: Duration,
+    /// A watch that ended sooner than this is repeated with backoff instead of at once.
+    pub short: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         let secs = Duration::from_secs;
         Self {
-            patience: secs(30),
+            head: secs(30),
             list: secs(60),
             silence: secs(150),
             watch: secs(290),
-            soon: secs(30),
+            short: secs(30),
         }
     }
 }
 
-/// Watches this node's pods until nobody listens.
-pub async fn run(server: Arc<ApiServer>, node: String, tell: Sender<Observation>) {
-    at_pace(server, node, tell, Pace::default()).await;
+/// Watches this node's pods until the receiver is dropped.
+pub async fn run(client: Arc<ApiClient>, node: String, observations: Sender<Observation>) {
+    run_at(client, node, observations, Pace::default()).await;
 }
 
-/// The pods as they are now, or why they cannot be told; nothing if neither came within `patience`.
-pub async fn first(
-    server: Arc<ApiServer>,
-    node: String,
-    patience: Duration,
-) -> Option<Observation> {
-    let (tell, mut heard) = channel(1);
+/// The pods as they are now, or why they cannot be listed; none if neither is known within `limit`.
+pub async fn first(client: Arc<ApiClient>, node: String, limit: Duration) -> Option<Observation> {
+    let (sender, mut receiver) = channel(1);
     tokio::select! {
-        seen = tokio::time::timeout(patience, heard.recv()) => seen.ok().flatten(),
-        () = run(server, node, tell) => None,
+        first = tokio::time::timeout(limit, receiver.recv()) => first.ok().flatten(),
+        () = run(client, node, sender) => None,
     }
 }
 
-async fn at_pace(server: Arc<ApiServer>, node: String, tell: Sender<Observation>, pace: Pace) {
-    let mut voice = Voice { tell, said: Said::Nothing, empty: false, nobody: nobody_on(&node) };
-    let mut watch = Watch::new(server, node, pace);
+async fn run_at(
+    client: Arc<ApiClient>,
+    node: String,
+    observations: Sender<Observation>,
+    pace: Pace,
+) {
+    let mut reporter = Reporter::new(observations, &node);
+    let mut watch = Watch::new(client, node, pace);
     let mut backoff = Backoff::default();
-    while let Some(wait) = once(&mut watch, &mut voice, &mut backoff, pace).await {
+    while let Some(wait) = follow(&mut watch, &mut reporter, &mut backoff, pace).await {
         tokio::time::sleep(wait).await;
     }
 }
 
-/// Follows the pods until that ends, and says how long to wait; nothing if nobody listens.
-async fn once(
+/// Follows the pods until that ends. Returns how long to wait; none if the receiver was dropped.
+async fn follow(
     watch: &mut Watch,
-    voice: &mut Voice,
+    reporter: &mut Reporter,
     backoff: &mut Backoff,
     pace: Pace,
 ) -> Option<Duration> {
-    let began = clocks::timer();
-    let end = watch.follow(voice).await;
-    let lasted = clocks::timer() - began;
-    if lasted >= pace.soon {
+    let started = clocks::timer();
+    let end = watch.follow(reporter).await;
+    let is_short = clocks::timer() - started < pace.short;
+    if !is_short {
         backoff.reset();
     }
     match end {
-        End::Unheard => None,
-        End::Over if lasted >= pace.soon => Some(spread(pace)),
-        End::Over => Some(backoff.next()),
-        End::Trouble(trouble) => {
-            voice.trouble(&trouble, watch.place()).await?;
-            Some(backoff.after(&trouble))
+        End::ReceiverDropped => None,
+        End::Ended if is_short => Some(backoff.next()),
+        End::Ended => Some(spread(pace)),
+        End::Failed(error) => {
+            reporter.failed(&error, &watch.server()).await.ok()?;
+            Some(backoff.after(&error))
         }
     }
 }
 
-/// Watches that an API server ended together do not begin together: over the hundredth part of what
-/// they last.
+/// A wait of up to a hundredth of a watch's duration: watches that an API server ended together do
+/// not start together.
 fn spread(pace: Pace) -> Duration {
     use rand::Rng as _;
     pace.watch.mul_f64(rand::rng().random_range(0.0..=0.01))
 }
 
-/// A name that is no node's is no error to the API server: nothing runs there.
-fn nobody_on(node: &str) -> String {
+/// The engine dropped its end of the channel.
+#[derive(Debug)]
+struct ReceiverDropped;
+
+/// Sends observations, and the source's health whenever it changes.
+struct Reporter {
+    observations: Sender<Observation>,
+    health: Health,
+    /// The last list was empty, and no pod has come since.
+    is_empty: bool,
+    /// Why the source counts as degraded then.
+    no_pods: String,
+}
+
+impl Reporter {
+    fn new(observations: Sender<Observation>, node: &str) -> Self {
+        let health = Health::new(Source::Pods);
+        Self { observations, health, is_empty: false, no_pods: no_pods(node) }
+    }
+
+    /// Sends what came from the API server.
+    async fn observed(&mut self, seen: ClusterSeen) -> Result<(), ReceiverDropped> {
+        match &seen {
+            ClusterSeen::Listed(pods) => self.is_empty = pods.is_empty(),
+            ClusterSeen::Pod(_) => self.is_empty = false,
+            ClusterSeen::PodGone(_) | ClusterSeen::Heard | ClusterSeen::Unreachable { .. } => {}
+        }
+        self.send(Observation::Cluster(seen)).await?;
+        let degraded = self.is_empty.then(|| self.no_pods.clone());
+        self.report(degraded).await
+    }
+
+    /// Reports a failed request. The same failure is reported once.
+    async fn failed(&mut self, error: &Error, server: &str) -> Result<(), ReceiverDropped> {
+        let reason = format!("{server}: {error}");
+        let degraded = format!(
+            "{reason}; until a retry succeeds, within minutes, findings use what is known of pods"
+        );
+        let Some(health) = self.health.update(Some(degraded)) else { return Ok(()) };
+        self.send(Observation::Cluster(ClusterSeen::Unreachable { reason })).await?;
+        self.send(health).await
+    }
+
+    async fn report(&mut self, degraded: Option<String>) -> Result<(), ReceiverDropped> {
+        match self.health.update(degraded) {
+            Some(health) => self.send(health).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&self, observation: Observation) -> Result<(), ReceiverDropped> {
+        self.observations.send(observation).await.map_err(|_| ReceiverDropped)
+    }
+}
+
+/// To the API server a node name that does not exist is no error: no pod runs there.
+fn no_pods(node: &str) -> String {
     let node = shown(node);
     format!(
-        "the API server knows of no pod on node \"{node}\": is that this node's name (setting \
-         node, variable NODE_NAME)? `kubectl get nodes` lists them. Owners and containers are not \
-         named meanwhile"
+        "the API server lists no pod on node \"{node}\"; check that this is the node's name in the \
+         cluster (setting node, variable NODE_NAME; `kubectl get nodes` lists the names); until \
+         then findings name no owners and containers"
     )
-}
-
-/// What is told, each state of the source once.
-struct Voice {
-    tell: Sender<Observation>,
-    said: Said,
-    /// The last list was empty, and nothing has come since.
-    empty: bool,
-    /// What to say then.
-    nobody: String,
-}
-
-/// The last word on how the source works.
-#[derive(PartialEq, Eq)]
-enum Said {
-    Nothing,
-    Works,
-    Nobody,
-    Trouble(String),
-}
-
-impl Voice {
-    /// Something came from the API server. Nothing if nobody listens.
-    async fn heard(&mut self, seen: ClusterSeen) -> Option<()> {
-        let said = self.after(&seen);
-        self.tell.send(Observation::Cluster(seen)).await.ok()?;
-        if self.said == said {
-            return Some(());
-        }
-        let degraded = (said == Said::Nobody).then(|| self.nobody.clone());
-        self.said = said;
-        self.state(degraded).await
-    }
-
-    fn after(&mut self, seen: &ClusterSeen) -> Said {
-        match seen {
-            ClusterSeen::Listed(pods) => self.empty = pods.is_empty(),
-            ClusterSeen::Pod(_) => self.empty = false,
-            _ => {}
-        }
-        if self.empty { Said::Nobody } else { Said::Works }
-    }
-
-    async fn trouble(&mut self, trouble: &Trouble, place: String) -> Option<()> {
-        let reason = format!("{place}: {trouble}");
-        if self.said == Said::Trouble(reason.clone()) {
-            return Some(());
-        }
-        self.said = Said::Trouble(reason.clone());
-        self.tell
-            .send(Observation::Cluster(ClusterSeen::Unreachable { reason: reason.clone() }))
-            .await
-            .ok()?;
-        self.state(Some(format!(
-            "{reason}. What was known of pods is used as it was; it is tried again within minutes"
-        )))
-        .await
-    }
-
-    async fn state(&self, degraded: Option<String>) -> Option<()> {
-        self.tell
-            .send(Observation::Source(SourceState { source: SOURCE.to_owned(), degraded }))
-            .await
-            .ok()
-    }
 }
 
 #[cfg(test)]

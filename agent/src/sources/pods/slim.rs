@@ -1,4 +1,5 @@
-//! Pods as the API has them, of which no more is read than a finding tells.
+//! Pods as the API sends them, reduced while parsing to the fields that findings need, and bounded
+//! in number and size.
 
 use std::fmt;
 
@@ -8,21 +9,21 @@ use serde::{Deserialize, Deserializer};
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::{Container, Owner, Pod};
 
-/// Pods that are taken from a list: more than the core keeps.
-const MOST_PODS: usize = 4_096;
-/// Containers, volumes and mounts of a pod that are looked at; what is beyond is not seen.
-const MOST_PARTS: usize = 128;
-/// Of them, containers that mount a projected volume, and such volumes of one, that are kept: 2,200
-/// pods with the longest names are 4 MB each else.
-const MOST_KEPT: usize = 16;
-/// A pod that was made this long after the minute at the end of its Job's name may still be of that
-/// schedule: its Job tried again, or was suspended.
-const LONGEST_BEHIND: Delta = Delta::from_secs(7 * 86_400);
-/// The controller's clock may be ahead of the API server's by this much.
-const CLOCKS_APART: Delta = Delta::from_secs(300);
-/// Names in Kubernetes have at most 253 characters; images and UIDs are not longer than this
-/// either.
-const LONGEST: usize = 512;
+/// Pods kept of a list: more than the core keeps.
+const MAX_PODS: usize = 4_096;
+/// Containers, volumes and mounts read of a pod. The rest is ignored.
+const MAX_PARTS: usize = 128;
+/// Containers kept of a pod, and projected volumes of a container. Without this bound, one pod with
+/// the longest names takes 4 MB, and the core keeps 2,200 pods.
+const MAX_KEPT: usize = 16;
+/// Longest time from the minute in a Job's name to the creation of its pod: the Job may have
+/// retried or been suspended.
+const MAX_JOB_DELAY: Delta = Delta::from_secs(7 * 86_400);
+/// How far the controller's clock may be ahead of the API server's.
+const MAX_CLOCK_SKEW: Delta = Delta::from_secs(300);
+/// Bytes kept of a name, image or UID. Names in Kubernetes have at most 253 characters, and images
+/// and UIDs are not longer than this either.
+const MAX_TEXT: usize = 512;
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -32,7 +33,7 @@ pub(super) struct Page {
     pub(super) items: Vec<Pod>,
 }
 
-/// What is said of a page.
+/// Metadata of a page (`metav1.ListMeta`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PageMeta {
@@ -50,7 +51,7 @@ pub(super) struct Event<'a> {
     pub(super) object: &'a serde_json::value::RawValue,
 }
 
-/// A pod.
+/// A pod, or the object of a bookmark.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Object {
@@ -70,12 +71,12 @@ struct Meta {
     deletion_timestamp: Option<String>,
     labels: Option<Labels>,
     annotations: Option<Annotations>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     owner_references: Vec<OwnerReference>,
 }
 
-/// The Deployment controller puts this on its ReplicaSets' pods, and at the end of the ReplicaSets'
-/// names.
+/// The Deployment controller sets this label on its ReplicaSets' pods, and appends its value to the
+/// ReplicaSets' names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Labels {
@@ -103,13 +104,13 @@ struct OwnerReference {
 struct Spec {
     service_account_name: Option<String>,
     host_network: Option<bool>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     volumes: Vec<Volume>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     containers: Vec<ContainerSpec>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     init_containers: Vec<ContainerSpec>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     ephemeral_containers: Vec<ContainerSpec>,
 }
 
@@ -125,7 +126,7 @@ struct Volume {
 struct ContainerSpec {
     name: String,
     image: Option<String>,
-    #[serde(deserialize_with = "some")]
+    #[serde(deserialize_with = "bounded")]
     volume_mounts: Vec<Mount>,
 }
 
@@ -142,12 +143,12 @@ struct Status {
 }
 
 impl Object {
-    /// Where in the history of the cluster it is.
+    /// Its resource version.
     pub(super) fn resource_version(&self) -> Option<&str> {
         self.metadata.resource_version.as_deref()
     }
 
-    /// What the core knows of a pod; nothing of an object without a name.
+    /// The pod for the core; none for an object without name, namespace or UID.
     pub(super) fn pod(self) -> Option<Pod> {
         let (meta, spec) = (self.metadata, self.spec);
         let is_static = meta.mirror().is_some();
@@ -173,7 +174,7 @@ impl Object {
 }
 
 impl Meta {
-    /// The UID of the static pod that this one mirrors: it is what kubelet's directory has.
+    /// The UID of the static pod that this pod mirrors. Kubelet's directory has that UID.
     fn mirror(&self) -> Option<&str> {
         self.annotations.as_ref()?.mirror.as_deref().filter(|uid| !uid.is_empty())
     }
@@ -187,40 +188,40 @@ impl Meta {
     }
 }
 
-/// A Deployment's ReplicaSet is called after it, with the template's hash at the end; the
-/// Deployment itself is nowhere in the pod.
+/// The Deployment of a ReplicaSet, from its name: the Deployment's name and the template's hash.
+/// The pod does not refer to the Deployment itself.
 fn deployment(owner: &OwnerReference, hash: Option<&str>) -> Option<Owner> {
     let name = owner.name.strip_suffix(hash.filter(|hash| !hash.is_empty())?)?.strip_suffix('-')?;
     (owner.kind == "ReplicaSet" && !name.is_empty())
         .then(|| Owner { kind: "Deployment".to_owned(), name: cut(name) })
 }
 
-/// A CronJob's Job is called after it, with the minute it was scheduled for at the end, counted
-/// from 1970 (kubernetes pkg/controller/cronjob/utils.go, getJobName); the CronJob itself is
-/// nowhere in the pod.
+/// The CronJob of a Job, from its name: the CronJob's name and the scheduled minute, counted from
+/// 1970 (kubernetes pkg/controller/cronjob/utils.go, getJobName). The pod does not refer to the
+/// CronJob itself.
 fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
     let (name, minute) = owner.name.rsplit_once('-')?;
     let minute =
         minute.bytes().all(|byte| byte.is_ascii_digit()).then(|| minute.parse::<u32>().ok())??;
-    let waited = created - Wall::from_secs(i64::from(minute) * 60);
-    let is_one = owner.kind == "Job"
+    let delay = created - Wall::from_secs(i64::from(minute) * 60);
+    let is_cron_job = owner.kind == "Job"
         && !name.is_empty()
-        && waited >= -CLOCKS_APART
-        && waited <= LONGEST_BEHIND;
-    is_one.then(|| Owner { kind: "CronJob".to_owned(), name: cut(name) })
+        && delay >= -MAX_CLOCK_SKEW
+        && delay <= MAX_JOB_DELAY;
+    is_cron_job.then(|| Owner { kind: "CronJob".to_owned(), name: cut(name) })
 }
 
 impl Spec {
     fn mounting_projected(&self) -> Vec<Container> {
         let all =
             self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
-        all.map(|container| self.seen(container))
+        all.map(|container| self.reduced(container))
             .filter(|container| !container.volumes.is_empty())
-            .take(MOST_KEPT)
+            .take(MAX_KEPT)
             .collect()
     }
 
-    fn seen(&self, container: &ContainerSpec) -> Container {
+    fn reduced(&self, container: &ContainerSpec) -> Container {
         let is_projected = |name: &str| {
             self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name)
         };
@@ -232,7 +233,7 @@ impl Spec {
             .collect();
         volumes.sort();
         volumes.dedup();
-        volumes.truncate(MOST_KEPT);
+        volumes.truncate(MAX_KEPT);
         Container {
             name: cut(&container.name),
             image: cut(container.image.as_deref().unwrap_or_default()),
@@ -246,24 +247,25 @@ fn wall(rfc3339: &str) -> Option<Wall> {
     time.timestamp_nanos_opt().map(Wall::from_nanos)
 }
 
-/// No longer than anything that Kubernetes allows.
+/// At most [`MAX_TEXT`] bytes of it.
 fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned()
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned()
 }
 
 fn pods<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pod>, D::Error> {
     let each: fn(Object) -> Option<Pod> = Object::pod;
-    from.deserialize_option(Bounded { most: MOST_PODS, each })
+    from.deserialize_option(Bounded { max: MAX_PODS, each })
 }
 
-fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     let each: fn(T) -> Option<T> = Some;
-    from.deserialize_option(Bounded { most: MOST_PARTS, each })
+    from.deserialize_option(Bounded { max: MAX_PARTS, each })
 }
 
-/// A list of which no more than `most` are kept, each as soon as it is read; or `null`.
+/// A list of which at most `max` elements are kept, each converted as soon as it is read; or
+/// `null`.
 struct Bounded<T, U> {
-    most: usize,
+    max: usize,
     each: fn(T) -> Option<U>,
 }
 
@@ -288,7 +290,7 @@ impl<'de, T: Deserialize<'de>, U> Visitor<'de> for Bounded<T, U> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut kept = Vec::new();
-        while kept.len() < self.most {
+        while kept.len() < self.max {
             let Some(one) = list.next_element::<T>()? else { return Ok(kept) };
             kept.extend((self.each)(one));
         }

@@ -19,7 +19,7 @@ const CART: &str = r#"{
     "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
 
 #[test]
-fn a_pod_is_slimmed_to_what_a_finding_tells() {
+fn a_pod_is_reduced_to_the_fields_that_findings_need() {
     let container = |name: &str, image: &str| Container {
         name: name.into(),
         image: image.into(),
@@ -55,7 +55,7 @@ fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
 }
 
 #[test]
-fn only_a_replica_set_that_is_called_so_is_a_deployments() {
+fn only_a_replica_set_with_the_templates_hash_belongs_to_a_deployment() {
     let owned = |kind: &str, name: &str, hash: &str| {
         let json = format!(
             r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "labels": {{"pod-template-hash": "{hash}"}},
@@ -75,7 +75,7 @@ fn only_a_replica_set_that_is_called_so_is_a_deployments() {
 }
 
 #[test]
-fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
+fn only_a_job_named_after_a_recent_minute_belongs_to_a_cron_job() {
     let owned = |kind: &str, name: &str| {
         let json = format!(
             r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "creationTimestamp": "2027-01-15T08:00:07Z",
@@ -105,7 +105,7 @@ fn only_a_job_that_is_called_after_a_minute_shortly_before_is_a_cron_jobs() {
 }
 
 #[test]
-fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
+fn missing_fields_are_empty_and_an_object_without_name_is_no_pod() {
     let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null, "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
     assert!(pod(bare).is_some());
     for nameless in [
@@ -120,14 +120,14 @@ fn what_is_missing_or_null_is_nothing_and_what_has_no_name_is_no_pod() {
 }
 
 #[test]
-fn neither_a_list_nor_a_pod_without_end_is_kept() {
+fn lists_and_pods_are_bounded() {
     let items =
         vec![r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u"}}"#; 5_000].join(",");
     let page: Page = serde_json::from_str(&format!(
         r#"{{"metadata": {{"resourceVersion": "1"}}, "items": [{items}]}}"#
     ))
     .unwrap();
-    assert_eq!(page.items.len(), MOST_PODS);
+    assert_eq!(page.items.len(), MAX_PODS);
     let mounts = vec![r#"{"name": "v"}"#; 500].join(",");
     let containers = vec![
         format!(
@@ -143,12 +143,12 @@ fn neither_a_list_nor_a_pod_without_end_is_kept() {
     let pod = pod(&huge).unwrap();
     assert_eq!(
         (pod.containers.len(), pod.containers[0].name.len(), pod.containers[0].volumes.len()),
-        (MOST_KEPT, LONGEST, 1)
+        (MAX_KEPT, MAX_TEXT, 1)
     );
 }
 
 #[test]
-fn a_page_without_pods_may_leave_them_out() {
+fn a_page_may_have_no_items() {
     let page: Page = serde_json::from_str(
         r#"{"metadata": {"resourceVersion": "1", "continue": ""}, "items": null}"#,
     )

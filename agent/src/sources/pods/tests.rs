@@ -1,24 +1,25 @@
-//! Against an API server that is slow, wrong, overloaded or gone.
+//! With an API server that is slow, wrong, overloaded or unreachable.
 
 use tokenwatch_core::world::cluster::Pod;
+use tokenwatch_core::world::observation::SourceState;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::kubernetes::fake::{Asked, Fake, Reply, status};
+use crate::kubernetes::fake_server::{FakeServer, Received, Reply, status};
 
-/// As the real one, but for what would be waited for.
+/// The real pace with short timeouts.
 const PACE: Pace = Pace {
-    patience: Duration::from_millis(500),
+    head: Duration::from_millis(500),
     list: Duration::from_millis(500),
     silence: Duration::from_millis(500),
     watch: Duration::from_secs(290),
-    soon: Duration::from_secs(30),
+    short: Duration::from_secs(30),
 };
 
 struct Scene {
-    fake: Fake,
-    heard: Receiver<Observation>,
+    fake: FakeServer,
+    observations: Receiver<Observation>,
     source: JoinHandle<()>,
 }
 
@@ -30,10 +31,10 @@ impl Drop for Scene {
 
 impl Scene {
     async fn at(pace: Pace, replies: Vec<Reply>) -> Self {
-        let fake = Fake::start(replies).await;
-        let (tell, heard) = channel(64);
-        let source = tokio::spawn(at_pace(fake.client(), "n 1".to_owned(), tell, pace));
-        Self { fake, heard, source }
+        let fake = FakeServer::start(replies).await;
+        let (sender, observations) = channel(64);
+        let source = tokio::spawn(run_at(fake.client(), "n 1".to_owned(), sender, pace));
+        Self { fake, observations, source }
     }
 
     async fn set(replies: Vec<Reply>) -> Self {
@@ -41,13 +42,13 @@ impl Scene {
     }
 
     async fn next(&mut self) -> Observation {
-        tokio::time::timeout(Duration::from_secs(20), self.heard.recv())
+        tokio::time::timeout(Duration::from_secs(20), self.observations.recv())
             .await
             .expect("nothing was observed in 20 s")
             .unwrap()
     }
 
-    /// The next thing that is told of the cluster, states of the source left out.
+    /// The next observation of the cluster; the source's health is skipped.
     async fn seen(&mut self) -> ClusterSeen {
         loop {
             if let Observation::Cluster(seen) = self.next().await {
@@ -109,19 +110,19 @@ fn bookmark(version: u32) -> String {
     )
 }
 
-fn query(asked: &Asked, name: &str) -> Option<String> {
-    asked
+fn query(request: &Received, name: &str) -> Option<String> {
+    request
         .path
         .split(['?', '&'])
         .find_map(|part| part.strip_prefix(&format!("{name}=")).map(ToOwned::to_owned))
 }
 
-fn from(asked: &Asked) -> Option<String> {
-    query(asked, "resourceVersion")
+fn from(request: &Received) -> Option<String> {
+    query(request, "resourceVersion")
 }
 
-fn is_watch(asked: &Asked) -> bool {
-    query(asked, "watch").is_some()
+fn is_watch(request: &Received) -> bool {
+    query(request, "watch").is_some()
 }
 
 #[tokio::test]
@@ -138,72 +139,72 @@ async fn a_list_then_what_changes() {
     assert_eq!(scene.seen().await, ClusterSeen::Pod(Box::new(pod("a"))));
     assert_eq!(scene.seen().await, ClusterSeen::PodGone("uid-b".to_owned()));
     assert_eq!(scene.seen().await, ClusterSeen::Heard);
-    let asked = scene.fake.asked();
+    let requests = scene.fake.requests();
     assert_eq!(
-        asked[0].path,
+        requests[0].path,
         "/api/v1/pods?fieldSelector=spec.nodeName%3Dn%201&limit=100&resourceVersion=0"
     );
     assert_eq!(
-        (from(&asked[1]).as_deref(), query(&asked[1], "allowWatchBookmarks").as_deref()),
+        (from(&requests[1]).as_deref(), query(&requests[1], "allowWatchBookmarks").as_deref()),
         (Some("10"), Some("true"))
     );
-    let lasting: u64 = query(&asked[1], "timeoutSeconds").unwrap().parse().unwrap();
+    let lasting: u64 = query(&requests[1], "timeoutSeconds").unwrap().parse().unwrap();
     assert!((260..=290).contains(&lasting), "{lasting}");
 }
 
 #[tokio::test]
-async fn a_node_without_a_pod_is_asked_about_until_there_is_one() {
+async fn a_node_without_pods_is_degraded_until_there_is_one() {
     let mut scene = Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(11)])]).await;
     assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Listed(vec![])));
     let Observation::Source(SourceState { degraded: Some(why), .. }) = scene.next().await else {
-        panic!("an empty list is no good sign")
+        panic!("an empty list counts as degraded")
     };
     assert!(why.contains("no pod on node \"n 1\"") && why.contains("NODE_NAME"), "{why}");
     assert_eq!(
         (scene.seen().await, scene.seen().await),
         (ClusterSeen::Heard, ClusterSeen::Heard),
-        "and that is said once"
+        "and that is reported once"
     );
     scene.fake.send(&event("ADDED", &object("a", 12)));
     assert_eq!(scene.next().await, Observation::Cluster(ClusterSeen::Pod(Box::new(pod("a")))));
     assert_eq!(
         scene.next().await,
-        Observation::Source(SourceState { source: SOURCE.to_owned(), degraded: None })
+        Observation::Source(SourceState { source: "apiserver".to_owned(), degraded: None })
     );
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_is_taken_up_where_it_was() {
+async fn the_next_watch_continues_where_the_last_one_ended() {
     let ends = [
         Reply::Ended(vec![bookmark(20)]),
         Reply::Cut(vec![event("ADDED", &object("b", 30))]),
         Reply::Open(vec![]),
     ];
     let mut scene = Scene::set([list(10, &["a"])].into_iter().chain(ends).collect()).await;
-    let asked = scene.fake.wait_asked(4).await;
-    assert_eq!(asked.iter().filter(|asked| !is_watch(asked)).count(), 1, "listed once");
+    let requests = scene.fake.wait_for_requests(4).await;
+    assert_eq!(requests.iter().filter(|request| !is_watch(request)).count(), 1, "listed once");
     assert_eq!(
-        asked.iter().map(from).collect::<Vec<_>>(),
+        requests.iter().map(from).collect::<Vec<_>>(),
         ["0", "10", "20", "30"].map(|version| Some(version.to_owned()))
     );
     for _ in 0..6 {
         let observed = scene.next().await;
         assert!(
             !matches!(observed, Observation::Cluster(ClusterSeen::Unreachable { .. })),
-            "an end is no trouble: {observed:?}"
+            "the end of a watch is no failure: {observed:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_watch_that_is_silent_is_dead() {
+async fn a_silent_watch_is_replaced() {
     let scene =
         Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(20)]), Reply::Open(vec![])]).await;
-    assert_eq!(from(&scene.fake.wait_asked(3).await[2]).as_deref(), Some("20"));
+    assert_eq!(from(&scene.fake.wait_for_requests(3).await[2]).as_deref(), Some("20"));
 }
 
 #[tokio::test]
-async fn history_that_is_gone_is_listed_anew_from_the_newest() {
+async fn after_an_expired_version_the_most_recent_list_is_read() {
     let gone = event("ERROR", &status(410, "too old resource version: 10 (99)"));
     let mut scene = Scene::set(vec![
         list(10, &["a"]),
@@ -220,20 +221,20 @@ async fn history_that_is_gone_is_listed_anew_from_the_newest() {
     assert_eq!(
         scene.seen().await,
         ClusterSeen::Listed(vec![pod("a"), pod("b")]),
-        "both pages, and no word of trouble"
+        "both pages, and no failure is reported"
     );
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![pod("c")]));
-    let asked = scene.fake.wait_asked(7).await;
-    assert_eq!((from(&asked[2]), query(&asked[2], "limit").as_deref()), (None, Some("100")));
+    let requests = scene.fake.wait_for_requests(7).await;
+    assert_eq!((from(&requests[2]), query(&requests[2], "limit").as_deref()), (None, Some("100")));
     assert_eq!(
-        (from(&asked[3]), query(&asked[3], "continue").as_deref()),
+        (from(&requests[3]), query(&requests[3], "continue").as_deref()),
         (None, Some("to%2Fken"))
     );
-    assert_eq!((is_watch(&asked[4]), from(&asked[6]).as_deref()), (true, Some("60")));
+    assert_eq!((is_watch(&requests[4]), from(&requests[6]).as_deref()), (true, Some("60")));
 }
 
 #[tokio::test]
-async fn an_api_server_whose_history_is_always_gone_is_in_trouble() {
+async fn a_list_that_has_always_expired_is_a_failure() {
     let gone = || Reply::Whole(410, None, status(410, "Expired"));
     let mut scene = Scene::set(vec![gone(), gone()]).await;
     let reason = scene.unreachable().await;
@@ -241,23 +242,23 @@ async fn an_api_server_whose_history_is_always_gone_is_in_trouble() {
 }
 
 #[tokio::test]
-async fn trouble_says_what_where_and_what_to_do_and_what_is_known_stays() {
+async fn a_failure_is_reported_with_its_reason_and_recovers() {
     let table = [
         (Reply::Whole(401, None, status(401, "Unauthorized")), "401 Unauthorized"),
         (Reply::Whole(403, None, status(403, "pods is forbidden")), "pods is forbidden"),
         (Reply::Whole(500, None, String::new()), "500 Internal Server Error"),
-        (Reply::Whole(200, None, "garbage".to_owned()), "its list of pods is none"),
+        (Reply::Whole(200, None, "garbage".to_owned()), "not a list of pods"),
         (
             Reply::Whole(200, None, r#"{"metadata": {}, "items": []}"#.to_owned()),
-            "a list without a resourceVersion",
+            "a list without resourceVersion",
         ),
         (Reply::Whole(200, None, " ".repeat(13 << 20)), "larger than 12288 KiB"),
-        (Reply::Silence, "no answer within"),
-        (Reply::Open(vec!["{".to_owned()]), "did not end within"),
-        (Reply::Cut(vec!["{".to_owned()]), "not reached"),
+        (Reply::Silence, "no response within"),
+        (Reply::Open(vec!["{".to_owned()]), "was not complete within"),
+        (Reply::Cut(vec!["{".to_owned()]), "connection failed"),
     ];
     for (reply, why) in table {
-        let pace = Pace { patience: Duration::from_secs(1), list: Duration::from_secs(2), ..PACE };
+        let pace = Pace { head: Duration::from_secs(1), list: Duration::from_secs(2), ..PACE };
         let mut scene = Scene::at(pace, vec![reply, list(10, &["a"]), Reply::Open(vec![])]).await;
         let first = scene.next().await;
         let Observation::Cluster(ClusterSeen::Unreachable { reason }) = &first else {
@@ -269,7 +270,8 @@ async fn trouble_says_what_where_and_what_to_do_and_what_is_known_stays() {
         );
         let Observation::Source(state) = scene.next().await else { panic!("{why}: no state") };
         assert!(
-            state.source == "apiserver" && state.degraded.unwrap().contains("is used as it was")
+            state.source == "apiserver"
+                && state.degraded.unwrap().contains("findings use what is known of pods")
         );
         assert_eq!(
             scene.seen().await,
@@ -285,13 +287,13 @@ async fn trouble_says_what_where_and_what_to_do_and_what_is_known_stays() {
 }
 
 #[tokio::test]
-async fn trouble_in_a_watch_is_trouble_and_goes_on_from_there() {
+async fn a_failure_in_a_watch_is_reported_and_the_next_watch_continues() {
     let table = [
         (event("ERROR", &status(500, "etcdserver: no leader")), "no leader"),
-        ("{\"type\": \"ADDED\"}\n".to_owned(), "an event of the watch is none"),
+        ("{\"type\": \"ADDED\"}\n".to_owned(), "not an event of a watch"),
         (event("ADDED", "{}"), "it has no resourceVersion"),
-        (event("UNHEARD_OF", &object("a", 12)), "of no kind"),
-        ("\u{0}\n".to_owned(), "an event of the watch is none"),
+        (event("UNHEARD_OF", &object("a", 12)), "its type is unknown"),
+        ("\u{0}\n".to_owned(), "not an event of a watch"),
         ("x".repeat(5 << 20), "an event of more than 4 MiB"),
     ];
     for (line, why) in table {
@@ -303,23 +305,23 @@ async fn trouble_in_a_watch_is_trouble_and_goes_on_from_there() {
         .await;
         let reason = scene.unreachable().await;
         assert!(reason.contains(why), "{reason}");
-        assert_eq!(from(&scene.fake.wait_asked(3).await[2]).as_deref(), Some("11"), "{why}");
+        assert_eq!(from(&scene.fake.wait_for_requests(3).await[2]).as_deref(), Some("11"), "{why}");
     }
 }
 
 #[tokio::test]
-async fn the_same_trouble_is_said_once() {
+async fn the_same_failure_is_reported_once() {
     let refused = || Reply::Whole(403, None, status(403, "no"));
     let mut scene = Scene::set(vec![refused(), refused(), list(10, &[])]).await;
-    let mut told = Vec::new();
-    while !matches!(told.last(), Some(Observation::Cluster(ClusterSeen::Listed(_)))) {
-        told.push(scene.next().await);
+    let mut seen = Vec::new();
+    while !matches!(seen.last(), Some(Observation::Cluster(ClusterSeen::Listed(_)))) {
+        seen.push(scene.next().await);
     }
-    assert_eq!(told.len(), 3, "unreachable, degraded, listed: {told:#?}");
+    assert_eq!(seen.len(), 3, "unreachable, degraded, listed: {seen:#?}");
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_time_is_left_alone() {
+async fn retry_after_is_obeyed() {
     let fake_busy = Reply::Whole(429, Some("3"), "Too many requests".to_owned());
     let mut scene = Scene::set(vec![fake_busy, list(10, &[])]).await;
     assert!(scene.unreachable().await.contains("Too many requests"));
@@ -327,20 +329,20 @@ async fn a_server_that_asks_for_time_is_left_alone() {
     let _ = scene.seen().await;
     assert!(
         began.elapsed() >= Duration::from_millis(2_900),
-        "asked again after {:?}",
+        "repeated after {:?}",
         began.elapsed()
     );
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_at_once_again_and_again_is_not_begun_at_once_again_and_again() {
+async fn short_watches_are_repeated_with_backoff() {
     let ended = (0..20).map(|_| Reply::Ended(vec![]));
     let scene = Scene::set([list(10, &[])].into_iter().chain(ended).collect()).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let asked = scene.fake.asked().len();
+    let requests = scene.fake.requests().len();
     assert!(
-        (3..=5).contains(&asked),
-        "{asked} requests in 3 s: a list, and watches after waits of up to 1, 2 and 4 s"
+        (3..=5).contains(&requests),
+        "{requests} requests in 3 s: a list, and watches after waits of up to 1, 2 and 4 s"
     );
 }
 
@@ -351,18 +353,18 @@ async fn a_replaced_token_is_used_after_a_401() {
     let _ = scene.unreachable().await;
     std::fs::write(scene.fake.account.join("token"), "second").unwrap();
     assert_eq!(scene.seen().await, ClusterSeen::Listed(vec![]));
-    let asked = scene.fake.asked();
+    let requests = scene.fake.requests();
     assert_eq!(
-        (asked[0].authorization.as_str(), asked[1].authorization.as_str()),
+        (requests[0].authorization.as_str(), requests[1].authorization.as_str()),
         ("Bearer first", "Bearer second")
     );
 }
 
 #[tokio::test]
-async fn it_ends_when_nobody_listens() {
+async fn it_ends_when_the_receiver_is_dropped() {
     let mut scene = Scene::set(vec![list(10, &[]), Reply::Open(vec![bookmark(11)])]).await;
-    scene.heard.close();
-    while scene.heard.recv().await.is_some() {}
+    scene.observations.close();
+    while scene.observations.recv().await.is_some() {}
     scene.fake.then(Reply::Open(vec![bookmark(12)]));
     tokio::time::timeout(Duration::from_secs(20), &mut scene.source).await.unwrap().unwrap();
 }

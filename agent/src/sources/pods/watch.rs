@@ -1,4 +1,5 @@
-//! One list, then a watch from where it was.
+//! One list, then a watch from its resource version (Kubernetes documentation, "Efficient detection
+//! of changes").
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,180 +14,187 @@ use tokio::time::timeout;
 
 use super::lines::Lines;
 use super::slim::{Event, Object, Page};
-use super::{Pace, Voice};
-use crate::kubernetes::{ApiServer, Ask, Trouble, quoted, whole};
+use super::{Pace, ReceiverDropped, Reporter};
+use crate::kubernetes::{ApiClient, ApiRequest, Error, percent_encoded, read_body};
 
-/// Pods in a page, where lists come in pages. What the API server answers from its cache, as it
-/// does the first list, it gives in one.
+/// Pods per page, where a list has pages. A list from the API server's cache, as the first one is,
+/// comes in one piece.
 const PAGE: usize = 100;
-/// Pages of a list: ten times the pods that a node can have.
-const MOST_PAGES: usize = 25;
-/// The largest list, all its pages together: a full node's is 3 MB, and twice the largest has to
-/// fit into what the agent is given (48 MiB).
-const LARGEST_LIST: usize = 12 << 20;
-/// Resource versions are numbers of up to 20 digits; what is longer is none.
-const LONGEST_POSITION: usize = 64;
+/// Pages of a list: ten times as many pods as a node can have.
+const MAX_PAGES: usize = 25;
+/// Bytes of a list, over all its pages. A full node's list has 3 MB, and twice the largest one must
+/// fit into the agent's memory limit (48 MiB).
+const MAX_LIST: usize = 12 << 20;
+/// Characters of a resource version; real ones are numbers of up to 20 digits.
+const MAX_VERSION: usize = 64;
 
-/// How following ended.
+/// How following the pods ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The watch did, as watches do, or its connection.
-    Over,
-    /// It could not be begun, or the API server ended it with an error.
-    Trouble(Trouble),
-    /// Nobody listens.
-    Unheard,
+    /// The watch or its connection ended, as watches do.
+    Ended,
+    /// A request failed, or the API server ended the watch with an error.
+    Failed(Error),
+    /// The receiver was dropped.
+    ReceiverDropped,
 }
 
-impl From<Trouble> for End {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 
-/// Where from to go on.
+impl From<ReceiverDropped> for End {
+    fn from(ReceiverDropped: ReceiverDropped) -> Self {
+        Self::ReceiverDropped
+    }
+}
+
+/// Where the next list or watch starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Position {
-    /// Anywhere: what the API server has in its cache is new enough to begin with.
-    Start,
-    /// The newest: what was known is too old to be gone on from, and so may a cache be.
-    Newest,
-    /// After this resource version.
+    /// A list of whatever age: the API server's cache is recent enough to start with.
+    Any,
+    /// The most recent list: the last resource version had expired, and a cache may be as old.
+    MostRecent,
+    /// A watch from this resource version.
     After(String),
 }
 
 /// Follows the pods of one node.
 pub(super) struct Watch {
-    server: Arc<ApiServer>,
+    client: Arc<ApiClient>,
     node: String,
     pace: Pace,
     position: Position,
 }
 
 impl Watch {
-    pub(super) fn new(server: Arc<ApiServer>, node: String, pace: Pace) -> Self {
-        Self { server, node, pace, position: Position::Start }
+    pub(super) fn new(client: Arc<ApiClient>, node: String, pace: Pace) -> Self {
+        Self { client, node, pace, position: Position::Any }
     }
 
-    pub(super) fn place(&self) -> String {
-        format!("API server ({})", self.server.place())
+    /// The API server, for messages.
+    pub(super) fn server(&self) -> String {
+        format!("API server ({})", self.client.address())
     }
 
-    /// Lists if it has to, then watches until that ends.
-    pub(super) async fn follow(&mut self, voice: &mut Voice) -> End {
-        let end = match self.listed_and_watched(voice).await {
-            Ok(()) => End::Over,
+    /// Lists if that is needed, then watches until that ends.
+    pub(super) async fn follow(&mut self, reporter: &mut Reporter) -> End {
+        let end = match self.list_and_watch(reporter).await {
+            Ok(()) => End::Ended,
             Err(end) => end,
         };
         match end {
-            // Not what anybody did wrong: history is kept for five minutes, and an API server that
-            // restarts has none.
-            End::Trouble(trouble) if trouble.is_expired() && self.position != Position::Newest => {
-                tracing::debug!("the watch of pods is too old to go on: listing them anew");
-                self.position = Position::Newest;
-                End::Over
+            // Expected: the API server keeps history for five minutes, and none over a restart.
+            End::Failed(error) if error.is_expired() && self.position != Position::MostRecent => {
+                tracing::debug!("the watch's resource version has expired: listing pods again");
+                self.position = Position::MostRecent;
+                End::Ended
             }
             end => end,
         }
     }
 
-    async fn listed_and_watched(&mut self, voice: &mut Voice) -> Result<(), End> {
-        let position = match &self.position {
-            Position::After(position) => position.clone(),
-            _ => self.list(voice).await?,
+    async fn list_and_watch(&mut self, reporter: &mut Reporter) -> Result<(), End> {
+        let version = match &self.position {
+            Position::After(version) => version.clone(),
+            Position::Any | Position::MostRecent => self.list(reporter).await?,
         };
-        let watch =
-            self.server.ask(Ask::get(self.watch_path(&position)), self.pace.patience).await?;
-        heard(voice, ClusterSeen::Heard).await?;
-        self.read(watch, voice).await
+        let request = ApiRequest::get(self.watch_path(&version));
+        let watch = self.client.send(request, self.pace.head).await?;
+        reporter.observed(ClusterSeen::Heard).await?;
+        self.read(watch, reporter).await
     }
 
-    /// All pods, and the resource version at which they were so.
-    async fn list(&mut self, voice: &mut Voice) -> Result<String, End> {
-        let (mut pods, mut next, mut room) = (Vec::new(), None, LARGEST_LIST);
-        for _ in 0..MOST_PAGES {
-            let mut page = self.page(next.as_deref(), &mut room).await?;
+    /// Lists all pods. Returns the resource version of the list.
+    async fn list(&mut self, reporter: &mut Reporter) -> Result<String, End> {
+        let (mut pods, mut next, mut budget) = (Vec::new(), None, MAX_LIST);
+        for _ in 0..MAX_PAGES {
+            let mut page = self.page(next.as_deref(), &mut budget).await?;
             pods.append(&mut page.items);
             next = page.metadata.next.filter(|next| !next.is_empty());
             if next.is_none() {
-                let position =
-                    page.metadata.resource_version.filter(|version| is_position(version));
-                let position = position.ok_or_else(|| {
-                    Trouble::Garbage("a list without a resourceVersion".to_owned())
-                })?;
-                self.position = Position::After(position.clone());
-                heard(voice, ClusterSeen::Listed(pods)).await?;
-                return Ok(position);
+                let version = page.metadata.resource_version.filter(|version| is_version(version));
+                let version = version.ok_or_else(|| invalid("a list without resourceVersion"))?;
+                self.position = Position::After(version.clone());
+                reporter.observed(ClusterSeen::Listed(pods)).await?;
+                return Ok(version);
             }
         }
-        Err(Trouble::Garbage(format!("a list of more than {MOST_PAGES} pages")).into())
+        Err(invalid(&format!("a list of more than {MAX_PAGES} pages")).into())
     }
 
-    async fn page(&self, next: Option<&str>, room: &mut usize) -> Result<Page, Trouble> {
-        let answer = self.server.ask(Ask::get(self.list_path(next)), self.pace.patience).await?;
-        let body = whole(answer, *room, self.pace.list).await?;
-        *room -= body.len();
+    async fn page(&self, next: Option<&str>, budget: &mut usize) -> Result<Page, Error> {
+        let request = ApiRequest::get(self.list_path(next));
+        let response = self.client.send(request, self.pace.head).await?;
+        let body = read_body(response, *budget, self.pace.list).await?;
+        *budget -= body.len();
         serde_json::from_slice(&body)
-            .map_err(|why| Trouble::Garbage(format!("its list of pods is none: {why}")))
+            .map_err(|error| invalid(&format!("not a list of pods: {error}")))
     }
 
-    /// A first list is taken from the API server's cache, which knows pods by node; without
-    /// `resourceVersion=0` each node's list would have all of the cluster's pods read from
-    /// etcd.
+    /// The first list comes from the API server's cache, which indexes pods by node. Without
+    /// `resourceVersion=0`, the list of each node would read all pods of the cluster from etcd.
     fn list_path(&self, next: Option<&str>) -> String {
-        let from = match (&self.position, next) {
-            (_, Some(next)) => format!("&continue={}", quoted(next)),
-            (Position::Newest, None) => String::new(),
-            _ => "&resourceVersion=0".to_owned(),
+        let from = match (next, &self.position) {
+            (Some(next), _) => format!("&continue={}", percent_encoded(next)),
+            (None, Position::MostRecent) => String::new(),
+            (None, Position::Any | Position::After(_)) => "&resourceVersion=0".to_owned(),
         };
-        format!("{}&limit={PAGE}{from}", self.pods())
+        format!("{}&limit={PAGE}{from}", self.pods_path())
     }
 
-    fn watch_path(&self, position: &str) -> String {
-        // Watches of a fleet that began together do not end together.
-        let lasting = self.pace.watch.mul_f64(rand::rng().random_range(0.9..=1.0)).as_secs().max(1);
-        let from = quoted(position);
+    /// The duration is jittered: watches of a fleet that start together do not end together.
+    fn watch_path(&self, version: &str) -> String {
+        let seconds = self.pace.watch.mul_f64(rand::rng().random_range(0.9..=1.0)).as_secs().max(1);
+        let from = percent_encoded(version);
         format!(
             "{}&watch=true&allowWatchBookmarks=true&resourceVersion={from}&\
-             timeoutSeconds={lasting}",
-            self.pods()
+             timeoutSeconds={seconds}",
+            self.pods_path()
         )
     }
 
-    fn pods(&self) -> String {
-        format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", quoted(&self.node))
+    fn pods_path(&self) -> String {
+        format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", percent_encoded(&self.node))
     }
 
-    async fn read(&mut self, watch: Response<Body>, voice: &mut Voice) -> Result<(), End> {
+    async fn read(&mut self, watch: Response<Body>, reporter: &mut Reporter) -> Result<(), End> {
         let (mut body, mut lines) = (watch.into_body(), Lines::default());
-        while let Some(chunk) = next(&mut body, self.pace.silence).await {
-            let ended = lines.take(&chunk).map_err(Trouble::Garbage)?;
-            for line in ended {
+        while let Some(chunk) = next_chunk(&mut body, self.pace.silence).await {
+            let complete = lines.push(&chunk).map_err(|error| invalid(&error.to_string()))?;
+            for line in complete {
                 let seen = self.event(&line)?;
-                heard(voice, seen).await?;
+                reporter.observed(seen).await?;
             }
         }
         Ok(())
     }
 
-    fn event(&mut self, line: &[u8]) -> Result<ClusterSeen, Trouble> {
-        let garbage = |why: &dyn std::fmt::Display| {
-            Trouble::Garbage(format!("an event of the watch is none: {why}"))
-        };
-        let event: Event<'_> = serde_json::from_slice(line).map_err(|why| garbage(&why))?;
+    fn event(&mut self, line: &[u8]) -> Result<ClusterSeen, Error> {
+        let event: Event<'_> = serde_json::from_slice(line).map_err(|error| bad_event(&error))?;
         if event.kind == "ERROR" {
-            return Err(Trouble::in_a_watch(event.object.get().as_bytes()));
+            return Err(Error::in_watch(event.object.get().as_bytes()));
         }
         let object: Object =
-            serde_json::from_str(event.object.get()).map_err(|why| garbage(&why))?;
-        let position =
-            object.resource_version().filter(|version| is_position(version)).map(ToOwned::to_owned);
-        let position = position.ok_or_else(|| garbage(&"it has no resourceVersion"))?;
-        let seen =
-            seen(event.kind, object).ok_or_else(|| garbage(&"it is of no kind that there is"))?;
-        self.position = Position::After(position);
+            serde_json::from_str(event.object.get()).map_err(|error| bad_event(&error))?;
+        let version = object.resource_version().filter(|version| is_version(version));
+        let version = version.map(ToOwned::to_owned);
+        let version = version.ok_or_else(|| bad_event(&"it has no resourceVersion"))?;
+        let seen = seen(event.kind, object).ok_or_else(|| bad_event(&"its type is unknown"))?;
+        self.position = Position::After(version);
         Ok(seen)
     }
+}
+
+fn invalid(reason: &str) -> Error {
+    Error::Invalid(reason.to_owned())
+}
+
+fn bad_event(reason: &dyn std::fmt::Display) -> Error {
+    invalid(&format!("not an event of a watch: {reason}"))
 }
 
 fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
@@ -199,9 +207,9 @@ fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
     }
 }
 
-/// What comes next; nothing at the end, which a connection that is cut or dead is as well: only if
-/// it cannot be made anew is that trouble.
-async fn next(body: &mut Body, silence: Duration) -> Option<Bytes> {
+/// The next part of the body; none at its end. A connection that is cut or silent counts as ended:
+/// it is an error only if the next request fails.
+async fn next_chunk(body: &mut Body, silence: Duration) -> Option<Bytes> {
     loop {
         let frame = timeout(silence, body.frame()).await.ok()??.ok()?;
         if let Ok(data) = frame.into_data() {
@@ -210,10 +218,6 @@ async fn next(body: &mut Body, silence: Duration) -> Option<Bytes> {
     }
 }
 
-async fn heard(voice: &mut Voice, seen: ClusterSeen) -> Result<(), End> {
-    voice.heard(seen).await.ok_or(End::Unheard)
-}
-
-fn is_position(version: &str) -> bool {
-    !version.is_empty() && version.len() <= LONGEST_POSITION
+fn is_version(version: &str) -> bool {
+    !version.is_empty() && version.len() <= MAX_VERSION
 }

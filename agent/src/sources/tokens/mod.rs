@@ -1,6 +1,7 @@
-//! Token files: opened safely, read into one buffer that is wiped, decoded.
+//! Token files: opened without leaving their volume ([`open`]), read into one buffer that is wiped,
+//! and decoded ([`read`]).
 
-pub(crate) mod beneath;
-mod reader;
+mod open;
+mod read;
 
-pub use reader::{At, Look, Other, Reader, Stamp};
+pub use read::{At, Look, Other, Reader, Stamp};

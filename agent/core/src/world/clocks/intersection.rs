@@ -11,7 +11,7 @@ use super::types::{Agreement, Vote};
 
 /// What became of comparing the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Selection {
     /// More than half of those who answered share a point.
     Agreed(Agreement),
     /// They do not; together they claim this range.
@@ -20,7 +20,7 @@ pub(crate) enum Outcome {
     Silence(Vec<Vote>),
 }
 
-impl Outcome {
+impl Selection {
     pub(crate) fn votes(&self) -> &[Vote] {
         match self {
             Self::Agreed(agreement) => &agreement.votes,
@@ -30,7 +30,7 @@ impl Outcome {
 }
 
 /// Compares the servers' ranges; nothing stands for a server without a usable answer.
-pub(crate) fn agree(ranges: &[Option<Range>]) -> Outcome {
+pub(crate) fn agree(ranges: &[Option<Range>]) -> Selection {
     let heard: Vec<Range> = ranges.iter().flatten().copied().collect();
     let pieces = shared_by(&heard, heard.len() / 2 + 1);
     let votes = ranges
@@ -39,10 +39,10 @@ pub(crate) fn agree(ranges: &[Option<Range>]) -> Outcome {
         .collect();
     match (hull(&pieces), hull(&heard)) {
         (Some(agreed), _) => {
-            Outcome::Agreed(Agreement { offset: agreed.middle(), bound: agreed.half(), votes })
+            Selection::Agreed(Agreement { offset: agreed.middle(), bound: agreed.half(), votes })
         }
-        (None, Some(claimed)) => Outcome::Contradiction(claimed, votes),
-        (None, None) => Outcome::Silence(votes),
+        (None, Some(claimed)) => Selection::Contradiction(claimed, votes),
+        (None, None) => Selection::Silence(votes),
     }
 }
 

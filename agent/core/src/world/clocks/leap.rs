@@ -16,7 +16,7 @@ pub(crate) fn is_leap_second(step: &Step, kernel: Option<&KernelClock>) -> bool 
     let announced = match kernel.map(|kernel| kernel.leap) {
         Some(Leap::Insert) => Delta::from_secs(-1),
         Some(Leap::Delete) => Delta::from_secs(1),
-        _ => return false,
+        Some(Leap::None | Leap::Unsynchronised) | None => return false,
     };
     (step.size - announced).abs() <= TOLERANCE && from_midnight(step.after.wall) <= NEAR_MIDNIGHT
 }

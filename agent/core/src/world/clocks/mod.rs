@@ -6,22 +6,24 @@
 
 mod bound;
 mod drift;
+mod facts;
 mod intersection;
 mod leap;
-mod memory;
 mod model;
+mod peer;
 mod types;
 
 pub use bound::HARDWARE_PPM;
-pub use model::{ClockModel, Estimate, Limits, ServerReport, VouchedBy};
+pub use facts::ClockFacts;
+pub use model::{ClockModel, Estimate, Limits, ServerReport, TimeSource};
 pub use types::{
     Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName,
     Step, Vote,
 };
 
 pub(crate) use bound::Range;
-pub(crate) use intersection::Outcome;
-pub(crate) use model::{Belief, STEP_TOLD};
+pub(crate) use intersection::Selection;
+pub(crate) use model::Belief;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,26 +1,26 @@
 //! What is believed about the clock, from the last samples, the kernel and the steps seen.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bound::{Range, hardware_ppm};
 use super::drift::{History, Point};
-use super::intersection::{Outcome, agree};
+use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
-use super::memory::Memory;
+use super::peer::Peer;
 use super::types::{
     Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote,
 };
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 
-/// A step is told for at least this long: a dashboard that looks once a minute sees it.
-pub(crate) const STEP_TOLD: Delta = Delta::from_secs(60);
+/// A step is reported for at least this long: a dashboard that looks once a minute sees it.
+pub(crate) const STEP_REPORTED: Delta = Delta::from_secs(60);
 
 /// Far more than any configuration names; a name that resolves differently each time must not grow
 /// us.
 const SERVERS_KEPT: usize = 64;
 
 /// Where good ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// An offset beyond this, by more than the bound, is clock.offset.
     pub offset: Delta,
@@ -77,7 +77,7 @@ impl Estimate {
 /// Who answers for an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum VouchedBy {
+pub enum TimeSource {
     /// Time servers that agree.
     Servers,
     /// The kernel, on behalf of a daemon.
@@ -86,7 +86,7 @@ pub enum VouchedBy {
     Nothing,
 }
 
-impl VouchedBy {
+impl TimeSource {
     /// As in telemetry.
     pub fn name(self) -> &'static str {
         match self {
@@ -112,14 +112,14 @@ pub struct ServerReport {
 #[derive(Clone, Debug)]
 pub struct ClockModel {
     pub(crate) limits: Limits,
-    pub(crate) servers: Vec<Memory>,
+    pub(crate) servers: Vec<Peer>,
     pub(crate) kernel: Option<KernelClock>,
     pub(crate) last_step: Option<Step>,
     /// Whether the last step was a leap second.
     pub(crate) was_leap: bool,
     /// When the first round ended (or, where no server is configured, the kernel first spoke):
     /// before that, nothing is said.
-    pub(crate) heard_since: Option<Monotonic>,
+    pub(crate) measured_from: Option<Monotonic>,
     /// The votes at the last round.
     votes: Vec<Vote>,
     history: History,
@@ -142,7 +142,7 @@ impl ClockModel {
             kernel: None,
             last_step: None,
             was_leap: false,
-            heard_since: None,
+            measured_from: None,
             votes: Vec::new(),
             history: History::default(),
         }
@@ -155,17 +155,17 @@ impl ClockModel {
         for exchange in &round.exchanges {
             let before = known
                 .iter()
-                .position(|memory| memory.server == exchange.server)
+                .position(|peer| peer.server == exchange.server)
                 .map(|at| known.swap_remove(at));
-            self.servers.push(Memory::after(exchange, before));
+            self.servers.push(Peer::after(exchange, before));
         }
-        known.retain(|memory| memory.is_recent(&round.ended, self.limits.max_age));
+        known.retain(|peer| peer.is_recent(&round.ended, self.limits.max_age));
         self.servers.extend(known);
         self.servers.truncate(SERVERS_KEPT);
-        self.heard_since.get_or_insert(round.ended.monotonic);
-        let outcome = self.outcome(&round.ended);
+        self.measured_from.get_or_insert(round.ended.monotonic);
+        let outcome = self.selection(&round.ended);
         self.votes = outcome.votes().to_vec();
-        if let Outcome::Agreed(agreement) = outcome {
+        if let Selection::Agreed(agreement) = outcome {
             self.history.push(Point {
                 monotonic: round.ended.monotonic,
                 offset: agreement.offset,
@@ -178,7 +178,7 @@ impl ClockModel {
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
         if !self.limits.servers_configured {
-            self.heard_since.get_or_insert(kernel.taken.monotonic); // nobody else will be heard
+            self.measured_from.get_or_insert(kernel.taken.monotonic); // nobody else will be heard
         }
     }
 
@@ -189,7 +189,7 @@ impl ClockModel {
         self.history = History::default();
         self.was_leap = is_leap_second(step, self.kernel.as_ref());
         if self.was_leap {
-            self.servers.iter_mut().for_each(|memory| memory.follow(step.size));
+            self.servers.iter_mut().for_each(|peer| peer.follow(step.size));
         }
     }
 
@@ -209,20 +209,20 @@ impl ClockModel {
     }
 
     /// Who answers for [`Self::estimate`].
-    pub fn vouched_by(&self, now: &Reading) -> VouchedBy {
+    pub fn source(&self, now: &Reading) -> TimeSource {
         match self.belief(now) {
-            Belief::Servers(_) => VouchedBy::Servers,
-            Belief::Kernel(_) => VouchedBy::Kernel,
-            Belief::Contradiction(_) | Belief::Nothing => VouchedBy::Nothing,
+            Belief::Servers(_) => TimeSource::Servers,
+            Belief::Kernel(_) => TimeSource::Kernel,
+            Belief::Contradiction(_) | Belief::Nothing => TimeSource::Nothing,
         }
     }
 
     /// The servers of the last round.
     pub fn servers(&self) -> Vec<ServerReport> {
-        let report = |memory: &Memory| ServerReport {
-            server: memory.server.clone(),
-            result: memory.result.clone(),
-            vote: self.vote_of(&memory.server),
+        let report = |peer: &Peer| ServerReport {
+            server: peer.server.clone(),
+            result: peer.result.clone(),
+            vote: self.vote_of(&peer.server),
         };
         self.servers.iter().map(report).collect()
     }
@@ -236,7 +236,7 @@ impl ClockModel {
     /// a step is forgotten).
     pub fn next_change(&self, now: &Reading) -> Option<Monotonic> {
         let answers =
-            self.servers.iter().filter_map(Memory::answered).map(|boot| boot + self.limits.max_age);
+            self.servers.iter().filter_map(Peer::answered).map(|boot| boot + self.limits.max_age);
         let kernel = self
             .kernel
             .iter()
@@ -244,37 +244,36 @@ impl ClockModel {
                 [Some(kernel.taken.monotonic + self.limits.max_age), kernel.expires()]
             })
             .flatten();
-        let step = self.last_step.iter().map(|step| step.after.monotonic + STEP_TOLD);
-        let grace = self.heard_since.iter().map(|boot| *boot + self.limits.grace);
+        let step = self.last_step.iter().map(|step| step.after.monotonic + STEP_REPORTED);
+        let grace = self.measured_from.iter().map(|boot| *boot + self.limits.grace);
         answers.chain(kernel).chain(step).chain(grace).filter(|boot| *boot > now.monotonic).min()
     }
 
     /// What a server's answer was worth in the last round.
     pub(crate) fn vote_of(&self, server: &ServerName) -> Vote {
-        let known =
-            self.servers.iter().zip(&self.votes).find(|(memory, _)| memory.server == *server);
+        let known = self.servers.iter().zip(&self.votes).find(|(peer, _)| peer.server == *server);
         known.map_or(
             Vote::Unusable,
-            |(memory, vote)| if memory.result.is_ok() { *vote } else { Vote::Unusable },
+            |(peer, vote)| if peer.result.is_ok() { *vote } else { Vote::Unusable },
         )
     }
 
     pub(crate) fn belief(&self, now: &Reading) -> Belief {
-        match self.outcome(now) {
-            Outcome::Agreed(agreement) => Belief::Servers(agreement),
-            Outcome::Contradiction(claimed, _) => Belief::Contradiction(claimed),
-            Outcome::Silence(_) => self.kernel_range(now).map_or(Belief::Nothing, Belief::Kernel),
+        match self.selection(now) {
+            Selection::Agreed(agreement) => Belief::Servers(agreement),
+            Selection::Contradiction(claimed, _) => Belief::Contradiction(claimed),
+            Selection::Silence(_) => self.kernel_range(now).map_or(Belief::Nothing, Belief::Kernel),
         }
     }
 
-    pub(crate) fn outcome(&self, now: &Reading) -> Outcome {
-        let ranges: Vec<_> = self.servers.iter().map(|memory| self.range_of(memory, now)).collect();
+    pub(crate) fn selection(&self, now: &Reading) -> Selection {
+        let ranges: Vec<_> = self.servers.iter().map(|peer| self.range_of(peer, now)).collect();
         agree(&ranges)
     }
 
     /// What a server's answers still prove.
-    pub(crate) fn range_of(&self, memory: &Memory, now: &Reading) -> Option<Range> {
-        memory.range(now, hardware_ppm(self.kernel.as_ref()), self.limits.max_age)
+    pub(crate) fn range_of(&self, peer: &Peer, now: &Reading) -> Option<Range> {
+        peer.range(now, hardware_ppm(self.kernel.as_ref()), self.limits.max_age)
     }
 
     fn kernel_range(&self, now: &Reading) -> Option<Range> {
@@ -314,7 +313,7 @@ impl ClockModel {
 
     /// Whether a server was heard, or the kernel vouched, after the step.
     pub(crate) fn measured_since(&self, step: &Step) -> bool {
-        let answered = self.servers.iter().filter_map(Memory::answered);
+        let answered = self.servers.iter().filter_map(Peer::answered);
         let vouched = self
             .kernel
             .iter()
@@ -325,6 +324,6 @@ impl ClockModel {
 
     /// When any server last gave a usable answer.
     pub(crate) fn last_answer(&self) -> Option<Monotonic> {
-        self.servers.iter().filter_map(Memory::answered).max()
+        self.servers.iter().filter_map(Peer::answered).max()
     }
 }

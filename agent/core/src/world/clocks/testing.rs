@@ -1,7 +1,7 @@
 //! Rounds and readings made up for tests.
 
-use super::ClockModel;
 use super::types::{Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step};
+use super::{ClockModel, Limits};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 
 /// The clocks `secs` after boot, of a node that booted at a round time.
@@ -36,18 +36,18 @@ pub(crate) fn sample(taken: Reading, offset: Delta, bound: Delta) -> Sample {
     }
 }
 
-pub(crate) type Told<'a> = (&'a str, Result<(Delta, Delta), ExchangeError>);
+pub(crate) type Answer<'a> = (&'a str, Result<(Delta, Delta), ExchangeError>);
 
 /// A round that ended at `taken`, with each server's offset and bound.
-pub(crate) fn round(taken: Reading, told: &[Told<'_>]) -> Round {
+pub(crate) fn round(taken: Reading, answers: &[Answer<'_>]) -> Round {
     let started = taken.after(Delta::from_millis(-10));
-    let exchange = |(name, result): &Told<'_>| Exchange {
+    let exchange = |(name, result): &Answer<'_>| Exchange {
         server: server(name),
         started,
         ended: taken,
         result: result.clone().map(|(offset, bound)| sample(taken, offset, bound)),
     };
-    Round { started, ended: taken, exchanges: told.iter().map(exchange).collect() }
+    Round { started, ended: taken, exchanges: answers.iter().map(exchange).collect() }
 }
 
 #[allow(clippy::unnecessary_wraps)] // stands beside servers that do not answer
@@ -67,14 +67,14 @@ pub(crate) fn kernel(taken: Reading, synchronised: bool) -> KernelClock {
     }
 }
 
-impl ClockModel {
-    /// What is wrong at `now`.
-    pub(crate) fn findings(&self, now: &Reading) -> Vec<crate::diagnosis::clock::ClockFinding> {
-        crate::diagnosis::clock::findings(self, now)
-    }
+/// A model of a node with time servers.
+pub(crate) fn model() -> ClockModel {
+    ClockModel::new(Limits { servers_configured: true, ..Limits::default() })
+}
 
-    /// The spans of a round that was just learnt.
-    pub(crate) fn spans(&self, round: &Round) -> Vec<crate::traces::Span> {
-        crate::traces::clock::spans(self, round)
-    }
+/// The same after one round.
+pub(crate) fn after_round(taken: Reading, answers: &[Answer<'_>]) -> ClockModel {
+    let mut model = model();
+    model.round(&round(taken, answers));
+    model
 }

@@ -27,7 +27,10 @@ pub struct AccountName {
 impl AccountName {
     /// Of whom a token speaks.
     pub fn of(claims: &Claims) -> Self {
-        Self { namespace: claims.namespace.clone(), name: claims.service_account.name.clone() }
+        Self {
+            namespace: claims.binding.namespace.clone(),
+            name: claims.binding.service_account.name.clone(),
+        }
     }
 }
 
@@ -79,8 +82,8 @@ struct Answer {
 }
 
 impl Accounts {
-    /// Whether it is to be asked for now; from now on it is.
-    pub fn ask(&mut self, account: &AccountName, now: &Reading) -> bool {
+    /// Whether the account is to be requested now. From now on it is.
+    pub fn query(&mut self, account: &AccountName, now: &Reading) -> bool {
         self.asked.retain(|_, asked| now.monotonic - asked.at < LASTS);
         let due = self.next(account).is_none_or(|next| next <= now.monotonic);
         let room = self.asked.len() < MOST || self.asked.contains_key(account);
@@ -111,7 +114,7 @@ impl Accounts {
             .answer
             .as_ref()
             .filter(|answer| answer.at > seen.monotonic && now.monotonic - answer.at < LASTS)?;
-        match (&answer.uid, &claims.service_account.uid) {
+        match (&answer.uid, &claims.binding.service_account.uid) {
             (None, _) => Some(AccountLoss::Missing),
             (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
             _ => None,
@@ -144,9 +147,9 @@ mod tests {
     fn an_account_is_asked_for_once_in_five_minutes() {
         let mut accounts = Accounts::default();
         let asked: Vec<i64> =
-            (0..700).filter(|secs| accounts.ask(&named("cart"), &at(*secs))).collect();
+            (0..700).filter(|secs| accounts.query(&named("cart"), &at(*secs))).collect();
         assert_eq!(asked, [0, 300, 600]);
-        assert!(accounts.ask(&named("vault"), &at(601)));
+        assert!(accounts.query(&named("vault"), &at(601)));
     }
 
     #[test]
@@ -159,7 +162,7 @@ mod tests {
             (Some("sa-uid"), None),
         ] {
             let mut accounts = Accounts::default();
-            assert!(accounts.ask(&named("cart"), &at(0)));
+            assert!(accounts.query(&named("cart"), &at(0)));
             assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "nobody has answered");
             assert!(accounts.see(answered(uid), &at(2)));
             assert!(!accounts.see(answered(uid), &at(3)), "that is no news");
@@ -173,9 +176,9 @@ mod tests {
         let (mut accounts, claims) =
             (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
         assert!(
-            accounts.ask(&named("cart"), &at(0))
+            accounts.query(&named("cart"), &at(0))
                 && accounts.see(answered(None), &at(1))
-                && accounts.ask(&named("cart"), &at(300))
+                && accounts.query(&named("cart"), &at(300))
         );
         assert_eq!(accounts.loss(&claims, &at(0), &at(301)), Some(AccountLoss::Missing));
         assert!(accounts.see(answered(Some("sa-uid")), &at(302)));
@@ -186,7 +189,7 @@ mod tests {
     fn a_token_from_after_the_answer_proves_that_there_is_an_account() {
         let (mut accounts, claims) =
             (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
-        assert!(accounts.ask(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
+        assert!(accounts.query(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
         assert_eq!(accounts.loss(&claims, &at(5), &at(100)), Some(AccountLoss::Missing));
         assert_eq!(accounts.loss(&claims, &at(50), &at(100)), None);
     }
@@ -196,8 +199,8 @@ mod tests {
         let mut accounts = Accounts::default();
         assert!(!accounts.see(answered(None), &at(0)), "it was not asked for");
         let asked =
-            (0..1_000).filter(|number| accounts.ask(&named(&number.to_string()), &at(1))).count();
+            (0..1_000).filter(|number| accounts.query(&named(&number.to_string()), &at(1))).count();
         assert_eq!((asked, accounts.asked.len()), (MOST, MOST));
-        assert!(accounts.ask(&named("later"), &at(2_000)), "what was asked long ago makes room");
+        assert!(accounts.query(&named("later"), &at(2_000)), "what was asked long ago makes room");
     }
 }

@@ -7,6 +7,8 @@ use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 
+use crate::world::tokens::Tracked;
+
 /// A pod of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
@@ -154,10 +156,51 @@ pub struct PodRef {
     pub owner: Option<Owner>,
 }
 
+impl PodRef {
+    /// The pod of a token, as the path, the cluster and the claims give it. Claims that name
+    /// another pod than the path does are not believed.
+    pub fn of(tracked: &Tracked, known: Option<&Pod>) -> Self {
+        match known {
+            Some(pod) => Self {
+                namespace: Some(pod.namespace.clone()),
+                name: Some(pod.name.clone()),
+                uid: tracked.key.pod_uid.clone(),
+                owner: pod.owner.clone(),
+            },
+            None => Self::claimed(tracked),
+        }
+    }
+
+    fn claimed(tracked: &Tracked) -> Self {
+        let bound = tracked.current.as_ref().and_then(|generation| {
+            let binding = &generation.claims.binding;
+            let pod = binding.pod.as_ref()?;
+            let same = pod.uid.as_deref().is_none_or(|uid| uid == tracked.key.pod_uid);
+            same.then(|| (binding.namespace.clone(), pod.name.clone()))
+        });
+        let (namespace, name) = bound.unzip();
+        Self { namespace, name, uid: tracked.key.pod_uid.clone(), owner: None }
+    }
+
+    /// The pod in the names of OpenTelemetry's conventions.
+    pub fn attributes(&self) -> Attributes {
+        let attributes = Attributes::new()
+            .with_some(schema::K8S_NAMESPACE, self.namespace.as_ref())
+            .with_some(schema::K8S_POD_NAME, self.name.as_ref())
+            .with(schema::K8S_POD_UID, &self.uid);
+        match self.owner.as_ref().and_then(|owner| Some((owner.attribute()?, &owner.name))) {
+            Some((attribute, name)) => attributes.with(attribute, name),
+            None => attributes,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Reading;
     use crate::base::value::Value;
+    use crate::world::tokens::{FileContent, FileSeen, KubeletPolicy, TokenKey, claims_for_tests};
 
     fn pod() -> Pod {
         let container = |name: &str, volume: &str| Container {
@@ -205,5 +248,42 @@ mod tests {
     fn phases_are_named_as_they_parse() {
         assert_eq!("Pending".parse(), Ok(Phase::Pending));
         assert_eq!("pending".parse::<Phase>(), Err(()));
+    }
+
+    fn key() -> TokenKey {
+        TokenKey {
+            pod_uid: "pod-uid".into(),
+            volume: "kube-api-access-x".into(),
+            path: "token".into(),
+        }
+    }
+
+    #[test]
+    fn claims_of_another_pod_do_not_name_this_one() {
+        let key = TokenKey { pod_uid: "other".into(), ..key() };
+        let content = FileContent::Token(Box::new(claims_for_tests(1_800_000_000, 600, None)));
+        let mut tracked = Tracked::new(key.clone());
+        let seen = FileSeen { key, written_at: None, content };
+        let _ = tracked.see(seen, &Reading::default(), KubeletPolicy::default());
+        assert_eq!(PodRef::of(&tracked, None), PodRef { uid: "other".into(), ..PodRef::default() });
+    }
+
+    #[test]
+    fn the_cluster_names_a_pod_whose_claims_do_not() {
+        let tracked = Tracked::new(key());
+        let owner = Some(Owner { kind: "Deployment".into(), name: "cart".into() });
+        let known = Pod {
+            namespace: "shop".into(),
+            name: "cart-0".into(),
+            owner: owner.clone(),
+            ..Pod::default()
+        };
+        let told = PodRef {
+            namespace: Some("shop".into()),
+            name: Some("cart-0".into()),
+            uid: "pod-uid".into(),
+            owner,
+        };
+        assert_eq!(PodRef::of(&tracked, Some(&known)), told);
     }
 }

@@ -6,12 +6,25 @@ use sha2::{Digest, Sha256};
 use crate::base::time::Wall;
 
 /// A Kubernetes object named in a token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// Its name.
     pub name: String,
     /// Its UID; a node reference may lack one.
     pub uid: Option<String>,
+}
+
+/// What a token is bound to: the private claims `kubernetes.io`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// `kubernetes.io.namespace`
+    pub namespace: String,
+    /// `kubernetes.io.serviceaccount`
+    pub service_account: ObjectRef,
+    /// `kubernetes.io.pod`: missing in a token that is not bound to a pod.
+    pub pod: Option<ObjectRef>,
+    /// `kubernetes.io.node`
+    pub node: Option<ObjectRef>,
 }
 
 /// The claims of one generation of a bound service-account token.
@@ -36,14 +49,8 @@ pub struct Claims {
     /// `jti` hashed, or nothing before Kubernetes 1.30: names the generation without naming the
     /// credential.
     pub credential: Option<String>,
-    /// `kubernetes.io.namespace`
-    pub namespace: String,
-    /// `kubernetes.io.serviceaccount`
-    pub service_account: ObjectRef,
-    /// `kubernetes.io.pod`: missing in a token that is not bound to a pod.
-    pub pod: Option<ObjectRef>,
-    /// `kubernetes.io.node`
-    pub node: Option<ObjectRef>,
+    /// What it is bound to.
+    pub binding: Binding,
     /// `kid` of the header: which key signed.
     pub key_id: Option<String>,
 }

@@ -4,14 +4,18 @@
 mod claims;
 mod deadlines;
 mod decode;
+mod file;
+mod store;
 mod tracked;
 
-pub use claims::{Claims, GenerationId, ObjectRef};
+pub use claims::{Binding, Claims, GenerationId, ObjectRef};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
 pub use decode::{
     Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
 };
 
+pub use file::{FileContent, FileSeen};
+pub use store::{MOST_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};
@@ -50,10 +54,12 @@ pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>)
         expires_at: Wall::from_secs(iat.saturating_add(lifetime)),
         warn_after: warn_after.map(|secs| Wall::from_secs(iat + secs)),
         credential: Some(format!("{iat:032x}")),
-        namespace: "shop".into(),
-        service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
-        pod: Some(ObjectRef { name: "cart-0".into(), uid: Some("pod-uid".into()) }),
-        node: None,
+        binding: Binding {
+            namespace: "shop".into(),
+            service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
+            pod: Some(ObjectRef { name: "cart-0".into(), uid: Some("pod-uid".into()) }),
+            node: None,
+        },
         key_id: None,
     }
 }

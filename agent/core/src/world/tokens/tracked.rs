@@ -1,10 +1,8 @@
 //! One volume's token, generation by generation: what is in the file now, since when, and how a
 //! generation ends.
 
+use super::file::{FileContent, FileSeen};
 use crate::base::time::{Reading, Wall};
-use crate::world::cluster::Pod;
-use crate::world::cluster::PodRef;
-use crate::world::observation::{FileContent, FileSeen};
 use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey};
 
 /// One generation of a token, while it is in the file.
@@ -21,8 +19,6 @@ pub struct Generation {
     pub seen: Reading,
     /// The generation before, if the agent saw that one.
     pub previous: Option<GenerationId>,
-    /// Its trace was told when it expired, and is not told again.
-    pub told: bool,
 }
 
 /// Why a token file cannot be judged.
@@ -105,7 +101,6 @@ impl Tracked {
             appeared_at,
             seen: *now,
             previous,
-            told: false,
         });
         old.map_or(Change::First, |old| Change::Rotated { old: Box::new(old), at })
     }
@@ -118,30 +113,6 @@ impl Tracked {
         }
         self.trouble = Some(trouble);
         Change::Trouble
-    }
-
-    /// The pod, as the path, the cluster and the claims tell it. Claims that name another pod than
-    /// the path are not believed.
-    pub fn pod(&self, known: Option<&Pod>) -> PodRef {
-        match known {
-            Some(pod) => PodRef {
-                namespace: Some(pod.namespace.clone()),
-                name: Some(pod.name.clone()),
-                uid: self.key.pod_uid.clone(),
-                owner: pod.owner.clone(),
-            },
-            None => self.claimed_pod(),
-        }
-    }
-
-    fn claimed_pod(&self) -> PodRef {
-        let bound = self.current.as_ref().and_then(|generation| {
-            let pod = generation.claims.pod.as_ref()?;
-            let same = pod.uid.as_deref().is_none_or(|uid| uid == self.key.pod_uid);
-            same.then(|| (generation.claims.namespace.clone(), pod.name.clone()))
-        });
-        let (namespace, name) = bound.unzip();
-        PodRef { namespace, name, uid: self.key.pod_uid.clone(), owner: None }
     }
 }
 
@@ -224,32 +195,5 @@ mod tests {
         assert_eq!(tracked.trouble.as_ref().unwrap().since, at(10));
         assert_eq!(see(&mut tracked, 0, None, 40), Change::Trouble);
         assert!(tracked.trouble.is_none() && tracked.current.is_some());
-    }
-
-    #[test]
-    fn claims_of_another_pod_do_not_name_this_one() {
-        let mut tracked = Tracked::new(TokenKey { pod_uid: "other".into(), ..key() });
-        let _ = see(&mut tracked, 0, None, 5);
-        assert_eq!(tracked.pod(None), PodRef { uid: "other".into(), ..PodRef::default() });
-    }
-
-    #[test]
-    fn the_cluster_names_a_pod_whose_claims_do_not() {
-        let tracked = Tracked::new(key());
-        let owner =
-            Some(crate::world::cluster::Owner { kind: "Deployment".into(), name: "cart".into() });
-        let known = Pod {
-            namespace: "shop".into(),
-            name: "cart-0".into(),
-            owner: owner.clone(),
-            ..Pod::default()
-        };
-        let told = PodRef {
-            namespace: Some("shop".into()),
-            name: Some("cart-0".into()),
-            uid: "pod-uid".into(),
-            owner,
-        };
-        assert_eq!(tracked.pod(Some(&known)), told);
     }
 }

@@ -1,0 +1,45 @@
+//! When a judgement may change by the passing of time alone.
+
+use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING};
+use crate::base::time::{Monotonic, Reading, Wall};
+use crate::world::tokens::Generation;
+use crate::world::{Config, Facts, World};
+
+/// When the judgement on a token may change.
+pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
+    let settled =
+        facts.tracked.trouble.as_ref().map(|trouble| trouble.since.monotonic + facts.settle);
+    let killed = facts.deletion().map(|at| now.monotonic + (at - now.wall));
+    let caught_up = facts.catching_up.map(|step| step.until);
+    let others = [settled, killed, caught_up].into_iter().flatten();
+    others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
+}
+
+/// The next deadline by the node's clock and, where that is known to differ, by true time.
+fn deadline(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
+    let generation = facts.generation()?;
+    let clocks = [Some(now.wall), facts.true_time(now.wall)].into_iter().flatten();
+    clocks
+        .filter_map(|wall| Some(now.monotonic + (next_deadline(generation, wall, facts)? - wall)))
+        .min()
+}
+
+fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<Wall> {
+    let issued = generation.claims.issued_at;
+    // For a pod that stays, the effective deadline counts only where the state changes there.
+    let terminating = facts.deletion().map(|_| generation.deadlines.effective);
+    let future = [issued - FUTURE_TOLERANCE - facts.proven_bound(), issued - FUTURE_WARNING];
+    let others = terminating.into_iter().chain(future).filter(|at| *at > now);
+    generation.deadlines.next_change(now).into_iter().chain(others).min()
+}
+
+/// When the judgement on the node itself may change.
+pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<Monotonic> {
+    let delayed = world.delivery.waiting_since.map(|since| since.monotonic + config.delivery_limit);
+    let rest = [
+        world.clock.next_change(now),
+        delayed.filter(|at| *at > now.monotonic),
+        world.startup.clock_ready_at(now),
+    ];
+    rest.into_iter().flatten().min()
+}

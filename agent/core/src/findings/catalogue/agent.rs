@@ -1,0 +1,26 @@
+//! Codes about the agent itself.
+
+use super::Entry;
+
+pub(super) const AGENT_BLIND: Entry = Entry {
+    meaning: "kubelet has volumes, or a whole root directory, that this agent cannot see into. The \
+            agent does not watch the tokens there.",
+    found_by: "For ten seconds, the agent cannot see into a pod's projected volume, or cannot list \
+            the pods of a kubelet root. Either the volume is empty for the agent although kubelet \
+            has set it up, or the agent may not enter it.",
+    severity: "warning",
+    action: "Mount the kubelet directory into the agent with mountPropagation: HostToContainer. \
+            Give the agent CAP_DAC_READ_SEARCH. If kubelet's directory is in an unusual place, \
+            name it with --root.",
+};
+
+pub(super) const DELIVERY_DELAYED: Entry = Entry {
+    meaning: "Alerts wait on this node because no collector accepts them. The agent keeps them in \
+            memory (alerts.memory) and sends them when a collector accepts them. When the memory \
+            is full, the agent drops reminders first, then info findings, then the oldest alerts.",
+    found_by: "The oldest undelivered alert has waited longer than the limit (alerts.delivery_limit, \
+            default 60 s).",
+    severity: "warning",
+    action: "Check the OTLP endpoint, its certificate and the health of the collector. The \
+            evidence contains the last error.",
+};

@@ -1,0 +1,55 @@
+//! Codes about the node's clock and the time servers.
+
+use super::Entry;
+
+pub(super) const CLOCK_OFFSET: Entry = Entry {
+    meaning: "This node's clock differs from true time by more than the limit. kubelet rotates \
+            tokens by this clock, so rotations come early or late by the same amount. Timestamps \
+            from this node are wrong.",
+    found_by: "The time servers agree on an interval for the offset, and the whole interval is \
+            beyond the limit (clock.offset_limit, default 500 ms).",
+    severity: "warning; critical from 60 s on, which is the API server's leeway",
+    action: "Repair time synchronisation on the node. Start with `chronyc tracking` and `chronyc \
+            sources`, or `timedatectl timesync-status`.",
+};
+
+pub(super) const CLOCK_UNSYNCHRONIZED: Entry = Entry {
+    meaning: "The kernel reports that no time daemon synchronises this clock. The clock may be \
+            right now, but it will drift.",
+    found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR, while time servers confirm the clock's \
+            offset.",
+    severity: "info; a clock that is off raises clock.offset, and a clock that no time source \
+            confirms raises clock.unknown",
+    action: "Start chrony, ntpd or systemd-timesyncd on the node.",
+};
+
+pub(super) const CLOCK_STEPPED: Entry = Entry {
+    meaning: "The wall clock jumped. Tokens may look expired or issued in the future, although \
+            nothing happened to them.",
+    found_by: "The kernel cancelled a timer that watches for changes of the clock \
+            (TFD_TIMER_CANCEL_ON_SET). The size of the step is the wall clock's change against \
+            CLOCK_BOOTTIME.",
+    severity: "info below 10 s, warning from 10 s on; always info while clock.offset is active, \
+            which then carries the warning",
+    action: "Find out what set the clock: a time daemon's first synchronisation, a resumed virtual \
+            machine, or a person.",
+};
+
+pub(super) const CLOCK_UNKNOWN: Entry = Entry {
+    meaning: "The agent judges tokens with an assumed error bound (clock.assumed_bound, default 5 \
+            min). Verdicts near a deadline are uncertain.",
+    found_by: "No configured time server gave a usable answer for long enough, and the kernel does \
+            not confirm the clock either.",
+    severity: "info if no server is configured; warning if a configured server stopped answering",
+    action: "Set clock.servers to servers that this node can reach, and open UDP port 123 to them.",
+};
+
+pub(super) const CLOCK_SERVERS_DISAGREE: Entry = Entry {
+    meaning: "At least one time server is wrong. If a majority contradicts it, the agent names that \
+            server and ignores it. Without a majority, the agent cannot decide which server is \
+            right.",
+    found_by: "The intervals of the servers' answers do not all intersect (RFC 5905, section \
+            11.2.1).",
+    severity: "warning",
+    action: "Repair or remove the server that the finding names. Configure at least three servers.",
+};

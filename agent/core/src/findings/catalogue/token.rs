@@ -1,0 +1,168 @@
+//! Codes about tokens and their copies.
+
+use super::Entry;
+
+pub(super) const ROTATION_LATE: Entry = Entry {
+    meaning: "kubelet should have replaced this token by now. The token still works. kubelet may be \
+            busy, restarting, or unable to reach the API server.",
+    found_by: "The file still holds the same generation min(120 s, 80 % of the slack) after its due \
+            time, by the node's clock. The due time is iat + min(80 % of the lifetime, 24 h). The \
+            slack is the time from the due time to the effective deadline.",
+    severity: "info",
+    action: "No action yet. If the finding becomes token.rotation_stalled, check kubelet and its \
+            connection to the API server.",
+};
+
+pub(super) const ROTATION_STALLED: Entry = Entry {
+    meaning: "kubelet tried several times to replace this token, or should have, and the file did \
+            not change. After the effective deadline, verifiers reject requests with this token. \
+            An extended token still works then, but only because of the extension.",
+    found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its due \
+            time, by the node's clock. Or the token is late and its service account was deleted or \
+            recreated. The agent checks the service account if it has access to the API server. \
+            The evidence is service_account_state: missing or replaced.",
+    severity: "warning; critical in the last third of the slack, after the effective deadline of a \
+            token without extension, or if the service account was deleted or recreated",
+    action: "In kubelet's log on this node, look for \"Couldn't update token\" and \
+            MountVolume.SetUp errors. On the pod, look for FailedMount events. Check that kubelet \
+            reaches the API server. Check that the service account and every source of the volume \
+            (kube-root-ca.crt, Secrets, ConfigMaps) exist.",
+};
+
+pub(super) const EXPIRED: Entry = Entry {
+    meaning: "The API server answers 401 to every request with this token, once its leeway (60 s) \
+            and its cache (up to 10 s) have run out.",
+    found_by: "The node's clock is past exp, and the file still holds this generation.",
+    severity: "critical",
+    action: "Repair kubelet's connection to the API server, or the failing source of the volume, \
+            so that kubelet writes a new token. If the file does not change within two sync \
+            periods, delete the pod.",
+};
+
+pub(super) const NOT_YET_VALID: Entry = Entry {
+    meaning: "The API server rejects the token (\"not valid yet\") until its own clock reaches nbf \
+            - 60 s. kubelet does not replace the token, because by kubelet's rule it is fresh.",
+    found_by: "The node's clock has not reached nbf - 60 s.",
+    severity: "critical",
+    action: "Compare the clocks of the API server hosts and the node. When they agree, restart \
+            kubelet or delete the pod: kubelet does not replace a token that looks new.",
+};
+
+pub(super) const FUTURE_DATED: Entry = Entry {
+    meaning: "The clock that signed the token was ahead of this node's clock, or this node's clock \
+            is behind. kubelet will rotate the token late by the same amount. If the API server's \
+            clock is set back, the token becomes not valid yet.",
+    found_by: "The token's iat is ahead of the node's clock by more than 10 s plus the error bound \
+            of the clock.",
+    severity: "info up to 60 s, warning above",
+    action: "Run `tokenwatch clock` on the node. If the node's clock is right, the API server's \
+            clock is ahead.",
+};
+
+pub(super) const MALFORMED: Entry = Entry {
+    meaning: "The pod presents bytes that no API server accepts.",
+    found_by: "The file does not decode as a service-account token, although the same path held a \
+            token before or the content starts like a token.",
+    severity: "warning",
+    action: "Find out what writes the file. If the file is in kubelet's projected volume, delete \
+            the pod: kubelet then writes a new file.",
+};
+
+pub(super) const UNREADABLE: Entry = Entry {
+    meaning: "The agent cannot judge this token.",
+    found_by: "The agent fails to open or read the file, for longer than a replacement of the file \
+            takes. Or the volume's ..data link leads out of the volume.",
+    severity: "warning",
+    action: "Give the agent CAP_DAC_READ_SEARCH, or run it as root. Mount the kubelet directory \
+            into it, read-only and with HostToContainer propagation.",
+};
+
+pub(super) const READER_STALE: Entry = Entry {
+    meaning: "The process read an older generation and has not read the file since.",
+    found_by: "The agent does not detect this yet.",
+    severity: "warning",
+    action: "Update the client library, or restart the container.",
+};
+
+pub(super) const MOUNT_FROZEN: Entry = Entry {
+    meaning: "kubelet mounted a new tmpfs. The running container still has the old one.",
+    found_by: "The agent does not detect this yet.",
+    severity: "critical",
+    action: "Delete the pod.",
+};
+
+pub(super) const SUBPATH: Entry = Entry {
+    meaning: "A subPath mount pins the file of the first generation.",
+    found_by: "The agent does not detect this yet.",
+    severity: "warning",
+    action: "Mount the whole volume.",
+};
+
+pub(super) const POD_TERMINATING: Entry = Entry {
+    meaning: "kubelet does not replace the tokens of a terminating pod. Its containers may run \
+            until the grace period ends. Requests with this token fail before that.",
+    found_by: "The API server reports that the pod is being deleted. The token's effective deadline \
+            is before the end of the pod (deletionTimestamp, which includes the grace period). The \
+            agent needs access to the Kubernetes API for this.",
+    severity: "warning; critical after the effective deadline of a token without extension",
+    action: "Let the pod end before its token does. Shorten terminationGracePeriodSeconds, or the \
+            work that the container does on SIGTERM. Or give the token a longer expirationSeconds. \
+            To end the pod now, delete it again with a shorter --grace-period.",
+};
+
+pub(super) const KEY_UNKNOWN: Entry = Entry {
+    meaning: "The API server cannot verify the signature.",
+    found_by: "The agent does not detect this yet.",
+    severity: "critical",
+    action: "Restore the key, or delete the pods that hold such tokens.",
+};
+
+pub(super) const ISSUER_MISMATCH: Entry = Entry {
+    meaning: "The API server does not accept this issuer.",
+    found_by: "The agent does not detect this yet.",
+    severity: "critical",
+    action: "Add the old issuer to --service-account-issuer until all tokens are replaced.",
+};
+
+pub(super) const AUDIENCE_UNKNOWN: Entry = Entry {
+    meaning: "The audience is neither the API server's nor that of a known verifier.",
+    found_by: "The agent does not detect this yet.",
+    severity: "info",
+    action: "Check the audience in the pod's volume.",
+};
+
+pub(super) const SUBJECT_REPLACED: Entry = Entry {
+    meaning: "The UID in the token is no longer the UID of the object.",
+    found_by: "The agent does not detect this yet.",
+    severity: "critical",
+    action: "Delete the pod.",
+};
+
+pub(super) const EXTENDED_ONLY: Entry = Entry {
+    meaning: "Without --service-account-extend-token-expiration, the API server would reject the \
+            token.",
+    found_by: "The agent does not detect this yet.",
+    severity: "info",
+    action: "Make the client re-read the file.",
+};
+
+pub(super) const LEGACY: Entry = Entry {
+    meaning: "The token comes from a Secret and has no expiry.",
+    found_by: "The agent does not detect this yet.",
+    severity: "info",
+    action: "Use a projected token.",
+};
+
+pub(super) const LIFETIME_LONG: Entry = Entry {
+    meaning: "A long-lived credential is on the node.",
+    found_by: "The agent does not detect this yet.",
+    severity: "info",
+    action: "Set a shorter expirationSeconds.",
+};
+
+pub(super) const COPY_STALE: Entry = Entry {
+    meaning: "A kubeconfig that a CNI plugin wrote holds an old token.",
+    found_by: "The agent does not detect this yet.",
+    severity: "critical",
+    action: "Restart the CNI plugin's pod on this node.",
+};

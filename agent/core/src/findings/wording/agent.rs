@@ -1,0 +1,201 @@
+//! What the agent itself cannot see or deliver, as a finding.
+
+use std::collections::BTreeSet;
+
+use super::names::plural;
+use super::remedy;
+use crate::base::text::shown;
+use crate::base::time::Delta;
+use crate::base::value::Attributes;
+use crate::findings::{Code, Finding, Severity, Subject};
+use crate::world::observation::{BlindSpot, DeliveryState};
+
+/// A finding names this many pods and volumes; the count gives how many there are.
+const NAMED: usize = 10;
+
+/// The spots by kind. Each kind has its own reason, and the first of a kind gives it.
+struct Spots<'a> {
+    roots: Vec<&'a BlindSpot>,
+    pods: Vec<&'a BlindSpot>,
+    volumes: Vec<&'a BlindSpot>,
+}
+
+impl<'a> Spots<'a> {
+    fn new(spots: &'a [BlindSpot]) -> Self {
+        let of = |is: fn(&BlindSpot) -> bool| spots.iter().filter(|spot| is(spot)).collect();
+        Self {
+            roots: of(BlindSpot::is_root),
+            pods: of(BlindSpot::is_pod),
+            volumes: of(|spot| !spot.is_root() && !spot.is_pod()),
+        }
+    }
+
+    /// Each kind that there is, in words, with its reason.
+    fn described(&self) -> impl Iterator<Item = (String, &'a str)> {
+        let kinds = [
+            (roots_named(&self.roots), self.roots.first()),
+            (pods_counted(&self.pods), self.pods.first()),
+            (volumes_counted(&self.volumes), self.volumes.first()),
+        ];
+        kinds.into_iter().filter_map(|(what, first)| Some((what, first?.reason.as_str())))
+    }
+}
+
+/// What the agent cannot see into: kubelet roots, pods, volumes.
+pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
+    let first = spots.first()?;
+    let kinds = Spots::new(spots);
+    let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
+        0 => format!("This agent cannot see {what} on node {node}: {}.", shown(reason)),
+        _ => format!("Nor can it see {what}: {}.", shown(reason)),
+    };
+    let sentences: Vec<String> = kinds.described().enumerate().map(sentence).collect();
+    let summary = format!("{} It does not watch the tokens there.", sentences.join(" "));
+    let evidence = blind_evidence(spots, &kinds).with("directory", &first.directory);
+    Some(finding(node, Code::AgentBlind, summary, evidence))
+}
+
+fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
+    let name = |spot: &BlindSpot| format!("{}/{}", spot.pod_uid, spot.volume);
+    let named: Vec<String> =
+        spots.iter().filter(|spot| !spot.is_root()).take(NAMED).map(name).collect();
+    let roots: Vec<String> = kinds.roots.iter().map(|spot| spot.directory.clone()).collect();
+    Attributes::new()
+        .with("volumes", kinds.volumes.len())
+        .with("pods", distinct_pods(spots))
+        .with("first", named.as_slice())
+        .with_some("roots", (!roots.is_empty()).then_some(roots.as_slice()))
+}
+
+/// `the kubelet root /a`, `the kubelet roots /a and /b`.
+fn roots_named(spots: &[&BlindSpot]) -> String {
+    let names: Vec<_> = spots.iter().map(|spot| shown(&spot.directory)).collect();
+    format!("the kubelet root{} {}", if names.len() == 1 { "" } else { "s" }, names.join(" and "))
+}
+
+fn pods_counted(spots: &[&BlindSpot]) -> String {
+    format!("any projected volume of {}", count(spots.len(), "pod"))
+}
+
+fn volumes_counted(spots: &[&BlindSpot]) -> String {
+    let pods = distinct_pods(spots.iter().copied());
+    format!("{} of {}", count(spots.len(), "projected volume"), count(pods, "pod"))
+}
+
+fn count(number: usize, thing: &str) -> String {
+    plural(number as u64, thing)
+}
+
+fn distinct_pods<'a>(spots: impl IntoIterator<Item = &'a BlindSpot>) -> usize {
+    let named = spots.into_iter().filter(|spot| !spot.is_root()).map(|spot| spot.pod_uid.as_str());
+    named.collect::<BTreeSet<_>>().len()
+}
+
+/// Alerts that no collector has accepted for `waited`.
+pub(crate) fn delivery(node: &str, state: &DeliveryState, waited: Delta) -> Finding {
+    let why = state.last_error.as_deref().unwrap_or("no answer yet");
+    let summary = format!(
+        "{} of node {node} could not be delivered for {waited}: the collector does not accept \
+         them ({}).{}",
+        plural(state.waiting, "alert"),
+        shown(why),
+        lost(state)
+    );
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let evidence = Attributes::new()
+        .with("waiting", count(state.waiting))
+        .with_some("waiting_since", state.waiting_since.map(|since| since.wall))
+        .with("given_up", count(state.given_up))
+        .with("rejected", count(state.rejected))
+        .with_some("last_error", state.last_error.as_deref());
+    finding(node, Code::DeliveryDelayed, summary, evidence)
+}
+
+fn lost(state: &DeliveryState) -> String {
+    let given_up = ("was given up, because memory is bounded", state.given_up);
+    let rejected = ("was refused by the collector for good", state.rejected);
+    let sentence = |(what, number): (&str, u64)| match number {
+        0 => String::new(),
+        1 => format!(" 1 alert {what}."),
+        _ => format!(" {number} alerts {}.", what.replacen("was", "were", 1)),
+    };
+    [given_up, rejected].map(sentence).concat()
+}
+
+fn finding(node: &str, code: Code, summary: String, evidence: Attributes) -> Finding {
+    Finding {
+        code,
+        severity: Severity::Warning,
+        subject: Subject::node(node),
+        summary,
+        deadline: None,
+        evidence,
+        remedy: remedy::of_agent(code),
+        trace: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(pod: &str, volume: &str, directory: &str, reason: &str) -> BlindSpot {
+        BlindSpot {
+            pod_uid: pod.into(),
+            volume: volume.into(),
+            directory: directory.into(),
+            reason: reason.into(),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_blindness_has_its_own_reason() {
+        let root = |path| spot("*", "*", path, "its pods cannot be read");
+        let pod = spot("a", "*", "/k/a", "no permission");
+        let volume = |pod, name| spot(pod, name, "/k/v", "not mounted here");
+        let table = [
+            (
+                vec![root("/k")],
+                "This agent cannot see the kubelet root /k on node n: its pods cannot be read.",
+            ),
+            (
+                vec![root("/j"), root("/k")],
+                "This agent cannot see the kubelet roots /j and /k on node n: its pods cannot be \
+                 read.",
+            ),
+            (
+                vec![pod.clone()],
+                "This agent cannot see any projected volume of 1 pod on node n: no permission.",
+            ),
+            (
+                vec![volume("b", "v"), volume("b", "w"), volume("c", "v")],
+                "This agent cannot see 3 projected volumes of 2 pods on node n: not mounted here.",
+            ),
+            (
+                vec![root("/j"), pod, volume("b", "v")],
+                "This agent cannot see the kubelet root /j on node n: its pods cannot be read. \
+                 Nor can it see any projected volume of 1 pod: no permission. \
+                 Nor can it see 1 projected volume of 1 pod: not mounted here.",
+            ),
+        ];
+        for (spots, expected) in table {
+            assert_eq!(
+                blind("n", &spots).unwrap().summary,
+                format!("{expected} It does not watch the tokens there.")
+            );
+        }
+        assert_eq!(blind("n", &[]), None);
+    }
+
+    #[test]
+    fn a_root_is_no_pod_and_no_volume() {
+        let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
+        let evidence = blind("n", &spots).unwrap().evidence;
+        let get = |name| evidence.get(name).cloned();
+        assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
+        assert_eq!(
+            (get("first"), get("roots")),
+            (Some(["b/v".to_owned()].as_slice().into()), Some(["/j".to_owned()].as_slice().into()))
+        );
+    }
+}

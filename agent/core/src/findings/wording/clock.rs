@@ -1,0 +1,186 @@
+//! A clock's symptom as a finding.
+
+use super::remedy;
+use crate::base::schema;
+use crate::base::time::{Delta, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{Affected, ClockFault, ClockSymptom, Finding, Subject};
+use crate::traces::clock::attributes;
+use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
+
+/// The finding about `symptom`. `affected` counts the tokens that a wrong clock of the node has an
+/// effect on.
+pub(crate) fn clock(
+    node: &str,
+    symptom: &ClockSymptom,
+    facts: &ClockFacts<'_>,
+    affected: Affected,
+) -> Finding {
+    let fault = &symptom.fault;
+    let (subject, affected) = match fault {
+        ClockFault::Falseticker { server, .. } => {
+            (Subject::Server { server: server.to_string() }, Affected::default())
+        }
+        ClockFault::Offset
+        | ClockFault::Unsynchronized
+        | ClockFault::Stepped(_)
+        | ClockFault::LeapSecond(_)
+        | ClockFault::Unknown
+        | ClockFault::Contradiction { .. } => (Subject::node(node), affected),
+    };
+    Finding {
+        code: fault.code(),
+        severity: symptom.severity,
+        subject,
+        summary: format!("{}{}", summary(fault, facts), effects(affected)),
+        deadline: None::<Wall>,
+        evidence: evidence(fault, facts).and(tokens_affected(affected)),
+        remedy: remedy::of_clock(fault, facts),
+        trace: None,
+    }
+}
+
+fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
+    match fault {
+        ClockFault::Offset => offset(facts),
+        ClockFault::Unsynchronized => "The kernel reports that no time daemon disciplines this \
+                                       node's clock: it will not stay right by itself. The node \
+                                       is at fault."
+            .to_owned(),
+        ClockFault::Stepped(step) => format!(
+            "This node's clock was {}. {}. Tokens may look older or newer than they are.",
+            set_by(step),
+            since_the_step(facts)
+        ),
+        ClockFault::LeapSecond(step) => format!(
+            "This node's clock was {}: the leap second that its time daemon had announced.",
+            set_by(step)
+        ),
+        ClockFault::Unknown => format!(
+            "No time source confirms this node's clock: {}. The agent judges tokens as if the \
+             clock were right to ±{}.",
+            silence(facts),
+            facts.estimate.bound
+        ),
+        ClockFault::Contradiction { spread } => format!(
+            "The time servers contradict each other by {spread} and no majority decides: at least \
+             one of {} is wrong, and nothing shows whether this node is.",
+            names_of(facts, Vote::Undecided).join(", ")
+        ),
+        ClockFault::Falseticker { server, claim, .. } => format!(
+            "Time server {server} is {}, according to {}. The server is wrong, and the agent \
+             ignores it.",
+            direction(*claim - facts.estimate.offset),
+            witnesses(facts)
+        ),
+    }
+}
+
+fn offset(facts: &ClockFacts<'_>) -> String {
+    let cause = facts.step.map(|step| format!(" It was {}.", set_by(&step))).unwrap_or_default();
+    format!(
+        "This node's clock is {} (±{}), according to {}. The node is wrong.{cause}",
+        direction(-facts.estimate.offset),
+        facts.estimate.bound,
+        witnesses(facts)
+    )
+}
+
+fn since_the_step(facts: &ClockFacts<'_>) -> &'static str {
+    if facts.is_off() {
+        return "It is wrong since, see clock.offset";
+    }
+    match facts.state() {
+        ClockState::Stepped => "It has not been measured since",
+        ClockState::Unknown | ClockState::Disagreeing => "Nothing shows whether it is right now",
+        ClockState::Synchronised | ClockState::Off | ClockState::Drifting => "It is right now",
+    }
+}
+
+fn silence(facts: &ClockFacts<'_>) -> String {
+    let kernel = match facts.kernel_synchronised() {
+        Some(true) => "the kernel's own bound is too wide or too old",
+        Some(false) => "the kernel reports that no time daemon disciplines it",
+        None => "the kernel reports nothing",
+    };
+    let servers = match (facts.asked(), facts.answer_age()) {
+        (0, _) if facts.servers_configured() => "no time server answers".to_owned(),
+        (0, _) => "no time server is configured".to_owned(),
+        (asked, None) => format!("none of {asked} time servers gave a usable answer"),
+        (asked, Some(age)) => {
+            format!("none of {asked} time servers gave a usable answer for {age}")
+        }
+    };
+    format!("{servers}, and {kernel}")
+}
+
+/// What the estimate rests on, for a sentence.
+fn witnesses(facts: &ClockFacts<'_>) -> String {
+    if facts.rests_on_kernel() {
+        return "the kernel's time before the clock was set".to_owned();
+    }
+    format!("{} of {} time servers", facts.agreeing(), facts.asked())
+}
+
+fn names_of(facts: &ClockFacts<'_>, vote: Vote) -> Vec<String> {
+    facts.voting(vote).map(ToString::to_string).collect()
+}
+
+fn effects(affected: Affected) -> String {
+    let looking_wrong = match affected.look_wrong {
+        0 => String::new(),
+        1 => " It makes 1 healthy token look wrong.".to_owned(),
+        tokens => format!(" It makes {tokens} healthy tokens look wrong."),
+    };
+    let refused = match affected.refused {
+        0 => String::new(),
+        1 => " The API server refuses 1 token that has expired by true time. kubelet goes by this \
+              clock and does not replace it."
+            .to_owned(),
+        tokens => format!(
+            " The API server refuses {tokens} tokens that have expired by true time. kubelet goes \
+             by this clock and does not replace them."
+        ),
+    };
+    looking_wrong + &refused
+}
+
+fn tokens_affected(affected: Affected) -> Attributes {
+    let some = |tokens: usize| (tokens > 0).then_some(tokens);
+    Attributes::new()
+        .with_some("tokens_affected", some(affected.look_wrong))
+        .with_some("tokens_refused", some(affected.refused))
+}
+
+fn evidence(fault: &ClockFault, facts: &ClockFacts<'_>) -> Attributes {
+    let known = (!facts.estimate.assumed).then_some(facts.estimate.offset);
+    let common = attributes(&facts.estimate, known, &facts.selection)
+        .with(schema::CLOCK_FALSETICKERS, names_of(facts, Vote::Falseticker).as_slice())
+        .with(schema::CLOCK_SOURCE, facts.source().name())
+        .with_some(schema::CLOCK_ANSWER_AGE, facts.answer_age())
+        .with_some(schema::CLOCK_KERNEL_SYNCHRONISED, facts.kernel_synchronised())
+        .with_some(schema::CLOCK_KERNEL_MAX_ERROR, facts.kernel_max_error())
+        .with_some(schema::CLOCK_STEP, facts.step.map(|step| step.size))
+        .with_some(schema::CLOCK_STEP_AT, facts.step.map(|step| step.after.wall));
+    match fault {
+        ClockFault::Falseticker { claim, bound, .. } => {
+            common.with(schema::NTP_OFFSET, *claim).with(schema::NTP_ROOT_DISTANCE, *bound)
+        }
+        ClockFault::Offset
+        | ClockFault::Unsynchronized
+        | ClockFault::Stepped(_)
+        | ClockFault::LeapSecond(_)
+        | ClockFault::Unknown
+        | ClockFault::Contradiction { .. } => common,
+    }
+}
+
+fn direction(ahead: Delta) -> String {
+    let side = if ahead < Delta::ZERO { "behind" } else { "ahead of" };
+    format!("{} {side} true time", ahead.abs())
+}
+
+fn set_by(step: &Step) -> String {
+    let side = if step.size < Delta::ZERO { "back" } else { "forward" };
+    format!("set {side} by {} at {}", step.size.abs(), step.after.wall.clock_time())
+}

@@ -1,0 +1,26 @@
+//! Names of things in sentences.
+
+use crate::base::text::shown;
+use crate::world::cluster::PodRef;
+
+/// `Token "token" of pod shop/cart-0 (volume kube-api-access-x)`.
+pub(super) fn token(pod: &PodRef, volume: &str, path: &str) -> String {
+    let pod = match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("pod {}/{}", shown(namespace), shown(name)),
+        (Some(_), None) | (None, Some(_) | None) => format!("pod UID {}", shown(&pod.uid)),
+    };
+    format!("Token \"{}\" of {pod} (volume {})", shown(path), shown(volume))
+}
+
+/// `1 pod`, `2 pods`.
+pub(super) fn plural(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// The same text with a small first letter.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_lowercase(), letters.as_str()))
+}

@@ -1,0 +1,166 @@
+//! What to do, as a sentence and, where one exists, a command that can be pasted.
+
+use crate::findings::{ClockFault, Code, Remedy, TokenFault};
+use crate::world::clocks::ClockFacts;
+use crate::world::cluster::{AccountLoss, PodRef};
+use crate::world::tokens::{Claims, Generation};
+
+/// The remedy for a token's fault.
+pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Generation>) -> Remedy {
+    if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
+        return of_account(lost, &generation.claims, pod);
+    }
+    let command = match fault {
+        TokenFault::RotationLate | TokenFault::RotationStalled(_) | TokenFault::Expired(_) => {
+            kubelet_log(pod)
+        }
+        TokenFault::NotYetValid => delete_pod(pod),
+        TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
+        TokenFault::PodTerminating { .. } | TokenFault::Malformed | TokenFault::Unreadable => {
+            describe_pod(pod)
+        }
+    };
+    Remedy { text: fault.code().info().action.to_owned(), command }
+}
+
+/// The remedy where the service account is lost: what helps kubelet would mislead here.
+fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
+    let (text, command) = match lost {
+        AccountLoss::Missing => (
+            "Create the service account again, and kubelet writes a new token within two minutes. \
+             Or delete what still uses it. Find out who deleted it.",
+            create_account(claims),
+        ),
+        AccountLoss::Replaced => (
+            "Look in kubelet's log for the reason that it does not replace the token. A new token \
+             belongs to the new account, and works. Deleting the pod helps only once kubelet gets \
+             tokens again.",
+            kubelet_log(pod),
+        ),
+    };
+    Remedy { text: text.to_owned(), command }
+}
+
+/// The remedy for a clock's fault.
+pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
+    let (text, command) = match fault {
+        ClockFault::Offset => (
+            "Repair time synchronisation on this node: check the sources of its time daemon, then \
+             let the daemon step the clock.",
+            Some("chronyc tracking || timedatectl timesync-status || ntpq -p"),
+        ),
+        ClockFault::Unsynchronized => (
+            "Start chrony, ntpd or systemd-timesyncd on this node.",
+            Some("timedatectl set-ntp true"),
+        ),
+        ClockFault::Stepped(_) => (
+            "Find what set the clock: the first synchronisation of a time daemon, a resumed \
+             virtual machine, or a person.",
+            Some(
+                "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u \
+                 systemd-timesyncd",
+            ),
+        ),
+        ClockFault::LeapSecond(_) => ("Do nothing: a leap second is right.", None),
+        ClockFault::Unknown => of_silence(facts),
+        ClockFault::Contradiction { .. } => (
+            "Configure at least three time servers, so that the others outvote one that is wrong.",
+            Some("tokenwatch clock"),
+        ),
+        ClockFault::Falseticker { .. } => (
+            "Repair this server, or remove it from clock.servers and from the configuration of \
+             the time daemon.",
+            Some("tokenwatch clock"),
+        ),
+    };
+    Remedy { text: text.to_owned(), command: command.map(ToOwned::to_owned) }
+}
+
+fn of_silence(facts: &ClockFacts<'_>) -> (&'static str, Option<&'static str>) {
+    if facts.no_name_resolves() {
+        let text = "Repair name resolution on this node, or set clock.servers to addresses \
+                    instead of names.";
+        return (text, Some("tokenwatch clock --server ADDRESS"));
+    }
+    if facts.servers_configured() {
+        let text = "Open UDP port 123 from this node to its time servers, or set clock.servers to \
+                    servers that it reaches.";
+        return (text, Some("tokenwatch clock"));
+    }
+    let text = "Set clock.servers to time servers that this node reaches, or start a time daemon \
+                on it.";
+    (text, Some("tokenwatch clock --server HOST"))
+}
+
+/// The remedy for what the agent cannot see or deliver.
+pub(super) fn of_agent(code: Code) -> Remedy {
+    // Prints where alerts go, and which setting decides that.
+    let command = (code == Code::DeliveryDelayed).then(|| "tokenwatch config".to_owned());
+    Remedy { text: code.info().action.to_owned(), command }
+}
+
+fn create_account(claims: &Claims) -> Option<String> {
+    Some(format!(
+        "kubectl create serviceaccount -n {} {}",
+        safe(&claims.binding.namespace)?,
+        safe(&claims.binding.service_account.name)?
+    ))
+}
+
+/// What kubelet logged about this pod's volumes.
+fn kubelet_log(pod: &PodRef) -> Option<String> {
+    let uid = safe(&pod.uid)?;
+    Some(format!(
+        "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|{uid}\" | tail -n 20"
+    ))
+}
+
+fn delete_pod(pod: &PodRef) -> Option<String> {
+    let (namespace, name) = full_name(pod)?;
+    Some(format!("kubectl delete pod -n {namespace} {name}"))
+}
+
+fn describe_pod(pod: &PodRef) -> Option<String> {
+    let (namespace, name) = full_name(pod)?;
+    Some(format!("kubectl describe pod -n {namespace} {name}"))
+}
+
+fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
+    Some((safe(pod.namespace.as_deref()?)?, safe(pod.name.as_deref()?)?))
+}
+
+/// Names come from claims and paths: only what Kubernetes would accept as a name goes into a
+/// command that people paste.
+fn safe(name: &str) -> Option<&str> {
+    let fits = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
+    (!name.is_empty() && !name.starts_with('-') && name.len() <= 253 && name.bytes().all(fits))
+        .then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_do_not_become_commands() {
+        let pod = |name: &str| PodRef {
+            namespace: Some("shop".into()),
+            name: Some(name.into()),
+            uid: "u-1".into(),
+            owner: None,
+        };
+        assert_eq!(
+            of_token(TokenFault::NotYetValid, &pod("cart-0"), None).command.as_deref(),
+            Some("kubectl delete pod -n shop cart-0")
+        );
+        for hostile in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
+            assert_eq!(
+                of_token(TokenFault::NotYetValid, &pod(hostile), None).command,
+                None,
+                "{hostile:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A token's symptom as a finding.
+
+use super::{names, remedy};
+use crate::base::text::shown;
+use crate::base::time::{Delta, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{Finding, Subject, TokenFault, TokenSymptom};
+use crate::traces::generation::root;
+use crate::world::Facts;
+use crate::world::cluster::{AccountLoss, AccountName, Known};
+use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
+
+/// The finding about `symptom`, in the words of `now`.
+pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Finding {
+    let (pod, generation) = (facts.pod_ref(), facts.generation());
+    let fault = symptom.fault;
+    Finding {
+        code: fault.code(),
+        severity: symptom.severity,
+        summary: summary(fault, facts, now),
+        deadline: generation.map(|generation| deadline(fault, generation)),
+        evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
+        remedy: remedy::of_token(fault, &pod, generation),
+        trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
+        subject: Subject::token(&facts.tracked.key, pod),
+    }
+}
+
+/// When requests start to fail; for a token that is not valid yet, when they stop to. A token from
+/// the future fails when its rotation comes too late, by as much as it was early.
+fn deadline(fault: TokenFault, generation: &Generation) -> Wall {
+    match fault {
+        TokenFault::Expired(_) => generation.deadlines.hard,
+        TokenFault::NotYetValid => generation.deadlines.accepted_from,
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled(_)
+        | TokenFault::FutureDated
+        | TokenFault::PodTerminating { .. }
+        | TokenFault::Malformed
+        | TokenFault::Unreadable => generation.deadlines.effective,
+    }
+}
+
+fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
+    match fault {
+        TokenFault::Malformed | TokenFault::Unreadable => {
+            facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
+        }
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled(_)
+        | TokenFault::Expired(_)
+        | TokenFault::NotYetValid
+        | TokenFault::FutureDated
+        | TokenFault::PodTerminating { .. } => facts
+            .generation()
+            .map(|generation| of_generation(generation, now))
+            .unwrap_or_default()
+            .with_some("service_account_state", fault.lost().map(AccountLoss::name)),
+    }
+}
+
+fn of_trouble(trouble: &Trouble) -> Attributes {
+    Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
+}
+
+fn of_generation(generation: &Generation, now: Wall) -> Attributes {
+    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+    Attributes::new()
+        .with("service_account", &claims.binding.service_account.name)
+        .with("audiences", claims.audiences.as_slice())
+        .with("generation", claims.generation().as_str())
+        .with("issued_at", claims.issued_at)
+        .with("refresh_due", deadlines.due)
+        .with("effective_deadline", deadlines.effective)
+        .with("expires_at", claims.expires_at)
+        .with("state", deadlines.state(now).name())
+        .with("node_time", now)
+        .with("seconds_left", deadlines.effective - now)
+}
+
+/// What the cluster knows, and the age of that while the API server does not answer.
+fn cluster_evidence(facts: &Facts<'_>) -> Attributes {
+    let volume = &facts.tracked.key.volume;
+    let evidence =
+        |known: Known<'_>| known.pod.evidence(volume).with_some("cluster_age", known.age);
+    facts.known.map(evidence).unwrap_or_default()
+}
+
+fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
+    let key = &facts.tracked.key;
+    let token = names::token(&facts.pod_ref(), &key.volume, &key.path);
+    match (fault, facts.generation()) {
+        (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
+        (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
+        (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
+        (_, None) => token, // every other fault is one of a generation
+    }
+}
+
+fn broken(token: &str, what: &str, facts: &Facts<'_>) -> String {
+    let reason = facts.tracked.trouble.as_ref().map_or("", |trouble| &trouble.reason);
+    format!("{token} {what}: {}.", shown(reason))
+}
+
+fn lifecycle(
+    token: &str,
+    fault: TokenFault,
+    generation: &Generation,
+    facts: &Facts<'_>,
+    now: Wall,
+) -> String {
+    match fault {
+        TokenFault::RotationLate => format!(
+            "{token} should have been replaced {} ago; kubelet is late. {}",
+            now - generation.deadlines.due,
+            time_left(generation, now)
+        ),
+        TokenFault::RotationStalled(lost) => stalled(token, generation, lost, now),
+        TokenFault::Expired(lost) => expired(token, generation, lost, facts, now),
+        TokenFault::PodTerminating { deletion } => format!(
+            "{token} will not be replaced: its pod is terminating and has until {} to end. {}",
+            deletion.rfc3339(),
+            time_left(generation, now)
+        ),
+        TokenFault::NotYetValid => format!(
+            "{token} is not valid yet: the API server refuses it for another {} (until {}), and \
+             kubelet does not replace it.",
+            generation.deadlines.accepted_from - now,
+            generation.deadlines.accepted_from.rfc3339()
+        ),
+        TokenFault::FutureDated => format!(
+            "{token} was issued {} in the future: the API server's clock is ahead of this node's, \
+             or this node's clock is behind.",
+            generation.claims.issued_at - now
+        ),
+        TokenFault::Malformed | TokenFault::Unreadable => token.to_owned(),
+    }
+}
+
+fn stalled(token: &str, generation: &Generation, lost: Option<AccountLoss>, now: Wall) -> String {
+    let late = now - generation.deadlines.due;
+    let why = match lost {
+        Some(lost) => format!("its {}", account(lost, generation)),
+        None => format!("kubelet has stopped rotating it. {}", time_left(generation, now)),
+    };
+    format!("{token} should have been replaced {late} ago: {why}")
+}
+
+fn expired(
+    token: &str,
+    generation: &Generation,
+    lost: Option<AccountLoss>,
+    facts: &Facts<'_>,
+    now: Wall,
+) -> String {
+    let since = match now - generation.claims.expires_at {
+        since if since < Delta::from_secs(1) => "just now".to_owned(),
+        since => format!("{since} ago"),
+    };
+    let by = if facts.clock.assumed {
+        " by this node's own clock, which no time source confirms. If that clock is right,"
+    } else {
+        ":"
+    };
+    let why = lost.map(|lost| format!(" Its {}", account(lost, generation))).unwrap_or_default();
+    format!("{token} expired {since}{by} {}{why}", refusal(generation, now))
+}
+
+fn refusal(generation: &Generation, now: Wall) -> String {
+    let left = generation.deadlines.hard - now;
+    if left > Delta::ZERO {
+        format!(
+            "the API server refuses it within {left} at the latest (its leeway of {LEEWAY} and \
+             cache of {CACHE})."
+        )
+    } else {
+        "the API server answers 401 to every request with it.".to_owned()
+    }
+}
+
+/// What became of the account, for a sentence that begins with "its".
+fn account(lost: AccountLoss, generation: &Generation) -> String {
+    let AccountName { namespace, name } = AccountName::of(&generation.claims);
+    let account = format!("service account {}/{}", shown(&namespace), shown(&name));
+    match lost {
+        AccountLoss::Missing => format!(
+            "{account} no longer exists. kubelet gets no token for it, and the API server refuses \
+             this one."
+        ),
+        AccountLoss::Replaced => format!(
+            "{account} was deleted and created again. The API server refuses this token, which \
+             belongs to the old account, and kubelet has not replaced it."
+        ),
+    }
+}
+
+fn time_left(generation: &Generation, now: Wall) -> String {
+    let effective = generation.deadlines.effective;
+    let left = effective - now;
+    match (generation.claims.warn_after.is_some(), left > Delta::ZERO) {
+        (false, false) => format!("It expired {} ago, and requests with it get 401.", -left),
+        (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
+        (true, true) => format!(
+            "It goes stale in {left}, at {}. After that it works only thanks to the API server's \
+             expiry extension.",
+            effective.rfc3339()
+        ),
+        (true, false) => format!(
+            "It went stale {} ago and works only thanks to the API server's expiry extension.",
+            -left
+        ),
+    }
+}

@@ -1,0 +1,183 @@
+use super::parsed::LONGEST_NAME;
+use super::*;
+use crate::base::text::SHOWN;
+use crate::base::time::Wall;
+use crate::base::value::LISTED;
+use crate::world::tokens::{Claims, ObjectRef};
+use proptest::prelude::*;
+
+fn jwt(payload: &str) -> Vec<u8> {
+    let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k1"}"#), part(payload)).into_bytes()
+}
+
+const EXTENDED: &str = r#"{"aud":["https://kubernetes.default.svc"],"exp":1749207355,"iat":1717671355,"iss":"https://kubernetes.default.svc",
+    "jti":"e51f1fbc-4733-4b85-a59f-ba80c0523874","kubernetes.io":{"namespace":"default","node":{"name":"n1"},"pod":{"name":"shell","uid":"0d8b"},
+    "serviceaccount":{"name":"default","uid":"e6a8"},"warnafter":1717674962,"webhook":{"name":"new in 1.37"}},"nbf":1717671355,"sub":"system:serviceaccount:default:default"}"#;
+
+fn token(payload: &str) -> Claims {
+    match decode(&jwt(payload), &mut Scratch::new()) {
+        Decoded::Token(parsed) => parsed.to_claims(),
+        other => panic!("not a token: {other:?}"),
+    }
+}
+
+#[test]
+fn no_more_is_kept_than_is_shown() {
+    let audiences = vec!["\"a\""; 5_000].join(",");
+    let long = "é".repeat(1_000);
+    let claims = token(&format!(
+        r#"{{"aud":[{audiences}],"exp":1749207355,"iat":1717671355,"iss":"{long}","kubernetes.io":{{"namespace":"{long}",
+           "serviceaccount":{{"name":"{long}","uid":"{long}"}}}}}}"#
+    ));
+    assert_eq!(
+        (claims.audiences.len(), claims.audiences[LISTED - 1].as_str()),
+        (LISTED, "… and 4985 more")
+    );
+    let texts = [
+        &claims.issuer,
+        &claims.binding.namespace,
+        &claims.binding.service_account.name,
+        claims.binding.service_account.uid.as_ref().unwrap(),
+    ];
+    assert_eq!(
+        texts.map(String::len),
+        [SHOWN, LONGEST_NAME - 1, LONGEST_NAME - 1, LONGEST_NAME - 1],
+        "cut where a character ends"
+    );
+}
+
+fn malformed(bytes: &[u8]) -> String {
+    match decode(bytes, &mut Scratch::new()) {
+        Decoded::Malformed(reason) => reason.to_string(),
+        other => panic!("not malformed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_real_extended_token_is_understood() {
+    let claims = token(EXTENDED);
+    assert_eq!(claims.warn_after, Some(Wall::from_secs(1_717_674_962)));
+    assert_eq!(claims.expires_at, Wall::from_secs(1_749_207_355));
+    assert_eq!(
+        claims.binding.pod,
+        Some(ObjectRef { name: "shell".into(), uid: Some("0d8b".into()) })
+    );
+    assert_eq!(claims.binding.node, Some(ObjectRef { name: "n1".into(), uid: None }));
+    assert_eq!(claims.key_id.as_deref(), Some("k1"));
+    assert!(!claims.generation().as_str().contains("e51f1fbc"), "the jti itself does not leave");
+}
+
+#[test]
+fn tokens_before_1_30_have_no_jti_and_are_told_apart_by_iat() {
+    let claims = token(
+        r#"{"aud":"vault","exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"a"}}"#,
+    );
+    assert_eq!(claims.generation().as_str(), "iat-1700000000");
+    assert_eq!(claims.audiences, ["vault"]);
+    assert_eq!(claims.not_before, claims.issued_at);
+    let several = token(
+        r#"{"aud":["a\u0062",  "c","d"],"exp":1700007200,"iat":1700000000,"kubernetes.io":{"namespace":"\u0061"}}"#,
+    );
+    assert_eq!(
+        (several.audiences, several.binding.namespace),
+        (["ab", "c", "d"].map(String::from).to_vec(), "a".to_owned())
+    );
+}
+
+#[test]
+fn other_files_are_no_tokens_and_no_findings() {
+    let foreign = jwt(r#"{"iss":"https://example.com","exp":1700007200}"#);
+    for bytes in [
+        &b"-----BEGIN CERTIFICATE-----"[..],
+        b"default",
+        b"",
+        b"\x00\xff",
+        b"eye of newt",
+        &foreign,
+    ] {
+        assert_eq!(decode(bytes, &mut Scratch::new()), Decoded::Other);
+    }
+}
+
+#[test]
+fn legacy_tokens_are_told_apart() {
+    let payload = r#"{"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"ns","kubernetes.io/serviceaccount/service-account.name":"x"}"#;
+    assert!(
+        matches!(decode(&jwt(payload), &mut Scratch::new()), Decoded::Legacy(legacy) if legacy.namespace == "ns")
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_without_a_byte_of_it() {
+    let good = jwt(EXTENDED);
+    assert_eq!(
+        malformed(b"eyJhbGciOiJSUzI1NiJ9"),
+        "a JWT has 3 parts separated by dots, this has 1"
+    );
+    assert_eq!(
+        malformed(&good[..good.len() - 5]),
+        "a JWT has 3 parts separated by dots, this has 2"
+    );
+    for encrypted in [b"eyJh.YQ.YQ.YQ.YQ".as_slice(), b"eyJh..YQ.YQ.YQ"] {
+        assert_eq!(
+            malformed(encrypted),
+            "this is an encrypted JWT (JWE), not a service-account token"
+        );
+    }
+    assert_eq!(malformed(b"eyJh.YQ..."), "a JWT has 3 parts separated by dots, this has 2");
+    assert_eq!(malformed(b"eyJh!.e30.c2ln"), "its header is not base64url");
+    assert_eq!(malformed(&jwt("{\"exp\":1")), "its payload is cut off");
+    assert_eq!(
+        malformed(&jwt(r#"{"exp":"soon"}"#)),
+        "its payload has a claim of the wrong type, or one twice"
+    );
+    assert_eq!(
+        malformed(&jwt(r#"{"aud":[1]}"#)),
+        "its payload has a claim of the wrong type, or one twice"
+    );
+    assert_eq!(
+        malformed(&jwt(r#"{"jti":{}}"#)),
+        "its payload has a claim of the wrong type, or one twice"
+    );
+    assert_eq!(
+        malformed(&jwt(r#"{"kubernetes.io":{},"exp":1700007200}"#)),
+        "its claim iat is missing or makes no sense"
+    );
+    assert_eq!(
+        malformed(&jwt(r#"{"kubernetes.io":{},"iat":1700007200,"exp":1e300}"#)),
+        "its claim exp is missing or makes no sense"
+    );
+    assert_eq!(
+        malformed(&[b"eyJ".to_vec(), vec![b'a'; MAX_TOKEN_BYTES]].concat()),
+        "longer than 65536 bytes"
+    );
+}
+
+#[test]
+fn a_senseless_warnafter_is_ignored() {
+    let claims = token(r#"{"exp":1700007200,"iat":1700000000,"kubernetes.io":{"warnafter":1}}"#);
+    assert_eq!(claims.warn_after, None);
+}
+
+#[test]
+fn a_known_generation_is_recognised_in_place() {
+    let known = token(EXTENDED);
+    let (mut scratch, bytes) = (Scratch::new(), jwt(EXTENDED));
+    assert!(matches!(decode(&bytes, &mut scratch), Decoded::Token(parsed) if parsed.is(&known)));
+    let other = jwt(&EXTENDED.replace("e51f1fbc", "00000000"));
+    assert!(matches!(decode(&other, &mut scratch), Decoded::Token(parsed) if !parsed.is(&known)));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode(&[b"eyJ".as_slice(), &bytes].concat(), &mut Scratch::new());
+    }
+
+    #[test]
+    fn hostile_payloads_never_panic(exp in any::<f64>(), iat in any::<i64>(), text in ".{0,40}") {
+        let payload = serde_json::json!({"exp": exp, "iat": iat, "aud": [text], "jti": text, "kubernetes.io": {"namespace": text, "warnafter": exp}});
+        let _ = decode(&jwt(&payload.to_string()), &mut Scratch::new());
+    }
+}

@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used)]
+
+mod envelope;
+mod logs;
+pub(crate) mod sample;
+mod spans;

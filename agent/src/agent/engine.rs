@@ -1,0 +1,77 @@
+//! The engine, shared with the sinks that read figures from it. Its lock is held for one step or
+//! one view at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokenwatch_core::engine::{Config, Engine, Outcome, Report};
+use tokenwatch_core::ledger::Restored;
+use tokenwatch_core::world::observation::Observation;
+
+use super::heartbeat::Heartbeat;
+use crate::clocks;
+use crate::sinks::{PulseSource, SnapshotSource, StatusSource, Views};
+
+/// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
+/// does not: so the engine's next deadline is checked at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_mins(5);
+
+#[derive(Clone, Debug)]
+pub(super) struct SharedEngine {
+    engine: Arc<Mutex<Engine>>,
+    heartbeat: Arc<Heartbeat>,
+}
+
+impl SharedEngine {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            engine: Arc::new(Mutex::new(Engine::new(config))),
+            heartbeat: Arc::new(Heartbeat::new(LONGEST_SLEEP)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn restore(&self, findings: Vec<Restored>) -> Outcome {
+        self.lock().restore(&clocks::now(), findings)
+    }
+
+    pub(super) fn step(&self, observation: Observation) -> Outcome {
+        self.heartbeat.beat(true);
+        let outcome = self.lock().step(&clocks::now(), observation);
+        self.heartbeat.beat(false);
+        outcome
+    }
+
+    /// The last reports.
+    pub(super) fn close(&self) -> Vec<Report> {
+        self.lock().close(&clocks::now())
+    }
+
+    pub(super) fn until_next_wake(&self) -> Duration {
+        let next = self.lock().next_wake();
+        next.map_or(LONGEST_SLEEP, |at| (at - clocks::now().monotonic).to_std().min(LONGEST_SLEEP))
+    }
+
+    /// What sinks may read at any time.
+    pub(super) fn views(&self) -> Views {
+        Views { snapshot: self.snapshots(), status: self.statuses(), pulse: self.pulses() }
+    }
+
+    fn snapshots(&self) -> SnapshotSource {
+        let engine = self.clone();
+        Arc::new(move || engine.lock().snapshot(&clocks::now()))
+    }
+
+    fn statuses(&self) -> StatusSource {
+        let engine = self.clone();
+        Arc::new(move || engine.lock().status(&clocks::now()))
+    }
+
+    fn pulses(&self) -> PulseSource {
+        let heartbeat = Arc::clone(&self.heartbeat);
+        Arc::new(move || heartbeat.pulse())
+    }
+}

@@ -1,0 +1,110 @@
+//! URLs of collectors.
+
+use std::fmt;
+
+use http::Uri;
+use http::uri::{Parts, PathAndQuery, Scheme};
+use tokenwatch_core::base::text::shown;
+use tokenwatch_otlp::protocol::Protocol;
+
+/// What an endpoint is to become.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) protocol: Protocol,
+    /// Plain text for a gRPC endpoint without a scheme.
+    pub(super) insecure: bool,
+    /// The signal's path, when the endpoint is a base.
+    pub(super) append: Option<&'static str>,
+}
+
+/// Why a text is no endpoint. Texts are safe to show; a URL with a password is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadEndpoint {
+    NotAUrl { text: String, why: String },
+    NoHost { text: String },
+    HasPassword,
+    UnknownScheme { scheme: String },
+    NoScheme { text: String },
+    BaseWithQuery,
+    BadPath { why: String },
+}
+
+impl fmt::Display for BadEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAUrl { text, why } => {
+                write!(f, "`{text}` is not a URL ({why}): write it like http://collector:4318")
+            }
+            Self::NoHost { text } => {
+                write!(f, "`{text}` names no host: write it like http://collector:4318")
+            }
+            Self::HasPassword => f.write_str(
+                "the URL holds a user and password: send them as a header (authorization) instead",
+            ),
+            Self::UnknownScheme { scheme } => {
+                write!(f, "unsupported scheme `{scheme}`: use http:// or https://")
+            }
+            Self::NoScheme { text } => {
+                write!(f, "`{text}` has no scheme: write http:// or https:// before it")
+            }
+            Self::BaseWithQuery => {
+                f.write_str("a base URL cannot have a query: give each signal its own endpoint")
+            }
+            Self::BadPath { why } => write!(f, "the path of the URL is not valid: {why}"),
+        }
+    }
+}
+
+/// IANA's port for OTLP/gRPC.
+const GRPC_PORT: u16 = 4317;
+
+pub(super) fn has_grpc_port(text: &str) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| uri.port_u16() == Some(GRPC_PORT))
+}
+
+pub(super) fn parse(text: &str, shape: Shape) -> Result<Uri, BadEndpoint> {
+    let not_a_url = |why: String| BadEndpoint::NotAUrl { text: shown(text).into_owned(), why };
+    let uri: Uri = text.parse().map_err(|why: http::uri::InvalidUri| not_a_url(why.to_string()))?;
+    let mut parts = uri.into_parts();
+    check_authority(&parts, text)?;
+    parts.scheme = Some(scheme(parts.scheme, text, shape)?);
+    parts.path_and_query = Some(path(parts.path_and_query.as_ref(), shape)?);
+    Uri::from_parts(parts).map_err(|why| not_a_url(why.to_string()))
+}
+
+fn check_authority(parts: &Parts, text: &str) -> Result<(), BadEndpoint> {
+    match &parts.authority {
+        None => Err(BadEndpoint::NoHost { text: shown(text).into_owned() }),
+        Some(authority) if authority.as_str().contains('@') => Err(BadEndpoint::HasPassword),
+        Some(_) => Ok(()),
+    }
+}
+
+fn scheme(given: Option<Scheme>, text: &str, shape: Shape) -> Result<Scheme, BadEndpoint> {
+    match (given, shape.protocol) {
+        (Some(scheme), _) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => Ok(scheme),
+        (Some(scheme), _) => Err(BadEndpoint::UnknownScheme { scheme: scheme.to_string() }),
+        (None, Protocol::HttpProtobuf) => {
+            Err(BadEndpoint::NoScheme { text: shown(text).into_owned() })
+        }
+        (None, Protocol::Grpc) if shape.insecure => Ok(Scheme::HTTP),
+        (None, Protocol::Grpc) => Ok(Scheme::HTTPS), // the specification's default: secure
+    }
+}
+
+/// Over HTTP the signal's path goes below a base; a signal's own endpoint is used as it is. Over
+/// gRPC the path means nothing.
+fn path(given: Option<&PathAndQuery>, shape: Shape) -> Result<PathAndQuery, BadEndpoint> {
+    let given = given.map_or("/", PathAndQuery::as_str);
+    let path = match (shape.protocol, shape.append) {
+        (Protocol::Grpc, _) => "/".to_owned(),
+        (Protocol::HttpProtobuf, None) => given.to_owned(),
+        (Protocol::HttpProtobuf, Some(_)) if given.contains('?') => {
+            return Err(BadEndpoint::BaseWithQuery);
+        }
+        (Protocol::HttpProtobuf, Some(append)) => {
+            format!("{}{append}", given.trim_end_matches('/'))
+        }
+    };
+    path.parse().map_err(|why: http::uri::InvalidUri| BadEndpoint::BadPath { why: why.to_string() })
+}

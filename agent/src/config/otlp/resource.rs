@@ -1,0 +1,63 @@
+//! The resource: which agent on which node sends.
+
+use tokenwatch_core::base::ids::stable_id;
+use tokenwatch_otlp::Resource;
+
+use super::mistake::{Mistake, Source};
+use super::variables::{self, Variables};
+use crate::environment::Environment;
+
+/// What is known of this agent.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The Kubernetes node, if it is one.
+    pub node: Option<String>,
+    /// Host name.
+    pub host: Option<String>,
+}
+
+/// service.name (`OTEL_SERVICE_NAME`, else tokenwatch), service.version, service.instance.id,
+/// k8s.node.name and host.name. `OTEL_RESOURCE_ATTRIBUTES` overrides all but the name given by
+/// `OTEL_SERVICE_NAME`; a broken one is a mistake, as the specification wants, and nothing of it is
+/// used.
+pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mistake> {
+    let vars = Variables::new(env);
+    let mut resource = detected(identity);
+    for (name, value) in given(&vars)? {
+        resource.set(&name, value);
+    }
+    if let Some(name) = vars.get("OTEL_SERVICE_NAME") {
+        resource.set("service.name", name.to_owned());
+    }
+    Ok(resource)
+}
+
+fn given(vars: &Variables<'_>) -> Result<Vec<(String, String)>, Mistake> {
+    const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    let source = || Source::Variable(NAME.to_owned());
+    vars.get(NAME)
+        .map_or(Ok(Vec::new()), variables::pairs)
+        .map_err(|why| Mistake { source: source(), problem: why.into() })
+}
+
+fn detected(identity: &Identity) -> Resource {
+    let mut resource = Resource::default();
+    resource.set("service.name", "tokenwatch".to_owned());
+    resource.set("service.version", env!("CARGO_PKG_VERSION").to_owned());
+    resource.set("service.instance.id", instance(identity));
+    for (name, value) in [("k8s.node.name", &identity.node), ("host.name", &identity.host)] {
+        if let Some(value) = value {
+            resource.set(name, value.clone());
+        }
+    }
+    resource
+}
+
+/// One agent runs per node. Node and host name it, also across restarts of its container. In a pod
+/// the host's name is the pod's, so each roll-out makes new instances, and agents of two clusters
+/// on nodes of the same name differ.
+fn instance(identity: &Identity) -> String {
+    let [node, host] =
+        [&identity.node, &identity.host].map(|part| part.as_deref().unwrap_or_default());
+    stable_id("instance", &[node, host])
+}

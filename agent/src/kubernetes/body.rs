@@ -1,0 +1,31 @@
+//! Response bodies, bounded in size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::{BodyExt as _, Limited};
+use kube::client::Body;
+use tokio::time::timeout;
+
+use super::Error;
+
+/// Reads a whole body. A body of more than `max_bytes`, or one that takes longer than `limit`, is
+/// an error.
+pub async fn read_body(
+    response: Response<Body>,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<Bytes, Error> {
+    match timeout(limit, Limited::new(response.into_body(), max_bytes).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Error::Invalid(format!("the response is larger than {} KiB", max_bytes >> 10)))
+        }
+        Ok(Err(error)) => Err(Error::connection(&*error)),
+        Err(_) => Err(Error::Connection(format!(
+            "the response was not complete within {} s",
+            limit.as_secs()
+        ))),
+    }
+}

@@ -1,0 +1,144 @@
+//! One connection pool to the API server, opened on the first request and again after failures.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use kube::Client;
+use kube::client::Body;
+use tokio::time::timeout;
+
+use super::{Access, ConfigError, Error};
+
+/// Bytes read of an error response: its message is for people.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// Client of one API server. Creating it opens no connection.
+pub struct ApiClient {
+    access: Access,
+    client: Mutex<Option<Client>>,
+}
+
+impl std::fmt::Debug for ApiClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiClient").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct ApiRequest {
+    /// HTTP method.
+    pub method: Method,
+    /// Path from `/api` or `/apis` on, with its query.
+    pub path: String,
+    /// Content type and content, if any.
+    pub body: Option<(&'static str, Bytes)>,
+}
+
+impl ApiRequest {
+    /// A GET of `path`.
+    pub fn get(path: String) -> Self {
+        Self { method: Method::GET, path, body: None }
+    }
+
+    fn into_http(self) -> Result<Request<Body>, Error> {
+        let (content_type, body) = self.body.unzip();
+        let request = Request::builder()
+            .method(self.method)
+            .uri(self.path)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = content_type
+            .into_iter()
+            .fold(request, |request, content| request.header(CONTENT_TYPE, content));
+        request
+            .body(Body::from(body.unwrap_or_default()))
+            .map_err(|error| ConfigError::Client(error.to_string()).into())
+    }
+}
+
+impl ApiClient {
+    /// A client that finds the API server by `access`.
+    pub fn new(access: Access) -> Self {
+        Self { access, client: Mutex::new(None) }
+    }
+
+    /// Sends a request and returns the response once its head has arrived. A status other than 2xx
+    /// is an error, and so is a head that takes longer than `limit`.
+    pub async fn send(
+        &self,
+        request: ApiRequest,
+        limit: Duration,
+    ) -> Result<Response<Body>, Error> {
+        let response = timeout(limit, self.exchange(request)).await;
+        let response = response.unwrap_or_else(|_| {
+            Err(Error::Connection(format!("no response within {} s", limit.as_secs())))
+        });
+        if response.as_ref().is_err_and(Error::needs_new_connection) {
+            self.reset();
+        }
+        response
+    }
+
+    /// Drops all connections. The next request reads kubeconfig, certificates and token again.
+    pub fn reset(&self) {
+        *self.lock() = None;
+    }
+
+    /// The server's address, or the file that holds it; for messages.
+    pub fn address(&self) -> String {
+        self.access.to_string()
+    }
+
+    async fn exchange(&self, request: ApiRequest) -> Result<Response<Body>, Error> {
+        let client = self.client().await?;
+        let response = client.send(request.into_http()?).await.map_err(Error::from_kube)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refused(response).await)
+    }
+
+    async fn client(&self) -> Result<Client, ConfigError> {
+        let open = self.lock().clone();
+        if let Some(client) = open {
+            return Ok(client);
+        }
+        let config = self.access.config().await?;
+        let new =
+            Client::try_from(config).map_err(|error| ConfigError::Client(error.to_string()))?;
+        *self.lock() = Some(new.clone());
+        Ok(new)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn refused(response: Response<Body>) -> Error {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_ERROR_BODY)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    Error::refused(head.status, &head.headers, &body)
+}
+
+/// `text` percent-encoded for a URL's path or query: all but the unreserved characters (RFC 3986
+/// section 2.3).
+pub fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}"); // writing to a String cannot fail
+        }
+        out
+    })
+}

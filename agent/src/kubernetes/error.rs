@@ -1,0 +1,294 @@
+//! Errors of this room: what failed, why, and what the reader can do.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use tokenwatch_core::base::text::shown;
+
+/// Bytes of a plain-text error response that are shown.
+const MAX_SHOWN: usize = 200;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The client's own configuration cannot be used.
+    Configuration(ConfigError),
+    /// The server could not be reached, or did not respond in time.
+    Connection(String),
+    /// The server responded with an error status.
+    Refused {
+        /// Its HTTP status.
+        status: StatusCode,
+        /// Its message.
+        message: String,
+        /// How long it wants the client to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The server sent something that is not a valid response to this request.
+    Invalid(String),
+}
+
+/// Why the client's configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The agent does not run in a pod, and no kubeconfig is named.
+    NoServer,
+    /// The environment names something that is not an address.
+    InvalidAddress {
+        /// What it names.
+        address: String,
+        /// The parser's reason.
+        reason: String,
+    },
+    /// A file cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// A file is not a kubeconfig, or kube cannot use it. The parser's own message is left out: it
+    /// quotes lines of the file, which holds secrets.
+    NotKubeconfig(PathBuf),
+    /// A kubeconfig refers to something that it does not contain, or needs something that the agent
+    /// does not support.
+    Unsuitable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS, the agent's own token, or the request could not be set up.
+    Client(String),
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error)
+    }
+}
+
+/// Body of an error response, or object of an ERROR event (`metav1.Status`).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    message: Option<String>,
+    code: Option<u16>,
+    details: Option<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: Option<u64>,
+}
+
+impl Status {
+    fn retry_after_secs(&self) -> Option<u64> {
+        self.details.as_ref()?.retry_after_seconds.filter(|seconds| *seconds > 0)
+    }
+
+    /// The message; a proxy, or flow control, sends plain text instead of a `Status`.
+    fn message(&self, body: &[u8]) -> String {
+        let message = self.message.clone().unwrap_or_else(|| {
+            String::from_utf8_lossy(body.get(..MAX_SHOWN).unwrap_or(body)).into_owned()
+        });
+        shown(message.trim()).into_owned()
+    }
+}
+
+impl Error {
+    /// An error of the client library. What it could not read of its own credentials is a matter of
+    /// configuration.
+    pub(super) fn from_kube(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Auth(error) => ConfigError::Client(error.to_string()).into(),
+            error => Self::connection(&error),
+        }
+    }
+
+    /// An error of the transport with all its causes; the last one is the most specific.
+    pub(super) fn connection(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self::Connection(text)
+    }
+
+    /// A response with an error status.
+    pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let parsed: Status = serde_json::from_slice(body).unwrap_or_default();
+        let header =
+            headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Self::Refused {
+            status,
+            retry_after: header.or(parsed.retry_after_secs()).map(Duration::from_secs),
+            message: parsed.message(body),
+        }
+    }
+
+    /// The object of an ERROR event within a watch.
+    pub(crate) fn in_watch(object: &[u8]) -> Self {
+        let parsed: Status = serde_json::from_slice(object).unwrap_or_default();
+        let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+        Self::Refused {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            retry_after: parsed.retry_after_secs().map(Duration::from_secs),
+            message: parsed.message(object),
+        }
+    }
+
+    /// How long the server wants the client to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Configuration(_) | Self::Connection(_) | Self::Invalid(_) => None,
+        }
+    }
+
+    /// The status of an error response.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Configuration(_) | Self::Connection(_) | Self::Invalid(_) => None,
+        }
+    }
+
+    /// Whether connections must be opened again: a connection that swallows requests would be used
+    /// until TCP gives up, and a token that is refused may have been replaced.
+    pub(super) fn needs_new_connection(&self) -> bool {
+        match self {
+            Self::Configuration(_) | Self::Connection(_) => true,
+            Self::Refused { status, .. } => *status == StatusCode::UNAUTHORIZED,
+            Self::Invalid(_) => false,
+        }
+    }
+
+    /// Whether the resource version that a watch started from is too old.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.status() == Some(StatusCode::GONE)
+    }
+
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Configuration(_) | Self::Connection(_) => true,
+            Self::Refused { status, .. } => {
+                let temporary = [
+                    StatusCode::UNAUTHORIZED,
+                    StatusCode::REQUEST_TIMEOUT,
+                    StatusCode::TOO_MANY_REQUESTS,
+                ];
+                status.is_server_error() || temporary.contains(status)
+            }
+            Self::Invalid(_) => false,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Configuration(_) => {
+                "correct kubernetes.kubeconfig, or the service account of the agent's pod"
+            }
+            Self::Connection(_) => {
+                "check that the API server runs and that network policies, firewalls and proxies \
+                 let the agent reach it"
+            }
+            Self::Invalid(_) => {
+                "check what listens at that address: it does not behave like an API server"
+            }
+            Self::Refused { status, .. } => remedy_for(*status),
+        }
+    }
+}
+
+fn remedy_for(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            "check the agent's own token: its service account must exist, and the token must be \
+             from this cluster"
+        }
+        StatusCode::FORBIDDEN => {
+            "grant the agent's service account list and watch on pods, get on serviceaccounts, and \
+             create and patch on events.k8s.io events"
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            "check the API server's load and its flow control; this node is not the cause"
+        }
+        status if status.is_server_error() => "check the health of the API server",
+        _ => "check the version of the API server and any proxy in front of it",
+    }
+}
+
+/// Whether a request failed with this status.
+pub fn is_status<T>(outcome: &Result<T, Error>, status: StatusCode) -> bool {
+    outcome.as_ref().err().and_then(Error::status) == Some(status)
+}
+
+/// What failed, why, and what to do: `responded 403 Forbidden (pods is forbidden: …); grant …`.
+/// The caller names the API server in front of it.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(error) => write!(f, "request not sent ({error})")?,
+            Self::Connection(reason) => write!(f, "connection failed ({})", shown(reason))?,
+            Self::Invalid(reason) => write!(f, "invalid response ({})", shown(reason))?,
+            Self::Refused { status, message, .. } if message.is_empty() => {
+                write!(f, "responded {status}")?;
+            }
+            Self::Refused { status, message, .. } => {
+                write!(f, "responded {status} ({})", shown(message))?;
+            }
+        }
+        write!(f, "; {}", self.remedy())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServer => f.write_str(
+                "kubernetes.enabled is set, but no API server is configured: the agent does not \
+                 run in a pod (KUBERNETES_SERVICE_HOST is not set), and kubernetes.kubeconfig \
+                 names no file",
+            ),
+            Self::InvalidAddress { address, reason } => {
+                write!(f, "{} is not a valid address: {}", shown(address), shown(reason))
+            }
+            Self::Unreadable { path, reason } => {
+                write!(f, "cannot read {}: {}", shown_path(path), shown(reason))
+            }
+            Self::NotKubeconfig(path) => write!(
+                f,
+                "{path} is not a valid kubeconfig; `kubectl config view --kubeconfig {path}` \
+                 shows where it is wrong",
+                path = shown_path(path)
+            ),
+            Self::Unsuitable { path, reason } => {
+                write!(f, "kubeconfig {}: {}", shown_path(path), shown(reason))
+            }
+            Self::Client(reason) => f.write_str(&shown(reason)),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy()).into_owned()
+}

@@ -1,0 +1,79 @@
+//! Kubeconfig files: read, and refused where the agent cannot or will not use them.
+
+use std::path::Path;
+
+use kube::Config;
+use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig};
+use tokenwatch_core::base::text::shown;
+
+use super::ConfigError;
+
+/// The client's configuration from the current context of a kubeconfig.
+pub(super) async fn config(file: &Path) -> Result<Config, ConfigError> {
+    let kubeconfig = read(file)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))
+}
+
+/// Reads a file and checks its current context.
+pub(super) fn read(file: &Path) -> Result<Kubeconfig, ConfigError> {
+    std::fs::metadata(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+    let kubeconfig =
+        Kubeconfig::read_from(file).map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
+    match check(&kubeconfig) {
+        Ok(()) => Ok(kubeconfig),
+        Err(reason) => Err(ConfigError::Unsuitable { path: file.to_owned(), reason }),
+    }
+}
+
+/// Every name must refer to an entry, and user and cluster must be suitable for an agent.
+fn check(kubeconfig: &Kubeconfig) -> Result<(), String> {
+    let context = context(kubeconfig)?;
+    let cluster = cluster(kubeconfig, &context.cluster)?;
+    let user = user(kubeconfig, context.user.as_deref().unwrap_or_default())?;
+    match unsuitable(cluster, user) {
+        Some(reason) => Err(reason.to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn context(kubeconfig: &Kubeconfig) -> Result<&Context, String> {
+    let name = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
+    let name = name.ok_or("current-context is empty")?;
+    let named = kubeconfig.contexts.iter().find(|context| context.name == name);
+    named.and_then(|named| named.context.as_ref()).ok_or_else(|| missing("context", name))
+}
+
+fn cluster<'a>(kubeconfig: &'a Kubeconfig, name: &str) -> Result<&'a Cluster, String> {
+    let named = kubeconfig.clusters.iter().find(|cluster| cluster.name == name);
+    named.and_then(|named| named.cluster.as_ref()).ok_or_else(|| missing("cluster", name))
+}
+
+fn user<'a>(kubeconfig: &'a Kubeconfig, name: &str) -> Result<&'a AuthInfo, String> {
+    let named = kubeconfig.auth_infos.iter().find(|info| info.name == name);
+    named.and_then(|named| named.auth_info.as_ref()).ok_or_else(|| missing("user", name))
+}
+
+fn missing(what: &str, name: &str) -> String {
+    format!("it has no {what} named \"{}\"", shown(name))
+}
+
+/// A login plug-in is a program that would run with the agent's privileges, and a server whose
+/// certificate is not verified may be anybody's.
+fn unsuitable(cluster: &Cluster, user: &AuthInfo) -> Option<&'static str> {
+    let is_login = user.exec.is_some() || user.auth_provider.is_some() || user.username.is_some();
+    if is_login {
+        return Some(
+            "login plug-ins and passwords are not supported; use token, tokenFile or \
+             client-certificate",
+        );
+    }
+    if cluster.insecure_skip_tls_verify == Some(true) {
+        return Some(
+            "insecure-skip-tls-verify would send the credentials to an unverified server; use \
+             certificate-authority",
+        );
+    }
+    cluster.proxy_url.is_some().then_some("proxy-url is not supported")
+}

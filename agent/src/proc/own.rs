@@ -1,0 +1,93 @@
+//! What the kernel reports about this process itself.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use procfs::process::{Process, Stat};
+
+use super::Error;
+
+/// Bits of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)).
+const READ_ALL_FILES: u64 = 1 << 1 | 1 << 2;
+/// Inode of the initial PID namespace (PROC_PID_INIT_INO in the kernel's
+/// include/linux/proc_ns.h).
+const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Effective capabilities of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities(u64);
+
+impl Capabilities {
+    /// Whether files and directories of all users can be read.
+    pub fn can_read_all_files(self) -> bool {
+        self.0 & READ_ALL_FILES != 0
+    }
+}
+
+/// Resources that a process has used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// Processor time in user mode, seconds.
+    pub user_seconds: f64,
+    /// Processor time in the kernel, seconds.
+    pub system_seconds: f64,
+    /// Resident set, bytes.
+    pub resident_bytes: u64,
+}
+
+/// The effective capabilities of this process (proc_pid_status(5)).
+pub fn own_capabilities() -> Result<Capabilities, Error> {
+    let status = Process::myself().and_then(|process| process.status());
+    let status = status.map_err(|error| Error::new("/proc/self/status", &error))?;
+    Ok(Capabilities(status.capeff))
+}
+
+/// What this process has used so far (proc_pid_stat(5)).
+pub fn own_usage() -> Result<Usage, Error> {
+    let stat = Process::myself().and_then(|process| process.stat());
+    stat.map(|stat| usage(&stat)).map_err(|error| Error::new("/proc/self/stat", &error))
+}
+
+fn usage(stat: &Stat) -> Usage {
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    Usage {
+        user_seconds: seconds(stat.utime),
+        system_seconds: seconds(stat.stime),
+        resident_bytes: stat.rss * procfs::page_size(),
+    }
+}
+
+/// Whether this process is in the machine's initial PID namespace.
+pub fn is_in_initial_pid_namespace() -> bool {
+    fs::metadata("/proc/self/ns/pid")
+        .is_ok_and(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE)
+}
+
+/// The path of an open file, as this mount namespace shows it (proc_pid_fd(5)).
+pub fn descriptor_path(open: impl AsFd) -> Result<PathBuf, Error> {
+    let link = format!("/proc/self/fd/{}", open.as_fd().as_raw_fd());
+    fs::read_link(&link).map_err(|error| Error::new(link, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_of_two_capabilities_reads_all_files() {
+        let table = [(0, false), (1 << 1, true), (1 << 2, true), (!0b110, false)];
+        for (bits, expected) in table {
+            assert_eq!(Capabilities(bits).can_read_all_files(), expected, "{bits:x}");
+        }
+    }
+
+    #[test]
+    fn this_process_uses_memory_and_a_descriptor_has_a_path() {
+        assert!(own_usage().unwrap().resident_bytes > 1 << 20);
+        let folder = tempfile::tempdir().unwrap();
+        let opened = fs::File::open(folder.path()).unwrap();
+        assert_eq!(descriptor_path(&opened).unwrap(), folder.path().canonicalize().unwrap());
+    }
+}

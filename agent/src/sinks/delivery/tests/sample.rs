@@ -1,0 +1,16 @@
+//! Things to send: an alert and a span, shared with the tests of the encoders, and a snapshot.
+
+use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::findings::{Code, Severity};
+
+#[path = "../../../../otlp/src/tests/sample.rs"]
+mod records;
+
+pub(crate) use records::{alert, span};
+
+/// Every code as a finding, at every severity.
+pub(crate) fn snapshot() -> Snapshot {
+    let all =
+        Code::ALL.iter().flat_map(|code| Severity::ALL.map(|severity| ((*code, severity), 1)));
+    Snapshot { findings: all.collect(), ..Snapshot::default() }
+}

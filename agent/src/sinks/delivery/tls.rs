@@ -1,0 +1,174 @@
+//! TLS from files that are replaced while the agent runs: cert-manager and kubelet rotate them, and
+//! nobody restarts an agent for that.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::config::otlp::TlsFiles;
+
+/// Chains and bundles take some 200 kB; a larger file is something else.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Why there is no TLS configuration.
+#[derive(Debug)]
+pub(super) enum TlsError {
+    /// A file could not be read.
+    Unreadable { file: PathBuf, why: std::io::Error },
+    /// Not a regular file below 4 MiB.
+    NotAFile { file: PathBuf },
+    /// Not PEM.
+    NotPem { file: PathBuf, why: String },
+    /// PEM without a certificate.
+    NoCertificate { file: PathBuf },
+    /// PEM without a private key.
+    NoKey { file: PathBuf, why: String },
+    /// The key is of another certificate, or one of them cannot be used.
+    Mismatch { key: PathBuf, certificate: PathBuf, why: rustls::Error },
+    /// No usable certificate authority; the system's where no file was named.
+    NoAuthority { file: Option<PathBuf> },
+    /// The library offers no protocol version.
+    Library(rustls::Error),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { file, why } => write!(
+                f,
+                "{} cannot be read ({why}): check the path and the volume it comes from",
+                file.display()
+            ),
+            Self::NotAFile { file } => write!(
+                f,
+                "{} is not a PEM file: it has to be a regular file below 4 MiB",
+                file.display()
+            ),
+            Self::NotPem { file, why } => write!(f, "{} is not valid PEM: {why}", file.display()),
+            Self::NoCertificate { file } => {
+                write!(f, "{} holds no certificate in PEM", file.display())
+            }
+            Self::NoKey { file, why } => {
+                write!(f, "{} holds no private key in PEM ({why})", file.display())
+            }
+            Self::Mismatch { key, certificate, why } => {
+                write!(f, "{} does not match {}: {why}", key.display(), certificate.display())
+            }
+            Self::NoAuthority { file } => write!(
+                f,
+                "{} holds no usable certificate authority: set the collector's CA file \
+                 (OTEL_EXPORTER_OTLP_CERTIFICATE)",
+                store(file.as_deref())
+            ),
+            Self::Library(why) => write!(f, "TLS cannot be set up: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+fn store(file: Option<&Path>) -> String {
+    file.map_or_else(
+        || "the system's certificate store".to_owned(),
+        |file| file.display().to_string(),
+    )
+}
+
+/// What the files held when they were read.
+pub(super) struct Material {
+    ca: Option<Vec<u8>>,
+    client: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+}
+
+impl Material {
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let ca = files.ca.as_deref().map(read).transpose()?;
+        let client = match &files.client {
+            Some((certificate, key)) => Some((read(certificate)?, Zeroizing::new(read(key)?))),
+            None => None,
+        };
+        Ok(Self { ca, client })
+    }
+
+    /// Changes when any file's content does. Contents are compared, not times: a projected volume
+    /// swaps a symlink.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let (certificate, key) = self
+            .client
+            .as_ref()
+            .map_or((&[][..], &[][..]), |(certificate, key)| (certificate, key));
+        for part in [self.ca.as_deref().unwrap_or_default(), certificate, key] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// A configuration made from it, without ALPN: the connector sets that.
+    pub(super) fn config(&self, files: &TlsFiles) -> Result<ClientConfig, TlsError> {
+        let builder = builder()?.with_root_certificates(self.roots(files)?);
+        let (Some((certificate, key)), Some((certificate_file, key_file))) =
+            (&self.client, &files.client)
+        else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let chain = certificates(certificate, certificate_file)?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|why| TlsError::NoKey { file: key_file.clone(), why: why.to_string() })?;
+        builder.with_client_auth_cert(chain, key).map_err(|why| TlsError::Mismatch {
+            key: key_file.clone(),
+            certificate: certificate_file.clone(),
+            why,
+        })
+    }
+
+    fn roots(&self, files: &TlsFiles) -> Result<RootCertStore, TlsError> {
+        let certificates = match (&self.ca, &files.ca) {
+            (Some(pem), Some(file)) => certificates(pem, file)?,
+            (Some(_), None) | (None, _) => rustls_native_certs::load_native_certs().certs,
+        };
+        let mut roots = RootCertStore::empty();
+        let (added, _unusable) = roots.add_parsable_certificates(certificates);
+        if added == 0 { Err(TlsError::NoAuthority { file: files.ca.clone() }) } else { Ok(roots) }
+    }
+}
+
+/// For connections without TLS, whose connector wants a configuration all the same: it trusts
+/// nobody.
+pub(super) fn unused() -> Result<ClientConfig, TlsError> {
+    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Library)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |why| TlsError::Unreadable { file: file.to_owned(), why };
+    let metadata = std::fs::metadata(file).map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return Err(TlsError::NotAFile { file: file.to_owned() });
+    }
+    std::fs::read(file).map_err(unreadable)
+}
+
+fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match parsed {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(TlsError::NoCertificate { file: file.to_owned() })
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(why) => Err(TlsError::NotPem { file: file.to_owned(), why: why.to_string() }),
+    }
+}

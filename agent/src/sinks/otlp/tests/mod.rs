@@ -1,8 +1,0 @@
-//! Against collectors in this process: real sockets, both protocols.
-
-mod collector;
-mod delivery;
-mod hostile;
-pub(crate) mod sample;
-mod signals;
-mod tls;

@@ -1,0 +1,243 @@
+//! The one file that reads token files. It follows nothing out of the volume, never blocks, and
+//! wipes its buffer after each file.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use tokenwatch_core::world::tokens::{
+    Decoded, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, decode,
+};
+use zeroize::Zeroize;
+
+use super::open::{Links, Opener};
+
+/// One byte more than a token may have, so that a longer file is recognised.
+const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
+/// Room for some 200 names: the pods directory of a full node is listed in two calls, a volume in
+/// one. The kernel needs at least 280 bytes.
+const NAMES_BYTES: usize = 8 * 1024;
+
+/// Reads token files, one at a time, into one buffer that is wiped after each.
+pub struct Reader {
+    opener: Opener,
+    buffer: Box<[u8]>,
+    scratch: Scratch,
+    /// Buffer for directory entries; taken out while it is used.
+    pub(crate) names: Box<[u8]>,
+    /// Files opened for reading.
+    #[cfg(test)]
+    pub(crate) opened: usize,
+}
+
+/// Where a file is: in an open directory, which is `base` within an open volume.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The volume; nothing out of it is followed.
+    pub volume: BorrowedFd<'a>,
+    /// Path of the directory in the volume: `..2026_…`, or `.` for the volume itself.
+    pub base: &'a Path,
+    /// The directory at `base`.
+    pub directory: BorrowedFd<'a>,
+}
+
+/// The step that failed, and its error.
+type Failed = (&'static str, Errno);
+
+/// What a file contains.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
+pub enum Look<'a> {
+    /// A bound service-account token, valid until the reader is used again, and the stamp by which
+    /// a change of the file is noticed.
+    Token(Stamp, ParsedToken<'a>),
+    /// Something else, and its stamp.
+    Other(Stamp, Other),
+    /// It starts like a token and does not parse.
+    Malformed(Malformed),
+    /// It does not exist any more: normal while kubelet swaps generations.
+    Vanished,
+    /// Not a regular file, or a link that leads out of the volume. It was not opened.
+    Refused(Errno),
+    /// It exists and cannot be read: the step that failed, and its error.
+    Unreadable(&'static str, Errno),
+}
+
+/// What a file without a bound token contains, as far as it matters where a token used to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// Nothing.
+    Empty,
+    /// A Secret-based token.
+    Legacy,
+    /// A key, a ConfigMap, somebody else's JWT.
+    Foreign,
+}
+
+/// Identity and change time of an inode. `sources::volumes` documents what an equal stamp proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: i64,
+    ctime: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file's status.
+    pub fn of(stat: &FileStat) -> Self {
+        Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            size: stat.st_size,
+            ctime: (stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// The ctime: when the inode last changed, or a link was last renamed, in nanoseconds since the
+    /// epoch on the node's clock.
+    pub fn changed_nanos(&self) -> i64 {
+        self.ctime.0.saturating_mul(1_000_000_000).saturating_add(self.ctime.1)
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Reader {
+    /// A reader with its buffers.
+    pub fn new() -> Self {
+        Self {
+            opener: Opener::new(),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            scratch: Scratch::new(),
+            names: vec![0; NAMES_BYTES].into_boxed_slice(),
+            #[cfg(test)]
+            opened: 0,
+        }
+    }
+
+    /// Opens a directory beneath another for listing. Follows no link.
+    pub(crate) fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
+        self.opener.open(dir, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Links::Refuse)
+    }
+
+    /// Opens a directory beneath another as a starting point (O_PATH). Follows no link.
+    pub(crate) fn place(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
+        self.opener.open(dir, path, OFlag::O_PATH | OFlag::O_DIRECTORY, Links::Refuse)
+    }
+
+    /// Reads and decodes a file. Follows links within the volume, and none that leads out of it.
+    pub fn look(&mut self, at: &At<'_>, path: &Path) -> Look<'_> {
+        let (stat, length) = match self.fetch_at(at, path) {
+            Ok(fetched) => fetched,
+            Err((step, errno)) => return failed(step, errno),
+        };
+        let empty = length == 0;
+        let decoded = decode(&self.buffer[..length], &mut self.scratch);
+        self.buffer[..length].zeroize();
+        match decoded {
+            Decoded::Token(token) => Look::Token(Stamp::of(&stat), token),
+            Decoded::Malformed(malformed) => Look::Malformed(malformed),
+            Decoded::Legacy(_) => Look::Other(Stamp::of(&stat), Other::Legacy),
+            Decoded::Other if empty => Look::Other(Stamp::of(&stat), Other::Empty),
+            Decoded::Other => Look::Other(Stamp::of(&stat), Other::Foreign),
+        }
+    }
+
+    /// Opens a plain file, which is what kubelet writes, from its directory. Only a link is
+    /// resolved from the volume.
+    fn fetch_at(&mut self, at: &At<'_>, path: &Path) -> Result<(FileStat, usize), Failed> {
+        match self.fetch(at.directory, path, Links::Refuse) {
+            Err((_, Errno::ELOOP)) => self.fetch(at.volume, &at.base.join(path), Links::Beneath),
+            fetched => fetched,
+        }
+    }
+
+    /// Reads a file into the buffer. Returns its status and the number of bytes read.
+    fn fetch(
+        &mut self,
+        beneath: BorrowedFd<'_>,
+        path: &Path,
+        links: Links,
+    ) -> Result<(FileStat, usize), Failed> {
+        #[cfg(test)]
+        {
+            self.opened += 1;
+        }
+        let file = self
+            .opener
+            .open(beneath, path, OFlag::O_RDONLY, links)
+            .map_err(|errno| ("open", errno))?;
+        let stat = fstat(&file).map_err(|errno| ("stat", errno))?;
+        if !is_regular(&stat) {
+            return Err(("open", Errno::EXDEV));
+        }
+        let length =
+            fill(&mut self.buffer, file.as_fd(), stat.st_size).map_err(|errno| ("read", errno))?;
+        Ok((stat, length))
+    }
+
+    /// Whether the link `path` leads to a regular file within the volume. The file itself is not
+    /// opened: opening a device can have side effects.
+    pub(crate) fn leads_to_file(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
+        let target = self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath);
+        target.and_then(fstat).is_ok_and(|stat| is_regular(&stat))
+    }
+
+    /// Whether the link `path` leads out of the volume, whether or not its target exists.
+    pub(crate) fn leads_out(&mut self, volume: BorrowedFd<'_>, path: &Path) -> bool {
+        matches!(self.opener.open(volume, path, OFlag::O_PATH, Links::Beneath), Err(Errno::EXDEV))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.buffer.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader(wiped)")
+    }
+}
+
+fn is_regular(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG
+}
+
+/// Reads until `size` bytes, the end of the file (which may have been truncated) or the end of the
+/// buffer.
+fn fill(buffer: &mut [u8], file: BorrowedFd<'_>, size: i64) -> nix::Result<usize> {
+    let wanted = usize::try_from(size).unwrap_or(0).min(buffer.len());
+    let mut length = 0;
+    while length < wanted {
+        match nix::unistd::read(file, &mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(Errno::EINTR) => {}
+            Err(errno) => {
+                buffer[..length].zeroize();
+                return Err(errno);
+            }
+        }
+    }
+    Ok(length)
+}
+
+fn failed(step: &'static str, errno: Errno) -> Look<'static> {
+    match errno {
+        Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR => Look::Vanished,
+        // A link out of the volume; too many links; a socket, or a device without driver.
+        Errno::EXDEV | Errno::ELOOP | Errno::ENXIO | Errno::ENODEV | Errno::EISDIR => {
+            Look::Refused(errno)
+        }
+        _ => Look::Unreadable(step, errno),
+    }
+}

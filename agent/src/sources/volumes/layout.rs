@@ -1,0 +1,178 @@
+//! Kubelet's layout below a root, and what a changed path in it means:
+//!
+//! ```text
+//! ROOT/pods/UID/volumes/kubernetes.io~projected/VOLUME/..data -> ..2026_11_24_10_00_00.123/
+//!                                                      token -> ..data/token
+//! ROOT/pods/UID/plugins/kubernetes.io~empty-dir/wrapped_VOLUME/ready
+//! ```
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use notify::event::{EventKind, ModifyKind};
+
+pub(super) use crate::discovery::roots::PROJECTED;
+
+/// The link to the current generation, which kubelet's AtomicWriter renames into place
+/// (pkg/volume/util/atomic_writer.go).
+pub(super) const DATA: &str = "..data";
+
+/// A pod's directory: the root that it is below, and its name, which is the pod's UID.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodId {
+    /// Index into the scanner's roots.
+    pub root: usize,
+    /// Name of the directory.
+    pub name: OsString,
+}
+
+/// The directory of a root's pods.
+pub(super) fn pods(root: &Path) -> PathBuf {
+    root.join("pods")
+}
+
+/// The file that marks a volume of a pod as mounted: kubelet creates it after mounting the volume's
+/// tmpfs and removes it before unmounting (pkg/volume/emptydir/empty_dir.go).
+pub(super) fn ready_marker(pod: &Path, volume: &OsStr) -> PathBuf {
+    let mut wrapped = OsStr::new("wrapped_").to_owned();
+    wrapped.push(volume);
+    pod.join("plugins/kubernetes.io~empty-dir").join(wrapped).join("ready")
+}
+
+/// Whether a name at the top of a volume belongs to the AtomicWriter: `..data`, `..2026_…`.
+pub(super) fn is_internal(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"..")
+}
+
+/// A path at which something changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ChangedPath {
+    path: PathBuf,
+    /// It was created, removed or renamed: a watch on the path is now one on something else.
+    is_replaced: bool,
+}
+
+/// What to scan because of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The list of pods.
+    Pods,
+    /// A pod that was created or removed, or that got a directory.
+    Pod(PodId),
+    /// A volume that was created or removed.
+    NewVolume(PodId, OsString),
+    /// A volume whose content changed.
+    Volume(PodId, OsString),
+}
+
+impl ChangedPath {
+    pub(super) fn new(path: PathBuf, kind: EventKind) -> Self {
+        let is_renamed = matches!(kind, EventKind::Modify(ModifyKind::Name(_)));
+        Self { path, is_replaced: kind.is_create() || kind.is_remove() || is_renamed }
+    }
+
+    /// Whether the path was created, removed or renamed.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replaced
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to scan; none if the path does not matter.
+    pub(super) fn target(&self, roots: &[PathBuf]) -> Option<Target> {
+        roots.iter().enumerate().find_map(|(root, at)| {
+            let below = self.path.strip_prefix(at).ok()?;
+            if below.as_os_str().is_empty() {
+                return Some(Target::Pods);
+            }
+            self.below_pods(root, below.strip_prefix("pods").ok()?)
+        })
+    }
+
+    fn below_pods(&self, root: usize, path: &Path) -> Option<Target> {
+        let mut components = path.components();
+        let Some(Component::Normal(name)) = components.next() else { return Some(Target::Pods) };
+        let pod = PodId { root, name: name.to_owned() };
+        let rest = components.as_path();
+        if Path::new(PROJECTED).starts_with(rest) {
+            return Some(Target::Pod(pod));
+        }
+        self.below_volumes(pod, rest.strip_prefix(PROJECTED).ok()?)
+    }
+
+    fn below_volumes(&self, pod: PodId, path: &Path) -> Option<Target> {
+        let mut components = path.components();
+        let volume = components.next()?.as_os_str().to_owned();
+        match components.next() {
+            None if self.is_replaced => Some(Target::NewVolume(pod, volume)),
+            None => Some(Target::Volume(pod, volume)),
+            Some(file) if is_content(file.as_os_str()) => Some(Target::Volume(pod, volume)),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Whether a change of this name changes the volume's content. A new `..data` is a rotation, and
+/// any other name a new file; `..2026_…` and `..data_tmp` are steps of the AtomicWriter.
+fn is_content(name: &OsStr) -> bool {
+    name == DATA || !is_internal(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, RemoveKind, RenameMode};
+
+    #[test]
+    fn an_event_names_what_to_scan() {
+        let roots = [PathBuf::from("/other"), PathBuf::from("/k")];
+        let pod = || PodId { root: 1, name: "uid".into() };
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        let (created, removed) =
+            (EventKind::Create(CreateKind::Folder), EventKind::Remove(RemoveKind::Other));
+        let table = [
+            ("/k", removed, Some(Target::Pods)),
+            ("/k/plugins", created, None),
+            ("/k/pods", renamed, Some(Target::Pods)),
+            ("/k/pods/uid", created, Some(Target::Pod(pod()))),
+            ("/k/pods/uid/volumes", created, Some(Target::Pod(pod()))),
+            ("/k/pods/uid/volumes/kubernetes.io~projected", created, Some(Target::Pod(pod()))),
+            ("/k/pods/uid/plugins", created, None),
+            ("/k/pods/uid/volumes/kubernetes.io~configmap", created, None),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                created,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                removed,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v",
+                renamed,
+                Some(Target::NewVolume(pod(), "v".into())),
+            ),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v/..data",
+                renamed,
+                Some(Target::Volume(pod(), "v".into())),
+            ),
+            ("/k/pods/uid/volumes/kubernetes.io~projected/v/..data_tmp", created, None),
+            ("/k/pods/uid/volumes/kubernetes.io~projected/v/..2026_11_24", created, None),
+            (
+                "/k/pods/uid/volumes/kubernetes.io~projected/v/token",
+                created,
+                Some(Target::Volume(pod(), "v".into())),
+            ),
+            ("/elsewhere", created, None),
+        ];
+        for (path, kind, target) in table {
+            assert_eq!(ChangedPath::new(path.into(), kind).target(&roots), target, "{path}");
+        }
+    }
+}

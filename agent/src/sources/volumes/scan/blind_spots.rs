@@ -1,0 +1,193 @@
+//! What kubelet sees and the agent does not: volumes, pods, or a whole root. An empty directory
+//! alone proves nothing; kubelet's own marker of a mount does.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::BlindSpot;
+
+use super::{Scanner, is_own_limit};
+use crate::clocks;
+use crate::sources::volumes::layout::{self, PROJECTED};
+
+/// How long a spot must look hidden before it is reported. After a reboot kubelet mounts a pod's
+/// volumes again within a few seconds of its first sync of the pod.
+pub(in crate::sources::volumes) const HOLD_BACK: Delta = Delta::from_secs(10);
+
+const NEEDS_PRIVILEGE: &str = "; run the agent as root or with CAP_DAC_READ_SEARCH";
+const NEEDS_ROOT: &str =
+    "; mount kubelet's root directory there, or name the right one with --root";
+const NEEDS_PROPAGATION: &str = "kubelet has mounted this volume, and the agent's mount namespace \
+                                 does not have the mount; set mountPropagation: HostToContainer \
+                                 on the agent's hostPath mount of the kubelet root";
+
+/// Everything that looks hidden now. Spots below a hidden root are left out.
+pub(in crate::sources::volumes) fn all(scanner: &Scanner) -> Vec<BlindSpot> {
+    let mut spots = roots(scanner);
+    let mut below = volumes(scanner);
+    below.retain(|spot| {
+        !spots.iter().any(|root| Path::new(&spot.directory).starts_with(&root.directory))
+    });
+    spots.append(&mut below);
+    spots.sort_unstable();
+    spots
+}
+
+/// The roots whose pods cannot be listed now; the last scan may be out of date.
+fn roots(scanner: &Scanner) -> Vec<BlindSpot> {
+    let unreadable =
+        scanner.roots().iter().filter_map(|root| Some((root, list_error(&layout::pods(root))?)));
+    unreadable
+        .map(|(root, errno)| spot(BlindSpot::ALL, BlindSpot::ALL, root, unlisted(errno)))
+        .collect()
+}
+
+/// Why a directory cannot be listed. Limits of the agent itself are the source's problem, not the
+/// root's.
+fn list_error(directory: &Path) -> Option<Errno> {
+    let errno = Errno::from_raw(directory.read_dir().err()?.raw_os_error()?);
+    (!is_own_limit(errno)).then_some(errno)
+}
+
+/// The pods and volumes that look hidden now. Some may just be set up or torn down by kubelet.
+pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> {
+    let volumes = scanner.suspicious().filter_map(|(pod, volume, errno)| {
+        let at = scanner.pod_path(pod);
+        let reason =
+            errno.map_or_else(|| unmounted(&at, volume), |errno| Some(unreadable(errno)))?;
+        let directory = at.join(PROJECTED).join(volume);
+        Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &directory, reason))
+    });
+    let pods = scanner.unlistable().map(|(pod, errno)| {
+        let directory = scanner.pod_path(pod).join(PROJECTED);
+        spot(&pod.name.to_string_lossy(), BlindSpot::ALL, &directory, unreadable(errno))
+    });
+    let mut spots: Vec<BlindSpot> = volumes.chain(pods).collect();
+    spots.sort_unstable();
+    spots
+}
+
+fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {
+    BlindSpot {
+        pod_uid: pod_uid.to_owned(),
+        volume: volume.to_owned(),
+        directory: directory.display().to_string(),
+        reason,
+    }
+}
+
+fn unreadable(errno: Errno) -> String {
+    let remedy = if is_forbidden(errno) { NEEDS_PRIVILEGE } else { "" };
+    format!("the directory cannot be read: {} ({errno:?}){remedy}", errno.desc())
+}
+
+fn unlisted(errno: Errno) -> String {
+    let remedy = if is_forbidden(errno) { NEEDS_PRIVILEGE } else { NEEDS_ROOT };
+    format!("its directory pods cannot be read: {} ({errno:?}){remedy}", errno.desc())
+}
+
+fn is_forbidden(errno: Errno) -> bool {
+    matches!(errno, Errno::EACCES | Errno::EPERM)
+}
+
+/// Why the volume counts as hidden: kubelet's marker exists before and after the agent finds
+/// nothing mounted there.
+fn unmounted(pod: &Path, volume: &OsStr) -> Option<String> {
+    let ready = layout::ready_marker(pod, volume);
+    let is_hidden = is_of_this_boot(&ready)
+        && is_unmounted_and_empty(&pod.join(PROJECTED), volume)
+        && ready.exists();
+    is_hidden.then(|| NEEDS_PROPAGATION.to_owned())
+}
+
+/// Whether kubelet wrote its marker since the machine started. A reboot removes mounts and leaves
+/// markers, and while the API server is unreachable kubelet mounts nothing again: then the node has
+/// no token that the agent could miss. Kubelet rewrites the marker with each mount.
+fn is_of_this_boot(marker: &Path) -> bool {
+    let written = marker
+        .symlink_metadata()
+        .map(|found| Delta::from_secs(found.mtime()) + Delta::from_nanos(found.mtime_nsec()));
+    written.is_ok_and(|written| written >= clocks::wall_minus_boottime())
+}
+
+fn is_unmounted_and_empty(projected: &Path, volume: &OsStr) -> bool {
+    let directory = projected.join(volume);
+    let (Ok(parent), Ok(own)) = (projected.symlink_metadata(), directory.symlink_metadata()) else {
+        return false;
+    };
+    parent.dev() == own.dev()
+        && directory.read_dir().is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Holds back blind spots that may be volumes in the making.
+#[derive(Debug, Default)]
+pub(in crate::sources::volumes) struct BlindSpotTracker {
+    since: BTreeMap<BlindSpot, Monotonic>,
+    reported: Vec<BlindSpot>,
+}
+
+impl BlindSpotTracker {
+    /// Takes what looks hidden now. Returns the whole list to report, if it differs from the last
+    /// one.
+    pub(in crate::sources::volumes) fn update(
+        &mut self,
+        now: Monotonic,
+        spots: Vec<BlindSpot>,
+    ) -> Option<Vec<BlindSpot>> {
+        let before = std::mem::take(&mut self.since);
+        self.since = spots
+            .into_iter()
+            .map(|spot| (before.get(&spot).copied().unwrap_or(now), spot))
+            .map(|(since, spot)| (spot, since))
+            .collect();
+        let confirmed: Vec<BlindSpot> = self
+            .since
+            .iter()
+            .filter(|(_, since)| now - **since >= HOLD_BACK)
+            .map(|(spot, _)| spot.clone())
+            .collect();
+        (confirmed != self.reported).then(|| {
+            self.reported.clone_from(&confirmed);
+            confirmed
+        })
+    }
+
+    /// Whether a blind spot is reported and not resolved.
+    pub(in crate::sources::volumes) fn has_reported(&self) -> bool {
+        !self.reported.is_empty()
+    }
+
+    /// When to look again; none if nothing is held back.
+    pub(in crate::sources::volumes) fn due(&self) -> Option<Monotonic> {
+        self.since
+            .iter()
+            .filter(|(spot, _)| self.reported.binary_search(spot).is_err())
+            .map(|(_, since)| *since + HOLD_BACK)
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, create_dir_all};
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_marker_from_before_the_machine_started_proves_no_mount() {
+        let pod = tempfile::tempdir().unwrap();
+        let volume = OsStr::new("vol");
+        let marker = layout::ready_marker(pod.path(), volume);
+        create_dir_all(pod.path().join(PROJECTED).join(volume)).unwrap();
+        create_dir_all(marker.parent().unwrap()).unwrap();
+        assert_eq!(unmounted(pod.path(), volume), None, "no marker");
+        let written = File::create(marker).unwrap();
+        assert!(unmounted(pod.path(), volume).is_some_and(|why| why.contains("HostToContainer")));
+        written.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(unmounted(pod.path(), volume), None, "the reboot removed the mount");
+    }
+}

@@ -1,0 +1,250 @@
+//! One projected volume: its current generation, the files in it, and what changed since the last
+//! scan.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::world::observation::{FileContent, Observation};
+use tokenwatch_core::world::tokens::TokenKey;
+
+use super::entry::Entry;
+use super::stamps::{Moment, TrustedStamp};
+use super::{data_link, entry, files, stamp, stamp_at};
+use crate::sources::tokens::{At, Reader, Stamp};
+use crate::sources::volumes::layout::DATA;
+
+/// Attempts to read a generation that is swapped meanwhile. Kubelet swaps at most once a minute, so
+/// the second one succeeds.
+const MAX_ATTEMPTS: usize = 8;
+
+/// What is known of a volume.
+#[derive(Debug, Default)]
+pub(super) struct Volume {
+    generation: Option<Generation>,
+    /// Its files, sorted by path.
+    entries: Vec<Entry>,
+    /// It has more files than are scanned.
+    is_truncated: bool,
+    /// Why it could not be opened in the last scan.
+    error: Option<Errno>,
+}
+
+/// The directory that `..data` points to. Known only for one without subdirectories, whose stamp
+/// shows that a file was added.
+#[derive(Debug)]
+struct Generation {
+    link: TrustedStamp,
+    target: PathBuf,
+    directory: TrustedStamp,
+}
+
+impl Generation {
+    /// None if its stamps are too recent to show every change.
+    fn new(link: Stamp, target: PathBuf, directory: Stamp, moment: Moment) -> Option<Self> {
+        let link = TrustedStamp::new(link, moment)?;
+        Some(Self { link, target, directory: TrustedStamp::new(directory, moment)? })
+    }
+}
+
+/// Which volume it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner<'a> {
+    pub(super) pod_uid: &'a str,
+    pub(super) volume: &'a str,
+}
+
+impl Owner<'_> {
+    pub(super) fn key(self, path: &Path) -> TokenKey {
+        TokenKey {
+            pod_uid: self.pod_uid.to_owned(),
+            volume: self.volume.to_owned(),
+            path: path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// Whether a volume has content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It has files, and they are known.
+    Present,
+    /// It has none, or none yet.
+    None,
+}
+
+/// What a scan of one volume needs.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    pub(super) reader: &'a mut Reader,
+    pub(super) owner: Owner<'a>,
+    pub(super) moment: Moment,
+    pub(super) out: &'a mut Vec<Observation>,
+}
+
+impl Volume {
+    /// Number of tokens, including broken ones.
+    pub(super) fn tokens(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_token()).count()
+    }
+
+    /// Whether it has more files than are scanned.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.is_truncated
+    }
+
+    /// Whether its content may be hidden from the agent: an error, or no files.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.error.is_some() || self.entries.is_empty()
+    }
+
+    /// Why it could not be opened in the last scan.
+    pub(super) fn error(&self) -> Option<Errno> {
+        self.error
+    }
+
+    /// Whether the volume `name` in `parent` still has the content that is known. Compares stamps
+    /// only and opens nothing. `path` is a buffer for paths.
+    pub(super) fn is_unchanged(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
+        let Some(generation) = self.generation.as_ref().filter(|_| self.error.is_none()) else {
+            return false;
+        };
+        path.as_mut_os_string().clear();
+        path.push(name);
+        path.push(DATA);
+        let same_link = generation.link.is_current(stamp_at(parent, path), moment);
+        path.pop();
+        path.push(&generation.target);
+        same_link
+            && generation.directory.is_current(stamp_at(parent, path), moment)
+            && !self.entries.is_empty()
+            && self.entries.iter().all(|entry| entry.is_unchanged(parent, path, moment))
+    }
+
+    /// Scans the volume and reports what changed. An error means that the volume itself cannot be
+    /// read.
+    pub(super) fn scan(
+        &mut self,
+        volume: BorrowedFd<'_>,
+        scan: &mut Scan<'_>,
+    ) -> nix::Result<Content> {
+        self.error = None;
+        for _ in 0..MAX_ATTEMPTS {
+            let before = data_link::stamp(volume)?;
+            self.generation = None;
+            match self.attempt(volume, before, scan) {
+                Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => {}
+                result => return result,
+            }
+            if data_link::stamp(volume)? == before && before.is_some() {
+                return Err(Errno::ENOENT); // not swapped: the target of `..data` does not exist
+            }
+        }
+        // Swapped faster than it can be read: what is known stays, until the next event.
+        Ok(Content::Present)
+    }
+
+    /// One attempt. ENOENT: a file disappeared meanwhile, because the generation was swapped.
+    fn attempt(
+        &mut self,
+        volume: BorrowedFd<'_>,
+        link: Option<Stamp>,
+        scan: &mut Scan<'_>,
+    ) -> nix::Result<Content> {
+        let target = link.map(|_| data_link::target(volume)).transpose()?.flatten();
+        let base = target.as_deref().unwrap_or(Path::new("."));
+        let opened = scan.reader.directory(volume, base);
+        if let Some(link) = link
+            && let Some(reason) =
+                data_link::why_refused(volume, target.as_deref(), &opened, scan.reader)
+        {
+            return Ok(self.refuse(reason, link, scan));
+        }
+        let opened = opened?;
+        let at = At { volume, base, directory: opened.as_fd() };
+        let directory = stamp(at.directory)?;
+        let is_flat = self.list(at, link, scan)?;
+        let place = entry::Place { at, written_at: link.map(written_at), moment: scan.moment };
+        self.entries.iter_mut().try_for_each(|entry| entry.scan(&place, scan))?;
+        self.generation = link
+            .zip(target.filter(|_| is_flat))
+            .and_then(|(link, target)| Generation::new(link, target, directory, scan.moment));
+        Ok(if self.entries.is_empty() { Content::None } else { Content::Present })
+    }
+
+    /// Reports `..data` as a token that cannot be read, instead of reading files that may be
+    /// anybody's.
+    fn refuse(&mut self, reason: &str, link: Stamp, scan: &mut Scan<'_>) -> Content {
+        self.is_truncated = false;
+        self.set_entries(vec![PathBuf::from(DATA)], scan);
+        for entry in &mut self.entries {
+            let content = FileContent::Unreadable { reason: reason.to_owned() };
+            entry.report_bad(content, Some(written_at(link)), scan.owner, scan.out);
+        }
+        Content::Present
+    }
+
+    /// Lists the files of the generation. Returns whether it has no subdirectories.
+    fn list(&mut self, at: At<'_>, link: Option<Stamp>, scan: &mut Scan<'_>) -> nix::Result<bool> {
+        let mut found = files::list(at, scan.reader)?;
+        // Kubelet renames the link before it empties the old generation: a listing is complete only
+        // if the link has not changed.
+        if data_link::stamp(at.volume)? != link {
+            return Err(Errno::ENOENT);
+        }
+        self.is_truncated = found.is_truncated;
+        // A link out of the volume matters only where a token was.
+        found
+            .outward_links
+            .retain(|path| self.entries.iter().any(|entry| entry.was_token_at(path)));
+        found.paths.append(&mut found.outward_links);
+        found.paths.sort_unstable();
+        self.set_entries(found.paths, scan);
+        Ok(found.is_flat)
+    }
+
+    /// Replaces the list of files. A reported file that is missing from it is gone.
+    fn set_entries(&mut self, paths: Vec<PathBuf>, scan: &mut Scan<'_>) {
+        if self.entries.iter().map(Entry::path).eq(paths.iter().map(PathBuf::as_path)) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
+        for path in paths {
+            while let Some(missing) = before.next_if(|entry| entry.path() < path.as_path()) {
+                missing.remove(scan.owner, scan.out);
+            }
+            let entry = before.next_if(|entry| entry.path() == path);
+            self.entries.push(entry.unwrap_or_else(|| Entry::new(path)));
+        }
+        before.for_each(|missing| missing.remove(scan.owner, scan.out));
+    }
+
+    /// Reports the tokens of a volume that does not exist any more as gone.
+    pub(super) fn remove(self, owner: Owner<'_>, out: &mut Vec<Observation>) {
+        self.entries.into_iter().for_each(|entry| entry.remove(owner, out));
+    }
+
+    /// Reports the tokens of a volume that exists and cannot be opened as unreadable.
+    pub(super) fn set_unreadable(&mut self, errno: Errno, scan: &mut Scan<'_>) {
+        self.generation = None;
+        self.error = Some(errno);
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_reported()) {
+            let reason = entry::failed_step("open the volume", errno);
+            let content = FileContent::Unreadable { reason };
+            entry.report_bad(content, None, scan.owner, scan.out);
+        }
+    }
+}
+
+/// When kubelet renamed the link into place.
+fn written_at(link: Stamp) -> Wall {
+    Wall::from_nanos(link.changed_nanos())
+}

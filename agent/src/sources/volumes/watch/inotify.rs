@@ -1,0 +1,183 @@
+//! Inotify watches on single directories, without recursion and without events for reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use notify::event::EventKindMask;
+use notify::{Config, ErrorKind, Event, INotifyWatcher, RecursiveMode, Watcher};
+
+/// Device and inode: they differ between a directory and one that is mounted over it.
+type Identity = (u64, u64);
+
+/// The watched directories.
+pub(super) struct Watches {
+    watcher: Result<INotifyWatcher, WatchError>,
+    /// Sorted, so that the directories below a path are adjacent.
+    watched: BTreeMap<PathBuf, Identity>,
+    limit: usize,
+    /// The last failure since [`Watches::take_error`].
+    error: Option<WatchError>,
+}
+
+/// Why a directory cannot be watched, and how to raise the limit that was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WatchError {
+    /// The user has no inotify watch left.
+    NoWatches,
+    /// The user has no inotify instance left, or the process no file descriptor.
+    NoInstances,
+    /// Another error.
+    Other(String),
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWatches => f.write_str(
+                "no inotify watches are left for this user; raise fs.inotify.max_user_watches \
+                 (sysctl)",
+            ),
+            Self::NoInstances => f.write_str(
+                "no inotify instance is left for this user; raise fs.inotify.max_user_instances \
+                 (sysctl), or the limit of open files",
+            ),
+            Self::Other(reason) => write!(f, "inotify: {reason}"),
+        }
+    }
+}
+
+impl From<notify::Error> for WatchError {
+    fn from(error: notify::Error) -> Self {
+        match &error.kind {
+            ErrorKind::MaxFilesWatch => Self::NoWatches,
+            ErrorKind::Io(io) if io.raw_os_error() == Some(nix::libc::EMFILE) => Self::NoInstances,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// The state of a directory that should be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// It was watched before.
+    Already,
+    /// It is watched from now on; earlier changes caused no event.
+    Newly,
+    /// It does not exist.
+    Missing,
+    /// It exists and cannot be watched.
+    Failed,
+}
+
+impl Watches {
+    /// `limit` takes the place of the kernel's in tests.
+    pub(super) fn new(
+        limit: Option<usize>,
+        handler: impl Fn(notify::Result<Event>) + Send + 'static,
+    ) -> Self {
+        // CREATE and REMOVE include the events of renames, and MODIFY_NAME lets them pass. Without
+        // the other kinds, a chmod, write or read causes no wake-up.
+        let kinds = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
+        let watcher = INotifyWatcher::new(handler, config).map_err(WatchError::from);
+        Self { watcher, watched: BTreeMap::new(), limit: limit.unwrap_or(usize::MAX), error: None }
+    }
+
+    /// Whether inotify could be set up.
+    pub(super) fn is_available(&self) -> bool {
+        self.watcher.is_ok()
+    }
+
+    /// The last failure since the previous call; where inotify could not be set up, the reason,
+    /// each time.
+    pub(super) fn take_error(&mut self) -> Option<WatchError> {
+        let error = self.error.take();
+        self.watcher.as_ref().err().cloned().or(error)
+    }
+
+    /// Watches the directory that is at `path` now.
+    pub(super) fn ensure(&mut self, path: &Path) -> Watched {
+        // Read before the watch is set: if something is mounted in between, the next call finds
+        // another identity and sets the watch again.
+        let Some(identity) = identity(path) else {
+            self.drop_path(path);
+            return Watched::Missing;
+        };
+        if self.watched.get(path) == Some(&identity) {
+            return Watched::Already;
+        }
+        self.drop_path(path);
+        self.add(path, identity)
+    }
+
+    fn add(&mut self, path: &Path, identity: Identity) -> Watched {
+        let Ok(watcher) = &mut self.watcher else { return Watched::Failed };
+        let added = if self.watched.len() < self.limit {
+            watcher.watch(path, RecursiveMode::NonRecursive)
+        } else {
+            Err(notify::Error::new(ErrorKind::MaxFilesWatch))
+        };
+        match added {
+            Ok(()) => {
+                self.watched.insert(path.to_owned(), identity);
+                Watched::Newly
+            }
+            Err(error) if is_missing(&error) => Watched::Missing,
+            Err(error) => {
+                self.error = Some(error.into());
+                Watched::Failed
+            }
+        }
+    }
+
+    /// Whether the directory at `path` is another one than the watched one.
+    pub(super) fn is_stale(&self, path: &Path) -> bool {
+        self.watched.get(path).copied() != identity(path)
+    }
+
+    /// Stops watching `path`.
+    pub(super) fn drop_path(&mut self, path: &Path) {
+        if self.watched.remove(path).is_some()
+            && let Ok(watcher) = &mut self.watcher
+        {
+            let _ = watcher.unwatch(path); // the kernel drops the watch of a removed directory
+        }
+    }
+
+    /// Stops watching everything at or below `path`.
+    pub(super) fn drop_below(&mut self, path: &Path) {
+        let from = self.watched.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        let below: Vec<PathBuf> = from
+            .map(|(watched, _)| watched)
+            .take_while(|watched| watched.starts_with(path))
+            .cloned()
+            .collect();
+        for path in below {
+            self.drop_path(&path);
+        }
+    }
+
+    /// Stops watching everything. After lost events the kernel may have dropped watches unnoticed:
+    /// a new tmpfs often has device and inode of the last one.
+    pub(super) fn drop_all(&mut self) {
+        self.drop_below(Path::new(""));
+    }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
+    Some((found.dev(), found.ino()))
+}
+
+fn is_missing(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(io) => {
+            matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }
+        _ => false,
+    }
+}

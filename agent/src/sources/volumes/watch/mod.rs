@@ -1,0 +1,99 @@
+//! Follows the token files of a node: a rescan of everything at start and then periodically, and
+//! events that name what to scan at once.
+//!
+//! One thread of its own scans, because reading files blocks; the runtime only takes its
+//! observations.
+
+mod events;
+mod inotify;
+mod pending;
+mod rescan;
+mod worker;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokenwatch_core::world::observation::Observation;
+use tokio::sync::mpsc::Sender;
+
+use crate::discovery::roots::Search;
+use crate::proc::MountWatch;
+use crate::sources::health::{Health, Source};
+use events::{EventQueue, FileEvent};
+use worker::Worker;
+
+/// What to watch, and how.
+#[derive(Clone, Debug)]
+pub struct FilesConfig {
+    /// Kubelet roots.
+    pub roots: Vec<PathBuf>,
+    /// Time between rescans of everything.
+    pub rescan: Duration,
+    /// Time between rescans while something cannot be watched.
+    pub degraded_rescan: Duration,
+    /// Largest number of watches; none: as many as the kernel allows.
+    pub max_watches: Option<usize>,
+    /// Where to look for further roots; none: there are only those in `roots`.
+    pub search: Option<Search>,
+}
+
+impl FilesConfig {
+    /// With the default intervals. One minute: kubelet itself syncs a pod no more often. Ten
+    /// seconds while degraded: soon enough for any deadline of a token, and a rescan of hundreds of
+    /// tokens costs a few milliseconds.
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self {
+            roots,
+            rescan: Duration::from_mins(1),
+            degraded_rescan: Duration::from_secs(10),
+            max_watches: None,
+            search: None,
+        }
+    }
+}
+
+/// Reports what changes until the receiver is dropped.
+pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
+    let (events, inbox) = EventQueue::new();
+    let _stop_when_dropped = Stopper(events.clone());
+    let worker = {
+        let (events, observations) = (events.clone(), observations.clone());
+        std::thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || Worker::new(config, events, inbox, observations).run())
+    };
+    if let Err(error) = worker {
+        report_no_thread(&error, &observations).await;
+        return;
+    }
+    tokio::select! {
+        () = observations.closed() => {}
+        () = follow_mounts(&events) => observations.closed().await,
+    }
+}
+
+/// Stops the thread when `run` ends, in whatever way.
+struct Stopper(EventQueue);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Turns each change of the mounts into an event: a volume's tmpfs is mounted over an existing
+/// directory, which causes no inotify event. Returns only on failure; then rescans find new mounts.
+async fn follow_mounts(events: &EventQueue) {
+    let Ok(mounts) = MountWatch::open() else { return };
+    while mounts.changed().await.is_ok() {
+        events.push(FileEvent::Mounts);
+    }
+}
+
+/// Without the thread there are no observations, which must not look like a healthy source.
+async fn report_no_thread(error: &std::io::Error, observations: &Sender<Observation>) {
+    let reason = format!("cannot start the thread that reads token files: {error}");
+    if let Some(health) = Health::new(Source::Files).update(Some(reason)) {
+        let _ = observations.send(health).await; // without a receiver nobody needs it
+    }
+}

@@ -1,0 +1,374 @@
+//! The thread that scans: first what events name, then pending volumes that are due, then the next
+//! pod of a running rescan.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokio::sync::mpsc::Sender;
+
+use super::FilesConfig;
+use super::events::{EventQueue, FileEvent};
+use super::inotify::{WatchError, Watched, Watches};
+use super::pending::{PendingVolumes, VolumeId};
+use super::rescan::{Rescan, Step};
+use crate::clocks;
+use crate::sources::health::{Health, Source};
+use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
+use crate::sources::volumes::scan::blind_spots::{self, BlindSpotTracker};
+use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
+
+/// Events that are taken from the queue at once.
+const BATCH: usize = 256;
+/// Attempts to watch the deepest directory of a pod that gets new ones meanwhile. After that, the
+/// next event continues.
+const MAX_ATTEMPTS: usize = 6;
+
+/// State of the thread.
+pub(super) struct Worker {
+    config: FilesConfig,
+    events: EventQueue,
+    inbox: Receiver<FileEvent>,
+    out: Outbox,
+    scanner: Scanner,
+    watches: Watches,
+    blind_spots: BlindSpotTracker,
+    pending: PendingVolumes,
+    rescan: Rescan,
+    /// Why events were lost since the last rescan started.
+    loss: Option<&'static str>,
+}
+
+/// Observations of one turn of the thread, and the health of its two sources.
+struct Outbox {
+    observations: Sender<Observation>,
+    waiting: Vec<Observation>,
+    files: Health,
+    watch: Health,
+}
+
+impl Outbox {
+    fn new(observations: Sender<Observation>) -> Self {
+        let (files, watch) = (Health::new(Source::Files), Health::new(Source::Watch));
+        Self { observations, waiting: Vec::new(), files, watch }
+    }
+
+    fn files(&mut self, degraded: Option<String>) {
+        self.waiting.extend(self.files.update(degraded));
+    }
+
+    fn watch(&mut self, degraded: Option<String>) {
+        self.waiting.extend(self.watch.update(degraded));
+    }
+
+    /// Sends everything. False: the receiver was dropped.
+    fn flush(&mut self) -> bool {
+        let mut waiting = self.waiting.drain(..);
+        waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
+    }
+}
+
+fn now() -> Monotonic {
+    clocks::now().monotonic
+}
+
+impl Worker {
+    pub(super) fn new(
+        config: FilesConfig,
+        events: EventQueue,
+        inbox: Receiver<FileEvent>,
+        observations: Sender<Observation>,
+    ) -> Self {
+        Self {
+            scanner: Scanner::new(config.roots.clone()),
+            watches: Self::watches(&config, &events),
+            config,
+            events,
+            inbox,
+            out: Outbox::new(observations),
+            blind_spots: BlindSpotTracker::default(),
+            pending: PendingVolumes::default(),
+            rescan: Rescan::default(),
+            loss: None,
+        }
+    }
+
+    fn watches(config: &FilesConfig, events: &EventQueue) -> Watches {
+        let events = events.clone();
+        Watches::new(config.max_watches, move |event| events.push_inotify(event))
+    }
+
+    /// Runs until it is stopped, or the receiver is dropped.
+    pub(super) fn run(mut self) {
+        while let Some(events) = self.wait() {
+            self.follow(events);
+            self.scan_pending();
+            self.advance_rescan();
+            self.report_watch_error();
+            self.check_held_back();
+            if !self.out.flush() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for events, or until something is due. None: the thread has to stop.
+    fn wait(&self) -> Option<Vec<FileEvent>> {
+        let mut events = match self.inbox.recv_timeout(self.idle_for()) {
+            Ok(event) => vec![event],
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        events.extend(self.inbox.try_iter().take(BATCH));
+        (!self.events.is_stopped()).then_some(events)
+    }
+
+    fn idle_for(&self) -> Duration {
+        if self.rescan.is_running() {
+            return Duration::ZERO;
+        }
+        let others = [self.pending.next_due(), self.blind_spots.due()];
+        let due = others.into_iter().flatten().fold(self.rescan.next(), Monotonic::min);
+        (due - now()).to_std()
+    }
+
+    fn follow(&mut self, events: Vec<FileEvent>) {
+        let (targets, mounts) = self.targets(events);
+        let may_reveal =
+            mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
+        for target in targets {
+            self.scan(target);
+        }
+        if mounts {
+            self.scan_remounted();
+        }
+        if may_reveal && self.blind_spots.has_reported() {
+            self.update_blind_spots();
+        }
+        self.note_loss();
+    }
+
+    /// What the events name, each once, and whether mounts changed.
+    fn targets(&mut self, events: Vec<FileEvent>) -> (Vec<Target>, bool) {
+        let (mut targets, mut mounts) = (Vec::new(), false);
+        for event in events {
+            match event {
+                FileEvent::Changed(path) => {
+                    let new = self.target(&path).filter(|target| !targets.contains(target));
+                    targets.extend(new);
+                }
+                FileEvent::Mounts => mounts = true,
+                FileEvent::Lost | FileEvent::Stop => {}
+            }
+        }
+        (targets, mounts)
+    }
+
+    /// What a changed path names. The watches below a path that was created, removed or renamed are
+    /// dropped: the new directory may even have the inode number of the old one.
+    fn target(&mut self, changed: &ChangedPath) -> Option<Target> {
+        let target = changed.target(self.scanner.roots())?;
+        if changed.is_replaced() && !matches!(target, Target::Volume(..)) {
+            self.watches.drop_below(changed.path());
+        }
+        Some(target)
+    }
+
+    /// After lost events nothing is certain until the next rescan.
+    fn note_loss(&mut self) {
+        if let Some(reason) = self.events.take_loss() {
+            self.loss = Some(reason);
+            self.rescan.schedule_early();
+        }
+    }
+
+    fn scan(&mut self, target: Target) {
+        match target {
+            Target::Pods => self.rescan.schedule_early(),
+            Target::Pod(pod) => self.scan_pod(&pod),
+            Target::NewVolume(pod, volume) => self.scan_volume(&pod, &volume, true),
+            Target::Volume(pod, volume) => self.scan_volume(&pod, &volume, false),
+        }
+    }
+
+    fn scan_pod(&mut self, pod: &PodId) {
+        if !self.watch_pod(pod) {
+            self.remove_pod(pod);
+            return;
+        }
+        for volume in self.volumes_of(pod) {
+            self.scan_volume(pod, &volume, false);
+        }
+    }
+
+    /// The pod's volumes: those that exist, and those that were known before.
+    fn volumes_of(&mut self, pod: &PodId) -> Vec<OsString> {
+        let mut volumes = self.scanner.list_volumes(pod);
+        volumes.extend(self.scanner.volumes_of(pod).map(OsStr::to_owned));
+        volumes.sort_unstable();
+        volumes.dedup();
+        volumes
+    }
+
+    fn remove_pod(&mut self, pod: &PodId) {
+        self.watches.drop_below(&self.scanner.pod_path(pod));
+        self.pending.remove_pod(pod);
+        self.scanner.remove_pod(pod, &mut self.out.waiting);
+    }
+
+    /// Watches the deepest existing directory on the path to the pod's volumes, so that the
+    /// creation of the next one is noticed. False: the pod does not exist.
+    fn watch_pod(&mut self, pod: &PodId) -> bool {
+        let top = self.scanner.pod_path(pod);
+        let chain = [top.join(PROJECTED), top.join("volumes"), top];
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(deepest) = chain.iter().position(|path| path.is_dir()) else { return false };
+            match self.watches.ensure(&chain[deepest]) {
+                Watched::Missing => {}
+                // Another directory may have been created before the watch was set: check again.
+                Watched::Newly => {
+                    chain.iter().skip(deepest + 1).for_each(|path| self.watches.drop_path(path));
+                }
+                Watched::Already | Watched::Failed => break,
+            }
+        }
+        true
+    }
+
+    fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, is_replaced: bool) {
+        let path = self.volume_path(pod, volume);
+        let is_new = is_replaced || !self.scanner.knows(pod, volume);
+        let watched = self.watches.ensure(&path);
+        let outcome = self.scanner.scan_volume(pod, volume, &mut self.out.waiting);
+        let id = (pod.clone(), volume.to_owned());
+        match outcome {
+            VolumeOutcome::Empty if is_new || watched == Watched::Newly => {
+                self.pending.add(id, now());
+            }
+            VolumeOutcome::Empty => {}
+            VolumeOutcome::Missing => {
+                self.watches.drop_path(&path);
+                self.pending.remove(&id);
+            }
+            VolumeOutcome::Scanned | VolumeOutcome::Unreadable(_) => self.pending.remove(&id),
+        }
+    }
+
+    fn scan_pending(&mut self) {
+        let due = self.pending.take_due(now());
+        for (pod, volume) in &due {
+            self.scan_volume(pod, volume, false);
+        }
+        if !due.is_empty() {
+            self.update_blind_spots();
+        }
+    }
+
+    /// A volume over which something was mounted is a new one, and so is a root.
+    fn scan_remounted(&mut self) {
+        if self.scanner.roots().iter().any(|root| self.watches.is_stale(&layout::pods(root))) {
+            self.rescan.schedule_early();
+        }
+        let stale: Vec<VolumeId> = self
+            .scanner
+            .volumes()
+            .filter(|(pod, volume)| self.watches.is_stale(&self.volume_path(pod, volume)))
+            .map(|(pod, volume)| (pod.clone(), volume.to_owned()))
+            .collect();
+        for (pod, volume) in stale {
+            self.scan_volume(&pod, &volume, false);
+        }
+    }
+
+    fn volume_path(&self, pod: &PodId, volume: &OsStr) -> PathBuf {
+        self.scanner.pod_path(pod).join(PROJECTED).join(volume)
+    }
+
+    fn advance_rescan(&mut self) {
+        match self.rescan.step(now()) {
+            Step::None => {}
+            Step::Start => self.start_rescan(),
+            Step::Pod(pod) => self.scan_pod(&pod),
+            Step::End => self.end_rescan(),
+        }
+    }
+
+    fn start_rescan(&mut self) {
+        self.rescan.start(now());
+        self.add_new_roots();
+        self.reset_watches();
+        for root in self.scanner.roots().to_vec() {
+            self.watches.ensure(&root);
+            self.watches.ensure(&layout::pods(&root));
+        }
+        let (pods, problems) = self.scanner.list_pods(&mut self.out.waiting);
+        self.rescan.set_pods(pods, problems);
+    }
+
+    /// A kubelet may be installed after the agent.
+    fn add_new_roots(&mut self) {
+        let Some(search) = &self.config.search else { return };
+        for root in search.new_roots(self.scanner.roots()) {
+            self.scanner.add_root(root);
+        }
+    }
+
+    /// Drops what the rescan is going to set again: after lost events every watch, because the end
+    /// of one may be among them.
+    fn reset_watches(&mut self) {
+        if !self.watches.is_available() {
+            self.watches = Self::watches(&self.config, &self.events);
+        }
+        if let Some(reason) = self.loss.take() {
+            self.watches.drop_all();
+            self.out.watch(Some(format!("{reason}; the agent rescans everything")));
+        }
+        self.watches.take_error(); // an error that persists shows again
+    }
+
+    fn end_rescan(&mut self) {
+        let error = self.watches.take_error();
+        let is_well = error.is_none() && self.rescan.is_complete();
+        let interval = if is_well { self.config.rescan } else { self.config.degraded_rescan };
+        self.rescan.schedule(now(), interval);
+        self.report_watch(error.as_ref());
+        let mut problems = self.rescan.end();
+        problems.extend(self.scanner.problems());
+        let degraded = format!("the agent cannot scan everything: {}", problems.join("; "));
+        self.out.files((!problems.is_empty()).then_some(degraded));
+        self.update_blind_spots();
+    }
+
+    fn report_watch(&mut self, error: Option<&WatchError>) {
+        let interval = Delta::from_std(self.config.degraded_rescan);
+        self.out.watch(error.map(|error| {
+            format!("{error}; until then the agent rescans everything every {interval}")
+        }));
+    }
+
+    /// Reports a watch that failed between two rescans at once.
+    fn report_watch_error(&mut self) {
+        if !self.rescan.is_running()
+            && let Some(error) = self.watches.take_error()
+        {
+            self.rescan.schedule(now(), self.config.degraded_rescan);
+            self.report_watch(Some(&error));
+        }
+    }
+
+    fn check_held_back(&mut self) {
+        if self.blind_spots.due().is_some_and(|due| due <= now()) {
+            self.update_blind_spots();
+        }
+    }
+
+    fn update_blind_spots(&mut self) {
+        let spots = blind_spots::all(&self.scanner);
+        if let Some(spots) = self.blind_spots.update(now(), spots) {
+            self.out.waiting.push(Observation::Blind(spots));
+        }
+    }
+}

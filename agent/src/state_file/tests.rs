@@ -1,0 +1,166 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed test panics
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::value::Attributes;
+use tokenwatch_core::engine::Report;
+use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
+use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
+use tokio::sync::watch;
+
+use super::write::{File, replace};
+use super::*;
+
+const FINDING: &str = r#"{"finding": {"code": "token.expired", "severity": "critical", "subject": {"node": {"node": "n1"}}, "summary": "s",
+        "deadline": null, "evidence": {"since": 5.0}, "remedy": {"text": "t", "command": null}, "trace": null}, "raised_at": 1, "said_at": 2}"#;
+
+fn content(version: u32, node: &str, findings: &[&str]) -> String {
+    let findings = findings.join(",");
+    format!(
+        r#"{{"version": {version}, "node": "{node}", "alive_at": 9, "findings": [{findings}]}}"#
+    )
+}
+
+fn read_from(text: &str) -> Result<RestoredState, Error> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(FILE), text).unwrap();
+    read(directory.path(), "n1")
+}
+
+#[test]
+fn saved_findings_are_restored() {
+    let state = read_from(&content(1, "n1", &[FINDING])).unwrap();
+    assert_eq!(
+        (state.findings.len(), state.alive_at, state.skipped.len()),
+        (1, Some(Wall::from_nanos(9)), 0)
+    );
+    assert_eq!(state.findings[0].raised_at, Wall::from_nanos(1));
+}
+
+#[test]
+fn no_file_is_an_empty_state() {
+    let state = read(tempfile::tempdir().unwrap().path(), "n1").unwrap();
+    assert_eq!((state.findings.len(), state.alive_at, state.skipped.len()), (0, None, 0));
+}
+
+#[test]
+fn an_unknown_finding_does_not_cost_the_others() {
+    let unknown = FINDING.replace("token.expired", "token.from_the_future");
+    let state = read_from(&content(1, "n1", &[&unknown, FINDING])).unwrap();
+    assert_eq!((state.findings.len(), state.skipped.len()), (1, 1));
+    assert!(state.skipped[0].to_string().contains("does not know"), "{}", state.skipped[0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_an_error_with_its_reason() {
+    let table = [
+        (content(2, "n1", &[FINDING]), "has version 2, and this agent reads version 1"),
+        (content(1, "n2", &[FINDING]), "was written on node n2"),
+        ("{\"version\"".to_owned(), "is not a state file"),
+        (" ".repeat(5 << 20), "is larger than 4 MiB"),
+    ];
+    for (text, reason) in table {
+        let error = read_from(&text).unwrap_err().to_string();
+        assert!(error.contains(FILE) && error.contains(reason), "{error}");
+        assert!(error.contains("active findings are raised again"), "{error}");
+    }
+}
+
+#[test]
+fn a_link_is_not_followed_and_a_fifo_does_not_block() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", directory.path().join(FILE)).unwrap();
+    assert!(matches!(read(directory.path(), "n1"), Err(Error::Read { .. })));
+    std::fs::remove_file(directory.path().join(FILE)).unwrap();
+    nix::unistd::mkfifo(&directory.path().join(FILE), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(matches!(read(directory.path(), "n1"), Err(Error::Format { .. })));
+}
+
+fn alert(event: AlertEvent) -> Alert {
+    let finding = Finding {
+        code: Code::Expired,
+        severity: Severity::Warning,
+        subject: Subject::node("n1"),
+        summary: "s".to_owned(),
+        deadline: None,
+        evidence: Attributes::new(),
+        remedy: Remedy { text: "t".to_owned(), command: None },
+        trace: None,
+    };
+    let at = Wall::from_secs(1_700_000_000);
+    Alert { event, id: finding.id("n1"), at, raised_at: at, finding }
+}
+
+fn reports(event: AlertEvent) -> Vec<Report> {
+    vec![Report::Alert(Box::new(alert(event)))]
+}
+
+fn saved(directory: &Path) -> usize {
+    let content: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.join(FILE)).unwrap()).unwrap();
+    content["findings"].as_array().unwrap().len()
+}
+
+fn config(directory: &Path, restored: Vec<ledger::Restored>) -> Config {
+    Config { directory: directory.to_owned(), node: "n1".to_owned(), restored }
+}
+
+/// How many findings are saved after these events, while so many alerts are undelivered.
+async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("created");
+    let (_count, undelivered) = watch::channel(undelivered);
+    let file = StateFile::start(config(&directory, vec![]), undelivered);
+    for event in events {
+        file.apply(changes(&reports(*event)));
+    }
+    file.finish().await;
+    saved(&directory)
+}
+
+#[tokio::test]
+async fn active_findings_are_saved_once_they_are_delivered() {
+    use AlertEvent::{Cleared, Raised, Reminded};
+    let table: [(&[AlertEvent], u64, usize); 5] = [
+        (&[], 0, 0),
+        (&[Raised], 0, 1),
+        (&[Raised, Reminded], 0, 1),
+        (&[Raised, Cleared], 0, 0),
+        (&[Raised], 1, 0),
+    ];
+    for (events, undelivered, expected) in table {
+        let saved = saved_after(events, undelivered).await;
+        assert_eq!(saved, expected, "{events:?}, {undelivered} undelivered");
+    }
+}
+
+#[tokio::test]
+async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
+    let (_count, undelivered) = watch::channel(1);
+    let file = StateFile::start(config(directory.path(), vec![restored]), undelivered);
+    file.apply(changes(&reports(AlertEvent::Cleared)));
+    file.finish().await;
+    assert_eq!(saved(directory.path()), 1);
+}
+
+#[test]
+fn a_directory_that_cannot_be_created_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("a-file");
+    std::fs::write(&blocked, "").unwrap();
+    let error = File { directory: blocked, node: "n1".into() }.write(&BTreeMap::new()).unwrap_err();
+    assert!(error.to_string().contains("it retries every minute"), "{error}");
+}
+
+#[test]
+fn only_the_owner_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    replace(&path, b"{}").unwrap();
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
