@@ -61,7 +61,19 @@ fn arrows() -> Vec<Mutation> {
         append(one_way, "agent/src/sinks/mod.rs", "use crate::{clocks, sources};"),
         append(one_way, "agent/src/sinks/mod.rs", "fn stray() { super::sources::stray() }"),
         append(one_way, "agent/src/sinks/mod.rs", "fn stray() { wild!(x => crate::sources::Y) }"),
-        append(one_way, "agent/core/src/findings/mod.rs", "use crate::traces::Span;"),
+        append(one_way, "agent/core/src/diagnosis/mod.rs", "use crate::traces::Span;"),
+        append(one_way, "agent/lab/src/signer.rs", "use tokenwatch_otlp::spans;"),
+        append(
+            "the_lab_stays_in_the_demo",
+            "agent/src/sinks/mod.rs",
+            "use tokenwatch_lab::signer;",
+        ),
+        replace(
+            "without_the_demo_there_is_no_laboratory",
+            "agent/Cargo.toml",
+            ", optional = true }",
+            " }",
+        ),
         append("every_room_has_its_arrows", "agent/src/attic.rs", "//! Whatever.\n"),
         append(
             "what_observes_does_not_judge",
@@ -224,6 +236,21 @@ fn rooms() -> Vec<Mutation> {
         ),
         append(pure, "agent/core/src/base/time.rs", "fn stray() { std::fs::read(0); }"),
         append(pure, "agent/core/src/base/time.rs", "async fn stray() {}"),
+        append(
+            "one_room_reads_the_process_file_system",
+            "agent/src/sinks/mod.rs",
+            "use procfs::process;",
+        ),
+        append(
+            "the_encoders_are_pure",
+            "agent/otlp/src/lib.rs",
+            "fn stray() { std::fs::read(0); }",
+        ),
+        append(
+            "the_laboratory_is_given_the_time",
+            "agent/lab/src/signer.rs",
+            "fn stray() { SystemTime::now(); }",
+        ),
         append("unsafe_lives_in_one_file", "agent/src/sinks/mod.rs", "fn stray() { unsafe { } }"),
     ]
 }
