@@ -4,10 +4,10 @@
 //! depth: rooms of a crate, and modules of a room. What a module takes counts for every folder that
 //! it is in; a re-export counts as what it re-exports.
 //!
-//! A parent and its children are one thing to the outside, so these two are no circle: a parent that
-//! uses its children, and a child that uses the types, traits and constants that its parent's own
-//! file defines. A function of the parent's file is another matter: it can call the children, and
-//! close a circle that no import shows. It belongs in a module beside them.
+//! A parent and its children are one thing to the outside, so two things are no circle: a parent
+//! that uses its children, and a child that uses the types, traits and constants that its parent's
+//! own file defines. A function of the parent's file is another matter: it can call the children,
+//! and close a circle that no import shows. It belongs in a module beside them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -110,9 +110,11 @@ const OVER: &[&str] = &[
     "findings are gone",
     "findings are over",
     "findings that are over",
-    "it is over",
     "that is over",
+    "that it is over",
     "they are over",
+    "until it is over",
+    "when it is over",
     "whether it is over",
 ];
 
