@@ -165,14 +165,9 @@ fn matches() -> Vec<Mutation> {
         "fn stray(c: Code) -> String { format!(\"{}\", match c { Code::Expired => 0, _ => 1 }) }\n\
          use tokenwatch_core::findings::Code;",
     ];
-    let mut found: Vec<Mutation> = ways
-        .map(|way| append("no_wildcard_arm_on_our_own_enums", "agent/src/setup/stray.rs", way))
-        .into();
-    for mutation in &mut found {
-        mutation.edits[0].file = "agent/src/sinks/metrics/stray.rs";
-        mutation.prepend("use tokenwatch_core::findings::Severity;\n");
-    }
-    found
+    let file = "agent/src/sinks/metrics/stray.rs";
+    let whole = |way: &str| format!("{way}\nuse tokenwatch_core::findings::Severity;");
+    ways.map(|way| append("no_wildcard_arm_on_our_own_enums", file, whole(way))).into()
 }
 
 fn rooms() -> Vec<Mutation> {
@@ -306,12 +301,6 @@ impl Mutation {
     fn and(mut self, file: &'static str, text: &str) -> Self {
         self.edits.push(Edit { file, change: Change::Append(text.to_owned()) });
         self
-    }
-
-    fn prepend(&mut self, text: &str) {
-        if let Change::Append(rest) = &mut self.edits[0].change {
-            rest.insert_str(0, text);
-        }
     }
 
     fn applied(&self, tree: &Tree) -> Tree {
