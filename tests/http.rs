@@ -1,6 +1,6 @@
-//! What the agent serves, asked from outside; and what it costs when it is asked badly.
+//! The HTTP server of the agent from outside: its responses, and its cost under load.
 
-// A test that cannot be set up fails: its helpers are tests too, which the lints cannot see.
+// Helpers of tests panic on failure, which the lints cannot tell from product code.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
@@ -22,7 +22,7 @@ use web::{Answer, connected, free_port, get, raw};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One that listens.
+/// A running agent with its HTTP server.
 struct Agent {
     child: Child,
     node: Node,
@@ -34,7 +34,7 @@ impl Agent {
         Self::with(free_port(), &[])
     }
 
-    /// Returns as soon as it runs: it may not listen yet.
+    /// Returns as soon as the process runs. It may not listen yet.
     fn launch(port: u16, more: &[&str]) -> Self {
         let node = Node::new();
         node.pod("cart-0", &token(&payload("cart-0", 700, 600)));
@@ -54,7 +54,7 @@ impl Agent {
         command
             .args(more)
             .stdout(Stdio::null())
-            .stderr(File::create(node.root().join("diary")).unwrap());
+            .stderr(File::create(node.root().join("log")).unwrap());
         let child = bare(&mut command).env("TOKENWATCH_HTTP_ENABLED", "true").spawn().unwrap();
         Self { child, node, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port) }
     }
@@ -69,13 +69,12 @@ impl Agent {
         get(self.address, path, "")
     }
 
-    fn told(&self, path: &str) -> Answer {
-        self.get(path)
-            .unwrap_or_else(|| panic!("no answer for {path}; its diary: {}", self.diary()))
+    fn response(&self, path: &str) -> Answer {
+        self.get(path).unwrap_or_else(|| panic!("no answer for {path}; the log: {}", self.log()))
     }
 
-    fn diary(&self) -> String {
-        std::fs::read_to_string(self.node.root().join("diary")).unwrap()
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.node.root().join("log")).unwrap()
     }
 }
 
@@ -95,16 +94,18 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn it_serves_what_it_says_and_nothing_else() {
+fn it_serves_its_four_paths_and_nothing_else() {
     let agent = Agent::start();
-    assert_eq!(agent.told("/livez").body, "ok\n");
-    assert_eq!(agent.told("/livez?verbose").body, "[+]engine ok\nlivez check passed\n");
+    assert_eq!(agent.response("/livez").body, "ok\n");
+    assert_eq!(agent.response("/livez?verbose").body, "[+]engine ok\nlivez check passed\n");
     assert_eq!(
-        agent.told("/readyz?verbose=1").body,
+        agent.response("/readyz?verbose=1").body,
         "[+]files ok\n[+]clock ok\nreadyz check passed\n"
     );
-    assert!(agent.told("/metrics").body.contains("tokenwatch_tokens{token_state=\"expired\"} 1\n"));
-    assert!(agent.told("/").body.contains("shop/cart-0"));
+    assert!(
+        agent.response("/metrics").body.contains("tokenwatch_tokens{token_state=\"expired\"} 1\n")
+    );
+    assert!(agent.response("/").body.contains("shop/cart-0"));
     for path in [
         "/nothing",
         "/../etc/passwd",
@@ -115,14 +116,14 @@ fn it_serves_what_it_says_and_nothing_else() {
         "/livez/..",
         "/status.json",
     ] {
-        let answer = agent.told(path);
+        let answer = agent.response(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.body.contains("/metrics") && !answer.body.contains("root:"), "{path}");
     }
 }
 
 #[test]
-fn nothing_can_be_changed() {
+fn only_get_and_head_are_allowed() {
     let agent = Agent::start();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
         let target = if method == "CONNECT" { "example.com:80" } else { "/" };
@@ -145,10 +146,10 @@ fn nothing_can_be_changed() {
 }
 
 #[test]
-fn browsers_are_told_to_be_careful() {
+fn every_response_has_its_security_headers() {
     let agent = Agent::start();
     for path in ["/", "/metrics", "/livez", "/nothing"] {
-        let head = agent.told(path).head;
+        let head = agent.response(path).head;
         for wanted in [
             "cache-control: no-store",
             "x-content-type-options: nosniff",
@@ -166,9 +167,9 @@ fn browsers_are_told_to_be_careful() {
     }
 }
 
-/// A name that somebody else can point at this address (DNS rebinding) gets nothing but the probes.
+/// Under a name that anybody can point at this address (DNS rebinding) only the probes answer.
 #[test]
-fn it_does_not_answer_under_foreign_names() {
+fn it_refuses_foreign_host_names() {
     let agent = Agent::start();
     let asked = |target: &str, host: &str| {
         raw(
@@ -192,11 +193,11 @@ fn it_does_not_answer_under_foreign_names() {
     assert_eq!(asked("http://rebound.example.com/", "127.0.0.1").status, 421);
     assert_eq!(asked("/livez", "rebound.example.com").status, 200);
     let without = raw(agent.address, b"GET / HTTP/1.0\r\n\r\n").unwrap();
-    assert_eq!(without.status, 200, "no browser leaves the name out");
+    assert_eq!(without.status, 200, "every browser sends a host name");
 }
 
-/// With a collector that is not there, so that what is told of it is looked at as well; and so that
-/// both readers have the same instruments.
+/// With an unreachable collector, so that the page shows its error too, and so that both readers of
+/// metrics share the instruments.
 #[test]
 fn no_byte_of_a_token_and_no_password_is_served() {
     const PASSWORD: &str = "correct-horse-battery";
@@ -212,15 +213,16 @@ fn no_byte_of_a_token_and_no_password_is_served() {
             &header,
         ],
     );
-    agent.node.pod("odd-0", &format!("eyJhbGciOiJSUzI1NiJ9.{SIGNATURE}")); // not a token, and still somebody's secret
+    // Not a token, but it may be a secret.
+    agent.node.pod("odd-0", &format!("eyJhbGciOiJSUzI1NiJ9.{SIGNATURE}"));
     let whole = token(&payload("cart-0", 700, 600));
-    until("the malformed one, and the collector, are told", || {
-        let page = agent.told("/").body;
+    until("the malformed token and the collector are on the page", || {
+        let page = agent.response("/").body;
         page.contains("token.malformed") && page.contains("waiting for the collector")
     });
     assert!(
         agent
-            .told("/metrics")
+            .response("/metrics")
             .body
             .contains("tokenwatch_findings{tokenwatch_finding_code=\"token.expired\"")
     );
@@ -238,23 +240,23 @@ fn no_byte_of_a_token_and_no_password_is_served() {
 }
 
 #[test]
-fn names_from_outside_stay_text() {
+fn names_from_outside_are_escaped() {
     let agent = Agent::start();
     let mut claims = payload("evil", 3_700, 3_600);
     claims["kubernetes.io"]["pod"]["name"] = "<script>alert(1)</script>".into();
     claims["kubernetes.io"]["namespace"] = "\"><img src=x onerror=alert(2)>".into();
     agent.node.pod("evil", &token(&claims));
-    until("it is told", || agent.told("/").body.contains("alert(1)"));
-    let page = agent.told("/").body;
+    until("it is on the page", || agent.response("/").body.contains("alert(1)"));
+    let page = agent.response("/").body;
     assert!(
         page.matches("<script>").count() == 1 && !page.contains("<img"),
-        "one script, the page's own"
+        "only the script of the page itself"
     );
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
 }
 
 #[test]
-fn an_address_that_is_taken_is_said_once_and_had_later() {
+fn an_unavailable_address_is_logged_once_and_used_later() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap();
     let agent = Agent::launch(
@@ -272,39 +274,40 @@ fn an_address_that_is_taken_is_said_once_and_had_later() {
     until("the other address is served", || {
         get(other, "/livez", "").is_some_and(|answer| answer.status == 200)
     });
-    until("both are complained about", || {
-        agent.diary().matches("nothing is served on").count() == 2
-    });
+    until("both are logged", || agent.log().matches("cannot listen for HTTP").count() == 2);
     drop(taken);
     until("the freed address is served", || {
         agent.get("/livez").is_some_and(|answer| answer.status == 200)
     });
-    let diary = agent.diary();
-    assert_eq!(diary.matches("nothing is served on").count(), 2, "once for each: {diary}");
+    let log = agent.log();
+    assert_eq!(log.matches("cannot listen for HTTP").count(), 2, "once for each: {log}");
     assert!(
-        diary.contains("set http.port to another one") && diary.contains("correct http.address"),
-        "{diary}"
+        log.contains("set http.port to another port") && log.contains("correct http.address"),
+        "{log}"
     );
 }
 
 #[test]
-fn it_can_be_turned_off() {
+fn it_can_be_disabled() {
     let agent = Agent::launch(free_port(), &["--http", "false"]);
-    until("it has seen everything", || agent.diary().contains("source works source=files"));
+    until("it has scanned all files", || agent.log().contains("source works source=files"));
     assert!(connected(agent.address).is_err());
 }
 
-/// Whoever sends a header a byte at a time, and whoever sends none, is sent away; everybody else is
-/// answered meanwhile.
+/// Clients that send headers too slowly, or none, are disconnected. Others get answers meanwhile.
 #[test]
-fn those_who_are_slow_are_sent_away() {
+fn slow_clients_are_disconnected() {
     let agent = Agent::start();
     let mut slow: Vec<_> = (0..7).map(|_| connected(agent.address).unwrap()).collect();
     let started = Instant::now();
     for stream in &mut slow {
         stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
     }
-    assert_eq!(agent.told("/livez").status, 200, "there is room for one more from here");
+    assert_eq!(
+        agent.response("/livez").status,
+        200,
+        "one more connection from this peer is allowed"
+    );
     let mut rest = [0; 1_024];
     while slow[0].write_all(b"x").is_ok() && started.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
@@ -315,11 +318,14 @@ fn those_who_are_slow_are_sent_away() {
     }
     assert!((5..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let silent = connected(agent.address).unwrap().read(&mut rest);
-    assert!(silent.is_ok_and(|count| count == 0), "who says nothing at all goes as well");
+    assert!(
+        silent.is_ok_and(|count| count == 0),
+        "a client that sends nothing is disconnected too"
+    );
 }
 
 #[test]
-fn headers_are_bounded() {
+fn headers_are_limited() {
     let agent = Agent::start();
     let long =
         format!("GET / HTTP/1.1\r\nHost: {}\r\nX: {}\r\n\r\n", agent.address, "x".repeat(100_000));
@@ -335,15 +341,15 @@ fn headers_are_bounded() {
     );
     assert!(
         raw(agent.address, body.as_bytes()).is_some_and(|answer| answer.status == 200),
-        "a body is not waited for"
+        "the server does not wait for the body"
     );
-    assert_eq!(agent.told("/livez").status, 200);
+    assert_eq!(agent.response("/livez").status, 200);
 }
 
-/// From one peer, everything at once: no more than its share of connections, and what happens on
-/// the node meanwhile is seen meanwhile.
+/// Many requests from one peer: it gets only its share of connections, and the agent still sees
+/// changes on the node.
 #[test]
-fn a_flood_is_borne() {
+fn a_flood_of_requests_does_not_stop_the_agent() {
     let agent = Agent::start();
     let (address, over) = (agent.address, Arc::new(AtomicBool::new(false)));
     let flood: Vec<_> = (0..24)
@@ -361,12 +367,12 @@ fn a_flood_is_borne() {
         })
         .collect();
     agent.node.pod("late-0", &token(&payload("late-0", 3_700, 3_600)));
-    until("a new pod to be shown while the flood goes on", || {
+    until("a new pod to be shown during the flood", || {
         get(address, "/", "").is_some_and(|page| page.body.contains("late-0"))
     });
     over.store(true, Ordering::Relaxed);
     let answered: usize = flood.into_iter().map(|one| one.join().unwrap()).sum();
-    println!("{answered} answers in the flood");
+    println!("{answered} answers during the flood");
     assert!(answered > 0);
-    assert_eq!(agent.told("/livez").status, 200);
+    assert_eq!(agent.response("/livez").status, 200);
 }

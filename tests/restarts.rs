@@ -106,7 +106,10 @@ fn a_killed_agents_finding_is_restored() {
     node.pod("late", &token(&payload("late", 700, 600)));
     let second = Agent::start(&node, state.path());
     let printed = second.until("uid-late") + &second.stop();
-    assert!(printed.contains("not_running_for=") && printed.contains("findings=1"), "{printed}");
+    assert!(
+        printed.contains("restored the active findings") && printed.contains("findings=1"),
+        "{printed}"
+    );
     let raised: Vec<_> = printed.lines().filter(|line| line.contains("token.expired")).collect();
     assert!(
         raised.iter().all(|line| line.contains("late")) && !raised.is_empty(),

@@ -283,7 +283,7 @@ fn killed(scene: &Scene, slow: &Pod) {
         (scene.restarts() > restarts && scene.is_ready()).then_some(())
     });
     let diary = scene.deployment.diary();
-    assert!(diary.contains("not_running_for="), "it does not say what it missed: {diary}");
+    assert!(diary.contains("downtime="), "the log names the time without an agent: {diary}");
     assert_eq!(told(scene, slow, "token.pod_terminating").0, 1, "raised again after it was killed");
 }
 

@@ -261,11 +261,11 @@ fn the_page_follows_what_happens_and_says_when_it_cannot() {
 
     bed.agent = None;
     until("the page to say that nobody answers", secs(30), || {
-        seen(&mut browser, "cannot be reached")
+        seen(&mut browser, "does not answer")
     });
     assert!(seen(&mut browser, "s old").is_some(), "and how old it is");
     bed.launch();
-    until("the page to find the agent again", secs(60), || seen(&mut browser, "updates itself"));
+    until("the page to find the agent again", secs(60), || seen(&mut browser, "updates every 5 s"));
     assert_eq!(browser.eval("window.sameDocument"), true);
 }
 

@@ -1,9 +1,10 @@
-//! `tokenwatch check`: one pass over every token on this node, with the clock measured beside it.
+//! `tokenwatch check`: reads every token on this node once, and measures the clock meanwhile.
 
 mod render;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,29 +17,30 @@ use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 
 use super::clock::ClockReport;
-use super::output::{Page, TableOrJson, complain, say, say_json};
+use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::setup::{apiserver, engine_config, kubelet_roots, node_name, ntp};
-use crate::sources::{self, kernel, ntp as servers, volumes};
+use crate::setup::{
+    Failure, api_server, engine_config, kubelet_roots, node_name, ntp_config, time_servers,
+};
+use crate::sources::ntp::NtpConfig;
+use crate::sources::{kernel, ntp, pods, volumes};
 
-/// Exit status: no kubelet root could be read, or not everything was looked at and the rest is
-/// well.
-const COULD_NOT_LOOK: u8 = 2;
+/// Exit status: no kubelet root could be read, or some could not and the others have no findings.
+const INCOMPLETE: u8 = 2;
 
-/// Without the API server the same is told with fewer names: nobody at a shell waits longer than
-/// this for it.
-const API_PATIENCE: Duration = Duration::from_secs(3);
+/// Longest wait for the API server. Without its answer the report only has fewer names.
+const API_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What one pass found.
+/// The result of one pass.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// When it was judged.
+    /// The moment of the evaluation.
     pub(super) at: Reading,
-    /// Kubelet roots looked at.
+    /// The kubelet roots.
     pub(super) roots: Vec<PathBuf>,
-    /// What could not be looked at.
+    /// What could not be read.
     pub(super) problems: Vec<String>,
     pub(super) clock: ClockReport,
     pub(super) tokens: Vec<TokenView>,
@@ -46,127 +48,158 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Looks, shows it, and says by its exit status how it is.
+/// Checks the node and prints the result; the exit status.
 pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     output: TableOrJson,
 ) -> u8 {
-    match look(settings, environment).await {
+    match check(settings, environment).await {
         Ok(checked) => match output {
-            TableOrJson::Table => {
-                say(&render::table(&checked, Page::for_stdout(environment)), checked.exit_code())
-            }
-            TableOrJson::Json => say_json(&render::json(&checked), checked.exit_code()),
+            TableOrJson::Table => print(
+                &render::table(&checked, Layout::for_stdout(environment)),
+                checked.exit_code(),
+            ),
+            TableOrJson::Json => print_json(&render::json(&checked), checked.exit_code()),
         },
-        Err(message) => {
-            complain(&message);
-            COULD_NOT_LOOK
+        Err(error) => {
+            print_error(&error.to_string());
+            INCOMPLETE
         }
     }
 }
 
-async fn look(settings: &Settings, environment: &Environment) -> Result<Checked, String> {
-    let roots = kubelet_roots(settings).map_err(|failure| failure.to_string())?;
-    let asked = ntp(settings);
-    let scanned = tokio::task::spawn_blocking({
-        let roots = roots.clone();
-        move || volumes::check(roots)
-    });
-    let round = servers::measure(&asked).await;
-    let (seen, summary) = scanned.await.map_err(|error| format!("the scan ended: {error}"))?;
-    if summary.problems.len() >= roots.len() && seen.is_empty() {
-        return Err(unreadable(&roots, &summary.problems));
-    }
-    let node = node_name(settings, environment);
-    let known = cluster(settings, environment, &node).await;
-    let config = engine_config(settings, &node, !asked.servers.is_empty());
-    let kernel = kernel::read().map_err(|error| error.to_string());
-    Ok(judge(
-        at_once(config),
-        known.into_iter().chain(seen),
-        &round,
-        kernel,
-        clocks::now(),
-        roots,
-        summary.problems,
-    ))
+/// Why `check` has no result.
+#[derive(Debug)]
+enum CheckError {
+    /// No kubelet root is configured, and none was found.
+    Setup(Failure),
+    /// No kubelet root could be read: the roots, and why.
+    Unreadable(Vec<PathBuf>, Vec<String>),
+    /// The thread that scans panicked.
+    Scan(tokio::task::JoinError),
 }
 
-/// What the cluster knows of this node's pods, if it is to be asked. That it cannot be is said, and
-/// changes nothing else.
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setup(error) => error.fmt(f),
+            Self::Unreadable(roots, problems) => {
+                let roots: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+                write!(
+                    f,
+                    "cannot read any kubelet root of {}:\n  {}\nUse --root to name kubelet's \
+                     --root-dir, or a readable copy of it. Reading kubelet's own directory needs \
+                     root or CAP_DAC_READ_SEARCH.",
+                    roots.join(", "),
+                    problems.join("\n  ")
+                )
+            }
+            Self::Scan(error) => write!(f, "the scan of the token files failed: {error}"),
+        }
+    }
+}
+
+/// What this node shows at one moment.
+struct Sample {
+    roots: Vec<PathBuf>,
+    problems: Vec<String>,
+    observations: Vec<Observation>,
+    round: Round,
+    kernel: Result<KernelClock, String>,
+    at: Reading,
+}
+
+async fn check(settings: &Settings, environment: &Environment) -> Result<Checked, CheckError> {
+    let roots = kubelet_roots(settings).map_err(CheckError::Setup)?;
+    let ntp = ntp_config(settings, time_servers(settings));
+    let node = node_name(settings, environment);
+    let config = engine_config(settings, &node, !ntp.servers.is_empty());
+    let (files, problems, round) = read_node(&roots, &ntp).await?;
+    let cluster = cluster(settings, environment, &node).await;
+    let sample = Sample {
+        roots,
+        problems,
+        observations: cluster.into_iter().chain(files).collect(),
+        round,
+        kernel: kernel::read().map_err(|error| error.to_string()),
+        at: clocks::now(),
+    };
+    Ok(evaluate(without_waiting(config), sample))
+}
+
+/// Scans the token files while the time servers answer.
+async fn read_node(
+    roots: &[PathBuf],
+    ntp: &NtpConfig,
+) -> Result<(Vec<Observation>, Vec<String>, Round), CheckError> {
+    let owned = roots.to_vec();
+    let scan = tokio::task::spawn_blocking(move || volumes::check(owned));
+    let round = ntp::measure(ntp).await;
+    let (files, summary) = scan.await.map_err(CheckError::Scan)?;
+    if summary.problems.len() >= roots.len() && files.is_empty() {
+        return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
+    }
+    Ok((files, summary.problems, round))
+}
+
+/// This node's pods by the API server, if the settings enable it. A failure costs a warning and the
+/// names of pods.
 async fn cluster(
     settings: &Settings,
     environment: &Environment,
     node: &str,
 ) -> Option<Observation> {
-    let server = apiserver(settings, environment).unwrap_or_else(|why| {
-        tracing::warn!("{why}");
+    let server = api_server(settings, environment).unwrap_or_else(|error| {
+        without_cluster(&error.to_string());
         None
     })?;
     let place = server.address();
-    let seen = sources::pods::first(server, node.to_owned(), API_PATIENCE).await;
-    match &seen {
-        Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) => {
-            tracing::warn!("pods are named by their tokens alone: {}", shown(reason));
-        }
-        Some(_) => {}
-        None => tracing::warn!(
-            "pods are named by their tokens alone: no answer from {place} within {} s",
-            API_PATIENCE.as_secs()
-        ),
+    let first = pods::first(server, node.to_owned(), API_TIMEOUT).await;
+    if first.is_none() {
+        let limit = API_TIMEOUT.as_secs();
+        without_cluster(&format!("{place} did not answer within {limit} s"));
     }
-    seen
+    if let Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) = &first {
+        without_cluster(&shown(reason));
+    }
+    first
 }
 
-fn unreadable(roots: &[PathBuf], problems: &[String]) -> String {
-    let looked: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
-    format!(
-        "no kubelet root could be read. Looked at {}:\n  {}\nName the directory that kubelet was \
-         given as --root-dir with --root, or a readable copy of it; reading kubelet's own takes \
-         root or CAP_DAC_READ_SEARCH.",
-        looked.join(", "),
-        problems.join("\n  ")
-    )
+fn without_cluster(error: &str) {
+    tracing::warn!(
+        error,
+        "no data from the Kubernetes API: the names of pods come from the tokens"
+    );
 }
 
-/// One look has nothing to wait for.
-fn at_once(config: Config) -> Config {
+/// One pass has nothing to wait for.
+fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
     Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }
 }
 
-/// Everything into the engine, the clock first: tokens are judged by it.
-fn judge(
-    config: Config,
-    seen: impl IntoIterator<Item = Observation>,
-    round: &Round,
-    kernel: Result<KernelClock, String>,
-    at: Reading,
-    roots: Vec<PathBuf>,
-    problems: Vec<String>,
-) -> Checked {
-    let clock = ClockReport::new(round, kernel.clone(), &config.clock, at);
+/// Runs the engine on one sample. The clock goes first, because it decides on the tokens.
+fn evaluate(config: Config, sample: Sample) -> Checked {
+    let Sample { roots, problems, observations, round, kernel, at } = sample;
+    let clock = ClockReport::new(&round, kernel.clone(), &config.clock, at);
     let mut engine = Engine::new(config);
-    let clock_first = kernel
-        .ok()
-        .map(Observation::Kernel)
-        .into_iter()
-        .chain([Observation::NtpRound(round.clone())]);
-    for observation in clock_first.chain(seen).chain([Observation::Tick]) {
-        drop(engine.step(&at, observation)); // spans and alerts are for `run`: here only the verdicts count
+    let kernel = kernel.ok().map(Observation::Kernel);
+    let clock_first = kernel.into_iter().chain([Observation::NtpRound(round)]);
+    for observation in clock_first.chain(observations).chain([Observation::Tick]) {
+        drop(engine.step(&at, observation)); // the reports are for `run`
     }
     Checked { at, roots, problems, clock, tokens: engine.tokens(&at), findings: engine.findings() }
 }
 
 impl Checked {
-    /// What was not looked at cannot be called well.
+    /// What was not read cannot count as healthy.
     fn exit_code(&self) -> u8 {
         let is_wrong = self.findings.iter().any(|finding| finding.severity >= Severity::Warning);
         match (is_wrong, self.problems.as_slice()) {
             (true, _) => 1,
             (false, []) => 0,
-            (false, _) => COULD_NOT_LOOK,
+            (false, _) => INCOMPLETE,
         }
     }
 }

@@ -1,44 +1,70 @@
-//! `tokenwatch clock`: the clock now, server by server.
+//! `tokenwatch clock`: this node's clock now, server by server.
 
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::time::{Delta, Reading};
-use tokenwatch_core::diagnosis::{self, clock::ClockFinding};
+use tokenwatch_core::diagnosis;
+use tokenwatch_core::findings::{Affected, Finding, Subject};
 use tokenwatch_core::world::clocks::{
     ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, TimeSource,
 };
 
-use super::output::Page;
+use super::output::{Layout, TextOrJson, print, print_json};
+use crate::clocks;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::setup::{engine_config, node_name, ntp_config, time_servers};
+use crate::sources::{kernel, ntp};
 
-/// One measurement, and what it means.
+/// Measures the clock and prints the result; the exit status.
+pub(super) async fn report(
+    settings: &Settings,
+    environment: &Environment,
+    output: TextOrJson,
+) -> u8 {
+    let config = ntp_config(settings, time_servers(settings));
+    let node = node_name(settings, environment);
+    let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;
+    let round = ntp::measure(&config).await;
+    let kernel = kernel::read().map_err(|error| error.to_string());
+    let report = ClockReport::new(&round, kernel, &limits, clocks::now());
+    match output {
+        TextOrJson::Text => {
+            print(&report.text(Layout::for_stdout(environment)), report.exit_code())
+        }
+        TextOrJson::Json => print_json(&report.json(), report.exit_code()),
+    }
+}
+
+/// One measurement, with the findings about it.
 #[derive(Clone, Debug)]
 pub(super) struct ClockReport {
-    /// When it was made.
+    /// The moment of the measurement.
     pub(super) at: Reading,
-    /// The limits it is held against.
+    /// The limits for findings.
     pub(super) limits: Limits,
-    /// What is believed.
+    /// The estimate of true time.
     pub(super) estimate: Estimate,
-    /// On whose word.
+    /// The time source of that estimate.
     pub(super) time_source: TimeSource,
-    /// The time servers asked.
+    /// The time servers, with their answers.
     pub(super) servers: Vec<ServerReport>,
-    /// The kernel's word, or why there is none.
+    /// The kernel's clock, or why it could not be read.
     pub(super) kernel: Result<KernelClock, String>,
-    /// What is wrong.
-    pub(super) findings: Vec<ClockFinding>,
+    /// The findings about the clock.
+    pub(super) findings: Vec<Finding>,
 }
 
 impl ClockReport {
-    /// What a round and the kernel's word mean at `at`.
+    /// Evaluates a round of queries and the kernel's clock at `at`.
     pub(super) fn new(
         round: &Round,
         kernel: Result<KernelClock, String>,
         limits: &Limits,
         at: Reading,
     ) -> Self {
-        // One look has nothing to wait for.
+        // One measurement has nothing to wait for.
         let mut model = ClockModel::new(Limits { grace: Delta::ZERO, ..limits.clone() });
         if let Ok(kernel) = &kernel {
             model.kernel(kernel);
@@ -48,25 +74,31 @@ impl ClockReport {
             at,
             limits: limits.clone(),
             estimate: model.estimate(&at),
-            time_source: model.time_source(&at),
+            time_source: model.source(&at),
             servers: model.servers(),
             kernel,
-            findings: diagnosis::clock::findings(&model, &at),
+            // Nothing here shows the node's name.
+            findings: diagnosis::clock_of("", &model, Affected::default(), &at),
         }
     }
 
     /// 0 agreed and within limits, 1 off, 2 unknown.
     pub(super) fn exit_code(&self) -> u8 {
+        if self.estimate.is_beyond(self.limits.offset) {
+            return 1;
+        }
         match self.estimate.state {
-            _ if self.estimate.is_beyond(self.limits.offset) => 1,
             ClockState::Disagreeing | ClockState::Unknown => 2,
-            _ => 0,
+            ClockState::Synchronised
+            | ClockState::Off
+            | ClockState::Drifting
+            | ClockState::Stepped => 0,
         }
     }
 
     /// For people.
-    pub(super) fn text(&self, page: Page) -> String {
-        render_text(self, page)
+    pub(super) fn text(&self, layout: Layout) -> String {
+        render_text(self, layout)
     }
 
     /// For scripts.
@@ -75,7 +107,7 @@ impl ClockReport {
     }
 }
 
-fn render_text(report: &ClockReport, page: Page) -> String {
+fn render_text(report: &ClockReport, layout: Layout) -> String {
     let mut lines: Vec<String> = report.servers.iter().map(server_line).collect();
     if !lines.is_empty() {
         lines.insert(
@@ -90,7 +122,7 @@ fn render_text(report: &ClockReport, page: Page) -> String {
     lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
     lines.push(format!("clock   {}", clock_line(report)));
     let findings: String =
-        report.findings.iter().map(|finding| finding_text(finding, page)).collect();
+        report.findings.iter().map(|finding| finding_text(finding, layout)).collect();
     format!("{}\n{findings}", lines.join("\n"))
 }
 
@@ -116,12 +148,12 @@ fn table_line([server, offset, delay, distance, stratum, vote]: [String; 6]) -> 
 fn kernel_line(kernel: &Result<KernelClock, String>) -> String {
     match kernel {
         Ok(KernelClock { synchronised: true, max_error, .. }) => {
-            format!("synchronised by a time daemon, to ±{max_error} by its own word")
+            format!("synchronised by a time daemon, error at most ±{max_error}")
         }
-        Ok(_) => "not synchronised: no time daemon keeps this clock, or it does not tell the \
-                  kernel"
-            .to_owned(),
-        Err(error) => format!("does not tell: {error}"),
+        Ok(KernelClock { synchronised: false, .. }) => {
+            "not synchronised: no time daemon runs, or it does not report to the kernel".to_owned()
+        }
+        Err(error) => format!("cannot be read: {error}"),
     }
 }
 
@@ -129,32 +161,29 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let state = state.name();
     if assumed {
-        return format!(
-            "{state}: nothing vouches for it; tokens are judged as if it were right to ±{bound}"
-        );
+        return format!("{state}: no source confirms the clock, assumed error ±{bound}");
     }
-    let off = match offset.cmp(&Delta::ZERO) {
+    let offset = match offset.cmp(&Delta::ZERO) {
         Ordering::Less => format!("{} ahead of true time, ", offset.abs()),
-        Ordering::Equal => "right to ".to_owned(), /* the kernel alone tells a bound, never an
-        * offset */
+        // The kernel alone gives a bound, but no offset.
+        Ordering::Equal => String::new(),
         Ordering::Greater => format!("{offset} behind true time, "),
     };
-    let witness = match report.time_source {
-        TimeSource::Kernel => "by the kernel's word alone",
-        _ => "by the time servers that agree",
+    let source = match report.time_source {
+        TimeSource::Kernel => "the kernel alone",
+        TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
     };
-    format!("{state}: {off}±{bound}, {witness} (limit {})", report.limits.offset)
+    format!("{state}: {offset}±{bound} by {source} (limit {})", report.limits.offset)
 }
 
-fn finding_text(finding: &ClockFinding, page: Page) -> String {
-    let severity = page.severity(finding.severity, finding.severity.name());
-    let about =
-        finding.server.as_ref().map(|server| format!("  server {server}")).unwrap_or_default();
+fn finding_text(finding: &Finding, layout: Layout) -> String {
+    let severity = layout.severity(finding.severity, finding.severity.name());
+    let about = server_of(finding).map(|server| format!("  server {server}")).unwrap_or_default();
     format!(
         "\n{severity} {}{about}\n{}{}",
-        page.strong(finding.code.as_str()),
-        page.wrap(&finding.summary, "  "),
-        page.remedy(&finding.remedy)
+        layout.strong(finding.code.as_str()),
+        layout.wrap(&finding.summary, "  "),
+        layout.remedy(&finding.remedy)
     )
 }
 
@@ -162,7 +191,7 @@ fn signed(delta: Delta) -> String {
     if delta < Delta::ZERO { delta.to_string() } else { format!("+{delta}") }
 }
 
-/// Times in seconds, keys only ever added.
+/// Durations in seconds. Keys are only ever added.
 fn render_json(report: &ClockReport) -> Value {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let interval = report.estimate.interval(report.at.wall);
@@ -182,7 +211,10 @@ fn render_json(report: &ClockReport) -> Value {
 }
 
 fn server_json(report: &ServerReport) -> Value {
-    let sample = report.result.as_ref().ok();
+    let (sample, error) = match &report.result {
+        Ok(sample) => (Some(sample), None),
+        Err(error) => (None, Some(json!({"type": error.kind(), "message": error.to_string()}))),
+    };
     json!({
         "server": report.server.to_string(),
         "host": report.server.host,
@@ -194,7 +226,7 @@ fn server_json(report: &ServerReport) -> Value {
         "root_distance": sample.map(|sample| sample.root_distance.as_secs_f64()),
         "stratum": sample.map(|sample| sample.stratum),
         "reference_id": sample.map(|sample| &sample.reference_id),
-        "error": report.result.as_ref().err().map(|error| json!({"type": error.kind(), "message": error.to_string()})),
+        "error": error,
     })
 }
 
@@ -211,11 +243,19 @@ fn kernel_json(kernel: &Result<KernelClock, String>) -> Value {
     }
 }
 
-fn finding_json(finding: &ClockFinding) -> Value {
+/// The time server that a finding is about; nothing for the node.
+fn server_of(finding: &Finding) -> Option<&str> {
+    match &finding.subject {
+        Subject::Server { server } => Some(server),
+        Subject::Node { .. } | Subject::Token { .. } => None,
+    }
+}
+
+fn finding_json(finding: &Finding) -> Value {
     json!({
         "code": finding.code,
         "severity": finding.severity,
-        "server": finding.server,
+        "server": server_of(finding),
         "summary": finding.summary,
         "evidence": finding.evidence,
         "remedy": finding.remedy,

@@ -1,9 +1,10 @@
-//! `tokenwatch explain`: one token, with every deadline. Not a byte of its signature.
+//! `tokenwatch explain`: one token with all its deadlines, and no byte of its signature.
 
 mod render;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
@@ -16,17 +17,17 @@ use tokenwatch_core::world::tokens::{
 use zeroize::Zeroizing;
 
 use super::clock::ClockReport;
-use super::output::{Page, TextOrJson, complain, say, say_json};
+use super::output::{Layout, TextOrJson, print, print_error, print_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{engine_config, node_name};
 use crate::sources::kernel;
 
-/// Exit status: what was handed in is no token.
-const NO_TOKEN: u8 = 2;
+/// Exit status: the input is no token.
+const NOT_A_TOKEN: u8 = 2;
 
-/// A token and what follows from it.
+/// A token, with what follows from it.
 #[derive(Debug)]
 pub(super) struct Explained {
     pub(super) claims: Claims,
@@ -37,50 +38,74 @@ pub(super) struct Explained {
     pub(super) clock: ClockReport,
 }
 
-/// What bytes were found to be.
+/// A token that was decoded.
 #[derive(Debug)]
-enum Found {
-    Token(Box<Claims>),
+enum Token {
+    Projected(Box<Claims>),
     Legacy(LegacyClaims),
-    /// No token: what instead, and what to do.
-    Nothing(String),
 }
 
-/// Reads, decodes, tells; the exit status says whether the token works.
+/// Why there is no token to explain. Never contains a byte of the input.
+#[derive(Debug)]
+enum ExplainError {
+    /// No argument, and standard input is a terminal.
+    NoInput,
+    /// The file or standard input could not be read.
+    Read(String, io::Error),
+    /// It looks like a token, and does not parse.
+    Malformed(String),
+    /// It is something else, and looks like this.
+    Other(&'static str),
+}
+
+impl fmt::Display for ExplainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInput => f.write_str(
+                "no input: name a file that holds a token, or write one to standard input (see \
+                 `tokenwatch explain --help`)",
+            ),
+            Self::Read(name, error) => write!(f, "cannot read {name}: {error}"),
+            Self::Malformed(reason) => {
+                write!(f, "not a token: it starts like one, but {reason}")
+            }
+            Self::Other(resemblance) => write!(f, "not a service-account token: {resemblance}"),
+        }
+    }
+}
+
+/// Reads, decodes and prints a token; the exit status.
 pub(super) fn report(
     settings: &Settings,
     environment: &Environment,
     file: Option<&Path>,
     output: TextOrJson,
 ) -> u8 {
-    let found = match read(file) {
-        Ok(bytes) => identify(&bytes),
-        Err(message) => Found::Nothing(message),
-    };
-    match found {
-        Found::Token(claims) => {
-            tell(&explain(*claims, settings, environment), output, Page::for_stdout(environment))
+    let layout = Layout::for_stdout(environment);
+    match read(file).and_then(|bytes| identify(&bytes)) {
+        Ok(Token::Projected(claims)) => {
+            print_token(&explain(*claims, settings, environment), output, layout)
         }
-        Found::Legacy(legacy) => tell_legacy(&legacy, output, Page::for_stdout(environment)),
-        Found::Nothing(message) => {
-            complain(&message);
-            NO_TOKEN
+        Ok(Token::Legacy(legacy)) => print_legacy(&legacy, output, layout),
+        Err(error) => {
+            print_error(&error.to_string());
+            NOT_A_TOKEN
         }
     }
 }
 
-fn tell(explained: &Explained, output: TextOrJson, page: Page) -> u8 {
+fn print_token(explained: &Explained, output: TextOrJson, layout: Layout) -> u8 {
     match output {
-        TextOrJson::Text => say(&render::text(explained, page), explained.exit_code()),
-        TextOrJson::Json => say_json(&render::json(explained), explained.exit_code()),
+        TextOrJson::Text => print(&render::text(explained, layout), explained.exit_code()),
+        TextOrJson::Json => print_json(&render::json(explained), explained.exit_code()),
     }
 }
 
-/// It has no deadline: what works today is all that can be said, and that it never stops by itself.
-fn tell_legacy(legacy: &LegacyClaims, output: TextOrJson, page: Page) -> u8 {
+/// A legacy token has no deadline, so the exit status is 0.
+fn print_legacy(legacy: &LegacyClaims, output: TextOrJson, layout: Layout) -> u8 {
     match output {
-        TextOrJson::Text => say(&render::legacy_text(legacy, page), 0),
-        TextOrJson::Json => say_json(&render::legacy_json(legacy), 0),
+        TextOrJson::Text => print(&render::legacy_text(legacy, layout), 0),
+        TextOrJson::Json => print_json(&render::legacy_json(legacy), 0),
     }
 }
 
@@ -88,11 +113,12 @@ fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Ex
     let config = engine_config(settings, &node_name(settings, environment), false);
     let at = clocks::now();
     let kernel = kernel::read().map_err(|error| error.to_string());
-    let nobody_asked = Round { started: at, ended: at, exchanges: Vec::new() };
-    judge(claims, config.kubelet, ClockReport::new(&nobody_asked, kernel, &config.clock, at))
+    let no_servers = Round { started: at, ended: at, exchanges: Vec::new() };
+    explain_by(claims, config.kubelet, ClockReport::new(&no_servers, kernel, &config.clock, at))
 }
 
-fn judge(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explained {
+/// The deadlines, state and verdict of a token by this clock.
+fn explain_by(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explained {
     let deadlines = Deadlines::of(&claims, &kubelet);
     let now = clock.at.wall;
     let verdict = verdict(&claims, &clock.estimate.interval(now));
@@ -100,8 +126,8 @@ fn judge(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explaine
 }
 
 impl Explained {
-    /// Past the deadline that kubelet keeps: an extended token still works, and should not be there
-    /// any more.
+    /// Whether the effective deadline has passed. An extended token still works then, but kubelet
+    /// should have replaced it.
     pub(super) fn is_stale(&self) -> bool {
         self.clock.at.wall >= self.deadlines.effective
     }
@@ -111,57 +137,53 @@ impl Explained {
     }
 }
 
-/// At most one byte more than a token can have, into room that is made before and wiped after:
-/// growing would leave copies behind.
-fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, String> {
+/// The input, in a buffer that is wiped afterwards.
+fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, ExplainError> {
     match file {
         Some(path) if path != Path::new("-") => {
             let name = shown(&path.to_string_lossy()).into_owned();
-            std::fs::File::open(path).and_then(take).map_err(|error| format!("{name}: {error}"))
+            let bytes = std::fs::File::open(path).and_then(read_limited);
+            bytes.map_err(|error| ExplainError::Read(name, error))
         }
-        None if io::stdin().is_terminal() => Err("a file with a token is wanted, or one on \
-                                                  standard input: see `tokenwatch explain --help`"
-            .to_owned()),
-        _ => take(io::stdin().lock()).map_err(|error| format!("standard input: {error}")),
+        None if io::stdin().is_terminal() => Err(ExplainError::NoInput),
+        Some(_) | None => read_limited(io::stdin().lock())
+            .map_err(|error| ExplainError::Read("standard input".to_owned(), error)),
     }
 }
 
-fn take(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A line end and white space around it are no part of the token.
+/// Reads no more than the longest token and some white space around it. The buffer has its full
+/// size from the start: growing it would leave copies of the token behind.
+fn read_limited(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = MAX_TOKEN_BYTES + 64;
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 64));
     from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn identify(bytes: &[u8]) -> Found {
+fn identify(bytes: &[u8]) -> Result<Token, ExplainError> {
     match decode(bytes, &mut Scratch::new()) {
-        Decoded::Token(token) => Found::Token(Box::new(token.to_claims())),
-        Decoded::Legacy(legacy) => Found::Legacy(legacy),
-        Decoded::Malformed(why) => {
-            Found::Nothing(format!("not a token: it starts like one, but {why}"))
-        }
-        Decoded::Other => {
-            Found::Nothing(format!("not a service-account token: {}", resemblance(bytes)))
-        }
+        Decoded::Token(token) => Ok(Token::Projected(Box::new(token.to_claims()))),
+        Decoded::Legacy(legacy) => Ok(Token::Legacy(legacy)),
+        Decoded::Malformed(reason) => Err(ExplainError::Malformed(reason.to_string())),
+        Decoded::Other => Err(ExplainError::Other(resemblance(bytes))),
     }
 }
 
-/// What it looks like instead, without a byte of it: it may be a secret of another kind.
+/// What the input looks like, without a byte of it: it may be a secret of another kind.
 fn resemblance(bytes: &[u8]) -> &'static str {
     let bytes = bytes.trim_ascii();
     let begins = |with: &str| bytes.starts_with(with.as_bytes());
     match bytes {
-        [] => "nothing was read",
+        [] => "the input is empty",
         _ if begins("Bearer ") || begins("bearer ") => {
-            "a header's value; hand in what follows the word Bearer"
+            "the value of a header; pass only what follows the word Bearer"
         }
-        _ if begins("ZXlK") => "base64 of a token, as Secrets hold it; decode it first: base64 -d",
-        _ if begins("eyJ") => "a JWT of somebody else, without Kubernetes' claims",
+        _ if begins("ZXlK") => "base64 of a token, as in a Secret; decode it first with base64 -d",
+        _ if begins("eyJ") => "a JWT of another issuer, without the claims of Kubernetes",
         _ if begins("-----BEGIN") => "a certificate or a key in PEM",
         _ if begins("{") || begins("[") => "JSON",
         _ if begins("apiVersion:") || begins("kind:") => {
-            "YAML, perhaps a kubeconfig or a manifest; hand in the token alone"
+            "YAML, perhaps a kubeconfig or a manifest; pass only the token"
         }
         _ if std::str::from_utf8(bytes).is_ok() => "some other text",
         _ => "binary data",

@@ -6,30 +6,30 @@ mod markdown;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::findings::{Code, Runbook, Step};
 
-use super::output::{Page, TextOrMarkdown, complain, say};
+use super::output::{Layout, TextOrMarkdown, print, print_error};
 use crate::config::nearest;
 use crate::environment::Environment;
 
 /// One code, or the list. Exit 2: no such code.
 pub(super) fn report(code: Option<&str>, output: TextOrMarkdown, environment: &Environment) -> u8 {
-    let page = Page::for_stdout(environment);
+    let layout = Layout::for_stdout(environment);
     match (code.map(|text| (text, text.parse::<Code>())), output) {
-        (None, TextOrMarkdown::Text) => say(&list(page), 0),
-        (None, TextOrMarkdown::Markdown) => say(&markdown::index(), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Text) => say(&documentation(code, page), 0),
-        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => say(&markdown::page(code), 0),
+        (None, TextOrMarkdown::Text) => print(&list(layout), 0),
+        (None, TextOrMarkdown::Markdown) => print(&markdown::index(), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Text) => print(&documentation(code, layout), 0),
+        (Some((_, Ok(code))), TextOrMarkdown::Markdown) => print(&markdown::page(code), 0),
         (Some((text, Err(()))), _) => {
-            complain(&unknown(text));
+            print_error(&unknown(text));
             2
         }
     }
 }
 
-fn list(page: Page) -> String {
+fn list(layout: Layout) -> String {
     let rows = Code::ALL.iter().map(|code| {
         vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]
     });
-    let table = page.table(
+    let table = layout.table(
         &["CODE", "", "WHAT"],
         &[40, 10, 60],
         &rows.collect::<Vec<_>>(),
@@ -45,41 +45,41 @@ fn status(code: Code) -> &'static str {
     if code.is_reserved() { "reserved" } else { "" }
 }
 
-fn documentation(code: Code, page: Page) -> String {
+fn documentation(code: Code, layout: Layout) -> String {
     let info = code.info();
     let reserved =
         if code.is_reserved() { "\nReserved: the agent does not detect it yet.\n" } else { "" };
     let runbook = code.runbook();
-    let of_runbook = |render: fn(&Runbook, Page) -> String| {
-        runbook.map(|runbook| render(runbook, page)).unwrap_or_default()
+    let of_runbook = |render: fn(&Runbook, Layout) -> String| {
+        runbook.map(|runbook| render(runbook, layout)).unwrap_or_default()
     };
     [
         format!("{code}: {}\n{reserved}", info.title),
-        part("Meaning", info.meaning, page),
-        of_runbook(|runbook, page| part("Impact", runbook.impact, page)),
-        part("Severity", info.severity, page),
-        part("Detection", info.found_by, page),
-        of_runbook(|runbook, page| format!("\nDiagnosis\n{}", steps(runbook.diagnosis, page))),
-        part("Mitigation", info.action, page),
-        of_runbook(|runbook, page| steps(runbook.mitigation, page)),
-        of_runbook(|runbook, page| part("Resolved when", runbook.resolved_when, page)),
-        of_runbook(|runbook, page| part("False positives", runbook.false_positives, page)),
+        part("Meaning", info.meaning, layout),
+        of_runbook(|runbook, layout| part("Impact", runbook.impact, layout)),
+        part("Severity", info.severity, layout),
+        part("Detection", info.found_by, layout),
+        of_runbook(|runbook, layout| format!("\nDiagnosis\n{}", steps(runbook.diagnosis, layout))),
+        part("Mitigation", info.action, layout),
+        of_runbook(|runbook, layout| steps(runbook.mitigation, layout)),
+        of_runbook(|runbook, layout| part("Resolved when", runbook.resolved_when, layout)),
+        of_runbook(|runbook, layout| part("False positives", runbook.false_positives, layout)),
     ]
     .concat()
 }
 
-fn part(title: &str, text: &str, page: Page) -> String {
-    format!("\n{title}\n{}", page.wrap(text, "  "))
+fn part(title: &str, text: &str, layout: Layout) -> String {
+    format!("\n{title}\n{}", layout.wrap(text, "  "))
 }
 
-fn steps(steps: &[Step], page: Page) -> String {
+fn steps(steps: &[Step], layout: Layout) -> String {
     steps
         .iter()
         .map(|step| {
             format!(
                 "{}    {}\n",
-                page.wrap(&format!("{}:", step.what), "  "),
-                page.strong(step.command)
+                layout.wrap(&format!("{}:", step.what), "  "),
+                layout.strong(step.command)
             )
         })
         .collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! A flag for every setting, made from the one list of settings.
+//! A flag for every setting, generated from the list of settings.
 
 use std::marker::PhantomData;
 
@@ -6,11 +6,11 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use crate::config::{Flag, SETTINGS, Setting};
 
-/// Which settings a command has flags for.
+/// The settings that a command has flags for.
 pub(super) trait Scope {
-    /// Sections, and names of settings without a section.
+    /// Sections, and names of single settings.
     const PARTS: &'static [&'static str];
-    /// Flags that are called something shorter here.
+    /// Settings with a shorter flag for this command.
     const SHORTER: &'static [(&'static str, &'static str)] = &[];
 
     /// The settings themselves.
@@ -20,7 +20,7 @@ pub(super) trait Scope {
         })
     }
 
-    /// What the flag of a setting is called here.
+    /// The flag of a setting for this command.
     fn flag(setting: &Setting) -> &'static str {
         Self::SHORTER
             .iter()
@@ -30,7 +30,10 @@ pub(super) trait Scope {
 }
 
 macro_rules! scopes {
-    ($(#[doc = $doc:literal] $name:ident = [$($part:literal),*] $(shorter [$($setting:literal is $flag:literal),*])?;)*) => {
+    ($(
+        #[doc = $doc:literal]
+        $name:ident = [$($part:literal),*] $(shorter [$($setting:literal is $flag:literal),*])?;
+    )*) => {
         $(
             #[doc = $doc]
             #[derive(Clone, Copy, Debug)]
@@ -38,26 +41,33 @@ macro_rules! scopes {
             pub(super) struct $name;
             impl Scope for $name {
                 const PARTS: &'static [&'static str] = &[$($part),*];
-                $(const SHORTER: &'static [(&'static str, &'static str)] = &[$(($setting, $flag)),*];)?
+                $(const SHORTER: &'static [(&'static str, &'static str)] =
+                    &[$(($setting, $flag)),*];)?
             }
         )*
     };
 }
 
 scopes! {
-    #[doc = "All there are."]
-    Everything = ["roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts", "otlp", "kubernetes", "http", "state", "log"];
-    #[doc = "For one pass over tokens and clock."]
-    OnePass = ["roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled", "kubernetes.kubeconfig", "log"];
-    #[doc = "For judging one token that was handed in."]
+    #[doc = "All settings."]
+    Everything = [
+        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
+        "otlp", "kubernetes", "http", "state", "log"
+    ];
+    #[doc = "Settings for reading tokens and clock once."]
+    OnePass = [
+        "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
+        "kubernetes.kubeconfig", "log"
+    ];
+    #[doc = "Settings for judging one token."]
     OneToken = ["kubelet", "clock.offset_limit", "clock.assumed_bound", "log"];
-    #[doc = "For the clock alone."]
+    #[doc = "Settings for measuring the clock."]
     ClockOnly = ["host_prefix", "node", "clock", "log"] shorter ["clock.servers" is "server"];
-    #[doc = "For the demo: where to send what it shows."]
+    #[doc = "Settings for the demo: its export and its log."]
     Exporting = ["otlp", "log"];
 }
 
-/// The flags that were given, setting by setting.
+/// The flags on the command line.
 #[derive(Clone, Debug)]
 pub(super) struct Flags<S> {
     given: Vec<Flag>,
@@ -65,7 +75,7 @@ pub(super) struct Flags<S> {
 }
 
 impl<S> Flags<S> {
-    /// Each setting with every use of its flag.
+    /// Each flag with all its values.
     pub(super) fn given(self) -> Vec<Flag> {
         self.given
     }
@@ -118,9 +128,9 @@ fn heading(setting: &Setting) -> &'static str {
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
         "kubernetes" => "Kubernetes API",
-        "http" => "HTTP on the node",
-        "state" => "Over restarts",
-        "log" => "Diary",
+        "http" => "HTTP server",
+        "state" => "State",
+        "log" => "Log",
         _ => "Node",
     }
 }

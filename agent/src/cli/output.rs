@@ -1,5 +1,4 @@
-//! What people see: colours only where they are wanted, columns that stay columns, and a closed
-//! pipe that is no error.
+//! Output for people: colours only on terminals, aligned columns, and no error for a closed pipe.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -9,7 +8,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::environment::Environment;
 
-/// How output looks.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TableOrJson {
     /// For people.
@@ -18,7 +17,7 @@ pub(super) enum TableOrJson {
     Json,
 }
 
-/// How output looks.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TextOrJson {
     /// For people.
@@ -27,80 +26,80 @@ pub(super) enum TextOrJson {
     Json,
 }
 
-/// How output looks.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TextOrMarkdown {
-    /// For people in a terminal.
+    /// For a terminal.
     Text,
     /// A page of docs/runbooks.
     Markdown,
 }
 
-/// Exit status: whatever there was to tell could not be written.
-const UNTOLD: u8 = 2;
-/// The longest lines of running text that the eye follows back without losing its place.
-const TEXT: usize = 100;
-/// In fewer columns than this nothing is laid out: the terminal breaks the lines.
+/// Exit status if standard output could not be written.
+const NOT_WRITTEN: u8 = 2;
+/// Longest line of running text, in columns: longer lines are hard to read.
+const LONGEST_LINE: usize = 100;
+/// Fewest columns that text is wrapped to. Narrower terminals wrap the lines themselves.
 const NARROWEST: usize = 40;
-/// A name that is cut shorter than this names nothing any more.
+/// Shortest cut of a cell, so that names stay recognisable.
 const SHORTEST_CELL: usize = 10;
-/// Between two columns.
+/// The gap between two columns.
 const GAP: &str = "  ";
 
-/// Writes to standard output; the exit status is `status`, or 2 where it could not be written.
-/// Whoever reads it may stop (`| head`): that is no error, and changes no exit status.
+/// Writes to standard output. The exit status: `status`, or 2 if the output could not be written. A
+/// reader that closes the pipe (`| head`) is no error.
 #[must_use]
-pub(super) fn say(text: &str, status: u8) -> u8 {
+pub(super) fn print(text: &str, status: u8) -> u8 {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            UNTOLD
+            print_error(&format!("cannot write to standard output: {error}"));
+            NOT_WRITTEN
         }
         _ => status,
     }
 }
 
-/// Writes a complaint to standard error; where that is closed too, nobody wants to know.
-pub(super) fn complain(text: &str) {
+/// Writes an error to standard error. If that is closed too, there is nothing left to do.
+pub(super) fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "tokenwatch: {}", text.trim_end());
 }
 
-/// JSON for scripts, indented because people read it too.
+/// Writes indented JSON, as [`print`].
 #[must_use]
-pub(super) fn say_json(value: &serde_json::Value, status: u8) -> u8 {
-    say(&format!("{value:#}\n"), status)
+pub(super) fn print_json(value: &serde_json::Value, status: u8) -> u8 {
+    print(&format!("{value:#}\n"), status)
 }
 
-/// What people's output is laid out for: colours or none, and the terminal's columns.
+/// The properties of the terminal that output is laid out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct Layout {
     colour: bool,
-    /// Nothing where there is no terminal: files and pipes have any width.
+    /// Width of the terminal; nothing for files and pipes.
     columns: Option<usize>,
 }
 
-impl Page {
-    /// Standard output: colours on a terminal that knows them, unless NO_COLOR (no-color.org) says
-    /// not to.
+impl Layout {
+    /// The layout of standard output: colours on a capable terminal, unless NO_COLOR
+    /// (no-color.org) is set.
     pub(super) fn for_stdout(environment: &Environment) -> Self {
         let wanted =
             environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb");
         Self { colour: wanted && io::stdout().is_terminal(), columns: columns() }
     }
 
-    /// No terminal.
+    /// The layout for a file.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self { colour: false, columns: None }
     }
 
-    /// `text` broken at spaces; every line begins with `indent`.
+    /// `text` wrapped at spaces, with `indent` before each line.
     pub(super) fn wrap(self, text: &str, indent: &str) -> String {
         wrap(text, indent, text_columns(self.columns))
     }
 
-    /// What to do about a finding.
+    /// The remedy of a finding.
     pub(super) fn remedy(self, remedy: &Remedy) -> String {
         let command = remedy
             .command
@@ -110,8 +109,8 @@ impl Page {
         format!("{}{command}", self.wrap(&format!("do: {}", remedy.text), "  "))
     }
 
-    /// Rows under headings. `limits` are the widest that columns may be; they become narrower,
-    /// widest first, where the terminal is. The last column is not filled up.
+    /// A table. `limits` are the largest widths of the columns. On a narrow terminal the widest
+    /// columns shrink first. The last column is not padded.
     pub(super) fn table(
         self,
         headings: &[&str],
@@ -160,19 +159,24 @@ impl Page {
     }
 }
 
-/// Columns of running text on standard output.
+/// Width of running text on standard output, in columns.
 #[cfg(feature = "demo")]
 pub(super) fn text_width() -> usize {
     text_columns(columns())
 }
 
 fn text_columns(columns: Option<usize>) -> usize {
-    columns.map_or(TEXT, |columns| columns.clamp(NARROWEST, TEXT))
+    columns.map_or(LONGEST_LINE, |columns| columns.clamp(NARROWEST, LONGEST_LINE))
 }
 
-/// The terminal's columns, if standard output is one.
+/// The width of the terminal, if standard output is one.
 fn columns() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// `1 token`, `2 tokens`.
+pub(super) fn count_of(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// `in 5m 00s`, `5m 00s ago`, `now`.
@@ -184,7 +188,7 @@ pub(super) fn relative(at: Wall, now: Wall) -> String {
     }
 }
 
-/// Without fractions: `45s` rather than `45.3s`.
+/// A duration in whole seconds: `45s`.
 pub(super) fn whole(delta: Delta) -> String {
     match delta.as_secs() {
         secs @ 0..60 => format!("{secs}s"),
@@ -192,8 +196,8 @@ pub(super) fn whole(delta: Delta) -> String {
     }
 }
 
-/// `text` in at most `width` columns; what is too long loses its middle, because names differ at
-/// both ends.
+/// `text` in at most `width` columns. A long text loses its middle, because names differ at both
+/// ends.
 pub(super) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -214,12 +218,12 @@ fn take_columns(text: &str, width: usize) -> String {
     text.chars().take_while(fits).collect()
 }
 
-/// `text` filled up to `width` columns.
+/// `text` padded to `width` columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// The widest column gives way first, none to less than a name needs.
+/// Shrinks the widest columns until all fit, but none below [`SHORTEST_CELL`].
 fn squeezed(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > columns {
@@ -258,25 +262,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stay_columns_whatever_the_script() {
+    fn columns_are_aligned_in_any_script() {
         let rows = vec![
             vec!["短い".to_owned(), "a".to_owned()],
             vec!["plain-name-that-is-long".to_owned(), "b".to_owned()],
         ];
-        let shown = Page::plain().table(&["NAME", "X"], &[12, 4], &rows, &|_, _, cell| cell);
+        let shown = Layout::plain().table(&["NAME", "X"], &[12, 4], &rows, &|_, _, cell| cell);
         assert_eq!(shown, "NAME          X\n短い          a\nplain-…-long  b\n");
         assert!(shown.lines().map(unicode_width::UnicodeWidthStr::width).all(|width| width == 15));
     }
 
     #[test]
-    fn a_narrow_terminal_makes_the_widest_column_narrower() {
+    fn a_narrow_terminal_shrinks_the_widest_column() {
         let rows = vec![vec![
             "a-name-of-twenty-one.".to_owned(),
             "twelve-more.".to_owned(),
             "ten-there.".to_owned(),
         ]];
         let shown = |columns| {
-            Page { colour: false, columns }.table(
+            Layout { colour: false, columns }.table(
                 &["A", "B", "C"],
                 &[40, 40, 40],
                 &rows,
@@ -294,12 +298,12 @@ mod tests {
         assert_eq!(
             shown(Some(5)).lines().nth(1),
             Some("a-nam…one.  twelv…ore.  ten-there."),
-            "names stay names"
+            "names stay recognisable"
         );
     }
 
     #[test]
-    fn times_are_told_from_now() {
+    fn times_are_relative_to_now() {
         let now = Wall::from_secs(1_000);
         assert_eq!(relative(Wall::from_secs(1_045), now), "in 45s");
         assert_eq!(relative(Wall::from_secs(700), now), "5m 00s ago");
@@ -313,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn colours_only_where_wanted() {
-        assert_eq!(Page::plain().good("x"), "x");
-        assert_eq!(Page { colour: true, columns: None }.good("x"), "\x1b[32mx\x1b[0m");
+    fn colours_are_printed_only_if_enabled() {
+        assert_eq!(Layout::plain().good("x"), "x");
+        assert_eq!(Layout { colour: true, columns: None }.good("x"), "\x1b[32mx\x1b[0m");
     }
 }

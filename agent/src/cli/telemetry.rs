@@ -1,18 +1,18 @@
-//! `tokenwatch telemetry`: every name that leaves the agent, as Markdown made from the schema.
+//! `tokenwatch telemetry`: the schema of all exported telemetry, as Markdown.
 
 use std::fmt::Write as _;
 
 use tokenwatch_core::base::schema::{ATTRIBUTES, EVENTS, Entry, METRICS, Metric, SPANS};
 
-/// Prints the page.
+/// Prints the schema; the exit status.
 pub(super) fn report() -> u8 {
-    super::output::say(&page(), 0)
+    super::output::print(&markdown(), 0)
 }
 
-fn page() -> String {
+fn markdown() -> String {
     let mut out = String::from(
-        "# Telemetry\n\nEverything the agent sends over OTLP. Durations are seconds, sizes bytes, \
-         units UCUM.\n",
+        "# Telemetry\n\nAll telemetry that the agent sends over OTLP. Durations are in seconds, \
+         sizes in bytes, and units in UCUM.\n",
     );
     names(&mut out, "Spans", SPANS);
     names(&mut out, "Log events", EVENTS);
@@ -22,7 +22,8 @@ fn page() -> String {
 }
 
 fn names(out: &mut String, title: &str, entries: &[Entry]) {
-    let _ = writeln!(out, "\n## {title}\n\n| name | meaning |\n|---|---|"); // writing to a String cannot fail
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\n## {title}\n\n| name | meaning |\n|---|---|");
     for entry in entries {
         let _ = writeln!(out, "| `{}` | {} |", entry.name, cell(entry.meaning));
     }
@@ -49,7 +50,7 @@ fn attributes(metric: &Metric) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A bar would end the cell.
+/// Escapes bars, which would end the cell.
 fn cell(text: &str) -> String {
     text.trim().replace('|', "\\|")
 }

@@ -1,8 +1,8 @@
-//! What the commands' tests share: a fixed moment, and tokens of known ages.
+//! Shared by the tests of the commands: a fixed moment, and tokens of known ages.
 
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::world::clocks::{KernelClock, Leap, Limits, Round};
-use tokenwatch_core::world::tokens::{Claims, ObjectRef};
+use tokenwatch_core::world::tokens::{Binding, Claims, ObjectRef};
 
 use super::clock::ClockReport;
 pub(super) use crate::golden::golden;
@@ -14,7 +14,7 @@ pub(super) fn now() -> Reading {
     Reading { wall: Wall::from_secs(NOW), monotonic: Monotonic::from_nanos(86_400_000_000_000) }
 }
 
-/// The kernel's word at that moment: right to 2 ms.
+/// The kernel's clock at that moment, with an error of at most 2 ms.
 pub(super) fn kernel() -> KernelClock {
     let synchronised = (Delta::from_millis(2), Delta::from_millis(1));
     KernelClock {
@@ -27,13 +27,13 @@ pub(super) fn kernel() -> KernelClock {
     }
 }
 
-pub(super) fn nobody_asked() -> Round {
+pub(super) fn no_servers() -> Round {
     Round { started: now(), ended: now(), exchanges: Vec::new() }
 }
 
-/// The clock as that kernel tells it, or as nobody does.
+/// The clock by that kernel alone, or by no source at all.
 pub(super) fn clock(kernel: Result<KernelClock, String>) -> ClockReport {
-    ClockReport::new(&nobody_asked(), kernel, &Limits::default(), now())
+    ClockReport::new(&no_servers(), kernel, &Limits::default(), now())
 }
 
 /// Claims of the pod `name`, issued `age` seconds before that moment.
@@ -48,10 +48,12 @@ pub(super) fn claims(name: &str, age: i64, lifetime: i64, warn_after: Option<i64
         expires_at: Wall::from_secs(issued + lifetime),
         warn_after: warn_after.map(|secs| Wall::from_secs(issued + secs)),
         credential: Some("0123456789abcdef0123456789abcdef".into()),
-        namespace: "shop".into(),
-        service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
-        pod: Some(ObjectRef { name: name.into(), uid: Some(format!("uid-{name}")) }),
-        node: Some(ObjectRef { name: "node-1".into(), uid: None }),
+        binding: Binding {
+            namespace: "shop".into(),
+            service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
+            pod: Some(ObjectRef { name: name.into(), uid: Some(format!("uid-{name}")) }),
+            node: Some(ObjectRef { name: "node-1".into(), uid: None }),
+        },
         key_id: Some("key-1".into()),
     }
 }

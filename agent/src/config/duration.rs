@@ -1,9 +1,11 @@
 //! Durations with units: `90s`, `5m`, `1h30m`, `500ms`.
 
+use std::fmt;
+
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
 
-/// Longest first, so that `ms` is not read as minutes.
+/// The units, in nanoseconds.
 const UNITS: [(&str, i64); 6] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -13,35 +15,67 @@ const UNITS: [(&str, i64); 6] = [
     ("s", 1_000_000_000),
 ];
 
-/// The longest that makes sense anywhere: ten years. Sums of saner values cannot overflow.
+/// Longest duration: ten years. Sums of a few of them cannot overflow.
 const LONGEST: i64 = 3_650 * 86_400_000_000_000;
 
+/// Why a text is no duration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DurationError {
+    /// A bare number.
+    NoUnit(String),
+    /// Not whole numbers with units.
+    Syntax(String),
+    /// Longer than ten years.
+    TooLong(String),
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUnit(number) => write!(
+                f,
+                "{number} has no unit: write {number}s for seconds or {number}m for minutes"
+            ),
+            Self::Syntax(text) => write!(
+                f,
+                "\"{}\" is not a duration: use whole numbers with d, h, m, s, ms or us, such as \
+                 90s, 1h30m or 500ms",
+                shown(text)
+            ),
+            Self::TooLong(text) => {
+                write!(f, "\"{}\" is too long: the maximum is 3650d", shown(text))
+            }
+        }
+    }
+}
+
+impl std::error::Error for DurationError {}
+
 /// Reads whole numbers, each with its unit.
-pub(super) fn parse(text: &str) -> Result<Delta, String> {
+pub(super) fn parse(text: &str) -> Result<Delta, DurationError> {
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!(
-            "{} has no unit: write {}s for seconds or {}m for minutes",
-            shown(text),
-            shown(text),
-            shown(text)
-        ));
+    if text.is_empty() {
+        return Err(DurationError::Syntax(text.to_owned()));
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(DurationError::NoUnit(text.to_owned()));
     }
     let mut rest = text;
     let mut nanos = 0_i64;
     while !rest.is_empty() {
-        let (number, unit, after) = part(rest).ok_or_else(|| wanted(text))?;
+        let (number, unit, after) =
+            part(rest).ok_or_else(|| DurationError::Syntax(text.to_owned()))?;
         nanos = number
             .checked_mul(unit)
             .and_then(|part| nanos.checked_add(part))
             .filter(|sum| *sum <= LONGEST)
-            .ok_or_else(|| too_long(text))?;
+            .ok_or_else(|| DurationError::TooLong(text.to_owned()))?;
         rest = after;
     }
-    if text.is_empty() { Err(wanted(text)) } else { Ok(Delta::from_nanos(nanos)) }
+    Ok(Delta::from_nanos(nanos))
 }
 
-/// One number with its unit, and what follows. A number too large for `i64` is no number.
+/// The first number, its unit in nanoseconds, and the rest. Nothing for a number beyond `i64`.
 fn part(text: &str) -> Option<(i64, i64, &str)> {
     let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let unit_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
@@ -50,19 +84,7 @@ fn part(text: &str) -> Option<(i64, i64, &str)> {
     Some((digits.parse().ok()?, unit, after))
 }
 
-fn wanted(text: &str) -> String {
-    format!(
-        "\"{}\" is not a duration: whole numbers with d, h, m, s, ms or us, such as 90s, 1h30m or \
-         500ms",
-        shown(text)
-    )
-}
-
-fn too_long(text: &str) -> String {
-    format!("\"{}\" is too long: at most 3650d", shown(text))
-}
-
-/// Writes what [`parse`] reads.
+/// The duration as text that [`parse`] reads.
 pub(super) fn show(delta: Delta) -> String {
     let mut rest = delta.as_nanos().max(0);
     if rest == 0 {
@@ -98,15 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_explained() {
+    fn refused_texts_are_explained() {
         assert_eq!(
-            parse("60").unwrap_err(),
+            parse("60").unwrap_err().to_string(),
             "60 has no unit: write 60s for seconds or 60m for minutes"
         );
         for text in ["", "s", "-5s", "5x", "1.5h", "5m3", "９s", "99999999999999999999s"] {
-            assert!(parse(text).unwrap_err().contains("is not a duration"), "{text}");
+            assert!(parse(text).unwrap_err().to_string().contains("is not a duration"), "{text}");
         }
-        assert!(parse("9999999d").unwrap_err().contains("too long"));
+        assert!(parse("9999999d").unwrap_err().to_string().contains("too long"));
     }
 
     proptest! {

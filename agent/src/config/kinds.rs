@@ -1,4 +1,4 @@
-//! The types a setting can have: how each is read from YAML and from text, and shown again.
+//! The types of settings: how each is read from YAML and from text, and shown.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,60 +10,68 @@ use tokenwatch_core::world::clocks::ServerName;
 use tokenwatch_otlp::protocol::{Compression, Protocol, Temporality};
 
 use super::duration;
-use super::mistakes::Problem;
+use super::mistakes::{Invalid, Problem};
 use super::size::{self, Size};
 use super::yaml::{Node, Spot, place};
 
 /// A type of setting.
 #[allow(private_interfaces)] // only the loader, in this module, reads trees
 pub trait Kind: Sized {
-    /// What is wanted, for messages.
-    const WANTED: &'static str;
+    /// What is expected, for messages.
+    const EXPECTED: &'static str;
     /// Whether it holds several values.
     const SEVERAL: bool = false;
 
-    /// From a variable, a flag, or text in the file.
-    fn from_text(text: &str) -> Result<Self, String>;
+    /// Reads the text of a variable, a flag, or the file.
+    fn from_text(text: &str) -> Result<Self, Invalid>;
 
-    /// As YAML that reads back to the same; nothing when there is no value.
+    /// YAML that reads back to the same value; nothing if there is no value.
     fn show(&self) -> Option<String>;
 
-    /// From every use of a flag, or from a variable: the last one counts.
+    /// Reads all uses of a flag, or one variable. The last one counts.
     fn from_texts(texts: &[String]) -> Result<Self, Vec<Problem>> {
         Self::from_text(texts.last().map_or("", String::as_str))
-            .map_err(|message| vec![Problem::here(message)])
+            .map_err(|invalid| vec![Problem::here(invalid)])
     }
 
-    /// From the file.
+    /// Reads a value of the file.
     fn from_spot(spot: &Spot) -> Result<Self, Vec<Problem>> {
         let read = match &spot.node {
             Node::Text(text) | Node::Bare(text) => Self::from_text(text),
-            other => Err(format!("{} is wanted, this is {}", Self::WANTED, other.called())),
+            other @ (Node::Null | Node::List(_) | Node::Map(_)) => Err(Invalid::new(format!(
+                "expected {}, found {}",
+                Self::EXPECTED,
+                other.description()
+            ))),
         };
-        read.map_err(|message| vec![Problem::at(spot.place, message)])
+        read.map_err(|invalid| vec![Problem::at(spot.place, invalid)])
     }
 }
 
-/// Text in the file that YAML takes for a number has lost its spelling: it must be quoted.
+/// The text of a value. Text that YAML reads as a number must be quoted: its spelling is lost.
 fn quoted(spot: &Spot) -> Result<&str, Vec<Problem>> {
     let message = match &spot.node {
         Node::Text(text) => return Ok(text),
-        Node::Bare(bare) => format!("text is wanted, YAML reads this as {bare}: put it in quotes"),
-        other => format!("text is wanted, this is {}", other.called()),
+        Node::Bare(bare) => {
+            format!("expected text, but YAML reads this as {bare}: put it in quotes")
+        }
+        other @ (Node::Null | Node::List(_) | Node::Map(_)) => {
+            format!("expected text, found {}", other.description())
+        }
     };
     Err(vec![Problem::at(spot.place, message)])
 }
 
-/// A JSON string is a YAML string.
+/// YAML for a text: a JSON string is a YAML string.
 fn yaml_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 #[allow(private_interfaces)] // as above
 impl Kind for String {
-    const WANTED: &'static str = "text";
+    const EXPECTED: &'static str = "text";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         Ok(text.to_owned())
     }
 
@@ -78,11 +86,11 @@ impl Kind for String {
 
 #[allow(private_interfaces)] // as above
 impl Kind for PathBuf {
-    const WANTED: &'static str = "a path";
+    const EXPECTED: &'static str = "a path";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
-            Err("a path is wanted, this is empty".to_owned())
+            Err(Invalid::new("expected a path, found an empty text"))
         } else {
             Ok(Self::from(text))
         }
@@ -93,15 +101,15 @@ impl Kind for PathBuf {
     }
 
     fn from_spot(spot: &Spot) -> Result<Self, Vec<Problem>> {
-        Self::from_text(quoted(spot)?).map_err(|message| vec![Problem::at(spot.place, message)])
+        Self::from_text(quoted(spot)?).map_err(|invalid| vec![Problem::at(spot.place, invalid)])
     }
 }
 
 impl Kind for bool {
-    const WANTED: &'static str = "true or false";
+    const EXPECTED: &'static str = "true or false";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("true or false is wanted, not \"{}\"", shown(text)))
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        text.parse().map_err(|_| expected(Self::EXPECTED, text))
     }
 
     fn show(&self) -> Option<String> {
@@ -110,10 +118,10 @@ impl Kind for bool {
 }
 
 impl Kind for Delta {
-    const WANTED: &'static str = "a duration such as 90s";
+    const EXPECTED: &'static str = "a duration such as 90s";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        duration::parse(text)
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        duration::parse(text).map_err(|error| Invalid::new(error.to_string()))
     }
 
     fn show(&self) -> Option<String> {
@@ -122,10 +130,10 @@ impl Kind for Delta {
 }
 
 impl Kind for Size {
-    const WANTED: &'static str = "a size such as 4MiB";
+    const EXPECTED: &'static str = "a size such as 4MiB";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        size::parse(text)
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        size::parse(text).map_err(|error| Invalid::new(error.to_string()))
     }
 
     fn show(&self) -> Option<String> {
@@ -135,9 +143,9 @@ impl Kind for Size {
 
 #[allow(private_interfaces)] // as above
 impl<T: Kind> Kind for Option<T> {
-    const WANTED: &'static str = T::WANTED;
+    const EXPECTED: &'static str = T::EXPECTED;
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         T::from_text(text).map(Some)
     }
 
@@ -151,10 +159,10 @@ impl<T: Kind> Kind for Option<T> {
 }
 
 impl Kind for ServerName {
-    const WANTED: &'static str = "HOST or HOST:PORT";
+    const EXPECTED: &'static str = "HOST or HOST:PORT";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse()
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        text.parse().map_err(Invalid::new)
     }
 
     fn show(&self) -> Option<String> {
@@ -163,13 +171,11 @@ impl Kind for ServerName {
 }
 
 impl Kind for IpAddr {
-    const WANTED: &'static str = "an IP address";
+    const EXPECTED: &'static str = "an IP address";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        bare.parse().map_err(|_| {
-            format!("an IP address such as 127.0.0.1 or :: is wanted, not \"{}\"", shown(text))
-        })
+        bare.parse().map_err(|_| expected("an IP address such as 127.0.0.1 or ::", text))
     }
 
     fn show(&self) -> Option<String> {
@@ -182,12 +188,12 @@ impl Kind for IpAddr {
 pub struct Port(pub u16);
 
 impl Kind for Port {
-    const WANTED: &'static str = "a port";
+    const EXPECTED: &'static str = "a port";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         match text.parse() {
             Ok(port) if port > 0 => Ok(Self(port)),
-            _ => Err(format!("a port from 1 to 65535 is wanted, not \"{}\"", shown(text))),
+            _ => Err(expected("a port from 1 to 65535", text)),
         }
     }
 
@@ -198,11 +204,11 @@ impl Kind for Port {
 
 #[allow(private_interfaces)] // as above
 impl<T: Kind> Kind for Vec<T> {
-    const WANTED: &'static str = "a list";
+    const EXPECTED: &'static str = "a list";
     const SEVERAL: bool = true;
 
-    /// Separated by commas.
-    fn from_text(text: &str) -> Result<Self, String> {
+    /// Values separated by commas.
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(T::from_text).collect()
     }
 
@@ -216,21 +222,23 @@ impl<T: Kind> Kind for Vec<T> {
             .flat_map(|text| text.split(','))
             .map(str::trim)
             .filter(|part| !part.is_empty());
-        all(parts.map(|part| T::from_text(part).map_err(|message| vec![Problem::here(message)])))
+        all(parts.map(|part| T::from_text(part).map_err(|invalid| vec![Problem::here(invalid)])))
     }
 
     fn from_spot(spot: &Spot) -> Result<Self, Vec<Problem>> {
         match &spot.node {
             Node::List(items) => all(items.iter().map(T::from_spot)),
-            other => Err(vec![Problem::at(
-                spot.place,
-                format!("a list is wanted, as in [a, b], this is {}", other.called()),
-            )]),
+            other @ (Node::Null | Node::Text(_) | Node::Bare(_) | Node::Map(_)) => {
+                Err(vec![Problem::at(
+                    spot.place,
+                    format!("expected a list such as [a, b], found {}", other.description()),
+                )])
+            }
         }
     }
 }
 
-/// Every value, or every problem.
+/// All values, or all problems.
 fn all<T, C: FromIterator<T>>(
     results: impl Iterator<Item = Result<T, Vec<Problem>>>,
 ) -> Result<C, Vec<Problem>> {
@@ -244,12 +252,12 @@ fn all<T, C: FromIterator<T>>(
     if problems.is_empty() { Ok(values.into_iter().collect()) } else { Err(problems) }
 }
 
-/// Text that nothing shows.
+/// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for the one who sends it.
+    /// The text, for sending it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -261,14 +269,14 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Names to secrets. No message repeats a value.
+/// Names of headers with secret values. No message contains a value.
 #[allow(private_interfaces)] // as above
 impl Kind for BTreeMap<String, Secret> {
-    const WANTED: &'static str = "NAME=VALUE";
+    const EXPECTED: &'static str = "NAME=VALUE";
     const SEVERAL: bool = true;
 
     /// As in OTEL_EXPORTER_OTLP_HEADERS: `a=b,c=d`.
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
         text.split(',').filter(|part| !part.trim().is_empty()).map(header).collect()
     }
 
@@ -285,7 +293,7 @@ impl Kind for BTreeMap<String, Secret> {
     fn from_texts(texts: &[String]) -> Result<Self, Vec<Problem>> {
         all(texts
             .iter()
-            .map(|text| Self::from_text(text).map_err(|message| vec![Problem::here(message)])))
+            .map(|text| Self::from_text(text).map_err(|invalid| vec![Problem::here(invalid)])))
         .map(|maps: Vec<Self>| maps.into_iter().flatten().collect())
     }
 
@@ -293,60 +301,62 @@ impl Kind for BTreeMap<String, Secret> {
         let Node::Map(entries) = &spot.node else {
             return Err(vec![Problem::at(
                 spot.place,
-                format!("a mapping of names to values is wanted, this is {}", spot.node.called()),
+                format!("expected a mapping of names to values, found {}", spot.node.description()),
             )]);
         };
         all(entries.iter().map(|(name, value)| {
             let name = header_name(&name.value)
-                .map_err(|message| vec![Problem::at(place(name), message)])?;
+                .map_err(|invalid| vec![Problem::at(place(name), invalid)])?;
             let value = secret(quoted_secret(value)?)
-                .map_err(|message| vec![Problem::at(value.place, message)])?;
+                .map_err(|invalid| vec![Problem::at(value.place, invalid)])?;
             Ok((name, value))
         }))
     }
 }
 
-/// As [`quoted`], without repeating what it found.
+/// As [`quoted`], without the value in the message.
 fn quoted_secret(spot: &Spot) -> Result<&str, Vec<Problem>> {
     match &spot.node {
         Node::Text(text) => Ok(text),
-        Node::Bare(_) => {
-            Err(vec![Problem::at(spot.place, "text is wanted: put it in quotes".to_owned())])
-        }
-        other => Err(vec![Problem::at(
+        Node::Bare(_) => Err(vec![Problem::at(spot.place, "expected text: put it in quotes")]),
+        other @ (Node::Null | Node::List(_) | Node::Map(_)) => Err(vec![Problem::at(
             spot.place,
-            format!("text is wanted, this is {}", other.called()),
+            format!("expected text, found {}", other.description()),
         )]),
     }
 }
 
-fn header(pair: &str) -> Result<(String, Secret), String> {
-    let (name, value) = pair.split_once('=').ok_or("NAME=VALUE is wanted, there is no =")?;
+fn header(pair: &str) -> Result<(String, Secret), Invalid> {
+    let split = pair.split_once('=');
+    let (name, value) = split.ok_or_else(|| Invalid::new("expected NAME=VALUE, found no ="))?;
     Ok((header_name(name.trim())?, secret(value.trim())?))
 }
 
-fn header_name(name: &str) -> Result<String, String> {
+fn header_name(name: &str) -> Result<String, Invalid> {
     match http::HeaderName::try_from(name) {
         Ok(name) => Ok(name.as_str().to_owned()),
-        Err(_) => Err(format!("\"{}\" is not a header's name", shown(name))),
+        Err(_) => Err(Invalid::new(format!("\"{}\" is not the name of a header", shown(name)))),
     }
 }
 
-fn secret(value: &str) -> Result<Secret, String> {
+fn secret(value: &str) -> Result<Secret, Invalid> {
     match http::HeaderValue::try_from(value) {
         Ok(_) => Ok(Secret(value.to_owned())),
-        Err(_) => Err("its value has characters that no header can carry".to_owned()),
+        Err(_) => Err(Invalid::new("the value contains characters that no header can carry")),
     }
 }
 
-/// One of a few words, each standing for a variant.
+/// A type whose variants are written as one word each.
 macro_rules! choices {
     ($name:ident { $($variant:ident = $text:literal),* }) => {
         impl Kind for $name {
-            const WANTED: &'static str = concat!("one of", $(" ", $text),*);
+            const EXPECTED: &'static str = concat!("one of", $(" ", $text),*);
 
-            fn from_text(text: &str) -> Result<Self, String> {
-                match text.trim() { $($text => Ok(Self::$variant),)* other => Err(no_choice(other, &[$($text),*])) }
+            fn from_text(text: &str) -> Result<Self, Invalid> {
+                match text.trim() {
+                    $($text => Ok(Self::$variant),)*
+                    other => Err(no_choice(other, &[$($text),*])),
+                }
             }
 
             fn show(&self) -> Option<String> {
@@ -356,11 +366,16 @@ macro_rules! choices {
     };
 }
 
-fn no_choice(text: &str, choices: &[&str]) -> String {
-    let meant = super::nearest(text, choices.iter().copied())
+fn expected(what: &str, text: &str) -> Invalid {
+    Invalid::new(format!("expected {what}, found \"{}\"", shown(text)))
+}
+
+fn no_choice(text: &str, choices: &[&str]) -> Invalid {
+    let hint = super::nearest(text, choices.iter().copied())
         .map(|near| format!("; did you mean {near}?"))
         .unwrap_or_default();
-    format!("\"{}\" is not one of {}{meant}", shown(text), choices.join(", "))
+    let choices = choices.join(", ");
+    Invalid::new(format!("\"{}\" is not one of {choices}{hint}", shown(text)))
 }
 
 choices!(Protocol { Grpc = "grpc", HttpProtobuf = "http/protobuf" });
@@ -368,11 +383,11 @@ choices!(Compression { Gzip = "gzip", None = "none" });
 choices!(Temporality { Cumulative = "cumulative", Delta = "delta", LowMemory = "lowmemory" });
 choices!(LogFormat { Text = "text", Json = "json" });
 
-/// How the diary is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines of text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -1,4 +1,4 @@
-//! From file, environment and flags to settings, or to every mistake in them.
+//! Loads the settings from file, environment and flags, or reports every mistake in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,23 @@ use tokenwatch_core::world::clocks::ServerName;
 
 use super::mistakes::{Mistakes, Origin, Problem};
 use super::nearest::nearest;
-use super::table::{Input, SECTIONS, SETTINGS, Setting, Settings};
+use super::setting::{Input, Setting};
+use super::table::{SECTIONS, SETTINGS, Settings};
 use super::yaml::{self, Node, Place, Spot, place};
 use crate::environment::Environment;
 
-/// Those who run time servers ask not to be queried more often (RFC 8633 section 3.1; chrony's and
-/// ntpd's smallest default is 2^6 s, and 2^4 s the least most allow).
+/// Minimum interval of queries to a time server. Operators require at least this (RFC 8633, section
+/// 3.1; the default minimum of chrony and ntpd is 2^6 s, and most servers allow 2^4 s).
 const SHORTEST_INTERVAL: Delta = Delta::from_secs(16);
-/// One's own servers on the same machine hurt nobody.
+/// Minimum interval if all servers are on this machine, where no other operator is affected.
 const SHORTEST_LOOPBACK_INTERVAL: Delta = Delta::from_secs(1);
-/// The variable that names the file; there is no setting of that name.
+/// The variable with the path of the configuration file. It belongs to no setting.
 const CONFIG_VARIABLE: &str = "TOKENWATCH_CONFIG";
 
 /// What the operator gave.
 #[derive(Clone, Debug)]
 pub struct Given<'a> {
-    /// The file's name and text.
+    /// Path and text of the configuration file.
     pub file: Option<(String, String)>,
     /// The environment.
     pub environment: &'a Environment,
@@ -32,18 +33,18 @@ pub struct Given<'a> {
     pub flags: Vec<Flag>,
 }
 
-/// A flag that was given.
+/// A flag on the command line.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// What it sets.
+    /// The setting that it sets.
     pub setting: &'static Setting,
-    /// What the command calls it, without dashes.
+    /// Its name for this command, without dashes.
     pub name: &'static str,
-    /// Each use of it.
+    /// Its values, in order.
     pub texts: Vec<String>,
 }
 
-/// Settings, and where each that is not a default came from.
+/// The settings, and their origins.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The values.
@@ -53,18 +54,18 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Where the setting called `name` came from.
+    /// The origin of the setting called `name`.
     pub fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or(Origin::Default)
     }
 
-    /// Whether something was given for the setting called `name` that is a mistake.
+    /// Whether the value given for the setting called `name` was refused.
     pub fn is_broken(&self, name: &str) -> bool {
         self.broken.contains(name)
     }
 }
 
-/// Reads everything, in the order in which one overrules the other.
+/// Loads the settings, in the order of precedence.
 pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
     match read(given) {
         (loaded, mistakes) if mistakes.0.is_empty() => Ok(loaded),
@@ -72,8 +73,7 @@ pub fn load(given: &Given<'_>) -> Result<Loaded, Mistakes> {
     }
 }
 
-/// As [`load`], with what could be understood beside the mistakes: who knows of more mistakes needs
-/// both.
+/// As [`load`], but returns both the settings and the mistakes, for callers that check further.
 pub fn read(given: &Given<'_>) -> (Loaded, Mistakes) {
     let mut loader = Loader::default();
     if let Some((name, text)) = &given.file {
@@ -92,7 +92,7 @@ struct Loader {
     origins: BTreeMap<&'static str, Origin>,
     broken: BTreeSet<&'static str>,
     mistakes: Mistakes,
-    /// Where the file already said something.
+    /// The keys of the file so far.
     seen: BTreeMap<String, Place>,
 }
 
@@ -114,12 +114,14 @@ impl Loader {
     fn problem(&mut self, setting: &Setting, problem: Problem, origin: &Origin) {
         match (origin, problem.place) {
             (Origin::File { name, .. }, Some(place)) => {
-                self.in_file(name, Some(place), format!("{}: {}", setting.name, problem.message))
+                self.in_file(name, Some(place), format!("{}: {}", setting.name, problem.message));
             }
             (Origin::File { .. }, None) => {
-                self.mistakes.add(origin.clone(), format!("{}: {}", setting.name, problem.message))
+                self.mistakes.add(origin.clone(), format!("{}: {}", setting.name, problem.message));
             }
-            _ => self.mistakes.add(origin.clone(), problem.message),
+            (Origin::Default | Origin::Variable(_) | Origin::Flag(_), _) => {
+                self.mistakes.add(origin.clone(), problem.message);
+            }
         }
     }
 
@@ -134,9 +136,9 @@ impl Loader {
             Ok(other) => self.in_file(
                 name,
                 Some(other.place),
-                format!("a mapping of settings is wanted, this is {}", other.node.called()),
+                format!("expected a mapping of settings, found {}", other.node.description()),
             ),
-            Err((place, message)) => self.in_file(name, place, message),
+            Err(error) => self.in_file(name, error.place, error.message),
         }
     }
 
@@ -152,7 +154,7 @@ impl Loader {
                     file,
                     Some(place(key)),
                     format!(
-                        "{} is already set on line {}: take one away",
+                        "{} is already set on line {}: remove one of them",
                         shown(&name),
                         first.line
                     ),
@@ -173,7 +175,7 @@ impl Loader {
     ) {
         let is_section = section.is_empty() && SECTIONS.iter().any(|(known, _)| *known == name);
         match (&value.node, Setting::named(name)) {
-            (Node::Null, Some(_)) => {} // a key with nothing behind it sets nothing
+            (Node::Null, Some(_)) => {} // a key without a value sets nothing
             (_, Some(setting)) if setting.section() == section => {
                 self.take(
                     setting,
@@ -187,7 +189,10 @@ impl Loader {
                 self.in_file(
                     file,
                     Some(value.place),
-                    format!("{name}: a mapping of settings is wanted, this is {}", other.called()),
+                    format!(
+                        "{name}: expected a mapping of settings, found {}",
+                        other.description()
+                    ),
                 );
             }
             _ => self.in_file(file, Some(place(key)), unknown_key(section, name)),
@@ -211,7 +216,7 @@ impl Loader {
         self.node_name(environment);
     }
 
-    /// What Kubernetes manifests customarily call `spec.nodeName`.
+    /// The variable that Kubernetes manifests customarily set to `spec.nodeName`.
     fn node_name(&mut self, environment: &Environment) {
         if self.settings.node.is_none()
             && let Some(name) = environment.get("NODE_NAME")
@@ -251,7 +256,7 @@ fn unknown_key(section: &str, name: &str) -> String {
     format!(
         "unknown key {}{}",
         shown(name),
-        hint.unwrap_or_else(|| "; `tokenwatch config` shows all there are".to_owned())
+        hint.unwrap_or_else(|| "; `tokenwatch config` lists all keys".to_owned())
     )
 }
 
@@ -259,11 +264,10 @@ fn unknown_variable(name: &str) -> String {
     let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
     let hint = nearest(name, known.iter().map(String::as_str))
         .map(|near| format!("; did you mean {near}?"));
-    format!("no setting has this variable{}", hint.unwrap_or_default())
+    format!("unknown variable{}", hint.unwrap_or_default())
 }
 
-/// Kubernetes itself sets such variables for a Service called tokenwatch (kubelet's
-/// pkg/kubelet/envvars): they are no mistakes.
+/// Whether Kubernetes sets this variable for a Service called tokenwatch (pkg/kubelet/envvars).
 fn is_service_link(name: &str) -> bool {
     let protocol = |part: &str| name.contains(part);
     name.ends_with("_SERVICE_HOST")
@@ -272,7 +276,7 @@ fn is_service_link(name: &str) -> bool {
         || (name.contains("_PORT_") && ["_TCP", "_UDP", "_SCTP"].into_iter().any(protocol))
 }
 
-/// What no setting can see alone.
+/// Mistakes that involve more than one setting.
 fn contradictions(settings: &Settings) -> Vec<(&'static str, String)> {
     [interval_too_short(settings), timeout_too_long(settings), age_too_short(settings)]
         .into_iter()
@@ -285,13 +289,14 @@ fn interval_too_short(settings: &Settings) -> Option<(&'static str, String)> {
     let loopback = !clock.servers.is_empty() && clock.servers.iter().all(is_loopback);
     let least = if loopback { SHORTEST_LOOPBACK_INTERVAL } else { SHORTEST_INTERVAL };
     (clock.interval < least).then(|| {
-        let why = if loopback {
-            "1s is the least, even for servers on this machine"
+        let minimum = if loopback {
+            "the minimum is 1s, even for servers on this machine"
         } else {
-            "16s is the least: operators of time servers block clients that ask more often (only \
-             servers on this machine may be asked down to every 1s)"
+            "the minimum is 16s, because operators of time servers block clients that query more \
+             often (1s if all servers are on this machine)"
         };
-        ("clock.interval", format!("{} is too short: {why}", super::duration::show(clock.interval)))
+        let given = super::duration::show(clock.interval);
+        ("clock.interval", format!("{given} is too short: {minimum}"))
     })
 }
 
@@ -300,7 +305,8 @@ fn timeout_too_long(settings: &Settings) -> Option<(&'static str, String)> {
     (clock.timeout >= clock.interval).then(|| {
         (
             "clock.timeout",
-            "must be shorter than clock.interval: a round ends before the next begins".to_owned(),
+            "must be shorter than clock.interval, so that one round ends before the next begins"
+                .to_owned(),
         )
     })
 }
@@ -310,8 +316,7 @@ fn age_too_short(settings: &Settings) -> Option<(&'static str, String)> {
     (clock.max_age <= clock.interval).then(|| {
         (
             "clock.max_age",
-            "must be longer than clock.interval: else the clock is unknown between two \
-             measurements"
+            "must be longer than clock.interval, or the clock is unknown between two measurements"
                 .to_owned(),
         )
     })

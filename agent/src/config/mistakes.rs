@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: all of it, each mistake with its place.
+//! The mistakes in a configuration, each with its origin.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use super::yaml::Place;
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave it.
+    /// It was not given.
     Default,
     /// The configuration file.
     File {
-        /// As it was named.
+        /// The path of the file, as given.
         name: String,
-        /// Where in it, if that is known.
+        /// The position in the file, if known.
         place: Option<Place>,
     },
     /// An environment variable.
@@ -36,10 +36,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One mistake.
+/// One mistake of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where it was made.
+    /// Where the value came from.
     pub origin: Origin,
     /// What is wrong and what to do.
     pub message: String,
@@ -56,7 +56,7 @@ impl fmt::Display for Mistake {
 pub struct Mistakes(pub Vec<Mistake>);
 
 impl Mistakes {
-    /// One more.
+    /// Adds a mistake.
     pub fn add(&mut self, origin: Origin, message: impl Into<String>) {
         self.0.push(Mistake { origin, message: message.into() });
     }
@@ -70,7 +70,31 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// What is wrong with one value: at a place inside it, or with the whole.
+/// Why a value was refused, and what is expected instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(String);
+
+impl Invalid {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Invalid> for String {
+    fn from(invalid: Invalid) -> Self {
+        invalid.0
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// What is wrong with a value: with the whole, or with the part at a place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub(super) place: Option<Place>,
@@ -78,11 +102,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn here(message: String) -> Self {
-        Self { place: None, message }
+    pub(super) fn here(message: impl Into<String>) -> Self {
+        Self { place: None, message: message.into() }
     }
 
-    pub(super) fn at(place: Place, message: String) -> Self {
-        Self { place: Some(place), message }
+    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
+        Self { place: Some(place), message: message.into() }
     }
 }

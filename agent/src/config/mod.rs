@@ -1,15 +1,18 @@
 //! Settings: flag over environment over file over default.
 //!
-//! Each setting is declared once, in `table`: its name, type, default, explanation, flag and
-//! environment variable come from there, and so do the YAML keys, `--help`, and what `tokenwatch
-//! config` prints.
+//! `table` declares each setting once, with its name, type, default, description and flag. The
+//! environment variables, the YAML keys, `--help` and the output of `tokenwatch config` all come
+//! from there.
 
+mod checks;
 mod duration;
 mod kinds;
 mod load;
+mod log_filter;
 mod mistakes;
 mod nearest;
 pub mod otlp;
+mod setting;
 mod show;
 mod size;
 mod table;
@@ -19,8 +22,9 @@ mod yaml;
 
 pub use kinds::{Kind, LogFormat, Secret};
 pub use load::{Flag, Given, Loaded, load, read};
-pub use mistakes::{Mistake, Mistakes, Origin};
+pub use mistakes::{Invalid, Mistake, Mistakes, Origin};
 pub use nearest::nearest;
+pub use setting::Setting;
 pub use show::effective;
 pub use size::Size;
-pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};
+pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Settings};

@@ -1,8 +1,9 @@
-//! The known word nearest to a mistyped one.
+//! Suggestions for mistyped words.
 
-/// The candidate that `word` most likely meant; nothing when none is near.
+/// The candidate nearest to `word`; nothing if none is near.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: String = word.chars().take(64).collect(); // longer is no typing mistake, and the work is quadratic
+    // A longer word is no typing mistake, and the work is quadratic.
+    let word: String = word.chars().take(64).collect();
     let allowed = (word.chars().count() / 3).max(2);
     let scored = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
     scored
@@ -11,7 +12,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swapped neighbours (optimal string alignment).
+/// The number of insertions, deletions, replacements and swaps (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

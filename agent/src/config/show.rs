@@ -1,19 +1,19 @@
-//! The effective configuration, as YAML that can be read back, with where each value came from.
+//! The effective configuration, as YAML that can be read back, with the origin of each value.
 
 use std::fmt::Write as _;
 
 use super::load::Loaded;
 use super::mistakes::Origin;
-use super::table::{SECTIONS, SETTINGS, Setting};
+use super::setting::{Input, Setting};
+use super::table::{SECTIONS, SETTINGS};
 use crate::environment::Environment;
 
-/// Origins stand in this column, where the value leaves room.
+/// The column of the origins, if the value is not longer.
 const ORIGIN_COLUMN: usize = 48;
 
-/// YAML, one line a setting.
+/// YAML, one line for each setting.
 pub fn effective(loaded: &Loaded, environment: &Environment) -> String {
-    let mut out =
-        String::from("# The effective configuration. After each value: where it comes from.\n");
+    let mut out = String::from("# The effective configuration, with the origin of each value.\n");
     section(&mut out, "", loaded, environment);
     for (name, doc) in SECTIONS {
         let _ = writeln!(out, "\n# {doc}\n{name}:"); // writing to a String cannot fail
@@ -32,7 +32,7 @@ fn section(out: &mut String, section: &str, loaded: &Loaded, environment: &Envir
     }
 }
 
-/// A setting that was not given may be decided by a standard variable.
+/// The value of a setting that was not given may come from a standard variable.
 fn value_and_origin(
     setting: &Setting,
     loaded: &Loaded,
@@ -48,13 +48,13 @@ fn value_and_origin(
     ((setting.show)(&loaded.settings).unwrap_or_else(|| "~".to_owned()), origin)
 }
 
-/// Read and shown as the setting itself would be, so that a secret stays one; what does not parse
-/// is not repeated.
+/// The value of a standard variable, shown as the setting itself would be: secrets stay hidden. A
+/// value that does not parse is not shown.
 fn standard_value(setting: &Setting, text: &str, unit: &str) -> String {
     let mut settings = super::Settings::default();
     let text = format!("{}{unit}", text.trim());
-    match (setting.set)(&mut settings, super::table::Input::Texts(&[text])) {
+    match (setting.set)(&mut settings, Input::Texts(&[text])) {
         Ok(()) => (setting.show)(&settings).unwrap_or_else(|| "~".to_owned()),
-        Err(_) => "~ # not understood;".to_owned(),
+        Err(_) => "~ # invalid value;".to_owned(),
     }
 }

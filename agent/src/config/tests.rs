@@ -1,4 +1,4 @@
-//! Settings from all sides, and every mistake in them.
+//! Settings from file, environment and flags, and the mistakes in them.
 
 use tokenwatch_core::base::time::Delta;
 
@@ -49,7 +49,7 @@ fn flag_beats_environment_beats_file_beats_default() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_position() {
     let yaml = "\
 roots: /var/lib/kubelet
 clok:
@@ -71,19 +71,19 @@ files:
     assert_eq!(
         mistakes(yaml),
         [
-            "tw.yaml:1:8: roots: a list is wanted, as in [a, b], this is text",
+            "tw.yaml:1:8: roots: expected a list such as [a, b], found text",
             "tw.yaml:2:1: unknown key clok; did you mean clock?",
             "tw.yaml:5:25: clock.servers: \"bad:port:x\" is not HOST or HOST:PORT; an IPv6 \
              address with a port goes in brackets, as in [2001:db8::1]:123",
             "tw.yaml:5:39: clock.servers: \"0\" is not a port: 1 to 65535 is wanted",
             "tw.yaml:6:3: unknown key clock.intervall; did you mean clock.interval?",
             "tw.yaml:7:12: clock.timeout: 1 has no unit: write 1s for seconds or 1m for minutes",
-            "tw.yaml:8:13: clock.discover: true or false is wanted, not \"no\"",
-            "tw.yaml:9:6: log: a mapping of settings is wanted, this is text",
+            "tw.yaml:8:13: clock.discover: expected true or false, found \"no\"",
+            "tw.yaml:9:6: log: expected a mapping of settings, found text",
             "tw.yaml:11:13: otlp.protocol: \"htp\" is not one of grpc, http/protobuf",
-            "tw.yaml:12:13: otlp.headers: \"a b\" is not a header's name",
-            "tw.yaml:12:32: otlp.headers: text is wanted: put it in quotes",
-            "tw.yaml:15:3: files.rescan is already set on line 14: take one away",
+            "tw.yaml:12:13: otlp.headers: \"a b\" is not the name of a header",
+            "tw.yaml:12:32: otlp.headers: expected text: put it in quotes",
+            "tw.yaml:15:3: files.rescan is already set on line 14: remove one of them",
             "tw.yaml:16:3: unknown key files.timeout; did you mean clock.timeout?",
         ]
     );
@@ -109,13 +109,13 @@ fn mistakes_in_environment_and_flags_name_them() {
     );
     assert_eq!(
         lines[1],
-        "environment variable TOKENWATCH_CLOK_SERVERS: no setting has this variable; did you mean \
+        "environment variable TOKENWATCH_CLOK_SERVERS: unknown variable; did you mean \
          TOKENWATCH_CLOCK_SERVERS?"
     );
-    assert_eq!(lines[2], "flag --otlp-header: NAME=VALUE is wanted, there is no =");
+    assert_eq!(lines[2], "flag --otlp-header: expected NAME=VALUE, found no =");
     assert!(
         lines[3].starts_with(
-            "flag --clock-interval: clock.interval: 15s is too short: 16s is the least"
+            "flag --clock-interval: clock.interval: 15s is too short: the minimum is 16s"
         ),
         "{}",
         lines[3]
@@ -123,7 +123,7 @@ fn mistakes_in_environment_and_flags_name_them() {
 }
 
 #[test]
-fn only_servers_on_this_machine_may_be_asked_often() {
+fn only_servers_on_this_machine_allow_a_short_interval() {
     let with = |servers: &str, interval: &str| {
         read(
             "clock: {timeout: 100ms}",
@@ -171,17 +171,25 @@ fn sizes_have_units_and_bounds() {
             .bytes(),
         1_000_000
     );
-    let told = |text: &str| memory(text).unwrap_err().to_string();
+    let message = |text: &str| memory(text).unwrap_err().to_string();
     assert_eq!(
-        told("4Mi"),
+        message("4Mi"),
         "tw.yaml:1:18: alerts.memory: \"4Mi\" is not a size; did you mean 4MiB?\n"
     );
     assert!(
-        told("4194304")
+        message("4194304")
             .starts_with("tw.yaml:1:18: alerts.memory: 4194304 has no unit: write 4MiB for bytes")
     );
-    assert!(told("1kB").ends_with("1kB is too little: at least 64KiB\n"), "{}", told("1kB"));
-    assert!(told("2GiB").ends_with("2GiB is too much: at most 1GiB\n"), "{}", told("2GiB"));
+    assert!(
+        message("1kB").ends_with("1kB is too small: the minimum is 64KiB\n"),
+        "{}",
+        message("1kB")
+    );
+    assert!(
+        message("2GiB").ends_with("2GiB is too large: the maximum is 1GiB\n"),
+        "{}",
+        message("2GiB")
+    );
 }
 
 #[test]
@@ -207,7 +215,7 @@ fn servers_are_read_in_every_form() {
 }
 
 #[test]
-fn the_diary_has_a_level_and_others_per_module() {
+fn the_log_has_a_level_and_levels_per_module() {
     use tracing::Level;
     let would = |level: &str, module, at| {
         let settings = read(&format!("log: {{level: '{level}'}}\n"), &[], &[]).unwrap().settings;
@@ -231,7 +239,7 @@ fn the_diary_has_a_level_and_others_per_module() {
 }
 
 #[test]
-fn the_node_is_named_by_its_customary_variable_too() {
+fn the_node_name_can_come_from_node_name() {
     let node = |yaml, variables: &[(&str, &str)]| read(yaml, variables, &[]).unwrap().settings.node;
     assert_eq!(node("", &[("NODE_NAME", "n1")]).as_deref(), Some("n1"));
     assert_eq!(node("node: file", &[("NODE_NAME", "n1")]).as_deref(), Some("file"));
@@ -241,13 +249,15 @@ fn the_node_is_named_by_its_customary_variable_too() {
     );
     assert_eq!(
         mistakes("node: 17"),
-        ["tw.yaml:1:7: node: text is wanted, YAML reads this as 17: put it in quotes"]
+        ["tw.yaml:1:7: node: expected text, but YAML reads this as 17: put it in quotes"]
     );
 }
 
 #[test]
-fn what_is_shown_is_read_back() {
-    let yaml = "roots: [/a, '/b #c']\nclock: {servers: ['[::1]:1123'], interval: 1h1m1s1ms, max_age: 1d, discover: false}\notlp: {endpoint: 'http://c:4317'}";
+fn the_effective_configuration_reads_back() {
+    let yaml = "roots: [/a, '/b #c']\n\
+        clock: {servers: ['[::1]:1123'], interval: 1h1m1s1ms, max_age: 1d, discover: false}\n\
+        otlp: {endpoint: 'http://c:4317'}";
     let loaded = read(yaml, &[], &[]).unwrap();
     let text = effective(&loaded, &Environment::default());
     assert_eq!(read(&text, &[], &[]).unwrap().settings, loaded.settings, "{text}");
@@ -262,7 +272,11 @@ fn secrets_and_standard_variables_are_shown_as_such() {
     ];
     let environment = Environment::of(variables);
     let loaded = read("", &variables, &[]).unwrap();
-    assert_eq!(loaded.settings, Settings::default(), "standard variables are the sink's business");
+    assert_eq!(
+        loaded.settings,
+        Settings::default(),
+        "standard variables do not change our own settings"
+    );
     let text = effective(&loaded, &environment);
     let line = |key: &str| {
         text.lines()
@@ -298,8 +312,8 @@ fn hostile_yaml_is_refused_quickly() {
     for text in hostile {
         let started = crate::clocks::now();
         let shown: String = text.chars().take(20).collect();
-        let told = mistakes(&text);
-        assert!(told.iter().all(|line| line.len() < 1_000), "{shown}: {told:?}");
+        let found = mistakes(&text);
+        assert!(found.iter().all(|line| line.len() < 1_000), "{shown}: {found:?}");
         assert!(
             crate::clocks::now().monotonic - started.monotonic < Delta::from_secs(5),
             "{shown} took too long"
@@ -308,35 +322,36 @@ fn hostile_yaml_is_refused_quickly() {
 }
 
 #[test]
-fn syntax_errors_have_a_place() {
-    let told = mistakes("clock:\n  servers: [a\nlog: x\n");
-    assert!(told[0].starts_with("tw.yaml:3:") || told[0].starts_with("tw.yaml:2:"), "{told:?}");
+fn syntax_errors_have_a_position() {
+    let found = mistakes("clock:\n  servers: [a\nlog: x\n");
+    assert!(found[0].starts_with("tw.yaml:3:") || found[0].starts_with("tw.yaml:2:"), "{found:?}");
 }
 
 #[test]
-fn yaml_that_is_no_configuration_is_refused_in_our_own_words() {
+fn yaml_that_is_no_configuration_is_refused_in_plain_words() {
     let table = [
         (
             "log: {level: info}\n---\nnode: n1\n",
-            "tw.yaml:3:1: a configuration is one YAML document: below a ---, another begins here",
+            "tw.yaml:3:1: a configuration is one YAML document, and a second one (after ---) \
+             begins here",
         ),
         (
             "clock: &all\n  servers: *all\n",
-            "tw.yaml:2:12: this alias (*) stands within what its anchor (&) names, so it has no \
-             end: write out what is meant",
+            "tw.yaml:2:12: this alias (*) is inside its own anchor (&), so it never ends: write \
+             the value out",
         ),
         (
             &"#".repeat(300 * 1024),
-            "tw.yaml: larger than 0.25 MiB, which no configuration is: is this the right file?",
+            "tw.yaml: larger than 0.25 MiB, the limit for a configuration: is this the right file?",
         ),
     ];
-    for (yaml, told) in table {
-        assert_eq!(mistakes(yaml), [told]);
+    for (yaml, message) in table {
+        assert_eq!(mistakes(yaml), [message]);
     }
 }
 
 #[test]
-fn nothing_is_declared_twice() {
+fn flags_and_variables_are_unique() {
     let mut flags: Vec<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
     let mut variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
     flags.sort_unstable();
@@ -344,6 +359,24 @@ fn nothing_is_declared_twice() {
     assert!(flags.windows(2).all(|pair| pair[0] != pair[1]));
     assert!(variables.windows(2).all(|pair| pair[0] != pair[1]));
     assert_eq!(variables.len(), SETTINGS.len());
+}
+
+/// The text after "Default " is read as the setting itself would be, and gives the default.
+#[test]
+fn every_description_names_the_default() {
+    for setting in SETTINGS {
+        let default = setting.doc.rsplit_once(" Default").expect(setting.name).1;
+        let mut settings = Settings::default();
+        if let Some(value) = default.strip_prefix(' ').and_then(|value| value.strip_suffix('.')) {
+            let input = [value.to_owned()];
+            (setting.set)(&mut settings, setting::Input::Texts(&input)).unwrap();
+            assert_eq!(settings, Settings::default(), "{}", setting.name);
+        } else {
+            assert!(default.starts_with(": ") && default.ends_with('.'), "{}", setting.doc);
+            let value = (setting.show)(&settings).unwrap_or_default();
+            assert!(["", "[]", "{}"].contains(&value.as_str()), "{}: {value}", setting.name);
+        }
+    }
 }
 
 proptest::proptest! {

@@ -1,5 +1,5 @@
 //! YAML as a tree in which every node knows its line and column, so that all mistakes of a file can
-//! be told at once.
+//! be reported at once.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Spanned};
 
-/// No configuration is longer; what is, is something else.
+/// Largest configuration. A larger file is something else.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
-/// The deepest setting is two levels down.
+/// Deepest nesting. Settings need two levels.
 const MAX_DEPTH: usize = 16;
 
-/// A place in a file, counted from 1.
+/// A position in a file, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The line.
@@ -21,35 +21,35 @@ pub struct Place {
     pub column: u64,
 }
 
-/// A node and where it is.
+/// A node with its position.
 #[derive(Clone, Debug)]
 pub(super) struct Spot {
     pub(super) place: Place,
     pub(super) node: Node,
 }
 
-/// What YAML knows.
+/// A YAML value.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     /// Nothing, `~` or `null`.
     Null,
-    /// Text, quoted or not, that is no number.
+    /// Text, quoted or not, that YAML does not read as something else.
     Text(String),
-    /// A number or a truth value, as text. Its spelling in the file is lost: `1.10` has become 1.1.
+    /// A number or boolean, as text. Its spelling in the file is lost: `1.10` has become 1.1.
     Bare(String),
     /// A sequence.
     List(Vec<Spot>),
-    /// A mapping, in order, duplicates and all.
+    /// A mapping, in the order of the file, with duplicates.
     Map(Vec<(Spanned<String>, Spot)>),
 }
 
 impl Node {
-    /// For messages.
-    pub(super) fn called(&self) -> &'static str {
+    /// What to call it in a message.
+    pub(super) fn description(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Text(_) => "text",
-            Self::Bare(_) => "a number or truth value",
+            Self::Bare(_) => "a number or boolean",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
         }
@@ -60,58 +60,69 @@ pub(super) fn place<T>(spanned: &Spanned<T>) -> Place {
     Place { line: spanned.referenced.line(), column: spanned.referenced.column() }
 }
 
-/// Reads a whole file. The error says where, if the parser knows.
-pub(super) fn parse(text: &str) -> Result<Spot, (Option<Place>, String)> {
+/// Why a file is not a YAML document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    /// The position, if the parser knows it.
+    pub(super) place: Option<Place>,
+    /// What is wrong, without the position.
+    pub(super) message: String,
+}
+
+/// Reads a whole file.
+pub(super) fn parse(text: &str) -> Result<Spot, SyntaxError> {
     if text.len() > MAX_BYTES {
-        return Err((
-            None,
-            format!(
-                "larger than {} MiB, which no configuration is: is this the right file?",
-                mebibytes(MAX_BYTES)
-            ),
-        ));
+        let limit = mebibytes(MAX_BYTES);
+        let message = format!(
+            "larger than {limit} MiB, the limit for a configuration: is this the right file?"
+        );
+        return Err(SyntaxError { place: None, message });
     }
     serde_saphyr::from_str_with_options::<Spot>(text, options()).map_err(|error| {
         let place = error.location().map(|at| Place { line: at.line(), column: at.column() });
-        (place, what_is_wrong(&error))
+        SyntaxError { place, message: message(&error) }
     })
 }
 
 /// `0.25`
-#[allow(clippy::cast_precision_loss)] // for people
+#[allow(clippy::cast_precision_loss)] // only shown in a message
 fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }
 
-/// Bounds in time and memory against anchors that multiply, deep nesting and the like.
+/// Limits on time and memory, against multiplying anchors and deep nesting.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
-        // Told by the loader, with both places.
+        // The loader reports them, with both positions.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // `no` and `off` stay text: whether that is wrong depends on the setting.
+        // `no` and `off` stay text: some settings accept them as text.
         strict_booleans: true,
         with_snippet: false,
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: 20_000, max_events: 50_000 },
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: 20_000,
+            max_events: 50_000,
+        },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000 },
     }
 }
 
-/// In our own words where the parser speaks to programmers; else its message, without the place
-/// that stands before it anyway.
-fn what_is_wrong(error: &Error) -> String {
+/// The parser's message without the position, or our own if the parser's is for programmers.
+fn message(error: &Error) -> String {
     match error.without_snippet() {
         Error::MultipleDocuments { .. } => {
-            "a configuration is one YAML document: below a ---, another begins here".to_owned()
+            "a configuration is one YAML document, and a second one (after ---) begins here"
+                .to_owned()
         }
-        Error::RecursiveReferencesRequireWeakTypes { .. } => "this alias (*) stands within what \
-                                                              its anchor (&) names, so it has no \
-                                                              end: write out what is meant"
-            .to_owned(),
-        other => in_the_parsers_words(other),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "this alias (*) is inside its own anchor (&), so it never ends: write the value out"
+                .to_owned()
+        }
+        other => parser_message(other),
     }
 }
 
-fn in_the_parsers_words(error: &Error) -> String {
+fn parser_message(error: &Error) -> String {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let end = text.rfind(" at line ").unwrap_or(text.len());

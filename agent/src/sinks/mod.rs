@@ -1,4 +1,4 @@
-//! Ways out: one file per way. Each takes actions, none ever blocks the engine.
+//! Sinks: where reports of the engine go. One folder per sink; none ever blocks the engine.
 
 pub mod console;
 pub mod delivery;
@@ -18,156 +18,178 @@ use tokio::sync::watch;
 use crate::config::otlp::Settings;
 use crate::state_file::{self, StateFile};
 
-/// What metrics are read from, at each export.
+/// The figures of the engine, read at each export of metrics.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
-/// What a status page is made from, each time somebody asks for it.
+/// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
 
-/// How the loop that drives the engine is doing, at this moment; told without waiting for the
-/// engine.
+/// The progress of the loop that drives the engine, read without waiting for the engine.
 pub type PulseSource = Arc<dyn Fn() -> Pulse + Send + Sync>;
 
-/// What sinks read of the engine when they want to, besides the actions that they are given.
+/// What sinks can read at any time, besides the reports that they receive.
 #[derive(Clone)]
 pub struct Views {
-    /// Figures.
+    /// For metrics and readiness.
     pub snapshot: SnapshotSource,
-    /// Everything.
+    /// For the status page.
     pub status: StatusSource,
-    /// Whether it lives.
+    /// For liveness.
     pub pulse: PulseSource,
 }
 
-/// Whether the engine still takes steps.
+/// Whether the engine makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulse {
-    /// Since the last step began or ended, on a clock that stands still while the machine sleeps.
+    /// Time since the last step began or ended, by a clock that stops while the machine sleeps.
     pub since: Duration,
-    /// A step began and has not ended.
+    /// Whether a step has begun and not ended.
     pub is_stepping: bool,
-    /// Without anything to see, a step is taken after no longer than this.
+    /// The longest time between two steps when there are no observations.
     pub longest_pause: Duration,
 }
 
-/// A flush at the end takes no longer than this by default: half of what Kubernetes' shortest
-/// common grace period (10 s) leaves.
+/// Default time limit of the last flush: half of Kubernetes' shortest common grace period (10 s).
 pub const SHUTDOWN_BOUND: Duration = Duration::from_secs(5);
 
-/// All ways out: the one by which spans and alerts are delivered, and those beside it.
+/// All sinks: the main one, which delivers spans and alerts, and the optional ones.
 #[derive(Debug)]
 pub struct Sinks {
     main: Sink,
     state_file: Option<StateFile>,
     events: Option<events::Events>,
-    /// Where the main one measures nothing.
+    /// Only if the main sink has no metrics of its own.
     metrics: Option<metrics::Metrics>,
     http: Option<http::Http>,
 }
 
-/// The way by which spans and alerts are delivered.
+/// The sink that delivers spans and alerts.
 #[derive(Debug)]
 pub enum Sink {
-    /// Lines for people.
+    /// Lines on standard output.
     Console(console::Console),
     /// A collector.
     Otlp(Box<delivery::Delivery>),
 }
 
-/// What was left when a sink was shut down.
+/// Why a sink could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The operating system gave no thread for the console.
+    Console(std::io::Error),
+    /// The OTLP exporter cannot work with its settings.
+    Otlp(delivery::StartError),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Console(error) => write!(f, "cannot start the thread that prints: {error}"),
+            Self::Otlp(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What a sink could not send before it was shut down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// Alerts that no collector accepted.
     pub alerts_left: u64,
     /// Spans that were not sent.
     pub spans_left: u64,
-    /// The last metrics were not sent, or lines were not written.
+    /// Whether the last metrics were not sent, or the last lines not written.
     pub unfinished: bool,
 }
 
 impl ShutdownReport {
-    /// Nothing was left.
+    /// Whether everything was sent.
     pub fn is_clean(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// For people: `3 alerts, 12 spans and the last metrics were not sent`.
+/// `not sent: 3 alerts, 12 spans, and the last flush timed out`.
 impl std::fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.is_clean() {
             return f.write_str("everything was sent");
         }
-        let rest = if self.unfinished { ", and the last flush did not end in time" } else { "" };
+        let rest = if self.unfinished { ", and the last flush timed out" } else { "" };
         write!(f, "not sent: {} alerts, {} spans{rest}", self.alerts_left, self.spans_left)
     }
 }
 
 impl Sinks {
-    /// Only the main one.
+    /// Only the main sink.
     pub fn new(main: Sink) -> Self {
         Self { main, state_file: None, events: None, metrics: None, http: None }
     }
 
-    /// Adds the state file, in which active findings are saved.
+    /// Adds the state file with the active findings.
     #[must_use]
     pub fn with_state_file(self, config: state_file::Config) -> Self {
         let state_file = StateFile::start(config, self.main.undelivered());
         Self { state_file: Some(state_file), ..self }
     }
 
-    /// And findings become Events.
+    /// Adds Kubernetes Events.
     #[must_use]
     pub fn with_events(self, events: events::Events) -> Self {
         Self { events: Some(events), ..self }
     }
 
-    /// And whoever asks is shown figures and a page. Has to be called within a tokio runtime.
-    /// `pull` is what the main one was given.
+    /// Adds the HTTP server. Must be called within a tokio runtime. `pull` is the reader that the
+    /// main sink was started with.
     #[must_use]
-    pub fn serving(
+    pub fn with_http(
         self,
         settings: &http::Settings,
         resource: &Resource,
         views: Views,
         pull: metrics::Pull,
     ) -> Self {
-        let unmeasured = matches!(self.main, Sink::Console(_));
-        let nothing_sent = Arc::default();
-        let origin = delivery::origin(resource, &nothing_sent, &views.snapshot);
-        let metrics = unmeasured
-            .then(|| metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())));
-        let http = http::Http::start(settings, http::Shown { views, pull });
+        let no_counters = Arc::default();
+        let origin = delivery::origin(resource, &no_counters, &views.snapshot);
+        let metrics = match self.main {
+            Sink::Console(_) => {
+                Some(metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())))
+            }
+            Sink::Otlp(_) => None,
+        };
+        let http = http::Http::start(settings, http::Content { views, pull });
         Self { metrics, http: Some(http), ..self }
     }
 
-    /// Takes what there is to say. Never blocks, never grows without bound.
-    pub fn take(&self, actions: Vec<Report>) {
-        self.events.iter().for_each(|events| events.take(&actions));
-        self.metrics.iter().for_each(|metrics| metrics.take(&actions));
-        let changes = self.state_file.as_ref().map(|file| (file, state_file::changes(&actions)));
-        self.main.take(actions);
-        // After the alerts were queued and counted: only delivered findings are saved.
-        if let Some((file, changes)) = changes {
+    /// Queues reports for every sink. Never blocks, never grows without bound.
+    pub fn take(&self, reports: Vec<Report>) {
+        self.events.iter().for_each(|events| events.take(&reports));
+        self.metrics.iter().for_each(|metrics| metrics.take(&reports));
+        let saved = self.state_file.as_ref().map(|file| (file, state_file::changes(&reports)));
+        self.main.take(reports);
+        // Only now, when the main sink counts the alerts as undelivered: the state file must not
+        // hold an alert as raised that no collector has accepted.
+        if let Some((file, changes)) = saved {
             file.apply(changes);
         }
     }
 
-    /// How alerts get out; changes are seen by `changed()`.
+    /// The delivery of alerts; `changed()` reports each change.
     pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
         self.main.delivery()
     }
 
-    /// Returns once nobody can be told anything any more, and never for a collector: that may come
-    /// back.
+    /// Returns when the reader of standard output has closed it. Never returns for a collector,
+    /// which may come back.
     pub async fn closed(&self) {
         self.main.closed().await;
     }
 
-    /// Flushes within `bound`, and says what was left.
+    /// Flushes within `bound`; what was not sent.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         self.events.into_iter().for_each(events::Events::stop);
-        drop(self.http); // nobody is told anything any more
+        drop(self.http);
         let report = self.main.shutdown(bound).await;
         if let Some(file) = self.state_file {
             file.finish().await;
@@ -177,29 +199,28 @@ impl Sinks {
 }
 
 impl Sink {
-    /// Lines for people on standard output, with colours if told so.
-    pub fn console(colour: bool) -> Result<Self, String> {
-        console::Console::stdout(colour).map(Self::Console)
+    /// Lines on standard output.
+    pub fn console(colour: bool) -> Result<Self, StartError> {
+        console::Console::stdout(colour).map(Self::Console).map_err(StartError::Console)
     }
 
-    /// To a collector. Has to be called within a tokio runtime, which then does the sending.
-    /// Its figures can be had through `pull` as well.
+    /// Export to a collector. Must be called within a tokio runtime, which then sends. `pull`
+    /// reads the same metrics.
     pub fn otlp(
         settings: Settings,
         resource: &Resource,
         snapshot: &SnapshotSource,
         pull: Option<metrics::Pull>,
-    ) -> Result<Self, String> {
-        delivery::Delivery::start(settings, resource, snapshot, pull)
-            .map(|delivery| Self::Otlp(Box::new(delivery)))
-            .map_err(|error| error.to_string())
+    ) -> Result<Self, StartError> {
+        let started = delivery::Delivery::start(settings, resource, snapshot, pull);
+        started.map(|delivery| Self::Otlp(Box::new(delivery))).map_err(StartError::Otlp)
     }
 
-    /// Takes what there is to say. Never blocks, never grows without bound.
-    pub fn take(&self, actions: Vec<Report>) {
+    /// Queues reports. Never blocks, never grows without bound.
+    pub fn take(&self, reports: Vec<Report>) {
         match self {
-            Self::Console(console) => console.take(actions),
-            Self::Otlp(otlp) => otlp.take(actions),
+            Self::Console(console) => console.take(reports),
+            Self::Otlp(otlp) => otlp.take(reports),
         }
     }
 
@@ -211,7 +232,7 @@ impl Sink {
         }
     }
 
-    /// How many alerts no collector has accepted yet. None ever wait on a console.
+    /// The number of alerts that no collector has accepted yet. Always 0 for the console.
     fn undelivered(&self) -> watch::Receiver<u64> {
         match self {
             Self::Console(_) => watch::channel(0).1,
@@ -219,8 +240,8 @@ impl Sink {
         }
     }
 
-    /// Returns once nobody can be told anything any more, and never for a collector: that may come
-    /// back.
+    /// Returns when the reader of standard output has closed it. Never returns for a collector,
+    /// which may come back.
     pub async fn closed(&self) {
         match self {
             Self::Console(console) => console.closed().await,
@@ -228,7 +249,7 @@ impl Sink {
         }
     }
 
-    /// Flushes within `bound`, and says what was left.
+    /// Flushes within `bound`; what was not sent.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         match self {
             Self::Console(console) => console.shutdown(bound).await,

@@ -1,47 +1,51 @@
-//! Every name that leaves the agent: spans, attributes, log events, metrics. `tokenwatch telemetry`
-//! prints this file's tables.
+//! The names of all exported telemetry: spans, attributes, log events, metrics. `tokenwatch
+//! telemetry` prints the tables of this file.
 //!
 //! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic
-//! conventions; the rest is ours, under `tokenwatch.`, `token.`, `clock.` and `ntp.`.
+//! conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and `ntp.*`.
 
-/// The version of OpenTelemetry's semantic conventions that those names are taken from.
+/// The version of OpenTelemetry's semantic conventions that these names come from.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 macro_rules! names {
-    ($(#[$table_doc:meta])* $table:ident { $($(#[doc = $doc:literal])* $constant:ident = $name:literal;)* }) => {
+    ($(#[$table_doc:meta])* $table:ident {
+        $($(#[doc = $doc:literal])* $constant:ident = $name:literal;)*
+    }) => {
         $($(#[doc = $doc])* pub const $constant: &str = $name;)*
         $(#[$table_doc])*
         pub const $table: &[Entry] = &[$(Entry { name: $name, meaning: concat!($($doc),*) }),*];
     };
 }
 
-/// A name and what it means.
+/// A name with its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The name.
     pub name: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
 names! {
     /// Spans.
     SPANS {
-        #[doc = "One generation of one token: from `iat` until it is replaced, gone or dead. The root of its trace."]
+        #[doc = "One generation of one token, from `iat` until it is replaced, removed or expired. \
+            Root of its trace."]
         SPAN_GENERATION = "token.generation";
-        #[doc = "From `iat` until kubelet is due to replace the token."]
+        #[doc = "From `iat` until the rotation is due."]
         SPAN_FRESH = "token.fresh";
-        #[doc = "From due until replaced: its duration is the rotation delay. Without duration when the rotation came early."]
+        #[doc = "From the due time until the rotation. Its duration is the rotation delay, and 0 \
+            if the rotation was early."]
         SPAN_REFRESH_WAIT = "token.refresh_wait";
-        #[doc = "One measurement of the node's clock against all servers. The root of its trace."]
+        #[doc = "One measurement of the node's clock against all time servers. Root of its trace."]
         SPAN_CLOCK = "clock.measure";
-        #[doc = "One NTP request and its answer."]
+        #[doc = "One NTP request with its response."]
         SPAN_NTP = "ntp.exchange";
     }
 }
 
 names! {
-    /// Attributes of spans, log records and evidence.
+    /// Attributes of spans and log records, and keys of evidence.
     ATTRIBUTES {
         #[doc = "Namespace of the watched pod."]
         K8S_NAMESPACE = "k8s.namespace.name";
@@ -49,29 +53,30 @@ names! {
         K8S_POD_NAME = "k8s.pod.name";
         #[doc = "UID of the watched pod."]
         K8S_POD_UID = "k8s.pod.uid";
-        #[doc = "The node that a finding is about; in the resource, the node the agent runs on."]
+        #[doc = "Name of the node that a finding is about. In the resource: the node of the agent."]
         K8S_NODE_NAME = "k8s.node.name";
-        #[doc = "Who made the watched pod, where the cluster tells: its Deployment."]
+        #[doc = "Name of the Deployment that owns the watched pod. Only with access to the \
+            Kubernetes API."]
         K8S_DEPLOYMENT = "k8s.deployment.name";
-        #[doc = "The same, for a StatefulSet."]
+        #[doc = "Name of the StatefulSet that owns it."]
         K8S_STATEFULSET = "k8s.statefulset.name";
-        #[doc = "The same, for a DaemonSet."]
+        #[doc = "Name of the DaemonSet that owns it."]
         K8S_DAEMONSET = "k8s.daemonset.name";
-        #[doc = "The same, for a Job."]
+        #[doc = "Name of the Job that owns it."]
         K8S_JOB = "k8s.job.name";
-        #[doc = "The same, for a CronJob."]
+        #[doc = "Name of the CronJob that owns it."]
         K8S_CRONJOB = "k8s.cronjob.name";
-        #[doc = "The same, for a ReplicaSet that no Deployment made."]
+        #[doc = "Name of the ReplicaSet that owns it, if no Deployment does."]
         K8S_REPLICASET = "k8s.replicaset.name";
-        #[doc = "The same, for a ReplicationController."]
+        #[doc = "Name of the ReplicationController that owns it."]
         K8S_REPLICATION_CONTROLLER = "k8s.replicationcontroller.name";
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
-        #[doc = "Service account the token speaks for."]
+        #[doc = "Service account that the token authenticates."]
         SERVICE_ACCOUNT = "token.service_account";
-        #[doc = "The token's file in the volume."]
+        #[doc = "Path of the token's file in the volume."]
         TOKEN_PATH = "token.path";
-        #[doc = "Opaque id of the generation; the same on every node and over restarts."]
+        #[doc = "Opaque id of the generation. The same on every node and across restarts."]
         TOKEN_GENERATION = "token.generation.id";
         #[doc = "`aud`"]
         TOKEN_AUDIENCES = "token.audiences";
@@ -81,83 +86,88 @@ names! {
         TOKEN_ISSUED_AT = "token.issued_at";
         #[doc = "`exp`, RFC 3339."]
         TOKEN_EXPIRES_AT = "token.expires_at";
-        #[doc = "`kubernetes.io.warnafter`, RFC 3339; only on extended tokens."]
+        #[doc = "`kubernetes.io.warnafter`, RFC 3339. Only for extended tokens."]
         TOKEN_WARN_AFTER = "token.warn_after";
-        #[doc = "When kubelet is due to replace it, RFC 3339."]
+        #[doc = "Time when kubelet is due to replace the token, RFC 3339."]
         TOKEN_REFRESH_DUE = "token.refresh_due";
-        #[doc = "`warnafter` if present, else `exp`, RFC 3339."]
+        #[doc = "`warnafter` if present, or else `exp`, RFC 3339."]
         TOKEN_EFFECTIVE_DEADLINE = "token.effective_deadline";
-        #[doc = "When this generation appeared in the file, RFC 3339."]
+        #[doc = "Time when this generation appeared in the file, RFC 3339."]
         TOKEN_APPEARED_AT = "token.appeared_at";
-        #[doc = "How a generation ended: replaced, expired, gone or open (the agent stopped first)."]
+        #[doc = "How the generation ended: replaced, expired, gone (removed) or open (the agent \
+            stopped first)."]
         TOKEN_OUTCOME = "token.outcome";
-        #[doc = "State at the end: fresh, due, late, stalled, expired, not_yet_valid."]
+        #[doc = "State of the token at the end of the span: fresh, due, late, stalled, expired or \
+            not_yet_valid."]
         TOKEN_STATE = "token.state";
-        #[doc = "Due to replaced, in seconds; negative when early."]
+        #[doc = "Time from due to the rotation, in seconds. Negative if it was early."]
         TOKEN_ROTATION_DELAY = "token.rotation.delay";
-        #[doc = "What a link means: previous (the generation before) or next."]
+        #[doc = "Meaning of a link: previous or next generation."]
         LINK_RELATION = "token.link";
-        #[doc = "The finding's id: the same over restarts of the agent."]
+        #[doc = "Id of the finding. The same across restarts of the agent."]
         FINDING_ID = "tokenwatch.finding.id";
-        #[doc = "The finding's code."]
+        #[doc = "Code of the finding."]
         FINDING_CODE = "tokenwatch.finding.code";
-        #[doc = "info, warning or critical."]
+        #[doc = "Severity of the finding: info, warning or critical."]
         FINDING_SEVERITY = "tokenwatch.finding.severity";
-        #[doc = "When it starts to hurt, RFC 3339."]
+        #[doc = "Time when the finding begins to have an impact, RFC 3339."]
         FINDING_DEADLINE = "tokenwatch.finding.deadline";
-        #[doc = "What to do, in a sentence."]
+        #[doc = "What to do, as a sentence."]
         FINDING_REMEDY = "tokenwatch.finding.remedy";
         #[doc = "What to do, as a command."]
         FINDING_COMMAND = "tokenwatch.finding.command";
-        #[doc = "When it was first raised, RFC 3339."]
+        #[doc = "Time when the finding was first raised, RFC 3339."]
         FINDING_RAISED_AT = "tokenwatch.finding.raised_at";
-        #[doc = "Prefix of each fact a finding rests on."]
+        #[doc = "Prefix of the facts that the finding is based on."]
         FINDING_EVIDENCE = "tokenwatch.finding.evidence";
-        #[doc = "True time minus the node's wall clock, in seconds: positive when the node is behind."]
+        #[doc = "True time minus the node's wall clock, in seconds. Positive if the node is \
+            behind."]
         CLOCK_OFFSET = "clock.offset";
-        #[doc = "How far true time can be from wall + offset, in seconds."]
+        #[doc = "Largest distance of true time from wall clock + offset, in seconds."]
         CLOCK_ERROR_BOUND = "clock.error_bound";
-        #[doc = "synchronised, off, drifting, stepped, disagreeing or unknown."]
+        #[doc = "State of the clock: synchronised, off, drifting, stepped, disagreeing or unknown."]
         CLOCK_STATE = "clock.state";
-        #[doc = "Servers that answered and agree."]
+        #[doc = "Number of time servers that answered and agree."]
         CLOCK_AGREEING = "clock.servers.agreeing";
-        #[doc = "Servers asked."]
+        #[doc = "Number of time servers that were queried."]
         CLOCK_SERVERS = "clock.servers.total";
-        #[doc = "Names of the servers that the others prove wrong."]
+        #[doc = "Names of the time servers that the majority contradicts."]
         CLOCK_FALSETICKERS = "clock.servers.falsetickers";
-        #[doc = "What vouches for the clock: servers, kernel or nothing."]
+        #[doc = "Time source that confirms the clock: servers, kernel or nothing."]
         CLOCK_SOURCE = "clock.source";
-        #[doc = "Whether the kernel says that a time daemon keeps this clock."]
+        #[doc = "Whether a time daemon synchronises the clock, as reported by the kernel."]
         CLOCK_KERNEL_SYNCHRONISED = "clock.kernel.synchronised";
-        #[doc = "The kernel's own bound on the error (adjtimex maxerror), in seconds."]
+        #[doc = "The kernel's bound of the error (maxerror of adjtimex), in seconds."]
         CLOCK_KERNEL_MAX_ERROR = "clock.kernel.max_error";
-        #[doc = "How far the wall clock was set, in seconds: positive when forward."]
+        #[doc = "Size of a step of the wall clock, in seconds. Positive if forward."]
         CLOCK_STEP = "clock.step";
-        #[doc = "When it was set, RFC 3339, by the clock after it."]
+        #[doc = "Time of the step, RFC 3339, by the clock after it."]
         CLOCK_STEP_AT = "clock.step.at";
-        #[doc = "How long ago a time server last gave a usable answer, in seconds."]
+        #[doc = "Age of the last usable answer of a time server, in seconds."]
         CLOCK_ANSWER_AGE = "clock.answer_age";
-        #[doc = "Time server, as configured."]
+        #[doc = "Name of the time server, as configured."]
         SERVER_ADDRESS = "server.address";
-        #[doc = "Its port."]
+        #[doc = "Port of the time server."]
         SERVER_PORT = "server.port";
-        #[doc = "The address that was asked."]
+        #[doc = "Address of the time server that was queried."]
         NETWORK_PEER = "network.peer.address";
         #[doc = "Offset of this exchange, in seconds (RFC 5905 theta)."]
         NTP_OFFSET = "ntp.offset";
         #[doc = "Round-trip delay of this exchange, in seconds (RFC 5905 delta)."]
         NTP_DELAY = "ntp.delay";
-        #[doc = "Root distance: the bound on this exchange's offset, in seconds (RFC 5905 lambda)."]
+        #[doc = "Root distance: the bound of the error of this exchange, in seconds (RFC 5905 \
+            lambda)."]
         NTP_ROOT_DISTANCE = "ntp.root_distance";
-        #[doc = "The server's stratum."]
+        #[doc = "Stratum of the time server."]
         NTP_STRATUM = "ntp.stratum";
-        #[doc = "The server's reference id."]
+        #[doc = "Reference id of the time server."]
         NTP_REFERENCE_ID = "ntp.reference_id";
-        #[doc = "agrees, falseticker, undecided or unusable."]
+        #[doc = "Result of the comparison with the other time servers: agrees, falseticker, \
+            undecided or unusable."]
         NTP_VERDICT = "ntp.verdict";
-        #[doc = "files, hostPID or fanotify."]
+        #[doc = "Rung of the agent on the privilege ladder: files, hostPID or fanotify."]
         PRIVILEGE_RUNG = "tokenwatch.privilege.rung";
-        #[doc = "Why an exchange gave nothing."]
+        #[doc = "Why an exchange failed."]
         ERROR_TYPE = "error.type";
     }
 }
@@ -169,50 +179,75 @@ pub struct Metric {
     pub name: &'static str,
     /// Gauge, counter, updowncounter or histogram.
     pub instrument: &'static str,
-    /// UCUM.
+    /// Its unit, in UCUM.
     pub unit: &'static str,
     /// Its attributes.
     pub attributes: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
 macro_rules! metrics {
-    ($($constant:ident = $name:literal $instrument:literal $unit:literal [$attributes:literal] $meaning:literal;)*) => {
+    ($(
+        $constant:ident = $name:literal $instrument:literal $unit:literal [$attributes:literal]
+            $meaning:literal;
+    )*) => {
         $(#[doc = $meaning] pub const $constant: &str = $name;)*
         /// Metrics.
-        pub const METRICS: &[Metric] = &[$(Metric { name: $name, instrument: $instrument, unit: $unit, attributes: $attributes, meaning: $meaning }),*];
+        pub const METRICS: &[Metric] = &[$(Metric {
+            name: $name,
+            instrument: $instrument,
+            unit: $unit,
+            attributes: $attributes,
+            meaning: $meaning,
+        }),*];
     };
 }
 
 metrics! {
     METRIC_TOKENS = "tokenwatch.tokens" "gauge" "{token}" ["token.state"] "Tokens on this node.";
-    METRIC_FINDINGS = "tokenwatch.findings" "gauge" "{finding}" ["tokenwatch.finding.code, tokenwatch.finding.severity"] "Active findings.";
-    METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""] "Due to replaced, of each rotation seen.";
-    METRIC_DEADLINE_MIN = "tokenwatch.deadline.min" "gauge" "s" [""] "Time to the nearest effective deadline; negative when it has passed.";
-    METRIC_CLOCK_OFFSET = "tokenwatch.clock.offset" "gauge" "s" [""] "True time minus wall clock. Absent while unknown.";
-    METRIC_CLOCK_ERROR_BOUND = "tokenwatch.clock.error_bound" "gauge" "s" [""] "How far true time can be from wall + offset. Absent while unknown.";
-    METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "{clock}" ["clock.state"] "1 for the state the clock is in, 0 for the others.";
-    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"] "Alerts by outcome: accepted, rejected (refused by the collector for good), given_up (for want of memory).";
-    METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"] "Spans and metric batches that were given up.";
-    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"] "1 if the source works, 0 if it is degraded.";
-    METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"] "1 for the rung of the privilege ladder that the agent stands on: files, hostPID or fanotify.";
-    METRIC_CLUSTER_PODS = "tokenwatch.cluster.pods" "gauge" "{pod}" [""] "Pods of this node that the API server told of. Absent without access to it.";
-    METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""] "Since the API server last told anything. Absent without access to it.";
-    METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"] "The agent's own CPU time, user and system.";
-    METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""] "The agent's own resident memory.";
+    METRIC_FINDINGS = "tokenwatch.findings" "gauge" "{finding}"
+        ["tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "Active findings.";
+    METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""]
+        "Delay of each rotation after its due time. Early rotations count as 0.";
+    METRIC_DEADLINE_MIN = "tokenwatch.deadline.min" "gauge" "s" [""]
+        "Time until the nearest effective deadline. Negative if it has passed.";
+    METRIC_CLOCK_OFFSET = "tokenwatch.clock.offset" "gauge" "s" [""]
+        "True time minus the node's wall clock. Absent while unknown.";
+    METRIC_CLOCK_ERROR_BOUND = "tokenwatch.clock.error_bound" "gauge" "s" [""]
+        "Largest distance of true time from wall clock + offset. Absent while unknown.";
+    METRIC_CLOCK_STATE = "tokenwatch.clock.state" "gauge" "{clock}" ["clock.state"]
+        "1 for the current state of the clock, 0 for the others.";
+    METRIC_ALERTS = "tokenwatch.alerts" "counter" "{alert}" ["outcome"]
+        "Alerts by outcome: accepted, rejected (by the collector, for good) or given_up (for lack \
+         of memory).";
+    METRIC_DROPPED = "tokenwatch.dropped" "counter" "{item}" ["signal"]
+        "Spans and batches of metrics that were dropped.";
+    METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"]
+        "1 if the source works, 0 if it is degraded.";
+    METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"]
+        "1 for the rung of the agent on the privilege ladder: files, hostPID or fanotify.";
+    METRIC_CLUSTER_PODS = "tokenwatch.cluster.pods" "gauge" "{pod}" [""]
+        "Pods of this node that the API server reported. Absent without access to it.";
+    METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""]
+        "Time since the last data from the API server. Absent without access to it.";
+    METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"]
+        "CPU time of the agent, user and system.";
+    METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""]
+        "Resident memory of the agent.";
 }
 
 /// Log events (`event.name`).
 pub const EVENTS: &[Entry] = &[
     Entry {
         name: "tokenwatch.finding.raised",
-        meaning: "A finding is new. Severity WARN or ERROR for warning and critical, INFO for \
+        meaning: "A finding is new. Severity ERROR for critical, WARN for warning, INFO for \
                   info.",
     },
     Entry {
         name: "tokenwatch.finding.reminded",
-        meaning: "A finding is still there (every remind interval), or became worse.",
+        meaning: "A finding is still active (every remind interval), or became worse.",
     },
-    Entry { name: "tokenwatch.finding.cleared", meaning: "A finding is gone. Severity INFO." },
+    Entry { name: "tokenwatch.finding.cleared", meaning: "A finding is resolved. Severity INFO." },
 ];

@@ -1,4 +1,4 @@
-//! What one pass found: a table for people, JSON for scripts.
+//! The result of `check`: a table for people, JSON for scripts.
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
@@ -10,59 +10,57 @@ use tokenwatch_core::world::tokens::{State, Verdict};
 
 use super::Checked;
 use crate::cli::clock::clock_line;
-use crate::cli::output::{Page, relative};
+use crate::cli::output::{Layout, count_of, relative};
 
-/// Widest columns: together with the gaps at most 120.
+/// Largest widths of the columns, with the gaps at most 120.
 const LIMITS: [usize; 6] = [40, 30, 13, 9, 12, 12];
 const HEADINGS: [&str; 6] = ["POD", "TOKEN", "STATE", "VERDICT", "ROTATION", "DEADLINE"];
-/// The state's and the verdict's column.
+/// The columns of state and verdict.
 const STATE: usize = 2;
 const VERDICT: usize = 3;
 
-/// For people: tokens worst first, then what is wrong and what to do.
-pub(super) fn table(checked: &Checked, page: Page) -> String {
+/// For people: tokens, worst first, then the findings with their remedies.
+pub(super) fn table(checked: &Checked, layout: Layout) -> String {
     let mut tokens: Vec<&TokenView> = checked.tokens.iter().collect();
     tokens.sort_by_key(|token| (urgency(token), token.deadlines.effective));
     let clock = format!("clock: {}", clock_line(&checked.clock));
-    let mut out = page.wrap(&headline(checked), "") + &page.wrap(&clock, "");
+    let mut out = layout.wrap(&headline(checked), "") + &layout.wrap(&clock, "");
     if !tokens.is_empty() {
         let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
         out += "\n";
-        out += &page.table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| {
-            paint_cell(tokens[row], column, cell, page)
+        out += &layout.table(&HEADINGS, &LIMITS, &rows, &|row, column, cell| {
+            paint_cell(tokens[row], column, cell, layout)
         });
     }
     out += &checked
         .findings
         .iter()
-        .map(|finding| paragraph(finding, checked.at.wall, page))
+        .map(|finding| paragraph(finding, checked.at.wall, layout))
         .collect::<Vec<_>>()
         .concat();
     out += &checked
         .problems
         .iter()
-        .map(|problem| format!("\nnot looked at: {}\n", shown(problem)))
+        .map(|problem| format!("\nnot read: {}\n", shown(problem)))
         .collect::<Vec<_>>()
         .concat();
-    out + &verdict_line(checked, page)
+    out + &summary_line(checked, layout)
 }
 
 fn headline(checked: &Checked) -> String {
     let pods: std::collections::BTreeSet<&str> =
         checked.tokens.iter().map(|token| token.key.pod_uid.as_str()).collect();
-    let roots: Vec<String> =
-        checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect();
-    let tokens = counted(checked.tokens.len(), "token");
+    let tokens = count_of(checked.tokens.len(), "token");
     format!(
         "{tokens} of {} under {} at {}",
-        counted(pods.len(), "pod"),
-        roots.join(", "),
+        count_of(pods.len(), "pod"),
+        roots(checked).join(", "),
         checked.at.wall.rfc3339()
     )
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+fn roots(checked: &Checked) -> Vec<String> {
+    checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect()
 }
 
 /// Smaller is worse.
@@ -72,7 +70,7 @@ fn urgency(token: &TokenView) -> u8 {
         State::NotYetValid => 1,
         State::Stalled => 2,
         State::Late => 3,
-        _ if token.verdict == Verdict::Dead => 4,
+        State::Due | State::Fresh if token.verdict == Verdict::Dead => 4,
         State::Due => 5,
         State::Fresh => 6,
     }
@@ -89,7 +87,7 @@ fn row(token: &TokenView, at: Reading) -> Vec<String> {
     ]
 }
 
-/// Namespace and name where they are known, else the UID.
+/// Namespace and name if they are known, or else the UID.
 fn pod_name(pod: &PodRef) -> String {
     match (&pod.namespace, &pod.name) {
         (Some(namespace), Some(name)) => format!("{}/{}", shown(namespace), shown(name)),
@@ -97,32 +95,32 @@ fn pod_name(pod: &PodRef) -> String {
     }
 }
 
-fn paint_cell(token: &TokenView, column: usize, cell: String, page: Page) -> String {
+fn paint_cell(token: &TokenView, column: usize, cell: String, layout: Layout) -> String {
     match (column, token.state, token.verdict) {
         (STATE, State::Expired | State::NotYetValid, _) | (VERDICT, _, Verdict::Dead) => {
-            page.severity(Severity::Critical, &cell)
+            layout.severity(Severity::Critical, &cell)
         }
         (STATE, State::Stalled, _) | (VERDICT, _, Verdict::Uncertain) => {
-            page.severity(Severity::Warning, &cell)
+            layout.severity(Severity::Warning, &cell)
         }
-        (STATE, State::Late, _) => page.severity(Severity::Info, &cell),
-        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => page.good(&cell),
+        (STATE, State::Late, _) => layout.severity(Severity::Info, &cell),
+        (STATE, State::Fresh, _) | (VERDICT, _, Verdict::Live) => layout.good(&cell),
         _ => cell,
     }
 }
 
-fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
-    let severity = page.severity(finding.severity, finding.severity.name());
+fn paragraph(finding: &Finding, now: Wall, layout: Layout) -> String {
+    let severity = layout.severity(finding.severity, finding.severity.name());
     let deadline = finding
         .deadline
         .map(|at| format!("  deadline {} ({})\n", at.rfc3339(), relative(at, now)))
         .unwrap_or_default();
     format!(
         "\n{severity} {}  {}\n{}{deadline}{}",
-        page.strong(finding.code.as_str()),
+        layout.strong(finding.code.as_str()),
         subject(&finding.subject),
-        page.wrap(&finding.summary, "  "),
-        page.remedy(&finding.remedy)
+        layout.wrap(&finding.summary, "  "),
+        layout.remedy(&finding.remedy)
     )
 }
 
@@ -136,31 +134,31 @@ fn subject(subject: &Subject) -> String {
     }
 }
 
-fn verdict_line(checked: &Checked, page: Page) -> String {
+fn summary_line(checked: &Checked, layout: Layout) -> String {
     let count =
         |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
     match (count(Severity::Critical), count(Severity::Warning)) {
         (0, 0) if checked.problems.is_empty() => {
-            format!("\n{}\n", page.good("nothing at warning or above"))
+            format!("\n{}\n", layout.good("no finding at warning or above"))
         }
-        (0, 0) => "\nnothing at warning or above in what was looked at\n".to_owned(),
-        (critical, warning) => format!("\n{critical} critical, {}\n", counted(warning, "warning")),
+        (0, 0) => "\nno finding at warning or above in what could be read\n".to_owned(),
+        (critical, warning) => format!("\n{critical} critical, {}\n", count_of(warning, "warning")),
     }
 }
 
-/// For scripts: the contract's keys, and no others taken away.
+/// For scripts. Keys are only ever added.
 pub(super) fn json(checked: &Checked) -> Value {
     json!({
         "at": checked.at.wall.rfc3339(),
-        "roots": checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect::<Vec<_>>(),
-        "problems": checked.problems.iter().map(|problem| shown(problem).into_owned()).collect::<Vec<_>>(),
+        "roots": roots(checked),
+        "problems": checked.problems.iter().map(|problem| shown(problem)).collect::<Vec<_>>(),
         "clock": clock(checked),
         "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
         "findings": checked.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
 
-/// As `tokenwatch clock` says it; its findings are among the others.
+/// As in `tokenwatch clock`. Its findings are among the others.
 fn clock(checked: &Checked) -> Value {
     let mut clock = checked.clock.json();
     if let Some(keys) = clock.as_object_mut() {
@@ -175,7 +173,7 @@ fn token(token: &TokenView) -> Value {
         "pod": pod(&token.pod),
         "volume": shown(&token.key.volume),
         "path": shown(&token.key.path),
-        "service_account": shown(&claims.service_account.name),
+        "service_account": shown(&claims.binding.service_account.name),
         "audiences": claims.audiences.iter().map(|audience| shown(audience)).collect::<Vec<_>>(),
         "issued_at": claims.issued_at.rfc3339(),
         "expires_at": claims.expires_at.rfc3339(),

@@ -1,10 +1,10 @@
-//! A node of every kind of token at a fixed moment, as it is shown.
+//! A node with every kind of token at a fixed moment, as `check` shows it.
 
 use tokenwatch_core::world::observation::{FileContent, FileSeen};
 use tokenwatch_core::world::tokens::{Claims, TokenKey};
 
 use super::*;
-use crate::cli::tests::{claims, golden, kernel, nobody_asked, now};
+use crate::cli::tests::{claims, golden, kernel, no_servers, now};
 
 fn seen(pod: &str, content: FileContent) -> Observation {
     let key = TokenKey {
@@ -36,16 +36,16 @@ fn node() -> Vec<Observation> {
 }
 
 fn checked(seen: Vec<Observation>) -> Checked {
-    let config = at_once(Config { node: "node-1".into(), ..Config::default() });
-    judge(
-        config,
-        seen,
-        &nobody_asked(),
-        Ok(kernel()),
-        now(),
-        vec!["/var/lib/kubelet".into()],
-        Vec::new(),
-    )
+    let config = without_waiting(Config { node: "node-1".into(), ..Config::default() });
+    let sample = Sample {
+        roots: vec!["/var/lib/kubelet".into()],
+        problems: Vec::new(),
+        observations: seen,
+        round: no_servers(),
+        kernel: Ok(kernel()),
+        at: now(),
+    };
+    evaluate(config, sample)
 }
 
 /// The same, with one root that could not be read.
@@ -54,16 +54,16 @@ fn half_checked(seen: Vec<Observation>) -> Checked {
 }
 
 #[test]
-fn the_table_shows_the_worst_first_and_what_to_do() {
+fn the_table_shows_the_worst_first_with_remedies() {
     let checked = half_checked(node());
-    let table = render::table(&checked, Page::plain());
+    let table = render::table(&checked, Layout::plain());
     assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
     golden("check-table.txt", &table);
     assert_eq!(checked.exit_code(), 1);
 }
 
 #[test]
-fn the_json_is_the_contracts() {
+fn the_json_matches_the_golden_file() {
     golden("check.json", &format!("{:#}\n", render::json(&half_checked(node()))));
 }
 
@@ -75,22 +75,22 @@ fn a_late_rotation_alone_is_no_failure() {
         [Severity::Info]
     );
     assert_eq!(late.exit_code(), 0);
-    assert!(render::table(&late, Page::plain()).ends_with("nothing at warning or above\n"));
+    assert!(render::table(&late, Layout::plain()).ends_with("no finding at warning or above\n"));
 }
 
 #[test]
-fn an_empty_node_is_well() {
+fn an_empty_node_is_healthy() {
     assert_eq!(checked(Vec::new()).exit_code(), 0);
 }
 
 #[test]
-fn what_was_not_looked_at_is_not_called_well() {
+fn an_unreadable_root_is_not_healthy() {
     let half = half_checked(Vec::new());
-    assert_eq!(half.exit_code(), COULD_NOT_LOOK);
-    let told = render::table(&half, Page::plain());
+    assert_eq!(half.exit_code(), INCOMPLETE);
+    let table = render::table(&half, Layout::plain());
     assert!(
-        told.contains("not looked at: /var/lib/k0s/kubelet: EACCES")
-            && told.ends_with("in what was looked at\n"),
-        "{told}"
+        table.contains("not read: /var/lib/k0s/kubelet: EACCES")
+            && table.ends_with("in what could be read\n"),
+        "{table}"
     );
 }

@@ -29,7 +29,7 @@ fn report_of(offsets: &[Option<i64>]) -> ClockReport {
 }
 
 #[test]
-fn exit_status_text_and_json_say_the_same() {
+fn exit_status_text_and_json_agree() {
     let cases: &[(&[Option<i64>], u8, &str)] = &[
         (&[Some(0), Some(1), None], 0, "synchronised"),
         (&[Some(0), Some(1), Some(37_250)], 0, "synchronised"),
@@ -40,7 +40,7 @@ fn exit_status_text_and_json_say_the_same() {
     ];
     for (offsets, code, state) in cases {
         let report = report_of(offsets);
-        let (text, json) = (report.text(Page::plain()), report.json());
+        let (text, json) = (report.text(Layout::plain()), report.json());
         assert_eq!(report.exit_code(), *code, "{text}");
         assert!(text.contains(&format!("clock   {state}: ")), "{text}");
         assert_eq!(json["state"], *state);
@@ -48,7 +48,7 @@ fn exit_status_text_and_json_say_the_same() {
         assert_eq!(json["offset"].is_null(), *code == 2);
         assert!(
             *code == 0 || !report.findings.is_empty(),
-            "what is wrong comes with what to do: {text}"
+            "a status other than 0 comes with a finding: {text}"
         );
     }
 }

@@ -8,10 +8,10 @@ use tokenwatch_core::world::tokens::{Claims, LegacyClaims, ObjectRef, State, Ver
 
 use super::Explained;
 use crate::cli::clock::clock_line;
-use crate::cli::output::{Page, pad, relative, whole};
+use crate::cli::output::{Layout, pad, relative, whole};
 
 /// For people.
-pub(super) fn text(explained: &Explained, page: Page) -> String {
+pub(super) fn text(explained: &Explained, layout: Layout) -> String {
     let claims = &explained.claims;
     let facts: Vec<String> = facts(claims)
         .into_iter()
@@ -19,26 +19,31 @@ pub(super) fn text(explained: &Explained, page: Page) -> String {
         .collect();
     format!(
         "{}\n{}\n  {} {}\n  {} {}\n  {} {}\n\n{}\n{}{}",
-        page.strong(&title(claims)),
+        layout.strong(&title(claims)),
         facts.concat(),
         pad("state", 12),
-        state(explained, page),
+        state(explained, layout),
         pad("verdict", 12),
-        verdict(explained, page),
+        verdict(explained, layout),
         pad("clock", 12),
         clock_line(&explained.clock),
         deadlines(explained),
-        page.wrap(&rule(explained), ""),
-        stale(explained, page)
+        layout.wrap(&rule(explained), ""),
+        stale(explained, layout)
     )
 }
 
 fn title(claims: &Claims) -> String {
-    let account = format!("{}/{}", shown(&claims.namespace), shown(&claims.service_account.name));
-    let pod = claims.pod.as_ref().map_or(", not bound to a pod".to_owned(), |pod| {
+    let account = format!(
+        "{}/{}",
+        shown(&claims.binding.namespace),
+        shown(&claims.binding.service_account.name)
+    );
+    let pod = claims.binding.pod.as_ref().map_or(", not bound to a pod".to_owned(), |pod| {
         format!(", bound to pod {}", shown(&pod.name))
     });
     let node = claims
+        .binding
         .node
         .as_ref()
         .map(|node| format!(" on node {}", shown(&node.name)))
@@ -50,6 +55,7 @@ fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
     let audiences: Vec<_> = claims.audiences.iter().map(|audience| shown(audience)).collect();
     let key = claims.key_id.as_deref().map(|key| ("key", shown(key).into_owned()));
     let pod = claims
+        .binding
         .pod
         .as_ref()
         .and_then(|pod| pod.uid.as_deref())
@@ -60,62 +66,70 @@ fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
     always.into_iter().chain(pod).chain(key).chain(generation).collect()
 }
 
-fn state(explained: &Explained, page: Page) -> String {
+fn state(explained: &Explained, layout: Layout) -> String {
     let name = explained.state.name();
     match explained.state {
-        State::Fresh => format!("{}: kubelet has nothing to do", page.good(name)),
-        State::Due => format!("{name}: kubelet replaces it with its next sync"),
+        State::Fresh => format!("{}: kubelet does not need to replace it yet", layout.good(name)),
+        State::Due => format!("{name}: kubelet replaces it at the next sync"),
         State::Late => {
-            format!("{}: a healthy kubelet had replaced it", page.severity(Severity::Info, name))
+            format!(
+                "{}: a healthy kubelet would have replaced it",
+                layout.severity(Severity::Info, name)
+            )
         }
         State::Stalled => {
-            format!("{}: kubelet does not replace it", page.severity(Severity::Warning, name))
+            format!(
+                "{}: kubelet has stopped replacing it",
+                layout.severity(Severity::Warning, name)
+            )
         }
-        State::Expired => format!("{}: its time is over", page.severity(Severity::Critical, name)),
+        State::Expired => {
+            format!("{}: its exp has passed", layout.severity(Severity::Critical, name))
+        }
         State::NotYetValid => {
-            format!("{}: its time has not come", page.severity(Severity::Critical, name))
+            format!("{}: its nbf is in the future", layout.severity(Severity::Critical, name))
         }
     }
 }
 
-fn verdict(explained: &Explained, page: Page) -> String {
+fn verdict(explained: &Explained, layout: Layout) -> String {
     let name = explained.verdict.name();
     match explained.verdict {
-        Verdict::Live => format!("{}: an API server with a true clock accepts it", page.good(name)),
+        Verdict::Live => {
+            format!("{}: an API server with a true clock accepts it", layout.good(name))
+        }
         Verdict::Dead => format!(
             "{}: an API server with a true clock refuses it",
-            page.severity(Severity::Critical, name)
+            layout.severity(Severity::Critical, name)
         ),
         Verdict::Uncertain => {
-            format!("{}: {}", page.severity(Severity::Warning, name), doubt(explained))
+            format!("{}: {}", layout.severity(Severity::Warning, name), doubt(explained))
         }
     }
 }
 
-/// Which end of the token's life true time may be beyond.
+/// The end of the token's lifetime that true time may be beyond.
 fn doubt(explained: &Explained) -> &'static str {
     let true_time = explained.clock.estimate.interval(explained.clock.at.wall);
     match (true_time.lo < explained.claims.not_before, true_time.hi >= explained.claims.expires_at)
     {
         (true, false) => {
-            "it is so new that, within the clock's error, its time may not have come yet"
+            "it is so new that, within the error of the clock, it may not be valid yet"
         }
-        (false, true) => {
-            "it is so near its end that, within the clock's error, its time may be over"
-        }
-        _ => "the clock's error is longer than its life",
+        (false, true) => "it is so old that, within the error of the clock, it may have expired",
+        (true, true) | (false, false) => "the error of the clock is longer than its lifetime",
     }
 }
 
-/// Name, time, and what happens then; in the order of a token's life.
+/// Name, time and meaning of each deadline, in order.
 fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
     let d = &explained.deadlines;
     [
-        ("accepted from", d.accepted_from, "nbf less the API server's leeway of 60 s"),
+        ("accepted from", d.accepted_from, "nbf minus the API server's leeway of 60 s"),
         ("issued", d.issued, "iat"),
         ("refresh due", d.due, "kubelet replaces it, up to 10 s earlier"),
-        ("late", d.late, "later than a healthy kubelet"),
-        ("stalled", d.stalled, "kubelet has stopped, or fails"),
+        ("late", d.late, "a healthy kubelet has replaced it"),
+        ("stalled", d.stalled, "kubelet has stopped or fails"),
         (
             "effective",
             d.effective,
@@ -134,7 +148,7 @@ fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
                 "exp"
             },
         ),
-        ("refused", d.hard, "exp, 60 s leeway and 10 s cache: by every API server"),
+        ("refused", d.hard, "exp, 60 s leeway and 10 s cache: no API server accepts it"),
     ]
 }
 
@@ -146,7 +160,7 @@ fn deadlines(explained: &Explained) -> String {
     moments(explained).into_iter().map(line).collect()
 }
 
-/// Kubelet's rule, with this token's figures (pkg/kubelet/token/token_manager.go).
+/// kubelet's rule with the figures of this token (pkg/kubelet/token/token_manager.go).
 fn rule(explained: &Explained) -> String {
     let d = &explained.deadlines;
     let ttl = d.effective - d.issued;
@@ -154,12 +168,12 @@ fn rule(explained: &Explained) -> String {
     let which = if due < ttl.fraction(80, 100) {
         "24 h after it was issued".to_owned()
     } else {
-        format!("when 80 % of it is over, {} after it was issued", whole(due))
+        format!("after 80 % of it, {} after it was issued", whole(due))
     };
     let sync = whole(explained.kubelet.sync_period);
     format!(
-        "kubelet's rule: this token's lifetime is {}, so kubelet replaces it {which}, when it \
-         next syncs the pod (every {sync} to {}). If that fails it tries again with every sync \
+        "kubelet's rule: this token has a lifetime of {}. kubelet replaces it {which}, at the next \
+         sync of the pod (every {sync} to {}). If that fails, kubelet tries again at every sync \
          until {}.",
         whole(ttl),
         whole(explained.kubelet.sync_period.fraction(3, 2)),
@@ -167,12 +181,12 @@ fn rule(explained: &Explained) -> String {
     )
 }
 
-fn stale(explained: &Explained, page: Page) -> String {
+fn stale(explained: &Explained, layout: Layout) -> String {
     let works = explained.is_stale() && explained.verdict == Verdict::Live;
-    let text = "stale: it still works, thanks only to the API server's \
-                --service-account-extend-token-expiration. Whoever holds it has not read the file \
-                again since it was replaced, or kubelet has not replaced it.";
-    if works { format!("\n{}", page.wrap(text, "")) } else { String::new() }
+    let text = "stale: it still works only because the API server runs with \
+                --service-account-extend-token-expiration. Either kubelet has not replaced it, or \
+                the process that uses it has not read the new one.";
+    if works { format!("\n{}", layout.wrap(text, "")) } else { String::new() }
 }
 
 /// For scripts.
@@ -186,10 +200,10 @@ pub(super) fn json(explained: &Explained) -> Value {
         "at": explained.clock.at.wall.rfc3339(),
         "clock": clock,
         "kind": "bound",
-        "namespace": shown(&claims.namespace),
-        "service_account": object(Some(&claims.service_account)),
-        "pod": object(claims.pod.as_ref()),
-        "node": object(claims.node.as_ref()),
+        "namespace": shown(&claims.binding.namespace),
+        "service_account": object(Some(&claims.binding.service_account)),
+        "pod": object(claims.binding.pod.as_ref()),
+        "node": object(claims.binding.node.as_ref()),
         "issuer": shown(&claims.issuer),
         "subject": shown(&claims.subject),
         "audiences": claims.audiences.iter().map(|audience| shown(audience)).collect::<Vec<_>>(),
@@ -223,22 +237,22 @@ fn object(object: Option<&ObjectRef>) -> Value {
     )
 }
 
-/// For people: a Secret-based token has no deadlines to tell.
-pub(super) fn legacy_text(legacy: &LegacyClaims, page: Page) -> String {
+/// For people: a Secret-based token has no deadlines.
+pub(super) fn legacy_text(legacy: &LegacyClaims, layout: Layout) -> String {
     let secret = legacy
         .secret
         .as_deref()
         .map(|secret| format!(", from Secret {}", shown(secret)))
         .unwrap_or_default();
     let text = "It has no deadline: it works until the Secret or the service account is deleted, \
-                or until the API server removes a Secret it has not seen used for a year. kubelet \
-                never replaces it. Use a projected token instead (a pod's default), or `kubectl \
-                create token`.";
+                or until the API server removes a Secret that was not used for a year. kubelet \
+                never replaces it. Use a projected token (the default of a pod) or `kubectl \
+                create token` instead.";
     format!(
         "Legacy token of service account {}/{}{secret}\n{}",
         shown(&legacy.namespace),
         shown(&legacy.service_account),
-        page.wrap(text, "  ")
+        layout.wrap(text, "  ")
     )
 }
 

@@ -1,4 +1,4 @@
-//! Actions as lines. Pure: the same actions give the same text.
+//! Reports as lines of text. Pure: the same reports give the same text.
 
 use std::fmt::Write as _;
 
@@ -12,15 +12,15 @@ use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokenwatch_core::traces::Span;
 use tokenwatch_core::world::cluster::PodRef;
 
-/// What the clock's line says, without its figures: they change with every measurement, and only a
-/// change of this is worth a line.
-type ClockFace = (Option<Value>, Option<Value>);
+/// The state of the clock and the servers that are wrong. The figures change with every
+/// measurement; only a change of these two gets a line.
+type ClockSummary = (Option<Value>, Option<Value>);
 
-/// Makes lines, and knows which were said.
+/// Renders reports, and leaves out a measurement of the clock that changed nothing.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     colour: bool,
-    clock: Option<ClockFace>,
+    clock: Option<ClockSummary>,
 }
 
 impl Lines {
@@ -28,9 +28,9 @@ impl Lines {
         Self { colour, clock: None }
     }
 
-    /// The lines for `action`, each with its line end; nothing if it is not worth one.
-    pub(super) fn of(&mut self, action: &Report) -> Option<String> {
-        match action {
+    /// The lines for `report`, each with its line end. Nothing for a report that gets no line.
+    pub(super) fn of(&mut self, report: &Report) -> Option<String> {
+        match report {
             Report::Alert(alert) => Some(self.alert(alert)),
             Report::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),
             Report::Span(span) if span.name == schema::SPAN_CLOCK => self.clock(span),
@@ -40,11 +40,11 @@ impl Lines {
 
     fn alert(&self, alert: &Alert) -> String {
         let finding = &alert.finding;
-        let (word, colour) = word(alert.event, finding.severity);
-        let word = self.painted(&format!("{word:<8}"), colour);
+        let (label, colour) = label(alert.event, finding.severity);
+        let label = self.painted(&format!("{label:<8}"), colour);
         let subject = subject(&finding.subject);
         let mut text =
-            format!("{} {word} {}  {subject}\n", alert.at.rfc3339(), finding.code.as_str());
+            format!("{} {label} {}  {subject}\n", alert.at.rfc3339(), finding.code.as_str());
         push_indented(&mut text, &finding.summary);
         if alert.event != AlertEvent::Cleared {
             push_indented(&mut text, &finding.remedy.text);
@@ -56,33 +56,35 @@ impl Lines {
     }
 
     fn clock(&mut self, span: &Span) -> Option<String> {
-        let face = (
+        let summary = (
             span.attributes.get(schema::CLOCK_STATE).cloned(),
             span.attributes.get(schema::CLOCK_FALSETICKERS).cloned(),
         );
-        if self.clock.as_ref() == Some(&face) {
+        if self.clock.as_ref() == Some(&summary) {
             return None;
         }
-        self.clock = Some(face);
+        self.clock = Some(summary);
         Some(clock(span))
     }
 
-    fn painted(&self, word: &str, colour: &str) -> String {
-        if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+    fn painted(&self, text: &str, colour: &str) -> String {
+        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
-/// The word that leads, and its ANSI colour: red, yellow, cyan, green.
-fn word(event: AlertEvent, severity: Severity) -> (&'static str, &'static str) {
-    match (event, severity) {
-        (AlertEvent::Cleared, _) => ("cleared", "32"),
-        (_, Severity::Info) => ("info", "36"),
-        (_, Severity::Warning) => ("warning", "33"),
-        (_, Severity::Critical) => ("CRITICAL", "1;31"),
+/// The second column of an alert, and its ANSI colour: green, cyan, yellow or red.
+fn label(event: AlertEvent, severity: Severity) -> (&'static str, &'static str) {
+    match event {
+        AlertEvent::Cleared => ("cleared", "32"),
+        AlertEvent::Raised | AlertEvent::Reminded => match severity {
+            Severity::Info => ("info", "36"),
+            Severity::Warning => ("warning", "33"),
+            Severity::Critical => ("CRITICAL", "1;31"),
+        },
     }
 }
 
-/// One text per line; an empty text is none.
+/// One line with `text`; none if it is empty.
 fn push_indented(out: &mut String, text: &str) {
     if !text.is_empty() {
         let _ = writeln!(out, "    {}", shown(text)); // writing to a String cannot fail
@@ -114,7 +116,8 @@ fn generation(span: &Span) -> String {
         _ => String::new(),
     };
     let length = match span.end - span.start {
-        Delta::ZERO => ", and issued only then: ahead of this node's clock".to_owned(), /* it has not begun */
+        // It ended before its `iat`, by this node's clock.
+        Delta::ZERO => " before its issue time, which is ahead of this node's clock".to_owned(),
         length => format!(" after {length}"),
     };
     format!("{} token    {outcome}{length}{delay}  {}\n", span.end.rfc3339(), owner(attributes))
@@ -158,7 +161,7 @@ fn clock(span: &Span) -> String {
     line
 }
 
-/// An offset without a sign leaves open which way.
+/// With a sign, so that the direction of the offset is clear.
 fn signed(figure: &str) -> String {
     if figure.starts_with('-') { figure.to_owned() } else { format!("+{figure}") }
 }

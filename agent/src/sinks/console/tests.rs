@@ -19,13 +19,13 @@ fn clock(state: &str) -> Report {
     Report::Span(Box::new(tokenwatch_core::traces::Span { attributes, ..span(schema::SPAN_CLOCK) }))
 }
 
-fn said(actions: &[Report], colour: bool) -> String {
+fn printed(reports: &[Report], colour: bool) -> String {
     let mut lines = Lines::new(colour);
-    actions.iter().filter_map(|action| lines.of(action)).collect()
+    reports.iter().filter_map(|report| lines.of(report)).collect()
 }
 
 #[test]
-fn lines_are_for_people() {
+fn alerts_generations_and_changes_of_the_clock_are_printed() {
     let mut hostile = alert("b", AlertEvent::Cleared, Severity::Critical);
     hostile.finding.summary = "gone\x1b[2J\nnow".into();
     let mut generation = span(schema::SPAN_GENERATION);
@@ -35,7 +35,7 @@ fn lines_are_for_people() {
         .with(schema::K8S_VOLUME, "v");
     let generation = Report::Span(Box::new(generation));
     let raised = Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)));
-    let actions = [
+    let reports = [
         raised,
         Report::Alert(Box::new(hostile)),
         generation,
@@ -43,7 +43,7 @@ fn lines_are_for_people() {
         clock("synchronised"),
         clock("off"),
     ];
-    insta::assert_snapshot!(said(&actions, false), @r"
+    insta::assert_snapshot!(printed(&reports, false), @r"
     2023-11-14T22:13:20Z CRITICAL token.expired  shop/cart-0 kube-api-access/token
         the token of shop/cart-0 has expired
         delete the pod
@@ -57,27 +57,27 @@ fn lines_are_for_people() {
 }
 
 #[test]
-fn a_token_from_the_future_has_no_length_to_tell() {
+fn a_generation_that_ends_before_its_issue_time_has_no_duration() {
     let mut generation = span(schema::SPAN_GENERATION);
     generation.end = generation.start;
     generation.attributes =
         Attributes::new().with(schema::TOKEN_OUTCOME, "open").with(schema::K8S_POD_UID, "uid-1");
-    let line = said(&[Report::Span(Box::new(generation))], false);
+    let line = printed(&[Report::Span(Box::new(generation))], false);
     assert_eq!(
         line,
-        "2023-11-14T22:13:20Z token    open, and issued only then: ahead of this node's clock  \
-         pod uid-1 \n"
+        "2023-11-14T22:13:20Z token    open before its issue time, which is ahead of this \
+         node's clock  pod uid-1 \n"
     );
 }
 
 #[test]
-fn colours_only_when_told() {
+fn colours_are_printed_only_if_enabled() {
     let alert = [Report::Alert(Box::new(alert("a", AlertEvent::Raised, Severity::Critical)))];
-    assert!(said(&alert, true).contains("\x1b[1;31mCRITICAL"));
-    assert!(!said(&alert, false).contains('\x1b'));
+    assert!(printed(&alert, true).contains("\x1b[1;31mCRITICAL"));
+    assert!(!printed(&alert, false).contains('\x1b'));
 }
 
-/// Says that it was reached, and does not take a byte until it is let go.
+/// Reports the first write, and blocks it until the gate opens.
 struct Stuck {
     reached: mpsc::Sender<()>,
     gate: mpsc::Receiver<()>,
@@ -101,7 +101,7 @@ fn alerts(count: usize) -> Vec<Report> {
 }
 
 #[tokio::test]
-async fn an_output_that_nobody_reads_costs_lines_and_no_time() {
+async fn an_output_that_nobody_reads_loses_lines_but_does_not_block() {
     let (reached, arrival) = mpsc::channel();
     let (let_go, gate) = mpsc::channel();
     let console = Console::start(Box::new(Stuck { reached, gate }), false).unwrap();
@@ -115,7 +115,7 @@ async fn an_output_that_nobody_reads_costs_lines_and_no_time() {
     drop(let_go);
 }
 
-/// As `>(true)` is: whoever read has gone.
+/// As `>(true)`: the reader has closed the pipe.
 struct Broken;
 
 impl Write for Broken {
@@ -128,10 +128,12 @@ impl Write for Broken {
 }
 
 #[tokio::test]
-async fn an_output_whose_reader_is_gone_is_closed_and_one_that_is_full_is_not() {
+async fn a_broken_pipe_closes_the_console_and_a_full_disk_does_not() {
     let broken = Console::start(Box::new(Broken), false).unwrap();
     broken.take(alerts(1));
-    tokio::time::timeout(Duration::from_secs(10), broken.closed()).await.expect("it is told");
+    tokio::time::timeout(Duration::from_secs(10), broken.closed())
+        .await
+        .expect("the console is closed");
     let full = Console::start(
         Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()),
         false,

@@ -1,129 +1,159 @@
-//! One Event, as the API server's validation of events.k8s.io/v1 wants it.
+//! One Event, in the form that the API server's validation of events.k8s.io/v1 accepts.
+
+use std::fmt;
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::findings::{Finding, Severity};
+use tokenwatch_core::findings::{Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 
-/// Who reports. Validation wants a qualified name.
+/// `reportingController`. Validation requires a qualified name.
 const CONTROLLER: &str = "tokenwatch";
-/// `note`: at most so many bytes (NoteLengthLimit in the API server's validation of Events).
+/// Maximum bytes of `note` (NoteLengthLimit in the API server's validation of Events).
 const LONGEST_NOTE: usize = 1_024;
-/// `reportingInstance`: at most so many (ReportingInstanceLengthLimit).
+/// Maximum bytes of `reportingInstance` (ReportingInstanceLengthLimit).
 const LONGEST_INSTANCE: usize = 128;
-/// An object's name has at most 253 characters, and an Event is called after its object, a dot, and
-/// 25 characters.
+/// Maximum bytes that the name of an Event takes from its object. The name of an object has at most
+/// 253 characters; a dot and 25 characters follow.
 const LONGEST_STEM: usize = 253 - 26;
-/// Events about what is in no namespace are in this one.
+/// Namespace of Events about objects without a namespace.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// The object that an Event is on.
+/// The object that an Event is about (`regarding`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Subject {
+pub(super) struct Regarding {
     kind: &'static str,
-    /// None for a Node.
+    /// Nothing for a Node.
     namespace: Option<String>,
     name: String,
     uid: String,
 }
 
-impl Subject {
-    /// The pod, or this node; or why there is none.
-    pub(super) fn of(finding: &Finding, node: &str) -> Result<Self, &'static str> {
-        use tokenwatch_core::findings::Subject as About;
+/// Why there is no Event about a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoEvent {
+    /// The API server has not reported the pod. A file can claim to belong to any pod.
+    UnknownPod,
+    /// The name of the pod or its namespace is no valid name (RFC 1123).
+    InvalidName,
+}
+
+impl fmt::Display for NoEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownPod => "the API server has not reported the pod",
+            Self::InvalidName => "the pod has no valid name",
+        })
+    }
+}
+
+impl Regarding {
+    /// The pod or this node.
+    pub(super) fn of(finding: &Finding, node: &str) -> Result<Self, NoEvent> {
         match &finding.subject {
-            // kubelet's own Events on its Node have the node's name for UID, and `kubectl describe
-            // node` looks for that.
-            About::Node { .. } | About::Server { .. } => {
-                Ok(Self { kind: "Node", namespace: None, name: named(node)?, uid: node.to_owned() })
+            // kubelet's own Events on its Node have the name of the node as UID, and `kubectl
+            // describe node` selects Events by that.
+            Subject::Node { .. } | Subject::Server { .. } => {
+                let name = valid_name(node)?;
+                Ok(Self { kind: "Node", namespace: None, name, uid: node.to_owned() })
             }
-            // A pod is called what the API server calls it: a file may claim anything, and would
-            // have Events written on the pods of others.
-            About::Token { .. } if finding.evidence.get("phase").is_none() => {
-                Err("the API server has not told of its pod")
+            // Only names from the API server count: the claims of a file could name any pod, and
+            // would cause Events on the pods of others.
+            Subject::Token { .. } if finding.evidence.get("phase").is_none() => {
+                Err(NoEvent::UnknownPod)
             }
-            About::Token { pod, .. } => Ok(Self {
+            Subject::Token { pod, .. } => Ok(Self {
                 kind: "Pod",
-                namespace: Some(named(pod.namespace.as_deref().unwrap_or_default())?),
-                name: named(pod.name.as_deref().unwrap_or_default())?,
+                namespace: Some(valid_name(pod.namespace.as_deref().unwrap_or_default())?),
+                name: valid_name(pod.name.as_deref().unwrap_or_default())?,
                 uid: pod.uid.clone(),
             }),
         }
     }
 
-    fn home(&self) -> &str {
+    /// The namespace of Events about it.
+    fn event_namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)
     }
 }
 
-/// A name as Kubernetes has them (RFC 1123), so that it is safe in a path.
-fn named(name: &str) -> Result<String, &'static str> {
+/// `name`, if it is a DNS subdomain (RFC 1123), as names of objects are. Such a name is safe in a
+/// path.
+fn valid_name(name: &str) -> Result<String, NoEvent> {
     let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     let is_name = (1..=253).contains(&name.len())
         && name.bytes().all(is_allowed)
         && !name.starts_with(['.', '-']);
-    if is_name { Ok(name.to_owned()) } else { Err("its pod has no name that Kubernetes allows") }
+    if is_name { Ok(name.to_owned()) } else { Err(NoEvent::InvalidName) }
 }
 
-/// Where Events like this one are.
-pub(super) fn collection(subject: &Subject) -> String {
-    format!("/apis/events.k8s.io/v1/namespaces/{}/events", subject.home())
+/// Path of the collection that holds Events about this object.
+pub(super) fn collection(regarding: &Regarding) -> String {
+    format!("/apis/events.k8s.io/v1/namespaces/{}/events", regarding.event_namespace())
 }
 
-/// The name of the Event about this finding. Whoever makes it again, another agent after this one
-/// included, makes the same: the finding, when it was raised, how bad it is and whether it is over.
-pub(super) fn name(subject: &Subject, alert: &Alert) -> String {
-    let stem = subject
+/// The name of the Event. It is made from the object, the id of the finding, the time when it was
+/// raised, its severity, and whether it is resolved. So the same alert gives the same name, also
+/// after a restart of the agent.
+pub(super) fn name(regarding: &Regarding, alert: &Alert) -> String {
+    let stem = regarding
         .name
-        .get(..LONGEST_STEM.min(subject.name.len()))
+        .get(..LONGEST_STEM.min(regarding.name.len()))
         .unwrap_or_default()
         .trim_end_matches(['.', '-']);
     let id: String = alert.id.0.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let seconds = alert.raised_at.as_secs();
-    let step = match (alert.event, alert.finding.severity) {
-        (AlertEvent::Cleared, _) => "c",
-        (_, Severity::Info) => "0",
-        (_, Severity::Warning) => "1",
-        (_, Severity::Critical) => "2",
+    let stage = match (is_cleared(alert), alert.finding.severity) {
+        (true, _) => "c",
+        (false, Severity::Info) => "0",
+        (false, Severity::Warning) => "1",
+        (false, Severity::Critical) => "2",
     };
-    format!("{stem}.{}{seconds:x}{step}", id.to_ascii_lowercase())
+    format!("{stem}.{}{seconds:x}{stage}", id.to_ascii_lowercase())
+}
+
+fn is_cleared(alert: &Alert) -> bool {
+    match alert.event {
+        AlertEvent::Cleared => true,
+        AlertEvent::Raised | AlertEvent::Reminded => false,
+    }
 }
 
 /// The whole Event.
-pub(super) fn whole(subject: &Subject, alert: &Alert, node: &str) -> Value {
+pub(super) fn new_event(regarding: &Regarding, alert: &Alert, node: &str) -> Value {
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": name(subject, alert), "namespace": subject.home()},
+        "metadata": {"name": name(regarding, alert), "namespace": regarding.event_namespace()},
         "eventTime": micro(alert.at),
         "reportingController": CONTROLLER,
         "reportingInstance": cut(node, LONGEST_INSTANCE),
-        "action": if alert.event == AlertEvent::Cleared { "Cleared" } else { "Raised" },
+        "action": if is_cleared(alert) { "Cleared" } else { "Raised" },
         "reason": reason(alert),
-        "regarding": regarding(subject),
-        "type": kind(alert),
-        "note": note(&alert.finding, alert.event),
+        "regarding": reference(regarding),
+        "type": event_type(alert),
+        "note": note(alert),
     })
 }
 
-/// That it was seen again: all that may change of an Event.
-pub(super) fn again(alert: &Alert, count: u32) -> Value {
+/// The patch for an Event that was seen again: only its series may change.
+pub(super) fn series(alert: &Alert, count: u32) -> Value {
     json!({"series": {"count": count, "lastObservedTime": micro(alert.at)}})
 }
 
-fn regarding(subject: &Subject) -> Value {
-    let mut regarding =
-        json!({"apiVersion": "v1", "kind": subject.kind, "name": subject.name, "uid": subject.uid});
-    if let Some(namespace) = &subject.namespace {
-        regarding["namespace"] = json!(namespace);
+fn reference(regarding: &Regarding) -> Value {
+    let Regarding { kind, namespace, name, uid } = regarding;
+    let mut reference = json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": uid});
+    if let Some(namespace) = namespace {
+        reference["namespace"] = json!(namespace);
     }
-    regarding
+    reference
 }
 
-fn kind(alert: &Alert) -> &'static str {
-    let is_normal = alert.event == AlertEvent::Cleared || alert.finding.severity == Severity::Info;
+fn event_type(alert: &Alert) -> &'static str {
+    let is_normal = is_cleared(alert) || alert.finding.severity == Severity::Info;
     if is_normal { "Normal" } else { "Warning" }
 }
 
@@ -138,20 +168,19 @@ pub(super) fn reason(alert: &Alert) -> String {
             .collect::<String>()
     };
     let camel: String = words.map(capital).collect();
-    if alert.event == AlertEvent::Cleared { camel + "Cleared" } else { camel }
+    if is_cleared(alert) { camel + "Cleared" } else { camel }
 }
 
-fn note(finding: &Finding, event: AlertEvent) -> String {
-    let remedy = &finding.remedy;
-    let command =
-        remedy.command.as_ref().map(|command| format!(" Command: {command}")).unwrap_or_default();
-    match event {
-        AlertEvent::Cleared => cut(&finding.summary, LONGEST_NOTE),
-        _ => cut(&format!("{} {}{command}", finding.summary, remedy.text), LONGEST_NOTE),
+fn note(alert: &Alert) -> String {
+    let Finding { summary, remedy, .. } = &alert.finding;
+    if is_cleared(alert) {
+        return cut(summary, LONGEST_NOTE);
     }
+    let command = remedy.command.as_ref().map(|command| format!(" Command: {command}"));
+    cut(&format!("{summary} {}{}", remedy.text, command.unwrap_or_default()), LONGEST_NOTE)
 }
 
-/// No more than `most` bytes, and a mark where something is missing.
+/// At most `most` bytes of `text`, with `…` at the end if something is missing.
 fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();

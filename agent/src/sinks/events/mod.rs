@@ -1,8 +1,7 @@
-//! Findings as Kubernetes Events (events.k8s.io/v1), so that `kubectl describe pod` tells the
-//! story.
+//! Findings as Kubernetes Events (events.k8s.io/v1), so that `kubectl describe pod` shows them.
 //!
-//! A courtesy: what has to arrive goes to the collector. Events are few, wait in bounded memory,
-//! and are given up rather than pressed on an API server that is in trouble.
+//! Best effort: alerts that must arrive go to the collector. The sink writes few Events, keeps them
+//! in bounded memory, and drops them rather than load an API server that is in trouble.
 
 mod event;
 mod queue;
@@ -14,11 +13,11 @@ use tokenwatch_core::engine::Report;
 use tokio::task::JoinHandle;
 
 use crate::kubernetes::ApiClient;
-use event::Subject;
+use event::Regarding;
 use queue::{Pending, Queue};
 use worker::Worker;
 
-/// The task that writes Events, and what waits for it.
+/// The task that writes Events, and its queue.
 #[derive(Debug)]
 pub struct Events {
     node: String,
@@ -27,25 +26,27 @@ pub struct Events {
 }
 
 impl Events {
-    /// Starts the task that writes, on the runtime it is called in.
+    /// Starts the task on the current tokio runtime.
     pub fn start(server: Arc<ApiClient>, node: String) -> Self {
         let queue = Arc::new(Queue::default());
         let worker = Worker::new(server, node.clone(), Arc::clone(&queue));
         Self { node, queue, worker: tokio::spawn(worker.run()) }
     }
 
-    /// Takes the alerts among these. Never blocks, never grows without bound.
-    pub(super) fn take(&self, actions: &[Report]) {
-        for action in actions {
-            let Report::Alert(alert) = action else { continue };
-            match Subject::of(&alert.finding, &self.node) {
-                Ok(subject) => self.queue.push(Pending { subject, alert: (**alert).clone() }),
-                Err(why) => tracing::debug!("no Event about {}: {why}", alert.finding.code),
+    /// Queues the alerts among these reports. Never blocks, never grows without bound.
+    pub(super) fn take(&self, reports: &[Report]) {
+        for report in reports {
+            let Report::Alert(alert) = report else { continue };
+            match Regarding::of(&alert.finding, &self.node) {
+                Ok(regarding) => self.queue.push(Pending { regarding, alert: (**alert).clone() }),
+                Err(reason) => {
+                    tracing::debug!(finding = %alert.finding.code, %reason, "no Event written");
+                }
             }
         }
     }
 
-    /// Stops writing: what waits is not worth waiting for.
+    /// Stops writing. Drops the Events in the queue.
     pub(super) fn stop(self) {
         self.worker.abort();
     }

@@ -1,4 +1,4 @@
-//! What waits to be written, one thing per finding.
+//! Alerts that wait to be written as Events, merged per finding.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,29 +6,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokio::sync::Notify;
 
-use super::event::Subject;
+use super::event::Regarding;
 
-/// Findings that may wait: a full node's pods, each with one. Some 1.5 kB each.
+/// Most alerts in the queue: one finding for each pod of a full node. Each takes some 1.5 kB.
 const MOST: usize = 256;
 
-/// An alert, and what it is on.
+/// An alert, and the object that its Event is about.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
-    pub(super) subject: Subject,
+    pub(super) regarding: Regarding,
     pub(super) alert: Alert,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     all: VecDeque<Pending>,
-    given_up: u64,
+    dropped: u64,
 }
 
 /// The queue. Locked for a moment at a time.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    news: Notify,
+    added: Notify,
 }
 
 impl Queue {
@@ -36,25 +36,25 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one more, or gives it up where there is no room.
+    /// Adds an alert, or drops it if the queue is full.
     pub(super) fn push(&self, next: Pending) {
         let mut waiting = self.lock();
         waiting.push(next);
         drop(waiting);
-        self.news.notify_one();
+        self.added.notify_one();
     }
 
-    /// The oldest, once there is one.
+    /// Removes the oldest alert. Waits while the queue is empty.
     pub(super) async fn pop(&self) -> Pending {
         loop {
             if let Some(next) = self.lock().all.pop_front() {
                 return next;
             }
-            self.news.notified().await;
+            self.added.notified().await;
         }
     }
 
-    /// Puts back what could not be written, unless what came meanwhile says more.
+    /// Puts back an alert that could not be written, merged with what was added meanwhile.
     pub(super) fn put_back(&self, first: Pending) {
         let mut waiting = self.lock();
         let place = waiting.all.iter().position(|pending| pending.alert.id == first.alert.id);
@@ -65,9 +65,9 @@ impl Queue {
         }
     }
 
-    /// How many were given up since this was last asked.
-    pub(super) fn take_given_up(&self) -> u64 {
-        std::mem::take(&mut self.lock().given_up)
+    /// The number of alerts dropped since the last call.
+    pub(super) fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
     }
 
     #[cfg(test)]
@@ -80,11 +80,13 @@ impl Queue {
     }
 }
 
-/// What two words about one finding come to.
+/// The result of merging two alerts about one finding.
 enum Merged {
+    /// Both become one.
     One(Box<Pending>),
-    /// It came and went before anybody was told.
+    /// The finding was raised and cleared before an Event was written: nothing to write.
     Nothing,
+    /// Each needs its own Event.
     Both,
 }
 
@@ -92,14 +94,14 @@ fn merged(earlier: &Pending, later: &Pending) -> Merged {
     let with = |event| {
         Merged::One(Box::new(Pending {
             alert: Alert { event, ..later.alert.clone() },
-            subject: later.subject.clone(),
+            regarding: later.regarding.clone(),
         }))
     };
     match (earlier.alert.event, later.alert.event) {
         (AlertEvent::Raised, AlertEvent::Cleared) => Merged::Nothing,
         (AlertEvent::Raised, AlertEvent::Reminded) => with(AlertEvent::Raised),
         (AlertEvent::Reminded, event) => with(event),
-        _ => Merged::Both,
+        (AlertEvent::Raised, AlertEvent::Raised) | (AlertEvent::Cleared, _) => Merged::Both,
     }
 }
 
@@ -110,7 +112,7 @@ impl Waiting {
             Some((place, Merged::One(both))) => self.put(place, both),
             Some((place, Merged::Nothing)) => drop(self.all.remove(place)),
             Some((_, Merged::Both)) | None if self.all.len() < MOST => self.all.push_back(next),
-            _ => self.given_up += 1,
+            Some((_, Merged::Both)) | None => self.dropped += 1,
         }
     }
 

@@ -1,32 +1,32 @@
-//! What is written, how often, and what happens when it cannot be.
+//! The content of Events, their rate, and failures of the API server.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::base::value::Attributes;
-use tokenwatch_core::findings::{Code, Finding, FindingId, Remedy, Severity, Subject as About};
+use tokenwatch_core::findings::{Code, Finding, FindingId, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokenwatch_core::world::cluster::PodRef;
 
-use super::event::{Subject, name, reason, whole};
+use super::event::{NoEvent, Regarding, name, new_event, reason};
 use super::queue::{Pending, Queue};
 use super::worker::Bucket;
 use super::*;
 use crate::clocks;
 use crate::kubernetes::fake_server::{FakeServer, Received, Reply, status};
 
-fn about_pod(namespace: &str, name: &str) -> About {
+fn about_pod(namespace: &str, name: &str) -> Subject {
     let pod = PodRef {
         namespace: Some(namespace.into()),
         name: Some(name.into()),
         uid: "uid-1".into(),
         owner: None,
     };
-    About::Token { pod, volume: "tokens".into(), path: "token".into() }
+    Subject::Token { pod, volume: "tokens".into(), path: "token".into() }
 }
 
-fn alert(event: AlertEvent, code: Code, severity: Severity, subject: About) -> Alert {
+fn alert(event: AlertEvent, code: Code, severity: Severity, subject: Subject) -> Alert {
     let finding = Finding {
         code,
         severity,
@@ -48,29 +48,32 @@ fn stalled(event: AlertEvent) -> Alert {
 
 fn pending(id: &str, event: AlertEvent) -> Pending {
     let alert = Alert { id: FindingId(id.into()), ..stalled(event) };
-    Pending { subject: Subject::of(&alert.finding, "n1").unwrap(), alert }
+    Pending { regarding: Regarding::of(&alert.finding, "n1").unwrap(), alert }
 }
 
 fn written(alert: &Alert) -> Value {
-    whole(&Subject::of(&alert.finding, "n1").unwrap(), alert, "n1")
+    new_event(&Regarding::of(&alert.finding, "n1").unwrap(), alert, "n1")
 }
 
 #[test]
-fn an_event_is_what_the_api_servers_validation_wants() {
+fn an_event_has_the_form_that_the_api_server_validates() {
     let expected = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event",
         "metadata": {"name": "cart-1.0f1e2d3c6b49d2001", "namespace": "shop"},
         "eventTime": "2027-01-15T08:00:00.123456Z",
         "reportingController": "tokenwatch", "reportingInstance": "n1",
         "action": "Raised", "reason": "TokenRotationStalled", "type": "Warning",
-        "regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "cart-1", "uid": "uid-1"},
+        "regarding": {
+            "apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "cart-1",
+            "uid": "uid-1"
+        },
         "note": "It is so. Do this. Command: do --this",
     });
     assert_eq!(written(&stalled(AlertEvent::Raised)), expected);
 }
 
 #[test]
-fn what_is_over_or_only_worth_knowing_is_normal() {
+fn resolved_findings_and_info_are_of_type_normal() {
     let cleared = written(&stalled(AlertEvent::Cleared));
     assert_eq!(
         (&cleared["type"], &cleared["reason"], &cleared["note"]),
@@ -87,7 +90,7 @@ fn what_is_over_or_only_worth_knowing_is_normal() {
 
 #[test]
 fn a_finding_about_the_node_or_a_time_server_is_on_the_node() {
-    for subject in [About::node("n1"), About::Server { server: "ntp".into() }] {
+    for subject in [Subject::node("n1"), Subject::Server { server: "ntp".into() }] {
         let event =
             written(&alert(AlertEvent::Raised, Code::ClockOffset, Severity::Critical, subject));
         assert_eq!(
@@ -102,9 +105,10 @@ fn a_finding_about_the_node_or_a_time_server_is_on_the_node() {
 }
 
 #[test]
-fn every_reason_is_one_that_the_api_server_takes() {
+fn every_reason_passes_validation() {
     for code in Code::ALL {
-        let reason = reason(&alert(AlertEvent::Cleared, *code, Severity::Info, About::node("n1")));
+        let reason =
+            reason(&alert(AlertEvent::Cleared, *code, Severity::Info, Subject::node("n1")));
         let is_camel = reason.starts_with(char::is_uppercase)
             && reason.chars().all(|c| c.is_ascii_alphanumeric());
         assert!(is_camel && reason.len() <= 128, "{reason}");
@@ -112,10 +116,10 @@ fn every_reason_is_one_that_the_api_server_takes() {
 }
 
 #[test]
-fn long_words_are_cut_where_a_character_ends() {
+fn long_texts_are_cut_between_characters() {
     let mut long = stalled(AlertEvent::Raised);
     long.finding.summary = "é".repeat(2_000);
-    let event = whole(&Subject::of(&long.finding, "n1").unwrap(), &long, &"n".repeat(253));
+    let event = new_event(&Regarding::of(&long.finding, "n1").unwrap(), &long, &"n".repeat(253));
     let note = event["note"].as_str().unwrap();
     assert!(
         note.len() <= 1_024
@@ -128,16 +132,15 @@ fn long_words_are_cut_where_a_character_ends() {
         Severity::Critical,
         about_pod("shop", &"p".repeat(253)),
     );
-    assert!(name(&Subject::of(&long.finding, "n1").unwrap(), &long).len() <= 253);
+    assert!(name(&Regarding::of(&long.finding, "n1").unwrap(), &long).len() <= 253);
 }
 
-/// What a file says of its own pod is anybody's word: it must not have Events written wherever it
-/// likes.
+/// Anybody can write a file that claims to belong to any pod. It must not cause Events there.
 #[test]
-fn only_pods_that_the_api_server_told_of_have_events() {
+fn only_pods_that_the_api_server_reported_get_events() {
     let mut claimed = stalled(AlertEvent::Raised).finding;
     claimed.evidence = Attributes::new();
-    assert_eq!(Subject::of(&claimed, "n1"), Err("the API server has not told of its pod"));
+    assert_eq!(Regarding::of(&claimed, "n1"), Err(NoEvent::UnknownPod));
     for (namespace, name) in
         [("", "p"), ("n", ""), ("../kube-system", "p"), ("n", "p/../x"), ("n", "P"), ("n", "..")]
     {
@@ -148,12 +151,12 @@ fn only_pods_that_the_api_server_told_of_have_events() {
             about_pod(namespace, name),
         )
         .finding;
-        assert!(Subject::of(&finding, "n1").is_err(), "{namespace}/{name}");
+        assert_eq!(Regarding::of(&finding, "n1"), Err(NoEvent::InvalidName), "{namespace}/{name}");
     }
 }
 
 #[test]
-fn what_waits_is_one_word_per_finding() {
+fn alerts_about_one_finding_are_merged() {
     use AlertEvent::{Cleared, Raised, Reminded};
     let table: [(&[AlertEvent], &[AlertEvent]); 7] = [
         (&[Raised, Cleared], &[]),
@@ -164,10 +167,10 @@ fn what_waits_is_one_word_per_finding() {
         (&[Cleared, Raised, Cleared], &[Cleared]),
         (&[Raised, Cleared, Raised, Reminded], &[Raised]),
     ];
-    for (said, waits) in table {
+    for (alerts, merged) in table {
         let queue = Queue::default();
         queue.push(pending("other", Raised));
-        for event in said {
+        for event in alerts {
             queue.push(pending("one", *event));
         }
         let left: Vec<_> = queue
@@ -176,13 +179,13 @@ fn what_waits_is_one_word_per_finding() {
             .filter(|(id, _)| id == "one")
             .map(|(_, event)| event)
             .collect();
-        assert_eq!(left, waits, "{said:?}");
+        assert_eq!(left, merged, "{alerts:?}");
         assert_eq!(queue.waiting()[0], ("other".to_owned(), Raised));
     }
 }
 
 #[test]
-fn what_is_put_back_gives_way_to_what_came_meanwhile() {
+fn an_alert_that_is_put_back_merges_with_newer_ones() {
     use AlertEvent::{Cleared, Raised};
     let queue = Queue::default();
     queue.push(pending("two", Raised));
@@ -195,17 +198,14 @@ fn what_is_put_back_gives_way_to_what_came_meanwhile() {
 }
 
 #[test]
-fn a_flood_does_not_fill_memory() {
+fn a_full_queue_drops_and_counts() {
     let queue = Queue::default();
     (0..1_000).for_each(|number| queue.push(pending(&number.to_string(), AlertEvent::Raised)));
-    assert_eq!(
-        (queue.waiting().len(), queue.take_given_up(), queue.take_given_up()),
-        (256, 744, 0)
-    );
+    assert_eq!((queue.waiting().len(), queue.take_dropped(), queue.take_dropped()), (256, 744, 0));
 }
 
 #[test]
-fn there_are_twenty_five_at_once_and_then_one_in_half_a_minute() {
+fn the_rate_limit_is_25_at_once_and_then_one_in_30_s() {
     let start = clocks::timer();
     let mut bucket = Bucket::full(start);
     let at = |secs| start + Duration::from_secs(secs);
@@ -215,13 +215,13 @@ fn there_are_twenty_five_at_once_and_then_one_in_half_a_minute() {
     assert_eq!(
         bucket.take(at(50)),
         Err(Duration::from_secs(10)),
-        "half a minute after the one before, not after it was asked for"
+        "30 s after the last one, not after the request"
     );
     assert_eq!(bucket.take(at(60)), Ok(()));
     assert_eq!((0..100).filter(|_| bucket.take(at(100_000)).is_ok()).count(), 25);
 }
 
-fn made() -> Reply {
+fn created() -> Reply {
     Reply::Whole(201, None, "{}".to_owned())
 }
 
@@ -229,8 +229,8 @@ fn refused(code: u16) -> Reply {
     Reply::Whole(code, None, status(code, "no"))
 }
 
-/// What the API server is asked when these alerts are taken one after the other.
-async fn asked(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Received> {
+/// The requests to the API server for these alerts, one after the other.
+async fn requests_for(replies: Vec<Reply>, alerts: &[Alert], count: usize) -> Vec<Received> {
     let fake = FakeServer::start(replies).await;
     let events = Events::start(fake.client(), "n1".into());
     for (number, alert) in alerts.iter().enumerate() {
@@ -252,10 +252,10 @@ fn requests(asked: &[Received]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn raised_reminded_and_cleared_are_an_event_a_series_and_another_event() {
+async fn a_reminder_extends_the_series_and_a_resolution_is_a_new_event() {
     use AlertEvent::{Cleared, Raised, Reminded};
-    let replies = (0..4).map(|_| made()).collect();
-    let asked = asked(
+    let replies = (0..4).map(|_| created()).collect();
+    let asked = requests_for(
         replies,
         &[stalled(Raised), stalled(Reminded), stalled(Reminded), stalled(Cleared)],
         4,
@@ -279,10 +279,12 @@ async fn raised_reminded_and_cleared_are_an_event_a_series_and_another_event() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_gone_is_made_anew_and_one_that_is_there_is_seen_again() {
-    let reminded = asked(vec![refused(404), made()], &[stalled(AlertEvent::Reminded)], 2).await;
+async fn a_deleted_event_is_created_again_and_an_existing_one_is_counted() {
+    let reminded =
+        requests_for(vec![refused(404), created()], &[stalled(AlertEvent::Reminded)], 2).await;
     assert_eq!(requests(&reminded), ["PATCH /cart-1.0f1e2d3c6b49d2001", "POST "]);
-    let raised = asked(vec![refused(409), made()], &[stalled(AlertEvent::Raised)], 2).await;
+    let raised =
+        requests_for(vec![refused(409), created()], &[stalled(AlertEvent::Raised)], 2).await;
     assert_eq!(
         (requests(&raised)[1].as_str(), &raised[1].body["series"]["count"]),
         ("PATCH /cart-1.0f1e2d3c6b49d2001", &json!(2))
@@ -290,10 +292,11 @@ async fn an_event_that_is_gone_is_made_anew_and_one_that_is_there_is_seen_again(
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_and_what_may_not_is_given_up() {
-    let again = asked(vec![refused(500), made()], &[stalled(AlertEvent::Raised)], 2).await;
-    assert_eq!(again[0].body, again[1].body, "the same once more");
-    let fake = FakeServer::start(vec![refused(403), made()]).await;
+async fn temporary_failures_are_retried_and_permanent_ones_dropped() {
+    let again =
+        requests_for(vec![refused(500), created()], &[stalled(AlertEvent::Raised)], 2).await;
+    assert_eq!(again[0].body, again[1].body, "the same Event again");
+    let fake = FakeServer::start(vec![refused(403), created()]).await;
     let events = Events::start(fake.client(), "n1".into());
     events.take(&[Report::Alert(Box::new(stalled(AlertEvent::Raised)))]);
     fake.wait_for_requests(1).await;

@@ -1,4 +1,4 @@
-//! Writes Events, one at a time and not too many.
+//! Writes Events, one at a time and within a rate limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use super::queue::{Pending, Queue};
 use crate::clocks;
 use crate::kubernetes::{ApiClient, ApiRequest, Backoff, Error, is_status};
 
-/// An API server that takes longer for an Event has other worries.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// So many at once: what client-go lets one source say of one object (defaultSpamBurst).
+/// Timeout of one request. An API server that takes longer is overloaded.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Requests at once: as many as client-go allows one source about one object (defaultSpamBurst).
 const BURST: u32 = 25;
-/// Then one in so long: 5,000 nodes that are all in trouble are 170 requests a second to an API
-/// server that probably is as well.
+/// Interval between requests after the burst. If all of 5,000 nodes have findings, the API server
+/// gets 170 requests a second.
 const EACH: Duration = Duration::from_secs(30);
-/// Tries before one is given up: some two minutes.
-const TRIES: u32 = 6;
-/// Events of which it is remembered how often they were seen. Some 100 bytes each.
-const REMEMBERED: usize = 512;
+/// Attempts for one Event: some two minutes.
+const ATTEMPTS: u32 = 6;
+/// Events whose count is kept in memory. Each takes some 100 bytes.
+const COUNTED: usize = 512;
 
-/// Requests that may be made: `BURST` at first, and one more each `EACH`.
+/// A token bucket: `BURST` requests at first, and one more each `EACH`.
 #[derive(Debug)]
 pub(super) struct Bucket {
     left: u32,
@@ -39,7 +39,7 @@ impl Bucket {
         Self { left: BURST, filled: now }
     }
 
-    /// Takes one, or says how long until there is one.
+    /// Takes one request, or returns the time until the next one.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let since = now.saturating_duration_since(self.filled);
         let more = u32::try_from(since.as_secs() / EACH.as_secs()).unwrap_or(u32::MAX);
@@ -54,7 +54,7 @@ impl Bucket {
     }
 }
 
-/// The task.
+/// The task that writes.
 #[derive(Debug)]
 pub(super) struct Worker {
     server: Arc<ApiClient>,
@@ -62,10 +62,10 @@ pub(super) struct Worker {
     queue: Arc<Queue>,
     bucket: Bucket,
     backoff: Backoff,
-    tries: u32,
-    seen: Seen,
-    /// What could not be written was said once, until something can be again.
-    complained: bool,
+    attempts: u32,
+    counts: Counts,
+    /// Whether a failure was logged since the last success.
+    has_warned: bool,
 }
 
 impl Worker {
@@ -77,96 +77,98 @@ impl Worker {
             queue,
             bucket,
             backoff: Backoff::default(),
-            tries: 0,
-            seen: Seen::default(),
-            complained: false,
+            attempts: 0,
+            counts: Counts::default(),
+            has_warned: false,
         }
     }
 
     pub(super) async fn run(mut self) {
         loop {
-            // Room first: what waits may be merged with what comes meanwhile.
+            // The rate limit comes first: while an alert is in the queue, it can still be merged.
             while let Err(wait) = self.bucket.take(clocks::timer()) {
                 tokio::time::sleep(wait).await;
             }
             let next = self.queue.pop().await;
             let written = self.write(&next).await;
-            if let Some(wait) = self.learn(next, written) {
+            if let Some(wait) = self.after(next, written) {
                 tokio::time::sleep(wait).await;
             }
         }
     }
 
-    /// What to do after a try: how long to wait.
-    fn learn(&mut self, tried: Pending, written: Result<(), Error>) -> Option<Duration> {
-        let given_up = self.queue.take_given_up();
-        if given_up > 0 {
+    /// How long to wait after an attempt.
+    fn after(&mut self, tried: Pending, written: Result<(), Error>) -> Option<Duration> {
+        let dropped = self.queue.take_dropped();
+        if dropped > 0 {
             tracing::warn!(
-                "{given_up} Events were given up: more findings than Events may be written about"
+                dropped,
+                "dropped Events: there are more findings than the rate limit allows"
             );
         }
         let Err(trouble) = written else {
-            (self.tries, self.complained) = (0, false);
+            (self.attempts, self.has_warned) = (0, false);
             self.backoff.reset();
             return None;
         };
-        self.complain(&trouble);
-        self.tries += 1;
-        if trouble.is_temporary() && self.tries < TRIES {
+        self.warn(&trouble);
+        self.attempts += 1;
+        if trouble.is_temporary() && self.attempts < ATTEMPTS {
             self.queue.put_back(tried);
         } else {
-            self.tries = 0;
+            self.attempts = 0;
         }
         Some(self.backoff.after(&trouble))
     }
 
-    fn complain(&mut self, trouble: &Error) {
-        if std::mem::replace(&mut self.complained, true) {
-            tracing::debug!("an Event was not written: {trouble}");
+    /// Logs the first failure as a warning, and those that follow it for debugging.
+    fn warn(&mut self, trouble: &Error) {
+        let (server, error) = (self.server.address(), trouble);
+        if std::mem::replace(&mut self.has_warned, true) {
+            tracing::debug!(server, %error, "cannot write an Event");
         } else {
             tracing::warn!(
-                "Events cannot be written to the API server ({}): {trouble}. Alerts are sent all \
-                 the same",
-                self.server.address()
+                server, %error,
+                "cannot write Events to the API server; alerts are not affected"
             );
         }
     }
 
-    /// A finding that is still there is a series on the Event that says so; everything else is an
-    /// Event.
+    /// A reminder extends the series of the Event that reported the finding. Everything else is a
+    /// new Event.
     async fn write(&mut self, pending: &Pending) -> Result<(), Error> {
-        let name = event::name(&pending.subject, &pending.alert);
+        let name = event::name(&pending.regarding, &pending.alert);
         if pending.alert.event == AlertEvent::Reminded {
-            let again = self.again(pending, &name).await;
-            if !is_status(&again, StatusCode::NOT_FOUND) {
-                return again;
+            let patched = self.extend(pending, &name).await;
+            if !is_status(&patched, StatusCode::NOT_FOUND) {
+                return patched;
             }
-            // Events live an hour unless the cluster says otherwise (--event-ttl).
+            // The API server has deleted it: Events live an hour by default (--event-ttl).
         }
-        let whole = event::whole(&pending.subject, &pending.alert, &self.node);
-        let made = self
-            .send(Method::POST, event::collection(&pending.subject), "application/json", &whole)
-            .await;
-        if is_status(&made, StatusCode::CONFLICT) {
-            return self.again(pending, &name).await; // the agent before this one made it
+        let event = event::new_event(&pending.regarding, &pending.alert, &self.node);
+        let path = event::collection(&pending.regarding);
+        let created = self.send(Method::POST, path, "application/json", &event).await;
+        if is_status(&created, StatusCode::CONFLICT) {
+            return self.extend(pending, &name).await; // the agent wrote it before a restart
         }
-        self.seen.first(name);
-        made
+        self.counts.first(name);
+        created
     }
 
-    async fn again(&mut self, pending: &Pending, name: &str) -> Result<(), Error> {
-        let count = self.seen.count(name) + 1;
-        let path = format!("{}/{name}", event::collection(&pending.subject));
+    /// Counts an Event once more.
+    async fn extend(&mut self, pending: &Pending, name: &str) -> Result<(), Error> {
+        let count = self.counts.count(name) + 1;
+        let path = format!("{}/{name}", event::collection(&pending.regarding));
         let written = self
             .send(
                 Method::PATCH,
                 path,
                 "application/merge-patch+json",
-                &event::again(&pending.alert, count),
+                &event::series(&pending.alert, count),
             )
             .await;
         if written.is_ok() {
-            self.seen.set(name, count);
+            self.counts.set(name, count);
         }
         written
     }
@@ -180,33 +182,33 @@ impl Worker {
     ) -> Result<(), Error> {
         let request =
             ApiRequest { method, path, body: Some((content, Bytes::from(body.to_string()))) };
-        // Nothing of the answer is wanted. Dropped unread, it costs the connection that it came by.
-        self.server.send(request, PATIENCE).await.map(drop)
+        // The response body is not needed. Dropping it unread closes the connection.
+        self.server.send(request, TIMEOUT).await.map(drop)
     }
 }
 
-/// How often Events were seen.
+/// How often each Event was seen, oldest first.
 #[derive(Debug, Default)]
-struct Seen(VecDeque<(String, u32)>);
+struct Counts(VecDeque<(String, u32)>);
 
-impl Seen {
+impl Counts {
     fn first(&mut self, name: String) {
         self.0.retain(|(known, _)| *known != name);
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= COUNTED {
             self.0.pop_front();
         }
         self.0.push_back((name, 1));
     }
 
-    /// An Event that another agent made was seen once at least.
+    /// At least 1: also for an Event that was written before a restart.
     fn count(&self, name: &str) -> u32 {
         self.0.iter().find(|(known, _)| known == name).map_or(1, |(_, count)| *count)
     }
 
     fn set(&mut self, name: &str, count: u32) {
         self.first(name.to_owned());
-        if let Some((_, seen)) = self.0.back_mut() {
-            *seen = count;
+        if let Some((_, last)) = self.0.back_mut() {
+            *last = count;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listens on one address, and bounds what those who come there can cost.
+//! Listens on one address, and limits what clients can cost.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,63 +16,71 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::answer::Answers;
+use super::respond::Responder;
 
-/// Connections at once, over all addresses: some probes, two Prometheus servers, and a few people
-/// with browsers (six connections each). Whoever comes then takes the place of who has been there
-/// longest: a probe of kubelet's that is turned away, again and again, ends the agent, and probes
-/// are short.
-const MOST: usize = 32;
-/// Of them from one peer, so that one that goes wrong takes places from itself alone.
-const MOST_FROM_ONE: usize = 8;
-/// A request's line and headers: far more than any browser sends; the least that hyper reads at
-/// once.
+/// Connections at once over all addresses: some probes, two Prometheus servers, and a few browsers
+/// with six connections each. A further connection closes the oldest one, because kubelet restarts
+/// the agent if its probes are refused.
+const MOST_CONNECTIONS: usize = 32;
+/// Connections from one peer, so that a faulty client closes only its own connections.
+const MOST_FROM_PEER: usize = 8;
+/// Bytes of request line and headers: far more than any browser sends, and hyper's minimum.
 const MOST_HEADER_BYTES: usize = 8 * 1024;
-/// Headers of a request. Browsers send about twenty.
+/// Headers of one request. Browsers send about 20.
 const MOST_HEADERS: usize = 64;
-/// The headers of a request, the pause before them included, take no longer than this: twice a
-/// page's own pause, so that it keeps its connection.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// After this no further request is taken on a connection…
-const LIFE: Duration = Duration::from_mins(1);
-/// …and the one that is being answered has this long to be read.
-const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// An address may come a moment after the agent: a pod's does not, a node's can.
+/// Time limit for the headers of a request, including the pause before them: twice the interval of
+/// the status page, so that it keeps its connection.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Lifetime of a connection: after this it gets no further request.
+const LIFETIME: Duration = Duration::from_mins(1);
+/// Time limit for the response in progress at that moment.
+const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// First wait before listening again. An address of a node may appear after the agent started.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// Whoever frees a port or adds an address sees within this time that it helped.
+/// Longest wait: whoever frees a port or adds an address sees the effect within this time.
 const LAST_RETRY: Duration = Duration::from_mins(1);
-/// When the process has no file descriptor left, another attempt at once would fail as well.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Pause after a connection that could not be accepted. Without a free file descriptor the next
+/// attempt would fail too.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `address` for ever; tries again where it cannot be had.
-pub(super) async fn run(address: SocketAddr, answers: Arc<Answers>, doors: Arc<Doors>) {
+/// Serves `address` until the task is dropped. Tries again while the address is unavailable.
+pub(super) async fn run(
+    address: SocketAddr,
+    responder: Arc<Responder>,
+    connections: Arc<Connections>,
+) {
     let listener = bind(address).await;
-    info!("serving http://{address}");
-    // Dropped with this task, and its connections with it.
-    let mut connections = JoinSet::new();
+    info!(%address, "HTTP server listening");
+    // Dropped with this task, which closes the connections.
+    let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(serve(stream, Arc::clone(&answers), doors.enter(peer.ip())));
+                    tasks.spawn(serve(stream, Arc::clone(&responder), connections.open(peer.ip())));
                 }
-                Err(why) => {
-                    debug!("http://{address}: a connection was not taken: {why}");
-                    sleep(AFTER_FAILURE).await;
+                Err(error) => {
+                    debug!(%address, %error, "cannot accept an HTTP connection");
+                    sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = tasks.join_next() => {}
         }
     }
 }
 
-/// Said once; the other addresses are served meanwhile.
+/// Logs only the first failure. The other addresses have tasks of their own.
 async fn bind(address: SocketAddr) -> TcpListener {
     let mut wait = FIRST_RETRY;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(why) if wait == FIRST_RETRY => warn!("{}", complaint(address, &why)),
+            Err(error) if wait == FIRST_RETRY => {
+                warn!(
+                    %address, %error, advice = advice(error.kind()),
+                    "cannot listen for HTTP; trying again at least every minute"
+                );
+            }
             Err(_) => {}
         }
         sleep(wait).await;
@@ -80,107 +88,102 @@ async fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-fn complaint(address: SocketAddr, why: &io::Error) -> String {
-    let advice = match why.kind() {
+fn advice(error: io::ErrorKind) -> &'static str {
+    match error {
         io::ErrorKind::AddrInUse => {
-            "something else listens there: end it, or set http.port to another one"
+            "another process uses the port: stop it, or set http.port to another port"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine, or this pod, has no such address (yet): correct http.address"
+            "this machine or pod does not have the address: correct http.address"
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 want a privilege that the agent should not have: set http.port to a \
-             higher one"
+            "ports below 1024 need a privilege that the agent should not have: set http.port to a \
+             higher port"
         }
         _ => "correct http.address and http.port, or set http.enabled to false",
-    };
-    format!(
-        "nothing is served on http://{address} ({why}): {advice}. It is tried again at least each \
-         minute; everything else works"
-    )
-}
-
-async fn serve(stream: TcpStream, answers: Arc<Answers>, place: Place) {
-    tokio::select! {
-        () = answer(stream, answers) => {}
-        () = place.taken.notified() => {}
     }
 }
 
-async fn answer(stream: TcpStream, answers: Arc<Answers>) {
+async fn serve(stream: TcpStream, responder: Arc<Responder>, slot: Slot) {
+    tokio::select! {
+        () = respond(stream, responder) => {}
+        () = slot.evicted.notified() => {}
+    }
+}
+
+async fn respond(stream: TcpStream, responder: Arc<Responder>) {
     let service = service_fn(move |request| {
-        let answers = Arc::clone(&answers);
-        async move { Ok::<_, std::convert::Infallible>(answers.to(&request).await) }
+        let responder = Arc::clone(&responder);
+        async move { Ok::<_, std::convert::Infallible>(responder.respond(&request).await) }
     });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
+        .header_read_timeout(HEADERS_TIMEOUT)
         .max_headers(MOST_HEADERS)
         .max_buf_size(MOST_HEADER_BYTES);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // A client that goes away or speaks something else is no concern of ours.
-    if timeout(LIFE, connection.as_mut()).await.is_err() {
+    // Errors are those of the client: it disconnected, or it sent something other than HTTP.
+    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
         connection.as_mut().graceful_shutdown();
-        let _ = timeout(LAST_ANSWER_WITHIN, connection).await;
+        let _ = timeout(LAST_RESPONSE_TIMEOUT, connection).await;
     }
 }
 
-/// Who is connected.
+/// The open connections of all addresses.
 #[derive(Debug, Default)]
-pub(super) struct Doors(Mutex<Inside>);
+pub(super) struct Connections(Mutex<Slots>);
 
 #[derive(Debug, Default)]
-struct Inside {
-    /// By number, and so by age.
-    places: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
+struct Slots {
+    /// In the order of their age.
+    open: BTreeMap<u64, (IpAddr, Arc<Notify>)>,
     next: u64,
 }
 
-impl Doors {
-    /// A place for a connection from `peer`: that of its own oldest where it has many, that of the
-    /// oldest of all where none is left.
-    fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
-        let mut inside = self.inside();
-        let own: Vec<u64> = inside
-            .places
+impl Connections {
+    /// A slot for a connection from `peer`. Closes the oldest connection of the same peer if that
+    /// has too many, or the oldest of all if there are too many.
+    fn open(self: &Arc<Self>, peer: IpAddr) -> Slot {
+        let mut slots = self.slots();
+        let own: Vec<u64> = slots
+            .open
             .iter()
             .filter(|(_, (other, _))| *other == peer)
             .map(|(number, _)| *number)
             .collect();
-        let full = inside.places.len() >= MOST;
-        let leaves = if own.len() >= MOST_FROM_ONE {
+        let is_full = slots.open.len() >= MOST_CONNECTIONS;
+        let oldest = if own.len() >= MOST_FROM_PEER {
             own.first()
         } else {
-            inside.places.keys().next().filter(|_| full)
+            slots.open.keys().next().filter(|_| is_full)
         };
-        if let Some((_, evicted)) = leaves.copied().and_then(|number| inside.places.remove(&number))
-        {
+        if let Some((_, evicted)) = oldest.copied().and_then(|number| slots.open.remove(&number)) {
             evicted.notify_one();
         }
-        let (number, taken) = (inside.next, Arc::new(Notify::new()));
-        inside.next += 1;
-        inside.places.insert(number, (peer, Arc::clone(&taken)));
-        Place { doors: Arc::clone(self), number, taken }
+        let (number, evicted) = (slots.next, Arc::new(Notify::new()));
+        slots.next += 1;
+        slots.open.insert(number, (peer, Arc::clone(&evicted)));
+        Slot { connections: Arc::clone(self), number, evicted }
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Given back when dropped.
+/// One open connection. Dropping it frees the slot.
 #[derive(Debug)]
-struct Place {
-    doors: Arc<Doors>,
+struct Slot {
+    connections: Arc<Connections>,
     number: u64,
-    /// Somebody else has it now.
-    taken: Arc<Notify>,
+    /// Notified when a newer connection takes the slot.
+    evicted: Arc<Notify>,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.doors.inside().places.remove(&self.number);
+        self.connections.slots().open.remove(&self.number);
     }
 }
 
@@ -193,47 +196,46 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
     }
 
-    async fn has_lost(place: &Place) -> bool {
-        tokio::time::timeout(Duration::ZERO, place.taken.notified()).await.is_ok()
+    async fn is_evicted(slot: &Slot) -> bool {
+        tokio::time::timeout(Duration::ZERO, slot.evicted.notified()).await.is_ok()
     }
 
     #[tokio::test]
-    async fn whoever_comes_too_often_takes_places_from_itself() {
-        let doors = Arc::new(Doors::default());
-        let other = doors.enter(peer(2));
-        let places: Vec<_> = (0..20).map(|_| doors.enter(peer(1))).collect();
-        assert_eq!(doors.inside().places.len(), MOST_FROM_ONE + 1);
-        assert!(!has_lost(&other).await);
-        for (number, place) in places.iter().enumerate() {
-            assert_eq!(has_lost(place).await, number < 20 - MOST_FROM_ONE, "{number}");
+    async fn a_peer_with_too_many_connections_loses_its_own_oldest() {
+        let connections = Arc::new(Connections::default());
+        let other = connections.open(peer(2));
+        let slots: Vec<_> = (0..20).map(|_| connections.open(peer(1))).collect();
+        assert_eq!(connections.slots().open.len(), MOST_FROM_PEER + 1);
+        assert!(!is_evicted(&other).await);
+        for (number, slot) in slots.iter().enumerate() {
+            assert_eq!(is_evicted(slot).await, number < 20 - MOST_FROM_PEER, "{number}");
         }
-        drop((places, other));
-        assert!(doors.inside().places.is_empty());
+        drop((slots, other));
+        assert!(connections.slots().open.is_empty());
     }
 
     #[tokio::test]
-    async fn whoever_comes_when_all_places_are_taken_has_the_one_that_was_taken_longest() {
-        let doors = Arc::new(Doors::default());
-        let places: Vec<_> = (0..40).map(|number| doors.enter(peer(number / 8))).collect();
+    async fn a_connection_too_many_closes_the_oldest_of_all() {
+        let connections = Arc::new(Connections::default());
+        let slots: Vec<_> = (0..40).map(|number| connections.open(peer(number / 8))).collect();
         assert_eq!(
-            doors.inside().places.len(),
-            MOST,
-            "five that hold eight each: the first has lost its own"
+            connections.slots().open.len(),
+            MOST_CONNECTIONS,
+            "five peers with eight each: the first has lost its connections"
         );
-        for (number, place) in places.iter().enumerate() {
-            assert_eq!(has_lost(place).await, number < 8, "{number}");
+        for (number, slot) in slots.iter().enumerate() {
+            assert_eq!(is_evicted(slot).await, number < 8, "{number}");
         }
-        let probe = doors.enter(peer(200));
-        assert!(has_lost(&places[8]).await);
-        drop((places, probe));
-        assert!(doors.inside().places.is_empty());
+        let probe = connections.open(peer(200));
+        assert!(is_evicted(&slots[8]).await);
+        drop((slots, probe));
+        assert!(connections.slots().open.is_empty());
     }
 
     #[test]
-    fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
-        let told = |kind| complaint("127.0.0.1:9723".parse().unwrap(), &io::Error::from(kind));
-        assert!(told(io::ErrorKind::AddrInUse).contains("http.port"));
-        assert!(told(io::ErrorKind::AddrNotAvailable).contains("http.address"));
-        assert!(told(io::ErrorKind::PermissionDenied).contains("1024"));
+    fn an_unavailable_address_comes_with_advice() {
+        assert!(advice(io::ErrorKind::AddrInUse).contains("http.port"));
+        assert!(advice(io::ErrorKind::AddrNotAvailable).contains("http.address"));
+        assert!(advice(io::ErrorKind::PermissionDenied).contains("1024"));
     }
 }

@@ -1,16 +1,16 @@
-//! What the node serves to whoever asks: `/metrics`, `/livez`, `/readyz`, and a page at `/`.
+//! The HTTP server of the agent: `/metrics`, `/livez`, `/readyz`, and the status page at `/`.
 //!
-//! Plain HTTP/1.1, to be read only. [`listen`] bounds who is let in and for how long, [`answer`]
-//! says what is answered, [`gate`] keeps whoever asks without end from costing more than a tenth of
-//! a core. Nothing of it waits for a client while it holds the engine.
+//! Plain HTTP/1.1, read-only. [`listen`] limits connections in number and time. [`respond`] chooses
+//! the response. [`throttle`] limits the work for clients to a tenth of a core. The server never
+//! waits for a client while it holds the engine.
 
-mod answer;
-mod gate;
-mod host;
+mod authority;
 mod listen;
 mod openmetrics;
 mod page;
 mod probes;
+mod respond;
+mod throttle;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -20,43 +20,44 @@ use tokio::task::JoinSet;
 
 use super::Views;
 use super::metrics::Pull;
-use answer::Answers;
-use listen::Doors;
+use listen::Connections;
+use respond::Responder;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Each on its own: one that cannot be had leaves the others.
+    /// Addresses, independent of each other: one may be unavailable.
     pub addresses: Vec<IpAddr>,
-    /// On every one of them.
+    /// The port, the same on each address.
     pub port: u16,
 }
 
-/// What is shown.
+/// What the server shows.
 #[derive(Clone)]
-pub struct Shown {
-    /// The engine.
+pub struct Content {
+    /// Views of the engine.
     pub views: Views,
-    /// The figures.
+    /// The metrics.
     pub pull: Pull,
 }
 
-/// Listens until it is dropped.
+/// The running server. Dropping it closes every connection.
 #[derive(Debug)]
 pub struct Http {
     _listeners: JoinSet<()>,
 }
 
 impl Http {
-    /// Starts a task for each address, on the runtime it is called in. An address that cannot be
-    /// had is tried again, and is no error.
-    pub fn start(settings: &Settings, shown: Shown) -> Self {
-        let (answers, doors) = (Arc::new(Answers::new(shown)), Arc::new(Doors::default()));
+    /// Starts a task for each address on the current tokio runtime. An unavailable address is no
+    /// error: its task tries again.
+    pub fn start(settings: &Settings, content: Content) -> Self {
+        let responder = Arc::new(Responder::new(content));
+        let connections = Arc::new(Connections::default());
         let addresses: BTreeSet<IpAddr> = settings.addresses.iter().copied().collect();
         let mut listeners = JoinSet::new();
         for address in addresses {
             let address = SocketAddr::new(address, settings.port);
-            listeners.spawn(listen::run(address, Arc::clone(&answers), Arc::clone(&doors)));
+            listeners.spawn(listen::run(address, Arc::clone(&responder), Arc::clone(&connections)));
         }
         Self { _listeners: listeners }
     }

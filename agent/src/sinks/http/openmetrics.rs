@@ -1,9 +1,8 @@
-//! Figures as text that Prometheus reads: OpenMetrics 1.0, or the older text format 0.0.4 for
-//! whoever asks for that.
+//! Metrics as text for Prometheus: OpenMetrics 1.0, or the older text format 0.0.4.
 //!
-//! Written by hand, because the `prometheus` crate writes no OpenMetrics. Names follow
+//! Written by hand, because the `prometheus` crate does not support OpenMetrics. Names follow
 //! OpenTelemetry's "Prometheus and OpenMetrics Compatibility": dots become underscores, the unit is
-//! appended, `_total` to a counter.
+//! appended, and counters end in `_total`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +12,7 @@ use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, Histogram, Metric, MetricData, ResourceMetrics,
 };
 
-/// How figures are written.
+/// The text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// OpenMetrics 1.0.
@@ -23,7 +22,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What a client that sends this `Accept` wants.
+    /// The format for a client that sends this `Accept`.
     pub(super) fn accepted(accept: Option<&str>) -> Self {
         let wanted = accept.unwrap_or_default().split(',').any(is_openmetrics);
         if wanted { Self::OpenMetrics } else { Self::Text }
@@ -37,7 +36,7 @@ impl Format {
     }
 }
 
-/// Whoever can read it at all is better served with it.
+/// Any client that accepts OpenMetrics gets it, whatever it prefers.
 fn is_openmetrics(range: &str) -> bool {
     let mut parts = range.split(';').map(str::trim);
     let is_refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
@@ -45,41 +44,44 @@ fn is_openmetrics(range: &str) -> bool {
         && !parts.any(is_refused)
 }
 
-/// Everything, in the order in which the instruments were made.
-pub(super) fn write(figures: &ResourceMetrics, format: Format) -> String {
-    let mut page = Page { out: String::new(), format };
-    page.target(figures);
+/// All metrics, in the order in which the instruments were created.
+pub(super) fn write(metrics: &ResourceMetrics, format: Format) -> String {
+    let mut exposition = Exposition { out: String::new(), format };
+    exposition.target(metrics);
     for metric in
-        figures.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
+        metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
     {
-        page.metric(metric);
+        exposition.metric(metric);
     }
     if format == Format::OpenMetrics {
-        page.out.push_str("# EOF\n");
+        exposition.out.push_str("# EOF\n");
     }
-    page.out
+    exposition.out
 }
 
-struct Page {
+/// The text in the making.
+struct Exposition {
     out: String,
     format: Format,
 }
 
-impl Page {
+impl Exposition {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = self.out.write_fmt(line); // writing to a String cannot fail
         self.out.push('\n');
     }
 
-    /// The resource's attributes, once.
-    fn target(&mut self, figures: &ResourceMetrics) {
+    /// `target_info`: the attributes of the resource.
+    fn target(&mut self, metrics: &ResourceMetrics) {
         let labels: Vec<_> =
-            figures.resource().iter().map(|(key, value)| label(key.as_str(), value)).collect();
+            metrics.resource().iter().map(|(key, value)| label(key.as_str(), value)).collect();
         let (family, kind) = match self.format {
             Format::OpenMetrics => ("target", "info"),
             Format::Text => ("target_info", "gauge"),
         };
-        self.line(format_args!("# HELP {family} Who measures: the resource's attributes."));
+        self.line(format_args!(
+            "# HELP {family} Attributes of the resource that reports these metrics."
+        ));
         self.line(format_args!("# TYPE {family} {kind}"));
         self.line(format_args!("target_info{} 1", braced(&sorted(labels))));
     }
@@ -117,11 +119,11 @@ impl Page {
                 self.head(&name, metric, "histogram", "");
                 self.histogram(&name, histogram, shown);
             }
-            MetricData::ExponentialHistogram(_) => {} // the agent has none
+            MetricData::ExponentialHistogram(_) => {} // the agent creates none
         }
     }
 
-    /// In the older format a family is called as its samples are.
+    /// `HELP`, `TYPE` and `UNIT`. In the older format the family has the name of its samples.
     fn head(&mut self, name: &str, metric: &Metric, kind: &str, suffix: &str) {
         let suffix = if self.format == Format::Text { suffix } else { "" };
         self.line(format_args!(
@@ -155,7 +157,7 @@ impl Page {
         }
     }
 
-    /// In a fixed order: the SDK keeps them in a map without one.
+    /// Sorted, because the SDK returns them in no fixed order.
     fn samples(&mut self, name: &str, points: impl Iterator<Item = (Labels, String)>) {
         let points: BTreeMap<Labels, String> = points.collect();
         for (labels, value) in points {
@@ -178,10 +180,10 @@ fn label(key: &str, value: &Value) -> (String, String) {
     (plain(key), value.as_str().into_owned())
 }
 
-/// The same series is written alike each time.
+/// In a fixed order, so that a series looks the same in each scrape.
 fn sorted(mut labels: Labels) -> Labels {
     labels.sort();
-    labels.dedup_by(|later, first| later.0 == first.0); // `a.b` and `a_b` are one name here
+    labels.dedup_by(|later, first| later.0 == first.0); // `a.b` and `a_b` become the same name
     labels
 }
 
@@ -202,8 +204,7 @@ fn name(metric: &Metric) -> String {
     }
 }
 
-/// The units of the schema, as Prometheus writes them out; what counts things (`{token}`) is
-/// without.
+/// The Prometheus name of a unit of the schema. Units that count things (`{token}`) have none.
 fn unit(ucum: &str) -> Option<&'static str> {
     match ucum {
         "s" => Some("seconds"),

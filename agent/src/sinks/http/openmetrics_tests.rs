@@ -13,8 +13,8 @@ use super::*;
 use crate::sinks::metrics::{Metrics, Pull};
 use crate::sinks::{SnapshotSource, delivery};
 
-/// Every figure there is.
-fn everything(format: Format) -> String {
+/// Every metric of the schema.
+fn all_metrics(format: Format) -> String {
     let mut snapshot = Snapshot {
         findings: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
         nearest_deadline: Some(Delta::from_millis(1_500)),
@@ -40,8 +40,8 @@ fn everything(format: Format) -> String {
 }
 
 #[test]
-fn every_metric_of_the_schema_is_there_under_its_name() {
-    let page = everything(Format::OpenMetrics);
+fn every_metric_of_the_schema_is_exposed_under_its_name() {
+    let text = all_metrics(Format::OpenMetrics);
     for metric in METRICS {
         let name = metric.name.replace('.', "_");
         let unit = match metric.unit {
@@ -50,16 +50,16 @@ fn every_metric_of_the_schema_is_there_under_its_name() {
             thing => {
                 assert!(
                     thing.starts_with('{'),
-                    "{}: a gauge of unit 1 is called a ratio in Prometheus",
+                    "{}: Prometheus calls a gauge of unit 1 a ratio",
                     metric.name
                 );
                 ""
             }
         };
         let kind = if metric.instrument == "updowncounter" { "gauge" } else { metric.instrument };
-        assert!(page.contains(&format!("# TYPE {name}{unit} {kind}\n")), "{}: {page}", metric.name);
+        assert!(text.contains(&format!("# TYPE {name}{unit} {kind}\n")), "{}: {text}", metric.name);
         assert!(
-            page.contains(&format!("# HELP {name}{unit} {}", escaped(metric.meaning, true))),
+            text.contains(&format!("# HELP {name}{unit} {}", escaped(metric.meaning, true))),
             "{}",
             metric.name
         );
@@ -67,8 +67,8 @@ fn every_metric_of_the_schema_is_there_under_its_name() {
 }
 
 #[test]
-fn both_formats_are_as_their_specifications_want_them() {
-    let (open, text) = (everything(Format::OpenMetrics), everything(Format::Text));
+fn both_formats_follow_their_specifications() {
+    let (open, text) = (all_metrics(Format::OpenMetrics), all_metrics(Format::Text));
     for (line, in_open, in_text) in [
         ("# EOF", true, false),
         ("# TYPE target info", true, false),
@@ -102,7 +102,7 @@ fn both_formats_are_as_their_specifications_want_them() {
 }
 
 #[test]
-fn the_format_is_the_one_that_is_asked_for() {
+fn the_format_follows_the_accept_header() {
     let prometheus =
         "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
     for (accept, format) in [
@@ -117,7 +117,7 @@ fn the_format_is_the_one_that_is_asked_for() {
 }
 
 #[test]
-fn names_that_are_one_here_are_written_once() {
+fn labels_that_become_the_same_name_are_written_once() {
     let labels =
         sorted(vec![label("a.b", &"1".into()), label("a_b", &"2".into()), label("0", &"x".into())]);
     assert_eq!(braced(&labels), "{_0=\"x\",a_b=\"1\"}");

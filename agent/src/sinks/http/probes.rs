@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`: what is looked at, and what is said about it.
+//! `/livez` and `/readyz`: the checks, and the text about them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use tokenwatch_core::engine::Snapshot;
 
 use crate::sinks::Pulse;
 
-/// A step takes some milliseconds on a full node. One that takes this long will not end.
+/// A step takes milliseconds on a full node. The engine hangs in one that takes this long.
 const LONGEST_STEP: Duration = Duration::from_mins(1);
-/// The loop wakes by itself after its longest pause. When twice that has gone by nothing drives the
-/// engine any more; once could be a machine that had no time for us.
-const PAUSES: u32 = 2;
-/// The source that says how it is when it has looked at everything once.
+/// Longest pauses without a step after which the loop hangs. It wakes at least once per longest
+/// pause; an overloaded machine may miss one.
+const MISSED_PAUSES: u32 = 2;
+/// The source that reports its state after its first full scan.
 const FILES: &str = "files";
 
-/// One thing that is looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     name: &'static str,
-    /// What is wrong.
-    wrong: Option<String>,
+    /// Why it failed.
+    failure: Option<String>,
 }
 
-/// Whether kubelet should leave the agent running.
+/// Liveness: kubelet restarts the agent if a check fails.
 pub(super) fn live(pulse: Pulse) -> Vec<Check> {
     let secs = pulse.since.as_secs();
-    let limit = pulse.longest_pause * PAUSES;
-    let wrong = match pulse {
+    let limit = pulse.longest_pause * MISSED_PAUSES;
+    let failure = match pulse {
         Pulse { is_stepping: true, since, .. } if since > LONGEST_STEP => {
             Some(format!("a step began {secs} s ago and has not ended"))
         }
@@ -36,43 +36,43 @@ pub(super) fn live(pulse: Pulse) -> Vec<Check> {
         }
         _ => None,
     };
-    vec![Check { name: "engine", wrong }]
+    vec![Check { name: "engine", failure }]
 }
 
-/// Whether what the agent shows is whole.
+/// Readiness: whether the agent has read everything once, so that its figures are complete.
 pub(super) fn ready(snapshot: &Snapshot) -> Vec<Check> {
     let scanned = snapshot.sources.contains_key(FILES);
     vec![
         Check {
             name: "files",
-            wrong: (!scanned)
-                .then(|| "the first pass over the token files is not finished".to_owned()),
+            failure: (!scanned)
+                .then(|| "the first scan of the token files is not finished".to_owned()),
         },
         Check {
             name: "clock",
-            wrong: snapshot
+            failure: snapshot
                 .awaits_clock
-                .then(|| "no time server has answered yet; waited for at most 10 s".to_owned()),
+                .then(|| "no time server has answered yet (waits at most 10 s)".to_owned()),
         },
     ]
 }
 
-/// Whether all is well, and the text that says so. Like the API server's own: `ok`, or each check
-/// on a line of its own.
-pub(super) fn told(probe: &str, checks: &[Check], verbose: bool) -> (bool, String) {
-    let is_well = checks.iter().all(|check| check.wrong.is_none());
-    if is_well && !verbose {
+/// Whether all checks passed, and the text for the client. As for the probes of the API server, the
+/// text is `ok`, or one line for each check.
+pub(super) fn summary(probe: &str, checks: &[Check], verbose: bool) -> (bool, String) {
+    let has_passed = checks.iter().all(|check| check.failure.is_none());
+    if has_passed && !verbose {
         return (true, "ok\n".to_owned());
     }
     let mut text = String::new();
     for check in checks {
-        let _ = match &check.wrong {
-            Some(wrong) => writeln!(text, "[-]{} failed: {wrong}", check.name),
+        let _ = match &check.failure {
+            Some(failure) => writeln!(text, "[-]{} failed: {failure}", check.name),
             None => writeln!(text, "[+]{} ok", check.name),
         }; // writing to a String cannot fail
     }
-    let _ = writeln!(text, "{probe} check {}", if is_well { "passed" } else { "failed" });
-    (is_well, text)
+    let _ = writeln!(text, "{probe} check {}", if has_passed { "passed" } else { "failed" });
+    (has_passed, text)
 }
 
 #[cfg(test)]
@@ -88,8 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_pauses_lives_and_one_that_is_stuck_does_not() {
-        let lives = |since, is_stepping| told("livez", &live(pulse(since, is_stepping)), false).0;
+    fn an_engine_that_pauses_is_live_and_one_that_hangs_is_not() {
+        let is_live =
+            |since, is_stepping| summary("livez", &live(pulse(since, is_stepping)), false).0;
         for (since, is_stepping, alive) in [
             (0, false, true),
             (600, false, true),
@@ -97,9 +98,9 @@ mod tests {
             (60, true, true),
             (61, true, false),
         ] {
-            assert_eq!(lives(since, is_stepping), alive, "{since} {is_stepping}");
+            assert_eq!(is_live(since, is_stepping), alive, "{since} {is_stepping}");
         }
-        let (_, text) = told("livez", &live(pulse(900, false)), false);
+        let (_, text) = summary("livez", &live(pulse(900, false)), false);
         assert_eq!(
             text,
             "[-]engine failed: the last step was 900 s ago, the limit is 600 s\nlivez check \
@@ -108,22 +109,22 @@ mod tests {
     }
 
     #[test]
-    fn ready_says_what_is_missing() {
+    fn readiness_names_what_is_missing() {
         let mut snapshot = Snapshot { awaits_clock: true, ..Snapshot::default() };
-        let (is_well, text) = told("readyz", &ready(&snapshot), false);
+        let (has_passed, text) = summary("readyz", &ready(&snapshot), false);
         assert!(
-            !is_well && text.contains("[-]files failed") && text.contains("[-]clock failed"),
+            !has_passed && text.contains("[-]files failed") && text.contains("[-]clock failed"),
             "{text}"
         );
         snapshot.sources.insert("files".to_owned(), false);
         snapshot.awaits_clock = false;
         assert_eq!(
-            told("readyz", &ready(&snapshot), false),
+            summary("readyz", &ready(&snapshot), false),
             (true, "ok\n".to_owned()),
-            "a degraded source is a finding, not a reason to wait"
+            "a degraded source does not make the agent unready"
         );
         assert_eq!(
-            told("readyz", &ready(&snapshot), true),
+            summary("readyz", &ready(&snapshot), true),
             (true, "[+]files ok\n[+]clock ok\nreadyz check passed\n".to_owned())
         );
     }

@@ -1,4 +1,4 @@
-//! What became of what was to be sent; shown as metrics.
+//! The outcome of deliveries, exported as metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(in crate::sinks) struct Counters {
     /// Alerts that the collector accepted.
     pub(in crate::sinks) accepted: Counter,
-    /// Alerts that the collector took and threw away (partial success).
+    /// Alerts that the collector refused for good (partial success).
     pub(in crate::sinks) rejected: Counter,
-    /// Alerts that bounded memory cost.
+    /// Alerts that were dropped because memory for them was full.
     pub(in crate::sinks) given_up: Counter,
     /// Spans that were not delivered.
     pub(in crate::sinks) spans_dropped: Counter,
-    /// Exports of metrics that were not delivered.
+    /// Batches of metrics that were not delivered.
     pub(in crate::sinks) metrics_dropped: Counter,
 }
 
-/// Counts up.
+/// A count that only grows.
 #[derive(Debug, Default)]
 pub(in crate::sinks) struct Counter(AtomicU64);
 

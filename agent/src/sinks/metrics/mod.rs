@@ -1,8 +1,7 @@
-//! Metrics: gauges read from the engine's snapshot each time somebody takes them, one histogram,
-//! and the agent's own counters and cost.
+//! Metrics: gauges over the engine's snapshot, one histogram, and the agent's counters and cost.
 //!
-//! One set of instruments, whoever takes them: a collector, to which they are pushed, and a
-//! scraper, which pulls them.
+//! One set of instruments serves two readers: the push to a collector, and the pull by a scraper.
+//! Gauges are read from the engine at each export.
 
 mod counters;
 mod pull;
@@ -26,17 +25,16 @@ use crate::proc;
 pub(super) use counters::{Counter, Counters};
 pub use pull::Pull;
 
-/// Early or punctual; kubelet's sync period and a half of it; the two minutes of `late`, the five
-/// of `stalled`; then what is broken.
+/// Bounds of the rotation delay, in seconds. 0 holds early and punctual rotations. 60 and 90 are
+/// kubelet's sync period and 1.5 times it, 120 is `late` and 300 is `stalled`.
 const DELAY_BUCKETS: [f64; 12] =
     [0.0, 1.0, 5.0, 15.0, 30.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
 
-/// Series of one instrument. The most are those of the findings, by code and severity. The SDK
-/// makes room for all of them at the start: its default of 2,000 is 135 kB for each of twelve
-/// instruments.
+/// Most series of one instrument: those of the findings, by code and severity. The SDK allocates
+/// them all at the start. Its default of 2,000 takes 135 kB for each of twelve instruments.
 const MOST_SERIES: usize = Code::ALL.len() * Severity::ALL.len();
 
-/// What the figures are made of.
+/// Where the figures come from, and who reports them.
 pub(super) struct Origin<'a> {
     pub(super) resource: opentelemetry_sdk::Resource,
     pub(super) scope: InstrumentationScope,
@@ -44,7 +42,7 @@ pub(super) struct Origin<'a> {
     pub(super) snapshot: &'a SnapshotSource,
 }
 
-/// The instruments, and whoever takes them.
+/// The instruments, with their readers.
 #[derive(Debug)]
 pub(super) struct Metrics {
     provider: SdkMeterProvider,
@@ -52,49 +50,50 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Pushed by `push`, pulled through `pull`.
+    /// Creates the instruments. `push` exports them, `pull` reads them for a scrape.
     pub(super) fn start(
         origin: Origin<'_>,
         push: Option<impl MetricReader>,
         pull: Option<Pull>,
     ) -> Self {
         let builder = SdkMeterProvider::builder().with_resource(origin.resource).with_view(bounded);
-        let provider = read_by(read_by(builder, push), pull).build();
+        let provider = with_reader(with_reader(builder, push), pull).build();
         let meter = provider.meter_with_scope(origin.scope);
         observe_snapshot(&meter, origin.snapshot);
         observe_counters(&meter, origin.counters);
         observe_cost(&meter);
-        let rotation = Maker(&meter, schema::METRIC_ROTATION_DELAY).histogram();
+        let rotation = Instruments(&meter, schema::METRIC_ROTATION_DELAY).histogram();
         Self { provider, rotation }
     }
 
-    /// Counts the rotations among these.
-    pub(super) fn take(&self, actions: &[Report]) {
-        for action in actions {
-            if let Report::Rotation { delay } = action {
-                self.rotation(*delay);
+    /// Records the rotations among these reports.
+    pub(super) fn take(&self, reports: &[Report]) {
+        for report in reports {
+            match report {
+                Report::Rotation { delay } => self.rotation(*delay),
+                Report::Alert(_) | Report::Span(_) => {}
             }
         }
     }
 
-    /// Counts a rotation. An early one counts as punctual: the sum of a histogram must not fall.
+    /// Records a rotation. An early one counts as delay 0: the sum of a histogram must not fall.
     pub(super) fn rotation(&self, delay: Delta) {
         self.rotation.record(delay.max(Delta::ZERO).as_secs_f64(), &[]);
     }
 
-    /// Exports once more, and says whether that worked. On a thread of its own, because the SDK
-    /// blocks there, for longer than a runtime that stops would want to wait.
+    /// Exports a last time; whether that worked. The SDK blocks, so this happens on a separate
+    /// thread: the runtime can then stop without waiting for it.
     pub(super) async fn finish(self) -> bool {
         let (done, finished) = oneshot::channel();
         let shutdown = move || {
-            let _ = done.send(self.provider.shutdown().is_ok()); // nobody waits when the bound has passed
+            let _ = done.send(self.provider.shutdown().is_ok()); // fails only after the time limit
         };
         let started = std::thread::Builder::new().name("last-metrics".to_owned()).spawn(shutdown);
         started.is_ok() && finished.await.unwrap_or(false)
     }
 }
 
-fn read_by(
+fn with_reader(
     builder: MeterProviderBuilder,
     reader: Option<impl MetricReader>,
 ) -> MeterProviderBuilder {
@@ -104,17 +103,17 @@ fn read_by(
     }
 }
 
-/// As the instrument says, for no more series than there can be.
+/// Limits every instrument to [`MOST_SERIES`].
 fn bounded(_: &Instrument) -> Option<Stream> {
     Stream::builder().with_cardinality_limit(MOST_SERIES).build().ok()
 }
 
-/// Makes the instrument of this name as the schema describes it.
-struct Maker<'a>(&'a Meter, &'static str);
+/// Creates the instrument of this name as the schema describes it.
+struct Instruments<'a>(&'a Meter, &'static str);
 
 type Observer<'a, T> = &'a dyn AsyncInstrument<T>;
 
-impl Maker<'_> {
+impl Instruments<'_> {
     fn unit(&self) -> &'static str {
         self.entry().map_or("", |metric| metric.unit)
     }
@@ -179,7 +178,7 @@ impl Maker<'_> {
     }
 }
 
-/// Gauges over the engine's state: what is gone from it vanishes from the metrics.
+/// Gauges over the engine's state. A series that the state no longer has disappears.
 fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     let source = |read: fn(&Snapshot, Observer<'_, u64>)| {
         let snapshot = Arc::clone(snapshot);
@@ -193,19 +192,19 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
             }
         }
     };
-    Maker(meter, schema::METRIC_TOKENS).gauge_u64(source(tokens));
-    Maker(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
-    Maker(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
-    Maker(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
-    Maker(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
-    Maker(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
-    Maker(meter, schema::METRIC_CLUSTER_AGE)
+    Instruments(meter, schema::METRIC_TOKENS).gauge_u64(source(tokens));
+    Instruments(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
+    Instruments(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
+    Instruments(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
+    Instruments(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
+    Instruments(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
+    Instruments(meter, schema::METRIC_CLUSTER_AGE)
         .gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
-    Maker(meter, schema::METRIC_DEADLINE_MIN)
+    Instruments(meter, schema::METRIC_DEADLINE_MIN)
         .gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
-    Maker(meter, schema::METRIC_CLOCK_OFFSET)
+    Instruments(meter, schema::METRIC_CLOCK_OFFSET)
         .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
-    Maker(meter, schema::METRIC_CLOCK_ERROR_BOUND)
+    Instruments(meter, schema::METRIC_CLOCK_ERROR_BOUND)
         .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
 }
 
@@ -260,8 +259,8 @@ fn observe_counters(meter: &Meter, counters: &Arc<Counters>) {
     ];
     let dropped: [Labelled; 2] =
         [("traces", |c| &c.spans_dropped), ("metrics", |c| &c.metrics_dropped)];
-    Maker(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
-    Maker(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
+    Instruments(meter, schema::METRIC_ALERTS).counter_u64(counted("outcome", counters, outcomes));
+    Instruments(meter, schema::METRIC_DROPPED).counter_u64(counted("signal", counters, dropped));
 }
 
 type Labelled = (&'static str, fn(&Counters) -> &Counter);
@@ -280,12 +279,12 @@ fn counted<const N: usize>(
 }
 
 fn observe_cost(meter: &Meter) {
-    Maker(meter, schema::METRIC_CPU).counter_f64(|observer| {
+    Instruments(meter, schema::METRIC_CPU).counter_f64(|observer| {
         for (mode, secs) in cpu_seconds().into_iter().flatten() {
             observer.observe(secs, &[KeyValue::new("cpu.mode", mode)]);
         }
     });
-    Maker(meter, schema::METRIC_MEMORY).up_down_counter(|observer| {
+    Instruments(meter, schema::METRIC_MEMORY).up_down_counter(|observer| {
         if let Some(bytes) = resident_bytes() {
             observer.observe(bytes, &[]);
         }

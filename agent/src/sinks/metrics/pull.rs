@@ -1,4 +1,4 @@
-//! A reader that is asked, by a scrape, rather than sending by itself.
+//! A reader of metrics for scrapes: it collects on demand.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, Temporality};
 
-/// Shared by the instruments, which fill it, and the page that shows them. Cumulative: Prometheus
-/// counts by itself.
+/// A handle on the reader, shared by the instruments and the HTTP server. The temporality is
+/// cumulative, as Prometheus expects.
 #[derive(Clone, Debug, Default)]
 pub struct Pull(Arc<ManualReader>);
 
 impl Pull {
-    /// Every figure as it is now; nothing when there are no instruments, or none any more.
+    /// All metrics as of now. Nothing before the instruments exist and after they were shut down.
     pub fn read(&self) -> Option<ResourceMetrics> {
         let mut metrics = ResourceMetrics::default();
         self.0.collect(&mut metrics).is_ok().then_some(metrics)

@@ -1,8 +1,7 @@
-//! The clock as a picture: what each server says true time is, what they agree on, and where the
-//! limit is.
+//! The clock as a picture: the interval of each server, the agreed one, and the limit.
 //!
-//! The scale is 1 ms wide in the middle and logarithmic beyond, so that a server that is hours off
-//! and one that is good to microseconds fit into the same picture.
+//! The scale is linear up to 1 ms and logarithmic beyond, so that errors of microseconds and of
+//! hours fit into the same picture.
 
 use std::fmt::Write as _;
 
@@ -10,14 +9,13 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::world::clocks::{ClockState, ServerReport, Vote};
 
-use super::html::{Short, Signed, Text, counted};
+use super::html::{Short, Signed, Text, count_of};
 
-/// Servers in the picture. Nobody configures more; a name with many addresses can bring more.
+/// Most servers in the picture. A name with many addresses can bring more.
 const MOST: usize = 16;
-/// The scale is linear up to here: what is better than that is good.
-const FINE: Delta = Delta::from_millis(1);
-/// The ends of the scale that come into question: one past each is always there, so that nothing
-/// lies on the edge.
+/// The scale is linear up to here.
+const LINEAR: Delta = Delta::from_millis(1);
+/// Possible ends of the scale. The scale ends at the first one beyond every interval.
 const ENDS: [(Delta, &str); 9] = [
     (Delta::from_millis(10), "10ms"),
     (Delta::from_millis(100), "100ms"),
@@ -32,48 +30,48 @@ const ENDS: [(Delta, &str); 9] = [
 
 pub(super) fn section(status: &Status) -> String {
     let mut out = String::from("<section aria-labelledby=\"clock\"><h2 id=\"clock\">Clock</h2>\n");
-    let _ = writeln!(out, "<p>{}</p>", said(status)); // writing to a String cannot fail
+    let _ = writeln!(out, "<p>{}</p>", summary(status)); // writing to a String cannot fail
     let scale = Scale::of(status);
     out.push_str("<div class=\"clock\">\n");
     row(&mut out, "<b>agreed</b>", &agreed(status, &scale));
-    for report in status.servers.iter().take(MOST) {
+    for report in status.clock.servers.iter().take(MOST) {
         row(&mut out, &named(report), &of_server(report, status, &scale));
     }
     row(&mut out, "", &scale.axis());
     out.push_str(
-        "</div>\n<p class=\"quiet\">Where each says that true time is, seen from this node's \
-         clock (dotted); the band is the limit.</p>\n",
+        "</div>\n<p class=\"quiet\">True time as each source reports it, relative to this \
+         node's clock (dotted line). The band is the limit.</p>\n",
     );
-    if status.servers.len() > MOST {
-        let _ = writeln!(out, "<p>and {} more</p>", status.servers.len() - MOST);
+    if status.clock.servers.len() > MOST {
+        let _ = writeln!(out, "<p>and {} more</p>", status.clock.servers.len() - MOST);
     }
     out + &kernel(status) + "</section>\n"
 }
 
-fn said(status: &Status) -> String {
-    let (clock, limit) = (&status.clock, status.offset_limit);
-    let agreeing = status.servers.iter().filter(|report| report.vote == Vote::Agrees).count();
-    let servers = match status.servers.len() {
-        0 => "no time server is asked".to_owned(),
-        all => format!("{agreeing} of {} agree", counted(all, "time server")),
+fn summary(status: &Status) -> String {
+    let (clock, limit) = (&status.clock.estimate, status.clock.offset_limit);
+    let agreeing = status.clock.servers.iter().filter(|report| report.vote == Vote::Agrees).count();
+    let servers = match status.clock.servers.len() {
+        0 => "no time server configured".to_owned(),
+        all => format!("{agreeing} of {} agree", count_of(all, "time server")),
     };
     let (class, mark) = look(clock.state);
     let state = format!("<b class=\"{class}\">{mark} {}</b>", clock.state.name());
     if clock.assumed {
         return format!(
-            "{state}: nothing vouches for this clock, ±{} is assumed; {servers}",
+            "{state}: no source confirms this clock, assumed error ±{}; {servers}",
             clock.bound
         );
     }
-    let way = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
+    let direction = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
     format!(
-        "{state}: this node is {} {way} true time, give or take {} (limit {limit}); {servers}",
+        "{state}: this node is {} {direction} true time, ±{} (limit {limit}); {servers}",
         clock.offset.abs(),
         clock.bound
     )
 }
 
-/// As what it is shown, by colour and by sign: colour alone is not for everybody.
+/// Class and symbol of a state. The symbol is for readers who cannot tell the colours apart.
 fn look(state: ClockState) -> (&'static str, &'static str) {
     match state {
         ClockState::Synchronised => ("ok", "✔"),
@@ -96,82 +94,83 @@ fn row(out: &mut String, label: &str, picture: &str) {
 }
 
 fn agreed(status: &Status, scale: &Scale) -> String {
-    let clock = &status.clock;
-    let says = format!(
+    let clock = &status.clock.estimate;
+    let value = format!(
         "{} ± {}{}",
         Signed(clock.offset),
         clock.bound,
         if clock.assumed { ", assumed" } else { "" }
     );
     let class = if clock.assumed { "assumed" } else { "agreed" };
-    scale.bar(class, clock.offset, clock.bound, status.offset_limit, &says)
+    scale.bar(class, clock.offset, clock.bound, status.clock.offset_limit, &value)
 }
 
 fn of_server(report: &ServerReport, status: &Status, scale: &Scale) -> String {
     match &report.result {
         Ok(sample) => {
-            let says = format!("{} ± {}", Signed(sample.offset), sample.root_distance);
+            let value = format!("{} ± {}", Signed(sample.offset), sample.root_distance);
             let class = if report.vote == Vote::Falseticker { "wrong" } else { "server" };
-            scale.bar(class, sample.offset, sample.root_distance, status.offset_limit, &says)
+            scale.bar(class, sample.offset, sample.root_distance, status.clock.offset_limit, &value)
         }
-        Err(why) => format!("<span class=\"quiet\">{}</span>", Text(&why.to_string())),
+        Err(error) => format!("<span class=\"quiet\">{}</span>", Text(&error.to_string())),
     }
 }
 
 fn kernel(status: &Status) -> String {
-    let Some(kernel) = &status.kernel else { return String::new() };
-    let kept = if kernel.synchronised {
-        "a time daemon keeps this clock"
-    } else {
-        "no time daemon keeps this clock"
-    };
-    format!("<p class=\"quiet\">The kernel says: {kept}, good to {}.</p>\n", kernel.max_error)
+    let Some(kernel) = &status.clock.kernel else { return String::new() };
+    let daemon = if kernel.synchronised { "a time daemon" } else { "no time daemon" };
+    format!(
+        "<p class=\"quiet\">Kernel: {daemon} synchronises this clock, maximum error {}.</p>\n",
+        kernel.max_error
+    )
 }
 
-/// From time to place: percents of the picture's width.
+/// From an offset to a position, in percent of the picture's width.
 struct Scale {
     end: f64,
     ticks: Vec<(Delta, &'static str)>,
 }
 
 impl Scale {
-    /// Wide enough for everything there is to show.
+    /// Wide enough for every interval.
     fn of(status: &Status) -> Self {
         let samples =
-            status.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
+            status.clock.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
         let reach = |offset: Delta, bound: Delta| offset.abs() + bound;
         let servers = samples.map(|sample| reach(sample.offset, sample.root_distance));
-        let all =
-            servers.chain([reach(status.clock.offset, status.clock.bound), status.offset_limit]);
-        let most = all.max().unwrap_or(FINE);
+        let all = servers.chain([
+            reach(status.clock.estimate.offset, status.clock.estimate.bound),
+            status.clock.offset_limit,
+        ]);
+        let most = all.max().unwrap_or(LINEAR);
         let last = ENDS.iter().position(|(end, _)| *end > most).unwrap_or(ENDS.len() - 1);
         let ticks: Vec<_> = ENDS.iter().take(last + 1).copied().collect();
         let end = ticks.last().map_or(1.0, |(end, _)| stretched(*end));
         Self { end, ticks }
     }
 
-    fn place(&self, at: Delta) -> f64 {
+    fn position(&self, at: Delta) -> f64 {
         50.0 + 50.0 * (stretched(at) / self.end).clamp(-1.0, 1.0)
     }
 
-    /// An interval over the limits and the node's own clock.
-    fn bar(&self, class: &str, offset: Delta, bound: Delta, limit: Delta, says: &str) -> String {
+    /// One interval, over the band of the limit and the line of the node's clock.
+    fn bar(&self, class: &str, offset: Delta, bound: Delta, limit: Delta, value: &str) -> String {
         let (lo, hi, middle) =
-            (self.place(offset - bound), self.place(offset + bound), self.place(offset));
-        let (left, right) = (self.place(-limit), self.place(limit));
+            (self.position(offset - bound), self.position(offset + bound), self.position(offset));
+        let (left, right) = (self.position(-limit), self.position(limit));
         format!(
-            "<svg role=\"img\" aria-label=\"{says}\" class=\"strip\"><title>{says}</title><rect \
+            "<svg role=\"img\" aria-label=\"{value}\" class=\"strip\"><title>{value}</title><rect \
              class=\"limit\" x=\"{left:.2}%\" width=\"{:.2}%\" y=\"0\" height=\"24\"/><line \
              class=\"zero\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"24\"/><rect class=\"{class}\" \
              x=\"{lo:.2}%\" width=\"{:.2}%\" y=\"6\" height=\"12\" rx=\"2\"/><line \
              class=\"middle\" x1=\"{middle:.2}%\" x2=\"{middle:.2}%\" y1=\"3\" \
-             y2=\"21\"/></svg><span class=\"says\">{says}</span>",
+             y2=\"21\"/></svg><span class=\"value\">{value}</span>",
             right - left,
-            (hi - lo).max(0.6), // or a good clock would be too thin to see
+            (hi - lo).max(0.6), // a narrower one would be invisible
         )
     }
 
-    /// Every second tick, so that they can be read on a phone; the last one always.
+    /// Every second tick, so that the labels fit on a phone, and always the last one.
     fn axis(&self) -> String {
         let mut out = String::from(
             "<svg class=\"axis\" aria-hidden=\"true\"><text x=\"50%\" y=\"12\" \
@@ -179,7 +178,7 @@ impl Scale {
         );
         let step = if self.ticks.len() > 3 { 2 } else { 1 };
         for (at, name) in self.ticks.iter().rev().step_by(step) {
-            let (left, right) = (self.place(-*at), self.place(*at));
+            let (left, right) = (self.position(-*at), self.position(*at));
             let is_end = right >= 100.0;
             let (from, to) = if is_end { ("start", "end") } else { ("middle", "middle") };
             let _ = write!(
@@ -193,8 +192,8 @@ impl Scale {
 }
 
 fn stretched(at: Delta) -> f64 {
-    let fine = at.as_secs_f64() / FINE.as_secs_f64();
-    fine.signum() * fine.abs().ln_1p()
+    let ratio = at.as_secs_f64() / LINEAR.as_secs_f64();
+    ratio.signum() * ratio.abs().ln_1p()
 }
 
 #[cfg(test)]
@@ -202,10 +201,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_is_kept_and_both_sides_are_alike() {
+    fn the_scale_is_monotonic_and_symmetric() {
         let scale = Scale { end: stretched(Delta::from_secs(1)), ticks: Vec::new() };
         let places: Vec<f64> = [-2_000, -1_000, -10, 0, 1, 10, 1_000]
-            .map(|ms| scale.place(Delta::from_millis(ms)))
+            .map(|ms| scale.position(Delta::from_millis(ms)))
             .into();
         assert!(places.is_sorted(), "{places:?}");
         assert!(

@@ -1,4 +1,4 @@
-//! What is wrong, worst first, with what to do.
+//! The findings, worst first, with their remedies.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use tokenwatch_core::findings::{Finding, Subject};
 use super::headline::mark_of;
 use super::html::{Away, PodName, Short, Text};
 
-/// Shown whole. More than that are seldom more than one cause; they follow as one line each.
-const WHOLE: usize = 12;
-/// One line each; whoever has more reads them where they were delivered.
+/// Findings shown in full. The rest follow as one line each: they rarely have another cause.
+const FULL: usize = 12;
+/// Most findings shown as one line.
 const LINES: usize = 200;
 
 pub(super) fn section(status: &Status) -> String {
@@ -21,14 +21,14 @@ pub(super) fn section(status: &Status) -> String {
     }
     let mut out =
         String::from("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
-    for (finding, since) in status.findings.iter().take(WHOLE) {
-        whole(&mut out, finding, *since, status);
+    for (finding, since) in status.findings.iter().take(FULL) {
+        full(&mut out, finding, *since, status);
     }
-    rest(&mut out, status);
+    lines(&mut out, status);
     out + "</section>\n"
 }
 
-fn whole(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
+fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
     let (now, severity) = (status.now.wall, finding.severity);
     let (id, mark, name, code) =
         (finding.id(&status.node).0, mark_of(severity), severity.name(), finding.code.as_str());
@@ -58,12 +58,12 @@ fn evidence(out: &mut String, finding: &Finding, id: &str) {
     }
     let _ = write!(out, "<details id=\"e-{}\"><summary>Evidence</summary><dl>", Text(id));
     for (name, value) in finding.evidence.iter() {
-        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Text(name), Text(&told(value)));
+        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Text(name), Text(&shown(value)));
     }
     out.push_str("</dl></details>");
 }
 
-fn told(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     match value {
         Value::Bool(yes) => yes.to_string(),
         Value::Int(number) => number.to_string(),
@@ -73,7 +73,6 @@ fn told(value: &Value) -> String {
     }
 }
 
-/// The subject, in the words people use.
 fn subject(subject: &Subject) -> String {
     match subject {
         Subject::Token { pod, volume, path } => {
@@ -89,8 +88,8 @@ fn subject(subject: &Subject) -> String {
     }
 }
 
-fn rest(out: &mut String, status: &Status) {
-    let rest = status.findings.get(WHOLE..).unwrap_or_default();
+fn lines(out: &mut String, status: &Status) {
+    let rest = status.findings.get(FULL..).unwrap_or_default();
     if rest.is_empty() {
         return;
     }

@@ -1,11 +1,11 @@
-//! What is to be known in the first second: is something wrong, and what is next.
+//! The headline: the worst findings, and the nearest deadline.
 
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::Severity;
 
-use super::html::{Away, PodName, counted};
+use super::html::{Away, PodName, count_of};
 
-/// A severity's mark: a shape, so that colour is not all that tells it.
+/// The symbol of a severity. Each has its own shape, for readers who cannot tell the colours apart.
 pub(super) fn mark_of(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "✖",
@@ -14,21 +14,21 @@ pub(super) fn mark_of(severity: Severity) -> &'static str {
     }
 }
 
-/// On a phone the rest is far below.
+/// Links to the sections, which are far below on a phone.
 const NAVIGATION: &str = "<nav aria-label=\"On this page\"><a href=\"#clock\">Clock</a> <a \
-                          href=\"#tokens\">Tokens</a> <a href=\"#sight\">What is not \
-                          seen</a></nav>\n";
+                          href=\"#tokens\">Tokens</a> <a \
+                          href=\"#visibility\">Visibility</a></nav>\n";
 
-/// The worst that is so.
+/// The headline of the page.
 pub(super) struct Headline {
     worst: Option<Severity>,
     is_starting: bool,
 }
 
-/// Findings are worst first.
+/// The first finding is the worst one.
 pub(super) fn of(status: &Status) -> Headline {
     let worst = status.findings.first().map(|(finding, _)| finding.severity);
-    Headline { worst, is_starting: !status.sources.contains_key("files") }
+    Headline { worst, is_starting: !status.agent.sources.contains_key("files") }
 }
 
 impl Headline {
@@ -47,15 +47,15 @@ impl Headline {
             None if self.is_starting => "info",
             None => "ok",
         };
-        let said = match self.worst {
+        let text = match self.worst {
             Some(_) => by_severity(status),
-            None if self.is_starting => "Looking at everything for the first time".to_owned(),
-            None => "Nothing is wrong".to_owned(),
+            None if self.is_starting => "First scan in progress".to_owned(),
+            None => "No findings".to_owned(),
         };
         let (mark, next) = (self.mark(), next(status));
         format!(
             "<section class=\"headline {class}\"><h2><span aria-hidden=\"true\">{mark}</span> \
-             {said}</h2><p>{next}</p></section>\n{NAVIGATION}"
+             {text}</h2><p>{next}</p></section>\n{NAVIGATION}"
         )
     }
 }
@@ -64,18 +64,18 @@ fn by_severity(status: &Status) -> String {
     let count = |severity| {
         status.findings.iter().filter(|(finding, _)| finding.severity == severity).count()
     };
-    let told = |severity: Severity| match (count(severity), severity) {
+    let counted = |severity: Severity| match (count(severity), severity) {
         (0, _) => None,
-        (count, Severity::Warning) => Some(counted(count, "warning")),
+        (count, Severity::Warning) => Some(count_of(count, "warning")),
         (count, _) => Some(format!("{count} {}", severity.name())),
     };
-    Severity::ALL.into_iter().rev().filter_map(told).collect::<Vec<_>>().join(", ")
+    Severity::ALL.into_iter().rev().filter_map(counted).collect::<Vec<_>>().join(", ")
 }
 
-/// The token that ends next, of those that have not.
+/// The number of tokens, and the nearest deadline in the future.
 fn next(status: &Status) -> String {
     let now = status.now.wall;
-    let tokens = counted(status.tokens.len(), "token");
+    let tokens = count_of(status.tokens.len(), "token");
     let ahead = status.tokens.iter().filter(|token| token.deadlines.effective > now);
     match ahead.min_by_key(|token| token.deadlines.effective) {
         Some(token) => {

@@ -1,4 +1,4 @@
-//! Text from outside, made part of a page.
+//! Text and times as parts of an HTML page.
 
 use std::fmt;
 
@@ -6,12 +6,11 @@ use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::PodRef;
 
-/// The longest name in a row, in characters: Kubernetes' own names end at 63 where people choose
-/// them, generated ones are longer by a suffix.
-const IN_A_ROW: usize = 96;
+/// Longest name in a row, in characters. Names that people choose in Kubernetes have at most 63;
+/// generated names are longer by a suffix.
+const LONGEST_NAME: usize = 96;
 
-/// Text as text: whatever it holds, it is neither a tag nor the end of an attribute, and what a
-/// terminal would hide is shown.
+/// Escaped text. It contains no markup, and control characters are visible.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -20,12 +19,12 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// The same, no longer than a row can be.
+/// Escaped text, cut to [`LONGEST_NAME`] characters.
 pub(super) struct Short<'a>(pub(super) &'a str);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(IN_A_ROW) {
+        match self.0.char_indices().nth(LONGEST_NAME) {
             Some((end, _)) => escaped(f, &shown(self.0.get(..end).unwrap_or_default()))?,
             None => return escaped(f, &shown(self.0)),
         }
@@ -47,7 +46,7 @@ fn escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     Ok(())
 }
 
-/// `shop/cart-0`; the UID where that is not known.
+/// `shop/cart-0`; the UID if the name is unknown.
 pub(super) struct PodName<'a>(pub(super) &'a PodRef);
 
 impl fmt::Display for PodName<'_> {
@@ -64,7 +63,7 @@ pub(super) struct Away(pub(super) Wall, pub(super) Wall);
 
 impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whole seconds: this is a page that is looked at for some of them.
+        // Whole seconds: the page shows one moment for several of them.
         let Self(at, now) = *self;
         match Delta::from_secs((at - now).as_secs()) {
             Delta::ZERO => f.write_str("now"),
@@ -99,7 +98,7 @@ impl fmt::Display for Signed {
 }
 
 /// `1 token`, `2 tokens`.
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(super) fn count_of(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
@@ -108,22 +107,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_is_markup() {
+    fn text_from_outside_is_never_markup() {
         assert_eq!(Text("<b a='1\"'>&").to_string(), "&lt;b a=&#39;1&quot;&#39;&gt;&amp;");
         assert_eq!(Text("a\u{202e}b\n").to_string(), "a\\u{202e}b\\u{a}");
     }
 
     #[test]
-    fn a_row_does_not_grow_with_a_name() {
-        assert_eq!(Short(&"ä".repeat(500)).to_string().chars().count(), IN_A_ROW + 1);
+    fn long_names_are_cut() {
+        assert_eq!(Short(&"ä".repeat(500)).to_string().chars().count(), LONGEST_NAME + 1);
         assert_eq!(Short("cart-0").to_string(), "cart-0");
     }
 
     #[test]
-    fn times_are_told_from_now() {
+    fn times_are_relative_to_now() {
         let now = Wall::from_secs(1_000);
-        let told: Vec<String> =
+        let shown: Vec<String> =
             [1_000, 1_007, 1_245, 400].map(|at| Away(Wall::from_secs(at), now).to_string()).into();
-        assert_eq!(told, ["now", "in 7s", "in 4m 05s", "10m 00s ago"]);
+        assert_eq!(shown, ["now", "in 7s", "in 4m 05s", "10m 00s ago"]);
     }
 }

@@ -1,17 +1,15 @@
-//! The status page: one document without anything from elsewhere, made from what the engine knows
-//! at one moment.
+//! The status page: one self-contained HTML document about the state of the engine at one moment.
 //!
-//! Plain functions from [`Status`] to text: no clock, no state. The script does no more than fetch
-//! the page again and put the new middle in place of the old one, so that a browser without scripts
-//! shows the same (and reloads it by itself).
+//! Plain functions from [`Status`] to text: no clock, no state. The script only fetches the page
+//! again and replaces its main part. A browser without scripts shows the same page, and reloads it.
 
 mod clock;
 mod findings;
 mod headline;
 mod html;
-mod life;
-mod sight;
+mod lifetime;
 mod tokens;
+mod visibility;
 
 use std::sync::LazyLock;
 
@@ -25,8 +23,7 @@ use html::Text;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// Nothing but this style and this script, word for word; nothing is fetched but from here; nobody
-/// puts the page into a frame.
+/// Allows exactly this style and this script, requests to the agent itself, and no frames.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
@@ -37,12 +34,12 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The Content-Security-Policy under which the page works.
+/// The Content-Security-Policy of the page.
 pub(super) fn policy() -> &'static str {
     &POLICY
 }
 
-/// The page.
+/// The status page.
 pub(super) fn render(status: &Status) -> String {
     let (node, headline) = (Text(&status.node), headline::of(status));
     let body = [
@@ -50,7 +47,7 @@ pub(super) fn render(status: &Status) -> String {
         findings::section(status),
         clock::section(status),
         tokens::section(status),
-        sight::section(status),
+        visibility::section(status),
     ]
     .concat();
     format!(

@@ -1,10 +1,10 @@
-//! Nodes to draw.
+//! Example nodes for the tests.
 
 use std::collections::BTreeMap;
 
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::base::value::Attributes;
-use tokenwatch_core::engine::{ClusterFigures, Status, TokenView};
+use tokenwatch_core::engine::{AgentView, ClockView, ClusterFigures, Status, TokenView};
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::world::clocks::{
     ClockState, Estimate, ExchangeError, KernelClock, Leap, Sample, ServerName, ServerReport, Vote,
@@ -14,7 +14,7 @@ use tokenwatch_core::world::cluster::{Container, Owner, Phase, Pod};
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 use tokenwatch_core::world::privileges::{Privileges, Rung};
 use tokenwatch_core::world::tokens::{
-    Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
+    Binding, Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
 };
 
 pub(super) const NOW: Reading = Reading {
@@ -22,39 +22,43 @@ pub(super) const NOW: Reading = Reading {
     monotonic: Monotonic::from_nanos(86_400_000_000_000),
 };
 
-/// A node that is well and has nothing on it.
+/// A healthy node without tokens.
 pub(super) fn empty() -> Status {
     Status {
         node: "worker-1".into(),
         now: NOW,
         tokens: Vec::new(),
         findings: Vec::new(),
-        clock: Estimate {
-            offset: Delta::from_millis(2),
-            bound: Delta::from_millis(5),
-            assumed: false,
-            state: ClockState::Synchronised,
+        clock: ClockView {
+            estimate: Estimate {
+                offset: Delta::from_millis(2),
+                bound: Delta::from_millis(5),
+                assumed: false,
+                state: ClockState::Synchronised,
+            },
+            offset_limit: Delta::from_millis(500),
+            servers: vec![
+                server("time-1.example", Ok(sample(2, 4)), Vote::Agrees),
+                server("time-2.example", Ok(sample(90_000, 10)), Vote::Falseticker),
+                server("time-3.example", Err(ExchangeError::Timeout), Vote::Unusable),
+            ],
+            kernel: Some(KernelClock {
+                synchronised: true,
+                max_error: Delta::from_millis(9),
+                estimated_error: Delta::ZERO,
+                leap: Leap::None,
+                steering_ppm: 0,
+                taken: NOW,
+            }),
         },
-        offset_limit: Delta::from_millis(500),
-        servers: vec![
-            server("time-1.example", Ok(sample(2, 4)), Vote::Agrees),
-            server("time-2.example", Ok(sample(90_000, 10)), Vote::Falseticker),
-            server("time-3.example", Err(ExchangeError::Timeout), Vote::Unusable),
-        ],
-        kernel: Some(KernelClock {
-            synchronised: true,
-            max_error: Delta::from_millis(9),
-            estimated_error: Delta::ZERO,
-            leap: Leap::None,
-            steering_ppm: 0,
-            taken: NOW,
-        }),
-        blind: Vec::new(),
-        sources: BTreeMap::from([("files".to_owned(), None), ("ntp".to_owned(), None)]),
-        delivery: DeliveryState::default(),
-        privileges: Some(Privileges { rung: Rung::Files, lacking: Vec::new() }),
-        cluster: None,
-        unreachable: None,
+        agent: AgentView {
+            blind: Vec::new(),
+            sources: BTreeMap::from([("files".to_owned(), None), ("ntp".to_owned(), None)]),
+            delivery: DeliveryState::default(),
+            privileges: Some(Privileges { rung: Rung::Files, lacking: Vec::new() }),
+            cluster: None,
+            unreachable: None,
+        },
     }
 }
 
@@ -79,7 +83,7 @@ fn sample(offset: i64, root_distance: i64) -> Sample {
     }
 }
 
-/// Of an hour.
+/// A token with a lifetime of one hour.
 pub(super) fn token(pod: &str, age: i64) -> TokenView {
     token_of(pod, age, 3_600, None)
 }
@@ -96,14 +100,16 @@ pub(super) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
         expires_at: after(lifetime),
         warn_after: warn_after.map(after),
         credential: None,
-        namespace: "shop".into(),
-        service_account: ObjectRef { name: "cart".into(), uid: None },
-        pod: None,
-        node: None,
+        binding: Binding {
+            namespace: "shop".into(),
+            service_account: ObjectRef { name: "cart".into(), uid: None },
+            pod: None,
+            node: None,
+        },
         key_id: None,
     };
     let deadlines = Deadlines::of(&claims, &KubeletPolicy::default());
-    let interval = empty().clock.interval(NOW.wall);
+    let interval = empty().clock.estimate.interval(NOW.wall);
     TokenView {
         key: TokenKey {
             pod_uid: format!("uid-{pod}"),
@@ -144,7 +150,7 @@ pub(super) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Fin
     (finding, NOW.wall - Delta::from_secs(125))
 }
 
-/// A node with some of everything.
+/// A node with one example of every trouble.
 pub(super) fn troubled() -> Status {
     let mut stalled = token("pay-0", 3_300);
     let owner = Owner { kind: "StatefulSet".into(), name: "pay".into() };
@@ -186,25 +192,28 @@ pub(super) fn troubled() -> Status {
             token("early-0", -300),
         ],
         findings,
-        blind: vec![hidden],
-        sources: BTreeMap::from(sources),
-        delivery: DeliveryState {
-            waiting_since: Some(Reading {
-                wall: NOW.wall - Delta::from_secs(90),
-                monotonic: NOW.monotonic - Delta::from_secs(90),
-            }),
-            waiting: 2,
-            given_up: 1,
-            rejected: 0,
-            last_error: Some("connection refused".into()),
+        agent: AgentView {
+            blind: vec![hidden],
+            sources: BTreeMap::from(sources),
+            delivery: DeliveryState {
+                waiting_since: Some(Reading {
+                    wall: NOW.wall - Delta::from_secs(90),
+                    monotonic: NOW.monotonic - Delta::from_secs(90),
+                }),
+                waiting: 2,
+                given_up: 1,
+                rejected: 0,
+                last_error: Some("connection refused".into()),
+            },
+            cluster: Some(ClusterFigures { pods: 12, age: Delta::from_secs(240) }),
+            unreachable: Some("timed out".into()),
+            ..empty().agent
         },
-        cluster: Some(ClusterFigures { pods: 12, age: Delta::from_secs(240) }),
-        unreachable: Some("timed out".into()),
         ..empty()
     }
 }
 
-/// As many tokens as kubelet has pods at most, and then some.
+/// A node with this many tokens.
 pub(super) fn full(tokens: i64) -> Status {
     let tokens: Vec<TokenView> =
         (0..tokens).map(|n| token(&format!("app-{n:04}-7c9f8d6b5-x2k4q"), n % 3_500)).collect();

@@ -1,8 +1,8 @@
 "use strict";
 (() => {
-  // How often: rotations and findings are matters of minutes; the age below tells whether it works.
+  // Milliseconds between updates. Rotations and findings take minutes.
   const EVERY = 5000;
-  // A page that nobody answered for this long is pale.
+  // Milliseconds without an answer after which the page turns pale.
   const STALE = 15000;
   const link = document.getElementById("link");
   const version = link.textContent;
@@ -10,16 +10,16 @@
   let lost = false;
   let busy = false;
 
-  // Whoever copies a command keeps what is selected.
+  // An update would lose the selection of somebody who copies a command.
   const selecting = () => !document.getSelection().isCollapsed;
 
-  const tell = () => {
+  const showAge = () => {
     const age = performance.now() - fetched;
     const secs = Math.round(age / 1000);
     document.documentElement.classList.toggle("stale", lost && age > STALE);
     link.classList.toggle("lost", lost);
-    const pace = selecting() ? `text is selected: ${secs} s old` : "updates itself";
-    const text = lost ? `The agent cannot be reached: this picture is ${secs} s old` : `${version} · ${pace}`;
+    const pace = selecting() ? `paused while text is selected: ${secs} s old` : "updates every 5 s";
+    const text = lost ? `The agent does not answer: this page is ${secs} s old` : `${version} · ${pace}`;
     if (link.textContent !== text) link.textContent = text;
   };
 
@@ -48,12 +48,12 @@
       lost = true;
     } finally {
       busy = false;
-      tell();
+      showAge();
     }
   };
 
   setInterval(update, EVERY);
-  setInterval(tell, 1000);
+  setInterval(showAge, 1000);
   document.addEventListener("visibilitychange", update);
-  tell();
+  showAge();
 })();

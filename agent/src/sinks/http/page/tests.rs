@@ -1,4 +1,4 @@
-//! Pages, held against what was looked at once.
+//! Pages compared with golden files, and properties of every page.
 
 use tokenwatch_core::findings::{Code, Severity};
 
@@ -6,22 +6,22 @@ use super::sample::{empty, finding, full, token, troubled};
 use super::*;
 use crate::golden::golden;
 
-/// What a full node's page may weigh: it is fetched every 5 s over a port-forward.
+/// Largest page of a full node. Browsers fetch it every 5 s over a port-forward.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// Without what is the same in each.
-fn middle(page: &str) -> &str {
+/// The main part: the rest is the same in each page.
+fn main_part(page: &str) -> &str {
     page.split("<main").nth(1).unwrap().split("</main>").next().unwrap()
 }
 
 #[test]
-fn pages_look_as_they_did() {
-    golden("status-empty.html", &format!("<main{}</main>\n", middle(&render(&empty()))));
-    golden("status-troubled.html", &format!("<main{}</main>\n", middle(&render(&troubled()))));
+fn pages_match_the_golden_files() {
+    golden("status-empty.html", &format!("<main{}</main>\n", main_part(&render(&empty()))));
+    golden("status-troubled.html", &format!("<main{}</main>\n", main_part(&render(&troubled()))));
 }
 
 #[test]
-fn every_element_that_is_opened_is_closed() {
+fn every_opened_element_is_closed() {
     for status in [empty(), troubled(), full(600)] {
         let page = render(&status);
         let body = page.split("</style>").nth(1).unwrap().split("<script>").next().unwrap();
@@ -37,7 +37,7 @@ fn every_element_that_is_opened_is_closed() {
 }
 
 #[test]
-fn whatever_a_pod_is_called_it_is_text() {
+fn hostile_names_stay_text() {
     let hostile = "</p><script>alert(1)</script><img src=x onerror='alert(2)'>\"&\u{202e}";
     let mut status = troubled();
     let clean = render(&status);
@@ -53,9 +53,9 @@ fn whatever_a_pod_is_called_it_is_text() {
     status.findings.insert(0, (raised, at));
     status.tokens.push(bad);
     status.node = hostile.into();
-    status.blind[0].reason = hostile.into();
-    status.delivery.last_error = Some(hostile.into());
-    status.servers[0].server.host = hostile.into();
+    status.agent.blind[0].reason = hostile.into();
+    status.agent.delivery.last_error = Some(hostile.into());
+    status.clock.servers[0].server.host = hostile.into();
     let page = render(&status);
     assert!(page.contains("&lt;script&gt;alert(1)"));
     for (what, count) in [
@@ -65,14 +65,15 @@ fn whatever_a_pod_is_called_it_is_text() {
         ("\u{202e}", 0),
         ("<title>", clean.matches("<title>").count()),
     ] {
-        let allowed = if what == "<title>" { count + 2 } else { count }; // one more server that answered; the finding's own token
+        // One more server and one more token.
+        let allowed = if what == "<title>" { count + 2 } else { count };
         assert!(page.matches(what).count() <= allowed, "{what}");
     }
     assert!(page.len() < clean.len() + 30_000, "{} instead of {}", page.len(), clean.len());
 }
 
 #[test]
-fn a_full_node_fits_and_says_what_it_leaves_out() {
+fn a_full_node_fits_and_the_page_counts_what_it_leaves_out() {
     let page = render(&full(250));
     assert!(page.len() < PAGE_BYTES && page.contains("210 more"), "{} bytes", page.len());
     let mut status = full(2_000);
@@ -86,7 +87,7 @@ fn a_full_node_fits_and_says_what_it_leaves_out() {
 }
 
 #[test]
-fn the_worst_comes_first_and_then_what_ends_soonest() {
+fn the_worst_findings_come_first_and_then_the_nearest_deadline() {
     let mut status = full(100);
     let last = status
         .tokens
@@ -104,7 +105,7 @@ fn the_worst_comes_first_and_then_what_ends_soonest() {
 }
 
 #[test]
-fn nothing_comes_from_elsewhere() {
+fn the_page_loads_nothing_from_elsewhere() {
     let page = render(&troubled());
     let body = page.replace("https://kubernetes.default.svc", ""); // an audience
     for word in ["http://", "https://", "//", "url(", "@import", "src="] {
@@ -112,17 +113,14 @@ fn nothing_comes_from_elsewhere() {
         assert!(!outside.contains(word), "{word}");
     }
     assert!(policy().starts_with("default-src 'none'") && !policy().contains("unsafe"));
-    assert!(
-        !page.contains(" style=") && !page.contains(" onclick="),
-        "the policy would not let it"
-    );
+    assert!(!page.contains(" style=") && !page.contains(" onclick="), "the policy forbids it");
 }
 
 #[test]
-fn a_node_that_is_looked_at_for_the_first_time_is_not_said_to_be_well() {
+fn a_node_before_its_first_scan_is_not_reported_as_healthy() {
     let mut status = empty();
-    status.sources.clear();
+    status.agent.sources.clear();
     let page = render(&status);
-    assert!(page.contains("for the first time") && !page.contains("Nothing is wrong"));
-    assert!(render(&empty()).contains("Nothing is wrong"));
+    assert!(page.contains("First scan in progress") && !page.contains("No findings"));
+    assert!(render(&empty()).contains("No findings"));
 }

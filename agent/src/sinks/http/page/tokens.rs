@@ -1,4 +1,4 @@
-//! Every token, those that end soonest first.
+//! The tokens: worst findings first, then the nearest deadline.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,23 +9,22 @@ use tokenwatch_core::findings::{Severity, Subject};
 use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
-use super::html::{Away, PodName, Short, Text, counted};
-use super::life;
+use super::html::{Away, PodName, Short, Text, count_of};
+use super::lifetime;
 
-/// Drawn. What is beyond is not more worth a look than these: they are the ones with findings, and
-/// those that end soonest.
+/// Tokens drawn as bars: those with findings, and those with the nearest deadlines.
 const DRAWN: usize = 40;
-/// As one line each, folded. Together with those above more than kubelet runs on a node (250 pods
-/// at most are supported, 110 are the default).
+/// Tokens shown as one line each, folded. With the drawn ones that is more than a node has pods
+/// (default 110, at most 250 are common).
 const LINES: usize = 460;
-/// Audiences of one token.
-const AUDIENCES: usize = 4;
+/// Audiences, and containers, shown for one token.
+const LISTED: usize = 4;
 
 pub(super) fn section(status: &Status) -> String {
     let mut out = format!(
         "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p \
          class=\"quiet\">{}</p>\n",
-        counted(status.tokens.len(), "token"),
+        count_of(status.tokens.len(), "token"),
         by_state(status)
     );
     if status.tokens.is_empty() {
@@ -40,27 +39,28 @@ pub(super) fn section(status: &Status) -> String {
     out + "</section>\n"
 }
 
-const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"fresh\" \
-     width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span><span><svg class=\"key\" \
-     aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" height=\"9\"/></svg> due: \
+const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\"true\"><rect \
+     class=\"fresh\" width=\"100%\" y=\"2\" height=\"12\"/></svg> fresh</span><span><svg \
+     class=\"key\" aria-hidden=\"true\"><rect class=\"wait\" width=\"100%\" y=\"5\" \
+     height=\"9\"/></svg> due: \
      kubelet replaces it</span><span><svg class=\"key\" aria-hidden=\"true\"><rect \
-     class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: it works \
-     still</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
+     class=\"slack\" width=\"100%\" y=\"8\" height=\"6\"/></svg> stalled: still \
+     works</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
      width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span><span><svg \
      class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" \
      y2=\"16\"/></svg> now</span></p>\n";
 
 fn by_state(status: &Status) -> String {
     let count = |state| status.tokens.iter().filter(|token| token.state == state).count();
-    let told = |state: State| {
+    let counted = |state: State| {
         Some(count(state))
             .filter(|count| *count > 0)
-            .map(|count| format!("{count} {}", word(state)))
+            .map(|count| format!("{count} {}", state_name(state)))
     };
-    State::ALL.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
+    State::ALL.into_iter().filter_map(counted).collect::<Vec<_>>().join(", ")
 }
 
-/// Those with the worst findings first, then those that end soonest.
+/// Worst findings first, then the nearest deadline.
 fn sorted(status: &Status) -> Vec<&TokenView> {
     let worst = worst(status);
     let mut tokens: Vec<&TokenView> = status.tokens.iter().collect();
@@ -76,7 +76,7 @@ fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
         if let Subject::Token { pod, volume, path } = &finding.subject {
             let key =
                 TokenKey { pod_uid: pod.uid.clone(), volume: volume.clone(), path: path.clone() };
-            worst.entry(key).or_insert(finding.severity); // worst first
+            worst.entry(key).or_insert(finding.severity); // the first one is the worst
         }
     }
     worst
@@ -94,7 +94,7 @@ fn drawn(out: &mut String, token: &TokenView, status: &Status) {
         Short(&token.key.path),
         badge(token),
         next(token, now),
-        life::bar(&token.deadlines, now)
+        lifetime::bar(&token.deadlines, now)
     ); // writing to a String cannot fail
     details(out, token, now);
     out.push_str("</article>\n");
@@ -105,14 +105,14 @@ fn owner(token: &TokenView) -> String {
     owner.map(|owner| format!(" {}", Short(&owner.to_string()))).unwrap_or_default()
 }
 
-fn word(state: State) -> &'static str {
+fn state_name(state: State) -> &'static str {
     match state {
         State::NotYetValid => "not yet valid",
-        other => other.name(),
+        State::Fresh | State::Due | State::Late | State::Stalled | State::Expired => state.name(),
     }
 }
 
-/// State and verdict, each said once: what is live is only told where one would not think so.
+/// State and verdict. A live verdict is left out: readers expect it.
 fn badge(token: &TokenView) -> String {
     let (mark, class) = match (token.state, token.verdict) {
         (State::Expired | State::NotYetValid, _) | (_, Verdict::Dead) => ("✖", "critical"),
@@ -127,19 +127,19 @@ fn badge(token: &TokenView) -> String {
     };
     format!(
         "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {}{verdict}</span>",
-        word(token.state)
+        state_name(token.state)
     )
 }
 
 fn next(token: &TokenView, now: Wall) -> String {
     let deadlines = &token.deadlines;
     let due = if deadlines.due > now { "due" } else { "was due" };
-    let mut told =
+    let mut text =
         format!("{due} {}, deadline {}", Away(deadlines.due, now), Away(deadlines.effective, now));
     if deadlines.expires > deadlines.effective {
-        let _ = write!(told, ", expires {}", Away(deadlines.expires, now));
+        let _ = write!(text, ", expires {}", Away(deadlines.expires, now));
     }
-    told
+    text
 }
 
 fn details(out: &mut String, token: &TokenView, now: Wall) {
@@ -154,7 +154,7 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
     let deadlines = &token.deadlines;
     let times = [
         ("issued", Some(deadlines.issued)),
-        ("seen in the file", token.appeared_at),
+        ("appeared", token.appeared_at),
         ("due", Some(deadlines.due)),
         ("late", Some(deadlines.late)),
         ("stalled", Some(deadlines.stalled)),
@@ -164,33 +164,33 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
     for (name, at) in times.into_iter().filter_map(|(name, at)| Some((name, at?))) {
         pair(out, name, &format!("{} ({})", at.rfc3339(), Away(at, now)));
     }
-    pair(out, "service account", &token.claims.service_account.name);
+    pair(out, "service account", &token.claims.binding.service_account.name);
     pair(out, "audiences", &audiences(&token.claims.audiences));
     if let Some(pod) = &token.known {
         known(out, pod, volume);
     }
     pair(out, "pod UID", pod_uid);
-    pair(out, "readers", "not looked for yet");
+    pair(out, "readers", "not detected yet");
     out.push_str("</dl></details>");
 }
 
 fn audiences(all: &[String]) -> String {
-    let more = if all.len() > AUDIENCES {
-        format!(" and {} more", all.len() - AUDIENCES)
+    let more = if all.len() > LISTED {
+        format!(" and {} more", all.len() - LISTED)
     } else {
         String::new()
     };
-    all.iter().take(AUDIENCES).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
+    all.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ") + &more
 }
 
 fn known(out: &mut String, pod: &Pod, volume: &str) {
     let phase = if pod.deletion.is_some() { "terminating" } else { pod.phase.name() };
     pair(out, "phase", phase);
-    let sees = pod
+    let mounting = pod
         .containers
         .iter()
         .filter(|container| container.volumes.iter().any(|name| name == volume));
-    for container in sees.take(AUDIENCES) {
+    for container in mounting.take(LISTED) {
         pair(out, "container", &format!("{} ({})", container.name, container.image));
     }
 }
@@ -210,7 +210,7 @@ fn lines(out: &mut String, tokens: &[&TokenView], now: Wall) {
     );
     for token in tokens.iter().take(LINES) {
         let (pod, state, deadline) =
-            (PodName(&token.pod), word(token.state), Away(token.deadlines.effective, now));
+            (PodName(&token.pod), state_name(token.state), Away(token.deadlines.effective, now));
         let _ = writeln!(
             out,
             "<li>{pod} <span class=\"quiet\">{} · {state} · deadline {deadline}</span></li>",

@@ -1,18 +1,16 @@
-//! By which name the agent lets itself be called.
+//! The names under which the server answers: protection against DNS rebinding.
 //!
-//! A page from elsewhere can point its own host name at 127.0.0.1 (DNS rebinding) and would then be
-//! allowed by a browser to read what is served there: to the browser it is one origin. The browser
-//! still says the name in `Host`. So only names that nobody can buy are answered: addresses,
-//! `localhost`, names without a dot, and names that clusters and local networks give out by
-//! themselves.
+//! A foreign web page can make its own host name point at 127.0.0.1. To a browser both are then one
+//! origin, and the page could read what the agent serves. The browser still sends the name in
+//! `Host`. So the server accepts only names that nobody can register: IP addresses, `localhost`,
+//! names without a dot, and names that clusters and local networks assign themselves.
 
-/// Top-level domains that no registrar sells: RFC 6762 and 6761, ICANN's `internal`, and the
+/// Top-level domains that nobody can register: RFC 6762 and 6761, ICANN's `internal`, and the
 /// cluster's own short form.
 const PRIVATE: [&str; 4] = [".local", ".localhost", ".internal", ".svc"];
 
-/// Whether a request for this authority (`Host`, or what stands in the request line) is meant for
-/// the agent.
-pub(super) fn is_ours(authority: &str) -> bool {
+/// Whether the agent answers under this authority (`Host`, or the authority of the request line).
+pub(super) fn is_own(authority: &str) -> bool {
     let name = without_port(authority).trim_end_matches('.').to_ascii_lowercase();
     let is_address = name.parse::<std::net::Ipv4Addr>().is_ok() || name.starts_with('[');
     is_address
@@ -37,8 +35,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_somebody_could_point_here_are_not_answered() {
-        for ours in [
+    fn names_that_anybody_can_register_are_refused() {
+        for own in [
             "127.0.0.1:9723",
             "10.0.0.7",
             "[::1]:9723",
@@ -50,7 +48,7 @@ mod tests {
             "tokenwatch.monitoring.svc.cluster.local",
             "ip-10-0-0-7.eu-west-1.compute.internal:9723",
         ] {
-            assert!(is_ours(ours), "{ours}");
+            assert!(is_own(own), "{own}");
         }
         for foreign in [
             "example.com",
@@ -61,7 +59,7 @@ mod tests {
             ":9723",
             "a@b",
         ] {
-            assert!(!is_ours(foreign), "{foreign}");
+            assert!(!is_own(foreign), "{foreign}");
         }
     }
 }

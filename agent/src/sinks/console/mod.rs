@@ -1,12 +1,13 @@
-//! For people: what would be sent, as lines.
+//! The console sink: alerts and traces as lines of text on standard output.
 //!
-//! A thread of its own writes, behind a bounded queue: a terminal that is stopped, or a pipe that
-//! nobody reads, costs lines (counted, and said when writing goes on) and never time. A reader that
-//! is gone for good (`| head`) is told: then the agent has nobody to speak to.
+//! A separate thread writes, behind a bounded queue. A terminal that is stopped, or a pipe that
+//! nobody reads, costs lines but no time: the sink counts the lost lines and prints their number
+//! when it can write again. If the reader closes the pipe (`| head`), the agent stops, because its
+//! only output is gone.
 
 mod lines;
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,75 +23,75 @@ use tokio::sync::{oneshot, watch};
 use super::ShutdownReport;
 use lines::Lines;
 
-/// Blocks of lines that wait to be written. One alert is one block of under 1 kB: a megabyte at
-/// worst.
+/// Most reports in the queue. One alert takes less than 1 kB, so the queue takes 1 MB at most.
 const QUEUE: usize = 1_024;
 
-/// Writes lines.
+/// The console sink.
 #[derive(Debug)]
 pub struct Console {
     queue: SyncSender<Report>,
     dropped: Arc<AtomicU64>,
     ended: oneshot::Receiver<()>,
-    /// Whether nobody will read any more.
+    /// Whether the reader of the output has closed it.
     closed: watch::Sender<bool>,
     delivery: watch::Sender<DeliveryState>,
 }
 
 impl Console {
-    /// On standard output.
-    pub fn stdout(colour: bool) -> Result<Self, String> {
+    /// Starts printing on standard output. Fails if the operating system gives no thread.
+    pub fn stdout(colour: bool) -> io::Result<Self> {
         let console = Self::start(Box::new(std::io::stdout()), colour)?;
         let closed = console.closed.clone();
-        let watch = move || {
-            if wait_for_the_reader_to_go() {
+        let watch_reader = move || {
+            if wait_until_closed().is_ok() {
                 closed.send_replace(true);
             }
         };
-        spawn("stdout", watch)?;
+        spawn("stdout", watch_reader)?;
         Ok(console)
     }
 
-    /// Starts the writing thread.
-    pub fn start(writer: Box<dyn Write + Send>, colour: bool) -> Result<Self, String> {
-        let (queue, actions) = sync_channel(QUEUE);
+    /// Starts printing on `out`. Fails if the operating system gives no thread.
+    pub fn start(out: Box<dyn Write + Send>, colour: bool) -> io::Result<Self> {
+        let (queue, reports) = sync_channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let dropped = Arc::new(AtomicU64::new(0));
         let closed = watch::Sender::new(false);
         let writer = Writer {
-            out: writer,
+            out,
             lines: Lines::new(colour),
             dropped: Arc::clone(&dropped),
             closed: closed.clone(),
         };
         let run = move || {
-            writer.run(&actions);
-            let _ = end.send(()); // nobody waits if the agent did not stop in order
+            writer.run(&reports);
+            let _ = end.send(()); // fails only if nobody waits for the end
         };
         spawn("console", run)?;
         Ok(Self { queue, dropped, ended, closed, delivery: watch::Sender::default() })
     }
 
-    /// Queues what there is to say; what does not fit is counted.
-    pub fn take(&self, actions: Vec<Report>) {
-        for action in actions {
-            if self.queue.try_send(action).is_err() {
+    /// Queues reports, and counts those that do not fit.
+    pub fn take(&self, reports: Vec<Report>) {
+        for report in reports {
+            if self.queue.try_send(report).is_err() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// Nothing ever waits for a collector here.
+    /// Constant: there is no collector to wait for.
     pub fn delivery(&self) -> watch::Receiver<DeliveryState> {
         self.delivery.subscribe()
     }
 
-    /// Returns once whoever read has gone. An output that fails otherwise may recover.
+    /// Returns when the reader has closed the output. Other write errors may be temporary (a full
+    /// disk): they do not count.
     pub async fn closed(&self) {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await; // the sender is here
     }
 
-    /// Writes what is queued, within `bound`.
+    /// Writes the rest of the queue, within `bound`.
     pub async fn shutdown(self, bound: Duration) -> ShutdownReport {
         drop(self.queue);
         let unfinished = tokio::time::timeout(bound, self.ended).await.is_err();
@@ -98,23 +99,22 @@ impl Console {
     }
 }
 
-/// Returns once nobody reads standard output any more, even if nothing is written meanwhile: a pipe
-/// whose reading end is closed reports an error (poll(2), POLLERR). What has no such end, as a
-/// file, never does. False: it cannot be told.
-fn wait_for_the_reader_to_go() -> bool {
+/// Returns when the reader of standard output has closed it, even if nothing is written meanwhile:
+/// poll(2) then reports POLLERR for a pipe. For a file it never returns. An error means that poll
+/// does not work here.
+fn wait_until_closed() -> Result<(), Errno> {
     let stdout = std::io::stdout();
     let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
     loop {
         match poll(&mut polled, PollTimeout::NONE) {
             Ok(0) | Err(Errno::EINTR) => {}
-            told => return told.is_ok(),
+            closed => return closed.map(drop),
         }
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    thread.map(drop).map_err(|why| format!("the console cannot be written to: {why}"))
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 struct Writer {
@@ -125,22 +125,23 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, actions: &Receiver<Report>) {
-        while let Ok(action) = actions.recv() {
-            // Even so the queue is emptied: whoever fills it is about to stop.
-            if self.write(&action).is_err_and(|why| why.kind() == ErrorKind::BrokenPipe) {
+    fn run(mut self, reports: &Receiver<Report>) {
+        while let Ok(report) = reports.recv() {
+            // The loop goes on after a broken pipe, so that the queue cannot fill up while the
+            // agent stops.
+            if self.write(&report).is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
                 self.closed.send_replace(true);
             }
         }
         let _ = self.out.flush();
     }
 
-    fn write(&mut self, action: &Report) -> std::io::Result<()> {
+    fn write(&mut self, report: &Report) -> io::Result<()> {
         let lost = self.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            writeln!(self.out, "({lost} entries were not shown: the output was not read in time)")?;
+            writeln!(self.out, "({lost} entries lost: the output was not read in time)")?;
         }
-        if let Some(text) = self.lines.of(action) {
+        if let Some(text) = self.lines.of(report) {
             self.out.write_all(text.as_bytes())?;
             self.out.flush()?;
         }
@@ -149,5 +150,4 @@ impl Writer {
 }
 
 #[cfg(test)]
-#[path = "console/tests.rs"]
 mod tests;

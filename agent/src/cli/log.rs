@@ -1,5 +1,4 @@
-//! The agent's own diary: what it does, on standard error. What it sends does not pass through
-//! here.
+//! The agent's own log, on standard error. Telemetry does not pass through here.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -9,7 +8,7 @@ use tracing_subscriber::{fmt, registry};
 
 use crate::config::{Log, LogFormat};
 
-/// Starts it. A second start in one process changes nothing.
+/// Starts the log. A second call in one process has no effect.
 pub(super) fn start(log: &Log) {
     let filtered = registry().with(log.filter());
     let writer = fmt::layer().with_writer(stderr).with_target(false);

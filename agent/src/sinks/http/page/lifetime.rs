@@ -1,4 +1,4 @@
-//! A token's life as a bar.
+//! The lifetime of a token as a bar.
 
 use std::fmt::Write as _;
 
@@ -7,50 +7,50 @@ use tokenwatch_core::world::tokens::Deadlines;
 
 use super::html::Away;
 
-/// Where a token lives for longer than this many times what kubelet thinks in, the bar ends soon
-/// after that: of a year nothing of the hour would be seen.
+/// A token is drawn as extended if it expires after more than this multiple of its effective
+/// lifetime. Its bar then ends after the effective deadline: at the scale of a year an hour would
+/// be invisible.
 const EXTENDED: i64 = 2;
-/// What is shown beyond the end, as a part of the whole, so that the end itself can be seen: one in
-/// so many.
+/// The bar continues beyond its end by the whole divided by this, so that the end is visible.
 const BEYOND: i64 = 12;
 
-/// The part of time that a bar shows.
+/// The period that a bar shows.
 struct Frame {
     from: Wall,
     to: Wall,
 }
 
 impl Frame {
-    /// From the first to the last of the deadlines; a bar stretches for a token that is past them
-    /// by no more than its own life.
+    /// From the first to the last deadline, and up to one lifetime further if the token is past
+    /// them.
     fn of(deadlines: &Deadlines, now: Wall) -> Self {
         let from = deadlines.issued;
-        let life = (deadlines.effective - from).max(Delta::from_secs(1));
-        let is_extended = (deadlines.expires - from).as_nanos() / EXTENDED > life.as_nanos();
+        let lifetime = (deadlines.effective - from).max(Delta::from_secs(1));
+        let is_extended = (deadlines.expires - from).as_nanos() / EXTENDED > lifetime.as_nanos();
         let end = if is_extended {
             deadlines.effective
         } else {
             deadlines.expires.max(deadlines.effective)
         };
-        let to = end.max(now.min(end + life));
-        Self { from: from.min(now.max(from - life)), to: to + (to - from).fraction(1, BEYOND) }
+        let to = end.max(now.min(end + lifetime));
+        Self { from: from.min(now.max(from - lifetime)), to: to + (to - from).fraction(1, BEYOND) }
     }
 
-    /// Percents of the bar.
-    fn place(&self, at: Wall) -> f64 {
+    /// Position in percent of the bar.
+    fn position(&self, at: Wall) -> f64 {
         let whole = (self.to - self.from).max(Delta::from_nanos(1)).as_secs_f64();
         (100.0 * (at - self.from).as_secs_f64() / whole).clamp(0.0, 100.0)
     }
 }
 
-/// The bar, with every deadline in words for those who do not see it.
+/// The bar, with every deadline as text for screen readers.
 pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
     let frame = Frame::of(deadlines, now);
-    let place = |at| frame.place(at);
+    let position = |at| frame.position(at);
     let mut out =
-        format!("<svg class=\"life\" role=\"img\" aria-label=\"{}\">", told(deadlines, now));
+        format!("<svg class=\"life\" role=\"img\" aria-label=\"{}\">", label(deadlines, now));
     let part = |out: &mut String, class: &str, from: Wall, to: Wall, y: u8, height: u8| {
-        let (from, to) = (place(from), place(to));
+        let (from, to) = (position(from), position(to));
         let _ = write!(
             out,
             "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{:.2}%\" y=\"{y}\" \
@@ -58,7 +58,7 @@ pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
             (to - from).max(0.0)
         );
     }; // writing to a String cannot fail
-    // Each part is lower than the one before: the shape says it too.
+    // Each part is lower than the one before, for readers who cannot tell the colours apart.
     part(&mut out, "fresh", deadlines.issued, deadlines.due, 6, 12);
     part(&mut out, "wait", deadlines.due, deadlines.stalled, 9, 9);
     part(&mut out, "slack", deadlines.stalled, deadlines.effective, 12, 6);
@@ -66,7 +66,7 @@ pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
     for (class, at) in
         [("tick", deadlines.late), ("end", deadlines.effective), ("end", deadlines.expires)]
     {
-        let x = place(at);
+        let x = position(at);
         if x < 100.0 {
             let _ = write!(
                 out,
@@ -74,7 +74,7 @@ pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
             );
         }
     }
-    let x = place(now);
+    let x = position(now);
     let _ = write!(
         out,
         "<line class=\"now\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"0\" y2=\"24\"/><circle \
@@ -83,7 +83,7 @@ pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
     out + "</svg>"
 }
 
-fn told(deadlines: &Deadlines, now: Wall) -> String {
+fn label(deadlines: &Deadlines, now: Wall) -> String {
     format!(
         "issued {}, due {}, late {}, stalled {}, deadline {}, expires {}",
         Away(deadlines.issued, now),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadlines_stand_in_their_order_within_the_bar() {
+    fn deadlines_are_in_order_and_within_the_bar() {
         for now in [-10_000, -30, 0, 1_000, 3_500, 3_601, 10_000, i64::MAX / 2] {
             for expires in [3_600, 31_536_000, i64::MAX / 1_000_000_000] {
                 let (deadlines, now) = (deadlines(3_600, expires), Wall::from_secs(now));
@@ -127,16 +127,16 @@ mod tests {
                     deadlines.stalled,
                     deadlines.effective,
                 ]
-                .map(|at| frame.place(at))
+                .map(|at| frame.position(at))
                 .into();
                 assert!(places.is_sorted() && places[4] < 100.0, "{places:?}");
-                assert!(places[4] - places[0] > 25.0, "too small to be read: {places:?}");
+                assert!(places[4] - places[0] > 25.0, "too small to read: {places:?}");
             }
         }
     }
 
     #[test]
-    fn a_token_without_a_life_is_drawn_all_the_same() {
+    fn a_token_with_lifetime_zero_is_drawn() {
         let at = Wall::from_secs(i64::MAX);
         let all = Deadlines {
             accepted_from: at,
@@ -150,11 +150,8 @@ mod tests {
             hard: at,
         };
         for now in [Wall::from_secs(0), at] {
-            let drawn = bar(&all, now);
-            assert!(
-                drawn.contains("<svg") && !drawn.contains("NaN") && !drawn.contains("inf"),
-                "{drawn}"
-            );
+            let svg = bar(&all, now);
+            assert!(svg.contains("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }
 }

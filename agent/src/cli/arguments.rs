@@ -1,0 +1,157 @@
+//! The arguments of each command, with their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[cfg(feature = "demo")]
+use super::flags::Exporting;
+use super::flags::{ClockOnly, Everything, Flags, OnePass, OneToken, Scope};
+use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
+
+/// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
+/// clock it can prove.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tokenwatch",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Every setting can be a key in a YAML file, an environment variable \
+                        TOKENWATCH_… or a flag.
+A flag overrides a variable, and a variable overrides the file. `tokenwatch config` shows the \
+                        result.")]
+pub(super) struct Arguments {
+    /// Configuration file (YAML) [TOKENWATCH_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Watch this node's tokens and clock, and send traces, alerts and metrics
+    ///
+    /// Runs until SIGTERM or SIGINT. Without an OTLP endpoint it prints alerts and traces.
+    #[command(after_help = "Examples:
+  tokenwatch run                                         print \
+                            alerts and traces
+  tokenwatch run --otlp-endpoint http://collector:4317   send \
+                            them
+  tokenwatch run --config /etc/tokenwatch.yaml
+  tokenwatch run --clock-server ntp1.example --clock-server '[2001:db8::1]:123'
+
+Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure.")]
+    Run(WithSettings<Everything>),
+
+    /// Read every token on this node once and report what is wrong
+    #[command(after_help = "Examples:
+  tokenwatch check                                       this node
+  tokenwatch check --root /var/lib/kubelet               a kubelet root, or a copy of one
+  tokenwatch check --output json | jq '.findings[].code'
+
+Exit status: 0 no finding at warning or above; 1 findings; 2 could not read everything.")]
+    Check(CheckArguments),
+
+    /// Decode one token and show all its deadlines
+    ///
+    /// Shows no byte of the signature, and sends nothing anywhere.
+    #[command(after_help = "Examples:
+  tokenwatch explain /var/run/secrets/kubernetes.io/serviceaccount/token
+  kubectl create token default | tokenwatch explain -
+  kubectl create token default | tokenwatch explain --output json - | jq .state
+
+Exit status: 0 live; 1 dead, stale or uncertain; 2 not a token.")]
+    Explain(ExplainArguments),
+
+    /// Measure this node's clock now, server by server
+    #[command(after_help = "Examples:
+  tokenwatch clock                       the servers of this host's own time daemon
+  tokenwatch clock --server ntp1.example --server ntp2.example --server ntp3.example
+  tokenwatch clock --server '[2001:db8::1]:123' --output json
+
+Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
+    Clock(ClockArguments),
+
+    /// Show the agent at work on a simulated node in a temporary directory
+    #[command(after_help = "Examples:
+  tokenwatch demo                                        80 seconds, \
+                            offline, as any user
+  tokenwatch demo --otlp-endpoint http://localhost:4317  \
+                            send the same to a real backend
+
+Exit status: 0 complete; 1 an expected alert or span did not arrive; 130 interrupted.")]
+    #[cfg(feature = "demo")]
+    Demo(WithSettings<Exporting>),
+
+    /// Show the effective configuration and the origin of each value
+    #[command(after_help = "Examples:
+  tokenwatch config --config /etc/tokenwatch.yaml
+  TOKENWATCH_CLOCK_SERVERS=ntp1.example tokenwatch config
+
+Exit status: 0; 2 if there are mistakes. It reports all of them, each with its position.")]
+    Config(WithSettings<Everything>),
+
+    /// Explain each finding: its meaning, its detection, and what to do
+    #[command(after_help = "Examples:
+  tokenwatch findings                                    the list
+  tokenwatch findings token.rotation_stalled             one of them
+  tokenwatch findings token.expired --output markdown    its page in docs/runbooks
+
+Exit status: 0; 2 unknown code.")]
+    Findings {
+        /// Code of a finding
+        code: Option<String>,
+
+        /// Format of the output
+        #[arg(long, value_enum, default_value_t = TextOrMarkdown::Text)]
+        output: TextOrMarkdown,
+    },
+
+    /// Print every span, attribute, log event and metric, as Markdown
+    #[command(after_help = "Example:
+  tokenwatch telemetry > telemetry.md
+
+Exit status: 0.")]
+    Telemetry,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WithSettings<S: Scope> {
+    #[command(flatten)]
+    pub(super) settings: Flags<S>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) output: TableOrJson,
+    #[command(flatten)]
+    pub(super) settings: Flags<OnePass>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// File that holds the token; - or no argument for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(super) file: Option<PathBuf>,
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) output: TextOrJson,
+    #[command(flatten)]
+    pub(super) settings: Flags<OneToken>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClockArguments {
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) output: TextOrJson,
+    #[command(flatten)]
+    pub(super) settings: Flags<ClockOnly>,
+}

@@ -1,0 +1,51 @@
+//! Why the agent could not start, or stopped early.
+
+use std::fmt;
+
+use super::api_server::ApiServerError;
+use crate::agent;
+use crate::config::otlp;
+use crate::discovery::roots::NoRoots;
+use crate::sinks::StartError;
+
+/// Why `run` failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The OTLP settings or the standard `OTEL_*` variables are wrong. All mistakes, at least one.
+    Export(Vec<otlp::Mistake>),
+    /// The API server is configured, and nothing describes how to reach it.
+    ApiClient(ApiServerError),
+    /// No kubelet root was configured, and none was found.
+    Roots(NoRoots),
+    /// The agent could not start, or stopped before it received a signal.
+    Agent(agent::Error<StartError>),
+}
+
+impl Failure {
+    /// Whether another configuration would help: exit status 2 instead of 1.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Export(_) | Self::ApiClient(_) | Self::Roots(_) => true,
+            Self::Agent(_) => false,
+        }
+    }
+
+    /// One message for each mistake.
+    pub fn messages(&self) -> Vec<String> {
+        match self {
+            Self::Export(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            Self::ApiClient(error) => vec![error.to_string()],
+            Self::Roots(error) => vec![error.to_string()],
+            Self::Agent(error) => vec![error.to_string()],
+        }
+    }
+}
+
+/// One message per line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.messages().join("\n"))
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,99 @@
+//! What only this machine can answer: its name, kubelet roots, time servers, and the state file.
+
+use std::path::{Path, PathBuf};
+
+use tokenwatch_core::ledger::Restored;
+use tokenwatch_core::world::clocks::ServerName;
+use tracing::info;
+
+use super::failure::Failure;
+use super::plan;
+use crate::config::Settings;
+use crate::discovery::roots::given;
+use crate::discovery::time_servers;
+use crate::environment::Environment;
+use crate::state_file;
+
+/// Where the firmware names the vendor of the machine, below the root of the file system.
+const DMI: &str = "sys/class/dmi/id";
+
+/// What setup found on this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Host {
+    /// The name of this node.
+    pub(super) node: String,
+    /// Kubelet root directories, as this process sees them.
+    pub(super) roots: Vec<PathBuf>,
+    /// Time servers to query.
+    pub(super) servers: Vec<ServerName>,
+    /// The findings that were active when the previous agent stopped.
+    pub(super) restored: Vec<Restored>,
+}
+
+/// Looks everything up.
+pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> {
+    let state = settings.state.dir.as_deref();
+    Ok(Host {
+        node: node.to_owned(),
+        servers: time_servers(settings),
+        roots: kubelet_roots(settings)?,
+        restored: state
+            .map(|directory| state_file::restore(directory, node).findings)
+            .unwrap_or_default(),
+    })
+}
+
+/// The name of this node: from the settings, from the variable NODE_NAME (which manifests set to
+/// `spec.nodeName`), or the host name.
+pub fn node_name(settings: &Settings, environment: &Environment) -> String {
+    let configured =
+        settings.node.clone().or_else(|| environment.get("NODE_NAME").map(ToOwned::to_owned));
+    configured.or_else(host_name).unwrap_or_else(|| "localhost".to_owned())
+}
+
+pub(super) fn host_name() -> Option<String> {
+    nix::unistd::gethostname().ok()?.into_string().ok()
+}
+
+/// The kubelet roots to read: those of the settings, or those that a search finds.
+pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
+    if settings.roots.is_empty() {
+        plan::search(settings).all().map_err(Failure::Roots)
+    } else {
+        Ok(given(&settings.host_prefix, &settings.roots))
+    }
+}
+
+/// The time servers to query: those of the settings, or those that the host's own time daemon is
+/// configured with.
+pub fn time_servers(settings: &Settings) -> Vec<ServerName> {
+    let clock = &settings.clock;
+    if clock.servers.is_empty() && clock.discover {
+        discovered(&settings.host_prefix)
+    } else {
+        clock.servers.clone()
+    }
+}
+
+fn discovered(prefix: &Path) -> Vec<ServerName> {
+    let (own, public) = plan::without_public_pools(time_servers::discover(prefix, &dmi(prefix)));
+    for found in public {
+        info!(
+            server = %found.server, configured_in = %found.named_by,
+            "not using a public NTP pool of the host: to use one, set clock.servers"
+        );
+    }
+    for found in &own {
+        info!(
+            server = %found.server, configured_in = %found.named_by,
+            "using a time server of the host"
+        );
+    }
+    own.into_iter().map(|found| found.server).collect()
+}
+
+/// A container that mounts only parts of the host has the same sysfs as the host itself.
+fn dmi(prefix: &Path) -> PathBuf {
+    let of_host = prefix.join(DMI);
+    if of_host.exists() { of_host } else { Path::new("/").join(DMI) }
+}

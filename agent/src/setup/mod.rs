@@ -1,0 +1,21 @@
+//! Setup: from settings to a running agent.
+//!
+//! [`host`] looks up what only this machine can answer (its name, kubelet roots, time servers, the
+//! state file). [`plan`] decides what the agent does with it, without any I/O. [`export`] and
+//! [`api_server`] resolve the two remote ends. [`confine`] and [`start`] do what was decided.
+
+mod api_server;
+mod confine;
+mod export;
+mod failure;
+mod host;
+mod plan;
+mod start;
+
+pub use api_server::{ApiServerError, api_server, api_server_mistake};
+pub use confine::{ConfineError, confine};
+pub use export::{export_mistakes, own_otlp};
+pub use failure::Failure;
+pub use host::{kubelet_roots, node_name, time_servers};
+pub use plan::{engine_config, ntp_config};
+pub use start::{run, run_until, stop_signal};

@@ -1,0 +1,141 @@
+//! What the agent will do, decided from the settings and from what setup found. No I/O.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokenwatch_core::engine;
+use tokenwatch_core::world::clocks::{Limits, ServerName};
+use tokenwatch_core::world::tokens::KubeletPolicy;
+
+use super::host::Host;
+use crate::agent::Plan;
+use crate::config::Settings;
+use crate::discovery::roots::Search;
+use crate::discovery::time_servers::Discovered;
+use crate::kubernetes::ApiClient;
+use crate::sinks::http;
+use crate::sources::ntp::{NtpConfig, is_public_pool};
+use crate::sources::volumes::FilesConfig;
+
+/// The whole plan.
+pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiClient>>) -> Plan {
+    Plan {
+        engine: engine_config(settings, &host.node, !host.servers.is_empty()),
+        files: files_config(settings, host.roots),
+        ntp: ntp_config(settings, host.servers),
+        apiserver: api_server,
+        restored: host.restored,
+        shutdown: settings.shutdown_timeout.to_std(),
+    }
+}
+
+/// The engine's configuration on the node called `node`. `servers_configured`: whether there is any
+/// time server to query.
+pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) -> engine::Config {
+    let clock = Limits {
+        offset: settings.clock.offset_limit,
+        assumed_bound: settings.clock.assumed_bound,
+        max_age: settings.clock.max_age,
+        servers_configured,
+        ..Limits::default()
+    };
+    engine::Config {
+        node: node.to_owned(),
+        kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
+        clock,
+        cluster_configured: settings.kubernetes.enabled,
+        remind_every: settings.alerts.remind_every,
+        delivery_limit: settings.alerts.delivery_limit,
+        ..engine::Config::default()
+    }
+}
+
+/// How the agent queries these time servers.
+pub fn ntp_config(settings: &Settings, servers: Vec<ServerName>) -> NtpConfig {
+    NtpConfig {
+        servers,
+        timeout: settings.clock.timeout.to_std(),
+        interval: settings.clock.interval.to_std(),
+        ..NtpConfig::default()
+    }
+}
+
+/// How the agent reads these kubelet roots. Without configured roots it keeps searching: a kubelet
+/// may start later.
+fn files_config(settings: &Settings, roots: Vec<PathBuf>) -> FilesConfig {
+    FilesConfig {
+        rescan: settings.files.rescan.to_std(),
+        search: settings.roots.is_empty().then(|| search(settings)),
+        ..FilesConfig::new(roots)
+    }
+}
+
+/// Where to search for kubelet roots.
+pub(super) fn search(settings: &Settings) -> Search {
+    Search::new(&settings.host_prefix)
+}
+
+/// Where the HTTP server listens; nothing when it is disabled.
+pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
+    let http = &settings.http;
+    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
+}
+
+/// The servers to use, and the public pools among them. A pool is meant for the one daemon of a
+/// host, not for a second client on each of 5,000 nodes: the agent queries a pool only if
+/// `clock.servers` names it.
+pub(super) fn without_public_pools(found: Vec<Discovered>) -> (Vec<Discovered>, Vec<Discovered>) {
+    found.into_iter().partition(|found| !is_public_pool(&found.server))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(servers: &[&str]) -> Host {
+        Host {
+            node: "node-1".into(),
+            roots: vec!["/var/lib/kubelet".into()],
+            servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+            restored: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn configured_roots_end_the_search_for_others() {
+        let found = plan(&Settings::default(), host(&[]), None);
+        assert!(found.files.search.is_some());
+        let settings = Settings { roots: vec!["/k".into()], ..Settings::default() };
+        assert_eq!(plan(&settings, host(&[]), None).files.search, None);
+    }
+
+    #[test]
+    fn the_engine_knows_whether_there_is_a_server_to_wait_for() {
+        for servers in [&[][..], &["ntp1.example"]] {
+            let plan = plan(&Settings::default(), host(servers), None);
+            assert_eq!(plan.engine.clock.servers_configured, !servers.is_empty());
+            assert_eq!(plan.ntp.servers.len(), servers.len());
+        }
+    }
+
+    #[test]
+    fn the_http_server_listens_where_the_settings_say_or_nowhere() {
+        let mut settings = Settings::default();
+        let http = http_settings(&settings).unwrap();
+        assert_eq!((http.addresses.len(), http.port), (1, 9723));
+        settings.http.enabled = false;
+        assert_eq!(http_settings(&settings), None);
+    }
+
+    #[test]
+    fn public_pools_of_the_host_are_left_out() {
+        let found = |name: &str| Discovered {
+            server: name.parse().unwrap(),
+            named_by: "/etc/chrony.conf".into(),
+        };
+        let (own, public) =
+            without_public_pools(vec![found("0.pool.ntp.org"), found("ntp1.example")]);
+        assert_eq!(own, [found("ntp1.example")]);
+        assert_eq!(public, [found("0.pool.ntp.org")]);
+    }
+}

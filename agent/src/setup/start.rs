@@ -1,0 +1,131 @@
+//! Starting the agent with its sinks, and stopping it on a signal.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::failure::Failure;
+use super::{api_server, export, host, node_name, own_otlp, plan};
+use crate::agent;
+use crate::config::Settings;
+use crate::config::otlp;
+use crate::environment::Environment;
+use crate::kubernetes::ApiClient;
+use crate::sinks::events::Events;
+use crate::sinks::metrics::Pull;
+use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
+use crate::state_file;
+use tokenwatch_otlp::Resource;
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
+    let left = run_until(settings, environment, stop_signal()).await?;
+    if !left.is_clean() {
+        warn!(
+            alerts = left.alerts_left,
+            spans = left.spans_left,
+            flushed = !left.unfinished,
+            "stopped before everything was sent"
+        );
+    }
+    Ok(())
+}
+
+/// Runs the agent until `stop`; what it could not send by then.
+pub async fn run_until(
+    settings: &Settings,
+    environment: &Environment,
+    stop: impl Future<Output = ()>,
+) -> Result<ShutdownReport, Failure> {
+    let node = node_name(settings, environment);
+    let (otlp, resource) =
+        export::export(&own_otlp(settings), environment, &node).map_err(Failure::Export)?;
+    let api_server = api_server(settings, environment).map_err(Failure::ApiClient)?;
+    if let Some(server) = &api_server {
+        info!(server = server.address(), "using the Kubernetes API");
+    }
+    let host = host::look_up(settings, &node)?;
+    let ways = WaysOut {
+        otlp,
+        resource,
+        http: plan::http_settings(settings),
+        state: state_settings(settings, &host),
+        events: api_server.clone().filter(|_| settings.kubernetes.events),
+        node,
+    };
+    let plan = plan::plan(settings, host, api_server);
+    info!(
+        node = ways.node,
+        roots = ?plan.files.roots,
+        time_servers = plan.ntp.servers.len(),
+        "watching this node"
+    );
+    agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+}
+
+fn state_settings(settings: &Settings, host: &host::Host) -> Option<state_file::Config> {
+    settings.state.dir.clone().map(|directory| state_file::Config {
+        directory,
+        node: host.node.clone(),
+        restored: host.restored.clone(),
+    })
+}
+
+/// Every sink that the settings ask for.
+struct WaysOut {
+    /// Nothing: print to standard output.
+    otlp: Option<otlp::Settings>,
+    resource: Resource,
+    http: Option<http::Settings>,
+    state: Option<state_file::Config>,
+    events: Option<Arc<ApiClient>>,
+    node: String,
+}
+
+impl WaysOut {
+    fn open(self, views: Views) -> Result<Sinks, StartError> {
+        let pull = self.http.as_ref().map(|_| Pull::default());
+        let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
+        let mut sinks = Sinks::new(main);
+        if let Some(state) = self.state {
+            sinks = sinks.with_state_file(state);
+        }
+        if let Some(server) = self.events {
+            sinks = sinks.with_events(Events::start(server, self.node));
+        }
+        Ok(match self.http.zip(pull) {
+            Some((http, pull)) => sinks.with_http(&http, &self.resource, views, pull),
+            None => sinks,
+        })
+    }
+}
+
+fn open_main(
+    otlp: Option<otlp::Settings>,
+    resource: &Resource,
+    snapshot: &SnapshotSource,
+    pull: Option<Pull>,
+) -> Result<Sink, StartError> {
+    if let Some(otlp) = otlp {
+        return Sink::otlp(otlp, resource, snapshot, pull);
+    }
+    info!("no OTLP endpoint configured: printing alerts and traces on standard output");
+    Sink::console(std::io::stdout().is_terminal())
+}
+
+/// Returns on SIGTERM (from kubelet) or SIGINT (from a terminal). If the process cannot install
+/// handlers, it never returns: then the default action of the signal ends the process.
+pub async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(signal = name, "stopping");
+}

@@ -1,0 +1,149 @@
+//! The response to a request.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::openmetrics::{self, Format};
+use super::throttle::Throttle;
+use super::{Content, authority, page, probes};
+
+/// The body of a 404.
+const PATHS: &str = "not found; the paths are\n/         status page\n/metrics  metrics for \
+                     Prometheus\n/livez    liveness probe\n/readyz   readiness probe\n";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// Responds to requests.
+pub(super) struct Responder {
+    content: Content,
+    throttle: Throttle,
+}
+
+impl Responder {
+    pub(super) fn new(content: Content) -> Self {
+        Self { content, throttle: Throttle::default() }
+    }
+
+    /// The response. The body of the request is not read.
+    pub(super) async fn respond(&self, request: &Request<Incoming>) -> Reply {
+        self.respond_to(request).await
+    }
+
+    async fn respond_to<B>(&self, request: &Request<B>) -> Reply {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let allow = (header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return with(
+                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".to_owned()),
+                [allow],
+            );
+        }
+        match request.uri().path() {
+            "/livez" => probe("livez", &probes::live((self.content.views.pulse)()), request),
+            "/readyz" => self.ready(request).await,
+            _ if !is_for_this_agent(request) => {
+                text(StatusCode::MISDIRECTED_REQUEST, misdirected(request))
+            }
+            "/metrics" => self.metrics(request).await,
+            "/" => self.page().await,
+            _ => text(StatusCode::NOT_FOUND, PATHS.to_owned()),
+        }
+    }
+
+    async fn ready<B>(&self, request: &Request<B>) -> Reply {
+        let snapshot = self.throttle.run(|| (self.content.views.snapshot)()).await;
+        snapshot.map_or_else(busy, |snapshot| probe("readyz", &probes::ready(&snapshot), request))
+    }
+
+    async fn metrics<B>(&self, request: &Request<B>) -> Reply {
+        let format = Format::accepted(
+            request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()),
+        );
+        let body = self
+            .throttle
+            .run(|| self.content.pull.read().map(|metrics| openmetrics::write(&metrics, format)))
+            .await;
+        match body {
+            Some(Some(body)) => reply(StatusCode::OK, format.content_type(), body),
+            Some(None) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no metrics: the agent is shutting down\n".to_owned(),
+            ),
+            None => busy(),
+        }
+    }
+
+    async fn page(&self) -> Reply {
+        let page = self.throttle.run(|| page::render(&(self.content.views.status)())).await;
+        let policy = HeaderValue::try_from(page::policy())
+            .unwrap_or(HeaderValue::from_static("default-src 'none'"));
+        page.map_or_else(busy, |page| {
+            with(
+                reply(StatusCode::OK, "text/html; charset=utf-8", page),
+                [(header::CONTENT_SECURITY_POLICY, policy)],
+            )
+        })
+    }
+}
+
+fn probe<B>(name: &str, checks: &[probes::Check], request: &Request<B>) -> Reply {
+    let verbose = request.uri().query().is_some_and(|query| {
+        query.split('&').any(|part| part.split('=').next() == Some("verbose"))
+    });
+    let (has_passed, body) = probes::summary(name, checks, verbose);
+    text(if has_passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+}
+
+/// Whether the request is not part of a DNS rebinding attack. Only a browser can be tricked into
+/// such a request, and every browser names the host that it requests.
+fn is_for_this_agent<B>(request: &Request<B>) -> bool {
+    let named = request.headers().get_all(header::HOST).iter().map(HeaderValue::to_str);
+    let is_own = |name: Result<&str, _>| name.is_ok_and(authority::is_own);
+    named.into_iter().all(is_own)
+        && request.uri().authority().is_none_or(|name| authority::is_own(name.as_str()))
+}
+
+fn misdirected<B>(request: &Request<B>) -> String {
+    let host =
+        request.headers().get(header::HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
+    let host = tokenwatch_core::base::text::shown(host);
+    format!(
+        "refused: anybody could make the name \"{host}\" point here; use an IP address, \
+         localhost, or the name of a Service\n"
+    )
+}
+
+fn busy() -> Reply {
+    let retry = (header::RETRY_AFTER, HeaderValue::from_static("5"));
+    with(text(StatusCode::SERVICE_UNAVAILABLE, "too many requests\n".to_owned()), [retry])
+}
+
+fn text(status: StatusCode, body: String) -> Reply {
+    reply(status, PLAIN, body)
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    let fixed = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    with(reply, fixed.map(|(name, value)| (name, HeaderValue::from_static(value))))
+}
+
+fn with<const N: usize>(mut reply: Reply, headers: [(HeaderName, HeaderValue); N]) -> Reply {
+    for (name, value) in headers {
+        // Replaces the header: a browser would obey all of several policies.
+        reply.headers_mut().insert(name, value);
+    }
+    reply
+}

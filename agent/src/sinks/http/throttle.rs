@@ -1,0 +1,42 @@
+//! A limit on the work for clients: one request at a time, and at most a tenth of a core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::clocks;
+
+/// The pause after each piece of work, as a multiple of its duration. Endless requests then cost a
+/// tenth of a core, and the engine is free for nine tenths of the time.
+const REST: u32 = 9;
+/// Longest wait of a request for its turn. The page of a full node takes a few milliseconds, so a
+/// longer wait means that hundreds of requests are waiting.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Runs work for one request at a time, in the order of arrival.
+#[derive(Debug)]
+pub(super) struct Throttle(Arc<Semaphore>);
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Throttle {
+    /// Runs `work` when it is its turn. Nothing if the wait is too long.
+    pub(super) async fn run<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let permit = timeout(LONGEST_WAIT, Arc::clone(&self.0).acquire_owned()).await.ok()?.ok()?;
+        let began = clocks::timer();
+        let done = work();
+        let rest = (clocks::timer() - began) * REST;
+        // The response is sent during the pause.
+        tokio::spawn(async move {
+            sleep(rest).await;
+            drop(permit);
+        });
+        Some(done)
+    }
+}
