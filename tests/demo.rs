@@ -1,5 +1,7 @@
 //! The demo as a new user runs it: off line, without settings, as an ordinary user, to its end.
 
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;

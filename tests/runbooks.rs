@@ -1,6 +1,7 @@
 //! docs/runbooks is what the binary prints about its findings.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failed test panics
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[path = "support/golden.rs"]
 mod golden;

@@ -1,5 +1,7 @@
 //! The one file that reads clocks.
 
+#![expect(clippy::disallowed_methods, reason = "every other file is given a reading")]
+
 use nix::time::{ClockId, clock_gettime};
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 

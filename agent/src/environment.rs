@@ -8,6 +8,7 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// The environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "every other file is given an `Environment`")]
     pub fn read() -> Self {
         Self(
             std::env::vars_os()

@@ -2,6 +2,7 @@
 //! the table.
 
 #![allow(unreachable_pub)] // a program: only its own modules use them
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod deployed;
 mod node;

@@ -8,6 +8,7 @@
 #![allow(unreachable_pub)] // a separate binary: only its own modules use them
 #![allow(dead_code)] // it uses only a part of the end-to-end tests' modules
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod api_server;
 #[path = "../e2e/bed.rs"]

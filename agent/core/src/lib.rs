@@ -8,6 +8,8 @@
 //! their causes, `findings` puts them into words, `ledger` tracks findings over time, `traces`
 //! builds spans, and `engine` connects these steps.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod base;
 pub mod diagnosis;
 pub mod engine;

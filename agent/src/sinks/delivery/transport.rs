@@ -113,7 +113,7 @@ impl Transport {
     /// Files that are half replaced do not end a connection that works.
     fn is_stale(&self, current: &mut Connected) -> bool {
         let Some(fingerprint) = current.fingerprint else { return false };
-        if current.checked.elapsed() < RECHECK {
+        if clocks::timer() - current.checked < RECHECK {
             return false;
         }
         current.checked = clocks::timer();

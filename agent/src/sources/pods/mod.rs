@@ -89,7 +89,7 @@ async fn follow(
 ) -> Option<Duration> {
     let started = clocks::timer();
     let end = watch.follow(reporter).await;
-    let is_short = started.elapsed() < pace.short;
+    let is_short = clocks::timer() - started < pace.short;
     if !is_short {
         backoff.reset();
     }

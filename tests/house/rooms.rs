@@ -1,0 +1,263 @@
+//! One room for each kind of contact with the world.
+
+use tokenwatch_core::findings::Code;
+
+use crate::tree::Tree;
+
+/// Every place where one of `words` is in the code of `folder` outside `allowed`: files, or folders
+/// with a slash at the end.
+fn only_in(tree: &Tree, folder: &str, words: &[&str], allowed: &[&str]) -> Vec<String> {
+    let is_allowed = |name: &str| {
+        allowed.iter().any(|room| name == *room || (room.ends_with('/') && name.starts_with(room)))
+    };
+    let mut found = Vec::new();
+    for (name, file) in tree.product(folder).filter(|(name, _)| !is_allowed(name)) {
+        let used = words.iter().filter(|word| file.code.contains(**word));
+        found.extend(used.map(|word| format!("{name}: {word}")));
+    }
+    found
+}
+
+/// What acts, or asks the world.
+const IO: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::os",
+    "std::sync",
+    "std::{", // would hide which parts of it are taken
+    "use std::*",
+    "SystemTime",
+    "UNIX_EPOCH",
+    "Instant",
+    "tokio",
+    "print!",
+    "println!",
+    "dbg!",
+    "env!",
+    "include_",
+    "extern ",
+    "async ",
+    ".await",
+    "Utc::now",
+    "Local::now",
+    "tokenwatch::",
+];
+
+pub(crate) fn the_core_is_pure(tree: &Tree) -> Vec<String> {
+    only_in(tree, "agent/core/src", IO, &[])
+}
+
+/// Encoding, and nothing else.
+pub(crate) fn the_encoders_are_pure(tree: &Tree) -> Vec<String> {
+    only_in(tree, "agent/otlp/src", IO, &[])
+}
+
+pub(crate) fn the_core_depends_on_nothing_that_acts(tree: &Tree) -> Vec<String> {
+    let manifest = tree.text("agent/core/Cargo.toml");
+    let tables: Vec<&str> = manifest.lines().filter(|line| line.starts_with('[')).collect();
+    let known = ["[package]", "[lints]", "[dependencies]", "[dev-dependencies]"];
+    let more = (tables != known).then(|| format!("more may bring code in: {tables:?}"));
+    let acting = dependencies(manifest).into_iter().filter(|name| !PURE.contains(name));
+    let clock = tree
+        .text("Cargo.toml")
+        .lines()
+        .find(|line| line.starts_with("chrono"))
+        .filter(|line| !line.contains("default-features = false") || line.contains("clock"));
+    acting
+        .map(|name| format!("{name} is not known to be pure"))
+        .chain(more)
+        .chain(clock.map(|line| format!("chrono could read a clock: {line}")))
+        .collect()
+}
+
+const PURE: &[&str] = &["serde", "serde_json", "chrono", "base64", "sha2", "zeroize"];
+
+/// Names in the table `[dependencies]`.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let table = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+    let table = table.split("[dev-dependencies]").next().unwrap_or_default();
+    let names = table.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).collect()
+}
+
+/// What reads a clock.
+const CLOCKS: &[&str] = &[
+    "SystemTime::now",
+    "EPOCH.elapsed",
+    "Instant::now",
+    "clock_gettime",
+    "gettimeofday",
+    "libc::time(",
+    "Utc::now",
+    "Local::now",
+];
+
+pub(crate) fn one_file_reads_clocks(tree: &Tree) -> Vec<String> {
+    only_in(tree, "agent/src", CLOCKS, &["agent/src/clocks.rs"])
+}
+
+/// What reads the environment; of which the arguments, which `main` takes, are none. clap would
+/// read it by `env`.
+const ENVIRONMENT: &[&str] = &[
+    "env::var",
+    "env::{",
+    "env::*",
+    "env::temp_dir",
+    "env::home_dir",
+    "env::current_dir",
+    "getenv",
+    "arg(env",
+    " env =",
+];
+
+pub(crate) fn one_file_reads_the_environment(tree: &Tree) -> Vec<String> {
+    only_in(tree, "agent/src", ENVIRONMENT, &["agent/src/environment.rs"])
+}
+
+pub(crate) fn unsafe_lives_in_one_file(tree: &Tree) -> Vec<String> {
+    let words = ["(unsafe_code", "unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
+    let mut found = only_in(tree, "agent", &words, &["agent/src/sys.rs", "agent/fuzz/"]);
+    let denied = tree.text("Cargo.toml").contains("\nunsafe_code = \"deny\"");
+    found.extend((!denied).then(|| "Cargo.toml does not deny unsafe_code".to_owned()));
+    found
+}
+
+/// Bytes become claims where they are wiped afterwards: in the reader of token files, and in
+/// `explain`, which is handed a token.
+pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
+    let opened = ["tokens::decode", "Decoded", "MAX_TOKEN_BYTES"];
+    let files = ["agent/src/sources/tokens/read.rs", "agent/src/cli/explain.rs"];
+    let mut found = only_in(tree, "agent/src", &opened, &files);
+    let reading = [
+        "unistd::read",
+        "pread",
+        "read_to_end",
+        "read_to_string",
+        "fs::read(",
+        ".read(&",
+        "read_exact",
+        "io::copy",
+        "mmap",
+    ];
+    found.extend(only_in(tree, "agent/src/sources/tokens", &reading, &files[..1]));
+    found.extend(only_in(tree, "agent/src/sources/volumes", &reading, &[]));
+    found
+}
+
+pub(crate) fn one_room_reads_the_process_file_system(tree: &Tree) -> Vec<String> {
+    // `setup` opens the sandbox for it.
+    let rooms = ["agent/src/proc/", "agent/src/setup/confine.rs"];
+    only_in(tree, "agent/src", &["procfs::", "/proc/", "\"/proc"], &rooms)
+}
+
+/// The laboratory serves tests and the command `demo`: the time and the folders are given to it.
+pub(crate) fn the_laboratory_is_given_the_time(tree: &Tree) -> Vec<String> {
+    let mut found = only_in(tree, "agent/lab/src", CLOCKS, &[]);
+    found.extend(only_in(tree, "agent/lab/src", ENVIRONMENT, &[]));
+    found
+}
+
+pub(crate) fn without_the_demo_there_is_no_laboratory(tree: &Tree) -> Vec<String> {
+    let optional = "tokenwatch-lab = { workspace = true, optional = true }";
+    let is_optional = tree.text("agent/Cargo.toml").contains(optional);
+    (!is_optional).then(|| format!("agent/Cargo.toml lacks: {optional}")).into_iter().collect()
+}
+
+pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
+    let setting = ["clock_settime", "settimeofday", "clock_adjtime", ".modes", "ADJ_"];
+    only_in(tree, "agent/src", &setting, &[])
+}
+
+/// Of the API the agent asks for pods and service accounts, and writes Events: no other resource is
+/// so much as named, and Secrets least of all.
+pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
+    let asking = [
+        "agent/src/sources/pods/watch.rs",
+        "agent/src/sources/service_accounts.rs",
+        "agent/src/sinks/events/event.rs",
+    ];
+    let mut found = only_in(tree, "agent/src", &["/api/", "/apis/"], &asking);
+    let asked: Vec<&str> =
+        tree.product("agent/src").flat_map(|(_, file)| api_paths(&file.code)).collect();
+    let others = asked.iter().filter(|path| !API_PATHS.contains(path));
+    found.extend(others.map(|path| format!("{path} is none of the paths that are asked for")));
+    let unused = API_PATHS.iter().filter(|path| !asked.contains(path));
+    found.extend(unused.map(|path| format!("{path} is not asked for any more")));
+    // Its typed resources would make asking for more a matter of one word.
+    let typed = ["k8s_openapi", "kube::Api", "kube::api", "kube::{"];
+    found.extend(only_in(tree, "agent/src", &typed, &[]));
+    let client = ["agent/src/kubernetes/", "agent/src/sources/pods/watch.rs"];
+    found.extend(only_in(tree, "agent/src", &["kube::"], &client));
+    found
+}
+
+const API_PATHS: &[&str] = &[
+    "/api/v1/namespaces/{}/serviceaccounts/{}",
+    "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
+    "/apis/events.k8s.io/v1/namespaces/{}/events",
+];
+
+/// Each text that begins with a path of the Kubernetes API.
+fn api_paths(code: &str) -> impl Iterator<Item = &str> {
+    code.split('"').filter(|text| text.starts_with("/api/") || text.starts_with("/apis/"))
+}
+
+pub(crate) fn reserved_codes_are_those_that_nothing_looks_for(tree: &Tree) -> Vec<String> {
+    let rooms = [
+        "agent/core/src/diagnosis",
+        "agent/core/src/engine",
+        "agent/core/src/findings/symptom.rs",
+        "agent/core/src/findings/wording/agent.rs",
+    ];
+    let judging: String = rooms
+        .iter()
+        .flat_map(|room| tree.product(room))
+        .map(|(_, file)| file.code.as_str())
+        .collect();
+    let is_used = |name: String| {
+        judging
+            .match_indices(&name)
+            .any(|(at, _)| !judging[at + name.len()..].starts_with(char::is_alphanumeric))
+    };
+    let wrong =
+        Code::ALL.iter().filter(|code| code.is_reserved() == is_used(format!("Code::{code:?}")));
+    wrong
+        .map(|code| {
+            format!(
+                "{code} is {}",
+                if code.is_reserved() {
+                    "reserved, and used"
+                } else {
+                    "not reserved, and not used"
+                }
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn nothing_in_the_repository_is_about_one_machine(tree: &Tree) -> Vec<String> {
+    // In two pieces, or this file would be the first place.
+    let paths = [
+        ["/wo", "rk/"],
+        ["/ro", "ot/."],
+        ["/ho", "me/"],
+        ["GOPROXY", "=http"],
+        ["replace", "-with"],
+    ]
+    .map(|parts| parts.concat());
+    let mut found = Vec::new();
+    for (name, file) in tree.files() {
+        let seen = paths.iter().filter(|path| file.text.contains(path.as_str()));
+        found.extend(seen.map(|path| format!("{name}: {path}")));
+    }
+    let elsewhere = |line: &&str| {
+        line.starts_with("source = ")
+            && !line.contains("registry+https://github.com/rust-lang/crates.io-index")
+    };
+    found.extend(tree.text("Cargo.lock").lines().find(elsewhere).map(ToOwned::to_owned));
+    found
+}
