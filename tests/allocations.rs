@@ -1,5 +1,5 @@
-//! What is kept, and what the hot path costs. The hot path allocates nothing: a pass over volumes
-//! that have not changed, and a token that is read again. An allocator that counts says so.
+//! Memory per pod, and allocations of the hot path, measured by a counting allocator. The hot path
+//! allocates nothing: a scan of volumes that have not changed, and a token that is read again.
 
 #![allow(clippy::unwrap_used, clippy::panic, unsafe_code)] // a test, and a global allocator is an unsafe trait
 
@@ -16,7 +16,7 @@ use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::cluster::{Cluster, ClusterSeen, Container, Owner, Phase, Pod};
 use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
 
-/// Counts for each thread by itself: what another test does at the same time is not counted here.
+/// Counts for each thread separately, so that tests do not count each other's allocations.
 struct Counting;
 
 thread_local! {
@@ -49,11 +49,12 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn count(before: usize, after: usize) {
-    let _ = COUNT.try_with(|count| count.set(count.get() + 1)); // a thread that ends has none any more
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1)); // a thread that is ending has none
     hold(before, after);
 }
 
-/// What one thread allocated may be freed by another: the sum wraps, differences are right.
+/// Memory may be allocated by one thread and freed by another: the sum wraps, and differences are
+/// right.
 fn hold(before: usize, after: usize) {
     let _ = HELD.try_with(|held| held.set(held.get().wrapping_add(after).wrapping_sub(before)));
 }
@@ -85,7 +86,7 @@ fn write(root: &Path, pod: usize) {
         .unwrap();
 }
 
-/// As if everything had been written long ago: only then is a file not read again.
+/// Clocks for which all files were written long ago: only then are stamps trusted.
 fn later() -> Reading {
     let (now, hour) = (clocks::now(), Delta::from_secs(3_600));
     Reading { wall: now.wall + hour, monotonic: now.monotonic + hour }
@@ -100,8 +101,8 @@ fn node(pods: usize) -> (tempfile::TempDir, Scanner) {
     (root, scanner)
 }
 
-/// Of one pass that tells nothing.
-fn pass(scanner: &mut Scanner, tokens: usize) -> u64 {
+/// Allocations of one scan that reports nothing.
+fn scan(scanner: &mut Scanner, tokens: usize) -> u64 {
     let mut out = Vec::new();
     let took = allocations(|| assert_eq!(scanner.scan(&mut out).tokens, tokens));
     assert!(out.is_empty(), "{out:?}");
@@ -109,11 +110,11 @@ fn pass(scanner: &mut Scanner, tokens: usize) -> u64 {
 }
 
 #[test]
-fn a_pass_over_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
+fn a_scan_without_changes_allocates_the_same_for_one_volume_as_for_many() {
     let (_one, mut one) = node(1);
     let (_many, mut many) = node(200);
-    let _room_for_paths = pass(&mut one, 1) + pass(&mut many, 200);
-    let (for_one, for_many) = (pass(&mut one, 1), pass(&mut many, 200));
+    let _room_for_paths = scan(&mut one, 1) + scan(&mut many, 200);
+    let (for_one, for_many) = (scan(&mut one, 1), scan(&mut many, 200));
     assert_eq!(for_one, for_many);
     assert!(
         for_one <= 8,
@@ -134,8 +135,7 @@ fn a_token_that_is_read_again_is_recognised_without_an_allocation() {
     assert_eq!(again, Some(first));
 }
 
-/// In place, so that every look has to list and to read: each volume costs a few allocations, and
-/// no more.
+/// Files written in place, so that every scan lists and reads: each volume costs a few allocations.
 #[test]
 fn files_that_are_read_again_cost_a_bounded_number_each() {
     let (root, mut scanner) = node(50);
@@ -146,13 +146,13 @@ fn files_that_are_read_again_cost_a_bounded_number_each() {
         fs::write(file, token(pod)).unwrap(); // the same bytes, a new ctime
     };
     (0..50).for_each(touch);
-    let took = pass(&mut scanner, 50);
-    // The list of a volume's files is made anew: its buffer, three names and the link's target, a
-    // few times over.
+    let took = scan(&mut scanner, 50);
+    // The list of a volume's files is created again: its buffer, three names and the link's target,
+    // a few times.
     assert!(took <= 50 * 12 + 20, "{took}");
 }
 
-/// As a Deployment with a sidecar has it, names as long as they usually are.
+/// A pod of a Deployment with a sidecar, with names of usual length.
 fn pod(number: usize) -> Pod {
     let container = |name: &str| Container {
         name: name.to_owned(),
