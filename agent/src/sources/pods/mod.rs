@@ -96,7 +96,7 @@ async fn follow(
     match end {
         End::ReceiverDropped => None,
         End::Ended if is_short => Some(backoff.next()),
-        End::Ended => Some(spread(pace)),
+        End::Ended => Some(stagger(pace)),
         End::Failed(error) => {
             reporter.failed(&error, &watch.server()).await.ok()?;
             Some(backoff.after(&error))
@@ -106,7 +106,7 @@ async fn follow(
 
 /// A wait of up to a hundredth of a watch's duration: watches that an API server ended together do
 /// not start together.
-fn spread(pace: Pace) -> Duration {
+fn stagger(pace: Pace) -> Duration {
     use rand::Rng as _;
     pace.watch.mul_f64(rand::rng().random_range(0.0..=0.01))
 }
