@@ -8,5 +8,6 @@ pub mod diagnosis;
 pub mod engine;
 pub mod findings;
 pub mod ledger;
+pub mod replay;
 pub mod traces;
 pub mod world;

@@ -1,11 +1,14 @@
 //! What the engine is told once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::time::Delta;
 use crate::world::clocks::Limits;
 use crate::world::tokens::KubeletPolicy;
 
 /// What the engine has to know about this node and its operator's wishes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// The node's name.
     pub node: String,

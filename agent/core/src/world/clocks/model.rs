@@ -1,6 +1,6 @@
 //! What is believed about the clock, from the last samples, the kernel and the steps seen.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bound::{Range, hardware_ppm};
 use super::drift::{History, Point};
@@ -20,7 +20,8 @@ pub(crate) const STEP_TOLD: Delta = Delta::from_secs(60);
 const SERVERS_KEPT: usize = 64;
 
 /// Where good ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// An offset beyond this, by more than the bound, is clock.offset.
     pub offset: Delta,
