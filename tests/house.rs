@@ -266,7 +266,7 @@ fn reserved_codes_are_those_that_nothing_looks_for() {
 }
 
 /// Each room of the binary, and the rooms it may take from. The core takes from none.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("clocks", &[]),
     ("environment", &[]),
     ("sys", &[]),
@@ -274,12 +274,13 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("kubernetes", &["environment"]),
     ("discovery", &[]),
     ("state_file", &["clocks"]),
+    ("recorder", &[]),
     ("sources", &["clocks", "discovery", "kubernetes", "sys"]),
     ("sinks", &["clocks", "environment", "kubernetes", "state_file", "sys"]),
     ("demo", &["clocks"]),
     ("config", &["clocks", "environment", "sinks"]), /* the sinks' words: protocol, compression,
                                                       * temporality */
-    ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
+    ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
     (
         "setup",
         &[
@@ -290,12 +291,13 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "discovery",
             "environment",
             "kubernetes",
+            "recorder",
             "sinks",
             "sources",
             "state_file",
         ],
     ),
-    ("cli", &["clocks", "config", "demo", "environment", "setup", "sinks", "sources"]),
+    ("cli", &["clocks", "config", "demo", "environment", "recorder", "setup", "sinks", "sources"]),
 ];
 
 #[test]

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::engine::{self, Engine};
 use tokenwatch_core::engine::{Outcome, Query, Report};
 use tokenwatch_core::ledger::Restored;
+use tokenwatch_core::replay::Content;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::privileges::Privileges;
@@ -19,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::clocks;
 use crate::kubernetes::ApiServer;
+use crate::recorder::Recorder;
 use crate::sinks::{
     Pulse, PulseSource, ShutdownReport, Sinks, SnapshotSource, StatusSource, Views,
 };
@@ -47,6 +50,8 @@ pub struct Plan {
     pub apiserver: Option<Arc<ApiServer>>,
     /// What the agent before this one had raised.
     pub remembered: Vec<Restored>,
+    /// Who records what the engine is given, if anybody.
+    pub recorder: Option<Arc<Recorder>>,
     /// How long a flush at the end may take.
     pub shutdown: Duration,
 }
@@ -55,6 +60,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 struct Shared {
     engine: Arc<Mutex<Engine>>,
+    recorder: Option<Arc<Recorder>>,
     beat: Arc<Beat>,
 }
 
@@ -95,8 +101,12 @@ impl Beat {
 }
 
 impl Shared {
-    fn new(config: engine::Config) -> Self {
-        Self { engine: Arc::new(Mutex::new(Engine::new(config))), beat: Arc::new(Beat::new()) }
+    fn new(plan: &Plan) -> Self {
+        Self {
+            engine: Arc::new(Mutex::new(Engine::new(plan.engine.clone()))),
+            recorder: plan.recorder.clone(),
+            beat: Arc::new(Beat::new()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Engine> {
@@ -105,9 +115,31 @@ impl Shared {
 
     fn step(&self, observation: Observation) -> Outcome {
         self.beat.beat(true);
-        let outcome = self.lock().step(&clocks::now(), observation);
+        let mut engine = self.lock();
+        let now = clocks::now();
+        self.record(now, || Content::Observation(observation.clone()));
+        let outcome = engine.step(&now, observation);
+        drop(engine);
         self.beat.beat(false);
         outcome
+    }
+
+    fn restore(&self, restored: Vec<Restored>) -> Outcome {
+        let now = clocks::now();
+        self.record(now, || Content::Restored(restored.clone()));
+        self.lock().restore(&now, restored)
+    }
+
+    fn close(&self) -> Vec<Report> {
+        let now = clocks::now();
+        self.record(now, || Content::Stopped);
+        self.lock().close(&now)
+    }
+
+    fn record(&self, now: Reading, content: impl FnOnce() -> Content) {
+        if let Some(recorder) = &self.recorder {
+            recorder.take(now, content());
+        }
     }
 
     fn views(&self) -> Views {
@@ -142,7 +174,7 @@ pub async fn run(
     sinks: impl FnOnce(Views) -> Result<Sinks, String>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, String> {
-    let engine = Shared::new(plan.engine.clone());
+    let engine = Shared::new(&plan);
     let sinks = sinks(engine.views())?;
     sinks.take(first(&engine, &plan));
     let (tell, mut heard) = channel(QUEUE);
@@ -157,7 +189,10 @@ pub async fn run(
         Some(_) = sources.join_next() => return Err("a source stopped; the agent is better restarted than blind".to_owned()),
     }
     sources.abort_all();
-    sinks.take(engine.lock().close(&clocks::now()));
+    sinks.take(engine.close());
+    if let Some(recorder) = &plan.recorder {
+        recorder.finish(plan.shutdown).await;
+    }
     Ok(sinks.shutdown(plan.shutdown).await)
 }
 
@@ -165,7 +200,7 @@ pub async fn run(
 fn first(engine: &Shared, plan: &Plan) -> Vec<Report> {
     let privileges = privileges::read();
     say(&privileges);
-    let restored = engine.lock().restore(&clocks::now(), plan.remembered.clone());
+    let restored = engine.restore(plan.remembered.clone());
     let seen = engine.step(Observation::Privileges(privileges));
     restored.reports.into_iter().chain(seen.reports).collect()
 }

@@ -14,6 +14,7 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod recorder;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

@@ -19,6 +19,7 @@ use crate::discovery::roots::{Search, given};
 use crate::discovery::time_servers;
 use crate::environment::Environment;
 use crate::kubernetes::{Access, ApiServer};
+use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::otlp::{self, Identity, OwnOtlp, Resource};
@@ -136,8 +137,12 @@ const FILE_VARIABLES: [&str; 13] = [
 ];
 
 /// Runs the agent until it is asked to stop by SIGTERM or SIGINT.
-pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
-    let report = run_until(settings, environment, asked_to_stop()).await?;
+pub async fn run(
+    settings: &Settings,
+    environment: &Environment,
+    record: Option<Target>,
+) -> Result<(), Failure> {
+    let report = run_until(settings, environment, record, asked_to_stop()).await?;
     if !report.is_clean() {
         warn!("stopped with something left: {report}");
     }
@@ -148,6 +153,7 @@ pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), F
 pub async fn run_until(
     settings: &Settings,
     environment: &Environment,
+    record: Option<Target>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
@@ -160,6 +166,7 @@ pub async fn run_until(
         info!("using the Kubernetes API: {}", server.place());
     }
     let plan = Plan { apiserver: apiserver.clone(), ..plan(settings, &node)? };
+    let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     info!(node, roots = ?plan.files.roots, servers = plan.ntp.servers.len(), "watching");
     let notebook = settings.state.dir.clone().map(|directory| state_file::Settings {
         directory,
@@ -182,6 +189,14 @@ pub async fn run_until(
         })
     };
     agent::run(plan, sinks, stop).await.map_err(Failure::Other)
+}
+
+fn recorder(
+    record: Option<Target>,
+    config: &engine::Config,
+) -> Result<Option<Arc<Recorder>>, Failure> {
+    let started = record.map(|target| Recorder::start(target, config).map(Arc::new)).transpose();
+    started.map_err(|why| Failure::Other(why.to_string()))
 }
 
 /// Where telemetry goes, and who is speaking; or every mistake in what was said about that.
@@ -269,6 +284,7 @@ fn plan(settings: &Settings, node: &str) -> Result<Plan, Failure> {
         files: files(settings)?,
         ntp,
         apiserver: None,
+        recorder: None,
         remembered: settings
             .state
             .dir

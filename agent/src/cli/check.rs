@@ -15,6 +15,8 @@ use tokenwatch_core::world::clocks::{KernelClock, Limits, Round};
 use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 
+pub(super) use render::{finding_json, paragraph};
+
 use super::clock::ClockReport;
 use super::output::{Page, TableOrJson, complain, say, say_json};
 use crate::clocks;

@@ -9,7 +9,9 @@ mod explain;
 mod findings;
 mod flags;
 mod output;
+mod replay;
 mod seams;
+mod secrecy;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
+use crate::recorder::Target;
 use crate::setup::{api_mistake, export_mistakes};
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
+use replay::Replaying;
+use secrecy::without_tokens;
 
 /// Bad usage and bad configuration.
 const BAD_USAGE: u8 = 2;
@@ -67,9 +72,11 @@ enum Command {
                             send it
   tokenwatch run --config /etc/tokenwatch.yaml
   tokenwatch run --clock-server ntp1.example --clock-server '[2001:db8::1]:123'
+  tokenwatch run --record incident.jsonl --pseudonyms    \
+                            what to attach to a report
 
 Exit status: 0 asked to stop; 2 bad configuration; 1 anything else.")]
-    Run(Watching<Everything>),
+    Run(Running),
 
     /// Look once at every token on this node and say what is wrong
     #[command(after_help = "Examples:
@@ -110,6 +117,18 @@ Exit status: 0 agreed and within limits; 1 off; 2 unknown.")]
 Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupted.")]
     Demo(Watching<Exporting>),
 
+    /// Run a recording through the engine and print what the agent would have reported
+    ///
+    /// A recording is made by `tokenwatch run --record FILE`. It holds no byte of a token.
+    #[command(after_help = "Examples:
+  tokenwatch replay incident.jsonl
+  tokenwatch replay incident.jsonl --output json | jq '.alerts[] | [.at, .event, .code]'
+  tokenwatch replay incident.jsonl --pseudonyms --write to-send.jsonl
+
+Exit status: 0 nothing at warning or above is active at the end; 1 findings are; 2 not a recording, \
+                            or not readable.")]
+    Replay(Replaying),
+
     /// Show the effective configuration and where each value came from
     #[command(after_help = "Examples:
   tokenwatch config --config /etc/tokenwatch.yaml
@@ -146,6 +165,27 @@ Exit status: 0.")]
 struct Watching<S: Scope> {
     #[command(flatten)]
     settings: Flags<S>,
+}
+
+#[derive(Debug, Args)]
+struct Running {
+    #[command(flatten)]
+    recording: Recording,
+    #[command(flatten)]
+    settings: Flags<Everything>,
+}
+
+/// Not settings: a recording is made for one run, and never twice in one file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Recording")]
+struct Recording {
+    /// New file for everything the engine is given; `tokenwatch replay` reads it. No byte of a
+    /// token. Ends at 1 GiB. [TOKENWATCH_RECORD]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Record pseudonyms instead of the names of the cluster. [TOKENWATCH_PSEUDONYMS]
+    #[arg(long)]
+    pseudonyms: bool,
 }
 
 #[derive(Debug, Args)]
@@ -190,11 +230,20 @@ pub fn main(
 ) -> u8 {
     match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.dispatch(environment, on_threads).unwrap_or(BAD_USAGE),
+        Err(told) if told.use_stderr() && has_token(&told) => {
+            complain(&without_tokens(&told.to_string()));
+            BAD_USAGE
+        }
         Err(told) => {
             let _ = told.print(); // help, version or a usage error; to a closed pipe it matters to nobody
             if told.use_stderr() { BAD_USAGE } else { 0 }
         }
     }
+}
+
+fn has_token(error: &clap::Error) -> bool {
+    let text = error.to_string();
+    without_tokens(&text) != text
 }
 
 impl Cli {
@@ -213,8 +262,9 @@ impl Cli {
         Some(match self.command {
             Command::Run(it) => {
                 let settings = settings(it.settings.given(), true)?.settings;
+                let record = it.recording.target(environment)?;
                 seams::confine(&settings, environment);
-                on_threads(Box::pin(seams::run(&settings, environment)))
+                on_threads(Box::pin(seams::run(&settings, environment, record)))
             }
             Command::Check(it) => on_threads(Box::pin(check::report(
                 &quietly(it.settings.given())?.settings,
@@ -236,6 +286,7 @@ impl Cli {
                 &quietly(it.settings.given())?.settings,
                 environment,
             ))),
+            Command::Replay(it) => replay::report(&it, environment),
             Command::Config(it) => {
                 config::report(settings(it.settings.given(), true)?, environment)
             }
@@ -245,6 +296,35 @@ impl Cli {
             Command::Telemetry => telemetry::report(),
         })
     }
+}
+
+impl Recording {
+    /// Where to record, if anywhere. Nothing at all if it is wrong: that has been reported.
+    fn target(self, environment: &Environment) -> Option<Option<Target>> {
+        let file = self.record.or_else(|| environment.get("TOKENWATCH_RECORD").map(PathBuf::from));
+        let pseudonyms = match environment.get("TOKENWATCH_PSEUDONYMS") {
+            _ if self.pseudonyms => true,
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                complain("TOKENWATCH_PSEUDONYMS: true or false is wanted");
+                return None;
+            }
+        };
+        match (file, pseudonyms) {
+            (Some(file), pseudonyms) => created(&file, pseudonyms).map(Some),
+            (None, false) => Some(None),
+            (None, true) => {
+                complain("--pseudonyms is about a recording: name its file with --record FILE");
+                None
+            }
+        }
+    }
+}
+
+fn created(file: &Path, pseudonyms: bool) -> Option<Target> {
+    let target = Target::create(file, pseudonyms);
+    target.map_err(|why| complain(&without_tokens(&format!("--record: {why}")))).ok()
 }
 
 /// For commands whose answer is on the same terminal as the diary: unless somebody asked for more,

@@ -5,6 +5,7 @@ use super::output::{Page, TextOrJson, complain, say, say_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
+use crate::recorder::Target;
 use crate::setup::{self, Failure, engine_config, node_name, ntp};
 use crate::sources::{kernel, ntp as servers};
 
@@ -17,8 +18,12 @@ pub(super) fn confine(settings: &Settings, environment: &Environment) {
 }
 
 /// The agent, until it is asked to stop.
-pub(super) async fn run(settings: &Settings, environment: &Environment) -> u8 {
-    match setup::run(settings, environment).await {
+pub(super) async fn run(
+    settings: &Settings,
+    environment: &Environment,
+    record: Option<Target>,
+) -> u8 {
+    match setup::run(settings, environment, record).await {
         Ok(()) => 0,
         Err(failure) => failed(&failure),
     }
@@ -68,7 +73,7 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async move {
             let _ = agent.stop.await; // a demo that is gone has stopped, too
         };
-        let report = setup::run_until(&agent.settings, &agent.environment, stop)
+        let report = setup::run_until(&agent.settings, &agent.environment, None, stop)
             .await
             .map_err(|failure| failure.to_string())?;
         if report.is_clean() { Ok(()) } else { Err(report.to_string()) }

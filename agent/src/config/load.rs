@@ -20,6 +20,8 @@ const SHORTEST_INTERVAL: Delta = Delta::from_secs(16);
 const SHORTEST_LOOPBACK_INTERVAL: Delta = Delta::from_secs(1);
 /// The variable that names the file; there is no setting of that name.
 const CONFIG_VARIABLE: &str = "TOKENWATCH_CONFIG";
+/// What `run` takes from the environment besides settings.
+const RUN_VARIABLES: [&str; 2] = ["TOKENWATCH_RECORD", "TOKENWATCH_PSEUDONYMS"];
 
 /// What the operator gave.
 #[derive(Clone, Debug)]
@@ -202,7 +204,7 @@ impl Loader {
                     Input::Texts(&[value.to_owned()]),
                     &Origin::Variable(name.to_owned()),
                 ),
-                None if name == CONFIG_VARIABLE || is_service_link(name) => {}
+                None if is_no_setting(name) || is_service_link(name) => {}
                 None => self
                     .mistakes
                     .add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
@@ -260,6 +262,11 @@ fn unknown_variable(name: &str) -> String {
     let hint = nearest(name, known.iter().map(String::as_str))
         .map(|near| format!("; did you mean {near}?"));
     format!("no setting has this variable{}", hint.unwrap_or_default())
+}
+
+/// A variable that a command reads itself.
+fn is_no_setting(name: &str) -> bool {
+    name == CONFIG_VARIABLE || RUN_VARIABLES.contains(&name)
 }
 
 /// Kubernetes itself sets such variables for a Service called tokenwatch (kubelet's

@@ -20,7 +20,7 @@ use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::{oneshot, watch};
 
 use super::ShutdownReport;
-use lines::Lines;
+pub(crate) use lines::Lines;
 
 /// Blocks of lines that wait to be written. One alert is one block of under 1 kB: a megabyte at
 /// worst.

@@ -15,6 +15,14 @@ pub const LONGEST_LINE: usize = 16 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an entry makes a line of more than 16 MiB")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
 /// A header or an entry as a line, with its end.
 pub fn written(value: &impl Serialize) -> Result<Vec<u8>, TooLong> {
     let mut line = serde_json::to_vec(value).map_err(|_| TooLong)?; // a Vec takes everything
@@ -97,6 +105,9 @@ impl fmt::Display for Unreadable {
 }
 
 impl Unreadable {
+    /// Of a file without a line.
+    pub const EMPTY: Self = Self { line: 1, mistake: Mistake::Empty };
+
     fn damaged(&self, f: &mut fmt::Formatter<'_>, how: &str, column: Option<usize>) -> fmt::Result {
         let line = self.line;
         write!(f, "line {line} {how}")?;
@@ -136,11 +147,6 @@ impl Reader {
             _ => entry(bytes, ended),
         };
         read.map_err(|mistake| Unreadable { line: self.lines, mistake })
-    }
-
-    /// After the last line: a file without any is no recording.
-    pub fn end(&self) -> Result<(), Unreadable> {
-        if self.lines > 0 { Ok(()) } else { Err(Unreadable { line: 1, mistake: Mistake::Empty }) }
     }
 }
 
@@ -222,7 +228,6 @@ mod tests {
             let read = Reader::new().line(line.as_bytes(), true);
             assert_eq!(read, Err(Unreadable { line: 1, mistake }), "{line}");
         }
-        assert_eq!(Reader::new().end(), Err(Unreadable { line: 1, mistake: Mistake::Empty }));
     }
 
     #[test]

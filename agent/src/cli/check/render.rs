@@ -111,7 +111,7 @@ fn paint_cell(token: &TokenView, column: usize, cell: String, page: Page) -> Str
     }
 }
 
-fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
+pub(in crate::cli) fn paragraph(finding: &Finding, now: Wall, page: Page) -> String {
     let severity = page.severity(finding.severity, finding.severity.name());
     let deadline = finding
         .deadline
@@ -156,7 +156,7 @@ pub(super) fn json(checked: &Checked) -> Value {
         "problems": checked.problems.iter().map(|problem| shown(problem).into_owned()).collect::<Vec<_>>(),
         "clock": clock(checked),
         "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
-        "findings": checked.findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": checked.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })
 }
 
@@ -192,7 +192,7 @@ fn pod(pod: &PodRef) -> Value {
     json!({"namespace": name(&pod.namespace), "name": name(&pod.name), "uid": shown(&pod.uid)})
 }
 
-fn finding(finding: &Finding) -> Value {
+pub(in crate::cli) fn finding_json(finding: &Finding) -> Value {
     json!({
         "code": finding.code,
         "severity": finding.severity,

@@ -18,18 +18,18 @@ type ClockFace = (Option<Value>, Option<Value>);
 
 /// Makes lines, and knows which were said.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     colour: bool,
     clock: Option<ClockFace>,
 }
 
 impl Lines {
-    pub(super) fn new(colour: bool) -> Self {
+    pub(crate) fn new(colour: bool) -> Self {
         Self { colour, clock: None }
     }
 
     /// The lines for `action`, each with its line end; nothing if it is not worth one.
-    pub(super) fn of(&mut self, action: &Report) -> Option<String> {
+    pub(crate) fn of(&mut self, action: &Report) -> Option<String> {
         match action {
             Report::Alert(alert) => Some(self.alert(alert)),
             Report::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),
