@@ -13,6 +13,7 @@ use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, repository, toke
 use crate::faulty::{answered, token_of};
 use crate::healthy::IMAGE;
 use crate::process::{Process, run};
+use crate::recording::Recording;
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 
@@ -36,7 +37,7 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     cluster.apply(&account());
     let kubeconfig = kubeconfig(&cluster, &directory);
     let log = directory.join("agent.log");
-    let agent = agent(&cluster, &collector, &kubeconfig, time, &log);
+    let (agent, recording) = agent(&cluster, &collector, &kubeconfig, time, &log);
     let telemetry = collector.telemetry();
 
     cluster.apply(&workloads());
@@ -63,6 +64,7 @@ fn what_the_api_server_knows_is_told_and_what_it_may_not_is_not_asked() {
     an_api_server_that_stops_is_waited_for(&telemetry, &cart, &log);
     a_pod_that_is_gone_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
+    recording.gives_the_same_alerts(&telemetry);
     all_that_is_granted_is_used_and_no_more(&cluster);
     println!("[{NAME}] the agent's diary:\n{}", std::fs::read_to_string(&log).unwrap());
 }
@@ -121,7 +123,7 @@ fn agent(
     kubeconfig: &Path,
     time: u16,
     log: &Path,
-) -> Process {
+) -> (Process, Recording) {
     let mut command = tokenwatch();
     command.args([
         "run",
@@ -140,7 +142,8 @@ fn agent(
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    Process::start(&mut command, log)
+    let recording = Recording::of(&mut command, log.parent().unwrap());
+    (Process::start(&mut command, log), recording)
 }
 
 /// A Deployment whose pod does not go when asked to, a Job whose pod ends by itself, and a

@@ -22,6 +22,7 @@ mod process;
 #[path = "../observability/prometheus.rs"]
 #[allow(dead_code)] // more is asked of it there
 mod prometheus;
+mod recording;
 mod steps;
 mod telemetry;
 #[path = "../support/time_server.rs"]
