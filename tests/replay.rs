@@ -331,7 +331,7 @@ fn what_cannot_be_replayed_is_refused_with_its_place() {
     let tick = r#"{"now":{"wall":0,"monotonic":0},"observation":"tick"}"#;
     let table = [
         (String::new(), "the file is empty"),
-        ("a diary\n".to_owned(), "line 1 is not the header of a recording"),
+        ("a log\n".to_owned(), "line 1 is not the header of a recording"),
         ("{\"version\":1}\n".to_owned(), "line 1 is not the header of a recording"),
         (HEADER.replace(":1,", ":7,"), "format version 7, and this tokenwatch reads version 1"),
         (HEADER.replace("\"config\":", "\"conf\":"), "line 1 is a damaged header"),

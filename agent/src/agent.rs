@@ -190,10 +190,13 @@ pub async fn run(
     }
     sources.abort_all();
     sinks.take(engine.close());
-    if let Some(recorder) = &plan.recorder {
-        recorder.finish(plan.shutdown).await;
-    }
-    Ok(sinks.shutdown(plan.shutdown).await)
+    let recorded = async {
+        if let Some(recorder) = &plan.recorder {
+            recorder.finish(plan.shutdown).await;
+        }
+    };
+    let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), recorded);
+    Ok(report)
 }
 
 /// What is known before anything is seen.

@@ -24,11 +24,12 @@ impl Recording {
 
     /// Once the agent has stopped: its recording gives the alerts that it sent.
     pub fn gives_the_same_alerts(&self, telemetry: &Telemetry) {
+        let file = self.file.display();
         let (status, replayed) =
             json(tokenwatch().arg("replay").arg(&self.file).args(["--output", "json"]));
         assert!(status < 2, "{replayed:#}");
-        assert_eq!(replayed["recording"]["lost"], 0, "nothing is missing in {:?}", self.file);
-        assert_eq!(replayed["recording"]["stopped"], true, "{:?}", self.file);
+        assert_eq!(replayed["recording"]["lost"], 0, "nothing is missing in {file}");
+        assert_eq!(replayed["recording"]["stopped"], true, "{file}");
         let keys = ["at", "event", "code", "severity", "raised_at", "summary"];
         let alerts = replayed["alerts"].as_array().unwrap().iter();
         let of_recording: BTreeSet<String> = alerts
@@ -37,8 +38,8 @@ impl Recording {
         // A set, because an alert may be delivered twice.
         let of_collector: BTreeSet<String> = telemetry.alerts().iter().map(line).collect();
         assert!(!of_collector.is_empty(), "no alert to compare");
-        assert_eq!(of_recording, of_collector, "{:?}", self.file);
-        println!("{} alerts replayed from {}", of_recording.len(), self.file.display());
+        assert_eq!(of_recording, of_collector, "{file}");
+        println!("{} alerts replayed from {file}", of_recording.len());
     }
 }
 

@@ -9,6 +9,7 @@ mod explain;
 mod findings;
 mod flags;
 mod output;
+mod record;
 mod replay;
 mod seams;
 mod secrecy;
@@ -25,10 +26,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Flag, Given, Loaded, Mistakes, Origin, read};
 use crate::environment::Environment;
-use crate::recorder::Target;
 use crate::setup::{api_mistake, export_mistakes};
 use flags::{ClockOnly, Everything, Exporting, Flags, OnePass, OneToken, Scope};
 use output::{TableOrJson, TextOrJson, TextOrMarkdown, complain};
+use record::Recording;
 use replay::Replaying;
 use secrecy::without_tokens;
 
@@ -125,8 +126,8 @@ Exit status: 0 all was shown; 1 something promised did not arrive; 130 interrupt
   tokenwatch replay incident.jsonl --output json | jq '.alerts[] | [.at, .event, .code]'
   tokenwatch replay incident.jsonl --pseudonyms --write to-send.jsonl
 
-Exit status: 0 nothing at warning or above is active at the end; 1 findings are; 2 not a recording, \
-                            or not readable.")]
+Exit status: 0 nothing at warning or above is active at the end; 1 findings are;
+2 not a recording, or not readable.")]
     Replay(Replaying),
 
     /// Show the effective configuration and where each value came from
@@ -173,19 +174,6 @@ struct Running {
     recording: Recording,
     #[command(flatten)]
     settings: Flags<Everything>,
-}
-
-/// Not settings: a recording is made for one run, and never twice in one file.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Recording")]
-struct Recording {
-    /// New file for everything the engine is given; `tokenwatch replay` reads it. No byte of a
-    /// token. Ends at 1 GiB. [TOKENWATCH_RECORD]
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
-    /// Record pseudonyms instead of the names of the cluster. [TOKENWATCH_PSEUDONYMS]
-    #[arg(long)]
-    pseudonyms: bool,
 }
 
 #[derive(Debug, Args)]
@@ -262,7 +250,11 @@ impl Cli {
         Some(match self.command {
             Command::Run(it) => {
                 let settings = settings(it.settings.given(), true)?.settings;
-                let record = it.recording.target(environment)?;
+                let record = it
+                    .recording
+                    .target(environment)
+                    .map_err(|why| complain(&why.to_string()))
+                    .ok()?;
                 seams::confine(&settings, environment);
                 on_threads(Box::pin(seams::run(&settings, environment, record)))
             }
@@ -296,35 +288,6 @@ impl Cli {
             Command::Telemetry => telemetry::report(),
         })
     }
-}
-
-impl Recording {
-    /// Where to record, if anywhere. Nothing at all if it is wrong: that has been reported.
-    fn target(self, environment: &Environment) -> Option<Option<Target>> {
-        let file = self.record.or_else(|| environment.get("TOKENWATCH_RECORD").map(PathBuf::from));
-        let pseudonyms = match environment.get("TOKENWATCH_PSEUDONYMS") {
-            _ if self.pseudonyms => true,
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                complain("TOKENWATCH_PSEUDONYMS: true or false is wanted");
-                return None;
-            }
-        };
-        match (file, pseudonyms) {
-            (Some(file), pseudonyms) => created(&file, pseudonyms).map(Some),
-            (None, false) => Some(None),
-            (None, true) => {
-                complain("--pseudonyms is about a recording: name its file with --record FILE");
-                None
-            }
-        }
-    }
-}
-
-fn created(file: &Path, pseudonyms: bool) -> Option<Target> {
-    let target = Target::create(file, pseudonyms);
-    target.map_err(|why| complain(&without_tokens(&format!("--record: {why}")))).ok()
 }
 
 /// For commands whose answer is on the same terminal as the diary: unless somebody asked for more,

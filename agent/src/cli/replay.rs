@@ -51,7 +51,7 @@ struct Replayed {
 pub(super) fn report(replaying: &Replaying, environment: &Environment) -> u8 {
     let Replaying { file, output, pseudonyms: _, write } = replaying;
     let done = match (write, output) {
-        (Some(target), _) => converted(file, target).map(|told| say(&told, 0)),
+        (Some(target), _) => converted(file, target).map(|message| say(&message, 0)),
         (None, TextOrJson::Text) => text(file, Page::for_stdout(environment)),
         (None, TextOrJson::Json) => json(file),
     };

@@ -87,26 +87,16 @@ impl Recorder {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = queue.as_ref() else { return };
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        let gap = (lost > 0).then_some(Entry { now, content: Content::Lost(lost) });
-        match gap.map_or(Ok(()), |gap| sender.try_send(gap)) {
-            Ok(()) => self.lost(0, sender.try_send(Entry { now, content }), &mut queue),
-            full => self.lost(lost, full, &mut queue),
-        }
-    }
-
-    /// Counts what was not queued: `before`, and this entry.
-    fn lost(
-        &self,
-        before: u64,
-        sent: Result<(), TrySendError<Entry>>,
-        queue: &mut Option<SyncSender<Entry>>,
-    ) {
-        match sent {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(before + 1, Ordering::Relaxed);
+        let (taken, missing) = match gap(sender, now, lost) {
+            Queued::Yes => (queued(sender, Entry { now, content }), 1),
+            failed @ (Queued::NoRoom | Queued::Closed) => (failed, lost + 1),
+        };
+        match taken {
+            Queued::Yes => {}
+            Queued::NoRoom => {
+                self.lost.fetch_add(missing, Ordering::Relaxed);
             }
-            Err(TrySendError::Disconnected(_)) => *queue = None,
+            Queued::Closed => *queue = None,
         }
     }
 
@@ -117,6 +107,31 @@ impl Recorder {
         if tokio::time::timeout(bound, ended.wait_for(|ended| *ended)).await.is_err() {
             tracing::warn!("the end of the recording was not written in time");
         }
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queued {
+    Yes,
+    NoRoom,
+    /// Nobody writes any more.
+    Closed,
+}
+
+/// Queues how many entries are missing here, if any are.
+fn gap(sender: &SyncSender<Entry>, now: Reading, lost: u64) -> Queued {
+    match lost {
+        0 => Queued::Yes,
+        _ => queued(sender, Entry { now, content: Content::Lost(lost) }),
+    }
+}
+
+fn queued(sender: &SyncSender<Entry>, entry: Entry) -> Queued {
+    match sender.try_send(entry) {
+        Ok(()) => Queued::Yes,
+        Err(TrySendError::Full(_)) => Queued::NoRoom,
+        Err(TrySendError::Disconnected(_)) => Queued::Closed,
     }
 }
 

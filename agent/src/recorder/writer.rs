@@ -61,7 +61,11 @@ impl Writer {
                 warn!(path, "the recording has reached 1 GiB and ends here; the agent goes on");
             }
             Err(End::Failed(error)) => {
-                warn!(path, %error, "the recording cannot be written and ends here; the agent goes on");
+                warn!(
+                    path,
+                    %error,
+                    "the recording cannot be written and ends here; the agent goes on"
+                );
             }
         }
     }

@@ -66,8 +66,9 @@ fn record(config: &Config, before: Run, run: Run) -> (Vec<u8>, Vec<Outcome>) {
     (file, outcomes)
 }
 
-/// What an agent leaves to the next one, as that reads it from the state file. Without findings about files that do not parse, where a
-/// token was: their trace cannot be derived from pseudonyms (`Pseudonyms::trace`).
+/// What an agent leaves to the next one, as that reads it from the state file. Without findings
+/// about files that do not parse, where a token was: their trace cannot be derived from pseudonyms
+/// (`Pseudonyms::trace`).
 fn left_by(config: &Config, run: Run) -> Vec<Restored> {
     let mut engine = Engine::new(config.clone());
     let mut left = std::collections::BTreeMap::new();
