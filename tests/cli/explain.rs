@@ -68,10 +68,7 @@ fn explain_describes_input_that_is_no_token() {
         (foreign.as_str(), "a JWT of another issuer"),
         (encoded, "base64 -d"),
         ("eyJhbGciOiJSUzI1NiJ9.e30", "starts like one, but a JWT has 3 parts"),
-        (
-            "eyJhbGciOiJkaXIifQ..YQ.YQ.YQ",
-            "this is an encrypted JWT (JWE), not a service-account token",
-        ),
+        ("eyJhbGciOiJkaXIifQ..YQ.YQ.YQ", "is an encrypted JWT (JWE), not a service-account token"),
         (oversized.as_str(), "longer than 65536 bytes"),
         ("hunter2", "some other text"),
     ];

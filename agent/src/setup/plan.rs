@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokenwatch_core::base::ids::seed;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
@@ -58,6 +59,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock,
         cluster_configured: settings.kubernetes.enabled,
+        jitter_seed: seed(&["node", node]),
         remind_every: settings.alerts.remind_every,
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()

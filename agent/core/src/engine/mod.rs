@@ -50,7 +50,7 @@ impl Engine {
         let world = World::new(&config);
         Self {
             estimate: world.clock.estimate(&Reading::default()),
-            ledger: Ledger::new(&config.node, config.remind_every),
+            ledger: Ledger::new(&config.node, config.reminder_interval()),
             affected: AffectedTokens::default(),
             exported: Exported::default(),
             schedule: Schedule::default(),

@@ -13,7 +13,7 @@ pub use wording::{Resolution, resolved};
 use serde::{Deserialize, Serialize};
 
 use crate::base::ids::{TraceContext, stable_id};
-use crate::base::time::{Delta, Wall};
+use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::world::cluster::PodRef;
 use crate::world::tokens::TokenKey;
@@ -131,14 +131,6 @@ pub struct Remedy {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
-
-impl FindingId {
-    /// A part of `delta` between zero and the whole, derived from the id: it spreads reminders.
-    pub fn share_of(&self, delta: Delta) -> Delta {
-        let seed = self.0.get(..4).and_then(|hex| i64::from_str_radix(hex, 16).ok());
-        delta.fraction(seed.unwrap_or(0), 1 << 16)
-    }
-}
 
 /// One thing that is wrong at this moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

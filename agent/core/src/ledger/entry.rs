@@ -119,9 +119,8 @@ impl Entry {
     fn next_report(&self, remind_every: Delta) -> Monotonic {
         let step = step_of(&self.finding);
         let is_new_step = step.is_some() && step != self.step;
-        let reminder = remind_every - self.id.share_of(remind_every.fraction(1, 8));
         let step_report = STEP_REPORT_INTERVAL.min(remind_every);
-        self.reported + if is_new_step { step_report } else { reminder }
+        self.reported + if is_new_step { step_report } else { remind_every }
     }
 
     /// The alert that it is resolved. Its duration ends when it was first missing, and is measured

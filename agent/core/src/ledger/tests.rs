@@ -231,18 +231,3 @@ fn ids_survive_a_restart_and_differ_by_node() {
     assert_eq!(finding.id("n1"), finding.id("n1"));
     assert_ne!(finding.id("n1"), finding.id("n2"));
 }
-
-#[test]
-fn reminders_of_one_moment_are_spread_over_an_eighth_of_the_interval() {
-    let interval = Delta::from_secs(3_600);
-    let due = |node: usize| {
-        let mut ledger = Ledger::new(&format!("n{node}"), interval);
-        let blind = recovered(vec![finding(Code::AgentBlind, Severity::Warning)]);
-        let _ = ledger.judge(&at(0), &Scope::Visibility, blind);
-        ledger.next_wake(&Scope::Visibility).unwrap()
-    };
-    let all: std::collections::BTreeSet<_> = (0..100).map(due).collect();
-    assert!(all.len() > 90, "{} different times", all.len());
-    assert!(all.iter().all(|time| (at(3_150).monotonic..=at(3_600).monotonic).contains(time)));
-    assert_eq!(due(7), due(7), "a replay gives the same");
-}

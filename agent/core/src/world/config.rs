@@ -28,6 +28,17 @@ pub struct Config {
     /// Time that the configured time servers and the API server have for their first answer. There
     /// are no findings about tokens before that. Default 10 s.
     pub grace: Delta,
+    /// Seed of the jitter of timers, different on each node.
+    pub jitter_seed: u16,
+}
+
+impl Config {
+    /// Interval between reminders on this node: up to an eighth shorter than `remind_every`, so
+    /// that 5,000 agents that started together do not remind together.
+    pub fn reminder_interval(&self) -> Delta {
+        let most = self.remind_every.fraction(1, 8);
+        self.remind_every - most.fraction(i64::from(self.jitter_seed), 1 << 16)
+    }
 }
 
 impl Default for Config {
@@ -43,6 +54,27 @@ impl Default for Config {
             cluster_configured: false,
             // One request to every server with its timeout, and a slow resolver.
             grace: Delta::from_secs(10),
+            jitter_seed: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::seed;
+
+    #[test]
+    fn reminders_of_nodes_are_spread_over_an_eighth_of_the_interval() {
+        let every = Delta::from_secs(3_600);
+        let interval = |node: usize| {
+            let jitter_seed = seed(&["node", &node.to_string()]);
+            Config { remind_every: every, jitter_seed, ..Config::default() }.reminder_interval()
+        };
+        let all: std::collections::BTreeSet<_> = (0..100).map(interval).collect();
+        assert!(all.len() > 90, "{} different intervals", all.len());
+        assert!(all.iter().all(|one| (Delta::from_secs(3_150)..=every).contains(one)), "{all:?}");
+        let without = Config { remind_every: every, ..Config::default() };
+        assert_eq!(without.reminder_interval(), every);
     }
 }

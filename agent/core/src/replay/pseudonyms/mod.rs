@@ -75,6 +75,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            jitter_seed,
             grace,
         } = config;
         Config {
@@ -85,6 +86,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            jitter_seed,
             grace,
         }
     }
