@@ -1,7 +1,8 @@
 //! Memory per pod, and allocations of the hot path, measured by a counting allocator. The hot path
 //! allocates nothing: a scan of volumes that have not changed, and a token that is read again.
 
-#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)] // a test, and a global allocator is an unsafe trait
+// A failed test panics, and a global allocator is an unsafe trait.
+#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -68,9 +69,13 @@ fn allocations(of: impl FnOnce()) -> u64 {
 fn token(number: usize) -> String {
     let part = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let payload = format!(
-        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,"iss":"https://kubernetes.default.svc",
-        "jti":"jti-{number}","kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},"pod":{{"name":"p","uid":"u"}},
-        "serviceaccount":{{"name":"cart","uid":"u"}},"warnafter":1800003607}},"nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
+        r#"{{"aud":["https://kubernetes.default.svc"],"exp":1831536000,"iat":1800000000,
+        "iss":"https://kubernetes.default.svc",
+        "jti":"jti-{number}",
+        "kubernetes.io":{{"namespace":"shop","node":{{"name":"n","uid":"u"}},
+        "pod":{{"name":"p","uid":"u"}},
+        "serviceaccount":{{"name":"cart","uid":"u"}},"warnafter":1800003607}},
+        "nbf":1800000000,"sub":"system:serviceaccount:shop:cart"}}"#
     );
     format!("{}.{}.c2ln", part(r#"{"alg":"RS256","kid":"k"}"#), part(&payload))
 }

@@ -194,7 +194,8 @@ fn after_an_overflow_of_the_queue_everything_is_rescanned() {
 }
 
 /// A network of its own whose name server drops everything, then the agent.
-const NO_DNS: &str = r#"ip link add black type veth peer name hole && ip link set hole up && ip addr add 10.9.9.1/24 dev black \
+const NO_DNS: &str = r#"ip link add black type veth peer name hole && ip link set hole up \
+    && ip addr add 10.9.9.1/24 dev black \
     && ip link set black up && ip neigh add 10.9.9.53 lladdr 02:00:00:00:00:53 dev black \
     && mount --bind "$0" /etc/resolv.conf && exec "$@""#;
 

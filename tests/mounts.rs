@@ -339,7 +339,8 @@ fn without_propagation_the_agent_reports_that_it_is_blind() {
     for pod in ["begun", "leaving"] {
         tear_down(&node, pod);
     }
-    blind.wait("out", "cleared  agent.blind"); // nothing is hidden any more; the next rescan is hours away
+    // Nothing is hidden any more; the next rescan is hours away.
+    blind.wait("out", "cleared  agent.blind");
     assert!(!seeing.text("out").contains("agent.blind"), "{}", seeing.text("out"));
     assert!(!blind.text("out").contains("token.expired"));
 }
