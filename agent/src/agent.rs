@@ -158,10 +158,9 @@ fn send(to: &Sender<AccountName>, queries: Vec<Query>) {
 /// instead.
 fn log_health(observation: &Observation) {
     let Observation::Source(state) = observation else { return };
-    match &state.degraded {
-        Some(reason) => {
-            warn!(source = %state.source, reason = %shown(reason), "source is degraded");
-        }
-        None => info!(source = %state.source, "source works"),
+    if let Some(reason) = &state.degraded {
+        warn!(source = %state.source, reason = %shown(reason), "source is degraded");
+    } else {
+        info!(source = %state.source, "source works");
     }
 }

@@ -36,8 +36,8 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Health {
     source: Source,
-    /// None before the first report; then the reason why the source is degraded, or none.
-    reported: Option<Option<String>>,
+    /// None before the first report.
+    reported: Option<SourceState>,
 }
 
 impl Health {
@@ -46,14 +46,15 @@ impl Health {
         Self { source, reported: None }
     }
 
-    /// The observation to send, if the state differs from the one reported last. `degraded` is a text
-    /// about what does not work and what the agent does instead; none: the source works.
+    /// The observation to send, if the state differs from the one reported last. `degraded` is a
+    /// text about what does not work and what the agent does instead; none: the source works.
     pub(super) fn update(&mut self, degraded: Option<String>) -> Option<Observation> {
-        if self.reported.as_ref() == Some(&degraded) {
+        let state = SourceState { source: self.source.name().to_owned(), degraded };
+        if self.reported.as_ref() == Some(&state) {
             return None;
         }
-        self.reported = Some(degraded.clone());
-        Some(Observation::Source(SourceState { source: self.source.name().to_owned(), degraded }))
+        self.reported = Some(state.clone());
+        Some(Observation::Source(state))
     }
 }
 
@@ -61,15 +62,14 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn state(degraded: Option<&str>) -> Option<Observation> {
-        let degraded = degraded.map(ToOwned::to_owned);
-        Some(Observation::Source(SourceState { source: "ntp".to_owned(), degraded }))
-    }
-
     #[test]
     fn each_change_is_reported_once() {
         let mut health = Health::new(Source::Ntp);
         let because = |reason: &str| Some(reason.to_owned());
+        let state = |degraded: Option<&str>| {
+            let degraded = degraded.map(ToOwned::to_owned);
+            Some(Observation::Source(SourceState { source: "ntp".to_owned(), degraded }))
+        };
         assert_eq!(health.update(None), state(None), "that it works is reported first");
         assert_eq!(health.update(None), None);
         assert_eq!(health.update(because("a")), state(Some("a")));

@@ -217,7 +217,8 @@ mod tests {
 
     #[tokio::test]
     async fn uid_and_absence_are_observed_with_one_request_per_account() {
-        let object = r#"{"kind": "ServiceAccount", "metadata": {"name": "a", "uid": "u-1"}, "secrets": [{"name": "x"}]}"#;
+        let object = r#"{"kind": "ServiceAccount", "metadata": {"name": "a", "uid": "u-1"},
+            "secrets": [{"name": "x"}]}"#;
         let none = whole(404, &status(404, r#"serviceaccounts \"b\" not found"#));
         let (all, fake) = observed(vec![whole(200, object), none]).await;
         assert_eq!((&all[0], &all[2], all.len()), (&seen("a", Some("u-1")), &seen("b", None), 3));

@@ -67,9 +67,9 @@ impl Scene {
 }
 
 fn object(name: &str, version: u32) -> String {
-    format!(
-        r#"{{"metadata": {{"name": "{name}", "namespace": "n", "uid": "uid-{name}", "resourceVersion": "{version}"}}, "spec": {{}}, "status": {{}}}}"#
-    )
+    let names = format!(r#""name": "{name}", "namespace": "n", "uid": "uid-{name}""#);
+    let metadata = format!(r#"{{{names}, "resourceVersion": "{version}"}}"#);
+    format!(r#"{{"metadata": {metadata}, "spec": {{}}, "status": {{}}}}"#)
 }
 
 fn pod(name: &str) -> Pod {
@@ -88,12 +88,11 @@ fn list(version: u32, names: &[&str]) -> Reply {
 fn page(version: u32, next: &str, names: &[&str]) -> Reply {
     let items: Vec<String> = names.iter().map(|name| object(name, 1)).collect();
     let items = items.join(",");
+    let metadata = format!(r#"{{"resourceVersion": "{version}", "continue": "{next}"}}"#);
     Reply::Whole(
         200,
         None,
-        format!(
-            r#"{{"kind": "PodList", "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}}, "items": [{items}]}}"#
-        ),
+        format!(r#"{{"kind": "PodList", "metadata": {metadata}, "items": [{items}]}}"#),
     )
 }
 
@@ -102,12 +101,9 @@ fn event(kind: &str, object: &str) -> String {
 }
 
 fn bookmark(version: u32) -> String {
-    event(
-        "BOOKMARK",
-        &format!(
-            r#"{{"kind": "Pod", "metadata": {{"resourceVersion": "{version}", "creationTimestamp": null}}, "spec": {{"containers": null}}}}"#
-        ),
-    )
+    let metadata = format!(r#"{{"resourceVersion": "{version}", "creationTimestamp": null}}"#);
+    let spec = r#"{"containers": null}"#;
+    event("BOOKMARK", &format!(r#"{{"kind": "Pod", "metadata": {metadata}, "spec": {spec}}}"#))
 }
 
 fn query(request: &Received, name: &str) -> Option<String> {
