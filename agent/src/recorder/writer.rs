@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::file::{NewFile, named};
 
-/// The largest recording in bytes: weeks of a full node, whose agent records some 20 MB a day, and
+/// The largest recording in bytes: a million entries of 1 kB, which is weeks of a full node, and
 /// little beside the tenth of its disk below which kubelet evicts pods.
 pub(super) const LARGEST: u64 = 1 << 30;
 
