@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::world::clocks::ServerName;
+use tokenwatch_core::world::clocks::{NotAServer, ServerName};
 use tokenwatch_otlp::protocol::{Compression, Protocol, Temporality};
 
 use super::duration;
@@ -162,7 +162,7 @@ impl Kind for ServerName {
     const EXPECTED: &'static str = "HOST or HOST:PORT";
 
     fn from_text(text: &str) -> Result<Self, Invalid> {
-        text.parse().map_err(Invalid::new)
+        text.parse().map_err(|error: NotAServer| Invalid::new(error.to_string()))
     }
 
     fn show(&self) -> Option<String> {

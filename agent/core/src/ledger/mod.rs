@@ -157,7 +157,16 @@ fn with_successor(
         (Resolution::Recovered, Some((code, severity))) if !is_milder(severity) => {
             Resolution::Became(code)
         }
-        (resolution, _) => resolution,
+        (
+            Resolution::Recovered
+            | Resolution::Replaced
+            | Resolution::Gone
+            | Resolution::Became(_)
+            | Resolution::ClockToBlame
+            | Resolution::Clock(_)
+            | Resolution::Delivered { .. },
+            _,
+        ) => resolution,
     }
 }
 

@@ -90,7 +90,7 @@ struct Fields {
 }
 
 impl TryFrom<Fields> for Entry {
-    type Error = &'static str;
+    type Error = NotAnEntry;
 
     fn try_from(fields: Fields) -> Result<Self, Self::Error> {
         let Fields { now, observation, restored, lost, stopped } = fields;
@@ -99,8 +99,18 @@ impl TryFrom<Fields> for Entry {
             (None, Some(restored), None, None) => Content::Restored(restored),
             (None, None, Some(count), None) => Content::Lost(count),
             (None, None, None, Some(true)) => Content::Stopped,
-            _ => return Err("one of observation, restored, lost and stopped is needed"),
+            _ => return Err(NotAnEntry),
         };
         Ok(Self { now, content })
+    }
+}
+
+/// A line that has not exactly one of the keys that an entry needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnEntry;
+
+impl std::fmt::Display for NotAnEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("one of observation, restored, lost and stopped is needed")
     }
 }

@@ -11,14 +11,15 @@ mod intersection;
 mod leap;
 mod model;
 mod peer;
+mod server;
 mod types;
 
 pub use bound::HARDWARE_PPM;
 pub use facts::ClockFacts;
 pub use model::{ClockModel, Estimate, Limits, ServerReport, TimeSource};
+pub use server::{NotAServer, ServerName};
 pub use types::{
-    Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName,
-    Step, Vote,
+    Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step, Vote,
 };
 
 pub(crate) use bound::Range;

@@ -8,9 +8,8 @@ use super::drift::{History, Point};
 use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
 use super::peer::Peer;
-use super::types::{
-    Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, ServerName, Step, Vote,
-};
+use super::server::ServerName;
+use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, Step, Vote};
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 
 /// A step is reported for at least this long, so that a dashboard that refreshes every minute shows

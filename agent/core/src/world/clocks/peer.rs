@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::bound::{Fix, Range};
-use super::types::{Exchange, ExchangeError, Sample, ServerName};
+use super::server::ServerName;
+use super::types::{Exchange, ExchangeError, Sample};
 use crate::base::time::{Delta, Monotonic, Reading};
 
 /// Measurements that are kept per server, as in the clock filter (RFC 5905, section 10).

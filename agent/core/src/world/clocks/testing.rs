@@ -1,6 +1,7 @@
 //! Rounds, readings and models for tests.
 
-use super::types::{Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step};
+use super::server::ServerName;
+use super::types::{Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step};
 use super::{ClockModel, Limits};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 

@@ -1,89 +1,10 @@
 //! Values of the clock: samples of time servers, reports of the kernel, votes and states.
 
-use core::net::Ipv6Addr;
-
 use serde::{Deserialize, Serialize};
 
+use super::server::ServerName;
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading};
-
-/// NTP's UDP port (RFC 5905, section 7.2).
-const NTP_PORT: u16 = 123;
-
-/// A time server as configured, and one of its addresses. Each address of a name counts as a server
-/// of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ServerName {
-    /// Host name or address as configured.
-    pub host: String,
-    /// UDP port.
-    pub port: u16,
-    /// The address that the agent queries; nothing if the name did not resolve.
-    pub address: Option<String>,
-}
-
-/// Accepts `host`, `host:port`, `[v6]`, `[v6]:port`, and an IPv6 address without brackets and port.
-/// The default port is 123. The error is a sentence fragment for people.
-impl std::str::FromStr for ServerName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        if text.parse::<Ipv6Addr>().is_ok() {
-            return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None });
-        }
-        let split = match text.strip_prefix('[') {
-            Some(rest) => {
-                rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
-            }
-            None => Some(text.split_at(text.find(':').unwrap_or(text.len())))
-                .filter(|(host, _)| is_host(host)),
-        };
-        let (host, rest) = split.ok_or_else(|| no_server(text))?;
-        let port = match rest.strip_prefix(':') {
-            None if rest.is_empty() => NTP_PORT,
-            Some(port) if !port.contains(':') => port_number(port)?,
-            _ => return Err(no_server(text)),
-        };
-        Ok(Self { host: host.to_owned(), port, address: None })
-    }
-}
-
-/// Whether `host` has only letters, digits, dots and dashes (RFC 1123), or underscores, which some
-/// networks use.
-fn is_host(host: &str) -> bool {
-    !host.is_empty()
-        && host.len() <= 253
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-}
-
-fn port_number(text: &str) -> Result<u16, String> {
-    text.parse()
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| format!("\"{}\" is not a port: expected 1 to 65535", shown(text)))
-}
-
-fn no_server(text: &str) -> String {
-    format!(
-        "\"{}\" is not HOST or HOST:PORT; write an IPv6 address with a port in brackets, as in \
-         [2001:db8::1]:123",
-        shown(text)
-    )
-}
-
-impl std::fmt::Display for ServerName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match shown(&self.host) {
-            host if host.contains(':') => write!(f, "[{host}]:{}", self.port)?,
-            host => write!(f, "{host}:{}", self.port)?,
-        }
-        match &self.address {
-            Some(address) if *address != self.host => write!(f, " ({address})"),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// The leap indicator (RFC 5905, figure 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
