@@ -40,15 +40,14 @@ const AGENT: &[(&str, &[&str])] = &[
     ("state_file", &["clocks"]),
     ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
     // What a setting may be is the configuration's; what it is for is a sink's.
-    ("config", &["clocks", "environment"]),
-    ("sinks", &["clocks", "config", "environment", "kubernetes", "proc", "state_file", "sys"]),
+    ("config", &["environment"]),
+    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
     ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
     (
         "setup",
         &[
             "agent",
-            "clocks",
             "config",
             "confinement",
             "discovery",
@@ -59,7 +58,7 @@ const AGENT: &[(&str, &[&str])] = &[
             "state_file",
         ],
     ),
-    ("cli", &["clocks", "config", "demo", "environment", "setup", "sinks", "sources"]),
+    ("cli", &["clocks", "config", "demo", "environment", "setup", "sources"]),
     ("main", &["cli", "environment", "sys"]),
 ];
 
