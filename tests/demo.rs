@@ -1,6 +1,6 @@
 //! The demo as a new user runs it: off line, without settings, as an ordinary user, to its end.
 
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

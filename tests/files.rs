@@ -2,7 +2,7 @@
 //! through rotations.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic, too
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/volumes.rs"]

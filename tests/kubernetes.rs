@@ -2,7 +2,7 @@
 //! stops nothing. With a real API server: tests/e2e/api.rs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[path = "support/node.rs"]
 mod node;

@@ -2,7 +2,7 @@
 //! namespace provides both for one process alone, and a stopped process does not empty its queue.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[path = "support/node.rs"]
 mod node;

@@ -3,7 +3,7 @@
 //! of others.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]

@@ -2,7 +2,7 @@
 //! has its own /etc/hosts, in a mount namespace, and no DNS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! A killed agent and the next one: findings are neither raised again nor left uncleared.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]

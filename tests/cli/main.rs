@@ -2,7 +2,7 @@
 
 // Helpers of tests panic on failure, which the lints cannot tell from product code.
 #![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::panic)]
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod explain;
 #[path = "../support/golden.rs"]

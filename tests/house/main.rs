@@ -5,7 +5,7 @@
 //! does not compile yet.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
-#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
+#![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod arrows;
 mod circles;
