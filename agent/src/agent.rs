@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::kubernetes::ApiClient;
+use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::volumes::{self, FilesConfig};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub apiserver: Option<Arc<ApiClient>>,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
+    /// Records what the engine takes, if somebody wants a recording.
+    pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
     pub shutdown: Duration,
 }
@@ -56,7 +59,7 @@ pub async fn run<S>(
     sinks: impl FnOnce(Views) -> Result<Sinks, S>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Error<S>> {
-    let engine = SharedEngine::new(plan.engine.clone());
+    let engine = SharedEngine::new(&plan);
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
     sinks.take(first_reports(&engine, &plan));
     let (sender, mut observations) = channel(QUEUE);
@@ -72,7 +75,15 @@ pub async fn run<S>(
     }
     sources.abort_all();
     sinks.take(engine.close());
-    Ok(sinks.shutdown(plan.shutdown).await)
+    let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), finish(&plan));
+    Ok(report)
+}
+
+/// Ends the recording, if there is one.
+async fn finish(plan: &Plan) {
+    if let Some(recorder) = &plan.recorder {
+        recorder.finish(plan.shutdown).await;
+    }
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.

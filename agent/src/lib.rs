@@ -18,6 +18,7 @@ pub mod environment;
 mod golden;
 pub mod kubernetes;
 pub mod proc;
+pub mod recorder;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

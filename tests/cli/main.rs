@@ -80,7 +80,9 @@ fn check_json(node: &Node) -> (Option<i32>, Value) {
 
 #[test]
 fn help_shows_examples_and_exit_status() {
-    for command in ["run", "check", "explain", "clock", "demo", "config", "findings", "telemetry"] {
+    let commands =
+        ["run", "check", "explain", "clock", "demo", "replay", "config", "findings", "telemetry"];
+    for command in commands {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
         assert!(out.contains("Example") && out.contains("Exit status: 0"), "{command}");

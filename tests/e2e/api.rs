@@ -13,6 +13,7 @@ use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, repository, toke
 use crate::faulty::{status_for, token_of};
 use crate::healthy::IMAGE;
 use crate::process::{Process, run};
+use crate::recording::Recording;
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 
@@ -36,7 +37,7 @@ fn the_agent_reports_what_the_api_server_knows_and_sends_only_granted_requests()
     cluster.apply(&account());
     let kubeconfig = kubeconfig(&cluster, &directory);
     let log = directory.join("agent.log");
-    let agent = agent(&cluster, &collector, &kubeconfig, time, &log);
+    let (agent, recording) = agent(&cluster, &collector, &kubeconfig, time, &log);
     let telemetry = collector.telemetry();
 
     cluster.apply(&workloads());
@@ -63,6 +64,7 @@ fn the_agent_reports_what_the_api_server_knows_and_sends_only_granted_requests()
     the_agent_waits_for_a_stopped_api_server(&telemetry, &cart, &log);
     a_deleted_pod_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
+    recording.gives_the_same_alerts(&telemetry);
     all_granted_rights_are_used_and_no_others(&cluster);
     println!("[{NAME}] the agent's log:\n{}", std::fs::read_to_string(&log).unwrap());
 }
@@ -121,7 +123,7 @@ fn agent(
     kubeconfig: &Path,
     time: u16,
     log: &Path,
-) -> Process {
+) -> (Process, Recording) {
     let mut command = tokenwatch();
     command.args([
         "run",
@@ -140,7 +142,8 @@ fn agent(
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    Process::start(&mut command, log)
+    let recording = Recording::of(&mut command, log.parent().unwrap());
+    (Process::start(&mut command, log), recording)
 }
 
 /// A Deployment whose pod ignores SIGTERM, a Job whose pod ends by itself, and a StatefulSet with
@@ -313,7 +316,7 @@ fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: 
     let alert = telemetry.wait_alert("the alert about the missing account", secs(640), about);
     println!("[{NAME}] {}", alert.body);
     assert!(
-        alert.body.contains("its service account default/orphan does not exist any more"),
+        alert.body.contains("its service account default/orphan no longer exists"),
         "{}",
         alert.body
     );

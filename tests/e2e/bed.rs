@@ -10,6 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::process::{Process, run, text};
+use crate::recording::Recording;
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
@@ -240,6 +241,8 @@ pub struct Scene {
     pub cluster: Cluster,
     pub collector: Collector,
     pub agent: Process,
+    /// Of the agent.
+    pub recording: Recording,
     /// Port of the time server.
     pub time: u16,
     _others: [Process; 2],
@@ -266,10 +269,11 @@ impl Scene {
         command
             .arg(cluster.kubelet_root())
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{otlp}"));
+        let recording = Recording::of(&mut command, &directory);
         let agent = Process::start(
             command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
             &directory.join("agent.log"),
         );
-        Self { cluster, collector, agent, time, _others: others }
+        Self { cluster, collector, agent, recording, time, _others: others }
     }
 }

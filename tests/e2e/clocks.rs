@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::bed::{Collector, free_udp_port, json, ntp_server, preloadable, tokenwatch, workdir};
 use crate::process::Process;
+use crate::recording::Recording;
 use crate::tree::Tree;
 use crate::wait::{secs, until};
 
@@ -75,10 +76,9 @@ fn a_wrong_server_is_named_and_without_servers_the_clock_is_unknown() {
     let collector = Collector::planned(&directory);
     let _collecting = collector.start();
     let tree = Tree::at(&directory);
-    let agent = Process::start(
-        &mut agent(tokenwatch(), &directory, &tree, &ports, &collector),
-        &directory.join("agent.log"),
-    );
+    let mut command = agent(tokenwatch(), &directory, &tree, &ports, &collector);
+    let recording = Recording::of(&mut command, &directory);
+    let agent = Process::start(&mut command, &directory.join("agent.log"));
     let telemetry = collector.telemetry();
     let wrong = telemetry.wait_alert("an alert that names the falseticker", secs(60), |alert| {
         alert.is("raised", "clock.servers_disagree")
@@ -97,6 +97,7 @@ fn a_wrong_server_is_named_and_without_servers_the_clock_is_unknown() {
     });
     assert_eq!(clock(&ports).0, 2);
     assert!(agent.stop(secs(15)).success());
+    recording.gives_the_same_alerts(&telemetry);
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub fn token_of(cluster: &Cluster, uid: &str) -> String {
 
 #[test]
 fn a_cut_off_kubelet_and_an_api_server_ahead() {
-    let Scene { cluster, collector, .. } = &Scene::start("cut-off", "http/protobuf");
+    let scene = Scene::start("cut-off", "http/protobuf");
+    let (cluster, collector) = (&scene.cluster, &scene.collector);
     let telemetry = collector.telemetry();
 
     cluster.apply(&format!("{}---\n{}", pod("short", Some(600)), pod("bystander", None)));
@@ -70,6 +71,8 @@ fn a_cut_off_kubelet_and_an_api_server_ahead() {
     cluster.gate("cut");
     kubelet_cut_off(cluster, &telemetry, &short);
     no_other_pod_has_an_alert(&telemetry, &["short", "ahead", "slightly-ahead"]);
+    assert!(scene.agent.stop(secs(15)).success());
+    scene.recording.gives_the_same_alerts(&telemetry);
 }
 
 fn api_server_ahead(cluster: &Cluster, telemetry: &Telemetry) {

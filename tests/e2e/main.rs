@@ -25,6 +25,7 @@ mod process;
 #[path = "../observability/prometheus.rs"]
 #[allow(dead_code)] // tests/observability uses the rest
 mod prometheus;
+mod recording;
 mod steps;
 mod telemetry;
 #[path = "../observability/tools.rs"]

@@ -24,6 +24,8 @@ mod page;
 #[path = "../e2e/process.rs"]
 mod process;
 mod prometheus;
+#[path = "../e2e/recording.rs"]
+mod recording;
 mod rules;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;

@@ -15,6 +15,7 @@ pub mod diagnosis;
 pub mod engine;
 pub mod findings;
 pub mod ledger;
+pub mod replay;
 pub mod traces;
 pub mod view;
 pub mod world;

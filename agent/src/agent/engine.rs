@@ -4,12 +4,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokenwatch_core::engine::{Config, Engine, Outcome, Report};
+use tokenwatch_core::base::time::Reading;
+use tokenwatch_core::engine::{Engine, Outcome, Report};
 use tokenwatch_core::ledger::Restored;
+use tokenwatch_core::replay::Content;
 use tokenwatch_core::world::observation::Observation;
 
+use super::Plan;
 use super::heartbeat::Heartbeat;
 use crate::clocks;
+use crate::recorder::Recorder;
 use crate::sinks::{PulseSource, SnapshotSource, StatusSource, Views};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
@@ -19,13 +23,15 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(5);
 #[derive(Clone, Debug)]
 pub(super) struct SharedEngine {
     engine: Arc<Mutex<Engine>>,
+    recorder: Option<Arc<Recorder>>,
     heartbeat: Arc<Heartbeat>,
 }
 
 impl SharedEngine {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            engine: Arc::new(Mutex::new(Engine::new(config))),
+            engine: Arc::new(Mutex::new(Engine::new(plan.engine.clone()))),
+            recorder: plan.recorder.clone(),
             heartbeat: Arc::new(Heartbeat::new(LONGEST_SLEEP)),
         }
     }
@@ -35,19 +41,36 @@ impl SharedEngine {
     }
 
     pub(super) fn restore(&self, findings: Vec<Restored>) -> Outcome {
-        self.lock().restore(&clocks::now(), findings)
+        let mut engine = self.lock();
+        let now = self.recorded(|| Content::Restored(findings.clone()));
+        engine.restore(&now, findings)
     }
 
     pub(super) fn step(&self, observation: Observation) -> Outcome {
         self.heartbeat.beat(true);
-        let outcome = self.lock().step(&clocks::now(), observation);
+        let mut engine = self.lock();
+        let now = self.recorded(|| Content::Observation(observation.clone()));
+        let outcome = engine.step(&now, observation);
+        drop(engine);
         self.heartbeat.beat(false);
         outcome
     }
 
     /// The last reports.
     pub(super) fn close(&self) -> Vec<Report> {
-        self.lock().close(&clocks::now())
+        let mut engine = self.lock();
+        let now = self.recorded(|| Content::Stopped);
+        engine.close(&now)
+    }
+
+    /// The time of a step, which is recorded with what the engine takes in it. Call it with the
+    /// engine locked: the recording has the order of the steps.
+    fn recorded(&self, content: impl FnOnce() -> Content) -> Reading {
+        let now = clocks::now();
+        if let Some(recorder) = &self.recorder {
+            recorder.take(now, content());
+        }
+        now
     }
 
     pub(super) fn until_next_wake(&self) -> Duration {

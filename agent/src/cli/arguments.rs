@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use super::flags::Exporting;
 use super::flags::{ClockOnly, Everything, Flags, OneToken, Scope, SingleScan};
 use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
+use super::record::Recording;
+use super::replay::Replaying;
 
 /// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
 /// clock it can prove.
@@ -44,9 +46,11 @@ pub(super) enum Command {
                             them
   tokenwatch run --config /etc/tokenwatch.yaml
   tokenwatch run --clock-server ntp1.example --clock-server '[2001:db8::1]:123'
+  tokenwatch run --record incident.jsonl --pseudonyms    \
+                            record for a bug report
 
 Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure.")]
-    Run(WithSettings<Everything>),
+    Run(RunArguments),
 
     /// Read every token on this node once and report what is wrong
     #[command(after_help = "Examples:
@@ -88,6 +92,18 @@ Exit status: 0 complete; 1 an expected alert or span did not arrive; 130 interru
     #[cfg(feature = "demo")]
     Demo(WithSettings<Exporting>),
 
+    /// Run a recording through the engine and print what the agent would have reported
+    ///
+    /// `tokenwatch run --record FILE` makes a recording. It contains no byte of a token.
+    #[command(after_help = "Examples:
+  tokenwatch replay incident.jsonl
+  tokenwatch replay incident.jsonl --output json | jq '.alerts[] | [.at, .event, .code]'
+  tokenwatch replay incident.jsonl --pseudonyms --write to-send.jsonl
+
+Exit status: 0 no finding at warning or above is active at the end; 1 findings are active;
+2 not a recording, or not readable.")]
+    Replay(Replaying),
+
     /// Show the effective configuration and the origin of each value
     #[command(after_help = "Examples:
   tokenwatch config --config /etc/tokenwatch.yaml
@@ -124,6 +140,14 @@ Exit status: 0.")]
 pub(super) struct WithSettings<S: Scope> {
     #[command(flatten)]
     pub(super) settings: Flags<S>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    #[command(flatten)]
+    pub(super) recording: Recording,
+    #[command(flatten)]
+    pub(super) settings: Flags<Everything>,
 }
 
 #[derive(Debug, Args)]

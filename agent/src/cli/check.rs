@@ -16,6 +16,8 @@ use tokenwatch_core::world::clocks::{KernelClock, Limits, Round};
 use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 
+pub(super) use render::{finding_json, paragraph};
+
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use crate::clocks;

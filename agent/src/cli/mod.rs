@@ -11,7 +11,10 @@ mod findings;
 mod flags;
 mod log;
 mod output;
+mod record;
+mod replay;
 mod run;
+mod secrecy;
 mod settings;
 mod telemetry;
 #[cfg(test)]
@@ -24,6 +27,8 @@ use clap::Parser as _;
 
 use crate::environment::Environment;
 use arguments::{Arguments, Command};
+use output::print_error;
+use secrecy::without_tokens;
 use settings::Sources;
 
 /// Exit status of wrong usage and wrong configuration.
@@ -41,11 +46,21 @@ pub fn main(
 ) -> u8 {
     match Arguments::try_parse_from(arguments) {
         Ok(arguments) => run_command(arguments, environment, on_threads).unwrap_or(BAD_USAGE),
-        Err(message) => {
-            let _ = message.print(); // help, version or a usage error; fails only on a closed pipe
-            if message.use_stderr() { BAD_USAGE } else { 0 }
-        }
+        Err(message) => print_message(&message),
     }
+}
+
+/// Prints help, the version or a usage error; the exit status. An argument that looks like a token
+/// is not repeated.
+fn print_message(message: &clap::Error) -> u8 {
+    let text = message.to_string();
+    let safe = without_tokens(&text);
+    if message.use_stderr() && safe != text {
+        print_error(&safe);
+    } else {
+        let _ = message.print(); // fails only on a closed pipe
+    }
+    if message.use_stderr() { BAD_USAGE } else { 0 }
 }
 
 /// Nothing if the settings are wrong: the mistakes have been printed.
@@ -58,8 +73,10 @@ fn run_command(
     Some(match arguments.command {
         Command::Run(it) => {
             let settings = sources.with_export(it.settings.given())?.settings;
+            let record = it.recording.target(environment);
+            let record = record.map_err(|error| print_error(&error.to_string())).ok()?;
             run::confine(&settings, environment);
-            on_threads(Box::pin(run::report(&settings, environment)))
+            on_threads(Box::pin(run::report(&settings, environment, record)))
         }
         Command::Check(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
@@ -78,6 +95,7 @@ fn run_command(
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
             on_threads(Box::pin(run::demo(&settings, environment)))
         }
+        Command::Replay(it) => replay::report(&it, environment),
         Command::Config(it) => {
             config::report(sources.with_export(it.settings.given())?, environment)
         }

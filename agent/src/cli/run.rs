@@ -9,6 +9,7 @@ use crate::config::Settings;
 #[cfg(feature = "demo")]
 use crate::demo::AgentFault;
 use crate::environment::Environment;
+use crate::recorder::Target;
 use crate::setup::{self, Failure};
 
 /// Gives up the rights that the agent does not need. Call it before there is a second thread.
@@ -20,8 +21,12 @@ pub(super) fn confine(settings: &Settings, environment: &Environment) {
 }
 
 /// Runs the agent until SIGTERM or SIGINT; the exit status.
-pub(super) async fn report(settings: &Settings, environment: &Environment) -> u8 {
-    match setup::run(settings, environment).await {
+pub(super) async fn report(
+    settings: &Settings,
+    environment: &Environment,
+    record: Option<Target>,
+) -> u8 {
+    match setup::run(settings, environment, record).await {
         Ok(()) => 0,
         Err(failure) => failed(&failure),
     }
@@ -40,7 +45,7 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async {
             let _ = run.stop.await; // fails when the demo is gone: the agent stops then, too
         };
-        let left = setup::run_until(&run.settings, &run.environment, stop)
+        let left = setup::run_until(&run.settings, &run.environment, None, stop)
             .await
             .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
         if left.is_clean() { Ok(()) } else { Err(AgentFault::Unsent(left.to_string())) }

@@ -22,6 +22,9 @@ const SHORTEST_LOOPBACK_INTERVAL: Delta = Delta::from_secs(1);
 /// The variable with the path of the configuration file. It belongs to no setting.
 const CONFIG_VARIABLE: &str = "TOKENWATCH_CONFIG";
 
+/// Variables of `run` that belong to no setting: a recording is made for one run.
+const RUN_VARIABLES: [&str; 2] = ["TOKENWATCH_RECORD", "TOKENWATCH_PSEUDONYMS"];
+
 /// What the operator gave.
 #[derive(Clone, Debug)]
 pub struct Given<'a> {
@@ -204,7 +207,7 @@ impl Loader {
                     Input::Texts(&[value.to_owned()]),
                     &Origin::Variable(name.to_owned()),
                 ),
-                None if name == CONFIG_VARIABLE || is_service_link(name) => {}
+                None if is_no_setting(name) || is_service_link(name) => {}
                 None => self
                     .mistakes
                     .add(Origin::Variable(shown(name).into_owned()), unknown_variable(name)),
@@ -262,6 +265,11 @@ fn unknown_variable(name: &str) -> String {
     let hint = nearest(name, known.iter().map(String::as_str))
         .map(|near| format!("; did you mean {near}?"));
     format!("unknown variable{}", hint.unwrap_or_default())
+}
+
+/// A variable that a command reads itself.
+fn is_no_setting(name: &str) -> bool {
+    name == CONFIG_VARIABLE || RUN_VARIABLES.contains(&name)
 }
 
 /// Whether Kubernetes sets this variable for a Service called tokenwatch (pkg/kubelet/envvars).

@@ -6,6 +6,7 @@ use super::api_server::ApiServerError;
 use crate::agent;
 use crate::config::otlp;
 use crate::discovery::roots::NoRoots;
+use crate::recorder::NoThread;
 use crate::sinks::StartError;
 
 /// Why `run` failed.
@@ -17,6 +18,8 @@ pub enum Failure {
     ApiServer(ApiServerError),
     /// No kubelet root was configured, and none was found.
     Roots(NoRoots),
+    /// The recording could not be started.
+    Recorder(NoThread),
     /// The agent could not start, or stopped before it received a signal.
     Agent(agent::Error<StartError>),
 }
@@ -26,7 +29,7 @@ impl Failure {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Export(_) | Self::ApiServer(_) | Self::Roots(_) => true,
-            Self::Agent(_) => false,
+            Self::Recorder(_) | Self::Agent(_) => false,
         }
     }
 
@@ -36,6 +39,7 @@ impl Failure {
             Self::Export(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
             Self::ApiServer(error) => vec![error.to_string()],
             Self::Roots(error) => vec![error.to_string()],
+            Self::Recorder(error) => vec![error.to_string()],
             Self::Agent(error) => vec![error.to_string()],
         }
     }

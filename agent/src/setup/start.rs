@@ -3,17 +3,19 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use tokenwatch_core::engine::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, export, host, node_name, own_otlp};
-use crate::agent;
+use crate::agent::{self, Plan};
 use crate::config::Settings;
 use crate::config::otlp;
 use crate::environment::Environment;
 use crate::kubernetes::ApiClient;
+use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
@@ -21,8 +23,12 @@ use crate::state_file;
 use tokenwatch_otlp::Resource;
 
 /// Runs the agent until SIGTERM or SIGINT.
-pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
-    let left = run_until(settings, environment, stop_signal()).await?;
+pub async fn run(
+    settings: &Settings,
+    environment: &Environment,
+    record: Option<Target>,
+) -> Result<(), Failure> {
+    let left = run_until(settings, environment, record, stop_signal()).await?;
     if !left.is_clean() {
         warn!(
             alerts = left.alerts_left,
@@ -38,6 +44,7 @@ pub async fn run(settings: &Settings, environment: &Environment) -> Result<(), F
 pub async fn run_until(
     settings: &Settings,
     environment: &Environment,
+    record: Option<Target>,
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
@@ -54,8 +61,14 @@ pub async fn run_until(
         node,
     };
     let plan = plan::plan(settings, host, api_server);
+    let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+}
+
+fn recorder(record: Option<Target>, config: &Config) -> Result<Option<Arc<Recorder>>, Failure> {
+    let started = record.map(|target| Recorder::start(target, config).map(Arc::new));
+    started.transpose().map_err(Failure::Recorder)
 }
 
 fn announce(plan: &agent::Plan) {

@@ -156,12 +156,21 @@ pub fn root(key: &TokenKey, claims: &Claims) -> TraceContext {
     context_of(trace_of(key, &claims.generation()))
 }
 
+/// The same, of a generation by its id.
+pub(crate) fn context(key: &TokenKey, generation: &str) -> TraceContext {
+    context_of(derived(key, generation))
+}
+
 fn context_of(trace_id: TraceId) -> TraceContext {
     TraceContext { trace_id, span_id: trace_id.span(schema::SPAN_GENERATION) }
 }
 
 fn trace_of(key: &TokenKey, generation: &GenerationId) -> TraceId {
-    TraceId::derived(&["generation", &key.pod_uid, &key.volume, &key.path, generation.as_str()])
+    derived(key, generation.as_str())
+}
+
+fn derived(key: &TokenKey, generation: &str) -> TraceId {
+    TraceId::derived(&["generation", &key.pod_uid, &key.volume, &key.path, generation])
 }
 
 /// How late the rotation of `old` was. Negative if kubelet rotated early: its jitter, or a restart.

@@ -8,6 +8,7 @@ use crate::world::tokens::KubeletPolicy;
 
 /// The node's name and the settings of the core. They do not change while the agent runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)] // a recording of an older agent lacks newer settings
 pub struct Config {
     /// The node's name.
     pub node: String,

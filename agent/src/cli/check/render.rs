@@ -113,7 +113,7 @@ fn paint_cell(token: &TokenView, column: usize, cell: String, layout: Layout) ->
     }
 }
 
-fn paragraph(finding: &Finding, now: Wall, layout: Layout) -> String {
+pub(in crate::cli) fn paragraph(finding: &Finding, now: Wall, layout: Layout) -> String {
     let severity = layout.severity(finding.severity, finding.severity.name());
     let deadline = finding
         .deadline
@@ -158,7 +158,7 @@ pub(super) fn json(checked: &Checked) -> Value {
         "problems": checked.problems.iter().map(|problem| shown(problem)).collect::<Vec<_>>(),
         "clock": clock(checked),
         "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
-        "findings": checked.findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": checked.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })
 }
 
@@ -194,7 +194,7 @@ fn pod(pod: &PodRef) -> Value {
     json!({"namespace": name(&pod.namespace), "name": name(&pod.name), "uid": shown(&pod.uid)})
 }
 
-fn finding(finding: &Finding) -> Value {
+pub(in crate::cli) fn finding_json(finding: &Finding) -> Value {
     json!({
         "code": finding.code,
         "severity": finding.severity,

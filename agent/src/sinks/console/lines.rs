@@ -18,18 +18,18 @@ type ClockSummary = (Option<Value>, Option<Value>);
 
 /// Renders reports, and leaves out a measurement of the clock that changed nothing.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     colour: bool,
     clock: Option<ClockSummary>,
 }
 
 impl Lines {
-    pub(super) fn new(colour: bool) -> Self {
+    pub(crate) fn new(colour: bool) -> Self {
         Self { colour, clock: None }
     }
 
     /// The lines for `report`, each with its line end. Nothing for a report that gets no line.
-    pub(super) fn of(&mut self, report: &Report) -> Option<String> {
+    pub(crate) fn of(&mut self, report: &Report) -> Option<String> {
         match report {
             Report::Alert(alert) => Some(self.alert(alert)),
             Report::Span(span) if span.name == schema::SPAN_GENERATION => Some(generation(span)),

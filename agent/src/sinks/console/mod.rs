@@ -21,7 +21,7 @@ use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::{oneshot, watch};
 
 use super::ShutdownReport;
-use lines::Lines;
+pub(crate) use lines::Lines;
 
 /// Most reports in the queue. One alert takes less than 1 kB, so the queue takes 1 MB at most.
 const QUEUE: usize = 1_024;

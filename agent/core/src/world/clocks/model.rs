@@ -23,6 +23,7 @@ const MAX_SERVERS: usize = 64;
 
 /// The limits of a good clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Limit of the offset. Beyond it by more than the bound, the clock is off (`clock.offset`).
     /// Default 500 ms.

@@ -1,0 +1,298 @@
+//! Observations of every kind, with few names, so that some are equal.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::engine::Config;
+use crate::world::clocks::{
+    Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
+};
+use crate::world::cluster::{AccountName, AccountSeen, ClusterSeen, Container, Owner, Phase, Pod};
+use crate::world::observation::{
+    BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+};
+use crate::world::privileges::{Level, Privileges};
+use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
+
+pub(super) const START: i64 = 1_800_000_000;
+
+/// One list for what is generated and for what is counted: a kind of observation that is missing
+/// here does not compile.
+macro_rules! every_observation {
+    ($($weight:literal $variant:ident => $strategy:expr;)*) => {
+        /// The names of all kinds.
+        pub(super) const KINDS: &[&str] = &[$(stringify!($variant)),*];
+
+        /// The name of an observation's kind.
+        pub(super) fn kind(observation: &Observation) -> &'static str {
+            match observation { $(Observation::$variant { .. } => stringify!($variant)),* }
+        }
+
+        /// Any observation, made at about `now`.
+        pub(super) fn observation(now: Reading) -> impl Strategy<Value = Observation> {
+            prop_oneof![$($weight => $strategy(now)),*]
+        }
+    };
+}
+
+every_observation! {
+    6 File => |_| file().prop_map(Observation::File);
+    1 Gone => |_| key().prop_map(Observation::Gone);
+    1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
+    1 Source => |_| source().prop_map(Observation::Source);
+    2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
+    1 Kernel => |now| kernel(now).prop_map(Observation::Kernel);
+    1 ClockStep => |now| step(now).prop_map(Observation::ClockStep);
+    2 Cluster => |_| cluster().prop_map(Observation::Cluster);
+    1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
+    1 Privileges => |_| privileges().prop_map(Observation::Privileges);
+    1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
+    4 Tick => |_| Just(Observation::Tick);
+}
+
+pub(super) fn config() -> impl Strategy<Value = Config> {
+    (any::<bool>(), any::<bool>(), 60..14_400i64).prop_map(|(servers, cluster, remind)| {
+        let mut config = Config {
+            node: "zqnode.example".into(),
+            remind_every: Delta::from_secs(remind),
+            cluster_configured: cluster,
+            ..Config::default()
+        };
+        config.clock.servers_configured = servers;
+        config
+    })
+}
+
+/// A name of a kind, of which there are few, or one that nobody expects.
+fn name(kind: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => (0..3u8).prop_map(move |nth| format!("zq{kind}{nth}")),
+        1 => "[\u{202e}\x1b \"a-z:/.-]{0,9}",
+        1 => Just(String::new()),
+    ]
+}
+
+fn reason() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("open: Permission denied (EACCES)".to_owned()),
+        name("pod").prop_map(|pod| format!("pods \"{pod}\" at https://10.1.2.3:6443/{pod}: none")),
+    ]
+}
+
+fn wall() -> impl Strategy<Value = Wall> {
+    prop_oneof![
+        8 => (-7_200..7_200i64).prop_map(|age| Wall::from_secs(START + age)),
+        1 => any::<i64>().prop_map(Wall::from_nanos),
+    ]
+}
+
+fn offset() -> impl Strategy<Value = Delta> {
+    prop_oneof![
+        4 => (-400..400i64).prop_map(Delta::from_millis),
+        3 => (-200..200i64).prop_map(Delta::from_secs),
+        1 => any::<i64>().prop_map(Delta::from_nanos),
+    ]
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    (wall(), any::<i64>())
+        .prop_map(|(wall, monotonic)| Reading { wall, monotonic: Monotonic::from_nanos(monotonic) })
+}
+
+fn key() -> impl Strategy<Value = TokenKey> {
+    let path = prop_oneof![3 => Just("token".to_owned()), 1 => name("path")];
+    (name("uid"), name("volume"), path).prop_map(|(pod_uid, volume, path)| TokenKey {
+        pod_uid,
+        volume,
+        path,
+    })
+}
+
+fn file() -> impl Strategy<Value = FileSeen> {
+    let content = prop_oneof![
+        5 => claims().prop_map(|claims| FileContent::Token(Box::new(claims))),
+        1 => reason().prop_map(|reason| FileContent::Malformed { reason }),
+        1 => reason().prop_map(|reason| FileContent::Unreadable { reason }),
+    ];
+    (key(), option::of(wall()), content).prop_map(|(key, written_at, content)| FileSeen {
+        key,
+        written_at,
+        content,
+    })
+}
+
+/// Few generations, so that some come back.
+fn claims() -> impl Strategy<Value = Claims> {
+    let times = prop_oneof![
+        3 => (0..6i64, prop_oneof![Just(600), Just(3_600)]).prop_map(|(nth, life)| {
+            let issued = START + nth * 450;
+            [issued, issued, issued + life].map(Wall::from_secs)
+        }),
+        1 => [wall(), wall(), wall()],
+    ];
+    let object = |kind| {
+        (name(kind), option::of(name("uid"))).prop_map(|(name, uid)| ObjectRef { name, uid })
+    };
+    let names = (name("issuer"), name("subject"), vec(name("audience"), 0..3), name("namespace"));
+    let objects = (object("account"), option::of(object("pod")), option::of(object("node")));
+    let ids = (option::of(name("jti")), option::of(name("key")), option::of(wall()));
+    (times, names, objects, ids).prop_map(|(times, names, objects, ids)| {
+        let ([issued_at, not_before, expires_at], (issuer, subject, audiences, namespace)) =
+            (times, names);
+        let ((service_account, pod, node), (credential, key_id, warn_after)) = (objects, ids);
+        Claims {
+            issuer,
+            subject,
+            audiences,
+            issued_at,
+            not_before,
+            expires_at,
+            warn_after,
+            credential,
+            binding: Binding { namespace, service_account, pod, node },
+            key_id,
+        }
+    })
+}
+
+fn blind_spot() -> impl Strategy<Value = BlindSpot> {
+    let all = |kind| prop_oneof![name(kind), Just(BlindSpot::ALL.to_owned())];
+    (all("uid"), all("volume"), name("directory"), reason()).prop_map(
+        |(pod_uid, volume, directory, reason)| BlindSpot { pod_uid, volume, directory, reason },
+    )
+}
+
+fn source() -> impl Strategy<Value = SourceState> {
+    (prop_oneof![Just("files"), Just("ntp")], option::of(reason()))
+        .prop_map(|(source, degraded)| SourceState { source: source.into(), degraded })
+}
+
+fn round(now: Reading) -> impl Strategy<Value = Round> {
+    let server = (name("host"), any::<u16>(), option::of(name("address")))
+        .prop_map(|(host, port, address)| ServerName { host, port, address });
+    let result = prop_oneof![
+        3 => sample(now).prop_map(Ok),
+        1 => exchange_error().prop_map(Err),
+    ];
+    let exchange = (server, result).prop_map(move |(server, result)| Exchange {
+        server,
+        started: now,
+        ended: now,
+        result,
+    });
+    vec(exchange, 0..4).prop_map(move |exchanges| Round { started: now, ended: now, exchanges })
+}
+
+fn sample(now: Reading) -> impl Strategy<Value = Sample> {
+    (offset(), 0..90i64, 1..16u8, leap(), name("address")).prop_map(
+        move |(offset, delay, stratum, leap, reference_id)| Sample {
+            offset,
+            delay: Delta::from_millis(delay),
+            root_distance: Delta::from_millis(delay + 1),
+            stratum,
+            leap,
+            reference_id,
+            taken: now,
+        },
+    )
+}
+
+fn leap() -> impl Strategy<Value = Leap> {
+    prop_oneof![
+        Just(Leap::None),
+        Just(Leap::Insert),
+        Just(Leap::Delete),
+        Just(Leap::Unsynchronised)
+    ]
+}
+
+fn exchange_error() -> impl Strategy<Value = ExchangeError> {
+    prop_oneof![
+        reason().prop_map(ExchangeError::Resolve),
+        Just(ExchangeError::Timeout),
+        reason().prop_map(ExchangeError::Network),
+        reason().prop_map(ExchangeError::InvalidResponse),
+        Just(ExchangeError::KissOfDeath("RATE".into())),
+        Just(ExchangeError::Unsynchronised),
+        offset().prop_map(ExchangeError::RootDistanceExceeded),
+        Just(ExchangeError::ClockStepped),
+    ]
+}
+
+fn kernel(now: Reading) -> impl Strategy<Value = KernelClock> {
+    (any::<bool>(), offset(), leap(), -500..500i64).prop_map(
+        move |(synchronised, max_error, leap, steering_ppm)| KernelClock {
+            synchronised,
+            max_error,
+            estimated_error: max_error,
+            leap,
+            steering_ppm,
+            taken: now,
+        },
+    )
+}
+
+fn step(now: Reading) -> impl Strategy<Value = Step> {
+    offset().prop_map(move |size| Step { size, after: now })
+}
+
+fn cluster() -> impl Strategy<Value = ClusterSeen> {
+    prop_oneof![
+        vec(pod(), 0..3).prop_map(ClusterSeen::Listed),
+        pod().prop_map(|pod| ClusterSeen::Pod(Box::new(pod))),
+        name("uid").prop_map(ClusterSeen::PodGone),
+        Just(ClusterSeen::Unchanged),
+        reason().prop_map(|reason| ClusterSeen::Unreachable { reason }),
+    ]
+}
+
+fn pod() -> impl Strategy<Value = Pod> {
+    let owner = (prop_oneof![Just("Deployment".to_owned()), name("kind")], name("owner"))
+        .prop_map(|(kind, name)| Owner { kind, name });
+    let container = (name("container"), name("image"), vec(name("volume"), 0..2))
+        .prop_map(|(name, image, volumes)| Container { name, image, volumes });
+    let names = (name("uid"), name("namespace"), name("pod"), option::of(owner));
+    let rest =
+        (option::of(name("account")), vec(container, 0..2), any::<bool>(), option::of(wall()));
+    (names, rest).prop_map(|((uid, namespace, name, owner), rest)| {
+        let (service_account, containers, is_static, deletion) = rest;
+        Pod {
+            uid,
+            namespace,
+            name,
+            owner,
+            service_account,
+            containers,
+            phase: Phase::Running,
+            host_network: !is_static,
+            is_static,
+            deletion,
+        }
+    })
+}
+
+fn account() -> impl Strategy<Value = AccountSeen> {
+    (name("namespace"), name("account"), option::of(name("uid"))).prop_map(
+        |(namespace, name, uid)| AccountSeen { account: AccountName { namespace, name }, uid },
+    )
+}
+
+fn privileges() -> impl Strategy<Value = Privileges> {
+    let rung = prop_oneof![Just(Level::Files), Just(Level::HostPid), Just(Level::Fanotify)];
+    (rung, vec(reason(), 0..2)).prop_map(|(rung, lacking)| Privileges { rung, lacking })
+}
+
+fn delivery(now: Reading) -> impl Strategy<Value = DeliveryState> {
+    let since = prop_oneof![Just(now).boxed(), reading().boxed()];
+    (option::of(since), 0..9u64, 0..9u64, option::of(reason())).prop_map(
+        |(waiting_since, waiting, lost, last_error)| DeliveryState {
+            waiting_since,
+            waiting,
+            given_up: lost,
+            rejected: lost,
+            last_error,
+        },
+    )
+}

@@ -1,0 +1,159 @@
+//! A recording without the names of the cluster.
+//!
+//! Every name becomes a pseudonym: its kind, and a keyed hash of it. Equal names have equal
+//! pseudonyms within one recording, so the findings stay the same; nobody without the key, which is
+//! never written, can tell a name from its pseudonym or try names out. A table of names would give
+//! shorter pseudonyms, and would grow as long as the agent runs.
+//!
+//! Of free text only words of a fixed list stay ([`words`]). Every struct is taken apart without
+//! `..`: a new field does not compile until somebody has decided what it may hold.
+
+mod clock;
+mod cluster;
+mod findings;
+mod names;
+mod text;
+mod words;
+
+use std::collections::BTreeSet;
+
+use super::entry::{Content, Entry, Header};
+use crate::engine::Config;
+use crate::world::observation::{
+    BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+};
+use crate::world::privileges::Privileges;
+pub use names::Key;
+use names::Kind;
+
+/// Replaces names.
+#[derive(Clone)]
+pub struct Pseudonyms {
+    key: Key,
+    words: BTreeSet<&'static str>,
+}
+
+/// Without the key.
+impl std::fmt::Debug for Pseudonyms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pseudonyms")
+    }
+}
+
+impl Pseudonyms {
+    /// With a key that was drawn at random, and is used for one recording.
+    pub fn new(key: Key) -> Self {
+        Self { key, words: words::all() }
+    }
+
+    /// A header without names.
+    pub fn header(&self, header: Header) -> Header {
+        let Header { format, version, tokenwatch, pseudonyms: _, config } = header;
+        Header { format, version, tokenwatch, pseudonyms: true, config: self.config(config) }
+    }
+
+    /// An entry without names.
+    pub fn entry(&self, entry: Entry) -> Entry {
+        let Entry { now, content } = entry;
+        let content = match content {
+            Content::Observation(seen) => Content::Observation(self.observation(seen)),
+            Content::Restored(restored) => {
+                Content::Restored(restored.into_iter().map(|one| self.restored(one)).collect())
+            }
+            Content::Lost(count) => Content::Lost(count),
+            Content::Stopped => Content::Stopped,
+        };
+        Entry { now, content }
+    }
+
+    fn config(&self, config: Config) -> Config {
+        let Config {
+            node,
+            kubelet,
+            clock,
+            remind_every,
+            delivery_limit,
+            settle,
+            cluster_configured,
+            grace,
+        } = config;
+        Config {
+            node: self.name(Kind::Node, &node),
+            kubelet,
+            clock,
+            remind_every,
+            delivery_limit,
+            settle,
+            cluster_configured,
+            grace,
+        }
+    }
+
+    fn observation(&self, observation: Observation) -> Observation {
+        match observation {
+            Observation::File(seen) => Observation::File(self.file(seen)),
+            Observation::Gone(key) => Observation::Gone(self.token_key(key)),
+            Observation::Blind(spots) => {
+                Observation::Blind(spots.into_iter().map(|spot| self.blind_spot(spot)).collect())
+            }
+            Observation::Source(state) => Observation::Source(self.source(state)),
+            Observation::NtpRound(round) => Observation::NtpRound(self.round(round)),
+            Observation::Kernel(kernel) => Observation::Kernel(clock::kernel(kernel)),
+            Observation::ClockStep(step) => Observation::ClockStep(clock::step(step)),
+            Observation::Cluster(seen) => Observation::Cluster(self.cluster(seen)),
+            Observation::ServiceAccount(seen) => Observation::ServiceAccount(self.account(seen)),
+            Observation::Privileges(privileges) => {
+                Observation::Privileges(self.privileges(privileges))
+            }
+            Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
+            Observation::Tick => Observation::Tick,
+        }
+    }
+
+    fn file(&self, seen: FileSeen) -> FileSeen {
+        let FileSeen { key, written_at, content } = seen;
+        let content = match content {
+            FileContent::Token(claims) => FileContent::Token(Box::new(self.claims(*claims))),
+            FileContent::Malformed { reason } => {
+                FileContent::Malformed { reason: self.text(&reason) }
+            }
+            FileContent::Unreadable { reason } => {
+                FileContent::Unreadable { reason: self.text(&reason) }
+            }
+        };
+        FileSeen { key: self.token_key(key), written_at, content }
+    }
+
+    fn blind_spot(&self, spot: BlindSpot) -> BlindSpot {
+        let BlindSpot { pod_uid, volume, directory, reason } = spot;
+        let unless_all = |text: &str, kind| match text {
+            BlindSpot::ALL => BlindSpot::ALL.to_owned(),
+            name => self.name(kind, name),
+        };
+        BlindSpot {
+            pod_uid: unless_all(&pod_uid, Kind::Uid),
+            volume: unless_all(&volume, Kind::Volume),
+            directory: self.directory(&directory),
+            reason: self.text(&reason),
+        }
+    }
+
+    fn source(&self, state: SourceState) -> SourceState {
+        let SourceState { source, degraded } = state;
+        SourceState { source: self.text(&source), degraded: self.some_text(degraded) }
+    }
+
+    fn privileges(&self, privileges: Privileges) -> Privileges {
+        let Privileges { rung, lacking } = privileges;
+        Privileges { rung, lacking: lacking.iter().map(|text| self.text(text)).collect() }
+    }
+
+    fn delivery(&self, state: DeliveryState) -> DeliveryState {
+        let DeliveryState { waiting_since, waiting, given_up, rejected, last_error } = state;
+        let last_error = self.some_text(last_error);
+        DeliveryState { waiting_since, waiting, given_up, rejected, last_error }
+    }
+}
+
+#[cfg(test)]
+mod tests;

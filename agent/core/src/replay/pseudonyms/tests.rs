@@ -1,0 +1,128 @@
+#![allow(clippy::unwrap_used)] // a test says what is wrong by panicking
+
+use super::*;
+use crate::base::value::Attributes;
+use crate::findings::{Code, Finding, Remedy, Severity, Subject};
+use crate::ledger::Restored;
+use crate::traces::generation;
+use crate::world::clocks::ServerName;
+use crate::world::cluster::PodRef;
+use crate::world::tokens::{TokenKey, claims_for_tests};
+
+fn pseudonyms() -> Pseudonyms {
+    Pseudonyms::new(Key::new([7; 32]))
+}
+
+#[test]
+fn free_text_keeps_its_plain_words_and_loses_its_names() {
+    let pseudonyms = pseudonyms();
+    let hash = |name: &str| pseudonyms.name(Kind::Name, name);
+    let address = pseudonyms.name(Kind::Address, "10.1.2.3");
+    let kept = [
+        "open: Permission denied (EACCES)",
+        "no answer within 30 s",
+        "the file is empty",
+        "as of 2026-11-28T06:43:44Z",
+        "12.3s ago",
+        "",
+    ];
+    for text in kept {
+        assert_eq!(pseudonyms.text(text), text);
+    }
+    let table = [
+        ("https://10.1.2.3:6443/shop", format!("https://{address}:6443/{}", hash("shop"))),
+        ("the server \"10.1.2.3\".", format!("the server \"{address}\".")),
+        ("connect to [2001:db8::7]:53", {
+            format!("connect to [{}]:53", pseudonyms.host("2001:db8::7"))
+        }),
+        (
+            "User \"system:serviceaccount:shop:cart\" cannot list",
+            format!("User \"system:serviceaccount:{}:{}\" cannot list", hash("shop"), hash("cart")),
+        ),
+        ("ntp1.example: not known", format!("{}: not known", hash("ntp1.example"))),
+        ("/srv/k8s: \u{202e}x", format!("/{}/{}: {}", hash("srv"), hash("k8s"), hash("\u{202e}x"))),
+    ];
+    for (text, replaced) in table {
+        assert_eq!(pseudonyms.text(text), replaced);
+    }
+}
+
+#[test]
+fn equal_names_stay_equal_whatever_they_name() {
+    let pseudonyms = pseudonyms();
+    let ends = |pseudonym: &str| pseudonym.rsplit('-').next().map(ToOwned::to_owned).unwrap();
+    let pod = pseudonyms.name(Kind::Pod, "cart-0");
+    assert!(pod.starts_with("pod-"));
+    assert_eq!(ends(&pod), ends(&pseudonyms.text("cart-0")));
+    let other = Pseudonyms::new(Key::new([8; 32]));
+    assert_ne!(pod, other.name(Kind::Pod, "cart-0"), "each recording has its own");
+}
+
+#[test]
+fn what_verdicts_and_readers_depend_on_stays() {
+    let pseudonyms = pseudonyms();
+    let volume = pseudonyms.name(Kind::Volume, "kube-api-access-x7k2p");
+    assert!(volume.starts_with("kube-api-access-") && !volume.contains("x7k2p"));
+    assert_eq!(pseudonyms.path("token"), "token");
+    let directory = pseudonyms.directory("/var/lib/kubelet/pods/9f3");
+    assert!(directory.starts_with("/var/lib/kubelet/pods/directory-"), "{directory}");
+    let all = BlindSpot {
+        pod_uid: BlindSpot::ALL.into(),
+        volume: BlindSpot::ALL.into(),
+        directory: String::new(),
+        reason: String::new(),
+    };
+    assert_eq!(pseudonyms.blind_spot(all.clone()), all);
+    let files = SourceState { source: "files".into(), degraded: None };
+    assert_eq!(pseudonyms.source(files.clone()), files);
+}
+
+#[test]
+fn a_server_has_the_same_pseudonym_in_findings_and_in_answers() {
+    let pseudonyms = pseudonyms();
+    let table = [
+        ("ntp1.example", None),
+        ("ntp1.example", Some("192.0.2.7")),
+        ("192.0.2.7", Some("192.0.2.7")),
+        ("2001:db8::1", None),
+    ];
+    for (host, address) in table {
+        let server = ServerName { host: host.into(), port: 123, address: address.map(Into::into) };
+        let exchanged = pseudonyms.server_name(server.clone());
+        assert_eq!(pseudonyms.server(&server.to_string()), exchanged.to_string());
+        assert!(!exchanged.to_string().contains(host), "{exchanged}");
+    }
+}
+
+/// A finding about `claims`, as the engine makes it.
+fn restored(claims: &crate::world::tokens::Claims, key: &TokenKey) -> Restored {
+    let pod = PodRef { uid: key.pod_uid.clone(), ..PodRef::default() };
+    let finding = Finding {
+        code: Code::Expired,
+        severity: Severity::Critical,
+        subject: Subject::token(key, pod),
+        summary: "Token \"token\" of pod shop/cart-0 (volume v) expired just now.".into(),
+        deadline: None,
+        evidence: Attributes::new()
+            .with("generation", claims.generation().as_str())
+            .with("service_account", "cart"),
+        remedy: Remedy { text: "do".into(), command: Some("kubectl get pod cart-0".into()) },
+        trace: Some(generation::root(key, claims)),
+    };
+    Restored { finding, raised_at: claims.issued_at, reported_at: claims.issued_at }
+}
+
+#[test]
+fn a_restored_finding_keeps_the_trace_of_its_token() {
+    let pseudonyms = pseudonyms();
+    let key = TokenKey { pod_uid: "uid-1".into(), volume: "v".into(), path: "token".into() };
+    for credential in [Some("0f".to_owned()), None] {
+        let claims =
+            crate::world::tokens::Claims { credential, ..claims_for_tests(1_000, 600, None) };
+        let finding = pseudonyms.restored(restored(&claims, &key)).finding;
+        let root = generation::root(&pseudonyms.token_key(key.clone()), &pseudonyms.claims(claims));
+        assert_eq!(finding.trace, Some(root));
+        let text = serde_json::to_string(&finding).unwrap();
+        assert!(!text.contains("cart") && !text.contains("shop"), "{text}");
+    }
+}

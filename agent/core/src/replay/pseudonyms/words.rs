@@ -1,0 +1,133 @@
+//! The words of free text that stay: those of the agent's own sentences, of the kernel's errors,
+//! and of the libraries that report what a network or a server did. A word that is missing costs a
+//! reader one word.
+
+use std::collections::BTreeSet;
+
+use crate::base::schema;
+use crate::findings::Code;
+
+/// Every one, with the codes of findings and the names of attributes.
+pub(super) fn all() -> BTreeSet<&'static str> {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    let attributes = schema::ATTRIBUTES.iter().map(|attribute| attribute.name);
+    WORDS.split_ascii_whitespace().chain(codes).chain(attributes).collect()
+}
+
+const WORDS: &str = "
+A API Accessing Add Address Advertise Alerts AlreadyExists Argument Ask At Attempting Bad
+BadSignature Block Broken CA CAP_DAC_READ_SEARCH CLOCK_BOOTTIME CNI CSI Can Canceled Cannot
+Channel ChannelClosed Check Communication Compare ConfigMaps Configure Connect ConnectError
+Connected Connection Couldn CronJob DENY DNS DataLoss DeadlineExceeded Delete Deleting
+Deployment Destination Device Directory Disk Due E E2BIG EACCES EADDRINUSE EADDRNOTAVAIL EADV
+EAFNOSUPPORT EAGAIN EALREADY EBADE EBADF EBADFD EBADMSG EBADR EBADRQC EBADSLT EBFONT EBUSY
+ECANCELED ECHILD ECHRNG ECOMM ECONNABORTED ECONNREFUSED ECONNRESET EDEADLOCK EDESTADDRREQ EDOM
+EDOTDOT EDQUOT EEXIST EFAULT EFBIG EHOSTDOWN EHOSTUNREACH EIDRM EILSEQ EINPROGRESS EINTR EINVAL
+EIO EISCONN EISDIR EISNAM EKEYEXPIRED EKEYREJECTED EKEYREVOKED EL2HLT EL2NSYNC EL3HLT EL3RST
+ELIBACC ELIBBAD ELIBEXEC ELIBMAX ELIBSCN ELNRNG ELOOP EMEDIUMTYPE EMFILE EMLINK EMSGSIZE
+EMULTIHOP ENAMETOOLONG ENAVAIL ENETDOWN ENETRESET ENETUNREACH ENFILE ENOANO ENOBUFS ENOCSI
+ENODATA ENODEV ENOENT ENOEXEC ENOKEY ENOLCK ENOLINK ENOMEDIUM ENOMEM ENOMSG ENONET ENOPKG
+ENOPROTOOPT ENOSPC ENOSR ENOSTR ENOSYS ENOTBLK ENOTCONN ENOTDIR ENOTEMPTY ENOTNAM
+ENOTRECOVERABLE ENOTSOCK ENOTSUP ENOTTY ENOTUNIQ ENXIO EOF EOVERFLOW EOWNERDEAD EPERM
+EPFNOSUPPORT EPIPE EPROTO EPROTONOSUPPORT EPROTOTYPE ERANGE EREMCHG EREMOTE EREMOTEIO ERESTART
+ERFKILL EROFS ERROR ESHUTDOWN ESOCKTNOSUPPORT ESPIPE ESRCH ESRMNT ESTALE ESTRPIPE ETIME
+ETIMEDOUT ETOOMANYREFS ETXTBSY EUCLEAN EUNATCH EUSERS EXDEV EXFULL ErrorKind Every Exchange Exec
+FailedMount FailedPrecondition File Find For Forbidden Function GRPC Gateway Get Give HTTP Host
+HostToContainer I IPv6 Identifier If Illegal IncompleteMessage Input Internal Interrupted
+Invalid InvalidArgument InvalidCertificate Is It Its JSON JWE JWT Job KUBERNETES_SERVICE_HOST
+KUBERNETES_SERVICE_PORT Key KiB Kubernetes Let Level LimitNOFILE Link Look Machine Make Many
+Message Method MiB Mount MountVolume.SetUp Multihop NODE_NAME Name Needs Network No Nor Not
+NotFound NotValidForName NotValidYet Nothing O OS OTLP Object Once Open Opening Operation Out
+OutOfRange Owner Owners Package Permission PermissionDenied Protocol RATE RF RFC RFS RSTR Read
+Reader Remote Remove Repair ReplicaSet Requests Required Resource ResourceExhausted Restart
+Restore Rotation Run SIGTERM STA_UNSYNC Scratch Secret Secret-based Secrets SendRequest
+ServiceError Set Socket Software Stale Start State Status Streams Structure TCP
+TFD_TIMER_CANCEL_ON_SET TIME_ERROR TLS Temporary Text The They This Time Timer To Token Tokens
+Too Transport UDP UID URL UTF-8 Unauthenticated Unauthorized Unavailable Unimplemented Unknown
+UnknownIssuer Update Use User Value Verdicts What When Why With Without Wrong a able abort
+aborted about above accept accepts access according account active acts address addresses
+adjtimex after again against agent ago agree agrees ahead alert alerts alerts.memory all
+allocate allows alone already already-exists although amount an and anew announced anode another
+answer answered answering answers any anything api apiserver appeared application are argument
+arguments as ask asked asks assign assumed at attached attempt attempted attempts audience
+audiences authority autodetected available avoided back bad bad-certificate base64url be became
+because become becomes been before behind being believable belong below beside between beyond
+blocked body bogus boot both bound bounded brackets bucket buffer busy by byte bytes ca.crt
+cache call called caller came can canceled cancelled cannot carries caused certificate
+certificate-authority certificates chain change changed changes character check child chrony
+chronyc chronyd claim claims cleaning cleared client client-certificate clock clocks closed
+closing cluster cluster_age code collector column come comes common completed config
+config.mirror configuration configured confirm confirmed confirms connect connected connecting
+connection connections container containers contains context continue contradict contradicts
+control controller copy corrected corrupted could count crashed create created credential
+credentials critical cross current current-context cut daemon data days deadline deadlock
+decides decode decoding decrypt deeper default defined delay delete deleted deletionTimestamp
+deliver delivered denied deny describe descriptor desired detail details device did died differs
+directly directories directory disabled disagreeing disciplines disk disturbed dns do does doing
+domain done dots down downstream drifting driver dropped due each early effective
+effective_deadline either elapsed else empty enabled encoding encountered encrypted end endpoint
+endpoints engine enough enter error errors evaluate evaluated event events events.k8s.io every
+everything evidence exceeded exceeds exchange exec exist exists exit exp expected
+expirationSeconds expired expires expires_at expiring expiry explain extended extension fail
+failed failing fails failure failures falseticker family fanotify fault fd fetch field fields
+file files find finished firewall first five flow followed font for forbidden format forward
+found frame free fresh from fs.inotify.max_queued_events fs.inotify.max_user_instances
+fs.inotify.max_user_watches full future gateway gave generation get gets give given given_up
+gives go goes going gone good got grace grace-period grant grep group grpc gzip h2 had halted
+handle handshake happened harm has have header headers health healthy held helps hidden hold
+holds host hostPID hostPath hosts hour hours how http http2 https iat id if ignored implemented
+in inactive includes including incomplete incorrect info information inode inotify input
+insecure-skip-tls-verify inside install installed instance instead internal interrupted
+intersect interval intervals into invalid io ioctl is issued issued_at issuer it item items its
+itself jitter journalctl json judge judged jumped just keeps kept kernel key keys kill kind
+kiss_of_death known knows kube-controller-manager kube-root-ca.crt kubeconfig kubectl kubelet
+kubelet-arg kubelet-root-dir kubernetes.enabled kubernetes.io kubernetes.io~empty-dir
+kubernetes.io~projected kubernetes.kubeconfig large larger last last_error lasted lasts late
+later latest layer leads leap least leeway left legacy length let levels lib libraries library
+lies lifetime like limit line lines link links list listed listening listing lists lives load
+locks log logins long long-lived longer look looked looks lookup lost lower machine made
+majority makes malformed many marked max maximum may meanwhile measured media medium memory
+message met method millisecond min minute minutes misbehaving mismatch missing mode moment more
+most mount mountPropagation mounted mountinfo move ms much multibyte must n name named names
+namespace namespaces nbf near needed needs neither network never new newer no nobody node
+node_time nodes non none nor not nothing now ns ntp ntpd ntpq ntpsec null number object observed
+occurred of off offset old older oldest on once one only open opened opening operation opposite
+option or order origin os other others our out outlive output outside outvoted over own pages
+pair panicked parse parser parsing partial parts passed passes password patch path payload peer
+pending people period periods permitted person phase pid pins pipe place plane plug-in plugin
+plugins plus pod pod's pod-template-hash pods point policy poll port possible precondition
+prefix present presents previous proc process processes produce progress projected propagate
+propagation protocol prove provide provided proxy proxy-url question queue quota raise ran
+random range rate re-read reach reached reaches reaching read read-only readable reading reads
+ready reason receive received recent recover recoverable recovered recovering redirect reference
+refresh refresh_due refreshed refuse refused refuses regular rejected rejects remain remaining
+reminders remote removed repair replace replaced report reported reports request requested
+requests required reset resolution resolve resolved resolver resource resourceVersion resources
+response responses rest restart restarted restarting result resumed retried retry retrying
+return returned revision revoked right role root root-dir roots rotates rotating rotation
+rotations rounds route rule run running s said same say says scan scanned scanning scheduled
+scheme scope search second seconds seconds_left secrets section see seek sees select self
+self-signed semaphores send sending sense sent separated served server servers service
+service-account service-account-extend-token-expiration service-account-issuer service_account
+service_account_state serviceaccount serviceaccounts session set set-ntp setting several severed
+shared short shorten shorter should shutdown shutting sign signature signed signing since single
+size skipped slack sleep slot slow so socket sockets some something source sources space
+specific specified spend splice ssl stack stale stalled stands start started starts stat state
+status stay step stepped still stopped store stream streams strict structure subPath subject
+success successful such supported suspended swap symbolic sync synchronisation synchronise
+synchronised synchronising synchronized sysctl system systemd-timesyncd t table tail take tcp
+tell tells temporarily temporary ten terminated terminates terminating
+terminationGracePeriodSeconds than thanks that the their them then there they third this thread
+threads three through tick time timed timedatectl timeout timeouts timer times timesync-status
+tls tmpfs to token tokens tokens_affected tokens_refused tokenwatch told too too_far took total
+tracking transient transmit transport tried tries true trust trusted try twice two type u
+unauthorized unavailable uncertain unchanged undecided undelivered under understood unexpected
+unhealthy unique unknown unlinked unmounted unreachable unreadable unsaid unsupported
+unsynchronised until unusable unusual unverified up update updated upgrade upper upstream url
+usable use used user users uses utf-8 v1 valid validate value values variable verification
+verified verifier verify version via view virtual volume volumes vouch vouched vouches wait
+waited waiting waiting_since waits wall wanted warning warnings was watch watched watches way
+went were what when where whether which while who whoever whole wholly whose why wide will
+window wiped with within without won't word work worker works would write writes writing written
+wrong yet your zero zone
+";
