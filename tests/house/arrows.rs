@@ -25,7 +25,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("ledger", &["base", "diagnosis", "findings", "world"]),
     ("view", &["base", "diagnosis", "findings", "ledger", "world"]),
     ("engine", &["base", "diagnosis", "findings", "ledger", "traces", "view", "world"]),
-    ("replay", &["base", "engine", "ledger", "world"]),
+    ("replay", &["base", "engine", "findings", "ledger", "traces", "world"]),
 ];
 
 /// Each room of the binary, and the rooms it may take from.
@@ -43,7 +43,8 @@ const AGENT: &[(&str, &[&str])] = &[
     ("config", &["environment"]),
     ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
-    ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
+    ("recorder", &[]),
+    ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
     (
         "setup",
         &[
@@ -53,12 +54,13 @@ const AGENT: &[(&str, &[&str])] = &[
             "discovery",
             "environment",
             "kubernetes",
+            "recorder",
             "sinks",
             "sources",
             "state_file",
         ],
     ),
-    ("cli", &["clocks", "config", "demo", "environment", "setup", "sources"]),
+    ("cli", &["clocks", "config", "demo", "environment", "recorder", "setup", "sinks", "sources"]),
     ("main", &["cli", "environment", "sys"]),
 ];
 
