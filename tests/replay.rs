@@ -1,6 +1,7 @@
 //! A recording of the built binary, and what its replay prints.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test says what is wrong by panicking
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+#![allow(clippy::disallowed_methods)] // it starts programs, takes times and makes folders
 
 #[path = "support/golden.rs"]
 mod golden;

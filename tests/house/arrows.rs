@@ -25,7 +25,7 @@ const CORE: &[(&str, &[&str])] = &[
     ("ledger", &["base", "diagnosis", "findings", "world"]),
     ("view", &["base", "diagnosis", "findings", "ledger", "world"]),
     ("engine", &["base", "diagnosis", "findings", "ledger", "traces", "view", "world"]),
-    ("replay", &["base", "engine", "ledger", "world"]),
+    ("replay", &["base", "engine", "findings", "ledger", "traces", "world"]),
 ];
 
 /// Each room of the binary, and the rooms it may take from.
@@ -40,26 +40,27 @@ const AGENT: &[(&str, &[&str])] = &[
     ("state_file", &["clocks"]),
     ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
     // What a setting may be is the configuration's; what it is for is a sink's.
-    ("config", &["clocks", "environment"]),
-    ("sinks", &["clocks", "config", "environment", "kubernetes", "proc", "state_file", "sys"]),
+    ("config", &["environment"]),
+    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
-    ("agent", &["clocks", "kubernetes", "sinks", "sources"]),
+    ("recorder", &[]),
+    ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
     (
         "setup",
         &[
             "agent",
-            "clocks",
             "config",
             "confinement",
             "discovery",
             "environment",
             "kubernetes",
+            "recorder",
             "sinks",
             "sources",
             "state_file",
         ],
     ),
-    ("cli", &["clocks", "config", "demo", "environment", "setup", "sinks", "sources"]),
+    ("cli", &["clocks", "config", "demo", "environment", "recorder", "setup", "sinks", "sources"]),
     ("main", &["cli", "environment", "sys"]),
 ];
 

@@ -51,9 +51,7 @@ fn circles(parent: &Module, beside: &Beside<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for start in beside.keys() {
         let Some(circle) = circle(start, beside) else { continue };
-        if seen
-            .insert(circle.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>())
-        {
+        if seen.insert(circle.iter().cloned().collect::<BTreeSet<String>>()) {
             found.push(shown_circle(parent, &circle, beside));
         }
     }

@@ -9,6 +9,13 @@ use crate::tree::Tree;
 /// Crate and modules, as `["tokenwatch_core", "world", "tokens"]`.
 pub(crate) type Module = Vec<String>;
 
+/// The module that defines something, and the item where it is not the module itself.
+type Defined = (Module, Option<String>);
+
+/// A name is followed through so many re-exports: more than anybody writes, and a bound where two
+/// globs export each other.
+const REEXPORTS: usize = 8;
+
 /// Something of `to` that `from` uses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
@@ -91,17 +98,15 @@ impl Modules {
     fn add(&mut self, home: &Module, facts: &Facts) {
         self.names.entry(home.clone()).or_default();
         for module in facts.modules.iter().filter(|module| module.is_inline && !module.is_test) {
-            self.within(home, &module.scope).or_default();
-            let mut own = module.scope.clone();
-            own.push(module.name.clone());
-            self.within(home, &own).or_default();
+            let own: Vec<String> = module.scope.iter().chain([&module.name]).cloned().collect();
+            self.within(home, &own);
         }
         for item in &facts.items {
-            let names = self.within(home, &item.scope).or_default();
+            let names = self.within(home, &item.scope);
             names.items.insert(item.name.clone(), item.kind);
         }
         for used in &facts.uses {
-            let names = self.within(home, &used.scope).or_default();
+            let names = self.within(home, &used.scope);
             if used.name == "*" {
                 names.globs.push(used.path.clone());
             } else {
@@ -110,12 +115,8 @@ impl Modules {
         }
     }
 
-    fn within(
-        &mut self,
-        home: &Module,
-        scope: &[String],
-    ) -> std::collections::btree_map::Entry<'_, Module, Names> {
-        self.names.entry(home.iter().chain(scope).cloned().collect())
+    fn within(&mut self, home: &Module, scope: &[String]) -> &mut Names {
+        self.names.entry(home.iter().chain(scope).cloned().collect()).or_default()
     }
 
     fn imports_of(&self, home: &Module, file: &str, facts: &Facts) -> Vec<Import> {
@@ -137,22 +138,12 @@ impl Modules {
         self.names[module].items.get(item).copied()
     }
 
-    /// The module of the workspace that defines what `path` names in `from`, and the item where it
-    /// is one; none for what is not ours.
-    pub(crate) fn resolve(
-        &self,
-        from: &Module,
-        path: &[String],
-    ) -> Option<(Module, Option<String>)> {
-        self.follow(from, path, 8)
+    /// Where the workspace defines what `path` names in `from`; none for what is not ours.
+    pub(crate) fn resolve(&self, from: &Module, path: &[String]) -> Option<Defined> {
+        self.follow(from, path, REEXPORTS)
     }
 
-    fn follow(
-        &self,
-        from: &Module,
-        path: &[String],
-        depth: usize,
-    ) -> Option<(Module, Option<String>)> {
+    fn follow(&self, from: &Module, path: &[String], depth: usize) -> Option<Defined> {
         let (start, rest) = self.start(from, path)?;
         let mut module = start;
         for (at, part) in rest.iter().enumerate() {
@@ -170,12 +161,7 @@ impl Modules {
     }
 
     /// What the first part of `path` is in the module `module`, if it is a name of its own.
-    fn named(
-        &self,
-        module: &Module,
-        path: &[String],
-        depth: usize,
-    ) -> Option<(Module, Option<String>)> {
+    fn named(&self, module: &Module, path: &[String], depth: usize) -> Option<Defined> {
         let (first, rest) = path.split_first()?;
         let names = self.names.get(module)?;
         if names.items.contains_key(first) {

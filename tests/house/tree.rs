@@ -155,10 +155,11 @@ fn parse_share(share: Vec<(String, String)>) -> Vec<(String, Arc<File>)> {
 fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.strip_prefix(root).unwrap().display().to_string();
-        if [".git", "target"].iter().any(|part| name.split('/').any(|folder| folder == *part)) {
-        } else if path.is_dir() {
+        if path.is_dir() && ![".git", "target"].contains(&name.as_str()) {
             collect(root, &path, found);
-        } else if let Ok(text) = fs::read_to_string(&path) {
+        } else if let Ok(text) = fs::read_to_string(&path)
+            && name != ".git"
+        {
             found.push((name, text));
         }
     }

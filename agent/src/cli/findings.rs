@@ -88,11 +88,11 @@ fn steps(steps: &[Step], layout: Layout) -> String {
 
 fn unknown(text: &str) -> String {
     // People often type only the part after the dot: `expired` for `token.expired`.
-    let ending = Code::ALL
+    let same_name = Code::ALL
         .iter()
         .map(|code| code.as_str())
         .find(|code| code.split_once('.').is_some_and(|(_, end)| end == text));
-    let near = ending.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
+    let near = same_name.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
     let hint = near.map_or("`tokenwatch findings` lists them all".to_owned(), |near| {
         format!("did you mean {near}?")
     });

@@ -288,7 +288,7 @@ async fn a_failure_in_a_watch_is_reported_and_the_next_watch_continues() {
         (event("ERROR", &status(500, "etcdserver: no leader")), "no leader"),
         ("{\"type\": \"ADDED\"}\n".to_owned(), "not an event of a watch"),
         (event("ADDED", "{}"), "it has no resourceVersion"),
-        (event("UNHEARD_OF", &object("a", 12)), "its type is unknown"),
+        (event("INVENTED", &object("a", 12)), "its type is unknown"),
         ("\u{0}\n".to_owned(), "not an event of a watch"),
         ("x".repeat(5 << 20), "an event of more than 4 MiB"),
     ];
