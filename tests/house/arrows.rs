@@ -43,7 +43,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("config", &["environment"]),
     ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
     ("demo", &["clocks"]),
-    ("recorder", &[]),
+    ("recorder", &["clocks"]),
     ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
     (
         "setup",

@@ -13,11 +13,12 @@ use crate::recorder::{CreateError, Target};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recording")]
 pub(super) struct Recording {
-    /// New file for everything the engine is given; `tokenwatch replay` reads it. No byte of a
-    /// token. Ends at 1 GiB. [TOKENWATCH_RECORD]
+    /// New file for all observations, or a directory for it. `tokenwatch replay` reads the file. It
+    /// contains no byte of a token, and ends at 1 GiB. [TOKENWATCH_RECORD]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Record pseudonyms instead of the names of the cluster. [TOKENWATCH_PSEUDONYMS]
+    /// Whether the file contains pseudonyms instead of the names of the cluster.
+    /// [TOKENWATCH_PSEUDONYMS]
     #[arg(long)]
     pseudonyms: bool,
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Wall;
 
 /// A file that did not exist before, open for writing, for its owner alone to read.
 #[derive(Debug)]
@@ -61,6 +62,15 @@ impl fmt::Display for CreateError {
 
 impl std::error::Error for CreateError {}
 
+/// The file for a recording at `path`: the path itself, or a new name in it if it is a directory.
+/// An agent that a container restarts finds its earlier recording there, and must not end because
+/// of it.
+pub(super) fn in_directory(path: &Path, now: Wall) -> PathBuf {
+    let is_directory = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let name = || format!("tokenwatch-{}.jsonl", now.rfc3339().replace(':', ""));
+    if is_directory { path.join(name()) } else { path.to_owned() }
+}
+
 /// Creates the file. What is there already is neither followed nor changed.
 pub fn create(path: &Path) -> Result<NewFile, CreateError> {
     let opened = std::fs::OpenOptions::new()
@@ -99,6 +109,17 @@ mod tests {
         let path = folder.path().join("incident.jsonl");
         create(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn in_a_directory_each_start_gets_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (Wall::from_secs(1_800_000_000), Wall::from_secs(1_800_000_001));
+        let path = in_directory(folder.path(), first);
+        assert_eq!(path, folder.path().join("tokenwatch-2027-01-15T080000Z.jsonl"));
+        assert_ne!(path, in_directory(folder.path(), second));
+        let file = folder.path().join("record.jsonl");
+        assert_eq!(in_directory(&file, first), file);
     }
 
     #[test]

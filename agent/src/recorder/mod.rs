@@ -17,6 +17,8 @@ use tokenwatch_core::engine::Config;
 use tokenwatch_core::replay::{Content, Entry, Header, Pseudonyms};
 use tokio::sync::watch;
 
+use crate::clocks;
+use file::in_directory;
 pub use file::{CreateError, NewFile, create};
 use writer::Writer;
 
@@ -31,10 +33,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// A new file at `path`. To be called before the agent gives up writing anywhere else.
+    /// A new file at `path`, or in it if it is a directory. Call it before the agent gives up
+    /// writing anywhere else.
     pub fn create(path: &Path, with_pseudonyms: bool) -> Result<Self, CreateError> {
         let pseudonyms = with_pseudonyms.then(pseudonyms);
-        create(path).map(|file| Self { file, pseudonyms })
+        create(&in_directory(path, clocks::now().wall)).map(|file| Self { file, pseudonyms })
     }
 }
 
