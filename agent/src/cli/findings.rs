@@ -29,12 +29,8 @@ fn list(layout: Layout) -> String {
     let rows = Code::ALL.iter().map(|code| {
         vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]
     });
-    let table = layout.table(
-        &["CODE", "", "WHAT"],
-        &[40, 10, 60],
-        &rows.collect::<Vec<_>>(),
-        &|_, _, cell| cell,
-    );
+    let rows: Vec<_> = rows.collect();
+    let table = layout.table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows, &|_, _, cell| cell);
     format!(
         "{table}\n`tokenwatch findings CODE` explains a finding and what to do about it.\n\
          reserved: the agent does not detect it yet.\n"
@@ -88,11 +84,11 @@ fn steps(steps: &[Step], layout: Layout) -> String {
 
 fn unknown(text: &str) -> String {
     // People often type only the part after the dot: `expired` for `token.expired`.
-    let ending = Code::ALL
+    let after_the_dot = Code::ALL
         .iter()
         .map(|code| code.as_str())
         .find(|code| code.split_once('.').is_some_and(|(_, end)| end == text));
-    let near = ending.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
+    let near = after_the_dot.or_else(|| nearest(text, Code::ALL.iter().map(|code| code.as_str())));
     let hint = near.map_or("`tokenwatch findings` lists them all".to_owned(), |near| {
         format!("did you mean {near}?")
     });
