@@ -29,8 +29,8 @@ const ENDS: [(Delta, &str); 9] = [
 ];
 
 /// Of the picture.
-const EXPLANATION: &str = "<p class=\"quiet\">True time as each source reports it, relative to this \
-                           node's clock (dotted line). The band is the limit.</p>\n";
+const EXPLANATION: &str = "<p class=\"quiet\">True time as each source reports it, relative to \
+                           this node's clock (dotted line). The band is the limit.</p>\n";
 
 pub(super) fn section(status: &Status) -> String {
     let mut out = String::from("<section aria-labelledby=\"clock\"><h2 id=\"clock\">Clock</h2>\n");
