@@ -82,10 +82,9 @@ pub(super) fn report(
     output: TextOrJson,
 ) -> u8 {
     let layout = Layout::for_stdout(environment);
+    let explained = |claims: Claims| explain(claims, settings, environment);
     match read(file).and_then(|bytes| identify(&bytes)) {
-        Ok(Token::Projected(it)) => {
-            print_token(&explain(*it, settings, environment), output, layout)
-        }
+        Ok(Token::Projected(claims)) => print_token(&explained(*claims), output, layout),
         Ok(Token::Legacy(legacy)) => print_legacy(&legacy, output, layout),
         Err(error) => print_failure(&error),
     }

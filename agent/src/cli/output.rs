@@ -120,10 +120,9 @@ impl Layout {
     ) -> String {
         let natural = natural_widths(headings, limits, rows);
         let widths = squeezed(natural, self.columns.unwrap_or(usize::MAX));
-        let cell = |row: &[String], at: usize| pad(&fit(&row[at], widths[at]), widths[at]);
-        let mut out = line(&widths, |column| headings[column].to_owned());
+        let mut out = line(&widths, |at| headings[at].to_owned());
         for (index, row) in rows.iter().enumerate() {
-            out += &line(&widths, |column| paint(index, column, cell(row, column)));
+            out += &line(&widths, |at| paint(index, at, cell(&row[at], widths[at])));
         }
         out
     }
@@ -214,6 +213,11 @@ fn take_columns(text: &str, width: usize) -> String {
 /// `text` padded to `width` columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// `text` in exactly so many columns.
+fn cell(text: &str, width: usize) -> String {
+    pad(&fit(text, width), width)
 }
 
 /// The width of the widest cell of each column, within its limit.

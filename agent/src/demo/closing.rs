@@ -1,7 +1,5 @@
 //! What the demo prints before and after the script, and how it ends: pure.
 
-use std::fmt::Write as _;
-
 use super::arrivals::Arrivals;
 use super::outcome::Outcome;
 use super::paint::{Paint, Tone};
@@ -54,11 +52,8 @@ pub(super) fn summary(
 ) -> String {
     let (kept, all) = arrivals.story().kept();
     let heading = paint.paint(Tone::Strong, &format!("{kept} of {all} shown in {secs} s"));
-    let mut steps = String::new();
-    for (promise, kept) in arrivals.story().steps() {
-        let mark = mark(kept, was_interrupted, paint);
-        let _ = writeln!(steps, "  {mark} {promise}"); // to a String: cannot fail
-    }
+    let line = |(promise, kept)| format!("  {} {promise}\n", mark(kept, was_interrupted, paint));
+    let steps: String = arrivals.story().steps().into_iter().map(line).collect();
     format!("{heading}\n{steps}{}", paint.flowing(&arrivals.counts()))
 }
 

@@ -123,9 +123,8 @@ fn deadlines(explained: &Explained) -> String {
 /// kubelet's rule with the figures of this token (pkg/kubelet/token/token_manager.go).
 fn rule(explained: &Explained) -> String {
     let d = &explained.deadlines;
-    let ttl = d.effective - d.issued;
+    let (ttl, sync) = (d.effective - d.issued, explained.kubelet.sync_period);
     let which = replacement(d.due - d.issued, ttl);
-    let sync = explained.kubelet.sync_period;
     format!(
         "kubelet's rule: this token has a lifetime of {}. kubelet replaces it {which}, at the next \
          sync of the pod (every {} to {}). If that fails, kubelet tries again at every sync until \

@@ -107,9 +107,7 @@ fn lines(out: &mut String, status: &Status) {
     let more = rest.len();
     let _ = write!(out, "<details id=\"more-findings\"><summary>{more} more</summary>");
     out.push_str("<ul class=\"lines\">");
-    for (finding, _) in rest.iter().take(LINES) {
-        line(out, finding);
-    }
+    rest.iter().take(LINES).for_each(|(finding, _)| line(out, finding));
     out.push_str("</ul>");
     not_listed(out, more.saturating_sub(LINES));
     out.push_str("</details>\n");
