@@ -53,7 +53,7 @@ pub(super) fn summary(
     let (kept, all) = arrivals.story().kept();
     let heading = paint.paint(Tone::Strong, &format!("{kept} of {all} shown in {secs} s"));
     let line = |(promise, kept)| format!("  {} {promise}\n", mark(kept, was_interrupted, paint));
-    let steps: String = arrivals.story().steps().into_iter().map(line).collect();
+    let steps: String = arrivals.story().steps().map(line).collect();
     format!("{heading}\n{steps}{}", paint.flowing(&arrivals.counts()))
 }
 
