@@ -57,25 +57,22 @@ impl Error {
     }
 }
 
+const SET_TMPDIR: &str = "set TMPDIR to a directory that is writable";
+const NO_RANDOM: &str = "the system provides no random bytes";
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Files { path, why } => {
                 write!(f, "cannot change files below {}: {why}", path.display())
             }
-            Self::Scratch { parent, why } => write!(
-                f,
-                "cannot make a temporary directory in {}: {why}; set TMPDIR to a directory that \
-                 is writable",
-                parent.display()
-            ),
+            Self::Scratch { parent, why } => {
+                let parent = parent.display();
+                write!(f, "cannot make a temporary directory in {parent}: {why}; {SET_TMPDIR}")
+            }
             Self::Listen { server, why } => write!(f, "the {server} cannot listen: {why}"),
-            Self::Key => {
-                f.write_str("cannot make a signing key: the system provides no random bytes")
-            }
-            Self::Signature => {
-                f.write_str("cannot sign a token: the system provides no random bytes")
-            }
+            Self::Key => write!(f, "cannot make a signing key: {NO_RANDOM}"),
+            Self::Signature => write!(f, "cannot sign a token: {NO_RANDOM}"),
         }
     }
 }

@@ -162,7 +162,8 @@ impl Staged {
     /// Removes a new directory that cannot become the current one: the next write starts clean.
     fn or_discarded(&self, result: io::Result<()>) -> io::Result<()> {
         result.inspect_err(|_| {
-            let _ = fs::remove_dir_all(self.path(&self.new)); // the first error is the one to report
+            // The first error is the one to report.
+            let _ = fs::remove_dir_all(self.path(&self.new));
         })
     }
 

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::trace::v1::{Span, span::Link, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::Link, status::StatusCode};
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::base::value::{Attributes, Value};
 
@@ -109,7 +109,6 @@ pub(crate) fn spans(request: ExportTraceServiceRequest) -> impl Iterator<Item = 
 }
 
 fn span(sent: Span, resource: &Attributes) -> SpanSeen {
-    let failed = sent.status.filter(|status| status.code == StatusCode::Error as i32);
     SpanSeen {
         trace_id: sent.trace_id,
         span_id: sent.span_id,
@@ -117,15 +116,20 @@ fn span(sent: Span, resource: &Attributes) -> SpanSeen {
         name: sent.name,
         start: wall(sent.start_time_unix_nano),
         end: wall(sent.end_time_unix_nano),
-        error: failed.map(|status| status.message),
+        error: sent.status.and_then(error),
         attributes: attributes(sent.attributes),
         resource: resource.clone(),
-        links: sent
-            .links
-            .into_iter()
-            .map(|Link { trace_id, attributes: about, .. }| (trace_id, attributes(about)))
-            .collect(),
+        links: sent.links.into_iter().map(link).collect(),
     }
+}
+
+/// The text of a status that is an error.
+fn error(status: Status) -> Option<String> {
+    (status.code == StatusCode::Error as i32).then_some(status.message)
+}
+
+fn link(link: Link) -> (Vec<u8>, Attributes) {
+    (link.trace_id, attributes(link.attributes))
 }
 
 /// The log records of a request.
@@ -171,8 +175,8 @@ fn attributes(sent: Vec<KeyValue>) -> Attributes {
     )
 }
 
-/// Nothing for what tokenwatch does not send: maps, bytes, indices into a table of strings, and list
-/// items that are not text.
+/// Nothing for what tokenwatch does not send: maps, bytes, indices into a table of strings, and
+/// list items that are not text.
 fn value(sent: AnyValue) -> Option<Value> {
     match sent.value? {
         any_value::Value::StringValue(text) => Some(text.into()),

@@ -112,18 +112,21 @@ fn part(json: &Value) -> String {
 
 fn claims(request: &TokenRequest<'_>) -> Value {
     let PodIdentity { namespace, service_account, .. } = request.pod;
-    let issued = request.issued_at;
-    let end = issued + if request.extended { EXTENDED } else { request.lifetime };
+    let issued = request.issued_at.as_secs();
     json!({
         "aud": if request.audiences.is_empty() { &[API_SERVER] } else { request.audiences },
-        "exp": end.as_secs(),
-        "iat": issued.as_secs(),
+        "exp": expiry(request).as_secs(),
+        "iat": issued,
         "iss": API_SERVER,
         "jti": token_id(request),
         "kubernetes.io": bound_to(request),
-        "nbf": issued.as_secs(),
+        "nbf": issued,
         "sub": format!("system:serviceaccount:{namespace}:{service_account}"),
     })
+}
+
+fn expiry(request: &TokenRequest<'_>) -> Wall {
+    request.issued_at + if request.extended { EXTENDED } else { request.lifetime }
 }
 
 /// The claims that are Kubernetes' own: the objects that the token is bound to.

@@ -99,13 +99,7 @@ fn answer(request: &[u8], received: Wall, sent: Wall) -> Option<[u8; PACKET]> {
     if first & 0b111 != CLIENT {
         return None;
     }
-    let mut packet = [0; PACKET];
-    packet[0] = (first & 0b0011_1000) | SERVER; // leap 0, the client's version
-    packet[1] = 1; // stratum
-    packet[2] = request[2]; // poll
-    packet[3] = PRECISION.cast_unsigned();
-    packet[8..12].copy_from_slice(&ROOT_DISPERSION.to_be_bytes());
-    packet[12..16].copy_from_slice(b"DEMO");
+    let mut packet = header(first, request[2]);
     packet[16..24].copy_from_slice(&ntp_time(received));
     packet[24..32].copy_from_slice(origin);
     packet[32..40].copy_from_slice(&ntp_time(received));
@@ -113,8 +107,21 @@ fn answer(request: &[u8], received: Wall, sent: Wall) -> Option<[u8; PACKET]> {
     Some(packet)
 }
 
+/// A server's packet without its times. `first` is the first byte of the request.
+fn header(first: u8, poll: u8) -> [u8; PACKET] {
+    let mut packet = [0; PACKET];
+    packet[0] = (first & 0b0011_1000) | SERVER; // leap 0, the client's version
+    packet[1] = 1; // stratum
+    packet[2] = poll;
+    packet[3] = PRECISION.cast_unsigned();
+    packet[8..12].copy_from_slice(&ROOT_DISPERSION.to_be_bytes());
+    packet[12..16].copy_from_slice(b"DEMO");
+    packet
+}
+
 /// Seconds since 1900 (they wrap, as RFC 5905's eras do) and a fraction in units of 2^-32 s.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the era is cut off on purpose; the remainder is positive
+// The era is cut off on purpose; the remainder is positive.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn ntp_time(at: Wall) -> [u8; 8] {
     let seconds = (at.as_secs() + NTP_TO_UNIX) as u32;
     let nanos = at.as_nanos().rem_euclid(1_000_000_000) as u64;
@@ -167,6 +174,7 @@ mod tests {
     }
 
     /// This machine's clock, and so many seconds.
+    #[allow(clippy::disallowed_methods)] // a test is what gives the server its time
     fn ahead(secs: i64) -> Wall {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Wall::from_nanos(i64::try_from(since.as_nanos()).unwrap()) + Delta::from_secs(secs)

@@ -79,8 +79,7 @@ fn alert_attributes(alert: &Alert) -> Attributes {
         .with_some(schema::FINDING_DEADLINE, finding.deadline)
         .with_some(schema::FINDING_REMEDY, remedy.map(|remedy| remedy.text.as_str()))
         .with_some(schema::FINDING_COMMAND, remedy.and_then(|remedy| remedy.command.as_ref()));
-    attributes.0.extend(subject(&finding.subject).0);
-    attributes.0.extend(evidence(finding));
+    attributes.0.extend(subject(&finding.subject).0.into_iter().chain(evidence(finding)));
     attributes
 }
 

@@ -1,4 +1,5 @@
-//! The words of OTLP: signals, protocols, compression, temporality. Settings and senders share them.
+//! The words of OTLP: signals, protocols, compression, temporality. Settings and senders share
+//! them.
 
 /// The three kinds of telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

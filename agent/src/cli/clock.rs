@@ -24,18 +24,22 @@ pub(super) async fn report(
     environment: &Environment,
     output: TextOrJson,
 ) -> u8 {
-    let config = ntp_config(settings, time_servers(settings));
-    let node = node_name(settings, environment);
-    let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;
-    let round = ntp::measure(&config).await;
-    let kernel = kernel::read().map_err(KernelError::from);
-    let report = ClockReport::new(&round, kernel, &limits, clocks::now());
+    let report = measured(settings, environment).await;
     match output {
         TextOrJson::Text => {
             print(&report.text(Layout::for_stdout(environment)), report.exit_code())
         }
         TextOrJson::Json => print_json(&report.json(), report.exit_code()),
     }
+}
+
+async fn measured(settings: &Settings, environment: &Environment) -> ClockReport {
+    let config = ntp_config(settings, time_servers(settings));
+    let node = node_name(settings, environment);
+    let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;
+    let round = ntp::measure(&config).await;
+    let kernel = kernel::read().map_err(KernelError::from);
+    ClockReport::new(&round, kernel, &limits, clocks::now())
 }
 
 /// Why the kernel's clock could not be read (adjtimex).
@@ -124,16 +128,13 @@ impl ClockReport {
     }
 }
 
+/// Of the table of time servers.
+const HEADINGS: [&str; 6] = ["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"];
+
 fn render_text(report: &ClockReport, layout: Layout) -> String {
     let mut lines: Vec<String> = report.servers.iter().map(server_line).collect();
     if !lines.is_empty() {
-        lines.insert(
-            0,
-            table_line(
-                ["SERVER", "OFFSET", "DELAY", "ROOT DISTANCE", "STRATUM", "VOTE"]
-                    .map(str::to_owned),
-            ),
-        );
+        lines.insert(0, table_line(HEADINGS.map(str::to_owned)));
         lines.push(String::new());
     }
     lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
@@ -180,17 +181,25 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
     if assumed {
         return format!("{state}: no source confirms the clock, assumed error ±{bound}");
     }
-    let offset = match offset.cmp(&Delta::ZERO) {
+    let (error, source) = (error_of(offset), source(report.time_source));
+    format!("{state}: {error}±{bound} by {source} (limit {})", report.limits.offset)
+}
+
+/// How far the clock is off, with what separates it from the bound.
+fn error_of(offset: Delta) -> String {
+    match offset.cmp(&Delta::ZERO) {
         Ordering::Less => format!("{} ahead of true time, ", offset.abs()),
         // The kernel alone gives a bound, but no offset.
         Ordering::Equal => String::new(),
         Ordering::Greater => format!("{offset} behind true time, "),
-    };
-    let source = match report.time_source {
+    }
+}
+
+fn source(time_source: TimeSource) -> &'static str {
+    match time_source {
         TimeSource::Kernel => "the kernel alone",
         TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
-    };
-    format!("{state}: {offset}±{bound} by {source} (limit {})", report.limits.offset)
+    }
 }
 
 fn finding_text(finding: &Finding, layout: Layout) -> String {

@@ -33,64 +33,70 @@ pub(super) struct AgentRun {
 
 /// Runs the demo on standard output until its end or until `interrupted`, and returns the exit
 /// status. `agent` is the real one.
-pub(super) async fn run<Running>(
+pub(super) async fn run<Running: Future<Output = AgentEnd>>(
     settings: Settings,
     environment: &Environment,
     interrupted: impl Future<Output = ()>,
     agent: impl FnOnce(AgentRun) -> Running,
-) -> u8
-where
-    Running: Future<Output = AgentEnd>,
-{
+) -> u8 {
     let options = options(&settings, environment, io::stdout().is_terminal(), output::text_width());
     let agent = |plan| agent(agent_run(settings, environment, plan));
     match demo::demo(options, io::stdout(), interrupted, agent).await {
         Ok(outcome) => outcome.exit_status(),
         Err(error) if error.is_closed_output() => 0,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tokenwatch: demo: {error}"); // a closed stderr has no reader
-            1
-        }
+        Err(error) => report(&error),
     }
 }
 
-/// Colours and a progress line only on a terminal that can show them, and no colours where NO_COLOR
-/// is set (no-color.org).
+fn report(error: &demo::Error) -> u8 {
+    let _ = writeln!(io::stderr(), "tokenwatch: demo: {error}"); // a closed stderr has no reader
+    1
+}
+
 fn options(
     settings: &Settings,
     environment: &Environment,
     terminal: bool,
     width: usize,
 ) -> Options {
-    let capable = terminal && environment.get("TERM") != Some("dumb");
     Options {
         temp: environment.get("TMPDIR").map_or_else(|| PathBuf::from(TEMP), PathBuf::from),
         otlp_endpoint: settings.otlp.endpoint.clone(),
-        look: Look {
-            colour: capable && environment.get("NO_COLOR").is_none(),
-            rewrites: capable,
-            width,
-        },
+        look: look(environment, terminal, width),
     }
+}
+
+/// Colours and a progress line only on a terminal that can show them, and no colours where NO_COLOR
+/// is set (no-color.org).
+fn look(environment: &Environment, terminal: bool, width: usize) -> Look {
+    let capable = terminal && environment.get("TERM") != Some("dumb");
+    let colour = capable && environment.get("NO_COLOR").is_none();
+    Look { colour, rewrites: capable, width }
 }
 
 /// The node is the demo's. The user's settings and variables apply to a collector that the user
 /// named, and to nothing else.
 fn agent_run(settings: Settings, environment: &Environment, plan: AgentPlan) -> AgentRun {
-    let (otlp, environment) = match plan.collector {
-        Collector::BuiltIn(endpoint) => (built_in(endpoint), Environment::default()),
-        Collector::Given(endpoint) => (given(endpoint, settings.otlp), environment.clone()),
-    };
+    let (otlp, environment) = export(plan.collector, settings.otlp, environment);
     let settings = Settings {
         roots: vec![plan.root],
         node: Some(plan.node),
         clock: clock(plan.ntp, Delta::from_std(plan.clock_interval)),
         otlp,
-        http: Http { enabled: false, ..Http::default() }, // the port may belong to the node's own agent
+        // The port may belong to the node's own agent.
+        http: Http { enabled: false, ..Http::default() },
         log: settings.log,
         ..Settings::default()
     };
     AgentRun { settings, environment, stop: plan.stop }
+}
+
+/// Export to the demo's own collector or to the user's, with the variables that apply to it.
+fn export(collector: Collector, otlp: Otlp, environment: &Environment) -> (Otlp, Environment) {
+    match collector {
+        Collector::BuiltIn(endpoint) => (built_in(endpoint), Environment::default()),
+        Collector::Given(endpoint) => (given(endpoint, otlp), environment.clone()),
+    }
 }
 
 /// The receiver's port is not the usual one of gRPC: the protocol has to be given.

@@ -82,16 +82,17 @@ pub(super) fn report(
     output: TextOrJson,
 ) -> u8 {
     let layout = Layout::for_stdout(environment);
+    let explained = |claims: Claims| explain(claims, settings, environment);
     match read(file).and_then(|bytes| identify(&bytes)) {
-        Ok(Token::Projected(claims)) => {
-            print_token(&explain(*claims, settings, environment), output, layout)
-        }
+        Ok(Token::Projected(claims)) => print_token(&explained(*claims), output, layout),
         Ok(Token::Legacy(legacy)) => print_legacy(&legacy, output, layout),
-        Err(error) => {
-            print_error(&error.to_string());
-            NOT_A_TOKEN
-        }
+        Err(error) => print_failure(&error),
     }
+}
+
+fn print_failure(error: &ExplainError) -> u8 {
+    print_error(&error.to_string());
+    NOT_A_TOKEN
 }
 
 fn print_token(explained: &Explained, output: TextOrJson, layout: Layout) -> u8 {

@@ -29,12 +29,8 @@ fn list(layout: Layout) -> String {
     let rows = Code::ALL.iter().map(|code| {
         vec![code.as_str().to_owned(), status(*code).to_owned(), code.info().title.to_owned()]
     });
-    let table = layout.table(
-        &["CODE", "", "WHAT"],
-        &[40, 10, 60],
-        &rows.collect::<Vec<_>>(),
-        &|_, _, cell| cell,
-    );
+    let rows: Vec<_> = rows.collect();
+    let table = layout.table(&["CODE", "", "WHAT"], &[40, 10, 60], &rows, &|_, _, cell| cell);
     format!(
         "{table}\n`tokenwatch findings CODE` explains a finding and what to do about it.\n\
          reserved: the agent does not detect it yet.\n"

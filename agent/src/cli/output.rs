@@ -118,19 +118,11 @@ impl Layout {
         rows: &[Vec<String>],
         paint: &dyn Fn(usize, usize, String) -> String,
     ) -> String {
-        let widest = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].width().min(limits[column]))
-                .chain([headings[column].width()])
-                .max()
-        };
-        let natural = (0..headings.len()).map(|column| widest(column).unwrap_or(0)).collect();
+        let natural = natural_widths(headings, limits, rows);
         let widths = squeezed(natural, self.columns.unwrap_or(usize::MAX));
-        let mut out = line(&widths, |column| headings[column].to_owned());
+        let mut out = line(&widths, |at| headings[at].to_owned());
         for (index, row) in rows.iter().enumerate() {
-            out += &line(&widths, |column| {
-                paint(index, column, pad(&fit(&row[column], widths[column]), widths[column]))
-            });
+            out += &line(&widths, |at| paint(index, at, cell(&row[at], widths[at])));
         }
         out
     }
@@ -223,6 +215,20 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
+/// `text` in exactly so many columns.
+fn cell(text: &str, width: usize) -> String {
+    pad(&fit(text, width), width)
+}
+
+/// The width of the widest cell of each column, within its limit.
+fn natural_widths(headings: &[&str], limits: &[usize], rows: &[Vec<String>]) -> Vec<usize> {
+    let of_column = |(column, heading): (usize, &&str)| {
+        let cells = rows.iter().map(|row| row[column].width().min(limits[column]));
+        cells.chain([heading.width()]).max().unwrap_or(0)
+    };
+    headings.iter().enumerate().map(of_column).collect()
+}
+
 /// Shrinks the widest columns until all fit, but none below [`SHORTEST_CELL`].
 fn squeezed(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
@@ -249,9 +255,7 @@ fn wrap(text: &str, indent: &str, width: usize) -> String {
             out.extend([indent, &line, "\n"]);
             line.clear();
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
+        line.push_str(if line.is_empty() { "" } else { " " });
         line.push_str(word);
     }
     format!("{out}{indent}{line}\n")

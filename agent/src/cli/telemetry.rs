@@ -29,11 +29,11 @@ fn names(out: &mut String, title: &str, entries: &[Entry]) {
     }
 }
 
+const METRICS_HEAD: &str = "\n## Metrics\n\n| name | instrument | unit | attributes | meaning \
+                            |\n|---|---|---|---|---|\n";
+
 fn metrics(out: &mut String) {
-    out.push_str(
-        "\n## Metrics\n\n| name | instrument | unit | attributes | meaning \
-         |\n|---|---|---|---|---|\n",
-    );
+    out.push_str(METRICS_HEAD);
     for metric in METRICS {
         let Metric { name, instrument, unit, .. } = metric;
         let _ = writeln!(

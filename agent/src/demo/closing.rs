@@ -1,7 +1,5 @@
 //! What the demo prints before and after the script, and how it ends: pure.
 
-use std::fmt::Write as _;
-
 use super::arrivals::Arrivals;
 use super::outcome::Outcome;
 use super::paint::{Paint, Tone};
@@ -17,7 +15,12 @@ pub(super) fn opening(collector: &Collector, paint: Paint) -> String {
         "tokenwatch demo: the real agent watches a simulated node in a temporary directory, for \
          about 80 s. It needs no network and no privileges.",
     );
-    let place = match collector {
+    let about = about.replacen(TITLE, &paint.paint(Tone::Strong, TITLE), 1);
+    format!("{about}{}", paint.flowing(&where_to_look(collector)))
+}
+
+fn where_to_look(collector: &Collector) -> String {
+    match collector {
         Collector::BuiltIn(_) => {
             "The agent exports over OTLP to a receiver in this process, which draws what arrives."
                 .to_owned()
@@ -26,9 +29,7 @@ pub(super) fn opening(collector: &Collector, paint: Paint) -> String {
             "The agent exports to {endpoint}. Look there for the service tokenwatch on the node \
              {NODE}."
         ),
-    };
-    let about = about.replacen(TITLE, &paint.paint(Tone::Strong, TITLE), 1);
-    format!("{about}{}", paint.flowing(&place))
+    }
 }
 
 /// How the agent ended, for a collector of the user's own: nothing arrived here.
@@ -51,10 +52,8 @@ pub(super) fn summary(
 ) -> String {
     let (kept, all) = arrivals.story().kept();
     let heading = paint.paint(Tone::Strong, &format!("{kept} of {all} shown in {secs} s"));
-    let mut steps = String::new();
-    for (promise, kept) in arrivals.story().steps() {
-        let _ = writeln!(steps, "  {} {promise}", mark(kept, was_interrupted, paint)); // to a String: cannot fail
-    }
+    let line = |(promise, kept)| format!("  {} {promise}\n", mark(kept, was_interrupted, paint));
+    let steps: String = arrivals.story().steps().map(line).collect();
     format!("{heading}\n{steps}{}", paint.flowing(&arrivals.counts()))
 }
 

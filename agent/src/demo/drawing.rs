@@ -69,18 +69,21 @@ pub(super) fn generation(trace: &Trace, paint: Paint) -> String {
 fn generation_heading(root: &SpanSeen, paint: Paint) -> Entry {
     let outcome = text(&root.attributes, schema::TOKEN_OUTCOME).unwrap_or("ended");
     let tone = if root.error.is_some() { Tone::Bad } else { Tone::Good };
-    let lived = root.duration();
-    let when = if lived > Delta::ZERO {
-        format!("after {lived}")
-    } else {
-        "before its time of issue".to_owned()
-    };
     let parts = [
         (root.name.as_str(), None),
         (&*subject(&root.attributes), Some(Tone::Strong)),
-        (&*format!("{outcome} {when}"), Some(tone)),
+        (&*format!("{outcome} {}", end(root.duration())), Some(tone)),
     ];
     Entry::new(("TRACE", Tone::Cool), &parts, paint)
+}
+
+/// When a generation ended that lived so long.
+fn end(lived: Delta) -> String {
+    if lived > Delta::ZERO {
+        format!("after {lived}")
+    } else {
+        "before its time of issue".to_owned()
+    }
 }
 
 /// `volume/path, trace 4bf92f35, next a3ce9291`.

@@ -86,13 +86,13 @@ fn stalled(event: &str) -> LogSeen {
 #[test]
 fn an_alert_names_what_happened_to_which_pod_and_the_remedy() {
     insta::assert_snapshot!(alert(&stalled("raised"), PLAIN), @r#"
-    RAISED    critical  token.rotation_stalled  shop/cart-0
-              Token "token" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet has stopped
-              rotating it.
-              do: Look for what keeps kubelet from the API server, in its log on this node and in the
-                  events of the pod; then see that every source of the volume exists.
-              $ journalctl -u kubelet --since -1h
-    "#);
+RAISED    critical  token.rotation_stalled  shop/cart-0
+          Token "token" of pod shop/cart-0 should have been replaced 1m 50s ago: kubelet has stopped
+          rotating it.
+          do: Look for what keeps kubelet from the API server, in its log on this node and in the
+              events of the pod; then see that every source of the volume exists.
+          $ journalctl -u kubelet --since -1h
+"#);
 }
 
 #[test]
@@ -128,10 +128,10 @@ fn measurement(state: &str, offset: f64) -> Trace {
 #[test]
 fn a_measurement_shows_every_server() {
     insta::assert_snapshot!(clock(&measurement("off", 12.0), PLAIN), @r"
-    TRACE     clock.measure  true time - node's clock = +12.0s ±200us  off
-              ├─ ntp.exchange 127.0.0.1:30001  █████████████                2.0ms  offset +12.0s  agrees
-              └─ ntp.exchange 127.0.0.1:30002        █████████████████████  3.0ms  offset +12.0s  agrees
-    ");
+TRACE     clock.measure  true time - node's clock = +12.0s ±200us  off
+          ├─ ntp.exchange 127.0.0.1:30001  █████████████                2.0ms  offset +12.0s  agrees
+          └─ ntp.exchange 127.0.0.1:30002        █████████████████████  3.0ms  offset +12.0s  agrees
+");
 }
 
 /// Commands are the exception: they are there to be copied.
@@ -184,7 +184,11 @@ fn small_moves_add_up() {
 
 proptest::proptest! {
     #[test]
-    fn bars_never_leave_their_axis(root in 0..1_000_i64, from in -500..1_500_i64, length in -500..1_500_i64) {
+    fn bars_never_leave_their_axis(
+        root in 0..1_000_i64,
+        from in -500..1_500_i64,
+        length in -500..1_500_i64,
+    ) {
         let root = span("root", 0, root, Attributes::new());
         let drawn = bar(&root, &span("child", from, from + length, Attributes::new()), LONGEST);
         proptest::prop_assert_eq!(drawn.chars().count(), LONGEST);

@@ -18,8 +18,8 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    /// Select Graphic Rendition parameters (ECMA-48), of the eight colours that every terminal theme
-    /// makes readable.
+    /// Select Graphic Rendition parameters (ECMA-48), of the eight colours that every terminal
+    /// theme makes readable.
     fn sgr(self) -> &'static str {
         match self {
             Self::Bad => "1;31",
@@ -57,8 +57,8 @@ impl Paint {
     }
 }
 
-/// `text` broken between words into lines of at most `width` characters. A longer word has a line of
-/// its own.
+/// `text` broken between words into lines of at most `width` characters. A longer word has a line
+/// of its own.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

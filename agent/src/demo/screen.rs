@@ -47,8 +47,8 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Prints a caption of the script with the time since its start. On a pipe it is the only sign of
-    /// progress.
+    /// Prints a caption of the script with the time since its start. On a pipe it is the only sign
+    /// of progress.
     pub(super) fn narrate(&mut self, at: Delta, text: &str) -> io::Result<()> {
         let hanging = format!("\n{:10}", "");
         let lines = wrapped(text, self.look.width.saturating_sub(10)).join(&hanging);

@@ -91,16 +91,9 @@ const fn role(
     volume: &'static str,
     lifetime: Delta,
 ) -> Role {
-    Role {
-        namespace,
-        pod,
-        service_account,
-        volume,
-        path: "token",
-        audience: None,
-        lifetime,
-        extended: false,
-    }
+    let path = "token";
+    let (audience, extended) = (None, false);
+    Role { namespace, pod, service_account, volume, path, audience, lifetime, extended }
 }
 
 /// When the servers' time begins to move ahead: after the first spans have arrived, which show the
@@ -160,7 +153,8 @@ pub(super) const CUES: &[Cue] = &[
         38,
         &REPORT,
         0,
-        "batch/nightly-report: the API server's clock is correct again. kubelet replaces the token.",
+        "batch/nightly-report: the API server's clock is correct again. kubelet replaces the \
+         token.",
     ),
     watch(47, "payments/ledger: kubelet has not replaced the token. It expires in 11 s."),
     watch(57, "payments/ledger: kubelet has still not replaced the token. It expires in 1 s."),
@@ -269,7 +263,8 @@ mod tests {
     fn the_cues_are_in_order_and_leave_time_for_the_end() {
         assert!(CUES.is_sorted_by_key(|cue| cue.at));
         assert!(CUES.iter().all(|cue| cue.at < ENDS));
-        // Correct at 14 s, measured within one interval, kept for 60 s: all before the demo gives up.
+        // Correct at 14 s, measured within one interval, kept for 60 s: all before the demo gives
+        // up.
         assert!(CLOCK_RETURNS + Delta::from_secs(60 + 5) < GIVES_UP);
         assert!(GIVES_UP + Delta::from_secs(5) < Delta::from_secs(90));
     }

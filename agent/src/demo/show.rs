@@ -33,15 +33,12 @@ type Agent<'a> = Pin<&'a mut dyn Future<Output = AgentEnd>>;
 /// Runs the demo on `out` until its end, or until `interrupted`. `agent` runs the real agent by the
 /// plan, until the plan's `stop`. An error is about the simulated node or the output; what happens
 /// to the agent is part of the outcome.
-pub async fn demo<Running>(
+pub async fn demo<Running: Future<Output = AgentEnd>>(
     options: Options,
     out: impl Write,
     interrupted: impl Future<Output = ()>,
     agent: impl FnOnce(AgentPlan) -> Running,
-) -> Result<Outcome, Error>
-where
-    Running: Future<Output = AgentEnd>,
-{
+) -> Result<Outcome, Error> {
     let scratch = Scratch::new(&options.temp)?;
     let (receiver, inbox) = Receiver::start().await?;
     let built_in = || Collector::BuiltIn(receiver.endpoint());
@@ -90,8 +87,7 @@ impl<W: Write> Show<W> {
             Break::Interrupt => true,
             Break::Agent(ended) => return self.agent_ended(ended),
         };
-        let _ = stop.send(()); // an agent that has stopped needs no request
-        let ended = self.until_stopped(agent).await?;
+        let ended = self.until_stopped(agent, stop).await?;
         self.close(was_interrupted, ended)
     }
 
@@ -112,8 +108,13 @@ impl<W: Write> Show<W> {
         }
     }
 
-    /// Shows what the agent sends until it stops, and what is left after that.
-    async fn until_stopped(&mut self, agent: Agent<'_>) -> Result<AgentEnd, Error> {
+    /// Requests the agent to stop. Shows what it sends until then, and what is left after that.
+    async fn until_stopped(
+        &mut self,
+        agent: Agent<'_>,
+        stop: oneshot::Sender<()>,
+    ) -> Result<AgentEnd, Error> {
+        let _ = stop.send(()); // an agent that has stopped needs no request
         let ended = self.while_stopping(agent).await?;
         while let Ok(received) = self.inbox.try_recv() {
             self.take(received)?;

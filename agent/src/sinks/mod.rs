@@ -152,12 +152,8 @@ impl Sinks {
     ) -> Self {
         let no_counters = Arc::default();
         let origin = delivery::origin(resource, &no_counters, &views.snapshot);
-        let metrics = match self.main {
-            Sink::Console(_) => {
-                Some(metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone())))
-            }
-            Sink::Otlp(_) => None,
-        };
+        let start = || metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone()));
+        let metrics = self.main.has_no_metrics().then(start);
         let http = http::Http::start(settings, http::Content { views, pull });
         Self { metrics, http: Some(http), ..self }
     }
@@ -202,6 +198,14 @@ impl Sink {
     /// Lines on standard output.
     pub fn console(colour: bool) -> Result<Self, StartError> {
         console::Console::stdout(colour).map(Self::Console).map_err(StartError::Console)
+    }
+
+    /// Whether the metrics need a place of their own: the console shows none.
+    fn has_no_metrics(&self) -> bool {
+        match self {
+            Self::Console(_) => true,
+            Self::Otlp(_) => false,
+        }
     }
 
     /// Export to a collector. Must be called within a tokio runtime, which then sends. `pull`

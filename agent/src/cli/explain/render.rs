@@ -12,43 +12,26 @@ use crate::cli::output::{Layout, pad, relative, whole};
 
 /// For people.
 pub(super) fn text(explained: &Explained, layout: Layout) -> String {
-    let claims = &explained.claims;
-    let facts: Vec<String> = facts(claims)
-        .into_iter()
-        .map(|(name, value)| format!("  {} {value}\n", pad(name, 12)))
-        .collect();
-    format!(
-        "{}\n{}\n  {} {}\n  {} {}\n  {} {}\n\n{}\n{}{}",
-        layout.strong(&title(claims)),
-        facts.concat(),
-        pad("state", 12),
-        state(explained, layout),
-        pad("verdict", 12),
-        verdict(explained, layout),
-        pad("clock", 12),
-        clock_line(&explained.clock),
-        deadlines(explained),
-        layout.wrap(&rule(explained), ""),
-        stale(explained, layout)
-    )
+    let line = |(name, value): (&str, String)| format!("  {} {value}\n", pad(name, 12));
+    let facts: String = facts(&explained.claims).into_iter().map(line).collect();
+    let judgement = [
+        ("state", state(explained, layout)),
+        ("verdict", verdict(explained, layout)),
+        ("clock", clock_line(&explained.clock)),
+    ];
+    let title = layout.strong(&title(&explained.claims));
+    let (judgement, deadlines) = (judgement.map(line).concat(), deadlines(explained));
+    let rule = layout.wrap(&rule(explained), "");
+    format!("{title}\n{facts}\n{judgement}\n{deadlines}\n{rule}{}", stale(explained, layout))
 }
 
 fn title(claims: &Claims) -> String {
-    let account = format!(
-        "{}/{}",
-        shown(&claims.binding.namespace),
-        shown(&claims.binding.service_account.name)
-    );
-    let pod = claims.binding.pod.as_ref().map_or(", not bound to a pod".to_owned(), |pod| {
-        format!(", bound to pod {}", shown(&pod.name))
-    });
-    let node = claims
-        .binding
-        .node
-        .as_ref()
-        .map(|node| format!(" on node {}", shown(&node.name)))
-        .unwrap_or_default();
-    format!("Token of service account {account}{pod}{node}")
+    let binding = &claims.binding;
+    let account = format!("{}/{}", shown(&binding.namespace), shown(&binding.service_account.name));
+    let pod = binding.pod.as_ref().map(|pod| format!(", bound to pod {}", shown(&pod.name)));
+    let pod = pod.unwrap_or_else(|| ", not bound to a pod".to_owned());
+    let node = binding.node.as_ref().map(|node| format!(" on node {}", shown(&node.name)));
+    format!("Token of service account {account}{pod}{}", node.unwrap_or_default())
 }
 
 fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
@@ -68,44 +51,28 @@ fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
 
 fn state(explained: &Explained, layout: Layout) -> String {
     let name = explained.state.name();
+    let bad = |severity| layout.severity(severity, name);
     match explained.state {
         State::Fresh => format!("{}: kubelet does not need to replace it yet", layout.good(name)),
         State::Due => format!("{name}: kubelet replaces it at the next sync"),
-        State::Late => {
-            format!(
-                "{}: a healthy kubelet would have replaced it",
-                layout.severity(Severity::Info, name)
-            )
-        }
-        State::Stalled => {
-            format!(
-                "{}: kubelet has stopped replacing it",
-                layout.severity(Severity::Warning, name)
-            )
-        }
-        State::Expired => {
-            format!("{}: its exp has passed", layout.severity(Severity::Critical, name))
-        }
-        State::NotYetValid => {
-            format!("{}: its nbf is in the future", layout.severity(Severity::Critical, name))
-        }
+        State::Late => format!("{}: a healthy kubelet would have replaced it", bad(Severity::Info)),
+        State::Stalled => format!("{}: kubelet has stopped replacing it", bad(Severity::Warning)),
+        State::Expired => format!("{}: its exp has passed", bad(Severity::Critical)),
+        State::NotYetValid => format!("{}: its nbf is in the future", bad(Severity::Critical)),
     }
 }
 
 fn verdict(explained: &Explained, layout: Layout) -> String {
     let name = explained.verdict.name();
-    match explained.verdict {
-        Verdict::Live => {
-            format!("{}: an API server with a true clock accepts it", layout.good(name))
-        }
-        Verdict::Dead => format!(
-            "{}: an API server with a true clock refuses it",
-            layout.severity(Severity::Critical, name)
+    let (label, meaning) = match explained.verdict {
+        Verdict::Live => (layout.good(name), "an API server with a true clock accepts it"),
+        Verdict::Dead => (
+            layout.severity(Severity::Critical, name),
+            "an API server with a true clock refuses it",
         ),
-        Verdict::Uncertain => {
-            format!("{}: {}", layout.severity(Severity::Warning, name), doubt(explained))
-        }
-    }
+        Verdict::Uncertain => (layout.severity(Severity::Warning, name), doubt(explained)),
+    };
+    format!("{label}: {meaning}")
 }
 
 /// The end of the token's lifetime that true time may be beyond.
@@ -124,32 +91,25 @@ fn doubt(explained: &Explained) -> &'static str {
 /// Name, time and meaning of each deadline, in order.
 fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
     let d = &explained.deadlines;
+    let (effective, expires) = meanings_of_the_end(&explained.claims);
     [
         ("accepted from", d.accepted_from, "nbf minus the API server's leeway of 60 s"),
         ("issued", d.issued, "iat"),
         ("refresh due", d.due, "kubelet replaces it, up to 10 s earlier"),
         ("late", d.late, "a healthy kubelet has replaced it"),
         ("stalled", d.stalled, "kubelet has stopped or fails"),
-        (
-            "effective",
-            d.effective,
-            if explained.claims.warn_after.is_some() {
-                "warnafter: stale from here"
-            } else {
-                "exp: stale from here"
-            },
-        ),
-        (
-            "expires",
-            d.expires,
-            if explained.claims.warn_after.is_some() {
-                "exp, extended by the API server"
-            } else {
-                "exp"
-            },
-        ),
+        ("effective", d.effective, effective),
+        ("expires", d.expires, expires),
         ("refused", d.hard, "exp, 60 s leeway and 10 s cache: no API server accepts it"),
     ]
+}
+
+/// Of the effective deadline, and of `exp`.
+fn meanings_of_the_end(claims: &Claims) -> (&'static str, &'static str) {
+    match claims.warn_after {
+        Some(_) => ("warnafter: stale from here", "exp, extended by the API server"),
+        None => ("exp: stale from here", "exp"),
+    }
 }
 
 fn deadlines(explained: &Explained) -> String {
@@ -163,22 +123,26 @@ fn deadlines(explained: &Explained) -> String {
 /// kubelet's rule with the figures of this token (pkg/kubelet/token/token_manager.go).
 fn rule(explained: &Explained) -> String {
     let d = &explained.deadlines;
-    let ttl = d.effective - d.issued;
-    let due = d.due - d.issued;
-    let which = if due < ttl.fraction(80, 100) {
+    let (ttl, sync) = (d.effective - d.issued, explained.kubelet.sync_period);
+    let which = replacement(d.due - d.issued, ttl);
+    format!(
+        "kubelet's rule: this token has a lifetime of {}. kubelet replaces it {which}, at the next \
+         sync of the pod (every {} to {}). If that fails, kubelet tries again at every sync until \
+         {}.",
+        whole(ttl),
+        whole(sync),
+        whole(sync.fraction(3, 2)),
+        d.effective.rfc3339()
+    )
+}
+
+/// When kubelet replaces a token that is due so long after it was issued.
+fn replacement(due: Delta, ttl: Delta) -> String {
+    if due < ttl.fraction(80, 100) {
         "24 h after it was issued".to_owned()
     } else {
         format!("after 80 % of it, {} after it was issued", whole(due))
-    };
-    let sync = whole(explained.kubelet.sync_period);
-    format!(
-        "kubelet's rule: this token has a lifetime of {}. kubelet replaces it {which}, at the next \
-         sync of the pod (every {sync} to {}). If that fails, kubelet tries again at every sync \
-         until {}.",
-        whole(ttl),
-        whole(explained.kubelet.sync_period.fraction(3, 2)),
-        d.effective.rfc3339()
-    )
+    }
 }
 
 fn stale(explained: &Explained, layout: Layout) -> String {
@@ -237,22 +201,21 @@ fn object(object: Option<&ObjectRef>) -> Value {
     )
 }
 
+/// What a user has to know about a Secret-based token.
+const LEGACY: &str = "It has no deadline: it works until the Secret or the service account is \
+     deleted, or until the API server removes a Secret that was not used for a year. kubelet never \
+     replaces it. Use a projected token (the default of a pod) or `kubectl create token` instead.";
+
 /// For people: a Secret-based token has no deadlines.
 pub(super) fn legacy_text(legacy: &LegacyClaims, layout: Layout) -> String {
-    let secret = legacy
-        .secret
-        .as_deref()
-        .map(|secret| format!(", from Secret {}", shown(secret)))
-        .unwrap_or_default();
-    let text = "It has no deadline: it works until the Secret or the service account is deleted, \
-                or until the API server removes a Secret that was not used for a year. kubelet \
-                never replaces it. Use a projected token (the default of a pod) or `kubectl \
-                create token` instead.";
+    let secret = legacy.secret.as_deref();
+    let secret = secret.map(|secret| format!(", from Secret {}", shown(secret)));
     format!(
-        "Legacy token of service account {}/{}{secret}\n{}",
+        "Legacy token of service account {}/{}{}\n{}",
         shown(&legacy.namespace),
         shown(&legacy.service_account),
-        layout.wrap(text, "  ")
+        secret.unwrap_or_default(),
+        layout.wrap(LEGACY, "  ")
     )
 }
 

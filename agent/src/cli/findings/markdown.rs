@@ -153,17 +153,10 @@ fn cell(text: &str) -> String {
 /// The page of one code.
 pub(super) fn page(code: Code) -> String {
     let info = code.info();
-    let reserved = "\n> Reserved: no agent reports this yet. The name is listed so that its \
-                    meaning is fixed.\n";
-    let head = format!(
-        "# {code}\n\n{}.\n{}",
-        capital(info.title),
-        if code.is_reserved() { reserved } else { "" }
-    );
-    let runbook = code.runbook();
-    let of_runbook = |render: fn(&Runbook) -> String| runbook.map(render).unwrap_or_default();
+    let of_runbook =
+        |render: fn(&Runbook) -> String| code.runbook().map(render).unwrap_or_default();
     [
-        head,
+        head(code),
         section("Meaning", info.meaning),
         of_runbook(|runbook| section("Impact", runbook.impact)),
         section("Severity", info.severity),
@@ -176,6 +169,13 @@ pub(super) fn page(code: Code) -> String {
         "\n[All findings, and the placeholders in the commands](README.md)\n".to_owned(),
     ]
     .concat()
+}
+
+fn head(code: Code) -> String {
+    let reserved = "\n> Reserved: no agent reports this yet. The name is listed so that its \
+                    meaning is fixed.\n";
+    let note = if code.is_reserved() { reserved } else { "" };
+    format!("# {code}\n\n{}.\n{note}", capital(code.info().title))
 }
 
 fn section(title: &str, text: &str) -> String {

@@ -55,14 +55,9 @@ impl Console {
     pub fn start(out: Box<dyn Write + Send>, colour: bool) -> io::Result<Self> {
         let (queue, reports) = sync_channel(QUEUE);
         let (end, ended) = oneshot::channel();
-        let dropped = Arc::new(AtomicU64::new(0));
-        let closed = watch::Sender::new(false);
-        let writer = Writer {
-            out,
-            lines: Lines::new(colour),
-            dropped: Arc::clone(&dropped),
-            closed: closed.clone(),
-        };
+        let (dropped, closed) = (Arc::new(AtomicU64::new(0)), watch::Sender::new(false));
+        let lines = Lines::new(colour);
+        let writer = Writer { out, lines, dropped: Arc::clone(&dropped), closed: closed.clone() };
         let run = move || {
             writer.run(&reports);
             let _ = end.send(()); // fails only if nobody waits for the end

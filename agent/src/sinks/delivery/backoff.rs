@@ -43,7 +43,8 @@ impl Backoff {
 
     /// The longest that the next wait can be, when the server requests none.
     fn bound(&mut self, failure: &Failure) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(5)).min(LONGEST); // 2^5 s is past the longest
+        let doublings = self.failures.min(5); // 2^5 s is past the longest
+        let doubled = FIRST.saturating_mul(1 << doublings).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         match failure.kind {
             Kind::Refused => REFUSED,

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use super::backoff::Backoff;
 use super::cargo::Cargo;
 use super::failure::{Failure, Kind};
-use super::outbox::Shared;
 use super::queue::Entry;
+use super::shared::Shared;
 use super::transport::Transport;
 use crate::clocks;
 use crate::config::otlp::Target;
@@ -56,15 +56,8 @@ impl Courier {
         transport: Transport,
         envelope: Envelope,
     ) -> Self {
-        Self {
-            cargo,
-            shared: Arc::clone(shared),
-            transport,
-            envelope,
-            backoff: Backoff::default(),
-            most: MOST_PER_REQUEST,
-            accepted: 0,
-        }
+        let (shared, backoff) = (Arc::clone(shared), Backoff::default());
+        Self { cargo, shared, transport, envelope, backoff, most: MOST_PER_REQUEST, accepted: 0 }
     }
 
     /// Delivers until the agent stops and nothing is left.
@@ -86,15 +79,19 @@ impl Courier {
             if outside.is_closing() {
                 return false;
             }
-            // A batch was in memory twice while it was sent, and the next may be far away.
-            sys::give_memory_back();
-            tokio::select! {
-                () = self.shared.arrived.notified() => {}
-                () = outside.closed() => {}
-            }
+            self.idle(outside).await;
         }
         self.gather(outside).await;
         true
+    }
+
+    async fn idle(&self, outside: &mut Outside) {
+        // A batch was in memory twice while it was sent, and the next may be far away.
+        sys::give_memory_back();
+        tokio::select! {
+            () = self.shared.arrived.notified() => {}
+            () = outside.closed() => {}
+        }
     }
 
     /// Lets a batch fill. Records that wait after a failure have waited enough.

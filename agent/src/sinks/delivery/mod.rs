@@ -15,6 +15,7 @@ mod failure;
 mod metrics;
 mod outbox;
 mod queue;
+mod shared;
 mod tls;
 mod transport;
 
@@ -172,11 +173,9 @@ impl Common<'_> {
     ) -> Result<Option<Metrics>, StartError> {
         let reader = |target| metrics::reader(target, pace, &self.counters, self.closed.clone());
         let push = target.map(reader).transpose()?;
-        if push.is_none() && pull.is_none() {
-            return Ok(None);
-        }
+        let is_read = push.is_some() || pull.is_some();
         let origin = origin(self.resource, &self.counters, snapshot);
-        Ok(Some(Metrics::start(origin, push, pull)))
+        Ok(is_read.then(|| Metrics::start(origin, push, pull)))
     }
 }
 

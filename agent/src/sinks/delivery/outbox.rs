@@ -1,18 +1,18 @@
 //! One signal's way out: a bounded queue, and the courier that empties it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_otlp::Envelope;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::cargo::{Cargo, Tally};
 use super::courier::Courier;
-use super::queue::{Class, Queue};
+use super::queue::Class;
+use super::shared::Shared;
 use super::transport::Transport;
-use crate::clocks;
 use crate::config::otlp::Target;
 use crate::sinks::metrics::Counters;
 
@@ -34,45 +34,6 @@ pub(super) struct Outbox {
     shared: Arc<Shared>,
     state: watch::Receiver<DeliveryState>,
     worker: JoinHandle<()>,
-}
-
-/// What the outbox and its courier both use.
-#[derive(Debug)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
-    pub(super) arrived: Notify,
-    pub(super) tally: Tally,
-    undelivered: watch::Sender<u64>,
-}
-
-impl Shared {
-    pub(super) fn new(memory: usize, tally: Tally) -> Self {
-        Self {
-            queue: Mutex::new(Queue::new(memory)),
-            arrived: Notify::new(),
-            tally,
-            undelivered: watch::Sender::new(0),
-        }
-    }
-
-    /// The lock is never held over anything slow.
-    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, class: Class, record: Vec<u8>) {
-        let given_up = self.queue().push(class, record, clocks::now());
-        self.tally.given_up(given_up);
-        self.publish_count();
-        self.arrived.notify_one();
-    }
-
-    /// Publishes how many records wait. Under the lock, so that nobody reads 0 while a record is
-    /// being queued.
-    pub(super) fn publish_count(&self) {
-        let queue = self.queue();
-        self.undelivered.send_replace(queue.len() as u64);
-    }
 }
 
 impl Outbox {

@@ -7,7 +7,8 @@
 //!
 //! An alert that the collector refuses even alone waits apart. If the collector has accepted others
 //! since, this one is the problem, and is refused for good. If it accepts nothing at all, the cause
-//! may be the configuration (a TLS port, a proxy): the alert is tried again, slowly, for some hours.
+//! may be the configuration (a TLS port, a proxy): the alert is tried again, slowly, for some
+//! hours.
 
 use std::collections::VecDeque;
 
@@ -125,6 +126,16 @@ impl Queue {
     /// The oldest records, at most `most`, to be sent. What the collector refused before goes
     /// alone, and after all others.
     pub(super) fn start(&mut self, most: usize) -> Vec<Entry> {
+        let mut batch = self.oldest(most);
+        if batch.is_empty() {
+            batch.extend(self.classes[Class::Isolated as usize].pop_front());
+        }
+        self.in_flight = in_flight(&batch);
+        batch
+    }
+
+    /// Those that were not refused before, up to the size of a request.
+    fn oldest(&mut self, most: usize) -> Vec<Entry> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < most
             && bytes < LARGEST_REQUEST
@@ -133,10 +144,6 @@ impl Queue {
             bytes += entry.bytes();
             batch.push(entry);
         }
-        if batch.is_empty() {
-            batch.extend(self.classes[Class::Isolated as usize].pop_front());
-        }
-        self.in_flight = in_flight(&batch);
         batch
     }
 

@@ -37,36 +37,44 @@ pub(super) enum TlsError {
     Library(rustls::Error),
 }
 
+impl TlsError {
+    /// What follows the name of the file.
+    fn problem(&self) -> String {
+        match self {
+            Self::Unreadable { why, .. } => format!("cannot be read ({why}): {CHECK_PATH}"),
+            Self::NotAFile { .. } => NOT_A_FILE.to_owned(),
+            Self::NotPem { why, .. } => format!("is not valid PEM: {why}"),
+            Self::NoCertificate { .. } => "holds no certificate in PEM".to_owned(),
+            Self::NoKey { why, .. } => format!("holds no private key in PEM ({why})"),
+            Self::Mismatch { certificate, why, .. } => {
+                format!("does not match {}: {why}", certificate.display())
+            }
+            Self::NoAuthority { .. } => NO_AUTHORITY.to_owned(),
+            Self::Library(why) => format!("TLS cannot be set up: {why}"),
+        }
+    }
+}
+
+const CHECK_PATH: &str = "check the path and the volume it comes from";
+const NOT_A_FILE: &str = "is not a PEM file: it has to be a regular file below 4 MiB";
+const NO_AUTHORITY: &str = "holds no usable certificate authority: set the collector's CA file \
+                            (OTEL_EXPORTER_OTLP_CERTIFICATE)";
+
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { file, why } => write!(
-                f,
-                "{} cannot be read ({why}): check the path and the volume it comes from",
-                file.display()
-            ),
-            Self::NotAFile { file } => write!(
-                f,
-                "{} is not a PEM file: it has to be a regular file below 4 MiB",
-                file.display()
-            ),
-            Self::NotPem { file, why } => write!(f, "{} is not valid PEM: {why}", file.display()),
-            Self::NoCertificate { file } => {
-                write!(f, "{} holds no certificate in PEM", file.display())
+            Self::Unreadable { file, .. }
+            | Self::NotAFile { file }
+            | Self::NotPem { file, .. }
+            | Self::NoCertificate { file }
+            | Self::NoKey { file, .. }
+            | Self::Mismatch { key: file, .. } => {
+                write!(f, "{} {}", file.display(), self.problem())
             }
-            Self::NoKey { file, why } => {
-                write!(f, "{} holds no private key in PEM ({why})", file.display())
+            Self::NoAuthority { file } => {
+                write!(f, "{} {}", store(file.as_deref()), self.problem())
             }
-            Self::Mismatch { key, certificate, why } => {
-                write!(f, "{} does not match {}: {why}", key.display(), certificate.display())
-            }
-            Self::NoAuthority { file } => write!(
-                f,
-                "{} holds no usable certificate authority: set the collector's CA file \
-                 (OTEL_EXPORTER_OTLP_CERTIFICATE)",
-                store(file.as_deref())
-            ),
-            Self::Library(why) => write!(f, "TLS cannot be set up: {why}"),
+            Self::Library(_) => f.write_str(&self.problem()),
         }
     }
 }
@@ -120,13 +128,9 @@ impl Material {
             return Ok(builder.with_no_client_auth());
         };
         let chain = certificates(certificate, certificate_file)?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|why| TlsError::NoKey { file: key_file.clone(), why: why.to_string() })?;
-        builder.with_client_auth_cert(chain, key).map_err(|why| TlsError::Mismatch {
-            key: key_file.clone(),
-            certificate: certificate_file.clone(),
-            why,
-        })
+        let config = builder.with_client_auth_cert(chain, private_key(key, key_file)?);
+        let (key, certificate) = (key_file.clone(), certificate_file.clone());
+        config.map_err(|why| TlsError::Mismatch { key, certificate, why })
     }
 
     fn roots(&self, files: &TlsFiles) -> Result<RootCertStore, TlsError> {
@@ -160,6 +164,11 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
         return Err(TlsError::NotAFile { file: file.to_owned() });
     }
     std::fs::read(file).map_err(unreadable)
+}
+
+fn private_key(pem: &[u8], file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|why| TlsError::NoKey { file: file.to_owned(), why: why.to_string() })
 }
 
 fn certificates(pem: &[u8], file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -69,7 +69,8 @@ impl Transport {
         &self.target
     }
 
-    /// Sends one message, and returns the answer's bytes. Takes no longer than the target's timeout.
+    /// Sends one message, and returns the answer's bytes. Takes no longer than the target's
+    /// timeout.
     pub(super) async fn send(&self, message: Bytes) -> Result<Bytes, Failure> {
         let exchange = timeout(self.target.timeout, self.exchange(message));
         let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
@@ -117,19 +118,17 @@ impl Transport {
             return false;
         }
         current.checked = clocks::timer();
-        match Material::read(&self.target.tls) {
-            Ok(material) => {
-                material.fingerprint() != fingerprint && material.config(&self.target.tls).is_ok()
-            }
-            Err(error) => {
-                tracing::warn!(
-                    collector = %self.target,
-                    %error,
-                    "TLS files cannot be read again: the connection keeps the previous ones"
-                );
-                false
-            }
-        }
+        let tls = &self.target.tls;
+        let read = Material::read(tls).inspect_err(|error| self.warn_unreadable(error));
+        read.is_ok_and(|new| new.fingerprint() != fingerprint && new.config(tls).is_ok())
+    }
+
+    fn warn_unreadable(&self, error: &TlsError) {
+        tracing::warn!(
+            collector = %self.target,
+            %error,
+            "TLS files cannot be read again: the connection keeps the previous ones"
+        );
     }
 
     /// As if the TLS files had been read `by` earlier.
@@ -187,11 +186,15 @@ async fn grpc(client: Client, target: &Target, message: Bytes) -> Result<Bytes, 
     }
     let ready = grpc.ready().await.map_err(|why| Failure::connection(&why));
     ready?;
+    let path = PathAndQuery::from_static(target.signal.grpc_path());
+    let answer = grpc.unary(call(target, message), path, RawCodec).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| Failure::grpc(&status))
+}
+
+fn call(target: &Target, message: Bytes) -> tonic::Request<Bytes> {
     let mut request = tonic::Request::new(message);
     *request.metadata_mut() = tonic::metadata::MetadataMap::from_headers(headers(target));
-    let path = PathAndQuery::from_static(target.signal.grpc_path());
-    let answer = grpc.unary(request, path, RawCodec).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| Failure::grpc(&status))
+    request
 }
 
 /// One POST (OTLP/HTTP with binary protobuf).
@@ -211,18 +214,27 @@ async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<By
 fn post(target: &Target, message: Bytes) -> Result<Request<Body>, String> {
     let mut headers = headers(target);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    let body = match target.compression {
-        Compression::None => message,
-        Compression::Gzip => {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            gzipped(&message).map_err(|why| format!("gzip: {why}"))?
-        }
-    };
+    let body = encoded(target.compression, message, &mut headers)?;
     let mut request = Request::new(Body::new(Full::new(body)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.endpoint.clone();
     *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// The body, compressed where that is configured.
+fn encoded(
+    compression: Compression,
+    message: Bytes,
+    headers: &mut HeaderMap,
+) -> Result<Bytes, String> {
+    match compression {
+        Compression::None => Ok(message),
+        Compression::Gzip => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            gzipped(&message).map_err(|why| format!("gzip: {why}"))
+        }
+    }
 }
 
 fn headers(target: &Target) -> HeaderMap {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::{Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::world::cluster::PodRef;
 
 /// `reportingController`. Validation requires a qualified name.
 const CONTROLLER: &str = "tokenwatch";
@@ -52,24 +53,27 @@ impl Regarding {
     /// The pod or this node.
     pub(super) fn of(finding: &Finding, node: &str) -> Result<Self, NoEvent> {
         match &finding.subject {
-            // kubelet's own Events on its Node have the name of the node as UID, and `kubectl
-            // describe node` selects Events by that.
-            Subject::Node { .. } | Subject::Server { .. } => {
-                let name = valid_name(node)?;
-                Ok(Self { kind: "Node", namespace: None, name, uid: node.to_owned() })
-            }
+            Subject::Node { .. } | Subject::Server { .. } => Self::node(node),
             // Only names from the API server count: the claims of a file could name any pod, and
             // would cause Events on the pods of others.
             Subject::Token { .. } if finding.evidence.get("phase").is_none() => {
                 Err(NoEvent::UnknownPod)
             }
-            Subject::Token { pod, .. } => Ok(Self {
-                kind: "Pod",
-                namespace: Some(valid_name(pod.namespace.as_deref().unwrap_or_default())?),
-                name: valid_name(pod.name.as_deref().unwrap_or_default())?,
-                uid: pod.uid.clone(),
-            }),
+            Subject::Token { pod, .. } => Self::pod(pod),
         }
+    }
+
+    /// kubelet's own Events on its Node have the name of the node as UID, and `kubectl describe
+    /// node` selects Events by that.
+    fn node(node: &str) -> Result<Self, NoEvent> {
+        let name = valid_name(node)?;
+        Ok(Self { kind: "Node", namespace: None, name, uid: node.to_owned() })
+    }
+
+    fn pod(pod: &PodRef) -> Result<Self, NoEvent> {
+        let namespace = Some(valid_name(pod.namespace.as_deref().unwrap_or_default())?);
+        let name = valid_name(pod.name.as_deref().unwrap_or_default())?;
+        Ok(Self { kind: "Pod", namespace, name, uid: pod.uid.clone() })
     }
 
     /// The namespace of Events about it.
@@ -104,14 +108,18 @@ pub(super) fn name(regarding: &Regarding, alert: &Alert) -> String {
         .unwrap_or_default()
         .trim_end_matches(['.', '-']);
     let id: String = alert.id.0.chars().filter(char::is_ascii_hexdigit).take(8).collect();
-    let seconds = alert.raised_at.as_secs();
-    let stage = match (is_cleared(alert), alert.finding.severity) {
+    let (seconds, stage) = (alert.raised_at.as_secs(), stage(alert));
+    format!("{stem}.{}{seconds:x}{stage}", id.to_ascii_lowercase())
+}
+
+/// Severity, or that it is resolved, as one character.
+fn stage(alert: &Alert) -> &'static str {
+    match (is_cleared(alert), alert.finding.severity) {
         (true, _) => "c",
         (false, Severity::Info) => "0",
         (false, Severity::Warning) => "1",
         (false, Severity::Critical) => "2",
-    };
-    format!("{stem}.{}{seconds:x}{stage}", id.to_ascii_lowercase())
+    }
 }
 
 fn is_cleared(alert: &Alert) -> bool {
@@ -124,8 +132,7 @@ fn is_cleared(alert: &Alert) -> bool {
 /// The whole Event.
 pub(super) fn new_event(regarding: &Regarding, alert: &Alert, node: &str) -> Value {
     json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
+        "apiVersion": "events.k8s.io/v1", "kind": "Event",
         "metadata": {"name": name(regarding, alert), "namespace": regarding.event_namespace()},
         "eventTime": micro(alert.at),
         "reportingController": CONTROLLER,

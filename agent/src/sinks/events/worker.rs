@@ -101,18 +101,26 @@ impl Worker {
     fn after(&mut self, tried: Pending, written: Result<(), Error>) -> Option<Duration> {
         self.warn_of_dropped();
         let Err(trouble) = written else {
-            (self.attempts, self.has_warned) = (0, false);
-            self.backoff.reset();
+            self.succeeded();
             return None;
         };
         self.warn(&trouble);
+        self.put_back_or_drop(tried, &trouble);
+        Some(self.backoff.after(&trouble))
+    }
+
+    fn succeeded(&mut self) {
+        (self.attempts, self.has_warned) = (0, false);
+        self.backoff.reset();
+    }
+
+    fn put_back_or_drop(&mut self, tried: Pending, trouble: &Error) {
         self.attempts += 1;
         if trouble.is_temporary() && self.attempts < ATTEMPTS {
             self.queue.put_back(tried);
         } else {
             self.attempts = 0;
         }
-        Some(self.backoff.after(&trouble))
     }
 
     fn warn_of_dropped(&self) {
@@ -149,6 +157,10 @@ impl Worker {
             }
             // The API server has deleted it: Events live an hour by default (--event-ttl).
         }
+        self.create(pending, name).await
+    }
+
+    async fn create(&mut self, pending: &Pending, name: String) -> Result<(), Error> {
         let event = event::new_event(&pending.regarding, &pending.alert, &self.node);
         let path = event::collection(&pending.regarding);
         let created = self.send(Method::POST, path, "application/json", &event).await;
@@ -163,14 +175,9 @@ impl Worker {
     async fn extend(&mut self, pending: &Pending, name: &str) -> Result<(), Error> {
         let count = self.counts.count(name) + 1;
         let path = format!("{}/{name}", event::collection(&pending.regarding));
-        let written = self
-            .send(
-                Method::PATCH,
-                path,
-                "application/merge-patch+json",
-                &event::series(&pending.alert, count),
-            )
-            .await;
+        let series = event::series(&pending.alert, count);
+        let patch = "application/merge-patch+json";
+        let written = self.send(Method::PATCH, path, patch, &series).await;
         if written.is_ok() {
             self.counts.set(name, count);
         }

@@ -51,22 +51,34 @@ pub(super) async fn run(
 ) {
     let listener = bind(address).await;
     info!(%address, "HTTP server listening");
+    let serve = |stream, peer: SocketAddr| {
+        serve(stream, Arc::clone(&responder), connections.open(peer.ip()))
+    };
+    accept_all(&listener, address, serve).await;
+}
+
+/// Starts a task for each connection.
+async fn accept_all<Serving: Future<Output = ()> + Send + 'static>(
+    listener: &TcpListener,
+    address: SocketAddr,
+    serve: impl Fn(TcpStream, SocketAddr) -> Serving,
+) {
     // Dropped with this task, which closes the connections.
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    tasks.spawn(serve(stream, Arc::clone(&responder), connections.open(peer.ip())));
-                }
-                Err(error) => {
-                    debug!(%address, %error, "cannot accept an HTTP connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+                Ok((stream, peer)) => drop(tasks.spawn(serve(stream, peer))),
+                Err(error) => pause(address, &error).await,
             },
             Some(_) = tasks.join_next() => {}
         }
     }
+}
+
+async fn pause(address: SocketAddr, error: &io::Error) {
+    debug!(%address, %error, "cannot accept an HTTP connection");
+    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Logs only the first failure. The other addresses have tasks of their own.
@@ -75,17 +87,19 @@ async fn bind(address: SocketAddr) -> TcpListener {
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
-            Err(error) if wait == FIRST_RETRY => {
-                warn!(
-                    %address, %error, advice = advice(error.kind()),
-                    "cannot listen for HTTP; trying again at least every minute"
-                );
-            }
+            Err(error) if wait == FIRST_RETRY => warn_unavailable(address, &error),
             Err(_) => {}
         }
         sleep(wait).await;
         wait = (wait * 2).min(LAST_RETRY);
     }
+}
+
+fn warn_unavailable(address: SocketAddr, error: &io::Error) {
+    warn!(
+        %address, %error, advice = advice(error.kind()),
+        "cannot listen for HTTP; trying again at least every minute"
+    );
 }
 
 fn advice(error: io::ErrorKind) -> &'static str {
@@ -116,18 +130,22 @@ async fn respond(stream: TcpStream, responder: Arc<Responder>) {
         let responder = Arc::clone(&responder);
         async move { Ok::<_, std::convert::Infallible>(responder.respond(&request).await) }
     });
+    let mut connection = pin!(limited().serve_connection(TokioIo::new(stream), service));
+    // Errors are those of the client: it disconnected, or it sent something other than HTTP.
+    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(LAST_RESPONSE_TIMEOUT, connection).await;
+    }
+}
+
+fn limited() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
         .max_headers(MOST_HEADERS)
         .max_buf_size(MOST_HEADER_BYTES);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // Errors are those of the client: it disconnected, or it sent something other than HTTP.
-    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(LAST_RESPONSE_TIMEOUT, connection).await;
-    }
+    builder
 }
 
 /// The open connections of all addresses.
@@ -141,24 +159,26 @@ struct Slots {
     next: u64,
 }
 
+impl Slots {
+    /// The connection that a new one from `peer` replaces.
+    fn superfluous(&self, peer: IpAddr) -> Option<u64> {
+        let own = self.open.iter().filter(|(_, (other, _))| *other == peer);
+        let own: Vec<u64> = own.map(|(number, _)| *number).collect();
+        if own.len() >= MOST_FROM_PEER {
+            return own.first().copied();
+        }
+        let is_full = self.open.len() >= MOST_CONNECTIONS;
+        self.open.keys().next().copied().filter(|_| is_full)
+    }
+}
+
 impl Connections {
     /// A slot for a connection from `peer`. Closes the oldest connection of the same peer if that
     /// has too many, or the oldest of all if there are too many.
     fn open(self: &Arc<Self>, peer: IpAddr) -> Slot {
         let mut slots = self.slots();
-        let own: Vec<u64> = slots
-            .open
-            .iter()
-            .filter(|(_, (other, _))| *other == peer)
-            .map(|(number, _)| *number)
-            .collect();
-        let is_full = slots.open.len() >= MOST_CONNECTIONS;
-        let oldest = if own.len() >= MOST_FROM_PEER {
-            own.first()
-        } else {
-            slots.open.keys().next().filter(|_| is_full)
-        };
-        if let Some((_, evicted)) = oldest.copied().and_then(|number| slots.open.remove(&number)) {
+        let superfluous = slots.superfluous(peer);
+        if let Some((_, evicted)) = superfluous.and_then(|number| slots.open.remove(&number)) {
             evicted.notify_one();
         }
         let (number, evicted) = (slots.next, Arc::new(Notify::new()));

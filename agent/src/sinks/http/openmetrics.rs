@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, Histogram, Metric, MetricData, ResourceMetrics,
+    AggregatedMetrics, Histogram, HistogramDataPoint, Metric, MetricData, ResourceMetrics, Sum,
 };
 
 /// The text format.
@@ -95,32 +95,34 @@ impl Exposition {
     }
 
     fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, shown: fn(&T) -> String) {
-        let name = name(metric);
         match data {
             MetricData::Gauge(gauge) => {
-                self.head(&name, metric, "gauge", "");
-                self.samples(
-                    &name,
-                    gauge
-                        .data_points()
-                        .map(|point| (labels(point.attributes()), shown(&point.value()))),
-                );
+                let points = gauge.data_points();
+                let points = points.map(|at| (labels(at.attributes()), shown(&at.value())));
+                self.family(metric, ("gauge", ""), points);
             }
-            MetricData::Sum(sum) => {
-                let (kind, suffix) =
-                    if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
-                self.head(&name, metric, kind, suffix);
-                let points = sum
-                    .data_points()
-                    .map(|point| (labels(point.attributes()), shown(&point.value())));
-                self.samples(&format!("{name}{suffix}"), points);
-            }
-            MetricData::Histogram(histogram) => {
-                self.head(&name, metric, "histogram", "");
-                self.histogram(&name, histogram, shown);
-            }
+            MetricData::Sum(sum) => self.sum(metric, sum, shown),
+            MetricData::Histogram(histogram) => self.histogram(metric, histogram, shown),
             MetricData::ExponentialHistogram(_) => {} // the agent creates none
         }
+    }
+
+    fn sum<T: Copy>(&mut self, metric: &Metric, sum: &Sum<T>, shown: fn(&T) -> String) {
+        let kind = if sum.is_monotonic() { ("counter", "_total") } else { ("gauge", "") };
+        let points = sum.data_points().map(|at| (labels(at.attributes()), shown(&at.value())));
+        self.family(metric, kind, points);
+    }
+
+    /// Everything about a metric whose points are numbers. A kind has a suffix for its samples.
+    fn family(
+        &mut self,
+        metric: &Metric,
+        (kind, suffix): (&str, &str),
+        points: impl Iterator<Item = (Labels, String)>,
+    ) {
+        let name = name(metric);
+        self.head(&name, metric, kind, suffix);
+        self.samples(&format!("{name}{suffix}"), points);
     }
 
     /// `HELP`, `TYPE` and `UNIT`. In the older format the family has the name of its samples.
@@ -138,22 +140,27 @@ impl Exposition {
 
     fn histogram<T: Copy>(
         &mut self,
-        name: &str,
+        metric: &Metric,
         histogram: &Histogram<T>,
         shown: fn(&T) -> String,
     ) {
+        let name = name(metric);
+        self.head(&name, metric, "histogram", "");
         for point in histogram.data_points() {
             let of = labels(point.attributes());
-            let bounds =
-                point.bounds().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
-            let mut below = 0;
-            for (bound, count) in bounds.zip(point.bucket_counts()) {
-                below += count;
-                let labels: Labels = of.iter().cloned().chain([("le".to_owned(), bound)]).collect();
-                self.sample(&format!("{name}_bucket"), &labels, &below.to_string());
-            }
+            self.buckets(&name, &of, point);
             self.sample(&format!("{name}_sum"), &of, &shown(&point.sum()));
             self.sample(&format!("{name}_count"), &of, &point.count().to_string());
+        }
+    }
+
+    fn buckets<T>(&mut self, name: &str, of: &Labels, point: &HistogramDataPoint<T>) {
+        let bounds = point.bounds().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
+        let mut below = 0;
+        for (bound, count) in bounds.zip(point.bucket_counts()) {
+            below += count;
+            let labels: Labels = of.iter().cloned().chain([("le".to_owned(), bound)]).collect();
+            self.sample(&format!("{name}_bucket"), &labels, &below.to_string());
         }
     }
 

@@ -1,6 +1,5 @@
 //! `/livez` and `/readyz`: the checks, and the text about them.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokenwatch_core::engine::Snapshot;
@@ -23,6 +22,21 @@ pub(super) struct Check {
     failure: Option<String>,
 }
 
+impl Check {
+    /// `failure` is the reason where it has not passed.
+    fn new(name: &'static str, has_passed: bool, failure: &str) -> Self {
+        Self { name, failure: (!has_passed).then(|| failure.to_owned()) }
+    }
+
+    /// A line of the text for the client.
+    fn line(&self) -> String {
+        match &self.failure {
+            Some(failure) => format!("[-]{} failed: {failure}\n", self.name),
+            None => format!("[+]{} ok\n", self.name),
+        }
+    }
+}
+
 /// Liveness: kubelet restarts the agent if a check fails.
 pub(super) fn live(pulse: Pulse) -> Vec<Check> {
     let secs = pulse.since.as_secs();
@@ -43,17 +57,12 @@ pub(super) fn live(pulse: Pulse) -> Vec<Check> {
 pub(super) fn ready(snapshot: &Snapshot) -> Vec<Check> {
     let scanned = snapshot.sources.contains_key(FILES);
     vec![
-        Check {
-            name: "files",
-            failure: (!scanned)
-                .then(|| "the first scan of the token files is not finished".to_owned()),
-        },
-        Check {
-            name: "clock",
-            failure: snapshot
-                .awaits_clock
-                .then(|| "no time server has answered yet (waits at most 10 s)".to_owned()),
-        },
+        Check::new("files", scanned, "the first scan of the token files is not finished"),
+        Check::new(
+            "clock",
+            !snapshot.awaits_clock,
+            "no time server has answered yet (waits at most 10 s)",
+        ),
     ]
 }
 
@@ -64,15 +73,9 @@ pub(super) fn summary(probe: &str, checks: &[Check], verbose: bool) -> (bool, St
     if has_passed && !verbose {
         return (true, "ok\n".to_owned());
     }
-    let mut text = String::new();
-    for check in checks {
-        let _ = match &check.failure {
-            Some(failure) => writeln!(text, "[-]{} failed: {failure}", check.name),
-            None => writeln!(text, "[+]{} ok", check.name),
-        }; // writing to a String cannot fail
-    }
-    let _ = writeln!(text, "{probe} check {}", if has_passed { "passed" } else { "failed" });
-    (has_passed, text)
+    let lines: String = checks.iter().map(Check::line).collect();
+    let outcome = if has_passed { "passed" } else { "failed" };
+    (has_passed, format!("{lines}{probe} check {outcome}\n"))
 }
 
 #[cfg(test)]

@@ -35,18 +35,12 @@ impl Responder {
 
     async fn respond_to<B>(&self, request: &Request<B>) -> Reply {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let allow = (header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return with(
-                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n".to_owned()),
-                [allow],
-            );
+            return not_allowed();
         }
         match request.uri().path() {
             "/livez" => probe("livez", &probes::live((self.content.views.pulse)()), request),
             "/readyz" => self.ready(request).await,
-            _ if !is_for_this_agent(request) => {
-                text(StatusCode::MISDIRECTED_REQUEST, misdirected(request))
-            }
+            _ if !is_for_this_agent(request) => misdirected(request),
             "/metrics" => self.metrics(request).await,
             "/" => self.page().await,
             _ => text(StatusCode::NOT_FOUND, PATHS.to_owned()),
@@ -59,19 +53,13 @@ impl Responder {
     }
 
     async fn metrics<B>(&self, request: &Request<B>) -> Reply {
-        let format = Format::accepted(
-            request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()),
-        );
-        let body = self
-            .throttle
-            .run(|| self.content.pull.read().map(|metrics| openmetrics::write(&metrics, format)))
-            .await;
-        match body {
+        let accept = request.headers().get(header::ACCEPT);
+        let format = Format::accepted(accept.and_then(|value| value.to_str().ok()));
+        let pull = &self.content.pull;
+        let write = || pull.read().map(|metrics| openmetrics::write(&metrics, format));
+        match self.throttle.run(write).await {
             Some(Some(body)) => reply(StatusCode::OK, format.content_type(), body),
-            Some(None) => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no metrics: the agent is shutting down\n".to_owned(),
-            ),
+            Some(None) => no_metrics(),
             None => busy(),
         }
     }
@@ -106,14 +94,26 @@ fn is_for_this_agent<B>(request: &Request<B>) -> bool {
         && request.uri().authority().is_none_or(|name| authority::is_own(name.as_str()))
 }
 
-fn misdirected<B>(request: &Request<B>) -> String {
+fn misdirected<B>(request: &Request<B>) -> Reply {
     let host =
         request.headers().get(header::HOST).and_then(|name| name.to_str().ok()).unwrap_or_default();
     let host = tokenwatch_core::base::text::shown(host);
-    format!(
+    let why = format!(
         "refused: anybody could make the name \"{host}\" point here; use an IP address, \
          localhost, or the name of a Service\n"
-    )
+    );
+    text(StatusCode::MISDIRECTED_REQUEST, why)
+}
+
+fn not_allowed() -> Reply {
+    let allow = (header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let why = "only GET and HEAD are allowed\n".to_owned();
+    with(text(StatusCode::METHOD_NOT_ALLOWED, why), [allow])
+}
+
+fn no_metrics() -> Reply {
+    let why = "no metrics: the agent is shutting down\n".to_owned();
+    text(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 fn busy() -> Reply {

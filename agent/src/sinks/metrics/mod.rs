@@ -180,32 +180,38 @@ impl Instruments<'_> {
 
 /// Gauges over the engine's state. A series that the state no longer has disappears.
 fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
-    let source = |read: fn(&Snapshot, Observer<'_, u64>)| {
+    let counts = |name, read: fn(&Snapshot, Observer<'_, u64>)| {
         let snapshot = Arc::clone(snapshot);
-        move |observer: Observer<'_, u64>| read(&snapshot(), observer)
+        Instruments(meter, name).gauge_u64(move |observer| read(&snapshot(), observer));
     };
-    let seconds = |read: fn(&Snapshot) -> Option<Delta>| {
+    counts(schema::METRIC_TOKENS, tokens);
+    counts(schema::METRIC_FINDINGS, findings);
+    counts(schema::METRIC_CLOCK_STATE, clock_state);
+    counts(schema::METRIC_SOURCES_UP, sources);
+    counts(schema::METRIC_PRIVILEGE, privilege);
+    counts(schema::METRIC_CLUSTER_PODS, cluster_pods);
+    observe_durations(meter, snapshot);
+}
+
+fn observe_durations(meter: &Meter, snapshot: &SnapshotSource) {
+    let duration = |name, read: fn(&Snapshot) -> Option<Delta>| {
         let snapshot = Arc::clone(snapshot);
-        move |observer: Observer<'_, f64>| {
-            if let Some(delta) = read(&snapshot()) {
-                observer.observe(delta.as_secs_f64(), &[]);
-            }
-        }
+        Instruments(meter, name).gauge_f64(move |observer| seconds(read(&snapshot()), observer));
     };
-    Instruments(meter, schema::METRIC_TOKENS).gauge_u64(source(tokens));
-    Instruments(meter, schema::METRIC_FINDINGS).gauge_u64(source(findings));
-    Instruments(meter, schema::METRIC_CLOCK_STATE).gauge_u64(source(clock_state));
-    Instruments(meter, schema::METRIC_SOURCES_UP).gauge_u64(source(sources));
-    Instruments(meter, schema::METRIC_PRIVILEGE).gauge_u64(source(privilege));
-    Instruments(meter, schema::METRIC_CLUSTER_PODS).gauge_u64(source(cluster_pods));
-    Instruments(meter, schema::METRIC_CLUSTER_AGE)
-        .gauge_f64(seconds(|snapshot| snapshot.cluster.map(|cluster| cluster.age)));
-    Instruments(meter, schema::METRIC_DEADLINE_MIN)
-        .gauge_f64(seconds(|snapshot| snapshot.nearest_deadline));
-    Instruments(meter, schema::METRIC_CLOCK_OFFSET)
-        .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.offset)));
-    Instruments(meter, schema::METRIC_CLOCK_ERROR_BOUND)
-        .gauge_f64(seconds(|snapshot| (!snapshot.clock.assumed).then_some(snapshot.clock.bound)));
+    duration(schema::METRIC_CLUSTER_AGE, |snapshot| snapshot.cluster.map(|cluster| cluster.age));
+    duration(schema::METRIC_DEADLINE_MIN, |snapshot| snapshot.nearest_deadline);
+    duration(schema::METRIC_CLOCK_OFFSET, |snapshot| {
+        (!snapshot.clock.assumed).then_some(snapshot.clock.offset)
+    });
+    duration(schema::METRIC_CLOCK_ERROR_BOUND, |snapshot| {
+        (!snapshot.clock.assumed).then_some(snapshot.clock.bound)
+    });
+}
+
+fn seconds(delta: Option<Delta>, observer: Observer<'_, f64>) {
+    if let Some(delta) = delta {
+        observer.observe(delta.as_secs_f64(), &[]);
+    }
 }
 
 fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {

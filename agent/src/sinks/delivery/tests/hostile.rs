@@ -1,4 +1,5 @@
-//! Broken and malicious collectors: each request ends in time, in bounded memory, and with a reason.
+//! Broken and malicious collectors: each request ends in time, in bounded memory, and with a
+//! reason.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -158,7 +159,8 @@ async fn one_that_sends_goaway_without_end() {
         async move {
             http2(&mut stream).await?;
             loop {
-                stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await?; // GOAWAY, last stream 0, NO_ERROR
+                // GOAWAY, last stream 0, NO_ERROR
+                stream.write_all(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await?;
             }
         }
     });
@@ -200,7 +202,8 @@ async fn redirects_are_not_followed() {
     let redirecting = server(move |mut stream| async move {
         request(&mut stream).await?;
         let answer = format!(
-            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/logs\r\ncontent-length: 0\r\n\r\n"
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/logs\r\n\
+             content-length: 0\r\n\r\n"
         );
         stream.write_all(answer.as_bytes()).await
     });

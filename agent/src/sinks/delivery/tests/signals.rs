@@ -97,7 +97,8 @@ async fn exported(temporality: Option<Temporality>, vars: &[(&str, &str)]) -> Ve
         .await;
     sink.take(rotation());
     let before = collector.seen.lock().unwrap().metrics.len();
-    collector.until(|seen| seen.metrics.len() >= before + 3).await; // the second rotation is in one of them, and one comes after it
+    // The second rotation is in one of them, and one comes after it.
+    collector.until(|seen| seen.metrics.len() >= before + 3).await;
     assert!(sink.shutdown(Duration::from_secs(5)).await.is_clean());
     let seen = collector.seen.lock().unwrap();
     all(&seen)

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Status;
-use tokenwatch_core::world::clocks::{ClockState, ServerReport, Vote};
+use tokenwatch_core::world::clocks::{ClockState, Estimate, ServerReport, Vote};
 
 use super::html::{Short, Signed, Text, count_of};
 
@@ -28,47 +28,57 @@ const ENDS: [(Delta, &str); 9] = [
     (Delta::from_secs(10_000_000_000), "years"),
 ];
 
+/// Of the picture.
+const EXPLANATION: &str = "<p class=\"quiet\">True time as each source reports it, relative to \
+                           this node's clock (dotted line). The band is the limit.</p>\n";
+
 pub(super) fn section(status: &Status) -> String {
     let mut out = String::from("<section aria-labelledby=\"clock\"><h2 id=\"clock\">Clock</h2>\n");
     let _ = writeln!(out, "<p>{}</p>", summary(status)); // writing to a String cannot fail
-    let scale = Scale::of(status);
-    out.push_str("<div class=\"clock\">\n");
-    row(&mut out, "<b>agreed</b>", &agreed(status, &scale));
-    for report in status.clock.servers.iter().take(MOST) {
-        row(&mut out, &named(report), &of_server(report, status, &scale));
-    }
-    row(&mut out, "", &scale.axis());
-    out.push_str(
-        "</div>\n<p class=\"quiet\">True time as each source reports it, relative to this \
-         node's clock (dotted line). The band is the limit.</p>\n",
-    );
+    picture(&mut out, status);
+    out.push_str(EXPLANATION);
     if status.clock.servers.len() > MOST {
         let _ = writeln!(out, "<p>and {} more</p>", status.clock.servers.len() - MOST);
     }
     out + &kernel(status) + "</section>\n"
 }
 
+fn picture(out: &mut String, status: &Status) {
+    let scale = Scale::of(status);
+    out.push_str("<div class=\"clock\">\n");
+    row(out, "<b>agreed</b>", &agreed(status, &scale));
+    for report in status.clock.servers.iter().take(MOST) {
+        row(out, &named(report), &of_server(report, status, &scale));
+    }
+    row(out, "", &scale.axis());
+    out.push_str("</div>\n");
+}
+
 fn summary(status: &Status) -> String {
     let (clock, limit) = (&status.clock.estimate, status.clock.offset_limit);
-    let agreeing = status.clock.servers.iter().filter(|report| report.vote == Vote::Agrees).count();
-    let servers = match status.clock.servers.len() {
+    let (class, mark) = look(clock.state);
+    let (state, servers) = (clock.state.name(), servers(status));
+    let error = if clock.assumed {
+        format!("no source confirms this clock, assumed error ±{}", clock.bound)
+    } else {
+        measured(clock, limit)
+    };
+    format!("<b class=\"{class}\">{mark} {state}</b>: {error}; {servers}")
+}
+
+fn measured(clock: &Estimate, limit: Delta) -> String {
+    let direction = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
+    let (offset, bound) = (clock.offset.abs(), clock.bound);
+    format!("this node is {offset} {direction} true time, ±{bound} (limit {limit})")
+}
+
+fn servers(status: &Status) -> String {
+    let servers = &status.clock.servers;
+    let agreeing = servers.iter().filter(|report| report.vote == Vote::Agrees).count();
+    match servers.len() {
         0 => "no time server configured".to_owned(),
         all => format!("{agreeing} of {} agree", count_of(all, "time server")),
-    };
-    let (class, mark) = look(clock.state);
-    let state = format!("<b class=\"{class}\">{mark} {}</b>", clock.state.name());
-    if clock.assumed {
-        return format!(
-            "{state}: no source confirms this clock, assumed error ±{}; {servers}",
-            clock.bound
-        );
     }
-    let direction = if clock.offset < Delta::ZERO { "ahead of" } else { "behind" };
-    format!(
-        "{state}: this node is {} {direction} true time, ±{} (limit {limit}); {servers}",
-        clock.offset.abs(),
-        clock.bound
-    )
 }
 
 /// Class and symbol of a state. The symbol is for readers who cannot tell the colours apart.
@@ -134,15 +144,7 @@ struct Scale {
 impl Scale {
     /// Wide enough for every interval.
     fn of(status: &Status) -> Self {
-        let samples =
-            status.clock.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
-        let reach = |offset: Delta, bound: Delta| offset.abs() + bound;
-        let servers = samples.map(|sample| reach(sample.offset, sample.root_distance));
-        let all = servers.chain([
-            reach(status.clock.estimate.offset, status.clock.estimate.bound),
-            status.clock.offset_limit,
-        ]);
-        let most = all.max().unwrap_or(LINEAR);
+        let most = widest(status);
         let last = ENDS.iter().position(|(end, _)| *end > most).unwrap_or(ENDS.len() - 1);
         let ticks: Vec<_> = ENDS.iter().take(last + 1).copied().collect();
         let end = ticks.last().map_or(1.0, |(end, _)| stretched(*end));
@@ -155,9 +157,8 @@ impl Scale {
 
     /// One interval, over the band of the limit and the line of the node's clock.
     fn bar(&self, class: &str, offset: Delta, bound: Delta, limit: Delta, value: &str) -> String {
-        let (lo, hi, middle) =
-            (self.position(offset - bound), self.position(offset + bound), self.position(offset));
-        let (left, right) = (self.position(-limit), self.position(limit));
+        let [left, right, lo, middle, hi] =
+            [-limit, limit, offset - bound, offset, offset + bound].map(|at| self.position(at));
         format!(
             "<svg role=\"img\" aria-label=\"{value}\" class=\"strip\"><title>{value}</title><rect \
              class=\"limit\" x=\"{left:.2}%\" width=\"{:.2}%\" y=\"0\" height=\"24\"/><line \
@@ -178,17 +179,31 @@ impl Scale {
         );
         let step = if self.ticks.len() > 3 { 2 } else { 1 };
         for (at, name) in self.ticks.iter().rev().step_by(step) {
-            let (left, right) = (self.position(-*at), self.position(*at));
-            let is_end = right >= 100.0;
-            let (from, to) = if is_end { ("start", "end") } else { ("middle", "middle") };
-            let _ = write!(
-                out,
-                "<text x=\"{left:.2}%\" y=\"12\" text-anchor=\"{from}\">−{name}</text><text \
-                 x=\"{right:.2}%\" y=\"12\" text-anchor=\"{to}\">+{name}</text>"
-            );
+            out += &self.labels(*at, name);
         }
         out + "</svg>"
     }
+
+    /// Of a tick, on both sides of the middle.
+    fn labels(&self, at: Delta, name: &str) -> String {
+        let (left, right) = (self.position(-at), self.position(at));
+        let is_end = right >= 100.0;
+        let (from, to) = if is_end { ("start", "end") } else { ("middle", "middle") };
+        format!(
+            "<text x=\"{left:.2}%\" y=\"12\" text-anchor=\"{from}\">−{name}</text><text \
+             x=\"{right:.2}%\" y=\"12\" text-anchor=\"{to}\">+{name}</text>"
+        )
+    }
+}
+
+/// How far the widest interval, or the limit, reaches.
+fn widest(status: &Status) -> Delta {
+    let reach = |offset: Delta, bound: Delta| offset.abs() + bound;
+    let clock = &status.clock;
+    let samples = clock.servers.iter().take(MOST).filter_map(|report| report.result.as_ref().ok());
+    let servers = samples.map(|sample| reach(sample.offset, sample.root_distance));
+    let estimate = reach(clock.estimate.offset, clock.estimate.bound);
+    servers.chain([estimate, clock.offset_limit]).max().unwrap_or(LINEAR)
 }
 
 fn stretched(at: Delta) -> f64 {

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::base::value::Value;
 use tokenwatch_core::engine::Status;
-use tokenwatch_core::findings::{Finding, Subject};
+use tokenwatch_core::findings::{Finding, Remedy, Subject};
 
 use super::headline::mark_of;
-use super::html::{Away, PodName, Short, Text};
+use super::html::{Away, PodName, Short, Text, not_listed};
 
 /// Findings shown in full. The rest follow as one line each: they rarely have another cause.
 const FULL: usize = 12;
@@ -29,9 +29,16 @@ pub(super) fn section(status: &Status) -> String {
 }
 
 fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
-    let (now, severity) = (status.now.wall, finding.severity);
-    let (id, mark, name, code) =
-        (finding.id(&status.node).0, mark_of(severity), severity.name(), finding.code.as_str());
+    heading(out, finding);
+    remedy(out, &finding.remedy);
+    when(out, finding, since, status.now.wall);
+    evidence(out, finding, &finding.id(&status.node).0);
+    out.push_str("</article>\n");
+}
+
+fn heading(out: &mut String, finding: &Finding) {
+    let (name, code) = (finding.severity.name(), finding.code.as_str());
+    let mark = mark_of(finding.severity);
     let _ = write!(
         out,
         "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} \
@@ -39,17 +46,21 @@ fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
         subject(&finding.subject),
         Text(&finding.summary)
     ); // writing to a String cannot fail
-    let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Text(&finding.remedy.text));
-    if let Some(command) = &finding.remedy.command {
+}
+
+fn remedy(out: &mut String, remedy: &Remedy) {
+    let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Text(&remedy.text));
+    if let Some(command) = &remedy.command {
         let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", Text(command));
     }
+}
+
+fn when(out: &mut String, finding: &Finding, since: Wall, now: Wall) {
     let _ = write!(out, "<p class=\"when\">since {} ({})", since.clock_time(), Away(since, now));
     if let Some(deadline) = finding.deadline {
         let _ = write!(out, " · deadline {} ({})", deadline.rfc3339(), Away(deadline, now));
     }
     out.push_str("</p>");
-    evidence(out, finding, &id);
-    out.push_str("</article>\n");
 }
 
 fn evidence(out: &mut String, finding: &Finding, id: &str) {
@@ -93,22 +104,16 @@ fn lines(out: &mut String, status: &Status) {
     if rest.is_empty() {
         return;
     }
-    let _ = write!(
-        out,
-        "<details id=\"more-findings\"><summary>{} more</summary><ul class=\"lines\">",
-        rest.len()
-    );
-    for (finding, _) in rest.iter().take(LINES) {
-        let (mark, code) = (mark_of(finding.severity), finding.code.as_str());
-        let _ = writeln!(out, "<li>{mark} <code>{code}</code> {}</li>", subject(&finding.subject));
-    }
+    let more = rest.len();
+    let _ = write!(out, "<details id=\"more-findings\"><summary>{more} more</summary>");
+    out.push_str("<ul class=\"lines\">");
+    rest.iter().take(LINES).for_each(|(finding, _)| line(out, finding));
     out.push_str("</ul>");
-    if rest.len() > LINES {
-        let _ = write!(
-            out,
-            "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>",
-            rest.len() - LINES
-        );
-    }
+    not_listed(out, more.saturating_sub(LINES));
     out.push_str("</details>\n");
+}
+
+fn line(out: &mut String, finding: &Finding) {
+    let (mark, code) = (mark_of(finding.severity), finding.code.as_str());
+    let _ = writeln!(out, "<li>{mark} <code>{code}</code> {}</li>", subject(&finding.subject));
 }

@@ -42,15 +42,10 @@ impl Headline {
     }
 
     pub(super) fn html(&self, status: &Status) -> String {
-        let class = match self.worst {
-            Some(severity) => severity.name(),
-            None if self.is_starting => "info",
-            None => "ok",
-        };
-        let text = match self.worst {
-            Some(_) => by_severity(status),
-            None if self.is_starting => "First scan in progress".to_owned(),
-            None => "No findings".to_owned(),
+        let (class, text) = match self.worst {
+            Some(severity) => (severity.name(), by_severity(status)),
+            None if self.is_starting => ("info", "First scan in progress".to_owned()),
+            None => ("ok", "No findings".to_owned()),
         };
         let (mark, next) = (self.mark(), next(status));
         format!(

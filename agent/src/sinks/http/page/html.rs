@@ -97,6 +97,18 @@ impl fmt::Display for Signed {
     }
 }
 
+/// Names the command that lists the `count` items for which the page has no room.
+pub(super) fn not_listed(out: &mut String, count: usize) {
+    if count > 0 {
+        let _ = fmt::Write::write_fmt(
+            out,
+            format_args!(
+                "<p>and {count} more: <code>tokenwatch check</code> on the node lists them</p>"
+            ),
+        ); // writing to a String cannot fail
+    }
+}
+
 /// `1 token`, `2 tokens`.
 pub(super) fn count_of(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }

@@ -39,6 +39,12 @@ impl Frame {
         let whole = (self.to - self.from).max(Delta::from_nanos(1)).as_secs_f64();
         (100.0 * (at - self.from).as_secs_f64() / whole).clamp(0.0, 100.0)
     }
+
+    /// Position and width in percent of the bar.
+    fn stretch(&self, from: Wall, to: Wall) -> (f64, f64) {
+        let x = self.position(from);
+        (x, (self.position(to) - x).max(0.0))
+    }
 }
 
 /// The bar, with every deadline as text for screen readers.
@@ -59,12 +65,9 @@ fn phases(deadlines: &Deadlines, frame: &Frame) -> String {
         ("over", deadlines.effective, frame.to, 16, 2),
     ]
     .map(|(class, from, to, y, height)| {
-        let (from, to) = (frame.position(from), frame.position(to));
-        let width = (to - from).max(0.0);
-        format!(
-            "<rect class=\"{class}\" x=\"{from:.2}%\" width=\"{width:.2}%\" y=\"{y}\" \
-             height=\"{height}\"/>"
-        )
+        let (x, width) = frame.stretch(from, to);
+        let place = format!("x=\"{x:.2}%\" width=\"{width:.2}%\" y=\"{y}\" height=\"{height}\"");
+        format!("<rect class=\"{class}\" {place}/>")
     })
     .concat()
 }

@@ -23,6 +23,10 @@ use html::Text;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
+const FOOTER: &str = "<footer><p>All times are UTC, by this node's clock. <a \
+                      href=\"/metrics\">/metrics</a> <a href=\"/readyz?verbose\">/readyz</a> <a \
+                      href=\"/livez?verbose\">/livez</a></p></footer>\n";
+
 /// Allows exactly this style and this script, requests to the agent itself, and no frames.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
@@ -41,29 +45,36 @@ pub(super) fn policy() -> &'static str {
 
 /// The status page.
 pub(super) fn render(status: &Status) -> String {
-    let (node, headline) = (Text(&status.node), headline::of(status));
-    let body = [
+    let headline = headline::of(status);
+    let sections = [
         headline.html(status),
         findings::section(status),
         clock::section(status),
         tokens::section(status),
         visibility::section(status),
-    ]
-    .concat();
+    ];
+    let (head, body) = (head(headline.mark(), status), body(&sections.concat(), status));
+    format!("<!doctype html>\n<html lang=\"en\">\n{head}{body}</html>\n")
+}
+
+fn head(mark: &str, status: &Status) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{mark} \
-         {node} · tokenwatch</title>\n<meta name=\"viewport\" content=\"width=device-width, \
-         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<link \
-         rel=\"icon\" href=\"data:,\">\n<noscript><meta http-equiv=\"refresh\" \
-         content=\"10\"></noscript>\n<style>{STYLE}</style>\n</head>\n<body>\n<header><h1>{node}</\
-         h1><p id=\"link\" role=\"status\">tokenwatch {version}</p></header>\n<main id=\"main\" \
-         data-at=\"{at}\">\n{body}</main>\n<footer><p>All times are UTC, by this node's clock. <a \
-         href=\"/metrics\">/metrics</a> <a href=\"/readyz?verbose\">/readyz</a> <a \
-         href=\"/livez?verbose\">/livez</a></p></footer>\n<script>{SCRIPT}</script>\n</body>\n</\
-         html>\n",
-        mark = headline.mark(),
-        version = env!("CARGO_PKG_VERSION"),
-        at = status.now.wall.rfc3339(),
+        "<head>\n<meta charset=\"utf-8\">\n<title>{mark} {} · tokenwatch</title>\n<meta \
+         name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta \
+         name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" \
+         href=\"data:,\">\n<noscript><meta http-equiv=\"refresh\" \
+         content=\"10\"></noscript>\n<style>{STYLE}</style>\n</head>\n",
+        Text(&status.node)
+    )
+}
+
+fn body(sections: &str, status: &Status) -> String {
+    let (node, version) = (Text(&status.node), env!("CARGO_PKG_VERSION"));
+    let at = status.now.wall.rfc3339();
+    format!(
+        "<body>\n<header><h1>{node}</h1><p id=\"link\" role=\"status\">tokenwatch \
+         {version}</p></header>\n<main id=\"main\" data-at=\"{at}\">\n{sections}</main>\n{FOOTER}\
+         <script>{SCRIPT}</script>\n</body>\n"
     )
 }
 

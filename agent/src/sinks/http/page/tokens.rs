@@ -9,7 +9,7 @@ use tokenwatch_core::findings::{Severity, Subject};
 use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
-use super::html::{Away, PodName, Short, Text, count_of};
+use super::html::{Away, PodName, Short, Text, count_of, not_listed};
 use super::lifetime;
 
 /// Tokens drawn as bars: those with findings, and those with the nearest deadlines.
@@ -21,12 +21,7 @@ const LINES: usize = 460;
 const LISTED: usize = 4;
 
 pub(super) fn section(status: &Status) -> String {
-    let mut out = format!(
-        "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p \
-         class=\"quiet\">{}</p>\n",
-        count_of(status.tokens.len(), "token"),
-        by_state(status)
-    );
+    let mut out = head(status);
     if status.tokens.is_empty() {
         return out + "<p>No token was found on this node.</p></section>\n";
     }
@@ -37,6 +32,15 @@ pub(super) fn section(status: &Status) -> String {
     }
     lines(&mut out, tokens.get(DRAWN..).unwrap_or_default(), status.now.wall);
     out + "</section>\n"
+}
+
+fn head(status: &Status) -> String {
+    format!(
+        "<section aria-labelledby=\"tokens\"><h2 id=\"tokens\">{}</h2>\n<p \
+         class=\"quiet\">{}</p>\n",
+        count_of(status.tokens.len(), "token"),
+        by_state(status)
+    )
 }
 
 const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\"true\"><rect \
@@ -86,18 +90,24 @@ fn drawn(out: &mut String, token: &TokenView, status: &Status) {
     let now = status.now.wall;
     let _ = write!(
         out,
-        "<article class=\"token\"><h3>{}<span class=\"quiet\">{} · {}/{}</span></h3>{}<p \
-         class=\"when\">{}</p>{}",
-        PodName(&token.pod),
-        owner(token),
-        Short(&token.key.volume),
-        Short(&token.key.path),
+        "<article class=\"token\">{}{}<p class=\"when\">{}</p>{}",
+        heading(token),
         badge(token),
         next(token, now),
         lifetime::bar(&token.deadlines, now)
     ); // writing to a String cannot fail
     details(out, token, now);
     out.push_str("</article>\n");
+}
+
+fn heading(token: &TokenView) -> String {
+    format!(
+        "<h3>{}<span class=\"quiet\">{} · {}/{}</span></h3>",
+        PodName(&token.pod),
+        owner(token),
+        Short(&token.key.volume),
+        Short(&token.key.path)
+    )
 }
 
 fn owner(token: &TokenView) -> String {
@@ -120,15 +130,19 @@ fn badge(token: &TokenView) -> String {
         (State::Late | State::Due, _) => ("●", "info"),
         (State::Fresh, _) => ("✔", "ok"),
     };
-    let verdict = match token.verdict {
+    let (state, verdict) = (state_name(token.state), verdict_text(token.verdict));
+    format!(
+        "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> \
+         {state}{verdict}</span>"
+    )
+}
+
+fn verdict_text(verdict: Verdict) -> &'static str {
+    match verdict {
         Verdict::Live => "",
         Verdict::Dead => " · API servers refuse it",
         Verdict::Uncertain => " · API servers may refuse it",
-    };
-    format!(
-        "<span class=\"badge {class}\"><span aria-hidden=\"true\">{mark}</span> {}{verdict}</span>",
-        state_name(token.state)
-    )
+    }
 }
 
 fn next(token: &TokenView, now: Wall) -> String {
@@ -144,26 +158,9 @@ fn next(token: &TokenView, now: Wall) -> String {
 
 fn details(out: &mut String, token: &TokenView, now: Wall) {
     let TokenKey { pod_uid, volume, path } = &token.key;
-    let _ = write!(
-        out,
-        "<details id=\"t-{}-{}-{}\"><summary>Times and readers</summary><dl>",
-        Short(pod_uid),
-        Short(volume),
-        Short(path)
-    );
-    let deadlines = &token.deadlines;
-    let times = [
-        ("issued", Some(deadlines.issued)),
-        ("appeared", token.appeared_at),
-        ("due", Some(deadlines.due)),
-        ("late", Some(deadlines.late)),
-        ("stalled", Some(deadlines.stalled)),
-        ("deadline", Some(deadlines.effective)),
-        ("expires", Some(deadlines.expires)),
-    ];
-    for (name, at) in times.into_iter().filter_map(|(name, at)| Some((name, at?))) {
-        pair(out, name, &format!("{} ({})", at.rfc3339(), Away(at, now)));
-    }
+    let id = [pod_uid, volume, path].map(|part| Short(part).to_string()).join("-");
+    let _ = write!(out, "<details id=\"t-{id}\"><summary>Times and readers</summary><dl>");
+    times(out, token, now);
     pair(out, "service account", &token.claims.binding.service_account.name);
     pair(out, "audiences", &audiences(&token.claims.audiences));
     if let Some(pod) = &token.known {
@@ -172,6 +169,25 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
     pair(out, "pod UID", pod_uid);
     pair(out, "readers", "not detected yet");
     out.push_str("</dl></details>");
+}
+
+fn times(out: &mut String, token: &TokenView, now: Wall) {
+    for (name, at) in moments(token).into_iter().filter_map(|(name, at)| Some((name, at?))) {
+        pair(out, name, &format!("{} ({})", at.rfc3339(), Away(at, now)));
+    }
+}
+
+fn moments(token: &TokenView) -> [(&'static str, Option<Wall>); 7] {
+    let deadlines = &token.deadlines;
+    [
+        ("issued", Some(deadlines.issued)),
+        ("appeared", token.appeared_at),
+        ("due", Some(deadlines.due)),
+        ("late", Some(deadlines.late)),
+        ("stalled", Some(deadlines.stalled)),
+        ("deadline", Some(deadlines.effective)),
+        ("expires", Some(deadlines.expires)),
+    ]
 }
 
 fn audiences(all: &[String]) -> String {
@@ -203,27 +219,22 @@ fn lines(out: &mut String, tokens: &[&TokenView], now: Wall) {
     if tokens.is_empty() {
         return;
     }
-    let _ = write!(
-        out,
-        "<details id=\"more-tokens\"><summary>{} more</summary><ul class=\"lines\">",
-        tokens.len()
-    );
+    let more = tokens.len();
+    let _ = write!(out, "<details id=\"more-tokens\"><summary>{more} more</summary>");
+    out.push_str("<ul class=\"lines\">");
     for token in tokens.iter().take(LINES) {
-        let (pod, state, deadline) =
-            (PodName(&token.pod), state_name(token.state), Away(token.deadlines.effective, now));
-        let _ = writeln!(
-            out,
-            "<li>{pod} <span class=\"quiet\">{} · {state} · deadline {deadline}</span></li>",
-            Short(&token.key.volume)
-        );
+        line(out, token, now);
     }
     out.push_str("</ul>");
-    if tokens.len() > LINES {
-        let _ = write!(
-            out,
-            "<p>and {} more: <code>tokenwatch check</code> on the node lists them</p>",
-            tokens.len() - LINES
-        );
-    }
+    not_listed(out, more.saturating_sub(LINES));
     out.push_str("</details>\n");
+}
+
+fn line(out: &mut String, token: &TokenView, now: Wall) {
+    let (pod, volume) = (PodName(&token.pod), Short(&token.key.volume));
+    let (state, deadline) = (state_name(token.state), Away(token.deadlines.effective, now));
+    let _ = writeln!(
+        out,
+        "<li>{pod} <span class=\"quiet\">{volume} · {state} · deadline {deadline}</span></li>"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::Status;
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 
@@ -9,20 +10,15 @@ use super::html::{Away, Short, Text, Whole, count_of};
 
 /// Most blind spots listed. They usually have the same cause.
 const LISTED: usize = 20;
+const HEAD: &str = "<section aria-labelledby=\"visibility\"><h2 id=\"visibility\">What this agent \
+                    cannot see</h2>\n<ul class=\"visibility\">\n";
+const READERS: &str = "not detected yet: whether a process still uses a replaced token";
+const NO_API_SERVER: &str = "not used: names come from the tokens, and owners are unknown";
 
 pub(super) fn section(status: &Status) -> String {
-    let mut out = String::from(
-        "<section aria-labelledby=\"visibility\"><h2 id=\"visibility\">What this agent cannot \
-         see</h2>\n<ul \
-         class=\"visibility\">\n",
-    );
+    let mut out = HEAD.to_owned();
     privileges(&mut out, status);
-    line(
-        &mut out,
-        Visibility::Partial,
-        "readers",
-        "not detected yet: whether a process still uses a replaced token",
-    );
+    line(&mut out, Visibility::Partial, "readers", READERS);
     blind_spots(&mut out, status);
     sources(&mut out, status);
     cluster(&mut out, status);
@@ -55,14 +51,11 @@ fn line(out: &mut String, visibility: Visibility, name: &str, text: &str) {
 fn privileges(out: &mut String, status: &Status) {
     let Some(privileges) = &status.agent.privileges else { return };
     let rung = privileges.rung;
-    let unseen = rung
-        .unseen()
-        .map_or("everything is visible".to_owned(), |unseen| format!("not visible: {unseen}"));
-    let visibility = match rung.unseen() {
-        _ if !privileges.lacking.is_empty() => Visibility::Broken,
-        Some(_) => Visibility::Partial,
-        None => Visibility::Full,
+    let (visibility, unseen) = match rung.unseen() {
+        Some(unseen) => (Visibility::Partial, format!("not visible: {unseen}")),
+        None => (Visibility::Full, "everything is visible".to_owned()),
     };
+    let visibility = if privileges.lacking.is_empty() { visibility } else { Visibility::Broken };
     line(out, visibility, "privileges", &format!("{}; {unseen}", rung.name()));
     for lacking in &privileges.lacking {
         line(out, Visibility::Broken, "missing", &Text(lacking).to_string());
@@ -70,25 +63,17 @@ fn privileges(out: &mut String, status: &Status) {
 }
 
 fn blind_spots(out: &mut String, status: &Status) {
-    if status.agent.blind.is_empty() {
+    let blind = &status.agent.blind;
+    if blind.is_empty() {
         return line(out, Visibility::Full, "volumes", "all volumes of kubelet are visible");
     }
-    line(
-        out,
-        Visibility::Broken,
-        "volumes",
-        &format!("{} not visible", count_of(status.agent.blind.len(), "volume")),
-    );
-    for spot in status.agent.blind.iter().take(LISTED) {
-        line(out, Visibility::Broken, &place(spot), &Text(&spot.reason).to_string());
+    let mut broken = |name: &str, text: &str| line(out, Visibility::Broken, name, text);
+    broken("volumes", &format!("{} not visible", count_of(blind.len(), "volume")));
+    for spot in blind.iter().take(LISTED) {
+        broken(&place(spot), &Text(&spot.reason).to_string());
     }
-    if status.agent.blind.len() > LISTED {
-        line(
-            out,
-            Visibility::Broken,
-            "and",
-            &format!("{} more", status.agent.blind.len() - LISTED),
-        );
+    if blind.len() > LISTED {
+        broken("and", &format!("{} more", blind.len() - LISTED));
     }
 }
 
@@ -112,23 +97,22 @@ fn sources(out: &mut String, status: &Status) {
 }
 
 fn cluster(out: &mut String, status: &Status) {
-    let (visibility, text) = match (&status.agent.cluster, &status.agent.unreachable) {
-        (known, Some(reason)) => {
-            let age =
-                known.map(|known| format!(" The data about pods is {} old.", Whole(known.age)));
-            let age = age.unwrap_or_default();
-            (Visibility::Broken, format!("requests fail: {}.{age}", Text(reason)))
-        }
-        (Some(known), None) => {
-            let (pods, age) = (count_of(known.pods, "pod"), Whole(known.age));
+    let known = status.agent.cluster.as_ref().map(|known| (known.pods, known.age));
+    let (visibility, text) = match (known, &status.agent.unreachable) {
+        (known, Some(reason)) => (Visibility::Broken, failing(reason, known.map(|(_, age)| age))),
+        (Some((pods, age)), None) => {
+            let (pods, age) = (count_of(pods, "pod"), Whole(age));
             (Visibility::Full, format!("{pods}, last update {age} ago"))
         }
-        (None, None) => {
-            let text = "not used: names come from the tokens, and owners are unknown";
-            (Visibility::Partial, text.to_owned())
-        }
+        (None, None) => (Visibility::Partial, NO_API_SERVER.to_owned()),
     };
     line(out, visibility, "API server", &text);
+}
+
+/// Why requests fail, and how old the data about pods is.
+fn failing(reason: &str, age: Option<Delta>) -> String {
+    let age = age.map(|age| format!(" The data about pods is {} old.", Whole(age)));
+    format!("requests fail: {}.{}", Text(reason), age.unwrap_or_default())
 }
 
 fn lost(delivery: &DeliveryState) -> String {
@@ -142,17 +126,17 @@ fn lost(delivery: &DeliveryState) -> String {
 fn delivery(out: &mut String, status: &Status) {
     let delivery = &status.agent.delivery;
     let lost = lost(delivery);
-    if let Some(since) = delivery.waiting_since {
-        let error = delivery.last_error.as_ref();
-        let error = error.map(|error| format!(": {}", Text(error))).unwrap_or_default();
-        let since = format!("{} ({})", since.wall.clock_time(), Away(since.wall, status.now.wall));
-        return line(
-            out,
-            Visibility::Broken,
-            "alerts",
-            &format!("{} waiting for the collector since {since}{error}.{lost}", delivery.waiting),
-        );
-    }
-    let visibility = if lost.is_empty() { Visibility::Full } else { Visibility::Broken };
-    line(out, visibility, "alerts", &format!("none waiting for a collector.{lost}"));
+    let (visibility, text) = match delivery.waiting_since {
+        Some(since) => (Visibility::Broken, waiting(delivery, since.wall, status.now.wall)),
+        None if lost.is_empty() => (Visibility::Full, "none waiting for a collector".to_owned()),
+        None => (Visibility::Broken, "none waiting for a collector".to_owned()),
+    };
+    line(out, visibility, "alerts", &format!("{text}.{lost}"));
+}
+
+fn waiting(delivery: &DeliveryState, since: Wall, now: Wall) -> String {
+    let error = delivery.last_error.as_ref().map(|error| format!(": {}", Text(error)));
+    let since = format!("{} ({})", since.clock_time(), Away(since, now));
+    let (count, error) = (delivery.waiting, error.unwrap_or_default());
+    format!("{count} waiting for the collector since {since}{error}")
 }
