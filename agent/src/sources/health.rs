@@ -46,8 +46,8 @@ impl Health {
         Self { source, reported: None }
     }
 
-    /// The observation to send, if the state differs from the one reported last. `degraded` is a text
-    /// about what does not work and what the agent does instead; none: the source works.
+    /// The observation to send, if the state differs from the one reported last. `degraded` is a
+    /// text about what does not work and what the agent does instead; none: the source works.
     pub(super) fn update(&mut self, degraded: Option<String>) -> Option<Observation> {
         if self.reported.as_ref() == Some(&degraded) {
             return None;
