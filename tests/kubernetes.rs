@@ -57,8 +57,10 @@ fn log_until(command: &mut Command, text: &str) -> Vec<String> {
 fn what_can_never_work_is_a_configuration_error() {
     let node = Node::new();
     let broken = node.file("broken", "clusters: [");
-    let login = "apiVersion: v1\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n\
-                 clusters: [{name: c, cluster: {server: \"https://api.example\"}}]\nusers: [{name: u, user: {exec: {command: s3cret}}}]\n";
+    let login = "apiVersion: v1\ncurrent-context: x\n\
+                 contexts: [{name: x, context: {cluster: c, user: u}}]\n\
+                 clusters: [{name: c, cluster: {server: \"https://api.example\"}}]\n\
+                 users: [{name: u, user: {exec: {command: s3cret}}}]\n";
     let login = node.file("login", login);
     for command in ["run", "config"] {
         let (code, error) = refused(tokenwatch(command, &node).args(["--kubernetes", "true"]));
@@ -102,8 +104,10 @@ fn an_unreachable_server_is_reported_once() {
     // Bound, so that no other process has it, and not listening.
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
-         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\nusers: [{{name: u, user: {{token: s3cret}}}}]\n"
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+         contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n\
+         users: [{{name: u, user: {{token: s3cret}}}}]\n"
     );
     let file = node.file("kubeconfig", &text);
     let lines = log_until(

@@ -81,9 +81,11 @@ impl Hosts {
     }
 
     fn tokenwatch(&self) -> Command {
-        let mount = r#"mount --bind "$1/hosts" /etc/hosts && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && shift && exec "$@""#;
+        let mount = r#"mount --bind "$1/hosts" /etc/hosts &&
+            mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf && shift && exec "$@""#;
         let mut command = Command::new("unshare");
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()); // no settings but those given here
+        // No settings but those given here.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("TOKENWATCH_HTTP_ENABLED", "false"); // agents run beside one another
         command.args([
             "--mount",

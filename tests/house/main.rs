@@ -1,8 +1,8 @@
 //! The house rules that a compiler does not know: one file for each kind. A rule is a function from
 //! a tree to the places that break it; `mutations` shows that each can fail.
 //!
-//! The environment variable `TOKENWATCH_HOUSE_ROOT` names another tree to judge, such as a work tree
-//! that does not compile yet.
+//! The environment variable `TOKENWATCH_HOUSE_ROOT` names another tree to judge, such as a work
+//! tree that does not compile yet.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test says what is wrong by panicking
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders

@@ -186,6 +186,7 @@ impl FakeServer {
 /// The body that the API server sends with an error status.
 pub(crate) fn status(code: u16, message: &str) -> String {
     format!(
-        r#"{{"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "{message}", "code": {code}}}"#
+        "{{\"kind\": \"Status\", \"apiVersion\": \"v1\", \"status\": \"Failure\", \
+         \"message\": \"{message}\", \"code\": {code}}}"
     )
 }

@@ -36,23 +36,24 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Health {
     source: Source,
-    /// None before the first report; then the reason why the source is degraded, or none.
-    reported: Option<Option<String>>,
+    has_reported: bool,
+    /// Why it is degraded; none: it works.
+    degraded: Option<String>,
 }
 
 impl Health {
     /// Of a source that has reported nothing yet.
     pub(super) fn new(source: Source) -> Self {
-        Self { source, reported: None }
+        Self { source, has_reported: false, degraded: None }
     }
 
     /// The observation to send, if the state differs from the one reported last. `degraded` is a
     /// text about what does not work and what the agent does instead; none: the source works.
     pub(super) fn update(&mut self, degraded: Option<String>) -> Option<Observation> {
-        if self.reported.as_ref() == Some(&degraded) {
+        if self.has_reported && self.degraded == degraded {
             return None;
         }
-        self.reported = Some(degraded.clone());
+        (self.has_reported, self.degraded) = (true, degraded.clone());
         Some(Observation::Source(SourceState { source: self.source.name().to_owned(), degraded }))
     }
 }
@@ -61,20 +62,24 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn state(degraded: Option<&str>) -> Option<Observation> {
+    fn state(degraded: Option<&str>) -> Observation {
         let degraded = degraded.map(ToOwned::to_owned);
-        Some(Observation::Source(SourceState { source: "ntp".to_owned(), degraded }))
+        Observation::Source(SourceState { source: "ntp".to_owned(), degraded })
     }
 
     #[test]
     fn each_change_is_reported_once() {
         let mut health = Health::new(Source::Ntp);
         let because = |reason: &str| Some(reason.to_owned());
-        assert_eq!(health.update(None), state(None), "that it works is reported first");
+        assert_eq!(health.update(None), Some(state(None)), "that it works is reported first");
         assert_eq!(health.update(None), None);
-        assert_eq!(health.update(because("a")), state(Some("a")));
+        assert_eq!(health.update(because("a")), Some(state(Some("a"))));
         assert_eq!(health.update(because("a")), None);
-        assert_eq!(health.update(because("b")), state(Some("b")), "another reason is a change");
-        assert_eq!(health.update(None), state(None));
+        assert_eq!(
+            health.update(because("b")),
+            Some(state(Some("b"))),
+            "another reason is a change"
+        );
+        assert_eq!(health.update(None), Some(state(None)));
     }
 }

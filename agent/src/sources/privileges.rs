@@ -4,7 +4,7 @@
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags};
 use tokenwatch_core::world::privileges::{Level, Privileges};
 
-use crate::proc::{self, ProcFs, Process};
+use crate::proc::{self, Capabilities, ProcFs, Process};
 
 /// Names of the processes that run kubelet: kubelet itself, or the program that contains it in k3s,
 /// RKE2 and MicroK8s.
@@ -15,7 +15,7 @@ const CANNOT_READ_ALL: &str = "CAP_DAC_READ_SEARCH: the agent cannot open direct
 
 /// The agent's privileges now.
 pub fn read() -> Privileges {
-    let can_read_all = proc::own_capabilities().is_ok_and(|own| own.can_read_all_files());
+    let can_read_all = proc::own_capabilities().is_ok_and(Capabilities::can_read_all_files);
     let lacking = (!can_read_all).then(|| CANNOT_READ_ALL.to_owned());
     Privileges {
         rung: level(sees_processes(), has_fanotify()),

@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use super::write::{File, replace};
 use super::*;
 
-const FINDING: &str = r#"{"finding": {"code": "token.expired", "severity": "critical", "subject": {"node": {"node": "n1"}}, "summary": "s",
-        "deadline": null, "evidence": {"since": 5.0}, "remedy": {"text": "t", "command": null}, "trace": null}, "raised_at": 1, "said_at": 2}"#;
+const FINDING: &str = r#"{"finding": {"code": "token.expired", "severity": "critical",
+        "subject": {"node": {"node": "n1"}}, "summary": "s", "deadline": null,
+        "evidence": {"since": 5.0}, "remedy": {"text": "t", "command": null}, "trace": null},
+        "raised_at": 1, "said_at": 2}"#;
 
 fn content(version: u32, node: &str, findings: &[&str]) -> String {
     let findings = findings.join(",");

@@ -25,7 +25,8 @@ fn stamp(at: Wall) -> [u8; 8] {
 /// A correct response, at `now`, to `request`.
 fn response(request: &[u8], now: Wall) -> Vec<u8> {
     let mut packet = vec![0; 48];
-    (packet[0], packet[1], packet[3]) = (4 << 3 | 4, 2, 236); // version 4, server; stratum 2; 2^-20 s
+    // Version 4, server; stratum 2; 2^-20 s.
+    (packet[0], packet[1], packet[3]) = (4 << 3 | 4, 2, 236);
     packet[16..24].copy_from_slice(&stamp(now - Delta::from_secs(30)));
     packet[24..32].copy_from_slice(&request[40..48]);
     packet[32..40].copy_from_slice(&stamp(now));
@@ -316,49 +317,84 @@ fn a_clock_set_during_the_exchange_is_an_error() {
     assert_eq!(packet::sample(&packet, &sent, &received), Err(ExchangeError::ClockStepped));
 }
 
+fn reading(wall: i64, monotonic: i64) -> Reading {
+    Reading { wall: Wall::from_nanos(wall), monotonic: Monotonic::from_nanos(monotonic) }
+}
+
 proptest::proptest! {
     #[test]
-    fn no_packet_makes_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100), wall: i64, monotonic: i64, elapsed: i64) {
-        let sent = Reading { wall: Wall::from_nanos(wall), monotonic: Monotonic::from_nanos(monotonic) };
+    fn no_packet_makes_it_panic(
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100),
+        wall: i64,
+        monotonic: i64,
+        elapsed: i64,
+    ) {
+        let sent = reading(wall, monotonic);
         let received = sent.after(Delta::from_nanos(elapsed));
         if let Ok(sample) = packet::sample(&bytes, &sent, &received) {
-            proptest::prop_assert!((1..16).contains(&sample.stratum) && sample.root_distance <= packet::MAX_DISTANCE);
+            proptest::prop_assert!((1..16).contains(&sample.stratum));
+            proptest::prop_assert!(sample.root_distance <= packet::MAX_DISTANCE);
         }
     }
     /// A response with a valid header and arbitrary numbers.
     #[test]
-    fn every_sample_has_a_bound(bytes: [u8; 48], wall: i64, monotonic: i64, elapsed in 0_i64..3_000_000_000, slip in -200_000_000_i64..200_000_000) {
+    fn every_sample_has_a_bound(
+        bytes: [u8; 48],
+        wall: i64,
+        monotonic: i64,
+        elapsed in 0_i64..3_000_000_000,
+        slip in -200_000_000_i64..200_000_000,
+    ) {
         let mut packet = bytes;
         (packet[0], packet[1]) = (4 << 3 | 4, packet[1] % 15 + 1);
         packet[4..12].copy_from_slice(&[0, 0, bytes[4], bytes[5], 0, 0, bytes[6], bytes[7]]);
-        packet[40..48].copy_from_slice(&bytes[32..40]); // else the server claims to have held it for decades
-        let sent = Reading { wall: Wall::from_nanos(wall), monotonic: Monotonic::from_nanos(monotonic) };
+        // Otherwise the server claims to have held it for decades.
+        packet[40..48].copy_from_slice(&bytes[32..40]);
+        let sent = reading(wall, monotonic);
         let mut received = sent.after(Delta::from_nanos(elapsed));
         received.wall = received.wall + Delta::from_nanos(slip);
         if let Ok(sample) = packet::sample(&packet, &sent, &received) {
-            proptest::prop_assert!(sample.delay >= Delta::ZERO && sample.delay.fraction(1, 2) <= sample.root_distance, "{sample:?}");
-            proptest::prop_assert!(Delta::from_nanos(slip).abs() <= sample.root_distance, "a clock that was set meanwhile proves no more: {sample:?}");
+            let (delay, bound) = (sample.delay, sample.root_distance);
+            proptest::prop_assert!(delay >= Delta::ZERO, "{sample:?}");
+            proptest::prop_assert!(delay.fraction(1, 2) <= bound, "{sample:?}");
+            proptest::prop_assert!(
+                Delta::from_nanos(slip).abs() <= bound,
+                "a clock that was set meanwhile proves no more: {sample:?}"
+            );
         }
     }
 
     /// Whatever the delay in each direction, and however fast the node's clock was slewed
     /// meanwhile: true time is within the root distance.
     #[test]
-    fn an_honest_response_bounds_true_time(offset in -4_000_000_000_000_000_000_i64..2_000_000_000_000_000_000, there in 0_i64..400_000_000, held in 0_i64..1_000_000, back in 0_i64..400_000_000, slew in -100_000_i64..100_000, hardware in -100_i64..100) {
-        let sent = Reading { wall: Wall::from_secs(1_800_000_000), monotonic: Monotonic::default() };
+    fn an_honest_response_bounds_true_time(
+        offset in -4_000_000_000_000_000_000_i64..2_000_000_000_000_000_000,
+        there in 0_i64..400_000_000,
+        held in 0_i64..1_000_000,
+        back in 0_i64..400_000_000,
+        slew in -100_000_i64..100_000,
+        hardware in -100_i64..100,
+    ) {
+        let sent = reading(1_800_000_000_000_000_000, 0);
         let offset = Delta::from_nanos(offset / 2);
         let arrived = sent.wall + offset + Delta::from_nanos(there);
         let mut packet = response(&packet::request(7), arrived);
         packet[40..48].copy_from_slice(&stamp(arrived + Delta::from_nanos(held)));
         let elapsed = Delta::from_nanos(there + held + back);
         let age = elapsed + elapsed.fraction(hardware, 1_000_000);
-        let received = Reading { wall: sent.wall + age + age.fraction(slew, 1_000_000), monotonic: sent.monotonic + age };
+        let slewed = age.fraction(slew, 1_000_000);
+        let received =
+            Reading { wall: sent.wall + age + slewed, monotonic: sent.monotonic + age };
         if let Ok(sample) = packet::sample(&packet, &sent, &received) {
             let truth = sent.wall + offset + elapsed;
             let error = received.wall + sample.offset - truth;
-            proptest::prop_assert!(error.abs() <= sample.root_distance, "off by {error}: {sample:?}");
+            let bound = sample.root_distance;
+            proptest::prop_assert!(error.abs() <= bound, "off by {error}: {sample:?}");
         } else {
-            proptest::prop_assert!(age.fraction(slew, 1_000_000).abs() > Delta::from_millis(50), "an honest response was refused");
+            proptest::prop_assert!(
+                slewed.abs() > Delta::from_millis(50),
+                "an honest response was refused"
+            );
         }
     }
 }

@@ -8,13 +8,22 @@ fn pod(json: &str) -> Option<Pod> {
 
 const CART: &str = r#"{
     "kind": "Pod", "apiVersion": "v1",
-    "metadata": {"name": "cart-5c9f7-abcde", "namespace": "shop", "uid": "u1", "resourceVersion": "7", "deletionTimestamp": "2027-01-15T08:00:30Z",
-        "labels": {"app": "cart", "pod-template-hash": "5c9f7"}, "annotations": {"x": "y"}, "managedFields": [{"f:metadata": {}}],
-        "ownerReferences": [{"kind": "Other", "name": "no"}, {"kind": "ReplicaSet", "name": "cart-5c9f7", "controller": true}]},
+    "metadata": {"name": "cart-5c9f7-abcde", "namespace": "shop", "uid": "u1",
+        "resourceVersion": "7", "deletionTimestamp": "2027-01-15T08:00:30Z",
+        "labels": {"app": "cart", "pod-template-hash": "5c9f7"}, "annotations": {"x": "y"},
+        "managedFields": [{"f:metadata": {}}],
+        "ownerReferences": [{"kind": "Other", "name": "no"},
+            {"kind": "ReplicaSet", "name": "cart-5c9f7", "controller": true}]},
     "spec": {"serviceAccountName": "cart", "hostNetwork": true, "nodeName": "n1",
-        "volumes": [{"name": "tokens", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}, {"name": "data", "emptyDir": {}}],
-        "initContainers": [{"name": "init", "image": "i:1", "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]}],
-        "containers": [{"name": "app", "image": "a:1", "volumeMounts": [{"name": "tokens"}, {"name": "data"}, {"name": "tokens"}]},
+        "volumes": [
+            {"name": "tokens",
+                "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+            {"name": "data", "emptyDir": {}}],
+        "initContainers": [{"name": "init", "image": "i:1",
+            "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]}],
+        "containers": [
+            {"name": "app", "image": "a:1",
+                "volumeMounts": [{"name": "tokens"}, {"name": "data"}, {"name": "tokens"}]},
             {"name": "sidecar", "image": "s:1", "volumeMounts": [{"name": "data"}]}]},
     "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
 
@@ -42,10 +51,9 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
 
 #[test]
 fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
-    let mirror = pod(
-        r#"{"metadata": {"name": "etcd-n1", "namespace": "kube-system", "uid": "api", "annotations": {"kubernetes.io/config.mirror": "file"},
-        "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#,
-    );
+    let mirror = pod(r#"{"metadata": {"name": "etcd-n1", "namespace": "kube-system", "uid": "api",
+        "annotations": {"kubernetes.io/config.mirror": "file"},
+        "ownerReferences": [{"kind": "Node", "name": "n1", "controller": true}]}}"#);
     let mirror = mirror.unwrap();
     assert_eq!(
         (mirror.uid.as_str(), mirror.is_static, mirror.phase),
@@ -58,8 +66,10 @@ fn a_mirror_pod_has_the_uid_that_kubelet_uses() {
 fn only_a_replica_set_with_the_templates_hash_belongs_to_a_deployment() {
     let owned = |kind: &str, name: &str, hash: &str| {
         let json = format!(
-            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "labels": {{"pod-template-hash": "{hash}"}},
-                "ownerReferences": [{{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
+            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u",
+                "labels": {{"pod-template-hash": "{hash}"}},
+                "ownerReferences": [
+                    {{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
         );
         pod(&json).unwrap().owner.unwrap().to_string()
     };
@@ -78,8 +88,10 @@ fn only_a_replica_set_with_the_templates_hash_belongs_to_a_deployment() {
 fn only_a_job_named_after_a_recent_minute_belongs_to_a_cron_job() {
     let owned = |kind: &str, name: &str| {
         let json = format!(
-            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u", "creationTimestamp": "2027-01-15T08:00:07Z",
-                "ownerReferences": [{{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
+            r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u",
+                "creationTimestamp": "2027-01-15T08:00:07Z",
+                "ownerReferences": [
+                    {{"kind": "{kind}", "name": "{name}", "controller": true}}]}}}}"#
         );
         pod(&json).unwrap().owner.unwrap().to_string()
     };
@@ -106,7 +118,8 @@ fn only_a_job_named_after_a_recent_minute_belongs_to_a_cron_job() {
 
 #[test]
 fn missing_fields_are_empty_and_an_object_without_name_is_no_pod() {
-    let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null, "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
+    let bare = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": null,
+        "ownerReferences": null}, "spec": {"volumes": null}, "status": {}}"#;
     assert!(pod(bare).is_some());
     for nameless in [
         "{}",
@@ -115,7 +128,8 @@ fn missing_fields_are_empty_and_an_object_without_name_is_no_pod() {
     ] {
         assert_eq!(pod(nameless), None);
     }
-    let undated = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u", "deletionTimestamp": "9999999-01-01"}}"#;
+    let undated = r#"{"metadata": {"name": "p", "namespace": "n", "uid": "u",
+        "deletionTimestamp": "9999999-01-01"}}"#;
     assert_eq!(pod(undated).unwrap().deletion, None);
 }
 
@@ -138,7 +152,9 @@ fn lists_and_pods_are_bounded() {
     ]
     .join(",");
     let huge = format!(
-        r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u"}}, "spec": {{"volumes": [{{"name": "v", "projected": {{}}}}], "containers": [{containers}]}}}}"#
+        r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u"}},
+            "spec": {{"volumes": [{{"name": "v", "projected": {{}}}}],
+            "containers": [{containers}]}}}}"#
     );
     let pod = pod(&huge).unwrap();
     assert_eq!(

@@ -1,5 +1,6 @@
 //! With an API server that is slow, wrong, overloaded or unreachable.
 
+use serde_json::json;
 use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::observation::SourceState;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -67,9 +68,9 @@ impl Scene {
 }
 
 fn object(name: &str, version: u32) -> String {
-    format!(
-        r#"{{"metadata": {{"name": "{name}", "namespace": "n", "uid": "uid-{name}", "resourceVersion": "{version}"}}, "spec": {{}}, "status": {{}}}}"#
-    )
+    let (uid, version) = (format!("uid-{name}"), version.to_string());
+    let metadata = json!({"name": name, "namespace": "n", "uid": uid, "resourceVersion": version});
+    json!({"metadata": metadata, "spec": {}, "status": {}}).to_string()
 }
 
 fn pod(name: &str) -> Pod {
@@ -92,7 +93,9 @@ fn page(version: u32, next: &str, names: &[&str]) -> Reply {
         200,
         None,
         format!(
-            r#"{{"kind": "PodList", "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}}, "items": [{items}]}}"#
+            r#"{{"kind": "PodList",
+                "metadata": {{"resourceVersion": "{version}", "continue": "{next}"}},
+                "items": [{items}]}}"#
         ),
     )
 }
@@ -102,12 +105,9 @@ fn event(kind: &str, object: &str) -> String {
 }
 
 fn bookmark(version: u32) -> String {
-    event(
-        "BOOKMARK",
-        &format!(
-            r#"{{"kind": "Pod", "metadata": {{"resourceVersion": "{version}", "creationTimestamp": null}}, "spec": {{"containers": null}}}}"#
-        ),
-    )
+    let metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+    let object = json!({"kind": "Pod", "metadata": metadata, "spec": {"containers": null}});
+    event("BOOKMARK", &object.to_string())
 }
 
 fn query(request: &Received, name: &str) -> Option<String> {
@@ -292,7 +292,7 @@ async fn a_failure_in_a_watch_is_reported_and_the_next_watch_continues() {
         (event("ERROR", &status(500, "etcdserver: no leader")), "no leader"),
         ("{\"type\": \"ADDED\"}\n".to_owned(), "not an event of a watch"),
         (event("ADDED", "{}"), "it has no resourceVersion"),
-        (event("UNHEARD_OF", &object("a", 12)), "its type is unknown"),
+        (event("UNKNOWN", &object("a", 12)), "its type is unknown"),
         ("\u{0}\n".to_owned(), "not an event of a watch"),
         ("x".repeat(5 << 20), "an event of more than 4 MiB"),
     ];

@@ -84,14 +84,13 @@ impl Watch {
     /// expected: the API server keeps history for five minutes, and none over a restart.
     pub(super) async fn follow(&mut self, reporter: &mut Reporter) -> End {
         match self.list_and_watch(reporter).await {
-            Ok(()) => End::Ended,
+            Ok(()) | Err(End::Ended) => End::Ended,
             Err(End::Failed(error)) if self.must_list_again(&error) => {
                 tracing::debug!("the watch's resource version has expired: listing pods again");
                 self.position = Position::MostRecent;
                 End::Ended
             }
             Err(End::Failed(error)) => End::Failed(error),
-            Err(End::Ended) => End::Ended,
             Err(End::ReceiverDropped) => End::ReceiverDropped,
         }
     }

@@ -137,9 +137,10 @@ impl Worker {
 
     fn follow(&mut self, events: Vec<FileEvent>) {
         let (targets, mounts) = self.targets(events);
-        let may_reveal =
-            mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
-        targets.into_iter().for_each(|target| self.scan(target));
+        let may_reveal = mounts || targets.iter().any(Target::may_reveal);
+        for target in targets {
+            self.scan(target);
+        }
         if mounts {
             self.scan_remounted();
         }
@@ -235,7 +236,9 @@ impl Worker {
     }
 
     fn drop_watches(&mut self, paths: &[PathBuf]) {
-        paths.iter().for_each(|path| self.watches.drop_path(path));
+        for path in paths {
+            self.watches.drop_path(path);
+        }
     }
 
     fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, is_replaced: bool) {
