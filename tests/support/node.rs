@@ -32,10 +32,12 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn payload(pod: &str, age: i64, lifetime: i64) -> Value {
     let issued = now() - age;
     json!({
-        "iss": "https://kubernetes.default.svc", "aud": ["https://kubernetes.default.svc"], "sub": "system:serviceaccount:shop:cart",
+        "iss": "https://kubernetes.default.svc", "aud": ["https://kubernetes.default.svc"],
+        "sub": "system:serviceaccount:shop:cart",
         "iat": issued, "nbf": issued, "exp": issued + lifetime, "jti": format!("{pod}-{issued}"),
         "kubernetes.io": {
-            "namespace": "shop", "serviceaccount": {"name": "cart", "uid": "sa-uid"}, "pod": {"name": pod, "uid": format!("uid-{pod}")},
+            "namespace": "shop", "serviceaccount": {"name": "cart", "uid": "sa-uid"},
+            "pod": {"name": pod, "uid": format!("uid-{pod}")},
             "node": {"name": "node-1"},
         },
     })

@@ -64,17 +64,16 @@ pub(super) fn not_blank(value: &Option<String>) -> Result<(), Invalid> {
 pub(super) fn url(value: &Option<String>) -> Result<(), Invalid> {
     let Some(text) = value else { return Ok(()) };
     match text.parse::<http::Uri>() {
-        Ok(uri)
-            if matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty()) =>
-        {
-            Ok(())
-        }
+        Ok(uri) if is_http(&uri) && uri.host().is_some_and(|host| !host.is_empty()) => Ok(()),
         _ => Err(Invalid::new(format!(
             "expected a URL such as http://collector:4317 or https://collector:4318, found \"{}\"",
             shown(text)
         ))),
     }
+}
+
+fn is_http(uri: &http::Uri) -> bool {
+    matches!(uri.scheme_str(), Some("http" | "https"))
 }
 
 /// Stricter than the filter itself, which accepts any word as the name of a module.

@@ -29,6 +29,8 @@ pub(super) enum DurationError {
     TooLong(String),
 }
 
+const SYNTAX: &str = "use whole numbers with d, h, m, s, ms or us, such as 90s, 1h30m or 500ms";
+
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -36,12 +38,7 @@ impl fmt::Display for DurationError {
                 f,
                 "{number} has no unit: write {number}s for seconds or {number}m for minutes"
             ),
-            Self::Syntax(text) => write!(
-                f,
-                "\"{}\" is not a duration: use whole numbers with d, h, m, s, ms or us, such as \
-                 90s, 1h30m or 500ms",
-                shown(text)
-            ),
+            Self::Syntax(text) => write!(f, "\"{}\" is not a duration: {SYNTAX}", shown(text)),
             Self::TooLong(text) => {
                 write!(f, "\"{}\" is too long: the maximum is 3650d", shown(text))
             }
@@ -60,19 +57,21 @@ pub(super) fn parse(text: &str) -> Result<Delta, DurationError> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(DurationError::NoUnit(text.to_owned()));
     }
-    let mut rest = text;
-    let mut nanos = 0_i64;
+    sum(text).map(Delta::from_nanos)
+}
+
+/// The sum of all parts, in nanoseconds.
+fn sum(text: &str) -> Result<i64, DurationError> {
+    let (mut rest, mut nanos) = (text, 0_i64);
     while !rest.is_empty() {
-        let (number, unit, after) =
-            part(rest).ok_or_else(|| DurationError::Syntax(text.to_owned()))?;
-        nanos = number
-            .checked_mul(unit)
-            .and_then(|part| nanos.checked_add(part))
-            .filter(|sum| *sum <= LONGEST)
-            .ok_or_else(|| DurationError::TooLong(text.to_owned()))?;
+        let part = part(rest).ok_or_else(|| DurationError::Syntax(text.to_owned()))?;
+        let (number, unit, after) = part;
+        let sum = number.checked_mul(unit).and_then(|part| nanos.checked_add(part));
+        let sum = sum.filter(|sum| *sum <= LONGEST);
+        nanos = sum.ok_or_else(|| DurationError::TooLong(text.to_owned()))?;
         rest = after;
     }
-    Ok(Delta::from_nanos(nanos))
+    Ok(nanos)
 }
 
 /// The first number, its unit in nanoseconds, and the rest. Nothing for a number beyond `i64`.

@@ -304,14 +304,18 @@ impl Kind for BTreeMap<String, Secret> {
                 format!("expected a mapping of names to values, found {}", spot.node.description()),
             )]);
         };
-        all(entries.iter().map(|(name, value)| {
-            let name = header_name(&name.value)
-                .map_err(|invalid| vec![Problem::at(place(name), invalid)])?;
-            let value = secret(quoted_secret(value)?)
-                .map_err(|invalid| vec![Problem::at(value.place, invalid)])?;
-            Ok((name, value))
-        }))
+        all(entries.iter().map(|(name, value)| entry(name, value)))
     }
+}
+
+fn entry(
+    name: &serde_saphyr::Spanned<String>,
+    value: &Spot,
+) -> Result<(String, Secret), Vec<Problem>> {
+    let at = |place| move |invalid| vec![Problem::at(place, invalid)];
+    let name = header_name(&name.value).map_err(at(place(name)))?;
+    let value = secret(quoted_secret(value)?).map_err(at(value.place))?;
+    Ok((name, value))
 }
 
 /// As [`quoted`], without the value in the message.

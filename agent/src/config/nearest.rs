@@ -15,21 +15,25 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// The number of insertions, deletions, replacements and swaps (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let (mut before, mut last) = (Vec::new(), (0..=b.len()).collect::<Vec<usize>>());
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let swapped = (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                .then(|| before[j - 2] + 1);
-            row.push(
-                replaced.min(last[j] + 1).min(row[j - 1] + 1).min(swapped.unwrap_or(usize::MAX)),
-            );
+            let swapped = if is_swap(&a[..i], &b[..j]) { before[j - 2] + 1 } else { usize::MAX };
+            row.push(replaced.min(last[j] + 1).min(row[j - 1] + 1).min(swapped));
         }
         before = std::mem::replace(&mut last, row);
     }
     last[b.len()]
+}
+
+/// Whether two texts end in the same two characters, in the other order.
+fn is_swap(a: &[char], b: &[char]) -> bool {
+    match (a, b) {
+        ([.., a, b], [.., c, d]) => a == d && b == c,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -55,23 +55,20 @@ pub(super) enum SizeError {
     TooLarge(String),
 }
 
+const MEBIBYTES: &str = "MiB for mebibytes";
+const SYNTAX: &str = "use a whole number with B, kB, MB, GB, KiB, MiB or GiB, such as 4MiB";
+
 impl fmt::Display for SizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoUnit(number) => write!(
-                f,
-                "{number} has no unit: write {} for bytes or {number}MiB for mebibytes",
-                Size(*number)
-            ),
+            Self::NoUnit(number) => {
+                let bytes = Size(*number);
+                write!(f, "{number} has no unit: write {bytes} for bytes or {number}{MEBIBYTES}")
+            }
             Self::Unit { text, number, nearest } => {
                 write!(f, "\"{}\" is not a size; did you mean {number}{nearest}?", shown(text))
             }
-            Self::Syntax(text) => write!(
-                f,
-                "\"{}\" is not a size: use a whole number with B, kB, MB, GB, KiB, MiB or GiB, \
-                 such as 4MiB",
-                shown(text)
-            ),
+            Self::Syntax(text) => write!(f, "\"{}\" is not a size: {SYNTAX}", shown(text)),
             Self::TooLarge(text) => write!(f, "\"{}\" is too large", shown(text)),
         }
     }

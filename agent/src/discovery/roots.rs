@@ -103,19 +103,19 @@ impl Search {
 /// Configured roots, as the host sees them (outside a container: unchanged), each once. They need
 /// not exist yet.
 pub fn given(prefix: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
+    let is_host = prefix == Path::new("/");
+    let seen = |root: &PathBuf| if is_host { root.clone() } else { within(prefix, root) };
     let mut taken: Vec<PathBuf> = Vec::new();
-    for root in roots
-        .iter()
-        .map(|root| if prefix == Path::new("/") { root.clone() } else { within(prefix, root) })
-    {
-        let is_taken = taken.iter().any(|other| {
-            *other == root || pods_id(other).is_some_and(|pods| pods_id(&root) == Some(pods))
-        });
-        if !is_taken {
+    for root in roots.iter().map(seen) {
+        if !taken.iter().any(|other| is_same(other, &root)) {
             taken.push(root);
         }
     }
     taken
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || pods_id(one).is_some_and(|pods| pods_id(other) == Some(pods))
 }
 
 /// The `candidates` that have a directory `pods` of their own: not that of a known root or of an
@@ -168,16 +168,18 @@ fn root_dir(arguments: &[String]) -> Option<PathBuf> {
     if !KUBELETS.contains(&program) {
         return None;
     }
-    let joined = arguments.iter().rev().find_map(|argument| {
-        let argument = argument.trim_start_matches('-');
-        let argument =
-            argument.strip_prefix("kubelet-arg=").unwrap_or(argument).trim_start_matches('-');
-        ROOT_OPTIONS.iter().find_map(|name| argument.strip_prefix(name)?.strip_prefix('='))
-    });
+    let joined = arguments.iter().rev().find_map(|argument| joined_value(argument));
     let is_option = |argument: &str| ROOT_OPTIONS.contains(&argument.trim_start_matches('-'));
     let separate =
         || arguments.windows(2).rev().find(|pair| is_option(&pair[0])).map(|pair| pair[1].as_str());
     joined.or_else(separate).map(PathBuf::from).filter(|root| root.is_absolute())
+}
+
+/// `X` of `--root-dir=X` or `--kubelet-arg=root-dir=X`.
+fn joined_value(argument: &str) -> Option<&str> {
+    let argument = argument.trim_start_matches('-');
+    let option = argument.strip_prefix("kubelet-arg=").unwrap_or(argument).trim_start_matches('-');
+    ROOT_OPTIONS.iter().find_map(|name| option.strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]

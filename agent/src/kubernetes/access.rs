@@ -41,21 +41,21 @@ impl Access {
         kubeconfig: Option<&Path>,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        if let Some(file) = kubeconfig {
-            if file.exists() {
-                kubeconfig::read(file)?;
-            }
-            return Ok(Self::Kubeconfig(file.to_owned()));
+        let Some(file) = kubeconfig else { return Self::of_pod(environment) };
+        if file.exists() {
+            kubeconfig::read(file)?;
         }
+        Ok(Self::Kubeconfig(file.to_owned()))
+    }
+
+    fn of_pod(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment
             .get("KUBERNETES_SERVICE_HOST")
             .zip(environment.get("KUBERNETES_SERVICE_PORT"));
         let (host, port) = variables.ok_or(ConfigError::NoServer)?;
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Ok(Self::Pod {
-            server: format!("https://{host}:{port}"),
-            directory: SERVICE_ACCOUNT.into(),
-        })
+        let server = format!("https://{host}:{port}");
+        Ok(Self::Pod { server, directory: SERVICE_ACCOUNT.into() })
     }
 
     /// The client's configuration, read now. The client itself reads the token and certificate
@@ -84,11 +84,16 @@ impl std::fmt::Display for Access {
     }
 }
 
+fn parsed(server: &str) -> Result<Uri, ConfigError> {
+    server.parse().map_err(|error: http::uri::InvalidUri| ConfigError::InvalidAddress {
+        address: server.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 /// Like `Config::incluster`, but for any directory, and with errors that name the missing file.
 fn pod_config(server: &str, directory: &Path) -> Result<Config, ConfigError> {
-    let uri: Uri = server.parse().map_err(|error: http::uri::InvalidUri| {
-        ConfigError::InvalidAddress { address: server.to_owned(), reason: error.to_string() }
-    })?;
+    let uri = parsed(server)?;
     let (token, authorities) = (directory.join("token"), directory.join("ca.crt"));
     for file in [&token, &authorities] {
         std::fs::metadata(file).map_err(|error| ConfigError::unreadable(file, &error))?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::client::Body;
 use tokio::time::timeout;
 
@@ -17,15 +17,19 @@ pub async fn read_body(
     max_bytes: usize,
     limit: Duration,
 ) -> Result<Bytes, Error> {
-    match timeout(limit, Limited::new(response.into_body(), max_bytes).collect()).await {
+    let body = Limited::new(response.into_body(), max_bytes).collect();
+    match timeout(limit, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Error::Invalid(format!("the response is larger than {} KiB", max_bytes >> 10)))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max_bytes)),
         Ok(Err(error)) => Err(Error::connection(&*error)),
-        Err(_) => Err(Error::Connection(format!(
-            "the response was not complete within {} s",
-            limit.as_secs()
-        ))),
+        Err(_) => Err(too_slow(limit)),
     }
+}
+
+fn too_large(max_bytes: usize) -> Error {
+    Error::Invalid(format!("the response is larger than {} KiB", max_bytes >> 10))
+}
+
+fn too_slow(limit: Duration) -> Error {
+    Error::Connection(format!("the response was not complete within {} s", limit.as_secs()))
 }

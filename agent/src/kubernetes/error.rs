@@ -200,34 +200,32 @@ impl Error {
 
     fn remedy(&self) -> &'static str {
         match self {
-            Self::Configuration(_) => {
-                "correct kubernetes.kubeconfig, or the service account of the agent's pod"
-            }
-            Self::Connection(_) => {
-                "check that the API server runs and that network policies, firewalls and proxies \
-                 let the agent reach it"
-            }
-            Self::Invalid(_) => {
-                "check what listens at that address: it does not behave like an API server"
-            }
+            Self::Configuration(_) => CORRECT_CONFIGURATION,
+            Self::Connection(_) => CHECK_NETWORK,
+            Self::Invalid(_) => CHECK_ADDRESS,
             Self::Refused { status, .. } => remedy_for(*status),
         }
     }
 }
 
+const CORRECT_CONFIGURATION: &str =
+    "correct kubernetes.kubeconfig, or the service account of the agent's pod";
+const CHECK_NETWORK: &str = "check that the API server runs and that network policies, firewalls \
+                             and proxies let the agent reach it";
+const CHECK_ADDRESS: &str =
+    "check what listens at that address: it does not behave like an API server";
+const CHECK_TOKEN: &str = "check the agent's own token: its service account must exist, and the \
+                           token must be from this cluster";
+const GRANT: &str = "grant the agent's service account list and watch on pods, get on \
+                     serviceaccounts, and create and patch on events.k8s.io events";
+const CHECK_LOAD: &str =
+    "check the API server's load and its flow control; this node is not the cause";
+
 fn remedy_for(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED => {
-            "check the agent's own token: its service account must exist, and the token must be \
-             from this cluster"
-        }
-        StatusCode::FORBIDDEN => {
-            "grant the agent's service account list and watch on pods, get on serviceaccounts, and \
-             create and patch on events.k8s.io events"
-        }
-        StatusCode::TOO_MANY_REQUESTS => {
-            "check the API server's load and its flow control; this node is not the cause"
-        }
+        StatusCode::UNAUTHORIZED => CHECK_TOKEN,
+        StatusCode::FORBIDDEN => GRANT,
+        StatusCode::TOO_MANY_REQUESTS => CHECK_LOAD,
         status if status.is_server_error() => "check the health of the API server",
         _ => "check the version of the API server and any proxy in front of it",
     }
@@ -262,23 +260,14 @@ impl std::error::Error for Error {}
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoServer => f.write_str(
-                "kubernetes.enabled is set, but no API server is configured: the agent does not \
-                 run in a pod (KUBERNETES_SERVICE_HOST is not set), and kubernetes.kubeconfig \
-                 names no file",
-            ),
+            Self::NoServer => f.write_str(NO_SERVER),
             Self::InvalidAddress { address, reason } => {
                 write!(f, "{} is not a valid address: {}", shown(address), shown(reason))
             }
             Self::Unreadable { path, reason } => {
                 write!(f, "cannot read {}: {}", shown_path(path), shown(reason))
             }
-            Self::NotKubeconfig(path) => write!(
-                f,
-                "{path} is not a valid kubeconfig; `kubectl config view --kubeconfig {path}` \
-                 shows where it is wrong",
-                path = shown_path(path)
-            ),
+            Self::NotKubeconfig(path) => f.write_str(&not_kubeconfig(path)),
             Self::Unsuitable { path, reason } => {
                 write!(f, "kubeconfig {}: {}", shown_path(path), shown(reason))
             }
@@ -288,6 +277,18 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+const NO_SERVER: &str = "kubernetes.enabled is set, but no API server is configured: the agent \
+                         does not run in a pod (KUBERNETES_SERVICE_HOST is not set), and \
+                         kubernetes.kubeconfig names no file";
+
+fn not_kubeconfig(path: &Path) -> String {
+    let path = shown_path(path);
+    format!(
+        "{path} is not a valid kubeconfig; `kubectl config view --kubeconfig {path}` shows where \
+         it is wrong"
+    )
+}
 
 fn shown_path(path: &Path) -> String {
     shown(&path.to_string_lossy()).into_owned()

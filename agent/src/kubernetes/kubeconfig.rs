@@ -59,21 +59,20 @@ fn missing(what: &str, name: &str) -> String {
     format!("it has no {what} named \"{}\"", shown(name))
 }
 
+const LOGIN: &str = "login plug-ins and passwords are not supported; use token, tokenFile or \
+                     client-certificate";
+const UNVERIFIED: &str = "insecure-skip-tls-verify would send the credentials to an unverified \
+                          server; use certificate-authority";
+
 /// A login plug-in is a program that would run with the agent's privileges, and a server whose
 /// certificate is not verified may be anybody's.
 fn unsuitable(cluster: &Cluster, user: &AuthInfo) -> Option<&'static str> {
     let is_login = user.exec.is_some() || user.auth_provider.is_some() || user.username.is_some();
     if is_login {
-        return Some(
-            "login plug-ins and passwords are not supported; use token, tokenFile or \
-             client-certificate",
-        );
+        return Some(LOGIN);
     }
     if cluster.insecure_skip_tls_verify == Some(true) {
-        return Some(
-            "insecure-skip-tls-verify would send the credentials to an unverified server; use \
-             certificate-authority",
-        );
+        return Some(UNVERIFIED);
     }
     cluster.proxy_url.is_some().then_some("proxy-url is not supported")
 }

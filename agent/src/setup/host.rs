@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::plan::{self, Host};
 use crate::config::Settings;
 use crate::discovery::roots::given;
-use crate::discovery::time_servers;
+use crate::discovery::time_servers::{self, Discovered};
 use crate::environment::Environment;
 use crate::state_file;
 
@@ -63,19 +63,23 @@ pub fn time_servers(settings: &Settings) -> Vec<ServerName> {
 
 fn discovered(prefix: &Path) -> Vec<ServerName> {
     let (own, public) = plan::without_public_pools(time_servers::discover(prefix, &dmi(prefix)));
-    for found in public {
-        info!(
-            server = %found.server, configured_in = %found.named_by,
-            "not using a public NTP pool of the host: to use one, set clock.servers"
-        );
-    }
-    for found in &own {
-        info!(
-            server = %found.server, configured_in = %found.named_by,
-            "using a time server of the host"
-        );
-    }
+    public.iter().for_each(log_unused);
+    own.iter().for_each(log_used);
     own.into_iter().map(|found| found.server).collect()
+}
+
+fn log_unused(pool: &Discovered) {
+    info!(
+        server = %pool.server, configured_in = %pool.named_by,
+        "not using a public NTP pool of the host: to use one, set clock.servers"
+    );
+}
+
+fn log_used(found: &Discovered) {
+    info!(
+        server = %found.server, configured_in = %found.named_by,
+        "using a time server of the host"
+    );
 }
 
 /// A container that mounts only parts of the host has the same sysfs as the host itself.

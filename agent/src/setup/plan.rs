@@ -47,22 +47,25 @@ pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiCl
 /// The engine's configuration on the node called `node`. `servers_configured`: whether there is any
 /// time server to query.
 pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) -> engine::Config {
-    let clock = Limits {
-        offset: settings.clock.offset_limit,
-        assumed_bound: settings.clock.assumed_bound,
-        max_age: settings.clock.max_age,
-        servers_configured,
-        ..Limits::default()
-    };
     engine::Config {
         node: node.to_owned(),
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
-        clock,
+        clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
         jitter_seed: seed(&["node", node]),
         remind_every: settings.alerts.remind_every,
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()
+    }
+}
+
+fn clock_limits(settings: &Settings, servers_configured: bool) -> Limits {
+    Limits {
+        offset: settings.clock.offset_limit,
+        assumed_bound: settings.clock.assumed_bound,
+        max_age: settings.clock.max_age,
+        servers_configured,
+        ..Limits::default()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod ntp;
 pub mod pods;
 pub mod privileges;
+mod send;
 pub mod service_accounts;
 pub mod tokens;
 pub mod volumes;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::timeout;
 
 use super::health::{Health, Source};
+use super::send::send_all;
 use crate::kubernetes::{ApiClient, ApiRequest, Error, percent_encoded, read_body};
 
 /// Queries that may wait: as many accounts as the core keeps. The engine repeats a query that does
@@ -65,19 +66,26 @@ async fn run_at(
 ) {
     let mut queue = QueryQueue::new(queries, pace.retry);
     let mut health = Health::new(Source::ServiceAccounts);
-    while let Some(account) = queue.next().await {
-        let (seen, degraded) = match look_up(&client, account.clone()).await {
-            Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
-            Err(error) => (None, Some(degraded(&client, &error))),
-        };
-        queue.failed = degraded.is_some().then_some(account);
-        for observation in seen.into_iter().chain(health.update(degraded)) {
-            if observations.send(observation).await.is_err() {
-                return;
-            }
-        }
+    while let Some(account) = queue.next().await
+        && send_all(&observations, answer(&client, account, &mut queue, &mut health).await).await
+    {
         tokio::time::sleep(jittered(pace.spacing)).await;
     }
+}
+
+/// What there is to report after a query. A failed query is kept, to be repeated.
+async fn answer(
+    client: &ApiClient,
+    account: AccountName,
+    queue: &mut QueryQueue,
+    health: &mut Health,
+) -> Vec<Observation> {
+    let (seen, degraded) = match look_up(client, account.clone()).await {
+        Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
+        Err(error) => (None, Some(degraded(client, &error))),
+    };
+    queue.failed = degraded.is_some().then_some(account);
+    seen.into_iter().chain(health.update(degraded)).collect()
 }
 
 /// The same text for every account, so that it is reported once.

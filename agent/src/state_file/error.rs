@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokenwatch_core::base::text::shown;
 
@@ -60,43 +60,55 @@ pub enum Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what(f)?;
         match self {
-            Self::Read { path, error } => {
-                write!(f, "cannot read {}: {error}{RAISED_AGAIN}", path.display())
-            }
-            Self::TooLarge(path) => {
-                let limit = MAX_BYTES >> 20;
-                write!(f, "{} is larger than {limit} MiB{RAISED_AGAIN}", path.display())
-            }
-            Self::Format { path, error } => {
-                write!(f, "{} is not a state file ({error}){RAISED_AGAIN}", path.display())
-            }
-            Self::Version { path, found } => write!(
-                f,
-                "{} has version {found}, and this agent reads version {VERSION}{RAISED_AGAIN}",
-                path.display()
-            ),
-            Self::OtherNode { path, node } => {
-                let node = shown(node);
-                write!(f, "{} was written on node {node}{RAISED_AGAIN}", path.display())
-            }
-            Self::UnknownFinding { path, error } => write!(
-                f,
-                "{} holds a finding that this version does not know ({error}); it is raised again \
-                 if it still applies",
-                path.display()
-            ),
-            Self::Write { path, error } => {
-                let hint = if is_forbidden(error) { RESTART } else { "" };
-                write!(f, "cannot write {}: {error}{NOT_SAVED}{hint}", path.display())
-            }
+            Self::Read { .. }
+            | Self::TooLarge(_)
+            | Self::Format { .. }
+            | Self::Version { .. }
+            | Self::OtherNode { .. } => f.write_str(RAISED_AGAIN),
+            Self::UnknownFinding { .. } => f.write_str(RAISED_IF),
+            Self::Write { error, .. } if is_forbidden(error) => write!(f, "{NOT_SAVED}{RESTART}"),
+            Self::Write { .. } => f.write_str(NOT_SAVED),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
+impl Error {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::TooLarge(path)
+            | Self::Format { path, .. }
+            | Self::Version { path, .. }
+            | Self::OtherNode { path, .. }
+            | Self::UnknownFinding { path, .. }
+            | Self::Write { path, .. } => path,
+        }
+    }
+
+    /// What failed, without what follows from it.
+    fn what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path().display();
+        match self {
+            Self::Read { error, .. } => write!(f, "cannot read {path}: {error}"),
+            Self::TooLarge(_) => write!(f, "{path} is larger than {} MiB", MAX_BYTES >> 20),
+            Self::Format { error, .. } => write!(f, "{path} is not a state file ({error})"),
+            Self::Version { found, .. } => {
+                write!(f, "{path} has version {found}, and this agent reads version {VERSION}")
+            }
+            Self::OtherNode { node, .. } => write!(f, "{path} was written on node {}", shown(node)),
+            Self::UnknownFinding { error, .. } => write!(f, "{path}{UNKNOWN} ({error})"),
+            Self::Write { error, .. } => write!(f, "cannot write {path}: {error}"),
+        }
+    }
+}
+
+const UNKNOWN: &str = " holds a finding that this version does not know";
 const RAISED_AGAIN: &str = "; active findings are raised again";
+const RAISED_IF: &str = "; it is raised again if it still applies";
 const NOT_SAVED: &str = "; after a restart the agent will raise active findings again; it retries \
                          every minute";
 /// Confinement allows one directory, chosen at start: another directory of the same name is a

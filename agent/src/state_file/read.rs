@@ -1,5 +1,6 @@
 //! Reads the state that the previous agent on this node saved.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -29,6 +30,11 @@ pub fn restore(directory: &Path, node: &str) -> RestoredState {
         warn!(%error, "state file not used");
         RestoredState::default()
     });
+    log(&state);
+    state
+}
+
+fn log(state: &RestoredState) {
     for error in &state.skipped {
         warn!(%error, "finding not restored");
     }
@@ -39,7 +45,6 @@ pub fn restore(directory: &Path, node: &str) -> RestoredState {
             "active findings restored; rotations while no agent was running are not timed"
         );
     }
-    state
 }
 
 /// Reads the state file in `directory` for `node`.
@@ -51,14 +56,10 @@ pub fn read(directory: &Path, node: &str) -> Result<RestoredState, Error> {
     }
 }
 
-/// The file's bytes; none if there is no file. Follows no link and does not wait for a FIFO.
+/// The file's bytes; none if there is no file.
 fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error| Error::Read { path: path.to_owned(), error };
-    let opened = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path);
-    let file = match opened {
+    let file = match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
@@ -68,6 +69,12 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Error> {
         return Err(Error::TooLarge(path.to_owned()));
     }
     Ok(Some(bytes))
+}
+
+/// Follows no link and does not wait for a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {
@@ -80,13 +87,17 @@ fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> 
         return Err(Error::OtherNode { path: path.to_owned(), node: content.node });
     }
     let mut state = RestoredState { alive_at: Some(content.alive_at), ..RestoredState::default() };
-    for value in content.findings {
-        match serde_json::from_value(value) {
-            Ok(finding) => state.findings.push(finding),
+    content.findings.into_iter().for_each(|value| state.take(path, value));
+    Ok(state)
+}
+
+impl RestoredState {
+    fn take(&mut self, path: &Path, finding: serde_json::Value) {
+        match serde_json::from_value(finding) {
+            Ok(finding) => self.findings.push(finding),
             Err(error) => {
-                state.skipped.push(Error::UnknownFinding { path: path.to_owned(), error });
+                self.skipped.push(Error::UnknownFinding { path: path.to_owned(), error });
             }
         }
     }
-    Ok(state)
 }

@@ -70,22 +70,15 @@ impl StateFile {
     /// Starts the task, on the current tokio runtime. `undelivered` counts alerts that are queued
     /// for delivery.
     pub(crate) fn start(config: Config, undelivered: watch::Receiver<u64>) -> Self {
-        let active: Findings = config
-            .restored
-            .into_iter()
-            .map(|restored| (restored.finding.id(&config.node), restored))
-            .collect();
-        let shared =
-            Arc::new(Shared { active: Mutex::new(active.clone()), changed: Notify::new() });
+        let restored = config.restored.into_iter();
+        let delivered: Findings =
+            restored.map(|restored| (restored.finding.id(&config.node), restored)).collect();
+        let active = Mutex::new(delivered.clone());
+        let shared = Arc::new(Shared { active, changed: Notify::new() });
         let (closing, closed) = watch::channel(false);
         let file = File { directory: config.directory, node: config.node };
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            undelivered,
-            delivered: active,
-            file,
-            has_failed: false,
-        };
+        let of_writer = Arc::clone(&shared);
+        let writer = Writer { shared: of_writer, undelivered, delivered, file, has_failed: false };
         Self { shared, closing, writer: tokio::spawn(writer.run(closed)) }
     }
 
@@ -196,14 +189,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(directory)?;
     }
     let new = path.with_extension("json.new");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&new)?;
+    let mut file = create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(new, path)
+}
+
+fn create(path: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    options.mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }

@@ -29,27 +29,24 @@ pub(super) enum BadEndpoint {
     BadPath { why: String },
 }
 
+const EXAMPLE: &str = "write it like http://collector:4318";
+const HAS_PASSWORD: &str =
+    "the URL holds a user and password: send them as a header (authorization) instead";
+const BASE_WITH_QUERY: &str = "a base URL cannot have a query: give each signal its own endpoint";
+
 impl fmt::Display for BadEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAUrl { text, why } => {
-                write!(f, "`{text}` is not a URL ({why}): write it like http://collector:4318")
-            }
-            Self::NoHost { text } => {
-                write!(f, "`{text}` names no host: write it like http://collector:4318")
-            }
-            Self::HasPassword => f.write_str(
-                "the URL holds a user and password: send them as a header (authorization) instead",
-            ),
+            Self::NotAUrl { text, why } => write!(f, "`{text}` is not a URL ({why}): {EXAMPLE}"),
+            Self::NoHost { text } => write!(f, "`{text}` names no host: {EXAMPLE}"),
+            Self::HasPassword => f.write_str(HAS_PASSWORD),
             Self::UnknownScheme { scheme } => {
                 write!(f, "unsupported scheme `{scheme}`: use http:// or https://")
             }
             Self::NoScheme { text } => {
                 write!(f, "`{text}` has no scheme: write http:// or https:// before it")
             }
-            Self::BaseWithQuery => {
-                f.write_str("a base URL cannot have a query: give each signal its own endpoint")
-            }
+            Self::BaseWithQuery => f.write_str(BASE_WITH_QUERY),
             Self::BadPath { why } => write!(f, "the path of the URL is not valid: {why}"),
         }
     }

@@ -62,7 +62,8 @@ impl fmt::Display for Problem {
             }
             Self::NoEndpointForAlerts => f.write_str(
                 "alerts have no endpoint beside this one: set OTEL_EXPORTER_OTLP_ENDPOINT or \
-                 OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, or OTEL_LOGS_EXPORTER=none to send no alerts",
+                 OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, or OTEL_LOGS_EXPORTER=none to send no \
+                 alerts",
             ),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use tokenwatch_otlp::protocol::{Compression, Protocol, Signal, Temporality};
 
 use super::endpoint::{self, Shape};
@@ -41,20 +41,21 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn settings(&mut self) -> Option<Settings> {
-        if self.flag("OTEL_SDK_DISABLED")
-            || !Signal::ALL.into_iter().any(|signal| self.endpoint_text(signal).is_some())
-        {
+        if self.flag("OTEL_SDK_DISABLED") || self.any_endpoint().is_none() {
             return None;
         }
-        let settings = Settings {
+        Some(Settings {
             traces: self.target(Signal::Traces),
             metrics: self.target(Signal::Metrics),
             logs: self.target(Signal::Logs),
             metrics_interval: self.metrics_interval(),
             temporality: self.temporality(),
             alert_memory: self.own.alert_memory.unwrap_or(ALERT_MEMORY),
-        };
-        Some(settings)
+        })
+    }
+
+    fn any_endpoint(&self) -> Option<(Source, String, bool)> {
+        Signal::ALL.into_iter().find_map(|signal| self.endpoint_text(signal))
     }
 
     /// The three signals share variables: the same mistake is reported a single time.
@@ -72,22 +73,21 @@ impl Resolver<'_> {
         if self.switched_off(signal) {
             return None;
         }
-        let Some((source, text, base)) = self.endpoint_text(signal) else {
+        if self.endpoint_text(signal).is_none() {
             self.missing(signal);
-            return None;
-        };
+        }
+        let (protocol, endpoint) = self.endpoint(signal)?;
+        let (headers, timeout) = (self.headers(signal), self.timeout(signal));
+        let (compression, tls) = (self.compression(signal), self.tls(signal));
+        Some(Target { signal, endpoint, protocol, headers, timeout, compression, tls })
+    }
+
+    fn endpoint(&mut self, signal: Signal) -> Option<(Protocol, Uri)> {
+        let (source, text, base) = self.endpoint_text(signal)?;
         let protocol = self.protocol(signal, &text);
         let shape = self.shape(signal, protocol, base);
         let endpoint = self.noted(source, endpoint::parse(&text, shape));
-        Some(Target {
-            signal,
-            endpoint: endpoint.unwrap_or_default(),
-            protocol,
-            headers: self.headers(signal),
-            timeout: self.timeout(signal),
-            compression: self.compression(signal),
-            tls: self.tls(signal),
-        })
+        Some((protocol, endpoint.unwrap_or_default()))
     }
 
     fn shape(&mut self, signal: Signal, protocol: Protocol, base: bool) -> Shape {
@@ -107,8 +107,7 @@ impl Resolver<'_> {
 
     /// Alerts must have an endpoint where another signal has one of its own.
     fn missing(&mut self, signal: Signal) {
-        let other = Signal::ALL.into_iter().find_map(|signal| self.endpoint_text(signal));
-        if let (Signal::Logs, Some((source, ..))) = (signal, other) {
+        if let (Signal::Logs, Some((source, ..))) = (signal, self.any_endpoint()) {
             self.mistakes.push(Mistake { source, problem: Problem::NoEndpointForAlerts });
         }
     }

@@ -112,15 +112,33 @@ fn all_mistakes_are_reported_together_and_none_twice() {
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sometimes"),
     ])
     .unwrap_err();
-    insta::assert_snapshot!(mistakes.join("\n"), @r"
-    environment variable OTEL_EXPORTER_OTLP_PROTOCOL: unknown value `http/json`: use grpc or http/protobuf
-    environment variable OTEL_EXPORTER_OTLP_ENDPOINT: unsupported scheme `ftp`: use http:// or https://
-    environment variable OTEL_EXPORTER_OTLP_HEADERS: an entry has no `=`: write name=value,name=value and percent-encode commas in values (%2C)
-    environment variable OTEL_EXPORTER_OTLP_TIMEOUT: `10s` is not a duration: give whole milliseconds above 0, like 10000
-    environment variable OTEL_EXPORTER_OTLP_CLIENT_KEY: a client key without its certificate: give both files (mTLS) or none
-    environment variable OTEL_METRIC_EXPORT_INTERVAL: `0` is not a duration: give whole milliseconds above 0, like 10000
-    environment variable OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: unknown value `sometimes`: use cumulative or delta or lowmemory
-    ");
+    let expected = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "unknown value `http/json`: use grpc or http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "unsupported scheme `ftp`: use http:// or https://"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "an entry has no `=`: write name=value,name=value and percent-encode commas in \
+             values (%2C)",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "`10s` is not a duration: give whole milliseconds above 0, like 10000",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+            "a client key without its certificate: give both files (mTLS) or none",
+        ),
+        (
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "`0` is not a duration: give whole milliseconds above 0, like 10000",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "unknown value `sometimes`: use cumulative or delta or lowmemory",
+        ),
+    ];
+    let expected = expected.map(|(name, why)| format!("environment variable {name}: {why}"));
+    assert_eq!(mistakes, expected);
 }
 
 #[test]

@@ -42,26 +42,23 @@ pub(super) enum Malformed {
     BadHeaderValue { name: String },
 }
 
+const MILLIS: &str = "give whole milliseconds above 0, like 10000";
+const NO_EQUALS: &str = "an entry has no `=`: write name=value,name=value and percent-encode \
+                         commas in values (%2C)";
+const ENCODING: &str = "valid percent-encoding of UTF-8";
+const CHARACTERS: &str = "has characters that no header can carry";
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownWord { text, known } => {
                 write!(f, "unknown value `{text}`: use {}", known.join(" or "))
             }
-            Self::NotMillis { text } => {
-                write!(f, "`{text}` is not a duration: give whole milliseconds above 0, like 10000")
-            }
-            Self::PairWithoutEquals => f.write_str(
-                "an entry has no `=`: write name=value,name=value and percent-encode commas in \
-                 values (%2C)",
-            ),
-            Self::BadEncoding { name } => {
-                write!(f, "the value of `{name}` is not valid percent-encoding of UTF-8")
-            }
+            Self::NotMillis { text } => write!(f, "`{text}` is not a duration: {MILLIS}"),
+            Self::PairWithoutEquals => f.write_str(NO_EQUALS),
+            Self::BadEncoding { name } => write!(f, "the value of `{name}` is not {ENCODING}"),
             Self::BadHeaderName { name } => write!(f, "`{name}` is not a header name"),
-            Self::BadHeaderValue { name } => {
-                write!(f, "the value of header `{name}` has characters that no header can carry")
-            }
+            Self::BadHeaderValue { name } => write!(f, "the value of header `{name}` {CHARACTERS}"),
         }
     }
 }

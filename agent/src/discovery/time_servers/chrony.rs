@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::HostFiles;
-use super::{Discovered, named};
+use super::Discovered;
+use super::files::{HostFiles, named};
 
 /// The file on Debian, and on other distributions.
 const FILES: [&str; 2] = ["/etc/chrony/chrony.conf", "/etc/chrony.conf"];
@@ -23,17 +23,19 @@ fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Disc
     let words: Vec<&str> =
         line.split(['!', ';', '#', '%']).next().unwrap_or_default().split_whitespace().collect();
     let [directive, arguments @ ..] = words.as_slice() else { return Vec::new() };
-    let included = match directive.to_ascii_lowercase().as_str() {
+    let files = match directive.to_ascii_lowercase().as_str() {
         "server" | "pool" | "peer" => return server(arguments, file).into_iter().collect(),
         _ if depth == 0 => Vec::new(),
-        "include" => {
-            arguments.iter().take(1).flat_map(|pattern| host.glob(Path::new(pattern))).collect()
-        }
+        "include" => included(host, arguments),
         "confdir" => fragments(host, arguments, ".conf"),
         "sourcedir" => fragments(host, arguments, ".sources"),
         _ => Vec::new(),
     };
-    included.iter().flat_map(|included| of_file(host, included, depth - 1)).collect()
+    files.iter().flat_map(|file| of_file(host, file, depth - 1)).collect()
+}
+
+fn included(host: &HostFiles<'_>, patterns: &[&str]) -> Vec<PathBuf> {
+    patterns.first().map(|pattern| host.glob(Path::new(pattern))).unwrap_or_default()
 }
 
 fn fragments(host: &HostFiles<'_>, directories: &[&str], suffix: &str) -> Vec<PathBuf> {

@@ -2,10 +2,14 @@
 //! what is read are bounded.
 
 use std::cell::Cell;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+
+use tokenwatch_core::world::clocks::ServerName;
+
+use super::Discovered;
 
 /// Bytes read of a file. A time daemon's configuration has a few kilobytes.
 const FILE_SIZE: u64 = 256 * 1024;
@@ -13,6 +17,13 @@ const FILE_SIZE: u64 = 256 * 1024;
 const FILES: usize = 64;
 /// Entries read of a directory.
 const ENTRIES: usize = 256;
+
+/// A server named in a file; none if the text cannot be a host name.
+pub(super) fn named(host: &str, port: Option<u16>, file: &Path) -> Option<Discovered> {
+    let mut server: ServerName = host.parse().ok()?;
+    server.port = port.unwrap_or(server.port);
+    Some(Discovered { server, named_by: file.display().to_string() })
+}
 
 /// Reads files by their paths on the host.
 pub(super) struct HostFiles<'a> {
@@ -35,18 +46,16 @@ impl<'a> HostFiles<'a> {
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         let left = self.left.get().checked_sub(1)?;
         self.left.set(left);
-        // O_NONBLOCK, because the path may be a FIFO.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open(self.here(path))
-            .ok()?;
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
+        let file = self.open(path).ok().filter(is_regular)?;
         let mut bytes = Vec::new();
         file.take(FILE_SIZE).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// With O_NONBLOCK, because the path may be a FIFO.
+    fn open(&self, path: &Path) -> std::io::Result<File> {
+        let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
+        OpenOptions::new().read(true).custom_flags(flags).open(self.here(path))
     }
 
     /// Files of a directory whose names end in `suffix`, sorted by name, as paths of the host.
@@ -63,11 +72,7 @@ impl<'a> HostFiles<'a> {
             return Vec::new();
         };
         match name.split_once('*') {
-            Some((start, end)) => self.matching(directory, |name| {
-                name.len() >= start.len() + end.len()
-                    && name.starts_with(start)
-                    && name.ends_with(end)
-            }),
+            Some((start, end)) => self.matching(directory, |name| has_ends(name, start, end)),
             None => vec![pattern.to_owned()],
         }
     }
@@ -82,4 +87,13 @@ impl<'a> HostFiles<'a> {
         paths.sort();
         paths
     }
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.is_file())
+}
+
+/// Whether a name starts and ends with these, which do not overlap.
+fn has_ends(name: &str, start: &str, end: &str) -> bool {
+    name.strip_prefix(start).is_some_and(|rest| rest.ends_with(end))
 }

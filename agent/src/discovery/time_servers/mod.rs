@@ -38,19 +38,16 @@ pub fn discover(root: &Path, dmi: &Path) -> Vec<Discovered> {
         &|| timesyncd::servers(&host),
         &|| cloud::servers(dmi),
     ];
-    let mut found =
-        finders.iter().map(|find| find()).find(|found| !found.is_empty()).unwrap_or_default();
+    let found = finders.iter().map(|find| find()).find(|found| !found.is_empty());
+    distinct(found.unwrap_or_default())
+}
+
+/// The first servers, each once.
+fn distinct(mut found: Vec<Discovered>) -> Vec<Discovered> {
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|found| seen.insert(found.server.clone()));
     found.truncate(SERVERS);
     found
-}
-
-/// A server named in a file; none if the text cannot be a host name.
-fn named(host: &str, port: Option<u16>, file: &Path) -> Option<Discovered> {
-    let mut server: ServerName = host.parse().ok()?;
-    server.port = port.unwrap_or(server.port);
-    Some(Discovered { server, named_by: file.display().to_string() })
 }
 
 #[cfg(test)]

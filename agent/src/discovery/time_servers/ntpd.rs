@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::files::HostFiles;
-use super::{Discovered, named};
+use super::Discovered;
+use super::files::{HostFiles, named};
 
 const FILES: [&str; 2] = ["/etc/ntpsec/ntp.conf", "/etc/ntp.conf"];
 /// NTPsec reads fragments from here.

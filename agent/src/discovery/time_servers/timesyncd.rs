@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::files::HostFiles;
-use super::{Discovered, named};
+use super::Discovered;
+use super::files::{HostFiles, named};
 
 /// The main file: the first of these that exists.
 const MAIN: [&str; 3] = [

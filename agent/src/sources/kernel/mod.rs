@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::health::{Health, Source};
+use super::send::send_all;
 use crate::clocks;
 use crate::sys::{self, Timex};
 use alarm::StepAlarm;
@@ -82,22 +83,21 @@ pub async fn run(observations: Sender<Observation>, stepped: Arc<Notify>) {
     let alarm = StepAlarm::set();
     let mut steps = StepDetector::new(clocks::wall_minus_boottime());
     let mut health = Health::new(Source::Kernel);
-    loop {
-        let step = steps.detect(clocks::wall_minus_boottime(), clocks::now());
-        if step.is_some() {
-            stepped.notify_one();
-        }
-        let step = step.map(Observation::ClockStep);
-        for observation in step.into_iter().chain(clock_state(&mut health)) {
-            if observations.send(observation).await.is_err() {
-                return;
-            }
-        }
+    while send_all(&observations, observe(&mut steps, &mut health, &stepped)).await {
         tokio::select! {
             () = wait_for_step(alarm.as_ref().ok(), &steps) => {}
             () = observations.closed() => return,
         }
     }
+}
+
+/// A step since the last call, and the clock state.
+fn observe(steps: &mut StepDetector, health: &mut Health, stepped: &Notify) -> Vec<Observation> {
+    let step = steps.detect(clocks::wall_minus_boottime(), clocks::now());
+    if step.is_some() {
+        stepped.notify_one();
+    }
+    step.map(Observation::ClockStep).into_iter().chain(clock_state(health)).collect()
 }
 
 /// The clock state if it can be read, after the source's health if that changed.

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::world::clocks::{Exchange, ExchangeError, Sample, ServerName};
 use tokio::net::UdpSocket;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::packet;
 use crate::clocks;
@@ -23,14 +24,17 @@ pub(super) async fn exchange(
     attempts: u8,
 ) -> Exchange {
     let started = clocks::now();
-    let mut result = Err(ExchangeError::Timeout);
-    for _ in 0..attempts.max(1) {
-        result = attempt(address, limit).await;
-        if !matches!(result, Err(ExchangeError::Timeout | ExchangeError::ClockStepped)) {
-            break;
+    let mut result = attempt(address, limit).await;
+    for _ in 1..attempts {
+        if is_worth_another(&result) {
+            result = attempt(address, limit).await;
         }
     }
     Exchange { server, started, ended: clocks::now(), result }
+}
+
+fn is_worth_another(result: &Result<Sample, ExchangeError>) -> bool {
+    matches!(result, Err(ExchangeError::Timeout | ExchangeError::ClockStepped))
 }
 
 async fn attempt(address: SocketAddr, limit: Duration) -> Result<Sample, ExchangeError> {
@@ -39,28 +43,32 @@ async fn attempt(address: SocketAddr, limit: Duration) -> Result<Sample, Exchang
     let deadline = clocks::timer() + limit;
     let sent = clocks::now();
     socket.send(&packet::request(cookie)).await.map_err(network)?;
-    let mut buffer = [0; BUFFER];
-    let mut strays = 0_u32;
+    let (packet, received) = response(&socket, cookie, deadline).await?;
+    packet::sample(&packet, &sent, &received)
+}
+
+/// The response to the request with this cookie, and when it came. A forged or late packet must not
+/// keep it out.
+async fn response(
+    socket: &UdpSocket,
+    cookie: u64,
+    deadline: Instant,
+) -> Result<([u8; BUFFER], Reading), ExchangeError> {
+    let (mut buffer, mut strays) = ([0; BUFFER], 0_u32);
     loop {
         let received = timeout_at(deadline, socket.recv(&mut buffer)).await;
         let now = clocks::now();
-        match received {
-            Err(_) if strays > 0 => return Err(only_strays(strays)),
-            Err(_) => return Err(ExchangeError::Timeout),
-            Ok(Err(error)) => return Err(network(error)),
-            Ok(Ok(size)) if packet::is_response(&buffer[..size], cookie) => {
-                return packet::sample(&buffer[..size], &sent, &now);
-            }
-            // A forged or late packet must not keep the real response out.
-            Ok(Ok(_)) => strays += 1,
+        let size = received.map_err(|_| no_response(strays))?.map_err(network)?;
+        if packet::is_response(&buffer[..size], cookie) {
+            return Ok((buffer, now));
         }
+        strays += 1;
     }
 }
 
-fn only_strays(count: u32) -> ExchangeError {
-    ExchangeError::InvalidResponse(format!(
-        "{count} packets, none of them a response to this request"
-    ))
+fn no_response(strays: u32) -> ExchangeError {
+    let reason = format!("{strays} packets, none of them a response to this request");
+    if strays > 0 { ExchangeError::InvalidResponse(reason) } else { ExchangeError::Timeout }
 }
 
 /// A connected socket: the kernel drops packets from other addresses and reports a closed port at

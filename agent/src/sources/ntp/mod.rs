@@ -64,36 +64,40 @@ pub async fn measure(config: &NtpConfig) -> Round {
 /// Polls the servers in rounds, and at once when `remeasure` is notified. Ends when the receiver is
 /// dropped. Without any server it reports one empty round.
 pub async fn run(config: NtpConfig, observations: Sender<Observation>, remeasure: Arc<Notify>) {
-    let mut poller = Poller::new(config);
-    let mut health = Health::new(Source::Ntp);
+    let (mut poller, mut health) = (Poller::new(config), Health::new(Source::Ntp));
     let (mut is_first, mut burst_rounds) = (true, BURST_ROUNDS);
-    loop {
-        let round = poller.round().await;
-        // A round in which no server was due carries no news; but the first one shows whether any
-        // server is configured.
-        let has_news = std::mem::take(&mut is_first) || !round.exchanges.is_empty();
-        if has_news && report(round, &mut health, &observations).await.is_err() {
-            return;
-        }
+    while report(poller.round().await, &mut is_first, &mut health, &observations).await.is_ok() {
         tokio::select! {
-            () = sleep(poller.pause(burst_rounds > 0)) => {
-                burst_rounds = burst_rounds.saturating_sub(1);
-            }
-            () = remeasure.notified() => {
-                burst_rounds = BURST_ROUNDS;
-                sleep(STEP_PAUSE).await;
-            }
+            () = wait(&poller, &remeasure, &mut burst_rounds) => {}
             () = observations.closed() => return,
         }
     }
 }
 
-/// Sends the round, after the source's health if that changed.
+/// Returns when the next round is due, or the clock was set. `burst_rounds` are left of a burst.
+async fn wait(poller: &Poller, remeasure: &Notify, burst_rounds: &mut u32) {
+    tokio::select! {
+        () = sleep(poller.pause(*burst_rounds > 0)) => {
+            *burst_rounds = burst_rounds.saturating_sub(1);
+        }
+        () = remeasure.notified() => {
+            *burst_rounds = BURST_ROUNDS;
+            sleep(STEP_PAUSE).await;
+        }
+    }
+}
+
+/// Sends the round, after the source's health if that changed. A round in which no server was due
+/// carries no news; but the first one shows whether any server is configured.
 async fn report(
     round: Round,
+    is_first: &mut bool,
     health: &mut Health,
     observations: &Sender<Observation>,
 ) -> Result<(), SendError<Observation>> {
+    if !std::mem::take(is_first) && round.exchanges.is_empty() {
+        return Ok(());
+    }
     if let Some(health) = health.update(degraded(&round)) {
         observations.send(health).await?;
     }

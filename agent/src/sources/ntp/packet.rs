@@ -52,32 +52,22 @@ pub(super) fn sample(
     let header = Header::parse(packet).ok_or_else(|| bogus("it is too short"))?;
     header.check()?;
     let elapsed = received.monotonic - sent.monotonic;
+    let disturbance = disturbance(sent, received, elapsed)?;
+    let delay = header.delay(sent, elapsed, disturbance)?;
+    let distance = header.distance(delay, elapsed, disturbance)?;
+    Ok(header.sample(header.offset(sent, received), delay, distance, *received))
+}
+
+/// How far the wall clock was set or slewed during the exchange.
+fn disturbance(sent: &Reading, received: &Reading, elapsed: Delta) -> Result<Delta, ExchangeError> {
     let disturbance = ((received.wall - sent.wall) - elapsed).abs();
-    let delay = elapsed - (header.transmitted.near(sent.wall) - header.received.near(sent.wall));
     if disturbance > DISTURBED {
         return Err(ExchangeError::ClockStepped);
     }
-    if delay < -(HELD_TOLERANCE + disturbance) {
-        return Err(bogus("it claims to have held the request for longer than the exchange took"));
-    }
-    let delay = delay.max(Delta::ZERO);
-    let distance =
-        delay.fraction(1, 2) + header.root_distance() + elapsed.drift(HARDWARE_PPM) + disturbance;
-    if distance > MAX_DISTANCE {
-        return Err(ExchangeError::RootDistanceExceeded(distance));
-    }
-    let out = header.received.near(sent.wall) - sent.wall;
-    let back = header.transmitted.near(sent.wall) - received.wall;
-    Ok(Sample {
-        offset: out.fraction(1, 2) + back.fraction(1, 2),
-        delay,
-        root_distance: distance,
-        stratum: header.stratum,
-        leap: header.leap,
-        reference_id: header.reference(),
-        taken: *received,
-    })
+    Ok(disturbance)
 }
+
+const HELD_TOO_LONG: &str = "it claims to have held the request for longer than the exchange took";
 
 fn bogus(reason: &str) -> ExchangeError {
     ExchangeError::InvalidResponse(reason.to_owned())
@@ -104,6 +94,9 @@ impl Stamp {
     }
 }
 
+/// The values of the leap indicator, two bits.
+const LEAPS: [Leap; 4] = [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised];
+
 /// The fields that are used.
 struct Header {
     leap: Leap,
@@ -121,8 +114,7 @@ struct Header {
 impl Header {
     fn parse(packet: &[u8]) -> Option<Self> {
         (packet.len() >= SIZE).then(|| Self {
-            leap: [Leap::None, Leap::Insert, Leap::Delete, Leap::Unsynchronised]
-                [usize::from(packet[0] >> 6)],
+            leap: LEAPS[usize::from(packet[0] >> 6)],
             version: packet[0] >> 3 & 7,
             stratum: packet[1],
             precision: packet[3].cast_signed(),
@@ -141,16 +133,70 @@ impl Header {
             0 => Err(self.kiss()),
             16.. => Err(ExchangeError::Unsynchronised),
             _ if self.leap == Leap::Unsynchronised => Err(ExchangeError::Unsynchronised),
-            _ if self.transmitted.0 == 0 || self.received.0 == 0 => {
-                Err(bogus("its receive or transmit timestamp is zero"))
-            }
-            _ if self.received.is_after(self.transmitted) => {
-                Err(bogus("its transmit timestamp is before its receive timestamp"))
-            }
-            _ if self.reference.0 != 0 && self.reference.is_after(self.transmitted) => {
-                Err(bogus("its reference timestamp is after its transmit timestamp"))
-            }
-            _ => Ok(()),
+            _ => self.check_timestamps(),
+        }
+    }
+
+    fn check_timestamps(&self) -> Result<(), ExchangeError> {
+        let (reference, received, transmitted) = (self.reference, self.received, self.transmitted);
+        if transmitted.0 == 0 || received.0 == 0 {
+            return Err(bogus("its receive or transmit timestamp is zero"));
+        }
+        if received.is_after(transmitted) {
+            return Err(bogus("its transmit timestamp is before its receive timestamp"));
+        }
+        if reference.0 != 0 && reference.is_after(transmitted) {
+            return Err(bogus("its reference timestamp is after its transmit timestamp"));
+        }
+        Ok(())
+    }
+
+    /// The time on the network, both ways: the exchange without the time that the server held the
+    /// request.
+    fn delay(
+        &self,
+        sent: &Reading,
+        elapsed: Delta,
+        disturbance: Delta,
+    ) -> Result<Delta, ExchangeError> {
+        let held = self.transmitted.near(sent.wall) - self.received.near(sent.wall);
+        let delay = elapsed - held;
+        if delay < -(HELD_TOLERANCE + disturbance) {
+            return Err(bogus(HELD_TOO_LONG));
+        }
+        Ok(delay.max(Delta::ZERO))
+    }
+
+    /// The most that the sample can be wrong.
+    fn distance(
+        &self,
+        delay: Delta,
+        elapsed: Delta,
+        disturbance: Delta,
+    ) -> Result<Delta, ExchangeError> {
+        let at_rest = delay.fraction(1, 2) + self.root_distance();
+        let distance = at_rest + elapsed.drift(HARDWARE_PPM) + disturbance;
+        if distance > MAX_DISTANCE {
+            return Err(ExchangeError::RootDistanceExceeded(distance));
+        }
+        Ok(distance)
+    }
+
+    fn offset(&self, sent: &Reading, received: &Reading) -> Delta {
+        let out = self.received.near(sent.wall) - sent.wall;
+        let back = self.transmitted.near(sent.wall) - received.wall;
+        out.fraction(1, 2) + back.fraction(1, 2)
+    }
+
+    fn sample(&self, offset: Delta, delay: Delta, distance: Delta, taken: Reading) -> Sample {
+        Sample {
+            offset,
+            delay,
+            root_distance: distance,
+            stratum: self.stratum,
+            leap: self.leap,
+            reference_id: self.reference(),
+            taken,
         }
     }
 

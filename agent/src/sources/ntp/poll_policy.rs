@@ -73,25 +73,31 @@ impl PollPolicy {
         if demand == Demand::SlowDown {
             self.spacing = (self.spacing.max(interval) * 2).min(MAX_INTERVAL);
         }
-        let pause = match demand {
+        // Rounds are jittered by a tenth: a server due by then does not wait for another round.
+        self.not_before = now + Delta::from_std(self.pause(demand)).fraction(9, 10);
+    }
+
+    fn pause(&self, demand: Demand) -> Duration {
+        match demand {
             Demand::Stop => DENIED_PAUSE,
             Demand::Retry => self.spacing.min(POOL_RETRY),
             Demand::SlowDown | Demand::None => self.spacing,
-        };
-        // Rounds are jittered by a tenth: a server that is due by then does not wait for another
-        // round.
-        self.not_before = now + Delta::from_std(pause).fraction(9, 10);
+        }
+    }
+}
+
+fn demand_of_kiss(code: &str) -> Demand {
+    match code {
+        "DENY" | "RSTR" => Demand::Stop,
+        "RATE" => Demand::SlowDown,
+        _ => Demand::None,
     }
 }
 
 fn demand(error: Option<&ExchangeError>) -> Demand {
     match error {
         None => Demand::None,
-        Some(ExchangeError::KissOfDeath(code)) => match code.as_str() {
-            "DENY" | "RSTR" => Demand::Stop,
-            "RATE" => Demand::SlowDown,
-            _ => Demand::None,
-        },
+        Some(ExchangeError::KissOfDeath(code)) => demand_of_kiss(code),
         Some(
             ExchangeError::Timeout
             | ExchangeError::Network(_)

@@ -76,19 +76,26 @@ impl Poller {
         }
         let mut failed = Vec::new();
         for (result, server) in lookups.join_all().await {
-            match result {
-                Ok(addresses) => {
-                    let resolved = Resolved { addresses, at: now, responds: true };
-                    self.resolved.insert(server, resolved);
-                }
-                Err(error) if !self.resolved.contains_key(&server) => {
-                    failed.push(failed_lookup(server, &error));
-                }
-                Err(_) => {}
-            }
+            failed.extend(self.set_addresses(server, result, now));
         }
         failed.sort_by(|a, b| a.server.cmp(&b.server));
         failed
+    }
+
+    fn set_addresses(
+        &mut self,
+        server: ServerName,
+        result: Result<Vec<SocketAddr>, ResolveError>,
+        now: Monotonic,
+    ) -> Option<Exchange> {
+        match result {
+            Ok(addresses) => {
+                self.resolved.insert(server, Resolved { addresses, at: now, responds: true });
+                None
+            }
+            Err(_) if self.resolved.contains_key(&server) => None,
+            Err(error) => Some(failed_lookup(server, &error)),
+        }
     }
 
     /// The names to look up.
@@ -105,24 +112,31 @@ impl Poller {
     /// polled once.
     fn due(&mut self, now: Monotonic) -> Vec<(ServerName, SocketAddr)> {
         let mut due: Vec<(ServerName, SocketAddr)> = Vec::new();
-        for server in &self.config.servers {
-            for address in self.resolved.get(server).into_iter().flat_map(|known| &known.addresses)
-            {
-                let policy = self.policies.entry(*address).or_insert_with(|| {
-                    PollPolicy::new(address.ip().is_loopback(), is_public_pool(server))
-                });
-                if due.len() < MAX_SERVERS
-                    && policy.allows(now)
-                    && due.iter().all(|(_, known)| known != address)
-                {
-                    due.push((server.clone(), *address));
-                }
+        for (server, address) in self.addresses() {
+            let is_new = due.iter().all(|(_, known)| *known != address);
+            if self.policy(&server, address).allows(now) && due.len() < MAX_SERVERS && is_new {
+                due.push((server, address));
             }
         }
         self.policies.retain(|address, _| {
             self.resolved.values().any(|known| known.addresses.contains(address))
         });
         due
+    }
+
+    /// Every known address, with its name.
+    fn addresses(&self) -> Vec<(ServerName, SocketAddr)> {
+        let resolved = |server| Some((server, self.resolved.get(server)?));
+        let known = self.config.servers.iter().filter_map(resolved);
+        known
+            .flat_map(|(server, known)| known.addresses.iter().map(|at| (server.clone(), *at)))
+            .collect()
+    }
+
+    fn policy(&mut self, server: &ServerName, address: SocketAddr) -> &PollPolicy {
+        self.policies
+            .entry(address)
+            .or_insert_with(|| PollPolicy::new(address.ip().is_loopback(), is_public_pool(server)))
     }
 
     async fn poll(&self, due: &[(ServerName, SocketAddr)]) -> Vec<Exchange> {

@@ -90,6 +90,13 @@ async fn follow(
     let started = clocks::timer();
     let end = watch.follow(reporter).await;
     let is_short = clocks::timer() - started < pace.short;
+    if let End::Failed(error) = &end {
+        reporter.failed(error, &watch.server()).await.ok()?;
+    }
+    wait(&end, is_short, backoff, pace)
+}
+
+fn wait(end: &End, is_short: bool, backoff: &mut Backoff, pace: Pace) -> Option<Duration> {
     if !is_short {
         backoff.reset();
     }
@@ -97,10 +104,7 @@ async fn follow(
         End::ReceiverDropped => None,
         End::Ended if is_short => Some(backoff.next()),
         End::Ended => Some(stagger(pace)),
-        End::Failed(error) => {
-            reporter.failed(&error, &watch.server()).await.ok()?;
-            Some(backoff.after(&error))
-        }
+        End::Failed(error) => Some(backoff.after(error)),
     }
 }
 

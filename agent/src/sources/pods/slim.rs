@@ -151,22 +151,15 @@ impl Object {
     /// The pod for the core; none for an object without name, namespace or UID.
     pub(super) fn pod(self) -> Option<Pod> {
         let (meta, spec) = (self.metadata, self.spec);
-        let is_static = meta.mirror().is_some();
-        let uid = cut(meta.mirror().unwrap_or(&meta.uid));
-        let complete = ![&uid, &meta.name, &meta.namespace].into_iter().any(String::is_empty);
-        complete.then(|| Pod {
-            uid,
+        meta.is_complete().then(|| Pod {
+            uid: cut(meta.uid()),
             owner: meta.owner(),
             deletion: meta.deletion_timestamp.as_deref().and_then(wall),
-            service_account: spec
-                .service_account_name
-                .as_deref()
-                .filter(|name| !name.is_empty())
-                .map(cut),
+            service_account: spec.service_account(),
             containers: spec.mounting_projected(),
             phase: self.status.phase.and_then(|phase| phase.parse().ok()).unwrap_or_default(),
             host_network: spec.host_network.unwrap_or_default(),
-            is_static,
+            is_static: meta.mirror().is_some(),
             namespace: cut(&meta.namespace),
             name: cut(&meta.name),
         })
@@ -177,6 +170,15 @@ impl Meta {
     /// The UID of the static pod that this pod mirrors. Kubelet's directory has that UID.
     fn mirror(&self) -> Option<&str> {
         self.annotations.as_ref()?.mirror.as_deref().filter(|uid| !uid.is_empty())
+    }
+
+    /// As in the names of kubelet's directories.
+    fn uid(&self) -> &str {
+        self.mirror().unwrap_or(&self.uid)
+    }
+
+    fn is_complete(&self) -> bool {
+        ![self.uid(), &self.name, &self.namespace].into_iter().any(str::is_empty)
     }
 
     fn owner(&self) -> Option<Owner> {
@@ -221,24 +223,22 @@ impl Spec {
             .collect()
     }
 
+    fn service_account(&self) -> Option<String> {
+        self.service_account_name.as_deref().filter(|name| !name.is_empty()).map(cut)
+    }
+
     fn reduced(&self, container: &ContainerSpec) -> Container {
-        let is_projected = |name: &str| {
-            self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name)
-        };
-        let mut volumes: Vec<String> = container
-            .volume_mounts
-            .iter()
-            .filter(|mount| is_projected(&mount.name))
-            .map(|mount| cut(&mount.name))
-            .collect();
+        let mounts = container.volume_mounts.iter().filter(|mount| self.is_projected(&mount.name));
+        let mut volumes: Vec<String> = mounts.map(|mount| cut(&mount.name)).collect();
         volumes.sort();
         volumes.dedup();
         volumes.truncate(MAX_KEPT);
-        Container {
-            name: cut(&container.name),
-            image: cut(container.image.as_deref().unwrap_or_default()),
-            volumes,
-        }
+        let image = cut(container.image.as_deref().unwrap_or_default());
+        Container { name: cut(&container.name), image, volumes }
+    }
+
+    fn is_projected(&self, name: &str) -> bool {
+        self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name)
     }
 }
 

@@ -12,15 +12,18 @@ const CART: &str = r#"{
         "resourceVersion": "7", "deletionTimestamp": "2027-01-15T08:00:30Z",
         "labels": {"app": "cart", "pod-template-hash": "5c9f7"}, "annotations": {"x": "y"},
         "managedFields": [{"f:metadata": {}}],
-        "ownerReferences": [{"kind": "Other", "name": "no"}, {"kind": "ReplicaSet",
-        "name": "cart-5c9f7", "controller": true}]},
+        "ownerReferences": [{"kind": "Other", "name": "no"},
+            {"kind": "ReplicaSet", "name": "cart-5c9f7", "controller": true}]},
     "spec": {"serviceAccountName": "cart", "hostNetwork": true, "nodeName": "n1",
-        "volumes": [{"name": "tokens",
-            "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}, {"name": "data", "emptyDir": {}}],
-        "initContainers": [{"name": "init", "image": "i:1", "volumeMounts": [{"name": "tokens",
-        "mountPath": "/t"}]}],
-        "containers": [{"name": "app", "image": "a:1", "volumeMounts": [{"name": "tokens"},
-        {"name": "data"}, {"name": "tokens"}]},
+        "volumes": [
+            {"name": "tokens",
+                "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+            {"name": "data", "emptyDir": {}}],
+        "initContainers": [{"name": "init", "image": "i:1",
+            "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]}],
+        "containers": [
+            {"name": "app", "image": "a:1",
+                "volumeMounts": [{"name": "tokens"}, {"name": "data"}, {"name": "tokens"}]},
             {"name": "sidecar", "image": "s:1", "volumeMounts": [{"name": "data"}]}]},
     "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
 

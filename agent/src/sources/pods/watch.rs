@@ -80,21 +80,23 @@ impl Watch {
         format!("API server ({})", self.client.address())
     }
 
-    /// Lists if that is needed, then watches until that ends.
+    /// Lists if that is needed, then watches until that ends. An expired resource version is
+    /// expected: the API server keeps history for five minutes, and none over a restart.
     pub(super) async fn follow(&mut self, reporter: &mut Reporter) -> End {
-        let end = match self.list_and_watch(reporter).await {
-            Ok(()) => End::Ended,
-            Err(end) => end,
-        };
-        match end {
-            // Expected: the API server keeps history for five minutes, and none over a restart.
-            End::Failed(error) if error.is_expired() && self.position != Position::MostRecent => {
+        match self.list_and_watch(reporter).await {
+            Ok(()) | Err(End::Ended) => End::Ended,
+            Err(End::Failed(error)) if self.must_list_again(&error) => {
                 tracing::debug!("the watch's resource version has expired: listing pods again");
                 self.position = Position::MostRecent;
                 End::Ended
             }
-            end => end,
+            Err(End::Failed(error)) => End::Failed(error),
+            Err(End::ReceiverDropped) => End::ReceiverDropped,
         }
+    }
+
+    fn must_list_again(&self, error: &Error) -> bool {
+        error.is_expired() && self.position != Position::MostRecent
     }
 
     async fn list_and_watch(&mut self, reporter: &mut Reporter) -> Result<(), End> {
@@ -116,14 +118,23 @@ impl Watch {
             pods.append(&mut page.items);
             next = page.metadata.next.filter(|next| !next.is_empty());
             if next.is_none() {
-                let version = page.metadata.resource_version.filter(|version| is_version(version));
-                let version = version.ok_or_else(|| invalid("a list without resourceVersion"))?;
-                self.position = Position::After(version.clone());
-                reporter.observed(ClusterSeen::Listed(pods)).await?;
-                return Ok(version);
+                return self.listed(page.metadata.resource_version, pods, reporter).await;
             }
         }
         Err(invalid(&format!("a list of more than {MAX_PAGES} pages")).into())
+    }
+
+    async fn listed(
+        &mut self,
+        version: Option<String>,
+        pods: Vec<Pod>,
+        reporter: &mut Reporter,
+    ) -> Result<String, End> {
+        let version = version.filter(|version| is_version(version));
+        let version = version.ok_or_else(|| invalid("a list without resourceVersion"))?;
+        self.position = Position::After(version.clone());
+        reporter.observed(ClusterSeen::Listed(pods)).await?;
+        Ok(version)
     }
 
     async fn page(&self, next: Option<&str>, budget: &mut usize) -> Result<Page, Error> {

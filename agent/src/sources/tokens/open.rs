@@ -51,22 +51,32 @@ impl Opener {
     ) -> nix::Result<OwnedFd> {
         let flags = flags | OFlag::O_CLOEXEC | nonblocking(flags);
         if links == Links::Refuse && is_name(path) {
-            // A single name cannot lead elsewhere, and openat is cheaper than openat2.
             return open_name(dir, path, flags);
         }
-        if !self.without_openat2 {
-            match openat2(dir, path, how(flags, links)) {
-                Err(Errno::ENOSYS) => self.without_openat2 = true,
-                // EPERM comes from seccomp profiles, EAGAIN from a rename that raced with a `..`.
-                // The file may be fine in both cases.
-                Err(Errno::EPERM | Errno::EAGAIN) => {}
-                result => return result,
-            }
+        let opened = self.try_openat2(dir, path, how(flags, links));
+        opened.unwrap_or_else(|| open_by_components(dir, Walk::new(path, links)?, flags))
+    }
+
+    /// None where openat2 does not exist, or fails for a reason that need not be the file's: EPERM
+    /// comes from seccomp profiles, EAGAIN from a rename that raced with a `..`.
+    fn try_openat2(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        path: &Path,
+        how: OpenHow,
+    ) -> Option<nix::Result<OwnedFd>> {
+        if self.without_openat2 {
+            return None;
         }
-        open_by_components(dir, path, flags, links)
+        let opened = openat2(dir, path, how);
+        self.without_openat2 = matches!(opened, Err(Errno::ENOSYS));
+        let is_final = !matches!(opened, Err(Errno::ENOSYS | Errno::EPERM | Errno::EAGAIN));
+        is_final.then_some(opened)
     }
 }
 
+/// A single name cannot lead elsewhere, and openat is cheaper than openat2.
+///
 /// A link that is opened as a directory is ENOTDIR for openat and ELOOP for openat2; this returns
 /// ELOOP.
 fn open_name(dir: BorrowedFd<'_>, name: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
@@ -99,26 +109,13 @@ fn how(flags: OFlag, links: Links) -> OpenHow {
 
 /// Opens one component at a time, each with O_NOFOLLOW. Links are read and resolved the same way;
 /// `..` and absolute links are errors.
-fn open_by_components(
-    dir: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlag,
-    links: Links,
-) -> nix::Result<OwnedFd> {
-    let mut todo = Vec::new();
-    push_components(&mut todo, path)?;
-    let (mut at, mut followed): (Option<OwnedFd>, usize) = (None, 0);
-    while let Some(name) = todo.pop() {
+fn open_by_components(dir: BorrowedFd<'_>, mut walk: Walk, flags: OFlag) -> nix::Result<OwnedFd> {
+    let mut at: Option<OwnedFd> = None;
+    while let Some(name) = walk.left.pop() {
         let here = at.as_ref().map_or(dir, AsFd::as_fd);
         match link_target(here, &name)? {
-            Some(_) if links == Links::Refuse || followed == MAX_LINKS => return Err(Errno::ELOOP),
-            Some(target) => {
-                followed += 1;
-                push_components(&mut todo, Path::new(&target))?;
-            }
-            None if todo.is_empty() => {
-                return openat(here, name.as_os_str(), flags | OFlag::O_NOFOLLOW, Mode::empty());
-            }
+            Some(target) => walk.follow(&target)?,
+            None if walk.left.is_empty() => return last(here, &name, flags),
             None => at = Some(step(here, &name)?),
         }
     }
@@ -132,6 +129,35 @@ fn step(dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
         OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
         Mode::empty(),
     )
+}
+
+fn last(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlag) -> nix::Result<OwnedFd> {
+    openat(dir, name, flags | OFlag::O_NOFOLLOW, Mode::empty())
+}
+
+/// A path on the way to its end.
+struct Walk {
+    /// The components that are left, the next one last.
+    left: Vec<OsString>,
+    /// How many more links may be followed.
+    links: usize,
+}
+
+impl Walk {
+    fn new(path: &Path, links: Links) -> nix::Result<Self> {
+        let mut left = Vec::new();
+        push_components(&mut left, path)?;
+        let links = match links {
+            Links::Refuse => 0,
+            Links::Beneath => MAX_LINKS,
+        };
+        Ok(Self { left, links })
+    }
+
+    fn follow(&mut self, target: &OsStr) -> nix::Result<()> {
+        self.links = self.links.checked_sub(1).ok_or(Errno::ELOOP)?;
+        push_components(&mut self.left, Path::new(target))
+    }
 }
 
 /// Pushes the components so that the first is popped first.

@@ -138,16 +138,9 @@ impl Reader {
             Ok(fetched) => fetched,
             Err((step, errno)) => return failed(step, errno),
         };
-        let empty = length == 0;
         let decoded = decode(&self.buffer[..length], &mut self.scratch);
         self.buffer[..length].zeroize();
-        match decoded {
-            Decoded::Token(token) => Look::Token(Stamp::of(&stat), token),
-            Decoded::Malformed(malformed) => Look::Malformed(malformed),
-            Decoded::Legacy(_) => Look::Other(Stamp::of(&stat), Other::Legacy),
-            Decoded::Other if empty => Look::Other(Stamp::of(&stat), Other::Empty),
-            Decoded::Other => Look::Other(Stamp::of(&stat), Other::Foreign),
-        }
+        found(decoded, Stamp::of(&stat), length == 0)
     }
 
     /// Opens a plain file, which is what kubelet writes, from its directory. Only a link is
@@ -166,21 +159,21 @@ impl Reader {
         path: &Path,
         links: Links,
     ) -> Result<(FileStat, usize), Failed> {
-        #[cfg(test)]
-        {
-            self.opened += 1;
-        }
-        let file = self
-            .opener
-            .open(beneath, path, OFlag::O_RDONLY, links)
-            .map_err(|errno| ("open", errno))?;
+        let file = self.open(beneath, path, links).map_err(|errno| ("open", errno))?;
         let stat = fstat(&file).map_err(|errno| ("stat", errno))?;
         if !is_regular(&stat) {
             return Err(("open", Errno::EXDEV));
         }
-        let length =
-            fill(&mut self.buffer, file.as_fd(), stat.st_size).map_err(|errno| ("read", errno))?;
-        Ok((stat, length))
+        let filled = fill(&mut self.buffer, file.as_fd(), stat.st_size);
+        filled.map(|length| (stat, length)).map_err(|errno| ("read", errno))
+    }
+
+    fn open(&mut self, dir: BorrowedFd<'_>, path: &Path, links: Links) -> nix::Result<OwnedFd> {
+        #[cfg(test)]
+        {
+            self.opened += 1;
+        }
+        self.opener.open(dir, path, OFlag::O_RDONLY, links)
     }
 
     /// Whether the link `path` leads to a regular file within the volume. The file itself is not
@@ -222,13 +215,25 @@ fn fill(buffer: &mut [u8], file: BorrowedFd<'_>, size: i64) -> nix::Result<usize
             Ok(0) => break,
             Ok(read) => length += read,
             Err(Errno::EINTR) => {}
-            Err(errno) => {
-                buffer[..length].zeroize();
-                return Err(errno);
-            }
+            Err(errno) => return wiped(&mut buffer[..length], errno),
         }
     }
     Ok(length)
+}
+
+fn wiped(buffer: &mut [u8], errno: Errno) -> nix::Result<usize> {
+    buffer.zeroize();
+    Err(errno)
+}
+
+fn found(decoded: Decoded<'_>, stamp: Stamp, is_empty: bool) -> Look<'_> {
+    match decoded {
+        Decoded::Token(token) => Look::Token(stamp, token),
+        Decoded::Malformed(malformed) => Look::Malformed(malformed),
+        Decoded::Legacy(_) => Look::Other(stamp, Other::Legacy),
+        Decoded::Other if is_empty => Look::Other(stamp, Other::Empty),
+        Decoded::Other => Look::Other(stamp, Other::Foreign),
+    }
 }
 
 fn failed(step: &'static str, errno: Errno) -> Look<'static> {

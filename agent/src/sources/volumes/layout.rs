@@ -66,6 +66,16 @@ pub(super) enum Target {
     Volume(PodId, OsString),
 }
 
+impl Target {
+    /// Whether it may be a volume that was hidden: anything but a change of a known one's content.
+    pub(super) fn may_reveal(&self) -> bool {
+        match self {
+            Self::Pods | Self::Pod(_) | Self::NewVolume(..) => true,
+            Self::Volume(..) => false,
+        }
+    }
+}
+
 impl ChangedPath {
     pub(super) fn new(path: PathBuf, kind: EventKind) -> Self {
         let is_renamed = matches!(kind, EventKind::Modify(ModifyKind::Name(_)));

@@ -10,9 +10,10 @@ use nix::errno::Errno;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::observation::BlindSpot;
 
-use super::{Scanner, is_own_limit};
+use super::Scanner;
+use super::opened::is_own_limit;
 use crate::clocks;
-use crate::sources::volumes::layout::{self, PROJECTED};
+use crate::sources::volumes::layout::{self, PROJECTED, PodId};
 
 /// How long a spot must look hidden before it is reported. After a reboot kubelet mounts a pod's
 /// volumes again within a few seconds of its first sync of the pod.
@@ -55,13 +56,8 @@ fn list_error(directory: &Path) -> Option<Errno> {
 
 /// The pods and volumes that look hidden now. Some may just be set up or torn down by kubelet.
 pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> {
-    let volumes = scanner.suspicious().filter_map(|(pod, volume, errno)| {
-        let at = scanner.pod_path(pod);
-        let reason =
-            errno.map_or_else(|| unmounted(&at, volume), |errno| Some(unreadable(errno)))?;
-        let directory = at.join(PROJECTED).join(volume);
-        Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &directory, reason))
-    });
+    let hidden = |(pod, name, errno)| hidden_volume(scanner, pod, name, errno);
+    let volumes = scanner.suspicious().filter_map(hidden);
     let pods = scanner.unlistable().map(|(pod, errno)| {
         let directory = scanner.pod_path(pod).join(PROJECTED);
         spot(&pod.name.to_string_lossy(), BlindSpot::ALL, &directory, unreadable(errno))
@@ -69,6 +65,19 @@ pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> 
     let mut spots: Vec<BlindSpot> = volumes.chain(pods).collect();
     spots.sort_unstable();
     spots
+}
+
+/// A volume that cannot be opened, or is empty though kubelet has mounted it.
+fn hidden_volume(
+    scanner: &Scanner,
+    pod: &PodId,
+    volume: &OsStr,
+    errno: Option<Errno>,
+) -> Option<BlindSpot> {
+    let at = scanner.pod_path(pod);
+    let reason = errno.map_or_else(|| unmounted(&at, volume), |errno| Some(unreadable(errno)))?;
+    let directory = at.join(PROJECTED).join(volume);
+    Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &directory, reason))
 }
 
 fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindSpot {
@@ -138,22 +147,26 @@ impl BlindSpotTracker {
         now: Monotonic,
         spots: Vec<BlindSpot>,
     ) -> Option<Vec<BlindSpot>> {
-        let before = std::mem::take(&mut self.since);
-        self.since = spots
-            .into_iter()
-            .map(|spot| (before.get(&spot).copied().unwrap_or(now), spot))
-            .map(|(since, spot)| (spot, since))
-            .collect();
-        let confirmed: Vec<BlindSpot> = self
-            .since
-            .iter()
-            .filter(|(_, since)| now - **since >= HOLD_BACK)
-            .map(|(spot, _)| spot.clone())
-            .collect();
+        self.set(now, spots);
+        let confirmed = self.confirmed(now);
         (confirmed != self.reported).then(|| {
             self.reported.clone_from(&confirmed);
             confirmed
         })
+    }
+
+    fn set(&mut self, now: Monotonic, spots: Vec<BlindSpot>) {
+        let before = std::mem::take(&mut self.since);
+        for spot in spots {
+            let since = before.get(&spot).copied().unwrap_or(now);
+            self.since.insert(spot, since);
+        }
+    }
+
+    /// Those that have looked hidden for long enough.
+    fn confirmed(&self, now: Monotonic) -> Vec<BlindSpot> {
+        let confirmed = self.since.iter().filter(|(_, since)| now - **since >= HOLD_BACK);
+        confirmed.map(|(spot, _)| spot.clone()).collect()
     }
 
     /// Whether a blind spot is reported and not resolved.

@@ -54,14 +54,13 @@ pub(super) fn why_refused(
     reader: &mut Reader,
 ) -> Option<&'static str> {
     match (target, opened) {
-        (Some(_), Err(Errno::ELOOP)) => Some(
-            "it leads to another link and was not followed (ELOOP); kubelet creates no such link: \
-             find out what did",
-        ),
-        (None, _) if reader.leads_out(volume, Path::new(DATA)) => Some(
-            "it leads out of the volume and was not followed (EXDEV); kubelet creates no such \
-             link: find out what did",
-        ),
+        (Some(_), Err(Errno::ELOOP)) => Some(LEADS_TO_LINK),
+        (None, _) if reader.leads_out(volume, Path::new(DATA)) => Some(LEADS_OUT),
         _ => None,
     }
 }
+
+const LEADS_TO_LINK: &str = "it leads to another link and was not followed (ELOOP); kubelet \
+                             creates no such link: find out what did";
+const LEADS_OUT: &str = "it leads out of the volume and was not followed (EXDEV); kubelet creates \
+                         no such link: find out what did";

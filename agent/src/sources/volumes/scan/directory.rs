@@ -30,18 +30,25 @@ pub(super) fn for_each_name(
 ) -> nix::Result<()> {
     loop {
         let filled = sys::getdents64(directory, buffer)?;
-        let mut rest = buffer.get(..filled).unwrap_or_default();
-        if rest.is_empty() {
+        let records = buffer.get(..filled).unwrap_or_default();
+        if records.is_empty() || take_each(records, &mut take)?.is_break() {
             return Ok(());
         }
-        while !rest.is_empty() {
-            let (name, kind, after) = first(rest).ok_or(Errno::EIO)?;
-            if name != "." && name != ".." && take(name, kind).is_break() {
-                return Ok(());
-            }
-            rest = after;
-        }
     }
+}
+
+fn take_each(
+    mut records: &[u8],
+    take: &mut impl FnMut(&OsStr, Option<Type>) -> ControlFlow<()>,
+) -> nix::Result<ControlFlow<()>> {
+    while !records.is_empty() {
+        let (name, kind, after) = first(records).ok_or(Errno::EIO)?;
+        if name != "." && name != ".." && take(name, kind).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        records = after;
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 /// The names of the directories in a directory, sorted. Links are left out.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::world::observation::{FileContent, FileSeen, Observation};
-use tokenwatch_core::world::tokens::{ParsedToken, TokenIdentity, TokenKey};
+use tokenwatch_core::world::observation::FileContent;
+use tokenwatch_core::world::tokens::{ParsedToken, TokenIdentity};
 
+use super::context::{Reports, Scan};
+use super::opened::{is_own_limit, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
-use super::volume::{Owner, Scan};
-use super::{is_own_limit, stamp_at};
 use crate::sources::tokens::{At, Look, Other, Stamp};
 
 /// What is known of a file.
@@ -33,6 +33,18 @@ enum Held {
     Other,
     /// What was reported about it.
     Bad(FileContent),
+}
+
+/// What a look at a file means.
+#[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
+enum Found<'a> {
+    Token(Stamp, ParsedToken<'a>),
+    /// Something that never was a token.
+    Other(Stamp),
+    /// To be reported.
+    Bad(FileContent),
+    /// Not a file, and never was a token.
+    Nothing,
 }
 
 /// The generation that is scanned.
@@ -69,9 +81,9 @@ impl Entry {
     }
 
     /// Reports a file that does not exist any more as gone.
-    pub(super) fn remove(self, owner: Owner<'_>, out: &mut Vec<Observation>) {
+    pub(super) fn remove(self, reports: &mut Reports<'_>) {
         if self.is_reported() {
-            out.push(Observation::Gone(owner.key(&self.path)));
+            reports.gone(&self.path);
         }
     }
 
@@ -97,60 +109,45 @@ impl Entry {
             return Ok(());
         }
         self.stamp = None;
-        let (owner, written_at) = (scan.owner, place.written_at);
-        let out = &mut *scan.out;
-        match scan.reader.look(&place.at, &self.path) {
-            Look::Token(stamp, token) => self.set_token(stamp, &token, place, owner, out),
-            Look::Malformed(malformed) => {
-                self.report_bad(malformed_because(&malformed.to_string()), written_at, owner, out);
-            }
-            Look::Other(_, other) if self.was_token => {
-                self.report_bad(malformed_because(no_longer_token(other)), written_at, owner, out);
-            }
-            Look::Other(stamp, _) => {
-                self.set_other(TrustedStamp::new(stamp, place.moment), owner, out);
-            }
-            Look::Refused(_) if self.was_token => {
-                self.report_bad(malformed_because(NOT_REGULAR), written_at, owner, out);
-            }
-            Look::Refused(_) => {}
-            Look::Unreadable(_, errno) if is_own_limit(errno) => return Err(errno),
-            Look::Unreadable(step, errno) => {
-                let content = FileContent::Unreadable { reason: failed_step(step, errno) };
-                self.report_bad(content, written_at, owner, out);
-            }
-            Look::Vanished => return Err(Errno::ENOENT),
-        }
+        let found = found(scan.reader.look(&place.at, &self.path), self.was_token)?;
+        self.set(found, place, &mut scan.reports);
         Ok(())
+    }
+
+    fn set(&mut self, found: Found<'_>, place: &Place<'_>, reports: &mut Reports<'_>) {
+        match found {
+            Found::Token(stamp, token) => {
+                self.set_token(&token, place.written_at, reports);
+                self.stamp = TrustedStamp::new(stamp, place.moment);
+            }
+            Found::Other(stamp) => {
+                self.set_other(reports);
+                self.stamp = TrustedStamp::new(stamp, place.moment);
+            }
+            Found::Bad(content) => self.report_bad(content, place.written_at, reports),
+            Found::Nothing => {}
+        }
     }
 
     fn set_token(
         &mut self,
-        stamp: Stamp,
         token: &ParsedToken<'_>,
-        place: &Place<'_>,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
+        written_at: Option<Wall>,
+        reports: &mut Reports<'_>,
     ) {
         let identity = token.identity();
         if self.held != Held::Token(identity) {
             let content = FileContent::Token(Box::new(token.to_claims()));
-            out.push(seen(owner.key(&self.path), place.written_at, content));
+            reports.file(&self.path, written_at, content);
         }
         (self.held, self.was_token) = (Held::Token(identity), true);
-        self.stamp = TrustedStamp::new(stamp, place.moment);
     }
 
-    fn set_other(
-        &mut self,
-        stamp: Option<TrustedStamp>,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
-    ) {
+    fn set_other(&mut self, reports: &mut Reports<'_>) {
         if self.is_reported() {
-            out.push(Observation::Gone(owner.key(&self.path)));
+            reports.gone(&self.path);
         }
-        (self.held, self.stamp) = (Held::Other, stamp);
+        self.held = Held::Other;
     }
 
     /// Reports malformed or unreadable content, once.
@@ -158,24 +155,39 @@ impl Entry {
         &mut self,
         content: FileContent,
         written_at: Option<Wall>,
-        owner: Owner<'_>,
-        out: &mut Vec<Observation>,
+        reports: &mut Reports<'_>,
     ) {
         self.stamp = None;
         let is_reported = matches!(&self.held, Held::Bad(reported) if *reported == content);
         if !is_reported {
-            out.push(seen(owner.key(&self.path), written_at, content.clone()));
+            reports.file(&self.path, written_at, content.clone());
             self.held = Held::Bad(content);
         }
     }
 }
 
-fn seen(key: TokenKey, written_at: Option<Wall>, content: FileContent) -> Observation {
-    Observation::File(FileSeen { key, written_at, content })
+/// What a look at a file means where a token was before, or was not. An error: the file does not
+/// exist any more, or the agent reached a limit of its own.
+fn found(look: Look<'_>, was_token: bool) -> nix::Result<Found<'_>> {
+    match look {
+        Look::Token(stamp, token) => Ok(Found::Token(stamp, token)),
+        Look::Malformed(malformed) => Ok(malformed_because(&malformed.to_string())),
+        Look::Other(_, other) if was_token => Ok(malformed_because(no_longer_token(other))),
+        Look::Other(stamp, _) => Ok(Found::Other(stamp)),
+        Look::Refused(_) if was_token => Ok(malformed_because(NOT_REGULAR)),
+        Look::Refused(_) => Ok(Found::Nothing),
+        Look::Unreadable(_, errno) if is_own_limit(errno) => Err(errno),
+        Look::Unreadable(step, errno) => Ok(unreadable_because(failed_step(step, errno))),
+        Look::Vanished => Err(Errno::ENOENT),
+    }
 }
 
-fn malformed_because(reason: &str) -> FileContent {
-    FileContent::Malformed { reason: reason.to_owned() }
+fn malformed_because(reason: &str) -> Found<'static> {
+    Found::Bad(FileContent::Malformed { reason: reason.to_owned() })
+}
+
+fn unreadable_because(reason: String) -> Found<'static> {
+    Found::Bad(FileContent::Unreadable { reason })
 }
 
 const NOT_REGULAR: &str = "it is no longer a regular file within its volume";

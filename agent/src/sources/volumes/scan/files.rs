@@ -1,6 +1,5 @@
 //! The files of a volume, in bounded number and depth.
 
-use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -45,14 +44,12 @@ pub(super) fn list(at: At<'_>, reader: &mut Reader) -> nix::Result<Files> {
 
 fn list_into(at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<Files> {
     let mut files = Files::none();
-    for_each_name(at.directory, buffer, |name, kind| {
-        files.take(at, Path::new(""), name, kind, reader)
-    })?;
+    files.list_top(at, reader, buffer)?;
     files.is_flat = files.directories.is_empty();
     while let Some(below) = files.directories.pop() {
         let opened = reader.directory(at.directory, &below)?;
         for_each_name(opened.as_fd(), buffer, |name, kind| {
-            files.take(at, &below, name, kind, reader)
+            files.take(at, below.join(name), kind, reader)
         })?;
     }
     Ok(files)
@@ -73,24 +70,29 @@ impl Files {
         self.paths.len() + self.outward_links.len() + self.directories.len()
     }
 
-    /// Takes one name of the directory `below`. Breaks when there are too many.
+    /// Takes the names of the directory itself.
+    fn list_top(&mut self, at: At<'_>, reader: &mut Reader, buffer: &mut [u8]) -> nix::Result<()> {
+        let is_volume = at.base == Path::new(".");
+        for_each_name(at.directory, buffer, |name, kind| {
+            if is_volume && layout::is_internal(name) {
+                return ControlFlow::Continue(());
+            }
+            self.take(at, PathBuf::from(name), kind, reader)
+        })
+    }
+
+    /// Takes one file. Breaks when there are too many.
     fn take(
         &mut self,
         at: At<'_>,
-        below: &Path,
-        name: &OsStr,
+        path: PathBuf,
         kind: Option<Type>,
         reader: &mut Reader,
     ) -> ControlFlow<()> {
-        let is_top = below.as_os_str().is_empty();
-        if is_top && at.base == Path::new(".") && layout::is_internal(name) {
-            return ControlFlow::Continue(());
-        }
         if self.count() >= MAX_FILES {
             self.is_truncated = true;
             return ControlFlow::Break(());
         }
-        let path = if is_top { PathBuf::from(name) } else { below.join(name) };
         self.add(at, path, kind, reader);
         ControlFlow::Continue(())
     }

@@ -2,10 +2,12 @@
 //! last scan.
 
 pub(super) mod blind_spots;
+mod context;
 mod data_link;
 mod directory;
 mod entry;
 mod files;
+mod opened;
 mod pod;
 mod stamps;
 mod volume;
@@ -13,18 +15,18 @@ mod volume;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
-use nix::sys::stat::{fstat, fstatat};
 use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::world::observation::Observation;
 
 use super::layout::{self, PodId};
 use crate::clocks;
 use crate::sources::tokens::{Reader, Stamp};
+use context::Turn;
+use opened::{Opened, fd, is_own_limit, open_pods, stamp};
 use pod::Pod;
 use stamps::{ClockEras, Moment, TrustedStamp};
 use volume::Volume;
@@ -93,6 +95,16 @@ impl Tools {
     fn moment(&mut self) -> Moment {
         self.eras.moment((self.now)())
     }
+
+    /// Keeps an error that is due to a limit of the agent itself. Returns the outcome.
+    fn noted(&mut self, outcome: VolumeOutcome) -> VolumeOutcome {
+        if let VolumeOutcome::Unreadable(errno) = outcome
+            && is_own_limit(errno)
+        {
+            self.own_limit = Some(errno);
+        }
+        outcome
+    }
 }
 
 impl Scanner {
@@ -121,21 +133,19 @@ impl Scanner {
     /// Scans everything.
     pub fn scan(&mut self, out: &mut Vec<Observation>) -> Summary {
         let mut problems = self.find_pods(out);
-        let opened: Vec<nix::Result<File>> =
-            self.roots.iter().map(|root| open_pods(root)).collect();
+        let opened = self.open_roots();
         let found = std::mem::take(&mut self.found);
         for pod in &found {
             self.scan_pod(pod, fd(&opened[pod.root]), out);
         }
-        problems.extend(self.problems());
-        let summary = Summary {
-            pods: found.len(),
-            volumes: self.volumes().count(),
-            tokens: self.tokens(),
-            problems,
-        };
         self.found = found;
-        summary
+        problems.extend(self.problems());
+        let (pods, volumes) = (self.found.len(), self.volumes().count());
+        Summary { pods, volumes, tokens: self.tokens(), problems }
+    }
+
+    fn open_roots(&self) -> Vec<nix::Result<File>> {
+        self.roots.iter().map(|root| open_pods(root)).collect()
     }
 
     /// The pods that exist, and the roots that could not be listed. Pods that do not exist any more
@@ -148,17 +158,14 @@ impl Scanner {
     /// Lists the pods, unless nothing has changed.
     fn find_pods(&mut self, out: &mut Vec<Observation>) -> Vec<String> {
         let moment = self.tools.moment();
-        let opened: Vec<nix::Result<File>> =
-            self.roots.iter().map(|root| open_pods(root)).collect();
+        let opened = self.open_roots();
         let stamps: Vec<nix::Result<Stamp>> =
             opened.iter().map(|pods| fd(pods).and_then(stamp)).collect();
         if self.is_listing_current(&stamps, moment) {
             return Vec::new();
         }
-        self.listed = stamps
-            .into_iter()
-            .map(|stamp| stamp.ok().and_then(|stamp| TrustedStamp::new(stamp, moment)))
-            .collect();
+        let trusted = |stamp: nix::Result<Stamp>| TrustedStamp::new(stamp.ok()?, moment);
+        self.listed = stamps.into_iter().map(trusted).collect();
         let problems = self.list_roots(opened);
         self.remove_missing_pods(out);
         problems
@@ -174,23 +181,27 @@ impl Scanner {
     /// Lists the pods of every root. A root without a directory `pods` is a problem, too: nothing
     /// is watched there.
     fn list_roots(&mut self, opened: Vec<nix::Result<File>>) -> Vec<String> {
-        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        let mut problems = Vec::new();
+        self.found.clear();
         for (root, pods) in opened.into_iter().enumerate() {
-            let names = pods
-                .and_then(|pods| directory::subdirectories(pods.as_fd(), &mut self.tools.reader));
-            match names {
-                Ok(names) => found.extend(names.into_iter().map(|name| PodId { root, name })),
-                Err(errno) => {
-                    problems.push(unlisted(&self.roots[root], errno));
-                    self.listed[root] = None;
-                    // An unreadable root proves nothing about its pods: they stay.
-                    found.extend(self.pods.keys().filter(|pod| pod.root == root).cloned());
-                }
+            match self.names_in(pods) {
+                Ok(names) => self.found.extend(names.into_iter().map(|name| PodId { root, name })),
+                Err(errno) => problems.push(self.keep_pods(root, errno)),
             }
         }
-        found.sort_unstable();
-        self.found = found;
+        self.found.sort_unstable();
         problems
+    }
+
+    fn names_in(&mut self, pods: nix::Result<File>) -> nix::Result<Vec<OsString>> {
+        pods.and_then(|pods| directory::subdirectories(pods.as_fd(), &mut self.tools.reader))
+    }
+
+    /// An unreadable root proves nothing about its pods: they stay. Returns the problem.
+    fn keep_pods(&mut self, root: usize, errno: Errno) -> String {
+        self.listed[root] = None;
+        self.found.extend(self.pods.keys().filter(|pod| pod.root == root).cloned());
+        unlisted(&self.roots[root], errno)
     }
 
     fn remove_missing_pods(&mut self, out: &mut Vec<Observation>) {
@@ -206,14 +217,9 @@ impl Scanner {
     }
 
     /// Scans every volume of one pod, below the open directory of pods.
-    fn scan_pod(
-        &mut self,
-        pod: &PodId,
-        pods: nix::Result<BorrowedFd<'_>>,
-        out: &mut Vec<Observation>,
-    ) {
+    fn scan_pod(&mut self, pod: &PodId, pods: Opened<'_>, out: &mut Vec<Observation>) {
         let Some((known, tools)) = self.pod(pod) else { return };
-        known.scan(pod, pods, tools, out);
+        known.scan(pods, &mut Turn::new(pod, tools), out);
     }
 
     /// What is known of a pod, which may be nothing yet. (The map's `entry` would need a copy of
@@ -229,7 +235,7 @@ impl Scanner {
     pub fn list_volumes(&mut self, pod: &PodId) -> Vec<OsString> {
         let pods = open_pods(&self.roots[pod.root]);
         let Some((known, tools)) = self.pod(pod) else { return Vec::new() };
-        known.list(pod, fd(&pods), tools)
+        known.list(fd(&pods), &mut Turn::new(pod, tools))
     }
 
     /// Scans one volume.
@@ -241,7 +247,7 @@ impl Scanner {
     ) -> VolumeOutcome {
         let pods = open_pods(&self.roots[pod.root]);
         let Some((known, tools)) = self.pod(pod) else { return VolumeOutcome::Missing };
-        known.scan_one(pod, volume, fd(&pods), tools, out)
+        known.scan_one(volume, fd(&pods), &mut Turn::new(pod, tools), out)
     }
 
     /// Removes a pod that does not exist any more, and reports its tokens as gone.
@@ -293,22 +299,10 @@ impl Scanner {
 
     /// What was not scanned since the last call, apart from roots.
     pub fn problems(&mut self) -> Vec<String> {
-        let limit = self.tools.own_limit.take().map(|errno| {
-            format!(
-                "the agent reached a limit of its own: {} ({errno:?}); raise its limit of open \
-                 files (LimitNOFILE) or of memory",
-                errno.desc()
-            )
-        });
-        let truncated = self.all().filter(|(_, _, volume)| volume.is_truncated());
-        let truncated = truncated.map(|(pod, name, _)| {
-            format!(
-                "volume {} of pod {} has more files, or deeper directories, than the agent scans",
-                name.to_string_lossy(),
-                pod.name.to_string_lossy()
-            )
-        });
-        limit.into_iter().chain(truncated).collect()
+        let limit = self.tools.own_limit.take().map(own_limit_reached);
+        let incomplete = self.all().filter(|(_, _, volume)| volume.is_truncated());
+        let incomplete = incomplete.map(|(pod, name, _)| truncated(pod, name));
+        limit.into_iter().chain(incomplete).collect()
     }
 }
 
@@ -316,28 +310,20 @@ fn unlisted(root: &Path, errno: Errno) -> String {
     format!("{}: {} ({errno:?})", layout::pods(root).display(), errno.desc())
 }
 
-/// The descriptor of what is open, as often as it is needed.
-fn fd<F: AsFd>(opened: &nix::Result<F>) -> nix::Result<BorrowedFd<'_>> {
-    opened.as_ref().map(AsFd::as_fd).map_err(|errno| *errno)
+fn own_limit_reached(errno: Errno) -> String {
+    format!(
+        "the agent reached a limit of its own: {} ({errno:?}); raise its limit of open files \
+         (LimitNOFILE) or of memory",
+        errno.desc()
+    )
 }
 
-fn stamp(open: BorrowedFd<'_>) -> nix::Result<Stamp> {
-    fstat(open).map(|stat| Stamp::of(&stat))
-}
-
-/// The stamp of a path itself: a link is not followed.
-fn stamp_at(directory: BorrowedFd<'_>, path: &Path) -> nix::Result<Stamp> {
-    fstatat(directory, path, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat))
-}
-
-fn open_pods(root: &Path) -> nix::Result<File> {
-    File::open(layout::pods(root))
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))
-}
-
-/// Whether an error is due to a limit of the agent itself rather than to the file.
-fn is_own_limit(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+fn truncated(pod: &PodId, volume: &OsStr) -> String {
+    format!(
+        "volume {} of pod {} has more files, or deeper directories, than the agent scans",
+        volume.to_string_lossy(),
+        pod.name.to_string_lossy()
+    )
 }
 
 #[cfg(test)]

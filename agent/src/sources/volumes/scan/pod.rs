@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::errno::Errno;
 use tokenwatch_core::world::observation::Observation;
 
-use super::stamps::{Moment, TrustedStamp};
-use super::volume::{Content, Owner, Scan, Volume};
-use super::{Tools, VolumeOutcome, directory, fd, is_own_limit, stamp};
+use super::context::{Owner, Reports, Scan, Turn};
+use super::opened::{Opened, fd, is_own_limit, stamp};
+use super::stamps::TrustedStamp;
+use super::volume::{Content, Volume};
+use super::{VolumeOutcome, directory};
+use crate::sources::tokens::Stamp;
 use crate::sources::volumes::layout::{PROJECTED, PodId};
 
 /// What is known of a pod.
@@ -43,121 +46,135 @@ impl Pod {
     pub(super) fn remove(self, id: &PodId, out: &mut Vec<Observation>) {
         let uid = id.name.to_string_lossy();
         for (name, volume) in self.volumes {
-            volume.remove(Owner { pod_uid: &uid, volume: &name.to_string_lossy() }, out);
+            let owner = Owner { pod_uid: &uid, volume: &name.to_string_lossy() };
+            volume.remove(&mut Reports { owner, out });
         }
     }
 
     /// The names of its volumes.
-    pub(super) fn list(
-        &mut self,
-        id: &PodId,
-        pods: nix::Result<BorrowedFd<'_>>,
-        tools: &mut Tools,
-    ) -> Vec<OsString> {
-        let moment = tools.moment();
-        let _ = self.open(id, pods, tools, moment); // an error is in `list_error`
+    pub(super) fn list(&mut self, pods: Opened<'_>, turn: &mut Turn<'_>) -> Vec<OsString> {
+        let _ = self.open(pods, turn); // an error is in `list_error`
         self.names.clone()
     }
 
     /// Scans every volume: those in the list, and those that were known before.
     pub(super) fn scan(
         &mut self,
-        id: &PodId,
-        pods: nix::Result<BorrowedFd<'_>>,
-        tools: &mut Tools,
+        pods: Opened<'_>,
+        turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) {
-        let moment = tools.moment();
-        let opened = self.open(id, pods, tools, moment);
-        let mut names = std::mem::take(&mut self.names);
-        for name in &names {
-            self.scan_volume(id, name, fd(&opened), tools, moment, out);
+        let opened = self.open(pods, turn);
+        let names = std::mem::take(&mut self.names);
+        let others = self.others(&names);
+        for name in names.iter().chain(&others) {
+            self.scan_volume(name, fd(&opened), turn, out);
         }
-        let others: Vec<OsString> =
-            self.volumes.keys().filter(|name| !names.contains(name)).cloned().collect();
-        for name in &others {
-            self.scan_volume(id, name, fd(&opened), tools, moment, out);
-        }
-        std::mem::swap(&mut self.names, &mut names);
+        self.names = names;
+    }
+
+    /// The known volumes that are not among these.
+    fn others(&self, names: &[OsString]) -> Vec<OsString> {
+        self.volumes.keys().filter(|name| !names.contains(name)).cloned().collect()
     }
 
     /// Scans one volume, below the open directory of pods.
     pub(super) fn scan_one(
         &mut self,
-        id: &PodId,
         volume: &OsStr,
-        pods: nix::Result<BorrowedFd<'_>>,
-        tools: &mut Tools,
+        pods: Opened<'_>,
+        turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
-        let moment = tools.moment();
-        let opened =
-            pods.and_then(|pods| tools.reader.place(pods, &Path::new(&id.name).join(PROJECTED)));
-        self.scan_volume(id, volume, fd(&opened), tools, moment, out)
+        let path = Path::new(&turn.id.name).join(PROJECTED);
+        let opened = pods.and_then(|pods| turn.tools.reader.place(pods, &path));
+        self.scan_volume(volume, fd(&opened), turn, out)
     }
 
     /// Opens the directory of the volumes, and lists it unless nothing has changed: listing is most
     /// of the cost of a pod without changes.
-    fn open(
-        &mut self,
-        id: &PodId,
-        pods: nix::Result<BorrowedFd<'_>>,
-        tools: &mut Tools,
-        moment: Moment,
-    ) -> nix::Result<OwnedFd> {
+    fn open(&mut self, pods: Opened<'_>, turn: &mut Turn<'_>) -> nix::Result<OwnedFd> {
+        let tools = &mut *turn.tools;
         tools.path.as_mut_os_string().clear();
-        tools.path.push(&id.name);
+        tools.path.push(&turn.id.name);
         tools.path.push(PROJECTED);
         let opened = pods.and_then(|pods| tools.reader.directory(pods, &tools.path));
         let now = fd(&opened).and_then(stamp);
-        if self.listed.is_some_and(|known| known.is_current(now, moment)) {
+        if self.listed.is_some_and(|known| known.is_current(now, turn.moment)) {
             return opened;
         }
-        let names =
-            fd(&opened).and_then(|opened| directory::subdirectories(opened, &mut tools.reader));
-        let listed = now.ok().and_then(|stamp| TrustedStamp::new(stamp, moment));
+        self.set_names(fd(&opened), now, turn);
+        // A directory that cannot be listed may still be traversed.
+        opened.or_else(|_| pods.and_then(|pods| turn.tools.reader.place(pods, &turn.tools.path)))
+    }
+
+    fn set_names(&mut self, opened: Opened<'_>, now: nix::Result<Stamp>, turn: &mut Turn<'_>) {
+        let reader = &mut turn.tools.reader;
+        let names = opened.and_then(|opened| directory::subdirectories(opened, reader));
+        let listed = now.ok().and_then(|stamp| TrustedStamp::new(stamp, turn.moment));
         self.listed = listed.filter(|_| names.is_ok());
         self.list_error = names.as_ref().err().copied().filter(is_forbidden);
         self.names = names.unwrap_or_default();
-        // A directory that cannot be listed may still be traversed.
-        opened.or_else(|_| pods.and_then(|pods| tools.reader.place(pods, &tools.path)))
     }
 
     /// Scans one volume, below the open directory of volumes.
     fn scan_volume(
         &mut self,
-        id: &PodId,
         name: &OsStr,
-        parent: nix::Result<BorrowedFd<'_>>,
-        tools: &mut Tools,
-        moment: Moment,
+        parent: Opened<'_>,
+        turn: &mut Turn<'_>,
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
+        let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
+        let (path, moment) = (&mut turn.tools.path, turn.moment);
+        if parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
+            return VolumeOutcome::Scanned;
+        }
+        self.read_volume(name, parent, turn, out)
+    }
+
+    /// What is known of a volume, which may be nothing yet.
+    fn volume(&mut self, name: &OsStr) -> Option<&mut Volume> {
         if !self.volumes.contains_key(name) {
             self.volumes.insert(name.to_owned(), Box::default());
         }
-        let Some(known) = self.volumes.get_mut(name) else { return VolumeOutcome::Missing };
-        if parent.is_ok_and(|parent| known.is_unchanged(parent, name, &mut tools.path, moment)) {
-            return VolumeOutcome::Scanned;
-        }
-        let (pod_uid, volume) = (id.name.to_string_lossy(), name.to_string_lossy());
-        let opened = parent.and_then(|parent| tools.reader.place(parent, Path::new(name)));
-        let owner = Owner { pod_uid: &pod_uid, volume: &volume };
-        let mut scan = Scan { reader: &mut tools.reader, owner, moment, out };
-        let outcome = outcome(fd(&opened).and_then(|opened| known.scan(opened, &mut scan)));
+        self.volumes.get_mut(name).map(Box::as_mut)
+    }
+
+    fn read_volume(
+        &mut self,
+        name: &OsStr,
+        parent: Opened<'_>,
+        turn: &mut Turn<'_>,
+        out: &mut Vec<Observation>,
+    ) -> VolumeOutcome {
+        let (pod_uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
+        let reports = Reports { owner: Owner { pod_uid: &pod_uid, volume: &volume }, out };
+        let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
+        let outcome = self.outcome(name, parent, &mut scan);
+        self.apply(name, outcome, &mut scan.reports);
+        turn.tools.noted(outcome)
+    }
+
+    fn outcome(&mut self, name: &OsStr, parent: Opened<'_>, scan: &mut Scan<'_>) -> VolumeOutcome {
+        let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
+        let opened = parent.and_then(|parent| scan.reader.place(parent, Path::new(name)));
+        outcome(fd(&opened).and_then(|opened| known.scan(opened, scan)))
+    }
+
+    fn apply(&mut self, name: &OsStr, outcome: VolumeOutcome, reports: &mut Reports<'_>) {
         match outcome {
             VolumeOutcome::Scanned | VolumeOutcome::Empty => {}
             VolumeOutcome::Missing => {
-                if let Some(volume) = self.volumes.remove(name) {
-                    volume.remove(scan.owner, scan.out);
+                self.volumes.remove(name).unwrap_or_default().remove(reports);
+            }
+            VolumeOutcome::Unreadable(errno) if is_own_limit(errno) => {}
+            VolumeOutcome::Unreadable(errno) => {
+                if let Some(known) = self.volume(name) {
+                    known.set_unreadable(errno, reports);
                 }
             }
-            VolumeOutcome::Unreadable(errno) if is_own_limit(errno) => {
-                tools.own_limit = Some(errno);
-            }
-            VolumeOutcome::Unreadable(errno) => known.set_unreadable(errno, &mut scan),
         }
-        outcome
     }
 }
 

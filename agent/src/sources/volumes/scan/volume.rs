@@ -7,18 +7,21 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::world::observation::{FileContent, Observation};
-use tokenwatch_core::world::tokens::TokenKey;
+use tokenwatch_core::world::observation::FileContent;
 
-use super::entry::Entry;
+use super::context::{Reports, Scan};
+use super::entry::{self, Entry, Place};
+use super::opened::{stamp, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
-use super::{data_link, entry, files, stamp, stamp_at};
-use crate::sources::tokens::{At, Reader, Stamp};
+use super::{data_link, files};
+use crate::sources::tokens::{At, Stamp};
 use crate::sources::volumes::layout::DATA;
 
 /// Attempts to read a generation that is swapped meanwhile. Kubelet swaps at most once a minute, so
 /// the second one succeeds.
 const MAX_ATTEMPTS: usize = 8;
+/// Where the files are if no `..data` leads to a generation.
+const THE_VOLUME: &str = ".";
 
 /// What is known of a volume.
 #[derive(Debug, Default)]
@@ -47,22 +50,21 @@ impl Generation {
         let link = TrustedStamp::new(link, moment)?;
         Some(Self { link, target, directory: TrustedStamp::new(directory, moment)? })
     }
-}
 
-/// Which volume it is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Owner<'a> {
-    pub(super) pod_uid: &'a str,
-    pub(super) volume: &'a str,
-}
-
-impl Owner<'_> {
-    pub(super) fn key(self, path: &Path) -> TokenKey {
-        TokenKey {
-            pod_uid: self.pod_uid.to_owned(),
-            volume: self.volume.to_owned(),
-            path: path.to_string_lossy().into_owned(),
-        }
+    /// Whether link and directory have not changed. Leaves the directory's path in `path`.
+    fn is_current(
+        &self,
+        parent: BorrowedFd<'_>,
+        volume: &OsStr,
+        path: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
+        path.as_mut_os_string().clear();
+        path.push(volume);
+        path.push(DATA);
+        let same_link = self.link.is_current(stamp_at(parent, path), moment);
+        path.set_file_name(&self.target);
+        same_link && self.directory.is_current(stamp_at(parent, path), moment)
     }
 }
 
@@ -73,15 +75,6 @@ pub(super) enum Content {
     Present,
     /// It has none, or none yet.
     None,
-}
-
-/// What a scan of one volume needs.
-#[derive(Debug)]
-pub(super) struct Scan<'a> {
-    pub(super) reader: &'a mut Reader,
-    pub(super) owner: Owner<'a>,
-    pub(super) moment: Moment,
-    pub(super) out: &'a mut Vec<Observation>,
 }
 
 impl Volume {
@@ -117,14 +110,7 @@ impl Volume {
         let Some(generation) = self.generation.as_ref().filter(|_| self.error.is_none()) else {
             return false;
         };
-        path.as_mut_os_string().clear();
-        path.push(name);
-        path.push(DATA);
-        let same_link = generation.link.is_current(stamp_at(parent, path), moment);
-        path.pop();
-        path.push(&generation.target);
-        same_link
-            && generation.directory.is_current(stamp_at(parent, path), moment)
+        generation.is_current(parent, name, path, moment)
             && !self.entries.is_empty()
             && self.entries.iter().all(|entry| entry.is_unchanged(parent, path, moment))
     }
@@ -138,45 +124,58 @@ impl Volume {
     ) -> nix::Result<Content> {
         self.error = None;
         for _ in 0..MAX_ATTEMPTS {
-            let before = data_link::stamp(volume)?;
-            self.generation = None;
-            match self.attempt(volume, before, scan) {
-                Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => {}
-                result => return result,
-            }
-            if data_link::stamp(volume)? == before && before.is_some() {
-                return Err(Errno::ENOENT); // not swapped: the target of `..data` does not exist
+            if let Some(content) = self.attempt(volume, scan)? {
+                return Ok(content);
             }
         }
         // Swapped faster than it can be read: what is known stays, until the next event.
         Ok(Content::Present)
     }
 
-    /// One attempt. ENOENT: a file disappeared meanwhile, because the generation was swapped.
+    /// One attempt; none if the generation was swapped meanwhile.
     fn attempt(
+        &mut self,
+        volume: BorrowedFd<'_>,
+        scan: &mut Scan<'_>,
+    ) -> nix::Result<Option<Content>> {
+        let before = data_link::stamp(volume)?;
+        self.generation = None;
+        match self.read(volume, before, scan) {
+            Err(Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR) => missing(volume, before),
+            result => result.map(Some),
+        }
+    }
+
+    /// Reads the generation. ENOENT: a file disappeared meanwhile, because it was swapped.
+    fn read(
         &mut self,
         volume: BorrowedFd<'_>,
         link: Option<Stamp>,
         scan: &mut Scan<'_>,
     ) -> nix::Result<Content> {
         let target = link.map(|_| data_link::target(volume)).transpose()?.flatten();
-        let base = target.as_deref().unwrap_or(Path::new("."));
+        let base = target.as_deref().unwrap_or(Path::new(THE_VOLUME));
         let opened = scan.reader.directory(volume, base);
-        if let Some(link) = link
-            && let Some(reason) =
-                data_link::why_refused(volume, target.as_deref(), &opened, scan.reader)
-        {
+        let refusal = |_| data_link::why_refused(volume, target.as_deref(), &opened, scan.reader);
+        if let Some((link, reason)) = link.zip(link.and_then(refusal)) {
             return Ok(self.refuse(reason, link, scan));
         }
-        let opened = opened?;
-        let at = At { volume, base, directory: opened.as_fd() };
+        self.read_files(At { volume, base, directory: opened?.as_fd() }, link, scan)
+    }
+
+    fn read_files(
+        &mut self,
+        at: At<'_>,
+        link: Option<Stamp>,
+        scan: &mut Scan<'_>,
+    ) -> nix::Result<Content> {
         let directory = stamp(at.directory)?;
         let is_flat = self.list(at, link, scan)?;
-        let place = entry::Place { at, written_at: link.map(written_at), moment: scan.moment };
+        let place = Place { at, written_at: link.map(written_at), moment: scan.moment };
         self.entries.iter_mut().try_for_each(|entry| entry.scan(&place, scan))?;
-        self.generation = link
-            .zip(target.filter(|_| is_flat))
-            .and_then(|(link, target)| Generation::new(link, target, directory, scan.moment));
+        let link = link.filter(|_| is_flat && at.base != Path::new(THE_VOLUME));
+        self.generation =
+            link.and_then(|link| Generation::new(link, at.base.into(), directory, scan.moment));
         Ok(if self.entries.is_empty() { Content::None } else { Content::Present })
     }
 
@@ -187,28 +186,31 @@ impl Volume {
         self.set_entries(vec![PathBuf::from(DATA)], scan);
         for entry in &mut self.entries {
             let content = FileContent::Unreadable { reason: reason.to_owned() };
-            entry.report_bad(content, Some(written_at(link)), scan.owner, scan.out);
+            entry.report_bad(content, Some(written_at(link)), &mut scan.reports);
         }
         Content::Present
     }
 
     /// Lists the files of the generation. Returns whether it has no subdirectories.
     fn list(&mut self, at: At<'_>, link: Option<Stamp>, scan: &mut Scan<'_>) -> nix::Result<bool> {
-        let mut found = files::list(at, scan.reader)?;
+        let found = files::list(at, scan.reader)?;
         // Kubelet renames the link before it empties the old generation: a listing is complete only
         // if the link has not changed.
         if data_link::stamp(at.volume)? != link {
             return Err(Errno::ENOENT);
         }
         self.is_truncated = found.is_truncated;
-        // A link out of the volume matters only where a token was.
-        found
-            .outward_links
-            .retain(|path| self.entries.iter().any(|entry| entry.was_token_at(path)));
-        found.paths.append(&mut found.outward_links);
-        found.paths.sort_unstable();
-        self.set_entries(found.paths, scan);
+        let paths = self.paths(found.paths, found.outward_links);
+        self.set_entries(paths, scan);
         Ok(found.is_flat)
+    }
+
+    /// The paths to read, sorted. A link out of the volume matters only where a token was.
+    fn paths(&self, mut paths: Vec<PathBuf>, mut outward_links: Vec<PathBuf>) -> Vec<PathBuf> {
+        outward_links.retain(|path| self.entries.iter().any(|entry| entry.was_token_at(path)));
+        paths.append(&mut outward_links);
+        paths.sort_unstable();
+        paths
     }
 
     /// Replaces the list of files. A reported file that is missing from it is gone.
@@ -219,29 +221,36 @@ impl Volume {
         let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
         for path in paths {
             while let Some(missing) = before.next_if(|entry| entry.path() < path.as_path()) {
-                missing.remove(scan.owner, scan.out);
+                missing.remove(&mut scan.reports);
             }
             let entry = before.next_if(|entry| entry.path() == path);
             self.entries.push(entry.unwrap_or_else(|| Entry::new(path)));
         }
-        before.for_each(|missing| missing.remove(scan.owner, scan.out));
+        before.for_each(|missing| missing.remove(&mut scan.reports));
     }
 
     /// Reports the tokens of a volume that does not exist any more as gone.
-    pub(super) fn remove(self, owner: Owner<'_>, out: &mut Vec<Observation>) {
-        self.entries.into_iter().for_each(|entry| entry.remove(owner, out));
+    pub(super) fn remove(self, reports: &mut Reports<'_>) {
+        self.entries.into_iter().for_each(|entry| entry.remove(reports));
     }
 
     /// Reports the tokens of a volume that exists and cannot be opened as unreadable.
-    pub(super) fn set_unreadable(&mut self, errno: Errno, scan: &mut Scan<'_>) {
+    pub(super) fn set_unreadable(&mut self, errno: Errno, reports: &mut Reports<'_>) {
         self.generation = None;
         self.error = Some(errno);
         for entry in self.entries.iter_mut().filter(|entry| entry.is_reported()) {
             let reason = entry::failed_step("open the volume", errno);
             let content = FileContent::Unreadable { reason };
-            entry.report_bad(content, None, scan.owner, scan.out);
+            entry.report_bad(content, None, reports);
         }
     }
+}
+
+/// None if kubelet swapped the generation meanwhile. Otherwise the target of `..data` does not
+/// exist.
+fn missing(volume: BorrowedFd<'_>, link: Option<Stamp>) -> nix::Result<Option<Content>> {
+    let is_swapped = data_link::stamp(volume)? != link || link.is_none();
+    if is_swapped { Ok(None) } else { Err(Errno::ENOENT) }
 }
 
 /// When kubelet renamed the link into place.

@@ -115,12 +115,7 @@ impl Watches {
 
     fn add(&mut self, path: &Path, identity: Identity) -> Watched {
         let Ok(watcher) = &mut self.watcher else { return Watched::Failed };
-        let added = if self.watched.len() < self.limit {
-            watcher.watch(path, RecursiveMode::NonRecursive)
-        } else {
-            Err(notify::Error::new(ErrorKind::MaxFilesWatch))
-        };
-        match added {
+        match watch(watcher, path, self.watched.len() < self.limit) {
             Ok(()) => {
                 self.watched.insert(path.to_owned(), identity);
                 Watched::Newly
@@ -164,6 +159,14 @@ impl Watches {
     /// a new tmpfs often has device and inode of the last one.
     pub(super) fn drop_all(&mut self) {
         self.drop_below(Path::new(""));
+    }
+}
+
+fn watch(watcher: &mut INotifyWatcher, path: &Path, is_allowed: bool) -> notify::Result<()> {
+    if is_allowed {
+        watcher.watch(path, RecursiveMode::NonRecursive)
+    } else {
+        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
     }
 }
 

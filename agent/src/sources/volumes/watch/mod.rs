@@ -56,13 +56,9 @@ impl FilesConfig {
 pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     let (events, inbox) = EventQueue::new();
     let _stop_when_dropped = Stopper(events.clone());
-    let worker = {
-        let (events, observations) = (events.clone(), observations.clone());
-        std::thread::Builder::new()
-            .name("files".to_owned())
-            .spawn(move || Worker::new(config, events, inbox, observations).run())
-    };
-    if let Err(error) = worker {
+    let (queue, out) = (events.clone(), observations.clone());
+    let started = start_thread(move || Worker::new(config, queue, inbox, out).run());
+    if let Err(error) = started {
         report_no_thread(&error, &observations).await;
         return;
     }
@@ -70,6 +66,10 @@ pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
         () = observations.closed() => {}
         () = follow_mounts(&events) => observations.closed().await,
     }
+}
+
+fn start_thread(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("files".to_owned()).spawn(work).map(drop)
 }
 
 /// Stops the thread when `run` ends, in whatever way.

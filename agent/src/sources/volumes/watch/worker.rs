@@ -137,8 +137,7 @@ impl Worker {
 
     fn follow(&mut self, events: Vec<FileEvent>) {
         let (targets, mounts) = self.targets(events);
-        let may_reveal =
-            mounts || targets.iter().any(|target| !matches!(target, Target::Volume(..)));
+        let may_reveal = mounts || targets.iter().any(Target::may_reveal);
         for target in targets {
             self.scan(target);
         }
@@ -229,31 +228,37 @@ impl Worker {
             match self.watches.ensure(&chain[deepest]) {
                 Watched::Missing => {}
                 // Another directory may have been created before the watch was set: check again.
-                Watched::Newly => {
-                    chain.iter().skip(deepest + 1).for_each(|path| self.watches.drop_path(path));
-                }
+                Watched::Newly => self.drop_watches(&chain[deepest + 1..]),
                 Watched::Already | Watched::Failed => break,
             }
         }
         true
     }
 
+    fn drop_watches(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            self.watches.drop_path(path);
+        }
+    }
+
     fn scan_volume(&mut self, pod: &PodId, volume: &OsStr, is_replaced: bool) {
         let path = self.volume_path(pod, volume);
         let is_new = is_replaced || !self.scanner.knows(pod, volume);
-        let watched = self.watches.ensure(&path);
+        let is_newly_watched = self.watches.ensure(&path) == Watched::Newly;
         let outcome = self.scanner.scan_volume(pod, volume, &mut self.out.waiting);
-        let id = (pod.clone(), volume.to_owned());
+        if outcome == VolumeOutcome::Missing {
+            self.watches.drop_path(&path);
+        }
+        self.update_pending((pod.clone(), volume.to_owned()), outcome, is_new || is_newly_watched);
+    }
+
+    fn update_pending(&mut self, id: VolumeId, outcome: VolumeOutcome, is_new: bool) {
         match outcome {
-            VolumeOutcome::Empty if is_new || watched == Watched::Newly => {
-                self.pending.add(id, now());
-            }
+            VolumeOutcome::Empty if is_new => self.pending.add(id, now()),
             VolumeOutcome::Empty => {}
-            VolumeOutcome::Missing => {
-                self.watches.drop_path(&path);
+            VolumeOutcome::Scanned | VolumeOutcome::Missing | VolumeOutcome::Unreadable(_) => {
                 self.pending.remove(&id);
             }
-            VolumeOutcome::Scanned | VolumeOutcome::Unreadable(_) => self.pending.remove(&id),
         }
     }
 

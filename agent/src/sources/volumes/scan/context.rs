@@ -1,0 +1,73 @@
+//! What a scan of one pod or of one volume needs, and where its observations go.
+
+use std::path::Path;
+
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::world::observation::{FileContent, FileSeen, Observation};
+use tokenwatch_core::world::tokens::TokenKey;
+
+use super::Tools;
+use super::stamps::Moment;
+use crate::sources::tokens::Reader;
+use crate::sources::volumes::layout::PodId;
+
+/// What a scan of one pod needs.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) id: &'a PodId,
+    pub(super) tools: &'a mut Tools,
+    pub(super) moment: Moment,
+}
+
+impl<'a> Turn<'a> {
+    /// Begins now.
+    pub(super) fn new(id: &'a PodId, tools: &'a mut Tools) -> Self {
+        let moment = tools.moment();
+        Self { id, tools, moment }
+    }
+}
+
+/// What a scan of one volume needs.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    pub(super) reader: &'a mut Reader,
+    pub(super) moment: Moment,
+    pub(super) reports: Reports<'a>,
+}
+
+/// Which volume it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner<'a> {
+    pub(super) pod_uid: &'a str,
+    pub(super) volume: &'a str,
+}
+
+impl Owner<'_> {
+    fn key(self, path: &Path) -> TokenKey {
+        TokenKey {
+            pod_uid: self.pod_uid.to_owned(),
+            volume: self.volume.to_owned(),
+            path: path.to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// Takes what is observed of the files of one volume.
+#[derive(Debug)]
+pub(super) struct Reports<'a> {
+    pub(super) owner: Owner<'a>,
+    pub(super) out: &'a mut Vec<Observation>,
+}
+
+impl Reports<'_> {
+    /// What the file at `path` contains.
+    pub(super) fn file(&mut self, path: &Path, written_at: Option<Wall>, content: FileContent) {
+        let key = self.owner.key(path);
+        self.out.push(Observation::File(FileSeen { key, written_at, content }));
+    }
+
+    /// No token is at `path` any more.
+    pub(super) fn gone(&mut self, path: &Path) {
+        self.out.push(Observation::Gone(self.owner.key(path)));
+    }
+}
