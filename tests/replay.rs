@@ -430,9 +430,8 @@ fn the_file_can_be_named_in_the_environment() {
     assert!(status.is_some_and(|status| status < 2), "{err}");
 }
 
-/// Recordings of the end-to-end tests `faulty`, `api` and `clocks`, converted with `--pseudonyms`,
-/// and the alerts that those agents sent to a real collector: each of these tests compares them with
-/// the replay of its own recording (tests/e2e/recording.rs).
+/// Recordings of end-to-end tests, with pseudonyms, and the alerts that those agents sent to a real
+/// collector. Each of these tests compares its replay with what the collector received.
 #[test]
 fn committed_recordings_give_the_alerts_of_the_live_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/recordings");

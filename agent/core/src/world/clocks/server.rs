@@ -50,8 +50,8 @@ impl fmt::Display for NotAServer {
         match self {
             Self::Host(text) => write!(
                 f,
-                "\"{}\" is not HOST or HOST:PORT; write an IPv6 address with a port in brackets, as \
-                 in [2001:db8::1]:123",
+                "\"{}\" is not HOST or HOST:PORT; write an IPv6 address with a port in brackets, \
+                 as in [2001:db8::1]:123",
                 shown(text)
             ),
             Self::Port(text) => {
