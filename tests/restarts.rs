@@ -107,7 +107,7 @@ fn a_killed_agents_finding_is_restored() {
     let second = Agent::start(&node, state.path());
     let printed = second.until("uid-late") + &second.stop();
     assert!(
-        printed.contains("restored the active findings") && printed.contains("findings=1"),
+        printed.contains("active findings restored") && printed.contains("findings=1"),
         "{printed}"
     );
     let raised: Vec<_> = printed.lines().filter(|line| line.contains("token.expired")).collect();
