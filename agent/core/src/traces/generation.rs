@@ -181,40 +181,9 @@ pub fn rotation_delay(old: &Generation, at: Wall) -> Delta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{Monotonic, Reading};
-    use crate::world::observation::{FileContent, FileSeen};
     use crate::world::tokens::claims_for_tests as claims;
-    use crate::world::tokens::{Change, KubeletPolicy, Tracked};
-
-    const IAT: i64 = 1_800_000_000;
-
-    fn at(age: i64) -> Reading {
-        Reading {
-            wall: Wall::from_secs(IAT + age),
-            monotonic: Monotonic::from_nanos(age * 1_000_000_000),
-        }
-    }
-
-    fn key() -> TokenKey {
-        TokenKey {
-            pod_uid: "pod-uid".into(),
-            volume: "kube-api-access-x".into(),
-            path: "token".into(),
-        }
-    }
-
-    fn file(content: FileContent, written_at: Option<i64>) -> FileSeen {
-        FileSeen {
-            key: key(),
-            written_at: written_at.map(|age| Wall::from_secs(IAT + age)),
-            content,
-        }
-    }
-
-    fn see(tracked: &mut Tracked, iat_age: i64, written: Option<i64>, now: i64) -> Change {
-        let content = FileContent::Token(Box::new(claims(IAT + iat_age, 600, None)));
-        tracked.see(file(content, written), &at(now), KubeletPolicy::default())
-    }
+    use crate::world::tokens::testing::{IAT, key, see};
+    use crate::world::tokens::{Change, Tracked};
 
     fn rotated_at(end: i64) -> Vec<Span> {
         let mut tracked = Tracked::new(key());

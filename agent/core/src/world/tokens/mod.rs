@@ -6,6 +6,8 @@ mod deadlines;
 mod decode;
 mod file;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tracked;
 
 pub use claims::{Binding, Claims, GenerationId, ObjectRef};
