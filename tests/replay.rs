@@ -358,6 +358,52 @@ fn what_cannot_be_replayed_is_refused_with_its_place() {
     assert_eq!((status, out.as_str()), (Some(2), ""));
 }
 
+/// A recording comes from somebody else: it must not control the reader's terminal, hide what a
+/// command does, or show a token.
+#[test]
+fn a_hostile_recording_controls_no_terminal_and_shows_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, new) = (folder.path().join("file"), folder.path().join("new"));
+    let hostile = "\u{1b}[2J\u{202e}\nforged eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    let pod = json!({"namespace": hostile, "name": hostile, "uid": "u", "owner": null});
+    let finding = json!({
+        "code": "token.expired", "severity": "critical", "summary": hostile, "deadline": null,
+        "subject": {"token": {"pod": pod, "volume": hostile, "path": hostile}},
+        "evidence": {"generation": format!("iat-{hostile}"), "service_account": hostile},
+        "remedy": {"text": hostile, "command": hostile}, "trace": null,
+    });
+    let now = json!({"wall": 1_800_000_000_000_000_000_i64, "monotonic": 0});
+    let raised = json!({"finding": finding, "raised_at": 0, "said_at": 0});
+    let spot = json!({"pod_uid": "*", "volume": "*", "directory": hostile, "reason": hostile});
+    let lines = [
+        HEADER.replace("\"0.1.0\"", &json!(hostile).to_string()),
+        json!({"now": now, "restored": [raised]}).to_string(),
+        json!({"now": now, "observation": {"blind": [spot]}}).to_string(),
+    ];
+    std::fs::write(&file, lines.join("\n") + "\n{\"now\"").unwrap();
+    for output in [&["--output", "text"], &["--output", "json"]] {
+        let (status, out, err) = replay(&file, output);
+        assert_eq!((status, err.as_str()), (Some(1), ""), "{out}");
+        assert!(!out.contains('\u{1b}') && !out.contains("eyJ"), "{out}");
+        assert!(!out.lines().any(|line| line.trim_start().starts_with("forged")), "{out}");
+    }
+    let target = new.to_str().unwrap();
+    let (status, out, err) = replay(&file, &["--pseudonyms", "--write", target]);
+    assert_eq!((status, err.as_str()), (Some(0), ""));
+    assert!(out.contains("The last line was cut off and is left out."), "{out}");
+    let written = std::fs::read_to_string(&new).unwrap();
+    assert!(!written.contains("eyJ") && !written.contains("forged"), "{written}");
+}
+
+#[test]
+fn a_compressed_recording_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("recording.jsonl.gz");
+    std::fs::write(&file, [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]).unwrap();
+    let (status, _, err) = replay(&file, &[]);
+    assert!(status == Some(2) && err.contains("decompress it with `gunzip`"), "{err}");
+}
+
 #[test]
 fn a_gap_is_reported_where_it_is() {
     let folder = tempfile::tempdir().unwrap();

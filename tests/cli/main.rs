@@ -516,8 +516,8 @@ fn run_raises_an_alert_for_unreadable_roots() {
     child.wait().unwrap();
     assert_eq!(
         summary.trim(),
-        "This agent cannot see the kubelet root /nowhere/kubelet on node node-1: its directory \
-         pods cannot be read: No such file or directory (ENOENT); mount kubelet's root directory \
+        "This agent cannot see the kubelet root /nowhere/kubelet on node node-1: cannot read \
+         the directory pods: No such file or directory (ENOENT); mount kubelet's root directory \
          there, or name the right one with --root. It does not watch the tokens there."
     );
 }

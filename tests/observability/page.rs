@@ -32,7 +32,8 @@ struct Bed {
 
 impl Bed {
     fn start(name: &str) -> Self {
-        let time = [0.0, 0.002, 90.0].map(crate::fleet::time_server);
+        // 0.1 ms is within the servers' own root dispersion (0.2 ms): the first two agree always.
+        let time = [0.0, 0.000_1, 90.0].map(crate::fleet::time_server);
         let node = Node::new();
         for (pod, age) in [
             ("checkout-7c9f8d6b5-x2k4q", 600),

@@ -1,4 +1,4 @@
-//! Why the agent stopped although nobody stopped it.
+//! Why the agent stopped without a signal.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ impl<S: fmt::Display> fmt::Display for Error<S> {
                  because nobody receives its alerts",
             ),
             Self::SourceEnded => f.write_str(
-                "a source of observations ended: the agent stops, to be restarted, because it no \
-                 longer sees everything",
+                "a source of observations ended: the agent no longer sees everything, so it stops; \
+                 restart it",
             ),
         }
     }

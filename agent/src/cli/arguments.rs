@@ -11,8 +11,8 @@ use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
 use super::record::Recording;
 use super::replay::Replaying;
 
-/// Names the Kubernetes service-account token that is going to fail, before the first 401, with a
-/// clock it can prove.
+/// Reports Kubernetes service-account tokens that are about to fail, before the first 401, with a
+/// measured clock error.
 #[derive(Debug, Parser)]
 #[command(
     name = "tokenwatch",
@@ -58,7 +58,8 @@ Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure."
   tokenwatch check --root /var/lib/kubelet               a kubelet root, or a copy of one
   tokenwatch check --output json | jq '.findings[].code'
 
-Exit status: 0 no finding at warning or above; 1 findings; 2 could not read everything.")]
+Exit status: 0 no finding at warning or above; 1 findings;
+  2 something could not be read, and no finding at warning or above in the rest.")]
     Check(CheckArguments),
 
     /// Decode one token and show all its deadlines

@@ -182,7 +182,7 @@ pub(super) fn clock_line(report: &ClockReport) -> String {
         return format!("{state}: no source confirms the clock, assumed error ±{bound}");
     }
     let (error, source) = (error_of(offset), source(report.time_source));
-    format!("{state}: {error}±{bound} by {source} (limit {})", report.limits.offset)
+    format!("{state}: {error}±{bound} according to {source} (limit {})", report.limits.offset)
 }
 
 /// How far the clock is off, with what separates it from the bound.
@@ -197,7 +197,7 @@ fn error_of(offset: Delta) -> String {
 
 fn source(time_source: TimeSource) -> &'static str {
     match time_source {
-        TimeSource::Kernel => "the kernel alone",
+        TimeSource::Kernel => "the kernel only",
         TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
     }
 }

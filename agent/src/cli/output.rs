@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use tokenwatch_core::base::text::escaped;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::findings::{Remedy, Severity};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -104,9 +105,9 @@ impl Layout {
         let command = remedy
             .command
             .as_ref()
-            .map(|command| format!("    {}\n", self.strong(command)))
+            .map(|command| format!("    {}\n", self.strong(&escaped(command))))
             .unwrap_or_default();
-        format!("{}{command}", self.wrap(&format!("do: {}", remedy.text), "  "))
+        format!("{}{command}", self.wrap(&format!("do: {}", escaped(&remedy.text)), "  "))
     }
 
     /// A table. `limits` are the largest widths of the columns. On a narrow terminal the widest

@@ -56,9 +56,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable => f.write_str("TOKENWATCH_PSEUDONYMS is neither true nor false"),
-            Self::NoFile => {
-                f.write_str("--pseudonyms is about a recording: name its file with --record FILE")
-            }
+            Self::NoFile => f.write_str("--pseudonyms needs a recording: add --record FILE"),
             Self::File(why) => f.write_str(&without_tokens(&format!("--record: {why}"))),
         }
     }

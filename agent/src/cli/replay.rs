@@ -27,7 +27,7 @@ pub(super) struct Replaying {
     /// The recording: a file that `tokenwatch run --record FILE` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How to show it
+    /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     output: TextOrJson,
     /// Replace all names of the cluster by pseudonyms instead of replaying
@@ -64,13 +64,15 @@ pub(super) fn report(replaying: &Replaying, environment: &Environment) -> u8 {
 fn text(file: &Path, layout: Layout) -> Result<u8, Trouble> {
     let mut text = Text::new(std::io::stdout().is_terminal());
     let replayed = replay(file, &mut |content, reports| text.take(content, reports))?;
-    Ok(print(&render::summary(&replayed, layout), replayed.exit_code()))
+    let summary = without_tokens(&render::summary(&replayed, layout));
+    Ok(print(&summary, replayed.exit_code()))
 }
 
 fn json(file: &Path) -> Result<u8, Trouble> {
     let mut json = Json::default();
     let replayed = replay(file, &mut |_, reports| json.take(reports))?;
-    let value = json.finish(&replayed);
+    let mut value = json.finish(&replayed);
+    render::json_without_tokens(&mut value);
     Ok(print_json(&value, replayed.exit_code()))
 }
 

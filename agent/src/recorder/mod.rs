@@ -53,7 +53,7 @@ pub struct NoThread(std::io::Error);
 impl std::fmt::Display for NoThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = &self.0;
-        write!(f, "no thread for the recording could be started ({why}): raise the pids limit")
+        write!(f, "cannot start the recording thread ({why}): raise the pids limit")
     }
 }
 
@@ -71,7 +71,7 @@ impl Recorder {
     /// Starts the writing thread with the header.
     pub fn start(target: Target, config: &Config) -> Result<Self, NoThread> {
         let Target { file, pseudonyms } = target;
-        tracing::info!(path = %file::named(&file.path), "recording what the engine is given");
+        tracing::info!(path = %file::named(&file.path), "recording observations");
         let header = Header::new(env!("CARGO_PKG_VERSION"), config.clone());
         let (queue, entries) = sync_channel(QUEUE);
         let (end, ended) = watch::channel(false);

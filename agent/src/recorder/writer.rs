@@ -58,13 +58,16 @@ impl Writer {
         match self.all(header, &entries) {
             Ok(()) => info!(path, "the recording is complete"),
             Err(End::Full) => {
-                warn!(path, "the recording has reached 1 GiB and ends here; the agent goes on");
+                warn!(
+                    path,
+                    "the recording has reached 1 GiB and ends here; the agent keeps running"
+                );
             }
             Err(End::Failed(error)) => {
                 warn!(
                     path,
                     %error,
-                    "the recording cannot be written and ends here; the agent goes on"
+                    "the recording cannot be written and ends here; the agent keeps running"
                 );
             }
         }

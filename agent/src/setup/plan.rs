@@ -1,9 +1,9 @@
-//! What the agent will do, decided from the settings and from what setup found. No I/O.
+//! What the agent will do, decided from the settings and from what setup found. No I/O, and one
+//! random number.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokenwatch_core::base::ids::seed;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
@@ -52,7 +52,8 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
-        jitter_seed: seed(&["node", node]),
+        // Not of the node's name: a recording with pseudonyms holds the seed.
+        jitter_seed: rand::random(),
         remind_every: settings.alerts.remind_every,
         delivery_limit: settings.alerts.delivery_limit,
         ..engine::Config::default()

@@ -44,12 +44,6 @@ pub fn stable_id(kind: &str, parts: &[&str]) -> String {
     hex(&digest(kind, parts)[..8])
 }
 
-/// A seed for the thing named by `parts`: the same each time, and evenly spread over things.
-pub fn seed(parts: &[&str]) -> u16 {
-    let digest = digest("tokenwatch/seed/1", parts);
-    u16::from_be_bytes([digest[0], digest[1]])
-}
-
 /// SHA-256 over the parts, each with its length in front: ("a", "bc") and ("ab", "c") differ.
 fn digest(kind: &str, parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();

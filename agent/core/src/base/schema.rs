@@ -165,7 +165,7 @@ names! {
         #[doc = "Result of the comparison with the other time servers: agrees, falseticker, \
             undecided or unusable."]
         NTP_VERDICT = "ntp.verdict";
-        #[doc = "Rung of the agent on the privilege ladder: files, hostPID or fanotify."]
+        #[doc = "Privilege level of the agent: files, hostPID or fanotify."]
         PRIVILEGE_RUNG = "tokenwatch.privilege.rung";
         #[doc = "Why an exchange failed."]
         ERROR_TYPE = "error.type";
@@ -227,7 +227,7 @@ metrics! {
     METRIC_SOURCES_UP = "tokenwatch.sources.up" "gauge" "{source}" ["source"]
         "1 if the source works, 0 if it is degraded.";
     METRIC_PRIVILEGE = "tokenwatch.privilege" "gauge" "{rung}" ["tokenwatch.privilege.rung"]
-        "1 for the rung of the agent on the privilege ladder: files, hostPID or fanotify.";
+        "1 for the privilege level of the agent: files, hostPID or fanotify.";
     METRIC_CLUSTER_PODS = "tokenwatch.cluster.pods" "gauge" "{pod}" [""]
         "Pods of this node that the API server reported. Absent without access to it.";
     METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""]

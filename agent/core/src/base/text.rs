@@ -22,6 +22,16 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// As [`shown`], not cut: for sentences.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_shown(&mut out, c));
+    Cow::Owned(out)
+}
+
 fn push_shown(out: &mut String, c: char) {
     if is_unsafe(c) {
         let _ = write!(out, "\\u{{{:x}}}", u32::from(c)); // writing to a String cannot fail

@@ -11,6 +11,9 @@ use super::entry::{Entry, FORMAT, Header, VERSION};
 /// a node: the core keeps 2,200 at most, of some 3 kB each.
 pub const LONGEST_LINE: usize = 16 << 20;
 
+/// How a file begins that gzip has compressed (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// A value that makes a longer line than a recording may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
@@ -60,6 +63,8 @@ pub enum Mistake {
     Empty,
     /// The first line is no header.
     NotARecording,
+    /// The file is compressed by gzip.
+    Compressed,
     /// A version that this reader does not know.
     Version(u64),
     /// The header has the right format and version, and cannot be used.
@@ -86,6 +91,9 @@ impl fmt::Display for Unreadable {
                 "line 1 is not the header of a recording: name a file that \
                  `tokenwatch run --record FILE` wrote",
             ),
+            Mistake::Compressed => {
+                f.write_str("the file is compressed: decompress it with `gunzip` first")
+            }
             Mistake::Version(found) => write!(
                 f,
                 "the recording has format version {found}, and this tokenwatch reads version \
@@ -164,6 +172,7 @@ fn header(line: &[u8]) -> Result<Header, Mistake> {
         }
         Ok(Format { format, version }) if format == FORMAT => Err(Mistake::Version(version)),
         Err(_) if begins_as_one(line) => Err(Mistake::Header),
+        Err(_) if line.starts_with(&GZIP) => Err(Mistake::Compressed),
         Ok(_) | Err(_) => Err(Mistake::NotARecording),
     }
 }
@@ -176,7 +185,7 @@ fn entry(line: &[u8], ended: bool) -> Result<Line, Mistake> {
     match serde_json::from_slice(line) {
         Ok(entry) => Ok(Line::Entry(Box::new(entry))),
         Err(why) if why.classify() == Category::Data => Err(Mistake::NotAnEntry(why.column())),
-        Err(_) if !ended => Ok(Line::CutOff),
+        Err(why) if !ended && why.is_eof() => Ok(Line::CutOff),
         Err(why) => Err(Mistake::NotJson(why.column())),
     }
 }
@@ -223,6 +232,7 @@ mod tests {
             (other_version, Mistake::Version(2)),
             (no_config, Mistake::Header),
             (r#"{"format":"tokenwatch-recording","ver"#, Mistake::Header),
+            ("\u{1f}\u{8b}", Mistake::NotARecording), // UTF-8, and not the bytes of gzip
         ];
         for (line, mistake) in table {
             let read = Reader::new().line(line.as_bytes(), true);
@@ -258,6 +268,7 @@ mod tests {
         assert!(matches!(after_the_header(whole, false), Ok(Line::Entry(_))));
         let unknown = "{\"now\":{\"wall\":0,\"monotonic\":0},\"unknown\":true}";
         assert!(after_the_header(unknown, false).is_err());
+        assert!(after_the_header("garbage", false).is_err());
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Level {
                 "which processes use a token, and whether a container still has an old copy of \
                  its volume mounted",
             ),
-            Self::HostPid => Some("which process reads a token file, at the moment it does"),
+            Self::HostPid => Some("which process reads a token file, and when"),
             Self::Fanotify => None,
         }
     }

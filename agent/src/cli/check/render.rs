@@ -1,7 +1,7 @@
 //! The result of `check`: a table for people, JSON for scripts.
 
 use serde_json::{Value, json};
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{escaped, shown};
 use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
 use tokenwatch_core::findings::{Finding, Severity, Subject};
@@ -123,7 +123,7 @@ pub(in crate::cli) fn paragraph(finding: &Finding, now: Wall, layout: Layout) ->
         "\n{severity} {}  {}\n{}{deadline}{}",
         layout.strong(finding.code.as_str()),
         subject(&finding.subject),
-        layout.wrap(&finding.summary, "  "),
+        layout.wrap(&escaped(&finding.summary), "  "),
         layout.remedy(&finding.remedy)
     )
 }

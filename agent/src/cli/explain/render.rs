@@ -65,10 +65,10 @@ fn state(explained: &Explained, layout: Layout) -> String {
 fn verdict(explained: &Explained, layout: Layout) -> String {
     let name = explained.verdict.name();
     let (label, meaning) = match explained.verdict {
-        Verdict::Live => (layout.good(name), "an API server with a true clock accepts it"),
+        Verdict::Live => (layout.good(name), "an API server whose clock is right accepts it"),
         Verdict::Dead => (
             layout.severity(Severity::Critical, name),
-            "an API server with a true clock refuses it",
+            "an API server whose clock is right refuses it",
         ),
         Verdict::Uncertain => (layout.severity(Severity::Warning, name), doubt(explained)),
     };
@@ -96,8 +96,8 @@ fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
         ("accepted from", d.accepted_from, "nbf minus the API server's leeway of 60 s"),
         ("issued", d.issued, "iat"),
         ("refresh due", d.due, "kubelet replaces it, up to 10 s earlier"),
-        ("late", d.late, "a healthy kubelet has replaced it"),
-        ("stalled", d.stalled, "kubelet has stopped or fails"),
+        ("late", d.late, "a healthy kubelet has replaced it by then"),
+        ("stalled", d.stalled, "after that, kubelet has stopped rotating it"),
         ("effective", d.effective, effective),
         ("expires", d.expires, expires),
         ("refused", d.hard, "exp, 60 s leeway and 10 s cache: no API server accepts it"),
@@ -108,7 +108,7 @@ fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
 fn meanings_of_the_end(claims: &Claims) -> (&'static str, &'static str) {
     match claims.warn_after {
         Some(_) => ("warnafter: stale from here", "exp, extended by the API server"),
-        None => ("exp: stale from here", "exp"),
+        None => ("exp: expired from here", "exp"),
     }
 }
 
@@ -127,8 +127,8 @@ fn rule(explained: &Explained) -> String {
     let which = replacement(d.due - d.issued, ttl);
     format!(
         "kubelet's rule: this token has a lifetime of {}. kubelet replaces it {which}, at the next \
-         sync of the pod (every {} to {}). If that fails, kubelet tries again at every sync until \
-         {}.",
+         sync of the pod (every {} to {}). If that fails, kubelet tries again at every sync. The \
+         effective deadline is {}.",
         whole(ttl),
         whole(sync),
         whole(sync.fraction(3, 2)),

@@ -106,8 +106,8 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
      fs.inotify.max_user_watches fs.inotify.max_user_instances`.
 - `ntp`: no time server answers: see [clock.unknown](clock.unknown.md).
 - `files`: the agent may not read kubelet's directory: see [agent.blind](agent.blind.md).
-- `kernel`: the kernel does not notify the agent when the clock is set. The agent detects a step \
-     with its next measurement.
+- `kernel`: adjtimex(2) fails. The agent judges the clock without the kernel's clock state. It \
+     still detects steps.
 - `apiserver`: the agent gets no updates of pods. Findings do not name the pods' owners, and the \
      agent writes no Events. There are three causes: the service account may not list and watch \
      pods, the agent cannot reach the API server, or the API server has no pod on the node that \

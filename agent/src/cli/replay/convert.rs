@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::replay::{Line, written};
+use tokenwatch_core::replay::{Content, Entry, Line, TooLong, written};
 
 use super::read::{Recording, Trouble};
 use crate::recorder::{create, pseudonyms};
@@ -21,11 +21,33 @@ pub(super) fn converted(file: &Path, target: &Path) -> Result<String, Trouble> {
         let _ = std::fs::remove_file(target); // the reason is reported
     }
     let name = shown(&target.to_string_lossy()).into_owned();
+    let Written { entries, lost, cut_off } = entries?;
+    let cut_off = if cut_off { " The last line was cut off and is left out." } else { "" };
+    let lost = match lost {
+        0 => String::new(),
+        count => format!(" Left out, because their lines became too long: {count}."),
+    };
     Ok(format!(
-        "{name}: {} entries, with pseudonyms for all names of the cluster. Times are as they were: \
-         look at the file before you send it.\n",
-        entries?
+        "{name}: {entries} entries, with pseudonyms for the names of the cluster. Times are as \
+         they were: look at the file before you send it.{cut_off}{lost}\n"
     ))
+}
+
+/// What the new file holds.
+#[derive(Debug, Default)]
+struct Written {
+    entries: u64,
+    /// Entries that became too long with pseudonyms.
+    lost: u64,
+    /// Whether the last line of the recording was cut off.
+    cut_off: bool,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Entry,
+    Gap,
 }
 
 struct Out<'a> {
@@ -38,21 +60,39 @@ impl Out<'_> {
         &mut self,
         mut recording: Recording,
         names: &tokenwatch_core::replay::Pseudonyms,
-    ) -> Result<u64, Trouble> {
-        let mut entries = 0;
+    ) -> Result<Written, Trouble> {
+        let mut done = Written::default();
         while let Some(line) = recording.next()? {
-            if let Line::Entry(entry) = line {
-                self.put(&names.entry(*entry))?;
-                entries += 1;
+            match line {
+                Line::Entry(entry) => {
+                    done.lost += u64::from(self.entry(&names.entry(*entry))? == Kept::Gap);
+                    done.entries += 1;
+                }
+                Line::CutOff => done.cut_off = true,
+                Line::Header(_) => {} // only the first line is read as one
             }
         }
         self.file.flush().map_err(|why| self.trouble(why))?;
-        Ok(entries)
+        Ok(done)
+    }
+
+    /// An entry that is too long with pseudonyms is recorded as missing, as the recorder does.
+    fn entry(&mut self, entry: &Entry) -> Result<Kept, Trouble> {
+        match written(entry) {
+            Ok(line) => self.write(&line).map(|()| Kept::Entry),
+            Err(TooLong) => {
+                self.put(&Entry { now: entry.now, content: Content::Lost(1) }).map(|()| Kept::Gap)
+            }
+        }
     }
 
     fn put(&mut self, value: &impl Serialize) -> Result<(), Trouble> {
         let line = written(value).map_err(|why| self.trouble(io::Error::other(why)))?;
-        self.file.write_all(&line).map_err(|why| self.trouble(why))
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &[u8]) -> Result<(), Trouble> {
+        self.file.write_all(line).map_err(|why| self.trouble(why))
     }
 
     fn trouble(&self, why: io::Error) -> Trouble {

@@ -61,7 +61,8 @@ impl fmt::Display for Problem {
                 write!(f, "a client {given} without its {missing}: give both files (mTLS) or none")
             }
             Self::NoEndpointForAlerts => f.write_str(
-                "alerts have no endpoint beside this one: set OTEL_EXPORTER_OTLP_ENDPOINT or \
+                "alerts have no endpoint, but another signal has one: set \
+                 OTEL_EXPORTER_OTLP_ENDPOINT or \
                  OTEL_EXPORTER_OTLP_LOGS_ENDPOINT too, or OTEL_LOGS_EXPORTER=none to send no \
                  alerts",
             ),

@@ -151,7 +151,7 @@ impl Reporter {
     async fn failed(&mut self, error: &Error, server: &str) -> Result<(), ReceiverDropped> {
         let reason = format!("{server}: {error}");
         let degraded = format!(
-            "{reason}; until a retry succeeds, within minutes, findings use what is known of pods"
+            "{reason}; until a retry succeeds, within minutes, findings use the last known pods"
         );
         let Some(health) = self.health.update(Some(degraded)) else { return Ok(()) };
         self.send(Observation::Cluster(ClusterSeen::Unreachable { reason })).await?;

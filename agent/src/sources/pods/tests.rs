@@ -267,7 +267,7 @@ async fn a_failure_is_reported_with_its_reason_and_recovers() {
         let Observation::Source(state) = scene.next().await else { panic!("{why}: no state") };
         assert!(
             state.source == "apiserver"
-                && state.degraded.unwrap().contains("findings use what is known of pods")
+                && state.degraded.unwrap().contains("findings use the last known pods")
         );
         assert_eq!(
             scene.seen().await,

@@ -27,7 +27,7 @@ fn a_stalled_token_is_reported_before_it_expires_and_cleared_when_it_is_replaced
     assert_eq!(
         summaries(&replaced),
         ["Token \"token\" of pod shop/p1-name (volume kube-api-access-x) was replaced by a new \
-          token, 6m 55s after its rotation was found stalled."]
+          token, 6m 55s after its stalled rotation was reported."]
     );
 }
 

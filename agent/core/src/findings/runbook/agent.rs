@@ -29,8 +29,8 @@ pub(super) const AGENT_BLIND: Runbook = Runbook {
 };
 
 pub(super) const DELIVERY_DELAYED: Runbook = Runbook {
-    impact: "Alerts arrive late. The agent loses them if its memory for alerts is full, or if it \
-             restarts.",
+    impact: "Alerts arrive late. If its memory for alerts is full, the agent drops some. A restart \
+             loses those that wait; the agent then raises findings that are still active again.",
     diagnosis: &[
         step(
             "Where the agent sends alerts, and where that setting comes from",

@@ -46,8 +46,10 @@ pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
     let first = spots.first()?;
     let kinds = Spots::new(spots);
     let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
-        0 => format!("This agent cannot see {what} on node {node}: {}.", shown(reason)),
-        _ => format!("Nor can it see {what}: {}.", shown(reason)),
+        0 => {
+            format!("This agent cannot see {what} on node {}: {}.", shown(node), shown(reason))
+        }
+        _ => format!("It also cannot see {what}: {}.", shown(reason)),
     };
     let sentences: Vec<String> = kinds.described().enumerate().map(sentence).collect();
     let summary = format!("{} It does not watch the tokens there.", sentences.join(" "));
@@ -95,9 +97,10 @@ fn distinct_pods<'a>(spots: impl IntoIterator<Item = &'a BlindSpot>) -> usize {
 pub(crate) fn delivery(node: &str, state: &DeliveryState, waited: Delta) -> Finding {
     let why = state.last_error.as_deref().unwrap_or("no answer yet");
     let summary = format!(
-        "{} of node {node} could not be delivered for {waited}: the collector does not accept \
-         them ({}).{}",
+        "{} of node {} could not be delivered for {waited}: the collector does not accept them \
+         ({}).{}",
         plural(state.waiting, "alert"),
+        shown(node),
         shown(why),
         lost(state)
     );
@@ -177,8 +180,8 @@ mod tests {
             (
                 vec![root("/j"), pod, volume("b", "v")],
                 "This agent cannot see the kubelet root /j on node n: its pods cannot be read. \
-                 Nor can it see any projected volume of 1 pod: no permission. \
-                 Nor can it see 1 projected volume of 1 pod: not mounted here.",
+                 It also cannot see any projected volume of 1 pod: no permission. \
+                 It also cannot see 1 projected volume of 1 pod: not mounted here.",
             ),
         ];
         for (spots, expected) in table {

@@ -145,12 +145,12 @@ fn effects(affected: Affected) -> String {
 fn refusals(tokens: usize) -> String {
     match tokens {
         0 => String::new(),
-        1 => " The API server refuses 1 token that has expired by true time. kubelet goes by this \
-              clock and does not replace it."
+        1 => " The API server refuses 1 token that has expired by true time. kubelet uses this \
+              clock and therefore does not replace it."
             .to_owned(),
         tokens => format!(
-            " The API server refuses {tokens} tokens that have expired by true time. kubelet goes \
-             by this clock and does not replace them."
+            " The API server refuses {tokens} tokens that have expired by true time. kubelet uses \
+             this clock and therefore does not replace them."
         ),
     }
 }

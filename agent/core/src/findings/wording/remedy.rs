@@ -62,7 +62,9 @@ pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
                  systemd-timesyncd",
             ),
         ),
-        ClockFault::LeapSecond(_) => ("Do nothing: a leap second is right.", None),
+        ClockFault::LeapSecond(_) => {
+            ("No action needed: the clock followed an announced leap second.", None)
+        }
         ClockFault::Unknown => of_unknown_clock(facts),
         ClockFault::Contradiction { .. } => (
             "Configure at least three time servers, so that the others outvote one that is wrong.",

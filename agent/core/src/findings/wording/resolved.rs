@@ -88,7 +88,7 @@ fn good_state(code: Code) -> &'static str {
         Code::Malformed => "now holds a token",
         Code::Unreadable => "can be read now",
         Code::NotYetValid => "has become valid",
-        Code::PodTerminating => "no longer fails before its pod has to end",
+        Code::PodTerminating => "no longer expires before its pod ends",
         Code::FutureDated => "is no longer ahead of this node's clock",
         Code::RotationLate | Code::RotationStalled | Code::Expired => {
             "is within its lifetime again by this node's clock"
@@ -128,7 +128,7 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         ),
         Resolution::Clock(state) => of_clock(code, state).to_owned(),
         Resolution::Recovered if code == Code::AgentBlind => {
-            format!("No projected volume on node {node} is hidden from this agent any more")
+            format!("The agent sees all projected volumes on node {node} again")
         }
         Resolution::Recovered
         | Resolution::Replaced
@@ -141,9 +141,7 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
 fn of_clock(code: Code, state: ClockState) -> &'static str {
     let unconfirmed = matches!(state, ClockState::Unknown | ClockState::Disagreeing);
     match code {
-        Code::ClockOffset if unconfirmed => {
-            "No time source shows any more whether this node's clock is off"
-        }
+        Code::ClockOffset if unconfirmed => "No time source confirms this node's clock now",
         Code::ClockOffset => "This node's clock is within its limit again",
         Code::ClockUnsynchronized => {
             "The kernel reports that a time daemon disciplines this node's clock"
@@ -184,15 +182,15 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
 
 fn what_was_found(code: Code) -> &'static str {
     match code {
-        Code::RotationLate => "its rotation was found late",
-        Code::RotationStalled => "its rotation was found stalled",
-        Code::Expired => "it was found expired",
-        Code::PodTerminating => "it was found to expire before its pod ends",
-        Code::NotYetValid => "it was found not yet valid",
-        Code::FutureDated => "it was found issued in the future",
-        Code::Malformed => "it was found malformed",
-        Code::Unreadable => "it was found unreadable",
-        Code::ClockOffset => "it was found off",
+        Code::RotationLate => "its late rotation was reported",
+        Code::RotationStalled => "its stalled rotation was reported",
+        Code::Expired => "its expiry was reported",
+        Code::PodTerminating => "its expiry before the end of the pod was reported",
+        Code::NotYetValid => "it was reported as not yet valid",
+        Code::FutureDated => "it was reported as issued in the future",
+        Code::Malformed => "it was reported as malformed",
+        Code::Unreadable => "it was reported as unreadable",
+        Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
         Code::ReaderStale

@@ -42,45 +42,45 @@ fn resolutions_of_findings_about_tokens() {
         (
             Code::RotationStalled,
             Resolution::Replaced,
-            " was replaced by a new token, 6m 55s after its rotation was found stalled.",
+            " was replaced by a new token, 6m 55s after its stalled rotation was reported.",
         ),
         (
             Code::Expired,
             Resolution::Gone,
-            " was removed with its pod or volume, 6m 55s after it was found expired.",
+            " was removed with its pod or volume, 6m 55s after its expiry was reported.",
         ),
         (
             Code::RotationLate,
             Resolution::ClockToBlame,
             " is good and only looked wrong by this node's clock (see clock.*), 6m 55s after \
-             its rotation was found late.",
+             its late rotation was reported.",
         ),
         (
             Code::NotYetValid,
             Resolution::Recovered,
-            " has become valid, 6m 55s after it was found not yet valid.",
+            " has become valid, 6m 55s after it was reported as not yet valid.",
         ),
         (
             Code::FutureDated,
             Resolution::Recovered,
-            " is no longer ahead of this node's clock, 6m 55s after it was found issued in \
+            " is no longer ahead of this node's clock, 6m 55s after it was reported as issued in \
              the future.",
         ),
         (
             Code::Malformed,
             Resolution::Recovered,
-            " now holds a token, 6m 55s after it was found malformed.",
+            " now holds a token, 6m 55s after it was reported as malformed.",
         ),
         (
             Code::Unreadable,
             Resolution::Recovered,
-            " can be read now, 6m 55s after it was found unreadable.",
+            " can be read now, 6m 55s after it was reported as unreadable.",
         ),
         (
             Code::Expired,
             Resolution::Recovered,
-            " is within its lifetime again by this node's clock, 6m 55s after it was found \
-             expired.",
+            " is within its lifetime again by this node's clock, 6m 55s after its \
+             expiry was reported.",
         ),
     ];
     for (code, resolution, rest) in table {
@@ -89,7 +89,7 @@ fn resolutions_of_findings_about_tokens() {
     assert_eq!(
         token(Code::RotationLate, Resolution::Became(Code::RotationStalled)),
         "The finding about token \"token\" of pod shop/cart-0 (volume v) became \
-         token.rotation_stalled, 6m 55s after its rotation was found late."
+         token.rotation_stalled, 6m 55s after its late rotation was reported."
     );
 }
 
@@ -100,13 +100,13 @@ fn resolutions_of_findings_about_the_clock_and_the_agent() {
         (
             Code::ClockOffset,
             Resolution::Clock(Synchronised),
-            "This node's clock is within its limit again, 1m 30s after it was found off.",
+            "This node's clock is within its limit again, 1m 30s after its offset was reported.",
         ),
         (
             Code::ClockOffset,
             Resolution::Clock(Unknown),
-            "No time source shows any more whether this node's clock is off, 1m 30s after it \
-             was found off.",
+            "No time source confirms this node's clock now, 1m 30s after its offset was \
+             reported.",
         ),
         (
             Code::ClockUnknown,
@@ -140,7 +140,7 @@ fn resolutions_of_findings_about_the_clock_and_the_agent() {
         (
             Code::AgentBlind,
             Resolution::Recovered,
-            "No projected volume on node n1 is hidden from this agent any more, 1m 30s after \
+            "The agent sees all projected volumes on node n1 again, 1m 30s after \
              this was reported.",
         ),
         (

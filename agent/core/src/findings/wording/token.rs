@@ -201,12 +201,12 @@ fn time_left(generation: &Generation, now: Wall) -> String {
         (false, false) => format!("It expired {} ago, and requests with it get 401.", -left),
         (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
         (true, true) => format!(
-            "It goes stale in {left}, at {}. After that it works only thanks to the API server's \
-             expiry extension.",
+            "It goes stale in {left}, at {}. After that it works only because the API server \
+             extends its expiry.",
             effective.rfc3339()
         ),
         (true, false) => format!(
-            "It went stale {} ago and works only thanks to the API server's expiry extension.",
+            "It went stale {} ago and works only because the API server extends its expiry.",
             -left
         ),
     }

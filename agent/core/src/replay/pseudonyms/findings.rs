@@ -1,7 +1,8 @@
 //! Findings of the agent before this one without names.
 
 use super::Pseudonyms;
-use super::names::Kind;
+use super::names::{Kind, TOKEN};
+use super::text::Own;
 use crate::base::ids::{SpanId, TraceContext, TraceId};
 use crate::base::value::{Attributes, Value};
 use crate::findings::{Finding, Remedy, Subject};
@@ -11,6 +12,12 @@ use crate::world::tokens::TokenKey;
 
 /// The evidence that names a generation.
 const GENERATION: &str = "generation";
+/// The evidence that names a service account.
+const SERVICE_ACCOUNT: &str = "service_account";
+/// The evidence that lists audiences.
+const AUDIENCES: &str = "audiences";
+/// The evidence that names directories of the node.
+const DIRECTORIES: [&str; 2] = ["directory", "roots"];
 /// How a generation without `jti` is named: by its `iat`, which stays.
 const BY_TIME: &str = "iat-";
 
@@ -22,6 +29,8 @@ impl Pseudonyms {
 
     fn finding(&self, finding: Finding) -> Finding {
         let trace = self.trace(&finding);
+        let own = own_names(&finding);
+        let text = |text: &str| self.text_without(text, &own);
         let Finding {
             code,
             severity,
@@ -29,17 +38,17 @@ impl Pseudonyms {
             summary,
             deadline,
             evidence,
-            remedy: Remedy { text, command },
+            remedy: Remedy { text: remedy, command },
             trace: _,
         } = finding;
         Finding {
             code,
             severity,
             subject: self.about(subject),
-            summary: self.text(&summary),
+            summary: text(&summary),
             deadline,
-            evidence: self.evidence(evidence),
-            remedy: Remedy { text: self.text(&text), command: self.some_text(command) },
+            evidence: self.evidence(evidence, &own),
+            remedy: Remedy { text: text(&remedy), command: command.map(|line| text(&line)) },
             trace,
         }
     }
@@ -57,11 +66,12 @@ impl Pseudonyms {
     }
 
     /// The names of evidence are the agent's own.
-    fn evidence(&self, Attributes(evidence): Attributes) -> Attributes {
+    fn evidence(&self, Attributes(evidence): Attributes, own: &Own) -> Attributes {
         let value = |name: &str, value| match value {
-            Value::Text(text) if name == GENERATION => Value::Text(self.generation(&text)),
-            Value::Text(text) => Value::Text(self.text(&text)),
-            Value::List(texts) => Value::List(texts.iter().map(|text| self.text(text)).collect()),
+            Value::Text(text) => Value::Text(self.fact(name, &text, own)),
+            Value::List(texts) => {
+                Value::List(texts.iter().map(|text| self.fact(name, text, own)).collect())
+            }
             Value::Bool(_) | Value::Int(_) | Value::Float(_) => value,
         };
         Attributes(
@@ -75,11 +85,23 @@ impl Pseudonyms {
         )
     }
 
-    fn generation(&self, generation: &str) -> String {
-        if generation.starts_with(BY_TIME) {
-            return generation.to_owned();
+    /// One text of the evidence called `name`.
+    fn fact(&self, name: &str, text: &str, own: &Own) -> String {
+        match name {
+            GENERATION => self.generation(text),
+            SERVICE_ACCOUNT => self.name(Kind::Account, text),
+            AUDIENCES => self.name(Kind::Audience, text),
+            _ if DIRECTORIES.contains(&name) => self.directory(text),
+            _ => self.text_without(text, own),
         }
-        self.name(Kind::Credential, generation)
+    }
+
+    fn generation(&self, generation: &str) -> String {
+        let time = generation.strip_prefix(BY_TIME).filter(|time| is_count(time));
+        match time {
+            Some(_) => generation.to_owned(),
+            None => self.name(Kind::Credential, generation),
+        }
     }
 
     /// The engine compares a finding's trace with the one that it derives from the token's names.
@@ -105,4 +127,35 @@ impl Pseudonyms {
         let trace_id = TraceId::derived(&[&id(&trace), &id(&span)]);
         TraceContext { trace_id, span_id: trace_id.span("") }
     }
+}
+
+/// Whether `time` is what [`BY_TIME`] is followed by: a count of nanoseconds or seconds.
+fn is_count(time: &str) -> bool {
+    let digits = time.strip_prefix('-').unwrap_or(time);
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+}
+
+/// The names of what the finding is about. They do not stay in its texts, even if they are words
+/// that otherwise do.
+fn own_names(finding: &Finding) -> Own {
+    let Finding { subject, evidence, .. } = finding;
+    let mut own = Own::default();
+    match subject {
+        Subject::Token { pod, volume, path } => {
+            let owner = pod.owner.as_ref().map(|owner| owner.name.as_str());
+            own.add([pod.uid.as_str(), volume]);
+            own.add(pod.namespace.as_deref().into_iter().chain(pod.name.as_deref()).chain(owner));
+            own.add((path != TOKEN).then_some(path.as_str()));
+        }
+        Subject::Node { node } => own.add([node.as_str()]),
+        Subject::Server { server } => own.add([server.as_str()]),
+    }
+    for name in [SERVICE_ACCOUNT, AUDIENCES] {
+        match evidence.get(name) {
+            Some(Value::Text(text)) => own.add([text.as_str()]),
+            Some(Value::List(texts)) => own.add(texts.iter().map(String::as_str)),
+            Some(Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => {}
+        }
+    }
+    own
 }

@@ -49,6 +49,7 @@ impl Pseudonyms {
     /// A header without names.
     pub fn header(&self, header: Header) -> Header {
         let Header { format, version, tokenwatch, pseudonyms: _, config } = header;
+        let tokenwatch = self.release(tokenwatch);
         Header { format, version, tokenwatch, pseudonyms: true, config: self.config(config) }
     }
 
@@ -64,6 +65,12 @@ impl Pseudonyms {
             Content::Stopped => Content::Stopped,
         };
         Entry { now, content }
+    }
+
+    /// A version of tokenwatch. One that was built elsewhere may be named after who built it.
+    fn release(&self, version: String) -> String {
+        let is_plain = version.chars().all(|c| c.is_ascii_digit() || c == '.');
+        if is_plain { version } else { self.name(Kind::Name, &version) }
     }
 
     fn config(&self, config: Config) -> Config {

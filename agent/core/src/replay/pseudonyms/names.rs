@@ -72,7 +72,7 @@ impl Kind {
 /// kubelet's own volumes begin like this, and nothing else does by default.
 const API_ACCESS: &str = "kube-api-access-";
 /// The path of the token in kubelet's own volumes.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 /// What kubelet's directories are called on every node.
 const DIRECTORIES: [&str; 7] =
     ["var", "lib", "kubelet", "pods", "volumes", "kubernetes.io~projected", "host"];

@@ -126,3 +126,84 @@ fn a_restored_finding_keeps_the_trace_of_its_token() {
         assert!(!text.contains("cart") && !text.contains("shop"), "{text}");
     }
 }
+
+/// Names that are also words of the list: `search`, `api` and `gateway` are.
+#[test]
+fn a_name_that_is_a_common_word_is_replaced_where_its_place_shows_that_it_is_a_name() {
+    let pseudonyms = pseudonyms();
+    let hash = |name: &str| pseudonyms.name(Kind::Name, name);
+    let address = pseudonyms.name(Kind::Address, "10.1.2.3");
+    let (search, api, gateway) = (hash("search"), hash("api"), hash("gateway"));
+    assert_eq!(pseudonyms.text("search api gateway"), "search api gateway", "words of the list");
+    let table = [
+        (
+            "User \"system:serviceaccount:search:api\" cannot list resource \"pods\" in API group \
+             \"\" in the namespace \"search\"",
+            format!(
+                "User \"system:serviceaccount:{search}:{api}\" cannot list resource \"pods\" in \
+                 API group \"\" in the namespace \"{search}\""
+            ),
+        ),
+        ("pods \"gateway\" not found", format!("pods \"{gateway}\" not found")),
+        (
+            "https://10.1.2.3/api/v1/namespaces/search/serviceaccounts/api",
+            format!("https://{address}/api/v1/namespaces/{search}/serviceaccounts/{api}"),
+        ),
+    ];
+    for (text, replaced) in table {
+        assert_eq!(pseudonyms.text(text), replaced);
+    }
+}
+
+#[test]
+fn a_finding_does_not_name_what_it_is_about() {
+    let pseudonyms = pseudonyms();
+    let key = TokenKey { pod_uid: "uid-1".into(), volume: "config".into(), path: "token".into() };
+    let claims = claims_for_tests(1_000, 600, None);
+    let mut restored = restored(&claims, &key);
+    restored.finding.subject = Subject::token(
+        &key,
+        PodRef {
+            namespace: Some("search".into()),
+            name: Some("gateway".into()),
+            uid: "uid-1".into(),
+            owner: None,
+        },
+    );
+    restored.finding.summary =
+        "Token \"token\" of pod search/gateway (volume config) expired just now.".into();
+    restored.finding.evidence = Attributes::new()
+        .with("generation", "iat-acme")
+        .with("service_account", "api")
+        .with("audiences", ["proxy".to_owned()].as_slice());
+    restored.finding.remedy = Remedy {
+        text: "the account system:serviceaccount:search:api of proxy".into(),
+        command: Some("kubectl delete pod -n search gateway".into()),
+    };
+    let text = serde_json::to_string(&pseudonyms.restored(restored).finding).unwrap();
+    for name in ["search", "gateway", "config", "\"api\"", ":api", "proxy", "acme"] {
+        assert!(!text.contains(name), "{name} in {text}");
+    }
+    assert!(text.contains("expired just now") && text.contains("kubectl delete pod"), "{text}");
+}
+
+#[test]
+fn an_address_is_replaced_whole() {
+    let pseudonyms = pseudonyms();
+    for address in ["::1", "2001:db8::", "2001:db8::1", "10.1.2.3"] {
+        let replaced = pseudonyms.name(Kind::Address, address);
+        assert_eq!(
+            pseudonyms.text(&format!("to {address}: no route")),
+            format!("to {replaced}: no route")
+        );
+    }
+}
+
+#[test]
+fn a_version_that_somebody_made_is_a_name() {
+    let pseudonyms = pseudonyms();
+    let header = |version: &str| Header::new(version, Config::default());
+    assert_eq!(pseudonyms.header(header("0.1.0")).tokenwatch, "0.1.0");
+    let replaced = pseudonyms.header(header("0.1.0 acme.internal")).tokenwatch;
+    assert!(replaced.starts_with("name-"), "{replaced}");
+}

@@ -96,7 +96,7 @@ fn unreadable(errno: Errno) -> String {
 
 fn unlisted(errno: Errno) -> String {
     let remedy = if is_forbidden(errno) { NEEDS_PRIVILEGE } else { NEEDS_ROOT };
-    format!("its directory pods cannot be read: {} ({errno:?}){remedy}", errno.desc())
+    format!("cannot read the directory pods: {} ({errno:?}){remedy}", errno.desc())
 }
 
 fn is_forbidden(errno: Errno) -> bool {

@@ -167,7 +167,7 @@ impl Entry {
 }
 
 /// What a look at a file means where a token was before, or was not. An error: the file does not
-/// exist any more, or the agent reached a limit of its own.
+/// exist any more, or the agent reached one of its own resource limits.
 fn found(look: Look<'_>, was_token: bool) -> nix::Result<Found<'_>> {
     match look {
         Look::Token(stamp, token) => Ok(Found::Token(stamp, token)),

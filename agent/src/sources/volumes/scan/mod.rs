@@ -312,8 +312,8 @@ fn unlisted(root: &Path, errno: Errno) -> String {
 
 fn own_limit_reached(errno: Errno) -> String {
     format!(
-        "the agent reached a limit of its own: {} ({errno:?}); raise its limit of open files \
-         (LimitNOFILE) or of memory",
+        "the agent reached one of its own resource limits: {} ({errno:?}); raise its limit of open \
+         files (LimitNOFILE) or of memory",
         errno.desc()
     )
 }
