@@ -97,9 +97,9 @@ fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
 
 fn log_privileges(privileges: &Privileges) {
     let level = privileges.rung;
-    info!(level = %level.name(), cannot_see = level.unseen(), "privilege level");
+    info!(privilege = %level.name(), cannot_see = level.unseen(), "privilege level");
     for lacking in &privileges.lacking {
-        warn!(privilege = %lacking, "missing privilege");
+        warn!(lacking, "missing privilege");
     }
 }
 

@@ -171,7 +171,7 @@ fn each_rung(deployment: &Deployment) {
 fn wait_rung(deployment: &Deployment, rung: &str) {
     until(&format!("the agent to log the rung {rung}"), secs(60), || {
         let logs = deployment.logs();
-        logs.contains(&format!("level={rung}")).then_some(())
+        logs.contains(&format!("\"privilege\":\"{rung}\"")).then_some(())
     });
     assert!(
         !deployment.logs().contains("CAP_DAC_READ_SEARCH"),

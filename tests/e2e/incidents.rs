@@ -287,7 +287,7 @@ fn killed(scene: &Scene, slow: &Pod) {
         (scene.restarts() > restarts && scene.is_ready()).then_some(())
     });
     let logs = scene.deployment.logs();
-    assert!(logs.contains("not_running_for="), "the log does not state the downtime: {logs}");
+    assert!(logs.contains("\"not_running_for\":"), "the log does not state the downtime: {logs}");
     assert_eq!(
         raised_and_cleared(scene, slow, "token.pod_terminating").0,
         1,
