@@ -29,7 +29,8 @@ RUN export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
            CC_x86_64_unknown_linux_gnu=x86_64-linux-gnu-gcc \
            CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc; \
     cargo rustc --release --locked --package tokenwatch --bin tokenwatch \
-      --target "$(cat /target)" -- -C target-feature=+crt-static && \
+      --target "$(cat /target)" -- -C target-feature=+crt-static \
+      -C link-arg=-Wl,-z,pack-relative-relocs && \
     mkdir /out && \
     cp "target/$(cat /target)/release/tokenwatch" /etc/ssl/certs/ca-certificates.crt /out/
 
