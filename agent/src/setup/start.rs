@@ -34,7 +34,7 @@ pub async fn run(
             alerts = left.alerts_left,
             spans = left.spans_left,
             flushed = !left.unfinished,
-            "stopped before everything was sent"
+            "stopped; some telemetry was not sent"
         );
     }
     Ok(())
