@@ -16,21 +16,11 @@ pub(super) fn converted(file: &Path, target: &Path) -> Result<String, Trouble> {
     let new = create(target).map_err(Trouble::Create)?;
     let names = pseudonyms();
     let mut out = Out { path: target, file: BufWriter::new(new.into_file()) };
-    let entries = out.put(&names.header(header)).and_then(|()| out.all(recording, &names));
-    if entries.is_err() {
+    let done = out.put(&names.header(header)).and_then(|()| out.all(recording, &names));
+    if done.is_err() {
         let _ = std::fs::remove_file(target); // the reason is reported
     }
-    let name = shown(&target.to_string_lossy()).into_owned();
-    let Written { entries, lost, cut_off } = entries?;
-    let cut_off = if cut_off { " The last line was cut off and is left out." } else { "" };
-    let lost = match lost {
-        0 => String::new(),
-        count => format!(" Left out, because their lines became too long: {count}."),
-    };
-    Ok(format!(
-        "{name}: {entries} entries, with pseudonyms for the names of the cluster. Times are as \
-         they were: look at the file before you send it.{cut_off}{lost}\n"
-    ))
+    Ok(done?.message(&shown(&target.to_string_lossy())))
 }
 
 /// What the new file holds.
@@ -43,11 +33,20 @@ struct Written {
     cut_off: bool,
 }
 
-/// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    Entry,
-    Gap,
+impl Written {
+    /// For people. `name` is the new file's.
+    fn message(&self, name: &str) -> String {
+        let entries = self.entries;
+        let cut_off = if self.cut_off { " The last line was cut off and is left out." } else { "" };
+        let lost = match self.lost {
+            0 => String::new(),
+            count => format!(" Left out, because their lines became too long: {count}."),
+        };
+        format!(
+            "{name}: {entries} entries, with pseudonyms for the names of the cluster. Times are as \
+             they were: look at the file before you send it.{cut_off}{lost}\n"
+        )
+    }
 }
 
 struct Out<'a> {
@@ -65,7 +64,7 @@ impl Out<'_> {
         while let Some(line) = recording.next()? {
             match line {
                 Line::Entry(entry) => {
-                    done.lost += u64::from(self.entry(&names.entry(*entry))? == Kept::Gap);
+                    done.lost += self.entry(&names.entry(*entry))?;
                     done.entries += 1;
                 }
                 Line::CutOff => done.cut_off = true,
@@ -76,12 +75,13 @@ impl Out<'_> {
         Ok(done)
     }
 
-    /// An entry that is too long with pseudonyms is recorded as missing, as the recorder does.
-    fn entry(&mut self, entry: &Entry) -> Result<Kept, Trouble> {
+    /// An entry that is too long with pseudonyms is recorded as missing, as the recorder does; how
+    /// many are lost by that.
+    fn entry(&mut self, entry: &Entry) -> Result<u64, Trouble> {
         match written(entry) {
-            Ok(line) => self.write(&line).map(|()| Kept::Entry),
+            Ok(line) => self.write(&line).map(|()| 0),
             Err(TooLong) => {
-                self.put(&Entry { now: entry.now, content: Content::Lost(1) }).map(|()| Kept::Gap)
+                self.put(&Entry { now: entry.now, content: Content::Lost(1) }).map(|()| 1)
             }
         }
     }
