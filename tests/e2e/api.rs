@@ -282,7 +282,7 @@ fn requests(cluster: &Cluster) -> BTreeMap<String, Value> {
 }
 
 /// While nothing happens, the agent sends one request a minute for the reminders, which this test
-/// configures, and at most one new watch.
+/// configures, at most one new watch, and one request a minute for a service account.
 fn few_requests_while_nothing_happens(cluster: &Cluster) {
     let (before, began) = (requests(cluster), Instant::now());
     std::thread::sleep(QUIET);
@@ -294,6 +294,9 @@ fn few_requests_while_nothing_happens(cluster: &Cluster) {
     let reads = new.iter().filter(|verb| ["list", "watch"].contains(&verb.as_str())).count();
     println!("[{}] {new:?} in {:?}", cluster.name(), began.elapsed());
     assert!(reads <= 1, "{reads} requests about pods in {QUIET:?}: {new:?}");
+    let gets = new.iter().filter(|verb| *verb == "get").count();
+    let most = QUIET.as_secs() / 60 + 2; // a turn at each end, and the lost account out of turn
+    assert!(gets as u64 <= most, "{gets} requests for accounts in {QUIET:?}: {new:?}");
 }
 
 fn verb(event: &Value) -> String {
@@ -307,16 +310,16 @@ fn reminders_make_the_event_a_series(cluster: &Cluster, cart: &Pod) {
     assert!(event["series"]["count"].as_i64() >= Some(2), "{event:#}");
 }
 
-/// Once the rotation is late, the agent requests the account. The reason that it reports is right:
-/// the API server refuses the token.
+/// The agent requests each account in turn, and names the lost one while the token is fresh. The
+/// reason that it reports is right: the API server refuses the token.
 fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: &Pod, token: &str) {
     let about = |alert: &Alert| {
-        alert.is("raised", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == orphan.uid
+        alert.is("raised", "token.subject_replaced") && alert.attribute("k8s.pod.uid") == orphan.uid
     };
     let alert = telemetry.wait_alert("the alert about the missing account", secs(640), about);
     println!("[{NAME}] {}", alert.body);
     assert!(
-        alert.body.contains("its service account default/orphan no longer exists"),
+        alert.body.contains("its service account default/orphan does not exist any more"),
         "{}",
         alert.body
     );
@@ -334,8 +337,14 @@ fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: 
         alert.attribute("tokenwatch.finding.command"),
         "kubectl create serviceaccount -n default orphan"
     );
-    let gets = requests(cluster).values().filter(|event| verb(event) == "get").count();
-    assert!((1..=2).contains(&gets), "{gets} requests for one account");
+    let state = alert.attribute("tokenwatch.finding.evidence.state");
+    assert!(state == "fresh" || state == "due", "before the token is late, not {state}");
+    let gets: Vec<_> = requests(cluster)
+        .into_values()
+        .filter(|event| verb(event) == "get" && event["objectRef"]["name"] == "orphan")
+        .collect();
+    // Once in its first turn, and every five minutes while it is lost.
+    assert!((1..=5).contains(&gets.len()), "{} requests for one account", gets.len());
 }
 
 /// By now at least one watch has ended: the agent limits each to five minutes.

@@ -71,47 +71,81 @@ fn evidence_from_the_cluster_has_its_age() {
 }
 
 #[test]
-fn a_lost_account_is_the_cause_with_its_own_remedy() {
+fn a_lost_account_is_one_critical_finding_at_every_age() {
     let (token, good) = (tracked(600, None), clock(ClockState::Synchronised, 0, false));
-    // (the loss, the age of the token, the code, the end of the summary, the command)
+    let (missing, replaced) = (AccountLoss::Missing, AccountLoss::Replaced);
+    // (the loss, the age of the token, the end of the summary)
     let table = [
+        (missing, 100, "shop/cart does not exist any more. kubelet gets no token for it."),
+        (missing, 580, "shop/cart does not exist any more. kubelet gets no token for it."),
+        (missing, 680, "shop/cart does not exist any more. kubelet gets no token for it."),
         (
-            AccountLoss::Missing,
-            580,
-            Code::RotationStalled,
-            "ago: its service account shop/cart no longer exists. kubelet gets no token \
-             for it, and the API server refuses this one.",
-            "kubectl create serviceaccount -n shop cart",
+            replaced,
+            100,
+            "was deleted and created again, and this token belongs to the old account. kubelet \
+             keeps it until it is due for replacement in 6m 20s, at 2027-01-15T08:08:00Z.",
         ),
-        (
-            AccountLoss::Missing,
-            680,
-            Code::Expired,
-            " Its service account shop/cart no longer exists. kubelet gets no token for \
-             it, and the API server refuses this one.",
-            "kubectl create serviceaccount -n shop cart",
-        ),
-        (
-            AccountLoss::Replaced,
-            580,
-            Code::RotationStalled,
-            "which belongs to the old account, and kubelet has not replaced it.",
-            "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|pod-uid\" | tail \
-             -n 20",
-        ),
+        (replaced, 580, "the old account. kubelet should have replaced it 1m 40s ago."),
     ];
-    for (lost, age, code, words, command) in table {
+    for (lost, age, words) in table {
         let facts = Facts { lost: Some(lost), ..facts(&good) };
-        let finding = diagnose(&token, &at(age), facts).findings.remove(0);
-        assert_eq!((finding.code, finding.severity), (code, Severity::Critical));
+        let found = diagnose(&token, &at(age), facts).findings;
+        assert_eq!(found.len(), 1, "one cause, one finding: {found:#?}");
+        let finding = &found[0];
+        assert_eq!((finding.code, finding.severity), (Code::SubjectReplaced, Severity::Critical));
+        assert!(finding.summary.contains("is refused by the API server: its service account"));
         assert!(finding.summary.ends_with(words), "{}", finding.summary);
-        assert_eq!(finding.remedy.command.as_deref(), Some(command));
         assert_eq!(finding.evidence.get("service_account_state"), Some(&lost.name().into()));
+        assert_eq!(finding.deadline, None, "it fails already");
     }
-    assert_eq!(
-        diagnose(&token, &at(100), Facts { lost: Some(AccountLoss::Missing), ..facts(&good) })
-            .findings,
-        [],
-        "the token is fresh"
-    );
+}
+
+#[test]
+fn a_lost_account_has_a_remedy_that_gives_the_pods_new_tokens() {
+    let (token, good) = (tracked(600, None), clock(ClockState::Synchronised, 0, false));
+    let owned = |kind: &str| Pod {
+        owner: Some(Owner { kind: kind.into(), name: "cart".into() }),
+        namespace: "shop".into(),
+        name: "cart-0".into(),
+        ..Pod::default()
+    };
+    // (the loss, the kind of the pod's owner, the command)
+    let table = [
+        (AccountLoss::Missing, "Deployment", "kubectl create serviceaccount -n shop cart"),
+        (AccountLoss::Replaced, "Deployment", "kubectl rollout restart -n shop deployment/cart"),
+        (AccountLoss::Replaced, "StatefulSet", "kubectl rollout restart -n shop statefulset/cart"),
+        (AccountLoss::Replaced, "Job", "kubectl delete pod -n shop cart-0"),
+    ];
+    for (lost, kind, command) in table {
+        let pod = owned(kind);
+        let known = Some(Known { pod: &pod, age: None });
+        let facts = Facts { lost: Some(lost), known, ..facts(&good) };
+        let finding = diagnose(&token, &at(100), facts).findings.remove(0);
+        assert_eq!(finding.remedy.command.as_deref(), Some(command), "{kind}");
+    }
+}
+
+#[test]
+fn a_terminating_pod_explains_a_lost_account() {
+    let (token, good, pod) =
+        (tracked(600, None), clock(ClockState::Synchronised, 0, false), terminating_at(130));
+    let known = Some(Known { pod: &pod, age: None });
+    let facts = Facts { lost: Some(AccountLoss::Missing), known, ..facts(&good) };
+    assert_eq!(diagnose(&token, &at(100), facts).findings, [], "its release is being removed");
+}
+
+#[test]
+fn a_wrong_clock_does_not_explain_a_lost_account() {
+    let (token, off) = (tracked(600, None), clock(ClockState::Off, 7_200, false));
+    let facts = Facts { lost: Some(AccountLoss::Missing), ..facts(&off) };
+    let finding = diagnose(&token, &at(100), facts).findings.remove(0);
+    assert_eq!(finding.code, Code::SubjectReplaced);
+}
+
+#[test]
+fn a_loss_that_is_not_counted_yet_is_looked_at_again() {
+    let (token, good) = (tracked(600, None), clock(ClockState::Synchronised, 0, false));
+    let facts = Facts { lost_from: Some(at(110).monotonic), ..facts(&good) };
+    assert_eq!(diagnose(&token, &at(100), facts).findings, []);
+    assert_eq!(next_change(&token, &at(100), facts), Some(at(110).monotonic));
 }

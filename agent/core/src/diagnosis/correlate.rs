@@ -48,38 +48,27 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
     TokenCause { symptom, clock_effect }
 }
 
-/// The symptom at `now`, by one clock, after three rules: a terminating pod, a step of the clock
-/// that kubelet has to catch up with, and a lost service account.
+/// The symptom at `now`, by one clock, after three rules: a terminating pod, a lost service
+/// account, and a step of the clock that kubelet has to catch up with.
 fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<TokenSymptom> {
     if let Some(deletion) = facts.deletion() {
         // kubelet does not renew the tokens of a terminating pod: a late rotation is no symptom.
         return symptoms::terminating(generation, now, deletion);
     }
+    if let Some(lost) = facts.lost {
+        // The API server refuses the token whatever its age, and kubelet may not replace it: one
+        // finding, from the loss to the end.
+        let fault = TokenFault::SubjectReplaced(lost);
+        return Some(TokenSymptom { fault, severity: Severity::Critical });
+    }
     let symptom = symptoms::lifecycle(generation, now, facts)?;
     let is_waiting =
-        matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled(_));
+        matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled);
     if is_waiting && facts.catching_up.is_some_and(|step| step.excuses(&generation.deadlines, now))
     {
         return None;
     }
-    Some(if facts.lost.is_some() { without_account(symptom, facts) } else { symptom })
-}
-
-/// Without its account, kubelet cannot replace the token: a late rotation is stalled at once, and
-/// critical.
-fn without_account(symptom: TokenSymptom, facts: &Facts<'_>) -> TokenSymptom {
-    let (fault, severity) = match symptom.fault {
-        TokenFault::RotationLate | TokenFault::RotationStalled(_) => {
-            (TokenFault::RotationStalled(facts.lost), Severity::Critical)
-        }
-        TokenFault::Expired(_) => (TokenFault::Expired(facts.lost), symptom.severity),
-        TokenFault::NotYetValid
-        | TokenFault::FutureDated
-        | TokenFault::PodTerminating { .. }
-        | TokenFault::Malformed
-        | TokenFault::Unreadable => (symptom.fault, symptom.severity),
-    };
-    TokenSymptom { fault, severity }
+    Some(symptom)
 }
 
 /// The symptom that exists by the node's clock and by true time, with the lower severity. A symptom
@@ -106,9 +95,10 @@ fn is_too_new(fault: TokenFault) -> bool {
 fn rank(fault: TokenFault) -> u8 {
     match fault {
         TokenFault::RotationLate | TokenFault::FutureDated => 0,
-        TokenFault::RotationStalled(_) => 1,
-        TokenFault::Expired(_)
+        TokenFault::RotationStalled => 1,
+        TokenFault::Expired
         | TokenFault::NotYetValid
+        | TokenFault::SubjectReplaced(_)
         | TokenFault::PodTerminating { .. }
         | TokenFault::Malformed
         | TokenFault::Unreadable => 2,

@@ -11,10 +11,11 @@ pub use affected::AffectedTokens;
 pub use correlate::ClockEffect;
 
 use crate::base::time::{Delta, Monotonic, Reading};
+use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
-use crate::world::cluster::AccountName;
-use crate::world::tokens::State;
+use crate::world::cluster::{AccountLoss, AccountName};
+use crate::world::tokens::{State, TokenKey};
 use crate::world::{Config, Facts, World};
 
 /// The diagnosis of one token.
@@ -57,13 +58,32 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     }
 }
 
-/// The service account of a token whose replacement is late.
+/// The service account to request out of turn: that of a token whose replacement is late, and one
+/// that is lost, because it may be created again.
 fn account_to_request(facts: &Facts<'_>, now: &Reading) -> Option<AccountName> {
-    let is_late = match facts.generation()?.deadlines.state(now.wall) {
-        State::Late | State::Stalled | State::Expired => facts.deletion().is_none(),
-        State::Fresh | State::Due | State::NotYetValid => false,
+    let is_urgent = match facts.generation()?.deadlines.state(now.wall) {
+        State::Late | State::Stalled | State::Expired => true,
+        State::Fresh | State::Due | State::NotYetValid => facts.lost.is_some(),
     };
-    is_late.then(|| facts.account()).flatten()
+    (is_urgent && facts.deletion().is_none()).then(|| facts.account()).flatten()
+}
+
+/// Service accounts that were lost before a restart stay lost until the API server answers.
+pub fn restore_losses<'a>(world: &mut World, findings: impl IntoIterator<Item = &'a Finding>) {
+    for (key, generation, loss) in findings.into_iter().filter_map(restored_loss) {
+        world.accounts.restore(key, generation, loss);
+    }
+}
+
+/// The lost service account that a finding from before a restart is about: the token, its
+/// generation, and the loss.
+fn restored_loss(finding: &Finding) -> Option<(TokenKey, String, AccountLoss)> {
+    let text = |name: &str| match finding.evidence.get(name) {
+        Some(Value::Text(text)) => Some(text.clone()),
+        Some(Value::List(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => None,
+    };
+    let loss = AccountLoss::named(&text(wording::ACCOUNT_STATE)?)?;
+    Some((finding.subject.token_key()?, text(wording::GENERATION)?, loss))
 }
 
 /// Diagnoses the node at `now`. `affected` counts the tokens that a wrong node clock affects.

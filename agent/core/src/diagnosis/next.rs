@@ -11,7 +11,7 @@ pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
     let deleted = facts.deletion().map(|at| now.monotonic + (at - now.wall));
     let caught_up = facts.catching_up.map(|step| step.until);
-    let others = [settled, deleted, caught_up].into_iter().flatten();
+    let others = [settled, deleted, caught_up, facts.lost_from].into_iter().flatten();
     others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
 }
 

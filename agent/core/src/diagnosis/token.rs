@@ -20,11 +20,9 @@ pub(super) fn lifecycle(
 ) -> Option<TokenSymptom> {
     let symptom = |fault, severity| Some(TokenSymptom { fault, severity });
     match generation.deadlines.state(now) {
-        State::Expired => symptom(TokenFault::Expired(None), Severity::Critical),
+        State::Expired => symptom(TokenFault::Expired, Severity::Critical),
         State::NotYetValid => symptom(TokenFault::NotYetValid, Severity::Critical),
-        State::Stalled => {
-            symptom(TokenFault::RotationStalled(None), stalled_severity(generation, now))
-        }
+        State::Stalled => symptom(TokenFault::RotationStalled, stalled_severity(generation, now)),
         State::Late => symptom(TokenFault::RotationLate, Severity::Info),
         State::Fresh | State::Due => future_dated(generation, now, facts),
     }

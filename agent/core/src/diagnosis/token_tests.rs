@@ -32,7 +32,15 @@ pub(super) fn clock(state: ClockState, offset: i64, assumed: bool) -> Estimate {
 /// Facts without a cluster. The caller replaces the token.
 pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
     let tracked = Box::leak(Box::new(tracked(600, None)));
-    Facts { tracked, clock, settle: Delta::ZERO, catching_up: None, known: None, lost: None }
+    Facts {
+        tracked,
+        clock,
+        settle: Delta::ZERO,
+        catching_up: None,
+        known: None,
+        lost: None,
+        lost_from: None,
+    }
 }
 
 pub(super) fn diagnose(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> TokenDiagnosis {

@@ -71,6 +71,7 @@ impl Engine {
         for key in self.schedule.take_due(now.monotonic) {
             self.diagnose_token(now, &key, &mut outcome);
         }
+        outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         if node_changed || self.node_next.is_some_and(|next| next <= now.monotonic) {
             self.diagnose_node(now, &mut outcome);
         }
@@ -79,6 +80,7 @@ impl Engine {
 
     /// Takes the findings that were active before a restart. Call it before the first step.
     pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) -> Outcome {
+        diagnosis::restore_losses(&mut self.world, restored.iter().map(|one| &one.finding));
         self.ledger.restore(now, restored);
         self.step(now, Observation::Tick)
     }
@@ -185,8 +187,7 @@ impl Engine {
         }
     }
 
-    /// Adds a query for `account`, unless it was requested recently. Returns when to diagnose the
-    /// token again for the next query.
+    /// Queries `account`, unless it did so recently. Returns when to diagnose the token again.
     fn query(
         &mut self,
         account: Option<AccountName>,
@@ -198,6 +199,11 @@ impl Engine {
             outcome.queries.push(Query::ServiceAccount(account.clone()));
         }
         self.world.accounts.next(&account)
+    }
+
+    /// A query for every service account in use, for a caller that looks only once.
+    pub fn every_query(&mut self, now: &Reading) -> Vec<Query> {
+        self.world.take_all_accounts(now).into_iter().map(Query::ServiceAccount).collect()
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
@@ -221,7 +227,8 @@ impl Engine {
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
     pub fn next_wake(&self) -> Option<Monotonic> {
         let unseen = self.ledger.next_unseen(|key| self.world.would_see(key));
-        self.schedule.next().into_iter().chain(self.node_next).chain(unseen).min()
+        let turn = self.world.accounts.next_turn();
+        self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turn).min()
     }
 
     /// Reports the known part of unfinished traces. Call it when the agent stops.

@@ -19,10 +19,12 @@ pub struct TokenSymptom {
 pub enum TokenFault {
     /// kubelet should have replaced it by now.
     RotationLate,
-    /// kubelet has stopped rotating it. With a lost service account, kubelet never will.
-    RotationStalled(Option<AccountLoss>),
-    /// It is past `exp`. A lost service account may be the reason.
-    Expired(Option<AccountLoss>),
+    /// kubelet has stopped rotating it.
+    RotationStalled,
+    /// It is past `exp`.
+    Expired,
+    /// Its service account was deleted, or replaced under the same name.
+    SubjectReplaced(AccountLoss),
     /// It is before `nbf` less the API server's leeway.
     NotYetValid,
     /// Its `iat` is ahead of the node's clock.
@@ -43,8 +45,9 @@ impl TokenFault {
     pub fn code(self) -> Code {
         match self {
             Self::RotationLate => Code::RotationLate,
-            Self::RotationStalled(_) => Code::RotationStalled,
-            Self::Expired(_) => Code::Expired,
+            Self::RotationStalled => Code::RotationStalled,
+            Self::Expired => Code::Expired,
+            Self::SubjectReplaced(_) => Code::SubjectReplaced,
             Self::NotYetValid => Code::NotYetValid,
             Self::FutureDated => Code::FutureDated,
             Self::PodTerminating { .. } => Code::PodTerminating,
@@ -53,11 +56,13 @@ impl TokenFault {
         }
     }
 
-    /// How the service account was lost, if that is the reason.
+    /// How the service account was lost, if that is what is wrong.
     pub fn lost(self) -> Option<AccountLoss> {
         match self {
-            Self::RotationStalled(lost) | Self::Expired(lost) => lost,
+            Self::SubjectReplaced(lost) => Some(lost),
             Self::RotationLate
+            | Self::RotationStalled
+            | Self::Expired
             | Self::NotYetValid
             | Self::FutureDated
             | Self::PodTerminating { .. }

@@ -1,8 +1,8 @@
 //! The facts about one token at one moment, as the diagnosis needs them.
 
-use crate::base::time::{Delta, Wall};
+use crate::base::time::{Delta, Monotonic, Wall};
 use crate::world::clocks::{ClockState, Estimate};
-use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef};
+use crate::world::cluster::{AccountLoss, AccountName, Known, Phase, Pod, PodRef};
 use crate::world::kubelet::CatchingUp;
 use crate::world::tokens::{Generation, Tracked};
 
@@ -15,6 +15,8 @@ pub struct Facts<'a> {
     pub known: Option<Known<'a>>,
     /// Why the API server rejects the token because of its service account, if it does.
     pub lost: Option<AccountLoss>,
+    /// When a loss of the account that was just observed starts to count.
+    pub lost_from: Option<Monotonic>,
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
     /// The step of the clock that kubelet still has to catch up with.
@@ -65,9 +67,19 @@ impl<'a> Facts<'a> {
     /// are not enough: anybody who can write a file into a pod could then make the agent request
     /// any account and report the answer.
     pub fn account(&self) -> Option<AccountName> {
-        let (claimed, pod) = (AccountName::of(&self.generation()?.claims), self.pod()?);
-        let is_of_pod = pod.namespace == claimed.namespace
-            && pod.service_account.as_ref() == Some(&claimed.name);
-        is_of_pod.then_some(claimed)
+        confirmed_account(self.generation()?, self.pod()?)
     }
+}
+
+/// The account that a token names, if it is the pod's and the pod has not ended: nothing uses the
+/// token of an ended pod.
+pub(super) fn confirmed_account(generation: &Generation, pod: &Pod) -> Option<AccountName> {
+    let has_ended = match pod.phase {
+        Phase::Succeeded | Phase::Failed => true,
+        Phase::Pending | Phase::Running | Phase::Unknown => false,
+    };
+    let claimed = AccountName::of(&generation.claims);
+    let is_of_pod =
+        pod.namespace == claimed.namespace && pod.service_account.as_ref() == Some(&claimed.name);
+    (is_of_pod && !has_ended).then_some(claimed)
 }

@@ -18,12 +18,14 @@ pub use facts::Facts;
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, Visibility};
 
-use crate::base::time::{Delta, Reading, Wall};
+use std::collections::BTreeSet;
+
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use clocks::{ClockModel, Estimate, Round};
-use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
+use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Loss};
 use kubelet::Kubelet;
 use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
-use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
+use tokens::{Change, Generation, MAX_TOKENS, State, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
 #[derive(Clone, Debug)]
@@ -105,7 +107,7 @@ impl World {
             tokens: Tokens::default(),
             clock: ClockModel::new(config.clock.clone()),
             cluster: Cluster::default(),
-            accounts: Accounts::default(),
+            accounts: Accounts::new(config.jitter_seed),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             delivery: DeliveryState::default(),
@@ -172,6 +174,9 @@ impl World {
     fn pods(&mut self, now: &Reading, seen: ClusterSeen) -> Changed {
         let answered = !matches!(seen, ClusterSeen::Unreachable { .. });
         let first = answered && self.startup.cluster_answered();
+        if first {
+            self.accounts.begin(now);
+        }
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
         let keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
@@ -210,15 +215,60 @@ impl World {
             tracked,
             known,
             lost: None,
+            lost_from: None,
             clock,
             catching_up: self.kubelet.catching_up(now),
             settle: self.settle,
         };
-        facts.lost = facts.account().and_then(|_| {
-            let generation = tracked.current.as_ref()?;
-            self.accounts.loss(&generation.claims, &generation.seen, now)
-        });
+        let loss = tracked.current.as_ref().and_then(|current| self.loss(&facts, current));
+        let from = loss.map(|loss| self.counts_from(loss, &facts, now));
+        facts.lost_from = from.filter(|from| *from > now.monotonic);
+        facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
         Some(facts)
+    }
+
+    /// How the account of a token was lost. Before the API server has answered, a loss from before
+    /// a restart still counts.
+    fn loss(&self, facts: &Facts<'_>, generation: &Generation) -> Option<Loss> {
+        let is_confirmed = facts.account().is_some() || self.startup.lacks_cluster();
+        is_confirmed.then(|| self.accounts.loss(&facts.tracked.key, generation)).flatten()
+    }
+
+    /// When a loss starts to count: at once if the token is late. Else later, because a release
+    /// that is removed loses its account just before its pods terminate.
+    fn counts_from(&self, loss: Loss, facts: &Facts<'_>, now: &Reading) -> Monotonic {
+        let state = facts.generation().map(|generation| generation.deadlines.state(now.wall));
+        match state {
+            Some(State::Late | State::Stalled | State::Expired) => loss.since,
+            Some(State::Fresh | State::Due | State::NotYetValid) | None => loss.since + self.settle,
+        }
+    }
+
+    /// The service account to request now because it is its turn: an account may be lost while its
+    /// tokens are fresh.
+    pub fn take_turn(&mut self, now: &Reading) -> Option<AccountName> {
+        if !self.accounts.is_turn(now) {
+            return None;
+        }
+        let used = self.accounts_in_use();
+        self.accounts.take_turn(&used, now)
+    }
+
+    /// Every service account that tokens on this node use, for a caller that looks only once.
+    pub fn take_all_accounts(&mut self, now: &Reading) -> Vec<AccountName> {
+        let used = self.accounts_in_use();
+        self.accounts.take_all(&used, now)
+    }
+
+    /// The accounts that tokens on this node use, as far as the API server confirms them. Those of
+    /// terminating pods are left out: kubelet does not replace their tokens.
+    fn accounts_in_use(&self) -> BTreeSet<AccountName> {
+        let account = |tracked: &Tracked| {
+            let pod = self.cluster.pod(&tracked.key.pod_uid)?;
+            let generation = tracked.current.as_ref().filter(|_| pod.deletion.is_none())?;
+            facts::confirmed_account(generation, pod)
+        };
+        self.tokens.iter().filter_map(account).collect()
     }
 
     /// Whether the agent would track this token if the file existed.

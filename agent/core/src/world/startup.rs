@@ -38,6 +38,11 @@ impl Startup {
         !std::mem::replace(&mut self.cluster_answered, true)
     }
 
+    /// Whether the API server is configured and has not answered yet.
+    pub fn lacks_cluster(&self) -> bool {
+        !self.cluster_answered
+    }
+
     /// When tokens can be diagnosed, if that is in the future.
     pub fn tokens_ready_at(&self, now: &Reading) -> Option<Monotonic> {
         self.grace_end(now).filter(|_| !self.clock_answered || !self.cluster_answered)

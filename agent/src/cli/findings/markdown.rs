@@ -113,9 +113,13 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
      pods, the agent cannot reach the API server, or the API server has no pod on the node that \
      the agent takes for its own (`NODE_NAME`). See \
      [TokenwatchClusterUnheard](#tokenwatchclusterunheard).
-- `serviceaccounts`: the agent may not get the service account of a late token. It then blames \
-     kubelet even if the account was deleted. Its ClusterRole lacks `get` on `serviceaccounts`: \
-     apply the manifests of the agent's version, or upgrade the chart.
+- `serviceaccounts`: the agent may not get the service accounts of this node's tokens. It then \
+     does not notice that one was deleted, and blames kubelet for a late token. Its ClusterRole \
+     lacks `get` on `serviceaccounts`: apply the manifests of the agent's version, or upgrade the \
+     chart.
+- `accountwatch`: `kubernetes.account_watch` is set, and the agent may not list and watch service \
+     accounts. It then notices a deleted account within 20 minutes, not within seconds. The \
+     chart's `kubernetes.accountWatch` sets the switch and grants the rights.
 
 ## TokenwatchClusterUnheard
 

@@ -88,16 +88,16 @@ fn the_service_account_of_a_late_token_is_requested_every_five_minutes() {
 #[test]
 fn a_late_token_with_a_lost_account_is_critical_at_once() {
     use AlertEvent::{Cleared, Raised};
-    let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
+    let (late, lost) = (Code::RotationLate, Code::SubjectReplaced);
     // (the UID of the account now, part of the summary)
     for (uid, words) in [
-        (None, "service account shop/cart no longer exists"),
+        (None, "service account shop/cart does not exist any more"),
         (Some("other"), "was deleted and created again"),
     ] {
         let (mut engine, _) = self::late();
         let known = engine.step(&at(3_001), account(uid)).reports;
         let expected =
-            [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
+            [(3_001, Cleared, late, Severity::Info), (3_001, Raised, lost, Severity::Critical)];
         let mut reported = alerts(&known, at(3_001).wall);
         reported.sort_by_key(|alert| alert.2);
         assert_eq!(reported, expected, "{uid:?}");
@@ -112,11 +112,72 @@ fn a_late_token_with_a_lost_account_is_critical_at_once() {
             "it is reported once"
         );
         let repaired = engine.step(&at(3_050), token("p1", 3_049, 3_600)).reports;
-        assert_eq!(
-            alerts(&repaired, at(3_050).wall),
-            [(3_050, Cleared, stalled, Severity::Critical)]
-        );
+        assert_eq!(alerts(&repaired, at(3_050).wall), [(3_050, Cleared, lost, Severity::Critical)]);
     }
+}
+
+/// An engine with access to the API server and one fresh token.
+fn fresh() -> Engine {
+    let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = engine.step(&at(1), listed(None));
+    let _ = engine.step(&at(1), token("p1", 0, 3_600));
+    engine
+}
+
+#[test]
+fn a_lost_account_is_named_while_its_token_is_fresh_and_stays_one_finding() {
+    use AlertEvent::{Cleared, Raised};
+    let lost = Code::SubjectReplaced;
+    let mut engine = fresh();
+    assert_eq!(queries(&engine.step(&at(2), Observation::Tick)), ["cart"], "soon after the start");
+    assert_eq!(alerts(&engine.step(&at(3), account(None)).reports, at(3).wall), []);
+    assert_eq!(
+        run(&mut engine, 3, 6_000),
+        [(13, Raised, lost, Severity::Critical)],
+        "after ten seconds, and nothing else when the token is late and expires"
+    );
+    let same = engine.step(&at(6_001), account(Some("other"))).reports;
+    assert_eq!(alerts(&same, at(6_001).wall), [], "missing, then created again: the same finding");
+    let unreachable = ClusterSeen::Unreachable { reason: "down".into() };
+    let _ = engine.step(&at(6_002), Observation::Cluster(unreachable));
+    assert_eq!(run(&mut engine, 6_002, 14_000), [], "no time clears it");
+    let repaired = engine.step(&at(14_001), token("p1", 14_000, 3_600)).reports;
+    assert_eq!(alerts(&repaired, at(14_001).wall), [(14_001, Cleared, lost, Severity::Critical)]);
+}
+
+#[test]
+fn an_account_that_was_lost_with_its_release_is_no_finding() {
+    let mut engine = fresh();
+    let _ = engine.step(&at(2), Observation::Tick);
+    let _ = engine.step(&at(3), account(None));
+    let _ = engine.step(&at(5), listed(Some(35)));
+    assert_eq!(run(&mut engine, 5, 300), [], "the pod terminates: its release was removed");
+}
+
+#[test]
+fn a_lost_account_is_requested_every_five_minutes() {
+    let mut engine = fresh();
+    let _ = engine.step(&at(2), Observation::Tick);
+    let _ = engine.step(&at(3), account(None));
+    let mut requested = Vec::new();
+    for age in 4..1_000 {
+        requested.extend(queries(&engine.step(&at(age), Observation::Tick)).iter().map(|_| age));
+    }
+    assert!(requested.windows(2).all(|pair| pair[1] - pair[0] <= 300), "{requested:?}");
+    assert!(requested.first() <= Some(&302) && requested.len() <= 4, "{requested:?}");
+    let back = engine.step(&at(1_000), account(Some("sa-uid"))).reports;
+    let cleared = (1_000, AlertEvent::Cleared, Code::SubjectReplaced, Severity::Critical);
+    assert_eq!(alerts(&back, at(1_000).wall), [cleared], "the account is back with its UID");
+}
+
+#[test]
+fn a_caller_that_looks_once_gets_a_query_for_every_account() {
+    let mut engine = fresh();
+    let names = |queries: Vec<Query>| queries.len();
+    assert_eq!(names(engine.every_query(&at(1))), 1);
+    let mut without = self::engine();
+    let _ = without.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(names(without.every_query(&at(1))), 0, "no API server confirms the account");
 }
 
 #[test]
@@ -144,4 +205,14 @@ fn the_token_of_a_force_deleted_pod_is_no_finding() {
     );
     let _ = engine.step(&at(20_001), Observation::Gone(key("p1")));
     assert!(engine.world.cluster.pod("p1").is_none(), "the pod is removed with its last token");
+}
+
+#[test]
+fn the_account_of_a_pod_that_has_ended_is_not_requested() {
+    let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let Observation::Cluster(ClusterSeen::Listed(mut pods)) = listed(None) else { panic!() };
+    pods[0].phase = crate::world::cluster::Phase::Failed;
+    let _ = engine.step(&at(1), Observation::Cluster(ClusterSeen::Listed(pods)));
+    let _ = engine.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(engine.every_query(&at(2)), []);
 }

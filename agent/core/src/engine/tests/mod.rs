@@ -144,9 +144,9 @@ fn queries(outcome: &Outcome) -> Vec<&str> {
 /// An engine with access to the API server, whose only token is late, and its last outcome.
 fn late() -> (Engine, Outcome) {
     let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });
-    let _ = engine.step(&at(0), listed(None));
+    let _ = engine.step(&at(1), listed(None));
     let fresh = engine.step(&at(1), token("p1", 0, 3_600));
-    assert_eq!(queries(&fresh), [""; 0], "a fresh token needs no query");
+    assert_eq!(queries(&fresh), [""; 0], "its turn comes later");
     let outcome = engine.step(&at(3_000), Observation::Tick);
     (engine, outcome)
 }

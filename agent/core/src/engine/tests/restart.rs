@@ -160,10 +160,10 @@ fn a_restored_finding_stays_while_the_agent_cannot_see_its_token() {
     }
 }
 
-/// The account that made it critical must be requested again.
+/// A late token with a lost account. Nothing milder is raised beside the restored finding while the
+/// account is requested again.
 #[test]
-fn a_restored_finding_does_not_become_one_of_lower_severity() {
-    use AlertEvent::{Cleared, Raised};
+fn a_restored_loss_is_not_reported_again() {
     let (mut before, _) = late();
     let raised = before.step(&at(3_001), account(None)).reports;
     let saved = raised.iter().filter_map(|report| {
@@ -177,14 +177,46 @@ fn a_restored_finding_does_not_become_one_of_lower_severity() {
     {
         reported.extend(alerts(&after.step(&at(age), observation).reports, at(age).wall));
     }
-    let (late, info) = (Code::RotationLate, Severity::Info);
-    assert_eq!(
-        reported,
-        [(3_012, Raised, late, info), (3_013, Cleared, late, info)],
-        "the critical one stays"
-    );
+    assert_eq!(reported, []);
     assert_eq!(
         after.findings().iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(),
-        [(Code::RotationStalled, Severity::Critical)]
+        [(Code::SubjectReplaced, Severity::Critical)]
     );
+}
+
+/// The state that an engine saved after it reported a fresh token with a lost account.
+fn lost_state() -> Vec<Restored> {
+    let mut before = Engine::new(Config { cluster_configured: true, ..Config::default() });
+    let _ = before.step(&at(1), listed(None));
+    let _ = before.step(&at(1), token("p1", 0, 3_600));
+    let _ = before.step(&at(2), Observation::Tick);
+    let _ = before.step(&at(3), account(None));
+    let reports = before.step(&at(13), Observation::Tick).reports;
+    let saved = reports.iter().filter_map(|report| {
+        if let Report::Alert(alert) = report { ledger::after(alert).1 } else { None }
+    });
+    saved.collect()
+}
+
+#[test]
+fn a_lost_account_stays_lost_over_a_restart_until_the_api_server_answers() {
+    let restarted = || {
+        let mut after = Engine::new(Config { cluster_configured: true, ..Config::default() });
+        let _ = after.restore(&at(100), lost_state());
+        let _ = after.step(&at(101), token("p1", 0, 3_600));
+        after
+    };
+    assert_eq!(lost_state().len(), 1);
+    let mut away = restarted();
+    assert_eq!(run(&mut away, 101, 3_000), [], "the API server is away for most of an hour");
+    let mut answers = restarted();
+    let first = answers.step(&at(103), listed(None));
+    assert_eq!(queries(&first), ["cart"], "its account comes first");
+    let back = answers.step(&at(104), account(Some("sa-uid"))).reports;
+    let cleared = [(104, AlertEvent::Cleared, Code::SubjectReplaced, Severity::Critical)];
+    assert_eq!(alerts(&back, at(104).wall), cleared);
+    let mut rotated = restarted();
+    let _ = rotated.step(&at(105), token("p1", 104, 3_600));
+    let cleared = [(110, AlertEvent::Cleared, Code::SubjectReplaced, Severity::Critical)];
+    assert_eq!(run(&mut rotated, 105, 400), cleared, "the token was replaced meanwhile");
 }

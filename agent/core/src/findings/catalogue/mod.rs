@@ -96,7 +96,7 @@ codes! {
     IssuerMismatch = "token.issuer_mismatch" in token::ISSUER_MISMATCH;
     #[doc = "no known verifier accepts the token's audience"]
     AudienceUnknown = "token.audience_unknown" in token::AUDIENCE_UNKNOWN;
-    #[doc = "the pod or service account was replaced under the same name"]
+    #[doc = "the token's service account was deleted, or replaced under the same name"]
     SubjectReplaced = "token.subject_replaced" in token::SUBJECT_REPLACED;
     #[doc = "the token works only because of expiry extension"]
     ExtendedOnly = "token.extended_only" in token::EXTENDED_ONLY;
@@ -136,14 +136,13 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 14] = [
+    const RESERVED: [Self; 13] = [
         Self::ReaderStale,
         Self::MountFrozen,
         Self::Subpath,
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,
-        Self::SubjectReplaced,
         Self::ExtendedOnly,
         Self::Legacy,
         Self::LifetimeLong,

@@ -18,11 +18,9 @@ pub(super) const ROTATION_STALLED: Entry = Entry {
             not change. After the effective deadline, verifiers reject requests with this token. \
             An extended token still works then, but only because of the extension.",
     found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its \
-            due time, by the node's clock. Or the token is late and its service account was \
-            deleted or recreated. The agent checks the service account if it has access to the \
-            API server. The evidence is service_account_state: missing or replaced.",
-    severity: "warning; critical in the last third of the slack, after the effective deadline of a \
-            token without extension, or if the service account was deleted or recreated",
+            due time, by the node's clock.",
+    severity: "warning; critical in the last third of the slack, and after the effective deadline \
+            of a token without extension",
     action: "In kubelet's log on this node, look for \"Couldn't update token\" and \
             MountVolume.SetUp errors. On the pod, look for FailedMount events. Check that kubelet \
             reaches the API server. Check that the service account and every source of the volume \
@@ -132,10 +130,17 @@ pub(super) const AUDIENCE_UNKNOWN: Entry = Entry {
 };
 
 pub(super) const SUBJECT_REPLACED: Entry = Entry {
-    meaning: "The UID in the token is no longer the UID of the object.",
-    found_by: "The agent does not detect this yet.",
+    meaning: "The API server rejects every request with this token, although the token has not \
+            expired: it looks up the service account on each request and compares the UID. kubelet \
+            does not notice. It keeps the token until it is due for replacement.",
+    found_by: "The agent requests each service account that tokens on the node use, one after the \
+            other: soon after its start, then within 20 minutes for up to 20 accounts, and at once \
+            when a token is late. The account does not exist, or its UID is not the one in the \
+            token. The evidence is service_account_state: missing or replaced. The agent needs \
+            access to the Kubernetes API for this.",
     severity: "critical",
-    action: "Delete the pod.",
+    action: "Create the service account again if it is missing. Then restart the pods that use it: \
+            a token belongs to one UID, so the old tokens stay rejected.",
 };
 
 pub(super) const EXTENDED_ONLY: Entry = Entry {

@@ -44,6 +44,7 @@ impl Code {
             Self::Malformed => &token::MALFORMED,
             Self::Unreadable => &token::UNREADABLE,
             Self::PodTerminating => &token::POD_TERMINATING,
+            Self::SubjectReplaced => &token::SUBJECT_REPLACED,
             Self::ClockOffset => &clock::CLOCK_OFFSET,
             Self::ClockUnsynchronized => &clock::CLOCK_UNSYNCHRONIZED,
             Self::ClockStepped => &clock::CLOCK_STEPPED,
@@ -57,7 +58,6 @@ impl Code {
             | Self::KeyUnknown
             | Self::IssuerMismatch
             | Self::AudienceUnknown
-            | Self::SubjectReplaced
             | Self::ExtendedOnly
             | Self::Legacy
             | Self::LifetimeLong

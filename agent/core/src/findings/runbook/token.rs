@@ -123,3 +123,38 @@ pub(super) const POD_TERMINATING: Runbook = Runbook {
     false_positives: "The pod's shutdown needs no token. To avoid the finding, set a longer \
                       expirationSeconds in the volume (above the grace period divided by 0.2).",
 };
+
+pub(super) const SUBJECT_REPLACED: Runbook = Runbook {
+    impact: "The pod gets 401 for every request to the API server with this token, from the moment \
+             the account was deleted. This also applies to other programs that ask the API server \
+             about the token (TokenReview), such as Vault. A verifier that checks only signature \
+             and expiry, such as a cloud's token service, accepts the token until exp.",
+    diagnosis: &[
+        ACCOUNT,
+        step(
+            "The UID of the account now, and when it was created",
+            "kubectl get serviceaccount -n NAMESPACE \"$(kubectl get pod -n NAMESPACE POD -o \
+             jsonpath='{.spec.serviceAccountName}')\" -o jsonpath='{.metadata.uid} \
+             {.metadata.creationTimestamp}'",
+        ),
+        step(
+            "The UID of the account in the token: service_account.uid",
+            "kubectl exec -n tokenwatch AGENT -- tokenwatch explain --output json \
+             /host/var/lib/kubelet/pods/UID/volumes/kubernetes.io~projected/VOLUME/token",
+        ),
+    ],
+    mitigation: &[
+        step(
+            "If the account is missing, create it again, best from its chart or manifest, with its \
+             annotations",
+            "kubectl create serviceaccount -n NAMESPACE \"$(kubectl get pod -n NAMESPACE POD -o \
+             jsonpath='{.spec.serviceAccountName}')\"",
+        ),
+        DELETE,
+    ],
+    resolved_when: "The file holds a token of the account that exists now, or the pod is gone. If \
+                    the API server answers again that the account exists with the UID in the token \
+                    (a restored backup), the finding clears within five minutes.",
+    false_positives: "The pod does not use its token. A release is being removed and its pods \
+                      terminate later than its account: the finding clears with the pods.",
+};

@@ -12,4 +12,4 @@ mod token;
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
 pub use resolved::{Resolution, resolved};
-pub(crate) use token::token;
+pub(crate) use token::{ACCOUNT_STATE, GENERATION, token};

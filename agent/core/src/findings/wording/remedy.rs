@@ -11,10 +11,11 @@ pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Gene
         return of_account(lost, &generation.claims, pod);
     }
     let command = match fault {
-        TokenFault::RotationLate | TokenFault::RotationStalled(_) | TokenFault::Expired(_) => {
+        TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired => {
             kubelet_log(pod)
         }
         TokenFault::NotYetValid => delete_pod(pod),
+        TokenFault::SubjectReplaced(_) => renew_pods(pod),
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating { .. } | TokenFault::Malformed | TokenFault::Unreadable => {
             describe_pod(pod)
@@ -23,20 +24,21 @@ pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Gene
     Remedy { text: fault.code().info().action.to_owned(), command }
 }
 
-/// The remedy for a lost service account. The catalogue's action is about kubelet, which is not the
-/// cause here.
+/// The remedy for a lost service account. A new account does not help the old tokens: only new pods
+/// get new ones at once, because kubelet keeps a token until it is due.
 fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
     let (text, command) = match lost {
         AccountLoss::Missing => (
-            "Create the service account again, and kubelet writes a new token within two minutes. \
-             Or delete what still uses it. Find out who deleted it.",
+            "Create the service account again, and then restart the pods that use it: their tokens \
+             belong to the deleted account and stay refused. Or delete what still uses the \
+             account. Find out who deleted it.",
             create_account(claims),
         ),
         AccountLoss::Replaced => (
-            "Look in kubelet's log for the reason that it does not replace the token. A new token \
-             belongs to the new account, and works. Deleting the pod helps only once kubelet gets \
-             tokens again.",
-            kubelet_log(pod),
+            "Restart the pods that use the account: new pods get tokens of the new account. \
+             Otherwise the tokens stay refused until kubelet replaces them. If kubelet is already \
+             late, look in its log for the reason.",
+            renew_pods(pod),
         ),
     };
     Remedy { text: text.to_owned(), command }
@@ -122,6 +124,19 @@ fn kubelet_log(pod: &PodRef) -> Option<String> {
 fn delete_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl delete pod -n {namespace} {name}"))
+}
+
+/// Restarts the pods of a workload, or deletes this pod where nothing restarts pods one by one.
+fn renew_pods(pod: &PodRef) -> Option<String> {
+    let restarted = ["Deployment", "StatefulSet", "DaemonSet"];
+    let owner = pod.owner.as_ref().filter(|owner| restarted.contains(&owner.kind.as_str()));
+    let Some(owner) = owner else { return delete_pod(pod) };
+    Some(format!(
+        "kubectl rollout restart -n {} {}/{}",
+        safe(pod.namespace.as_deref()?)?,
+        owner.kind.to_lowercase(),
+        safe(&owner.name)?
+    ))
 }
 
 fn describe_pod(pod: &PodRef) -> Option<String> {

@@ -93,13 +93,13 @@ fn good_state(code: Code) -> &'static str {
         Code::RotationLate | Code::RotationStalled | Code::Expired => {
             "is within its lifetime again by this node's clock"
         }
+        Code::SubjectReplaced => "belongs to an account that exists",
         Code::ReaderStale
         | Code::MountFrozen
         | Code::Subpath
         | Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
-        | Code::SubjectReplaced
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
@@ -193,13 +193,13 @@ fn what_was_found(code: Code) -> &'static str {
         Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
+        Code::SubjectReplaced => "the loss of its service account was reported",
         Code::ReaderStale
         | Code::MountFrozen
         | Code::Subpath
         | Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
-        | Code::SubjectReplaced
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong

@@ -10,6 +10,11 @@ use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
 
+/// The evidence that tells how a service account was lost.
+pub(crate) const ACCOUNT_STATE: &str = "service_account_state";
+/// The evidence that names the generation.
+pub(crate) const GENERATION: &str = "generation";
+
 /// The finding about `symptom`, with times relative to `now`.
 pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Finding {
     let (pod, generation) = (facts.pod_ref(), facts.generation());
@@ -18,7 +23,7 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
         code: fault.code(),
         severity: symptom.severity,
         summary: summary(fault, facts, now),
-        deadline: generation.map(|generation| deadline(fault, generation)),
+        deadline: generation.and_then(|generation| deadline(fault, generation)),
         evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
         remedy: remedy::of_token(fault, &pod, generation),
         trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
@@ -28,17 +33,19 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
 
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
 /// token issued in the future fails at its effective deadline, because kubelet rotates it late.
-fn deadline(fault: TokenFault, generation: &Generation) -> Wall {
-    match fault {
-        TokenFault::Expired(_) => generation.deadlines.hard,
+/// Without its service account a token fails since a time that the agent does not know.
+fn deadline(fault: TokenFault, generation: &Generation) -> Option<Wall> {
+    Some(match fault {
+        TokenFault::SubjectReplaced(_) => return None,
+        TokenFault::Expired => generation.deadlines.hard,
         TokenFault::NotYetValid => generation.deadlines.accepted_from,
         TokenFault::RotationLate
-        | TokenFault::RotationStalled(_)
+        | TokenFault::RotationStalled
         | TokenFault::FutureDated
         | TokenFault::PodTerminating { .. }
         | TokenFault::Malformed
         | TokenFault::Unreadable => generation.deadlines.effective,
-    }
+    })
 }
 
 fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
@@ -47,15 +54,16 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
             facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
         }
         TokenFault::RotationLate
-        | TokenFault::RotationStalled(_)
-        | TokenFault::Expired(_)
+        | TokenFault::RotationStalled
+        | TokenFault::Expired
+        | TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
         | TokenFault::PodTerminating { .. } => facts
             .generation()
             .map(|generation| of_generation(generation, now))
             .unwrap_or_default()
-            .with_some("service_account_state", fault.lost().map(AccountLoss::name)),
+            .with_some(ACCOUNT_STATE, fault.lost().map(AccountLoss::name)),
     }
 }
 
@@ -68,7 +76,7 @@ fn of_generation(generation: &Generation, now: Wall) -> Attributes {
     Attributes::new()
         .with("service_account", &claims.binding.service_account.name)
         .with("audiences", claims.audiences.as_slice())
-        .with("generation", claims.generation().as_str())
+        .with(GENERATION, claims.generation().as_str())
         .with("issued_at", claims.issued_at)
         .with("refresh_due", deadlines.due)
         .with("effective_deadline", deadlines.effective)
@@ -115,8 +123,13 @@ fn lifecycle(
             now - generation.deadlines.due,
             time_left(generation, now)
         ),
-        TokenFault::RotationStalled(lost) => stalled(token, generation, lost, now),
-        TokenFault::Expired(lost) => expired(token, generation, lost, facts, now),
+        TokenFault::RotationStalled => format!(
+            "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}",
+            now - generation.deadlines.due,
+            time_left(generation, now)
+        ),
+        TokenFault::Expired => expired(token, generation, facts, now),
+        TokenFault::SubjectReplaced(lost) => without_account(token, generation, lost, now),
         TokenFault::PodTerminating { deletion } => format!(
             "{token} will not be replaced: its pod is terminating and has until {} to end. {}",
             deletion.rfc3339(),
@@ -137,22 +150,7 @@ fn lifecycle(
     }
 }
 
-fn stalled(token: &str, generation: &Generation, lost: Option<AccountLoss>, now: Wall) -> String {
-    let late = now - generation.deadlines.due;
-    let why = match lost {
-        Some(lost) => format!("its {}", account(lost, generation)),
-        None => format!("kubelet has stopped rotating it. {}", time_left(generation, now)),
-    };
-    format!("{token} should have been replaced {late} ago: {why}")
-}
-
-fn expired(
-    token: &str,
-    generation: &Generation,
-    lost: Option<AccountLoss>,
-    facts: &Facts<'_>,
-    now: Wall,
-) -> String {
+fn expired(token: &str, generation: &Generation, facts: &Facts<'_>, now: Wall) -> String {
     let since = match now - generation.claims.expires_at {
         since if since < Delta::from_secs(1) => "just now".to_owned(),
         since => format!("{since} ago"),
@@ -162,8 +160,7 @@ fn expired(
     } else {
         ":"
     };
-    let why = lost.map(|lost| format!(" Its {}", account(lost, generation))).unwrap_or_default();
-    format!("{token} expired {since}{by} {}{why}", refusal(generation, now))
+    format!("{token} expired {since}{by} {}", refusal(generation, now))
 }
 
 fn refusal(generation: &Generation, now: Wall) -> String {
@@ -178,19 +175,31 @@ fn refusal(generation: &Generation, now: Wall) -> String {
     }
 }
 
-/// How the account was lost, for a sentence that begins with "its".
-fn account(lost: AccountLoss, generation: &Generation) -> String {
+/// The API server looks up the account with each request. kubelet looks at the token's age alone.
+fn without_account(token: &str, generation: &Generation, lost: AccountLoss, now: Wall) -> String {
     let AccountName { namespace, name } = AccountName::of(&generation.claims);
     let account = format!("service account {}/{}", shown(&namespace), shown(&name));
+    let what = match lost {
+        AccountLoss::Missing => "does not exist any more",
+        AccountLoss::Replaced => {
+            "was deleted and created again, and this token belongs to the old account"
+        }
+    };
+    let kubelet = replacement(generation, lost, now);
+    format!("{token} is refused by the API server: its {account} {what}. {kubelet}")
+}
+
+/// What kubelet does about a token whose account was lost.
+fn replacement(generation: &Generation, lost: AccountLoss, now: Wall) -> String {
+    let due = generation.deadlines.due;
     match lost {
-        AccountLoss::Missing => format!(
-            "{account} no longer exists. kubelet gets no token for it, and the API server refuses \
-             this one."
+        AccountLoss::Missing => "kubelet gets no token for it.".to_owned(),
+        AccountLoss::Replaced if now < due => format!(
+            "kubelet keeps it until it is due for replacement in {}, at {}.",
+            due - now,
+            due.rfc3339()
         ),
-        AccountLoss::Replaced => format!(
-            "{account} was deleted and created again. The API server refuses this token, which \
-             belongs to the old account, and kubelet has not replaced it."
-        ),
+        AccountLoss::Replaced => format!("kubelet should have replaced it {} ago.", now - due),
     }
 }
 

@@ -1,17 +1,19 @@
-//! The service accounts that the agent requested from the API server. It knows no others.
+//! The service accounts that tokens on this node use: when the agent requests each from the API
+//! server, and what the API server answered. It knows no others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::turns::Turns;
 use crate::base::time::{Delta, Monotonic, Reading};
-use crate::world::tokens::Claims;
+use crate::world::tokens::{Claims, Generation, TokenKey};
 
-/// Interval between two requests for the same account, while its token is late: an account that was
-/// deleted by mistake may be created again.
+/// Time between two requests out of turn for the same account. An account that was deleted by
+/// mistake may be created again.
 const REQUEST_INTERVAL: Delta = Delta::from_secs(300);
-/// Age from which an answer is no longer used: three request intervals.
-const MAX_ANSWER_AGE: Delta = Delta::from_secs(900);
+/// Shortest time between two turns of the same account. It matters on a node with one or two.
+const TURN_INTERVAL: Delta = Delta::from_secs(200);
 /// Most accounts that are kept: more than a full node (250 pods) has.
 const MAX_ACCOUNTS: usize = 256;
 
@@ -54,6 +56,13 @@ pub enum AccountLoss {
 }
 
 impl AccountLoss {
+    const ALL: [Self; 2] = [Self::Missing, Self::Replaced];
+
+    /// The loss with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|loss| loss.name() == name)
+    }
+
     /// The name in the evidence of a finding.
     pub fn name(self) -> &'static str {
         match self {
@@ -63,146 +72,184 @@ impl AccountLoss {
     }
 }
 
-/// The requested accounts, with the last answer about each.
-#[derive(Clone, Debug, Default)]
+/// A loss, and since when the agent knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How the account was lost.
+    pub kind: AccountLoss,
+    /// When the API server first answered so.
+    pub since: Monotonic,
+}
+
+/// The accounts in use, with the last answer about each.
+#[derive(Clone, Debug)]
 pub struct Accounts {
-    requested: BTreeMap<AccountName, Requested>,
+    known: BTreeMap<AccountName, Known>,
+    turns: Turns,
+    /// Losses that were reported before a restart, by token.
+    restored: BTreeMap<TokenKey, Restored>,
 }
 
 #[derive(Clone, Debug)]
-struct Requested {
-    at: Monotonic,
+struct Known {
+    /// When its turn comes.
+    due: Monotonic,
+    requested: Option<Monotonic>,
     answer: Option<Answer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     at: Monotonic,
+    /// When the API server first gave this answer.
+    since: Monotonic,
     uid: Option<String>,
 }
 
+#[derive(Clone, Debug)]
+struct Restored {
+    /// The generation that the API server rejects.
+    generation: String,
+    kind: AccountLoss,
+}
+
+impl Known {
+    fn new(now: Monotonic) -> Self {
+        Self { due: now, requested: None, answer: None }
+    }
+
+    fn request(&mut self, now: Monotonic, turn_after: Delta) {
+        self.requested = Some(now);
+        self.due = now + turn_after;
+    }
+}
+
+impl Answer {
+    /// Why the API server rejects a token of the account with this UID.
+    fn loss(&self, uid: Option<&String>) -> Option<Loss> {
+        let kind = match (&self.uid, uid) {
+            (None, _) => AccountLoss::Missing,
+            (Some(is), Some(was)) if is != was => AccountLoss::Replaced,
+            (Some(_), _) => return None,
+        };
+        Some(Loss { kind, since: self.since })
+    }
+}
+
 impl Accounts {
-    /// Returns whether the account must be requested now. If so, it counts as requested.
+    /// Without accounts. `jitter_seed` spreads the first requests of many nodes.
+    pub fn new(jitter_seed: u16) -> Self {
+        let turns = Turns::new(jitter_seed);
+        Self { known: BTreeMap::new(), turns, restored: BTreeMap::new() }
+    }
+
+    /// The API server answered for the first time: turns begin.
+    pub(crate) fn begin(&mut self, now: &Reading) {
+        self.turns.begin(now.monotonic);
+    }
+
+    /// When the next account has its turn, if turns have begun.
+    pub fn next_turn(&self) -> Option<Monotonic> {
+        self.turns.next()
+    }
+
+    /// Whether an account has its turn now.
+    pub fn is_turn(&self, now: &Reading) -> bool {
+        self.turns.is_now(now.monotonic)
+    }
+
+    /// The account to request in this turn: of those in use, the one that waits longest. It counts
+    /// as requested.
+    pub fn take_turn(
+        &mut self,
+        used: &BTreeSet<AccountName>,
+        now: &Reading,
+    ) -> Option<AccountName> {
+        self.keep(used, now);
+        let due = self.known.iter().filter(|(_, known)| known.due <= now.monotonic);
+        let next = due.min_by_key(|(_, known)| known.due).map(|(name, _)| name.clone());
+        if let Some(known) = next.as_ref().and_then(|name| self.known.get_mut(name)) {
+            known.request(now.monotonic, TURN_INTERVAL);
+        }
+        let unknown = self.known.values().filter(|known| known.requested.is_none()).count();
+        self.turns.taken(now.monotonic, self.known.len(), unknown);
+        next
+    }
+
+    /// Every account in use, for a caller that looks only once. All count as requested.
+    pub fn take_all(&mut self, used: &BTreeSet<AccountName>, now: &Reading) -> Vec<AccountName> {
+        self.keep(used, now);
+        self.known.values_mut().for_each(|known| known.request(now.monotonic, TURN_INTERVAL));
+        self.known.keys().cloned().collect()
+    }
+
+    /// Forgets the accounts that no token uses any more, and adds new ones while there is room.
+    fn keep(&mut self, used: &BTreeSet<AccountName>, now: &Reading) {
+        self.known.retain(|name, _| used.contains(name));
+        for name in used {
+            if self.known.len() < MAX_ACCOUNTS && !self.known.contains_key(name) {
+                self.known.insert(name.clone(), Known::new(now.monotonic));
+            }
+        }
+    }
+
+    /// Returns whether the account must be requested now, out of turn. If so, it counts as
+    /// requested.
     pub fn query(&mut self, account: &AccountName, now: &Reading) -> bool {
-        self.requested.retain(|_, requested| now.monotonic - requested.at < MAX_ANSWER_AGE);
         let due = self.next(account).is_none_or(|next| next <= now.monotonic);
-        let room = self.requested.len() < MAX_ACCOUNTS || self.requested.contains_key(account);
+        let room = self.known.len() < MAX_ACCOUNTS || self.known.contains_key(account);
         if due && room {
-            let answer = self.requested.remove(account).and_then(|requested| requested.answer);
-            self.requested.insert(account.clone(), Requested { at: now.monotonic, answer });
+            let known = self.known.entry(account.clone());
+            let known = known.or_insert_with(|| Known::new(now.monotonic));
+            known.request(now.monotonic, REQUEST_INTERVAL);
         }
         due && room
     }
 
     /// When the account may be requested again; nothing if it never was.
     pub fn next(&self, account: &AccountName) -> Option<Monotonic> {
-        self.requested.get(account).map(|requested| requested.at + REQUEST_INTERVAL)
+        Some(self.known.get(account)?.requested? + REQUEST_INTERVAL)
     }
 
     /// Takes an answer. Returns whether it differs from the one before; false for an account that
-    /// was not requested.
+    /// no token is known to use.
     pub fn see(&mut self, seen: AccountSeen, now: &Reading) -> bool {
-        let Some(requested) = self.requested.get_mut(&seen.account) else { return false };
-        let answer = Answer { at: now.monotonic, uid: seen.uid };
-        let before = requested.answer.replace(answer.clone());
-        before.is_none_or(|before| before.uid != answer.uid)
+        let Some(known) = self.known.get_mut(&seen.account) else { return false };
+        let (at, uid) = (now.monotonic, seen.uid);
+        let before = known.answer.take();
+        let same = before.filter(|before| before.uid == uid);
+        let since = same.as_ref().map_or(at, |before| before.since);
+        known.answer = Some(Answer { at, since, uid });
+        same.is_none()
     }
 
-    /// Why the API server rejects a token with these claims because of its account, if that is
-    /// known. `seen` is when the agent first saw the token: an answer from before is out of date,
-    /// because the account existed when the token was issued.
-    pub fn loss(&self, claims: &Claims, seen: &Reading, now: &Reading) -> Option<AccountLoss> {
-        let answer = self.requested.get(&AccountName::of(claims))?.answer.as_ref()?;
-        if answer.at <= seen.monotonic || now.monotonic - answer.at >= MAX_ANSWER_AGE {
-            return None;
+    /// Takes a loss that was reported before a restart. It counts until the API server answers, or
+    /// until the token is replaced.
+    pub(crate) fn restore(&mut self, key: TokenKey, generation: String, kind: AccountLoss) {
+        self.restored.insert(key, Restored { generation, kind });
+    }
+
+    /// Why the API server rejects this generation because of its account, if that is known. The
+    /// last answer counts, however old it is: a UID does not come back. An answer from before the
+    /// generation was first seen is out of date, because the account existed when the token was
+    /// issued.
+    pub fn loss(&self, key: &TokenKey, generation: &Generation) -> Option<Loss> {
+        let claims = &generation.claims;
+        let known = self.known.get(&AccountName::of(claims));
+        let answer = known.and_then(|known| known.answer.as_ref());
+        match answer.filter(|answer| answer.at > generation.seen.monotonic) {
+            Some(answer) => answer.loss(claims.binding.service_account.uid.as_ref()),
+            None => self.restored_loss(key, generation),
         }
-        match (&answer.uid, &claims.binding.service_account.uid) {
-            (None, _) => Some(AccountLoss::Missing),
-            (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
-            (Some(_), _) => None,
-        }
+    }
+
+    fn restored_loss(&self, key: &TokenKey, generation: &Generation) -> Option<Loss> {
+        let restored = self.restored.get(key)?;
+        let is_it = restored.generation == generation.claims.generation().as_str();
+        is_it.then(|| Loss { kind: restored.kind, since: Monotonic::default() })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::time::Wall;
-    use crate::world::tokens::claims_for_tests;
-
-    fn at(secs: i64) -> Reading {
-        Reading {
-            wall: Wall::from_secs(1_800_000_000 + secs),
-            monotonic: Monotonic::from_nanos(secs * 1_000_000_000),
-        }
-    }
-
-    fn named(name: &str) -> AccountName {
-        AccountName { namespace: "shop".into(), name: name.into() }
-    }
-
-    fn answered(uid: Option<&str>) -> AccountSeen {
-        AccountSeen { account: named("cart"), uid: uid.map(Into::into) }
-    }
-
-    #[test]
-    fn an_account_is_requested_every_five_minutes() {
-        let mut accounts = Accounts::default();
-        let requested: Vec<i64> =
-            (0..700).filter(|secs| accounts.query(&named("cart"), &at(*secs))).collect();
-        assert_eq!(requested, [0, 300, 600]);
-        assert!(accounts.query(&named("vault"), &at(601)));
-    }
-
-    #[test]
-    fn the_uid_shows_whether_the_account_was_lost() {
-        let claims = claims_for_tests(1_800_000_000, 600, None);
-        // (the UID in the answer, the loss for a token with the UID "sa-uid")
-        for (uid, loss) in [
-            (None, Some(AccountLoss::Missing)),
-            (Some("other"), Some(AccountLoss::Replaced)),
-            (Some("sa-uid"), None),
-        ] {
-            let mut accounts = Accounts::default();
-            assert!(accounts.query(&named("cart"), &at(0)));
-            assert_eq!(accounts.loss(&claims, &at(0), &at(1)), None, "no answer yet");
-            assert!(accounts.see(answered(uid), &at(2)));
-            assert!(!accounts.see(answered(uid), &at(3)), "the same answer");
-            assert_eq!(accounts.loss(&claims, &at(0), &at(4)), loss);
-            assert_eq!(accounts.loss(&claims, &at(0), &at(1_000)), None, "the answer is too old");
-        }
-    }
-
-    #[test]
-    fn an_answer_counts_until_the_next_one() {
-        let (mut accounts, claims) =
-            (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
-        assert!(
-            accounts.query(&named("cart"), &at(0))
-                && accounts.see(answered(None), &at(1))
-                && accounts.query(&named("cart"), &at(300))
-        );
-        assert_eq!(accounts.loss(&claims, &at(0), &at(301)), Some(AccountLoss::Missing));
-        assert!(accounts.see(answered(Some("sa-uid")), &at(302)));
-        assert_eq!(accounts.loss(&claims, &at(0), &at(303)), None);
-    }
-
-    #[test]
-    fn a_token_newer_than_the_answer_proves_that_the_account_exists() {
-        let (mut accounts, claims) =
-            (Accounts::default(), claims_for_tests(1_800_000_000, 600, None));
-        assert!(accounts.query(&named("cart"), &at(10)) && accounts.see(answered(None), &at(11)));
-        assert_eq!(accounts.loss(&claims, &at(5), &at(100)), Some(AccountLoss::Missing));
-        assert_eq!(accounts.loss(&claims, &at(50), &at(100)), None);
-    }
-
-    #[test]
-    fn the_number_of_accounts_is_limited() {
-        let mut accounts = Accounts::default();
-        assert!(!accounts.see(answered(None), &at(0)), "it was not requested");
-        let requested =
-            (0..1_000).filter(|number| accounts.query(&named(&number.to_string()), &at(1))).count();
-        assert_eq!((requested, accounts.requested.len()), (MAX_ACCOUNTS, MAX_ACCOUNTS));
-        assert!(accounts.query(&named("later"), &at(2_000)), "old requests make room");
-    }
-}
+#[path = "accounts_tests.rs"]
+mod tests;

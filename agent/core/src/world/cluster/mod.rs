@@ -6,8 +6,9 @@
 mod accounts;
 mod known;
 mod pod;
+mod turns;
 
-pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts};
+pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts, Loss};
 pub use known::{Cluster, Known};
 pub use pod::{Container, Owner, Phase, Pod, PodRef};
 
