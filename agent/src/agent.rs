@@ -24,6 +24,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::service_accounts::Followed;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{kernel, pods, privileges, service_accounts};
 use engine::SharedEngine;
@@ -44,6 +45,8 @@ pub struct Plan {
     pub ntp: NtpConfig,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
+    /// Whether to watch all service accounts as well.
+    pub watch_accounts: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
     /// Records what the engine takes, if somebody wants a recording.
@@ -116,9 +119,24 @@ fn start_sources(
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
-        sources.spawn(service_accounts::run(Arc::clone(client), queries, observations.clone()));
+        start_accounts(&mut sources, plan, client, (queries, observations));
     }
     sources
+}
+
+fn start_accounts(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    client: &Arc<ApiClient>,
+    (queries, observations): (Receiver<AccountName>, &Sender<Observation>),
+) {
+    let followed = Followed::default();
+    if plan.watch_accounts {
+        let (client, followed) = (Arc::clone(client), followed.clone());
+        sources.spawn(service_accounts::watch(client, observations.clone(), followed));
+    }
+    let client = Arc::clone(client);
+    sources.spawn(service_accounts::run(client, queries, observations.clone(), followed));
 }
 
 /// Steps the engine with each observation, or with a tick when it is due.

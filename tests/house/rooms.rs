@@ -179,7 +179,8 @@ pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
 pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     let asking = [
         "agent/src/sources/pods/watch.rs",
-        "agent/src/sources/service_accounts.rs",
+        "agent/src/sources/service_accounts/look_up.rs",
+        "agent/src/sources/service_accounts/watch.rs",
         "agent/src/sinks/events/event.rs",
     ];
     let mut found = only_in(tree, "agent/src", &["/api/", "/apis/"], &asking);
@@ -200,6 +201,7 @@ pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
 const API_PATHS: &[&str] = &[
     "/api/v1/namespaces/{}/serviceaccounts/{}",
     "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
+    "/api/v1/serviceaccounts",
     "/apis/events.k8s.io/v1/namespaces/{}/events",
 ];
 

@@ -152,15 +152,19 @@ settings! {
         temporality: Option<Temporality> = None, --"otlp-temporality" "TEMPORALITY",
             otel "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" "";
     }
-    #[doc = "Use of the Kubernetes API: the names of this node's pods, and Events on them. \
-        Everything else works without it."]
+    #[doc = "Use of the Kubernetes API: the names of this node's pods, their service accounts, and \
+        Events on them. Everything else works without it."]
     kubernetes: Kubernetes {
-        #[doc = "Whether to watch this node's pods. Requires the verbs list and watch on pods. \
-            Default false."]
+        #[doc = "Whether to watch this node's pods and to request their service accounts. Requires \
+            list and watch on pods, and get on serviceaccounts. Default false."]
         enabled: bool = false, --"kubernetes" "BOOL";
         #[doc = "Whether to write findings as Events too, if kubernetes.enabled is set. Requires \
             create and patch on events (events.k8s.io). Default true."]
         events: bool = true, --"kubernetes-events" "BOOL";
+        #[doc = "Whether to watch the metadata of all service accounts of the cluster, so that the \
+            agent notices within seconds, not within 20 minutes, that one was deleted. Requires \
+            list and watch on serviceaccounts. Default false."]
+        account_watch: bool = false, --"kubernetes-account-watch" "BOOL";
         #[doc = "Kubeconfig file, for an agent outside of a pod. Default: the pod's own service \
             account."]
         kubeconfig: Option<PathBuf> = None, --"kubeconfig" "FILE";

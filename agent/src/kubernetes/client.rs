@@ -15,6 +15,12 @@ use super::{Access, ConfigError, Error};
 
 /// Bytes read of an error response: its message is for people.
 const MAX_ERROR_BODY: usize = 64 << 10;
+const JSON: &str = "application/json";
+/// `metav1.PartialObjectMetadata`, or else the whole object.
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Client of one API server. Creating it opens no connection.
 pub struct ApiClient {
@@ -37,12 +43,25 @@ pub struct ApiRequest {
     pub path: String,
     /// Content type and content, if any.
     pub body: Option<(&'static str, Bytes)>,
+    /// Media types of the response.
+    pub accept: &'static str,
 }
 
 impl ApiRequest {
     /// A GET of `path`.
     pub fn get(path: String) -> Self {
-        Self { method: Method::GET, path, body: None }
+        Self { method: Method::GET, path, body: None, accept: JSON }
+    }
+
+    /// A GET of the metadata of an object, or of the objects in a watch. An API server that cannot
+    /// reduce the object sends all of it.
+    pub fn get_metadata(path: String) -> Self {
+        Self { accept: METADATA, ..Self::get(path) }
+    }
+
+    /// A GET of the metadata of a list of objects.
+    pub fn list_metadata(path: String) -> Self {
+        Self { accept: METADATA_LIST, ..Self::get(path) }
     }
 
     fn into_http(self) -> Result<Request<Body>, Error> {
@@ -50,7 +69,7 @@ impl ApiRequest {
         let request = Request::builder()
             .method(self.method)
             .uri(self.path)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+            .header(ACCEPT, HeaderValue::from_static(self.accept));
         let request = content_type
             .into_iter()
             .fold(request, |request, content| request.header(CONTENT_TYPE, content));

@@ -41,6 +41,7 @@ pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: String,
+    pub(crate) accept: String,
     pub(crate) body: serde_json::Value,
 }
 
@@ -104,12 +105,15 @@ impl FakeServer {
     async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let header =
-            head.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let header = |name: &str| {
+            let value = head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            value.unwrap_or_default()
+        };
         let received = Received {
             method: head.method.to_string(),
             path: head.uri.to_string(),
-            authorization: header.unwrap_or_default(),
+            authorization: header("authorization"),
+            accept: header("accept"),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
         let (parts_in, parts_out) = unbounded_channel();

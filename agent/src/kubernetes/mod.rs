@@ -12,6 +12,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake_server;
 mod kubeconfig;
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +21,4 @@ pub use backoff::Backoff;
 pub use body::read_body;
 pub use client::{ApiClient, ApiRequest, percent_encoded};
 pub use error::{ConfigError, Error, is_status};
+pub use lines::{LineTooLong, Lines, next_chunk};

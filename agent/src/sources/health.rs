@@ -17,6 +17,8 @@ pub(super) enum Source {
     Pods,
     /// Service accounts, from the Kubernetes API.
     ServiceAccounts,
+    /// The watch of all service accounts.
+    AccountWatch,
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
             Self::Kernel => "kernel",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
+            Self::AccountWatch => "accountwatch",
         }
     }
 }

@@ -70,7 +70,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $config := dict
   "host_prefix" "/host"
   "roots" .Values.kubelet.rootDirs
-  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events)
+  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
 {{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}

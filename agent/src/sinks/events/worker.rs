@@ -191,8 +191,8 @@ impl Worker {
         content: &'static str,
         body: &Value,
     ) -> Result<(), Error> {
-        let request =
-            ApiRequest { method, path, body: Some((content, Bytes::from(body.to_string()))) };
+        let body = Some((content, Bytes::from(body.to_string())));
+        let request = ApiRequest { method, body, ..ApiRequest::get(path) };
         // The response body is not needed. Dropping it unread closes the connection.
         self.server.send(request, TIMEOUT).await.map(drop)
     }

@@ -4,7 +4,6 @@
 //! In a quiet cluster that is one request every five minutes. Pods are reduced to what findings
 //! need while they are parsed ([`slim`]); this source stores none.
 
-mod lines;
 mod slim;
 mod watch;
 
@@ -170,13 +169,15 @@ impl Reporter {
     }
 }
 
-/// To the API server a node name that does not exist is no error: no pod runs there.
-fn no_pods(node: &str) -> String {
+/// The API server lists no pod on this node. To it, a node name that does not exist is no error: no
+/// pod runs there.
+pub fn no_pods(node: &str) -> String {
     let node = shown(node);
     format!(
         "the API server lists no pod on node \"{node}\"; check that this is the node's name in the \
          cluster (setting node, variable NODE_NAME; `kubectl get nodes` lists the names); until \
-         then findings name no owners and containers"
+         then findings name no owners and containers, and the agent recognises neither terminating \
+         pods nor deleted service accounts"
     )
 }
 

@@ -2,20 +2,17 @@
 //! of changes").
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::Response;
-use http_body_util::BodyExt as _;
 use kube::client::Body;
 use rand::Rng as _;
 use tokenwatch_core::world::cluster::{ClusterSeen, Pod};
-use tokio::time::timeout;
 
-use super::lines::Lines;
 use super::slim::{Event, Object, Page};
 use super::{Pace, ReceiverDropped, Reporter};
-use crate::kubernetes::{ApiClient, ApiRequest, Error, percent_encoded, read_body};
+use crate::kubernetes::{
+    ApiClient, ApiRequest, Error, Lines, next_chunk, percent_encoded, read_body,
+};
 
 /// Pods per page, where a list has pages. A list from the API server's cache, as the first one is,
 /// comes in one piece.
@@ -216,17 +213,6 @@ fn seen(kind: &str, object: Object) -> Option<ClusterSeen> {
         "DELETED" => pod(|pod| ClusterSeen::PodGone(pod.uid)),
         "BOOKMARK" => Some(ClusterSeen::Unchanged),
         _ => None,
-    }
-}
-
-/// The next part of the body; none at its end. A connection that is cut or silent counts as ended:
-/// it is an error only if the next request fails.
-async fn next_chunk(body: &mut Body, silence: Duration) -> Option<Bytes> {
-    loop {
-        let frame = timeout(silence, body.frame()).await.ok()??.ok()?;
-        if let Ok(data) = frame.into_data() {
-            return Some(data);
-        }
     }
 }
 

@@ -1,6 +1,12 @@
-//! Splits a stream of bytes into lines of bounded length.
+//! The events of a watch: the body of its response, split into lines of bounded length.
 
 use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use tokio::time::timeout;
 
 /// Bytes of a line. A pod has at most 1.5 MB (etcd's limit on a request); the event around it adds
 /// a few bytes.
@@ -10,7 +16,7 @@ const MAX_IDLE_BUFFER: usize = 64 << 10;
 
 /// A line is longer than the agent accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LineTooLong;
+pub struct LineTooLong;
 
 impl fmt::Display for LineTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,13 +26,13 @@ impl fmt::Display for LineTooLong {
 
 /// The line that is not complete yet.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     partial: Vec<u8>,
 }
 
 impl Lines {
     /// Adds bytes. Returns each line that they complete, blank ones left out.
-    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
+    pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, LineTooLong> {
         let mut complete = Vec::new();
         let mut rest = chunk;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -49,6 +55,17 @@ impl Lines {
         }
         self.partial.extend_from_slice(part);
         Ok(())
+    }
+}
+
+/// The next part of the body; none at its end. A connection that is cut or silent counts as ended:
+/// it is an error only if the next request fails.
+pub async fn next_chunk(body: &mut Body, silence: Duration) -> Option<Bytes> {
+    loop {
+        let frame = timeout(silence, body.frame()).await.ok()??.ok()?;
+        if let Ok(data) = frame.into_data() {
+            return Some(data);
+        }
     }
 }
 
