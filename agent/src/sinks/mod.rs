@@ -152,7 +152,7 @@ impl Sinks {
     ) -> Self {
         let no_counters = Arc::default();
         let origin = delivery::origin(resource, &no_counters, &views.snapshot);
-        let start = || metrics::Metrics::start(origin, None::<metrics::Pull>, Some(pull.clone()));
+        let start = || metrics::Metrics::start(&origin, None::<metrics::Pull>, Some(pull.clone()));
         let metrics = self.main.has_no_metrics().then(start);
         let http = http::Http::start(settings, http::Content { views, pull });
         Self { metrics, http: Some(http), ..self }

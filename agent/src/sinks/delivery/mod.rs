@@ -175,7 +175,7 @@ impl Common<'_> {
         let push = target.map(reader).transpose()?;
         let is_read = push.is_some() || pull.is_some();
         let origin = origin(self.resource, &self.counters, snapshot);
-        Ok(is_read.then(|| Metrics::start(origin, push, pull)))
+        Ok(is_read.then(|| Metrics::start(&origin, push, pull)))
     }
 }
 

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::base::time::Delta;
@@ -31,7 +31,7 @@ fn all_metrics(format: Format) -> String {
     ]);
     let pull = Pull::default();
     let metrics = Metrics::start(
-        delivery::origin(&resource, &Arc::default(), &snapshot),
+        &delivery::origin(&resource, &Arc::default(), &snapshot),
         None::<Pull>,
         Some(pull.clone()),
     );
@@ -99,6 +99,33 @@ fn both_formats_follow_their_specifications() {
         );
     }
     assert!(open.ends_with("# EOF\n"));
+}
+
+/// The SDK would let what one reader observed reach the other one, after it ended.
+#[test]
+fn a_finding_that_is_resolved_is_in_no_scrape() {
+    let finding = ((Code::Expired, Severity::Critical), 1);
+    let findings = Arc::new(Mutex::new(BTreeMap::from([finding])));
+    let now = Arc::clone(&findings);
+    let snapshot: SnapshotSource =
+        Arc::new(move || Snapshot { findings: now.lock().unwrap().clone(), ..Snapshot::default() });
+    let (push, pull) = (Pull::default(), Pull::default());
+    let (resource, counters) = (Resource(Vec::new()), Arc::default());
+    let origin = delivery::origin(&resource, &counters, &snapshot);
+    let metrics = Metrics::start(&origin, Some(push.clone()), Some(pull.clone()));
+    metrics.take(&[Report::Rotation { delay: Delta::from_secs(40) }]);
+    let shows = |reader: &Pull| {
+        let text = write(&reader.read().unwrap(), Format::Text);
+        assert!(text.contains("tokenwatch_rotation_delay_seconds_count 1"), "{text}");
+        text.contains("tokenwatch_finding_code=\"token.expired\"")
+    };
+    assert!(shows(&push), "an export while it is active");
+    findings.lock().unwrap().clear();
+    assert!(!shows(&pull), "the first scrape after it was resolved");
+    findings.lock().unwrap().extend([finding]);
+    assert!(shows(&pull));
+    findings.lock().unwrap().clear();
+    assert!(!shows(&push), "the first export after it was resolved");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Metrics: gauges over the engine's snapshot, one histogram, and the agent's counters and cost.
 //!
-//! One set of instruments serves two readers: the push to a collector, and the pull by a scraper.
-//! Gauges are read from the engine at each export.
+//! Two readers: the push to a collector, and the pull by a scraper. Each has instruments of its
+//! own: the SDK lets the observations for one reader reach the other, which would then export a
+//! series that has ended. Gauges are read from the engine at each export.
 
 mod counters;
 mod pull;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::reader::MetricReader;
-use opentelemetry_sdk::metrics::{Instrument, MeterProviderBuilder, SdkMeterProvider, Stream};
+use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use tokenwatch_core::base::schema::{self, METRICS};
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Report;
@@ -44,7 +45,11 @@ pub(super) struct Origin<'a> {
 
 /// The instruments, with their readers.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(super) struct Metrics(Vec<Instrumented>);
+
+/// One reader, and its instruments.
+#[derive(Debug)]
+struct Instrumented {
     provider: SdkMeterProvider,
     rotation: Histogram<f64>,
 }
@@ -52,18 +57,13 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Creates the instruments. `push` exports them, `pull` reads them for a scrape.
     pub(super) fn start(
-        origin: Origin<'_>,
+        origin: &Origin<'_>,
         push: Option<impl MetricReader>,
         pull: Option<Pull>,
     ) -> Self {
-        let builder = SdkMeterProvider::builder().with_resource(origin.resource).with_view(bounded);
-        let provider = with_reader(with_reader(builder, push), pull).build();
-        let meter = provider.meter_with_scope(origin.scope);
-        observe_snapshot(&meter, origin.snapshot);
-        observe_counters(&meter, origin.counters);
-        observe_cost(&meter);
-        let rotation = Instruments(&meter, schema::METRIC_ROTATION_DELAY).histogram();
-        Self { provider, rotation }
+        let push = push.map(|reader| Instrumented::new(origin, reader));
+        let pull = pull.map(|reader| Instrumented::new(origin, reader));
+        Self(push.into_iter().chain(pull).collect())
     }
 
     /// Records the rotations among these reports.
@@ -78,7 +78,8 @@ impl Metrics {
 
     /// Records a rotation. An early one counts as delay 0: the sum of a histogram must not fall.
     pub(super) fn rotation(&self, delay: Delta) {
-        self.rotation.record(delay.max(Delta::ZERO).as_secs_f64(), &[]);
+        let delay = delay.max(Delta::ZERO).as_secs_f64();
+        self.0.iter().for_each(|one| one.rotation.record(delay, &[]));
     }
 
     /// Exports a last time; whether that worked. The SDK blocks, so this happens on a separate
@@ -86,20 +87,25 @@ impl Metrics {
     pub(super) async fn finish(self) -> bool {
         let (done, finished) = oneshot::channel();
         let shutdown = move || {
-            let _ = done.send(self.provider.shutdown().is_ok()); // fails only after the time limit
+            let sent = self.0.iter().map(|one| one.provider.shutdown().is_ok());
+            // Each is shut down, whatever became of the one before. Fails only after the limit.
+            let _ = done.send(sent.fold(true, |all, one| all & one));
         };
         let started = std::thread::Builder::new().name("last-metrics".to_owned()).spawn(shutdown);
         started.is_ok() && finished.await.unwrap_or(false)
     }
 }
 
-fn with_reader(
-    builder: MeterProviderBuilder,
-    reader: Option<impl MetricReader>,
-) -> MeterProviderBuilder {
-    match reader {
-        Some(reader) => builder.with_reader(reader),
-        None => builder,
+impl Instrumented {
+    fn new(origin: &Origin<'_>, reader: impl MetricReader) -> Self {
+        let builder = SdkMeterProvider::builder().with_resource(origin.resource.clone());
+        let provider = builder.with_view(bounded).with_reader(reader).build();
+        let meter = provider.meter_with_scope(origin.scope.clone());
+        observe_snapshot(&meter, origin.snapshot);
+        observe_counters(&meter, origin.counters);
+        observe_cost(&meter);
+        let rotation = Instruments(&meter, schema::METRIC_ROTATION_DELAY).histogram();
+        Self { provider, rotation }
     }
 }
 
