@@ -32,9 +32,16 @@ pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> 
 /// The name of this node: from the settings, from the variable NODE_NAME (which manifests set to
 /// `spec.nodeName`), or the host name.
 pub fn node_name(settings: &Settings, environment: &Environment) -> String {
-    let configured =
-        settings.node.clone().or_else(|| environment.get("NODE_NAME").map(ToOwned::to_owned));
-    configured.or_else(host_name).unwrap_or_else(|| "localhost".to_owned())
+    let variable = environment.get("NODE_NAME").map(ToOwned::to_owned);
+    let names = [settings.node.clone(), variable, host_name()];
+    let mut names = names.into_iter().flatten().map(|name| registered(&name));
+    names.find(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The name under which kubelet registers a node whose host name, or `--hostname-override`, is
+/// `name` (GetHostname in pkg/util/node): without white space around it, and in lower case.
+fn registered(name: &str) -> String {
+    name.trim().to_lowercase()
 }
 
 pub(super) fn host_name() -> Option<String> {
@@ -86,4 +93,33 @@ fn log_used(found: &Discovered) {
 fn dmi(prefix: &Path) -> PathBuf {
     let of_host = prefix.join(DMI);
     if of_host.exists() { of_host } else { Path::new("/").join(DMI) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_has_the_name_that_kubelet_registers() {
+        // (the setting, the variable, the name)
+        let table = [
+            (Some("worker-1"), Some("other"), "worker-1"),
+            (Some(" WORKER-1\n"), None, "worker-1"),
+            (None, Some("Worker-1.Example.COM "), "worker-1.example.com"),
+        ];
+        for (setting, variable, expected) in table {
+            let settings = Settings { node: setting.map(ToOwned::to_owned), ..Settings::default() };
+            let environment = Environment::of(variable.map(|name| ("NODE_NAME", name)));
+            assert_eq!(node_name(&settings, &environment), expected);
+        }
+    }
+
+    #[test]
+    fn a_blank_variable_leaves_the_host_name() {
+        let of = |environment| node_name(&Settings::default(), &environment);
+        let host = of(Environment::default());
+        assert_eq!(of(Environment::of([("NODE_NAME", "  ")])), host);
+        assert_eq!(host, host.trim().to_lowercase());
+        assert!(!host.is_empty());
+    }
 }
