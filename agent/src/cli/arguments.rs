@@ -64,7 +64,7 @@ Exit status: 0 no finding at warning or above; 1 findings;
 
     /// Decode one token and show all its deadlines
     ///
-    /// Shows no byte of the signature, and sends nothing anywhere.
+    /// Shows no byte of the signature. Measures the clock as `check` does, and sends nothing else.
     #[command(after_help = "Examples:
   tokenwatch explain /var/run/secrets/kubernetes.io/serviceaccount/token
   kubectl create token default | tokenwatch explain -

@@ -33,7 +33,8 @@ pub(super) async fn report(
     }
 }
 
-async fn measured(settings: &Settings, environment: &Environment) -> ClockReport {
+/// One measurement, for this command and for `explain`.
+pub(super) async fn measured(settings: &Settings, environment: &Environment) -> ClockReport {
     let config = ntp_config(settings, time_servers(settings));
     let node = node_name(settings, environment);
     let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;

@@ -9,20 +9,16 @@ use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::world::clocks::Round;
 use tokenwatch_core::world::tokens::{
     Claims, Deadlines, Decoded, KubeletPolicy, LegacyClaims, MAX_TOKEN_BYTES, Scratch, State,
     Verdict, decode, verdict,
 };
 use zeroize::Zeroizing;
 
-use super::clock::{ClockReport, KernelError};
+use super::clock::{ClockReport, measured};
 use super::output::{Layout, TextOrJson, print, print_error, print_json};
-use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::setup::{engine_config, node_name};
-use crate::sources::kernel;
 
 /// Exit status: the input is no token.
 const NOT_A_TOKEN: u8 = 2;
@@ -75,16 +71,17 @@ impl fmt::Display for ExplainError {
 }
 
 /// Reads, decodes and prints a token; the exit status.
-pub(super) fn report(
+pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     file: Option<&Path>,
     output: TextOrJson,
 ) -> u8 {
     let layout = Layout::for_stdout(environment);
-    let explained = |claims: Claims| explain(claims, settings, environment);
     match read(file).and_then(|bytes| identify(&bytes)) {
-        Ok(Token::Projected(claims)) => print_token(&explained(*claims), output, layout),
+        Ok(Token::Projected(claims)) => {
+            print_token(&explain(*claims, settings, environment).await, output, layout)
+        }
         Ok(Token::Legacy(legacy)) => print_legacy(&legacy, output, layout),
         Err(error) => print_failure(&error),
     }
@@ -110,12 +107,10 @@ fn print_legacy(legacy: &LegacyClaims, output: TextOrJson, layout: Layout) -> u8
     }
 }
 
-fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Explained {
-    let config = engine_config(settings, &node_name(settings, environment), false);
-    let at = clocks::now();
-    let kernel = kernel::read().map_err(KernelError::from);
-    let no_servers = Round { started: at, ended: at, exchanges: Vec::new() };
-    explain_by(claims, config.kubelet, ClockReport::new(&no_servers, kernel, &config.clock, at))
+/// Measures the clock as `check` does: the same token has the same verdict in both.
+async fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Explained {
+    let kubelet = KubeletPolicy { sync_period: settings.kubelet.sync_period };
+    explain_by(claims, kubelet, measured(settings, environment).await)
 }
 
 /// The deadlines, state and verdict of a token by this clock.

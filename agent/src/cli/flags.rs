@@ -60,7 +60,7 @@ scopes! {
         "kubernetes.kubeconfig", "log"
     ];
     #[doc = "Settings for judging one token."]
-    OneToken = ["kubelet", "clock.offset_limit", "clock.assumed_bound", "log"];
+    OneToken = ["host_prefix", "kubelet", "clock", "log"];
     #[doc = "Settings for measuring the clock."]
     ClockOnly = ["host_prefix", "node", "clock", "log"] shorter ["clock.servers" is "server"];
     #[doc = "Settings for the demo: its export and its log."]
