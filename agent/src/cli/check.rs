@@ -1,19 +1,18 @@
-//! `tokenwatch check`: reads every token on this node once, and measures the clock meanwhile.
+//! `tokenwatch check`: reads every token on this node once, and measures the clock meanwhile. The
+//! same engine as in `run` judges them, with the same answers of the API server.
 
+mod cluster;
 mod render;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::engine::{Config, Engine, TokenView};
 use tokenwatch_core::findings::{Finding, Severity};
 use tokenwatch_core::world::clocks::{KernelClock, Limits, Round};
-use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 
 pub(super) use render::{finding_json, paragraph};
@@ -24,16 +23,16 @@ use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
-    Failure, api_server, engine_config, kubelet_roots, node_name, ntp_config, time_servers,
+    ApiServerError, Failure, api_server, engine_config, kubelet_roots, node_name, ntp_config,
+    time_servers,
 };
+use crate::sources::api_once::ApiOnce;
 use crate::sources::ntp::NtpConfig;
-use crate::sources::{kernel, ntp, pods, volumes};
+use crate::sources::{kernel, ntp, volumes};
+use cluster::Cluster;
 
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
-
-/// Longest wait for the API server. Without its answer the report only has fewer names.
-const API_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The result of the check.
 #[derive(Debug)]
@@ -48,6 +47,8 @@ pub(super) struct Checked {
     pub(super) tokens: Vec<TokenView>,
     /// Worst first.
     pub(super) findings: Vec<Finding>,
+    /// What the API server answered.
+    cluster: Cluster,
 }
 
 /// Checks the node and prints the result; the exit status.
@@ -74,6 +75,8 @@ pub(super) async fn report(
 /// Why `check` has no result.
 #[derive(Debug)]
 enum CheckError {
+    /// The API server is configured, and nothing describes how to reach it.
+    ApiServer(ApiServerError),
     /// No kubelet root is configured, and none was found.
     Setup(Failure),
     /// No kubelet root could be read: the roots, and why.
@@ -85,6 +88,7 @@ enum CheckError {
 impl fmt::Display for CheckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ApiServer(error) => error.fmt(f),
             Self::Setup(error) => error.fmt(f),
             Self::Unreadable(roots, problems) => {
                 let roots: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
@@ -113,21 +117,24 @@ struct Sample {
 }
 
 async fn check(settings: &Settings, environment: &Environment) -> Result<Checked, CheckError> {
+    let api = api_server(settings, environment).map_err(CheckError::ApiServer)?;
     let roots = kubelet_roots(settings).map_err(CheckError::Setup)?;
     let ntp = ntp_config(settings, time_servers(settings));
     let node = node_name(settings, environment);
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     let (files, problems, round) = read_node(&roots, &ntp).await?;
-    let cluster = cluster(settings, environment, &node).await;
+    let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
     let sample = Sample {
         roots,
         problems,
-        observations: cluster.into_iter().chain(files).collect(),
+        observations: pods.into_iter().chain(files).collect(),
         round,
         kernel: kernel::read().map_err(KernelError::from),
         at: clocks::now(),
     };
-    Ok(evaluate(without_waiting(config), sample))
+    let mut engine = observed(without_waiting(config.clone()), &sample);
+    let at = cluster.accounts(&mut engine, sample.at).await;
+    Ok(Checked { cluster, ..evaluate(&config, engine, Sample { at, ..sample }) })
 }
 
 /// Scans the token files while the time servers answer.
@@ -145,53 +152,30 @@ async fn read_node(
     Ok((files, summary.problems, round))
 }
 
-/// This node's pods by the API server, if the settings enable it. A failure costs a warning and the
-/// names of pods.
-async fn cluster(
-    settings: &Settings,
-    environment: &Environment,
-    node: &str,
-) -> Option<Observation> {
-    let server = api_server(settings, environment).unwrap_or_else(|error| {
-        without_cluster(&error.to_string());
-        None
-    })?;
-    let place = server.address();
-    let first = pods::first(server, node.to_owned(), API_TIMEOUT).await;
-    if first.is_none() {
-        let limit = API_TIMEOUT.as_secs();
-        without_cluster(&format!("{place} did not answer within {limit} s"));
-    }
-    if let Some(Observation::Cluster(ClusterSeen::Unreachable { reason })) = &first {
-        without_cluster(&shown(reason));
-    }
-    first
-}
-
-fn without_cluster(error: &str) {
-    tracing::warn!(
-        error,
-        "no data from the Kubernetes API: the names of pods come from the tokens"
-    );
-}
-
 /// A single scan has nothing to wait for.
 fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
     Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }
 }
 
-/// Runs the engine on one sample. The clock goes first, because it decides on the tokens.
-fn evaluate(config: Config, sample: Sample) -> Checked {
-    let Sample { roots, problems, observations, round, kernel, at } = sample;
-    let clock = ClockReport::new(&round, kernel.clone(), &config.clock, at);
+/// An engine that has taken one sample. The clock goes first, because it decides on the tokens.
+fn observed(config: Config, sample: &Sample) -> Engine {
     let mut engine = Engine::new(config);
-    let kernel = kernel.ok().map(Observation::Kernel);
-    let clock_first = kernel.into_iter().chain([Observation::NtpRound(round)]);
-    for observation in clock_first.chain(observations).chain([Observation::Tick]) {
-        drop(engine.step(&at, observation)); // the reports are for `run`
+    let kernel = sample.kernel.as_ref().ok().copied().map(Observation::Kernel);
+    let clock = kernel.into_iter().chain([Observation::NtpRound(sample.round.clone())]);
+    for observation in clock.chain(sample.observations.iter().cloned()) {
+        drop(engine.step(&sample.at, observation)); // the reports are for `run`
     }
-    Checked { at, roots, problems, clock, tokens: engine.tokens(&at), findings: engine.findings() }
+    engine
+}
+
+/// The verdicts of this engine at the time of the sample.
+fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
+    let Sample { roots, problems, observations: _, round, kernel, at } = sample;
+    let clock = ClockReport::new(&round, kernel, &config.clock, at);
+    drop(engine.step(&at, Observation::Tick));
+    let (tokens, findings) = (engine.tokens(&at), engine.findings());
+    Checked { at, roots, problems, clock, tokens, findings, cluster: Cluster::default() }
 }
 
 impl Checked {

@@ -79,12 +79,13 @@ fn run_command(
             on_threads(Box::pin(run::report(&settings, environment, record)))
         }
         Command::Check(it) => {
-            let settings = sources.with_quiet_log(it.settings.given())?.settings;
+            let settings = sources.as_for_run(it.settings.given())?.settings;
             on_threads(Box::pin(check::report(&settings, environment, it.output)))
         }
         Command::Explain(it) => {
-            let settings = sources.without_export(it.settings.given())?.settings;
-            explain::report(&settings, environment, it.file.as_deref(), it.output)
+            let settings = sources.with_quiet_log(it.settings.given())?.settings;
+            let file = it.file.as_deref();
+            on_threads(Box::pin(explain::report(&settings, environment, file, it.output)))
         }
         Command::Clock(it) => {
             let settings = sources.without_export(it.settings.given())?.settings;

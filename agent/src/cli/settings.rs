@@ -37,12 +37,13 @@ impl Sources<'_> {
     /// For commands whose answer is on the same terminal as the log: it has warnings only, unless a
     /// level is configured.
     pub(super) fn with_quiet_log(self, flags: Vec<Flag>) -> Option<Loaded> {
-        let mut loaded = self.load(flags, false)?;
-        if loaded.origin("log.level") == Origin::Default {
-            "warn".clone_into(&mut loaded.settings.log.level);
-        }
-        log::start(&loaded.settings.log);
-        Some(loaded)
+        Some(quiet(self.load(flags, false)?))
+    }
+
+    /// The same, for a command that looks at the node as `run` does: what `run` would refuse, it
+    /// refuses too, although it exports nothing.
+    pub(super) fn as_for_run(self, flags: Vec<Flag>) -> Option<Loaded> {
+        Some(quiet(self.load(flags, true)?))
     }
 
     fn load(self, flags: Vec<Flag>, exports: bool) -> Option<Loaded> {
@@ -70,6 +71,15 @@ impl Sources<'_> {
     fn path(&self) -> Option<&Path> {
         self.file.or_else(|| self.environment.get("TOKENWATCH_CONFIG").map(Path::new))
     }
+}
+
+/// Starts the log, which has warnings only unless a level is configured.
+fn quiet(mut loaded: Loaded) -> Loaded {
+    if loaded.origin("log.level") == Origin::Default {
+        "warn".clone_into(&mut loaded.settings.log.level);
+    }
+    log::start(&loaded.settings.log);
+    loaded
 }
 
 /// Path and text of the configuration file, or a mistake more.

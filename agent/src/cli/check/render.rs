@@ -157,6 +157,7 @@ pub(super) fn json(checked: &Checked) -> Value {
         "roots": roots(checked),
         "problems": checked.problems.iter().map(|problem| shown(problem)).collect::<Vec<_>>(),
         "clock": clock(checked),
+        "kubernetes": checked.cluster.json(),
         "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
         "findings": checked.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })

@@ -36,7 +36,7 @@ fn node() -> Vec<Observation> {
 }
 
 fn checked(seen: Vec<Observation>) -> Checked {
-    let config = without_waiting(Config { node: "node-1".into(), ..Config::default() });
+    let config = Config { node: "node-1".into(), ..Config::default() };
     let sample = Sample {
         roots: vec!["/var/lib/kubelet".into()],
         problems: Vec::new(),
@@ -45,7 +45,8 @@ fn checked(seen: Vec<Observation>) -> Checked {
         kernel: Ok(kernel()),
         at: now(),
     };
-    evaluate(config, sample)
+    let engine = observed(without_waiting(config.clone()), &sample);
+    evaluate(&config, engine, sample)
 }
 
 /// The same, with one root that could not be read.

@@ -1,0 +1,86 @@
+//! The Kubernetes API asked once, within a time limit, for `check`: the questions that the sources
+//! of pods and of service accounts ask all the time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::world::cluster::{AccountName, AccountSeen, ClusterSeen};
+use tokenwatch_core::world::observation::Observation;
+
+use super::{pods, service_accounts};
+use crate::kubernetes::ApiClient;
+
+/// Longest wait for the list of pods, and then for all service accounts.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A client that is asked once.
+#[derive(Clone, Debug)]
+pub struct ApiOnce(Arc<ApiClient>);
+
+/// The API server's answer about this node's pods.
+#[derive(Debug)]
+pub struct Pods {
+    /// What it answered, or why it did not.
+    pub observation: Option<Observation>,
+    /// Number of pods that it lists.
+    pub listed: Option<usize>,
+    /// What is missing, for people.
+    pub problem: Option<String>,
+}
+
+impl ApiOnce {
+    /// With this client.
+    pub fn new(client: Arc<ApiClient>) -> Self {
+        Self(client)
+    }
+
+    /// Lists the pods of the node.
+    pub async fn pods(&self, node: &str) -> Pods {
+        let observation = pods::first(Arc::clone(&self.0), node.to_owned(), TIMEOUT).await;
+        let (listed, problem) = match cluster_seen(observation.as_ref()) {
+            Some(ClusterSeen::Listed(pods)) => {
+                (Some(pods.len()), pods.is_empty().then(|| pods::no_pods(node)))
+            }
+            Some(ClusterSeen::Unreachable { reason }) => (None, Some(without_pods(&shown(reason)))),
+            Some(ClusterSeen::Pod(_) | ClusterSeen::PodGone(_) | ClusterSeen::Unchanged) | None => {
+                let waited = format!("{} {}", self.0.address(), too_slow());
+                (None, Some(without_pods(&waited)))
+            }
+        };
+        Pods { observation, listed, problem }
+    }
+
+    /// Requests these accounts: the answers, and what is missing, for people.
+    pub async fn accounts(&self, accounts: Vec<AccountName>) -> (Vec<AccountSeen>, Option<String>) {
+        let wanted = accounts.len();
+        let answers = service_accounts::ask(&self.0, accounts, TIMEOUT).await;
+        let problem = (answers.missing > 0).then(|| {
+            let reason = answers.error.map_or_else(too_slow, |error| error.to_string());
+            without_accounts(answers.missing, wanted, &reason)
+        });
+        (answers.seen, problem)
+    }
+}
+
+fn cluster_seen(observation: Option<&Observation>) -> Option<&ClusterSeen> {
+    if let Some(Observation::Cluster(seen)) = observation { Some(seen) } else { None }
+}
+
+fn without_pods(reason: &str) -> String {
+    format!(
+        "no data from the Kubernetes API: the names of pods come from the tokens, and terminating \
+         pods and deleted service accounts are not recognised ({reason})"
+    )
+}
+
+fn without_accounts(missing: usize, wanted: usize, reason: &str) -> String {
+    format!(
+        "{missing} of {wanted} service accounts are unknown: a deleted one is not named as the \
+         cause ({reason})"
+    )
+}
+
+fn too_slow() -> String {
+    format!("did not answer within {} s", TIMEOUT.as_secs())
+}
