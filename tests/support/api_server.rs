@@ -1,0 +1,168 @@
+//! Just enough of an API server: the pods of a node, its service accounts, and Events, over plain
+//! HTTP on loopback.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What it knows, and what it was asked.
+#[derive(Debug, Default)]
+struct Known {
+    pods: Vec<Value>,
+    /// UIDs by namespace and name.
+    accounts: BTreeMap<(String, String), String>,
+    events: Vec<Value>,
+    requests: Vec<String>,
+}
+
+/// A running server. It ends with the process.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiServer {
+    port: u16,
+    known: Arc<Mutex<Known>>,
+}
+
+/// A running pod as the API shows it.
+pub(crate) fn api_pod(name: &str, node: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}")},
+        "spec": {
+            "nodeName": node, "serviceAccountName": "cart",
+            "containers": [{"name": "app", "image": "registry.example/cart:1"}],
+        },
+        "status": {"phase": "Running"},
+    })
+}
+
+impl ApiServer {
+    /// With these pods, and the UID of the service account shop/cart, if it exists.
+    pub(crate) fn start(pods: Vec<Value>, account: Option<&str>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let name = ("shop".to_owned(), "cart".to_owned());
+        let accounts = account.map(|uid| (name, uid.to_owned())).into_iter().collect();
+        let known = Arc::new(Mutex::new(Known { pods, accounts, ..Known::default() }));
+        let server = Self { port, known };
+        let serving = server.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let server = serving.clone();
+                std::thread::spawn(move || server.serve(stream));
+            }
+        });
+        server
+    }
+
+    /// The Events that were written.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.known.lock().expect("not poisoned").events.clone()
+    }
+
+    /// Method and path of each request.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.known.lock().expect("not poisoned").requests.clone()
+    }
+
+    /// A kubeconfig for it, below `directory`.
+    pub(crate) fn kubeconfig(&self, directory: &Path) -> PathBuf {
+        let file = directory.join("kubeconfig");
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{
+                "name": "c",
+                "cluster": {"server": format!("http://127.0.0.1:{}", self.port)},
+            }],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+        });
+        std::fs::write(&file, text.to_string()).expect("a kubeconfig");
+        file
+    }
+
+    /// Answers one request. A watch stays open, and nothing happens in it.
+    fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
+        let Some((method, path, body)) = request(&mut reader) else { return };
+        let mut stream = stream;
+        if path.contains("watch=true") {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                        transfer-encoding: chunked\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes());
+            std::thread::sleep(Duration::from_mins(5));
+            return;
+        }
+        let (status, answer) = self.answer(&method, &path, body);
+        let answer = answer.to_string();
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            answer.len()
+        );
+        let _ = stream.write_all((head + &answer).as_bytes());
+    }
+
+    fn answer(&self, method: &str, path: &str, body: Value) -> (&'static str, Value) {
+        let mut known = self.known.lock().expect("not poisoned");
+        known.requests.push(format!("{method} {path}"));
+        if method != "GET" {
+            known.events.push(body);
+            return ("201 Created", json!({}));
+        }
+        let place = path.split('?').next().unwrap_or_default();
+        match place.strip_prefix("/api/v1/namespaces/").and_then(|rest| rest.split_once('/')) {
+            Some((namespace, account)) => {
+                account_of(&known, namespace, account.trim_start_matches("serviceaccounts/"))
+            }
+            None => ("200 OK", pods_of(&known, path)),
+        }
+    }
+}
+
+fn account_of(known: &Known, namespace: &str, name: &str) -> (&'static str, Value) {
+    match known.accounts.get(&(namespace.to_owned(), name.to_owned())) {
+        Some(uid) => ("200 OK", json!({"metadata": {"name": name, "uid": uid}})),
+        None => (
+            "404 Not Found",
+            json!({
+                "kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404,
+                "message": format!("serviceaccounts \"{name}\" not found"),
+            }),
+        ),
+    }
+}
+
+/// The pods of the node in the field selector.
+fn pods_of(known: &Known, path: &str) -> Value {
+    let node = path.split("spec.nodeName%3D").nth(1).and_then(|rest| rest.split('&').next());
+    let is_there = |pod: &&Value| pod["spec"]["nodeName"].as_str() == node;
+    let items: Vec<&Value> = known.pods.iter().filter(is_there).collect();
+    json!({"kind": "PodList", "metadata": {"resourceVersion": "100"}, "items": items})
+}
+
+/// Method, path and content of a request; none if the client closed the connection.
+fn request(reader: &mut impl std::io::BufRead) -> Option<(String, String, Value)> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace().map(ToOwned::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((method, path, serde_json::from_slice(&body).unwrap_or_default()))
+}

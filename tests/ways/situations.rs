@@ -1,0 +1,236 @@
+//! The situations: what is on the node, what the API server and the time server say, and what every
+//! way out must report.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_lab::time_server::TimeServer;
+
+use crate::Findings;
+use crate::api_server::{ApiServer, api_pod};
+use crate::node::{Node, now, payload, token};
+
+/// The name of the node and of its one pod.
+pub(crate) const NODE: &str = "node-1";
+pub(crate) const POD: &str = "cart-0";
+
+/// The API server in a situation.
+pub(crate) enum Api {
+    /// None is configured.
+    None,
+    /// It knows the pod, and the account with this UID or no account. The UID in the token is
+    /// "sa-uid".
+    Account(Option<&'static str>),
+    /// The pod is being deleted, and has this many seconds left. The account exists.
+    Deleting(i64),
+    /// Nothing answers at its address.
+    Away,
+}
+
+/// One row of the table.
+pub(crate) struct Situation {
+    pub(crate) name: &'static str,
+    /// Age and lifetime of the token in seconds, by true time; none: no token, but a cut one.
+    token: Option<(i64, i64)>,
+    api: Api,
+    /// How far the node's clock is behind that of the time servers, in seconds.
+    behind: i64,
+    /// Code and severity of each finding at warning or above.
+    expected: &'static [(&'static str, &'static str)],
+    pub(crate) verdict: Option<&'static str>,
+    /// Part of the sentences that people read.
+    pub(crate) words: &'static [&'static str],
+}
+
+impl Situation {
+    pub(crate) fn findings(&self) -> Findings {
+        let named = |(code, severity): &(&str, &str)| ((*code).into(), (*severity).into());
+        self.expected.iter().map(|finding| (named(finding), 1)).collect()
+    }
+}
+
+const LOST: &str = "token.subject_replaced";
+
+/// With time servers that agree, without findings, and live.
+const QUIET: Situation = Situation {
+    name: "quiet",
+    token: Some((60, 3_607)),
+    api: Api::None,
+    behind: 0,
+    expected: &[],
+    verdict: Some("live"),
+    words: &[],
+};
+
+pub(crate) fn situations() -> Vec<Situation> {
+    vec![
+        QUIET,
+        Situation { name: "quiet, with an API server", api: Api::Account(Some("sa-uid")), ..QUIET },
+        Situation {
+            name: "stalled",
+            token: Some((3_250, 3_607)),
+            api: Api::Account(Some("sa-uid")),
+            expected: &[("token.rotation_stalled", "warning")],
+            words: &["kubelet has stopped rotating it"],
+            ..QUIET
+        },
+        Situation {
+            name: "expired",
+            token: Some((3_700, 3_600)),
+            expected: &[("token.expired", "critical")],
+            verdict: Some("dead"),
+            ..QUIET
+        },
+        Situation {
+            name: "expired, and the API server is away",
+            token: Some((3_700, 3_600)),
+            api: Api::Away,
+            expected: &[("token.expired", "critical")],
+            verdict: Some("dead"),
+            ..QUIET
+        },
+        Situation {
+            name: "fresh, and its account was deleted",
+            api: Api::Account(None),
+            expected: &[(LOST, "critical")],
+            words: &["service account shop/cart does not exist any more"],
+            ..QUIET
+        },
+        Situation {
+            name: "fresh, and its account was replaced",
+            api: Api::Account(Some("another")),
+            expected: &[(LOST, "critical")],
+            words: &["was deleted and created again", "kubelet keeps it until it is due"],
+            ..QUIET
+        },
+        Situation {
+            name: "late, and its account was deleted",
+            token: Some((3_100, 3_607)),
+            api: Api::Account(None),
+            expected: &[(LOST, "critical")],
+            words: &["service account shop/cart does not exist any more"],
+            ..QUIET
+        },
+        Situation {
+            name: "expired, and its account was replaced",
+            token: Some((3_700, 3_600)),
+            api: Api::Account(Some("another")),
+            expected: &[(LOST, "critical")],
+            verdict: Some("dead"),
+            words: &["kubelet should have replaced it"],
+            ..QUIET
+        },
+        Situation {
+            name: "terminating longer than its token lives",
+            token: Some((3_000, 3_600)),
+            api: Api::Deleting(3_000),
+            expected: &[("token.pod_terminating", "warning")],
+            ..QUIET
+        },
+        Situation {
+            name: "the clock is hours behind, and the token looks future-dated",
+            behind: 25_680,
+            expected: &[("clock.offset", "critical")],
+            ..QUIET
+        },
+        Situation {
+            name: "the clock is hours ahead, and the token looks expired",
+            behind: -25_680,
+            expected: &[("clock.offset", "critical")],
+            ..QUIET
+        },
+        Situation {
+            name: "the clock is hours behind, and the token is dead",
+            token: Some((7_000, 3_600)),
+            behind: 7_200,
+            expected: &[("clock.offset", "critical")],
+            verdict: Some("dead"),
+            ..QUIET
+        },
+        Situation {
+            name: "cut",
+            token: None,
+            expected: &[("token.malformed", "warning")],
+            verdict: None,
+            ..QUIET
+        },
+    ]
+}
+
+/// A situation on this machine. Dropping it removes it.
+pub(crate) struct Scene {
+    pub(crate) node: Node,
+    pub(crate) api: Option<ApiServer>,
+    /// Three, because one alone proves nothing about who is wrong.
+    time: [TimeServer; 3],
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Scene {
+    pub(crate) fn set(situation: &Situation) -> Self {
+        let node = Node::new();
+        let behind = situation.behind;
+        node.pod(POD, &content(situation.token, behind));
+        let time = [(); 3].map(|()| {
+            let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+            TimeServer::start(at, move || true_time(behind)).unwrap()
+        });
+        let api = match &situation.api {
+            Api::None | Api::Away => None,
+            Api::Account(uid) => Some(ApiServer::start(vec![api_pod(POD, NODE)], *uid)),
+            Api::Deleting(left) => Some(ApiServer::start(vec![deleted(*left)], Some("sa-uid"))),
+        };
+        let away = matches!(situation.api, Api::Away).then(|| away(&node));
+        let kubeconfig = api.as_ref().map(|api| api.kubeconfig(node.root())).or(away);
+        Self { node, api, time, kubeconfig }
+    }
+
+    /// The settings of the clock, for any command.
+    pub(crate) fn clock_flags(&self) -> Vec<String> {
+        let flag = |server: &TimeServer| ["--clock-server".into(), server.address().to_string()];
+        self.time.iter().flat_map(flag).collect()
+    }
+
+    /// The settings of the node and of the API server, for `run` and `check`.
+    pub(crate) fn node_flags(&self) -> Vec<String> {
+        let root = self.node.root().to_string_lossy().into_owned();
+        let kubernetes = self.kubeconfig.as_ref().map(|file| {
+            let file = file.to_string_lossy().into_owned();
+            ["--kubernetes".to_owned(), "true".to_owned(), "--kubeconfig".to_owned(), file]
+        });
+        let node = ["--root".to_owned(), root, "--node".to_owned(), NODE.to_owned()];
+        node.into_iter().chain(kubernetes.into_iter().flatten()).collect()
+    }
+}
+
+/// The file's content: a token that has this age at true time.
+fn content(token_of: Option<(i64, i64)>, behind: i64) -> String {
+    match token_of {
+        Some((age, lifetime)) => token(&payload(POD, age - behind, lifetime)),
+        None => "eyJhbGciOiJSUzI1NiJ9.cut".to_owned(),
+    }
+}
+
+/// The time on a node whose clock is behind by so many seconds.
+fn true_time(behind: i64) -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    Wall::from_nanos(i64::try_from(since.as_nanos()).unwrap()) + Delta::from_secs(behind)
+}
+
+fn deleted(left: i64) -> Value {
+    let mut pod = api_pod(POD, NODE);
+    pod["metadata"]["deletionTimestamp"] = json!(Wall::from_secs(now() + left).rfc3339());
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(3_600);
+    pod
+}
+
+/// A kubeconfig with an address where nothing listens.
+fn away(node: &Node) -> PathBuf {
+    let text = ApiServer::start(Vec::new(), None).kubeconfig(node.root());
+    let mut kubeconfig: Value =
+        serde_json::from_str(&std::fs::read_to_string(text).unwrap()).unwrap();
+    kubeconfig["clusters"][0]["cluster"]["server"] = json!("http://127.0.0.1:1");
+    node.file("kubeconfig", &kubeconfig.to_string())
+}
