@@ -314,7 +314,7 @@ fn reminders_make_the_event_a_series(cluster: &Cluster, cart: &Pod) {
 /// reason that it reports is right: the API server refuses the token.
 fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: &Pod, token: &str) {
     let about = |alert: &Alert| {
-        alert.is("raised", "token.subject_replaced") && alert.attribute("k8s.pod.uid") == orphan.uid
+        alert.reports("token.subject_replaced") && alert.attribute("k8s.pod.uid") == orphan.uid
     };
     let alert = telemetry.wait_alert("the alert about the missing account", secs(640), about);
     println!("[{NAME}] {}", alert.body);

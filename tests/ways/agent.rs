@@ -40,9 +40,9 @@ impl Seen {
     /// not. The other ways follow within moments.
     pub(crate) fn of(scene: &Scene, situation: &Situation, expected: &Findings) -> Self {
         let agent = Agent::start(scene);
-        agent.wait(|| agent.get("/readyz").is_some());
-        agent.wait(|| agent.metrics() == *expected && agent.printed() == *expected);
-        agent.wait(|| scene.api.is_none() || scene.events() == *expected);
+        wait(|| agent.get("/readyz").is_some());
+        wait(|| agent.metrics() == *expected && agent.printed() == *expected);
+        wait(|| scene.api.is_none() || scene.events() == *expected);
         let html = agent.get("/").unwrap_or_default();
         let mut seen = Self {
             out: agent.output(),
@@ -131,6 +131,13 @@ fn severity_of(event: &Value) -> Option<&'static str> {
     }
 }
 
+fn wait(is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() && started.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A running agent that prints on standard output and serves HTTP.
 struct Agent {
     child: Child,
@@ -159,13 +166,6 @@ impl Agent {
             .stderr(File::create(scene.node.root().join("log")).unwrap());
         let child = command.spawn().unwrap();
         Self { child, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), out }
-    }
-
-    fn wait(&self, is_so: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !is_so() && started.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(100));
-        }
     }
 
     fn get(&self, path: &str) -> Option<String> {

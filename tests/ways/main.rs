@@ -49,13 +49,15 @@ fn differences(situation: &Situation) -> Vec<String> {
     if !expected.is_empty() && seen.check_status != Some(1) {
         found.push(format!("{}: check: exit status {:?}", situation.name, seen.check_status));
     }
-    let verdicts = [("page", &seen.page_verdict), ("check", &seen.check_verdict)];
-    for (way, verdict) in verdicts.into_iter().chain([("explain", &seen.explain_verdict)]) {
-        if verdict.as_deref() != situation.verdict {
-            found.push(format!(
-                "{}: {way}: verdict {verdict:?}, not {:?}",
-                situation.name, situation.verdict
-            ));
+    let verdicts = [
+        ("page", &seen.page_verdict, situation.verdict),
+        ("check", &seen.check_verdict, situation.verdict),
+        ("explain", &seen.explain_verdict, situation.explained),
+    ];
+    for (way, verdict, expected) in verdicts {
+        if verdict.as_deref() != expected {
+            let name = situation.name;
+            found.push(format!("{name}: {way}: verdict {verdict:?}, not {expected:?}"));
         }
     }
     for text in situation.words {

@@ -34,6 +34,9 @@ use cluster::Cluster;
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
 
+/// Time from the observations to the evaluation, on the engine's clock.
+const MOMENT: Delta = Delta::from_nanos(1);
+
 /// The result of the check.
 #[derive(Debug)]
 pub(super) struct Checked {
@@ -152,10 +155,10 @@ async fn read_node(
     Ok((files, summary.problems, round))
 }
 
-/// A single scan has nothing to wait for.
+/// A single scan has nothing to wait for, but all of it counts before anything is judged.
 fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
-    Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }
+    Config { settle: Delta::ZERO, grace: MOMENT, scan_expected: true, clock, ..config }
 }
 
 /// An engine that has taken one sample. The clock goes first, because it decides on the tokens.
@@ -163,8 +166,9 @@ fn observed(config: Config, sample: &Sample) -> Engine {
     let mut engine = Engine::new(config);
     let kernel = sample.kernel.as_ref().ok().copied().map(Observation::Kernel);
     let clock = kernel.into_iter().chain([Observation::NtpRound(sample.round.clone())]);
+    let seen = sample.at.after(Delta::ZERO - MOMENT);
     for observation in clock.chain(sample.observations.iter().cloned()) {
-        drop(engine.step(&sample.at, observation)); // the reports are for `run`
+        drop(engine.step(&seen, observation)); // the reports are for `run`
     }
     engine
 }

@@ -22,9 +22,9 @@ use std::collections::BTreeSet;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use clocks::{ClockModel, Estimate, Round};
-use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Loss};
+use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Loss, PodStage};
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
+use observation::{BlindSpot, DeliveryState, FileSeen, Observation, SourceState};
 use tokens::{Change, Generation, MAX_TOKENS, State, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -111,11 +111,7 @@ impl World {
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             delivery: DeliveryState::default(),
-            startup: Startup::new(
-                config.grace,
-                config.clock.servers_configured,
-                config.cluster_configured,
-            ),
+            startup: Startup::new(config),
             settle: config.settle,
         }
     }
@@ -135,7 +131,7 @@ impl World {
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Blind(spots) => self.visibility.hidden(spots),
-            Observation::Source(state) => self.visibility.source(state),
+            Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::Delivery(state) => self.delivery = state,
@@ -144,8 +140,16 @@ impl World {
         Changed::node()
     }
 
+    /// Takes the state of a source. The source of files reports first after its first full scan.
+    fn source(&mut self, state: SourceState) -> Changed {
+        let scanned = state.is_of_files() && self.startup.files_scanned();
+        self.visibility.source(state);
+        if scanned { Changed::node().with(ChangedTokens::All) } else { Changed::node() }
+    }
+
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Changed {
         let key = seen.key.clone();
+        self.cluster.has_token(&key.pod_uid);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         let event = match seen.change {
@@ -179,6 +183,7 @@ impl World {
         }
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
+        self.tokens.iter().for_each(|tracked| self.cluster.has_token(&tracked.key.pod_uid));
         let keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
@@ -211,11 +216,14 @@ impl World {
     ) -> Option<Facts<'a>> {
         let tracked = self.tokens.get(key)?;
         let known = self.cluster.known(&key.pod_uid, now);
+        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
         let mut facts = Facts {
             tracked,
             known,
+            stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
             lost_from: None,
+            kubelet_stalled: false,
             clock,
             catching_up: self.kubelet.catching_up(now),
             settle: self.settle,
@@ -244,6 +252,19 @@ impl World {
         }
     }
 
+    /// The service account to request now out of turn, unless that was done recently; and when it
+    /// may be requested again.
+    pub fn query(
+        &mut self,
+        account: Option<AccountName>,
+        now: &Reading,
+    ) -> (Option<AccountName>, Option<Monotonic>) {
+        let Some(account) = account else { return (None, None) };
+        let is_due = self.accounts.query(&account, now);
+        let next = self.accounts.next(&account);
+        (is_due.then_some(account), next)
+    }
+
     /// The service account to request now because it is its turn: an account may be lost while its
     /// tokens are fresh.
     pub fn take_turn(&mut self, now: &Reading) -> Option<AccountName> {
@@ -261,11 +282,12 @@ impl World {
     }
 
     /// The accounts that tokens on this node use, as far as the API server confirms them. Those of
-    /// terminating pods are left out: kubelet does not replace their tokens.
+    /// pods that come to their end are left out: kubelet does not replace their tokens.
     fn accounts_in_use(&self) -> BTreeSet<AccountName> {
         let account = |tracked: &Tracked| {
             let pod = self.cluster.pod(&tracked.key.pod_uid)?;
-            let generation = tracked.current.as_ref().filter(|_| pod.deletion.is_none())?;
+            let is_active = PodStage::of(pod) == PodStage::Active;
+            let generation = tracked.current.as_ref().filter(|_| is_active)?;
             facts::confirmed_account(generation, pod)
         };
         self.tokens.iter().filter_map(account).collect()

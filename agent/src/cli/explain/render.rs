@@ -65,7 +65,10 @@ fn state(explained: &Explained, layout: Layout) -> String {
 fn verdict(explained: &Explained, layout: Layout) -> String {
     let name = explained.verdict.name();
     let (label, meaning) = match explained.verdict {
-        Verdict::Live => (layout.good(name), "an API server whose clock is right accepts it"),
+        Verdict::Live => (
+            layout.good(name),
+            "an API server whose clock is right accepts it while its pod and account exist",
+        ),
         Verdict::Dead => (
             layout.severity(Severity::Critical, name),
             "an API server whose clock is right refuses it",

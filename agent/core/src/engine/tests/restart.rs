@@ -97,7 +97,7 @@ fn an_active_finding_is_neither_lost_nor_repeated_over_a_restart() {
         [(3_410, Cleared, Code::RotationStalled, Severity::Critical)]
     );
     assert!(
-        summaries(&replaced)[0].ends_with("3m 30s after its stalled rotation was reported."),
+        summaries(&replaced)[0].ends_with("3m 30s after it was first reported."),
         "{:?}",
         summaries(&replaced)
     );
