@@ -143,6 +143,9 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
     match code {
         Code::ClockOffset if unconfirmed => "No time source confirms this node's clock now",
         Code::ClockOffset => "This node's clock is within its limit again",
+        Code::ClockUnsynchronized if is_carried_elsewhere(state) => {
+            "Another finding about this node's clock covers this now"
+        }
         Code::ClockUnsynchronized => {
             "The kernel reports that a time daemon disciplines this node's clock"
         }
@@ -178,6 +181,11 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         | Code::AgentBlind
         | Code::DeliveryDelayed => "The clock is no longer affected",
     }
+}
+
+/// Whether clock.offset or clock.unknown may now report that no daemon disciplines the clock.
+fn is_carried_elsewhere(state: ClockState) -> bool {
+    matches!(state, ClockState::Off | ClockState::Stepped | ClockState::Unknown)
 }
 
 fn what_was_found(code: Code) -> &'static str {
