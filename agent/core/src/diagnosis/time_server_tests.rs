@@ -70,6 +70,14 @@ fn a_camp_of_the_minority_is_one_finding_and_a_lone_server_its_own() {
 }
 
 #[test]
+fn a_lone_server_within_a_leap_second_is_not_called_wrong() {
+    let near = only(after(&[("a", 0), ("b", 1), ("c", 800)]), Code::ClockServersDisagree);
+    assert!(near.summary.contains("smear") && !near.summary.contains("wrong"), "{}", near.summary);
+    let far = only(after(&[("a", 0), ("b", 1), ("c", 8_000)]), Code::ClockServersDisagree);
+    assert!(far.summary.contains("is wrong") && !far.summary.contains("smear"), "{}", far.summary);
+}
+
+#[test]
 fn two_servers_that_contradict_each_other_are_no_camps() {
     let finding = only(after(&[("a", 0), ("b", 37_250)]), Code::ClockServersDisagree);
     assert!(finding.summary.contains("contradict each other by 37.3s"), "{}", finding.summary);

@@ -27,6 +27,9 @@ const COMMAND_LINES: [&str; 10] = [
 ];
 /// Options of chronyd(8) that take a value.
 const WITH_VALUE: [&str; 7] = ["f", "F", "l", "L", "P", "t", "u"];
+/// Directives about sources of time.
+const SOURCES: [&str; 7] =
+    ["server", "pool", "peer", "refclock", "include", "confdir", "sourcedir"];
 /// Servers that dhclient's hook gives to chronyd while it runs (Red Hat 7 and 8).
 const OF_DHCLIENT: &str = "/var/lib/dhclient/chrony.servers.*";
 /// Depth of nested includes, as in chrony itself.
@@ -70,7 +73,7 @@ impl Chrony {
 
     /// Directives on the command line replace the file (chronyd(8)).
     fn command_line(&mut self, host: &HostFiles<'_>, options: &Options<'_>) {
-        if options.operands.is_empty() {
+        if !options.operands.iter().any(|operand| names_sources(operand)) {
             self.files(host, options.file(&["f"]).as_slice(), DEPTH);
             return;
         }
@@ -124,6 +127,12 @@ impl Chrony {
             self.servers.extend(words.filter_map(|words| server(&words, file)));
         }
     }
+}
+
+/// Whether it is a directive about sources.
+fn names_sources(operand: &str) -> bool {
+    let directive = operand.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    SOURCES.contains(&directive.as_str())
 }
 
 /// Files with this suffix in all directories, in the order of their names. Of two with the same

@@ -27,8 +27,8 @@ const DHCLIENT: [&str; 5] = [
 /// themselves.
 const DHCPCD_HOOK: &str = "/run/dhcpcd/hook-state/ntp.conf/*";
 const DHCPCD: [&str; 2] = ["/var/lib/dhcpcd*/*.lease", "/var/db/dhcpcd/*.lease"];
-/// Names of the setting in files of `KEY=VALUE`.
-const KEYS: [&str; 3] = ["ntp", "ntp_servers", "ntp-servers"];
+/// Ends of the name of the setting in files of `KEY=VALUE`: `NTP`, `dhcp4.ntp_servers`.
+const KEYS: [&str; 2] = ["ntp_servers", "ntp-servers"];
 /// The options of a lease of dhclient.
 const OPTIONS: [&str; 3] = ["ntp-servers", "dhcp6.sntp-servers", "dhcp6.ntp-servers"];
 
@@ -72,8 +72,12 @@ fn list(value: &str, file: &Path) -> Vec<Discovered> {
 /// Lines of `NTP=a b`.
 fn of_assignments(text: &str, file: &Path) -> Vec<Discovered> {
     let assigned = text.lines().filter_map(|line| line.trim().split_once('='));
-    let of_ntp = assigned.filter(|(key, _)| KEYS.contains(&key.trim().to_lowercase().as_str()));
+    let of_ntp = assigned.filter(|(key, _)| is_ntp(&key.trim().to_lowercase()));
     of_ntp.flat_map(|(_, value)| list(value, file)).collect()
+}
+
+fn is_ntp(key: &str) -> bool {
+    key == "ntp" || KEYS.iter().any(|end| key.ends_with(end))
 }
 
 /// Lines of `server HOST`.

@@ -79,10 +79,10 @@ fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
             format!("{} The agent follows the camp of the majority.", camps(&facts.camps()))
         }
         ClockFault::Falseticker { server, claim, .. } => format!(
-            "Time server {server} is {}, according to {}. The server is wrong, and the agent \
-             ignores it.{}",
+            "Time server {server} is {}, according to {}. {}, and the agent ignores it.{}",
             direction(*claim - facts.estimate.offset),
             sources(facts),
+            if may_be_a_leap_smear(&facts.camps()) { "It stands alone" } else { "It is wrong" },
             smear_hint(&facts.camps())
         ),
     }

@@ -61,7 +61,7 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
         }
         Subject::Node { node } => of_node(&shown(node), finding.code, resolution),
         Subject::Server { server } => {
-            format!("Time server {} no longer contradicts the others", shown(server))
+            format!("Time server {} no longer stands alone against the others", shown(server))
         }
     }
 }
@@ -155,7 +155,9 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         Code::ClockStepped => "This node's clock has been measured since it was set",
         Code::ClockUnknown if unconfirmed => "Time servers answer again, and contradict each other",
         Code::ClockUnknown => "A time source confirms this node's clock again",
-        Code::ClockServersDisagree => "The time servers no longer contradict each other",
+        Code::ClockServersDisagree => {
+            "The time servers no longer form camps that contradict each other"
+        }
         Code::RotationLate
         | Code::RotationStalled
         | Code::Expired

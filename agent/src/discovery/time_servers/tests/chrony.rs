@@ -144,9 +144,10 @@ fn the_file_is_the_one_that_the_daemon_was_started_with() {
 #[test]
 fn a_running_daemon_shows_its_file_or_its_directives() {
     let files = [("etc/chrony.conf", "server usual.example\n"), ("a/b.conf", "server b.example\n")];
-    let table: [(&[&str], &str); 5] = [
+    let table: [(&[&str], &str); 6] = [
         (&["/usr/sbin/chronyd", "-F", "2", "-f", "/a/b.conf"], "b.example:123 /a/b.conf"),
         (&["/nix/store/x/bin/chronyd", "-nf", "/a/b.conf"], "b.example:123 /a/b.conf"),
+        (&["chronyd", "-f", "/a/b.conf", "what else"], "b.example:123 /a/b.conf"),
         (&["chronyd", "-u", "chrony"], "usual.example:123 /etc/chrony.conf"),
         (&["chronyd", "-f", "/in/a/container"], "usual.example:123 /etc/chrony.conf"),
         (
