@@ -105,7 +105,7 @@ impl ClockReport {
             in_the_clear: Vec::new(),
             kernel,
             // Nothing here shows the node's name.
-            findings: diagnosis::clock_of("", &model, Affected::default(), &at),
+            findings: diagnosis::clock_of("", &model, &Affected::default(), &at),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::world::clocks::testing::*;
 use crate::world::clocks::*;
 
 fn findings(model: &ClockModel, now: &Reading) -> Vec<Finding> {
-    clock_of("n1", model, Affected::default(), now)
+    clock_of("n1", model, &Affected::default(), now)
 }
 
 /// The findings after one round of these answers.

@@ -3,6 +3,7 @@
 mod agent;
 mod clock;
 mod clock_remedy;
+mod kubelet;
 mod names;
 mod remedy;
 mod resolved;
@@ -12,5 +13,6 @@ mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
+pub(crate) use kubelet::kubelet;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::token;
