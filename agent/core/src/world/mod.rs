@@ -104,7 +104,7 @@ impl World {
         Self {
             tokens: Tokens::default(),
             clock: ClockModel::new(config.clock.clone()),
-            cluster: Cluster::default(),
+            cluster: Cluster::of_node(&config.node),
             accounts: Accounts::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
@@ -147,8 +147,8 @@ impl World {
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Changed {
         let key = seen.key.clone();
-        self.cluster.has_token(&key.pod_uid);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
+        self.tokens.get(&key).into_iter().for_each(|token| self.cluster.has_token(token));
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         let event = match seen.change {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
@@ -178,7 +178,7 @@ impl World {
         let first = answered && self.startup.cluster_answered();
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
-        self.tokens.iter().for_each(|tracked| self.cluster.has_token(&tracked.key.pod_uid));
+        self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
