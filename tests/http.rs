@@ -123,6 +123,18 @@ fn it_serves_its_four_paths_and_nothing_else() {
 }
 
 #[test]
+fn a_source_that_is_not_configured_neither_works_nor_fails() {
+    let agent = Agent::start();
+    until("the files are scanned", || {
+        agent.get("/metrics").is_some_and(|it| it.body.contains("sources_up{source=\"files\"} 1"))
+    });
+    let metrics = agent.response("/metrics").body;
+    assert!(!metrics.contains("source=\"ntp\""), "{metrics}");
+    let page = agent.response("/").body;
+    assert!(page.contains("not configured: clock.servers names no time server"), "{page}");
+}
+
+#[test]
 fn only_get_and_head_are_allowed() {
     let agent = Agent::start();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {

@@ -10,6 +10,7 @@ mod golden;
 #[path = "../support/node.rs"]
 mod node;
 mod readme;
+mod time_servers;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
@@ -557,27 +558,4 @@ fn run_ends_when_standard_output_is_closed() {
              stops because nobody receives its alerts\n"
         )
     );
-}
-
-#[test]
-fn a_public_pool_of_the_host_is_not_used() {
-    let host = Node::new();
-    let root = host.root().to_str().unwrap();
-    std::fs::create_dir(host.root().join("etc")).unwrap();
-    host.file("etc/chrony.conf", "pool nobody.pool.ntp.org iburst\n");
-    let (_, out, err) =
-        run(&["clock", "--host-prefix", root, "--clock-discover", "true", "--output", "json"]);
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["servers"], json!([]));
-    assert!(
-        err.contains("not using a public NTP pool") && err.contains("server=nobody.pool.ntp.org"),
-        "{err}"
-    );
-}
-
-#[test]
-fn the_clock_without_servers_comes_from_the_kernel() {
-    let (status, out, err) = run(&["clock", "--output", "json"]);
-    assert!(matches!(status, Some(0 | 2)), "{err}");
-    let seen: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(seen["servers"], json!([]));
 }

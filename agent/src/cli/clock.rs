@@ -8,14 +8,15 @@ use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::diagnosis;
 use tokenwatch_core::findings::{Affected, Finding, Subject};
 use tokenwatch_core::world::clocks::{
-    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerReport, TimeSource,
+    ClockModel, ClockState, Estimate, KernelClock, Limits, Round, ServerName, ServerReport,
+    TimeSource, Vote,
 };
 
 use super::output::{Layout, TextOrJson, print, print_json};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::setup::{engine_config, node_name, ntp_config, time_servers};
+use crate::setup::{engine_config, named_time_servers, node_name, ntp_config};
 use crate::sources::{kernel, ntp};
 
 /// Measures the clock and prints the result; the exit status.
@@ -35,12 +36,14 @@ pub(super) async fn report(
 
 /// One measurement, for this command and for `explain`.
 pub(super) async fn measured(settings: &Settings, environment: &Environment) -> ClockReport {
-    let config = ntp_config(settings, time_servers(settings));
+    let servers = named_time_servers(settings);
+    let config = ntp_config(settings, servers.names());
     let node = node_name(settings, environment);
     let limits = engine_config(settings, &node, !config.servers.is_empty()).clock;
     let round = ntp::measure(&config).await;
     let kernel = kernel::read().map_err(KernelError::from);
-    ClockReport::new(&round, kernel, &limits, clocks::now())
+    let report = ClockReport::new(&round, kernel, &limits, clocks::now());
+    ClockReport { in_the_clear: servers.in_the_clear(), ..report }
 }
 
 /// Why the kernel's clock could not be read (adjtimex).
@@ -72,6 +75,8 @@ pub(super) struct ClockReport {
     pub(super) time_source: TimeSource,
     /// The time servers, with their answers.
     pub(super) servers: Vec<ServerReport>,
+    /// Those among them that the host authenticates by NTS, and the agent does not.
+    pub(super) in_the_clear: Vec<ServerName>,
     /// The kernel's clock, or why it could not be read.
     pub(super) kernel: Result<KernelClock, KernelError>,
     /// The findings about the clock.
@@ -98,6 +103,7 @@ impl ClockReport {
             estimate: model.estimate(&at),
             time_source: model.source(&at),
             servers: model.servers(),
+            in_the_clear: Vec::new(),
             kernel,
             // Nothing here shows the node's name.
             findings: diagnosis::clock_of("", &model, &Affected::default(), &at),
@@ -116,6 +122,17 @@ impl ClockReport {
             | ClockState::Drifting
             | ClockState::Stepped => 0,
         }
+    }
+
+    /// Whether the host authenticates this server by NTS.
+    fn is_in_the_clear(&self, server: &ServerName) -> bool {
+        let is_same = |other: &ServerName| other.host == server.host && other.port == server.port;
+        self.in_the_clear.iter().any(is_same)
+    }
+
+    /// The number of servers that the estimate is based on.
+    fn agreeing(&self) -> usize {
+        self.servers.iter().filter(|report| report.vote == Vote::Agrees).count()
     }
 
     /// For people.
@@ -140,6 +157,7 @@ fn render_text(report: &ClockReport, layout: Layout) -> String {
     }
     lines.push(format!("kernel  {}", kernel_line(&report.kernel)));
     lines.push(format!("clock   {}", clock_line(report)));
+    lines.extend(report.in_the_clear.iter().map(|server| format!("note    {}", nts_line(server))));
     let findings: String =
         report.findings.iter().map(|finding| finding_text(finding, layout)).collect();
     format!("{}\n{findings}", lines.join("\n"))
@@ -176,13 +194,25 @@ fn kernel_line(kernel: &Result<KernelClock, KernelError>) -> String {
     }
 }
 
+fn nts_line(server: &ServerName) -> String {
+    format!(
+        "the host authenticates {server} by NTS; the agent asks it in the clear, so its answer is \
+         not authenticated"
+    )
+}
+
 pub(super) fn clock_line(report: &ClockReport) -> String {
     let Estimate { offset, bound, assumed, state } = report.estimate;
     let state = state.name();
     if assumed {
-        return format!("{state}: no source confirms the clock, assumed error ±{bound}");
+        let reason = if report.limits.servers_configured {
+            "no source confirms the clock"
+        } else {
+            "no time server is configured, and no source confirms the clock"
+        };
+        return format!("{state}: {reason}, assumed error ±{bound}");
     }
-    let (error, source) = (error_of(offset), source(report.time_source));
+    let (error, source) = (error_of(offset), source(report));
     format!("{state}: {error}±{bound} according to {source} (limit {})", report.limits.offset)
 }
 
@@ -196,9 +226,13 @@ fn error_of(offset: Delta) -> String {
     }
 }
 
-fn source(time_source: TimeSource) -> &'static str {
-    match time_source {
-        TimeSource::Kernel => "the kernel only",
+fn source(report: &ClockReport) -> &'static str {
+    match report.time_source {
+        TimeSource::Kernel if report.limits.servers_configured => "the kernel only",
+        TimeSource::Kernel => "the kernel only, because no time server is configured",
+        TimeSource::Servers | TimeSource::Nothing if report.agreeing() == 1 => {
+            "one time server alone"
+        }
         TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
     }
 }
@@ -231,13 +265,14 @@ fn render_json(report: &ClockReport) -> Value {
         "source": report.time_source.name(),
         "limit": report.limits.offset.as_secs_f64(),
         "true_time": {"not_before": interval.lo.rfc3339(), "not_after": interval.hi.rfc3339()},
-        "servers": report.servers.iter().map(server_json).collect::<Vec<_>>(),
+        "servers_configured": report.limits.servers_configured,
+        "servers": report.servers.iter().map(|it| server_json(report, it)).collect::<Vec<_>>(),
         "kernel": kernel_json(&report.kernel),
         "findings": report.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })
 }
 
-fn server_json(report: &ServerReport) -> Value {
+fn server_json(measured: &ClockReport, report: &ServerReport) -> Value {
     let (sample, error) = match &report.result {
         Ok(sample) => (Some(sample), None),
         Err(error) => (None, Some(json!({"type": error.kind(), "message": error.to_string()}))),
@@ -248,6 +283,7 @@ fn server_json(report: &ServerReport) -> Value {
         "port": report.server.port,
         "address": report.server.address,
         "vote": report.vote.name(),
+        "host_uses_nts": measured.is_in_the_clear(&report.server),
         "offset": sample.map(|sample| sample.offset.as_secs_f64()),
         "delay": sample.map(|sample| sample.delay.as_secs_f64()),
         "root_distance": sample.map(|sample| sample.root_distance.as_secs_f64()),

@@ -96,8 +96,8 @@ settings! {
         #[doc = "Maximum age of the last answers of the time servers. After that, the agent no \
             longer uses them. Default 30m."]
         max_age: Delta = Delta::from_secs(1_800), --"clock-max-age" "DURATION", check positive;
-        #[doc = "Whether to query the time servers of the host's own time daemon if clock.servers \
-            is empty. Default true."]
+        #[doc = "Whether to query the time servers of the host's own time daemon, of DHCP or of \
+            the cloud if clock.servers is empty. Default true."]
         discover: bool = true, --"clock-discover" "BOOL";
     }
     #[doc = "Alerts: their reminders and their delivery."]

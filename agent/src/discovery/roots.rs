@@ -1,12 +1,12 @@
 //! Kubelet root directories of this node, where none is configured.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::OFlag;
 
+use super::inside;
 use crate::proc::{self, ProcFs};
 
 /// Where kubelet keeps projected volumes below a pod's directory (pkg/kubelet/kubelet_getters.go;
@@ -147,11 +147,7 @@ fn within(prefix: &Path, path: &Path) -> PathBuf {
 }
 
 fn resolved(prefix: &Path, path: &Path) -> Option<PathBuf> {
-    let prefix = File::open(prefix).ok()?;
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT);
-    let found = openat2(&prefix, path, how).ok()?;
+    let found = inside::open(prefix, path, OFlag::O_PATH).ok()?;
     proc::descriptor_path(found).ok()
 }
 

@@ -57,36 +57,63 @@ pub fn kubelet_roots(settings: &Settings) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
+/// The time servers to query.
+#[derive(Clone, Debug, Default)]
+pub struct TimeServers(Vec<(ServerName, bool)>);
+
+impl TimeServers {
+    /// Their names.
+    pub fn names(&self) -> Vec<ServerName> {
+        self.0.iter().map(|(server, _)| server.clone()).collect()
+    }
+
+    /// Those that the host authenticates by NTS. The agent has no NTS, and asks them in the clear.
+    pub fn in_the_clear(&self) -> Vec<ServerName> {
+        self.0.iter().filter(|(_, nts)| *nts).map(|(server, _)| server.clone()).collect()
+    }
+}
+
 /// The time servers to query: those of the settings, or those that the host's own time daemon is
-/// configured with.
+/// configured with, DHCP named, or the cloud offers.
 pub fn time_servers(settings: &Settings) -> Vec<ServerName> {
+    named_time_servers(settings).names()
+}
+
+/// The same, with what is known of each.
+pub fn named_time_servers(settings: &Settings) -> TimeServers {
     let clock = &settings.clock;
     if clock.servers.is_empty() && clock.discover {
         discovered(&settings.host_prefix)
     } else {
-        clock.servers.clone()
+        TimeServers(clock.servers.iter().map(|server| (server.clone(), false)).collect())
     }
 }
 
-fn discovered(prefix: &Path) -> Vec<ServerName> {
-    let (own, public) = plan::without_public_pools(time_servers::discover(prefix, &dmi(prefix)));
-    public.iter().for_each(log_unused);
-    own.iter().for_each(log_used);
-    own.into_iter().map(|found| found.server).collect()
+fn discovered(prefix: &Path) -> TimeServers {
+    let found = time_servers::discover(prefix, &dmi(prefix));
+    found.public.iter().for_each(log_unused);
+    found.servers.iter().for_each(log_used);
+    TimeServers(found.servers.into_iter().map(|found| (found.server, found.nts)).collect())
 }
 
-fn log_unused(pool: &Discovered) {
+fn log_unused(public: &Discovered) {
     info!(
-        server = %pool.server, configured_in = %pool.named_by,
-        "not using a public NTP pool of the host: to use one, set clock.servers"
+        server = %public.server, configured_in = %public.named_by,
+        "not using a public NTP pool or server of the host: to use one, set clock.servers"
     );
 }
 
 fn log_used(found: &Discovered) {
-    info!(
-        server = %found.server, configured_in = %found.named_by,
-        "using a time server of the host"
-    );
+    let (server, configured_in) = (&found.server, &found.named_by);
+    if found.nts {
+        info!(
+            %server, configured_in,
+            "using a time server of the host without NTS: the host authenticates it, the agent \
+             does not"
+        );
+    } else {
+        info!(%server, configured_in, "using a time server of the host");
+    }
 }
 
 /// A container that mounts only parts of the host has the same sysfs as the host itself.

@@ -16,6 +16,6 @@ pub use api_server::{ApiServerError, api_server, api_server_mistake};
 pub use confine::{ConfineError, confine};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
-pub use host::{kubelet_roots, node_name, time_servers};
+pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};
 pub use plan::{engine_config, ntp_config};
 pub use start::{run, run_until, stop_signal};

@@ -12,10 +12,9 @@ use tokenwatch_core::world::tokens::KubeletPolicy;
 use crate::agent::Plan;
 use crate::config::Settings;
 use crate::discovery::roots::Search;
-use crate::discovery::time_servers::Discovered;
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
-use crate::sources::ntp::{NtpConfig, is_public_pool};
+use crate::sources::ntp::NtpConfig;
 use crate::sources::volumes::FilesConfig;
 
 /// What setup found on this machine.
@@ -103,13 +102,6 @@ pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
     http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
 }
 
-/// The servers to use, and the public pools among them. A pool is meant for the one daemon of a
-/// host, not for a second client on each of 5,000 nodes: the agent queries a pool only if
-/// `clock.servers` names it.
-pub(super) fn without_public_pools(found: Vec<Discovered>) -> (Vec<Discovered>, Vec<Discovered>) {
-    found.into_iter().partition(|found| !is_public_pool(&found.server))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,17 +139,5 @@ mod tests {
         assert_eq!((http.addresses.len(), http.port), (1, 9723));
         settings.http.enabled = false;
         assert_eq!(http_settings(&settings), None);
-    }
-
-    #[test]
-    fn public_pools_of_the_host_are_left_out() {
-        let found = |name: &str| Discovered {
-            server: name.parse().unwrap(),
-            named_by: "/etc/chrony.conf".into(),
-        };
-        let (own, public) =
-            without_public_pools(vec![found("0.pool.ntp.org"), found("ntp1.example")]);
-        assert_eq!(own, [found("ntp1.example")]);
-        assert_eq!(public, [found("0.pool.ntp.org")]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::time::Delta;
 use crate::findings::{ClockFault, ClockSymptom, Severity};
-use crate::world::clocks::{ClockFacts, ClockState, Range, ServerName};
+use crate::world::clocks::{ClockFacts, ClockState, Range, ServerName, camps};
 
 /// Offset from which clock.offset is critical: the API server's leeway. From there on, the API
 /// server may reject tokens that are valid by the node's clock.
@@ -17,8 +17,8 @@ pub(super) fn symptoms(facts: &ClockFacts<'_>) -> Vec<ClockSymptom> {
         return Vec::new();
     }
     let of_node =
-        [offset(facts), stepped(facts), contradiction(facts), unknown(facts), undisciplined(facts)];
-    of_node.into_iter().flatten().chain(facts.falsetickers().map(falseticker)).collect()
+        [offset(facts), stepped(facts), camps_apart(facts), unknown(facts), undisciplined(facts)];
+    of_node.into_iter().flatten().chain(falsetickers(facts)).collect()
 }
 
 fn offset(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
@@ -37,9 +37,12 @@ fn stepped(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
     Some(ClockSymptom { fault: ClockFault::Stepped(step), severity })
 }
 
-fn contradiction(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
-    let spread = facts.contradiction().map(|claimed| claimed.hi - claimed.lo)?;
-    Some(ClockSymptom { fault: ClockFault::Contradiction { spread }, severity: Severity::Warning })
+fn camps_apart(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
+    let warning = |fault| ClockSymptom { fault, severity: Severity::Warning };
+    if facts.is_contradiction() {
+        return Some(warning(ClockFault::Contradiction));
+    }
+    facts.has_second_camp().then(|| warning(ClockFault::SecondCamp))
 }
 
 /// Info where no server is configured: the node may be meant to run without.
@@ -50,11 +53,19 @@ fn unknown(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
         .then_some(ClockSymptom { fault: ClockFault::Unknown, severity })
 }
 
-/// Always info. If the clock is off or unconfirmed, clock.offset or clock.unknown has the higher
-/// severity.
+/// Always info. If the clock is off or unconfirmed, clock.offset or clock.unknown reports it.
 fn undisciplined(facts: &ClockFacts<'_>) -> Option<ClockSymptom> {
-    let undisciplined = facts.kernel_synchronised() == Some(false);
-    undisciplined.then(|| info(ClockFault::Unsynchronized))
+    facts.is_undisciplined().then(|| info(ClockFault::Unsynchronized))
+}
+
+/// Each server that stands alone against the majority. Several that agree are a second camp, which
+/// has its own symptom.
+fn falsetickers<'a>(facts: &'a ClockFacts<'_>) -> impl Iterator<Item = ClockSymptom> + 'a {
+    let camps = camps(facts.falsetickers());
+    let alone = move |server: &ServerName| {
+        camps.iter().any(|camp| camp.servers.as_slice() == std::slice::from_ref(server))
+    };
+    facts.falsetickers().filter(move |(server, _)| alone(server)).map(falseticker)
 }
 
 fn falseticker((server, claim): (&ServerName, Range)) -> ClockSymptom {

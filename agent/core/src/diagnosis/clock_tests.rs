@@ -77,14 +77,35 @@ fn missing_answers_are_no_finding_within_the_grace_period() {
 #[test]
 fn the_remedy_depends_on_why_no_server_answers() {
     let resolve = || Err(ExchangeError::Resolve("no".to_owned()));
-    let cases: [(&[Answer<'_>], &str); 3] = [
-        (&[("a", resolve()), ("b", resolve())], "name resolution"),
-        (&[("a", resolve()), ("b", Err(ExchangeError::Timeout))], "UDP port 123"),
-        (&[("a", Err(ExchangeError::Timeout))], "UDP port 123"),
+    let kiss = |code: &str| Err(ExchangeError::KissOfDeath(code.to_owned()));
+    let network = || Err(ExchangeError::Network("Connection refused (os error 111)".to_owned()));
+    let far = || Err(ExchangeError::RootDistanceExceeded(Delta::from_secs(9)));
+    let invalid = || Err(ExchangeError::InvalidResponse("too short".to_owned()));
+    let cases: [(&[Answer<'_>], &[&str]); 13] = [
+        (&[("a", resolve()), ("b", resolve())], &["name resolution"]),
+        (&[("a", Err(ExchangeError::Timeout))], &["UDP port 123", "a:123"]),
+        (&[("a", network())], &["network path to a:123"]),
+        (&[("a", Err(ExchangeError::Unsynchronised))], &["time source of a:123"]),
+        (&[("a", kiss("RATE"))], &["less often"]),
+        (&[("a", kiss("DENY"))], &["operator of a:123"]),
+        (&[("a", kiss("RSTR"))], &["operator of a:123"]),
+        (&[("a", kiss("NTSN"))], &["without authentication"]),
+        (&[("a", kiss("XYZ1"))], &["operator of a:123"]),
+        (&[("a", far())], &["too wide"]),
+        (&[("a", invalid())], &["not that of an NTP server"]),
+        (&[("a", Err(ExchangeError::ClockStepped))], &["sets this node's clock"]),
+        (
+            &[("a", resolve()), ("b", Err(ExchangeError::Timeout)), ("c", kiss("DENY"))],
+            &["name resolution", "UDP port 123 from this node to b:123", "operator of c:123"],
+        ),
     ];
     for (answers, words) in cases {
         let finding = findings(&after_round(at(0), answers), &at(200)).remove(0);
-        assert!(finding.remedy.text.contains(words), "{}", finding.remedy.text);
+        let remedy = &finding.remedy.text;
+        assert!(words.iter().all(|word| remedy.contains(word)), "{words:?}: {remedy}");
+        let is_closed = answers.iter().any(|(_, answer)| *answer == Err(ExchangeError::Timeout));
+        assert_eq!(remedy.contains("UDP"), is_closed, "only silence is a closed port: {remedy}");
+        assert_eq!(remedy.contains("name resolution"), answers[0].1 == resolve(), "{remedy}");
     }
 }
 

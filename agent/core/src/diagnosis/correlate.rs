@@ -146,16 +146,19 @@ fn is_refused_unseen(generation: &Generation, node_now: Wall, true_now: Wall) ->
 
 /// The symptoms of the clock, without those that another one explains.
 pub(super) fn clock(symptoms: Vec<ClockSymptom>, facts: &ClockFacts<'_>) -> Vec<ClockSymptom> {
-    let is_unknown = symptoms.iter().any(|symptom| symptom.fault == ClockFault::Unknown);
+    let has = |fault: ClockFault| symptoms.iter().any(|symptom| symptom.fault == fault);
+    let is_carried = has(ClockFault::Unknown) || has(ClockFault::Offset);
     let is_unexplained = |symptom: &ClockSymptom| match symptom.fault {
         // The network of a starting node may come up late.
         ClockFault::Unknown => !facts.in_grace(),
-        // That no daemon disciplines the clock is one of the reasons that clock.unknown gives.
-        ClockFault::Unsynchronized => !facts.in_grace() && !is_unknown,
+        // That no daemon disciplines the clock is one of the reasons that clock.unknown and
+        // clock.offset give.
+        ClockFault::Unsynchronized => !facts.in_grace() && !is_carried,
         ClockFault::Offset
         | ClockFault::Stepped(_)
         | ClockFault::LeapSecond(_)
-        | ClockFault::Contradiction { .. }
+        | ClockFault::Contradiction
+        | ClockFault::SecondCamp
         | ClockFault::Falseticker { .. } => true,
     };
     symptoms.into_iter().filter(is_unexplained).map(|symptom| softened(symptom, facts)).collect()
@@ -172,7 +175,8 @@ fn softened(symptom: ClockSymptom, facts: &ClockFacts<'_>) -> ClockSymptom {
         | ClockFault::Stepped(_)
         | ClockFault::LeapSecond(_)
         | ClockFault::Unknown
-        | ClockFault::Contradiction { .. }
+        | ClockFault::Contradiction
+        | ClockFault::SecondCamp
         | ClockFault::Falseticker { .. } => symptom,
     }
 }

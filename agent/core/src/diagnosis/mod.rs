@@ -159,4 +159,6 @@ mod cause_tests;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod time_server_tests;
+#[cfg(test)]
 mod token_tests;

@@ -114,10 +114,9 @@ pub enum ClockFault {
     /// No source confirms the node's clock.
     Unknown,
     /// The servers contradict each other, and no majority decides.
-    Contradiction {
-        /// The distance from the lowest to the highest offset that they claim.
-        spread: Delta,
-    },
+    Contradiction,
+    /// At least two servers agree with each other, and contradict the majority.
+    SecondCamp,
     /// The other servers prove this one wrong.
     Falseticker {
         /// The server.
@@ -137,7 +136,9 @@ impl ClockFault {
             Self::Unsynchronized => Code::ClockUnsynchronized,
             Self::Stepped(_) | Self::LeapSecond(_) => Code::ClockStepped,
             Self::Unknown => Code::ClockUnknown,
-            Self::Contradiction { .. } | Self::Falseticker { .. } => Code::ClockServersDisagree,
+            Self::Contradiction | Self::SecondCamp | Self::Falseticker { .. } => {
+                Code::ClockServersDisagree
+            }
         }
     }
 }

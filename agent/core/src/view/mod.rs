@@ -82,6 +82,8 @@ pub struct ClockView {
     pub offset_limit: Delta,
     /// The time servers, with their last results.
     pub servers: Vec<ServerReport>,
+    /// Whether there is any server to query.
+    pub servers_configured: bool,
     /// The kernel's last report.
     pub kernel: Option<KernelClock>,
 }

@@ -111,6 +111,7 @@ impl Scene<'_> {
             estimate: clock.estimate(&self.now),
             offset_limit: self.config.clock.offset,
             servers: clock.servers(),
+            servers_configured: self.config.clock.servers_configured,
             kernel: clock.last_kernel().copied(),
         }
     }

@@ -1,56 +1,184 @@
 //! Configuration of chrony, chrony.conf(5).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Discovered;
-use super::files::{HostFiles, named};
+use super::host::HostFiles;
+use super::running::{Options, Running};
 
+/// Written by Fedora CoreOS and OpenShift for the cloud, in place of /etc/chrony.conf
+/// (coreos-platform-chrony).
+const PLATFORM: &str = "/run/coreos-platform-chrony.conf";
 /// The file on Debian, and on other distributions.
 const FILES: [&str; 2] = ["/etc/chrony/chrony.conf", "/etc/chrony.conf"];
-/// Depth of nested includes. chrony itself stops at 10.
-const DEPTH: u8 = 4;
+/// Where distributions and people add options to the daemon's command line.
+const COMMAND_LINES: [&str; 10] = [
+    "/etc/systemd/system/chronyd.service.d/*.conf",
+    "/etc/systemd/system/chrony.service.d/*.conf",
+    "/run/systemd/system/chronyd.service.d/*.conf",
+    "/run/systemd/generator/chronyd.service.d/*.conf",
+    "/etc/systemd/system/chronyd.service",
+    "/etc/systemd/system/chrony.service",
+    "/usr/lib/systemd/system/chronyd.service.d/*.conf",
+    "/etc/sysconfig/chronyd",
+    "/etc/default/chrony",
+    "/etc/conf.d/chronyd",
+];
+/// Options of chronyd(8) that take a value.
+const WITH_VALUE: [&str; 7] = ["f", "F", "l", "L", "P", "t", "u"];
+/// Directives about sources of time.
+const SOURCES: [&str; 7] =
+    ["server", "pool", "peer", "refclock", "include", "confdir", "sourcedir"];
+/// Servers that dhclient's hook gives to chronyd while it runs (Red Hat 7 and 8).
+const OF_DHCLIENT: &str = "/var/lib/dhclient/chrony.servers.*";
+/// Depth of nested includes, as in chrony itself.
+const DEPTH: u8 = 10;
 
-pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
-    FILES.iter().flat_map(|file| of_file(host, Path::new(file), DEPTH)).collect()
+/// What chrony's configuration says.
+#[derive(Debug, Default)]
+pub(super) struct Chrony {
+    /// Its servers, pools and peers.
+    pub(super) servers: Vec<Discovered>,
+    /// Whether there is a configuration.
+    exists: bool,
+    /// Whether it takes what DHCP names.
+    takes_dhcp: bool,
 }
 
-fn of_file(host: &HostFiles<'_>, file: &Path, depth: u8) -> Vec<Discovered> {
-    let Some(text) = host.text(file) else { return Vec::new() };
-    text.lines().flat_map(|line| of_line(host, file, line, depth)).collect()
+impl Chrony {
+    /// That of the running daemon, or else of the host's files.
+    pub(super) fn read(host: &HostFiles<'_>, running: &Running) -> Self {
+        let mut found = Self::default();
+        for options in running.options("chronyd", &WITH_VALUE) {
+            found.command_line(host, &options);
+        }
+        let candidates = [started_with(host), Some(PathBuf::from(PLATFORM))];
+        for file in candidates.into_iter().flatten() {
+            if !found.exists {
+                found.file(host, &file, DEPTH);
+            }
+        }
+        if !found.exists {
+            found.files(host, &FILES.map(PathBuf::from), DEPTH);
+        }
+        found.of_dhclient(host);
+        found
+    }
+
+    /// Whether chrony keeps the clock of this host, and was configured without DHCP's servers.
+    pub(super) fn declines_dhcp(&self) -> bool {
+        self.exists && !self.takes_dhcp
+    }
+
+    /// Directives on the command line replace the file (chronyd(8)).
+    fn command_line(&mut self, host: &HostFiles<'_>, options: &Options<'_>) {
+        if !options.operands.iter().any(|operand| names_sources(operand)) {
+            self.files(host, options.file(&["f"]).as_slice(), DEPTH);
+            return;
+        }
+        self.exists = true;
+        for directive in &options.operands {
+            self.line(host, Path::new("chronyd's command line"), directive, DEPTH);
+        }
+    }
+
+    fn files(&mut self, host: &HostFiles<'_>, files: &[PathBuf], depth: u8) {
+        for file in files {
+            self.file(host, file, depth);
+        }
+    }
+
+    fn file(&mut self, host: &HostFiles<'_>, file: &Path, depth: u8) {
+        let Some(text) = host.text(file) else { return };
+        self.exists = true;
+        text.lines().for_each(|line| self.line(host, file, line, depth));
+    }
+
+    /// A line whose first character is one of `!;#%` is a comment.
+    fn line(&mut self, host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) {
+        let line = line.trim_start();
+        let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+        let words: Vec<&str> = words.filter(|_| !line.starts_with(['!', ';', '%'])).collect();
+        let [directive, arguments @ ..] = words.as_slice() else { return };
+        let files = match directive.to_ascii_lowercase().as_str() {
+            "server" | "pool" | "peer" => {
+                self.servers.extend(server(arguments, file));
+                return;
+            }
+            "include" => arguments.first().map(|it| host.glob(Path::new(it))).unwrap_or_default(),
+            "confdir" => fragments(host, arguments, ".conf"),
+            "sourcedir" => {
+                self.takes_dhcp |= arguments.iter().any(|directory| directory.contains("dhcp"));
+                fragments(host, arguments, ".sources")
+            }
+            _ => return,
+        };
+        if let Some(depth) = depth.checked_sub(1) {
+            self.files(host, &files, depth);
+        }
+    }
+
+    /// Lines of `ADDRESS OPTIONS`.
+    fn of_dhclient(&mut self, host: &HostFiles<'_>) {
+        for file in host.glob(Path::new(OF_DHCLIENT)).iter().filter(|_| self.exists) {
+            let text = host.text(file).unwrap_or_default();
+            let words = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            self.servers.extend(words.filter_map(|words| server(&words, file)));
+        }
+    }
 }
 
-fn of_line(host: &HostFiles<'_>, file: &Path, line: &str, depth: u8) -> Vec<Discovered> {
-    let words: Vec<&str> =
-        line.split(['!', ';', '#', '%']).next().unwrap_or_default().split_whitespace().collect();
-    let [directive, arguments @ ..] = words.as_slice() else { return Vec::new() };
-    let files = match directive.to_ascii_lowercase().as_str() {
-        "server" | "pool" | "peer" => return server(arguments, file).into_iter().collect(),
-        _ if depth == 0 => Vec::new(),
-        "include" => included(host, arguments),
-        "confdir" => fragments(host, arguments, ".conf"),
-        "sourcedir" => fragments(host, arguments, ".sources"),
-        _ => Vec::new(),
-    };
-    files.iter().flat_map(|file| of_file(host, file, depth - 1)).collect()
+/// Whether it is a directive about sources.
+fn names_sources(operand: &str) -> bool {
+    let directive = operand.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    SOURCES.contains(&directive.as_str())
 }
 
-fn included(host: &HostFiles<'_>, patterns: &[&str]) -> Vec<PathBuf> {
-    patterns.first().map(|pattern| host.glob(Path::new(pattern))).unwrap_or_default()
-}
-
+/// Files with this suffix in all directories, in the order of their names. Of two with the same
+/// name, that in the earlier directory counts.
 fn fragments(host: &HostFiles<'_>, directories: &[&str], suffix: &str) -> Vec<PathBuf> {
-    directories
-        .iter()
-        .flat_map(|directory| host.with_suffix(Path::new(directory), suffix))
-        .collect()
+    let mut by_name = BTreeMap::new();
+    for directory in directories {
+        for path in host.with_suffix(Path::new(directory), suffix) {
+            by_name.entry(path.file_name().map(ToOwned::to_owned)).or_insert(path);
+        }
+    }
+    by_name.into_values().collect()
 }
 
-/// `HOST [port N] …`
+/// `HOST [port N] [nts] …`
 fn server(arguments: &[&str], file: &Path) -> Option<Discovered> {
     let (host, options) = arguments.split_first()?;
     let port = options
         .windows(2)
         .find(|pair| pair[0].eq_ignore_ascii_case("port"))
         .and_then(|pair| pair[1].parse().ok());
-    named(host, port, file)
+    let is_nts = options.iter().any(|option| option.eq_ignore_ascii_case("nts"));
+    Some(Discovered::new(host, port, file)?.with_nts(is_nts))
+}
+
+/// The configuration file in the options that a unit or its environment gives to the daemon.
+fn started_with(host: &HostFiles<'_>) -> Option<PathBuf> {
+    let files = COMMAND_LINES.iter().flat_map(|pattern| host.glob(Path::new(pattern)));
+    let texts = files.filter_map(|file| host.text(&file));
+    let files: Vec<PathBuf> =
+        texts.flat_map(|text| text.lines().filter_map(file_in).collect::<Vec<_>>()).collect();
+    files.into_iter().find(|file| host.text(file).is_some())
+}
+
+/// The file in `ExecStart=/usr/sbin/chronyd -f FILE`, or in `OPTIONS="-f FILE"`.
+fn file_in(line: &str) -> Option<PathBuf> {
+    let (key, value) = line.trim().split_once('=')?;
+    let has_options = match key.trim() {
+        "ExecStart" => value.contains("chronyd"),
+        "OPTIONS" | "DAEMON_OPTS" | "ARGS" | "CFGFILE" => true,
+        _ => false,
+    };
+    let value = value.trim().trim_matches(['"', '\'']);
+    if key.trim() == "CFGFILE" {
+        return value.starts_with('/').then(|| PathBuf::from(value));
+    }
+    let words: Vec<String> = value.split_whitespace().map(ToOwned::to_owned).collect();
+    has_options.then(|| Options::of(&words, &WITH_VALUE).file(&["f"])).flatten()
 }

@@ -1,22 +1,36 @@
-//! Time servers to use when none is configured: those of the host's own time daemon, else the time
-//! server of the cloud.
+//! Time servers to use when none is configured: those of the host's own time daemon, else those
+//! that DHCP named, else those of the cloud.
 //!
-//! There is no default public pool: the agent only polls servers that somebody chose. The caller
-//! decides whether a pool in the host's configuration is used.
+//! There is no default public pool: the agent only polls servers that somebody chose for this
+//! network. Public servers are taken out before anything is decided: a daemon that names nothing
+//! else names nobody.
 
 mod chrony;
 mod cloud;
-mod files;
+mod dhcp;
+mod glob;
+mod host;
 mod ntpd;
+mod ntpd_rs;
+mod openntpd;
+mod running;
 mod timesyncd;
+mod toml;
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use files::HostFiles;
+use chrony::Chrony;
+use host::HostFiles;
+use running::Running;
 use tokenwatch_core::world::clocks::ServerName;
+
+use crate::proc::ProcFs;
 
 /// Servers used of one configuration. More would prove nothing further.
 const SERVERS: usize = 16;
+/// UDP port of NTP.
+const NTP_PORT: u16 = 123;
 
 /// A server and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,29 +39,103 @@ pub struct Discovered {
     pub server: ServerName,
     /// The file or the cloud that names it.
     pub named_by: String,
+    /// Whether the host authenticates it by NTS (RFC 8915), which the agent does not.
+    pub nts: bool,
 }
 
-/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted) and
-/// whose hardware description is at `dmi` (`/sys/class/dmi/id`). The first of chrony, ntpd and
-/// systemd-timesyncd that names a server is the daemon in use; files of a replaced one are ignored.
-pub fn discover(root: &Path, dmi: &Path) -> Vec<Discovered> {
-    let host = HostFiles::new(root);
-    let finders: [&dyn Fn() -> Vec<Discovered>; 4] = [
-        &|| chrony::servers(&host),
-        &|| ntpd::servers(&host),
-        &|| timesyncd::servers(&host),
-        &|| cloud::servers(dmi),
+impl Discovered {
+    /// A server that a file names; none if the text cannot be a host name. Addresses get their
+    /// usual form.
+    fn new(host: &str, port: Option<u16>, file: &Path) -> Option<Self> {
+        let mut server: ServerName = host.parse().ok()?;
+        if let Ok(address) = server.host.parse::<IpAddr>() {
+            server.host = address.to_string();
+        }
+        server.port = port.unwrap_or(server.port);
+        Some(Self { server, named_by: file.display().to_string(), nts: false })
+    }
+
+    fn with_nts(self, nts: bool) -> Self {
+        Self { nts, ..self }
+    }
+
+    /// The port that was named is that of something else.
+    fn use_ntp_port(&mut self) {
+        self.server.port = NTP_PORT;
+    }
+
+    /// What two names of one server have in common.
+    fn key(&self) -> (String, u16) {
+        let host = self.server.host.trim_end_matches('.').to_ascii_lowercase();
+        (host, self.server.port)
+    }
+}
+
+/// The result of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// The servers to query.
+    pub servers: Vec<Discovered>,
+    /// Public servers that were left out.
+    pub public: Vec<Discovered>,
+}
+
+/// The servers of the host whose file system is at `root` (`/`, or where the host is mounted), and
+/// whose hardware description is at `dmi` (`/sys/class/dmi/id`). A daemon that the agent sees
+/// running comes before one that it does not. Otherwise the first that names a server of this
+/// network is the one in use: files of a replaced one are ignored.
+pub fn discover(root: &Path, dmi: &Path) -> Discovery {
+    with_processes(root, dmi, &ProcFs::default())
+}
+
+fn with_processes(root: &Path, dmi: &Path, proc: &ProcFs) -> Discovery {
+    let (host, running) = (&HostFiles::new(root), &Running::of(proc));
+    let chrony = Chrony::read(host, running);
+    let is_replaced = running.has("systemd-timesyncd") && !running.has("chronyd");
+    let with_dhcp = is_replaced || !chrony.declines_dhcp();
+    let mut daemons: Vec<(&str, Finder<'_>)> = vec![
+        ("chronyd", Box::new(|| chrony.servers.clone())),
+        ("ntpd", Box::new(|| ntpd::servers(host, running))),
+        ("ntpd", Box::new(|| openntpd::servers(host, running))),
+        ("ntp-daemon", Box::new(|| ntpd_rs::servers(host, running))),
+        ("systemd-timesyncd", Box::new(|| timesyncd::servers(host, with_dhcp))),
     ];
-    let found = finders.iter().map(|find| find()).find(|found| !found.is_empty());
-    distinct(found.unwrap_or_default())
+    daemons.sort_by_key(|(program, _)| !running.has(program));
+    let others: [Finder<'_>; 2] = [
+        Box::new(|| if with_dhcp { dhcp::servers(host) } else { Vec::new() }),
+        Box::new(|| cloud::servers(dmi)),
+    ];
+    first(daemons.into_iter().map(|(_, find)| find).chain(others))
 }
 
-/// The first servers, each once.
-fn distinct(mut found: Vec<Discovered>) -> Vec<Discovered> {
-    let mut seen = std::collections::BTreeSet::new();
-    found.retain(|found| seen.insert(found.server.clone()));
-    found.truncate(SERVERS);
-    found
+/// Looks in one place.
+type Finder<'a> = Box<dyn Fn() -> Vec<Discovered> + 'a>;
+
+/// What the first place names that names any server which is not public.
+fn first<'a>(places: impl Iterator<Item = Finder<'a>>) -> Discovery {
+    let mut left_out = Vec::new();
+    for find in places {
+        let (public, own): (Vec<_>, Vec<_>) =
+            find().into_iter().partition(|found| found.server.is_public());
+        left_out.extend(public);
+        if !own.is_empty() {
+            return Discovery { servers: distinct(own), public: distinct(left_out) };
+        }
+    }
+    Discovery { servers: Vec::new(), public: distinct(left_out) }
+}
+
+/// The first servers, each once. A server that is named twice is one with NTS if either is.
+fn distinct(found: Vec<Discovered>) -> Vec<Discovered> {
+    let mut taken: Vec<Discovered> = Vec::new();
+    for new in found {
+        if let Some(known) = taken.iter_mut().find(|known| known.key() == new.key()) {
+            known.nts |= new.nts;
+        } else if taken.len() < SERVERS {
+            taken.push(new);
+        }
+    }
+    taken
 }
 
 #[cfg(test)]

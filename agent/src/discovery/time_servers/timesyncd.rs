@@ -3,28 +3,31 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Discovered;
-use super::files::{HostFiles, named};
+use super::host::HostFiles;
+use super::{Discovered, dhcp};
 
 /// The main file: the first of these that exists.
-const MAIN: [&str; 3] = [
+const MAIN: [&str; 4] = [
     "/etc/systemd/timesyncd.conf",
     "/run/systemd/timesyncd.conf",
+    "/usr/local/lib/systemd/timesyncd.conf",
     "/usr/lib/systemd/timesyncd.conf",
 ];
 /// Directories of drop-ins; a later one replaces a file of the same name in an earlier one.
-const DROP_INS: [&str; 3] = [
+const DROP_INS: [&str; 4] = [
     "/usr/lib/systemd/timesyncd.conf.d",
+    "/usr/local/lib/systemd/timesyncd.conf.d",
     "/run/systemd/timesyncd.conf.d",
     "/etc/systemd/timesyncd.conf.d",
 ];
 
-/// The servers of `NTP=`, else those of `FallbackNTP=`, like the daemon. Its built-in fallback, a
-/// public pool, is in no file and is not used.
-pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
+/// The servers of `NTP=` and, where `with_dhcp`, of networkd's interfaces, like the daemon. Those
+/// of `FallbackNTP=` if all of these are public. The daemon's built-in fallback, a public pool, is
+/// in no file and is not used.
+pub(super) fn servers(host: &HostFiles<'_>, with_dhcp: bool) -> Vec<Discovered> {
     let (mut chosen, mut fallback) = (Vec::new(), Vec::new());
     for file in files(host) {
-        let text = host.text(&file).unwrap_or_default();
+        let text = host.text(&file).unwrap_or_default().replace("\\\n", " ");
         for (key, value) in settings(&text) {
             match key {
                 "NTP" => assign(&mut chosen, value, &file),
@@ -33,7 +36,13 @@ pub(super) fn servers(host: &HostFiles<'_>) -> Vec<Discovered> {
             }
         }
     }
-    if chosen.is_empty() { fallback } else { chosen }
+    if with_dhcp {
+        chosen.extend(dhcp::of_networkd(host));
+    }
+    if chosen.iter().all(|found| found.server.is_public()) {
+        chosen.extend(fallback);
+    }
+    chosen
 }
 
 /// Main file, then drop-ins in the order of their names.
@@ -65,5 +74,5 @@ fn assign(list: &mut Vec<Discovered>, value: &str, file: &Path) {
     if value.is_empty() {
         list.clear();
     }
-    list.extend(value.split_whitespace().filter_map(|host| named(host, None, file)));
+    list.extend(value.split_whitespace().filter_map(|host| Discovered::new(host, None, file)));
 }

@@ -6,8 +6,6 @@ mod poll_policy;
 mod poller;
 mod resolve;
 
-pub use resolve::is_public_pool;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +96,10 @@ async fn report(
     if !std::mem::take(is_first) && round.exchanges.is_empty() {
         return Ok(());
     }
-    if let Some(health) = health.update(degraded(&round)) {
+    // Without servers the source does not exist: it neither works nor fails.
+    if !round.exchanges.is_empty()
+        && let Some(health) = health.update(degraded(&round))
+    {
         observations.send(health).await?;
     }
     observations.send(Observation::NtpRound(round)).await

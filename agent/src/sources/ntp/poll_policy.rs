@@ -7,7 +7,7 @@ use tokenwatch_core::world::clocks::ExchangeError;
 
 /// Shortest interval for a server on the network: 16 s, RFC 5905's MINPOLL.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(16);
-/// Interval for servers of a public pool, which volunteers run: 2^10 s, the default maxpoll of
+/// Interval for public servers, many of which volunteers run: 2^10 s, the default maxpoll of
 /// chrony and ntpd.
 const POOL_INTERVAL: Duration = Duration::from_secs(1_024);
 /// Longest interval that RATE leads to. RFC 5905's MAXPOLL would be 36 h, too seldom to judge a

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::exchange::exchange;
 use super::poll_policy::{MIN_INTERVAL, PollPolicy};
-use super::resolve::{ResolveError, is_public_pool, resolve};
+use super::resolve::{ResolveError, resolve};
 use super::{BURST_SPACING, NtpConfig};
 use crate::clocks;
 
@@ -136,7 +136,7 @@ impl Poller {
     fn policy(&mut self, server: &ServerName, address: SocketAddr) -> &PollPolicy {
         self.policies
             .entry(address)
-            .or_insert_with(|| PollPolicy::new(address.ip().is_loopback(), is_public_pool(server)))
+            .or_insert_with(|| PollPolicy::new(address.ip().is_loopback(), server.is_public()))
     }
 
     async fn poll(&self, due: &[(ServerName, SocketAddr)]) -> Vec<Exchange> {

@@ -38,12 +38,6 @@ impl fmt::Display for ResolveError {
     }
 }
 
-/// Whether it is the NTP pool, which volunteers run for everyone (ntppool.org).
-pub fn is_public_pool(server: &ServerName) -> bool {
-    let name = server.host.trim_end_matches('.').to_ascii_lowercase();
-    name == "pool.ntp.org" || name.ends_with(".pool.ntp.org")
-}
-
 /// The server's addresses, in the resolver's order.
 pub(super) async fn resolve(server: &ServerName) -> Result<Vec<SocketAddr>, ResolveError> {
     let found = timeout(RESOLVE_TIMEOUT, lookup_host((server.host.as_str(), server.port))).await;

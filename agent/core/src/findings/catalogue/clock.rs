@@ -10,16 +10,17 @@ pub(super) const CLOCK_OFFSET: Entry = Entry {
             beyond the limit (clock.offset_limit, default 500 ms).",
     severity: "warning; critical from 60 s on, which is the API server's leeway",
     action: "Repair time synchronisation on the node. Start with `chronyc tracking` and `chronyc \
-            sources`, or `timedatectl timesync-status`.",
+            sources`, or `timedatectl timesync-status`. If only one server answers, compare it \
+            with others first: alone it does not show who is wrong.",
 };
 
 pub(super) const CLOCK_UNSYNCHRONIZED: Entry = Entry {
     meaning: "The kernel reports that no time daemon synchronises this clock. The clock may be \
             right now, but it will drift.",
-    found_by: "adjtimex(2) reports STA_UNSYNC or TIME_ERROR, while time servers confirm the \
-            clock's offset.",
-    severity: "info; a clock that is off raises clock.offset, and a clock that no time source \
-            confirms raises clock.unknown",
+    found_by: "adjtimex(2) has reported STA_UNSYNC or TIME_ERROR for 150 s, while time servers \
+            confirm the clock's offset.",
+    severity: "info; a clock that is off raises clock.offset instead, and a clock that no time \
+            source confirms raises clock.unknown instead",
     action: "Start chrony, ntpd or systemd-timesyncd on the node.",
 };
 
@@ -41,15 +42,18 @@ pub(super) const CLOCK_UNKNOWN: Entry = Entry {
     found_by: "No configured time server gave a usable answer for long enough, and the kernel does \
             not confirm the clock either.",
     severity: "info if no server is configured; warning if a configured server stopped answering",
-    action: "Set clock.servers to servers that this node can reach, and open UDP port 123 to them.",
+    action: "Do what the finding names for each kind of failure: a server that answers without \
+            having the time needs repair itself, one that does not answer needs a path to it.",
 };
 
 pub(super) const CLOCK_SERVERS_DISAGREE: Entry = Entry {
     meaning: "At least one time server is wrong. If a majority contradicts it, the agent names \
             that server and ignores it. Without a majority, the agent cannot decide which server \
-            is right.",
+            is right. Servers that agree among themselves form a camp, and the finding names the \
+            camps.",
     found_by: "The intervals of the servers' answers do not all intersect (RFC 5905, section \
             11.2.1).",
     severity: "warning",
-    action: "Repair or remove the server that the finding names. Configure at least three servers.",
+    action: "Repair or remove the server that the finding names. Configure at least three servers, \
+            all of one kind: do not mix servers that smear leap seconds with others.",
 };

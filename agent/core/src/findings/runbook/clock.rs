@@ -10,7 +10,10 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
              it.",
     diagnosis: &[MEASURE, DAEMON],
     mitigation: &[
-        step("Let chrony step the clock, if it reaches its servers", "chronyc makestep"),
+        step(
+            "Let chrony step the clock, if it reaches its servers and at least two of them agree",
+            "chronyc makestep",
+        ),
         step(
             "Or restart the time daemon",
             "systemctl restart chrony || systemctl restart chronyd || systemctl restart \
@@ -19,7 +22,7 @@ pub(super) const CLOCK_OFFSET: Runbook = Runbook {
     ],
     resolved_when: "`tokenwatch clock` exits with 0. The finding clears one minute after the clock \
                     is right, so that it does not flap.",
-    false_positives: "All time servers of the agent are wrong in the same way: compare with a \
+    false_positives: "The only time server is wrong, or all are in the same way: compare with a \
                       server of another origin, `tokenwatch clock --server HOST`. A node that just \
                       started or resumed is right again within minutes.",
 };
@@ -34,8 +37,8 @@ pub(super) const CLOCK_UNSYNCHRONIZED: Runbook = Runbook {
         ),
     ],
     mitigation: &[step("Start the host's own time daemon", "timedatectl set-ntp true")],
-    resolved_when: "`timedatectl show -p NTPSynchronized` prints NTPSynchronized=yes, some minutes \
-                    after the daemon started.",
+    resolved_when: "`timedatectl show -p NTPSynchronized` prints NTPSynchronized=yes for 150 s. So \
+                    a daemon that starts or polls seldom does not make the finding come and go.",
     false_positives: "Something synchronises the clock without informing the kernel: a hypervisor, \
                       or a daemon that does not use the kernel's discipline. `tokenwatch clock` \
                       shows whether the clock is right.",
@@ -91,5 +94,6 @@ pub(super) const CLOCK_SERVERS_DISAGREE: Runbook = Runbook {
     mitigation: &[],
     resolved_when: "The server is repaired or no longer configured. The finding clears one minute \
                     later.",
-    false_positives: "One server smears a leap second and others do not. This lasts about a day.",
+    false_positives: "Some servers smear a leap second and others do not: two camps, at most a \
+                      second apart, for about a day. Use servers of one kind.",
 };

@@ -1,13 +1,17 @@
 //! Findings about the node's clock and the time servers.
 
-use super::remedy;
+use std::collections::BTreeMap;
+
+use super::clock_remedy;
 use crate::base::schema;
 use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Affected, ClockFault, ClockSymptom, Finding, Subject};
 use crate::traces::clock::attributes;
-use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
+use crate::world::clocks::{
+    Camp, ClockFacts, ClockState, Range, ServerName, Step, Vote, distance, may_be_a_leap_smear,
+};
 
 /// Most pods that a sentence names. The evidence names more.
 const IN_SENTENCE: usize = 3;
@@ -30,10 +34,10 @@ pub(crate) fn clock(
         code: fault.code(),
         severity: symptom.severity,
         subject,
-        summary: format!("{}{}", summary(fault, facts), effects(affected)),
+        summary: format!("{}{}", summary(fault, facts), effects(affected, facts)),
         deadline: None::<Wall>,
         evidence: evidence(fault, facts).and(tokens_affected(affected)),
-        remedy: remedy::of_clock(fault, facts),
+        remedy: clock_remedy::of_clock(fault, facts),
         trace: None,
     }
 }
@@ -46,7 +50,8 @@ fn subject(node: &str, fault: &ClockFault) -> Subject {
         | ClockFault::Stepped(_)
         | ClockFault::LeapSecond(_)
         | ClockFault::Unknown
-        | ClockFault::Contradiction { .. } => Subject::node(node),
+        | ClockFault::Contradiction
+        | ClockFault::SecondCamp => Subject::node(node),
     }
 }
 
@@ -71,28 +76,79 @@ fn summary(fault: &ClockFault, facts: &ClockFacts<'_>) -> String {
             reasons(facts),
             facts.estimate.bound
         ),
-        ClockFault::Contradiction { spread } => format!(
-            "The time servers contradict each other by {spread} and no majority decides. At least \
-             one of {} is wrong, and nothing shows whether this node's clock is right.",
-            names_of(facts, Vote::Undecided).join(", ")
+        ClockFault::Contradiction => format!(
+            "{} No majority decides, and nothing shows whether this node's clock is right.",
+            camps(&facts.camps())
         ),
+        ClockFault::SecondCamp => {
+            format!("{} The agent follows the camp of the majority.", camps(&facts.camps()))
+        }
         ClockFault::Falseticker { server, claim, .. } => format!(
-            "Time server {server} is {}, according to {}. The server is wrong, and the agent \
-             ignores it.",
+            "Time server {server} is {}, according to {}. {}, and the agent ignores it.{}",
             direction(*claim - facts.estimate.offset),
-            sources(facts)
+            sources(facts),
+            if may_be_a_leap_smear(&facts.camps()) { "It stands alone" } else { "It is wrong" },
+            smear_hint(&facts.camps())
         ),
     }
 }
 
 fn offset(facts: &ClockFacts<'_>) -> String {
     let cause = facts.step.map(|step| format!(" It was {}.", set_by(&step))).unwrap_or_default();
-    format!(
-        "This node's clock is {} (±{}), according to {}. The node is wrong.{cause}",
-        direction(-facts.estimate.offset),
-        facts.estimate.bound,
-        sources(facts)
-    )
+    let (off, bound) = (direction(-facts.estimate.offset), facts.estimate.bound);
+    let daemon = of_daemon(facts);
+    match facts.only_server() {
+        Some(server) => format!(
+            "This node's clock is {off} (±{bound}), according to time server {server} alone. One \
+             server does not show whether the node or the server is wrong.{daemon}{cause}"
+        ),
+        None => format!(
+            "This node's clock is {off} (±{bound}), according to {}. The node is wrong.{daemon}\
+             {cause}",
+            sources(facts)
+        ),
+    }
+}
+
+/// What the kernel reports about a clock that the servers contradict.
+fn of_daemon(facts: &ClockFacts<'_>) -> String {
+    match (facts.kernel_synchronised(), facts.contradicted_kernel()) {
+        (Some(false), _) => " No time daemon disciplines it.".to_owned(),
+        (_, Some(bound)) => format!(
+            " The time daemon contradicts this: by its report to the kernel, the clock is right \
+             to ±{bound}."
+        ),
+        (Some(true) | None, None) => String::new(),
+    }
+}
+
+/// Which servers agree with each other, and what each camp claims.
+fn camps(camps: &[Camp]) -> String {
+    let claims: Vec<String> = camps.iter().map(claim).collect();
+    let (claims, apart) = (claims.join("; "), distance(camps));
+    let hint = smear_hint(camps);
+    if camps.iter().all(|camp| camp.servers.len() == 1) {
+        return format!("The time servers contradict each other by {apart}: {claims}.{hint}");
+    }
+    format!("The time servers form {} camps, {apart} apart: {claims}.{hint}", camps.len())
+}
+
+fn smear_hint(camps: &[Camp]) -> &'static str {
+    if may_be_a_leap_smear(camps) {
+        " Servers that smear a leap second and servers that do not look like this."
+    } else {
+        ""
+    }
+}
+
+fn claim(camp: &Camp) -> String {
+    let names: Vec<String> = camp.servers.iter().map(ServerName::to_string).collect();
+    let names = names.join(", ");
+    let (verb_s, range) = (if camp.servers.len() == 1 { "s" } else { "" }, &camp.range);
+    if range.meets(&Range::around(Delta::ZERO, Delta::ZERO)) {
+        return format!("{names} confirm{verb_s} this node's clock (to ±{})", range.farthest());
+    }
+    format!("{names} put{verb_s} it {}", direction(-range.middle()))
 }
 
 fn state_since_step(facts: &ClockFacts<'_>) -> &'static str {
@@ -115,15 +171,30 @@ fn reasons(facts: &ClockFacts<'_>) -> String {
         Some(false) => "the kernel reports that no time daemon disciplines it",
         None => "the kernel reports nothing",
     };
-    let servers = match (facts.server_count(), facts.answer_age()) {
-        (0, _) if facts.servers_configured() => "no time server answers".to_owned(),
-        (0, _) => "no time server is configured".to_owned(),
-        (count, None) => format!("none of {count} time servers gave a usable answer"),
-        (count, Some(age)) => {
-            format!("none of {count} time servers gave a usable answer for {age}")
+    let age = facts.answer_age().map(|age| format!(" for {age}")).unwrap_or_default();
+    let servers = match facts.server_count() {
+        0 if facts.servers_configured() => "no time server answers".to_owned(),
+        0 => "no time server is configured".to_owned(),
+        1 => format!("the only time server gave no usable answer{age} ({})", failures(facts)),
+        count => {
+            let failures = failures(facts);
+            format!("none of {count} time servers gave a usable answer{age} ({failures})")
         }
     };
     format!("{servers}, and {kernel}")
+}
+
+/// Each reason for which an exchange failed, with the number of servers if there are several
+/// reasons.
+fn failures(facts: &ClockFacts<'_>) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for (_, error) in facts.failures() {
+        *counts.entry(error.to_string()).or_default() += 1;
+    }
+    let is_one = counts.len() == 1;
+    let shown =
+        |(reason, count)| if is_one { reason } else { format!("{count} of them: {reason}") };
+    counts.into_iter().map(shown).collect::<Vec<_>>().join("; ")
 }
 
 /// The sources that the estimate is based on, for a sentence.
@@ -138,7 +209,17 @@ fn names_of(facts: &ClockFacts<'_>, vote: Vote) -> Vec<String> {
     facts.voting(vote).map(ToString::to_string).collect()
 }
 
-fn effects(affected: &Affected) -> String {
+/// The tokens that a wrong clock affects. With one server alone, it may be the server that is
+/// wrong.
+fn effects(affected: &Affected, facts: &ClockFacts<'_>) -> String {
+    let tokens = tokens_of(affected);
+    if tokens.is_empty() || facts.only_server().is_none() {
+        return tokens;
+    }
+    format!(" The following holds if the server is right.{tokens}")
+}
+
+fn tokens_of(affected: &Affected) -> String {
     let looking_wrong = match affected.look_wrong {
         0 => String::new(),
         1 => " It makes 1 healthy token look wrong.".to_owned(),
@@ -201,7 +282,8 @@ fn evidence(fault: &ClockFault, facts: &ClockFacts<'_>) -> Attributes {
         | ClockFault::Stepped(_)
         | ClockFault::LeapSecond(_)
         | ClockFault::Unknown
-        | ClockFault::Contradiction { .. } => common,
+        | ClockFault::Contradiction
+        | ClockFault::SecondCamp => common,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod clock;
+mod clock_remedy;
 mod kubelet;
 mod names;
 mod remedy;

@@ -1,7 +1,6 @@
 //! Remedies: what to do, and a command to paste where one exists.
 
-use crate::findings::{ClockFault, Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
-use crate::world::clocks::ClockFacts;
+use crate::findings::{Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
 use crate::world::cluster::{AccountLoss, PodRef};
 use crate::world::tokens::{Claims, Generation};
 
@@ -99,60 +98,6 @@ fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
         ),
     };
     Remedy { text: text.to_owned(), command }
-}
-
-/// The remedy for a fault of a clock.
-pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
-    let (text, command) = match fault {
-        ClockFault::Offset => (
-            "Repair time synchronisation on this node: check the sources of its time daemon, then \
-             let the daemon step the clock.",
-            Some("chronyc tracking || timedatectl timesync-status || ntpq -p"),
-        ),
-        ClockFault::Unsynchronized => (
-            "Start chrony, ntpd or systemd-timesyncd on this node.",
-            Some("timedatectl set-ntp true"),
-        ),
-        ClockFault::Stepped(_) => (
-            "Find what set the clock: the first synchronisation of a time daemon, a resumed \
-             virtual machine, or a person.",
-            Some(
-                "journalctl --since -15m -u chrony -u chronyd -u ntpd -u ntpsec -u \
-                 systemd-timesyncd",
-            ),
-        ),
-        ClockFault::LeapSecond(_) => {
-            ("No action needed: the clock followed an announced leap second.", None)
-        }
-        ClockFault::Unknown => of_unknown_clock(facts),
-        ClockFault::Contradiction { .. } => (
-            "Configure at least three time servers, so that the others outvote one that is wrong.",
-            Some("tokenwatch clock"),
-        ),
-        ClockFault::Falseticker { .. } => (
-            "Repair this server, or remove it from clock.servers and from the configuration of \
-             the time daemon.",
-            Some("tokenwatch clock"),
-        ),
-    };
-    Remedy { text: text.to_owned(), command: command.map(ToOwned::to_owned) }
-}
-
-const REPAIR_NAMES: &str =
-    "Repair name resolution on this node, or set clock.servers to addresses instead of names.";
-
-fn of_unknown_clock(facts: &ClockFacts<'_>) -> (&'static str, Option<&'static str>) {
-    if facts.no_name_resolves() {
-        return (REPAIR_NAMES, Some("tokenwatch clock --server ADDRESS"));
-    }
-    if facts.servers_configured() {
-        let text = "Open UDP port 123 from this node to its time servers, or set clock.servers to \
-                    servers that it can reach.";
-        return (text, Some("tokenwatch clock"));
-    }
-    let text = "Set clock.servers to time servers that this node can reach, or start a time \
-                daemon on it.";
-    (text, Some("tokenwatch clock --server HOST"))
 }
 
 /// The remedy for a finding about the agent itself.

@@ -70,7 +70,7 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
         }
         Subject::Node { node } => of_node(&shown(node), finding.code, resolution),
         Subject::Server { server } => {
-            format!("Time server {} no longer contradicts the others", shown(server))
+            format!("Time server {} no longer stands alone against the others", shown(server))
         }
     }
 }
@@ -162,6 +162,9 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
     match code {
         Code::ClockOffset if unconfirmed => "No time source confirms this node's clock now",
         Code::ClockOffset => "This node's clock is within its limit again",
+        Code::ClockUnsynchronized if is_carried_elsewhere(state) => {
+            "Another finding about this node's clock covers this now"
+        }
         Code::ClockUnsynchronized => {
             "The kernel reports that a time daemon disciplines this node's clock"
         }
@@ -171,7 +174,9 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         Code::ClockStepped => "This node's clock has been measured since it was set",
         Code::ClockUnknown if unconfirmed => "Time servers answer again, and contradict each other",
         Code::ClockUnknown => "A time source confirms this node's clock again",
-        Code::ClockServersDisagree => "The time servers no longer contradict each other",
+        Code::ClockServersDisagree => {
+            "The time servers no longer form camps that contradict each other"
+        }
         Code::RotationLate
         | Code::RotationStalled
         | Code::Expired
@@ -198,6 +203,11 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         | Code::AgentBlind
         | Code::DeliveryDelayed => "The clock is no longer affected",
     }
+}
+
+/// Whether clock.offset or clock.unknown may now report that no daemon disciplines the clock.
+fn is_carried_elsewhere(state: ClockState) -> bool {
+    matches!(state, ClockState::Off | ClockState::Stepped | ClockState::Unknown)
 }
 
 fn what_was_found(code: Code) -> &'static str {

@@ -134,7 +134,19 @@ fn resolutions_of_findings_about_the_clock_and_the_agent() {
         (
             Code::ClockServersDisagree,
             Resolution::Clock(Synchronised),
-            "The time servers no longer contradict each other, 1m 30s after this was \
+            "The time servers no longer form camps that contradict each other, 1m 30s after this \
+             was reported.",
+        ),
+        (
+            Code::ClockUnsynchronized,
+            Resolution::Clock(Synchronised),
+            "The kernel reports that a time daemon disciplines this node's clock, 1m 30s after \
+             this was reported.",
+        ),
+        (
+            Code::ClockUnsynchronized,
+            Resolution::Clock(Off),
+            "Another finding about this node's clock covers this now, 1m 30s after this was \
              reported.",
         ),
         (
@@ -173,7 +185,8 @@ fn resolutions_of_findings_about_the_clock_and_the_agent() {
     let server = finding(Code::ClockServersDisagree, Subject::Server { server: "ntp1:123".into() });
     assert_eq!(
         resolved(&server, Resolution::Clock(Synchronised), Delta::from_secs(5)).summary,
-        "Time server ntp1:123 no longer contradicts the others, 5.0s after this was reported."
+        "Time server ntp1:123 no longer stands alone against the others, 5.0s after this was \
+         reported."
     );
 }
 

@@ -2,8 +2,8 @@
 
 use super::model::STEP_REPORTED;
 use super::{
-    Basis, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName, Step,
-    TimeSource, Vote,
+    Basis, Camp, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName,
+    Step, TimeSource, Vote, camps,
 };
 use crate::base::time::{Delta, Reading};
 
@@ -60,6 +60,19 @@ impl<'a> ClockFacts<'a> {
         self.model.kernel.as_ref().map(|kernel| kernel.synchronised)
     }
 
+    /// Whether the kernel has reported for a while that no time daemon disciplines the clock.
+    pub fn is_undisciplined(&self) -> bool {
+        let (now, hold) = (self.now.monotonic, self.model.limits.grace);
+        self.model.discipline.is_some_and(|discipline| !discipline.holds(now, hold))
+    }
+
+    /// The error bound of the kernel, if a time daemon maintains it and the servers contradict it.
+    pub(crate) fn contradicted_kernel(&self) -> Option<Delta> {
+        let servers = Range::around(self.estimate.offset, self.estimate.bound);
+        let kernel = self.model.kernel_range(self.now).filter(|kernel| !kernel.meets(&servers))?;
+        Some(kernel.half())
+    }
+
     /// The kernel's own error bound (`maxerror`).
     pub fn kernel_max_error(&self) -> Option<Delta> {
         self.model.kernel.as_ref().map(|kernel| kernel.max_error)
@@ -80,11 +93,38 @@ impl<'a> ClockFacts<'a> {
         self.selection.votes().iter().filter(|vote| **vote == Vote::Agrees).count()
     }
 
-    /// Whether there are servers, and none of their names resolves.
-    pub fn no_name_resolves(&self) -> bool {
-        let failed = |error: &ExchangeError| matches!(error, ExchangeError::Resolve(_));
-        let mut results = self.model.servers.iter().map(|peer| &peer.result);
-        self.server_count() > 0 && results.all(|result| result.as_ref().is_err_and(failed))
+    /// The servers whose last exchange failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&ServerName, &ExchangeError)> {
+        let peers = self.model.servers.iter();
+        peers.filter_map(|peer| Some((&peer.server, peer.result.as_ref().err()?)))
+    }
+
+    /// The one server that the estimate is based on, if no second one confirms it. An IPv4 and an
+    /// IPv6 address of one name count as one server: they usually belong to one machine.
+    pub fn only_server(&self) -> Option<&ServerName> {
+        let usable: Vec<_> = self.claims().map(|(server, _)| server).collect();
+        let only = match usable.as_slice() {
+            [only] => *only,
+            [one, other] if is_same_machine(one, other) => *one,
+            [] | [_, _, ..] => return None,
+        };
+        (self.source() == TimeSource::Servers).then_some(only)
+    }
+
+    /// The camps of the servers that give usable answers.
+    pub(crate) fn camps(&self) -> Vec<Camp> {
+        camps(self.claims())
+    }
+
+    /// Whether at least two servers agree with each other against the majority.
+    pub(crate) fn has_second_camp(&self) -> bool {
+        camps(self.falsetickers()).iter().any(|camp| camp.servers.len() > 1)
+    }
+
+    /// The servers with a usable answer, each with the range of offsets that it claims.
+    fn claims(&self) -> impl Iterator<Item = (&ServerName, Range)> {
+        let peers = self.model.servers.iter();
+        peers.filter_map(|peer| Some((&peer.server, self.model.range_of(peer, self.now)?)))
     }
 
     /// Time since the last usable answer of any server.
@@ -106,13 +146,9 @@ impl<'a> ClockFacts<'a> {
             .filter_map(|(peer, _)| Some((&peer.server, self.model.range_of(peer, self.now)?)))
     }
 
-    /// The range of all offsets that the servers claim, if they contradict each other without a
-    /// majority.
-    pub(crate) fn contradiction(&self) -> Option<Range> {
-        match self.selection {
-            Selection::Contradiction(claimed, _) => Some(claimed),
-            Selection::Agreed(_) | Selection::NoAnswer(_) => None,
-        }
+    /// Whether the servers contradict each other without a majority.
+    pub(crate) fn is_contradiction(&self) -> bool {
+        matches!(self.selection, Selection::Contradiction(..))
     }
 
     /// Whether the estimate is based on the kernel's report alone.
@@ -124,6 +160,12 @@ impl<'a> ClockFacts<'a> {
     pub fn state(&self) -> ClockState {
         self.estimate.state
     }
+}
+
+/// Whether these are the addresses of both families of one name.
+fn is_same_machine(one: &ServerName, other: &ServerName) -> bool {
+    let is_v6 = |server: &ServerName| server.address.as_ref().is_some_and(|at| at.contains(':'));
+    one.host == other.host && one.port == other.port && is_v6(one) != is_v6(other)
 }
 
 /// The last step, for [`STEP_REPORTED`], and longer until the clock is measured again or no source

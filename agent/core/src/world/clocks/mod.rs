@@ -5,12 +5,15 @@
 //! When the wall clock is stepped or slewed, the offset therefore follows at once.
 
 mod bound;
+mod camps;
+mod discipline;
 mod drift;
 mod facts;
 mod intersection;
 mod leap;
 mod model;
 mod peer;
+mod public;
 mod server;
 mod types;
 
@@ -23,6 +26,7 @@ pub use types::{
 };
 
 pub(crate) use bound::Range;
+pub(crate) use camps::{Camp, camps, distance, may_be_a_leap_smear};
 pub(crate) use intersection::Selection;
 pub(crate) use model::Basis;
 

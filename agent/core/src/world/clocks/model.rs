@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bound::{Range, hardware_ppm};
+use super::discipline::Discipline;
 use super::drift::{History, Point};
 use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
@@ -34,7 +35,8 @@ pub struct Limits {
     /// Whether a server is configured. If so, an unconfirmed clock is a warning, else info.
     pub servers_configured: bool,
     /// Time after the first round in which an unconfirmed clock is not a finding, because the
-    /// network of a starting node comes up late. Default 150 s; zero for a single pass.
+    /// network of a starting node comes up late; and how long the kernel must report that nothing,
+    /// or something again, disciplines the clock. Default 150 s; zero for a single pass.
     pub grace: Delta,
 }
 
@@ -134,6 +136,8 @@ pub struct ClockModel {
     /// When the first round ended, or the kernel's first report arrived where no server is
     /// configured. Before that, there are no findings about the clock.
     pub(crate) measured_from: Option<Monotonic>,
+    /// Whether a time daemon disciplines the clock, according to the kernel's reports.
+    pub(crate) discipline: Option<Discipline>,
     /// The votes in the last round, in the order of `servers`.
     votes: Vec<Vote>,
     history: History,
@@ -157,6 +161,7 @@ impl ClockModel {
             last_step: None,
             was_leap: false,
             measured_from: None,
+            discipline: None,
             votes: Vec::new(),
             history: History::default(),
         }
@@ -191,6 +196,8 @@ impl ClockModel {
     /// Takes a report of the kernel.
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
+        let discipline = Discipline::after(self.discipline, kernel, self.limits.grace);
+        self.discipline = Some(discipline);
         if !self.limits.servers_configured {
             // There is no other source to wait for.
             self.measured_from.get_or_insert(kernel.taken.monotonic);
@@ -256,8 +263,15 @@ impl ClockModel {
             |kernel: &KernelClock| [Some(kernel.taken.monotonic + max_age), kernel.expires()];
         let kernel = self.kernel.iter().flat_map(expiries).flatten();
         let step = self.last_step.iter().map(|step| step.after.monotonic + STEP_REPORTED);
+        let settled = self.discipline.iter().map(|discipline| discipline.settles(grace));
         let grace = self.measured_from.iter().map(|from| *from + grace);
-        answers.chain(kernel).chain(step).chain(grace).filter(|at| *at > now.monotonic).min()
+        answers
+            .chain(kernel)
+            .chain(step)
+            .chain(settled)
+            .chain(grace)
+            .filter(|at| *at > now.monotonic)
+            .min()
     }
 
     /// The vote on a server in the last round.
@@ -287,7 +301,7 @@ impl ClockModel {
         peer.range(now, hardware_ppm(self.kernel.as_ref()), self.limits.max_age)
     }
 
-    fn kernel_range(&self, now: &Reading) -> Option<Range> {
+    pub(crate) fn kernel_range(&self, now: &Reading) -> Option<Range> {
         let fresh = self
             .kernel
             .filter(|kernel| now.monotonic - kernel.taken.monotonic < self.limits.max_age);

@@ -15,7 +15,7 @@ const NTP_PORT: u16 = 123;
 /// of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServerName {
-    /// Host name or address as configured.
+    /// Host name or address as configured. An IPv6 address may have a zone (`fe80::1%eth0`).
     pub host: String,
     /// UDP port.
     pub port: u16,
@@ -63,14 +63,14 @@ impl fmt::Display for NotAServer {
 
 impl std::error::Error for NotAServer {}
 
-/// Accepts `host`, `host:port`, `[v6]`, `[v6]:port`, and an IPv6 address without brackets and port.
-/// The default port is 123.
+/// Accepts `host`, `host:port`, `[v6]`, `[v6]:port`, and an IPv6 address without brackets and port,
+/// each with or without a zone. The default port is 123.
 impl FromStr for ServerName {
     type Err = NotAServer;
 
     fn from_str(text: &str) -> Result<Self, NotAServer> {
         let text = text.trim();
-        if text.parse::<Ipv6Addr>().is_ok() {
+        if is_v6(text) {
             return Ok(Self { host: text.to_owned(), port: NTP_PORT, address: None });
         }
         let not_a_server = || NotAServer::Host(text.to_owned());
@@ -87,12 +87,22 @@ impl FromStr for ServerName {
 /// The host, without brackets, and what follows it.
 fn split(text: &str) -> Option<(&str, &str)> {
     match text.strip_prefix('[') {
-        Some(rest) => {
-            rest.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
-        }
+        Some(rest) => rest.split_once(']').filter(|(address, _)| is_v6(address)),
         None => Some(text.split_at(text.find(':').unwrap_or(text.len())))
             .filter(|(host, _)| is_host(host)),
     }
+}
+
+/// Whether it is an IPv6 address, with or without a zone (RFC 4007, section 11).
+fn is_v6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    address.parse::<Ipv6Addr>().is_ok() && is_zone(zone)
+}
+
+/// Whether it can be the name or the number of an interface.
+fn is_zone(zone: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
+    !zone.is_empty() && zone.len() <= 15 && zone.chars().all(fits)
 }
 
 /// Whether `host` has only letters, digits, dots and dashes (RFC 1123), or underscores, which some

@@ -108,12 +108,14 @@ fn server_names_parse_and_print() {
         ("192.0.2.1:11123", "192.0.2.1", 11_123),
         ("[2001:db8::1]:99", "2001:db8::1", 99),
         ("::1", "::1", 123),
+        ("fe80::1%eth0", "fe80::1%eth0", 123),
+        ("[fe80::1%2]:99", "fe80::1%2", 99),
     ] {
         let server: ServerName = text.parse().unwrap();
         assert_eq!((server.host.as_str(), server.port), (host, port));
         assert_eq!(server.to_string().parse(), Ok(server));
     }
-    for wrong in ["", "a b", "host:0", "host:x", "[::1", "a:1:2"] {
+    for wrong in ["", "a b", "host:0", "host:x", "[::1", "a:1:2", "::1%", "::1%a/b", "host%eth0"] {
         assert!(wrong.parse::<ServerName>().is_err(), "{wrong}");
     }
 }

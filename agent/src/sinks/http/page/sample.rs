@@ -42,6 +42,7 @@ pub(super) fn empty() -> Status {
                 server("time-2.example", Ok(sample(90_000, 10)), Vote::Falseticker),
                 server("time-3.example", Err(ExchangeError::Timeout), Vote::Unusable),
             ],
+            servers_configured: true,
             kernel: Some(KernelClock {
                 synchronised: true,
                 max_error: Delta::from_millis(9),

@@ -13,6 +13,8 @@ const LISTED: usize = 20;
 const HEAD: &str = "<section aria-labelledby=\"visibility\"><h2 id=\"visibility\">What this agent \
                     cannot see</h2>\n<ul class=\"visibility\">\n";
 const READERS: &str = "not detected yet: whether a process still uses a replaced token";
+const NO_TIME_SERVER: &str = "not configured: clock.servers names no time server, and this host \
+                              shows none";
 const NO_API_SERVER: &str = "not used: names come from the tokens, and owners are unknown";
 
 pub(super) fn section(status: &Status) -> String {
@@ -86,6 +88,9 @@ fn place(spot: &BlindSpot) -> String {
 }
 
 fn sources(out: &mut String, status: &Status) {
+    if !status.clock.servers_configured {
+        line(out, Visibility::Partial, "ntp", NO_TIME_SERVER);
+    }
     for (source, degraded) in &status.agent.sources {
         match degraded {
             Some(reason) => {

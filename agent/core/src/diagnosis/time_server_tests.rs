@@ -1,0 +1,170 @@
+//! Findings that depend on how many servers claim what.
+
+use super::clock_of;
+use crate::base::time::{Delta, Reading};
+use crate::findings::{Affected, Code, Finding, Severity, Subject};
+use crate::world::clocks::testing::*;
+use crate::world::clocks::*;
+
+fn findings(model: &ClockModel, now: &Reading) -> Vec<Finding> {
+    clock_of("n1", model, &Affected::default(), now)
+}
+
+/// The findings after one round of these answers.
+fn after(answers: &[(&str, i64)]) -> Vec<Finding> {
+    let answers: Vec<_> =
+        answers.iter().map(|(name, millis)| (*name, offset_ms(*millis))).collect();
+    findings(&after_round(at(100), &answers), &at(100))
+}
+
+fn only(findings: Vec<Finding>, code: Code) -> Finding {
+    let [finding] = findings.try_into().unwrap();
+    assert_eq!(finding.code, code, "{finding:?}");
+    finding
+}
+
+#[test]
+fn two_camps_are_named_with_their_members_and_what_they_claim() {
+    let smeared =
+        only(after(&[("a", 0), ("b", 1), ("c", 800), ("d", 801)]), Code::ClockServersDisagree);
+    assert_eq!(smeared.subject, Subject::node("n1"));
+    for words in [
+        "2 camps, 800.0ms apart",
+        "a:123 (192.0.2.1), b:123 (192.0.2.1) confirm this node's clock",
+        "c:123 (192.0.2.1), d:123 (192.0.2.1) put it 800.5ms behind true time",
+        "leap second",
+        "No majority decides",
+    ] {
+        assert!(smeared.summary.contains(words), "{words}: {}", smeared.summary);
+    }
+    assert!(smeared.remedy.text.contains("all of one kind"), "{}", smeared.remedy.text);
+
+    let far = only(
+        after(&[("a", 0), ("b", 1), ("c", 90_000), ("d", 90_001)]),
+        Code::ClockServersDisagree,
+    );
+    assert!(far.summary.contains("2 camps") && !far.summary.contains("leap"), "{}", far.summary);
+    assert!(far.remedy.text.contains("which camp is wrong"), "{}", far.remedy.text);
+}
+
+#[test]
+fn a_camp_of_the_minority_is_one_finding_and_a_lone_server_its_own() {
+    let findings = after(&[("a", 0), ("b", 1), ("c", 0), ("d", 900), ("e", 901)]);
+    let minority = only(findings, Code::ClockServersDisagree);
+    assert_eq!(minority.subject, Subject::node("n1"));
+    for words in ["d:123 (192.0.2.1), e:123", "follows the camp of the majority", "leap second"] {
+        assert!(minority.summary.contains(words), "{words}: {}", minority.summary);
+    }
+    let both = after(&[
+        ("a", 0),
+        ("b", 1),
+        ("c", 0),
+        ("d", 1),
+        ("e", 90_000),
+        ("f", 90_001),
+        ("g", -5_000),
+    ]);
+    let subjects: Vec<_> = both.into_iter().map(|finding| finding.subject).collect();
+    let lone = Subject::Server { server: server("g").to_string() };
+    assert_eq!(subjects, [Subject::node("n1"), lone]);
+}
+
+#[test]
+fn a_lone_server_within_a_leap_second_is_not_called_wrong() {
+    let near = only(after(&[("a", 0), ("b", 1), ("c", 800)]), Code::ClockServersDisagree);
+    assert!(near.summary.contains("smear") && !near.summary.contains("wrong"), "{}", near.summary);
+    let far = only(after(&[("a", 0), ("b", 1), ("c", 8_000)]), Code::ClockServersDisagree);
+    assert!(far.summary.contains("is wrong") && !far.summary.contains("smear"), "{}", far.summary);
+}
+
+#[test]
+fn two_servers_that_contradict_each_other_are_no_camps() {
+    let finding = only(after(&[("a", 0), ("b", 37_250)]), Code::ClockServersDisagree);
+    assert!(finding.summary.contains("contradict each other by 37.3s"), "{}", finding.summary);
+    assert!(
+        finding.summary.contains("b:123 (192.0.2.1) puts it 37.3s behind"),
+        "{}",
+        finding.summary
+    );
+    assert!(finding.remedy.text.contains("at least three"), "{}", finding.remedy.text);
+}
+
+#[test]
+fn one_server_alone_does_not_show_who_is_wrong() {
+    let timeout = || Err(ExchangeError::Timeout);
+    let alone: [&[Answer<'_>]; 3] = [
+        &[("a", offset_ms(90_000))],
+        &[("a", offset_ms(-90_000)), ("b", timeout()), ("c", timeout())],
+        &[("b", Err(ExchangeError::Unsynchronised)), ("a", offset_ms(700))],
+    ];
+    for answers in alone {
+        let finding = only(findings(&after_round(at(100), answers), &at(100)), Code::ClockOffset);
+        assert!(finding.summary.contains("a:123 (192.0.2.1) alone"), "{}", finding.summary);
+        assert!(!finding.summary.contains("The node is wrong"), "{}", finding.summary);
+        let advice = format!("{:?}", finding.remedy);
+        assert!(!advice.contains("step"), "{advice}");
+        assert!(advice.contains("at least three"), "{advice}");
+    }
+    let several = only(after(&[("a", 90_000), ("b", 90_000)]), Code::ClockOffset);
+    assert!(several.summary.contains("The node is wrong"), "{}", several.summary);
+}
+
+#[test]
+fn both_addresses_of_one_name_are_one_server() {
+    let named = |addresses: &[&str]| {
+        let mut answers = round(at(100), &vec![("a", offset_ms(90_000)); addresses.len()]);
+        for (exchange, address) in answers.exchanges.iter_mut().zip(addresses) {
+            exchange.server.address = Some((*address).to_owned());
+        }
+        let mut model = model();
+        model.round(&answers);
+        only(findings(&model, &at(100)), Code::ClockOffset).summary.contains("alone")
+    };
+    assert!(named(&["192.0.2.1", "2001:db8::1"]));
+    assert!(!named(&["192.0.2.1", "192.0.2.2"]), "a pool has a machine behind each");
+    assert!(!named(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]));
+}
+
+#[test]
+fn the_offset_carries_what_the_kernel_reports() {
+    let answers = [("a", offset_ms(90_000)), ("b", offset_ms(90_001))];
+    let with_kernel = |synchronised: bool| {
+        let mut model = after_round(at(100), &answers);
+        model.kernel(&kernel(at(100), synchronised));
+        only(findings(&model, &at(400)), Code::ClockOffset)
+    };
+    let undisciplined = with_kernel(false);
+    assert!(undisciplined.summary.contains("No time daemon disciplines it"));
+    assert!(undisciplined.remedy.text.starts_with("Start a time daemon"));
+    let contradicted = with_kernel(true);
+    assert!(contradicted.summary.contains("The time daemon contradicts this"), "{contradicted:?}");
+}
+
+#[test]
+fn a_clock_is_unsynchronised_once_that_has_lasted() {
+    let mut model = after_round(at(0), &[("a", offset_ms(0))]);
+    model.kernel(&kernel(at(0), true));
+    let found = |model: &ClockModel, now: i64| -> Vec<Code> {
+        findings(model, &at(now)).into_iter().map(|finding| finding.code).collect()
+    };
+    model.kernel(&kernel(at(1_000), false));
+    assert!(found(&model, 1_149).is_empty());
+    assert_eq!(
+        model.next_change(&at(1_000)),
+        Some(at(1_150).monotonic),
+        "and it is looked at then"
+    );
+    assert_eq!(found(&model, 1_150), [Code::ClockUnsynchronized]);
+    model.kernel(&kernel(at(1_200), true));
+    model.kernel(&kernel(at(1_264), false));
+    assert_eq!(found(&model, 1_300), [Code::ClockUnsynchronized], "one good report is no end");
+    model.kernel(&kernel(at(1_328), true));
+    assert_eq!(found(&model, 1_478), []);
+
+    let once = Limits { servers_configured: true, grace: Delta::ZERO, ..Limits::default() };
+    let mut once = ClockModel::new(once);
+    once.kernel(&kernel(at(0), false));
+    once.round(&round(at(0), &[("a", offset_ms(0)), ("b", offset_ms(0))]));
+    assert_eq!(found(&once, 0), [Code::ClockUnsynchronized], "one measurement waits for nothing");
+    assert_eq!(findings(&once, &at(0))[0].severity, Severity::Info);
+}
