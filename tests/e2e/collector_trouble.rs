@@ -39,9 +39,7 @@ fn every_alert_arrives_whatever_the_collector_does() {
     let collector = Collector::planned(&directory);
     let mut command = tokenwatch();
     command.args(["run", "--node", "collector-node", "--root"]).arg(&tree.root);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    collector.receives(&mut command, "grpc");
     let mut agent = Process::start(&mut command, &directory.join("agent.log"));
 
     for pod in 0..PODS {
@@ -70,7 +68,7 @@ fn every_alert_arrives_whatever_the_collector_does() {
     // Stopped first, so that it cannot have accepted the batch when it is killed.
     first.signal(Signal::SIGSTOP);
     (PODS..2 * PODS).for_each(|pod| tree.write(pod, 700, 600));
-    std::thread::sleep(secs(3));
+    collector.wait_unread();
     first.signal(Signal::SIGKILL);
     drop(first);
     std::thread::sleep(secs(5));
