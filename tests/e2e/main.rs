@@ -15,6 +15,7 @@ mod clocks;
 mod collector_trouble;
 mod deployed;
 mod deployment;
+mod evicted;
 mod faulty;
 mod gateway;
 mod healthy;
