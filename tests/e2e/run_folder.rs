@@ -73,8 +73,11 @@ fn remove(run: &Path) {
         let _ = kill(pid, Signal::SIGKILL); // fails if it has just ended
     });
     let mut down = Command::new(crate::bed::repository().join("tests/cluster/down"));
-    let status = down.arg("--all").env("TOKENWATCH_STATE", clusters_in(run)).status();
-    assert!(status.unwrap().success(), "{} could not be cleared", run.display());
+    let status = down.arg("--all").env("TOKENWATCH_STATE", clusters_in(run)).status().unwrap();
+    if !status.success() {
+        // What is left is in nobody's way: every run has folders, links and cgroups of its own.
+        println!("[run] something of it is left: {status}");
+    }
 }
 
 /// The processes whose output goes into a folder: the agents, collectors and time servers of a run.
