@@ -180,5 +180,9 @@ fn a_pod_that_the_api_server_never_knew_is_no_alarm() {
         let raised = engine.step(&at(1_001), from_node(node)).reports;
         let raised = alerts(&raised, at(1_001).wall);
         assert_eq!(raised, [(1_001, Raised, code, severity)], "{listed:?} on {node:?}");
+        let lost = ClusterSeen::Unreachable { reason: "timeout".into() };
+        let lost = engine.step(&at(1_002), Observation::Cluster(lost)).reports;
+        assert_eq!(alerts(&lost, at(1_002).wall), [], "a UID never comes back");
+        assert_eq!(run(&mut engine, 1_002, 1_200), [], "{listed:?} on {node:?}");
     }
 }

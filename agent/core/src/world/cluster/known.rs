@@ -140,8 +140,8 @@ impl Cluster {
     fn absent(&self, (issued, seen): (Wall, Reading), now: &Reading) -> PodStage {
         let Some(contact) = self.last_contact else { return PodStage::Unknown };
         let existed = contact.monotonic >= seen.monotonic || contact.wall - issued > ISSUED_BEFORE;
-        let complete =
-            self.is_this_node && self.unreachable.is_none() && self.pods.len() < MAX_PODS;
+        // Also true while the API server cannot be reached: a UID never comes back.
+        let complete = self.is_this_node && self.pods.len() < MAX_PODS;
         if !(existed && complete) {
             return PodStage::Unknown;
         }
