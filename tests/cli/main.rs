@@ -14,8 +14,8 @@ mod time_servers;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
 use golden::golden;
 use node::{Node, SIGNATURE, bare, payload, token};
@@ -467,21 +467,28 @@ fn output_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// Even at the level trace the output contains no byte of a token.
-#[test]
-fn run_prints_alerts_and_stops_on_a_signal() {
-    let node = Node::new();
-    let text = token(&payload("expired", 3_700, 3_600));
-    node.pod("expired", &text);
-    let mut command = tokenwatch(&["run", "--log-level", "trace", "--root"]);
-    let log = node.file("log", ""); // a pipe could fill up meanwhile
+/// The agent on this node: the lines of its standard output, and the file of its log. A pipe could
+/// fill up meanwhile.
+fn start(node: &Node, arguments: &[&str]) -> (Child, impl Iterator<Item = String>, PathBuf) {
+    let log = node.file("log", "");
+    let mut command = tokenwatch(&[&["run"], arguments, &["--root"]].concat());
     let mut child = command
         .arg(node.root())
         .stdout(Stdio::piped())
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    (child, lines, log)
+}
+
+/// Even at the level trace the output contains no byte of a token.
+#[test]
+fn run_prints_alerts_and_stops_on_a_signal() {
+    let node = Node::new();
+    let text = token(&payload("expired", 3_700, 3_600));
+    node.pod("expired", &text);
+    let (mut child, mut lines, log) = start(&node, &["--log-level", "trace"]);
     let mut output = vec![lines.find(|line| line.contains("token.expired")).expect("an alert")];
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id().cast_signed()),
@@ -502,15 +509,7 @@ fn run_prints_alerts_and_stops_on_a_signal() {
 #[test]
 fn run_raises_an_alert_for_unreadable_roots() {
     let node = Node::new();
-    let log = node.file("log", "");
-    let mut command = tokenwatch(&["run", "--root", "/nowhere/kubelet", "--root"]);
-    let mut child = command
-        .arg(node.root())
-        .stdout(Stdio::piped())
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (mut child, mut lines, _) = start(&node, &["--root", "/nowhere/kubelet"]);
     lines.find(|line| line.contains(" warning  agent.blind  node node-1")).expect("an alert");
     let summary = lines.next().unwrap();
     child.kill().unwrap();
@@ -528,15 +527,7 @@ fn run_raises_an_alert_for_unreadable_roots() {
 fn run_ends_when_standard_output_is_closed() {
     let node = Node::new();
     node.pod("expired", &token(&payload("expired", 3_700, 3_600)));
-    let (log, mut command) =
-        (node.file("log", ""), tokenwatch(&["run", "--log-level", "warn", "--root"]));
-    let mut child = command
-        .arg(node.root())
-        .stdout(Stdio::piped())
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (mut child, mut lines, log) = start(&node, &["--log-level", "warn"]);
     lines.find(|line| line.contains("journalctl -u kubelet")).expect("a whole alert");
     drop(lines);
     let started = std::time::Instant::now();

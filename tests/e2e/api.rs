@@ -3,27 +3,21 @@
 //! The API server's own audit log shows its requests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, repository, tokenwatch, workdir};
+use crate::access::{ACCOUNT, account, give_token, kubeconfig};
+use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, workdir};
 use crate::faulty::{status_for, token_of};
 use crate::healthy::IMAGE;
-use crate::process::{Process, run};
+use crate::process::Process;
 use crate::recording::Recording;
 use crate::telemetry::{Alert, Telemetry};
 use crate::wait::{secs, until};
 
 const NAME: &str = "kube";
-const ACCOUNT: &str = "system:serviceaccount:tokenwatch:tokenwatch";
-/// What the chart's ClusterRole grants (deploy/chart/templates).
-const RULES: &str = r#"
-  - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
-  - {apiGroups: [""], resources: [serviceaccounts], verbs: [get]}
-  - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}"#;
 /// How long the test counts requests while nothing happens. The agent renews its watch every five
 /// minutes, so at most one new watch falls into this time.
 const QUIET: Duration = Duration::from_mins(3);
@@ -61,7 +55,7 @@ fn the_agent_reports_what_the_api_server_knows_and_sends_only_granted_requests()
     pods_are_listed_once_and_the_watch_is_renewed(&cluster);
     the_agent_uses_its_own_new_token(&cluster, &log);
     no_request_was_refused(&cluster);
-    the_agent_waits_for_a_stopped_api_server(&telemetry, &cart, &log);
+    the_agent_waits_for_a_stopped_api_server(&cluster, &telemetry, &cart, &log);
     a_deleted_pod_clears_its_finding(&cluster, &telemetry, &cart);
     assert!(agent.stop(secs(15)).success());
     recording.gives_the_same_alerts(&telemetry);
@@ -75,48 +69,6 @@ struct Pod {
     uid: String,
 }
 
-fn account() -> String {
-    format!(
-        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: tokenwatch}}\n---\napiVersion: \
-         v1\nkind: ServiceAccount\nmetadata: {{name: tokenwatch, namespace: \
-         tokenwatch}}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: \
-         ClusterRole\nmetadata: {{name: tokenwatch}}\nrules:{RULES}\n---\napiVersion: \
-         rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: \
-         tokenwatch}}\nroleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: \
-         tokenwatch}}\nsubjects: [{{kind: ServiceAccount, name: tokenwatch, namespace: \
-         tokenwatch}}]\n"
-    )
-}
-
-/// A kubeconfig with the account's own token in a file, as kubelet keeps it.
-fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
-    give_token(cluster, directory);
-    let file = directory.join("agent.kubeconfig");
-    let (server, ca) = (cluster.get("APISERVER"), cluster.get("CA_FILE"));
-    let text = format!(
-        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"{server}\", \
-         certificate-authority: {ca}}}}}]\nusers: [{{name: u, user: {{tokenFile: \
-         token}}}}]\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: \
-         x\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    file
-}
-
-/// Replaces the token file by a rename, as kubelet does.
-fn give_token(cluster: &Cluster, directory: &Path) {
-    let token = cluster.kubectl(&[
-        "create",
-        "token",
-        "tokenwatch",
-        "--namespace",
-        "tokenwatch",
-        "--duration=2h",
-    ]);
-    std::fs::write(directory.join("new-token"), token.trim()).unwrap();
-    std::fs::rename(directory.join("new-token"), directory.join("token")).unwrap();
-}
-
 fn agent(
     cluster: &Cluster,
     collector: &Collector,
@@ -124,24 +76,11 @@ fn agent(
     time: u16,
     log: &Path,
 ) -> (Process, Recording) {
-    let mut command = tokenwatch();
-    command.args([
-        "run",
-        "--node",
-        cluster.get("NODE_NAME"),
-        "--clock-server",
-        &format!("127.0.0.1:{time}"),
-        "--root",
-    ]);
-    command
-        .arg(cluster.kubelet_root())
-        .args(["--kubernetes", "true", "--kubeconfig"])
-        .arg(kubeconfig);
+    let mut command = cluster.agent(time);
+    command.args(["--kubernetes", "true", "--kubeconfig"]).arg(kubeconfig);
     // The shortest interval that can be set: a reminder turns an Event into a series.
     command.args(["--alerts-remind-every", "60s", "--log-level", "info,tokenwatch=debug"]);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    collector.receives(&mut command, "grpc");
     let recording = Recording::of(&mut command, log.parent().unwrap());
     (Process::start(&mut command, log), recording)
 }
@@ -374,25 +313,22 @@ fn the_agent_uses_its_own_new_token(cluster: &Cluster, log: &Path) {
     );
 }
 
-fn the_agent_waits_for_a_stopped_api_server(telemetry: &Telemetry, cart: &Pod, log: &Path) {
-    let restart = |option: &str| {
-        run(Command::new(repository().join("tests/cluster/restart")).args([
-            "--name",
-            NAME,
-            option,
-            "apiserver",
-        ]));
-    };
+fn the_agent_waits_for_a_stopped_api_server(
+    cluster: &Cluster,
+    telemetry: &Telemetry,
+    cart: &Pod,
+    log: &Path,
+) {
     let logged = |what: &str| {
         std::fs::read_to_string(log).unwrap().lines().filter(|line| line.contains(what)).count()
     };
     let works = logged("source works source=apiserver");
-    restart("--only-stop");
+    cluster.component("apiserver", &["--only-stop"]);
     until("the agent to log that it cannot reach the API server", secs(60), || {
         (logged("source is degraded source=apiserver") > 0).then_some(())
     });
     reminders_state_the_age_of_what_was_known(telemetry, cart);
-    restart("--only-start");
+    cluster.component("apiserver", &["--only-start"]);
     until("the agent to recover by itself", secs(120), || {
         (logged("source works source=apiserver") > works).then_some(())
     });

@@ -3,14 +3,16 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::ports::has_unread;
+pub use crate::ports::{free_tcp_port, free_udp_port};
 use crate::process::{Process, run, text};
 use crate::recording::Recording;
+use crate::run_folder;
 use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
@@ -18,24 +20,18 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
+/// A script of the test bed. Clusters live in this run's folder.
 pub fn script(name: &str) -> Command {
-    Command::new(repository().join("tests/cluster").join(name))
+    let mut command = Command::new(repository().join("tests/cluster").join(name));
+    command.env("TOKENWATCH_STATE", run_folder::clusters());
+    command
 }
 
 /// A folder for one scenario's logs. It is kept, so that a failure can be examined.
 pub fn workdir(scenario: &str) -> PathBuf {
-    let directory =
-        std::env::temp_dir().join(format!("tokenwatch-e2e-{}", std::process::id())).join(scenario);
+    let directory = run_folder::path().join(scenario);
     std::fs::create_dir_all(&directory).unwrap();
     directory
-}
-
-pub fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-pub fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A real cluster, removed when dropped.
@@ -52,18 +48,11 @@ impl Cluster {
     /// With further options of `tests/cluster/up`.
     pub fn up_with(name: &'static str, options: &[&str]) -> Self {
         println!("[{name}] starting a cluster");
+        // Before `up`, so that the rest of a cluster that does not start is removed too.
+        let mut cluster = Self { name, env: BTreeMap::new() };
         run(script("up").args(["--name", name, "--sync-frequency", "10s"]).args(options));
-        let state = std::env::var("TOKENWATCH_STATE")
-            .unwrap_or_else(|_| "/tmp/tokenwatch-cluster".to_owned());
-        let file = Path::new(&state).join(name).join("env");
-        let lines = std::fs::read_to_string(&file)
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let pairs =
-            lines.lines().filter_map(|line| line.trim_start_matches("export ").split_once('='));
-        let env = pairs
-            .map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
-            .collect();
-        Self { name, env }
+        cluster.env = variables(&run_folder::clusters().join(name).join("env"));
+        cluster
     }
 
     pub fn name(&self) -> &str {
@@ -81,11 +70,33 @@ impl Cluster {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = run(Command::new(self.get("KUBE"))
-            .arg("kubectl")
-            .args(arguments)
-            .env("KUBECONFIG", self.get("KUBECONFIG")));
-        text(&output.stdout)
+        let mut command = Command::new(self.get("KUBE"));
+        text(&run(self.reached_by(command.arg("kubectl").args(arguments))).stdout)
+    }
+
+    /// Lets kubectl and helm reach this cluster. They keep what they know of it in its own folder:
+    /// another cluster may have had its address.
+    pub fn reached_by<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let variables = ["KUBECONFIG", "KUBECACHEDIR"];
+        command.envs(variables.map(|variable| (variable, self.get(variable))))
+    }
+
+    /// `run` for this cluster's node, with a time server at this port.
+    pub fn agent(&self, time: u16) -> Command {
+        let mut command = tokenwatch();
+        command.args(["run", "--node", self.get("NODE_NAME"), "--root"]).arg(self.kubelet_root());
+        command.arg("--clock-server").arg(format!("127.0.0.1:{time}"));
+        command
+    }
+
+    /// The link address of the bridge, by which pods reach the node.
+    pub fn link_address(&self) -> String {
+        std::fs::read_to_string(format!("/sys/class/net/{}/address", self.get("LINK"))).unwrap()
+    }
+
+    /// Stops, starts or restarts a component of the cluster.
+    pub fn component(&self, component: &str, options: &[&str]) {
+        run(script("restart").args(["--name", self.name]).args(options).arg(component));
     }
 
     /// Applies YAML given as text.
@@ -126,6 +137,14 @@ impl Cluster {
     pub fn gate(&self, state: &str) {
         std::fs::write(Path::new(self.get("STATE")).join("gate"), state).unwrap();
     }
+}
+
+/// The variables in a file that a shell can source.
+fn variables(file: &Path) -> BTreeMap<String, String> {
+    let lines =
+        std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(key, value)| (key.to_owned(), value.trim_matches(['"', '\'']).to_owned())).collect()
 }
 
 impl Drop for Cluster {
@@ -184,6 +203,24 @@ impl Collector {
     pub fn telemetry(&self) -> Telemetry {
         Telemetry::at(&self.directory)
     }
+
+    /// Has the agent that `command` starts send to it. `protocol` is OTLP's: grpc or http/protobuf.
+    pub fn receives(&self, command: &mut Command, protocol: &str) {
+        let port = if protocol == "grpc" { self.grpc } else { self.http };
+        let endpoint = format!("http://{}:{port}", self.address);
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ];
+        command.envs(variables);
+    }
+
+    /// Waits until it was sent something that it has not read, because it is stopped.
+    pub fn wait_unread(&self) {
+        until("the stopped collector to be sent something", secs(60), || {
+            has_unread(self.grpc).then_some(())
+        });
+    }
 }
 
 /// A real chronyd that serves the right time, or a time that is wrong by a known amount, on
@@ -218,6 +255,13 @@ pub fn tokenwatch() -> Command {
 /// The binary that cargo built. The image's is static, so `LD_PRELOAD` has no effect on it.
 pub fn preloadable() -> Command {
     bare(Command::new(env!("CARGO_BIN_EXE_tokenwatch")))
+}
+
+/// The same command through a program that starts it, such as unshare(1).
+pub fn through(launcher: &[&str], command: &Command) -> Command {
+    let mut launched = bare(Command::new(launcher[0]));
+    launched.args(&launcher[1..]).arg(command.get_program()).args(command.get_args());
+    launched
 }
 
 fn bare(mut command: Command) -> Command {
@@ -256,24 +300,10 @@ impl Scene {
         let time = free_udp_port();
         let collector = Collector::planned(&directory);
         let others = [ntp_server(&directory, time, None, None), collector.start()];
-        let otlp = if protocol == "grpc" { collector.grpc } else { collector.http };
-        let mut command = tokenwatch();
-        command.args([
-            "run",
-            "--node",
-            cluster.get("NODE_NAME"),
-            "--clock-server",
-            &format!("127.0.0.1:{time}"),
-            "--root",
-        ]);
-        command
-            .arg(cluster.kubelet_root())
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{otlp}"));
+        let mut command = cluster.agent(time);
+        collector.receives(&mut command, protocol);
         let recording = Recording::of(&mut command, &directory);
-        let agent = Process::start(
-            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            &directory.join("agent.log"),
-        );
+        let agent = Process::start(&mut command, &directory.join("agent.log"));
         Self { cluster, collector, agent, recording, time, _others: others }
     }
 }

@@ -43,9 +43,7 @@ fn agent(
         .arg(config)
         .arg("--root")
         .arg(&tree.root);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    collector.receives(&mut command, "grpc");
     command
 }
 
@@ -119,7 +117,8 @@ fn a_node_clock_that_is_off_is_reported_once() {
         .env("LD_PRELOAD", library)
         .env("FAKETIME", "+90s")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let agent = Process::start(&mut command, &directory.join("agent.log"));
+    let log = directory.join("agent.log");
+    let agent = Process::start(&mut command, &log);
     let telemetry = collector.telemetry();
     let off = telemetry.wait_alert("an alert about the node's clock", secs(60), |alert| {
         alert.is("raised", "clock.offset")
@@ -133,7 +132,14 @@ fn a_node_clock_that_is_off_is_reported_once() {
         "the node is 90 s ahead, so true time is 90 s less: {offset}"
     );
     println!("[clocks] node +90 s: clock.offset reports {offset:+.4} s, {}", off.severity());
-    std::thread::sleep(secs(10));
+    until("the agent to have read every token", secs(60), || {
+        std::fs::read_to_string(&log).ok()?.contains("source works source=files").then_some(())
+    });
+    telemetry.wait_span(
+        "a later measurement, with which the agent judges again",
+        secs(60),
+        |span| span.name == "clock.measure" && span.start > off.at,
+    );
     let storm: Vec<String> = telemetry
         .alerts()
         .iter()

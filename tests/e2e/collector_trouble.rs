@@ -48,9 +48,7 @@ fn every_alert_arrives_whatever_the_collector_does() {
     let collector = Collector::planned(&directory);
     let mut command = tokenwatch();
     command.args(["run", "--node", "collector-node", "--root"]).arg(&tree.root);
-    command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", collector.grpc))
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    collector.receives(&mut command, "grpc");
     let mut agent = Process::start(&mut command, &directory.join("agent.log"));
 
     expire(&tree, 0..PODS);
@@ -77,7 +75,7 @@ fn every_alert_arrives_whatever_the_collector_does() {
     // Stopped first, so that it cannot have accepted the batch when it is killed.
     first.signal(Signal::SIGSTOP);
     expire(&tree, PODS..2 * PODS);
-    std::thread::sleep(secs(3));
+    collector.wait_unread();
     first.signal(Signal::SIGKILL);
     drop(first);
     std::thread::sleep(secs(5));

@@ -20,7 +20,6 @@ const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
 
 #[test]
 fn the_agent_is_installed_upgraded_rolled_back_and_uninstalled() {
-    let _state = StateDirectory::claim();
     the_image_is_small();
     let deployment = Deployment::prepare("deployed");
     // The agents of README's command send to it.
@@ -38,31 +37,9 @@ fn the_agent_is_installed_upgraded_rolled_back_and_uninstalled() {
     rolled_back(&deployment);
     a_changed_value_is_a_new_pod(&deployment);
     uninstalled(&deployment);
+    the_state_is_on_the_node(&deployment);
     the_manifests_alone(&deployment);
     deployment.readme.every_command_was_run();
-}
-
-/// The agent's state directory on the node, which here is this machine's own.
-struct StateDirectory;
-
-impl StateDirectory {
-    const PATH: &'static str = "/var/lib/tokenwatch";
-
-    fn claim() -> Self {
-        assert!(
-            !Path::new(Self::PATH).exists(),
-            "{} exists: this machine runs tokenwatch, or a test was killed. In the latter case \
-             remove it",
-            Self::PATH
-        );
-        Self
-    }
-}
-
-impl Drop for StateDirectory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(Self::PATH);
-    }
 }
 
 /// The size of the whole image as `docker save` writes it, not compressed.
@@ -221,6 +198,12 @@ fn uninstalled(deployment: &Deployment) {
     deployment.as_in_readme("helm uninstall");
     deployment.nothing_is_left();
     deployment.as_in_readme("kubectl delete namespace");
+}
+
+/// The state directory stays, as the chart's comment says. The node has a /var/lib of its own.
+fn the_state_is_on_the_node(deployment: &Deployment) {
+    let state = Path::new(deployment.cluster.get("STATE")).join("node/var/lib/tokenwatch");
+    assert!(state.is_dir(), "no {}", state.display());
 }
 
 fn the_manifests_alone(deployment: &Deployment) {

@@ -90,7 +90,7 @@ impl Deployment {
         Self::with(name, &["--kubelet-root", "/var/lib/kubelet"])
     }
 
-    /// A cluster with a kubelet root of its own, so that several can run at once.
+    /// A cluster with an unusual kubelet root.
     pub fn beside(name: &'static str) -> Self {
         Self::with(name, &[])
     }
@@ -135,11 +135,7 @@ impl Deployment {
         let path =
             format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
-        command
-            .args(["-c", line])
-            .current_dir(repository())
-            .env("PATH", path)
-            .env("KUBECONFIG", self.cluster.get("KUBECONFIG"));
+        command.args(["-c", line]).current_dir(repository()).env("PATH", path);
         // The test must not depend on the user's home directory.
         for (variable, folder) in [
             ("HELM_CACHE_HOME", "cache"),
@@ -148,7 +144,7 @@ impl Deployment {
         ] {
             command.env(variable, self.programs.join(folder));
         }
-        run(&mut command)
+        run(self.cluster.reached_by(&mut command))
     }
 
     /// Runs README's command that begins with `start`, unchanged.

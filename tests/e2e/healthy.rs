@@ -31,7 +31,7 @@ fn a_healthy_cluster_rotates_without_a_false_alarm() {
     kubelet_marks_what_it_mounted(cluster);
     the_collectors_manifests_are_admitted(cluster);
 
-    let mut round = 0;
+    let (mut round, address) = (0, cluster.link_address());
     while started.elapsed() < HEALTHY {
         an_ordinary_minute(cluster, round);
         round += 1;
@@ -40,6 +40,8 @@ fn a_healthy_cluster_rotates_without_a_false_alarm() {
         "[healthy] {round} rounds of pods, restarts and ConfigMap changes in {:?}",
         started.elapsed()
     );
+    // Else pods lose the node for seconds, and with it the API server.
+    assert_eq!(cluster.link_address(), address, "as pods came and went");
     let telemetry = scene.collector.telemetry();
     rotation_is_one_trace(cluster, &telemetry, &seen);
     let open = commands_agree(cluster, port);

@@ -10,6 +10,7 @@ use crate::bed::repository;
 use crate::installed::{Scene, page_at, sample};
 use crate::telemetry::Alert;
 use crate::wait::{secs, until};
+use crate::watches::Limited;
 
 /// The workload: the prefix of each pod's name, and its namespace.
 const WORKLOAD: [(&str, &str); 6] = [
@@ -298,7 +299,7 @@ fn killed(scene: &Scene, slow: &Pod) {
 /// The agent keeps running, or restarts by itself, and sees a pod that starts afterwards.
 fn restarted(scene: &Scene, component: &str) {
     println!("[incidents] {component} is restarted");
-    scene.component(component, &[]);
+    scene.deployment.cluster.component(component, &[]);
     let name = format!("after-{component}");
     scene.deployment.cluster.apply(&single(&name));
     sees(scene, &name);
@@ -314,32 +315,32 @@ fn sees(scene: &Scene, pod: &str) {
 fn without_an_api_server(scene: &Scene) {
     println!("[incidents] without an API server");
     let (restarts, agent) = (scene.restarts(), scene.address());
-    scene.component("apiserver", &["--only-stop"]);
+    scene.deployment.cluster.component("apiserver", &["--only-stop"]);
     until("the agent to report the API server as down", secs(120), || {
         (sample(&page_at(&agent, "/metrics"), "tokenwatch_sources_up", "apiserver") == Some(0.0))
             .then_some(())
     });
-    scene.component("apiserver", &["--only-start"]);
+    scene.deployment.cluster.component("apiserver", &["--only-start"]);
     until("the agent to reach the API server again", secs(180), || {
         (scene.metric("tokenwatch_sources_up", "apiserver") == Some(1.0)).then_some(())
     });
     assert_eq!(scene.restarts(), restarts, "the agent must recover without a restart");
 }
 
-/// With no inotify watch left, the agent still finds a new pod. When watches are free again, it
-/// uses them.
+/// With no inotify watch left, an agent still finds a new pod. When watches are free again, it uses
+/// them.
 fn without_watches(scene: &Scene) {
-    println!("[incidents] the node's inotify watches are used up");
-    let taken = crate::watches::take_all();
+    println!("[incidents] the inotify watches of an agent are used up");
+    let agent = Limited::start(&scene.deployment.cluster, "incidents");
+    agent.wait_watching(true);
+    agent.limit_watches(1);
     scene.deployment.cluster.apply(&single("unwatched"));
-    sees(scene, "unwatched");
-    until("the agent to report that it cannot watch", secs(30), || {
-        (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(0.0)).then_some(())
+    until("the agent to see the token of unwatched", secs(180), || {
+        agent.page("/").contains("unwatched").then_some(())
     });
-    drop(taken);
-    until("the agent to watch again", secs(90), || {
-        (scene.metric("tokenwatch_sources_up", "\"watch\"") == Some(1.0)).then_some(())
-    });
+    agent.wait_watching(false);
+    agent.limit_watches(100_000);
+    agent.wait_watching(true);
 }
 
 fn no_other_pod_has_an_alert(scene: &Scene) {

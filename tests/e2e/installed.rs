@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::bed::{Collector, free_udp_port, ntp_server, script, workdir};
+use crate::bed::{Collector, free_udp_port, ntp_server, workdir};
 use crate::deployment::{Deployment, NAMESPACE};
 use crate::process::{Process, run, text};
 use crate::telemetry::Telemetry;
@@ -99,18 +99,17 @@ impl Scene {
             "--output",
             "json",
         ]);
-        let output =
-            command.env("KUBECONFIG", self.deployment.cluster.get("KUBECONFIG")).output().unwrap();
+        let output = self.deployment.cluster.reached_by(&mut command).output().unwrap();
         let printed = text(&output.stdout);
         let checked = serde_json::from_str(&printed)
             .unwrap_or_else(|why| panic!("no JSON ({why}): {printed}{}", text(&output.stderr)));
         (output.status.code().unwrap_or(-1), checked)
     }
 
-    /// The agent's address in the pod network.
+    /// The address of the agent's pages in the pod network.
     pub fn address(&self) -> String {
         until("the agent's pod to have an address", secs(60), || {
-            self.pod()["status"]["podIP"].as_str().map(ToOwned::to_owned)
+            self.pod()["status"]["podIP"].as_str().map(|address| format!("{address}:9723"))
         })
     }
 
@@ -169,18 +168,10 @@ impl Scene {
         }
         requests
     }
-
-    /// Stops, starts or restarts a component of the cluster.
-    pub fn component(&self, component: &str, options: &[&str]) {
-        run(script("restart")
-            .args(["--name", self.deployment.cluster.name()])
-            .args(options)
-            .arg(component));
-    }
 }
 
 pub fn page_at(address: &str, path: &str) -> String {
-    let url = format!("http://{address}:9723{path}");
+    let url = format!("http://{address}{path}");
     text(&Command::new("curl").args(["-s", "--max-time", "5", &url]).output().unwrap().stdout)
 }
 

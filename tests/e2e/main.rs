@@ -8,24 +8,29 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
+mod access;
 mod api;
 mod bed;
 mod clocks;
 mod collector_trouble;
 mod deployed;
 mod deployment;
+mod evicted;
 mod faulty;
 mod gateway;
 mod healthy;
 mod in_the_guest;
 mod incidents;
 mod installed;
+mod machine;
 mod operator;
+mod ports;
 mod process;
 #[path = "../observability/prometheus.rs"]
 #[allow(dead_code)] // tests/observability uses the rest
 mod prometheus;
 mod recording;
+mod run_folder;
 mod steps;
 mod telemetry;
 #[path = "../observability/tools.rs"]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -25,16 +25,24 @@ impl Process {
         Self { child: child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")) }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let pid = Pid::from_raw(i32::try_from(self.id()).unwrap());
         kill(pid, signal).unwrap_or_else(|error| panic!("cannot signal {pid}: {error}"));
     }
 
-    /// Sends SIGTERM and waits for the exit.
+    /// Sends SIGTERM, and waits for the exit, which must be soon enough.
     pub fn stop(mut self, within: Duration) -> ExitStatus {
+        let started = Instant::now();
         self.signal(Signal::SIGTERM);
         let child = &mut self.child;
-        until("a child to stop on SIGTERM", within, || child.try_wait().unwrap())
+        let status = until("a child to stop on SIGTERM", within, || child.try_wait().unwrap());
+        let took = started.elapsed();
+        assert!(took < within, "a child took {took:?} to stop on SIGTERM");
+        status
     }
 
     pub fn is_running(&mut self) -> bool {

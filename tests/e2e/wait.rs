@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Calls `probe` until it returns a value. Panics with `what` if there is none in time.
+/// A limit only ends a test that would wait for ever. A busy machine must not reach it.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Calls `probe` until it returns a value. Panics with `what` if there is none within that time, or
+/// within [`PATIENCE`] if that is longer.
 pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
+    let (started, within) = (Instant::now(), within.max(PATIENCE));
     loop {
         if let Some(found) = probe() {
             return found;

@@ -1,47 +1,49 @@
-//! Uses up the kernel's limit of inotify watches, which all processes of a user share.
+//! An agent in a user namespace of its own, where the kernel's limits on inotify are the test's:
+//! the rest of the machine has enough watches, and does not take the ones that this agent needs.
 
-use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use crate::bed::{Cluster, free_tcp_port, free_udp_port, through, workdir};
+use crate::installed::{page_at, sample};
+use crate::process::{Process, run};
+use crate::wait::{secs, until};
 
-/// The instances that hold the watches. Dropping this frees them all.
-pub struct Taken(#[allow(dead_code)] Vec<Inotify>);
-
-/// Takes every watch that this user may still have. Each instance can watch a file only once.
-pub fn take_all() -> Taken {
-    let mut files = Vec::new();
-    collect(Path::new("/usr"), &mut files);
-    let mut taken = Vec::new();
-    loop {
-        let instance = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
-        let full = files.iter().any(|file| {
-            instance.add_watch(file, AddWatchFlags::IN_DELETE_SELF) == Err(Errno::ENOSPC)
-        });
-        taken.push(instance);
-        if full {
-            println!(
-                "[incidents] {} inotify instances of {} files hold all available watches",
-                taken.len(),
-                files.len()
-            );
-            return Taken(taken);
-        }
-        assert!(
-            taken.len() < 60,
-            "the limit of watches is further away than 60 times {} files",
-            files.len()
-        );
-    }
+pub struct Limited {
+    process: Process,
+    address: String,
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let kind = entry.file_type();
-        if kind.as_ref().is_ok_and(std::fs::FileType::is_dir) {
-            collect(&entry.path(), files);
-        } else if kind.is_ok_and(|kind| kind.is_file()) {
-            files.push(entry.path());
-        }
+impl Limited {
+    /// Watches the node of the cluster, and serves pages.
+    pub fn start(cluster: &Cluster, scenario: &str) -> Self {
+        let port = free_tcp_port();
+        // No time server answers there: this agent is not about clocks.
+        let mut agent = cluster.agent(free_udp_port());
+        agent.args(["--http", "true", "--http-port", &port.to_string()]);
+        let mut command = through(&["unshare", "--user", "--map-root-user"], &agent);
+        let process = Process::start(&mut command, &workdir(scenario).join("limited-agent.log"));
+        Self { process, address: format!("127.0.0.1:{port}") }
+    }
+
+    /// Limits the watches of the namespace. Those that exist stay.
+    pub fn limit_watches(&self, to: u32) {
+        let write = format!("echo {to} > /proc/sys/user/max_inotify_watches");
+        let process = self.process.id().to_string();
+        let enter = ["--target", &process, "--user", "--preserve-credentials", "sh", "-c", &write];
+        run(Command::new("nsenter").args(enter));
+    }
+
+    /// Waits until the agent reports that it watches, or that it cannot.
+    pub fn wait_watching(&self, is_watching: bool) {
+        let value = f64::from(u8::from(is_watching));
+        let what = format!("the agent to report tokenwatch_sources_up {value} for watching");
+        until(&what, secs(90), || {
+            let metrics = self.page("/metrics");
+            (sample(&metrics, "tokenwatch_sources_up", "\"watch\"") == Some(value)).then_some(())
+        });
+    }
+
+    pub fn page(&self, path: &str) -> String {
+        page_at(&self.address, path)
     }
 }

@@ -21,12 +21,16 @@ mod gateway;
 #[path = "../support/node.rs"]
 mod node;
 mod page;
+#[path = "../e2e/ports.rs"]
+mod ports;
 #[path = "../e2e/process.rs"]
 mod process;
 mod prometheus;
 #[path = "../e2e/recording.rs"]
 mod recording;
 mod rules;
+#[path = "../e2e/run_folder.rs"]
+mod run_folder;
 #[path = "../e2e/telemetry.rs"]
 mod telemetry;
 mod tools;
