@@ -208,14 +208,23 @@ fn hidden(text: &[u8]) -> Option<(usize, bool)> {
         [b'\n', ..] => Some((1, true)),
         [b'\\', b'n' | b'\n', ..] => Some((2, true)),
         [b'\\', b'r', ..] => Some((2, false)),
-        [b'\\', b'u', b'{', rest @ ..] => {
-            let digits =
-                rest.iter().position(|byte| *byte == b'}').filter(|digits| *digits <= 6)?;
-            Some((digits + 4, rest[..digits] == *b"a"))
-        }
+        [b'\\', b'u', digits @ ..] => escape(digits).map(|(digits, line)| (digits + 2, line)),
         [byte, ..] if !byte.is_ascii() || (byte.is_ascii_control() && *byte != b'\t') => {
             Some((1, false))
         }
+        _ => None,
+    }
+}
+
+/// The length of the digits of a character: `{a}` in Rust, `000a` in JSON.
+fn escape(text: &[u8]) -> Option<(usize, bool)> {
+    let hex = text.iter().skip_while(|byte| **byte == b'{');
+    let digits = hex.take_while(|byte| byte.is_ascii_hexdigit()).count();
+    match text {
+        [b'{', rest @ ..] if digits <= 6 && rest.get(digits) == Some(&b'}') => {
+            Some((digits + 2, rest[..digits] == *b"a"))
+        }
+        _ if digits >= 4 => Some((4, text[..4] == *b"000a")),
         _ => None,
     }
 }

@@ -68,6 +68,7 @@ fn short_hidden_and_encoded_tokens_are_replaced() {
         "eyAiYWxnIjoiUlMyNTYifQ.e30.c2ln",
         "eyJhbGci\u{200b}OiJSUzI1NiJ9\u{fffd}.e30.c2ln",
         "eyJhbGciOi…c2ln",
+        r"eyJhbGciOi\u200bc2ln\u{200b}abc",
         "eyjhbgcioijsuzi1niisimtpzci6im5aykwifq.eyjhdwq",
         "ZXlKaGJHY2lPaUpTVXpJMU5pSjkuZTMwLmMybG4=",
         "ZXlKaGJHY2k",
@@ -83,7 +84,7 @@ fn a_wrapped_token_is_replaced_to_its_last_line() {
     let (token, width) = (token(), 40);
     let lines: Vec<&str> =
         (0..token.len()).step_by(width).map(|at| &token[at..token.len().min(at + width)]).collect();
-    for end in ["\n", "\r\n", "\n    ", "\\\n  ", "\\n", "\\u{a}"] {
+    for end in ["\n", "\r\n", "\n    ", "\\\n  ", "\\n", "\\u{a}", "\\u000a"] {
         let wrapped = lines.join(end);
         assert_eq!(seen(&wrapped), "@", "{end:?}");
         assert_eq!(seen(&format!("'{wrapped}' found")), "'@' found", "{end:?}");
