@@ -137,6 +137,16 @@ impl Ledger {
         raised
     }
 
+    /// Whether a finding with this code is active: about the token, or without one about the node.
+    pub fn is_active(&self, token: Option<&TokenKey>, code: Code) -> bool {
+        let of_token = token.map(|key| Scope::Token(key.clone()));
+        let entries = match &of_token {
+            Some(scope) => self.entries.get(scope),
+            None => self.entries.get(&Scope::of_node(code)),
+        };
+        entries.is_some_and(|entries| entries.iter().any(|entry| entry.finding.code == code))
+    }
+
     /// Active findings, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
         let entries = self.entries.values().flatten().filter(|entry| entry.is_active());
@@ -164,6 +174,7 @@ fn with_successor(
             | Resolution::Became(_)
             | Resolution::ClockToBlame
             | Resolution::Clock(_)
+            | Resolution::Kubelet { .. }
             | Resolution::Delivered { .. },
             _,
         ) => resolution,
