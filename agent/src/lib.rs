@@ -23,4 +23,5 @@ pub mod setup;
 pub mod sinks;
 pub mod sources;
 pub mod state_file;
+pub mod streams;
 pub mod sys;

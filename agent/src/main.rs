@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use tokenwatch::{cli, environment::Environment};
+use tokenwatch::{cli, environment::Environment, streams};
 
 /// Threads of the runtime. While one is busy with a TLS handshake or gzip, the other handles a
 /// rename within 10 ms. Each costs some 30 kB.
 const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(streams::complain_of_panic));
     no_core_dumps();
     tokenwatch::sys::malloc_frugally();
     // Fails only if one is already installed.
@@ -26,7 +27,7 @@ fn on_threads(work: cli::Work<'_>) -> u8 {
             code
         }
         Err(error) => {
-            eprintln!("tokenwatch: cannot start: {error}");
+            streams::complain(&format!("cannot start: {error}"));
             1
         }
     }
@@ -38,6 +39,7 @@ fn no_core_dumps() {
     let undumpable = nix::sys::prctl::set_dumpable(false);
     let no_core = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
     if let Err(error) = undumpable.and(no_core) {
-        eprintln!("tokenwatch: cannot switch off core dumps ({error}): continuing with them");
+        let why = format!("cannot switch off core dumps ({error}): continuing with them");
+        streams::complain(&why);
     }
 }

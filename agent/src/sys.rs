@@ -72,6 +72,19 @@ pub fn malloc_frugally() {
     }
 }
 
+/// A copy of a descriptor that this process was started with, by its number.
+#[allow(unsafe_code)]
+pub fn copy_of_descriptor(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two integers and touches no memory; a number that is
+    // not open is EBADF.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, and nobody else has its number.
+    Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(copy) })
+}
+
 /// Reads directory entries (getdents64(2), struct linux_dirent64) into the caller's buffer. Returns
 /// the number of bytes, 0 at the end. opendir(3) and readdir(3) allocate 32 kB and need four more
 /// calls for each directory.

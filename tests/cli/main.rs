@@ -10,7 +10,11 @@ mod golden;
 #[path = "../support/node.rs"]
 mod node;
 mod readme;
+mod secrecy;
 mod time_servers;
+#[allow(dead_code)] // this test needs only some of it
+#[path = "../support/web.rs"]
+mod web;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;

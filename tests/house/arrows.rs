@@ -32,6 +32,7 @@ const CORE: &[(&str, &[&str])] = &[
 const AGENT: &[(&str, &[&str])] = &[
     ("clocks", &[]),
     ("environment", &[]),
+    ("streams", &[]),
     ("sys", &[]),
     ("confinement", &[]),
     ("kubernetes", &["environment"]),
@@ -41,7 +42,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
     // What a setting may be is the configuration's; what it is for is a sink's.
     ("config", &["environment"]),
-    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "sys"]),
+    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "streams", "sys"]),
     ("demo", &["clocks"]),
     ("recorder", &["clocks"]),
     ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
@@ -58,10 +59,24 @@ const AGENT: &[(&str, &[&str])] = &[
             "sinks",
             "sources",
             "state_file",
+            "streams",
         ],
     ),
-    ("cli", &["clocks", "config", "demo", "environment", "recorder", "setup", "sinks", "sources"]),
-    ("main", &["cli", "environment", "sys"]),
+    (
+        "cli",
+        &[
+            "clocks",
+            "config",
+            "demo",
+            "environment",
+            "recorder",
+            "setup",
+            "sinks",
+            "sources",
+            "streams",
+        ],
+    ),
+    ("main", &["cli", "environment", "streams", "sys"]),
 ];
 
 /// Ways to ask and sources: they report what they saw, never what it means.

@@ -58,6 +58,7 @@ rules! {
     rooms::one_file_opens_tokens,
     rooms::one_file_reads_clocks,
     rooms::one_file_reads_the_environment,
+    rooms::one_file_writes_to_the_terminal,
     rooms::one_room_reads_proc,
     rooms::reserved_codes_are_those_that_nothing_looks_for,
     rooms::the_core_depends_on_nothing_that_acts,

@@ -208,6 +208,16 @@ fn rooms() -> Vec<Mutation> {
             "fn stray() { std::env::var(0); }",
         ),
         append(
+            "one_file_writes_to_the_terminal",
+            "agent/src/sinks/mod.rs",
+            "fn stray() { println!(\"x\"); }",
+        ),
+        append(
+            "one_file_writes_to_the_terminal",
+            "agent/src/cli/check.rs",
+            "fn stray() { std::io::stderr(); }",
+        ),
+        append(
             "reserved_codes_are_those_that_nothing_looks_for",
             "agent/core/src/diagnosis/mod.rs",
             format!("const STRAY: Code = Code::{reserved:?};"),

@@ -64,9 +64,11 @@ Exit status: 0 no finding at warning or above; 1 findings;
 
     /// Decode one token and show all its deadlines
     ///
-    /// Shows no byte of the signature. Measures the clock as `check` does, and sends nothing else.
+    /// Finds the token in what people paste: a header, a kubeconfig, a Secret, base64. Shows no
+    /// byte of the signature. Measures the clock as `check` does, and sends nothing else.
     #[command(after_help = "Examples:
   tokenwatch explain /var/run/secrets/kubernetes.io/serviceaccount/token
+  tokenwatch explain /etc/cni/net.d/calico-kubeconfig
   kubectl create token default | tokenwatch explain -
   kubectl create token default | tokenwatch explain --output json - | jq .state
 

@@ -1,6 +1,6 @@
 //! `tokenwatch demo`: a whole node in one process, and the real agent that watches it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use super::output;
 use crate::config::{Clock, Http, Otlp, Settings};
 use crate::demo::{self, AgentEnd, AgentPlan, Collector, Look, Options};
 use crate::environment::Environment;
+use crate::streams;
 
 /// Where temporary directories are made when TMPDIR is not set (POSIX).
 const TEMP: &str = "/tmp";
@@ -39,9 +40,10 @@ pub(super) async fn run<Running: Future<Output = AgentEnd>>(
     interrupted: impl Future<Output = ()>,
     agent: impl FnOnce(AgentRun) -> Running,
 ) -> u8 {
-    let options = options(&settings, environment, io::stdout().is_terminal(), output::text_width());
+    let options =
+        options(&settings, environment, streams::stdout().is_terminal(), output::text_width());
     let agent = |plan| agent(agent_run(settings, environment, plan));
-    match demo::demo(options, io::stdout(), interrupted, agent).await {
+    match demo::demo(options, streams::out(), interrupted, agent).await {
         Ok(outcome) => outcome.exit_status(),
         Err(error) if error.is_closed_output() => 0,
         Err(error) => report(&error),
@@ -49,7 +51,7 @@ pub(super) async fn run<Running: Future<Output = AgentEnd>>(
 }
 
 fn report(error: &demo::Error) -> u8 {
-    let _ = writeln!(io::stderr(), "tokenwatch: demo: {error}"); // a closed stderr has no reader
+    output::print_error(&format!("demo: {error}"));
     1
 }
 

@@ -1,24 +1,32 @@
 //! `tokenwatch explain`: one token with all its deadlines, and no byte of its signature.
 
+mod input;
+mod pasted;
+#[cfg(test)]
+mod pasted_tests;
+mod place;
 mod render;
+mod resemblance;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::tokens::{
-    Claims, Deadlines, Decoded, KubeletPolicy, LegacyClaims, MAX_TOKEN_BYTES, Scratch, State,
-    Verdict, decode, verdict,
+    Bound, Claims, Deadlines, Foreign, KubeletPolicy, LegacyClaims, Malformed, State, Verdict,
+    verdict,
 };
-use zeroize::Zeroizing;
 
 use super::clock::{ClockReport, measured};
-use super::output::{Layout, TextOrJson, print, print_error, print_json};
+use super::output::{Layout, TextOrJson, count_of, print, print_error, print_json};
+use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
+use input::{NotRead, ReadFrom};
+use pasted::{Found, Token};
 
 /// Exit status: the input is no token.
 const NOT_A_TOKEN: u8 = 2;
@@ -26,6 +34,7 @@ const NOT_A_TOKEN: u8 = 2;
 /// A token, with what follows from it.
 #[derive(Debug)]
 pub(super) struct Explained {
+    pub(super) read_from: ReadFrom,
     pub(super) claims: Claims,
     pub(super) deadlines: Deadlines,
     pub(super) kubelet: KubeletPolicy,
@@ -34,22 +43,24 @@ pub(super) struct Explained {
     pub(super) clock: ClockReport,
 }
 
-/// A token that was decoded.
+/// A service-account token that was decoded.
 #[derive(Debug)]
-enum Token {
-    Projected(Box<Claims>),
+enum Known {
+    Bound(Box<Claims>),
     Legacy(LegacyClaims),
 }
 
 /// Why there is no token to explain. Never contains a byte of the input.
 #[derive(Debug)]
 enum ExplainError {
-    /// No argument, and standard input is a terminal.
-    NoInput,
-    /// The file or standard input could not be read.
-    Read(String, io::Error),
+    /// Nothing was read.
+    Read(NotRead),
     /// It looks like a token, and does not parse.
-    Malformed(String),
+    Malformed(Malformed),
+    /// Several tokens, at these places.
+    Several(Vec<String>),
+    /// A JWT of another issuer.
+    Foreign(Foreign, Wall),
     /// It is something else, and looks like this.
     Other(&'static str),
 }
@@ -57,14 +68,17 @@ enum ExplainError {
 impl fmt::Display for ExplainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoInput => f.write_str(
-                "no input: name a file that holds a token, or write one to standard input (see \
-                 `tokenwatch explain --help`)",
-            ),
-            Self::Read(name, error) => write!(f, "cannot read {name}: {error}"),
+            Self::Read(why) => why.fmt(f),
             Self::Malformed(reason) => {
-                write!(f, "not a token: it starts like one, but {reason}")
+                write!(f, "not a token: it starts like one, but {reason}; pass the whole token")
             }
+            Self::Several(places) => write!(
+                f,
+                "{}, and one at a time can be explained: pass only one of\n  {}",
+                count_of(places.len(), "token"),
+                places.join("\n  ")
+            ),
+            Self::Foreign(foreign, now) => render::foreign(f, foreign, *now),
             Self::Other(resemblance) => write!(f, "not a service-account token: {resemblance}"),
         }
     }
@@ -78,17 +92,30 @@ pub(super) async fn report(
     output: TextOrJson,
 ) -> u8 {
     let layout = Layout::for_stdout(environment);
-    match read(file).and_then(|bytes| identify(&bytes)) {
-        Ok(Token::Projected(claims)) => {
-            print_token(&explain(*claims, settings, environment).await, output, layout)
+    let (mut from, bytes) = input::read(file);
+    let token = bytes.map_err(ExplainError::Read).and_then(|bytes| identify(&bytes));
+    match token {
+        Ok((token, place)) => {
+            from.place = place;
+            match token {
+                Known::Bound(claims) => print_token(
+                    &explain(from, *claims, settings, environment).await,
+                    output,
+                    layout,
+                ),
+                Known::Legacy(legacy) => print_legacy(&from, &legacy, output, layout),
+            }
         }
-        Ok(Token::Legacy(legacy)) => print_legacy(&legacy, output, layout),
-        Err(error) => print_failure(&error),
+        Err(error) => print_failure(&from, &error),
     }
 }
 
-fn print_failure(error: &ExplainError) -> u8 {
-    print_error(&error.to_string());
+fn print_failure(from: &ReadFrom, error: &ExplainError) -> u8 {
+    if matches!(error, ExplainError::Read(NotRead::NoInput | NotRead::TokenAsArgument)) {
+        print_error(&error.to_string()); // no input has a name
+    } else {
+        print_error(&format!("{from}: {error}"));
+    }
     NOT_A_TOKEN
 }
 
@@ -100,28 +127,96 @@ fn print_token(explained: &Explained, output: TextOrJson, layout: Layout) -> u8 
 }
 
 /// A legacy token has no deadline, so the exit status is 0.
-fn print_legacy(legacy: &LegacyClaims, output: TextOrJson, layout: Layout) -> u8 {
+fn print_legacy(from: &ReadFrom, legacy: &LegacyClaims, output: TextOrJson, layout: Layout) -> u8 {
     match output {
-        TextOrJson::Text => print(&render::legacy_text(legacy, layout), 0),
-        TextOrJson::Json => print_json(&render::legacy_json(legacy), 0),
+        TextOrJson::Text => print(&render::legacy_text(from, legacy, layout), 0),
+        TextOrJson::Json => print_json(&render::legacy_json(from, legacy), 0),
     }
 }
 
+/// The one token of Kubernetes in the input, and where it was in it.
+fn identify(bytes: &[u8]) -> Result<(Known, Option<String>), ExplainError> {
+    let Some(text) = pasted::text(bytes) else {
+        return Err(ExplainError::Other("binary data, or text that is not UTF-8"));
+    };
+    let Found { tokens, malformed } = pasted::find(&text);
+    let (mut known, mut foreign) = (Vec::new(), None);
+    for (token, place) in tokens {
+        match token {
+            Token::Bound(claims) => known.push((Known::Bound(claims), place)),
+            Token::Legacy(legacy) => known.push((Known::Legacy(legacy), place)),
+            Token::Foreign(other) => foreign = foreign.or(Some(other)),
+        }
+    }
+    if known.len() > 1 {
+        return Err(ExplainError::Several(known.iter().map(named).collect()));
+    }
+    known.pop().ok_or_else(|| match (foreign, malformed) {
+        (Some(foreign), _) => ExplainError::Foreign(foreign, clocks::now().wall),
+        (None, Some(malformed)) => ExplainError::Malformed(malformed),
+        (None, None) => ExplainError::Other(resemblance::of(&text)),
+    })
+}
+
+/// One of several tokens: its account, and its place.
+fn named((token, place): &(Known, Option<String>)) -> String {
+    let (namespace, account) = match token {
+        Known::Bound(claims) => (&claims.binding.namespace, &claims.binding.service_account.name),
+        Known::Legacy(legacy) => (&legacy.namespace, &legacy.service_account),
+    };
+    let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("the token of service account {}/{}{place}", shown(namespace), shown(account))
+}
+
 /// Measures the clock as `check` does: the same token has the same verdict in both.
-async fn explain(claims: Claims, settings: &Settings, environment: &Environment) -> Explained {
+async fn explain(
+    from: ReadFrom,
+    claims: Claims,
+    settings: &Settings,
+    environment: &Environment,
+) -> Explained {
     let kubelet = KubeletPolicy { sync_period: settings.kubelet.sync_period };
-    explain_by(claims, kubelet, measured(settings, environment).await)
+    explain_by(from, claims, kubelet, measured(settings, environment).await)
 }
 
 /// The deadlines, state and verdict of a token by this clock.
-fn explain_by(claims: Claims, kubelet: KubeletPolicy, clock: ClockReport) -> Explained {
+fn explain_by(
+    read_from: ReadFrom,
+    claims: Claims,
+    kubelet: KubeletPolicy,
+    clock: ClockReport,
+) -> Explained {
     let deadlines = Deadlines::of(&claims, &kubelet);
     let now = clock.at.wall;
     let verdict = verdict(&claims, &clock.estimate.interval(now));
-    Explained { state: deadlines.state(now), deadlines, kubelet, verdict, claims, clock }
+    let state = state(&claims, deadlines.state(now));
+    Explained { read_from, claims, deadlines, kubelet, state, verdict, clock }
+}
+
+/// Only kubelet makes a token late. One that it does not replace is fresh until it expires.
+fn state(claims: &Claims, by_deadlines: State) -> State {
+    match by_deadlines {
+        State::Due | State::Late | State::Stalled if !is_of_kubelet(claims) => State::Fresh,
+        State::Fresh
+        | State::Due
+        | State::Late
+        | State::Stalled
+        | State::Expired
+        | State::NotYetValid => by_deadlines,
+    }
+}
+
+/// Whether kubelet may have requested the token: for a volume, it requests only tokens that are
+/// bound to the pod.
+fn is_of_kubelet(claims: &Claims) -> bool {
+    matches!(claims.binding.bound(), Bound::Pod(_))
 }
 
 impl Explained {
+    pub(super) fn is_of_kubelet(&self) -> bool {
+        is_of_kubelet(&self.claims)
+    }
+
     /// Whether the effective deadline has passed. An extended token still works then, but kubelet
     /// should have replaced it.
     pub(super) fn is_stale(&self) -> bool {
@@ -130,58 +225,5 @@ impl Explained {
 
     fn exit_code(&self) -> u8 {
         u8::from(self.verdict != Verdict::Live || self.is_stale())
-    }
-}
-
-/// The input, in a buffer that is wiped afterwards.
-fn read(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, ExplainError> {
-    match file {
-        Some(path) if path != Path::new("-") => {
-            let name = shown(&path.to_string_lossy()).into_owned();
-            let bytes = std::fs::File::open(path).and_then(read_limited);
-            bytes.map_err(|error| ExplainError::Read(name, error))
-        }
-        None if io::stdin().is_terminal() => Err(ExplainError::NoInput),
-        Some(_) | None => read_limited(io::stdin().lock())
-            .map_err(|error| ExplainError::Read("standard input".to_owned(), error)),
-    }
-}
-
-/// Reads no more than the longest token and some white space around it. The buffer has its full
-/// size from the start: growing it would leave copies of the token behind.
-fn read_limited(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let limit = MAX_TOKEN_BYTES + 64;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 64));
-    from.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn identify(bytes: &[u8]) -> Result<Token, ExplainError> {
-    match decode(bytes, &mut Scratch::new()) {
-        Decoded::Token(token) => Ok(Token::Projected(Box::new(token.to_claims()))),
-        Decoded::Legacy(legacy) => Ok(Token::Legacy(legacy)),
-        Decoded::Malformed(reason) => Err(ExplainError::Malformed(reason.to_string())),
-        Decoded::Other => Err(ExplainError::Other(resemblance(bytes))),
-    }
-}
-
-/// What the input looks like, without a byte of it: it may be a secret of another kind.
-fn resemblance(bytes: &[u8]) -> &'static str {
-    let bytes = bytes.trim_ascii();
-    let begins = |with: &str| bytes.starts_with(with.as_bytes());
-    match bytes {
-        [] => "the input is empty",
-        _ if begins("Bearer ") || begins("bearer ") => {
-            "the value of a header; pass only what follows the word Bearer"
-        }
-        _ if begins("ZXlK") => "base64 of a token, as in a Secret; decode it first with base64 -d",
-        _ if begins("eyJ") => "a JWT of another issuer, without the claims of Kubernetes",
-        _ if begins("-----BEGIN") => "a certificate or a key in PEM",
-        _ if begins("{") || begins("[") => "JSON",
-        _ if begins("apiVersion:") || begins("kind:") => {
-            "YAML, perhaps a kubeconfig or a manifest; pass only the token"
-        }
-        _ if std::str::from_utf8(bytes).is_ok() => "some other text",
-        _ => "binary data",
     }
 }

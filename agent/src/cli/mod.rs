@@ -14,7 +14,6 @@ mod output;
 mod record;
 mod replay;
 mod run;
-mod secrecy;
 mod settings;
 mod telemetry;
 #[cfg(test)]
@@ -24,11 +23,11 @@ use std::ffi::OsString;
 use std::pin::Pin;
 
 use clap::Parser as _;
+use tokenwatch_core::base::secrecy::redacted_input;
 
 use crate::environment::Environment;
 use arguments::{Arguments, Command};
 use output::print_error;
-use secrecy::without_tokens;
 use settings::Sources;
 
 /// Exit status of wrong usage and wrong configuration.
@@ -54,9 +53,8 @@ pub fn main(
 /// is not repeated.
 fn print_message(message: &clap::Error) -> u8 {
     let text = message.to_string();
-    let safe = without_tokens(&text);
-    if message.use_stderr() && safe != text {
-        print_error(&safe);
+    if message.use_stderr() && redacted_input(&text) != text {
+        print_error(&text);
     } else {
         let _ = message.print(); // fails only on a closed pipe
     }

@@ -8,6 +8,7 @@ use tokenwatch_core::findings::{Remedy, Severity};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::environment::Environment;
+use crate::streams;
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +52,7 @@ const GAP: &str = "  ";
 /// reader that closes the pipe (`| head`) is no error.
 #[must_use]
 pub(super) fn print(text: &str, status: u8) -> u8 {
-    let mut out = io::stdout().lock();
+    let mut out = streams::out();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             print_error(&format!("cannot write to standard output: {error}"));
@@ -61,9 +62,9 @@ pub(super) fn print(text: &str, status: u8) -> u8 {
     }
 }
 
-/// Writes an error to standard error. If that is closed too, there is nothing left to do.
+/// Writes an error to standard error.
 pub(super) fn print_error(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "tokenwatch: {}", text.trim_end());
+    streams::complain(text);
 }
 
 /// Writes indented JSON, as [`print`].
@@ -86,7 +87,7 @@ impl Layout {
     pub(super) fn for_stdout(environment: &Environment) -> Self {
         let wanted =
             environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb");
-        Self { colour: wanted && io::stdout().is_terminal(), columns: columns() }
+        Self { colour: wanted && streams::stdout().is_terminal(), columns: columns() }
     }
 
     /// The layout for a file.
@@ -164,7 +165,7 @@ fn text_columns(columns: Option<usize>) -> usize {
 
 /// The width of the terminal, if standard output is one.
 fn columns() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+    terminal_size::terminal_size_of(streams::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
 /// `1 token`, `2 tokens`.

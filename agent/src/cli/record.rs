@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::secrecy::without_tokens;
 use crate::environment::Environment;
 use crate::recorder::{CreateError, Target};
 
@@ -57,7 +56,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Variable => f.write_str("TOKENWATCH_PSEUDONYMS is neither true nor false"),
             Self::NoFile => f.write_str("--pseudonyms needs a recording: add --record FILE"),
-            Self::File(why) => f.write_str(&without_tokens(&format!("--record: {why}"))),
+            Self::File(why) => write!(f, "--record: {why}"),
         }
     }
 }

@@ -12,8 +12,8 @@ use tokenwatch_core::findings::Severity;
 use tokenwatch_core::replay::{Content, Header, Line, Player};
 
 use super::output::{Layout, TextOrJson, print, print_error, print_json};
-use super::secrecy::without_tokens;
 use crate::environment::Environment;
+use crate::streams;
 use convert::converted;
 use read::{Recording, Trouble};
 use render::{Json, Text};
@@ -56,24 +56,21 @@ pub(super) fn report(replaying: &Replaying, environment: &Environment) -> u8 {
         (None, TextOrJson::Json) => json(file),
     };
     done.unwrap_or_else(|trouble| {
-        print_error(&without_tokens(&trouble.to_string()));
+        print_error(&trouble.to_string());
         UNREADABLE
     })
 }
 
 fn text(file: &Path, layout: Layout) -> Result<u8, Trouble> {
-    let mut text = Text::new(std::io::stdout().is_terminal());
+    let mut text = Text::new(streams::stdout().is_terminal());
     let replayed = replay(file, &mut |content, reports| text.take(content, reports))?;
-    let summary = without_tokens(&render::summary(&replayed, layout));
-    Ok(print(&summary, replayed.exit_code()))
+    Ok(print(&render::summary(&replayed, layout), replayed.exit_code()))
 }
 
 fn json(file: &Path) -> Result<u8, Trouble> {
     let mut json = Json::default();
     let replayed = replay(file, &mut |_, reports| json.take(reports))?;
-    let mut value = json.finish(&replayed);
-    render::json_without_tokens(&mut value);
-    Ok(print_json(&value, replayed.exit_code()))
+    Ok(print_json(&json.finish(&replayed), replayed.exit_code()))
 }
 
 /// Replays the file; `take` is given each entry and what the engine reports.

@@ -53,6 +53,7 @@ pub(super) fn claims(name: &str, age: i64, lifetime: i64, warn_after: Option<i64
             namespace: "shop".into(),
             service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
             pod: Some(ObjectRef { name: name.into(), uid: Some(format!("uid-{name}")) }),
+            secret: None,
             node: Some(ObjectRef { name: "node-1".into(), uid: None }),
         },
         key_id: Some("key-1".into()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use tokenwatch_core::base::secrecy::looks_like_a_token;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::clocks::{NotAServer, ServerName};
@@ -337,9 +338,12 @@ fn header(pair: &str) -> Result<(String, Secret), Invalid> {
 }
 
 fn header_name(name: &str) -> Result<String, Invalid> {
+    // A header's name is shown: a token in its place would be, too.
     match http::HeaderName::try_from(name) {
-        Ok(name) => Ok(name.as_str().to_owned()),
-        Err(_) => Err(Invalid::new(format!("\"{}\" is not the name of a header", shown(name)))),
+        Ok(parsed) if !looks_like_a_token(name) => Ok(parsed.as_str().to_owned()),
+        Ok(_) | Err(_) => {
+            Err(Invalid::new(format!("\"{}\" is not the name of a header", shown(name))))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starting the agent with its sinks, and stopping it on a signal.
 
-use std::io::IsTerminal;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use tokenwatch_core::engine::Config;
@@ -19,7 +19,7 @@ use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
-use crate::state_file;
+use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 
 /// Runs the agent until SIGTERM or SIGINT.
@@ -126,7 +126,7 @@ fn open_main(
         return Sink::otlp(otlp, resource, snapshot, pull);
     }
     info!("no OTLP endpoint configured: printing alerts and traces on standard output");
-    Sink::console(std::io::stdout().is_terminal())
+    Sink::console(streams::stdout().is_terminal())
 }
 
 /// Returns on SIGTERM (from kubelet) or SIGINT (from a terminal). If the process cannot install

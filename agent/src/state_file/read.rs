@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::ledger::Restored;
 use tracing::{info, warn};
@@ -83,7 +84,7 @@ fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> 
     if content.version != VERSION {
         return Err(Error::Version { path: path.to_owned(), found: content.version });
     }
-    if content.node != node {
+    if content.node != redacted(node) {
         return Err(Error::OtherNode { path: path.to_owned(), node: content.node });
     }
     let mut state = RestoredState { alive_at: Some(content.alive_at), ..RestoredState::default() };

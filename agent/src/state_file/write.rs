@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::{self, Restored};
@@ -176,9 +177,9 @@ impl File {
             findings: findings.values().collect::<Vec<&Restored>>(),
         };
         let path = path_in(&self.directory);
-        serde_json::to_vec(&content)
+        serde_json::to_string(&content)
             .map_err(io::Error::from)
-            .and_then(|bytes| replace(&path, &bytes))
+            .and_then(|text| replace(&path, redacted(&text).as_bytes()))
             .map_err(|error| Error::Write { path, error })
     }
 }

@@ -3,12 +3,31 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::secrecy::redacted;
+
 /// Most characters of one string that are printed. Names in Kubernetes have at most 253.
 pub const MAX_SHOWN: usize = 512;
 
-/// `text` with control and format characters escaped (terminal escapes, line ends, bidirectional
-/// overrides), cut after [`MAX_SHOWN`] characters.
+/// `text` without what looks like a token, with control and format characters escaped (terminal
+/// escapes, line ends, bidirectional overrides), cut after [`MAX_SHOWN`] characters.
 pub fn shown(text: &str) -> Cow<'_, str> {
+    through(redacted(text), limited)
+}
+
+/// As [`shown`], not cut: for sentences.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    through(redacted(text), visible)
+}
+
+/// `text` after another step, which borrows where it changes nothing.
+fn through(text: Cow<'_, str>, step: fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => step(text),
+        Cow::Owned(text) => Cow::Owned(step(&text).into_owned()),
+    }
+}
+
+fn limited(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_SHOWN && !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -22,8 +41,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`shown`], not cut: for sentences.
-pub fn escaped(text: &str) -> Cow<'_, str> {
+fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -67,5 +85,17 @@ mod tests {
             assert_eq!(shown(hidden), escaped);
         }
         assert_eq!(shown(&"a".repeat(600)).chars().count(), MAX_SHOWN + 1);
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_replaced_before_anything_is_cut_or_escaped() {
+        let long = format!("{}eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "a ".repeat(250));
+        for (text, seen) in [
+            ("/tmp/eyJhbGci.e30.c2ln", "/tmp/[redacted: looks like a token]"),
+            ("eyJhb\u{200b}Gci.e30\u{202e}.c2ln\n", "[redacted: looks like a token]\\u{a}"),
+        ] {
+            assert_eq!((shown(text).as_ref(), escaped(text).as_ref()), (seen, seen));
+        }
+        assert!(shown(&long).ends_with("[redacted: l…"), "{}", shown(&long));
     }
 }

@@ -136,12 +136,14 @@ fn claims() -> impl Strategy<Value = Claims> {
         (name(kind), option::of(name("uid"))).prop_map(|(name, uid)| ObjectRef { name, uid })
     };
     let names = (name("issuer"), name("subject"), vec(name("audience"), 0..3), name("namespace"));
-    let objects = (object("account"), option::of(object("pod")), option::of(object("node")));
+    let optional = |kind| option::of(object(kind));
+    let objects = (object("account"), optional("pod"), optional("secret"), optional("node"));
     let ids = (option::of(name("jti")), option::of(name("key")), option::of(wall()));
     (times, names, objects, ids).prop_map(|(times, names, objects, ids)| {
         let ([issued_at, not_before, expires_at], (issuer, subject, audiences, namespace)) =
             (times, names);
-        let ((service_account, pod, node), (credential, key_id, warn_after)) = (objects, ids);
+        let ((service_account, pod, secret, node), (credential, key_id, warn_after)) =
+            (objects, ids);
         Claims {
             issuer,
             subject,
@@ -151,7 +153,7 @@ fn claims() -> impl Strategy<Value = Claims> {
             expires_at,
             warn_after,
             credential,
-            binding: Binding { namespace, service_account, pod, node },
+            binding: Binding { namespace, service_account, pod, secret, node },
             key_id,
         }
     })

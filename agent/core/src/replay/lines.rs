@@ -1,9 +1,12 @@
 //! Values to lines, and lines to values or to what is wrong with them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
+
+use crate::base::secrecy::redacted;
 
 use super::entry::{Entry, FORMAT, Header, VERSION};
 
@@ -26,9 +29,14 @@ impl fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
-/// A header or an entry as a line, with its end.
+/// A header or an entry as a line, with its end, and without anything that looks like a token: a
+/// file or a node could be called so.
 pub fn written(value: &impl Serialize) -> Result<Vec<u8>, TooLong> {
-    let mut line = serde_json::to_vec(value).map_err(|_| TooLong)?; // a Vec takes everything
+    let line = serde_json::to_string(value).map_err(|_| TooLong)?; // a String takes everything
+    let mut line = match redacted(&line) {
+        Cow::Borrowed(_) => line.into_bytes(),
+        Cow::Owned(safe) => safe.into_bytes(),
+    };
     if line.len() > LONGEST_LINE {
         return Err(TooLong);
     }

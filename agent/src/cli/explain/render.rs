@@ -1,19 +1,25 @@
 //! A token and its deadlines: text for people, JSON for scripts.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::findings::Severity;
-use tokenwatch_core::world::tokens::{Claims, LegacyClaims, ObjectRef, State, Verdict};
+use tokenwatch_core::world::tokens::{
+    Bound, Claims, Foreign, LegacyClaims, ObjectRef, State, Verdict,
+};
 
-use super::Explained;
+use super::{Explained, ReadFrom};
 use crate::cli::clock::clock_line;
 use crate::cli::output::{Layout, pad, relative, whole};
 
 /// For people.
 pub(super) fn text(explained: &Explained, layout: Layout) -> String {
     let line = |(name, value): (&str, String)| format!("  {} {value}\n", pad(name, 12));
-    let facts: String = facts(&explained.claims).into_iter().map(line).collect();
+    let from = ("read from", explained.read_from.to_string());
+    let facts = [from].into_iter().chain(facts(&explained.claims));
+    let facts: String = facts.map(line).collect();
     let judgement = [
         ("state", state(explained, layout)),
         ("verdict", verdict(explained, layout)),
@@ -22,37 +28,52 @@ pub(super) fn text(explained: &Explained, layout: Layout) -> String {
     let title = layout.strong(&title(&explained.claims));
     let (judgement, deadlines) = (judgement.map(line).concat(), deadlines(explained));
     let rule = layout.wrap(&rule(explained), "");
-    format!("{title}\n{facts}\n{judgement}\n{deadlines}\n{rule}{}", stale(explained, layout))
+    let revocation = layout.wrap(&revocation(&explained.claims), "");
+    let stale = stale(explained, layout);
+    format!("{title}\n{facts}\n{judgement}\n{deadlines}\n{rule}\n{revocation}{stale}")
 }
 
 fn title(claims: &Claims) -> String {
     let binding = &claims.binding;
     let account = format!("{}/{}", shown(&binding.namespace), shown(&binding.service_account.name));
-    let pod = binding.pod.as_ref().map(|pod| format!(", bound to pod {}", shown(&pod.name)));
-    let pod = pod.unwrap_or_else(|| ", not bound to a pod".to_owned());
+    let whose = format!("Token of service account {account}");
+    let bound = match binding.bound() {
+        Bound::Pod(pod) => format!(", bound to pod {}", shown(&pod.name)),
+        Bound::Secret(secret) => format!(", bound to Secret {}", shown(&secret.name)),
+        Bound::Node(node) => return format!("{whose}, bound to node {}", shown(&node.name)),
+        Bound::Nothing => ", not bound to a pod, a Secret or a node".to_owned(),
+    };
     let node = binding.node.as_ref().map(|node| format!(" on node {}", shown(&node.name)));
-    format!("Token of service account {account}{pod}{}", node.unwrap_or_default())
+    format!("{whose}{bound}{}", node.unwrap_or_default())
 }
 
 fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
     let audiences: Vec<_> = claims.audiences.iter().map(|audience| shown(audience)).collect();
     let key = claims.key_id.as_deref().map(|key| ("key", shown(key).into_owned()));
-    let pod = claims
-        .binding
-        .pod
-        .as_ref()
-        .and_then(|pod| pod.uid.as_deref())
-        .map(|uid| ("pod uid", shown(uid).into_owned()));
+    let uid = bound_uid(claims).map(|(name, uid)| (name, shown(uid).into_owned()));
     let always =
         [("issuer", shown(&claims.issuer).into_owned()), ("audiences", audiences.join(", "))];
     let generation = [("generation", claims.generation().as_str().to_owned())];
-    always.into_iter().chain(pod).chain(key).chain(generation).collect()
+    always.into_iter().chain(uid).chain(key).chain(generation).collect()
+}
+
+fn bound_uid(claims: &Claims) -> Option<(&'static str, &str)> {
+    let (name, object) = match claims.binding.bound() {
+        Bound::Pod(pod) => ("pod uid", pod),
+        Bound::Secret(secret) => ("secret uid", secret),
+        Bound::Node(node) => ("node uid", node),
+        Bound::Nothing => return None,
+    };
+    object.uid.as_deref().map(|uid| (name, uid))
 }
 
 fn state(explained: &Explained, layout: Layout) -> String {
     let name = explained.state.name();
     let bad = |severity| layout.severity(severity, name);
     match explained.state {
+        State::Fresh if !explained.is_of_kubelet() => {
+            format!("{}: it has not expired, and kubelet does not replace it", layout.good(name))
+        }
         State::Fresh => format!("{}: kubelet does not need to replace it yet", layout.good(name)),
         State::Due => format!("{name}: kubelet replaces it at the next sync"),
         State::Late => format!("{}: a healthy kubelet would have replaced it", bad(Severity::Info)),
@@ -91,20 +112,28 @@ fn doubt(explained: &Explained) -> &'static str {
     }
 }
 
+type Moment = (&'static str, Wall, &'static str);
+
 /// Name, time and meaning of each deadline, in order.
-fn moments(explained: &Explained) -> [(&'static str, Wall, &'static str); 8] {
+fn moments(explained: &Explained) -> Vec<Moment> {
     let d = &explained.deadlines;
     let (effective, expires) = meanings_of_the_end(&explained.claims);
-    [
+    let begin = [
         ("accepted from", d.accepted_from, "nbf minus the API server's leeway of 60 s"),
         ("issued", d.issued, "iat"),
+    ];
+    let of_kubelet = [
         ("refresh due", d.due, "kubelet replaces it, up to 10 s earlier"),
         ("late", d.late, "a healthy kubelet has replaced it by then"),
         ("stalled", d.stalled, "after that, kubelet has stopped rotating it"),
+    ];
+    let end = [
         ("effective", d.effective, effective),
         ("expires", d.expires, expires),
         ("refused", d.hard, "exp, 60 s leeway and 10 s cache: no API server accepts it"),
-    ]
+    ];
+    let of_kubelet = of_kubelet.into_iter().filter(|_| explained.is_of_kubelet());
+    begin.into_iter().chain(of_kubelet).chain(end).collect()
 }
 
 /// Of the effective deadline, and of `exp`.
@@ -123,8 +152,47 @@ fn deadlines(explained: &Explained) -> String {
     moments(explained).into_iter().map(line).collect()
 }
 
+/// What ends the token before its time (pkg/serviceaccount/claims.go).
+fn revocation(claims: &Claims) -> String {
+    let early = match claims.binding.bound() {
+        Bound::Pod(_) => {
+            "once the pod is deleted, or 60 s after its time of deletion; the node in it is for \
+             information only"
+        }
+        Bound::Secret(_) => {
+            "as soon as that Secret is deleted or recreated: deleting the Secret revokes the token"
+        }
+        Bound::Node(_) => {
+            "as soon as that Node object is deleted or recreated: deleting the Node revokes the \
+             token"
+        }
+        Bound::Nothing => {
+            return "revocation: the token is bound to no object. Until it expires, only deleting \
+                    or recreating the service account revokes it."
+                .to_owned();
+        }
+    };
+    format!(
+        "revocation: an API server refuses the token {early}. Deleting or recreating the service \
+         account revokes it, too."
+    )
+}
+
+/// Of a token that kubelet does not replace.
+fn no_rule(explained: &Explained) -> String {
+    format!(
+        "kubelet does not replace this token: it is bound to no pod, so it is of no projected \
+         volume. Whoever requested it (`kubectl create token`, or a program by TokenRequest) has \
+         to request another one before {}.",
+        explained.deadlines.effective.rfc3339()
+    )
+}
+
 /// kubelet's rule with the figures of this token (pkg/kubelet/token/token_manager.go).
 fn rule(explained: &Explained) -> String {
+    if !explained.is_of_kubelet() {
+        return no_rule(explained);
+    }
     let d = &explained.deadlines;
     let (ttl, sync) = (d.effective - d.issued, explained.kubelet.sync_period);
     let which = replacement(d.due - d.issued, ttl);
@@ -163,13 +231,17 @@ pub(super) fn json(explained: &Explained) -> Value {
     if let Some(keys) = clock.as_object_mut() {
         keys.retain(|key, _| key != "findings" && key != "at");
     }
+    let of_kubelet = |at: Wall| explained.is_of_kubelet().then(|| at.rfc3339());
     json!({
         "at": explained.clock.at.wall.rfc3339(),
+        "read_from": read_from(&explained.read_from),
+        "bound_to": bound_to(claims),
         "clock": clock,
         "kind": "bound",
         "namespace": shown(&claims.binding.namespace),
         "service_account": object(Some(&claims.binding.service_account)),
         "pod": object(claims.binding.pod.as_ref()),
+        "secret": object(claims.binding.secret.as_ref()),
         "node": object(claims.binding.node.as_ref()),
         "issuer": shown(&claims.issuer),
         "subject": shown(&claims.subject),
@@ -181,9 +253,9 @@ pub(super) fn json(explained: &Explained) -> Value {
         "expires_at": claims.expires_at.rfc3339(),
         "warn_after": claims.warn_after.map(Wall::rfc3339),
         "accepted_from": explained.deadlines.accepted_from.rfc3339(),
-        "refresh_due": explained.deadlines.due.rfc3339(),
-        "late": explained.deadlines.late.rfc3339(),
-        "stalled": explained.deadlines.stalled.rfc3339(),
+        "refresh_due": of_kubelet(explained.deadlines.due),
+        "late": of_kubelet(explained.deadlines.late),
+        "stalled": of_kubelet(explained.deadlines.stalled),
         "effective_deadline": explained.deadlines.effective.rfc3339(),
         "hard_deadline": explained.deadlines.hard.rfc3339(),
         "seconds_left": seconds(explained.deadlines.effective - explained.clock.at.wall),
@@ -191,6 +263,20 @@ pub(super) fn json(explained: &Explained) -> Value {
         "verdict": explained.verdict.name(),
         "stale": explained.is_stale(),
     })
+}
+
+fn read_from(from: &ReadFrom) -> Value {
+    json!({"file": from.file, "place": from.place})
+}
+
+/// The kind of the object that revokes the token.
+fn bound_to(claims: &Claims) -> Option<&'static str> {
+    match claims.binding.bound() {
+        Bound::Pod(_) => Some("pod"),
+        Bound::Secret(_) => Some("secret"),
+        Bound::Node(_) => Some("node"),
+        Bound::Nothing => None,
+    }
 }
 
 fn seconds(delta: Delta) -> i64 {
@@ -210,25 +296,47 @@ const LEGACY: &str = "It has no deadline: it works until the Secret or the servi
      replaces it. Use a projected token (the default of a pod) or `kubectl create token` instead.";
 
 /// For people: a Secret-based token has no deadlines.
-pub(super) fn legacy_text(legacy: &LegacyClaims, layout: Layout) -> String {
+pub(super) fn legacy_text(from: &ReadFrom, legacy: &LegacyClaims, layout: Layout) -> String {
     let secret = legacy.secret.as_deref();
     let secret = secret.map(|secret| format!(", from Secret {}", shown(secret)));
     format!(
-        "Legacy token of service account {}/{}{}\n{}",
+        "Legacy token of service account {}/{}{}\n  {} {from}\n\n{}",
         shown(&legacy.namespace),
         shown(&legacy.service_account),
         secret.unwrap_or_default(),
+        pad("read from", 12),
         layout.wrap(LEGACY, "  ")
     )
 }
 
 /// For scripts.
-pub(super) fn legacy_json(legacy: &LegacyClaims) -> Value {
+pub(super) fn legacy_json(from: &ReadFrom, legacy: &LegacyClaims) -> Value {
     json!({
         "kind": "legacy",
+        "read_from": read_from(from),
         "namespace": shown(&legacy.namespace),
         "service_account": {"name": shown(&legacy.service_account), "uid": Value::Null},
         "secret": legacy.secret.as_deref().map(shown),
         "expires_at": Value::Null,
     })
+}
+
+/// What is shown of somebody else's JWT: not who it is about.
+pub(super) fn foreign(f: &mut fmt::Formatter<'_>, foreign: &Foreign, now: Wall) -> fmt::Result {
+    let issuer = foreign.issuer.as_deref().unwrap_or("none");
+    let audiences: Vec<_> = foreign.audiences.iter().map(|audience| shown(audience)).collect();
+    let end = match foreign.expires_at {
+        Some(at) if at <= now => format!("It expired at {} ({}).", at.rfc3339(), relative(at, now)),
+        Some(at) => format!("It expires at {} ({}).", at.rfc3339(), relative(at, now)),
+        None => "It has no exp, so it does not expire by itself.".to_owned(),
+    };
+    write!(
+        f,
+        "not a service-account token: a JWT of another issuer, without the claims of Kubernetes \
+         (issuer {}, audiences {}). {end} kubelet does not replace it, and an API server accepts \
+         it only if it is configured to trust that issuer (--oidc-issuer-url or \
+         --authentication-config)",
+        shown(issuer),
+        if audiences.is_empty() { "none".to_owned() } else { audiences.join(", ") },
+    )
 }

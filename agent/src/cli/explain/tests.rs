@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::cli::tests::{claims, clock, golden, kernel};
+use std::io;
 
 fn explained(age: i64, lifetime: i64, warn_after: Option<i64>) -> Explained {
     explain_by(
+        ReadFrom::default(),
         claims("cart-0", age, lifetime, warn_after),
         KubeletPolicy::default(),
         clock(Ok(kernel())),
@@ -44,6 +46,7 @@ fn the_exit_status_depends_on_whether_the_token_works() {
 #[test]
 fn without_a_time_source_the_verdict_is_uncertain_near_a_deadline() {
     let explained = explain_by(
+        ReadFrom::default(),
         claims("cart-0", 100, 3_600, None),
         KubeletPolicy::default(),
         clock(Err(io::Error::other("EPERM").into())),
@@ -57,6 +60,7 @@ fn without_a_time_source_the_verdict_is_uncertain_near_a_deadline() {
 fn an_uncertain_verdict_names_the_end_of_the_lifetime_in_doubt() {
     let text = |age, lifetime| {
         let doubtful = explain_by(
+            ReadFrom::default(),
             claims("cart-0", age, lifetime, None),
             KubeletPolicy::default(),
             clock(Err(io::Error::other("EPERM").into())),
@@ -83,7 +87,7 @@ fn claims_cannot_steer_a_terminal() {
     hostile.audiences = vec!["\u{202e}".into()];
     hostile.key_id = Some("\r\n".into());
     let text = render::text(
-        &explain_by(hostile, KubeletPolicy::default(), clock(Ok(kernel()))),
+        &explain_by(ReadFrom::default(), hostile, KubeletPolicy::default(), clock(Ok(kernel()))),
         Layout::plain(),
     );
     assert!(text.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')));

@@ -1,6 +1,6 @@
 //! What a replay gave: lines as `run` prints them and a summary for people, JSON for scripts.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _};
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
@@ -12,8 +12,8 @@ use tokenwatch_core::replay::{Content, Summary};
 use super::Replayed;
 use crate::cli::check::{finding_json, paragraph};
 use crate::cli::output::{Layout, print_error};
-use crate::cli::secrecy::without_tokens;
 use crate::sinks::console::Lines;
+use crate::streams;
 
 /// Prints as it goes: a recording may have a million lines.
 #[derive(Debug)]
@@ -40,8 +40,7 @@ impl Text {
     }
 
     fn print(&mut self, text: &str) {
-        let text = without_tokens(text); // the recording may be anything
-        let printed = if self.closed { Ok(()) } else { io::stdout().write_all(text.as_bytes()) };
+        let printed = if self.closed { Ok(()) } else { streams::out().write_all(text.as_bytes()) };
         if let Err(why) = printed {
             self.closed = true;
             if why.kind() != ErrorKind::BrokenPipe {
@@ -128,22 +127,6 @@ impl Json {
             "alerts": self.alerts,
             "findings": active.collect::<Vec<_>>(),
         })
-    }
-}
-
-/// Every text in `value` without tokens.
-pub(super) fn json_without_tokens(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = without_tokens(text),
-        Value::Array(values) => values.iter_mut().for_each(json_without_tokens),
-        Value::Object(keys) => {
-            let with_tokens = std::mem::take(keys);
-            keys.extend(with_tokens.into_iter().map(|(key, mut value)| {
-                json_without_tokens(&mut value);
-                (without_tokens(&key), value)
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! The resource: which agent on which node sends.
 
 use tokenwatch_core::base::ids::stable_id;
+use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_otlp::Resource;
 
 use super::mistake::{Mistake, Source};
@@ -24,10 +25,10 @@ pub fn resource(env: &Environment, identity: &Identity) -> Result<Resource, Mist
     let vars = Variables::new(env);
     let mut resource = detected(identity);
     for (name, value) in given(&vars)? {
-        resource.set(&name, value);
+        resource.set(&redacted(&name), redacted(&value).into_owned());
     }
     if let Some(name) = vars.get("OTEL_SERVICE_NAME") {
-        resource.set("service.name", name.to_owned());
+        resource.set("service.name", redacted(name).into_owned());
     }
     Ok(resource)
 }
@@ -47,7 +48,7 @@ fn detected(identity: &Identity) -> Resource {
     resource.set("service.instance.id", instance(identity));
     for (name, value) in [("k8s.node.name", &identity.node), ("host.name", &identity.host)] {
         if let Some(value) = value {
-            resource.set(name, value.clone());
+            resource.set(name, redacted(value).into_owned());
         }
     }
     resource

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use tokenwatch_core::base::secrecy::looks_like_a_token;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_otlp::protocol::Signal;
 
@@ -122,7 +123,8 @@ pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Malf
 /// A header that can be sent. Its value is marked sensitive: `Debug` does not print it.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Malformed> {
     let bad = || shown(name).into_owned();
-    let parsed: HeaderName = name.parse().map_err(|_| Malformed::BadHeaderName { name: bad() })?;
+    let parsed = name.parse().ok().filter(|_| !looks_like_a_token(name));
+    let parsed: HeaderName = parsed.ok_or_else(|| Malformed::BadHeaderName { name: bad() })?;
     let mut value =
         HeaderValue::from_str(value).map_err(|_| Malformed::BadHeaderValue { name: bad() })?;
     value.set_sensitive(true);

@@ -21,6 +21,7 @@ use tokenwatch_core::world::observation::DeliveryState;
 use tokio::sync::{oneshot, watch};
 
 use super::ShutdownReport;
+use crate::streams;
 pub(crate) use lines::Lines;
 
 /// Most reports in the queue. One alert takes less than 1 kB, so the queue takes 1 MB at most.
@@ -40,7 +41,7 @@ pub struct Console {
 impl Console {
     /// Starts printing on standard output. Fails if the operating system gives no thread.
     pub fn stdout(colour: bool) -> io::Result<Self> {
-        let console = Self::start(Box::new(std::io::stdout()), colour)?;
+        let console = Self::start(Box::new(streams::out()), colour)?;
         let closed = console.closed.clone();
         let watch_reader = move || {
             if wait_until_closed().is_ok() {
@@ -98,7 +99,7 @@ impl Console {
 /// poll(2) then reports POLLERR for a pipe. For a file it never returns. An error means that poll
 /// does not work here.
 fn wait_until_closed() -> Result<(), Errno> {
-    let stdout = std::io::stdout();
+    let stdout = streams::stdout();
     let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
     loop {
         match poll(&mut polled, PollTimeout::NONE) {

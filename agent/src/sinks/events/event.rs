@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
+use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::{Code, Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
@@ -137,7 +138,7 @@ pub(super) fn new_event(regarding: &Regarding, alert: &Alert, node: &str) -> Val
         "metadata": {"name": name(regarding, alert), "namespace": regarding.event_namespace()},
         "eventTime": micro(alert.at),
         "reportingController": CONTROLLER,
-        "reportingInstance": cut(node, LONGEST_INSTANCE),
+        "reportingInstance": cut(&redacted(node), LONGEST_INSTANCE),
         "action": if is_cleared(alert) { "Cleared" } else { "Raised" },
         "reason": reason(alert),
         "regarding": reference(regarding),

@@ -1,10 +1,13 @@
 //! The response to a request.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokenwatch_core::base::secrecy::redacted;
 
 use super::openmetrics::{self, Format};
 use super::throttle::Throttle;
@@ -125,7 +128,12 @@ fn text(status: StatusCode, body: String) -> Reply {
     reply(status, PLAIN, body)
 }
 
+/// Every body is made here: nothing that looks like a token is served.
 fn reply(status: StatusCode, content_type: &'static str, body: String) -> Reply {
+    let body = match redacted(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(safe) => safe,
+    };
     let mut reply = Response::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = status;
     let fixed = [

@@ -59,11 +59,12 @@ impl Pseudonyms {
     }
 
     fn binding(&self, binding: Binding) -> Binding {
-        let Binding { namespace, service_account, pod, node } = binding;
+        let Binding { namespace, service_account, pod, secret, node } = binding;
         Binding {
             namespace: self.name(Kind::Namespace, &namespace),
             service_account: self.object(Kind::Account, service_account),
             pod: pod.map(|pod| self.object(Kind::Pod, pod)),
+            secret: secret.map(|secret| self.object(Kind::Name, secret)),
             node: node.map(|node| self.object(Kind::Node, node)),
         }
     }

@@ -24,7 +24,11 @@ pub struct Binding {
     pub service_account: ObjectRef,
     /// `kubernetes.io.pod`. Absent from a token that is not bound to a pod.
     pub pod: Option<ObjectRef>,
-    /// `kubernetes.io.node`, from Kubernetes 1.30 on (KEP-4193).
+    /// `kubernetes.io.secret`. No recording has it where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<ObjectRef>,
+    /// `kubernetes.io.node`, from Kubernetes 1.30 on (KEP-4193). Beside a pod it is for information
+    /// only: the API server does not check it.
     pub node: Option<ObjectRef>,
 }
 
@@ -53,6 +57,32 @@ pub struct Claims {
     pub binding: Binding,
     /// `kid` of the header: the key that signed the token.
     pub key_id: Option<String>,
+}
+
+/// The object whose deletion ends a token early. The API server checks one of them (KEP-1205,
+/// KEP-4193).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound<'a> {
+    /// A pod, as every token in a projected volume.
+    Pod(&'a ObjectRef),
+    /// A Secret.
+    Secret(&'a ObjectRef),
+    /// A Node.
+    Node(&'a ObjectRef),
+    /// No object, as from `kubectl create token` without `--bound-object-kind`.
+    Nothing,
+}
+
+impl Binding {
+    /// What the token is bound to.
+    pub fn bound(&self) -> Bound<'_> {
+        match (&self.pod, &self.secret, &self.node) {
+            (Some(pod), _, _) => Bound::Pod(pod),
+            (None, Some(secret), _) => Bound::Secret(secret),
+            (None, None, Some(node)) => Bound::Node(node),
+            (None, None, None) => Bound::Nothing,
+        }
+    }
 }
 
 impl Claims {

@@ -10,10 +10,11 @@ mod store;
 pub(crate) mod testing;
 mod tracked;
 
-pub use claims::{Binding, Claims, GenerationId, ObjectRef};
+pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
 pub use decode::{
-    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
+    Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch,
+    TokenIdentity, decode, foreign,
 };
 
 pub use file::{FileContent, FileSeen};
@@ -58,7 +59,7 @@ pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>)
             namespace: "shop".into(),
             service_account: ObjectRef { name: "cart".into(), uid: Some("sa-uid".into()) },
             pod: Some(ObjectRef { name: "cart-0".into(), uid: Some("pod-uid".into()) }),
-            node: None,
+            ..Binding::default()
         },
         key_id: None,
     }

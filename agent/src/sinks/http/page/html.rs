@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::PodRef;
@@ -24,9 +25,10 @@ pub(super) struct Short<'a>(pub(super) &'a str);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(LONGEST_NAME) {
-            Some((end, _)) => escaped(f, &shown(self.0.get(..end).unwrap_or_default()))?,
-            None => return escaped(f, &shown(self.0)),
+        let name = redacted(self.0); // before the cut
+        match name.char_indices().nth(LONGEST_NAME) {
+            Some((end, _)) => escaped(f, &shown(name.get(..end).unwrap_or_default()))?,
+            None => return escaped(f, &shown(&name)),
         }
         f.write_str("…")
     }

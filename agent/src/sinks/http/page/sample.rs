@@ -104,8 +104,7 @@ pub(super) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
         binding: Binding {
             namespace: "shop".into(),
             service_account: ObjectRef { name: "cart".into(), uid: None },
-            pod: None,
-            node: None,
+            ..Binding::default()
         },
         key_id: None,
     };

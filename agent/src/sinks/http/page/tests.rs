@@ -14,6 +14,13 @@ fn main_part(page: &str) -> &str {
     page.split("<main").nth(1).unwrap().split("</main>").next().unwrap()
 }
 
+/// Every response passes through it, and no part of a page may look like a token.
+#[test]
+fn nothing_of_a_page_is_redacted() {
+    let page = render(&troubled());
+    assert_eq!(tokenwatch_core::base::secrecy::redacted(&page), page);
+}
+
 #[test]
 fn pages_match_the_golden_files() {
     golden("status-empty.html", &format!("<main{}</main>\n", main_part(&render(&empty()))));

@@ -1,9 +1,11 @@
 //! From the bytes of a file to claims. The claims borrow from a buffer that is wiped after use, so
 //! that a check for a new generation copies nothing.
 
+mod foreign;
 mod parsed;
 mod payload;
 
+pub use foreign::Foreign;
 pub use parsed::{ParsedToken, TokenIdentity};
 
 use base64::Engine as _;
@@ -136,6 +138,15 @@ pub fn decode<'a>(bytes: &[u8], scratch: &'a mut Scratch) -> Decoded<'a> {
         Ok(()) => parse(scratch),
         Err(malformed) => Decoded::Malformed(malformed),
     }
+}
+
+/// The claims of a JWT, whoever issued it; nothing if it is none. `scratch` is wiped as by
+/// [`decode`].
+pub fn foreign(bytes: &[u8], scratch: &mut Scratch) -> Option<Foreign> {
+    scratch.wipe();
+    let (header, payload) = split(bytes.trim_ascii()).ok()?;
+    fill(header, payload, scratch).ok()?;
+    serde_json::from_slice(&scratch.payload).ok().map(|payload| Foreign::of(&payload))
 }
 
 /// Whether the bytes start like a JWT: with `{"` in base64url, which is `eyJ`, or with a brace

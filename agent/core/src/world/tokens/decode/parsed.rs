@@ -42,7 +42,7 @@ pub(super) fn times(payload: &Payload<'_>) -> Result<(Wall, Wall), Malformed> {
 /// A NumericDate: seconds since the epoch as a JSON number, with or without a fraction (RFC 7519,
 /// section 2). The fraction is cut off.
 #[allow(clippy::cast_possible_truncation)] // the range is checked just before
-fn numeric_date(seconds: Option<f64>) -> Option<Wall> {
+pub(super) fn numeric_date(seconds: Option<f64>) -> Option<Wall> {
     seconds.filter(|s| (0.0..=MAX_NUMERIC_DATE).contains(s)).map(|s| Wall::from_secs(s as i64))
 }
 
@@ -91,6 +91,7 @@ fn binding(kubernetes: &Kubernetes<'_>) -> Binding {
         namespace: kubernetes.namespace.as_deref().map(name).unwrap_or_default(),
         service_account: object(kubernetes.serviceaccount.as_ref()).unwrap_or_default(),
         pod: object(kubernetes.pod.as_ref()),
+        secret: object(kubernetes.secret.as_ref()),
         node: object(kubernetes.node.as_ref()),
     }
 }
@@ -105,7 +106,7 @@ fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
 
 /// At most [`MAX_LISTED`] audiences: a file of 64 KiB has room for 16,000 empty ones, which would
 /// take six times the memory of the file.
-fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
+pub(super) fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
     let Some(audience) = audience else { return Vec::new() };
     let (all, count) = (
         audience.first.iter().chain(&audience.more),
@@ -123,6 +124,6 @@ fn name(text: &str) -> String {
     cut(text, MAX_NAME_LENGTH)
 }
 
-fn cut(text: &str, max_bytes: usize) -> String {
+pub(super) fn cut(text: &str, max_bytes: usize) -> String {
     text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default().to_owned()
 }

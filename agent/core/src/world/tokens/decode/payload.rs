@@ -134,6 +134,8 @@ pub(super) struct Kubernetes<'a> {
     #[serde(borrow, default)]
     pub(super) pod: Option<Object<'a>>,
     #[serde(borrow, default)]
+    pub(super) secret: Option<Object<'a>>,
+    #[serde(borrow, default)]
     pub(super) node: Option<Object<'a>>,
     #[serde(default)]
     pub(super) warnafter: Option<f64>,
