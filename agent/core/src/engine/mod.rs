@@ -74,6 +74,7 @@ impl Engine {
         if node_changed || self.node_next.is_some_and(|next| next <= now.monotonic) {
             self.diagnose_node(now, &mut outcome);
         }
+        outcome.date(self.estimate.true_time_beyond(now.wall, self.config.clock.offset));
         outcome
     }
 

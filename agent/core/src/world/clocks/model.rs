@@ -71,6 +71,11 @@ impl Estimate {
         Interval::new(wall, self.offset, self.bound)
     }
 
+    /// True time when the wall clock shows `wall`, if the offset is known to be beyond `limit`.
+    pub fn true_time_beyond(&self, wall: Wall, limit: Delta) -> Option<Wall> {
+        self.is_beyond(limit).then(|| wall + self.offset)
+    }
+
     /// Whether the whole interval of offsets is beyond `limit`. False for an assumed bound.
     pub fn is_beyond(&self, limit: Delta) -> bool {
         !self.assumed && self.offset.abs() - self.bound > limit
