@@ -79,7 +79,7 @@ fn run_command(
             on_threads(Box::pin(run::report(&settings, environment, record)))
         }
         Command::Check(it) => {
-            let settings = sources.with_quiet_log(it.settings.given())?.settings;
+            let settings = sources.for_check(it.settings.given())?.settings;
             on_threads(Box::pin(check::report(&settings, environment, it.output)))
         }
         Command::Explain(it) => {

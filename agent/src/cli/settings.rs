@@ -14,6 +14,17 @@ use crate::setup::{api_server_mistake, export_mistakes};
 /// Longest text read from a configuration file, in bytes. The parser refuses less than this.
 const READ_LIMIT: u64 = 1024 * 1024;
 
+/// What must be right besides the settings themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// Nothing.
+    Settings,
+    /// The targets of OTLP, and the standard variables.
+    Otlp,
+    /// These, and the API server.
+    All,
+}
+
 /// Where settings come from, apart from flags.
 #[derive(Clone, Copy)]
 pub(super) struct Sources<'a> {
@@ -26,18 +37,28 @@ impl Sources<'_> {
     /// For commands that export telemetry: the standard variables must be right, too. Nothing if
     /// there is any mistake; the mistakes are printed.
     pub(super) fn with_export(self, flags: Vec<Flag>) -> Option<Loaded> {
-        self.load(flags, true).inspect(|loaded| log::start(&loaded.settings.log))
+        self.load(flags, Checks::All).inspect(|loaded| log::start(&loaded.settings.log))
     }
 
     /// For commands that export nothing.
     pub(super) fn without_export(self, flags: Vec<Flag>) -> Option<Loaded> {
-        self.load(flags, false).inspect(|loaded| log::start(&loaded.settings.log))
+        self.load(flags, Checks::Settings).inspect(|loaded| log::start(&loaded.settings.log))
     }
 
     /// For commands whose answer is on the same terminal as the log: it has warnings only, unless a
     /// level is configured.
     pub(super) fn with_quiet_log(self, flags: Vec<Flag>) -> Option<Loaded> {
-        let mut loaded = self.load(flags, false)?;
+        self.quietly(flags, Checks::Settings)
+    }
+
+    /// The same for `check`. The OTLP settings must be right, although it exports nothing: what
+    /// `run` refuses is no configuration for it either.
+    pub(super) fn for_check(self, flags: Vec<Flag>) -> Option<Loaded> {
+        self.quietly(flags, Checks::Otlp)
+    }
+
+    fn quietly(self, flags: Vec<Flag>, checks: Checks) -> Option<Loaded> {
+        let mut loaded = self.load(flags, checks)?;
         if loaded.origin("log.level") == Origin::Default {
             "warn".clone_into(&mut loaded.settings.log.level);
         }
@@ -45,8 +66,8 @@ impl Sources<'_> {
         Some(loaded)
     }
 
-    fn load(self, flags: Vec<Flag>, exports: bool) -> Option<Loaded> {
-        let (loaded, mistakes) = self.read(flags, exports);
+    fn load(self, flags: Vec<Flag>, checks: Checks) -> Option<Loaded> {
+        let (loaded, mistakes) = self.read(flags, checks);
         if mistakes.0.is_empty() {
             return Some(loaded);
         }
@@ -55,13 +76,15 @@ impl Sources<'_> {
         None
     }
 
-    fn read(self, flags: Vec<Flag>, exports: bool) -> (Loaded, Mistakes) {
+    fn read(self, flags: Vec<Flag>, checks: Checks) -> (Loaded, Mistakes) {
         let mut mistakes = Mistakes::default();
         let file = self.path().and_then(|path| read_file(path, &mut mistakes));
         let (loaded, more) = read(&Given { file, environment: self.environment, flags });
         mistakes.0.extend(more.0);
-        if exports {
+        if checks != Checks::Settings {
             mistakes.0.extend(export_mistakes(&loaded, self.environment));
+        }
+        if checks == Checks::All {
             mistakes.0.extend(api_server_mistake(&loaded, self.environment));
         }
         (loaded, mistakes)
