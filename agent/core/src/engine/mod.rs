@@ -11,9 +11,10 @@ pub use crate::view::{AgentView, ClockView, Snapshot, Status, TokenView};
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
 
-use crate::base::ids::TraceContext;
-use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use crate::diagnosis::{self, AffectedTokens, TokenDiagnosis};
+use std::collections::BTreeSet;
+
+use crate::base::time::{Monotonic, Reading, Wall};
+use crate::diagnosis::{self, Survey, TokenDiagnosis};
 use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
@@ -25,10 +26,6 @@ use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
 
-/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
-/// ten times this.
-const OFFSET_CHANGE: Delta = Delta::from_secs(1);
-
 /// The engine of one node. See the documentation of this module.
 #[derive(Debug)]
 pub struct Engine {
@@ -36,7 +33,7 @@ pub struct Engine {
     world: World,
     /// The estimate of the clock in the last diagnosis of the tokens.
     estimate: Estimate,
-    affected: AffectedTokens,
+    survey: Survey,
     ledger: Ledger,
     exported: Exported,
     schedule: Schedule,
@@ -51,7 +48,7 @@ impl Engine {
         Self {
             estimate: world.clock.estimate(&Reading::default()),
             ledger: Ledger::new(&config.node, config.reminder_interval()),
-            affected: AffectedTokens::default(),
+            survey: Survey::default(),
             exported: Exported::default(),
             schedule: Schedule::default(),
             node_next: None,
@@ -66,15 +63,17 @@ impl Engine {
         let mut outcome = Outcome::default();
         let changed = self.world.learn(now, observation);
         let node_changed = self.apply(changed, now, &mut outcome);
-        self.update_estimate(now);
-        self.resolve_unseen(now, &mut outcome);
-        for key in self.schedule.take_due(now.monotonic) {
-            self.diagnose_token(now, &key, &mut outcome);
+        let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
+        self.ledger.known_offset = self.estimate.offset_beyond(self.config.clock.offset);
+        if self.estimate.differs_from(&before) {
+            self.schedule_all();
         }
-        if node_changed || self.node_next.is_some_and(|next| next <= now.monotonic) {
+        self.resolve_unseen(now, &mut outcome);
+        let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
+        let due = self.node_next.is_some_and(|next| next <= now.monotonic);
+        if node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
         }
-        outcome.date(self.estimate.true_time_beyond(now.wall, self.config.clock.offset));
         outcome
     }
 
@@ -112,7 +111,7 @@ impl Engine {
         let pod = self.world.cluster.pod(&tracked.key.pod_uid);
         outcome.spans(self.exported.gone(&tracked, pod, now.wall));
         self.schedule.remove(&tracked.key);
-        self.affected.remove(&tracked.key);
+        self.survey.remove(&tracked.key);
         self.world.forget_pods();
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
     }
@@ -123,18 +122,6 @@ impl Engine {
 
     fn schedule_all(&mut self) {
         self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
-    }
-
-    /// Updates the estimate of the clock. A change that matters schedules every token.
-    fn update_estimate(&mut self, now: &Reading) {
-        let estimate = self.world.clock.estimate(now);
-        let moved = (estimate.offset - self.estimate.offset).abs() >= OFFSET_CHANGE;
-        let differs =
-            estimate.state != self.estimate.state || estimate.assumed != self.estimate.assumed;
-        self.estimate = estimate;
-        if moved || differs {
-            self.schedule_all();
-        }
     }
 
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
@@ -149,20 +136,40 @@ impl Engine {
         }
     }
 
-    fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
+    /// Diagnoses the tokens that are due. First it looks at all of them, because one cause may
+    /// explain several. Returns whether the finding about kubelet may differ.
+    fn diagnose_tokens(&mut self, now: &Reading, outcome: &mut Outcome) -> bool {
+        let mut due: BTreeSet<TokenKey> =
+            self.schedule.take_due(now.monotonic).into_iter().collect();
         if let Some(ready) = self.world.startup.tokens_ready_at(now) {
-            self.schedule.at(key, ready);
-            return;
+            for key in &due {
+                self.schedule.at(key, ready);
+            }
+            return false;
         }
+        for facts in due.iter().filter_map(|key| self.world.facts(key, now, &self.estimate)) {
+            self.survey.see(&facts, now);
+        }
+        let before = self.survey.kubelet.symptom().cloned();
+        let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
+        due.extend(self.survey.conclude(&self.world, now, active));
+        for key in &due {
+            self.diagnose_token(now, key, outcome);
+        }
+        before.as_ref() != self.survey.kubelet.symptom()
+    }
+
+    fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         let Some(facts) = self.world.facts(key, now, &self.estimate) else { return };
+        let facts = self.survey.complete(facts);
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
         outcome.spans(self.exported.expired(facts.tracked, facts.pod(), earliest));
         let diagnosis = diagnosis::token(&facts, now);
-        let trace = |of: &Generation| traces::generation::root(key, &of.claims);
-        let current = facts.generation().map(trace);
-        self.report_token(now, key, diagnosis, current, outcome);
+        let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
+        let missing = Missing::Token { current, explained: diagnosis.explained };
+        self.report_token(now, key, diagnosis, missing, outcome);
     }
 
     /// Passes the diagnosis of a token to the ledger, and schedules the next one.
@@ -171,13 +178,12 @@ impl Engine {
         now: &Reading,
         key: &TokenKey,
         diagnosis: TokenDiagnosis,
-        current: Option<TraceContext>,
+        missing: Missing,
         outcome: &mut Outcome,
     ) {
-        let TokenDiagnosis { findings, clock_effect: effect, query, next } = diagnosis;
-        self.affected.set(key, effect);
+        let TokenDiagnosis { findings, query, next, .. } = diagnosis;
         let scope = Scope::Token(key.clone());
-        let judgement = Judgement { findings, missing: Missing::Token { current, effect } };
+        let judgement = Judgement { findings, missing };
         outcome.alerts(self.ledger.judge(now, &scope, judgement));
         let again = self.query(query, now, outcome);
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
@@ -202,10 +208,12 @@ impl Engine {
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let diagnosis = diagnosis::node(&self.world, &self.config, self.affected.count(), now);
+        let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let delivery = &self.world.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
+        let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
         let scopes = [
+            (Scope::Kubelet, diagnosis.kubelet.into_iter().collect(), replaced),
             (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
             (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
             (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),
@@ -242,7 +250,7 @@ impl Engine {
             world: &self.world,
             ledger: &self.ledger,
             estimate: &self.estimate,
-            affected: self.affected.count(),
+            survey: &self.survey,
             now: *now,
         }
     }

@@ -27,15 +27,6 @@ impl Outcome {
         self.reports.extend(alerts.into_iter().map(|alert| Report::Alert(Box::new(alert))));
     }
 
-    /// Dates the alerts by true time, where the node's clock is known to be off.
-    pub(super) fn date(&mut self, true_time: Option<Wall>) {
-        for report in &mut self.reports {
-            if let Report::Alert(alert) = report {
-                alert.true_time = true_time;
-            }
-        }
-    }
-
     /// Adds the rotation of a generation that was due at `due` and replaced at `at`.
     pub(super) fn rotated(&mut self, due: Wall, at: Wall) {
         self.reports.push(Report::Rotation { delay: at - due });

@@ -25,12 +25,16 @@ pub struct Ledger {
     node: String,
     remind_every: Delta,
     entries: BTreeMap<Scope, Vec<Entry>>,
+    /// How far true time is ahead of the node's clock, while that is known to be off. Alerts are
+    /// dated by it.
+    pub known_offset: Option<Delta>,
 }
 
 impl Ledger {
     /// An empty ledger. `remind_every` is the interval between two reports of an active finding.
     pub fn new(node: &str, remind_every: Delta) -> Self {
-        Self { node: node.to_owned(), remind_every, entries: BTreeMap::new() }
+        let (node, entries) = (node.to_owned(), BTreeMap::new());
+        Self { node, remind_every, entries, known_offset: None }
     }
 
     /// Takes the complete diagnosis of `scope`. Raises new findings, reminds of active ones where
@@ -45,6 +49,9 @@ impl Ledger {
         alerts.extend(findings.filter_map(|finding| self.reported(now, &mut entries, finding)));
         if !entries.is_empty() {
             self.entries.insert(scope.clone(), entries);
+        }
+        for alert in &mut alerts {
+            alert.true_time = self.known_offset.map(|offset| now.wall + offset);
         }
         alerts
     }
@@ -137,6 +144,16 @@ impl Ledger {
         raised
     }
 
+    /// Whether a finding with this code is active: about the token, or without one about the node.
+    pub fn is_active(&self, token: Option<&TokenKey>, code: Code) -> bool {
+        let of_token = token.map(|key| Scope::Token(key.clone()));
+        let entries = match &of_token {
+            Some(scope) => self.entries.get(scope),
+            None => self.entries.get(&Scope::of_node(code)),
+        };
+        entries.is_some_and(|entries| entries.iter().any(|entry| entry.finding.code == code))
+    }
+
     /// Active findings, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
         let entries = self.entries.values().flatten().filter(|entry| entry.is_active());
@@ -164,6 +181,7 @@ fn with_successor(
             | Resolution::Became(_)
             | Resolution::ClockToBlame
             | Resolution::Clock(_)
+            | Resolution::Kubelet { .. }
             | Resolution::Delivered { .. },
             _,
         ) => resolution,

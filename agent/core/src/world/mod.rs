@@ -22,7 +22,7 @@ use crate::base::time::{Delta, Reading, Wall};
 use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileSeen, Observation};
+use observation::{BlindSpot, DeliveryState, FileSeen, Observation, SourceState};
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -104,16 +104,12 @@ impl World {
         Self {
             tokens: Tokens::default(),
             clock: ClockModel::new(config.clock.clone()),
-            cluster: Cluster::default(),
+            cluster: Cluster::of_node(&config.node),
             accounts: Accounts::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             delivery: DeliveryState::default(),
-            startup: Startup::new(
-                config.grace,
-                config.clock.servers_configured,
-                config.cluster_configured,
-            ),
+            startup: Startup::new(config),
             settle: config.settle,
         }
     }
@@ -133,7 +129,7 @@ impl World {
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Blind(spots) => self.visibility.hidden(spots),
-            Observation::Source(state) => self.visibility.source(state),
+            Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::Delivery(state) => self.delivery = state,
@@ -142,9 +138,17 @@ impl World {
         Changed::node()
     }
 
+    /// Takes the state of a source. The source of files reports first after its first full scan.
+    fn source(&mut self, state: SourceState) -> Changed {
+        let scanned = state.is_of_files() && self.startup.files_scanned();
+        self.visibility.source(state);
+        if scanned { Changed::node().with(ChangedTokens::All) } else { Changed::node() }
+    }
+
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Changed {
         let key = seen.key.clone();
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
+        self.tokens.get(&key).into_iter().for_each(|token| self.cluster.has_token(token));
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         let event = match seen.change {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
@@ -174,6 +178,7 @@ impl World {
         let first = answered && self.startup.cluster_answered();
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
+        self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
@@ -206,10 +211,13 @@ impl World {
     ) -> Option<Facts<'a>> {
         let tracked = self.tokens.get(key)?;
         let known = self.cluster.known(&key.pod_uid, now);
+        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
         let mut facts = Facts {
             tracked,
             known,
+            stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
+            kubelet_stalled: false,
             clock,
             catching_up: self.kubelet.catching_up(now),
             settle: self.settle,

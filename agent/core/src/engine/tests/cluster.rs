@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
-    use AlertEvent::{Cleared, Raised};
+    use AlertEvent::{Raised, Reminded};
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let _ = engine.step(&at(2), listed(None));
@@ -13,11 +13,12 @@ fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
         alerts(&terminating, at(100).wall),
         [(100, Raised, Code::PodTerminating, Severity::Warning)]
     );
-    let expected = [
-        (600, AlertEvent::Reminded, Code::PodTerminating, Severity::Critical),
-        (900, Cleared, Code::PodTerminating, Severity::Critical),
-    ];
-    assert_eq!(run(&mut engine, 100, 1_000), expected, "there is no finding about a late rotation");
+    let expected = [(600, Reminded, Code::PodTerminating, Severity::Critical)];
+    assert_eq!(run(&mut engine, 100, 9_000), expected, "no late rotation, and no resolution");
+    let summary = engine.status(&at(9_000)).findings[0].0.summary.clone();
+    assert!(summary.contains("terminating, still running, token dead"), "{summary}");
+    let gone = engine.step(&at(9_001), Observation::Gone(key("p1"))).reports;
+    assert_eq!(alerts(&gone, at(9_001).wall)[0].1, AlertEvent::Cleared);
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn the_service_account_of_a_late_token_is_requested_every_five_minutes() {
 
 #[test]
 fn a_late_token_with_a_lost_account_is_critical_at_once() {
-    use AlertEvent::{Cleared, Raised};
-    let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
+    use AlertEvent::{Cleared, Reminded};
+    let stalled = Code::RotationStalled;
     // (the UID of the account now, part of the summary)
     for (uid, words) in [
         (None, "service account shop/cart no longer exists"),
@@ -96,11 +97,8 @@ fn a_late_token_with_a_lost_account_is_critical_at_once() {
     ] {
         let (mut engine, _) = self::late();
         let known = engine.step(&at(3_001), account(uid)).reports;
-        let expected =
-            [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
-        let mut reported = alerts(&known, at(3_001).wall);
-        reported.sort_by_key(|alert| alert.2);
-        assert_eq!(reported, expected, "{uid:?}");
+        let expected = [(3_001, Reminded, stalled, Severity::Critical)];
+        assert_eq!(alerts(&known, at(3_001).wall), expected, "{uid:?}");
         assert!(
             summaries(&known).iter().any(|summary| summary.contains(words)),
             "{:?}",
@@ -126,22 +124,65 @@ fn an_unchanged_account_changes_nothing() {
         alerts(&engine.step(&at(3_001), account(Some("sa-uid"))).reports, at(3_001).wall),
         []
     );
-    assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "the cause is kubelet");
+    assert_eq!(run(&mut engine, 3_001, 3_200)[0].2, Code::RotationStalled, "the cause is kubelet");
 }
 
 #[test]
-fn the_token_of_a_force_deleted_pod_is_no_finding() {
+fn the_token_of_a_force_deleted_pod_is_a_warning_once_kubelet_should_have_removed_it() {
+    use AlertEvent::{Raised, Reminded};
     let mut engine = engine();
     let _ = engine.step(&at(0), listed(Some(30)));
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let gone =
         engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into()))).reports;
-    assert_eq!(alerts(&gone, at(700).wall), [], "its token is not replaced, and nothing uses it");
-    assert_eq!(run(&mut engine, 700, 20_000), []);
+    let code = Code::PodTerminating;
+    assert_eq!(alerts(&gone, at(700).wall), [(700, Raised, code, Severity::Info)]);
+    assert_eq!(run(&mut engine, 700, 14_000), [(820, Reminded, code, Severity::Warning)]);
     assert_eq!(
         engine.status(&at(701)).agent.cluster,
         Some(ClusterFigures { pods: 0, age: Delta::from_secs(1) })
     );
     let _ = engine.step(&at(20_001), Observation::Gone(key("p1")));
     assert!(engine.world.cluster.pod("p1").is_none(), "the pod is removed with its last token");
+}
+
+/// Files that a pod has left behind are no alarm, but only if the API server was asked for this
+/// node: with a wrong node name it would know none of the pods.
+#[test]
+fn a_pod_that_the_api_server_never_knew_is_no_alarm() {
+    use AlertEvent::Raised;
+    let other = |uid: &str| Pod { uid: uid.into(), ..Pod::default() };
+    let list = |uids: &[&str]| {
+        Observation::Cluster(ClusterSeen::Listed(uids.iter().map(|uid| other(uid)).collect()))
+    };
+    let from_node = |node: &str| {
+        let Observation::File(mut seen) = token("p1", 0, 600) else { return Observation::Tick };
+        if let FileContent::Token(claims) = &mut seen.content {
+            let name = node.into();
+            claims.binding.node = Some(crate::world::tokens::ObjectRef { name, uid: None });
+        }
+        Observation::File(seen)
+    };
+    let left = (Code::PodTerminating, Severity::Info);
+    let expired = (Code::Expired, Severity::Critical);
+    // (what the API server lists, the node that the token names, what is raised)
+    let table = [
+        (list(&["p2"]), "", left),    // a token of p2 is here
+        (list(&[]), "n1", left),      // the token confirms the node's name
+        (list(&["p3"]), "", expired), // these may be the pods of another node
+        (list(&[]), "", expired),
+        (list(&[]), "n2", expired),
+    ];
+    for (listed, node, (code, severity)) in table {
+        let mut engine = engine();
+        let _ = engine.step(&at(1), token("p2", 0, 36_000));
+        let _ = engine.step(&at(1_000), listed.clone());
+        let raised = engine.step(&at(1_001), from_node(node)).reports;
+        let raised = alerts(&raised, at(1_001).wall);
+        assert_eq!(raised, [(1_001, Raised, code, severity)], "{listed:?} on {node:?}");
+        let lost = ClusterSeen::Unreachable { reason: "timeout".into() };
+        let lost = engine.step(&at(1_002), Observation::Cluster(lost)).reports;
+        assert_eq!(alerts(&lost, at(1_002).wall), [], "a UID never comes back");
+        assert_eq!(run(&mut engine, 1_002, 1_200), [], "{listed:?} on {node:?}");
+    }
 }

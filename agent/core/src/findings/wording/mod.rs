@@ -2,6 +2,7 @@
 
 mod agent;
 mod clock;
+mod kubelet;
 mod names;
 mod remedy;
 mod resolved;
@@ -11,5 +12,6 @@ mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
+pub(crate) use kubelet::kubelet;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::token;

@@ -52,6 +52,10 @@ impl Default for Limits {
     }
 }
 
+/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
+/// ten times this.
+const OFFSET_CHANGE: Delta = Delta::from_secs(1);
+
 /// The estimate of the clock's error at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
@@ -71,9 +75,15 @@ impl Estimate {
         Interval::new(wall, self.offset, self.bound)
     }
 
-    /// True time when the wall clock shows `wall`, if the offset is known to be beyond `limit`.
-    pub fn true_time_beyond(&self, wall: Wall, limit: Delta) -> Option<Wall> {
-        self.is_beyond(limit).then(|| wall + self.offset)
+    /// The offset, if it is known to be beyond `limit`.
+    pub fn offset_beyond(&self, limit: Delta) -> Option<Delta> {
+        self.is_beyond(limit).then_some(self.offset)
+    }
+
+    /// Whether the difference to an earlier estimate can change the diagnosis of a token.
+    pub fn differs_from(&self, before: &Self) -> bool {
+        let moved = (self.offset - before.offset).abs() >= OFFSET_CHANGE;
+        moved || self.state != before.state || self.assumed != before.assumed
     }
 
     /// Whether the whole interval of offsets is beyond `limit`. False for an assumed bound.

@@ -1,15 +1,17 @@
 //! The pods of this node and their service accounts, as the API server reports them.
 //!
 //! This room is optional. It adds names and evidence to findings. It changes a diagnosis in two
-//! cases only: the pod is terminating, or its service account was deleted or recreated.
+//! cases only: the pod comes to its end, or its service account was deleted or recreated.
 
 mod accounts;
 mod known;
 mod pod;
+mod stage;
 
 pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts};
 pub use known::{Cluster, Known};
 pub use pod::{Container, Owner, Phase, Pod, PodRef};
+pub use stage::{Deleted, PodStage};
 
 use serde::{Deserialize, Serialize};
 
