@@ -63,6 +63,9 @@ pub async fn run<S>(
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Error<S>> {
     let engine = SharedEngine::new(&plan);
+    if let Some(client) = &plan.apiserver {
+        client.explain_by(engine.known_offset());
+    }
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
     sinks.take(first_reports(&engine, &plan));
     let (sender, mut observations) = channel(QUEUE);

@@ -17,8 +17,10 @@ pub mod environment;
 #[path = "../../tests/support/golden.rs"]
 mod golden;
 pub mod kubernetes;
+pub mod network;
 pub mod proc;
 pub mod recorder;
+pub mod recurring;
 pub mod setup;
 pub mod sinks;
 pub mod sources;

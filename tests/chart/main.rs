@@ -76,6 +76,23 @@ fn mistakes_are_refused() {
             "http.enabled=false,serviceMonitor.enabled=true",
             "serviceMonitor.enabled needs http.enabled",
         ),
+        (
+            "otlp.endpoint=http://collector:4318",
+            "otlp.endpoint has the port of OTLP/HTTP, 4318, and otlp.protocol is grpc: set \
+             otlp.protocol=http/protobuf",
+        ),
+        (
+            "otlp.endpoint=http://collector:4318/otlp",
+            "otlp.endpoint has the port of OTLP/HTTP, 4318, and otlp.protocol is grpc",
+        ),
+        (
+            "otlp.endpoint=http://collector:4317,otlp.protocol=http/protobuf",
+            "otlp.endpoint has the port of OTLP/gRPC, 4317, and otlp.protocol is http/protobuf",
+        ),
+        (
+            "otlp.endpoint=http://collector:4318/v1/logs,otlp.protocol=http/protobuf",
+            "otlp.endpoint ends in /v1/logs: write it without",
+        ),
         ("otlp.tls.client=true", "otlp.tls.client needs otlp.tls.secret"),
         ("otlp.headersSecret.name=vendor", "otlp.headersSecret.name needs otlp.endpoint"),
         ("image.registry=https://registry.example", "'/image/registry'"),

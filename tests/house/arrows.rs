@@ -32,20 +32,35 @@ const CORE: &[(&str, &[&str])] = &[
 const AGENT: &[(&str, &[&str])] = &[
     ("clocks", &[]),
     ("environment", &[]),
+    ("network", &[]),
+    ("recurring", &[]),
     ("streams", &[]),
     ("sys", &[]),
     ("confinement", &[]),
-    ("kubernetes", &["environment"]),
+    ("kubernetes", &["clocks", "environment", "network"]),
     ("proc", &["sys"]),
     ("discovery", &["proc"]),
-    ("state_file", &["clocks"]),
-    ("sources", &["clocks", "discovery", "kubernetes", "proc", "sys"]),
+    ("state_file", &["clocks", "recurring"]),
+    ("sources", &["clocks", "discovery", "kubernetes", "proc", "recurring", "sys"]),
     // What a setting may be is the configuration's; what it is for is a sink's.
     ("config", &["environment"]),
-    ("sinks", &["clocks", "config", "kubernetes", "proc", "state_file", "streams", "sys"]),
+    (
+        "sinks",
+        &[
+            "clocks",
+            "config",
+            "kubernetes",
+            "network",
+            "proc",
+            "recurring",
+            "state_file",
+            "streams",
+            "sys",
+        ],
+    ),
     ("demo", &["clocks"]),
     ("recorder", &["clocks"]),
-    ("agent", &["clocks", "kubernetes", "recorder", "sinks", "sources"]),
+    ("agent", &["clocks", "kubernetes", "network", "recorder", "sinks", "sources"]),
     (
         "setup",
         &[
@@ -80,8 +95,18 @@ const AGENT: &[(&str, &[&str])] = &[
 ];
 
 /// Ways to ask and sources: they report what they saw, never what it means.
-const OBSERVING: &[&str] =
-    &["clocks", "confinement", "discovery", "environment", "kubernetes", "proc", "sources", "sys"];
+const OBSERVING: &[&str] = &[
+    "clocks",
+    "confinement",
+    "discovery",
+    "environment",
+    "kubernetes",
+    "network",
+    "proc",
+    "recurring",
+    "sources",
+    "sys",
+];
 
 /// Of the core, what may be known of without judging.
 const FACTS: &[&str] = &["base", "world"];

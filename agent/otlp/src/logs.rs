@@ -18,7 +18,8 @@ pub fn encode(alert: &Alert, observed: Wall) -> Vec<u8> {
     record(alert, observed).encode_to_vec()
 }
 
-/// The alert as a message. `observed` is when the agent queued it.
+/// The alert as a message. `observed` is when the agent queued it; by true time, where the node's
+/// clock is known to be off: many backends refuse records from the future.
 pub fn record(alert: &Alert, observed: Wall) -> LogRecord {
     let severity = severity(alert);
     let trace = alert.finding.trace;

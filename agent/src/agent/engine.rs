@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokenwatch_core::base::time::Reading;
+use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::engine::{Engine, Outcome, Report};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::replay::Content;
@@ -13,12 +13,16 @@ use tokenwatch_core::world::observation::Observation;
 use super::Plan;
 use super::heartbeat::Heartbeat;
 use crate::clocks;
+use crate::network::KnownOffset;
 use crate::recorder::Recorder;
 use crate::sinks::{PulseSource, SnapshotSource, StatusSource, Views};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
 /// does not: so the engine's next deadline is checked at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_mins(5);
+
+/// An offset of the clock from which it may be why a certificate is not valid.
+const NOTABLE_OFFSET: Delta = Delta::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(super) struct SharedEngine {
@@ -81,6 +85,15 @@ impl SharedEngine {
     /// What sinks may read at any time.
     pub(super) fn views(&self) -> Views {
         Views { snapshot: self.snapshots(), status: self.statuses(), pulse: self.pulses() }
+    }
+
+    /// How far true time is ahead of the node's clock, where that is known to be off.
+    pub(super) fn known_offset(&self) -> KnownOffset {
+        let engine = self.clone();
+        Arc::new(move || {
+            let estimate = engine.lock().clock(&clocks::now());
+            estimate.is_beyond(NOTABLE_OFFSET).then_some(estimate.offset)
+        })
     }
 
     fn snapshots(&self) -> SnapshotSource {

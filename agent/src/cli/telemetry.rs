@@ -16,6 +16,7 @@ fn markdown() -> String {
     );
     names(&mut out, "Spans", SPANS);
     names(&mut out, "Log events", EVENTS);
+    out.push_str(TIMES);
     names(&mut out, "Attributes", ATTRIBUTES);
     metrics(&mut out);
     out
@@ -28,6 +29,15 @@ fn names(out: &mut String, title: &str, entries: &[Entry]) {
         let _ = writeln!(out, "| `{}` | {} |", entry.name, cell(entry.meaning));
     }
 }
+
+/// Lines end where those of a page of Markdown do.
+const TIMES: &str = "
+The time of a log record (`Timestamp`) is the node's own, like every time in its attributes. The
+observed time (`ObservedTimestamp`) is when the agent queued the record. While the node's clock is
+known to be off by more than `clock.offset_limit`, the observed time is true time: the node's time
+plus the measured offset. Backends refuse records from the future, and some sort by the observed
+time. Times of spans are always the node's own.
+";
 
 const METRICS_HEAD: &str = "\n## Metrics\n\n| name | instrument | unit | attributes | meaning \
                             |\n|---|---|---|---|---|\n";

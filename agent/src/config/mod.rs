@@ -13,6 +13,8 @@ mod log_filter;
 mod mistakes;
 mod nearest;
 pub mod otlp;
+mod percent;
+pub mod proxy;
 mod show;
 mod size;
 mod table;

@@ -58,6 +58,14 @@ impl Access {
         Ok(Self::Pod { server, directory: SERVICE_ACCOUNT.into() })
     }
 
+    /// The URL of the API server, if it is known by now.
+    pub fn server(&self) -> Option<String> {
+        match self {
+            Self::Pod { server, .. } => Some(server.clone()),
+            Self::Kubeconfig(file) => kubeconfig::server(file),
+        }
+    }
+
     /// The client's configuration, read now. The client itself reads the token and certificate
     /// files again each minute.
     pub(super) async fn config(&self) -> Result<Config, ConfigError> {

@@ -9,6 +9,7 @@ use kube::client::Body;
 use tokio::time::timeout;
 
 use super::Error;
+use crate::network::Trouble;
 
 /// Reads a whole body. A body of more than `max_bytes`, or one that takes longer than `limit`, is
 /// an error.
@@ -31,5 +32,6 @@ fn too_large(max_bytes: usize) -> Error {
 }
 
 fn too_slow(limit: Duration) -> Error {
-    Error::Connection(format!("the response was not complete within {} s", limit.as_secs()))
+    let reason = format!("the response was not complete within {} s", limit.as_secs());
+    Error::no_response(Trouble::Late, reason)
 }

@@ -1,6 +1,6 @@
 //! One connection pool to the API server, opened on the first request and again after failures.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,8 @@ use kube::client::Body;
 use tokio::time::timeout;
 
 use super::{Access, ConfigError, Error};
+use crate::clocks;
+use crate::network::{KnownOffset, Trouble};
 
 /// Bytes read of an error response: its message is for people.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -26,6 +28,10 @@ const METADATA_LIST: &str =
 pub struct ApiClient {
     access: Access,
     client: Mutex<Option<Client>>,
+    /// Why no proxy is used, where the environment names one.
+    without_proxy: Option<String>,
+    /// Where it is known how wrong the clock is.
+    clock: OnceLock<KnownOffset>,
 }
 
 impl std::fmt::Debug for ApiClient {
@@ -82,7 +88,20 @@ impl ApiRequest {
 impl ApiClient {
     /// A client that finds the API server by `access`.
     pub fn new(access: Access) -> Self {
-        Self { access, client: Mutex::new(None) }
+        let (client, clock) = (Mutex::new(None), OnceLock::new());
+        Self { access, client, without_proxy: None, clock }
+    }
+
+    /// With what a failed connection has to do with a proxy.
+    #[must_use]
+    pub fn with_note_about_proxies(self, note: Option<String>) -> Self {
+        Self { without_proxy: note, ..self }
+    }
+
+    /// Explains a certificate that is not valid by a clock that is wrong. Only the first call has
+    /// an effect.
+    pub fn explain_by(&self, clock: KnownOffset) {
+        let _ = self.clock.set(clock);
     }
 
     /// Sends a request and returns the response once its head has arrived. A status other than 2xx
@@ -94,12 +113,23 @@ impl ApiClient {
     ) -> Result<Response<Body>, Error> {
         let response = timeout(limit, self.exchange(request)).await;
         let response = response.unwrap_or_else(|_| {
-            Err(Error::Connection(format!("no response within {} s", limit.as_secs())))
+            let reason = format!("no response within {} s", limit.as_secs());
+            Err(Error::no_response(Trouble::Late, reason))
         });
         if response.as_ref().is_err_and(Error::needs_new_connection) {
             self.reset();
         }
-        response
+        response.map_err(|error| error.noted(|trouble| self.note(trouble)))
+    }
+
+    /// What is known about a failed connection besides its error.
+    pub(super) fn note(&self, trouble: Trouble) -> Option<String> {
+        if let Trouble::Certificate(certificate) = trouble
+            && let Some(offset) = self.clock.get().and_then(|clock| clock())
+        {
+            return certificate.by_clock(clocks::now().wall, offset);
+        }
+        self.without_proxy.clone()
     }
 
     /// Drops all connections. The next request reads kubeconfig, certificates and token again.

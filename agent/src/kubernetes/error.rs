@@ -9,6 +9,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokenwatch_core::base::text::shown;
 
+use crate::network::{Trouble, chain};
+
 /// Bytes of a plain-text error response that are shown.
 const MAX_SHOWN: usize = 200;
 
@@ -18,7 +20,7 @@ pub enum Error {
     /// The client's own configuration cannot be used.
     Configuration(ConfigError),
     /// The server could not be reached, or did not respond in time.
-    Connection(String),
+    Connection(ConnectionError),
     /// The server responded with an error status.
     Refused {
         /// Its HTTP status.
@@ -30,6 +32,30 @@ pub enum Error {
     },
     /// The server sent something that is not a valid response to this request.
     Invalid(String),
+}
+
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionError {
+    /// What failed.
+    pub trouble: Trouble,
+    /// The error with its causes.
+    pub(super) reason: String,
+    /// What else is known about it, instead of the usual advice.
+    pub(super) note: Option<String>,
+}
+
+/// What kind of error it is: the same for the same trouble, whatever its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Of the client's own configuration.
+    Configuration,
+    /// Of the connection.
+    Connection(Trouble),
+    /// A response with this status.
+    Refused(u16),
+    /// A response that is none.
+    Invalid,
 }
 
 /// Why the client's configuration cannot be used.
@@ -118,14 +144,34 @@ impl Error {
     }
 
     /// An error of the transport with all its causes; the last one is the most specific.
-    pub(super) fn connection(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
+    pub(super) fn connection(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::no_response(Trouble::of(error), chain(error))
+    }
+
+    /// No response, for this reason.
+    pub(super) fn no_response(trouble: Trouble, reason: String) -> Self {
+        Self::Connection(ConnectionError { trouble, reason, note: None })
+    }
+
+    /// With what else is known about a failed connection.
+    pub(super) fn noted(self, note: impl FnOnce(Trouble) -> Option<String>) -> Self {
+        match self {
+            Self::Connection(error) => {
+                let note = note(error.trouble);
+                Self::Connection(ConnectionError { note, ..error })
+            }
+            Self::Configuration(_) | Self::Refused { .. } | Self::Invalid(_) => self,
         }
-        Self::Connection(text)
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Configuration(_) => ErrorKind::Configuration,
+            Self::Connection(error) => ErrorKind::Connection(error.trouble),
+            Self::Refused { status, .. } => ErrorKind::Refused(status.as_u16()),
+            Self::Invalid(_) => ErrorKind::Invalid,
+        }
     }
 
     /// A response with an error status.
@@ -242,7 +288,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(error) => write!(f, "request not sent ({error})")?,
-            Self::Connection(reason) => write!(f, "connection failed ({})", shown(reason))?,
+            Self::Connection(error) => {
+                write!(f, "connection failed ({})", shown(&error.reason))?;
+                return write!(f, "; {}", error.note.as_deref().unwrap_or(CHECK_NETWORK));
+            }
             Self::Invalid(reason) => write!(f, "invalid response ({})", shown(reason))?,
             Self::Refused { status, message, .. } if message.is_empty() => {
                 write!(f, "responded {status}")?;

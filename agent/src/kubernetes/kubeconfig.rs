@@ -10,10 +10,23 @@ use super::ConfigError;
 
 /// The client's configuration from the current context of a kubeconfig.
 pub(super) async fn config(file: &Path) -> Result<Config, ConfigError> {
-    let kubeconfig = read(file)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))
+    let mut kubeconfig = read(file)?;
+    let clusters = kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut());
+    clusters.for_each(|cluster| cluster.proxy_url = Some(NO_PROXY.to_owned()));
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.map_err(|_| ConfigError::NotKubeconfig(file.to_owned()))?;
+    config.proxy_url = None;
+    Ok(config)
+}
+
+/// Without a `proxy-url`, kube would take one from the environment. This one is removed again.
+const NO_PROXY: &str = "http://unused";
+
+/// The URL of the server of a kubeconfig's current context.
+pub(super) fn server(file: &Path) -> Option<String> {
+    let kubeconfig = read(file).ok()?;
+    let cluster = &context(&kubeconfig).ok()?.cluster;
+    self::cluster(&kubeconfig, cluster).ok()?.server.clone()
 }
 
 /// Reads a file and checks its current context.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::fake_server::{FakeServer, Reply, status};
 use super::*;
 use crate::environment::Environment;
+use crate::network::Trouble;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -156,4 +157,80 @@ fn in_a_pod_the_environment_holds_the_address() {
 fn text_in_a_path_is_percent_encoded() {
     assert_eq!(percent_encoded("node-1.a_b~"), "node-1.a_b~");
     assert_eq!(percent_encoded("n&limit=0/../ü"), "n%26limit%3D0%2F..%2F%C3%BC");
+}
+
+#[test]
+fn an_error_has_a_kind_whatever_its_text() {
+    let refused = |message: &str| {
+        let headers = http::HeaderMap::new();
+        Error::refused(http::StatusCode::SERVICE_UNAVAILABLE, &headers, message.as_bytes())
+    };
+    let kind = ErrorKind::Refused(503);
+    assert_eq!((refused("etcd 1 is late").kind(), refused("not ready").kind()), (kind, kind));
+    let reset = |port: u16| {
+        let text = format!("read 10.0.0.7:{port}: connection reset");
+        Error::connection(&std::io::Error::new(std::io::ErrorKind::ConnectionReset, text))
+    };
+    assert_eq!(reset(51_234).kind(), reset(40_112).kind());
+    assert_eq!(reset(1).kind(), ErrorKind::Connection(Trouble::Broken));
+}
+
+/// An API server whose certificate is valid from the year `from` on; its kubeconfig.
+async fn api_server_with_certificate(from: i32, directory: &std::path::Path) -> ApiClient {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(from + 1, 1, 1);
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(directory.join("ca.crt"), certificate.pem()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(tls));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    let file = directory.join("kubeconfig");
+    let text = kubeconfig(&format!("https://127.0.0.1:{port}"), "token: s3cret");
+    let text = text.replace("server:", "certificate-authority: ca.crt, server:");
+    std::fs::write(&file, text).unwrap();
+    ApiClient::new(Access::Kubeconfig(file))
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_is_explained_by_a_clock_that_is_behind() {
+    use tokenwatch_core::base::time::Delta;
+
+    let directory = tempfile::tempdir().unwrap();
+    let client = api_server_with_certificate(2_999, directory.path()).await;
+    let unknown = get(&client).await.unwrap_err();
+    let is_not_yet =
+        |trouble| matches!(trouble, Trouble::Certificate(crate::network::Certificate::NotYet(_)));
+    let ErrorKind::Connection(trouble) = unknown.kind() else { panic!("{unknown}") };
+    assert!(is_not_yet(trouble), "{unknown:?}");
+    assert!(!unknown.to_string().contains("clock"), "{unknown}");
+    client.explain_by(std::sync::Arc::new(|| Some(Delta::from_secs(7_200))));
+    let known = get(&client).await.unwrap_err().to_string();
+    assert!(known.contains("this node's clock is 2h 00m behind true time"), "{known}");
+}
+
+#[tokio::test]
+async fn a_failed_connection_names_the_proxy_that_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("kubeconfig");
+    std::fs::write(&file, kubeconfig("http://127.0.0.1:1", "token: s3cret")).unwrap();
+    let note = Some("the agent uses no proxy".to_owned());
+    let client = ApiClient::new(Access::Kubeconfig(file)).with_note_about_proxies(note);
+    let error = get(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection(Trouble::Closed));
+    assert!(error.to_string().ends_with("; the agent uses no proxy"), "{error}");
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokenwatch_core::base::text::shown;
+
+use crate::config::proxy::{self, Route};
 use crate::config::{Loaded, Mistake, Settings};
 use crate::environment::Environment;
 use crate::kubernetes::{Access, ApiClient, ConfigError};
@@ -26,7 +29,28 @@ pub fn api_server(
     environment: &Environment,
 ) -> Result<Option<Arc<ApiClient>>, ApiServerError> {
     let access = access(settings, environment)?;
-    Ok(access.map(|access| Arc::new(ApiClient::new(access))))
+    Ok(access.map(|access| {
+        let note = without_proxy(&access, environment);
+        Arc::new(ApiClient::new(access).with_note_about_proxies(note))
+    }))
+}
+
+/// The API server is in the cluster's own network, and a credential for it must not pass through
+/// anything else. So the agent uses no proxy for it. Where the environment names one, this says so.
+pub fn api_server_note(settings: &Settings, environment: &Environment) -> Option<String> {
+    without_proxy(&access(settings, environment).ok()??, environment)
+}
+
+fn without_proxy(access: &Access, environment: &Environment) -> Option<String> {
+    let server = access.server()?;
+    match proxy::route(environment, &server.parse().ok()?) {
+        Route::Direct | Route::Excepted(_) => None,
+        Route::Through(proxy) => Some(format!(
+            "the agent connects to the API server ({}) directly, and not through {proxy}",
+            shown(&server)
+        )),
+        Route::Unusable(unusable) => Some(unusable.to_string()),
+    }
 }
 
 /// The mistake in the settings of the API server, if they can never work.

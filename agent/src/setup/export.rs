@@ -1,6 +1,7 @@
 //! OTLP export: its targets, its resource, and every mistake in the settings of it.
 
 use tokenwatch_core::base::time::Delta;
+use tracing::{info, warn};
 
 use crate::config::otlp::{self, Identity, OwnOtlp};
 use crate::config::{self, Settings};
@@ -21,6 +22,26 @@ pub(super) fn export(
         (settings, resource) => {
             Err(settings.err().into_iter().flatten().chain(resource.err()).collect())
         }
+    }
+}
+
+/// Logs what is odd about the targets: doubts, proxies that do not apply, and alerts that are not
+/// sent. The first answers of the collectors are logged by those who send.
+pub(super) fn announce(settings: &otlp::Settings) {
+    for doubt in settings.doubts() {
+        warn!(doubt, "the OTLP settings are probably not meant like this");
+    }
+    for exception in settings.exceptions() {
+        info!(reason = exception, "connecting to a collector without a proxy");
+    }
+    for route in settings.proxies() {
+        info!(proxy = route, "connecting to a collector through a proxy");
+    }
+    if settings.logs.is_none() {
+        info!(
+            "OTEL_LOGS_EXPORTER is none: alerts are not sent; findings are in this log, on the \
+             status page, in /metrics and, with kubernetes.events, in Events"
+        );
     }
 }
 

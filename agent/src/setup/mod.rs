@@ -12,7 +12,7 @@ mod host;
 mod plan;
 mod start;
 
-pub use api_server::{ApiServerError, api_server, api_server_mistake};
+pub use api_server::{ApiServerError, api_server, api_server_mistake, api_server_note};
 pub use confine::{ConfineError, confine};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::plan::{self, Host};
-use super::{api_server, export, host, node_name, own_otlp};
+use super::{api_server, api_server_note, export, host, node_name, own_otlp};
 use crate::agent::{self, Plan};
 use crate::config::Settings;
 use crate::config::otlp;
@@ -51,6 +51,9 @@ pub async fn run_until(
     let (otlp, resource) =
         export::export(&own_otlp(settings), environment, &node).map_err(Failure::Export)?;
     let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
+    if let Some(note) = api_server_note(settings, environment) {
+        info!(note, "using no proxy for the Kubernetes API");
+    }
     let host = host::look_up(settings, &node)?;
     let ways = WaysOut {
         otlp,
@@ -123,6 +126,7 @@ fn open_main(
     pull: Option<Pull>,
 ) -> Result<Sink, StartError> {
     if let Some(otlp) = otlp {
+        export::announce(&otlp);
         return Sink::otlp(otlp, resource, snapshot, pull);
     }
     info!("no OTLP endpoint configured: printing alerts and traces on standard output");

@@ -3,6 +3,7 @@
 pub mod console;
 pub mod delivery;
 pub mod events;
+mod findings_log;
 pub mod http;
 pub mod metrics;
 
@@ -162,6 +163,9 @@ impl Sinks {
     pub fn take(&self, reports: Vec<Report>) {
         self.events.iter().for_each(|events| events.take(&reports));
         self.metrics.iter().for_each(|metrics| metrics.take(&reports));
+        if self.main.is_remote() {
+            findings_log::log(&reports);
+        }
         let saved = self.state_file.as_ref().map(|file| (file, state_file::changes(&reports)));
         self.main.take(reports);
         // Only now, when the main sink counts the alerts as undelivered: the state file must not
@@ -205,6 +209,14 @@ impl Sink {
         match self {
             Self::Console(_) => true,
             Self::Otlp(_) => false,
+        }
+    }
+
+    /// Whether alerts go to another machine, and are not on standard output.
+    fn is_remote(&self) -> bool {
+        match self {
+            Self::Console(_) => false,
+            Self::Otlp(_) => true,
         }
     }
 

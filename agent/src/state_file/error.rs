@@ -58,6 +58,20 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The kind of an error of the operating system.
+    pub(super) fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Read { error, .. } | Self::Write { error, .. } => Some(error.kind()),
+            Self::TooLarge(_)
+            | Self::Format { .. }
+            | Self::Version { .. }
+            | Self::OtherNode { .. }
+            | Self::UnknownFinding { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.what(f)?;

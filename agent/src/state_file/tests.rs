@@ -92,7 +92,7 @@ fn alert(event: AlertEvent) -> Alert {
         trace: None,
     };
     let at = Wall::from_secs(1_700_000_000);
-    Alert { event, id: finding.id("n1"), at, raised_at: at, finding }
+    Alert { event, id: finding.id("n1"), at, true_time: None, raised_at: at, finding }
 }
 
 fn reports(event: AlertEvent) -> Vec<Report> {

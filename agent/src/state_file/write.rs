@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::format::{Content, VERSION, path_in};
 use crate::clocks;
+use crate::recurring::Recurring;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
@@ -79,7 +80,13 @@ impl StateFile {
         let (closing, closed) = watch::channel(false);
         let file = File { directory: config.directory, node: config.node };
         let of_writer = Arc::clone(&shared);
-        let writer = Writer { shared: of_writer, undelivered, delivered, file, has_failed: false };
+        let writer = Writer {
+            shared: of_writer,
+            undelivered,
+            delivered,
+            file,
+            trouble: Recurring::default(),
+        };
         Self { shared, closing, writer: tokio::spawn(writer.run(closed)) }
     }
 
@@ -112,8 +119,7 @@ struct Writer {
     /// The last state of which every alert was delivered.
     delivered: Findings,
     file: File,
-    /// The last attempt failed; a failure is logged once.
-    has_failed: bool,
+    trouble: Recurring<Option<io::ErrorKind>>,
 }
 
 impl Writer {
@@ -152,12 +158,19 @@ impl Writer {
     }
 
     fn log(&mut self, written: &Result<(), Error>) {
-        if let Err(error) = written
-            && !self.has_failed
-        {
-            tracing::warn!(%error, "active findings not saved");
+        let now = clocks::timer();
+        match written {
+            Ok(()) => {
+                if self.trouble.succeeded(now).is_some() {
+                    tracing::info!("active findings are saved again");
+                }
+            }
+            Err(error) => {
+                if self.trouble.failed(error.io_kind(), now).is_some() {
+                    tracing::warn!(%error, "active findings not saved");
+                }
+            }
         }
-        self.has_failed = written.is_err();
     }
 }
 

@@ -104,6 +104,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{- /* Mistakes in the address of the collector that would only show in the agents' logs. */ -}}
+{{- define "tokenwatch.validateEndpoint" -}}
+{{- $port := regexFind ":[0-9]+$" (index (splitList "/" .Values.otlp.endpoint) 2) }}
+{{- if and (eq $port ":4318") (eq .Values.otlp.protocol "grpc") }}
+{{- fail "otlp.endpoint has the port of OTLP/HTTP, 4318, and otlp.protocol is grpc: set otlp.protocol=http/protobuf, or use port 4317" }}
+{{- end }}
+{{- if and (eq $port ":4317") (eq .Values.otlp.protocol "http/protobuf") }}
+{{- fail "otlp.endpoint has the port of OTLP/gRPC, 4317, and otlp.protocol is http/protobuf: set otlp.protocol=grpc, or use port 4318" }}
+{{- end }}
+{{- with regexFind "/v1/(traces|metrics|logs)/?$" .Values.otlp.endpoint }}
+{{- fail (printf "otlp.endpoint ends in %s: write it without, because the agent appends the path of each signal" .) }}
+{{- end }}
+{{- end }}
+
 {{- /* Checks that the schema cannot express: values that contradict each other. */ -}}
 {{- define "tokenwatch.validate" -}}
 {{- range $monitor := list "podMonitor" "serviceMonitor" }}
@@ -117,6 +131,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.otlp.headersSecret.name (not .Values.otlp.endpoint) }}
 {{- fail "otlp.headersSecret.name needs otlp.endpoint: without it there is no request that has headers" }}
 {{- end }}
+{{- if .Values.otlp.endpoint }}{{- include "tokenwatch.validateEndpoint" . }}{{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
 {{- fail "networkPolicy.enabled has no effect with hostNetwork: a NetworkPolicy does not apply to pods on the node's network; http.enabled=false closes the port" }}
 {{- end }}

@@ -63,6 +63,7 @@ impl Engine {
         let changed = self.world.learn(now, observation);
         let node_changed = self.apply(changed, now, &mut outcome);
         let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
+        self.ledger.known_offset = self.estimate.offset_beyond(self.config.clock.offset);
         if self.estimate.differs_from(&before) {
             self.schedule_all();
         }

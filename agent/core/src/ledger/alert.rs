@@ -37,6 +37,9 @@ pub struct Alert {
     pub id: FindingId,
     /// Time of the report, on the node's clock.
     pub at: Wall,
+    /// True time of the report, where the node's clock is known to be off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub true_time: Option<Wall>,
     /// When the finding was raised, on the node's clock.
     pub raised_at: Wall,
     /// The finding as it is now. If it is cleared: as it last was, with a summary of how it was

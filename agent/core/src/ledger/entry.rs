@@ -175,7 +175,8 @@ impl Entry {
     }
 
     fn alert(&self, event: AlertEvent, now: &Reading, finding: Finding) -> Alert {
-        Alert { event, id: self.id.clone(), at: now.wall, raised_at: self.raised.wall, finding }
+        let (id, raised_at) = (self.id.clone(), self.raised.wall);
+        Alert { event, id, at: now.wall, true_time: None, raised_at, finding }
     }
 }
 

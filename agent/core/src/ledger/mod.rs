@@ -25,12 +25,16 @@ pub struct Ledger {
     node: String,
     remind_every: Delta,
     entries: BTreeMap<Scope, Vec<Entry>>,
+    /// How far true time is ahead of the node's clock, while that is known to be off. Alerts are
+    /// dated by it.
+    pub known_offset: Option<Delta>,
 }
 
 impl Ledger {
     /// An empty ledger. `remind_every` is the interval between two reports of an active finding.
     pub fn new(node: &str, remind_every: Delta) -> Self {
-        Self { node: node.to_owned(), remind_every, entries: BTreeMap::new() }
+        let (node, entries) = (node.to_owned(), BTreeMap::new());
+        Self { node, remind_every, entries, known_offset: None }
     }
 
     /// Takes the complete diagnosis of `scope`. Raises new findings, reminds of active ones where
@@ -45,6 +49,9 @@ impl Ledger {
         alerts.extend(findings.filter_map(|finding| self.reported(now, &mut entries, finding)));
         if !entries.is_empty() {
             self.entries.insert(scope.clone(), entries);
+        }
+        for alert in &mut alerts {
+            alert.true_time = self.known_offset.map(|offset| now.wall + offset);
         }
         alerts
     }

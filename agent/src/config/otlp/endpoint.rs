@@ -11,8 +11,8 @@ use tokenwatch_otlp::protocol::Protocol;
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) protocol: Protocol,
-    /// Plain text for a gRPC endpoint without a scheme.
-    pub(super) insecure: bool,
+    /// For a gRPC endpoint without a scheme: whether it is plain text, if anything says so.
+    pub(super) insecure: Option<bool>,
     /// The signal's path, when the endpoint is a base.
     pub(super) append: Option<&'static str>,
 }
@@ -44,7 +44,7 @@ impl fmt::Display for BadEndpoint {
                 write!(f, "unsupported scheme `{scheme}`: use http:// or https://")
             }
             Self::NoScheme { text } => {
-                write!(f, "`{text}` has no scheme: write http:// or https:// before it")
+                write!(f, "`{text}` has no scheme: write http:// (or https:// for TLS) before it")
             }
             Self::BaseWithQuery => f.write_str(BASE_WITH_QUERY),
             Self::BadPath { why } => write!(f, "the path of the URL is not valid: {why}"),
@@ -60,6 +60,11 @@ pub(super) fn has_grpc_port(text: &str) -> bool {
 }
 
 pub(super) fn parse(text: &str, shape: Shape) -> Result<Uri, BadEndpoint> {
+    // Before it is parsed: `collector:4318/v1/logs` is no URL, and `collector:4317` is one.
+    let is_named = shape.protocol == Protocol::Grpc && shape.insecure.is_some();
+    if !text.contains("://") && !is_named {
+        return Err(no_scheme(text));
+    }
     let not_a_url = |why: String| BadEndpoint::NotAUrl { text: shown(text).into_owned(), why };
     let uri: Uri = text.parse().map_err(|why: http::uri::InvalidUri| not_a_url(why.to_string()))?;
     let mut parts = uri.into_parts();
@@ -81,12 +86,21 @@ fn scheme(given: Option<Scheme>, text: &str, shape: Shape) -> Result<Scheme, Bad
     match (given, shape.protocol) {
         (Some(scheme), _) if scheme == Scheme::HTTP || scheme == Scheme::HTTPS => Ok(scheme),
         (Some(scheme), _) => Err(BadEndpoint::UnknownScheme { scheme: scheme.to_string() }),
-        (None, Protocol::HttpProtobuf) => {
-            Err(BadEndpoint::NoScheme { text: shown(text).into_owned() })
-        }
-        (None, Protocol::Grpc) if shape.insecure => Ok(Scheme::HTTP),
-        (None, Protocol::Grpc) => Ok(Scheme::HTTPS), // the specification's default: secure
+        (None, Protocol::HttpProtobuf) => Err(no_scheme(text)),
+        (None, Protocol::Grpc) => match shape.insecure {
+            Some(true) => Ok(Scheme::HTTP),
+            Some(false) => Ok(Scheme::HTTPS),
+            None => Err(no_scheme(text)),
+        },
     }
+}
+
+/// A text with a password in it is not repeated.
+fn no_scheme(text: &str) -> BadEndpoint {
+    if text.contains('@') {
+        return BadEndpoint::HasPassword;
+    }
+    BadEndpoint::NoScheme { text: shown(text).into_owned() }
 }
 
 /// Over HTTP the signal's path goes below a base; a signal's own endpoint is used as it is. Over

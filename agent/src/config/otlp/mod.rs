@@ -2,10 +2,12 @@
 //! second, then the specification's defaults.
 //!
 //! Sources: OpenTelemetry specification, "OTLP Exporter Configuration" (`protocol/exporter.md`) and
-//! "Environment Variable Specification". Two additions of ours: a base endpoint on port 4317
-//! without a protocol means gRPC (that is the registered port of OTLP/gRPC, and HTTP never works
-//! there), and alerts without an endpoint are a mistake, not a default of `localhost`.
+//! "Environment Variable Specification". Three additions of ours: an endpoint on port 4317 without
+//! a protocol means gRPC (that is the registered port of OTLP/gRPC, and HTTP never works there);
+//! alerts without an endpoint are a mistake, not a default of `localhost`; and so is an endpoint
+//! without a scheme, unless `OTEL_EXPORTER_OTLP_INSECURE` says which one is meant.
 
+mod doubts;
 mod endpoint;
 mod mistake;
 mod resolve;

@@ -10,6 +10,7 @@ use super::endpoint::{self, Shape};
 use super::mistake::{Mistake, Problem, Source};
 use super::target::{ALERT_MEMORY, OwnOtlp, Settings, Target, TlsFiles};
 use super::variables::{self, Malformed, Variables};
+use crate::config::proxy;
 use crate::environment::Environment;
 
 /// The specification's default.
@@ -21,7 +22,7 @@ impl Settings {
     /// Own settings over the `OTEL_*` variables over the defaults. Nothing if no endpoint is given
     /// anywhere, or if `OTEL_SDK_DISABLED` is true. On failure every mistake at once.
     pub fn resolve(own: &OwnOtlp, env: &Environment) -> Result<Option<Self>, Vec<Mistake>> {
-        let mut resolver = Resolver { own, vars: Variables::new(env), mistakes: Vec::new() };
+        let mut resolver = Resolver { own, env, vars: Variables::new(env), mistakes: Vec::new() };
         let settings = resolver.settings();
         match resolver.finish() {
             mistakes if mistakes.is_empty() => Ok(settings),
@@ -35,6 +36,7 @@ type Named = (Source, PathBuf);
 
 struct Resolver<'a> {
     own: &'a OwnOtlp,
+    env: &'a Environment,
     vars: Variables<'a>,
     mistakes: Vec<Mistake>,
 }
@@ -79,7 +81,8 @@ impl Resolver<'_> {
         let (protocol, endpoint) = self.endpoint(signal)?;
         let (headers, timeout) = (self.headers(signal), self.timeout(signal));
         let (compression, tls) = (self.compression(signal), self.tls(signal));
-        Some(Target { signal, endpoint, protocol, headers, timeout, compression, tls })
+        let route = proxy::route(self.env, &endpoint);
+        Some(Target { signal, endpoint, protocol, headers, timeout, compression, tls, route })
     }
 
     fn endpoint(&mut self, signal: Signal) -> Option<(Protocol, Uri)> {
@@ -91,7 +94,7 @@ impl Resolver<'_> {
     }
 
     fn shape(&mut self, signal: Signal, protocol: Protocol, base: bool) -> Shape {
-        let insecure = self.own.insecure.unwrap_or_else(|| self.insecure(signal));
+        let insecure = self.own.insecure.or_else(|| self.insecure(signal));
         Shape { protocol, insecure, append: base.then_some(signal.http_path()) }
     }
 
@@ -138,8 +141,8 @@ impl Resolver<'_> {
             .unwrap_or(Compression::None)
     }
 
-    fn insecure(&mut self, signal: Signal) -> bool {
-        self.parsed(signal, "INSECURE", variables::boolean).unwrap_or(false)
+    fn insecure(&mut self, signal: Signal) -> Option<bool> {
+        self.parsed(signal, "INSECURE", variables::boolean)
     }
 
     fn headers(&mut self, signal: Signal) -> HeaderMap {

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{HeaderMap, Uri};
 use tokenwatch_otlp::protocol::{Compression, Protocol, Signal, Temporality};
+
+use crate::config::proxy::Route;
 
 /// Memory of undelivered alerts, in bytes. Some 3,500 alerts: those of a node with 500 tokens in an
 /// outage of a day, reminders included.
@@ -51,12 +54,25 @@ pub struct Target {
     pub compression: Compression,
     /// Used where the endpoint is `https`.
     pub tls: TlsFiles,
+    /// The way to the endpoint: directly, or through a proxy.
+    pub route: Route,
+}
+
+impl Target {
+    /// Whether the connection is over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.endpoint.scheme() == Some(&Scheme::HTTPS)
+    }
 }
 
 /// `http://collector:4318/v1/logs (http/protobuf)`
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.endpoint, self.protocol.name())
+        write!(f, "{} ({})", self.endpoint, self.protocol.name())?;
+        match self.route.proxy() {
+            Some(proxy) => write!(f, " through {proxy}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use tokenwatch_otlp::protocol::{Compression, Protocol};
 use super::*;
 use crate::environment::Environment;
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 fn resolve(vars: &[(&str, &str)]) -> Result<Option<Settings>, Vec<String>> {
     let resolved = Settings::resolve(&OwnOtlp::default(), &Environment::of(vars.iter().copied()));
     resolved.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
@@ -50,7 +52,7 @@ fn endpoints_follow_the_specification() {
         ),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318", "http/protobuf", "http://c:4318/"),
         (BASE, "http://c:4317/ignored", "grpc", "http://c:4317/"),
-        (BASE, "c:4317", "grpc", "https://c:4317/"),
+        (BASE, "https://c:4317", "grpc", "https://c:4317/"),
     ];
     for (name, text, protocol, url) in cases {
         let target = logs(&[(name, text), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
@@ -59,13 +61,112 @@ fn endpoints_follow_the_specification() {
 }
 
 #[test]
-fn a_grpc_endpoint_without_scheme_is_plain_text_only_on_request() {
-    let target = logs(&[(BASE, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")]);
-    assert_eq!(
-        (target.protocol, target.endpoint.to_string().as_str()),
-        (Protocol::Grpc, "http://c:4317/")
-    );
+fn a_grpc_endpoint_may_lack_its_scheme_if_a_variable_says_which() {
+    for (insecure, url) in [("true", "http://c:4317/"), ("false", "https://c:4317/")] {
+        let target = logs(&[(BASE, "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", insecure)]);
+        let shown = target.endpoint.to_string();
+        assert_eq!((target.protocol, shown.as_str()), (Protocol::Grpc, url));
+    }
     assert_eq!(logs(&[(BASE, "http://c:4318")]).protocol, Protocol::HttpProtobuf);
+}
+
+#[test]
+fn an_endpoint_without_a_scheme_is_one_mistake_whatever_else_is_set() {
+    let texts = [
+        "c:4317",
+        "c:4318",
+        "c",
+        "c:4318/v1/logs",
+        "c/otlp",
+        "10.0.0.1:4317",
+        "[fd00::1]:4317",
+        "//c:4317",
+        "http:c:4317",
+        "http:/c:4317",
+    ];
+    for text in texts {
+        for protocol in ["", "grpc", "http/protobuf"] {
+            for name in [BASE, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] {
+                let vars = [(name, text), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+                let mistakes = resolve(&vars).unwrap_err();
+                let expected = format!(
+                    "environment variable {name}: `{text}` has no scheme: write http:// (or \
+                     https:// for TLS) before it"
+                );
+                assert_eq!(mistakes, [expected], "{protocol}");
+            }
+            let own = OwnOtlp { endpoint: Some(text.into()), ..OwnOtlp::default() };
+            let vars = [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+            let mistakes = Settings::resolve(&own, &Environment::of(vars)).unwrap_err();
+            assert!(mistakes[0].to_string().starts_with("otlp.endpoint: `"), "{mistakes:?}");
+        }
+    }
+    let secret = resolve(&[(BASE, "user:hunter2@c:4317")]).unwrap_err();
+    assert!(secret[0].contains("user and password") && !secret[0].contains("hunter2"));
+}
+
+/// Without a protocol, only the registered port of gRPC means gRPC.
+#[test]
+fn the_protocol_follows_from_the_port_or_from_the_specification() {
+    let table = [
+        ("http://c:4317", Protocol::Grpc),
+        ("https://c:4317", Protocol::Grpc),
+        ("http://c:4318", Protocol::HttpProtobuf),
+        ("http://c:14317", Protocol::HttpProtobuf),
+        ("http://c", Protocol::HttpProtobuf),
+    ];
+    for (endpoint, protocol) in table {
+        assert_eq!(logs(&[(BASE, endpoint)]).protocol, protocol, "{endpoint}");
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_doubt_and_no_mistake() {
+    let logs_endpoint = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+    let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    let table: [(Variables<'_>, &str); 7] = [
+        (&[(BASE, "http://c:4318"), (protocol, "grpc")], "usual one of http/protobuf"),
+        (&[(BASE, "http://c:4317"), (protocol, "http/protobuf")], "usual one of grpc"),
+        (&[(BASE, "http://c:4318/v1/traces")], "the endpoint holds /v1/traces already"),
+        (&[(BASE, "http://c:4318/otlp/v1/logs/")], "the endpoint holds /v1/logs already"),
+        (&[(logs_endpoint, "http://c:4318")], "usually ends in /v1/logs"),
+        (&[(BASE, "https://c:4318"), ("HTTPS_PROXY", "socks5://p:1")], "cannot use the proxy"),
+        (&[(BASE, "http://c:4318/otlp")], ""),
+    ];
+    for (vars, expected) in table {
+        let doubts = settings(vars).doubts();
+        let all = doubts.join("\n");
+        assert!(all.contains(expected), "{vars:?}: {doubts:?}");
+        assert_eq!(doubts.is_empty(), expected.is_empty(), "{vars:?}: {doubts:?}");
+    }
+}
+
+#[test]
+fn each_signal_can_be_switched_off() {
+    let named = |signal: &str| (format!("OTEL_{signal}_EXPORTER"), "none".to_owned());
+    for off in ["LOGS", "TRACES", "METRICS"] {
+        let (name, none) = named(off);
+        let settings = settings(&[(BASE, "http://c:4318"), (&name, &none)]);
+        let left: Vec<_> = settings.targets().map(|target| target.signal.name()).collect();
+        assert_eq!(left.len(), 2, "{off}");
+        assert!(!left.contains(&off.to_ascii_lowercase().as_str()), "{off}: {left:?}");
+    }
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_part_of_the_target() {
+    let vars = [(BASE, "https://c.example:4317"), ("HTTPS_PROXY", "http://u:secret@p:3128")];
+    let target = logs(&vars);
+    let shown = target.to_string();
+    assert_eq!(
+        shown,
+        "https://c.example:4317/ (grpc) through the proxy http://p:3128 (HTTPS_PROXY)"
+    );
+    assert!(!format!("{target:?}").contains("secret"));
+    let excepted = settings(&[vars[0], vars[1], ("NO_PROXY", ".example")]);
+    assert!(excepted.logs.as_ref().unwrap().route.proxy().is_none());
+    let why = ["NO_PROXY excepts c.example from the proxy of HTTPS_PROXY".to_owned()];
+    assert_eq!((excepted.exceptions(), excepted.proxies()), (why.to_vec(), vec![]));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tokenwatch_core::base::secrecy::looks_like_a_token;
 use tokenwatch_core::base::text::shown;
 use tokenwatch_otlp::protocol::Signal;
 
+use crate::config::percent;
 use crate::environment::Environment;
 
 /// Looks variables up, a signal's own before the general one.
@@ -94,25 +95,9 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, Malformed> {
 fn pair(text: &str) -> Result<(String, String), Malformed> {
     let (name, value) = text.split_once('=').ok_or(Malformed::PairWithoutEquals)?;
     let name = name.trim();
-    let value = percent_decoded(value.trim())
+    let value = percent::decoded(value.trim())
         .ok_or_else(|| Malformed::BadEncoding { name: shown(name).into_owned() })?;
     Ok((name.to_owned(), value))
-}
-
-/// Nothing if an escape is broken or the outcome is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        let decoded =
-            if byte == b'%' { 16 * hex(bytes.next()?)? + hex(bytes.next()?)? } else { byte };
-        out.push(decoded);
-    }
-    String::from_utf8(out).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// As [`pairs`], each a header.

@@ -56,10 +56,11 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cause::Cause;
     use super::*;
 
     fn failure(kind: Kind, retry_after: Option<Duration>) -> Failure {
-        Failure { retry_after, ..Failure::new(kind, "no") }
+        Failure { retry_after, ..Failure::new(kind, Cause::Request, "no") }
     }
 
     #[test]

@@ -9,19 +9,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::base::text::shown;
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_otlp::{Envelope, PartialSuccess};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::cargo::Cargo;
+use super::cause::Cause;
 use super::failure::{Failure, Kind};
+use super::news::{News, warning};
 use super::queue::Entry;
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::clocks;
-use crate::config::otlp::Target;
 use crate::sys;
 
 /// The specification's default batch (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`). At about 1 kB per record
@@ -29,6 +30,9 @@ use crate::sys;
 const MOST_PER_REQUEST: usize = 512;
 /// Wait between two tries while the agent stops: the bound on stopping is a few seconds.
 const WAIT_WHILE_CLOSING: Duration = Duration::from_millis(250);
+/// A collector that nothing was sent to by then is greeted: the first alert may be days away, and a
+/// mistake in the settings must show at the start. The first records of most nodes come before.
+pub(super) const GREETING: Duration = Duration::from_secs(3);
 
 /// The task that delivers.
 pub(super) struct Courier {
@@ -41,6 +45,9 @@ pub(super) struct Courier {
     most: usize,
     /// Records that the collector has accepted.
     accepted: u64,
+    news: News,
+    /// When to send a request without records; none once the collector was reached.
+    greeting: Option<Instant>,
 }
 
 /// How the courier learns that the agent stops, and where it reports how delivery goes.
@@ -56,8 +63,18 @@ impl Courier {
         transport: Transport,
         envelope: Envelope,
     ) -> Self {
-        let (shared, backoff) = (Arc::clone(shared), Backoff::default());
-        Self { cargo, shared, transport, envelope, backoff, most: MOST_PER_REQUEST, accepted: 0 }
+        let target = transport.target();
+        Self {
+            cargo,
+            shared: Arc::clone(shared),
+            news: News::new(target.signal, target.to_string()),
+            transport,
+            envelope,
+            backoff: Backoff::default(),
+            most: MOST_PER_REQUEST,
+            accepted: 0,
+            greeting: Some(clocks::timer() + GREETING),
+        }
     }
 
     /// Delivers until the agent stops and nothing is left.
@@ -74,7 +91,7 @@ impl Courier {
     }
 
     /// Waits for something to send; false when the agent stops and nothing is left.
-    async fn ready(&self, outside: &mut Outside) -> bool {
+    async fn ready(&mut self, outside: &mut Outside) -> bool {
         while self.shared.queue().is_empty() {
             if outside.is_closing() {
                 return false;
@@ -85,13 +102,40 @@ impl Courier {
         true
     }
 
-    async fn idle(&self, outside: &mut Outside) {
+    async fn idle(&mut self, outside: &mut Outside) {
         // A batch was in memory twice while it was sent, and the next may be far away.
         sys::give_memory_back();
         tokio::select! {
-            () = self.shared.arrived.notified() => {}
-            () = outside.closed() => {}
+            () = self.shared.arrived.notified() => return,
+            () = outside.closed() => return,
+            () = until(self.greeting) => {}
         }
+        self.greet(outside).await;
+    }
+
+    /// Sends a request without records, until the first success.
+    async fn greet(&mut self, outside: &mut Outside) {
+        match self.send(&[]).await {
+            Ok(_) => self.reached(),
+            // Some backends want records; but they have answered.
+            Err(failure) if failure.kind == Kind::Data => self.reached(),
+            Err(failure) => {
+                self.greeting = Some(clocks::timer() + self.backoff.after(&failure));
+                self.failed(&failure, outside);
+            }
+        }
+    }
+
+    fn reached(&mut self) {
+        self.greeting = None;
+        self.backoff.reset();
+        self.news.accepted();
+    }
+
+    /// Logs a failure, and publishes it.
+    fn failed(&mut self, failure: &Failure, outside: &Outside) {
+        self.news.failed(failure, self.shared.queue().len() as u64);
+        outside.report(&self.shared, Some(failure.text.clone()));
     }
 
     /// Lets a batch fill. Records that wait after a failure have waited enough.
@@ -115,11 +159,11 @@ impl Courier {
         match self.send(&batch).await {
             Ok(partial) => {
                 let error = self.accept(batch.len(), &partial);
-                outside.report(self.cargo, &self.shared, error);
+                outside.report(&self.shared, error);
             }
             Err(failure) => {
                 let wait = self.fail(batch, &failure);
-                outside.report(self.cargo, &self.shared, Some(failure.text));
+                self.failed(&failure, outside);
                 outside.wait(wait).await;
             }
         }
@@ -128,8 +172,10 @@ impl Courier {
     async fn send(&self, batch: &[Entry]) -> Result<PartialSuccess, Failure> {
         let request = self.envelope.request(batch.iter().map(Entry::record));
         let answer = self.transport.send(request.into()).await?;
-        PartialSuccess::decode(&answer)
-            .map_err(|why| Failure::new(Kind::Refused, why.to_string()).at(self.transport.target()))
+        PartialSuccess::decode(&answer).map_err(|why| {
+            let failure = Failure::new(Kind::Refused, Cause::NotOtlp, why.to_string());
+            self.transport.at_target(failure)
+        })
     }
 
     /// Records that the collector rejected are not sent again: the specification forbids it, and
@@ -141,9 +187,11 @@ impl Courier {
         self.shared.tally.accepted(accepted);
         self.shared.tally.rejected(rejected);
         self.accepted += accepted;
-        self.backoff.reset();
         self.most = self.most.saturating_mul(2).min(MOST_PER_REQUEST);
-        warning(partial, self.cargo, self.transport.target())
+        self.reached();
+        let (cause, error) = warning(partial, self.cargo.name(), self.transport.target())?;
+        self.news.trouble(cause, &error, self.shared.queue().len() as u64);
+        Some(error)
     }
 
     /// Decides what becomes of the batch; returns how long to wait.
@@ -180,15 +228,19 @@ impl Courier {
         self.backoff.after(&failure.clone().of_kind(kind))
     }
 
-    /// The next try is as slow as with a collector that refuses everything: this may be one.
+    /// The next try is as slow as with a collector that refuses everything: this may be one. Each
+    /// alert that is lost is logged; of spans only the first, because they are best effort.
     fn drop_for_good(&mut self, batch: &[Entry], failure: &Failure) -> Duration {
-        tracing::warn!(
-            count = batch.len(),
-            error = failure.text,
-            about = batch.first().and_then(|entry| self.cargo.describe(entry.record())),
-            "the collector refuses {} for good: the agent drops them",
-            self.cargo.name()
-        );
+        let about = batch.first().and_then(|entry| self.cargo.describe(entry.record()));
+        if let Some(about) = about {
+            let (count, error) = (batch.len(), &failure.text);
+            tracing::warn!(
+                count,
+                error,
+                about,
+                "the collector refuses alerts for good: the agent drops them"
+            );
+        }
         self.shared.queue().settle();
         self.shared.tally.rejected(batch.len() as u64);
         self.backoff.after(&failure.clone().of_kind(Kind::Refused))
@@ -206,15 +258,10 @@ impl Outside {
         let _ = self.closing.wait_for(|closing| *closing).await;
     }
 
-    /// Publishes how delivery goes; an error is logged when it differs from the previous one.
-    fn report(&self, cargo: Cargo, shared: &Shared, error: Option<String>) {
+    /// Publishes how delivery goes.
+    fn report(&self, shared: &Shared, error: Option<String>) {
         shared.publish_count();
         let new = delivery_state(shared, error);
-        if let Some(error) = &new.last_error
-            && self.state.borrow().last_error.as_ref() != Some(error)
-        {
-            tracing::warn!(waiting = new.waiting, error, "{} are not delivered", cargo.name());
-        }
         self.state.send_if_modified(|state| {
             let modified = *state != new;
             *state = new;
@@ -245,12 +292,10 @@ fn delivery_state(shared: &Shared, last_error: Option<String>) -> DeliveryState 
     }
 }
 
-/// What a success leaves to report. A message without rejected records is a warning.
-fn warning(partial: &PartialSuccess, cargo: Cargo, target: &Target) -> Option<String> {
-    let (message, name) = (shown(&partial.message), cargo.name());
-    match partial.rejected {
-        0 if message.is_empty() => None,
-        0 => Some(format!("{target}: accepted, with a warning: {message}")),
-        rejected => Some(format!("{target}: {rejected} {name} rejected for good: {message}")),
+/// At that time, or never.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,12 +2,22 @@
 //! Response" and "OTLP/HTTP Response").
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
+use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Wall;
 use tonic::{Code, Status};
+
+use super::advice::{Time, advice};
+use super::cause::{Cause, Spoken};
+use super::reason;
+use super::rpc::{RpcStatus, retry_info};
+use crate::config::otlp::Target;
+use crate::config::proxy::Route;
+use crate::network::chain;
 
 /// What kind of failure it is: what to do follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +37,8 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) kind: Kind,
+    /// What it failed of: the same for the same trouble, whatever the text.
+    pub(super) cause: Cause,
     /// For people; safe to show.
     pub(super) text: String,
     /// How long the server requests to wait.
@@ -34,8 +46,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(kind: Kind, text: impl AsRef<str>) -> Self {
-        Self { kind, text: shown(text.as_ref()).into_owned(), retry_after: None }
+    pub(super) fn new(kind: Kind, cause: Cause, text: impl AsRef<str>) -> Self {
+        Self { kind, cause, text: shown(text.as_ref()).into_owned(), retry_after: None }
     }
 
     /// The same failure, to be treated as another kind.
@@ -43,38 +55,126 @@ impl Failure {
         Self { kind, ..self }
     }
 
-    /// With the place before the text.
-    pub(super) fn at(self, place: &impl std::fmt::Display) -> Self {
-        Self { text: format!("{place}: {}", self.text), ..self }
+    /// The same failure, of a better known cause.
+    pub(super) fn of_cause(self, cause: Cause) -> Self {
+        Self { cause, ..self }
+    }
+
+    /// With the place before the text, and what to do after it.
+    pub(super) fn explained(self, target: &Target, time: Time) -> Self {
+        let advice = advice(self.cause, target, time);
+        let route = if self.kind == Kind::Connection { note(&target.route) } else { None };
+        let first = std::iter::once(format!("{target}: {}", self.text));
+        let text = first.chain(advice).chain(route).collect::<Vec<_>>().join("; ");
+        Self { text, ..self }
     }
 
     /// An error of the connection, with the errors that caused it.
     pub(super) fn connection(error: &(dyn Error + 'static)) -> Self {
-        Self::new(Kind::Connection, chain(error))
+        Self::new(Kind::Connection, Cause::of(error), chain(error))
     }
 
-    /// Over gRPC. A status with a source was made on our side: no answer came.
-    pub(super) fn grpc(status: &Status) -> Self {
+    /// Over gRPC. A status with a source was made on our side: no answer came, or one without a
+    /// gRPC status.
+    pub(super) fn grpc(status: &Status, target: &Target) -> Self {
         if let Some(source) = status.source() {
-            return Self::connection(source);
+            return NotGrpc::among(source).unwrap_or_else(|| Self::connection(source));
         }
         let retry_after = retry_info(status.details());
         let kind = grpc_kind(status.code(), retry_after.is_some());
-        let text = format!("{:?} {}", status.code(), status.message());
-        Self { retry_after, ..Self::new(kind, text.trim_end()) }
+        let text = format!("gRPC {:?}{}", status.code(), reported(&message(status), target));
+        Self { retry_after, ..Self::new(kind, Cause::Grpc(status.code()), text) }
     }
 
-    /// Over HTTP. The body of an error is a `google.rpc.Status`.
-    pub(super) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Wall) -> Self {
-        let message = <RpcStatus as prost::Message>::decode(body)
-            .map(|status| status.message)
-            .unwrap_or_default();
-        let text = format!("HTTP {status} {message}");
-        Self {
-            retry_after: retry_after(headers, now),
-            ..Self::new(http_kind(status), text.trim_end())
+    /// Over HTTP.
+    pub(super) fn http(head: &Parts, body: &[u8], target: &Target, now: Wall) -> Self {
+        let reason = reason::in_body(&head.headers, body, &target.headers);
+        let text = format!("HTTP {}{}", head.status, colon(&reason));
+        let text = format!("{text}{}", redirection(&head.headers, target));
+        let retry_after = retry_after(&head.headers, now);
+        let cause = Cause::Http(head.status.as_u16());
+        let failure = Self { retry_after, ..Self::new(http_kind(head.status), cause, text) };
+        if !wants_tls(head.status, &reason) {
+            return failure;
         }
+        let spoken = Spoken { tls: true, protocol: target.protocol };
+        failure.of_kind(Kind::Refused).of_cause(Cause::Speaks(spoken))
     }
+
+    /// An HTTP answer to gRPC. A gateway's status means what it means over HTTP.
+    pub(super) fn not_grpc(head: &Parts, body: &[u8], target: &Target, now: Wall) -> Self {
+        let failure = Self::http(head, body, target, now);
+        let status = head.status.as_u16();
+        let kind = match failure.kind {
+            Kind::Transient => Kind::Transient,
+            Kind::Connection | Kind::Data | Kind::Refused => Kind::Refused,
+        };
+        failure.of_kind(kind).of_cause(Cause::NotGrpc(status))
+    }
+}
+
+/// An HTTP answer to gRPC, on its way through a library that knows only errors.
+#[derive(Debug)]
+pub(super) struct NotGrpc(pub(super) Failure);
+
+impl NotGrpc {
+    fn among(error: &(dyn Error + 'static)) -> Option<Failure> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found.0.clone());
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for NotGrpc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl Error for NotGrpc {}
+
+/// What a proxy variable has to do with a connection that failed.
+fn note(route: &Route) -> Option<String> {
+    match route {
+        Route::Direct | Route::Through(_) => None,
+        Route::Excepted(exception) => Some(exception.to_string()),
+        Route::Unusable(unusable) => Some(unusable.to_string()),
+    }
+}
+
+/// The collector's own words, after what the code says.
+fn reported(text: &str, target: &Target) -> String {
+    colon(&reason::safe(text, &target.headers))
+}
+
+fn colon(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+/// The message of a status; some servers send it only in the details.
+fn message(status: &Status) -> String {
+    if !status.message().is_empty() {
+        return status.message().to_owned();
+    }
+    <RpcStatus as prost::Message>::decode(status.details())
+        .map(|status| status.message)
+        .unwrap_or_default()
+}
+
+/// Go's server and nginx answer so to plain HTTP at a TLS port.
+fn wants_tls(status: StatusCode, reason: &str) -> bool {
+    status == StatusCode::BAD_REQUEST
+        && ["HTTPS server", "HTTPS port"].iter().any(|words| reason.contains(words))
+}
+
+fn redirection(headers: &HeaderMap, target: &Target) -> String {
+    let to = headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok());
+    to.map(|to| format!(" to {}", reason::safe(to, &target.headers))).unwrap_or_default()
 }
 
 /// The specification's tables. Codes that it calls not retryable differ here by what can help.
@@ -119,137 +219,6 @@ fn retry_after(headers: &HeaderMap, now: Wall) -> Option<Duration> {
     Some((Wall::from_secs(date.timestamp()) - now).to_std())
 }
 
-/// `google.rpc.RetryInfo` among the details of a status.
-fn retry_info(details: &[u8]) -> Option<Duration> {
-    let status = <RpcStatus as prost::Message>::decode(details).ok()?;
-    let info = status.details.iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"))?;
-    let delay = <RetryInfo as prost::Message>::decode(info.value.as_slice()).ok()?.retry_delay?;
-    let nanos = u32::try_from(delay.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(u64::try_from(delay.seconds).ok()?, nanos))
-}
-
-/// The errors from the outermost to the cause, without what a wrapper only repeats.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        let cause = error.to_string();
-        if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        next = error.source();
-    }
-    text
-}
-
-/// google/rpc/status.proto
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    pub(super) code: i32,
-    #[prost(string, tag = "2")]
-    pub(super) message: String,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) details: Vec<Any>,
-}
-
-/// google/protobuf/any.proto
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Any {
-    #[prost(string, tag = "1")]
-    pub(super) type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) value: Vec<u8>,
-}
-
-/// google/rpc/error_details.proto
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    pub(super) retry_delay: Option<ProtoDuration>,
-}
-
-/// google/protobuf/duration.proto
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ProtoDuration {
-    #[prost(int64, tag = "1")]
-    pub(super) seconds: i64,
-    #[prost(int32, tag = "2")]
-    pub(super) nanos: i32,
-}
-
 #[cfg(test)]
-mod tests {
-    use prost::Message as _;
-
-    use super::*;
-
-    #[test]
-    fn codes_follow_the_specification() {
-        let cases = [
-            (Code::Unavailable, Kind::Transient),
-            (Code::DeadlineExceeded, Kind::Transient),
-            (Code::DataLoss, Kind::Transient),
-            (Code::ResourceExhausted, Kind::Data),
-            (Code::InvalidArgument, Kind::Data),
-            (Code::Unauthenticated, Kind::Refused),
-            (Code::Unimplemented, Kind::Refused),
-        ];
-        for (code, kind) in cases {
-            assert_eq!(Failure::grpc(&Status::new(code, "x")).kind, kind, "{code:?}");
-        }
-        for (status, kind) in [
-            (429, Kind::Transient),
-            (503, Kind::Transient),
-            (400, Kind::Data),
-            (413, Kind::Data),
-            (500, Kind::Refused),
-            (401, Kind::Refused),
-        ] {
-            assert_eq!(http_kind(StatusCode::from_u16(status).unwrap()), kind, "{status}");
-        }
-    }
-
-    #[test]
-    fn retry_info_turns_resource_exhausted_into_later() {
-        let info =
-            RetryInfo { retry_delay: Some(ProtoDuration { seconds: 3, nanos: 500_000_000 }) };
-        let any = Any {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
-            value: info.encode_to_vec(),
-        };
-        let details =
-            RpcStatus { code: 8, message: String::new(), details: vec![any] }.encode_to_vec();
-        let failure = Failure::grpc(&Status::with_details(
-            Code::ResourceExhausted,
-            "slow down",
-            details.into(),
-        ));
-        assert_eq!(
-            (failure.kind, failure.retry_after),
-            (Kind::Transient, Some(Duration::from_millis(3_500)))
-        );
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_nonsense_is_nothing() {
-        let wait = |text: &str| {
-            let headers =
-                HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(&headers, Wall::from_secs(784_111_770))
-        };
-        assert_eq!(wait("120"), Some(Duration::from_mins(2)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn a_servers_message_cannot_reach_a_terminal_raw() {
-        let body =
-            RpcStatus { code: 3, message: "bad\x1b[31m".into(), details: vec![] }.encode_to_vec();
-        let failure =
-            Failure::http(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body, Wall::default());
-        assert_eq!(failure.text, "HTTP 400 Bad Request bad\\u{1b}[31m");
-    }
-}
+#[path = "failure_tests.rs"]
+mod tests;

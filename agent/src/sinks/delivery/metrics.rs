@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::client::{Client, EXPORTER_TIMEOUT};
-use crate::config::otlp::Target;
+use super::transport::Transport;
 use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::{Counters, Origin};
 
@@ -51,24 +51,24 @@ fn scope() -> InstrumentationScope {
 
 /// Reads the instruments at each interval, and sends.
 pub(super) fn reader(
-    target: Target,
+    transport: Transport,
     pace: Pace,
     counters: &Arc<Counters>,
     closing: watch::Receiver<bool>,
 ) -> Result<PeriodicReader<Counting>, StartError> {
     let exporter = Counting {
-        inner: exporter(target, pace.temporality, closing)?,
+        inner: exporter(transport, pace.temporality, closing)?,
         counters: Arc::clone(counters),
     };
     Ok(PeriodicReader::builder(exporter).with_interval(pace.interval).build())
 }
 
 fn exporter(
-    target: Target,
+    transport: Transport,
     temporality: Temporality,
     closing: watch::Receiver<bool>,
 ) -> Result<MetricExporter, StartError> {
-    let endpoint = target.endpoint.to_string();
+    let endpoint = transport.target().endpoint.to_string();
     let builder = MetricExporter::builder()
         .with_http()
         .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
@@ -76,7 +76,8 @@ fn exporter(
         .with_timeout(EXPORTER_TIMEOUT)
         .with_retry_policy(RetryPolicy::disabled())
         .with_temporality(sdk_temporality(temporality));
-    let exporter = builder.with_shared_http_client(Arc::new(Client::new(target, closing))).build();
+    let exporter =
+        builder.with_shared_http_client(Arc::new(Client::start(transport, closing))).build();
     exporter.map_err(StartError::Metrics)
 }
 
@@ -88,7 +89,7 @@ fn sdk_temporality(temporality: Temporality) -> sdk::Temporality {
     }
 }
 
-/// Counts the exports that failed.
+/// Counts the exports that failed. The client has logged why.
 pub(super) struct Counting {
     inner: MetricExporter,
     counters: Arc<Counters>,
@@ -99,7 +100,7 @@ impl PushMetricExporter for Counting {
         let sent = self.inner.export(metrics).await;
         if let Err(error) = &sent {
             self.counters.metrics_dropped.add(1);
-            tracing::warn!(%error, "metrics are not delivered: the agent drops this export");
+            tracing::debug!(%error, "the agent drops an export of metrics");
         }
         sent
     }

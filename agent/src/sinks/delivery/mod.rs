@@ -7,15 +7,25 @@
 //! best effort ([`metrics`]). One kind of [`transport`] (gRPC or HTTP/protobuf, gzip, TLS whose
 //! files are read again) serves all three.
 
+mod advice;
 mod backoff;
 mod cargo;
+mod cause;
 mod client;
 mod courier;
+mod dialer;
+mod exchange;
 mod failure;
+mod grpc_only;
 mod metrics;
+mod news;
 mod outbox;
+mod pool;
 mod queue;
+mod reason;
+mod rpc;
 mod shared;
+mod speaks;
 mod tls;
 mod transport;
 
@@ -42,6 +52,7 @@ use crate::config::otlp::{Settings, Target};
 use cargo::{Cargo, SPAN_MEMORY};
 use outbox::{Outbox, Plan};
 use queue::Class;
+use transport::Transport;
 
 /// Why delivery could not start. A collector that cannot be reached is no reason: nothing is
 /// connected yet.
@@ -80,13 +91,13 @@ impl Delivery {
         pull: Option<Pull>,
     ) -> Result<Self, StartError> {
         let (closing, closed) = watch::channel(false);
-        let common = Common { resource, counters: Arc::default(), closed };
+        let common = Common { resource, counters: Arc::default(), snapshot, closed };
         let pace = metrics::Pace {
             interval: settings.metrics_interval,
             temporality: settings.temporality,
         };
         Ok(Self {
-            metrics: common.metrics(settings.metrics, pace, snapshot, pull)?,
+            metrics: common.metrics(settings.metrics, pace, pull)?,
             alerts: common.outbox(Cargo::Alerts, settings.logs, settings.alert_memory),
             spans: common.outbox(Cargo::Spans, settings.traces, SPAN_MEMORY),
             closing,
@@ -108,7 +119,8 @@ impl Delivery {
 
     fn push_alert(&self, alert: &Alert) {
         if let Some(outbox) = &self.alerts {
-            outbox.push(Class::of(alert), logs::encode(alert, clocks::now().wall));
+            let observed = alert.true_time.unwrap_or_else(|| clocks::now().wall);
+            outbox.push(Class::of(alert), logs::encode(alert, observed));
         }
     }
 
@@ -147,6 +159,7 @@ impl Delivery {
 struct Common<'a> {
     resource: &'a Resource,
     counters: Arc<Counters>,
+    snapshot: &'a SnapshotSource,
     closed: watch::Receiver<bool>,
 }
 
@@ -158,6 +171,7 @@ impl Common<'_> {
             memory,
             envelope: Envelope::new(self.resource, env!("CARGO_PKG_VERSION")),
             counters: &self.counters,
+            clock: self.snapshot,
             closing: self.closed.clone(),
         };
         Some(Outbox::start(plan))
@@ -168,13 +182,15 @@ impl Common<'_> {
         &self,
         target: Option<Target>,
         pace: metrics::Pace,
-        snapshot: &SnapshotSource,
         pull: Option<Pull>,
     ) -> Result<Option<Metrics>, StartError> {
-        let reader = |target| metrics::reader(target, pace, &self.counters, self.closed.clone());
+        let reader = |target| {
+            let transport = Transport::new(target).with_clock(self.snapshot);
+            metrics::reader(transport, pace, &self.counters, self.closed.clone())
+        };
         let push = target.map(reader).transpose()?;
         let is_read = push.is_some() || pull.is_some();
-        let origin = origin(self.resource, &self.counters, snapshot);
+        let origin = origin(self.resource, &self.counters, self.snapshot);
         Ok(is_read.then(|| Metrics::start(&origin, push, pull)))
     }
 }

@@ -14,6 +14,7 @@ use super::queue::Class;
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::config::otlp::Target;
+use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::Counters;
 
 /// What an outbox is made of.
@@ -24,6 +25,7 @@ pub(super) struct Plan<'a> {
     pub(super) memory: usize,
     pub(super) envelope: Envelope,
     pub(super) counters: &'a Arc<Counters>,
+    pub(super) clock: &'a SnapshotSource,
     pub(super) closing: watch::Receiver<bool>,
 }
 
@@ -42,7 +44,7 @@ impl Outbox {
         let tally = Tally::new(plan.cargo, plan.counters);
         let shared = Arc::new(Shared::new(plan.memory, tally));
         let (state, published) = watch::channel(DeliveryState::default());
-        let transport = Transport::new(plan.target);
+        let transport = Transport::new(plan.target).with_clock(plan.clock);
         let courier = Courier::new(plan.cargo, &shared, transport, plan.envelope);
         let worker = tokio::spawn(courier.run(state, plan.closing));
         Self { shared, state: published, worker }

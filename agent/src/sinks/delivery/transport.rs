@@ -1,51 +1,43 @@
-//! One request to a collector: protobuf bytes out, protobuf bytes back, over gRPC or HTTP.
-//!
-//! hyper's pooling client carries both; tonic frames gRPC on top of it. The agent connects by
-//! itself, so that it can read TLS files again and leave a dead connection at once.
+//! The connection to one target: requests over it, and what is wrong where they fail.
 
-use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
-use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokenwatch_otlp::protocol::{Compression, Protocol};
+use bytes::Bytes;
+use tokenwatch_core::base::time::Delta;
 use tokio::time::{Instant, timeout};
-use tonic::Status;
-use tonic::body::Body;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::advice::Time;
+use super::cause::Cause;
+use super::exchange::exchange;
 use super::failure::{Failure, Kind};
-use super::tls::{self, Material, TlsError};
+use super::pool::{Client, connect};
+use super::speaks::Diagnosis;
+use super::tls::{Material, TlsError};
 use crate::clocks;
 use crate::config::otlp::Target;
-
-type Client = Pool<HttpsConnector<HttpConnector>, Body>;
+use crate::network::Trouble;
+use crate::sinks::SnapshotSource;
 
 /// TLS files are read again this often while a connection lasts; after a failed connection they are
 /// read before the next try.
 const RECHECK: Duration = Duration::from_mins(1);
-/// An answer takes a few bytes; a larger body is no answer.
-const LARGEST_ANSWER: usize = 1 << 20;
-/// Bytes of an answer that may wait to be read: HTTP/2's own default. The library's default is
-/// megabytes, which a broken server could fill.
-const READ_AHEAD: u32 = 65_535;
-/// One connection serves one request at a time.
-const IDLE_CONNECTIONS: usize = 1;
+/// An offset of the clock from which it is named beside a certificate that is not valid now.
+const NOTABLE_OFFSET: Delta = Delta::from_secs(1);
 
 /// The connection to one target. Cheap until the first request.
-#[derive(Debug)]
 pub(super) struct Transport {
     target: Target,
     connected: Mutex<Option<Connected>>,
+    diagnosis: Diagnosis,
+    /// Where it is known how wrong the clock is.
+    clock: Option<SnapshotSource>,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 struct Connected {
@@ -54,15 +46,15 @@ struct Connected {
     checked: Instant,
 }
 
-impl std::fmt::Debug for Connected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connected").finish_non_exhaustive()
-    }
-}
-
 impl Transport {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, connected: Mutex::new(None) }
+        let (connected, diagnosis) = (Mutex::new(None), Diagnosis::default());
+        Self { target, connected, diagnosis, clock: None }
+    }
+
+    /// Which explains a certificate that is not valid by a clock that is wrong.
+    pub(super) fn with_clock(self, clock: &SnapshotSource) -> Self {
+        Self { clock: Some(SnapshotSource::clone(clock)), ..self }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -70,32 +62,56 @@ impl Transport {
     }
 
     /// Sends one message, and returns the answer's bytes. Takes no longer than the target's
-    /// timeout.
+    /// timeout, and once a minute as long as it takes to find out what is wrong.
     pub(super) async fn send(&self, message: Bytes) -> Result<Bytes, Failure> {
         let exchange = timeout(self.target.timeout, self.exchange(message));
         let outcome = exchange.await.unwrap_or_else(|_| Err(self.timed_out()));
-        if outcome.as_ref().is_err_and(|failure| failure.kind == Kind::Connection) {
+        match outcome {
+            Ok(answer) => {
+                self.diagnosis.forget().await;
+                Ok(answer)
+            }
+            Err(failure) => Err(self.explained(failure).await),
+        }
+    }
+
+    /// With what is wrong, as far as that can be found out.
+    async fn explained(&self, failure: Failure) -> Failure {
+        if failure.kind == Kind::Connection {
             // A connection that swallows requests would be reused until TCP gives up, a quarter of
             // an hour later.
             *self.lock() = None;
         }
-        outcome.map_err(|failure| failure.at(&self.target))
+        self.at_target(self.diagnosed(failure).await)
     }
 
-    async fn exchange(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let client =
-            self.client().map_err(|why| Failure::new(Kind::Connection, why.to_string()))?;
-        match self.target.protocol {
-            Protocol::Grpc => grpc(client, &self.target, message).await,
-            Protocol::HttpProtobuf => over_http(client, &self.target, message).await,
+    async fn diagnosed(&self, failure: Failure) -> Failure {
+        if !failure.cause.is_unclear() {
+            return failure;
+        }
+        match self.diagnosis.of(&self.target).await {
+            Some(spoken) => failure.of_cause(Cause::Speaks(spoken)),
+            None => failure,
         }
     }
 
+    /// With the target, and what to do.
+    pub(super) fn at_target(&self, failure: Failure) -> Failure {
+        let offset = self.clock.as_ref().and_then(|clock| {
+            let estimate = clock().clock;
+            estimate.is_beyond(NOTABLE_OFFSET).then_some(estimate.offset)
+        });
+        failure.explained(&self.target, Time { now: clocks::now().wall, offset })
+    }
+
+    async fn exchange(&self, message: Bytes) -> Result<Bytes, Failure> {
+        let client = self.client().map_err(|why| Failure::connection(&why))?;
+        exchange(client, &self.target, message).await
+    }
+
     fn timed_out(&self) -> Failure {
-        Failure::new(
-            Kind::Connection,
-            format!("no answer within {} ms", self.target.timeout.as_millis()),
-        )
+        let text = format!("no answer within {} ms", self.target.timeout.as_millis());
+        Failure::new(Kind::Connection, Cause::Connection(Trouble::Late), text)
     }
 
     /// The client in use, or a new one where there is none or its TLS files have changed.
@@ -107,8 +123,9 @@ impl Transport {
             }
             tracing::info!(collector = %self.target, "TLS files have changed: connecting again");
         }
-        let new = connect(&self.target)?;
-        Ok(connected.insert(new).client.clone())
+        let (client, fingerprint) = connect(&self.target)?;
+        let checked = clocks::timer();
+        Ok(connected.insert(Connected { client, fingerprint, checked }).client.clone())
     }
 
     /// Files that are half replaced do not end a connection that works.
@@ -141,149 +158,5 @@ impl Transport {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Connected>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn connect(target: &Target) -> Result<Connected, TlsError> {
-    let (config, fingerprint) = tls_config(target)?;
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-    let connector = match target.protocol {
-        Protocol::Grpc => builder.enable_http2().wrap_connector(tcp(target)),
-        Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(tcp(target)),
-    };
-    let mut pool = Pool::builder(TokioExecutor::new());
-    pool.pool_max_idle_per_host(IDLE_CONNECTIONS).http2_only(target.protocol == Protocol::Grpc);
-    pool.http1_max_buf_size(READ_AHEAD as usize)
-        .http2_initial_stream_window_size(READ_AHEAD)
-        .http2_initial_connection_window_size(READ_AHEAD);
-    Ok(Connected { client: pool.build(connector), fingerprint, checked: clocks::timer() })
-}
-
-/// Without TLS no file is read: a plain endpoint works whatever is wrong with them.
-fn tls_config(target: &Target) -> Result<(rustls::ClientConfig, Option<[u8; 32]>), TlsError> {
-    if target.endpoint.scheme() != Some(&http::uri::Scheme::HTTPS) {
-        return Ok((tls::unused()?, None));
-    }
-    let material = Material::read(&target.tls)?;
-    Ok((material.config(&target.tls)?, Some(material.fingerprint())))
-}
-
-fn tcp(target: &Target) -> HttpConnector {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false); // the TLS layer above passes https URLs down
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(target.timeout));
-    tcp
-}
-
-/// One unary call (gRPC over HTTP/2).
-async fn grpc(client: Client, target: &Target, message: Bytes) -> Result<Bytes, Failure> {
-    let mut grpc = tonic::client::Grpc::with_origin(client, target.endpoint.clone());
-    grpc = grpc.max_decoding_message_size(LARGEST_ANSWER);
-    if target.compression == Compression::Gzip {
-        // Answers are not accepted compressed: a few bytes can inflate to gigabytes.
-        grpc = grpc.send_compressed(CompressionEncoding::Gzip);
-    }
-    let ready = grpc.ready().await.map_err(|why| Failure::connection(&why));
-    ready?;
-    let path = PathAndQuery::from_static(target.signal.grpc_path());
-    let answer = grpc.unary(call(target, message), path, RawCodec).await;
-    answer.map(tonic::Response::into_inner).map_err(|status| Failure::grpc(&status))
-}
-
-fn call(target: &Target, message: Bytes) -> tonic::Request<Bytes> {
-    let mut request = tonic::Request::new(message);
-    *request.metadata_mut() = tonic::metadata::MetadataMap::from_headers(headers(target));
-    request
-}
-
-/// One POST (OTLP/HTTP with binary protobuf).
-async fn over_http(client: Client, target: &Target, message: Bytes) -> Result<Bytes, Failure> {
-    let request = post(target, message).map_err(|why| Failure::new(Kind::Refused, why))?;
-    let answer = client.request(request).await.map_err(|why| Failure::connection(&why))?;
-    let (head, body) = answer.into_parts();
-    let body =
-        Limited::new(body, LARGEST_ANSWER).collect().await.map(http_body_util::Collected::to_bytes);
-    if head.status.is_success() {
-        return body.map_err(|why| Failure::connection(&*why));
-    }
-    // The body of a refusal is for people; one that is too long changes nothing about the status.
-    Err(Failure::http(head.status, &head.headers, &body.unwrap_or_default(), clocks::now().wall))
-}
-
-fn post(target: &Target, message: Bytes) -> Result<Request<Body>, String> {
-    let mut headers = headers(target);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    let body = encoded(target.compression, message, &mut headers)?;
-    let mut request = Request::new(Body::new(Full::new(body)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.endpoint.clone();
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-/// The body, compressed where that is configured.
-fn encoded(
-    compression: Compression,
-    message: Bytes,
-    headers: &mut HeaderMap,
-) -> Result<Bytes, String> {
-    match compression {
-        Compression::None => Ok(message),
-        Compression::Gzip => {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            gzipped(&message).map_err(|why| format!("gzip: {why}"))
-        }
-    }
-}
-
-fn headers(target: &Target) -> HeaderMap {
-    let mut headers = target.headers.clone();
-    headers
-        .entry(USER_AGENT)
-        .or_insert(HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION"))));
-    headers
-}
-
-fn gzipped(message: &[u8]) -> std::io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(message)?;
-    encoder.finish().map(Bytes::from)
-}
-
-/// Callers encode and decode messages: here they are bytes.
-struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
     }
 }

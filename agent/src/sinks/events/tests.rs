@@ -39,7 +39,7 @@ fn alert(event: AlertEvent, code: Code, severity: Severity, subject: Subject) ->
     };
     let (at, raised_at) =
         (Wall::from_nanos(1_800_000_000_123_456_789), Wall::from_secs(1_800_000_000));
-    Alert { event, id: FindingId("0f1e2d3c4b5a".into()), at, raised_at, finding }
+    Alert { event, id: FindingId("0f1e2d3c4b5a".into()), at, true_time: None, raised_at, finding }
 }
 
 fn stalled(event: AlertEvent) -> Alert {

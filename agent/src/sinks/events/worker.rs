@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::event;
 use super::queue::{Pending, Queue};
 use crate::clocks;
-use crate::kubernetes::{ApiClient, ApiRequest, Backoff, Error, is_status};
+use crate::kubernetes::{ApiClient, ApiRequest, Backoff, Error, ErrorKind, is_status};
+use crate::recurring::{Notice, Recurring};
 
 /// Timeout of one request. An API server that takes longer is overloaded.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -64,8 +65,7 @@ pub(super) struct Worker {
     backoff: Backoff,
     attempts: u32,
     counts: Counts,
-    /// Whether a failure was logged since the last success.
-    has_warned: bool,
+    trouble: Recurring<ErrorKind>,
 }
 
 impl Worker {
@@ -79,7 +79,7 @@ impl Worker {
             backoff: Backoff::default(),
             attempts: 0,
             counts: Counts::default(),
-            has_warned: false,
+            trouble: Recurring::default(),
         }
     }
 
@@ -110,8 +110,12 @@ impl Worker {
     }
 
     fn succeeded(&mut self) {
-        (self.attempts, self.has_warned) = (0, false);
+        self.attempts = 0;
         self.backoff.reset();
+        if let Some(outage) = self.trouble.succeeded(clocks::timer()) {
+            let (server, failures) = (self.server.address(), outage.failures);
+            tracing::info!(server, failures, "Events are written again");
+        }
     }
 
     fn put_back_or_drop(&mut self, tried: Pending, trouble: &Error) {
@@ -133,16 +137,15 @@ impl Worker {
         }
     }
 
-    /// Logs the first failure as a warning, and those that follow it for debugging.
+    /// Logs each kind of failure as a warning, and those that follow it for debugging.
     fn warn(&mut self, trouble: &Error) {
         let (server, error) = (self.server.address(), trouble);
-        if std::mem::replace(&mut self.has_warned, true) {
-            tracing::debug!(server, %error, "cannot write an Event");
-        } else {
-            tracing::warn!(
-                server, %error,
+        match self.trouble.failed(trouble.kind(), clocks::timer()) {
+            None => tracing::debug!(server, %error, "cannot write an Event"),
+            Some(notice) => tracing::warn!(
+                server, %error, failures = failures(notice),
                 "cannot write Events to the API server; alerts are not affected"
-            );
+            ),
         }
     }
 
@@ -195,6 +198,14 @@ impl Worker {
         let request = ApiRequest { method, body, ..ApiRequest::get(path) };
         // The response body is not needed. Dropping it unread closes the connection.
         self.server.send(request, TIMEOUT).await.map(drop)
+    }
+}
+
+/// How many there were by then, of a failure that lasts.
+fn failures(notice: Notice) -> Option<u64> {
+    match notice {
+        Notice::Begins => None,
+        Notice::Lasts(outage) => Some(outage.failures),
     }
 }
 

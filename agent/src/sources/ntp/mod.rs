@@ -16,7 +16,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::SendError;
 use tokio::time::sleep;
 
-use super::health::{Health, Source};
+use super::health::{Health, Meaning, Source};
 use poller::Poller;
 
 /// Time between the rounds of a burst, as in RFC 5905's burst: the best of three responses is known
@@ -97,23 +97,28 @@ async fn report(
         return Ok(());
     }
     // Without servers the source does not exist: it neither works nor fails.
-    if !round.exchanges.is_empty()
-        && let Some(health) = health.update(degraded(&round))
-    {
+    let health = match degraded(&round) {
+        Some((kind, text)) => health.degraded(Meaning::Ntp(kind), text),
+        None if round.exchanges.is_empty() => None,
+        None => health.update(None),
+    };
+    if let Some(health) = health {
         observations.send(health).await?;
     }
     observations.send(Observation::NtpRound(round)).await
 }
 
-/// Why the source is degraded after this round: every exchange failed.
-fn degraded(round: &Round) -> Option<String> {
+/// Why the source is degraded after this round: every exchange failed. The kind of the first
+/// failure, and a text.
+fn degraded(round: &Round) -> Option<(&'static str, String)> {
     let mut errors = round.exchanges.iter().map(|exchange| exchange.result.as_ref().err());
     let first = errors.next()??;
     errors.all(|error| error.is_some()).then(|| {
-        format!(
+        let text = format!(
             "no time server gave a usable response (the first: {first}); until one does, the agent \
              uses the kernel's clock state as long as that is valid"
-        )
+        );
+        (first.kind(), text)
     })
 }
 

@@ -15,7 +15,7 @@ use tokenwatch_core::world::cluster::ClusterSeen;
 use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::health::{Health, Source};
+use super::health::{Health, Meaning, Source};
 use crate::clocks;
 use crate::kubernetes::{ApiClient, Backoff, Error};
 use watch::{End, Watch};
@@ -152,7 +152,8 @@ impl Reporter {
         let degraded = format!(
             "{reason}; until a retry succeeds, within minutes, findings use the last known pods"
         );
-        let Some(health) = self.health.update(Some(degraded)) else { return Ok(()) };
+        let meaning = Meaning::Api(error.kind());
+        let Some(health) = self.health.degraded(meaning, degraded) else { return Ok(()) };
         self.send(Observation::Cluster(ClusterSeen::Unreachable { reason })).await?;
         self.send(health).await
     }

@@ -21,7 +21,7 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::health::{Health, Source};
+use super::health::{Health, Meaning, Source};
 use super::send::send_all;
 use crate::kubernetes::{ApiClient, Error};
 use look_up::look_up;
@@ -92,12 +92,15 @@ async fn answer(
     queue: &mut QueryQueue,
     health: &mut Health,
 ) -> Vec<Observation> {
-    let (seen, degraded) = match look_up(client, account.clone(), TIMEOUT).await {
-        Ok(seen) => (Some(Observation::ServiceAccount(seen)), None),
-        Err(error) => (None, Some(degraded(client, &error))),
+    let (seen, health) = match look_up(client, account.clone(), TIMEOUT).await {
+        Ok(seen) => (Some(Observation::ServiceAccount(seen)), health.update(None)),
+        Err(error) => {
+            let text = degraded(client, &error);
+            (None, health.degraded(Meaning::Api(error.kind()), text))
+        }
     };
-    queue.failed = degraded.is_some().then_some(account);
-    seen.into_iter().chain(health.update(degraded)).collect()
+    queue.failed = seen.is_none().then_some(account);
+    seen.into_iter().chain(health).collect()
 }
 
 /// The same text for every account, so that it is reported once.

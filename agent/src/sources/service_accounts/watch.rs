@@ -16,7 +16,7 @@ use tokenwatch_core::world::cluster::{AccountName, AccountSeen};
 use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
-use super::{Health, Source, send_all};
+use super::{Health, Meaning, Source, send_all};
 use crate::kubernetes::{
     ApiClient, ApiRequest, Backoff, Error, Lines, next_chunk, percent_encoded, read_body,
 };
@@ -134,7 +134,8 @@ pub(super) async fn run(
                 pace.pause.mul_f64(rand::rng().random_range(0.3..=1.0))
             }
             End::Failed(error) => {
-                let degraded = health.update(Some(degraded(&watch.client, &error)));
+                let text = degraded(&watch.client, &error);
+                let degraded = health.degraded(Meaning::Api(error.kind()), text);
                 if !send_all(&watch.observations, degraded).await {
                     return;
                 }

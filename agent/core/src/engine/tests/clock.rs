@@ -42,6 +42,33 @@ fn a_wrong_clock_is_one_finding_and_not_two_hundred() {
     );
 }
 
+/// Backends refuse what is dated in the future, and the alert about the clock first of all.
+#[test]
+fn an_alert_has_true_time_while_the_clock_is_known_to_be_off() {
+    let true_times = |offset: i64| {
+        let mut config = Config { node: "n1".into(), ..Config::default() };
+        config.clock.servers_configured = true;
+        let mut engine = Engine::new(config);
+        let round = measured(&at(700), Delta::from_secs(offset));
+        let mut reports = engine.step(&at(700), round).reports;
+        reports.extend(engine.step(&at(701), token("p1", offset, 600)).reports);
+        let alert = |report: &Report| match report {
+            Report::Alert(alert) => Some((alert.at, alert.true_time)),
+            Report::Span(_) | Report::Rotation { .. } => None,
+        };
+        reports.iter().filter_map(alert).collect::<Vec<_>>()
+    };
+    for offset in [-7_200, 7_200] {
+        let times = true_times(offset);
+        assert!(!times.is_empty());
+        for (at, true_time) in times {
+            assert_eq!(true_time, Some(at + Delta::from_secs(offset)));
+        }
+    }
+    let healthy = true_times(0);
+    assert!(!healthy.is_empty() && healthy.iter().all(|(_, time)| time.is_none()), "{healthy:?}");
+}
+
 #[test]
 fn kubelet_has_time_to_catch_up_after_a_forward_step() {
     let mut engine = engine();

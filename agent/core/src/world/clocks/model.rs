@@ -77,6 +77,11 @@ impl Estimate {
         Interval::new(wall, self.offset, self.bound)
     }
 
+    /// The offset, if it is known to be beyond `limit`.
+    pub fn offset_beyond(&self, limit: Delta) -> Option<Delta> {
+        self.is_beyond(limit).then_some(self.offset)
+    }
+
     /// Whether the difference to an earlier estimate can change the diagnosis of a token.
     pub fn differs_from(&self, before: &Self) -> bool {
         let moved = (self.offset - before.offset).abs() >= OFFSET_CHANGE;

@@ -166,8 +166,9 @@ async fn one_that_sends_goaway_without_end() {
     });
     let failure = failure(rude.await, Protocol::Grpc, "http").await;
     assert_eq!(failure.kind, Kind::Connection, "{}", failure.text);
+    // One for the try, and one or two for each way in which the endpoint is spoken to afterwards.
     assert!(
-        connections.load(Ordering::Relaxed) < 5,
+        connections.load(Ordering::Relaxed) < 9,
         "{} connections for one try",
         connections.load(Ordering::Relaxed)
     );

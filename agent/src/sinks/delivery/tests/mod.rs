@@ -3,6 +3,7 @@
 mod collector;
 mod delivery;
 mod hostile;
+mod mistakes;
 pub(crate) mod sample;
 mod signals;
 mod spans;

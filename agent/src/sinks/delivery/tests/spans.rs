@@ -17,9 +17,10 @@ use super::super::outbox::{Outbox, Plan};
 use super::super::queue::Class;
 use super::collector::{Answer, Collector};
 use super::delivery::{alerts, own, start};
-use super::sample::span;
+use super::sample::{snapshot, span};
 use crate::config::otlp::OwnOtlp;
 use crate::config::otlp::tests::resolved;
+use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::Counters;
 
 const BOTH: [Protocol; 2] = Protocol::ALL;
@@ -44,12 +45,14 @@ impl Bench {
     fn start(address: SocketAddr, protocol: Protocol) -> Self {
         let counters = Arc::new(Counters::default());
         let (closing, closed) = watch::channel(false);
+        let clock: SnapshotSource = Arc::new(snapshot);
         let outbox = Outbox::start(Plan {
             cargo: Cargo::Spans,
             target: resolved(&own(address, protocol), &[]).traces.unwrap(),
             memory: SPAN_MEMORY,
             envelope: Envelope::new(&Resource::default(), "1"),
             counters: &counters,
+            clock: &clock,
             closing: closed,
         });
         Self { outbox, counters, closing }

@@ -8,6 +8,9 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
 
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::Snapshot;
+use tokenwatch_core::world::clocks::{ClockState, Estimate};
 use tokenwatch_otlp::protocol::Protocol;
 
 use super::super::failure::Kind;
@@ -15,6 +18,7 @@ use super::super::transport::Transport;
 use super::collector::Collector;
 use crate::config::otlp::OwnOtlp;
 use crate::config::otlp::tests::resolved;
+use crate::sinks::SnapshotSource;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -167,5 +171,23 @@ async fn an_expired_certificate_of_the_collector_is_named() {
             "{}",
             failure.text
         );
+        let explained = transport(address, protocol, folder.path(), true).with_clock(&ahead());
+        let failure = explained.send(Bytes::new()).await.unwrap_err();
+        assert!(
+            failure.text.contains("this node's clock is 2h 00m ahead of true time"),
+            "{}",
+            failure.text
+        );
     }
+}
+
+/// A clock that servers show to be two hours ahead.
+fn ahead() -> SnapshotSource {
+    let clock = Estimate {
+        offset: Delta::from_secs(-7_200),
+        bound: Delta::from_millis(5),
+        assumed: false,
+        state: ClockState::Off,
+    };
+    Arc::new(move || Snapshot { clock, ..Snapshot::default() })
 }
