@@ -117,8 +117,9 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     let ntp = ntp_config(settings, time_servers(settings));
     let node = node_name(settings, environment);
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
-    let (files, problems, round) = read_node(&roots, &ntp).await?;
+    // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let cluster = cluster(settings, environment, &node).await;
+    let (files, problems, round) = read_node(&roots, &ntp).await?;
     let sample = Sample {
         roots,
         problems,

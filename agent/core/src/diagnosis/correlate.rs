@@ -77,7 +77,8 @@ fn without_account(symptom: TokenSymptom, facts: &Facts<'_>) -> TokenSymptom {
         | TokenFault::FutureDated
         | TokenFault::PodTerminating { .. }
         | TokenFault::Malformed
-        | TokenFault::Unreadable => (symptom.fault, symptom.severity),
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => (symptom.fault, symptom.severity),
     };
     TokenSymptom { fault, severity }
 }
@@ -111,7 +112,8 @@ fn rank(fault: TokenFault) -> u8 {
         | TokenFault::NotYetValid
         | TokenFault::PodTerminating { .. }
         | TokenFault::Malformed
-        | TokenFault::Unreadable => 2,
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => 2,
     }
 }
 

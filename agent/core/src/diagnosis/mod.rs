@@ -1,12 +1,15 @@
 //! Diagnosis: from the observed state to typed symptoms, and from symptoms to one finding per
 //! cause.
 
+mod absent;
 mod affected;
 mod clock;
 mod correlate;
 mod next;
+mod subpath;
 mod token;
 
+pub use absent::{AbsentDiagnosis, absent};
 pub use affected::AffectedTokens;
 pub use correlate::ClockEffect;
 
@@ -38,6 +41,8 @@ pub struct NodeDiagnosis {
     pub clock: Vec<Finding>,
     /// The finding about what the agent cannot see.
     pub visibility: Option<Finding>,
+    /// The finding about volumes that kubelet has not set up.
+    pub volumes: Option<Finding>,
     /// The finding about alerts that are not delivered.
     pub delivery: Option<Finding>,
     /// When the diagnosis may change by the passing of time alone.
@@ -48,7 +53,10 @@ pub struct NodeDiagnosis {
 pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     let cause = facts.generation().map(|generation| correlate::token(generation, now.wall, facts));
     let lifecycle = cause.and_then(|cause| cause.symptom);
-    let symptoms = token::file(facts, now).into_iter().chain(lifecycle);
+    let symptoms = token::file(facts, now)
+        .into_iter()
+        .chain(lifecycle)
+        .chain(subpath::symptom(facts, now.wall));
     TokenDiagnosis {
         findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
         clock_effect: cause.map_or(ClockEffect::None, |cause| cause.clock_effect),
@@ -73,6 +81,8 @@ pub fn node(world: &World, config: &Config, affected: Affected, now: &Reading) -
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
         visibility: wording::blind(&config.node, &world.blind_spots()),
+        volumes: absent::empty_volumes(world, now)
+            .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
             .map(|waited| wording::delivery(&config.node, &world.delivery, waited)),
         next: next::for_node(world, config, now),

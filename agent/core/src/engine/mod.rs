@@ -13,7 +13,7 @@ pub use outcome::{Outcome, Query, Report};
 
 use crate::base::ids::TraceContext;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use crate::diagnosis::{self, AffectedTokens, TokenDiagnosis};
+use crate::diagnosis::{self, AbsentDiagnosis, AffectedTokens, TokenDiagnosis};
 use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
@@ -86,15 +86,16 @@ impl Engine {
     /// Schedules the tokens that changed, and reports the event. Returns whether the node must
     /// be diagnosed.
     fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
-        match changed.tokens {
-            ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
-            ChangedTokens::All => self.schedule_all(),
-        }
         match changed.event {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
             Some(Event::Measured(round)) => self.measured(&round, outcome),
             None => {}
+        }
+        // After the event: a token that is gone may be absent now, which is diagnosed, too.
+        match changed.tokens {
+            ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
+            ChangedTokens::All => self.schedule_all(),
         }
         changed.node
     }
@@ -122,6 +123,7 @@ impl Engine {
 
     fn schedule_all(&mut self) {
         self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
+        self.world.absent.iter().for_each(|absent| self.schedule.due_now(&absent.key));
     }
 
     /// Updates the estimate of the clock. A change that matters schedules every token.
@@ -139,8 +141,10 @@ impl Engine {
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
     /// see may still exist: its findings stay.
     fn resolve_unseen(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let is_gone =
-            |world: &World, key: &TokenKey| world.tokens.get(key).is_none() && world.would_see(key);
+        let is_gone = |world: &World, key: &TokenKey| {
+            let is_known = world.tokens.get(key).is_some() || world.absent.get(key).is_some();
+            !is_known && world.would_see(key)
+        };
         for key in self.ledger.unseen(now.monotonic) {
             if is_gone(&self.world, &key) {
                 outcome.alerts(self.ledger.judge(now, &Scope::Token(key), Judgement::gone()));
@@ -153,7 +157,9 @@ impl Engine {
             self.schedule.at(key, ready);
             return;
         }
-        let Some(facts) = self.world.facts(key, now, &self.estimate) else { return };
+        let Some(facts) = self.world.facts(key, now, &self.estimate) else {
+            return self.diagnose_absent(now, key, outcome);
+        };
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
@@ -162,6 +168,22 @@ impl Engine {
         let trace = |of: &Generation| traces::generation::root(key, &of.claims);
         let current = facts.generation().map(trace);
         self.report_token(now, key, diagnosis, current, outcome);
+    }
+
+    /// Diagnoses a token that is absent, or was until now.
+    fn diagnose_absent(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
+        let scope = Scope::Token(key.clone());
+        let facts = self.world.absent_facts(key, now);
+        let AbsentDiagnosis { findings, next } =
+            facts.map_or_else(AbsentDiagnosis::none, |facts| diagnosis::absent(&facts, now));
+        if let Some(findings) = findings {
+            let judgement = Judgement { findings, missing: Missing::Gone };
+            outcome.alerts(self.ledger.judge(now, &scope, judgement));
+        }
+        let wake = self.ledger.next_wake(&scope).filter(|at| *at > now.monotonic);
+        if let Some(next) = next.into_iter().chain(wake).min() {
+            self.schedule.at(key, next);
+        }
     }
 
     /// Passes the diagnosis of a token to the ledger, and schedules the next one.
@@ -207,6 +229,7 @@ impl Engine {
         let scopes = [
             (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
             (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
+            (Scope::Volumes, diagnosis.volumes.into_iter().collect(), Missing::Recovered),
             (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),
         ];
         let mut next = diagnosis.next;

@@ -15,11 +15,14 @@ use crate::findings::FindingId;
 use crate::ledger::{Alert, AlertEvent};
 use crate::traces::Span;
 use crate::world::clocks::{KernelClock, Leap, Step};
-use crate::world::observation::{BlindSpot, DeliveryState, FileSeen};
+use crate::world::cluster::{ClusterSeen, Container, MountedPart, Phase, Pod, TokenMount};
+use crate::world::observation::{Absence, BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
 use crate::world::tokens::{Binding, Claims, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
+/// How long the machine has run by then.
+const UP: i64 = 400 * 1_000_000_000;
 
 /// An event, and the time since the one before.
 #[derive(Clone, Debug)]
@@ -43,6 +46,21 @@ enum What {
     Gone {
         pod: u8,
     },
+    Missing {
+        pod: u8,
+        absence: Absence,
+    },
+    WithoutTokens {
+        pods: u8,
+    },
+    Pods {
+        phase: Phase,
+        part: MountedPart,
+        started: Option<Wall>,
+        deletion: Option<Wall>,
+    },
+    NoPods,
+    Unreachable,
     Blind {
         pods: u8,
     },
@@ -107,6 +125,38 @@ fn offset() -> impl Strategy<Value = Delta> {
     ]
 }
 
+fn absence() -> impl Strategy<Value = Absence> {
+    prop_oneof![Just(Absence::NoFile), Just(Absence::EmptyVolume), Just(Absence::Emptied)]
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![4 => Just(Phase::Running), 1 => Just(Phase::Pending), 1 => Just(Phase::Failed)]
+}
+
+fn part() -> impl Strategy<Value = MountedPart> {
+    prop_oneof![
+        2 => Just(MountedPart::Whole),
+        1 => Just(MountedPart::File),
+        1 => Just(MountedPart::Directory)
+    ]
+}
+
+/// Three pods that mount their tokens.
+fn pods(phase: Phase, part: MountedPart, times: [Option<Wall>; 2]) -> Vec<Pod> {
+    let [started, deletion] = times;
+    let mount =
+        TokenMount { volume: "v".into(), path: "token".into(), mount_path: "/t".into(), part };
+    let app = Container { started, tokens: vec![mount], ..Container::default() };
+    let pod = |pod: u8| Pod {
+        uid: key(pod).pod_uid,
+        containers: vec![app.clone()],
+        phase,
+        deletion,
+        ..Pod::default()
+    };
+    (0..3).map(pod).collect()
+}
+
 fn what() -> impl Strategy<Value = What> {
     let pod = || 0..3u8;
     prop_oneof![
@@ -116,6 +166,14 @@ fn what() -> impl Strategy<Value = What> {
         2 => (pod(), any::<bool>(), 0..3u8)
             .prop_map(|(pod, malformed, reason)| What::Broken { pod, malformed, reason }),
         2 => pod().prop_map(|pod| What::Gone { pod }),
+        2 => (pod(), absence()).prop_map(|(pod, absence)| What::Missing { pod, absence }),
+        1 => pod().prop_map(|pods| What::WithoutTokens { pods }),
+        3 => (phase(), part(), proptest::option::of(wall()), proptest::option::weighted(0.2, wall()))
+            .prop_map(|(phase, part, started, deletion)| {
+                What::Pods { phase, part, started, deletion }
+            }),
+        1 => Just(What::NoPods),
+        1 => Just(What::Unreachable),
         1 => pod().prop_map(|pods| What::Blind { pods }),
         1 => any::<bool>().prop_map(|degraded| What::Source { degraded }),
         3 => offset().prop_map(|offset| What::Measured { offset }),
@@ -174,6 +232,17 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
             file(*pod, None, FileContent::Unreadable { reason: format!("reason {reason}") })
         }
         What::Gone { pod } => Observation::Gone(key(*pod)),
+        What::Missing { pod, absence } => file(*pod, None, FileContent::Missing(*absence)),
+        What::WithoutTokens { pods } => {
+            Observation::WithoutTokens((0..*pods).map(|pod| key(pod).pod_uid).collect())
+        }
+        What::Pods { phase, part, started, deletion } => {
+            Observation::Cluster(ClusterSeen::Listed(pods(*phase, *part, [*started, *deletion])))
+        }
+        What::NoPods => Observation::Cluster(ClusterSeen::Listed(Vec::new())),
+        What::Unreachable => {
+            Observation::Cluster(ClusterSeen::Unreachable { reason: "EOF".into() })
+        }
         What::Blind { pods } => Observation::Blind(
             (0..*pods)
                 .map(|pod| BlindSpot {
@@ -218,8 +287,7 @@ fn run(
     mut check: impl FnMut(&Reading, &Engine, Vec<Report>),
 ) -> Engine {
     let mut engine = Engine::new(config.clone());
-    let mut now =
-        Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(1_000_000_000) };
+    let mut now = Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(UP) };
     for event in events {
         let before = now;
         now = match (&event.what, engine.next_wake()) {
@@ -326,6 +394,7 @@ proptest! {
         let mut engine = run(&config, &events, |_, _, _| {});
         let monotonic = Monotonic::from_nanos(i64::MAX / 2);
         let now = Reading { wall: Wall::from_secs(START), monotonic };
+        let _ = engine.step(&now, Observation::Cluster(ClusterSeen::Listed(Vec::new())));
         for pod in 0..3 {
             let _ = engine.step(&now, Observation::Gone(key(pod)));
         }

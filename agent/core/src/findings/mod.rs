@@ -7,7 +7,7 @@ pub mod wording;
 
 pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
-pub use symptom::{Affected, ClockFault, ClockSymptom, TokenFault, TokenSymptom};
+pub use symptom::{Affected, ClockFault, ClockSymptom, EmptyVolumes, TokenFault, TokenSymptom};
 pub use wording::{Resolution, resolved};
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ use super::{Code, Severity};
 use crate::base::time::{Delta, Wall};
 use crate::world::clocks::{ServerName, Step};
 use crate::world::cluster::AccountLoss;
+use crate::world::tokens::TokenKey;
 
 /// A symptom of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum TokenFault {
     Malformed,
     /// Its file cannot be read.
     Unreadable,
+    /// A container mounts it by `subPath`, and keeps the generation of its start.
+    Subpath,
 }
 
 impl TokenFault {
@@ -50,6 +53,7 @@ impl TokenFault {
             Self::PodTerminating { .. } => Code::PodTerminating,
             Self::Malformed => Code::Malformed,
             Self::Unreadable => Code::Unreadable,
+            Self::Subpath => Code::Subpath,
         }
     }
 
@@ -62,7 +66,8 @@ impl TokenFault {
             | Self::FutureDated
             | Self::PodTerminating { .. }
             | Self::Malformed
-            | Self::Unreadable => None,
+            | Self::Unreadable
+            | Self::Subpath => None,
         }
     }
 }
@@ -126,4 +131,25 @@ pub struct Affected {
     /// Tokens that the API server rejects, and that look good by the node's clock: kubelet does not
     /// replace them.
     pub refused: usize,
+}
+
+/// Empty volumes of pods about which nobody can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmptyVolumes {
+    /// The tokens that they should hold.
+    pub keys: Vec<TokenKey>,
+    /// Number of their pods.
+    pub pods: usize,
+    /// Since when the agent knows.
+    pub since: Wall,
+    /// Whether no pod of the node has a token. kubelet then sets up no volume; else it has left
+    /// some behind.
+    pub no_token: bool,
+}
+
+impl EmptyVolumes {
+    /// One pod alone may be a leftover.
+    pub fn severity(&self) -> Severity {
+        if self.no_token && self.pods > 1 { Severity::Warning } else { Severity::Info }
+    }
 }

@@ -13,6 +13,8 @@ pub enum Scope {
     Clock,
     /// What the agent cannot see.
     Visibility,
+    /// Volumes that kubelet has not set up.
+    Volumes,
     /// What the agent cannot deliver.
     Delivery,
 }
@@ -30,6 +32,7 @@ impl Scope {
             Subject::Node { .. } => match finding.code {
                 Code::AgentBlind => Self::Visibility,
                 Code::DeliveryDelayed => Self::Delivery,
+                Code::Missing => Self::Volumes,
                 Code::RotationLate
                 | Code::RotationStalled
                 | Code::Expired
@@ -65,7 +68,7 @@ impl Scope {
     pub(super) fn token(&self) -> Option<&TokenKey> {
         match self {
             Self::Token(key) => Some(key),
-            Self::Clock | Self::Visibility | Self::Delivery => None,
+            Self::Clock | Self::Visibility | Self::Volumes | Self::Delivery => None,
         }
     }
 }

@@ -72,8 +72,8 @@ impl Scene<'_> {
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.affected, &self.now);
-        let node: Vec<Finding> =
-            node.clock.into_iter().chain(node.visibility).chain(node.delivery).collect();
+        let others = [node.visibility, node.volumes, node.delivery].into_iter().flatten();
+        let node: Vec<Finding> = node.clock.into_iter().chain(others).collect();
         let again = |old: &Finding| {
             let same = |new: &Finding| new.code == old.code && new.id("") == old.id("");
             self.of_token(&old.subject).into_iter().chain(node.iter().cloned()).find(same)
@@ -84,9 +84,12 @@ impl Scene<'_> {
 
     /// The findings about this token at this moment.
     fn of_token(&self, subject: &Subject) -> Vec<Finding> {
-        let facts =
-            subject.token_key().and_then(|key| self.world.facts(&key, &self.now, self.estimate));
-        facts.map(|facts| diagnosis::token(&facts, &self.now).findings).unwrap_or_default()
+        let Some(key) = subject.token_key() else { return Vec::new() };
+        if let Some(facts) = self.world.facts(&key, &self.now, self.estimate) {
+            return diagnosis::token(&facts, &self.now).findings;
+        }
+        let absent = self.world.absent_facts(&key, &self.now);
+        absent.and_then(|facts| diagnosis::absent(&facts, &self.now).findings).unwrap_or_default()
     }
 
     /// Everything that the status page shows.

@@ -4,7 +4,9 @@
 //! In a quiet cluster that is one request every five minutes. Pods are reduced to what findings
 //! need while they are parsed ([`slim`]); this source stores none.
 
+mod bounds;
 mod lines;
+mod mounts;
 mod slim;
 mod watch;
 

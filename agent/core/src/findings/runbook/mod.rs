@@ -43,6 +43,8 @@ impl Code {
             Self::FutureDated => &token::FUTURE_DATED,
             Self::Malformed => &token::MALFORMED,
             Self::Unreadable => &token::UNREADABLE,
+            Self::Missing => &token::MISSING,
+            Self::Subpath => &token::SUBPATH,
             Self::PodTerminating => &token::POD_TERMINATING,
             Self::ClockOffset => &clock::CLOCK_OFFSET,
             Self::ClockUnsynchronized => &clock::CLOCK_UNSYNCHRONIZED,
@@ -53,7 +55,6 @@ impl Code {
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
             Self::ReaderStale
             | Self::MountFrozen
-            | Self::Subpath
             | Self::KeyUnknown
             | Self::IssuerMismatch
             | Self::AudienceUnknown

@@ -16,11 +16,28 @@ pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Gene
         }
         TokenFault::NotYetValid => delete_pod(pod),
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
-        TokenFault::PodTerminating { .. } | TokenFault::Malformed | TokenFault::Unreadable => {
-            describe_pod(pod)
-        }
+        TokenFault::PodTerminating { .. }
+        | TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => describe_pod(pod),
     };
     Remedy { text: fault.code().info().action.to_owned(), command }
+}
+
+/// The remedy for a missing token.
+pub(super) fn of_missing(pod: &PodRef) -> Remedy {
+    let command = describe_pod(pod).or_else(|| kubelet_log(pod));
+    Remedy { text: Code::Missing.info().action.to_owned(), command }
+}
+
+/// The remedy for empty volumes of unknown pods.
+pub(super) fn of_empty_volumes() -> Remedy {
+    let text = "Check that kubelet runs and reaches the API server: look for MountVolume.SetUp \
+                errors in its log. If the pods no longer exist, delete their directories. With \
+                kubernetes.enabled the agent tells the two apart.";
+    let command = "journalctl -u kubelet --since -1h | grep -E \"MountVolume.SetUp|orphaned pod\" \
+                   | tail -n 20";
+    Remedy { text: text.to_owned(), command: Some(command.to_owned()) }
 }
 
 /// The remedy for a lost service account. The catalogue's action is about kubelet, which is not the

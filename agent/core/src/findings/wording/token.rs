@@ -1,6 +1,6 @@
 //! Findings about tokens.
 
-use super::{names, remedy};
+use super::{names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
@@ -18,7 +18,7 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
         code: fault.code(),
         severity: symptom.severity,
         summary: summary(fault, facts, now),
-        deadline: generation.map(|generation| deadline(fault, generation)),
+        deadline: deadline(fault, facts),
         evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
         remedy: remedy::of_token(fault, &pod, generation),
         trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
@@ -28,16 +28,18 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
 
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
 /// token issued in the future fails at its effective deadline, because kubelet rotates it late.
-fn deadline(fault: TokenFault, generation: &Generation) -> Wall {
+fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
+    let deadlines = facts.generation().map(|generation| generation.deadlines);
     match fault {
-        TokenFault::Expired(_) => generation.deadlines.hard,
-        TokenFault::NotYetValid => generation.deadlines.accepted_from,
+        TokenFault::Expired(_) => deadlines.map(|deadlines| deadlines.hard),
+        TokenFault::NotYetValid => deadlines.map(|deadlines| deadlines.accepted_from),
+        TokenFault::Subpath => subpath::deadline(facts),
         TokenFault::RotationLate
         | TokenFault::RotationStalled(_)
         | TokenFault::FutureDated
         | TokenFault::PodTerminating { .. }
         | TokenFault::Malformed
-        | TokenFault::Unreadable => generation.deadlines.effective,
+        | TokenFault::Unreadable => deadlines.map(|deadlines| deadlines.effective),
     }
 }
 
@@ -46,17 +48,19 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
         TokenFault::Malformed | TokenFault::Unreadable => {
             facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
         }
+        TokenFault::Subpath => generation_evidence(facts, now).and(subpath::evidence(facts)),
         TokenFault::RotationLate
         | TokenFault::RotationStalled(_)
         | TokenFault::Expired(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating { .. } => facts
-            .generation()
-            .map(|generation| of_generation(generation, now))
-            .unwrap_or_default()
+        | TokenFault::PodTerminating { .. } => generation_evidence(facts, now)
             .with_some("service_account_state", fault.lost().map(AccountLoss::name)),
     }
+}
+
+fn generation_evidence(facts: &Facts<'_>, now: Wall) -> Attributes {
+    facts.generation().map(|generation| of_generation(generation, now)).unwrap_or_default()
 }
 
 fn of_trouble(trouble: &Trouble) -> Attributes {
@@ -92,6 +96,7 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
     match (fault, facts.generation()) {
         (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
+        (TokenFault::Subpath, _) => subpath::summary(&token, facts, now),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
         (_, None) => token, // every other fault needs a generation
     }
@@ -133,7 +138,7 @@ fn lifecycle(
              node's clock is behind.",
             generation.claims.issued_at - now
         ),
-        TokenFault::Malformed | TokenFault::Unreadable => token.to_owned(),
+        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => token.to_owned(),
     }
 }
 

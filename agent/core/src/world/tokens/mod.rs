@@ -16,7 +16,7 @@ pub use decode::{
     Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, TokenIdentity, decode,
 };
 
-pub use file::{FileContent, FileSeen};
+pub use file::{Absence, FileContent, FileSeen};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
 
