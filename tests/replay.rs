@@ -316,7 +316,13 @@ fn a_recording_is_converted_and_its_findings_stay_the_same() {
     assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
     assert!(out.contains("look at the file before you send it"), "{out}");
     no_name_is_left(&converted);
-    assert_eq!(essence(&replay_json(&converted)), essence(&replay_json(&recording)));
+    // Alerts of one moment are ordered by the names of their subjects.
+    let sorted = |path: &Path| {
+        let mut alerts = essence(&replay_json(path));
+        alerts.sort();
+        alerts
+    };
+    assert_eq!(sorted(&converted), sorted(&recording));
     assert_eq!(replay(&recording, &more).0, Some(2), "it is not written over");
 }
 

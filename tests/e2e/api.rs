@@ -311,7 +311,7 @@ fn reminders_make_the_event_a_series(cluster: &Cluster, cart: &Pod) {
 /// the API server refuses the token.
 fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: &Pod, token: &str) {
     let about = |alert: &Alert| {
-        alert.is("raised", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == orphan.uid
+        alert.reports("token.rotation_stalled") && alert.attribute("k8s.pod.uid") == orphan.uid
     };
     let alert = telemetry.wait_alert("the alert about the missing account", secs(640), about);
     println!("[{NAME}] {}", alert.body);

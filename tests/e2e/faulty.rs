@@ -128,7 +128,7 @@ fn kubelet_cut_off(cluster: &Cluster, telemetry: &Telemetry, uid: &str) {
     let stalled = telemetry.wait_alert(
         "rotation_stalled",
         secs(60),
-        about("raised", "token.rotation_stalled"),
+        about("reminded", "token.rotation_stalled"),
     );
     let claims = explained(cluster, uid);
     assert_eq!(

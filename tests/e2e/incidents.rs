@@ -118,7 +118,7 @@ fn every_token_is_named(scene: &Scene) {
 fn raised(scene: &Scene, pod: &Pod, code: &'static str, within: Duration) -> Alert {
     let uid = pod.uid.clone();
     scene.telemetry.wait_alert(code, within, move |alert| {
-        alert.is("raised", code) && alert.attribute("k8s.pod.uid") == uid
+        alert.reports(code) && alert.attribute("k8s.pod.uid") == uid
     })
 }
 

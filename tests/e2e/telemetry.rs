@@ -150,6 +150,12 @@ impl Alert {
     pub fn is(&self, what: &str, code: &str) -> bool {
         self.event == format!("tokenwatch.finding.{what}") && self.code() == code
     }
+
+    /// Whether it reports that the finding has this code now: it was raised with it, or it got
+    /// worse.
+    pub fn reports(&self, code: &str) -> bool {
+        self.is("raised", code) || self.is("reminded", code)
+    }
 }
 
 /// `resourceX[].scopeX[].x[]`, each with its resource's attributes.

@@ -35,6 +35,9 @@ const INCOMPLETE: u8 = 2;
 /// Longest wait for the API server. Without its answer the report only has fewer names.
 const API_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Time from the observations to the evaluation, on the engine's clock.
+const MOMENT: Delta = Delta::from_nanos(1);
+
 /// The result of the check.
 #[derive(Debug)]
 pub(super) struct Checked {
@@ -176,10 +179,10 @@ fn without_cluster(error: &str) {
     );
 }
 
-/// A single scan has nothing to wait for.
+/// A single scan has nothing to wait for, but all of it counts before anything is judged.
 fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
-    Config { settle: Delta::ZERO, grace: Delta::ZERO, clock, ..config }
+    Config { settle: Delta::ZERO, grace: MOMENT, scan_expected: true, clock, ..config }
 }
 
 /// Runs the engine on one sample. The clock goes first, because it decides on the tokens.
@@ -189,9 +192,11 @@ fn evaluate(config: Config, sample: Sample) -> Checked {
     let mut engine = Engine::new(config);
     let kernel = kernel.ok().map(Observation::Kernel);
     let clock_first = kernel.into_iter().chain([Observation::NtpRound(round)]);
-    for observation in clock_first.chain(observations).chain([Observation::Tick]) {
-        drop(engine.step(&at, observation)); // the reports are for `run`
+    let seen = at.after(Delta::ZERO - MOMENT);
+    for observation in clock_first.chain(observations) {
+        drop(engine.step(&seen, observation)); // the reports are for `run`
     }
+    drop(engine.step(&at, Observation::Tick));
     Checked { at, roots, problems, clock, tokens: engine.tokens(&at), findings: engine.findings() }
 }
 

@@ -99,7 +99,7 @@ impl ClockReport {
             servers: model.servers(),
             kernel,
             // Nothing here shows the node's name.
-            findings: diagnosis::clock_of("", &model, Affected::default(), &at),
+            findings: diagnosis::clock_of("", &model, &Affected::default(), &at),
         }
     }
 

@@ -11,6 +11,7 @@ use super::script::{CART, LEDGER, REPORT, Role};
 /// was due.
 const HEALTHY_DELAY: std::ops::Range<f64> = 1.0..5.0;
 const RAISED: &str = "tokenwatch.finding.raised";
+const REMINDED: &str = "tokenwatch.finding.reminded";
 const CLEARED: &str = "tokenwatch.finding.cleared";
 
 /// What keeps a promise.
@@ -18,7 +19,8 @@ const CLEARED: &str = "tokenwatch.finding.cleared";
 enum Sign {
     /// A complete generation of this pod's token with this outcome.
     Generation(&'static Role, &'static str),
-    /// An alert with this event, about this pod if there is one.
+    /// An alert with this event, about this pod if there is one. A finding that gets worse is
+    /// reminded.
     Alert(Code, &'static str, Option<&'static Role>),
 }
 
@@ -48,10 +50,10 @@ const PROMISES: [Promise; 10] = [
     alert(
         "… and that it had stalled, before the token expired",
         Code::RotationStalled,
-        RAISED,
+        REMINDED,
         Some(&LEDGER),
     ),
-    alert("… and that the token had expired", Code::Expired, RAISED, Some(&LEDGER)),
+    alert("… and that the token had expired", Code::Expired, REMINDED, Some(&LEDGER)),
     generation("one complete trace shows the life of that token", &LEDGER, "expired"),
     alert(
         "the agent cleared the alert when the pod was deleted",
@@ -225,8 +227,12 @@ mod tests {
     }
 
     fn everything() -> Vec<Received> {
-        let ledger = [Code::RotationLate, Code::RotationStalled, Code::Expired]
-            .map(|code| alert(code, "raised", Some(&LEDGER)));
+        let ledger = [
+            (Code::RotationLate, "raised"),
+            (Code::RotationStalled, "reminded"),
+            (Code::Expired, "reminded"),
+        ]
+        .map(|(code, event)| alert(code, event, Some(&LEDGER)));
         let rest = [
             alert(Code::ClockOffset, "raised", None),
             generation(&CART, "replaced", Some(2.01)),

@@ -22,13 +22,18 @@ pub struct AbsentDiagnosis {
 
 impl AbsentDiagnosis {
     /// Of a token that is not absent, or that nothing needs.
-    pub(crate) fn none() -> Self {
+    fn none() -> Self {
         Self { findings: Some(Vec::new()), next: None }
     }
 }
 
-/// Diagnoses an absent token at `now`.
-pub fn absent(facts: &AbsentFacts<'_>, now: &Reading) -> AbsentDiagnosis {
+/// Diagnoses the token at `key` at `now`, if it is absent.
+pub fn absent(world: &World, key: &TokenKey, now: &Reading) -> AbsentDiagnosis {
+    let facts = world.absent_facts(key, now);
+    facts.map_or_else(AbsentDiagnosis::none, |facts| of(&facts, now))
+}
+
+fn of(facts: &AbsentFacts<'_>, now: &Reading) -> AbsentDiagnosis {
     let Some(severity) = severity(facts.absent.absence, facts.life) else {
         return AbsentDiagnosis::none();
     };
@@ -52,7 +57,7 @@ fn severity(absence: Absence, life: PodLife) -> Option<Severity> {
         PodLife::Waiting => Some(Severity::Warning),
         // A pod that starts has no volume yet. Of pods that nobody knows, see `empty_volumes`.
         PodLife::Starting | PodLife::Unknown => is_seen.then_some(Severity::Warning),
-        PodLife::Ending | PodLife::Unlisted => None,
+        PodLife::Ended => None,
     }
 }
 

@@ -61,6 +61,11 @@ fn pod(phase: Phase, deletion: Option<i64>) -> Pod {
     }
 }
 
+/// Another pod of this node.
+fn other() -> Pod {
+    Pod { uid: "x".into(), phase: Phase::Running, ..Pod::default() }
+}
+
 fn listed(pods: Vec<Pod>) -> Observation {
     Observation::Cluster(ClusterSeen::Listed(pods))
 }
@@ -88,9 +93,9 @@ fn learned(observations: impl IntoIterator<Item = (i64, Observation)>) -> World 
 
 /// The severities of the findings about the token; nothing while the agent cannot tell.
 fn severities(world: &World, age: i64) -> Option<Vec<Severity>> {
-    let facts = world.absent_facts(&key(), &at(age));
-    let found = facts.map_or_else(AbsentDiagnosis::none, |facts| absent(&facts, &at(age)));
-    found.findings.map(|all| all.iter().map(|finding| finding.severity).collect())
+    absent(world, &key(), &at(age))
+        .findings
+        .map(|all| all.iter().map(|finding| finding.severity).collect())
 }
 
 #[test]
@@ -109,7 +114,8 @@ fn what_a_missing_token_means_depends_on_the_pod() {
     let table = [
         ("nobody knows", None, [Some(Warning), Some(Warning), None]),
         ("no answer", Some(unreachable()), [Some(Warning), Some(Warning), None]),
-        ("not listed", Some(listed(vec![])), [None, None, None]),
+        ("not listed", Some(listed(vec![other()])), [None, None, None]),
+        ("not listed on another node", Some(listed(vec![])), [Some(Warning), Some(Warning), None]),
         ("runs", Some(running()), [Some(Critical); 3]),
         ("its container waits", Some(started(None)), [Some(Warning); 3]),
         (
@@ -123,8 +129,9 @@ fn what_a_missing_token_means_depends_on_the_pod() {
     ];
     for (life, cluster, expected) in table {
         for (absence, expected) in [NoFile, Emptied, EmptyVolume].into_iter().zip(expected) {
-            let seen = cluster.clone().map(|seen| (0, seen));
-            let world = learned(seen.into_iter().chain([(1, missing(absence))]));
+            let seen = cluster.clone().map(|seen| (2, seen));
+            let here = Observation::WithoutTokens(vec!["x".into()]);
+            let world = learned([(1, missing(absence))].into_iter().chain(seen).chain([(3, here)]));
             let found = severities(&world, 20);
             assert_eq!(found, Some(Vec::from_iter(expected)), "{life}, {absence:?}");
         }
@@ -136,8 +143,7 @@ fn a_running_pod_without_its_token_is_found_by_its_spec() {
     let world = learned([(0, bare()), (5, running())]);
     assert_eq!(severities(&world, 14), None, "a file that is being replaced");
     assert_eq!(severities(&world, 15), Some(vec![Severity::Critical]));
-    let facts = world.absent_facts(&key(), &at(15)).unwrap();
-    let finding = absent(&facts, &at(15)).findings.unwrap().remove(0);
+    let finding = absent(&world, &key(), &at(15)).findings.unwrap().remove(0);
     assert_eq!(
         finding.summary,
         "Token \"token\" of pod shop/cart-0 (volume v) is missing: the pod's spec has a \
@@ -156,12 +162,12 @@ fn a_pod_whose_directory_the_agent_does_not_see_is_no_finding() {
         directory: "/d".into(),
         reason: "not mounted here".into(),
     }]);
-    let other = || TokenKey { volume: "other".into(), ..key() };
+    let another = || TokenKey { volume: "other".into(), ..key() };
     // (what else is seen, whether the token counts as missing)
     let table: [(&str, Vec<Observation>, bool); 5] = [
         ("nothing of the pod", vec![], false),
         ("its directory", vec![bare()], true),
-        ("another token of it", vec![token(other())], true),
+        ("another token of it", vec![token(another())], true),
         ("another pod", vec![Observation::WithoutTokens(vec!["x".into()])], false),
         ("its directory, but not the volume", vec![bare(), hidden], false),
     ];
@@ -205,7 +211,7 @@ fn kubelet_has_five_minutes_after_the_machine_started() {
     let mut world = world();
     let _ = world.learn(&boot(20), bare());
     let _ = world.learn(&boot(20), running());
-    let at = |secs| absent(&world.absent_facts(&key(), &boot(secs)).unwrap(), &boot(secs));
+    let at = |secs| absent(&world, &key(), &boot(secs));
     assert_eq!(at(100).findings, None);
     assert_eq!(at(100).next, Some(boot(300).monotonic));
     assert_eq!(at(300).findings.unwrap().len(), 1);
@@ -231,8 +237,7 @@ fn only_a_pod_that_is_reported_as_running_afterwards_misses_its_token() {
 #[test]
 fn a_token_that_was_there_has_the_deadline_of_its_last_generation() {
     let world = learned([(0, token(key())), (1, running()), (50, missing(Absence::Emptied))]);
-    let facts = world.absent_facts(&key(), &at(51)).unwrap();
-    let finding = absent(&facts, &at(51)).findings.unwrap().remove(0);
+    let finding = absent(&world, &key(), &at(51)).findings.unwrap().remove(0);
     assert_eq!(finding.deadline, Some(Wall::from_secs(IAT + 3_600)));
     assert!(
         finding.summary.ends_with(
@@ -268,16 +273,18 @@ fn emptied(pods: &[&str]) -> Vec<(i64, Observation)> {
 
 #[test]
 fn empty_volumes_of_unknown_pods_are_one_finding_about_the_node() {
-    let other = || TokenKey { pod_uid: "well".into(), ..key() };
+    let well = || TokenKey { pod_uid: "well".into(), ..key() };
     let of = |observations: Vec<(i64, Observation)>| {
         empty_volumes(&learned(observations), &at(20)).map(|empty| (empty.pods, empty.severity()))
     };
     assert_eq!(of(vec![]), None);
     assert_eq!(of(emptied(&["a"])), Some((1, Severity::Info)), "it may be a leftover");
     assert_eq!(of(emptied(&["a", "b"])), Some((2, Severity::Warning)));
-    let with_token = emptied(&["a", "b"]).into_iter().chain([(1, token(other()))]).collect();
+    let with_token = emptied(&["a", "b"]).into_iter().chain([(1, token(well()))]).collect();
     assert_eq!(of(with_token), Some((2, Severity::Info)), "kubelet sets up volumes");
-    let with_api = emptied(&["a", "b"]).into_iter().chain([(1, listed(vec![]))]).collect();
+    let here = Observation::WithoutTokens(vec!["x".into()]);
+    let api = [(1, listed(vec![other()])), (2, here)];
+    let with_api = emptied(&["a", "b"]).into_iter().chain(api).collect();
     assert_eq!(of(with_api), None, "the API server knows no such pods");
     let finding = wording::empty_volumes(
         "n1",

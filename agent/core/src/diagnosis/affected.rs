@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::ClockEffect;
-use crate::findings::Affected;
+use crate::findings::{Affected, MAX_NAMED};
+use crate::world::World;
+use crate::world::cluster::PodRef;
 use crate::world::tokens::TokenKey;
 
 /// The tokens that a wrong node clock affects, by effect.
@@ -30,8 +32,16 @@ impl AffectedTokens {
         self.refused.remove(key);
     }
 
-    /// Number of affected tokens.
-    pub fn count(&self) -> Affected {
-        Affected { look_wrong: self.look_wrong.len(), refused: self.refused.len() }
+    /// The affected tokens, with the first refused ones by name.
+    pub fn named(&self, world: &World) -> Affected {
+        let name = |key: &TokenKey| {
+            let pod = PodRef::of(world.tokens.get(key)?, world.cluster.pod(&key.pod_uid));
+            Some(pod.full_name())
+        };
+        Affected {
+            look_wrong: self.look_wrong.len(),
+            refused: self.refused.len(),
+            refused_pods: self.refused.iter().filter_map(name).take(MAX_NAMED).collect(),
+        }
     }
 }

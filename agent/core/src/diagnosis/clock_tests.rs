@@ -4,7 +4,7 @@ use crate::world::clocks::testing::*;
 use crate::world::clocks::*;
 
 fn findings(model: &ClockModel, now: &Reading) -> Vec<Finding> {
-    super::clock_of("n1", model, Affected::default(), now)
+    super::clock_of("n1", model, &Affected::default(), now)
 }
 
 fn codes(model: &ClockModel, now: &Reading) -> Vec<(Code, Severity, Option<String>)> {

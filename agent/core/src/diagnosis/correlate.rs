@@ -6,6 +6,7 @@ use crate::base::time::Wall;
 use crate::findings::{ClockFault, ClockSymptom, Severity, TokenFault, TokenSymptom};
 use crate::world::Facts;
 use crate::world::clocks::ClockFacts;
+use crate::world::cluster::PodStage;
 use crate::world::tokens::{Generation, State};
 
 /// The effect of a wrong node clock on a token.
@@ -25,6 +26,8 @@ pub enum ClockEffect {
 pub(super) struct TokenCause {
     /// The symptom that nothing else explains.
     pub(super) symptom: Option<TokenSymptom>,
+    /// The symptom, if a kubelet that replaces no token at all would explain it.
+    pub(super) by_kubelet: Option<TokenSymptom>,
     /// The effect of the node's clock, which has its own finding.
     pub(super) clock_effect: ClockEffect,
 }
@@ -38,6 +41,7 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
         Some(true_now) => by_both_clocks(seen, explained(generation, true_now, facts)),
         None => seen,
     };
+    let by_kubelet = symptom.filter(|symptom| is_kubelets(symptom.fault));
     let only_by_clock = seen.is_some() && symptom.is_none();
     let refused = true_now.is_some_and(|true_now| is_refused_unseen(generation, now, true_now));
     let clock_effect = match (only_by_clock, refused) {
@@ -45,15 +49,44 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
         (false, true) => ClockEffect::Refused,
         (false, false) => ClockEffect::None,
     };
-    TokenCause { symptom, clock_effect }
+    let symptom = symptom.filter(|_| by_kubelet.is_none() || !facts.kubelet_stalled);
+    TokenCause { symptom, by_kubelet, clock_effect }
 }
 
-/// The symptom at `now`, by one clock, after three rules: a terminating pod, a step of the clock
-/// that kubelet has to catch up with, and a lost service account.
+/// Whether a kubelet that replaces no token at all explains the fault.
+fn is_kubelets(fault: TokenFault) -> bool {
+    match fault {
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled(None)
+        | TokenFault::Expired(None) => true,
+        TokenFault::RotationStalled(Some(_))
+        | TokenFault::Expired(Some(_))
+        | TokenFault::NotYetValid
+        | TokenFault::FutureDated
+        | TokenFault::PodTerminating(_)
+        | TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => false,
+    }
+}
+
+/// The symptom at `now`, by one clock, after three rules: a pod that comes to its end, a step of
+/// the clock that kubelet has to catch up with, and a lost service account.
 fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<TokenSymptom> {
-    if let Some(deletion) = facts.deletion() {
-        // kubelet does not renew the tokens of a terminating pod: a late rotation is no symptom.
-        return symptoms::terminating(generation, now, deletion);
+    match facts.stage {
+        PodStage::Unknown | PodStage::Active => {}
+        // kubelet does not replace the tokens of these pods: a late rotation is no symptom.
+        // A token that is not valid yet has a cause of its own.
+        PodStage::Terminating { .. } if is_early(generation, now) => {}
+        PodStage::Terminating { deletion } => {
+            return symptoms::terminating(generation, now, deletion);
+        }
+        PodStage::Deleted(deleted) => {
+            return symptoms::deleted(generation, now, deleted, facts.deletion());
+        }
+        PodStage::Ended(phase) => {
+            return symptoms::ended(generation, now, phase, facts.deletion());
+        }
     }
     let symptom = symptoms::lifecycle(generation, now, facts)?;
     let is_waiting =
@@ -63,6 +96,10 @@ fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<To
         return None;
     }
     Some(if facts.lost.is_some() { without_account(symptom, facts) } else { symptom })
+}
+
+fn is_early(generation: &Generation, now: Wall) -> bool {
+    generation.deadlines.state(now) == State::NotYetValid
 }
 
 /// Without its account, kubelet cannot replace the token: a late rotation is stalled at once, and
@@ -75,7 +112,7 @@ fn without_account(symptom: TokenSymptom, facts: &Facts<'_>) -> TokenSymptom {
         TokenFault::Expired(_) => (TokenFault::Expired(facts.lost), symptom.severity),
         TokenFault::NotYetValid
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating { .. }
+        | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
         | TokenFault::Subpath => (symptom.fault, symptom.severity),
@@ -110,7 +147,7 @@ fn rank(fault: TokenFault) -> u8 {
         TokenFault::RotationStalled(_) => 1,
         TokenFault::Expired(_)
         | TokenFault::NotYetValid
-        | TokenFault::PodTerminating { .. }
+        | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
         | TokenFault::Subpath => 2,

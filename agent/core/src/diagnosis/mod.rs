@@ -5,13 +5,17 @@ mod absent;
 mod affected;
 mod clock;
 mod correlate;
+mod kubelet;
 mod next;
 mod subpath;
+mod survey;
 mod token;
 
 pub use absent::{AbsentDiagnosis, absent};
-pub use affected::AffectedTokens;
 pub use correlate::ClockEffect;
+pub use survey::Survey;
+
+use correlate::TokenCause;
 
 use crate::base::time::{Delta, Monotonic, Reading};
 use crate::findings::{Affected, Finding, wording};
@@ -25,8 +29,8 @@ use crate::world::{Config, Facts, World};
 pub struct TokenDiagnosis {
     /// Its findings.
     pub findings: Vec<Finding>,
-    /// The effect of a wrong node clock on the token.
-    pub clock_effect: ClockEffect,
+    /// What explains that a finding is missing.
+    pub explained: Explained,
     /// The service account to request from the API server, because it may be why the token is not
     /// replaced.
     pub query: Option<AccountName>,
@@ -34,11 +38,26 @@ pub struct TokenDiagnosis {
     pub next: Option<Monotonic>,
 }
 
+/// What explains a symptom of a token that is no finding of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Explained {
+    /// Nothing: there is no such symptom.
+    Nothing,
+    /// The node's clock is wrong. It has its own finding.
+    Clock,
+    /// kubelet replaces no token at all. It has its own finding.
+    Kubelet,
+}
+
 /// The diagnosis of the node itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeDiagnosis {
     /// Findings about the clock and the time servers.
     pub clock: Vec<Finding>,
+    /// The finding about kubelet.
+    pub kubelet: Option<Finding>,
+    /// Whether kubelet replaced a token since it was found to be stalled.
+    pub kubelet_replaces: bool,
     /// The finding about what the agent cannot see.
     pub visibility: Option<Finding>,
     /// The finding about volumes that kubelet has not set up.
@@ -59,38 +78,60 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         .chain(subpath::symptom(facts, now.wall));
     TokenDiagnosis {
         findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
-        clock_effect: cause.map_or(ClockEffect::None, |cause| cause.clock_effect),
+        explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
         query: account_to_request(facts, now),
         next: next::for_token(facts, now),
+    }
+}
+
+fn explained(cause: &TokenCause, facts: &Facts<'_>) -> Explained {
+    match cause.clock_effect {
+        ClockEffect::LooksWrong => Explained::Clock,
+        ClockEffect::None | ClockEffect::Refused => {
+            let by_kubelet = facts.kubelet_stalled && cause.by_kubelet.is_some();
+            if by_kubelet { Explained::Kubelet } else { Explained::Nothing }
+        }
     }
 }
 
 /// The service account of a token whose replacement is late.
 fn account_to_request(facts: &Facts<'_>, now: &Reading) -> Option<AccountName> {
     let is_late = match facts.generation()?.deadlines.state(now.wall) {
-        State::Late | State::Stalled | State::Expired => facts.deletion().is_none(),
+        State::Late | State::Stalled | State::Expired => !facts.stage.is_ending(),
         State::Fresh | State::Due | State::NotYetValid => false,
     };
     is_late.then(|| facts.account()).flatten()
 }
 
-/// Diagnoses the node at `now`. `affected` counts the tokens that a wrong node clock affects.
-pub fn node(world: &World, config: &Config, affected: Affected, now: &Reading) -> NodeDiagnosis {
+/// Diagnoses the node at `now`. `survey` has what all tokens together show.
+pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> NodeDiagnosis {
     let clock_ready = world.startup.clock_ready_at(now).is_none();
-    let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, affected, now));
+    let affected = survey.affected(world);
+    let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
+    let stalled = survey.kubelet.symptom();
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
+        kubelet_replaces: survey.kubelet.replaces(),
+        kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         visibility: wording::blind(&config.node, &world.blind_spots()),
         volumes: absent::empty_volumes(world, now)
             .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
             .map(|waited| wording::delivery(&config.node, &world.delivery, waited)),
-        next: next::for_node(world, config, now),
+        next: next::for_node(world, config, now)
+            .into_iter()
+            .chain(survey.kubelet.next_change())
+            .min(),
     }
 }
 
 /// Diagnoses a clock at `now`.
-pub fn clock_of(node: &str, model: &ClockModel, affected: Affected, now: &Reading) -> Vec<Finding> {
+pub fn clock_of(
+    node: &str,
+    model: &ClockModel,
+    affected: &Affected,
+    now: &Reading,
+) -> Vec<Finding> {
     let facts = ClockFacts::new(model, now);
     let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
     let worded = |symptom| wording::clock(node, symptom, &facts, affected);

@@ -1,20 +1,31 @@
 //! When a diagnosis may change by the passing of time alone.
 
-use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING};
+use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING, REMOVAL, URGENT};
 use super::{absent, subpath};
-use crate::base::time::{Monotonic, Reading, Wall};
-use crate::world::tokens::Generation;
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::world::cluster::PodStage;
+use crate::world::tokens::{CACHE, Generation, LEEWAY};
 use crate::world::{Config, Facts, World};
 
 /// When the diagnosis of a token may change.
 pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
     let trouble = facts.tracked.trouble.as_ref();
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
-    let deleted = facts.deletion().map(|at| now.monotonic + (at - now.wall));
     let caught_up = facts.catching_up.map(|step| step.until);
-    let others = [settled, deleted, caught_up].into_iter().flatten();
+    let others = [settled, caught_up, removed(facts, now)].into_iter().flatten();
     let others = others.chain(subpath::next(facts, now));
     others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
+}
+
+/// When kubelet should have removed the files of a pod that the API server does not know.
+fn removed(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
+    match facts.stage {
+        PodStage::Deleted(deleted) => Some(now.monotonic + (REMOVAL - deleted.age)),
+        PodStage::Unknown
+        | PodStage::Active
+        | PodStage::Terminating { .. }
+        | PodStage::Ended(_) => None,
+    }
 }
 
 /// The next deadline by the node's clock and, where they are known to differ, by true time.
@@ -28,12 +39,17 @@ fn deadline(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
 
 fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<Wall> {
     let issued = generation.claims.issued_at;
+    let effective = generation.deadlines.effective;
     // The effective deadline matters for itself only where the pod is terminating. Else it matters
     // only where the state changes with it.
-    let terminating = facts.deletion().map(|_| generation.deadlines.effective);
-    let future = [issued - FUTURE_TOLERANCE - facts.proven_bound(), issued - FUTURE_WARNING];
-    let others = terminating.into_iter().chain(future).filter(|at| *at > now);
-    generation.deadlines.next_change(now).into_iter().chain(others).min()
+    let terminating = facts
+        .deletion()
+        .map(|deletion| [effective, deletion, deletion + LEEWAY, deletion + LEEWAY + CACHE]);
+    let early = [issued - FUTURE_TOLERANCE - facts.proven_bound(), issued - FUTURE_WARNING];
+    // One nanosecond later, because the limits are exclusive.
+    let urgent = effective - URGENT + Delta::from_nanos(1);
+    let others = terminating.into_iter().flatten().chain(early).chain([urgent]);
+    generation.deadlines.next_change(now).into_iter().chain(others).filter(|at| *at > now).min()
 }
 
 /// When the diagnosis of the node itself may change.

@@ -3,7 +3,7 @@ use crate::diagnosis::token_tests::{IAT, at, clock, diagnose, facts, next_change
 use crate::findings::{Code, Finding, Severity};
 use crate::world::Facts;
 use crate::world::clocks::{ClockState, Estimate};
-use crate::world::cluster::{Container, Known, MountedPart, Phase, Pod, TokenMount};
+use crate::world::cluster::{Container, Known, MountedPart, Phase, Pod, PodStage, TokenMount};
 use crate::world::tokens::Tracked;
 
 fn container(name: &str, part: MountedPart, started: Option<i64>) -> Container {
@@ -27,7 +27,8 @@ fn good() -> Estimate {
 }
 
 fn found(token: &Tracked, pod: &Pod, age: i64, clock: &Estimate) -> Option<Finding> {
-    let facts = Facts { known: Some(Known { pod, age: None }), ..facts(clock) };
+    let known = Some(Known { pod, age: None });
+    let facts = Facts { known, stage: PodStage::of(pod), ..facts(clock) };
     let findings = diagnose(token, &at(age), facts).findings;
     findings.into_iter().find(|finding| finding.code == Code::Subpath)
 }

@@ -1,9 +1,10 @@
 //! The symptoms of one token, by one clock.
 
 use crate::base::time::{Delta, Reading, Wall};
-use crate::findings::{Severity, TokenFault, TokenSymptom};
+use crate::findings::{PodEnd, Severity, TokenFault, TokenSymptom};
 use crate::world::Facts;
-use crate::world::tokens::{Generation, LEEWAY, State};
+use crate::world::cluster::{Deleted, Phase};
+use crate::world::tokens::{CACHE, Generation, LEEWAY, State};
 
 /// How far `iat` may be ahead: two healthy clocks, and the rounding of `iat` to seconds, explain
 /// less than this.
@@ -11,6 +12,13 @@ pub(super) const FUTURE_TOLERANCE: Delta = Delta::from_secs(10);
 /// Distance of `iat` from which it is a warning: the API server's leeway. If its clock is set
 /// right, it rejects such a token.
 pub(super) const FUTURE_WARNING: Delta = LEEWAY;
+
+/// Time before the effective deadline from which a late rotation is a warning: kubelet's longest
+/// time for two attempts. Tokens that live for ten minutes have less than that when they are late.
+pub(super) const URGENT: Delta = Delta::from_secs(120);
+/// Time that kubelet has to remove the files of a pod that the API server does not know. It kills
+/// the containers after the pod's grace period (default 30 s), and needs up to 90 s to notice.
+pub(super) const REMOVAL: Delta = Delta::from_secs(120);
 
 /// The symptom of a generation if the time is `now`.
 pub(super) fn lifecycle(
@@ -25,9 +33,14 @@ pub(super) fn lifecycle(
         State::Stalled => {
             symptom(TokenFault::RotationStalled(None), stalled_severity(generation, now))
         }
-        State::Late => symptom(TokenFault::RotationLate, Severity::Info),
+        State::Late => symptom(TokenFault::RotationLate, late_severity(generation, now)),
         State::Fresh | State::Due => future_dated(generation, now, facts),
     }
+}
+
+fn late_severity(generation: &Generation, now: Wall) -> Severity {
+    let is_urgent = now > generation.deadlines.effective - URGENT;
+    if is_urgent { Severity::Warning } else { Severity::Info }
 }
 
 /// Critical from the last third of the slack on. An extended token past its effective deadline is a
@@ -46,18 +59,64 @@ fn future_dated(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option
         .then_some(TokenSymptom { fault: TokenFault::FutureDated, severity })
 }
 
-/// The symptom of a token whose pod is terminating.
+/// The symptom of a token whose pod is being deleted.
 pub(super) fn terminating(
     generation: &Generation,
     now: Wall,
     deletion: Wall,
 ) -> Option<TokenSymptom> {
-    let effective = generation.deadlines.effective;
-    let dead = now >= effective && generation.claims.warn_after.is_none();
-    let severity = if dead { Severity::Critical } else { Severity::Warning };
-    let fails_before = effective < deletion && now < deletion;
-    fails_before
-        .then_some(TokenSymptom { fault: TokenFault::PodTerminating { deletion }, severity })
+    // Forged claims can have warnafter behind exp.
+    let effective = generation.deadlines.effective.min(generation.deadlines.expires);
+    let is_past = now >= effective;
+    let expired = is_past && generation.claims.warn_after.is_none();
+    let rejected = now >= deletion + LEEWAY + CACHE || now >= generation.deadlines.expires;
+    let severity = if expired || rejected { Severity::Critical } else { Severity::Warning };
+    let (end, fails) = if now < deletion {
+        (PodEnd::Ahead { deletion }, effective < deletion)
+    } else {
+        (PodEnd::Overdue { deletion }, is_past || rejected)
+    };
+    fails.then_some(TokenSymptom { fault: TokenFault::PodTerminating(end), severity })
+}
+
+/// The symptom of a token whose pod the API server does not know. While kubelet may still be
+/// removing the files, only a token that failed before is a symptom. A pod that the agent never
+/// knew may have left its files behind long ago: nothing has to use them.
+pub(super) fn deleted(
+    generation: &Generation,
+    now: Wall,
+    deleted: Deleted,
+    deletion: Option<Wall>,
+) -> Option<TokenSymptom> {
+    let overdue = deleted.ran && deleted.age >= REMOVAL;
+    let severity = if overdue { Severity::Warning } else { Severity::Info };
+    (overdue || has_failed(generation, now, deletion)).then_some(TokenSymptom {
+        fault: TokenFault::PodTerminating(PodEnd::Deleted(deleted)),
+        severity,
+    })
+}
+
+/// The symptom of a token whose pod's containers have ended: nothing uses it.
+pub(super) fn ended(
+    generation: &Generation,
+    now: Wall,
+    phase: Phase,
+    deletion: Option<Wall>,
+) -> Option<TokenSymptom> {
+    has_failed(generation, now, deletion).then_some(TokenSymptom {
+        fault: TokenFault::PodTerminating(PodEnd::Ended(phase)),
+        severity: Severity::Info,
+    })
+}
+
+/// Whether the token of a pod that has ended was a symptom by then, or would be one: kubelet does
+/// not replace it in time, or the API server refuses it because the pod was deleted.
+fn has_failed(generation: &Generation, now: Wall, deletion: Option<Wall>) -> bool {
+    let rejected = deletion.is_some_and(|deletion| now >= deletion + LEEWAY);
+    match generation.deadlines.state(now) {
+        State::Fresh | State::Due => rejected,
+        State::Late | State::Stalled | State::Expired | State::NotYetValid => true,
+    }
 }
 
 /// The symptom of the file, once it had the time to settle.

@@ -1,8 +1,9 @@
-use super::{ClockEffect, TokenDiagnosis, next};
+use super::{ClockEffect, Explained, TokenDiagnosis, correlate, next};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{Code, Severity};
 use crate::world::Facts;
 use crate::world::clocks::{ClockState, Estimate};
+use crate::world::cluster::PodStage;
 use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
@@ -32,7 +33,16 @@ pub(super) fn clock(state: ClockState, offset: i64, assumed: bool) -> Estimate {
 /// Facts without a cluster. The caller replaces the token.
 pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
     let tracked = Box::leak(Box::new(tracked(600, None)));
-    Facts { tracked, clock, settle: Delta::ZERO, catching_up: None, known: None, lost: None }
+    Facts {
+        tracked,
+        clock,
+        stage: PodStage::Unknown,
+        settle: Delta::ZERO,
+        catching_up: None,
+        known: None,
+        lost: None,
+        kubelet_stalled: false,
+    }
 }
 
 pub(super) fn diagnose(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> TokenDiagnosis {
@@ -41,6 +51,11 @@ pub(super) fn diagnose(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> To
 
 pub(super) fn next_change(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> Option<Monotonic> {
     next::for_token(&Facts { tracked, ..facts }, now)
+}
+
+fn effect_of(tracked: &Tracked, age: i64, clock: &Estimate) -> ClockEffect {
+    let facts = Facts { tracked, ..facts(clock) };
+    correlate::token(tracked.current.as_ref().unwrap(), at(age).wall, &facts).clock_effect
 }
 
 fn codes_of(tracked: &Tracked, age: i64, clock: &Estimate) -> Vec<(Code, Severity)> {
@@ -54,6 +69,7 @@ fn severity_increases_towards_the_deadline() {
     use Severity::{Critical, Info, Warning};
     let good = clock(ClockState::Synchronised, 0, false);
     let (plain, extended) = (tracked(3_600, None), tracked(31_536_000, Some(3_607)));
+    let short = tracked(600, None);
     let table = [
         (&plain, -80, Some((NotYetValid, Critical))),
         (&plain, -50, Some((FutureDated, Info))),
@@ -64,6 +80,9 @@ fn severity_increases_towards_the_deadline() {
         (&plain, 3_180, Some((RotationStalled, Warning))),
         (&plain, 3_360, Some((RotationStalled, Critical))),
         (&plain, 3_600, Some((Expired, Critical))),
+        (&short, 570, None),
+        (&short, 576, Some((RotationLate, Warning))), // 24 s are left
+        (&short, 591, Some((RotationStalled, Critical))),
         (&extended, 3_370, Some((RotationStalled, Critical))),
         (&extended, 3_700, Some((RotationStalled, Warning))),
     ];
@@ -112,7 +131,8 @@ fn symptoms_by_a_wrong_clock_are_no_findings() {
         let off = clock(ClockState::Off, offset, false);
         let diagnosis = diagnose(&token, &at(age), facts(&off));
         assert_eq!(diagnosis.findings, [], "age {age}");
-        assert_eq!(diagnosis.clock_effect, ClockEffect::LooksWrong, "age {age}");
+        assert_eq!(diagnosis.explained, Explained::Clock, "age {age}");
+        assert_eq!(effect_of(&token, age, &off), ClockEffect::LooksWrong, "age {age}");
     }
 }
 
@@ -125,7 +145,8 @@ fn a_symptom_by_both_clocks_has_the_lower_severity() {
     );
     assert_eq!(
         codes_of(&token, 605, &clock(ClockState::Off, -20, false)),
-        [(Code::RotationLate, Severity::Info)]
+        [(Code::RotationLate, Severity::Warning)],
+        "20 s are left by true time"
     );
     assert_eq!(
         codes_of(&token, 300, &clock(ClockState::Off, 400, false)),
@@ -144,11 +165,7 @@ fn a_token_that_only_looks_good_is_counted_as_refused() {
         (605, 90, ClockEffect::None),
     ] {
         let off = clock(ClockState::Off, offset, false);
-        assert_eq!(
-            diagnose(&token, &at(age), facts(&off)).clock_effect,
-            effect,
-            "age {age}, offset {offset}"
-        );
+        assert_eq!(effect_of(&token, age, &off), effect, "age {age}, offset {offset}");
     }
 }
 

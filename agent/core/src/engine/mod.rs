@@ -11,23 +11,20 @@ pub use crate::view::{AgentView, ClockView, Snapshot, Status, TokenView};
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
 
-use crate::base::ids::TraceContext;
-use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use crate::diagnosis::{self, AbsentDiagnosis, AffectedTokens, TokenDiagnosis};
+use std::collections::BTreeSet;
+
+use crate::base::time::{Monotonic, Reading, Wall};
+use crate::diagnosis::{self, Survey, TokenDiagnosis};
 use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
 use crate::view::Scene;
-use crate::world::clocks::{Estimate, Round, ServerReport};
+use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::cluster::AccountName;
 use crate::world::observation::Observation;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
-
-/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
-/// ten times this.
-const OFFSET_CHANGE: Delta = Delta::from_secs(1);
 
 /// The engine of one node. See the documentation of this module.
 #[derive(Debug)]
@@ -36,7 +33,7 @@ pub struct Engine {
     world: World,
     /// The estimate of the clock in the last diagnosis of the tokens.
     estimate: Estimate,
-    affected: AffectedTokens,
+    survey: Survey,
     ledger: Ledger,
     exported: Exported,
     schedule: Schedule,
@@ -51,7 +48,7 @@ impl Engine {
         Self {
             estimate: world.clock.estimate(&Reading::default()),
             ledger: Ledger::new(&config.node, config.reminder_interval()),
-            affected: AffectedTokens::default(),
+            survey: Survey::default(),
             exported: Exported::default(),
             schedule: Schedule::default(),
             node_next: None,
@@ -68,10 +65,9 @@ impl Engine {
         let node_changed = self.apply(changed, now, &mut outcome);
         self.update_estimate(now);
         self.resolve_unseen(now, &mut outcome);
-        for key in self.schedule.take_due(now.monotonic) {
-            self.diagnose_token(now, &key, &mut outcome);
-        }
-        if node_changed || self.node_next.is_some_and(|next| next <= now.monotonic) {
+        let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
+        let due = self.node_next.is_some_and(|next| next <= now.monotonic);
+        if node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
         }
         outcome
@@ -89,7 +85,9 @@ impl Engine {
         match changed.event {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
-            Some(Event::Measured(round)) => self.measured(&round, outcome),
+            Some(Event::Measured(round)) => {
+                outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, &round));
+            }
             None => {}
         }
         // After the event: a token that is gone may be absent now, which is diagnosed, too.
@@ -112,13 +110,9 @@ impl Engine {
         let pod = self.world.cluster.pod(&tracked.key.pod_uid);
         outcome.spans(self.exported.gone(&tracked, pod, now.wall));
         self.schedule.remove(&tracked.key);
-        self.affected.remove(&tracked.key);
+        self.survey.remove(&tracked.key);
         self.world.forget_pods();
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
-    }
-
-    fn measured(&self, round: &Round, outcome: &mut Outcome) {
-        outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, round));
     }
 
     fn schedule_all(&mut self) {
@@ -128,12 +122,8 @@ impl Engine {
 
     /// Updates the estimate of the clock. A change that matters schedules every token.
     fn update_estimate(&mut self, now: &Reading) {
-        let estimate = self.world.clock.estimate(now);
-        let moved = (estimate.offset - self.estimate.offset).abs() >= OFFSET_CHANGE;
-        let differs =
-            estimate.state != self.estimate.state || estimate.assumed != self.estimate.assumed;
-        self.estimate = estimate;
-        if moved || differs {
+        let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
+        if self.estimate.differs_from(&before) {
             self.schedule_all();
         }
     }
@@ -141,49 +131,51 @@ impl Engine {
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
     /// see may still exist: its findings stay.
     fn resolve_unseen(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let is_gone = |world: &World, key: &TokenKey| {
-            let is_known = world.tokens.get(key).is_some() || world.absent.get(key).is_some();
-            !is_known && world.would_see(key)
-        };
-        for key in self.ledger.unseen(now.monotonic) {
-            if is_gone(&self.world, &key) {
-                outcome.alerts(self.ledger.judge(now, &Scope::Token(key), Judgement::gone()));
-            }
+        let unseen = self.ledger.unseen(now.monotonic).into_iter();
+        for key in unseen.filter(|key| self.world.is_gone(key)) {
+            outcome.alerts(self.ledger.judge(now, &Scope::Token(key), Judgement::gone()));
         }
     }
 
-    fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
+    /// Diagnoses the tokens that are due. First it looks at all of them, because one cause may
+    /// explain several. Returns whether the finding about kubelet may differ.
+    fn diagnose_tokens(&mut self, now: &Reading, outcome: &mut Outcome) -> bool {
+        let mut due: BTreeSet<TokenKey> =
+            self.schedule.take_due(now.monotonic).into_iter().collect();
         if let Some(ready) = self.world.startup.tokens_ready_at(now) {
-            self.schedule.at(key, ready);
-            return;
+            for key in &due {
+                self.schedule.at(key, ready);
+            }
+            return false;
         }
+        for facts in due.iter().filter_map(|key| self.world.facts(key, now, &self.estimate)) {
+            self.survey.see(&facts, now);
+        }
+        let before = self.survey.kubelet.symptom().cloned();
+        let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
+        due.extend(self.survey.conclude(&self.world, now, active));
+        for key in &due {
+            self.diagnose_token(now, key, outcome);
+        }
+        before.as_ref() != self.survey.kubelet.symptom()
+    }
+
+    fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         let Some(facts) = self.world.facts(key, now, &self.estimate) else {
-            return self.diagnose_absent(now, key, outcome);
+            let absent = diagnosis::absent(&self.world, key, now);
+            let (alerts, next) = self.ledger.judge_absent(now, key, absent);
+            outcome.alerts(alerts);
+            return self.schedule.first_of(key, next.into_iter());
         };
+        let facts = self.survey.complete(facts);
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
         outcome.spans(self.exported.expired(facts.tracked, facts.pod(), earliest));
         let diagnosis = diagnosis::token(&facts, now);
-        let trace = |of: &Generation| traces::generation::root(key, &of.claims);
-        let current = facts.generation().map(trace);
-        self.report_token(now, key, diagnosis, current, outcome);
-    }
-
-    /// Diagnoses a token that is absent, or was until now.
-    fn diagnose_absent(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
-        let scope = Scope::Token(key.clone());
-        let facts = self.world.absent_facts(key, now);
-        let AbsentDiagnosis { findings, next } =
-            facts.map_or_else(AbsentDiagnosis::none, |facts| diagnosis::absent(&facts, now));
-        if let Some(findings) = findings {
-            let judgement = Judgement { findings, missing: Missing::Gone };
-            outcome.alerts(self.ledger.judge(now, &scope, judgement));
-        }
-        let wake = self.ledger.next_wake(&scope).filter(|at| *at > now.monotonic);
-        if let Some(next) = next.into_iter().chain(wake).min() {
-            self.schedule.at(key, next);
-        }
+        let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
+        let missing = Missing::Token { current, explained: diagnosis.explained };
+        self.report_token(now, key, diagnosis, missing, outcome);
     }
 
     /// Passes the diagnosis of a token to the ledger, and schedules the next one.
@@ -192,19 +184,16 @@ impl Engine {
         now: &Reading,
         key: &TokenKey,
         diagnosis: TokenDiagnosis,
-        current: Option<TraceContext>,
+        missing: Missing,
         outcome: &mut Outcome,
     ) {
-        let TokenDiagnosis { findings, clock_effect: effect, query, next } = diagnosis;
-        self.affected.set(key, effect);
+        let TokenDiagnosis { findings, query, next, .. } = diagnosis;
         let scope = Scope::Token(key.clone());
-        let judgement = Judgement { findings, missing: Missing::Token { current, effect } };
+        let judgement = Judgement { findings, missing };
         outcome.alerts(self.ledger.judge(now, &scope, judgement));
         let again = self.query(query, now, outcome);
-        let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
-        if let Some(next) = next {
-            self.schedule.at(key, next);
-        }
+        let wake = self.ledger.next_wake(&scope);
+        self.schedule.first_of(key, next.into_iter().chain(wake).chain(again));
     }
 
     /// Adds a query for `account`, unless it was requested recently. Returns when to diagnose the
@@ -223,10 +212,12 @@ impl Engine {
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let diagnosis = diagnosis::node(&self.world, &self.config, self.affected.count(), now);
+        let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let delivery = &self.world.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
+        let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
         let scopes = [
+            (Scope::Kubelet, diagnosis.kubelet.into_iter().collect(), replaced),
             (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
             (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
             (Scope::Volumes, diagnosis.volumes.into_iter().collect(), Missing::Recovered),
@@ -264,7 +255,7 @@ impl Engine {
             world: &self.world,
             ledger: &self.ledger,
             estimate: &self.estimate,
-            affected: self.affected.count(),
+            survey: &self.survey,
             now: *now,
         }
     }

@@ -10,15 +10,15 @@ use super::tests::measured;
 use super::*;
 use crate::base::ids::SpanId;
 use crate::base::schema;
-use crate::base::time::Wall;
-use crate::findings::FindingId;
+use crate::base::time::{Delta, Wall};
+use crate::findings::{Code, FindingId};
 use crate::ledger::{Alert, AlertEvent};
 use crate::traces::Span;
 use crate::world::clocks::{KernelClock, Leap, Step};
 use crate::world::cluster::{ClusterSeen, Container, MountedPart, Phase, Pod, TokenMount};
 use crate::world::observation::{Absence, BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
-use crate::world::tokens::{Binding, Claims, claims_for_tests};
+use crate::world::tokens::{Binding, Claims, GenerationId, Verdict, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
 /// How long the machine has run by then.
@@ -53,13 +53,6 @@ enum What {
     WithoutTokens {
         pods: u8,
     },
-    Pods {
-        phase: Phase,
-        part: MountedPart,
-        started: Option<Wall>,
-        deletion: Option<Wall>,
-    },
-    NoPods,
     Unreachable,
     Blind {
         pods: u8,
@@ -81,6 +74,8 @@ enum What {
         waiting: u64,
         lost: u64,
     },
+    /// The complete list of pods, after these changes.
+    Pods([PodChange; 3]),
     /// The engine's own wake-up.
     Wake,
 }
@@ -129,32 +124,17 @@ fn absence() -> impl Strategy<Value = Absence> {
     prop_oneof![Just(Absence::NoFile), Just(Absence::EmptyVolume), Just(Absence::Emptied)]
 }
 
-fn phase() -> impl Strategy<Value = Phase> {
-    prop_oneof![4 => Just(Phase::Running), 1 => Just(Phase::Pending), 1 => Just(Phase::Failed)]
-}
-
-fn part() -> impl Strategy<Value = MountedPart> {
-    prop_oneof![
-        2 => Just(MountedPart::Whole),
-        1 => Just(MountedPart::File),
-        1 => Just(MountedPart::Directory)
-    ]
-}
-
-/// Three pods that mount their tokens.
-fn pods(phase: Phase, part: MountedPart, times: [Option<Wall>; 2]) -> Vec<Pod> {
-    let [started, deletion] = times;
-    let mount =
-        TokenMount { volume: "v".into(), path: "token".into(), mount_path: "/t".into(), part };
-    let app = Container { started, tokens: vec![mount], ..Container::default() };
-    let pod = |pod: u8| Pod {
-        uid: key(pod).pod_uid,
-        containers: vec![app.clone()],
-        phase,
-        deletion,
-        ..Pod::default()
+/// A container that mounts the token: in each pod another part of the volume.
+fn container(pod: u8) -> Container {
+    let part = match pod {
+        0 => MountedPart::Whole,
+        1 => MountedPart::File,
+        _ => MountedPart::Directory,
     };
-    (0..3).map(pod).collect()
+    let TokenKey { volume, path, .. } = key(pod);
+    let mount = TokenMount { volume, path, mount_path: "/t".into(), part };
+    let started = Some(Wall::from_secs(START + 60));
+    Container { started, tokens: vec![mount], ..Container::default() }
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -168,11 +148,6 @@ fn what() -> impl Strategy<Value = What> {
         2 => pod().prop_map(|pod| What::Gone { pod }),
         2 => (pod(), absence()).prop_map(|(pod, absence)| What::Missing { pod, absence }),
         1 => pod().prop_map(|pods| What::WithoutTokens { pods }),
-        3 => (phase(), part(), proptest::option::of(wall()), proptest::option::weighted(0.2, wall()))
-            .prop_map(|(phase, part, started, deletion)| {
-                What::Pods { phase, part, started, deletion }
-            }),
-        1 => Just(What::NoPods),
         1 => Just(What::Unreachable),
         1 => pod().prop_map(|pods| What::Blind { pods }),
         1 => any::<bool>().prop_map(|degraded| What::Source { degraded }),
@@ -181,8 +156,57 @@ fn what() -> impl Strategy<Value = What> {
         1 => any::<bool>().prop_map(|synchronised| What::Kernel { synchronised }),
         2 => offset().prop_map(|by| What::ClockSet { by }),
         2 => (0..9u64, 0..9u64).prop_map(|(waiting, lost)| What::Delivery { waiting, lost }),
+        3 => [pod_change(), pod_change(), pod_change()].prop_map(What::Pods),
         10 => Just(What::Wake),
     ]
+}
+
+/// What can happen to a pod at the API server. None of it is ever taken back.
+#[derive(Clone, Copy, Debug)]
+enum PodChange {
+    Nothing,
+    Ended,
+    Deleted(Wall),
+    Unknown,
+}
+
+/// The pods at the API server; none of those that it does not know.
+type ListedPods = [Option<(Phase, Option<Wall>)>; 3];
+
+fn pod_change() -> impl Strategy<Value = PodChange> {
+    prop_oneof![
+        4 => Just(PodChange::Nothing),
+        1 => Just(PodChange::Ended),
+        2 => wall().prop_map(PodChange::Deleted),
+        1 => Just(PodChange::Unknown),
+    ]
+}
+
+fn change(pods: &mut ListedPods, changes: [PodChange; 3]) {
+    for (pod, change) in pods.iter_mut().zip(changes) {
+        let Some((phase, deletion)) = pod else { continue };
+        match change {
+            PodChange::Nothing => {}
+            PodChange::Ended => *phase = Phase::Failed,
+            PodChange::Deleted(at) => *deletion = Some(deletion.map_or(at, |old| old.min(at))),
+            PodChange::Unknown => *pod = None,
+        }
+    }
+}
+
+fn list(pods: &ListedPods) -> Observation {
+    let pod = |(number, one): (u8, &Option<(Phase, Option<Wall>)>)| {
+        one.map(|(phase, deletion)| Pod {
+            uid: key(number).pod_uid,
+            namespace: "shop".into(),
+            name: format!("cart-{number}"),
+            containers: vec![container(number)],
+            phase,
+            deletion,
+            ..Pod::default()
+        })
+    };
+    Observation::Cluster(ClusterSeen::Listed((0..).zip(pods).filter_map(pod).collect()))
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -217,7 +241,7 @@ fn no_answer(now: &Reading) -> Observation {
     Observation::NtpRound(round)
 }
 
-fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
+fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) -> Observation {
     let file = |pod: u8, written_at, content| {
         Observation::File(FileSeen { key: key(pod), written_at, content })
     };
@@ -236,10 +260,6 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
         What::WithoutTokens { pods } => {
             Observation::WithoutTokens((0..*pods).map(|pod| key(pod).pod_uid).collect())
         }
-        What::Pods { phase, part, started, deletion } => {
-            Observation::Cluster(ClusterSeen::Listed(pods(*phase, *part, [*started, *deletion])))
-        }
-        What::NoPods => Observation::Cluster(ClusterSeen::Listed(Vec::new())),
         What::Unreachable => {
             Observation::Cluster(ClusterSeen::Unreachable { reason: "EOF".into() })
         }
@@ -275,8 +295,17 @@ fn observation(what: &What, now: &Reading, before: &Reading) -> Observation {
             rejected: *lost,
             last_error: Some("refused".into()),
         }),
+        What::Pods(_) => list(pods),
         What::Wake => Observation::Tick,
     }
+}
+
+/// The tokens that the API server refuses for certain: by its own clock, which is the node's in
+/// this test, and by what it knows of the pods. Each with its generation.
+fn refused(engine: &Engine, now: &Reading) -> Vec<(TokenKey, GenerationId)> {
+    let is_dead = |view: &TokenView| view.verdict == Verdict::Dead;
+    let dead = engine.tokens(now).into_iter().filter(is_dead);
+    dead.map(|view| (view.key, view.claims.generation())).collect()
 }
 
 /// Runs the events through an engine. The monotonic clock only moves forward, and the wall clock is
@@ -287,6 +316,7 @@ fn run(
     mut check: impl FnMut(&Reading, &Engine, Vec<Report>),
 ) -> Engine {
     let mut engine = Engine::new(config.clone());
+    let mut pods: ListedPods = [Some((Phase::Running, None)); 3];
     let mut now = Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(UP) };
     for event in events {
         let before = now;
@@ -299,7 +329,10 @@ fn run(
         if let What::ClockSet { by } = event.what {
             now.wall = now.wall + by;
         }
-        let reports = engine.step(&now, observation(&event.what, &now, &before)).reports;
+        if let What::Pods(changes) = event.what {
+            change(&mut pods, changes);
+        }
+        let reports = engine.step(&now, observation(&event.what, &now, &before, &pods)).reports;
         check(&now, &engine, reports);
     }
     let closing = engine.close(&now);
@@ -363,6 +396,40 @@ proptest! {
             }
         });
         prop_assert!(twice.is_empty(), "{:#?}", twice);
+    }
+
+    /// No finding about a token that the API server refuses is resolved while its file is
+    /// unchanged, unless another finding stands for it.
+    #[test]
+    fn no_finding_about_a_refused_token_is_resolved(
+        config in config(),
+        events in vec(event(), 0..60),
+    ) {
+        let (mut before, mut wrong) = (Vec::new(), Vec::new());
+        run(&config, &events, |now, engine, reports| {
+            let (dead, findings) = (refused(engine, now), engine.findings());
+            let stands = |finding: &Finding, key: &TokenKey| {
+                finding.code == Code::KubeletStalled
+                    || finding.code.as_str().starts_with("clock.")
+                    || finding.subject.token_key().as_ref() == Some(key)
+            };
+            let generation = |list: &[(TokenKey, GenerationId)], key: &TokenKey| {
+                list.iter().find(|(other, _)| other == key).map(|(_, of)| of.clone())
+            };
+            for alert in reports.into_iter().filter_map(alert) {
+                let Some(key) = alert.finding.subject.token_key() else { continue };
+                let (old, new) = (generation(&before, &key), generation(&dead, &key));
+                let is_refused = old.is_some() && old == new;
+                let is_lifecycle = alert.finding.code.family() == Code::Expired.family();
+                let is_cleared = is_lifecycle && alert.event == AlertEvent::Cleared;
+                let others = findings.iter().filter(|finding| stands(finding, &key)).count();
+                if is_refused && is_cleared && others == 0 {
+                    wrong.push(alert);
+                }
+            }
+            before = dead;
+        });
+        prop_assert!(wrong.is_empty(), "{:#?}", wrong);
     }
 
     /// The same observations give the same reports, which makes a replay possible.

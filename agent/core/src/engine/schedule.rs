@@ -20,6 +20,11 @@ impl Schedule {
         self.by_token.insert(key.clone(), at);
     }
 
+    /// Schedules the diagnosis of `key` at the first of these times, if there is one.
+    pub(super) fn first_of(&mut self, key: &TokenKey, times: impl Iterator<Item = Monotonic>) {
+        times.min().into_iter().for_each(|at| self.at(key, at));
+    }
+
     /// Schedules the diagnosis of `key` in this step.
     pub(super) fn due_now(&mut self, key: &TokenKey) {
         self.at(key, Monotonic::default());

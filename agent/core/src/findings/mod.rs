@@ -7,7 +7,10 @@ pub mod wording;
 
 pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
-pub use symptom::{Affected, ClockFault, ClockSymptom, EmptyVolumes, TokenFault, TokenSymptom};
+pub use symptom::{
+    Affected, ClockFault, ClockSymptom, EmptyVolumes, KubeletSymptom, MAX_NAMED, PodEnd,
+    TokenFault, TokenSymptom,
+};
 pub use wording::{Resolution, resolved};
 
 use serde::{Deserialize, Serialize};
@@ -126,8 +129,8 @@ pub struct Remedy {
     pub command: Option<String>,
 }
 
-/// The id of a finding, derived from code, subject and node. It is the same over time and after a
-/// restart.
+/// The id of a finding, derived from the family of its code, its subject and the node. It is the
+/// same over time, while the finding gets worse, and after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FindingId(pub String);
@@ -159,6 +162,6 @@ impl Finding {
     /// The id of this finding on `node`.
     pub fn id(&self, node: &str) -> FindingId {
         let [kind, a, b, c] = self.subject.identity();
-        FindingId(stable_id("finding", &[node, self.code.as_str(), kind, a, b, c]))
+        FindingId(stable_id("finding", &[node, self.code.family(), kind, a, b, c]))
     }
 }

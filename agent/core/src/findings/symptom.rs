@@ -1,9 +1,11 @@
 //! Typed symptoms: the result of a diagnosis, before it is put into words.
 
+use std::collections::BTreeSet;
+
 use super::{Code, Severity};
 use crate::base::time::{Delta, Wall};
 use crate::world::clocks::{ServerName, Step};
-use crate::world::cluster::AccountLoss;
+use crate::world::cluster::{AccountLoss, Deleted, Phase};
 use crate::world::tokens::TokenKey;
 
 /// A symptom of one token.
@@ -28,17 +30,33 @@ pub enum TokenFault {
     NotYetValid,
     /// Its `iat` is ahead of the node's clock.
     FutureDated,
-    /// Its pod is terminating, and may run longer than the token is valid.
-    PodTerminating {
-        /// When kubelet kills the pod's containers at the latest.
-        deletion: Wall,
-    },
+    /// Its pod comes to its end, and kubelet does not replace the token any more.
+    PodTerminating(PodEnd),
     /// Its file does not hold a token.
     Malformed,
     /// Its file cannot be read.
     Unreadable,
     /// A container mounts it by `subPath`, and keeps the generation of its start.
     Subpath,
+}
+
+/// How a pod comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodEnd {
+    /// The pod is terminating, and may run longer than the token is valid.
+    Ahead {
+        /// When kubelet kills the pod's containers at the latest.
+        deletion: Wall,
+    },
+    /// The pod should have ended, and its files are still on the node.
+    Overdue {
+        /// When kubelet should have killed the pod's containers.
+        deletion: Wall,
+    },
+    /// The API server does not know the pod, and its files are still on the node.
+    Deleted(Deleted),
+    /// The pod's containers have ended, and its files are still on the node.
+    Ended(Phase),
 }
 
 impl TokenFault {
@@ -50,7 +68,7 @@ impl TokenFault {
             Self::Expired(_) => Code::Expired,
             Self::NotYetValid => Code::NotYetValid,
             Self::FutureDated => Code::FutureDated,
-            Self::PodTerminating { .. } => Code::PodTerminating,
+            Self::PodTerminating(_) => Code::PodTerminating,
             Self::Malformed => Code::Malformed,
             Self::Unreadable => Code::Unreadable,
             Self::Subpath => Code::Subpath,
@@ -64,7 +82,7 @@ impl TokenFault {
             Self::RotationLate
             | Self::NotYetValid
             | Self::FutureDated
-            | Self::PodTerminating { .. }
+            | Self::PodTerminating(_)
             | Self::Malformed
             | Self::Unreadable
             | Self::Subpath => None,
@@ -123,14 +141,30 @@ impl ClockFault {
     }
 }
 
-/// Numbers of tokens that a wrong node clock affects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The symptom of a kubelet that replaces no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeletSymptom {
+    /// When kubelet last got a token, by the `iat` of the newest token on the node.
+    pub since: Wall,
+    /// The tokens that kubelet should have replaced since.
+    pub tokens: BTreeSet<TokenKey>,
+    /// The highest severity of these tokens.
+    pub severity: Severity,
+}
+
+/// Most pods that the evidence of one finding names. The counts beside them are complete.
+pub const MAX_NAMED: usize = 10;
+
+/// The tokens that a wrong node clock affects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
     /// Tokens that are good, and look wrong by the node's clock.
     pub look_wrong: usize,
     /// Tokens that the API server rejects, and that look good by the node's clock: kubelet does not
     /// replace them.
     pub refused: usize,
+    /// The pods of the first refused tokens, each as `namespace/name`.
+    pub refused_pods: Vec<String>,
 }
 
 /// Empty volumes of pods about which nobody can be asked.

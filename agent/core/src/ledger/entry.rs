@@ -30,9 +30,10 @@ pub(super) struct Entry {
     reported: Monotonic,
     /// The step in the last report of this finding.
     step: Option<ReportedStep>,
-    /// The highest severity since the last reminder. A severity that goes up and down is reported
-    /// only once.
+    /// The highest severity since the last reminder, and the codes that were reported with it. A
+    /// severity that goes up and down is reported only once.
     worst: Severity,
+    codes: Vec<Code>,
     missing_since: Option<Monotonic>,
     /// Set for a restored finding that was not observed yet: it is not resolved before this time.
     held_until: Option<Monotonic>,
@@ -43,6 +44,7 @@ impl Entry {
         Self {
             id: finding.id(node),
             worst: finding.severity,
+            codes: vec![finding.code],
             raised: *now,
             reported: now.monotonic,
             step: step_of(&finding),
@@ -93,24 +95,61 @@ impl Entry {
         now - missing_since >= hold(self.finding.code)
     }
 
-    /// Notes that the diagnosis at `now` contains it, as `finding`. Returns an alert if its
-    /// severity increased, or if a reminder is due.
+    /// Notes that the diagnosis at `now` contains it, as `finding`. Returns an alert if it got
+    /// worse, if it no longer needs anybody, or if a reminder is due.
     pub(super) fn confirmed(
         &mut self,
         now: &Reading,
         finding: Finding,
         remind_every: Delta,
     ) -> Option<Alert> {
+        if self.lacks_evidence(now, &finding) {
+            return None;
+        }
         (self.missing_since, self.held_until) = (None, None);
+        let calmed = self.calms(&finding);
         self.finding = finding;
         let due = now.monotonic >= self.next_report(remind_every);
-        if self.finding.severity <= self.worst && !due {
+        if !(self.is_worse() || calmed || due) {
             return None;
         }
         self.worst = self.finding.severity;
+        self.note_code(due);
         self.reported = now.monotonic;
         self.step = step_of(&self.finding);
         Some(self.alert(AlertEvent::Reminded, now, self.finding.clone()))
+    }
+
+    /// Whether a restored finding is observed with a lower severity. The cause of its severity may
+    /// only not be observed again yet, so it stays as it is until the hold ends.
+    fn lacks_evidence(&self, now: &Reading, finding: &Finding) -> bool {
+        let is_held = self.held_until.is_some_and(|until| now.monotonic < until);
+        is_held && finding.severity < self.finding.severity
+    }
+
+    /// Whether a token that needed somebody no longer does: its pod has ended, or it has become
+    /// valid. Nobody should have to wait for the next reminder to learn that.
+    fn calms(&self, finding: &Finding) -> bool {
+        let is_info = self.worst > Severity::Info && finding.severity == Severity::Info;
+        let is_lifecycle = finding.code.family() == Code::Expired.family();
+        is_info && (is_lifecycle || finding.code != self.finding.code)
+    }
+
+    /// Whether it is worse than all that was reported since the last reminder: more severe, or as
+    /// severe with a new code of its family (an expired token after a critical stall).
+    fn is_worse(&self) -> bool {
+        let is_new = !self.codes.contains(&self.finding.code);
+        self.finding.severity > self.worst || (self.finding.severity == self.worst && is_new)
+    }
+
+    /// Notes that the code is reported. A reminder starts a new list.
+    fn note_code(&mut self, is_reminder: bool) {
+        if is_reminder {
+            self.codes.clear();
+        }
+        if !self.codes.contains(&self.finding.code) {
+            self.codes.push(self.finding.code);
+        }
     }
 
     /// When it is reported again if it does not change. Reminders are spread over the last eighth

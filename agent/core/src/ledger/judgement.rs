@@ -1,8 +1,8 @@
 //! The complete diagnosis of one scope, and the meaning of a finding that is missing from it.
 
 use crate::base::ids::TraceContext;
-use crate::diagnosis::ClockEffect;
-use crate::findings::{Finding, Resolution};
+use crate::diagnosis::Explained;
+use crate::findings::{Code, Finding, Resolution};
 use crate::world::clocks::ClockState;
 
 /// The complete diagnosis of one scope.
@@ -21,13 +21,18 @@ pub enum Missing {
     Token {
         /// The trace of the generation in the file, if there is one.
         current: Option<TraceContext>,
-        /// The effect of the node's clock on the token.
-        effect: ClockEffect,
+        /// What explains that a finding is missing.
+        explained: Explained,
     },
     /// The token file no longer exists.
     Gone,
     /// The clock is in this state.
     Clock(ClockState),
+    /// kubelet replaces tokens, or none that it should have replaced is left.
+    Kubelet {
+        /// Whether kubelet replaced a token.
+        replaced: bool,
+    },
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -52,14 +57,23 @@ impl Missing {
             Self::Token { current, .. } if finding.trace.is_some() && finding.trace != *current => {
                 Resolution::Replaced
             }
-            Self::Token { effect: ClockEffect::LooksWrong, .. } => Resolution::ClockToBlame,
-            Self::Token { effect: ClockEffect::None | ClockEffect::Refused, .. } => {
+            Self::Token { explained: Explained::Clock, .. } => Resolution::ClockToBlame,
+            Self::Token { explained: Explained::Kubelet, .. } if is_of_kubelet(finding.code) => {
+                Resolution::Became(Code::KubeletStalled)
+            }
+            Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. } => {
                 Resolution::Recovered
             }
+            Self::Kubelet { replaced } => Resolution::Kubelet { replaced: *replaced },
             Self::Gone => Resolution::Gone,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
             Self::Recovered => Resolution::Recovered,
         }
     }
+}
+
+/// Whether `kubelet.stalled` takes the place of findings with this code.
+fn is_of_kubelet(code: Code) -> bool {
+    code.family() == Code::RotationStalled.family()
 }

@@ -15,6 +15,7 @@ pub use scope::Scope;
 use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::diagnosis::AbsentDiagnosis;
 use crate::findings::{Code, Finding, Resolution, Severity};
 use crate::world::tokens::TokenKey;
 use entry::Entry;
@@ -47,6 +48,21 @@ impl Ledger {
             self.entries.insert(scope.clone(), entries);
         }
         alerts
+    }
+
+    /// Takes the diagnosis of an absent token. Also returns when to diagnose it again.
+    pub fn judge_absent(
+        &mut self,
+        now: &Reading,
+        key: &TokenKey,
+        diagnosis: AbsentDiagnosis,
+    ) -> (Vec<Alert>, Option<Monotonic>) {
+        let (scope, missing) = (Scope::Token(key.clone()), Missing::Gone);
+        let judged = diagnosis
+            .findings
+            .map(|findings| self.judge(now, &scope, Judgement { findings, missing }));
+        let wake = self.next_wake(&scope).filter(|at| *at > now.monotonic);
+        (judged.unwrap_or_default(), diagnosis.next.into_iter().chain(wake).min())
     }
 
     fn resolved(
@@ -137,6 +153,16 @@ impl Ledger {
         raised
     }
 
+    /// Whether a finding with this code is active: about the token, or without one about the node.
+    pub fn is_active(&self, token: Option<&TokenKey>, code: Code) -> bool {
+        let of_token = token.map(|key| Scope::Token(key.clone()));
+        let entries = match &of_token {
+            Some(scope) => self.entries.get(scope),
+            None => self.entries.get(&Scope::of_node(code)),
+        };
+        entries.is_some_and(|entries| entries.iter().any(|entry| entry.finding.code == code))
+    }
+
     /// Active findings, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
         let entries = self.entries.values().flatten().filter(|entry| entry.is_active());
@@ -164,6 +190,7 @@ fn with_successor(
             | Resolution::Became(_)
             | Resolution::ClockToBlame
             | Resolution::Clock(_)
+            | Resolution::Kubelet { .. }
             | Resolution::Delivered { .. },
             _,
         ) => resolution,

@@ -11,6 +11,8 @@ pub enum Scope {
     Token(TokenKey),
     /// The node's clock and its servers.
     Clock,
+    /// The node's kubelet.
+    Kubelet,
     /// What the agent cannot see.
     Visibility,
     /// Volumes that kubelet has not set up.
@@ -29,38 +31,44 @@ impl Scope {
                 path: path.clone(),
             }),
             Subject::Server { .. } => Self::Clock,
-            Subject::Node { .. } => match finding.code {
-                Code::AgentBlind => Self::Visibility,
-                Code::DeliveryDelayed => Self::Delivery,
-                Code::Missing => Self::Volumes,
-                Code::RotationLate
-                | Code::RotationStalled
-                | Code::Expired
-                | Code::NotYetValid
-                | Code::FutureDated
-                | Code::Malformed
-                | Code::Unreadable
-                | Code::ReaderStale
-                | Code::MountFrozen
-                | Code::Subpath
-                | Code::PodTerminating
-                | Code::KeyUnknown
-                | Code::IssuerMismatch
-                | Code::AudienceUnknown
-                | Code::SubjectReplaced
-                | Code::ExtendedOnly
-                | Code::Legacy
-                | Code::LifetimeLong
-                | Code::CopyStale
-                | Code::ClockOffset
-                | Code::ClockUnsynchronized
-                | Code::ClockStepped
-                | Code::ClockUnknown
-                | Code::ClockServersDisagree
-                | Code::ApiserverSkew
-                | Code::ApiserverRejecting
-                | Code::TokenControllerDown => Self::Clock,
-            },
+            Subject::Node { .. } => Self::of_node(finding.code),
+        }
+    }
+
+    /// The scope of a finding with this code about the node.
+    pub(super) fn of_node(code: Code) -> Self {
+        match code {
+            Code::KubeletStalled => Self::Kubelet,
+            Code::AgentBlind => Self::Visibility,
+            Code::DeliveryDelayed => Self::Delivery,
+            Code::Missing => Self::Volumes,
+            Code::RotationLate
+            | Code::RotationStalled
+            | Code::Expired
+            | Code::NotYetValid
+            | Code::FutureDated
+            | Code::Malformed
+            | Code::Unreadable
+            | Code::ReaderStale
+            | Code::MountFrozen
+            | Code::Subpath
+            | Code::PodTerminating
+            | Code::KeyUnknown
+            | Code::IssuerMismatch
+            | Code::AudienceUnknown
+            | Code::SubjectReplaced
+            | Code::ExtendedOnly
+            | Code::Legacy
+            | Code::LifetimeLong
+            | Code::CopyStale
+            | Code::ClockOffset
+            | Code::ClockUnsynchronized
+            | Code::ClockStepped
+            | Code::ClockUnknown
+            | Code::ClockServersDisagree
+            | Code::ApiserverSkew
+            | Code::ApiserverRejecting
+            | Code::TokenControllerDown => Self::Clock,
         }
     }
 
@@ -68,7 +76,7 @@ impl Scope {
     pub(super) fn token(&self) -> Option<&TokenKey> {
         match self {
             Self::Token(key) => Some(key),
-            Self::Clock | Self::Visibility | Self::Volumes | Self::Delivery => None,
+            Self::Clock | Self::Kubelet | Self::Visibility | Self::Volumes | Self::Delivery => None,
         }
     }
 }

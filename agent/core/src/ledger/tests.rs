@@ -127,7 +127,7 @@ fn a_finding_that_becomes_another_is_resolved_as_such() {
     let subject =
         Subject::Token { pod: PodRef::default(), volume: "v".into(), path: "token".into() };
     let about = |code| Finding { subject: subject.clone(), ..finding(code, Severity::Info) };
-    let (late, stalled) = (about(Code::RotationLate), about(Code::RotationStalled));
+    let (late, stalled) = (about(Code::FutureDated), about(Code::RotationStalled));
     let mut judge =
         |secs, findings| ledger.judge(&at(secs), &Scope::Visibility, recovered(findings));
     let _ = judge(0, vec![late.clone()]);
@@ -230,4 +230,49 @@ fn ids_survive_a_restart_and_differ_by_node() {
     let finding = finding(Code::Expired, Severity::Critical);
     assert_eq!(finding.id("n1"), finding.id("n1"));
     assert_ne!(finding.id("n1"), finding.id("n2"));
+}
+
+/// The findings about one token, each with its severity.
+fn alerts_of_token(steps: &[(i64, Code, Severity)]) -> Vec<(i64, AlertEvent, Code, Severity)> {
+    let mut ledger = Ledger::new("n1", Delta::from_secs(3_600));
+    let mut reported = Vec::new();
+    for (secs, code, severity) in steps {
+        let found = recovered(vec![finding(*code, *severity)]);
+        let alerts = ledger.judge(&at(*secs), &Scope::Clock, found);
+        reported.extend(
+            alerts.into_iter().map(|a| (*secs, a.event, a.finding.code, a.finding.severity)),
+        );
+    }
+    reported
+}
+
+#[test]
+fn a_finding_that_gets_worse_stays_one_finding() {
+    use AlertEvent::{Raised, Reminded};
+    use Code::{Expired, RotationLate, RotationStalled};
+    use Severity::{Critical, Warning};
+    let steps = [
+        (0, RotationLate, Warning),
+        (14, RotationStalled, Critical),
+        (15, RotationLate, Warning), // the clock was corrected, and set back
+        (16, RotationStalled, Critical),
+        (24, Expired, Critical),
+        (30, Expired, Critical),
+    ];
+    let expected = [
+        (0, Raised, RotationLate, Warning),
+        (14, Reminded, RotationStalled, Critical),
+        (24, Reminded, Expired, Critical),
+    ];
+    assert_eq!(alerts_of_token(&steps), expected);
+}
+
+#[test]
+fn that_nobody_is_needed_any_more_is_reported_at_once() {
+    use AlertEvent::{Raised, Reminded};
+    use Code::{Expired, PodTerminating};
+    use Severity::{Critical, Info};
+    let steps = [(0, Expired, Critical), (60, PodTerminating, Info), (70, PodTerminating, Info)];
+    let expected = [(0, Raised, Expired, Critical), (60, Reminded, PodTerminating, Info)];
+    assert_eq!(alerts_of_token(&steps), expected);
 }

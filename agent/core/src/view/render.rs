@@ -2,12 +2,11 @@
 
 use super::{AgentView, ClockView, Snapshot, Status, TokenView};
 use crate::base::time::{Interval, Reading, Wall};
-use crate::diagnosis;
-use crate::findings::{Affected, Finding, Subject};
+use crate::diagnosis::{self, Survey};
+use crate::findings::{Finding, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
-use crate::world::cluster::PodRef;
-use crate::world::tokens::{Generation, Tracked, verdict};
+use crate::world::tokens::{Generation, Tracked};
 use crate::world::{Config, World};
 
 /// The inputs of all views.
@@ -17,7 +16,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) ledger: &'a Ledger,
     /// The estimate of the clock in the last diagnosis of the tokens.
     pub(crate) estimate: &'a Estimate,
-    pub(crate) affected: Affected,
+    pub(crate) survey: &'a Survey,
     pub(crate) now: Reading,
 }
 
@@ -55,27 +54,29 @@ impl Scene<'_> {
     }
 
     fn token(&self, tracked: &Tracked, interval: &Interval) -> Option<TokenView> {
-        let Generation { claims, deadlines, appeared_at, .. } = tracked.current.as_ref()?;
-        let known = self.world.cluster.pod(&tracked.key.pod_uid).cloned();
+        let generation = tracked.current.as_ref()?;
+        let Generation { claims, deadlines, appeared_at, .. } = generation;
+        let facts = self.world.facts(&tracked.key, &self.now, self.estimate)?;
         Some(TokenView {
             key: tracked.key.clone(),
-            pod: PodRef::of(tracked, known.as_ref()),
+            pod: facts.pod_ref(),
             state: deadlines.state(self.now.wall),
-            verdict: verdict(claims, interval),
+            verdict: facts.verdict(generation, interval),
             claims: claims.clone(),
             deadlines: *deadlines,
             appeared_at: *appeared_at,
-            known,
+            known: facts.pod().cloned(),
         })
     }
 
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
-        let node = diagnosis::node(self.world, self.config, self.affected, &self.now);
-        let others = [node.visibility, node.volumes, node.delivery].into_iter().flatten();
-        let node: Vec<Finding> = node.clock.into_iter().chain(others).collect();
+        let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
+        let others = [node.kubelet, node.visibility, node.volumes, node.delivery];
+        let node: Vec<Finding> =
+            node.clock.into_iter().chain(others.into_iter().flatten()).collect();
         let again = |old: &Finding| {
-            let same = |new: &Finding| new.code == old.code && new.id("") == old.id("");
+            let same = |new: &Finding| new.id("") == old.id("");
             self.of_token(&old.subject).into_iter().chain(node.iter().cloned()).find(same)
         };
         let raised = self.ledger.raised().into_iter();
@@ -85,11 +86,10 @@ impl Scene<'_> {
     /// The findings about this token at this moment.
     fn of_token(&self, subject: &Subject) -> Vec<Finding> {
         let Some(key) = subject.token_key() else { return Vec::new() };
-        if let Some(facts) = self.world.facts(&key, &self.now, self.estimate) {
-            return diagnosis::token(&facts, &self.now).findings;
+        match self.world.facts(&key, &self.now, self.estimate) {
+            Some(facts) => diagnosis::token(&self.survey.complete(facts), &self.now).findings,
+            None => diagnosis::absent(self.world, &key, &self.now).findings.unwrap_or_default(),
         }
-        let absent = self.world.absent_facts(&key, &self.now);
-        absent.and_then(|facts| diagnosis::absent(&facts, &self.now).findings).unwrap_or_default()
     }
 
     /// Everything that the status page shows.

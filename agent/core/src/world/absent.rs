@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Changed, ChangedTokens, Event, World};
 use crate::base::time::{Delta, Reading, Wall};
-use crate::world::cluster::{Known, Pod, PodRef};
+use crate::world::cluster::{Known, Pod, PodRef, PodStage};
 use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
 
 /// An absent token.
@@ -86,11 +86,9 @@ pub enum PodLife {
     Waiting,
     /// Its containers have not started, or its phase is unknown.
     Starting,
-    /// It has ended, or is about to. Or it does not need the token.
-    Ending,
-    /// The API server knows no such pod.
-    Unlisted,
-    /// No API server is configured, or it cannot be reached and never named the pod.
+    /// It has ended or is about to, or the API server does not know it. Or it needs no such token.
+    Ended,
+    /// The agent does not know: no API server has answered since the token was found absent.
     Unknown,
 }
 
@@ -119,6 +117,7 @@ impl AbsentFacts<'_> {
 impl World {
     /// Takes the observation that `key` is absent.
     pub(super) fn missing(&mut self, now: &Reading, key: TokenKey, absence: Absence) -> Changed {
+        self.cluster.has_token(&key.pod_uid);
         let (tracked, _) = self.tokens.remove(&key);
         self.absent.set(now, &key, absence, tracked.as_deref());
         let event = tracked.map(Event::Gone);
@@ -129,7 +128,7 @@ impl World {
     pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
         let (tracked, left_out_changed) = self.tokens.remove(key);
         let was_absent = self.absent.get(key).is_some();
-        let is_needed = self.is_needed(key);
+        let is_needed = self.is_needed(key, now);
         if is_needed {
             self.absent.set(now, key, Absence::NotFound, tracked.as_deref());
         } else {
@@ -150,6 +149,7 @@ impl World {
 
     /// Takes the complete list of the pods whose directories hold no token.
     pub(super) fn bare(&mut self, pods: Vec<String>) -> Changed {
+        pods.iter().for_each(|uid| self.cluster.has_token(uid));
         self.absent.bare = pods.into_iter().take(MAX_TOKENS).collect();
         self.visibility_changed()
     }
@@ -167,13 +167,12 @@ impl World {
         for key in &keys {
             let is_inferred =
                 self.absent.get(key).is_some_and(|absent| absent.absence == Absence::NotFound);
-            if is_inferred && !self.is_needed(key) {
+            if is_inferred && !self.is_needed(key, now) {
                 self.absent.absent.remove(key);
             }
         }
-        let needed = uids.iter().filter_map(|uid| self.cluster.pod(uid));
-        let needed: Vec<TokenKey> =
-            needed.filter(|pod| pod.is_running()).flat_map(Pod::needed).collect();
+        let running = uids.iter().filter_map(|uid| self.running(uid, now));
+        let needed: Vec<TokenKey> = running.flat_map(Pod::needed).collect();
         for key in needed {
             if self.tokens.get(&key).is_none() && self.absent.get(&key).is_none() {
                 self.absent.set(now, &key, Absence::NotFound, None);
@@ -184,8 +183,14 @@ impl World {
     }
 
     /// Whether a container of a running pod needs this token.
-    fn is_needed(&self, key: &TokenKey) -> bool {
-        self.cluster.pod(&key.pod_uid).is_some_and(|pod| pod.is_running() && pod.needs(key))
+    fn is_needed(&self, key: &TokenKey, now: &Reading) -> bool {
+        self.running(&key.pod_uid, now).is_some_and(|pod| pod.needs(key))
+    }
+
+    /// The pod with this UID, if its containers run.
+    fn running(&self, uid: &str, now: &Reading) -> Option<&Pod> {
+        let is_active = self.cluster.stage(uid, None, now) == PodStage::Active;
+        self.cluster.pod(uid).filter(|pod| is_active && pod.is_running())
     }
 
     /// The facts about one absent token. Nothing if the token is not absent.
@@ -196,25 +201,39 @@ impl World {
             || absent.last.is_some()
             || self.absent.bare.contains(&key.pod_uid)
             || self.tokens.has_pod(&key.pod_uid);
-        let life = self.life(key, known, now);
+        let life = self.life(absent, now);
         let visible = is_here && self.would_see(key);
         Some(AbsentFacts { absent, known, life, visible, settle: self.settle })
     }
 
-    fn life(&self, key: &TokenKey, known: Option<Known<'_>>, now: &Reading) -> PodLife {
-        let Some(Known { pod, .. }) = known else { return self.unknown_life(now) };
-        let mounts_volume =
-            pod.containers.iter().any(|container| container.volumes.contains(&key.volume));
-        match pod {
-            pod if pod.is_ending() || (mounts_volume && !pod.needs(key)) => PodLife::Ending,
-            pod if pod.is_running() && pod.uses(key) => PodLife::Running,
-            pod if pod.is_running() => PodLife::Waiting,
-            _ => PodLife::Starting,
+    fn life(&self, absent: &Absent, now: &Reading) -> PodLife {
+        let Absent { key, since, .. } = absent;
+        match self.cluster.stage(&key.pod_uid, Some((now.wall, *since)), now) {
+            PodStage::Unknown => PodLife::Unknown,
+            PodStage::Terminating { .. } | PodStage::Ended(_) | PodStage::Deleted(_) => {
+                PodLife::Ended
+            }
+            PodStage::Active => {
+                self.cluster.pod(&key.pod_uid).map_or(PodLife::Unknown, |pod| life_of(pod, key))
+            }
         }
     }
 
-    fn unknown_life(&self, now: &Reading) -> PodLife {
-        let answers = self.cluster.age(now).is_some() && self.cluster.unreachable().is_none();
-        if answers { PodLife::Unlisted } else { PodLife::Unknown }
+    /// Whether no file is at `key`, and none should be.
+    pub(crate) fn is_gone(&self, key: &TokenKey) -> bool {
+        let is_known = self.tokens.get(key).is_some() || self.absent.get(key).is_some();
+        !is_known && self.would_see(key)
+    }
+}
+
+/// The life of a pod that exists and is not being deleted.
+fn life_of(pod: &Pod, key: &TokenKey) -> PodLife {
+    let mounts_volume =
+        pod.containers.iter().any(|container| container.volumes.contains(&key.volume));
+    match pod.is_running() {
+        _ if mounts_volume && !pod.needs(key) => PodLife::Ended,
+        false => PodLife::Starting,
+        true if pod.uses(key) => PodLife::Running,
+        true => PodLife::Waiting,
     }
 }

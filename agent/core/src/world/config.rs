@@ -25,8 +25,11 @@ pub struct Config {
     pub settle: Delta,
     /// Whether access to the API server is configured.
     pub cluster_configured: bool,
-    /// Time that the configured time servers and the API server have for their first answer. There
-    /// are no findings about tokens before that. Default 10 s.
+    /// Whether the source of files reports the end of its first scan. Findings about tokens wait
+    /// for it, because one cause may explain many tokens.
+    pub scan_expected: bool,
+    /// Time that the configured time servers and the API server have for their first answer, and
+    /// the first scan for its end. There are no findings about tokens before that. Default 10 s.
     pub grace: Delta,
     /// Seed of the jitter of timers, drawn at random when the agent starts.
     pub jitter_seed: u16,
@@ -52,6 +55,7 @@ impl Default for Config {
             delivery_limit: Delta::from_secs(60),
             settle: Delta::from_secs(10),
             cluster_configured: false,
+            scan_expected: false,
             // One request to every server with its timeout, and a slow resolver.
             grace: Delta::from_secs(10),
             jitter_seed: 0,

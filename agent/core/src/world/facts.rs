@@ -1,10 +1,10 @@
 //! The facts about one token at one moment, as the diagnosis needs them.
 
-use crate::base::time::{Delta, Wall};
+use crate::base::time::{Delta, Interval, Wall};
 use crate::world::clocks::{ClockState, Estimate};
-use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef};
+use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef, PodStage};
 use crate::world::kubelet::CatchingUp;
-use crate::world::tokens::{Generation, Tracked};
+use crate::world::tokens::{Generation, LEEWAY, Tracked, Verdict, verdict};
 
 /// One token, with everything that affects its diagnosis.
 #[derive(Clone, Copy, Debug)]
@@ -13,12 +13,16 @@ pub struct Facts<'a> {
     pub tracked: &'a Tracked,
     /// The token's pod, if the cluster knows it.
     pub known: Option<Known<'a>>,
+    /// The stage of the token's pod.
+    pub stage: PodStage,
     /// Why the API server rejects the token because of its service account, if it does.
     pub lost: Option<AccountLoss>,
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
     /// The step of the clock that kubelet still has to catch up with.
     pub catching_up: Option<CatchingUp>,
+    /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
+    pub kubelet_stalled: bool,
     /// Time for which a malformed or unreadable file is not a finding yet.
     pub settle: Delta,
 }
@@ -39,9 +43,37 @@ impl<'a> Facts<'a> {
         PodRef::of(self.tracked, self.pod())
     }
 
-    /// When kubelet kills the pod's containers at the latest, if the pod is terminating.
+    /// `deletionTimestamp` of the pod, if it is being deleted.
     pub fn deletion(&self) -> Option<Wall> {
-        self.pod().and_then(|pod| pod.deletion)
+        self.pod()?.deletion
+    }
+
+    /// When the API server starts to reject the token because its pod is deleted, on true time. It
+    /// rejects tokens of a pod that it does not know, and of one whose `deletionTimestamp` passed
+    /// more than its leeway ago (Validate in pkg/serviceaccount/claims.go).
+    pub fn rejected_from(&self) -> Option<Wall> {
+        match self.stage {
+            PodStage::Deleted(deleted) => Some(deleted.at),
+            PodStage::Unknown
+            | PodStage::Active
+            | PodStage::Terminating { .. }
+            | PodStage::Ended(_) => self.deletion().map(|deletion| deletion + LEEWAY),
+        }
+    }
+
+    /// The verdict of the API server, if true time is in `interval`.
+    pub fn verdict(&self, generation: &Generation, interval: &Interval) -> Verdict {
+        let is_unknown = matches!(self.stage, PodStage::Deleted(_));
+        if self.lost.is_some() || is_unknown {
+            return Verdict::Dead;
+        }
+        let by_itself = verdict(&generation.claims, interval);
+        let Some(from) = self.rejected_from() else { return by_itself };
+        if interval.lo > from {
+            return Verdict::Dead;
+        }
+        let may_be_rejected = by_itself == Verdict::Live && interval.hi > from;
+        if may_be_rejected { Verdict::Uncertain } else { by_itself }
     }
 
     /// True time when the node's clock reads `node`, if the two are known to differ.

@@ -26,7 +26,7 @@ use crate::base::time::{Delta, Reading, Wall};
 use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen};
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation};
+use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -116,11 +116,7 @@ impl World {
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             delivery: DeliveryState::default(),
-            startup: Startup::new(
-                config.grace,
-                config.clock.servers_configured,
-                config.cluster_configured,
-            ),
+            startup: Startup::new(config),
             settle: config.settle,
         }
     }
@@ -144,10 +140,7 @@ impl World {
                 self.visibility.hidden(spots);
                 return self.visibility_changed();
             }
-            Observation::Source(state) => {
-                self.visibility.source(state);
-                return self.visibility_changed();
-            }
+            Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::Delivery(state) => self.delivery = state,
@@ -156,12 +149,20 @@ impl World {
         Changed::node()
     }
 
+    /// Takes the state of a source. The source of files reports first after its first full scan.
+    fn source(&mut self, state: SourceState) -> Changed {
+        let scanned = state.is_of_files() && self.startup.files_scanned();
+        self.visibility.source(state);
+        if scanned { Changed::node().with(ChangedTokens::All) } else { self.visibility_changed() }
+    }
+
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Changed {
         if let FileContent::Missing(absence) = seen.content {
             return self.missing(now, seen.key, absence);
         }
         let key = seen.key.clone();
         let was_absent = self.appeared(&key);
+        self.cluster.has_token(&key.pod_uid);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         let event = match seen.change {
@@ -184,6 +185,7 @@ impl World {
         let first = answered && self.startup.cluster_answered();
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
+        self.tokens.iter().for_each(|tracked| self.cluster.has_token(&tracked.key.pod_uid));
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         keys.append(&mut self.compare(now, &changed));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
@@ -217,10 +219,13 @@ impl World {
     ) -> Option<Facts<'a>> {
         let tracked = self.tokens.get(key)?;
         let known = self.cluster.known(&key.pod_uid, now);
+        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
         let mut facts = Facts {
             tracked,
             known,
+            stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
+            kubelet_stalled: false,
             clock,
             catching_up: self.kubelet.catching_up(now),
             settle: self.settle,

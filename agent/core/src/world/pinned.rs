@@ -43,7 +43,7 @@ impl Pinned<'_> {
 impl<'a> Facts<'a> {
     /// The mounts of this token that keep one generation. None if the pod ends.
     pub fn pinned(&self) -> Vec<Pinned<'a>> {
-        let Some(pod) = self.pod().filter(|pod| !pod.is_ending()) else { return Vec::new() };
+        let Some(pod) = self.pod().filter(|_| !self.stage.is_ending()) else { return Vec::new() };
         let pins = |mount: &TokenMount| mount.part != MountedPart::Whole;
         let mounts = pod.mounts(&self.tracked.key).filter(|(_, mount)| pins(mount));
         let generation = self.generation();

@@ -1,6 +1,7 @@
-//! The start of the agent: which sources have answered. Until then, a wrong clock or a terminating
-//! pod may explain what a token shows, so there are no findings about tokens.
+//! The start of the agent: which sources have answered. Until then, a wrong clock, a terminating
+//! pod or a broken kubelet may explain what a token shows, so there are no findings about tokens.
 
+use super::Config;
 use crate::base::time::{Delta, Monotonic, Reading};
 
 /// Which sources have answered since the start.
@@ -10,16 +11,18 @@ pub struct Startup {
     started: Option<Reading>,
     clock_answered: bool,
     cluster_answered: bool,
+    files_scanned: bool,
 }
 
 impl Startup {
     /// A source that is not configured counts as answered.
-    pub(super) fn new(grace: Delta, clock_configured: bool, cluster_configured: bool) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
-            grace,
+            grace: config.grace,
             started: None,
-            clock_answered: !clock_configured,
-            cluster_answered: !cluster_configured,
+            clock_answered: !config.clock.servers_configured,
+            cluster_answered: !config.cluster_configured,
+            files_scanned: !config.scan_expected,
         }
     }
 
@@ -38,9 +41,15 @@ impl Startup {
         !std::mem::replace(&mut self.cluster_answered, true)
     }
 
+    /// The first full scan of the token files ended. Returns whether this is new.
+    pub(super) fn files_scanned(&mut self) -> bool {
+        !std::mem::replace(&mut self.files_scanned, true)
+    }
+
     /// When tokens can be diagnosed, if that is in the future.
     pub fn tokens_ready_at(&self, now: &Reading) -> Option<Monotonic> {
-        self.grace_end(now).filter(|_| !self.clock_answered || !self.cluster_answered)
+        let all = self.clock_answered && self.cluster_answered && self.files_scanned;
+        self.grace_end(now).filter(|_| !all)
     }
 
     /// When the clock can be diagnosed, if that is in the future.

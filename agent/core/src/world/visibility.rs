@@ -102,6 +102,13 @@ impl BlindSpot {
     }
 }
 
+impl SourceState {
+    /// Whether the source reports token files.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.source == FILES
+    }
+}
+
 /// Whether a source works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {

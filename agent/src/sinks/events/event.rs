@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::findings::{Finding, Severity, Subject};
+use tokenwatch_core::findings::{Code, Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokenwatch_core::world::cluster::PodRef;
 
@@ -99,8 +99,8 @@ pub(super) fn collection(regarding: &Regarding) -> String {
 }
 
 /// The name of the Event. It is made from the object, the id of the finding, the time when it was
-/// raised, its severity, and whether it is resolved. So the same alert gives the same name, also
-/// after a restart of the agent.
+/// raised, its code, its severity, and whether it is resolved. So the same alert gives the same
+/// name, also after a restart of the agent.
 pub(super) fn name(regarding: &Regarding, alert: &Alert) -> String {
     let stem = regarding
         .name
@@ -109,7 +109,8 @@ pub(super) fn name(regarding: &Regarding, alert: &Alert) -> String {
         .trim_end_matches(['.', '-']);
     let id: String = alert.id.0.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let (seconds, stage) = (alert.raised_at.as_secs(), stage(alert));
-    format!("{stem}.{}{seconds:x}{stage}", id.to_ascii_lowercase())
+    let code = Code::ALL.iter().position(|code| *code == alert.finding.code).unwrap_or_default();
+    format!("{stem}.{}{seconds:x}{code:02x}{stage}", id.to_ascii_lowercase())
 }
 
 /// Severity, or that it is resolved, as one character.

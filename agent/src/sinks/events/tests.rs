@@ -59,7 +59,7 @@ fn written(alert: &Alert) -> Value {
 fn an_event_has_the_form_that_the_api_server_validates() {
     let expected = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event",
-        "metadata": {"name": "cart-1.0f1e2d3c6b49d2001", "namespace": "shop"},
+        "metadata": {"name": "cart-1.0f1e2d3c6b49d200011", "namespace": "shop"},
         "eventTime": "2027-01-15T08:00:00.123456Z",
         "reportingController": "tokenwatch", "reportingInstance": "n1",
         "action": "Raised", "reason": "TokenRotationStalled", "type": "Warning",
@@ -261,7 +261,7 @@ async fn a_reminder_extends_the_series_and_a_resolution_is_a_new_event() {
         4,
     )
     .await;
-    let name = "cart-1.0f1e2d3c6b49d200";
+    let name = "cart-1.0f1e2d3c6b49d20001";
     assert_eq!(
         requests(&asked),
         [
@@ -282,12 +282,12 @@ async fn a_reminder_extends_the_series_and_a_resolution_is_a_new_event() {
 async fn a_deleted_event_is_created_again_and_an_existing_one_is_counted() {
     let reminded =
         requests_for(vec![refused(404), created()], &[stalled(AlertEvent::Reminded)], 2).await;
-    assert_eq!(requests(&reminded), ["PATCH /cart-1.0f1e2d3c6b49d2001", "POST "]);
+    assert_eq!(requests(&reminded), ["PATCH /cart-1.0f1e2d3c6b49d200011", "POST "]);
     let raised =
         requests_for(vec![refused(409), created()], &[stalled(AlertEvent::Raised)], 2).await;
     assert_eq!(
         (requests(&raised)[1].as_str(), &raised[1].body["series"]["count"]),
-        ("PATCH /cart-1.0f1e2d3c6b49d2001", &json!(2))
+        ("PATCH /cart-1.0f1e2d3c6b49d200011", &json!(2))
     );
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
-    use AlertEvent::{Cleared, Raised};
+    use AlertEvent::{Raised, Reminded};
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let _ = engine.step(&at(2), listed(None));
@@ -13,11 +13,12 @@ fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
         alerts(&terminating, at(100).wall),
         [(100, Raised, Code::PodTerminating, Severity::Warning)]
     );
-    let expected = [
-        (600, AlertEvent::Reminded, Code::PodTerminating, Severity::Critical),
-        (900, Cleared, Code::PodTerminating, Severity::Critical),
-    ];
-    assert_eq!(run(&mut engine, 100, 1_000), expected, "there is no finding about a late rotation");
+    let expected = [(600, Reminded, Code::PodTerminating, Severity::Critical)];
+    assert_eq!(run(&mut engine, 100, 9_000), expected, "no late rotation, and no resolution");
+    let summary = engine.status(&at(9_000)).findings[0].0.summary.clone();
+    assert!(summary.contains("terminating, still running, token dead"), "{summary}");
+    let gone = engine.step(&at(9_001), Observation::Gone(key("p1"))).reports;
+    assert_eq!(alerts(&gone, at(9_001).wall)[0].1, AlertEvent::Cleared);
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn the_service_account_of_a_late_token_is_requested_every_five_minutes() {
 
 #[test]
 fn a_late_token_with_a_lost_account_is_critical_at_once() {
-    use AlertEvent::{Cleared, Raised};
-    let (late, stalled) = (Code::RotationLate, Code::RotationStalled);
+    use AlertEvent::{Cleared, Reminded};
+    let stalled = Code::RotationStalled;
     // (the UID of the account now, part of the summary)
     for (uid, words) in [
         (None, "service account shop/cart no longer exists"),
@@ -96,11 +97,8 @@ fn a_late_token_with_a_lost_account_is_critical_at_once() {
     ] {
         let (mut engine, _) = self::late();
         let known = engine.step(&at(3_001), account(uid)).reports;
-        let expected =
-            [(3_001, Cleared, late, Severity::Info), (3_001, Raised, stalled, Severity::Critical)];
-        let mut reported = alerts(&known, at(3_001).wall);
-        reported.sort_by_key(|alert| alert.2);
-        assert_eq!(reported, expected, "{uid:?}");
+        let expected = [(3_001, Reminded, stalled, Severity::Critical)];
+        assert_eq!(alerts(&known, at(3_001).wall), expected, "{uid:?}");
         assert!(
             summaries(&known).iter().any(|summary| summary.contains(words)),
             "{:?}",
@@ -126,18 +124,20 @@ fn an_unchanged_account_changes_nothing() {
         alerts(&engine.step(&at(3_001), account(Some("sa-uid"))).reports, at(3_001).wall),
         []
     );
-    assert_eq!(run(&mut engine, 3_001, 3_200)[1].2, Code::RotationStalled, "the cause is kubelet");
+    assert_eq!(run(&mut engine, 3_001, 3_200)[0].2, Code::RotationStalled, "the cause is kubelet");
 }
 
 #[test]
-fn the_token_of_a_force_deleted_pod_is_no_finding() {
+fn the_token_of_a_force_deleted_pod_is_a_warning_once_kubelet_should_have_removed_it() {
+    use AlertEvent::{Raised, Reminded};
     let mut engine = engine();
     let _ = engine.step(&at(0), listed(Some(30)));
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let gone =
         engine.step(&at(700), Observation::Cluster(ClusterSeen::PodGone("p1".into()))).reports;
-    assert_eq!(alerts(&gone, at(700).wall), [], "its token is not replaced, and nothing uses it");
-    assert_eq!(run(&mut engine, 700, 20_000), []);
+    let code = Code::PodTerminating;
+    assert_eq!(alerts(&gone, at(700).wall), [(700, Raised, code, Severity::Info)]);
+    assert_eq!(run(&mut engine, 700, 14_000), [(820, Reminded, code, Severity::Warning)]);
     assert_eq!(
         engine.status(&at(701)).agent.cluster,
         Some(ClusterFigures { pods: 0, age: Delta::from_secs(1) })

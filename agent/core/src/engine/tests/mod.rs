@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::schema;
-use crate::base::time::Wall;
+use crate::base::time::{Delta, Wall};
 use crate::findings::{Code, Severity, Subject};
 use crate::ledger::{self, AlertEvent, Restored};
 use crate::world::clocks::{Exchange, Leap, Round, Sample, ServerName};
@@ -13,6 +13,7 @@ use crate::world::tokens::{MAX_TOKENS, State, claims_for_tests as claims};
 mod agent;
 mod clock;
 mod cluster;
+mod kubelet;
 mod restart;
 mod tokens;
 

@@ -22,3 +22,17 @@ pub(super) const TOKEN_CONTROLLER_DOWN: Entry = Entry {
     severity: "warning",
     action: "Check kube-controller-manager.",
 };
+
+pub(super) const KUBELET_STALLED: Entry = Entry {
+    meaning: "kubelet replaces no token on this node. Each pod's requests fail when its token \
+            expires. The finding stands for the late, stalled and expired tokens of all pods, and \
+            names the first ones.",
+    found_by: "Tokens of pods with at least three different owners are late, and no token on the \
+            node was issued after a healthy kubelet would have replaced them. The agent judges by \
+            the iat of the tokens. It also reports whether it reaches the API server itself.",
+    severity: "the highest severity of the tokens: info or warning while they are late, critical \
+            shortly before the first of them expires",
+    action: "On the node, check that kubelet runs, that it reaches the API server, and that its \
+            client certificate is valid. Then restart it: it requests every due token again within \
+            two minutes.",
+};

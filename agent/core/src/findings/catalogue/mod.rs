@@ -118,6 +118,8 @@ codes! {
     ClockUnknown = "clock.unknown" in clock::CLOCK_UNKNOWN;
     #[doc = "time servers contradict each other"]
     ClockServersDisagree = "clock.servers_disagree" in clock::CLOCK_SERVERS_DISAGREE;
+    #[doc = "kubelet on this node replaces no token"]
+    KubeletStalled = "kubelet.stalled" in cluster::KUBELET_STALLED;
     #[doc = "the API server's clock differs"]
     ApiserverSkew = "apiserver.skew" in cluster::APISERVER_SKEW;
     #[doc = "the API server rejects good tokens"]
@@ -153,6 +155,43 @@ impl Code {
         Self::ApiserverRejecting,
         Self::TokenControllerDown,
     ];
+
+    /// The family of the code. Findings of one family about one subject are one finding, which gets
+    /// worse or better: a late rotation that becomes an expired token is not a second incident.
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::RotationLate
+            | Self::RotationStalled
+            | Self::Expired
+            | Self::PodTerminating
+            | Self::SubjectReplaced => "token.lifecycle",
+            Self::NotYetValid | Self::FutureDated => "token.early",
+            Self::Malformed
+            | Self::Unreadable
+            | Self::Missing
+            | Self::ReaderStale
+            | Self::MountFrozen
+            | Self::Subpath
+            | Self::KeyUnknown
+            | Self::IssuerMismatch
+            | Self::AudienceUnknown
+            | Self::ExtendedOnly
+            | Self::Legacy
+            | Self::LifetimeLong
+            | Self::CopyStale
+            | Self::ClockOffset
+            | Self::ClockUnsynchronized
+            | Self::ClockStepped
+            | Self::ClockUnknown
+            | Self::ClockServersDisagree
+            | Self::KubeletStalled
+            | Self::ApiserverSkew
+            | Self::ApiserverRejecting
+            | Self::TokenControllerDown
+            | Self::AgentBlind
+            | Self::DeliveryDelayed => self.as_str(),
+        }
+    }
 
     /// Whether the agent does not detect this code yet.
     pub fn is_reserved(self) -> bool {

@@ -8,7 +8,7 @@ pub(super) const ROTATION_LATE: Entry = Entry {
     found_by: "The file still holds the same generation min(120 s, 80 % of the slack) after its \
             due time, by the node's clock. The due time is iat + min(80 % of the lifetime, 24 h). \
             The slack is the time from the due time to the effective deadline.",
-    severity: "info",
+    severity: "info; warning if less than two minutes are left until the effective deadline",
     action: "No action yet. If the finding becomes token.rotation_stalled, check kubelet and its \
             connection to the API server.",
 };
@@ -125,12 +125,19 @@ pub(super) const SUBPATH: Entry = Entry {
 };
 
 pub(super) const POD_TERMINATING: Entry = Entry {
-    meaning: "kubelet does not replace the tokens of a terminating pod. Its containers may run \
-            until the grace period ends. Requests with this token fail before that.",
-    found_by: "The API server reports that the pod is being deleted. The token's effective \
+    meaning: "kubelet does not replace the tokens of a pod that comes to its end. While the pod is \
+            terminating, its containers may run until the grace period ends. Requests with this \
+            token fail before that. If the grace period has ended and the pod's files are still on \
+            the node, its containers probably still run, and the API server refuses the token.",
+    found_by: "The API server reports that the pod is being deleted, and the token's effective \
             deadline is before the end of the pod (deletionTimestamp, which includes the grace \
-            period). The agent needs access to the Kubernetes API for this.",
-    severity: "warning; critical after the effective deadline of a token without extension",
+            period). Or that time has passed by more than the API server's leeway, or the API \
+            server does not know the pod, or its containers have ended, and the token file is \
+            still there. The agent needs access to the Kubernetes API for this.",
+    severity: "warning; critical after the effective deadline of a token without extension, and if \
+            the API server refuses the token of a pod that should have ended; for a pod that the \
+            API server does not know: info, and warning if the agent knew it and its files are \
+            still there after two minutes; info for a pod whose containers have ended",
     action: "Let the pod end before its token does. Shorten terminationGracePeriodSeconds, or the \
             work that the container does on SIGTERM. Or give the token a longer expirationSeconds. \
             To end the pod now, delete it again with a shorter --grace-period.",

@@ -2,6 +2,7 @@
 
 mod agent;
 mod clock;
+mod cluster;
 mod steps;
 mod token;
 
@@ -51,6 +52,7 @@ impl Code {
             Self::ClockStepped => &clock::CLOCK_STEPPED,
             Self::ClockUnknown => &clock::CLOCK_UNKNOWN,
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
+            Self::KubeletStalled => &cluster::KUBELET_STALLED,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
             Self::ReaderStale

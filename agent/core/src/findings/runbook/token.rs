@@ -145,13 +145,14 @@ pub(super) const SUBPATH: Runbook = Runbook {
         "kubectl delete pod -n NAMESPACE POD",
     )],
     resolved_when: "No container of the pod mounts the token by subPath.",
-    false_positives: "The application reads the token once, right after it starts, and exchanges it \
-                      for another credential.",
+    false_positives: "The application reads the token once, right after it starts, and exchanges \
+                      it for another credential.",
 };
 
 pub(super) const POD_TERMINATING: Runbook = Runbook {
     impact: "Requests from the terminating pod are rejected from the finding's deadline until the \
-             pod ends. This affects its preStop hook and its shutdown.",
+             pod ends. This affects its preStop hook and its shutdown. A pod that should have \
+             ended and still runs has no working token at all.",
     diagnosis: &[
         step(
             "When the deletion started, and the grace period",
@@ -160,8 +161,12 @@ pub(super) const POD_TERMINATING: Runbook = Runbook {
         ),
         TOKEN,
     ],
-    mitigation: &[],
-    resolved_when: "The pod no longer exists.",
+    mitigation: &[step(
+        "If the pod should have ended: end it on the node, or restart kubelet",
+        "crictl ps --label io.kubernetes.pod.uid=UID -q | xargs -r crictl stop; systemctl restart \
+         kubelet",
+    )],
+    resolved_when: "The pod's files are no longer on the node.",
     false_positives: "The pod's shutdown needs no token. To avoid the finding, set a longer \
                       expirationSeconds in the volume (above the grace period divided by 0.2).",
 };

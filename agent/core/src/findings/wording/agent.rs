@@ -7,11 +7,8 @@ use super::remedy;
 use crate::base::text::shown;
 use crate::base::time::Delta;
 use crate::base::value::Attributes;
-use crate::findings::{Code, Finding, Severity, Subject};
+use crate::findings::{Code, Finding, MAX_NAMED, Severity, Subject};
 use crate::world::observation::{BlindSpot, DeliveryState};
-
-/// Most pods and volumes that the evidence names. The counts in it are complete.
-const MAX_NAMED: usize = 10;
 
 /// Blind spots by kind. All of one kind have the same cause, so the first one gives the reason.
 struct Spots<'a> {

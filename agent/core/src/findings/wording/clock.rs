@@ -2,23 +2,28 @@
 
 use super::remedy;
 use crate::base::schema;
+use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Affected, ClockFault, ClockSymptom, Finding, Subject};
 use crate::traces::clock::attributes;
 use crate::world::clocks::{ClockFacts, ClockState, Step, Vote};
 
-/// The finding about `symptom`. `affected` counts the tokens that a wrong node clock affects.
+/// Most pods that a sentence names. The evidence names more.
+const IN_SENTENCE: usize = 3;
+
+/// The finding about `symptom`. `affected` has the tokens that a wrong node clock affects.
 pub(crate) fn clock(
     node: &str,
     symptom: &ClockSymptom,
     facts: &ClockFacts<'_>,
-    affected: Affected,
+    affected: &Affected,
 ) -> Finding {
     let fault = &symptom.fault;
     let subject = subject(node, fault);
+    let none = Affected::default();
     let affected = match subject {
-        Subject::Server { .. } => Affected::default(), // the agent ignores this server
+        Subject::Server { .. } => &none, // the agent ignores this server
         Subject::Node { .. } | Subject::Token { .. } => affected,
     };
     Finding {
@@ -133,33 +138,48 @@ fn names_of(facts: &ClockFacts<'_>, vote: Vote) -> Vec<String> {
     facts.voting(vote).map(ToString::to_string).collect()
 }
 
-fn effects(affected: Affected) -> String {
+fn effects(affected: &Affected) -> String {
     let looking_wrong = match affected.look_wrong {
         0 => String::new(),
         1 => " It makes 1 healthy token look wrong.".to_owned(),
         tokens => format!(" It makes {tokens} healthy tokens look wrong."),
     };
-    looking_wrong + &refusals(affected.refused)
+    looking_wrong + &refusals(affected.refused, &affected.refused_pods)
 }
 
-fn refusals(tokens: usize) -> String {
-    match tokens {
+fn refusals(tokens: usize, pods: &[String]) -> String {
+    let (noun, pronoun) = match tokens {
+        0 => return String::new(),
+        1 => ("token that has", "it"),
+        _ => ("tokens that have", "them"),
+    };
+    format!(
+        " The API server refuses {tokens} {noun} expired by true time ({}). kubelet uses this \
+         clock and therefore does not replace {pronoun}.",
+        first_of(tokens, pods)
+    )
+}
+
+/// `pod shop/cart-0`, `pods shop/cart-0, shop/cart-1 and 3 more`.
+fn first_of(tokens: usize, pods: &[String]) -> String {
+    let named: Vec<_> = pods.iter().take(IN_SENTENCE).map(|pod| shown(pod)).collect();
+    let noun = if tokens == 1 { "pod" } else { "pods" };
+    let more = match tokens - named.len().min(tokens) {
         0 => String::new(),
-        1 => " The API server refuses 1 token that has expired by true time. kubelet uses this \
-              clock and therefore does not replace it."
-            .to_owned(),
-        tokens => format!(
-            " The API server refuses {tokens} tokens that have expired by true time. kubelet uses \
-             this clock and therefore does not replace them."
-        ),
-    }
+        more => format!(" and {more} more"),
+    };
+    format!("{noun} {}{more}", named.join(", "))
 }
 
-fn tokens_affected(affected: Affected) -> Attributes {
+fn tokens_affected(affected: &Affected) -> Attributes {
     let some = |tokens: usize| (tokens > 0).then_some(tokens);
     Attributes::new()
         .with_some("tokens_affected", some(affected.look_wrong))
         .with_some("tokens_refused", some(affected.refused))
+        .with_some(
+            "refused_pods",
+            (!affected.refused_pods.is_empty()).then_some(affected.refused_pods.as_slice()),
+        )
 }
 
 fn evidence(fault: &ClockFault, facts: &ClockFacts<'_>) -> Attributes {

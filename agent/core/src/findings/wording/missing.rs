@@ -54,7 +54,7 @@ fn effect(life: PodLife) -> &'static str {
         PodLife::Running => " The pod runs.",
         PodLife::Waiting => " The container that needs it does not run.",
         PodLife::Starting => " The pod has not started.",
-        PodLife::Ending | PodLife::Unlisted => "",
+        PodLife::Ended => "",
         PodLife::Unknown => " The agent does not know whether the pod runs.",
     }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod clock;
+mod kubelet;
 mod missing;
 mod names;
 mod remedy;
@@ -13,6 +14,7 @@ mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
+pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::token;

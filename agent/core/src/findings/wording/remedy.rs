@@ -1,12 +1,17 @@
 //! Remedies: what to do, and a command to paste where one exists.
 
-use crate::findings::{ClockFault, Code, Remedy, TokenFault};
+use crate::findings::{ClockFault, Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
 use crate::world::clocks::ClockFacts;
 use crate::world::cluster::{AccountLoss, PodRef};
 use crate::world::tokens::{Claims, Generation};
 
-/// The remedy for a fault of a token.
-pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Generation>) -> Remedy {
+/// The remedy for a symptom of a token.
+pub(super) fn of_token(
+    symptom: TokenSymptom,
+    pod: &PodRef,
+    generation: Option<&Generation>,
+) -> Remedy {
+    let fault = symptom.fault;
     if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
         return of_account(lost, &generation.claims, pod);
     }
@@ -16,12 +21,63 @@ pub(super) fn of_token(fault: TokenFault, pod: &PodRef, generation: Option<&Gene
         }
         TokenFault::NotYetValid => delete_pod(pod),
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
-        TokenFault::PodTerminating { .. }
+        TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
+        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => describe_pod(pod),
+    };
+    Remedy { text: action(symptom).to_owned(), command }
+}
+
+/// The catalogue's action. A late rotation with little time left is treated as a stalled one.
+fn action(symptom: TokenSymptom) -> &'static str {
+    let is_urgent = symptom.severity > Severity::Info;
+    let code = match symptom.fault {
+        TokenFault::RotationLate if is_urgent => Code::RotationStalled,
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled(_)
+        | TokenFault::Expired(_)
+        | TokenFault::NotYetValid
+        | TokenFault::FutureDated
+        | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
-        | TokenFault::Subpath => describe_pod(pod),
+        | TokenFault::Subpath => symptom.fault.code(),
     };
-    Remedy { text: fault.code().info().action.to_owned(), command }
+    code.info().action
+}
+
+fn of_pod_end(end: PodEnd, pod: &PodRef) -> Remedy {
+    let (text, command) = match end {
+        PodEnd::Ahead { .. } => (Code::PodTerminating.info().action, describe_pod(pod)),
+        PodEnd::Overdue { .. } => (
+            "On the node, look in kubelet's log for the reason that it does not end the pod: it \
+             may not reach the API server, or a container or volume may hang. Restart kubelet. If \
+             the node is lost, shut it down before anything else takes over the pod's work.",
+            kubelet_log(pod),
+        ),
+        PodEnd::Deleted(_) => (
+            "On the node, check whether containers of the pod still run, and stop them. kubelet \
+             removes the files when they have ended. If kubelet does not do so, look for \
+             \"orphaned pod\" in its log.",
+            containers(pod),
+        ),
+        PodEnd::Ended(_) => (
+            "No action needed: no container of the pod uses the token. kubelet removes the files \
+             with the pod.",
+            describe_pod(pod),
+        ),
+    };
+    Remedy { text: text.to_owned(), command }
+}
+
+/// The remedy for a kubelet that replaces no token.
+pub(super) fn of_kubelet() -> Remedy {
+    let command = "systemctl status kubelet --no-pager | head -n 5; journalctl -u kubelet --since \
+                   -1h | grep -E \"Couldn't update token|Unauthorized|refused|timeout|x509\" | \
+                   tail -n 20";
+    Remedy {
+        text: Code::KubeletStalled.info().action.to_owned(),
+        command: Some(command.to_owned()),
+    }
 }
 
 /// The remedy for a missing token.
@@ -136,6 +192,11 @@ fn kubelet_log(pod: &PodRef) -> Option<String> {
     ))
 }
 
+/// Lists the containers of the pod that run.
+fn containers(pod: &PodRef) -> Option<String> {
+    Some(format!("crictl ps --label io.kubernetes.pod.uid={}", safe(&pod.uid)?))
+}
+
 fn delete_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl delete pod -n {namespace} {name}"))
@@ -172,16 +233,13 @@ mod tests {
             uid: "u-1".into(),
             owner: None,
         };
+        let early = TokenSymptom { fault: TokenFault::NotYetValid, severity: Severity::Critical };
         assert_eq!(
-            of_token(TokenFault::NotYetValid, &pod("cart-0"), None).command.as_deref(),
+            of_token(early, &pod("cart-0"), None).command.as_deref(),
             Some("kubectl delete pod -n shop cart-0")
         );
         for name in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
-            assert_eq!(
-                of_token(TokenFault::NotYetValid, &pod(name), None).command,
-                None,
-                "{name:?}"
-            );
+            assert_eq!(of_token(early, &pod(name), None).command, None, "{name:?}");
         }
     }
 }

@@ -23,6 +23,11 @@ pub enum Resolution {
     ClockToBlame,
     /// The clock is in this state now.
     Clock(ClockState),
+    /// kubelet is no longer stalled.
+    Kubelet {
+        /// Whether it replaced a token. Else none that it should have replaced is left.
+        replaced: bool,
+    },
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -37,7 +42,11 @@ impl Resolution {
     pub fn is_certain(self) -> bool {
         match self {
             Self::Replaced | Self::Gone | Self::Became(_) => true,
-            Self::ClockToBlame | Self::Clock(_) | Self::Delivered { .. } | Self::Recovered => false,
+            Self::ClockToBlame
+            | Self::Clock(_)
+            | Self::Kubelet { .. }
+            | Self::Delivered { .. }
+            | Self::Recovered => false,
         }
     }
 }
@@ -76,7 +85,10 @@ fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
         Resolution::ClockToBlame => {
             format!("{token} is good and only looked wrong by this node's clock (see clock.*)")
         }
-        Resolution::Clock(_) | Resolution::Delivered { .. } | Resolution::Recovered => {
+        Resolution::Clock(_)
+        | Resolution::Kubelet { .. }
+        | Resolution::Delivered { .. }
+        | Resolution::Recovered => {
             format!("{token} {}", good_state(code))
         }
     }
@@ -110,6 +122,7 @@ fn good_state(code: Code) -> &'static str {
         | Code::ClockStepped
         | Code::ClockUnknown
         | Code::ClockServersDisagree
+        | Code::KubeletStalled
         | Code::ApiserverSkew
         | Code::ApiserverRejecting
         | Code::TokenControllerDown
@@ -128,6 +141,12 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
              {lost})"
         ),
         Resolution::Clock(state) => of_clock(code, state).to_owned(),
+        Resolution::Kubelet { replaced: true } => {
+            format!("kubelet on node {node} replaces tokens again")
+        }
+        Resolution::Kubelet { replaced: false } => {
+            format!("The tokens that kubelet on node {node} did not replace are gone")
+        }
         Resolution::Recovered if code == Code::AgentBlind => {
             format!("The agent sees all projected volumes on node {node} again")
         }
@@ -177,6 +196,7 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         | Code::Legacy
         | Code::LifetimeLong
         | Code::CopyStale
+        | Code::KubeletStalled
         | Code::ApiserverSkew
         | Code::ApiserverRejecting
         | Code::TokenControllerDown
@@ -187,12 +207,14 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
 
 fn what_was_found(code: Code) -> &'static str {
     match code {
-        Code::RotationLate => "its late rotation was reported",
-        Code::RotationStalled => "its stalled rotation was reported",
-        Code::Expired => "its expiry was reported",
-        Code::PodTerminating => "its expiry before the end of the pod was reported",
-        Code::NotYetValid => "it was reported as not yet valid",
-        Code::FutureDated => "it was reported as issued in the future",
+        // One finding may have had several of these codes since it was raised.
+        Code::RotationLate
+        | Code::RotationStalled
+        | Code::Expired
+        | Code::PodTerminating
+        | Code::SubjectReplaced
+        | Code::NotYetValid
+        | Code::FutureDated => "it was first reported",
         Code::Malformed => "it was reported as malformed",
         Code::Unreadable => "it was reported as unreadable",
         Code::Missing => "it was reported as missing",
@@ -205,7 +227,6 @@ fn what_was_found(code: Code) -> &'static str {
         | Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
-        | Code::SubjectReplaced
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
@@ -213,6 +234,7 @@ fn what_was_found(code: Code) -> &'static str {
         | Code::ClockUnsynchronized
         | Code::ClockUnknown
         | Code::ClockServersDisagree
+        | Code::KubeletStalled
         | Code::ApiserverSkew
         | Code::ApiserverRejecting
         | Code::TokenControllerDown

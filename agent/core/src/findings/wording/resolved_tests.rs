@@ -42,29 +42,29 @@ fn resolutions_of_findings_about_tokens() {
         (
             Code::RotationStalled,
             Resolution::Replaced,
-            " was replaced by a new token, 6m 55s after its stalled rotation was reported.",
+            " was replaced by a new token, 6m 55s after it was first reported.",
         ),
         (
             Code::Expired,
             Resolution::Gone,
-            " was removed with its pod or volume, 6m 55s after its expiry was reported.",
+            " was removed with its pod or volume, 6m 55s after it was first reported.",
         ),
         (
             Code::RotationLate,
             Resolution::ClockToBlame,
             " is good and only looked wrong by this node's clock (see clock.*), 6m 55s after \
-             its late rotation was reported.",
+             it was first reported.",
         ),
         (
             Code::NotYetValid,
             Resolution::Recovered,
-            " has become valid, 6m 55s after it was reported as not yet valid.",
+            " has become valid, 6m 55s after it was first reported.",
         ),
         (
             Code::FutureDated,
             Resolution::Recovered,
-            " is no longer ahead of this node's clock, 6m 55s after it was reported as issued in \
-             the future.",
+            " is no longer ahead of this node's clock, 6m 55s after it was first \
+             reported.",
         ),
         (
             Code::Malformed,
@@ -79,17 +79,17 @@ fn resolutions_of_findings_about_tokens() {
         (
             Code::Expired,
             Resolution::Recovered,
-            " is within its lifetime again by this node's clock, 6m 55s after its \
-             expiry was reported.",
+            " is within its lifetime again by this node's clock, 6m 55s after it \
+             was first reported.",
         ),
     ];
     for (code, resolution, rest) in table {
         assert_eq!(token(code, resolution), format!("{named}{rest}"));
     }
     assert_eq!(
-        token(Code::RotationLate, Resolution::Became(Code::RotationStalled)),
+        token(Code::RotationLate, Resolution::Became(Code::KubeletStalled)),
         "The finding about token \"token\" of pod shop/cart-0 (volume v) became \
-         token.rotation_stalled, 6m 55s after its late rotation was reported."
+         kubelet.stalled, 6m 55s after it was first reported."
     );
 }
 
@@ -142,6 +142,17 @@ fn resolutions_of_findings_about_the_clock_and_the_agent() {
             Resolution::Recovered,
             "The agent sees all projected volumes on node n1 again, 1m 30s after \
              this was reported.",
+        ),
+        (
+            Code::KubeletStalled,
+            Resolution::Kubelet { replaced: true },
+            "kubelet on node n1 replaces tokens again, 1m 30s after this was reported.",
+        ),
+        (
+            Code::KubeletStalled,
+            Resolution::Kubelet { replaced: false },
+            "The tokens that kubelet on node n1 did not replace are gone, 1m 30s after this was \
+             reported.",
         ),
         (
             Code::DeliveryDelayed,

@@ -4,7 +4,7 @@ use super::{names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Finding, Subject, TokenFault, TokenSymptom};
+use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
 use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
@@ -20,7 +20,7 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
         summary: summary(fault, facts, now),
         deadline: deadline(fault, facts),
         evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
-        remedy: remedy::of_token(fault, &pod, generation),
+        remedy: remedy::of_token(symptom, &pod, generation),
         trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
         subject: Subject::token(&facts.tracked.key, pod),
     }
@@ -30,16 +30,21 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
 /// token issued in the future fails at its effective deadline, because kubelet rotates it late.
 fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
     let deadlines = facts.generation().map(|generation| generation.deadlines);
+    let effective = deadlines.map(|deadlines| deadlines.effective);
     match fault {
+        // The API server may refuse the token before it expires, because of its pod.
+        TokenFault::PodTerminating(
+            PodEnd::Overdue { .. } | PodEnd::Deleted(_) | PodEnd::Ended(_),
+        ) => effective.map(|at| facts.rejected_from().map_or(at, |from| from.min(at))),
         TokenFault::Expired(_) => deadlines.map(|deadlines| deadlines.hard),
         TokenFault::NotYetValid => deadlines.map(|deadlines| deadlines.accepted_from),
         TokenFault::Subpath => subpath::deadline(facts),
         TokenFault::RotationLate
         | TokenFault::RotationStalled(_)
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating { .. }
+        | TokenFault::PodTerminating(PodEnd::Ahead { .. })
         | TokenFault::Malformed
-        | TokenFault::Unreadable => deadlines.map(|deadlines| deadlines.effective),
+        | TokenFault::Unreadable => effective,
     }
 }
 
@@ -54,7 +59,7 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
         | TokenFault::Expired(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating { .. } => generation_evidence(facts, now)
+        | TokenFault::PodTerminating(_) => generation_evidence(facts, now)
             .with_some("service_account_state", fault.lost().map(AccountLoss::name)),
     }
 }
@@ -122,11 +127,7 @@ fn lifecycle(
         ),
         TokenFault::RotationStalled(lost) => stalled(token, generation, lost, now),
         TokenFault::Expired(lost) => expired(token, generation, lost, facts, now),
-        TokenFault::PodTerminating { deletion } => format!(
-            "{token} will not be replaced: its pod is terminating and has until {} to end. {}",
-            deletion.rfc3339(),
-            time_left(generation, now)
-        ),
+        TokenFault::PodTerminating(end) => pod_end(token, end, generation, facts, now),
         TokenFault::NotYetValid => format!(
             "{token} is not valid yet: the API server refuses it for another {} (until {}), and \
              kubelet does not replace it.",
@@ -139,6 +140,56 @@ fn lifecycle(
             generation.claims.issued_at - now
         ),
         TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => token.to_owned(),
+    }
+}
+
+fn pod_end(
+    token: &str,
+    end: PodEnd,
+    generation: &Generation,
+    facts: &Facts<'_>,
+    now: Wall,
+) -> String {
+    let left = time_left(generation, now);
+    match end {
+        PodEnd::Ahead { deletion } => format!(
+            "{token} will not be replaced: its pod is terminating and has until {} to end. {left}",
+            deletion.rfc3339()
+        ),
+        PodEnd::Overdue { deletion } => format!(
+            "{token}: terminating, still running, token {}. The pod should have ended {} ago, and \
+             kubelet has not removed its files, so its containers probably still run. {}",
+            if is_dead(generation, facts, now) { "dead" } else { "stale" },
+            now - deletion,
+            refused_since(generation, facts, now),
+        ),
+        PodEnd::Deleted(deleted) => format!(
+            "{token} is left on the node: the API server does not know its pod{}, and refuses the \
+             token.",
+            if deleted.ran { " any more" } else { "" }
+        ),
+        PodEnd::Ended(phase) => format!(
+            "{token} is left on the node: the containers of its pod have ended (phase {}), so \
+             nothing uses it.",
+            phase.name()
+        ),
+    }
+}
+
+/// Whether the API server refuses the token, because it expired or because of its pod.
+fn is_dead(generation: &Generation, facts: &Facts<'_>, now: Wall) -> bool {
+    let rejected = facts.rejected_from().is_some_and(|from| now >= from);
+    rejected || now >= generation.claims.expires_at
+}
+
+fn refused_since(generation: &Generation, facts: &Facts<'_>, now: Wall) -> String {
+    match facts.rejected_from() {
+        Some(from) if now >= from && from < generation.claims.expires_at => format!(
+            "The API server has refused the token for {}: it accepts tokens of a deleted pod for \
+             {LEEWAY} after its end.",
+            now - from
+        ),
+        Some(_) | None => time_left(generation, now),
     }
 }
 

@@ -82,6 +82,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            scan_expected,
             jitter_seed,
             grace,
         } = config;
@@ -93,6 +94,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            scan_expected,
             jitter_seed,
             grace,
         }

@@ -52,6 +52,10 @@ impl Default for Limits {
     }
 }
 
+/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
+/// ten times this.
+const OFFSET_CHANGE: Delta = Delta::from_secs(1);
+
 /// The estimate of the clock's error at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
@@ -69,6 +73,12 @@ impl Estimate {
     /// The interval that contains true time when the wall clock reads `wall`.
     pub fn interval(&self, wall: Wall) -> Interval {
         Interval::new(wall, self.offset, self.bound)
+    }
+
+    /// Whether the difference to an earlier estimate can change the diagnosis of a token.
+    pub fn differs_from(&self, before: &Self) -> bool {
+        let moved = (self.offset - before.offset).abs() >= OFFSET_CHANGE;
+        moved || self.state != before.state || self.assumed != before.assumed
     }
 
     /// Whether the whole interval of offsets is beyond `limit`. False for an assumed bound.

@@ -2,20 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClusterSeen, Pod};
-use crate::base::time::{Delta, Reading};
+use super::{ClusterSeen, Deleted, Pod, PodStage};
+use crate::base::time::{Delta, Reading, Wall};
 
 /// Most pods that the agent keeps: 20 times kubelet's default of 110 (`maxPods`). It bounds memory
 /// if a broken API server lists more.
 const MAX_PODS: usize = 2_200;
+/// A token that was issued this long before the API server's last answer belongs to a pod that
+/// existed by then. It is the default bound of a clock that no source confirms
+/// (`clock.assumed_bound`).
+const ISSUED_BEFORE: Delta = Delta::from_secs(300);
 
 /// The pods of this node.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pods: BTreeMap<String, Pod>,
-    /// UIDs of those pods that no longer exist at the API server. kubelet may still be removing
-    /// their files.
-    gone: BTreeSet<String>,
+    /// UIDs of those pods that no longer exist at the API server, and when the agent learned it.
+    /// kubelet may still be removing their files.
+    gone: BTreeMap<String, Reading>,
+    /// Whether a pod with a token on this node was reported: only then the reports are about this
+    /// node, and not about another one because of a wrong node name.
+    is_this_node: bool,
     last_contact: Option<Reading>,
     unreachable: Option<String>,
 }
@@ -58,21 +65,19 @@ impl Cluster {
         changed.into_iter().chain(missing).collect()
     }
 
-    /// The pod no longer exists: its end is now at the latest. The pod stays known while a token of
-    /// it is on the node, because kubelet does not have to replace that token.
-    /// Returns whether this is new.
+    /// The pod no longer exists. It stays known while a token of it is on the node, because kubelet
+    /// does not replace that token. Returns whether this is new.
     fn mark_gone(&mut self, uid: &str, now: &Reading) -> bool {
-        let Some(pod) = self.pods.get_mut(uid) else { return false };
-        let is_new = self.gone.insert(uid.to_owned());
+        let is_new = self.pods.contains_key(uid) && !self.gone.contains_key(uid);
         if is_new {
-            pod.deletion = Some(pod.deletion.map_or(now.wall, |deletion| deletion.min(now.wall)));
+            self.gone.insert(uid.to_owned(), *now);
         }
         is_new
     }
 
     /// Removes the pods that no longer exist, except those with a token left on the node.
     pub fn retain_gone(&mut self, is_left: impl Fn(&str) -> bool) {
-        let removed: Vec<String> = self.gone.iter().filter(|uid| !is_left(uid)).cloned().collect();
+        let removed: Vec<String> = self.gone.keys().filter(|uid| !is_left(uid)).cloned().collect();
         for uid in removed {
             self.gone.remove(&uid);
             self.pods.remove(&uid);
@@ -99,6 +104,38 @@ impl Cluster {
     pub fn known(&self, uid: &str, now: &Reading) -> Option<Known<'_>> {
         let stale = self.unreachable.is_some();
         self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
+    }
+
+    /// Notes that a token of the pod `uid` is on this node.
+    pub(in crate::world) fn has_token(&mut self, uid: &str) {
+        self.is_this_node |= self.pods.contains_key(uid);
+    }
+
+    /// The stage of the pod `uid`, which has a token that was issued at `issued` and that the agent
+    /// first saw at `seen`.
+    pub fn stage(&self, uid: &str, token: Option<(Wall, Reading)>, now: &Reading) -> PodStage {
+        match (self.pods.get(uid), self.gone.get(uid)) {
+            (Some(pod), Some(gone)) => {
+                let ran = !matches!(PodStage::of(pod), PodStage::Ended(_));
+                let age = now.monotonic - gone.monotonic;
+                PodStage::Deleted(Deleted { at: gone.wall, age, ran })
+            }
+            (Some(pod), None) => PodStage::of(pod),
+            (None, _) => token.map_or(PodStage::Unknown, |token| self.absent(token, now)),
+        }
+    }
+
+    /// The stage of a pod that the API server has never reported.
+    fn absent(&self, (issued, seen): (Wall, Reading), now: &Reading) -> PodStage {
+        let Some(contact) = self.last_contact else { return PodStage::Unknown };
+        let existed = contact.monotonic >= seen.monotonic || contact.wall - issued > ISSUED_BEFORE;
+        let complete =
+            self.is_this_node && self.unreachable.is_none() && self.pods.len() < MAX_PODS;
+        if !(existed && complete) {
+            return PodStage::Unknown;
+        }
+        let age = now.monotonic - contact.monotonic;
+        PodStage::Deleted(Deleted { at: contact.wall, age, ran: false })
     }
 
     /// Number of pods that exist.
@@ -163,17 +200,16 @@ mod tests {
         let _ = cluster.see(ClusterSeen::Listed(vec![pod("a", "1"), terminating(30)]), &at(0));
         let _ = cluster.see(ClusterSeen::PodGone("a".into()), &at(10));
         let _ = cluster.see(ClusterSeen::Listed(vec![]), &at(90));
-        let deletion = |cluster: &Cluster, uid| cluster.pod(uid).map(|pod| pod.deletion);
-        assert_eq!(
-            (deletion(&cluster, "a"), deletion(&cluster, "b")),
-            (Some(Some(at(10).wall)), Some(Some(at(30).wall)))
-        );
+        let deleted = |cluster: &Cluster, uid| match cluster.stage(uid, None, &at(100)) {
+            PodStage::Deleted(deleted) => Some((deleted.at, deleted.age.as_secs(), deleted.ran)),
+            _ => None,
+        };
+        assert_eq!(deleted(&cluster, "a"), Some((at(10).wall, 90, true)));
+        assert_eq!(deleted(&cluster, "b"), Some((at(90).wall, 10, true)));
         assert!(cluster.is_empty());
         cluster.retain_gone(|uid| uid == "b");
-        assert_eq!(
-            (deletion(&cluster, "a"), deletion(&cluster, "b")),
-            (None, Some(Some(at(30).wall)))
-        );
+        assert_eq!(deleted(&cluster, "a"), None);
+        assert_eq!(deleted(&cluster, "b"), Some((at(90).wall, 10, true)));
         assert_eq!(
             cluster.see(ClusterSeen::Pod(Box::new(pod("b", "1"))), &at(91)),
             ["b"],

@@ -1,19 +1,21 @@
 //! The pods of this node and their service accounts, as the API server reports them.
 //!
 //! This room is optional. It adds names and evidence to findings. It changes a diagnosis where the
-//! pod is terminating, where its service account was deleted or recreated, and where its spec names
-//! a token that is not on the node, or that a container mounts by `subPath`.
+//! pod comes to its end, where its service account was deleted or recreated, and where its spec
+//! names a token that is not on the node, or that a container mounts by `subPath`.
 
 mod accounts;
 mod container;
 mod known;
 mod mounts;
 mod pod;
+mod stage;
 
 pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts};
 pub use container::{Container, MountedPart, TokenMount};
 pub use known::{Cluster, Known};
 pub use pod::{Owner, Phase, Pod, PodRef};
+pub use stage::{Deleted, PodStage};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,16 +7,7 @@ impl Pod {
     /// Whether its containers run, as far as the API server knows. kubelet mounts every volume
     /// before that.
     pub fn is_running(&self) -> bool {
-        self.phase == Phase::Running && self.deletion.is_none()
-    }
-
-    /// Whether it is about to end, or has ended. kubelet removes its volumes.
-    pub fn is_ending(&self) -> bool {
-        let ended = match self.phase {
-            Phase::Succeeded | Phase::Failed => true,
-            Phase::Pending | Phase::Running | Phase::Unknown => false,
-        };
-        ended || self.deletion.is_some()
+        self.phase == Phase::Running
     }
 
     /// The tokens that its containers need. kubelet does not set up a volume that no container
@@ -107,23 +98,5 @@ mod tests {
         assert!(!waiting.uses(&key("a", "token")) && waiting.uses(&key("b", "token")));
         let unknown = pod(vec![container("a", None), container("b", None)]);
         assert!(unknown.uses(&key("a", "token")), "the phase says that one runs");
-    }
-
-    #[test]
-    fn a_pod_runs_until_it_is_deleted_or_ends() {
-        let deletion = Some(Wall::from_secs(1));
-        // (phase, deletion, running, ending)
-        let table = [
-            (Phase::Pending, None, false, false),
-            (Phase::Running, None, true, false),
-            (Phase::Running, deletion, false, true),
-            (Phase::Succeeded, None, false, true),
-            (Phase::Failed, None, false, true),
-            (Phase::Unknown, None, false, false),
-        ];
-        for (phase, deletion, running, ending) in table {
-            let pod = Pod { phase, deletion, ..Pod::default() };
-            assert_eq!((pod.is_running(), pod.is_ending()), (running, ending), "{phase:?}");
-        }
     }
 }

@@ -178,6 +178,14 @@ impl PodRef {
         Self { namespace, name, uid: tracked.key.pod_uid.clone(), owner: None }
     }
 
+    /// `shop/cart-0`, or the UID where the names are not known.
+    pub fn full_name(&self) -> String {
+        match (&self.namespace, &self.name) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            (Some(_) | None, None) | (None, Some(_)) => format!("UID {}", self.uid),
+        }
+    }
+
     /// The pod as attributes of OpenTelemetry's semantic conventions. The owner's name is left out
     /// where they have no attribute for that kind of owner.
     pub fn attributes(&self) -> Attributes {

@@ -1,0 +1,158 @@
+//! The evidence about kubelet itself: tokens of several pods that it should have replaced, and
+//! nothing that it did replace since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::time::{Monotonic, Reading, Wall};
+use crate::findings::{KubeletSymptom, Severity};
+use crate::world::World;
+use crate::world::tokens::{Generation, TokenKey};
+
+/// Owners of pods whose tokens are late at the same time, from which kubelet is the cause. An owner
+/// may have a cause of its own in all of its pods, such as a missing ConfigMap. That three of them
+/// have one within the same few minutes, while kubelet renews nothing else, is far less likely.
+const OWNERS: usize = 3;
+
+/// The tokens that kubelet should have replaced, and what follows about kubelet.
+#[derive(Debug, Default)]
+pub struct KubeletEvidence {
+    /// The late tokens that nothing else explains, with the severity of each.
+    late: BTreeMap<TokenKey, Severity>,
+    stall: Option<Stall>,
+    /// Whether kubelet replaced a token since the last stall began.
+    replaces: bool,
+}
+
+/// A kubelet that replaces nothing.
+#[derive(Clone, Debug)]
+struct Stall {
+    symptom: KubeletSymptom,
+    /// Set once kubelet replaced a token again: when it has had time for all of them.
+    recovers_until: Option<Monotonic>,
+}
+
+impl KubeletEvidence {
+    /// Sets whether the token `key` is late for no other reason than kubelet.
+    pub fn set(&mut self, key: &TokenKey, severity: Option<Severity>) {
+        match severity {
+            Some(severity) => self.late.insert(key.clone(), severity),
+            None => self.late.remove(key),
+        };
+    }
+
+    /// The symptom of a kubelet that replaces nothing.
+    pub fn symptom(&self) -> Option<&KubeletSymptom> {
+        self.stall.as_ref().map(|stall| &stall.symptom)
+    }
+
+    /// Whether the stall explains why this token is not replaced.
+    pub fn explains(&self, key: &TokenKey) -> bool {
+        self.symptom().is_some_and(|symptom| symptom.tokens.contains(key))
+    }
+
+    /// Whether kubelet replaced a token since the last stall began.
+    pub fn replaces(&self) -> bool {
+        self.replaces
+    }
+
+    /// When the evidence may change by the passing of time alone.
+    pub fn next_change(&self) -> Option<Monotonic> {
+        self.stall.as_ref()?.recovers_until
+    }
+
+    /// Concludes again. `has_own` tells which tokens keep a finding of their own: it reports that
+    /// the token has expired, and must not be resolved before the token is replaced. `known` tells
+    /// whether the stall was reported already, by this agent or by the one before it. Returns the
+    /// tokens that are explained now and were not, or the other way round.
+    pub fn conclude(
+        &mut self,
+        world: &World,
+        now: &Reading,
+        has_own: impl Fn(&TokenKey) -> bool,
+        known: bool,
+    ) -> Vec<TokenKey> {
+        if self.late.is_empty() && self.stall.is_none() {
+            return Vec::new();
+        }
+        let newest = world.tokens.generations().map(|of| of.claims.issued_at).max();
+        let before = self.stall.take();
+        let old = before.as_ref().map(|stall| stall.symptom.clone());
+        self.stall = newest
+            .and_then(|newest| {
+                let continued = before.and_then(|stall| self.continued(stall, world, now, newest));
+                continued.or_else(|| self.begun(world, newest, known))
+            })
+            .map(|stall| without(stall, has_own))
+            .filter(|stall| !stall.symptom.tokens.is_empty());
+        let since = old.as_ref().or(self.symptom()).map(|symptom| symptom.since);
+        self.replaces = newest.zip(since).is_some_and(|(newest, since)| newest > since);
+        let tokens = |symptom: Option<&KubeletSymptom>| {
+            symptom.map(|of| of.tokens.clone()).unwrap_or_default()
+        };
+        tokens(old.as_ref()).symmetric_difference(&tokens(self.symptom())).cloned().collect()
+    }
+
+    /// A stall ends when kubelet has replaced a token and had time to replace the others, or when
+    /// none of them is left. A token of a pod that is being deleted meanwhile is still left.
+    fn continued(
+        &self,
+        before: Stall,
+        world: &World,
+        now: &Reading,
+        newest: Wall,
+    ) -> Option<Stall> {
+        let KubeletSymptom { since, tokens, severity } = before.symptom;
+        let recovers_until = before.recovers_until.or_else(|| {
+            (newest > since).then(|| now.monotonic + world.kubelet.policy().patience())
+        });
+        if recovers_until.is_some_and(|until| until <= now.monotonic) {
+            return None;
+        }
+        let is_left =
+            |key: &TokenKey| generation(world, key).is_some_and(|of| of.claims.issued_at <= since);
+        let joined = self.late.keys().filter(|_| recovers_until.is_none()).cloned();
+        let tokens = tokens.into_iter().chain(joined).filter(is_left).collect();
+        let symptom = self.with_severity(KubeletSymptom { since, tokens, severity });
+        Some(Stall { symptom, recovers_until })
+    }
+
+    /// The tokens that a healthy kubelet would have replaced by now, and after which it got no
+    /// token, if they belong to several owners.
+    fn begun(&self, world: &World, newest: Wall, known: bool) -> Option<Stall> {
+        let is_evidence = |key: &&TokenKey| {
+            generation(world, key).is_some_and(|late| late.deadlines.late > newest)
+        };
+        let tokens: BTreeSet<TokenKey> = self.late.keys().filter(is_evidence).cloned().collect();
+        let owners: BTreeSet<String> = tokens.iter().map(|key| owner(world, key)).collect();
+        let severity = Severity::Info;
+        (owners.len() >= if known { 1 } else { OWNERS }).then(|| Stall {
+            symptom: self.with_severity(KubeletSymptom { since: newest, tokens, severity }),
+            recovers_until: None,
+        })
+    }
+
+    /// The symptom with the highest severity of its tokens; as before if none of them is late any
+    /// more, because their pods are being deleted.
+    fn with_severity(&self, symptom: KubeletSymptom) -> KubeletSymptom {
+        let highest = symptom.tokens.iter().filter_map(|key| self.late.get(key)).max();
+        KubeletSymptom { severity: highest.copied().unwrap_or(symptom.severity), ..symptom }
+    }
+}
+
+fn without(mut stall: Stall, has_own: impl Fn(&TokenKey) -> bool) -> Stall {
+    stall.symptom.tokens.retain(|key| !has_own(key));
+    stall
+}
+
+fn generation<'a>(world: &'a World, key: &TokenKey) -> Option<&'a Generation> {
+    world.tokens.get(key)?.current.as_ref()
+}
+
+/// The owner of the token's pod, or the pod where the owner is not known.
+fn owner(world: &World, key: &TokenKey) -> String {
+    let owner = world.cluster.pod(&key.pod_uid).and_then(|pod| {
+        let owner = pod.owner.as_ref()?;
+        Some(format!("{}/{}/{}", pod.namespace, owner.kind, owner.name))
+    });
+    owner.unwrap_or_else(|| key.pod_uid.clone())
+}

@@ -1,0 +1,61 @@
+//! What all tokens together show: the effects of a wrong node clock, and a kubelet that replaces
+//! nothing.
+
+use super::affected::AffectedTokens;
+use super::kubelet::KubeletEvidence;
+use super::{ClockEffect, correlate};
+use crate::base::time::Reading;
+use crate::findings::{Affected, Code, Severity};
+use crate::world::tokens::TokenKey;
+use crate::world::{Facts, World};
+
+/// What all tokens together show.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The tokens that a wrong node clock affects.
+    pub affected: AffectedTokens,
+    /// The tokens that kubelet should have replaced.
+    pub kubelet: KubeletEvidence,
+}
+
+impl Survey {
+    /// Takes account of one token, before its findings are reported.
+    pub fn see(&mut self, facts: &Facts<'_>, now: &Reading) {
+        let cause = facts.generation().map(|of| correlate::token(of, now.wall, facts));
+        let by_kubelet = cause.and_then(|cause| cause.by_kubelet);
+        let effect = cause.map_or(ClockEffect::None, |cause| cause.clock_effect);
+        let key = &facts.tracked.key;
+        self.affected.set(key, effect);
+        self.kubelet.set(key, by_kubelet.map(|symptom| -> Severity { symptom.severity }));
+    }
+
+    /// Removes a token that no longer exists.
+    pub fn remove(&mut self, key: &TokenKey) {
+        self.affected.remove(key);
+        self.kubelet.set(key, None);
+    }
+
+    /// Concludes from all tokens. Returns those whose explanation changed. A token whose reported
+    /// finding is that it has expired keeps that finding until it is replaced. `active` tells
+    /// whether a finding with a code is active, about a token or about the node.
+    pub fn conclude(
+        &mut self,
+        world: &World,
+        now: &Reading,
+        active: impl Fn(Option<&TokenKey>, Code) -> bool,
+    ) -> Vec<TokenKey> {
+        let has_own = |key: &TokenKey| active(Some(key), Code::Expired);
+        let known = active(None, Code::KubeletStalled);
+        self.kubelet.conclude(world, now, has_own, known)
+    }
+
+    /// Completes the facts about a token with what all tokens together show.
+    pub fn complete<'a>(&self, facts: Facts<'a>) -> Facts<'a> {
+        Facts { kubelet_stalled: self.kubelet.explains(&facts.tracked.key), ..facts }
+    }
+
+    /// The tokens that a wrong node clock affects, for the findings about the clock.
+    pub fn affected(&self, world: &World) -> Affected {
+        self.affected.named(world)
+    }
+}

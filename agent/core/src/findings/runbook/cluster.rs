@@ -1,0 +1,34 @@
+//! Runbooks about the control plane and kubelet.
+
+use super::Runbook;
+use super::steps::{LOOK, READY, RESTART, step};
+
+pub(super) const KUBELET_STALLED: Runbook = Runbook {
+    impact: "Requests of each pod on the node are rejected from the moment when its token expires. \
+             The evidence has the first and the last of these moments.",
+    diagnosis: &[
+        LOOK,
+        step("Whether kubelet runs, and since when", "systemctl status kubelet"),
+        step(
+            "What kubelet logged about tokens and the API server",
+            "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|Unauthorized|\
+             connection refused|i/o timeout|x509\" | tail -n 20",
+        ),
+        step(
+            "Whether the control plane hears from this kubelet (Ready, and the last heartbeat)",
+            "kubectl get node NODE -o jsonpath='{.status.conditions[?(@.type==\"Ready\")]}'",
+        ),
+        step(
+            "When kubelet's client certificate expires",
+            "openssl x509 -enddate -noout -in /var/lib/kubelet/pki/kubelet-client-current.pem",
+        ),
+        READY,
+    ],
+    mitigation: &[RESTART],
+    resolved_when: "kubelet replaces the tokens, and the finding clears within two minutes of the \
+                    first replacement.",
+    false_positives: "Three pods with different owners have causes of their own (a missing \
+                      ConfigMap, for example), and kubelet had no other token to replace in the \
+                      meantime. The finding becomes one finding for each token within two minutes \
+                      after kubelet replaced any.",
+};

@@ -1,0 +1,127 @@
+//! The finding about kubelet itself.
+
+use std::collections::BTreeSet;
+
+use super::names::plural;
+use super::remedy;
+use crate::base::text::shown;
+use crate::base::time::{Delta, Reading, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{Code, Finding, KubeletSymptom, MAX_NAMED, Subject};
+use crate::world::cluster::PodRef;
+use crate::world::tokens::{Generation, TokenKey};
+use crate::world::{Config, World};
+
+/// The tokens that kubelet did not replace, at one moment.
+struct Tokens<'a> {
+    of: Vec<(&'a TokenKey, &'a Generation)>,
+    pods: usize,
+    expired: usize,
+    /// The first and the last effective deadline.
+    deadlines: Option<(Wall, Wall)>,
+}
+
+impl<'a> Tokens<'a> {
+    fn new(stall: &'a KubeletSymptom, world: &'a World, now: Wall) -> Self {
+        let find = |key: &'a TokenKey| Some((key, world.tokens.get(key)?.current.as_ref()?));
+        let mut of: Vec<_> = stall.tokens.iter().filter_map(find).collect();
+        of.sort_by_key(|(_, generation)| generation.deadlines.effective);
+        let deadlines = of.iter().map(|(_, generation)| generation.deadlines.effective);
+        let pods: BTreeSet<&str> = of.iter().map(|(key, _)| key.pod_uid.as_str()).collect();
+        let has_expired = |of: &&(&TokenKey, &Generation)| of.1.claims.expires_at <= now;
+        Self {
+            pods: pods.len(),
+            expired: of.iter().filter(has_expired).count(),
+            deadlines: deadlines.clone().min().zip(deadlines.max()),
+            of,
+        }
+    }
+
+    /// `2 of them have expired, and the last one expires in 8m 0s.`
+    fn expiry(&self, now: Wall) -> String {
+        let (left, all) = (self.of.len() - self.expired, self.of.len());
+        let last = self.deadlines.map(|(_, last)| last - now).unwrap_or_default();
+        match (self.expired, left) {
+            (_, 0) if all == 1 => "It has expired.".to_owned(),
+            (_, 0) => "All of them have expired.".to_owned(),
+            (0, _) => format!("The last of them expires in {last}."),
+            (expired, left) => {
+                format!("{expired} of them expired, the other {left} expire within {last}.")
+            }
+        }
+    }
+
+    /// The first pods by deadline, each as `shop/cart-0 until 2027-01-15T08:10:00Z`.
+    fn first(&self, world: &World) -> Vec<String> {
+        let name = |(key, generation): &(&TokenKey, &Generation)| {
+            let tracked = world.tokens.get(key)?;
+            let pod = PodRef::of(tracked, world.cluster.pod(&key.pod_uid));
+            let until = generation.deadlines.effective.rfc3339();
+            Some(format!("{} until {until}", shown(&pod.full_name())))
+        };
+        self.of.iter().filter_map(name).take(MAX_NAMED).collect()
+    }
+}
+
+/// The finding that kubelet replaces no token.
+pub(crate) fn kubelet(
+    stall: &KubeletSymptom,
+    world: &World,
+    config: &Config,
+    now: &Reading,
+) -> Finding {
+    let node = &config.node;
+    let tokens = Tokens::new(stall, world, now.wall);
+    let (reach, reached) = api_server(world, config, now);
+    let idle = (now.wall - stall.since).max(Delta::ZERO);
+    let first = tokens.first(world);
+    let summary = format!(
+        "kubelet on node {} has replaced no token for {idle}, although {} of {} should have been \
+         replaced. {} First: {}. {reach}",
+        shown(node),
+        plural(tokens.of.len() as u64, "token"),
+        plural(tokens.pods as u64, "pod"),
+        tokens.expiry(now.wall),
+        first.first().map_or("none left", |name| name.as_str()),
+    );
+    Finding {
+        code: Code::KubeletStalled,
+        severity: stall.severity,
+        subject: Subject::node(node),
+        summary,
+        deadline: tokens.deadlines.map(|(first, _)| first),
+        evidence: Attributes::new()
+            .with("tokens", tokens.of.len())
+            .with("pods", tokens.pods)
+            .with("expired", tokens.expired)
+            .with("first", first.as_slice())
+            .with("since", stall.since)
+            .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
+            .with("apiserver", reached),
+        remedy: remedy::of_kubelet(),
+        trace: None,
+    }
+}
+
+/// Whether this agent reaches the API server: in words, and as evidence.
+fn api_server(world: &World, config: &Config, now: &Reading) -> (String, &'static str) {
+    if !config.cluster_configured {
+        let text = "This agent has no access to the API server to compare with.";
+        return (text.to_owned(), "not configured");
+    }
+    match (world.cluster.unreachable(), world.cluster.age(now)) {
+        (None, Some(_)) => (
+            "This agent reaches the API server, so the cause is on this node: kubelet itself, or \
+             its own connection or credentials."
+                .to_owned(),
+            "reachable",
+        ),
+        (Some(reason), _) => (
+            format!("This agent does not reach the API server either: {}.", shown(reason)),
+            "unreachable",
+        ),
+        (None, None) => {
+            ("The API server has not answered this agent yet.".to_owned(), "no answer yet")
+        }
+    }
+}
