@@ -19,6 +19,9 @@ use tokenwatch_core::base::time::Wall;
 use tokenwatch_lab::kubelet::{Payload, Volume, remove_pod};
 use volumes::{Node, by_events, lines, start, token, until};
 
+/// Paths and contents.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 const CA: (&str, &str) = ("ca.crt", "-----BEGIN CERTIFICATE-----");
 const NAMESPACE: (&str, &str) = ("namespace", "shop");
 
@@ -27,7 +30,7 @@ fn volume(node: &Node, name: &str) -> Volume {
     Volume::new(&node.root(), "p", name)
 }
 
-fn write(volume: &Volume, generation: i64, files: &[(&str, &str)]) {
+fn write(volume: &Volume, generation: i64, files: Files<'_>) {
     let content = |(path, content): &(&str, &str)| ((*path).into(), content.as_bytes().to_vec());
     let payload: Payload = files.iter().map(content).collect();
     volume.write(&payload, Wall::from_secs(1_800_000_000 + generation)).unwrap();
@@ -44,7 +47,7 @@ fn kubelets_own_volume_must_hold_a_token() {
     let empty = "malformed: the file is empty";
     let other = "malformed: it holds something other than a token";
     // (volume, its files, what is observed)
-    let table: [(&str, &[(&str, &str)], &[&str]); 12] = [
+    let table: [(&str, Files<'_>, &[&str]); 12] = [
         ("kube-api-access-abcde", &[("token", ""), CA, NAMESPACE], &[empty]),
         ("kube-api-access-abcde", &[("token", "")], &[empty]),
         ("kube-api-access-abcde", &[("token", "x"), CA, NAMESPACE], &[other]),
@@ -231,12 +234,12 @@ fn files_that_cannot_be_read_are_one_finding_for_each_volume() {
         return;
     }
     let sound = token(1);
-    let own: &[(&str, &str)] = &[("token", &sound), CA, NAMESPACE];
-    let two: &[(&str, &str)] = &[("a-token", &sound), ("vault/token", &sound), CA];
-    let config: &[(&str, &str)] = &[("tls.key", "k"), ("app.conf", "c")];
-    let named: &[(&str, &str)] = &[("azure-identity-token", &sound), ("x", "y")];
+    let own: Files<'_> = &[("token", &sound), CA, NAMESPACE];
+    let two: Files<'_> = &[("a-token", &sound), ("vault/token", &sound), CA];
+    let config: Files<'_> = &[("tls.key", "k"), ("app.conf", "c")];
+    let named: Files<'_> = &[("azure-identity-token", &sound), ("x", "y")];
     // (volume, its files, those that cannot be read, what is found)
-    let table: [(&str, &[(&str, &str)], &[&str], &[&str]); 7] = [
+    let table: [(&str, Files<'_>, &[&str], &[&str]); 7] = [
         ("kube-api-access-x2x2x", own, &["token", "ca.crt", "namespace"], &["unreadable token"]),
         ("kube-api-access-x2x2x", own, &["ca.crt", "namespace"], &[]),
         ("kube-api-access-x2x2x", own, &["token"], &["unreadable token"]),

@@ -90,7 +90,6 @@ impl Engine {
             }
             None => {}
         }
-        // After the event: a token that is gone may be absent now, which is diagnosed, too.
         match changed.tokens {
             ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
             ChangedTokens::All => self.schedule_all(),
@@ -165,7 +164,7 @@ impl Engine {
             let absent = diagnosis::absent(&self.world, key, now);
             let (alerts, next) = self.ledger.judge_absent(now, key, absent);
             outcome.alerts(alerts);
-            return self.schedule.first_of(key, next.into_iter());
+            return self.schedule.at_some(key, next);
         };
         let facts = self.survey.complete(facts);
         // An exported trace is final. It ends as expired only once the node's clock and true time
@@ -192,8 +191,8 @@ impl Engine {
         let judgement = Judgement { findings, missing };
         outcome.alerts(self.ledger.judge(now, &scope, judgement));
         let again = self.query(query, now, outcome);
-        let wake = self.ledger.next_wake(&scope);
-        self.schedule.first_of(key, next.into_iter().chain(wake).chain(again));
+        let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
+        self.schedule.at_some(key, next);
     }
 
     /// Adds a query for `account`, unless it was requested recently. Returns when to diagnose the

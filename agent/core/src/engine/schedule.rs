@@ -20,9 +20,11 @@ impl Schedule {
         self.by_token.insert(key.clone(), at);
     }
 
-    /// Schedules the diagnosis of `key` at the first of these times, if there is one.
-    pub(super) fn first_of(&mut self, key: &TokenKey, times: impl Iterator<Item = Monotonic>) {
-        times.min().into_iter().for_each(|at| self.at(key, at));
+    /// Schedules the diagnosis of `key` at `at`, if there is such a time.
+    pub(super) fn at_some(&mut self, key: &TokenKey, at: Option<Monotonic>) {
+        if let Some(at) = at {
+            self.at(key, at);
+        }
     }
 
     /// Schedules the diagnosis of `key` in this step.

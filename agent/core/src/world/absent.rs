@@ -149,7 +149,9 @@ impl World {
 
     /// Takes the complete list of the pods whose directories hold no token.
     pub(super) fn bare(&mut self, pods: Vec<String>) -> Changed {
-        pods.iter().for_each(|uid| self.cluster.has_token(uid));
+        for uid in &pods {
+            self.cluster.has_token(uid);
+        }
         self.absent.bare = pods.into_iter().take(MAX_TOKENS).collect();
         self.visibility_changed()
     }
