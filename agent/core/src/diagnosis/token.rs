@@ -114,8 +114,8 @@ pub(super) fn ended(
 fn has_failed(generation: &Generation, now: Wall, deletion: Option<Wall>) -> bool {
     let rejected = deletion.is_some_and(|deletion| now >= deletion + LEEWAY);
     match generation.deadlines.state(now) {
-        State::Fresh | State::Due => rejected,
-        State::Late | State::Stalled | State::Expired | State::NotYetValid => true,
+        State::Fresh | State::Due | State::NotYetValid => rejected,
+        State::Late | State::Stalled | State::Expired => true,
     }
 }
 

@@ -63,7 +63,10 @@ impl Engine {
         let mut outcome = Outcome::default();
         let changed = self.world.learn(now, observation);
         let node_changed = self.apply(changed, now, &mut outcome);
-        self.update_estimate(now);
+        let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
+        if self.estimate.differs_from(&before) {
+            self.schedule_all();
+        }
         self.resolve_unseen(now, &mut outcome);
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
@@ -117,14 +120,6 @@ impl Engine {
     fn schedule_all(&mut self) {
         self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
         self.world.absent.iter().for_each(|absent| self.schedule.due_now(&absent.key));
-    }
-
-    /// Updates the estimate of the clock. A change that matters schedules every token.
-    fn update_estimate(&mut self, now: &Reading) {
-        let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
-        if self.estimate.differs_from(&before) {
-            self.schedule_all();
-        }
     }
 
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot

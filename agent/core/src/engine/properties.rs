@@ -300,11 +300,15 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
     }
 }
 
-/// The tokens that the API server refuses for certain: by its own clock, which is the node's in
-/// this test, and by what it knows of the pods. Each with its generation.
+/// The tokens that the API server has refused for some seconds and will not accept again, each with
+/// its generation. The seconds are the API server's cache, and more than the offset of a good clock.
+/// A token that is not valid yet is refused only for some time.
 fn refused(engine: &Engine, now: &Reading) -> Vec<(TokenKey, GenerationId)> {
-    let is_dead = |view: &TokenView| view.verdict == Verdict::Dead;
-    let dead = engine.tokens(now).into_iter().filter(is_dead);
+    let earlier = Reading { wall: now.wall - Delta::from_secs(12), ..*now };
+    let latest = engine.clock(now).interval(now.wall).hi;
+    let is_dead =
+        |view: &TokenView| view.verdict == Verdict::Dead && latest >= view.deadlines.accepted_from;
+    let dead = engine.tokens(&earlier).into_iter().filter(is_dead);
     dead.map(|view| (view.key, view.claims.generation())).collect()
 }
 

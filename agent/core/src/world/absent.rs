@@ -117,7 +117,7 @@ impl AbsentFacts<'_> {
 impl World {
     /// Takes the observation that `key` is absent.
     pub(super) fn missing(&mut self, now: &Reading, key: TokenKey, absence: Absence) -> Changed {
-        self.cluster.has_token(&key.pod_uid);
+        self.cluster.has_directory(&key.pod_uid);
         let (tracked, _) = self.tokens.remove(&key);
         self.absent.set(now, &key, absence, tracked.as_deref());
         let event = tracked.map(Event::Gone);
@@ -150,7 +150,7 @@ impl World {
     /// Takes the complete list of the pods whose directories hold no token.
     pub(super) fn bare(&mut self, pods: Vec<String>) -> Changed {
         for uid in &pods {
-            self.cluster.has_token(uid);
+            self.cluster.has_directory(uid);
         }
         self.absent.bare = pods.into_iter().take(MAX_TOKENS).collect();
         self.visibility_changed()

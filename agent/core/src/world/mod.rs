@@ -111,7 +111,7 @@ impl World {
             tokens: Tokens::default(),
             absent: AbsentTokens::default(),
             clock: ClockModel::new(config.clock.clone()),
-            cluster: Cluster::default(),
+            cluster: Cluster::of_node(&config.node),
             accounts: Accounts::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
@@ -162,8 +162,8 @@ impl World {
         }
         let key = seen.key.clone();
         let was_absent = self.appeared(&key);
-        self.cluster.has_token(&key.pod_uid);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
+        self.tokens.get(&key).into_iter().for_each(|token| self.cluster.has_token(token));
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         let event = match seen.change {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
@@ -185,7 +185,7 @@ impl World {
         let first = answered && self.startup.cluster_answered();
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
-        self.tokens.iter().for_each(|tracked| self.cluster.has_token(&tracked.key.pod_uid));
+        self.tokens.iter().for_each(|token| self.cluster.has_token(token));
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         keys.append(&mut self.compare(now, &changed));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })

@@ -194,3 +194,44 @@ fn a_missing_token_is_resolved_when_its_pod_ends() {
     assert_eq!(alerts(&ended, at(200).wall), [(200, Cleared, missing.0, missing.1)]);
     assert!(summaries(&ended)[0].contains("was removed with its pod or volume"));
 }
+
+/// Files that a pod has left behind are no alarm, but only if the API server was asked for this
+/// node: with a wrong node name it would know none of the pods.
+#[test]
+fn a_pod_that_the_api_server_never_knew_is_no_alarm() {
+    use AlertEvent::Raised;
+    let other = |uid: &str| Pod { uid: uid.into(), ..Pod::default() };
+    let list = |uids: &[&str]| {
+        Observation::Cluster(ClusterSeen::Listed(uids.iter().map(|uid| other(uid)).collect()))
+    };
+    let from_node = |node: &str| {
+        let Observation::File(mut seen) = token("p1", 0, 600) else { return Observation::Tick };
+        if let FileContent::Token(claims) = &mut seen.content {
+            let name = node.into();
+            claims.binding.node = Some(crate::world::tokens::ObjectRef { name, uid: None });
+        }
+        Observation::File(seen)
+    };
+    let left = (Code::PodTerminating, Severity::Info);
+    let expired = (Code::Expired, Severity::Critical);
+    // (what the API server lists, the node that the token names, what is raised)
+    let table = [
+        (list(&["p2"]), "", left),    // a token of p2 is here
+        (list(&[]), "n1", left),      // the token confirms the node's name
+        (list(&["p3"]), "", expired), // these may be the pods of another node
+        (list(&[]), "", expired),
+        (list(&[]), "n2", expired),
+    ];
+    for (listed, node, (code, severity)) in table {
+        let mut engine = engine();
+        let _ = engine.step(&at(1), token("p2", 0, 36_000));
+        let _ = engine.step(&at(1_000), listed.clone());
+        let raised = engine.step(&at(1_001), from_node(node)).reports;
+        let raised = alerts(&raised, at(1_001).wall);
+        assert_eq!(raised, [(1_001, Raised, code, severity)], "{listed:?} on {node:?}");
+        let lost = ClusterSeen::Unreachable { reason: "timeout".into() };
+        let lost = engine.step(&at(1_002), Observation::Cluster(lost)).reports;
+        assert_eq!(alerts(&lost, at(1_002).wall), [], "a UID never comes back");
+        assert_eq!(run(&mut engine, 1_002, 1_200), [], "{listed:?} on {node:?}");
+    }
+}

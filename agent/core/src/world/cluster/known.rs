@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClusterSeen, Deleted, Pod, PodStage};
 use crate::base::time::{Delta, Reading, Wall};
+use crate::world::tokens::Tracked;
 
 /// Most pods that the agent keeps: 20 times kubelet's default of 110 (`maxPods`). It bounds memory
 /// if a broken API server lists more.
@@ -20,8 +21,10 @@ pub struct Cluster {
     /// UIDs of those pods that no longer exist at the API server, and when the agent learned it.
     /// kubelet may still be removing their files.
     gone: BTreeMap<String, Reading>,
-    /// Whether a pod with a token on this node was reported: only then the reports are about this
-    /// node, and not about another one because of a wrong node name.
+    /// The name by which the API server is asked for this node's pods.
+    node: String,
+    /// Whether a token on this node confirms that name: only then the reports are about this node,
+    /// and not about another one, or about none.
     is_this_node: bool,
     last_contact: Option<Reading>,
     unreachable: Option<String>,
@@ -106,8 +109,21 @@ impl Cluster {
         self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
     }
 
-    /// Notes that a token of the pod `uid` is on this node.
-    pub(in crate::world) fn has_token(&mut self, uid: &str) {
+    /// The pods of the node with this name.
+    pub fn of_node(node: &str) -> Self {
+        Self { node: node.to_owned(), ..Self::default() }
+    }
+
+    /// Notes that this token is on this node. It confirms the node's name if it contains it, or if
+    /// the API server reported its pod.
+    pub(in crate::world) fn has_token(&mut self, token: &Tracked) {
+        let claimed = token.current.as_ref().and_then(|of| of.claims.binding.node.as_ref());
+        self.is_this_node |= claimed.is_some_and(|node| node.name == self.node);
+        self.has_directory(&token.key.pod_uid);
+    }
+
+    /// Notes that the directory of the pod `uid` is on this node.
+    pub(in crate::world) fn has_directory(&mut self, uid: &str) {
         self.is_this_node |= self.pods.contains_key(uid);
     }
 
@@ -129,8 +145,8 @@ impl Cluster {
     fn absent(&self, (issued, seen): (Wall, Reading), now: &Reading) -> PodStage {
         let Some(contact) = self.last_contact else { return PodStage::Unknown };
         let existed = contact.monotonic >= seen.monotonic || contact.wall - issued > ISSUED_BEFORE;
-        let complete =
-            self.is_this_node && self.unreachable.is_none() && self.pods.len() < MAX_PODS;
+        // Also true while the API server cannot be reached: a UID never comes back.
+        let complete = self.is_this_node && self.pods.len() < MAX_PODS;
         if !(existed && complete) {
             return PodStage::Unknown;
         }
