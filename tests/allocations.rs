@@ -164,6 +164,7 @@ fn pod(number: usize) -> Pod {
         name: name.to_owned(),
         image: format!("registry.example/team/{name}:2027.1.15-a1b2c3d"),
         volumes: vec!["kube-api-access-x7k2p".to_owned()],
+        ..Container::default()
     };
     Pod {
         uid: format!("0b5e7c1e-3d0a-4f43-9a55-{number:012}"),

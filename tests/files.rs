@@ -530,7 +530,11 @@ fn a_volume_mounted_for_kubelet_alone_differs_from_an_empty_one() {
         fs::create_dir_all(node.volume(pod).directory()).unwrap();
     }
     let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
-    let [Observation::Blind(spots)] = observations.as_slice() else { panic!("{observations:?}") };
+    let [Observation::Blind(spots), Observation::WithoutTokens(bare)] = observations.as_slice()
+    else {
+        panic!("{observations:?}")
+    };
+    assert_eq!(bare.as_slice(), ["empty", "hidden"]);
     assert_eq!(spots.iter().map(|spot| spot.pod_uid.as_str()).collect::<Vec<_>>(), ["hidden"]);
     assert!(spots[0].reason.contains("HostToContainer"), "{}", spots[0].reason);
 }

@@ -78,9 +78,12 @@ pub(crate) fn token(generation: i64) -> String {
     unsigned(&json!({"alg": "ES256", "kid": "k"}), &claims, "c2ln")
 }
 
-/// One line for each observation: what, where, and its content in short.
+/// One line for each observation: what, where, and its content in short. Pods without tokens are
+/// left out: most tests have some.
 pub(crate) fn lines(observations: &[Observation]) -> Vec<String> {
-    observations.iter().map(line).collect()
+    let is_about_files =
+        |observation: &&Observation| !matches!(observation, Observation::WithoutTokens(_));
+    observations.iter().filter(is_about_files).map(line).collect()
 }
 
 pub(crate) fn line(observation: &Observation) -> String {
@@ -91,6 +94,7 @@ pub(crate) fn line(observation: &Observation) -> String {
             }
             FileContent::Malformed { reason } => format!("{} malformed: {reason}", seen.key),
             FileContent::Unreadable { reason } => format!("{} unreadable: {reason}", seen.key),
+            FileContent::Missing(absence) => format!("{} missing: {absence:?}", seen.key),
         },
         Observation::Gone(key) => format!("{key} gone"),
         Observation::Source(state) => {

@@ -113,7 +113,9 @@ impl fmt::Display for CheckError {
 struct Sample {
     roots: Vec<PathBuf>,
     problems: Vec<String>,
-    observations: Vec<Observation>,
+    /// The pods of this node, listed before the scan.
+    pods: Option<Observation>,
+    files: Vec<Observation>,
     round: Round,
     kernel: Result<KernelClock, KernelError>,
     at: Reading,
@@ -125,12 +127,14 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     let ntp = ntp_config(settings, time_servers(settings));
     let node = node_name(settings, environment);
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
-    let (files, problems, round) = read_node(&roots, &ntp).await?;
+    // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
+    let (files, problems, round) = read_node(&roots, &ntp).await?;
     let sample = Sample {
         roots,
         problems,
-        observations: pods.into_iter().chain(files).collect(),
+        pods,
+        files,
         round,
         kernel: kernel::read().map_err(KernelError::from),
         at: clocks::now(),
@@ -158,7 +162,7 @@ async fn read_node(
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.
 fn without_waiting(config: Config) -> Config {
     let clock = Limits { grace: Delta::ZERO, ..config.clock };
-    Config { settle: Delta::ZERO, grace: MOMENT, scan_expected: true, clock, ..config }
+    Config { settle: Delta::ZERO, grace: MOMENT + MOMENT, scan_expected: true, clock, ..config }
 }
 
 /// An engine that has taken one sample. The clock goes first, because it decides on the tokens.
@@ -166,16 +170,21 @@ fn observed(config: Config, sample: &Sample) -> Engine {
     let mut engine = Engine::new(config);
     let kernel = sample.kernel.as_ref().ok().copied().map(Observation::Kernel);
     let clock = kernel.into_iter().chain([Observation::NtpRound(sample.round.clone())]);
-    let seen = sample.at.after(Delta::ZERO - MOMENT);
-    for observation in clock.chain(sample.observations.iter().cloned()) {
-        drop(engine.step(&seen, observation)); // the reports are for `run`
+    let (listed, scanned) =
+        (sample.at.after(Delta::ZERO - MOMENT - MOMENT), sample.at.after(Delta::ZERO - MOMENT));
+    // The reports of these steps are for `run`.
+    for observation in clock.chain(sample.pods.clone()) {
+        drop(engine.step(&listed, observation));
+    }
+    for observation in sample.files.iter().cloned() {
+        drop(engine.step(&scanned, observation));
     }
     engine
 }
 
 /// The verdicts of this engine at the time of the sample.
 fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
-    let Sample { roots, problems, observations: _, round, kernel, at } = sample;
+    let Sample { roots, problems, pods: _, files: _, round, kernel, at } = sample;
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());

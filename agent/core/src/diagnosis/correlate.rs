@@ -62,7 +62,8 @@ fn is_kubelets(fault: TokenFault) -> bool {
         | TokenFault::FutureDated
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
-        | TokenFault::Unreadable => false,
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => false,
     }
 }
 
@@ -134,7 +135,8 @@ fn rank(fault: TokenFault) -> u8 {
         | TokenFault::SubjectReplaced(_)
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
-        | TokenFault::Unreadable => 2,
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => 2,
     }
 }
 

@@ -1,14 +1,17 @@
 //! Diagnosis: from the observed state to typed symptoms, and from symptoms to one finding per
 //! cause.
 
+mod absent;
 mod affected;
 mod clock;
 mod correlate;
 mod kubelet;
 mod next;
+mod subpath;
 mod survey;
 mod token;
 
+pub use absent::{AbsentDiagnosis, absent};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
@@ -58,6 +61,8 @@ pub struct NodeDiagnosis {
     pub kubelet_replaces: bool,
     /// The finding about what the agent cannot see.
     pub visibility: Option<Finding>,
+    /// The finding about volumes that kubelet has not set up.
+    pub volumes: Option<Finding>,
     /// The finding about alerts that are not delivered.
     pub delivery: Option<Finding>,
     /// When the diagnosis may change by the passing of time alone.
@@ -68,7 +73,10 @@ pub struct NodeDiagnosis {
 pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     let cause = facts.generation().map(|generation| correlate::token(generation, now.wall, facts));
     let lifecycle = cause.and_then(|cause| cause.symptom);
-    let symptoms = token::file(facts, now).into_iter().chain(lifecycle);
+    let symptoms = token::file(facts, now)
+        .into_iter()
+        .chain(lifecycle)
+        .chain(subpath::symptom(facts, now.wall));
     TokenDiagnosis {
         findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
         explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
@@ -126,6 +134,8 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
         kubelet_replaces: survey.kubelet.replaces(),
         kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         visibility: wording::blind(&config.node, &world.blind_spots()),
+        volumes: absent::empty_volumes(world, now)
+            .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
             .map(|waited| wording::delivery(&config.node, &world.delivery, waited)),
         next: next::for_node(world, config, now)

@@ -1,6 +1,7 @@
 //! When a diagnosis may change by the passing of time alone.
 
 use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING, REMOVAL, URGENT};
+use super::{absent, subpath};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::cluster::PodStage;
 use crate::world::tokens::{CACHE, Generation, LEEWAY};
@@ -12,7 +13,7 @@ pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
     let caught_up = facts.catching_up.map(|step| step.until);
     let times = [settled, caught_up, removed(facts, now), facts.lost_from];
-    let others = times.into_iter().flatten();
+    let others = times.into_iter().flatten().chain(subpath::next(facts, now));
     others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
 }
 
@@ -53,11 +54,14 @@ fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Optio
 
 /// When the diagnosis of the node itself may change.
 pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<Monotonic> {
+    let has_absent = world.absent.iter().next().is_some();
     let delayed = world.delivery.waiting_since.map(|since| since.monotonic + config.delivery_limit);
     let rest = [
         world.clock.next_change(now),
         delayed.filter(|at| *at > now.monotonic),
         world.startup.clock_ready_at(now),
+        absent::boot_hold_end(now).filter(|_| has_absent),
+        world.startup.tokens_ready_at(now).filter(|_| has_absent),
     ];
     rest.into_iter().flatten().min()
 }

@@ -19,7 +19,7 @@ use crate::findings::Finding;
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
 use crate::view::Scene;
-use crate::world::clocks::{Estimate, Round, ServerReport};
+use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
@@ -87,15 +87,17 @@ impl Engine {
     /// Schedules the tokens that changed, and reports the event. Returns whether the node must
     /// be diagnosed.
     fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
-        match changed.tokens {
-            ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
-            ChangedTokens::All => self.schedule_all(),
-        }
         match changed.event {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
             Some(Event::Gone(tracked)) => self.gone(*tracked, now, outcome),
-            Some(Event::Measured(round)) => self.measured(&round, outcome),
+            Some(Event::Measured(round)) => {
+                outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, &round));
+            }
             None => {}
+        }
+        match changed.tokens {
+            ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
+            ChangedTokens::All => self.schedule_all(),
         }
         changed.node
     }
@@ -117,23 +119,17 @@ impl Engine {
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
     }
 
-    fn measured(&self, round: &Round, outcome: &mut Outcome) {
-        outcome.spans(traces::clock::spans(&self.config.node, &self.world.clock, round));
-    }
-
     fn schedule_all(&mut self) {
         self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
+        self.world.absent.iter().for_each(|absent| self.schedule.due_now(&absent.key));
     }
 
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
     /// see may still exist: its findings stay.
     fn resolve_unseen(&mut self, now: &Reading, outcome: &mut Outcome) {
-        let is_gone =
-            |world: &World, key: &TokenKey| world.tokens.get(key).is_none() && world.would_see(key);
-        for key in self.ledger.unseen(now.monotonic) {
-            if is_gone(&self.world, &key) {
-                outcome.alerts(self.ledger.judge(now, &Scope::Token(key), Judgement::gone()));
-            }
+        let unseen = self.ledger.unseen(now.monotonic).into_iter();
+        for key in unseen.filter(|key| self.world.is_gone(key)) {
+            outcome.alerts(self.ledger.judge(now, &Scope::Token(key), Judgement::gone()));
         }
     }
 
@@ -161,7 +157,12 @@ impl Engine {
     }
 
     fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
-        let Some(facts) = self.world.facts(key, now, &self.estimate) else { return };
+        let Some(facts) = self.world.facts(key, now, &self.estimate) else {
+            let absent = diagnosis::absent(&self.world, key, now);
+            let (alerts, next) = self.ledger.judge_absent(now, key, absent);
+            outcome.alerts(alerts);
+            return self.schedule.at_some(key, next);
+        };
         let facts = self.survey.complete(facts);
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
@@ -189,9 +190,7 @@ impl Engine {
         let (query, again) = self.world.query(query, now);
         outcome.queries.extend(query.map(Query::ServiceAccount));
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
-        if let Some(next) = next {
-            self.schedule.at(key, next);
-        }
+        self.schedule.at_some(key, next);
     }
 
     /// A query for every service account in use, for a caller that looks only once.
@@ -208,6 +207,7 @@ impl Engine {
             (Scope::Kubelet, diagnosis.kubelet.into_iter().collect(), replaced),
             (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
             (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
+            (Scope::Volumes, diagnosis.volumes.into_iter().collect(), Missing::Recovered),
             (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),
         ];
         let mut next = diagnosis.next;

@@ -15,12 +15,14 @@ use crate::findings::{Code, FindingId};
 use crate::ledger::{Alert, AlertEvent};
 use crate::traces::Span;
 use crate::world::clocks::{KernelClock, Leap, Step};
-use crate::world::cluster::{ClusterSeen, Phase, Pod};
-use crate::world::observation::{BlindSpot, DeliveryState, FileSeen};
+use crate::world::cluster::{ClusterSeen, Container, MountedPart, Phase, Pod, TokenMount};
+use crate::world::observation::{Absence, BlindSpot, DeliveryState, FileSeen};
 use crate::world::observation::{FileContent, SourceState};
 use crate::world::tokens::{Binding, Claims, GenerationId, Verdict, claims_for_tests};
 
 const START: i64 = 1_800_000_000;
+/// How long the machine has run by then.
+const UP: i64 = 400 * 1_000_000_000;
 
 /// An event, and the time since the one before.
 #[derive(Clone, Debug)]
@@ -44,6 +46,14 @@ enum What {
     Gone {
         pod: u8,
     },
+    Missing {
+        pod: u8,
+        absence: Absence,
+    },
+    WithoutTokens {
+        pods: u8,
+    },
+    Unreachable,
     Blind {
         pods: u8,
     },
@@ -110,6 +120,23 @@ fn offset() -> impl Strategy<Value = Delta> {
     ]
 }
 
+fn absence() -> impl Strategy<Value = Absence> {
+    prop_oneof![Just(Absence::NoFile), Just(Absence::EmptyVolume), Just(Absence::Emptied)]
+}
+
+/// A container that mounts the token: in each pod another part of the volume.
+fn container(pod: u8) -> Container {
+    let part = match pod {
+        0 => MountedPart::Whole,
+        1 => MountedPart::File,
+        _ => MountedPart::Directory,
+    };
+    let TokenKey { volume, path, .. } = key(pod);
+    let mount = TokenMount { volume, path, mount_path: "/t".into(), part };
+    let started = Some(Wall::from_secs(START + 60));
+    Container { started, tokens: vec![mount], ..Container::default() }
+}
+
 fn what() -> impl Strategy<Value = What> {
     let pod = || 0..3u8;
     prop_oneof![
@@ -119,6 +146,9 @@ fn what() -> impl Strategy<Value = What> {
         2 => (pod(), any::<bool>(), 0..3u8)
             .prop_map(|(pod, malformed, reason)| What::Broken { pod, malformed, reason }),
         2 => pod().prop_map(|pod| What::Gone { pod }),
+        2 => (pod(), absence()).prop_map(|(pod, absence)| What::Missing { pod, absence }),
+        1 => pod().prop_map(|pods| What::WithoutTokens { pods }),
+        1 => Just(What::Unreachable),
         1 => pod().prop_map(|pods| What::Blind { pods }),
         1 => any::<bool>().prop_map(|degraded| What::Source { degraded }),
         3 => offset().prop_map(|offset| What::Measured { offset }),
@@ -170,6 +200,7 @@ fn list(pods: &ListedPods) -> Observation {
             uid: key(number).pod_uid,
             namespace: "shop".into(),
             name: format!("cart-{number}"),
+            containers: vec![container(number)],
             phase,
             deletion,
             ..Pod::default()
@@ -225,6 +256,13 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
             file(*pod, None, FileContent::Unreadable { reason: format!("reason {reason}") })
         }
         What::Gone { pod } => Observation::Gone(key(*pod)),
+        What::Missing { pod, absence } => file(*pod, None, FileContent::Missing(*absence)),
+        What::WithoutTokens { pods } => {
+            Observation::WithoutTokens((0..*pods).map(|pod| key(pod).pod_uid).collect())
+        }
+        What::Unreachable => {
+            Observation::Cluster(ClusterSeen::Unreachable { reason: "EOF".into() })
+        }
         What::Blind { pods } => Observation::Blind(
             (0..*pods)
                 .map(|pod| BlindSpot {
@@ -283,8 +321,7 @@ fn run(
 ) -> Engine {
     let mut engine = Engine::new(config.clone());
     let mut pods: ListedPods = [Some((Phase::Running, None)); 3];
-    let mut now =
-        Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(1_000_000_000) };
+    let mut now = Reading { wall: Wall::from_secs(START), monotonic: Monotonic::from_nanos(UP) };
     for event in events {
         let before = now;
         now = match (&event.what, engine.next_wake()) {
@@ -428,6 +465,7 @@ proptest! {
         let mut engine = run(&config, &events, |_, _, _| {});
         let monotonic = Monotonic::from_nanos(i64::MAX / 2);
         let now = Reading { wall: Wall::from_secs(START), monotonic };
+        let _ = engine.step(&now, Observation::Cluster(ClusterSeen::Listed(Vec::new())));
         for pod in 0..3 {
             let _ = engine.step(&now, Observation::Gone(key(pod)));
         }

@@ -20,6 +20,13 @@ impl Schedule {
         self.by_token.insert(key.clone(), at);
     }
 
+    /// Schedules the diagnosis of `key` at `at`, if there is such a time.
+    pub(super) fn at_some(&mut self, key: &TokenKey, at: Option<Monotonic>) {
+        if let Some(at) = at {
+            self.at(key, at);
+        }
+    }
+
     /// Schedules the diagnosis of `key` in this step.
     pub(super) fn due_now(&mut self, key: &TokenKey) {
         self.at(key, Monotonic::default());

@@ -8,7 +8,8 @@ pub mod wording;
 pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
 pub use symptom::{
-    Affected, ClockFault, ClockSymptom, KubeletSymptom, MAX_NAMED, PodEnd, TokenFault, TokenSymptom,
+    Affected, ClockFault, ClockSymptom, EmptyVolumes, KubeletSymptom, MAX_NAMED, PodEnd,
+    TokenFault, TokenSymptom,
 };
 pub use wording::{Resolution, resolved};
 

@@ -38,6 +38,8 @@ pub enum TokenFault {
     Malformed,
     /// Its file cannot be read.
     Unreadable,
+    /// A container mounts it by `subPath`, and keeps the generation of its start.
+    Subpath,
 }
 
 /// How a pod comes to its end.
@@ -72,6 +74,7 @@ impl TokenFault {
             Self::PodTerminating(_) => Code::PodTerminating,
             Self::Malformed => Code::Malformed,
             Self::Unreadable => Code::Unreadable,
+            Self::Subpath => Code::Subpath,
         }
     }
 
@@ -86,7 +89,8 @@ impl TokenFault {
             | Self::FutureDated
             | Self::PodTerminating(_)
             | Self::Malformed
-            | Self::Unreadable => None,
+            | Self::Unreadable
+            | Self::Subpath => None,
         }
     }
 }
@@ -167,4 +171,25 @@ pub struct Affected {
     pub refused: usize,
     /// The pods of the first refused tokens, each as `namespace/name`.
     pub refused_pods: Vec<String>,
+}
+
+/// Empty volumes of pods about which nobody can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmptyVolumes {
+    /// The tokens that they should hold.
+    pub keys: Vec<TokenKey>,
+    /// Number of their pods.
+    pub pods: usize,
+    /// Since when the agent knows.
+    pub since: Wall,
+    /// Whether no pod of the node has a token. kubelet then sets up no volume; else it has left
+    /// some behind.
+    pub no_token: bool,
+}
+
+impl EmptyVolumes {
+    /// One pod alone may be a leftover.
+    pub fn severity(&self) -> Severity {
+        if self.no_token && self.pods > 1 { Severity::Warning } else { Severity::Info }
+    }
 }

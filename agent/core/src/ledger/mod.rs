@@ -15,6 +15,7 @@ pub use scope::Scope;
 use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::diagnosis::AbsentDiagnosis;
 use crate::findings::{Code, Finding, Resolution, Severity};
 use crate::world::tokens::TokenKey;
 use entry::Entry;
@@ -54,6 +55,21 @@ impl Ledger {
             alert.true_time = self.known_offset.map(|offset| now.wall + offset);
         }
         alerts
+    }
+
+    /// Takes the diagnosis of an absent token. Also returns when to diagnose it again.
+    pub fn judge_absent(
+        &mut self,
+        now: &Reading,
+        key: &TokenKey,
+        diagnosis: AbsentDiagnosis,
+    ) -> (Vec<Alert>, Option<Monotonic>) {
+        let (scope, missing) = (Scope::Token(key.clone()), Missing::Gone);
+        let judged = diagnosis
+            .findings
+            .map(|findings| self.judge(now, &scope, Judgement { findings, missing }));
+        let wake = self.next_wake(&scope).filter(|at| *at > now.monotonic);
+        (judged.unwrap_or_default(), diagnosis.next.into_iter().chain(wake).min())
     }
 
     fn resolved(

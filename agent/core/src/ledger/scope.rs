@@ -15,6 +15,8 @@ pub enum Scope {
     Kubelet,
     /// What the agent cannot see.
     Visibility,
+    /// Volumes that kubelet has not set up.
+    Volumes,
     /// What the agent cannot deliver.
     Delivery,
 }
@@ -39,6 +41,7 @@ impl Scope {
             Code::KubeletStalled => Self::Kubelet,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
+            Code::Missing => Self::Volumes,
             Code::RotationLate
             | Code::RotationStalled
             | Code::Expired
@@ -73,7 +76,7 @@ impl Scope {
     pub(super) fn token(&self) -> Option<&TokenKey> {
         match self {
             Self::Token(key) => Some(key),
-            Self::Clock | Self::Kubelet | Self::Visibility | Self::Delivery => None,
+            Self::Clock | Self::Kubelet | Self::Visibility | Self::Volumes | Self::Delivery => None,
         }
     }
 }

@@ -9,9 +9,11 @@ use crate::engine::Config;
 use crate::world::clocks::{
     Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
 };
-use crate::world::cluster::{AccountName, AccountSeen, ClusterSeen, Container, Owner, Phase, Pod};
+use crate::world::cluster::{
+    AccountName, AccountSeen, ClusterSeen, Container, MountedPart, Owner, Phase, Pod, TokenMount,
+};
 use crate::world::observation::{
-    BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+    Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
@@ -40,6 +42,7 @@ macro_rules! every_observation {
 every_observation! {
     6 File => |_| file().prop_map(Observation::File);
     1 Gone => |_| key().prop_map(Observation::Gone);
+    1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
     1 Source => |_| source().prop_map(Observation::Source);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
@@ -115,12 +118,22 @@ fn file() -> impl Strategy<Value = FileSeen> {
         5 => claims().prop_map(|claims| FileContent::Token(Box::new(claims))),
         1 => reason().prop_map(|reason| FileContent::Malformed { reason }),
         1 => reason().prop_map(|reason| FileContent::Unreadable { reason }),
+        1 => absence().prop_map(FileContent::Missing),
     ];
     (key(), option::of(wall()), content).prop_map(|(key, written_at, content)| FileSeen {
         key,
         written_at,
         content,
     })
+}
+
+fn absence() -> impl Strategy<Value = Absence> {
+    prop_oneof![
+        Just(Absence::NotFound),
+        Just(Absence::NoFile),
+        Just(Absence::EmptyVolume),
+        Just(Absence::Emptied)
+    ]
 }
 
 /// Few generations, so that some come back.
@@ -253,12 +266,21 @@ fn cluster() -> impl Strategy<Value = ClusterSeen> {
 fn pod() -> impl Strategy<Value = Pod> {
     let owner = (prop_oneof![Just("Deployment".to_owned()), name("kind")], name("owner"))
         .prop_map(|(kind, name)| Owner { kind, name });
-    let container = (name("container"), name("image"), vec(name("volume"), 0..2))
-        .prop_map(|(name, image, volumes)| Container { name, image, volumes });
+    let names = (name("container"), name("image"), vec(name("volume"), 0..2));
+    let container = (names, option::of(wall()), vec(token_mount(), 0..2)).prop_map(
+        |((name, image, volumes), started, tokens)| Container {
+            name,
+            image,
+            volumes,
+            started,
+            tokens,
+        },
+    );
     let names = (name("uid"), name("namespace"), name("pod"), option::of(owner));
+    let phase = prop_oneof![3 => Just(Phase::Running), 1 => Just(Phase::Succeeded)];
     let rest =
         (option::of(name("account")), vec(container, 0..2), any::<bool>(), option::of(wall()));
-    (names, rest).prop_map(|((uid, namespace, name, owner), rest)| {
+    (names, rest, phase).prop_map(|((uid, namespace, name, owner), rest, phase)| {
         let (service_account, containers, is_static, deletion) = rest;
         Pod {
             uid,
@@ -267,11 +289,25 @@ fn pod() -> impl Strategy<Value = Pod> {
             owner,
             service_account,
             containers,
-            phase: Phase::Running,
+            phase,
             host_network: !is_static,
             is_static,
             deletion,
         }
+    })
+}
+
+fn token_mount() -> impl Strategy<Value = TokenMount> {
+    let part = prop_oneof![
+        Just(MountedPart::Whole),
+        Just(MountedPart::File),
+        Just(MountedPart::Directory)
+    ];
+    (key(), name("path"), part).prop_map(|(key, mount_path, part)| TokenMount {
+        volume: key.volume,
+        path: key.path,
+        mount_path,
+        part,
     })
 }
 

@@ -72,11 +72,9 @@ impl Scene<'_> {
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
-        let node: Vec<Finding> = node
-            .clock
-            .into_iter()
-            .chain([node.kubelet, node.visibility, node.delivery].into_iter().flatten())
-            .collect();
+        let others = [node.kubelet, node.visibility, node.volumes, node.delivery];
+        let node: Vec<Finding> =
+            node.clock.into_iter().chain(others.into_iter().flatten()).collect();
         let again = |old: &Finding| {
             let same = |new: &Finding| new.id("") == old.id("");
             self.of_token(&old.subject).into_iter().chain(node.iter().cloned()).find(same)
@@ -87,10 +85,11 @@ impl Scene<'_> {
 
     /// The findings about this token at this moment.
     fn of_token(&self, subject: &Subject) -> Vec<Finding> {
-        let facts =
-            subject.token_key().and_then(|key| self.world.facts(&key, &self.now, self.estimate));
-        let facts = facts.map(|facts| self.survey.complete(facts));
-        facts.map(|facts| diagnosis::token(&facts, &self.now).findings).unwrap_or_default()
+        let Some(key) = subject.token_key() else { return Vec::new() };
+        match self.world.facts(&key, &self.now, self.estimate) {
+            Some(facts) => diagnosis::token(&self.survey.complete(facts), &self.now).findings,
+            None => diagnosis::absent(self.world, &key, &self.now).findings.unwrap_or_default(),
+        }
     }
 
     /// Everything that the status page shows.

@@ -1,6 +1,7 @@
 //! The observed state of the node: tokens, clock, cluster, kubelet, and what the agent can see. It
 //! knows neither findings nor spans.
 
+mod absent;
 pub mod clocks;
 pub mod cluster;
 mod config;
@@ -8,13 +9,16 @@ mod delivery;
 mod facts;
 pub mod kubelet;
 pub mod observation;
+mod pinned;
 pub mod privileges;
 mod startup;
 pub mod tokens;
 mod visibility;
 
+pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
 pub use facts::Facts;
+pub use pinned::{PinEnd, Pinned};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, Visibility};
 
@@ -24,7 +28,7 @@ use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use clocks::{ClockModel, Estimate, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Loss, PodStage};
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileSeen, Observation, SourceState};
+use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
 use tokens::{Change, Generation, MAX_TOKENS, State, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -32,6 +36,8 @@ use tokens::{Change, Generation, MAX_TOKENS, State, TokenKey, Tokens, Tracked};
 pub struct World {
     /// The token files.
     pub tokens: Tokens,
+    /// The tokens that should be there and are not.
+    pub absent: AbsentTokens,
     /// The node's clock.
     pub clock: ClockModel,
     /// The node's pods.
@@ -105,6 +111,7 @@ impl World {
     pub fn new(config: &Config) -> Self {
         Self {
             tokens: Tokens::default(),
+            absent: AbsentTokens::default(),
             clock: ClockModel::new(config.clock.clone()),
             cluster: Cluster::of_node(&config.node),
             accounts: Accounts::new(config.jitter_seed),
@@ -121,7 +128,8 @@ impl World {
         self.startup.begin(now);
         match observation {
             Observation::File(seen) => return self.file(now, seen),
-            Observation::Gone(key) => return self.gone(&key),
+            Observation::Gone(key) => return self.gone(now, &key),
+            Observation::WithoutTokens(pods) => return self.bare(pods),
             Observation::NtpRound(round) => return self.measured(round),
             Observation::ClockStep(step) => {
                 self.clock.step(&step);
@@ -130,7 +138,10 @@ impl World {
             }
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
-            Observation::Blind(spots) => self.visibility.hidden(spots),
+            Observation::Blind(spots) => {
+                self.visibility.hidden(spots);
+                return self.visibility_changed();
+            }
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
@@ -144,11 +155,15 @@ impl World {
     fn source(&mut self, state: SourceState) -> Changed {
         let scanned = state.is_of_files() && self.startup.files_scanned();
         self.visibility.source(state);
-        if scanned { Changed::node().with(ChangedTokens::All) } else { Changed::node() }
+        if scanned { Changed::node().with(ChangedTokens::All) } else { self.visibility_changed() }
     }
 
     fn file(&mut self, now: &Reading, seen: FileSeen) -> Changed {
+        if let FileContent::Missing(absence) = seen.content {
+            return self.missing(now, seen.key, absence);
+        }
         let key = seen.key.clone();
+        let was_absent = self.appeared(&key);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
         self.tokens.get(&key).into_iter().for_each(|token| self.cluster.has_token(token));
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
@@ -156,16 +171,8 @@ impl World {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
             Change::None | Change::First | Change::Trouble => None,
         };
-        Changed { tokens: ChangedTokens::These(tokens), node: seen.left_out_changed, event }
-    }
-
-    fn gone(&mut self, key: &TokenKey) -> Changed {
-        let (tracked, left_out_changed) = self.tokens.remove(key);
-        Changed {
-            tokens: ChangedTokens::These(Vec::new()),
-            node: left_out_changed,
-            event: tracked.map(Event::Gone),
-        }
+        let node = seen.left_out_changed || was_absent;
+        Changed { tokens: ChangedTokens::These(tokens), node, event }
     }
 
     fn measured(&mut self, round: Round) -> Changed {
@@ -184,7 +191,8 @@ impl World {
         let changed = self.cluster.see(seen, now);
         self.forget_pods();
         self.tokens.iter().for_each(|token| self.cluster.has_token(token));
-        let keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
+        let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
+        keys.append(&mut self.compare(now, &changed));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
 

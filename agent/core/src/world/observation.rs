@@ -9,7 +9,7 @@ use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
-pub use crate::world::tokens::{FileContent, FileSeen};
+pub use crate::world::tokens::{Absence, FileContent, FileSeen};
 pub use crate::world::visibility::{BlindSpot, SourceState};
 
 /// One observation of one source.
@@ -20,6 +20,8 @@ pub enum Observation {
     File(FileSeen),
     /// A token file no longer exists, alone or with its volume or pod.
     Gone(TokenKey),
+    /// UIDs of the pods whose directories hold no token. Each observation has the complete list.
+    WithoutTokens(Vec<String>),
     /// The volumes that kubelet sees and the agent does not. Each observation has the complete
     /// list.
     Blind(Vec<BlindSpot>),

@@ -41,7 +41,8 @@ fn checked(seen: Vec<Observation>) -> Checked {
     let sample = Sample {
         roots: vec!["/var/lib/kubelet".into()],
         problems: Vec::new(),
-        observations: seen,
+        pods: None,
+        files: seen,
         round: no_servers(),
         kernel: Ok(kernel()),
         at: now(),

@@ -4,6 +4,8 @@
 //! In a quiet cluster that is one request every five minutes. Pods are reduced to what findings
 //! need while they are parsed ([`slim`]); this source stores none.
 
+mod bounds;
+mod mounts;
 mod slim;
 mod watch;
 

@@ -1,29 +1,26 @@
 //! Pods as the API sends them, reduced while parsing to the fields that findings need, and bounded
 //! in number and size.
 
-use std::fmt;
-
 use chrono::DateTime;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tokenwatch_core::base::time::{Delta, Wall};
-use tokenwatch_core::world::cluster::{Container, Owner, Pod};
+use tokenwatch_core::world::cluster::{Container, Owner, Pod, TokenMount};
+
+use super::bounds::{Bounded, bounded, cut};
+use super::mounts::{self, Mount, Volume};
 
 /// Pods kept of a list: more than the core keeps.
 const MAX_PODS: usize = 4_096;
-/// Containers, volumes and mounts read of a pod. The rest is ignored.
-const MAX_PARTS: usize = 128;
 /// Containers kept of a pod, and projected volumes of a container. Without this bound, one pod with
 /// the longest names takes 4 MB, and the core keeps 2,200 pods.
 const MAX_KEPT: usize = 16;
+/// Token mounts kept of a pod, for the same reason.
+const MAX_TOKENS: usize = 32;
 /// Longest time from the minute in a Job's name to the creation of its pod: the Job may have
 /// retried or been suspended.
 const MAX_JOB_DELAY: Delta = Delta::from_secs(7 * 86_400);
 /// How far the controller's clock may be ahead of the API server's.
 const MAX_CLOCK_SKEW: Delta = Delta::from_secs(300);
-/// Bytes kept of a name, image or UID. Names in Kubernetes have at most 253 characters, and images
-/// and UIDs are not longer than this either.
-const MAX_TEXT: usize = 512;
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -115,31 +112,45 @@ struct Spec {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Volume {
-    name: String,
-    projected: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ContainerSpec {
     name: String,
     image: Option<String>,
+    /// `Always` of an init container: it runs as long as the pod (KEP-753).
+    restart_policy: Option<String>,
     #[serde(deserialize_with = "bounded")]
     volume_mounts: Vec<Mount>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Mount {
-    name: String,
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    phase: Option<String>,
+    #[serde(deserialize_with = "bounded")]
+    container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "bounded")]
+    init_container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "bounded")]
+    ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Status {
-    phase: Option<String>,
+struct ContainerStatus {
+    name: String,
+    state: Option<ContainerState>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    running: Option<RunningState>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RunningState {
+    started_at: Option<String>,
 }
 
 impl Object {
@@ -156,7 +167,7 @@ impl Object {
             owner: meta.owner(),
             deletion: meta.deletion_timestamp.as_deref().and_then(wall),
             service_account: spec.service_account(),
-            containers: spec.mounting_projected(),
+            containers: spec.mounting_projected(&self.status),
             phase: self.status.phase.and_then(|phase| phase.parse().ok()).unwrap_or_default(),
             host_network: spec.host_network.unwrap_or_default(),
             is_static: meta.mirror().is_some(),
@@ -214,31 +225,76 @@ fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
 }
 
 impl Spec {
-    fn mounting_projected(&self) -> Vec<Container> {
-        let all =
-            self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers);
-        all.map(|container| self.reduced(container))
-            .filter(|container| !container.volumes.is_empty())
+    fn mounting_projected(&self, status: &Status) -> Vec<Container> {
+        let lasting = self.containers.iter().chain(&self.ephemeral_containers);
+        let all = self.init_containers.iter().map(|init| (init, init.restarts()));
+        let mut room = MAX_TOKENS;
+        all.chain(lasting.map(|container| (container, true)))
+            .map(|(container, lasts)| (self.reduced(container, status), container, lasts))
+            .filter(|(container, ..)| !container.volumes.is_empty())
             .take(MAX_KEPT)
+            .map(|(container, spec, lasts)| self.with_tokens(container, spec, lasts, &mut room))
             .collect()
+    }
+
+    /// The container with the tokens that it mounts, if it lasts as long as the pod.
+    fn with_tokens(
+        &self,
+        container: Container,
+        spec: &ContainerSpec,
+        lasts: bool,
+        room: &mut usize,
+    ) -> Container {
+        let mounts = spec.volume_mounts.iter().filter(|_| lasts);
+        let tokens: Vec<TokenMount> = mounts
+            .flat_map(|mount| {
+                let volume = self.volumes.iter().find(|volume| volume.name == mount.name);
+                volume.map(|volume| mounts::tokens(volume, mount)).unwrap_or_default()
+            })
+            .take(*room)
+            .collect();
+        *room -= tokens.len();
+        Container { tokens, ..container }
     }
 
     fn service_account(&self) -> Option<String> {
         self.service_account_name.as_deref().filter(|name| !name.is_empty()).map(cut)
     }
 
-    fn reduced(&self, container: &ContainerSpec) -> Container {
+    fn reduced(&self, container: &ContainerSpec, status: &Status) -> Container {
         let mounts = container.volume_mounts.iter().filter(|mount| self.is_projected(&mount.name));
         let mut volumes: Vec<String> = mounts.map(|mount| cut(&mount.name)).collect();
         volumes.sort();
         volumes.dedup();
         volumes.truncate(MAX_KEPT);
         let image = cut(container.image.as_deref().unwrap_or_default());
-        Container { name: cut(&container.name), image, volumes }
+        let started = status.started(&container.name);
+        Container { name: cut(&container.name), image, volumes, started, tokens: Vec::new() }
     }
 
     fn is_projected(&self, name: &str) -> bool {
         self.volumes.iter().any(|volume| volume.projected.is_some() && volume.name == name)
+    }
+}
+
+impl ContainerSpec {
+    /// Whether it is an init container that runs as long as the pod.
+    fn restarts(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+}
+
+impl Status {
+    /// When the container was last started, if it runs. Names are unique within a pod.
+    fn started(&self, container: &str) -> Option<Wall> {
+        let statuses = [
+            &self.container_statuses,
+            &self.init_container_statuses,
+            &self.ephemeral_container_statuses,
+        ];
+        let mut all = statuses.into_iter().flatten();
+        let running = all.find(|status| status.name == container)?.state.as_ref()?.running.as_ref();
+        running?.started_at.as_deref().and_then(wall)
     }
 }
 
@@ -247,56 +303,9 @@ fn wall(rfc3339: &str) -> Option<Wall> {
     time.timestamp_nanos_opt().map(Wall::from_nanos)
 }
 
-/// At most [`MAX_TEXT`] bytes of it.
-fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default().to_owned()
-}
-
 fn pods<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pod>, D::Error> {
     let each: fn(Object) -> Option<Pod> = Object::pod;
     from.deserialize_option(Bounded { max: MAX_PODS, each })
-}
-
-fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
-    let each: fn(T) -> Option<T> = Some;
-    from.deserialize_option(Bounded { max: MAX_PARTS, each })
-}
-
-/// A list of which at most `max` elements are kept, each converted as soon as it is read; or
-/// `null`.
-struct Bounded<T, U> {
-    max: usize,
-    each: fn(T) -> Option<U>,
-}
-
-impl<'de, T: Deserialize<'de>, U> Visitor<'de> for Bounded<T, U> {
-    type Value = Vec<U>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_seq(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Vec::new();
-        while kept.len() < self.max {
-            let Some(one) = list.next_element::<T>()? else { return Ok(kept) };
-            kept.extend((self.each)(one));
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(kept)
-    }
 }
 
 #[cfg(test)]

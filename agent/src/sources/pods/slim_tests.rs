@@ -1,6 +1,7 @@
-use tokenwatch_core::world::cluster::Phase;
+use tokenwatch_core::world::cluster::{MountedPart, Phase};
 
 use super::*;
+use crate::sources::pods::bounds::MAX_TEXT;
 
 fn pod(json: &str) -> Option<Pod> {
     serde_json::from_str::<Object>(json).unwrap().pod()
@@ -20,19 +21,36 @@ const CART: &str = r#"{
                 "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
             {"name": "data", "emptyDir": {}}],
         "initContainers": [{"name": "init", "image": "i:1",
-            "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]}],
+            "volumeMounts": [{"name": "tokens", "mountPath": "/t"}]},
+            {"name": "proxy", "image": "p:1", "restartPolicy": "Always",
+            "volumeMounts": [{"name": "tokens", "mountPath": "/s"}]}],
         "containers": [
             {"name": "app", "image": "a:1",
-                "volumeMounts": [{"name": "tokens"}, {"name": "data"}, {"name": "tokens"}]},
+                "volumeMounts": [{"name": "tokens", "mountPath": "/run/t", "subPath": "token"},
+                    {"name": "data"}, {"name": "tokens", "mountPath": "/t"}]},
             {"name": "sidecar", "image": "s:1", "volumeMounts": [{"name": "data"}]}]},
-    "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}}"#;
+    "status": {"phase": "Running", "conditions": [{"type": "Ready"}],
+        "initContainerStatuses": [
+            {"name": "init", "state": {"terminated": {"startedAt": "2027-01-15T08:00:00Z"}}},
+            {"name": "proxy", "state": {"running": {"startedAt": "2027-01-15T08:00:01Z"}}}],
+        "containerStatuses": [
+            {"name": "app", "state": {"running": {"startedAt": "2027-01-15T08:00:05Z"}}},
+            {"name": "sidecar", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}"#;
 
 #[test]
 fn a_pod_is_reduced_to_the_fields_that_findings_need() {
-    let container = |name: &str, image: &str| Container {
+    let mount = |mount_path: &str, part| TokenMount {
+        volume: "tokens".into(),
+        path: "token".into(),
+        mount_path: mount_path.into(),
+        part,
+    };
+    let container = |name: &str, image: &str, started: i64, tokens| Container {
         name: name.into(),
         image: image.into(),
         volumes: vec!["tokens".into()],
+        started: (started > 0).then(|| Wall::from_secs(started)),
+        tokens,
     };
     let expected = Pod {
         uid: "u1".into(),
@@ -40,7 +58,16 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
         name: "cart-5c9f7-abcde".into(),
         owner: Some(Owner { kind: "Deployment".into(), name: "cart".into() }),
         service_account: Some("cart".into()),
-        containers: vec![container("init", "i:1"), container("app", "a:1")],
+        containers: vec![
+            container("init", "i:1", 0, vec![]),
+            container("proxy", "p:1", 1_800_000_001, vec![mount("/s", MountedPart::Whole)]),
+            container(
+                "app",
+                "a:1",
+                1_800_000_005,
+                vec![mount("/run/t", MountedPart::File), mount("/t", MountedPart::Whole)],
+            ),
+        ],
         phase: Phase::Running,
         host_network: true,
         is_static: false,
@@ -161,6 +188,20 @@ fn lists_and_pods_are_bounded() {
         (pod.containers.len(), pod.containers[0].name.len(), pod.containers[0].volumes.len()),
         (MAX_KEPT, MAX_TEXT, 1)
     );
+}
+
+#[test]
+fn the_tokens_of_a_pod_are_bounded() {
+    let sources = vec![r#"{"serviceAccountToken": {"path": "token"}}"#; 100].join(",");
+    let mounts = vec![r#"{"name": "v", "mountPath": "/t"}"#; 100].join(",");
+    let containers = vec![format!(r#"{{"name": "c", "volumeMounts": [{mounts}]}}"#); 10].join(",");
+    let huge = format!(
+        r#"{{"metadata": {{"name": "p", "namespace": "n", "uid": "u"}},
+        "spec": {{"volumes": [{{"name": "v", "projected": {{"sources": [{sources}]}}}}],
+        "containers": [{containers}]}}}}"#
+    );
+    let kept = pod(&huge).unwrap().containers.iter().map(|one| one.tokens.len()).sum::<usize>();
+    assert_eq!(kept, MAX_TOKENS);
 }
 
 #[test]

@@ -40,6 +40,36 @@ pub(super) fn ready_marker(pod: &Path, volume: &OsStr) -> PathBuf {
     pod.join("plugins/kubernetes.io~empty-dir").join(wrapped).join("ready")
 }
 
+/// The path of the token in kubelet's own volume (plugin/pkg/admission/serviceaccount).
+pub(super) const TOKEN: &str = "token";
+
+/// Whether a volume is one that the admission plugin adds to a pod: `kube-api-access-` and five
+/// random characters (TokenVolumeSource in plugin/pkg/admission/serviceaccount).
+pub(super) fn is_api_access(volume: &str) -> bool {
+    let is_random = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    volume
+        .strip_prefix("kube-api-access-")
+        .is_some_and(|random| random.len() == 5 && random.bytes().all(is_random))
+}
+
+/// Whether a path in such a volume is of a file that the plugin projects beside the token.
+pub(super) fn is_beside_token(path: &Path) -> bool {
+    path == Path::new("ca.crt") || path == Path::new("namespace")
+}
+
+/// How likely a path is that of a token, of those that cannot be read: the lower the likelier. None
+/// for a path that gives no hint.
+pub(super) fn token_rank(volume: &str, path: &Path) -> Option<u8> {
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+    match name.as_str() {
+        TOKEN if path == Path::new(TOKEN) => Some(0),
+        _ if is_api_access(volume) => None,
+        TOKEN => Some(1),
+        name if name.contains(TOKEN) => Some(2),
+        _ => None,
+    }
+}
+
 /// Whether a name at the top of a volume belongs to the AtomicWriter: `..data`, `..2026_…`.
 pub(super) fn is_internal(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"..")
@@ -135,6 +165,39 @@ fn is_content(name: &OsStr) -> bool {
 mod tests {
     use super::*;
     use notify::event::{CreateKind, RemoveKind, RenameMode};
+
+    #[test]
+    fn the_admission_plugins_volumes_are_known_by_their_name() {
+        for (name, expected) in [
+            ("kube-api-access-x2x2x", true),
+            ("kube-api-access-abcde", true),
+            ("kube-api-access", false),
+            ("kube-api-access-", false),
+            ("kube-api-access-backup", false),
+            ("kube-api-access-ABCDE", false),
+            ("my-kube-api-access-x2x2x", false),
+        ] {
+            assert_eq!(is_api_access(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_shows_whether_it_may_be_a_token() {
+        let table = [
+            ("kube-api-access-x2x2x", "token", Some(0)),
+            ("kube-api-access-x2x2x", "ca.crt", None),
+            ("kube-api-access-x2x2x", "old-token", None),
+            ("v", "token", Some(0)),
+            ("v", "vault/token", Some(1)),
+            ("v", "azure-identity-token", Some(2)),
+            ("v", "Token.jwt", Some(2)),
+            ("v", "tls.key", None),
+            ("v", "", None),
+        ];
+        for (volume, path, expected) in table {
+            assert_eq!(token_rank(volume, Path::new(path)), expected, "{volume}/{path}");
+        }
+    }
 
     #[test]
     fn an_event_names_what_to_scan() {

@@ -11,29 +11,48 @@ mod scan;
 mod watch;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokenwatch_core::world::observation::Observation;
 
 use crate::clocks;
-use scan::blind_spots::{self, BlindSpotTracker};
+use scan::absences::AbsentFile;
+use scan::held_back::{HOLD_BACK, HeldBack};
+use scan::{absences, blind_spots};
 
 pub use layout::PodId;
 pub use scan::{Scanner, Summary, VolumeOutcome};
 pub use watch::{FilesConfig, run};
 
-/// Scans these roots once, for `check`: every token, and every blind spot. Blocks; for ten seconds
-/// if a volume looks hidden, because a volume that kubelet is setting up looks the same. Roots that
-/// cannot be read are in the summary.
+/// How long an empty volume must stay empty for `check`. Kubelet mounts a volume and writes it
+/// within milliseconds.
+const EMPTY_FOR: Duration = Duration::from_secs(1);
+
+/// Scans these roots once, for `check`: every token, and what is missing or hidden. Blocks; for ten
+/// seconds if a volume looks hidden, because a volume that kubelet is setting up looks the same.
+/// Roots that cannot be read are in the summary.
 pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
     let (mut scanner, mut out) = (Scanner::new(roots), Vec::new());
     let mut summary = scanner.scan(&mut out);
-    let mut tracker = BlindSpotTracker::default();
-    tracker.update(clocks::now().monotonic, blind_spots::volumes(&scanner));
-    if tracker.due().is_some() {
-        std::thread::sleep(blind_spots::HOLD_BACK.to_std());
+    let mut hidden = HeldBack::default();
+    hidden.update(clocks::now().monotonic, blind_spots::volumes(&scanner));
+    let absent = absences::all(&scanner);
+    if let Some(wait) = wait(hidden.due().is_some(), !absent.is_empty()) {
+        std::thread::sleep(wait);
         summary = scanner.scan(&mut out);
-        let spots = tracker.update(clocks::now().monotonic, blind_spots::volumes(&scanner));
+        let spots = hidden.update(clocks::now().monotonic, blind_spots::volumes(&scanner));
         out.extend(spots.map(Observation::Blind));
+        let still_absent = absences::all(&scanner);
+        out.extend(
+            absent.iter().filter(|one| still_absent.contains(one)).map(AbsentFile::observed),
+        );
     }
+    let bare = scanner.pods_without_tokens();
+    out.extend((!bare.is_empty()).then_some(Observation::WithoutTokens(bare)));
     (out, summary)
+}
+
+fn wait(is_hidden: bool, is_empty: bool) -> Option<Duration> {
+    let for_empty = is_empty.then_some(EMPTY_FOR);
+    if is_hidden { Some(HOLD_BACK.to_std()) } else { for_empty }
 }

@@ -1,6 +1,7 @@
 //! Pods and service accounts that the API server reports.
 
 use super::*;
+use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
 
 #[test]
 fn a_pod_that_starts_to_terminate_is_diagnosed_at_once() {
@@ -215,6 +216,54 @@ fn the_account_of_a_pod_that_has_ended_is_not_requested() {
     let _ = engine.step(&at(1), Observation::Cluster(ClusterSeen::Listed(pods)));
     let _ = engine.step(&at(1), token("p1", 0, 3_600));
     assert_eq!(engine.every_query(&at(2)), []);
+}
+
+/// The pod of [`listed`], with a container that mounts its token.
+fn listed_with_token(phase: Phase) -> Observation {
+    let mount = TokenMount {
+        volume: key("p1").volume,
+        path: key("p1").path,
+        mount_path: "/t".into(),
+        part: MountedPart::Whole,
+    };
+    let app = Container { tokens: vec![mount], ..Container::default() };
+    let (uid, namespace, name) = ("p1".into(), "shop".into(), "cart-0".into());
+    let pod = Pod { uid, namespace, name, phase, containers: vec![app], ..Pod::default() };
+    Observation::Cluster(ClusterSeen::Listed(vec![pod]))
+}
+
+#[test]
+fn a_running_pod_that_loses_its_token_is_reported_until_the_token_is_back() {
+    use AlertEvent::{Cleared, Raised};
+    let mut engine = engine();
+    let _ = engine.step(&at(0), listed_with_token(Phase::Running));
+    let _ = engine.step(&at(1), token("p1", 0, 3_600));
+    assert_eq!(
+        alerts(&engine.step(&at(50), Observation::Gone(key("p1"))).reports, at(50).wall),
+        []
+    );
+    let missing = (Code::Missing, Severity::Critical);
+    assert_eq!(run(&mut engine, 50, 600), [(60, Raised, missing.0, missing.1)]);
+    let back = engine.step(&at(700), token("p1", 699, 3_600)).reports;
+    assert_eq!(alerts(&back, at(700).wall), [(700, Cleared, missing.0, missing.1)]);
+    assert_eq!(
+        summaries(&back),
+        ["Token \"token\" of pod shop/cart-0 (volume kube-api-access-x) is there again, 10m 40s \
+          after it was reported as missing."]
+    );
+}
+
+#[test]
+fn a_missing_token_is_resolved_when_its_pod_ends() {
+    use AlertEvent::{Cleared, Raised};
+    let mut engine = engine();
+    let _ = engine.step(&at(0), Observation::WithoutTokens(vec!["p1".into()]));
+    let _ = engine.step(&at(0), listed_with_token(Phase::Running));
+    let missing = (Code::Missing, Severity::Critical);
+    assert_eq!(run(&mut engine, 0, 100), [(10, Raised, missing.0, missing.1)]);
+    let ended = engine.step(&at(200), listed_with_token(Phase::Succeeded)).reports;
+    assert_eq!(alerts(&ended, at(200).wall), [(200, Cleared, missing.0, missing.1)]);
+    assert!(summaries(&ended)[0].contains("was removed with its pod or volume"));
 }
 
 /// Files that a pod has left behind are no alarm, but only if the API server was asked for this

@@ -82,6 +82,8 @@ codes! {
     Malformed = "token.malformed" in token::MALFORMED;
     #[doc = "the agent cannot read a token file"]
     Unreadable = "token.unreadable" in token::UNREADABLE;
+    #[doc = "a token that should be there is missing"]
+    Missing = "token.missing" in token::MISSING;
     #[doc = "a process still uses a token that was replaced"]
     ReaderStale = "token.reader_stale" in token::READER_STALE;
     #[doc = "a container sees an old copy of the volume"]
@@ -138,10 +140,9 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 13] = [
+    const RESERVED: [Self; 12] = [
         Self::ReaderStale,
         Self::MountFrozen,
-        Self::Subpath,
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,
@@ -166,6 +167,7 @@ impl Code {
             Self::NotYetValid | Self::FutureDated => "token.early",
             Self::Malformed
             | Self::Unreadable
+            | Self::Missing
             | Self::ReaderStale
             | Self::MountFrozen
             | Self::Subpath

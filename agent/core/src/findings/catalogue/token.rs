@@ -59,8 +59,9 @@ pub(super) const FUTURE_DATED: Entry = Entry {
 
 pub(super) const MALFORMED: Entry = Entry {
     meaning: "The pod presents bytes that no API server accepts.",
-    found_by: "The file does not decode as a service-account token, although the same path held a \
-            token before or the content starts like a token.",
+    found_by: "The file does not decode as a service-account token, although it is the token of a \
+            kube-api-access-* volume, the same path held a token before, or the content starts \
+            like a token.",
     severity: "warning",
     action: "Find out what writes the file. If the file is in kubelet's projected volume, delete \
             the pod: kubelet then writes a new file.",
@@ -69,10 +70,28 @@ pub(super) const MALFORMED: Entry = Entry {
 pub(super) const UNREADABLE: Entry = Entry {
     meaning: "The agent cannot judge this token.",
     found_by: "The agent fails to open or read the file, for longer than a replacement of the file \
-            takes. Or the volume's ..data link leads out of the volume.",
+            takes. One finding names the volume's token; other files are no tokens. Or the \
+            volume's ..data link leads out of the volume.",
     severity: "warning",
     action: "Give the agent CAP_DAC_READ_SEARCH, or run it as root. Mount the kubelet directory \
             into it, read-only and with HostToContainer propagation.",
+};
+
+pub(super) const MISSING: Entry = Entry {
+    meaning: "A pod should have this token, and the file is not on the node. A container that \
+            starts now fails or waits. A container that runs keeps its mount of the volume, and \
+            kubelet no longer renews the token in it.",
+    found_by: "kubelet's own volume (kube-api-access-*) has files and no token. Or a volume that \
+            held a token is empty. Or the spec of a running pod has a serviceAccountToken source, \
+            and the agent finds no token at its path (needs access to the Kubernetes API). The \
+            agent waits at least ten seconds, and five minutes after the machine started. Without \
+            access to the API, one finding about the node lists volumes that were empty from the \
+            start.",
+    severity: "critical for a pod that runs; warning if the container with the token waits, or if \
+            the agent does not know whether the pod runs; info for volumes that may be leftovers",
+    action: "Look for MountVolume.SetUp errors in kubelet's log and for FailedMount events of the \
+            pod. If kubelet is well, delete the pod: its controller starts a new one, and kubelet \
+            sets up new volumes. Find out what unmounted or emptied the volume.",
 };
 
 pub(super) const READER_STALE: Entry = Entry {
@@ -90,10 +109,17 @@ pub(super) const MOUNT_FROZEN: Entry = Entry {
 };
 
 pub(super) const SUBPATH: Entry = Entry {
-    meaning: "A subPath mount pins the file of the first generation.",
-    found_by: "The agent does not detect this yet.",
-    severity: "warning",
-    action: "Mount the whole volume.",
+    meaning: "kubelet mounts the file of the current generation into the container when it starts, \
+            and never replaces it there. The container keeps the token of its start until it \
+            expires. If subPath names a directory, the token disappears with the first rotation.",
+    found_by: "In the pod's spec, a container mounts a serviceAccountToken by subPath or \
+            subPathExpr. The agent needs access to the Kubernetes API for this. The end comes from \
+            the container's start and the token's lifetime.",
+    severity: "info for a token whose expiry is extended (it works for a year); warning for \
+            others; critical once the container's token has certainly expired or disappeared",
+    action: "Mount the whole volume in a directory of its own, without subPath, and give the \
+            application the path of the token in it. Until then, restart the container before its \
+            token expires.",
 };
 
 pub(super) const POD_TERMINATING: Entry = Entry {

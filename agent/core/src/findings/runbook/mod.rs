@@ -44,6 +44,8 @@ impl Code {
             Self::FutureDated => &token::FUTURE_DATED,
             Self::Malformed => &token::MALFORMED,
             Self::Unreadable => &token::UNREADABLE,
+            Self::Missing => &token::MISSING,
+            Self::Subpath => &token::SUBPATH,
             Self::PodTerminating => &token::POD_TERMINATING,
             Self::SubjectReplaced => &token::SUBJECT_REPLACED,
             Self::ClockOffset => &clock::CLOCK_OFFSET,
@@ -56,7 +58,6 @@ impl Code {
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
             Self::ReaderStale
             | Self::MountFrozen
-            | Self::Subpath
             | Self::KeyUnknown
             | Self::IssuerMismatch
             | Self::AudienceUnknown

@@ -107,6 +107,48 @@ pub(super) const UNREADABLE: Runbook = Runbook {
                       terminating pods.",
 };
 
+pub(super) const MISSING: Runbook = Runbook {
+    impact: "A container that starts now fails, or waits for its volume. A running container keeps \
+             its own mount: its requests fail when the last token in it expires, because kubelet \
+             no longer renews that one.",
+    diagnosis: &[
+        VOLUME,
+        step(
+            "What is mounted for the pod on the node, in kubelet's mount namespace",
+            "grep UID /proc/$(pgrep -xo kubelet)/mountinfo",
+        ),
+        KUBELET,
+        DESCRIBE,
+        READY,
+    ],
+    mitigation: &[DELETE],
+    resolved_when: "The file is in the volume again, or the pod no longer exists.",
+    false_positives: "Without access to the Kubernetes API, the finding about the node also counts \
+                      directories of pods that no longer exist. kubelet logs those as orphaned \
+                      pods.",
+};
+
+pub(super) const SUBPATH: Runbook = Runbook {
+    impact: "The container gets 401 for every request with its token, from the finding's deadline \
+             on, although the token in the volume is fresh. If subPath names a directory, the \
+             container finds no file there after the first rotation.",
+    diagnosis: &[
+        DESCRIBE,
+        step(
+            "The token as the container has it (PATH is the mountPath in the evidence)",
+            "kubectl exec -n NAMESPACE POD -c CONTAINER -- cat PATH | cut -d. -f2 | base64 -d \
+             2>/dev/null",
+        ),
+    ],
+    mitigation: &[step(
+        "Until the mount is changed, restart the pod before its token expires",
+        "kubectl delete pod -n NAMESPACE POD",
+    )],
+    resolved_when: "No container of the pod mounts the token by subPath.",
+    false_positives: "The application reads the token once, right after it starts, and exchanges \
+                      it for another credential.",
+};
+
 pub(super) const POD_TERMINATING: Runbook = Runbook {
     impact: "Requests from the terminating pod are rejected from the finding's deadline until the \
              pod ends. This affects its preStop hook and its shutdown. A pod that should have \

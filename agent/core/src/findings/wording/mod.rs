@@ -4,15 +4,18 @@ mod agent;
 mod clock;
 mod clock_remedy;
 mod kubelet;
+mod missing;
 mod names;
 mod remedy;
 mod resolved;
 #[cfg(test)]
 mod resolved_tests;
+mod subpath;
 mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
 pub(crate) use kubelet::kubelet;
+pub(crate) use missing::{empty_volumes, missing};
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::{ACCOUNT_STATE, GENERATION, token};

@@ -22,7 +22,7 @@ pub(super) fn of_token(
         TokenFault::SubjectReplaced(_) => renew_pods(pod),
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
-        TokenFault::Malformed | TokenFault::Unreadable => describe_pod(pod),
+        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => describe_pod(pod),
     };
     Remedy { text: action(symptom).to_owned(), command }
 }
@@ -40,7 +40,8 @@ fn action(symptom: TokenSymptom) -> &'static str {
         | TokenFault::FutureDated
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
-        | TokenFault::Unreadable => symptom.fault.code(),
+        | TokenFault::Unreadable
+        | TokenFault::Subpath => symptom.fault.code(),
     };
     code.info().action
 }
@@ -78,6 +79,22 @@ pub(super) fn of_kubelet() -> Remedy {
         text: Code::KubeletStalled.info().action.to_owned(),
         command: Some(command.to_owned()),
     }
+}
+
+/// The remedy for a missing token.
+pub(super) fn of_missing(pod: &PodRef) -> Remedy {
+    let command = describe_pod(pod).or_else(|| kubelet_log(pod));
+    Remedy { text: Code::Missing.info().action.to_owned(), command }
+}
+
+/// The remedy for empty volumes of unknown pods.
+pub(super) fn of_empty_volumes() -> Remedy {
+    let text = "Check that kubelet runs and reaches the API server: look for MountVolume.SetUp \
+                errors in its log. If the pods no longer exist, delete their directories. With \
+                kubernetes.enabled the agent tells the two apart.";
+    let command = "journalctl -u kubelet --since -1h | grep -E \"MountVolume.SetUp|orphaned pod\" \
+                   | tail -n 20";
+    Remedy { text: text.to_owned(), command: Some(command.to_owned()) }
 }
 
 /// The remedy for a lost service account. A new account does not help the old tokens: only new pods

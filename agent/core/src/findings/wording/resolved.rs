@@ -106,9 +106,10 @@ fn good_state(code: Code) -> &'static str {
             "is within its lifetime again by this node's clock"
         }
         Code::SubjectReplaced => "belongs to an account that exists",
+        Code::Missing => "is there again",
+        Code::Subpath => "is no longer mounted by subPath",
         Code::ReaderStale
         | Code::MountFrozen
-        | Code::Subpath
         | Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
@@ -149,6 +150,9 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Recovered if code == Code::AgentBlind => {
             format!("The agent sees all projected volumes on node {node} again")
         }
+        Resolution::Recovered if code == Code::Missing => {
+            format!("No volume of a token on node {node} is left empty")
+        }
         Resolution::Recovered
         | Resolution::Replaced
         | Resolution::Gone
@@ -184,6 +188,7 @@ fn of_clock(code: Code, state: ClockState) -> &'static str {
         | Code::FutureDated
         | Code::Malformed
         | Code::Unreadable
+        | Code::Missing
         | Code::ReaderStale
         | Code::MountFrozen
         | Code::Subpath
@@ -222,12 +227,13 @@ fn what_was_found(code: Code) -> &'static str {
         | Code::FutureDated => "it was first reported",
         Code::Malformed => "it was reported as malformed",
         Code::Unreadable => "it was reported as unreadable",
+        Code::Missing => "it was reported as missing",
+        Code::Subpath => "its mount by subPath was reported",
         Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
         Code::ReaderStale
         | Code::MountFrozen
-        | Code::Subpath
         | Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown

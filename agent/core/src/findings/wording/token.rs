@@ -1,6 +1,6 @@
 //! Findings about tokens.
 
-use super::{names, remedy};
+use super::{names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
@@ -23,7 +23,7 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
         code: fault.code(),
         severity: symptom.severity,
         summary: summary(fault, facts, now),
-        deadline: generation.and_then(|generation| deadline(fault, generation, facts)),
+        deadline: deadline(fault, facts),
         evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
         remedy: remedy::of_token(symptom, &pod, generation),
         trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
@@ -34,23 +34,25 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Find
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A
 /// token issued in the future fails at its effective deadline, because kubelet rotates it late.
 /// Without its service account a token fails since a time that the agent does not know.
-fn deadline(fault: TokenFault, generation: &Generation, facts: &Facts<'_>) -> Option<Wall> {
-    let effective = generation.deadlines.effective;
-    Some(match fault {
-        TokenFault::SubjectReplaced(_) => return None,
+fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
+    let deadlines = facts.generation().map(|generation| generation.deadlines);
+    let effective = deadlines.map(|deadlines| deadlines.effective);
+    match fault {
+        TokenFault::SubjectReplaced(_) => None,
         // The API server may refuse the token before it expires, because of its pod.
         TokenFault::PodTerminating(
             PodEnd::Overdue { .. } | PodEnd::Deleted(_) | PodEnd::Ended(_),
-        ) => facts.rejected_from().map_or(effective, |from| from.min(effective)),
-        TokenFault::Expired => generation.deadlines.hard,
-        TokenFault::NotYetValid => generation.deadlines.accepted_from,
+        ) => effective.map(|at| facts.rejected_from().map_or(at, |from| from.min(at))),
+        TokenFault::Expired => deadlines.map(|deadlines| deadlines.hard),
+        TokenFault::NotYetValid => deadlines.map(|deadlines| deadlines.accepted_from),
+        TokenFault::Subpath => subpath::deadline(facts),
         TokenFault::RotationLate
         | TokenFault::RotationStalled
         | TokenFault::FutureDated
         | TokenFault::PodTerminating(PodEnd::Ahead { .. })
         | TokenFault::Malformed
         | TokenFault::Unreadable => effective,
-    })
+    }
 }
 
 fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
@@ -58,18 +60,20 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
         TokenFault::Malformed | TokenFault::Unreadable => {
             facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
         }
+        TokenFault::Subpath => generation_evidence(facts, now).and(subpath::evidence(facts)),
         TokenFault::RotationLate
         | TokenFault::RotationStalled
         | TokenFault::Expired
         | TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating(_) => facts
-            .generation()
-            .map(|generation| of_generation(generation, now))
-            .unwrap_or_default()
+        | TokenFault::PodTerminating(_) => generation_evidence(facts, now)
             .with_some(ACCOUNT_STATE, fault.lost().map(AccountLoss::name)),
     }
+}
+
+fn generation_evidence(facts: &Facts<'_>, now: Wall) -> Attributes {
+    facts.generation().map(|generation| of_generation(generation, now)).unwrap_or_default()
 }
 
 fn of_trouble(trouble: &Trouble) -> Attributes {
@@ -105,6 +109,7 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
     match (fault, facts.generation()) {
         (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
+        (TokenFault::Subpath, _) => subpath::summary(&token, facts, now),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
         (_, None) => token, // every other fault needs a generation
     }
@@ -147,7 +152,7 @@ fn lifecycle(
              node's clock is behind.",
             generation.claims.issued_at - now
         ),
-        TokenFault::Malformed | TokenFault::Unreadable => token.to_owned(),
+        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => token.to_owned(),
     }
 }
 

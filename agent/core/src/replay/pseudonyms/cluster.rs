@@ -2,7 +2,9 @@
 
 use super::Pseudonyms;
 use super::names::Kind;
-use crate::world::cluster::{AccountName, AccountSeen, ClusterSeen, Container, Owner, Pod, PodRef};
+use crate::world::cluster::{
+    AccountName, AccountSeen, ClusterSeen, Container, Owner, Pod, PodRef, TokenMount,
+};
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
 
 /// Kinds of owners that every cluster has. Others may be named after who wrote them.
@@ -145,11 +147,23 @@ impl Pseudonyms {
     }
 
     fn container(&self, container: Container) -> Container {
-        let Container { name, image, volumes } = container;
+        let Container { name, image, volumes, started, tokens } = container;
         Container {
             name: self.name(Kind::Container, &name),
             image: self.name(Kind::Image, &image),
             volumes: volumes.iter().map(|name| self.name(Kind::Volume, name)).collect(),
+            started,
+            tokens: tokens.into_iter().map(|mount| self.token_mount(mount)).collect(),
+        }
+    }
+
+    fn token_mount(&self, mount: TokenMount) -> TokenMount {
+        let TokenMount { volume, path, mount_path, part } = mount;
+        TokenMount {
+            volume: self.name(Kind::Volume, &volume),
+            path: self.path(&path),
+            mount_path: self.name(Kind::Directory, &mount_path),
+            part,
         }
     }
 

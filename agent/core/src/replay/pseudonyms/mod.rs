@@ -104,6 +104,9 @@ impl Pseudonyms {
         match observation {
             Observation::File(seen) => Observation::File(self.file(seen)),
             Observation::Gone(key) => Observation::Gone(self.token_key(key)),
+            Observation::WithoutTokens(pods) => Observation::WithoutTokens(
+                pods.iter().map(|uid| self.name(Kind::Uid, uid)).collect(),
+            ),
             Observation::Blind(spots) => {
                 Observation::Blind(spots.into_iter().map(|spot| self.blind_spot(spot)).collect())
             }
@@ -131,6 +134,7 @@ impl Pseudonyms {
             FileContent::Unreadable { reason } => {
                 FileContent::Unreadable { reason: self.text(&reason) }
             }
+            FileContent::Missing(absence) => FileContent::Missing(absence),
         };
         FileSeen { key: self.token_key(key), written_at, content }
     }

@@ -118,8 +118,13 @@ impl Cluster {
     /// the API server reported its pod.
     pub(in crate::world) fn has_token(&mut self, token: &Tracked) {
         let claimed = token.current.as_ref().and_then(|of| of.claims.binding.node.as_ref());
-        self.is_this_node |= claimed.is_some_and(|node| node.name == self.node)
-            || self.pods.contains_key(&token.key.pod_uid);
+        self.is_this_node |= claimed.is_some_and(|node| node.name == self.node);
+        self.has_directory(&token.key.pod_uid);
+    }
+
+    /// Notes that the directory of the pod `uid` is on this node.
+    pub(in crate::world) fn has_directory(&mut self, uid: &str) {
+        self.is_this_node |= self.pods.contains_key(uid);
     }
 
     /// The stage of the pod `uid`, which has a token that was issued at `issued` and that the agent

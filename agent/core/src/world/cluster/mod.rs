@@ -1,17 +1,21 @@
 //! The pods of this node and their service accounts, as the API server reports them.
 //!
-//! This room is optional. It adds names and evidence to findings. It changes a diagnosis in two
-//! cases only: the pod comes to its end, or its service account was deleted or recreated.
+//! This room is optional. It adds names and evidence to findings. It changes a diagnosis where the
+//! pod comes to its end, where its service account was deleted or recreated, and where its spec
+//! names a token that is not on the node, or that a container mounts by `subPath`.
 
 mod accounts;
+mod container;
 mod known;
+mod mounts;
 mod pod;
 mod stage;
 mod turns;
 
 pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts, Loss};
+pub use container::{Container, MountedPart, TokenMount};
 pub use known::{Cluster, Known};
-pub use pod::{Container, Owner, Phase, Pod, PodRef};
+pub use pod::{Owner, Phase, Pod, PodRef};
 pub use stage::{Deleted, PodStage};
 
 use serde::{Deserialize, Serialize};

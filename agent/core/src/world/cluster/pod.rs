@@ -7,6 +7,7 @@ use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 
+use super::Container;
 use crate::world::tokens::Tracked;
 
 /// A pod of this node.
@@ -44,17 +45,6 @@ pub struct Owner {
     pub kind: String,
     /// Its name. It is in the pod's namespace, unless it is a Node.
     pub name: String,
-}
-
-/// A container of a pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// Its image as in the pod's spec.
-    pub image: String,
-    /// Names of the projected volumes that it mounts.
-    pub volumes: Vec<String>,
 }
 
 /// The phase of a pod (`status.phase`).
@@ -162,13 +152,18 @@ impl PodRef {
     /// Claims that name another pod than the path are ignored.
     pub fn of(tracked: &Tracked, known: Option<&Pod>) -> Self {
         match known {
-            Some(pod) => Self {
-                namespace: Some(pod.namespace.clone()),
-                name: Some(pod.name.clone()),
-                uid: tracked.key.pod_uid.clone(),
-                owner: pod.owner.clone(),
-            },
+            Some(pod) => Self { uid: tracked.key.pod_uid.clone(), ..Self::known(pod) },
             None => Self::claimed(tracked),
+        }
+    }
+
+    /// A pod that the cluster knows.
+    pub fn known(pod: &Pod) -> Self {
+        Self {
+            namespace: Some(pod.namespace.clone()),
+            name: Some(pod.name.clone()),
+            uid: pod.uid.clone(),
+            owner: pod.owner.clone(),
         }
     }
 
@@ -217,6 +212,7 @@ mod tests {
             name: name.into(),
             image: format!("registry.example/{name}:1"),
             volumes: vec![volume.into()],
+            ..Container::default()
         };
         Pod {
             owner: Some(Owner { kind: "Deployment".into(), name: "cart".into() }),

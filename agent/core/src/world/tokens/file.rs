@@ -33,4 +33,20 @@ pub enum FileContent {
         /// The step that failed, and the kernel's error.
         reason: String,
     },
+    /// There is no file, and the volume shows that one should be there.
+    Missing(Absence),
+}
+
+/// How a token is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// The pod's spec has a token there, and the agent finds none.
+    NotFound,
+    /// kubelet has written the volume, and the token's file is not in it.
+    NoFile,
+    /// The volume is empty, and the agent never saw anything else in it.
+    EmptyVolume,
+    /// The volume had the token and is empty now. kubelet would have removed the directory, too.
+    Emptied,
 }

@@ -17,7 +17,7 @@ pub use decode::{
     TokenIdentity, decode, foreign,
 };
 
-pub use file::{FileContent, FileSeen};
+pub use file::{Absence, FileContent, FileSeen};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
 

@@ -72,6 +72,7 @@ impl Tracked {
             FileContent::Token(claims) => self.see_token(*claims, seen.written_at, now, kubelet),
             FileContent::Malformed { reason } => self.see_trouble(true, reason, now),
             FileContent::Unreadable { reason } => self.see_trouble(false, reason, now),
+            FileContent::Missing(_) => Change::None, // the world keeps absent tokens elsewhere
         }
     }
 

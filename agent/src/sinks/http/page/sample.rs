@@ -159,6 +159,7 @@ pub(super) fn troubled() -> Status {
         name: "app".into(),
         image: "registry.example/pay:1.2".into(),
         volumes: vec!["kube-api-access".into()],
+        ..Container::default()
     };
     stalled.known = Some(Pod {
         owner: Some(owner),

@@ -1,23 +1,19 @@
 //! What kubelet sees and the agent does not: volumes, pods, or a whole root. An empty directory
 //! alone proves nothing; kubelet's own marker of a mount does.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::observation::BlindSpot;
 
 use super::Scanner;
 use super::opened::is_own_limit;
+use super::volume::Suspicion;
 use crate::clocks;
 use crate::sources::volumes::layout::{self, PROJECTED, PodId};
-
-/// How long a spot must look hidden before it is reported. After a reboot kubelet mounts a pod's
-/// volumes again within a few seconds of its first sync of the pod.
-pub(in crate::sources::volumes) const HOLD_BACK: Delta = Delta::from_secs(10);
 
 const NEEDS_PRIVILEGE: &str = "; run the agent as root or with CAP_DAC_READ_SEARCH";
 const NEEDS_ROOT: &str =
@@ -56,7 +52,7 @@ fn list_error(directory: &Path) -> Option<Errno> {
 
 /// The pods and volumes that look hidden now. Some may just be set up or torn down by kubelet.
 pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> {
-    let hidden = |(pod, name, errno)| hidden_volume(scanner, pod, name, errno);
+    let hidden = |(pod, name, why)| hidden_volume(scanner, pod, name, why);
     let volumes = scanner.suspicious().filter_map(hidden);
     let pods = scanner.unlistable().map(|(pod, errno)| {
         let directory = scanner.pod_path(pod).join(PROJECTED);
@@ -67,15 +63,19 @@ pub(in crate::sources::volumes) fn volumes(scanner: &Scanner) -> Vec<BlindSpot> 
     spots
 }
 
-/// A volume that cannot be opened, or is empty though kubelet has mounted it.
+/// A volume that cannot be read, or is empty though kubelet has mounted it.
 fn hidden_volume(
     scanner: &Scanner,
     pod: &PodId,
     volume: &OsStr,
-    errno: Option<Errno>,
+    why: Suspicion,
 ) -> Option<BlindSpot> {
     let at = scanner.pod_path(pod);
-    let reason = errno.map_or_else(|| unmounted(&at, volume), |errno| Some(unreadable(errno)))?;
+    let reason = match why {
+        Suspicion::Empty => unmounted(&at, volume)?,
+        Suspicion::Directory(errno) => unreadable(errno),
+        Suspicion::Files(errno) => unreadable_files(errno),
+    };
     let directory = at.join(PROJECTED).join(volume);
     Some(spot(&pod.name.to_string_lossy(), &volume.to_string_lossy(), &directory, reason))
 }
@@ -87,6 +87,14 @@ fn spot(pod_uid: &str, volume: &str, directory: &Path, reason: String) -> BlindS
         directory: directory.display().to_string(),
         reason,
     }
+}
+
+fn unreadable_files(errno: Errno) -> String {
+    let remedy = if is_forbidden(errno) { NEEDS_PRIVILEGE } else { "" };
+    format!(
+        "none of the files that may be tokens can be read: {} ({errno:?}){remedy}",
+        errno.desc()
+    )
 }
 
 fn unreadable(errno: Errno) -> String {
@@ -105,7 +113,7 @@ fn is_forbidden(errno: Errno) -> bool {
 
 /// Why the volume counts as hidden: kubelet's marker exists before and after the agent finds
 /// nothing mounted there.
-fn unmounted(pod: &Path, volume: &OsStr) -> Option<String> {
+pub(super) fn unmounted(pod: &Path, volume: &OsStr) -> Option<String> {
     let ready = layout::ready_marker(pod, volume);
     let is_hidden = is_of_this_boot(&ready)
         && is_unmounted_and_empty(&pod.join(PROJECTED), volume)
@@ -130,58 +138,6 @@ fn is_unmounted_and_empty(projected: &Path, volume: &OsStr) -> bool {
     };
     parent.dev() == own.dev()
         && directory.read_dir().is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Holds back blind spots that may be volumes in the making.
-#[derive(Debug, Default)]
-pub(in crate::sources::volumes) struct BlindSpotTracker {
-    since: BTreeMap<BlindSpot, Monotonic>,
-    reported: Vec<BlindSpot>,
-}
-
-impl BlindSpotTracker {
-    /// Takes what looks hidden now. Returns the whole list to report, if it differs from the last
-    /// one.
-    pub(in crate::sources::volumes) fn update(
-        &mut self,
-        now: Monotonic,
-        spots: Vec<BlindSpot>,
-    ) -> Option<Vec<BlindSpot>> {
-        self.set(now, spots);
-        let confirmed = self.confirmed(now);
-        (confirmed != self.reported).then(|| {
-            self.reported.clone_from(&confirmed);
-            confirmed
-        })
-    }
-
-    fn set(&mut self, now: Monotonic, spots: Vec<BlindSpot>) {
-        let before = std::mem::take(&mut self.since);
-        for spot in spots {
-            let since = before.get(&spot).copied().unwrap_or(now);
-            self.since.insert(spot, since);
-        }
-    }
-
-    /// Those that have looked hidden for long enough.
-    fn confirmed(&self, now: Monotonic) -> Vec<BlindSpot> {
-        let confirmed = self.since.iter().filter(|(_, since)| now - **since >= HOLD_BACK);
-        confirmed.map(|(spot, _)| spot.clone()).collect()
-    }
-
-    /// Whether a blind spot is reported and not resolved.
-    pub(in crate::sources::volumes) fn has_reported(&self) -> bool {
-        !self.reported.is_empty()
-    }
-
-    /// When to look again; none if nothing is held back.
-    pub(in crate::sources::volumes) fn due(&self) -> Option<Monotonic> {
-        self.since
-            .iter()
-            .filter(|(spot, _)| self.reported.binary_search(spot).is_err())
-            .map(|(_, since)| *since + HOLD_BACK)
-            .min()
-    }
 }
 
 #[cfg(test)]

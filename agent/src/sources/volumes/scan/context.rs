@@ -9,7 +9,7 @@ use tokenwatch_core::world::tokens::TokenKey;
 use super::Tools;
 use super::stamps::Moment;
 use crate::sources::tokens::Reader;
-use crate::sources::volumes::layout::PodId;
+use crate::sources::volumes::layout::{self, PodId};
 
 /// What a scan of one pod needs.
 #[derive(Debug)]
@@ -43,7 +43,12 @@ pub(super) struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn key(self, path: &Path) -> TokenKey {
+    /// Whether the file at `path` of this volume can only be a token.
+    pub(super) fn expects_token(self, path: &Path) -> bool {
+        path == Path::new(layout::TOKEN) && layout::is_api_access(self.volume)
+    }
+
+    pub(super) fn key(self, path: &Path) -> TokenKey {
         TokenKey {
             pod_uid: self.pod_uid.to_owned(),
             volume: self.volume.to_owned(),

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::world::observation::FileContent;
+use tokenwatch_core::world::observation::{Absence, FileContent};
 use tokenwatch_core::world::tokens::{ParsedToken, TokenIdentity};
 
-use super::context::{Reports, Scan};
+use super::context::{Owner, Reports, Scan};
+use super::denied;
 use super::opened::{is_own_limit, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use crate::sources::tokens::{At, Look, Other, Stamp};
@@ -23,6 +24,10 @@ pub(super) struct Entry {
     stamp: Option<TrustedStamp>,
     /// A token was here once. From then on anything else in its place is reported.
     was_token: bool,
+    /// The file cannot be read, and may be anything: the error, and why in words.
+    hidden: Option<(Errno, String)>,
+    /// There is no file, and one should be there.
+    is_absent: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -43,6 +48,8 @@ enum Found<'a> {
     Other(Stamp),
     /// To be reported.
     Bad(FileContent),
+    /// It cannot be read, and may be anything.
+    Hidden(&'static str, Errno),
     /// Not a file, and never was a token.
     Nothing,
 }
@@ -56,7 +63,19 @@ pub(super) struct Place<'a> {
 
 impl Entry {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, held: Held::Unknown, stamp: None, was_token: false }
+        Self {
+            path,
+            held: Held::Unknown,
+            stamp: None,
+            was_token: false,
+            hidden: None,
+            is_absent: false,
+        }
+    }
+
+    /// Sets whether there is no file, and one should be there.
+    pub(super) fn set_absent(&mut self, is_absent: bool) {
+        self.is_absent = is_absent;
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -76,8 +95,13 @@ impl Entry {
         self.was_token || self.is_reported()
     }
 
-    pub(super) fn was_token_at(&self, path: &Path) -> bool {
-        self.was_token && self.path == path
+    pub(super) fn was_token(&self) -> bool {
+        self.was_token
+    }
+
+    /// Why the file cannot be read, if it may be anything.
+    pub(super) fn hidden(&self) -> Option<Errno> {
+        self.hidden.as_ref().map(|(errno, _)| *errno)
     }
 
     /// Reports a file that does not exist any more as gone.
@@ -109,7 +133,14 @@ impl Entry {
             return Ok(());
         }
         self.stamp = None;
-        let found = found(scan.reader.look(&place.at, &self.path), self.was_token)?;
+        self.hidden = None;
+        if self.is_absent {
+            let content = FileContent::Missing(Absence::NoFile);
+            self.report_bad(content, place.written_at, &mut scan.reports);
+            return Ok(());
+        }
+        let expected = Expected::new(self, scan.reports.owner);
+        let found = found(scan.reader.look(&place.at, &self.path), expected)?;
         self.set(found, place, &mut scan.reports);
         Ok(())
     }
@@ -125,8 +156,41 @@ impl Entry {
                 self.stamp = TrustedStamp::new(stamp, place.moment);
             }
             Found::Bad(content) => self.report_bad(content, place.written_at, reports),
+            Found::Hidden(step, errno) => self.set_hidden(step, errno, place, reports),
             Found::Nothing => {}
         }
+    }
+
+    /// A token that cannot be read is reported at once. Of other files the volume decides.
+    fn set_hidden(
+        &mut self,
+        step: &'static str,
+        errno: Errno,
+        place: &Place<'_>,
+        reports: &mut Reports<'_>,
+    ) {
+        let reason = denied::reason(step, errno, place.at.directory, &self.path);
+        if self.was_token {
+            self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
+        } else {
+            self.hidden = Some((errno, reason));
+        }
+    }
+
+    /// Reports a file that cannot be read as the volume's token.
+    pub(super) fn report_hidden(&mut self, written_at: Option<Wall>, reports: &mut Reports<'_>) {
+        if let Some((_, reason)) = &self.hidden {
+            let content = FileContent::Unreadable { reason: reason.clone() };
+            self.report_bad(content, written_at, reports);
+        }
+    }
+
+    /// The file is no token after all: another one of its volume is likelier to be.
+    pub(super) fn withdraw(&mut self, reports: &mut Reports<'_>) {
+        if self.is_reported() {
+            reports.gone(&self.path);
+        }
+        self.held = Held::Unknown;
     }
 
     fn set_token(
@@ -166,19 +230,42 @@ impl Entry {
     }
 }
 
-/// What a look at a file means where a token was before, or was not. An error: the file does not
+/// Whether a file can only be a token.
+#[derive(Clone, Copy)]
+enum Expected {
+    /// It held one before.
+    Was,
+    /// It is in the place of the token of kubelet's own volume.
+    Is,
+    /// It may be anything.
+    No,
+}
+
+impl Expected {
+    fn new(entry: &Entry, owner: Owner<'_>) -> Self {
+        match owner.expects_token(&entry.path) {
+            _ if entry.was_token => Self::Was,
+            true => Self::Is,
+            false => Self::No,
+        }
+    }
+}
+
+/// What a look at a file means where a token is expected, or is not. An error: the file does not
 /// exist any more, or the agent reached one of its own resource limits.
-fn found(look: Look<'_>, was_token: bool) -> nix::Result<Found<'_>> {
-    match look {
-        Look::Token(stamp, token) => Ok(Found::Token(stamp, token)),
-        Look::Malformed(malformed) => Ok(malformed_because(&malformed.to_string())),
-        Look::Other(_, other) if was_token => Ok(malformed_because(no_longer_token(other))),
-        Look::Other(stamp, _) => Ok(Found::Other(stamp)),
-        Look::Refused(_) if was_token => Ok(malformed_because(NOT_REGULAR)),
-        Look::Refused(_) => Ok(Found::Nothing),
-        Look::Unreadable(_, errno) if is_own_limit(errno) => Err(errno),
-        Look::Unreadable(step, errno) => Ok(unreadable_because(failed_step(step, errno))),
-        Look::Vanished => Err(Errno::ENOENT),
+fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
+    match (look, expected) {
+        (Look::Token(stamp, token), _) => Ok(Found::Token(stamp, token)),
+        (Look::Malformed(malformed), _) => Ok(malformed_because(&malformed.to_string())),
+        (Look::Other(stamp, other), expected) => {
+            Ok(not_token(other, expected).map_or(Found::Other(stamp), malformed_because))
+        }
+        (Look::Refused(_), Expected::Was) => Ok(malformed_because(NO_LONGER_REGULAR)),
+        (Look::Refused(_), Expected::Is) => Ok(malformed_because(NOT_REGULAR)),
+        (Look::Refused(_), Expected::No) => Ok(Found::Nothing),
+        (Look::Unreadable(_, errno), _) if is_own_limit(errno) => Err(errno),
+        (Look::Unreadable(step, errno), _) => Ok(Found::Hidden(step, errno)),
+        (Look::Vanished, _) => Err(Errno::ENOENT),
     }
 }
 
@@ -186,21 +273,20 @@ fn malformed_because(reason: &str) -> Found<'static> {
     Found::Bad(FileContent::Malformed { reason: reason.to_owned() })
 }
 
-fn unreadable_because(reason: String) -> Found<'static> {
-    Found::Bad(FileContent::Unreadable { reason })
-}
+const NO_LONGER_REGULAR: &str = "it is no longer a regular file within its volume";
+const NOT_REGULAR: &str = "it is not a regular file within its volume";
 
-const NOT_REGULAR: &str = "it is no longer a regular file within its volume";
-
-fn no_longer_token(other: Other) -> &'static str {
-    match other {
-        Other::Empty => "the file is empty",
-        Other::Legacy => "it holds a Secret-based token, and held a bound token before",
-        Other::Foreign => "it holds something other than a token, and held a token before",
+/// Why content that is no bound token is wrong; none if it is not. A Secret-based token works.
+fn not_token(other: Other, expected: Expected) -> Option<&'static str> {
+    match (other, expected) {
+        (_, Expected::No) | (Other::Legacy, Expected::Is) => None,
+        (Other::Empty, _) => Some("the file is empty"),
+        (Other::Legacy, Expected::Was) => {
+            Some("it holds a Secret-based token, and held a bound token before")
+        }
+        (Other::Foreign, Expected::Was) => {
+            Some("it holds something other than a token, and held a token before")
+        }
+        (Other::Foreign, Expected::Is) => Some("it holds something other than a token"),
     }
-}
-
-/// `open: Permission denied (EACCES)`
-pub(super) fn failed_step(step: &str, errno: Errno) -> String {
-    format!("{step}: {} ({errno:?})", errno.desc())
 }

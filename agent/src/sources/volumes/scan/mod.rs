@@ -1,12 +1,15 @@
 //! Scans kubelet roots: every projected volume of every pod. Reports only what changed since the
 //! last scan.
 
+pub(super) mod absences;
 pub(super) mod blind_spots;
 mod context;
 mod data_link;
+mod denied;
 mod directory;
 mod entry;
 mod files;
+pub(super) mod held_back;
 mod opened;
 mod pod;
 mod stamps;
@@ -29,7 +32,10 @@ use context::Turn;
 use opened::{Opened, fd, is_own_limit, open_pods, stamp};
 use pod::Pod;
 use stamps::{ClockEras, Moment, TrustedStamp};
-use volume::Volume;
+use volume::{Suspicion, Volume};
+
+/// Most pods without tokens that are reported: 20 times kubelet's default of 110 (`maxPods`).
+const MAX_BARE: usize = 2_200;
 
 /// What a scan of everything found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -270,11 +276,28 @@ impl Scanner {
         self.pods.get(pod).is_some_and(|pod| pod.knows(volume))
     }
 
-    /// Volumes that are empty or cannot be opened, with the error.
-    fn suspicious(&self) -> impl Iterator<Item = (&PodId, &OsStr, Option<Errno>)> {
-        self.all()
-            .filter(|(_, _, volume)| volume.is_suspicious())
-            .map(|(pod, name, volume)| (pod, name, volume.error()))
+    /// Volumes whose content may be hidden from the agent, and why.
+    fn suspicious(&self) -> impl Iterator<Item = (&PodId, &OsStr, Suspicion)> {
+        self.all().filter_map(|(pod, name, volume)| Some((pod, name, volume.suspicion()?)))
+    }
+
+    /// Volumes without files, and the tokens that were in them.
+    fn empty(&self) -> impl Iterator<Item = (&PodId, &OsStr, &[PathBuf])> {
+        let empty = self.all().filter(|(_, _, volume)| volume.is_empty());
+        empty.map(|(pod, name, volume)| (pod, name, volume.lost()))
+    }
+
+    /// Whether a file was reported, and not that it is gone.
+    fn is_reported(&self, pod: &PodId, volume: &OsStr, path: &Path) -> bool {
+        let volumes = self.pods.get(pod).into_iter().flat_map(Pod::volumes);
+        volumes.filter(|(name, _)| *name == volume).any(|(_, volume)| volume.reports(path))
+    }
+
+    /// The names of the pods without any token, sorted.
+    pub fn pods_without_tokens(&self) -> Vec<String> {
+        let bare = self.pods.iter().filter(|(_, pod)| pod.tokens() == 0);
+        let listed = bare.filter(|(_, pod)| pod.list_error().is_none());
+        listed.map(|(id, _)| id.name.to_string_lossy().into_owned()).take(MAX_BARE).collect()
     }
 
     /// Pods whose volumes cannot be listed, with the error.
@@ -288,7 +311,7 @@ impl Scanner {
     }
 
     fn tokens(&self) -> usize {
-        self.all().map(|(_, _, volume)| volume.tokens()).sum()
+        self.pods.values().map(Pod::tokens).sum()
     }
 
     fn all(&self) -> impl Iterator<Item = (&PodId, &OsStr, &Volume)> {

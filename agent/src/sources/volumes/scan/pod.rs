@@ -34,6 +34,11 @@ impl Pod {
         self.volumes.iter().map(|(name, volume)| (name.as_os_str(), volume.as_ref()))
     }
 
+    /// Number of tokens, including broken ones.
+    pub(super) fn tokens(&self) -> usize {
+        self.volumes.values().map(|volume| volume.tokens()).sum()
+    }
+
     pub(super) fn knows(&self, volume: &OsStr) -> bool {
         self.volumes.contains_key(volume)
     }

@@ -9,13 +9,14 @@ use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::FileContent;
 
-use super::context::{Reports, Scan};
-use super::entry::{self, Entry, Place};
+use super::context::{Owner, Reports, Scan};
+use super::denied;
+use super::entry::{Entry, Place};
 use super::opened::{stamp, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use super::{data_link, files};
 use crate::sources::tokens::{At, Stamp};
-use crate::sources::volumes::layout::DATA;
+use crate::sources::volumes::layout::{self, DATA};
 
 /// Attempts to read a generation that is swapped meanwhile. Kubelet swaps at most once a minute, so
 /// the second one succeeds.
@@ -29,6 +30,8 @@ pub(super) struct Volume {
     generation: Option<Generation>,
     /// Its files, sorted by path.
     entries: Vec<Entry>,
+    /// The tokens that were in it, while it has no file.
+    lost: Vec<PathBuf>,
     /// It has more files than are scanned.
     is_truncated: bool,
     /// Why it could not be opened in the last scan.
@@ -77,6 +80,17 @@ pub(super) enum Content {
     None,
 }
 
+/// Why the content of a volume may be hidden from the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    /// It has no files.
+    Empty,
+    /// It cannot be opened.
+    Directory(Errno),
+    /// None of its files that may be tokens can be read.
+    Files(Errno),
+}
+
 impl Volume {
     /// Number of tokens, including broken ones.
     pub(super) fn tokens(&self) -> usize {
@@ -88,14 +102,31 @@ impl Volume {
         self.is_truncated
     }
 
-    /// Whether its content may be hidden from the agent: an error, or no files.
-    pub(super) fn is_suspicious(&self) -> bool {
-        self.error.is_some() || self.entries.is_empty()
+    /// Whether it has no files, and can be opened.
+    pub(super) fn is_empty(&self) -> bool {
+        self.error.is_none() && self.entries.is_empty()
     }
 
-    /// Why it could not be opened in the last scan.
-    pub(super) fn error(&self) -> Option<Errno> {
-        self.error
+    /// The tokens that were in it, while it has no file.
+    pub(super) fn lost(&self) -> &[PathBuf] {
+        &self.lost
+    }
+
+    /// Whether its file at `path` is reported.
+    pub(super) fn reports(&self, path: &Path) -> bool {
+        self.entries.iter().any(|entry| entry.path() == path && entry.is_reported())
+    }
+
+    /// Why its content may be hidden from the agent. A volume that lost its tokens is not: they
+    /// were seen here.
+    pub(super) fn suspicion(&self) -> Option<Suspicion> {
+        let unreadable = || self.entries.iter().find_map(Entry::hidden);
+        match self.error {
+            Some(errno) => Some(Suspicion::Directory(errno)),
+            None if self.entries.is_empty() => self.lost.is_empty().then_some(Suspicion::Empty),
+            None if self.tokens() > 0 => None,
+            None => unreadable().map(Suspicion::Files),
+        }
     }
 
     /// Whether the volume `name` in `parent` still has the content that is known. Compares stamps
@@ -173,10 +204,28 @@ impl Volume {
         let is_flat = self.list(at, link, scan)?;
         let place = Place { at, written_at: link.map(written_at), moment: scan.moment };
         self.entries.iter_mut().try_for_each(|entry| entry.scan(&place, scan))?;
+        self.report_hidden(place.written_at, &mut scan.reports);
         let link = link.filter(|_| is_flat && at.base != Path::new(THE_VOLUME));
         self.generation =
             link.and_then(|link| Generation::new(link, at.base.into(), directory, scan.moment));
         Ok(if self.entries.is_empty() { Content::None } else { Content::Present })
+    }
+
+    /// Of the files that cannot be read and may be anything, reports the one that is likeliest to
+    /// be the volume's token.
+    fn report_hidden(&mut self, written_at: Option<Wall>, reports: &mut Reports<'_>) {
+        let volume = reports.owner.volume;
+        let hidden = self.entries.iter().filter(|entry| entry.hidden().is_some());
+        let ranked = hidden
+            .filter_map(|entry| Some((layout::token_rank(volume, entry.path())?, entry.path())));
+        let likeliest = ranked.min().map(|(_, path)| path.to_owned());
+        for entry in self.entries.iter_mut().filter(|entry| entry.hidden().is_some()) {
+            if likeliest.as_deref() == Some(entry.path()) {
+                entry.report_hidden(written_at, reports);
+            } else {
+                entry.withdraw(reports);
+            }
+        }
     }
 
     /// Reports `..data` as a token that cannot be read, instead of reading files that may be
@@ -200,17 +249,26 @@ impl Volume {
             return Err(Errno::ENOENT);
         }
         self.is_truncated = found.is_truncated;
-        let paths = self.paths(found.paths, found.outward_links);
+        let owner = scan.reports.owner;
+        let mut paths = found.paths;
+        paths.extend(self.astray(found.outward_links, owner));
+        let absent = link.and_then(|_| absent_token(&paths, owner));
+        paths.extend(absent.clone());
+        paths.sort_unstable();
         self.set_entries(paths, scan);
+        for entry in &mut self.entries {
+            entry.set_absent(absent.as_deref() == Some(entry.path()));
+        }
         Ok(found.is_flat)
     }
 
-    /// The paths to read, sorted. A link out of the volume matters only where a token was.
-    fn paths(&self, mut paths: Vec<PathBuf>, mut outward_links: Vec<PathBuf>) -> Vec<PathBuf> {
-        outward_links.retain(|path| self.entries.iter().any(|entry| entry.was_token_at(path)));
-        paths.append(&mut outward_links);
-        paths.sort_unstable();
-        paths
+    /// The links out of the volume that matter: those in the place of a token.
+    fn astray(&self, mut outward_links: Vec<PathBuf>, owner: Owner<'_>) -> Vec<PathBuf> {
+        let was_token = |path: &Path| {
+            self.entries.iter().any(|entry| entry.was_token() && entry.path() == path)
+        };
+        outward_links.retain(|path| was_token(path) || owner.expects_token(path));
+        outward_links
     }
 
     /// Replaces the list of files. A reported file that is missing from it is gone.
@@ -218,6 +276,7 @@ impl Volume {
         if self.entries.iter().map(Entry::path).eq(paths.iter().map(PathBuf::as_path)) {
             return;
         }
+        self.set_lost(&paths);
         let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
         for path in paths {
             while let Some(missing) = before.next_if(|entry| entry.path() < path.as_path()) {
@@ -227,6 +286,13 @@ impl Volume {
             self.entries.push(entry.unwrap_or_else(|| Entry::new(path)));
         }
         before.for_each(|missing| missing.remove(&mut scan.reports));
+    }
+
+    /// Remembers the tokens of a volume that becomes empty.
+    fn set_lost(&mut self, paths: &[PathBuf]) {
+        let tokens = self.entries.iter().filter(|entry| entry.was_token());
+        let lost = tokens.map(|entry| entry.path().to_owned()).collect();
+        self.lost = if paths.is_empty() { lost } else { Vec::new() };
     }
 
     /// Reports the tokens of a volume that does not exist any more as gone.
@@ -239,11 +305,20 @@ impl Volume {
         self.generation = None;
         self.error = Some(errno);
         for entry in self.entries.iter_mut().filter(|entry| entry.is_reported()) {
-            let reason = entry::failed_step("open the volume", errno);
+            let reason = denied::failed_step("open the volume", errno);
             let content = FileContent::Unreadable { reason };
             entry.report_bad(content, None, reports);
         }
     }
+}
+
+/// The path of the token that kubelet's own volume should have beside these files, and has not.
+fn absent_token(paths: &[PathBuf], owner: Owner<'_>) -> Option<PathBuf> {
+    let token = PathBuf::from(layout::TOKEN);
+    let is_absent = owner.expects_token(&token)
+        && !paths.contains(&token)
+        && paths.iter().any(|path| layout::is_beside_token(path));
+    is_absent.then_some(token)
 }
 
 /// None if kubelet swapped the generation meanwhile. Otherwise the target of `..data` does not

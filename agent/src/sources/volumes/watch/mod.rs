@@ -6,8 +6,10 @@
 
 mod events;
 mod inotify;
+mod mounts;
 mod pending;
 mod rescan;
+mod unseen;
 mod worker;
 
 use std::path::PathBuf;
@@ -17,9 +19,8 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
-use crate::proc::MountWatch;
 use crate::sources::health::{Health, Source};
-use events::{EventQueue, FileEvent};
+use events::EventQueue;
 use worker::Worker;
 
 /// What to watch, and how.
@@ -29,7 +30,7 @@ pub struct FilesConfig {
     pub roots: Vec<PathBuf>,
     /// Time between rescans of everything.
     pub rescan: Duration,
-    /// Time between rescans while something cannot be watched.
+    /// Time between rescans while something cannot be watched, if that is less.
     pub degraded_rescan: Duration,
     /// Largest number of watches; none: as many as the kernel allows.
     pub max_watches: Option<usize>,
@@ -50,6 +51,11 @@ impl FilesConfig {
             search: None,
         }
     }
+
+    /// Time between rescans while something cannot be watched. Never longer than otherwise.
+    fn while_degraded(&self) -> Duration {
+        self.degraded_rescan.min(self.rescan)
+    }
 }
 
 /// Reports what changes until the receiver is dropped.
@@ -64,7 +70,7 @@ pub async fn run(config: FilesConfig, observations: Sender<Observation>) {
     }
     tokio::select! {
         () = observations.closed() => {}
-        () = follow_mounts(&events) => observations.closed().await,
+        () = mounts::follow(&events) => observations.closed().await,
     }
 }
 
@@ -78,15 +84,6 @@ struct Stopper(EventQueue);
 impl Drop for Stopper {
     fn drop(&mut self) {
         self.0.stop();
-    }
-}
-
-/// Turns each change of the mounts into an event: a volume's tmpfs is mounted over an existing
-/// directory, which causes no inotify event. Returns only on failure; then rescans find new mounts.
-async fn follow_mounts(events: &EventQueue) {
-    let Ok(mounts) = MountWatch::open() else { return };
-    while mounts.changed().await.is_ok() {
-        events.push(FileEvent::Mounts);
     }
 }
 

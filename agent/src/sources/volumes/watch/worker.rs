@@ -15,10 +15,10 @@ use super::events::{EventQueue, FileEvent};
 use super::inotify::{WatchError, Watched, Watches};
 use super::pending::{PendingVolumes, VolumeId};
 use super::rescan::{Rescan, Step};
+use super::unseen::Unseen;
 use crate::clocks;
 use crate::sources::health::{Health, Source};
 use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
-use crate::sources::volumes::scan::blind_spots::{self, BlindSpotTracker};
 use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
 
 /// Events that are taken from the queue at once.
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     out: Outbox,
     scanner: Scanner,
     watches: Watches,
-    blind_spots: BlindSpotTracker,
+    unseen: Unseen,
     pending: PendingVolumes,
     rescan: Rescan,
     /// Why events were lost since the last rescan started.
@@ -89,7 +89,7 @@ impl Worker {
             events,
             inbox,
             out: Outbox::new(observations),
-            blind_spots: BlindSpotTracker::default(),
+            unseen: Unseen::default(),
             pending: PendingVolumes::default(),
             rescan: Rescan::default(),
             loss: None,
@@ -130,7 +130,7 @@ impl Worker {
         if self.rescan.is_running() {
             return Duration::ZERO;
         }
-        let others = [self.pending.next_due(), self.blind_spots.due()];
+        let others = [self.pending.next_due(), self.unseen.due()];
         let due = others.into_iter().flatten().fold(self.rescan.next(), Monotonic::min);
         (due - now()).to_std()
     }
@@ -144,8 +144,8 @@ impl Worker {
         if mounts {
             self.scan_remounted();
         }
-        if may_reveal && self.blind_spots.has_reported() {
-            self.update_blind_spots();
+        if may_reveal && self.unseen.has_reported() {
+            self.update_unseen();
         }
         self.note_loss();
     }
@@ -268,7 +268,7 @@ impl Worker {
             self.scan_volume(pod, volume, false);
         }
         if !due.is_empty() {
-            self.update_blind_spots();
+            self.update_unseen();
         }
     }
 
@@ -337,18 +337,19 @@ impl Worker {
     fn end_rescan(&mut self) {
         let error = self.watches.take_error();
         let is_well = error.is_none() && self.rescan.is_complete();
-        let interval = if is_well { self.config.rescan } else { self.config.degraded_rescan };
+        let interval = if is_well { self.config.rescan } else { self.config.while_degraded() };
         self.rescan.schedule(now(), interval);
         self.report_watch(error.as_ref());
         let mut problems = self.rescan.end();
         problems.extend(self.scanner.problems());
         let degraded = format!("the agent cannot scan everything: {}", problems.join("; "));
+        self.unseen.rescanned(&self.scanner, &mut self.out.waiting);
         self.out.files((!problems.is_empty()).then_some(degraded));
-        self.update_blind_spots();
+        self.update_unseen();
     }
 
     fn report_watch(&mut self, error: Option<&WatchError>) {
-        let interval = Delta::from_std(self.config.degraded_rescan);
+        let interval = Delta::from_std(self.config.while_degraded());
         self.out.watch(error.map(|error| {
             format!("{error}; until then the agent rescans everything every {interval}")
         }));
@@ -359,21 +360,18 @@ impl Worker {
         if !self.rescan.is_running()
             && let Some(error) = self.watches.take_error()
         {
-            self.rescan.schedule(now(), self.config.degraded_rescan);
+            self.rescan.schedule(now(), self.config.while_degraded());
             self.report_watch(Some(&error));
         }
     }
 
     fn check_held_back(&mut self) {
-        if self.blind_spots.due().is_some_and(|due| due <= now()) {
-            self.update_blind_spots();
+        if self.unseen.due().is_some_and(|due| due <= now()) {
+            self.update_unseen();
         }
     }
 
-    fn update_blind_spots(&mut self) {
-        let spots = blind_spots::all(&self.scanner);
-        if let Some(spots) = self.blind_spots.update(now(), spots) {
-            self.out.waiting.push(Observation::Blind(spots));
-        }
+    fn update_unseen(&mut self) {
+        self.unseen.update(now(), &self.scanner, &mut self.out.waiting);
     }
 }

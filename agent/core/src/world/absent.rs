@@ -1,0 +1,241 @@
+//! Tokens that should be on this node and are not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Changed, ChangedTokens, Event, World};
+use crate::base::time::{Delta, Reading, Wall};
+use crate::world::cluster::{Known, Pod, PodRef, PodStage};
+use crate::world::tokens::{Absence, MAX_TOKENS, TokenKey, Tracked};
+
+/// An absent token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Its place on the node.
+    pub key: TokenKey,
+    /// Its pod, by the path and the claims of the last generation.
+    pub pod: PodRef,
+    /// How it is absent.
+    pub absence: Absence,
+    /// Since when the agent knows.
+    pub since: Reading,
+    /// The effective deadline of the last generation that the agent saw there. A running container
+    /// may still have that one.
+    pub last: Option<Wall>,
+}
+
+/// The absent tokens, and the pods without any token.
+#[derive(Clone, Debug, Default)]
+pub struct AbsentTokens {
+    absent: BTreeMap<TokenKey, Absent>,
+    /// UIDs of the pods whose directories are on this node and hold no token.
+    bare: BTreeSet<String>,
+}
+
+impl Absent {
+    fn new(key: &TokenKey, absence: Absence, now: &Reading) -> Self {
+        let pod = PodRef { uid: key.pod_uid.clone(), ..PodRef::default() };
+        Self { key: key.clone(), pod, absence, since: *now, last: None }
+    }
+
+    /// Keeps what was known of the token that was there.
+    fn had(&mut self, tracked: &Tracked) {
+        self.pod = PodRef::of(tracked, None);
+        self.last = tracked.current.as_ref().map(|generation| generation.deadlines.effective);
+    }
+}
+
+impl AbsentTokens {
+    /// Notes that `key` is absent. What is known of it from before stays known.
+    fn set(&mut self, now: &Reading, key: &TokenKey, absence: Absence, was: Option<&Tracked>) {
+        if self.absent.len() >= MAX_TOKENS && !self.absent.contains_key(key) {
+            return;
+        }
+        let new = || Absent::new(key, absence, now);
+        let absent = self.absent.entry(key.clone()).or_insert_with(new);
+        absent.absence = absence;
+        if let Some(tracked) = was {
+            absent.had(tracked);
+        }
+    }
+
+    /// The absent token at `key`.
+    pub fn get(&self, key: &TokenKey) -> Option<&Absent> {
+        self.absent.get(key)
+    }
+
+    /// Every absent token, ordered by key.
+    pub fn iter(&self) -> impl Iterator<Item = &Absent> {
+        self.absent.values()
+    }
+
+    fn keys(&self) -> Vec<TokenKey> {
+        self.absent.keys().cloned().collect()
+    }
+
+    fn keys_of(&self, pods: &BTreeSet<&str>) -> Vec<TokenKey> {
+        self.absent.keys().filter(|key| pods.contains(key.pod_uid.as_str())).cloned().collect()
+    }
+}
+
+/// What is known of the pod of an absent token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodLife {
+    /// Its containers run, and one of them needs the token.
+    Running,
+    /// Its containers run, and none that needs the token.
+    Waiting,
+    /// Its containers have not started, or its phase is unknown.
+    Starting,
+    /// It has ended or is about to, or the API server does not know it. Or it needs no such token.
+    Ended,
+    /// The agent does not know: no API server has answered since the token was found absent.
+    Unknown,
+}
+
+/// The facts about one absent token at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct AbsentFacts<'a> {
+    /// The token.
+    pub absent: &'a Absent,
+    /// Its pod, if the cluster knows it.
+    pub known: Option<Known<'a>>,
+    /// What is known of the pod.
+    pub life: PodLife,
+    /// Whether the agent would see the token if it existed, and sees the pod's directory.
+    pub visible: bool,
+    /// Time for which a missing file is not a finding yet.
+    pub settle: Delta,
+}
+
+impl AbsentFacts<'_> {
+    /// The pod's names, for the subject of a finding.
+    pub fn pod_ref(&self) -> PodRef {
+        self.known.map_or_else(|| self.absent.pod.clone(), |known| PodRef::known(known.pod))
+    }
+}
+
+impl World {
+    /// Takes the observation that `key` is absent.
+    pub(super) fn missing(&mut self, now: &Reading, key: TokenKey, absence: Absence) -> Changed {
+        self.cluster.has_directory(&key.pod_uid);
+        let (tracked, _) = self.tokens.remove(&key);
+        self.absent.set(now, &key, absence, tracked.as_deref());
+        let event = tracked.map(Event::Gone);
+        Changed { tokens: ChangedTokens::These(vec![key]), node: true, event }
+    }
+
+    /// Takes the observation that the file at `key` does not exist. It may have to.
+    pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
+        let (tracked, left_out_changed) = self.tokens.remove(key);
+        let was_absent = self.absent.get(key).is_some();
+        let is_needed = self.is_needed(key, now);
+        if is_needed {
+            self.absent.set(now, key, Absence::NotFound, tracked.as_deref());
+        } else {
+            self.absent.absent.remove(key);
+        }
+        let changed = was_absent || is_needed;
+        Changed {
+            tokens: ChangedTokens::These(changed.then(|| key.clone()).into_iter().collect()),
+            node: left_out_changed || was_absent,
+            event: tracked.map(Event::Gone),
+        }
+    }
+
+    /// Takes the observation that there is a file at `key`. Returns whether it was absent.
+    pub(super) fn appeared(&mut self, key: &TokenKey) -> bool {
+        self.absent.absent.remove(key).is_some()
+    }
+
+    /// Takes the complete list of the pods whose directories hold no token.
+    pub(super) fn bare(&mut self, pods: Vec<String>) -> Changed {
+        for uid in &pods {
+            self.cluster.has_directory(uid);
+        }
+        self.absent.bare = pods.into_iter().take(MAX_TOKENS).collect();
+        self.visibility_changed()
+    }
+
+    /// What the agent can see has changed: an absent token may only be hidden.
+    pub(super) fn visibility_changed(&self) -> Changed {
+        Changed::node().with(ChangedTokens::These(self.absent.keys()))
+    }
+
+    /// Compares the specs of these pods with the tokens on the node. Returns every absent token of
+    /// them, before and after.
+    pub(super) fn compare(&mut self, now: &Reading, pods: &[String]) -> Vec<TokenKey> {
+        let uids: BTreeSet<&str> = pods.iter().map(String::as_str).collect();
+        let mut keys = self.absent.keys_of(&uids);
+        for key in &keys {
+            let is_inferred =
+                self.absent.get(key).is_some_and(|absent| absent.absence == Absence::NotFound);
+            if is_inferred && !self.is_needed(key, now) {
+                self.absent.absent.remove(key);
+            }
+        }
+        let running = uids.iter().filter_map(|uid| self.running(uid, now));
+        let needed: Vec<TokenKey> = running.flat_map(Pod::needed).collect();
+        for key in needed {
+            if self.tokens.get(&key).is_none() && self.absent.get(&key).is_none() {
+                self.absent.set(now, &key, Absence::NotFound, None);
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// Whether a container of a running pod needs this token.
+    fn is_needed(&self, key: &TokenKey, now: &Reading) -> bool {
+        self.running(&key.pod_uid, now).is_some_and(|pod| pod.needs(key))
+    }
+
+    /// The pod with this UID, if its containers run.
+    fn running(&self, uid: &str, now: &Reading) -> Option<&Pod> {
+        let is_active = self.cluster.stage(uid, None, now) == PodStage::Active;
+        self.cluster.pod(uid).filter(|pod| is_active && pod.is_running())
+    }
+
+    /// The facts about one absent token. Nothing if the token is not absent.
+    pub fn absent_facts(&self, key: &TokenKey, now: &Reading) -> Option<AbsentFacts<'_>> {
+        let absent = self.absent.get(key)?;
+        let known = self.cluster.known(&key.pod_uid, now);
+        let is_here = absent.absence != Absence::NotFound
+            || absent.last.is_some()
+            || self.absent.bare.contains(&key.pod_uid)
+            || self.tokens.has_pod(&key.pod_uid);
+        let life = self.life(absent, now);
+        let visible = is_here && self.would_see(key);
+        Some(AbsentFacts { absent, known, life, visible, settle: self.settle })
+    }
+
+    fn life(&self, absent: &Absent, now: &Reading) -> PodLife {
+        let Absent { key, since, .. } = absent;
+        match self.cluster.stage(&key.pod_uid, Some((now.wall, *since)), now) {
+            PodStage::Unknown => PodLife::Unknown,
+            PodStage::Terminating { .. } | PodStage::Ended(_) | PodStage::Deleted(_) => {
+                PodLife::Ended
+            }
+            PodStage::Active => {
+                self.cluster.pod(&key.pod_uid).map_or(PodLife::Unknown, |pod| life_of(pod, key))
+            }
+        }
+    }
+
+    /// Whether no file is at `key`, and none should be.
+    pub(crate) fn is_gone(&self, key: &TokenKey) -> bool {
+        let is_known = self.tokens.get(key).is_some() || self.absent.get(key).is_some();
+        !is_known && self.would_see(key)
+    }
+}
+
+/// The life of a pod that exists and is not being deleted.
+fn life_of(pod: &Pod, key: &TokenKey) -> PodLife {
+    let mounts_volume =
+        pod.containers.iter().any(|container| container.volumes.contains(&key.volume));
+    match pod.is_running() {
+        _ if mounts_volume && !pod.needs(key) => PodLife::Ended,
+        false => PodLife::Starting,
+        true if pod.uses(key) => PodLife::Running,
+        true => PodLife::Waiting,
+    }
+}
