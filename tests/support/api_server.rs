@@ -109,8 +109,13 @@ impl ApiServer {
     fn answer(&self, method: &str, path: &str, body: Value) -> (&'static str, Value) {
         let mut known = self.known.lock().expect("not poisoned");
         known.requests.push(format!("{method} {path}"));
-        if method != "GET" {
+        if method == "PATCH" && !is_known_event(&known, path) {
+            return ("404 Not Found", json!({"kind": "Status", "code": 404}));
+        }
+        if method == "POST" {
             known.events.push(body);
+        }
+        if method != "GET" {
             return ("201 Created", json!({}));
         }
         let place = path.split('?').next().unwrap_or_default();
@@ -121,6 +126,11 @@ impl ApiServer {
             None => ("200 OK", pods_of(&known, path)),
         }
     }
+}
+
+fn is_known_event(known: &Known, path: &str) -> bool {
+    let name = path.split('?').next().and_then(|path| path.rsplit('/').next());
+    known.events.iter().any(|event| event["metadata"]["name"].as_str() == name)
 }
 
 fn account_of(known: &Known, namespace: &str, name: &str) -> (&'static str, Value) {
