@@ -258,7 +258,7 @@ async fn spans_that_cannot_be_delivered_neither_delay_alerts_nor_push_them_out()
         let sink =
             start(&own(collector.serve().await, protocol), &[("OTEL_METRICS_EXPORTER", "none")]);
         sink.take(spans(20_000));
-        collector.until(|seen| seen.traces.len() == 1).await;
+        collector.until(|seen| !seen.traces.is_empty()).await;
         sink.take(alerts(1_500));
         let before = Instant::now();
         collector.until(|seen| seen.accepted.len() == 1_500).await;
