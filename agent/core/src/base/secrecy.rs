@@ -218,15 +218,13 @@ fn hidden(text: &[u8]) -> Option<(usize, bool)> {
 
 /// The length of the digits of a character: `{a}` in Rust, `000a` in JSON.
 fn escape(text: &[u8]) -> Option<(usize, bool)> {
-    let hex = text.iter().skip_while(|byte| **byte == b'{');
-    let digits = hex.take_while(|byte| byte.is_ascii_hexdigit()).count();
-    match text {
-        [b'{', rest @ ..] if digits <= 6 && rest.get(digits) == Some(&b'}') => {
-            Some((digits + 2, rest[..digits] == *b"a"))
-        }
-        _ if digits >= 4 => Some((4, text[..4] == *b"000a")),
-        _ => None,
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    if let Some(rest) = text.strip_prefix(b"{") {
+        let digits = digits(rest);
+        let is_escape = digits <= 6 && rest.get(digits) == Some(&b'}');
+        return is_escape.then(|| (digits + 2, rest[..digits] == *b"a"));
     }
+    (digits(text) >= 4).then(|| (4, text[..4] == *b"000a"))
 }
 
 /// Whether `text` begins with a line that is nothing but a part of a token.
