@@ -81,7 +81,11 @@ fn rbac_grants_only_the_needed_rights() {
     };
     assert_eq!(rules(&[]), json!([pods, accounts, events]));
     assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods, accounts]));
-    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, accounts]));
+    // With kubernetes.accountWatch.
+    let watched = json!({
+        "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"],
+    });
+    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched]));
 }
 
 #[test]

@@ -18,12 +18,13 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 19] = [
+const SET_BY_THE_CHART: [&str; 20] = [
     "roots",
     "host_prefix",
     "node",
     "clock.servers",
     "kubernetes.enabled",
+    "kubernetes.account_watch",
     "kubernetes.events",
     "kubernetes.kubeconfig",
     "http.enabled",
