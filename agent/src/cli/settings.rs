@@ -46,21 +46,21 @@ impl Sources<'_> {
     }
 
     /// For commands whose answer is on the same terminal as the log: it has warnings only, unless a
-    /// level is configured.
+    /// level is configured. Findings are left out, because the demo shows them itself.
     pub(super) fn with_quiet_log(self, flags: Vec<Flag>) -> Option<Loaded> {
-        self.quietly(flags, Checks::Settings)
+        self.quietly(flags, Checks::Settings, "warn,tokenwatch::sinks::findings_log=off")
     }
 
     /// The same for `check`. The OTLP settings must be right, although it exports nothing: what
     /// `run` refuses is no configuration for it either.
     pub(super) fn for_check(self, flags: Vec<Flag>) -> Option<Loaded> {
-        self.quietly(flags, Checks::Otlp)
+        self.quietly(flags, Checks::Otlp, "warn")
     }
 
-    fn quietly(self, flags: Vec<Flag>, checks: Checks) -> Option<Loaded> {
+    fn quietly(self, flags: Vec<Flag>, checks: Checks, level: &str) -> Option<Loaded> {
         let mut loaded = self.load(flags, checks)?;
         if loaded.origin("log.level") == Origin::Default {
-            "warn".clone_into(&mut loaded.settings.log.level);
+            level.clone_into(&mut loaded.settings.log.level);
         }
         log::start(&loaded.settings.log);
         Some(loaded)
