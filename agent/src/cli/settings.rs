@@ -35,15 +35,15 @@ impl Sources<'_> {
     }
 
     /// For commands whose answer is on the same terminal as the log: it has warnings only, unless a
-    /// level is configured.
+    /// level is configured. Findings are left out, because the demo shows them itself.
     pub(super) fn with_quiet_log(self, flags: Vec<Flag>) -> Option<Loaded> {
-        Some(quiet(self.load(flags, false)?))
+        Some(quiet(self.load(flags, false)?, "warn,tokenwatch::sinks::findings_log=off"))
     }
 
     /// The same, for a command that looks at the node as `run` does: what `run` would refuse, it
     /// refuses too, although it exports nothing.
     pub(super) fn as_for_run(self, flags: Vec<Flag>) -> Option<Loaded> {
-        Some(quiet(self.load(flags, true)?))
+        Some(quiet(self.load(flags, true)?, "warn"))
     }
 
     fn load(self, flags: Vec<Flag>, exports: bool) -> Option<Loaded> {
@@ -73,10 +73,10 @@ impl Sources<'_> {
     }
 }
 
-/// Starts the log, which has warnings only unless a level is configured.
-fn quiet(mut loaded: Loaded) -> Loaded {
+/// Starts the log at `level`, unless one is configured.
+fn quiet(mut loaded: Loaded, level: &str) -> Loaded {
     if loaded.origin("log.level") == Origin::Default {
-        "warn".clone_into(&mut loaded.settings.log.level);
+        level.clone_into(&mut loaded.settings.log.level);
     }
     log::start(&loaded.settings.log);
     loaded
