@@ -301,7 +301,7 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
 }
 
 /// The tokens that the API server has refused for some seconds and will not accept again, each with
-/// its generation. The seconds are the API server's cache, and more than the offset of a good clock.
+/// its generation. The seconds are the API server's cache, and exceed the offset of a good clock.
 /// A token that is not valid yet is refused only for some time.
 fn refused(engine: &Engine, now: &Reading) -> Vec<(TokenKey, GenerationId)> {
     let earlier = Reading { wall: now.wall - Delta::from_secs(12), ..*now };
