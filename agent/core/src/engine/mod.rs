@@ -84,8 +84,7 @@ impl Engine {
         self.step(now, Observation::Tick)
     }
 
-    /// Schedules the tokens that changed, and reports the event. Returns whether the node must
-    /// be diagnosed.
+    /// Reports the event, and schedules the changed tokens. Returns whether the node is due, too.
     fn apply(&mut self, changed: Changed, now: &Reading, outcome: &mut Outcome) -> bool {
         match changed.event {
             Some(Event::Rotated { key, old, at }) => self.rotated(&key, &old, at, outcome),
@@ -158,10 +157,9 @@ impl Engine {
 
     fn diagnose_token(&mut self, now: &Reading, key: &TokenKey, outcome: &mut Outcome) {
         let Some(facts) = self.world.facts(key, now, &self.estimate) else {
-            let absent = diagnosis::absent(&self.world, key, now);
-            let (alerts, next) = self.ledger.judge_absent(now, key, absent);
+            let (alerts, next) = self.ledger.judge_absent(now, &self.world, key);
             outcome.alerts(alerts);
-            return self.schedule.at_some(key, next);
+            return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
         // An exported trace is final. It ends as expired only once the node's clock and true time
@@ -190,7 +188,7 @@ impl Engine {
         let (query, again) = self.world.query(query, now);
         outcome.queries.extend(query.map(Query::ServiceAccount));
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();
-        self.schedule.at_some(key, next);
+        self.schedule.at(key, next);
     }
 
     /// A query for every service account in use, for a caller that looks only once.

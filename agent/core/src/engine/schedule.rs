@@ -14,16 +14,11 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Schedules the diagnosis of `key` at `at`, instead of an earlier entry.
-    pub(super) fn at(&mut self, key: &TokenKey, at: Monotonic) {
+    pub(super) fn at(&mut self, key: &TokenKey, at: impl Into<Option<Monotonic>>) {
         self.remove(key);
-        self.by_time.insert((at, key.clone()));
-        self.by_token.insert(key.clone(), at);
-    }
-
-    /// Schedules the diagnosis of `key` at `at`, if there is such a time.
-    pub(super) fn at_some(&mut self, key: &TokenKey, at: Option<Monotonic>) {
-        if let Some(at) = at {
-            self.at(key, at);
+        if let Some(at) = at.into() {
+            self.by_time.insert((at, key.clone()));
+            self.by_token.insert(key.clone(), at);
         }
     }
 

@@ -15,8 +15,9 @@ pub use scope::Scope;
 use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use crate::diagnosis::AbsentDiagnosis;
+use crate::diagnosis;
 use crate::findings::{Code, Finding, Resolution, Severity};
+use crate::world::World;
 use crate::world::tokens::TokenKey;
 use entry::Entry;
 
@@ -57,13 +58,14 @@ impl Ledger {
         alerts
     }
 
-    /// Takes the diagnosis of an absent token. Also returns when to diagnose it again.
+    /// Judges a token that is absent, or was until now. Also returns when to judge it again.
     pub fn judge_absent(
         &mut self,
         now: &Reading,
+        world: &World,
         key: &TokenKey,
-        diagnosis: AbsentDiagnosis,
     ) -> (Vec<Alert>, Option<Monotonic>) {
+        let diagnosis = diagnosis::absent(world, key, now);
         let (scope, missing) = (Scope::Token(key.clone()), Missing::Gone);
         let judged = diagnosis
             .findings

@@ -42,7 +42,7 @@ impl Pod {
         mounts.filter(|(_, mount)| mount.volume == key.volume && mount.path == key.path)
     }
 
-    /// Whether a container that needs this token runs. True if the status does not say which
+    /// Whether a container that needs this token runs. True if the status does not show which
     /// containers run.
     pub fn uses(&self, key: &TokenKey) -> bool {
         let unknown = self.containers.iter().all(|container| container.started.is_none());
@@ -97,6 +97,6 @@ mod tests {
         let waiting = pod(vec![container("a", None), container("b", Some(1))]);
         assert!(!waiting.uses(&key("a", "token")) && waiting.uses(&key("b", "token")));
         let unknown = pod(vec![container("a", None), container("b", None)]);
-        assert!(unknown.uses(&key("a", "token")), "the phase says that one runs");
+        assert!(unknown.uses(&key("a", "token")), "by the phase, one runs");
     }
 }
