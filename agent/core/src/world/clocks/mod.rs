@@ -8,6 +8,7 @@ mod bound;
 mod camps;
 mod discipline;
 mod drift;
+mod estimate;
 mod facts;
 mod intersection;
 mod leap;
@@ -18,8 +19,9 @@ mod server;
 mod types;
 
 pub use bound::HARDWARE_PPM;
+pub use estimate::{Estimate, TimeSource};
 pub use facts::ClockFacts;
-pub use model::{ClockModel, Estimate, Limits, ServerReport, TimeSource};
+pub use model::{ClockModel, Limits, ServerReport};
 pub use server::{NotAServer, ServerName};
 pub use types::{
     Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step, Vote,

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::bound::{Range, hardware_ppm};
 use super::discipline::Discipline;
 use super::drift::{History, Point};
+use super::estimate::{Estimate, TimeSource};
 use super::intersection::{Selection, agree};
 use super::leap::is_leap_second;
 use super::peer::Peer;
 use super::server::ServerName;
 use super::types::{Agreement, ClockState, ExchangeError, KernelClock, Round, Sample, Step, Vote};
-use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
+use crate::base::time::{Delta, Monotonic, Reading};
 
 /// A step is reported for at least this long, so that a dashboard that refreshes every minute shows
 /// it.
@@ -50,69 +51,6 @@ impl Default for Limits {
             servers_configured: false,
             // Two rounds at the default interval of 64 s with jitter, and a margin.
             grace: Delta::from_secs(150),
-        }
-    }
-}
-
-/// Change of the clock's offset from which every token is diagnosed again. kubelet's own jitter is
-/// ten times this.
-const OFFSET_CHANGE: Delta = Delta::from_secs(1);
-
-/// The estimate of the clock's error at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Estimate {
-    /// True time minus the wall clock; zero where unknown.
-    pub offset: Delta,
-    /// Largest error of `offset`; the assumed bound where unknown.
-    pub bound: Delta,
-    /// Whether the bound is assumed, because no source confirms the clock.
-    pub assumed: bool,
-    /// The state of the clock.
-    pub state: ClockState,
-}
-
-impl Estimate {
-    /// The interval that contains true time when the wall clock reads `wall`.
-    pub fn interval(&self, wall: Wall) -> Interval {
-        Interval::new(wall, self.offset, self.bound)
-    }
-
-    /// The offset, if it is known to be beyond `limit`.
-    pub fn offset_beyond(&self, limit: Delta) -> Option<Delta> {
-        self.is_beyond(limit).then_some(self.offset)
-    }
-
-    /// Whether the difference to an earlier estimate can change the diagnosis of a token.
-    pub fn differs_from(&self, before: &Self) -> bool {
-        let moved = (self.offset - before.offset).abs() >= OFFSET_CHANGE;
-        moved || self.state != before.state || self.assumed != before.assumed
-    }
-
-    /// Whether the whole interval of offsets is beyond `limit`. False for an assumed bound.
-    pub fn is_beyond(&self, limit: Delta) -> bool {
-        !self.assumed && self.offset.abs() - self.bound > limit
-    }
-}
-
-/// The source that an estimate is based on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeSource {
-    /// Time servers that agree.
-    Servers,
-    /// The kernel's report, which a time daemon maintains.
-    Kernel,
-    /// None: the bound is assumed.
-    Nothing,
-}
-
-impl TimeSource {
-    /// The name in telemetry.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Servers => "servers",
-            Self::Kernel => "kernel",
-            Self::Nothing => "nothing",
         }
     }
 }
