@@ -13,6 +13,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{RenameFlags, renameat2};
 use serde_json::Value;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner, check};
 use tokenwatch_core::base::time::Wall;
@@ -93,8 +94,10 @@ fn a_token_that_disappears_from_kubelets_own_volume_is_missing_until_it_is_back(
 
 /// Empties a volume as an unmount does.
 fn empty(volume: &Volume) {
-    fs::remove_dir_all(volume.directory()).unwrap();
-    fs::create_dir_all(volume.directory()).unwrap();
+    let other = tempfile::tempdir_in(volume.directory().ancestors().nth(6).unwrap()).unwrap();
+    // In one step: an agent that saw no directory in between would forget the volume.
+    let (here, flags) = (nix::fcntl::AT_FDCWD, RenameFlags::RENAME_EXCHANGE);
+    renameat2(here, other.path(), here, volume.directory(), flags).unwrap();
 }
 
 /// Marks the volume as mounted long before this machine started.
