@@ -25,6 +25,12 @@ pub(crate) enum Api {
     Account(Option<&'static str>),
     /// The pod is being deleted, and has this many seconds left. The account exists.
     Deleting(i64),
+    /// All containers of the pod have ended. The account exists.
+    Ended,
+    /// A container mounts the token by `subPath`. The account exists.
+    Subpath,
+    /// The node also has another pod, without its volume. The accounts exist.
+    Missing,
     /// Nothing answers at its address.
     Away,
 }
@@ -136,6 +142,46 @@ pub(crate) fn situations() -> Vec<Situation> {
             ..QUIET
         },
         Situation {
+            name: "the pod should have ended, and its token has expired",
+            token: Some((3_700, 3_600)),
+            api: Api::Deleting(-400),
+            expected: &[("token.pod_terminating", "critical")],
+            verdict: Some("dead"),
+            explained: Some("dead"),
+            words: &["terminating, still running, token dead"],
+            ..QUIET
+        },
+        Situation {
+            name: "the pod should have ended, and its token is fresh",
+            api: Api::Deleting(-180),
+            expected: &[("token.pod_terminating", "critical")],
+            verdict: Some("dead"),
+            words: &["The API server has refused the token for 2m"],
+            ..QUIET
+        },
+        Situation {
+            name: "evicted, and its token has expired",
+            token: Some((9_000, 3_600)),
+            api: Api::Ended,
+            verdict: Some("dead"),
+            explained: Some("dead"),
+            ..QUIET
+        },
+        Situation {
+            name: "the token is mounted by subPath",
+            api: Api::Subpath,
+            expected: &[("token.subpath", "warning")],
+            words: &["subPath"],
+            ..QUIET
+        },
+        Situation {
+            name: "another running pod has no token",
+            api: Api::Missing,
+            expected: &[("token.missing", "critical")],
+            words: &["shop/other-0"],
+            ..QUIET
+        },
+        Situation {
             name: "the clock is hours behind, and the token looks future-dated",
             behind: 25_680,
             expected: &[("clock.offset", "critical")],
@@ -189,6 +235,13 @@ impl Scene {
             Api::None | Api::Away => None,
             Api::Account(uid) => Some(ApiServer::start(vec![api_pod(POD, NODE)], *uid)),
             Api::Deleting(left) => Some(ApiServer::start(vec![deleted(*left)], Some("sa-uid"))),
+            Api::Ended => Some(ApiServer::start(vec![ended()], Some("sa-uid"))),
+            Api::Subpath => Some(ApiServer::start(vec![mounting(POD, true)], Some("sa-uid"))),
+            Api::Missing => {
+                std::fs::create_dir_all(node.root().join("pods/uid-other-0/volumes")).unwrap();
+                let pods = vec![mounting(POD, false), mounting("other-0", false)];
+                Some(ApiServer::start(pods, Some("sa-uid")))
+            }
         };
         let away = matches!(situation.api, Api::Away).then(|| away(&node));
         let kubeconfig = api.as_ref().map(|api| api.kubeconfig(node.root())).or(away);
@@ -231,6 +284,31 @@ fn deleted(left: i64) -> Value {
     let mut pod = api_pod(POD, NODE);
     pod["metadata"]["deletionTimestamp"] = json!(Wall::from_secs(now() + left).rfc3339());
     pod["metadata"]["deletionGracePeriodSeconds"] = json!(3_600);
+    pod
+}
+
+fn ended() -> Value {
+    let mut pod = api_pod(POD, NODE);
+    pod["status"] = json!({"phase": "Failed", "reason": "Evicted"});
+    pod
+}
+
+/// A pod whose container mounts the token's volume, as a whole or one file of it.
+fn mounting(name: &str, by_subpath: bool) -> Value {
+    let mut pod = api_pod(name, NODE);
+    let mut mount = json!({"name": "kube-api-access", "mountPath": "/var/run/token"});
+    if by_subpath {
+        mount["subPath"] = json!("token");
+    }
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([mount]);
+    let source = json!({"serviceAccountToken": {"path": "token", "expirationSeconds": 3_607}});
+    pod["spec"]["volumes"] =
+        json!([{"name": "kube-api-access", "projected": {"sources": [source]}}]);
+    let started = Wall::from_secs(now() - 30).rfc3339();
+    pod["status"]["containerStatuses"] = json!([{
+        "name": "app", "ready": true, "restartCount": 0, "image": "i", "imageID": "i",
+        "state": {"running": {"startedAt": started}},
+    }]);
     pod
 }
 
