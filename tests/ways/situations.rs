@@ -79,6 +79,11 @@ const LOST: Situation = Situation {
 };
 
 pub(crate) fn situations() -> Vec<Situation> {
+    accounts().into_iter().chain(pods()).chain(clocks_and_files()).collect()
+}
+
+/// Tokens and their service accounts.
+fn accounts() -> Vec<Situation> {
     vec![
         QUIET,
         Situation { name: "quiet, with an API server", api: Api::Account(Some("sa-uid")), ..QUIET },
@@ -134,6 +139,12 @@ pub(crate) fn situations() -> Vec<Situation> {
             words: &["kubelet should have replaced it"],
             ..LOST
         },
+    ]
+}
+
+/// Pods that come to their end, and pods without their token.
+fn pods() -> Vec<Situation> {
+    vec![
         Situation {
             name: "terminating longer than its token lives",
             token: Some((3_000, 3_600)),
@@ -181,6 +192,11 @@ pub(crate) fn situations() -> Vec<Situation> {
             words: &["shop/other-0"],
             ..QUIET
         },
+    ]
+}
+
+fn clocks_and_files() -> Vec<Situation> {
+    vec![
         Situation {
             name: "the clock is hours behind, and the token looks future-dated",
             behind: 25_680,
