@@ -10,14 +10,14 @@ use crate::world::tokens::TokenKey;
 
 /// The tokens that a wrong node clock affects, by effect.
 #[derive(Debug, Default)]
-pub struct AffectedTokens {
+pub(super) struct AffectedTokens {
     look_wrong: BTreeSet<TokenKey>,
     refused: BTreeSet<TokenKey>,
 }
 
 impl AffectedTokens {
     /// Sets the effect on the token `key`.
-    pub fn set(&mut self, key: &TokenKey, effect: ClockEffect) {
+    pub(super) fn set(&mut self, key: &TokenKey, effect: ClockEffect) {
         self.remove(key);
         match effect {
             ClockEffect::None => {}
@@ -27,13 +27,13 @@ impl AffectedTokens {
     }
 
     /// Removes a token that no longer exists.
-    pub fn remove(&mut self, key: &TokenKey) {
+    pub(super) fn remove(&mut self, key: &TokenKey) {
         self.look_wrong.remove(key);
         self.refused.remove(key);
     }
 
     /// The affected tokens, with the first refused ones by name.
-    pub fn named(&self, world: &World) -> Affected {
+    pub(super) fn named(&self, world: &World) -> Affected {
         let name = |key: &TokenKey| {
             let pod = PodRef::of(world.tokens.get(key)?, world.cluster.pod(&key.pod_uid));
             Some(pod.full_name())

@@ -5,7 +5,7 @@ use super::affected::AffectedTokens;
 use super::kubelet::KubeletEvidence;
 use super::{ClockEffect, correlate};
 use crate::base::time::Reading;
-use crate::findings::{Affected, Code, Severity};
+use crate::findings::{Affected, Code};
 use crate::world::tokens::TokenKey;
 use crate::world::{Facts, World};
 
@@ -13,7 +13,7 @@ use crate::world::{Facts, World};
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The tokens that a wrong node clock affects.
-    pub affected: AffectedTokens,
+    affected: AffectedTokens,
     /// The tokens that kubelet should have replaced.
     pub kubelet: KubeletEvidence,
 }
@@ -26,7 +26,7 @@ impl Survey {
         let effect = cause.map_or(ClockEffect::None, |cause| cause.clock_effect);
         let key = &facts.tracked.key;
         self.affected.set(key, effect);
-        self.kubelet.set(key, by_kubelet.map(|symptom| -> Severity { symptom.severity }));
+        self.kubelet.set(key, by_kubelet.map(|symptom| symptom.severity));
     }
 
     /// Removes a token that no longer exists.

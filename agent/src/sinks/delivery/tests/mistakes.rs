@@ -109,13 +109,20 @@ async fn the_other_protocol_is_named_behind_tls_too() {
 
 /// Heads and bodies of what came, and answers each request with `answer`.
 async fn answering(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    listening(move |stream, seen| answer_all(stream, answer, seen)).await
+}
+
+/// Serves each connection with `serve`, which notes what came.
+async fn listening<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> F + Send + 'static,
+) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let all = Arc::clone(&seen);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer_all(stream, answer, Arc::clone(&all)));
+            tokio::spawn(serve(stream, Arc::clone(&all)));
         }
     });
     (address, seen)
@@ -182,16 +189,7 @@ const OPEN: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 /// A proxy that tunnels to `to`, and the heads of what it was asked.
 async fn proxy(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let all = Arc::clone(&seen);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(forward(stream, to, Arc::clone(&all)));
-        }
-    });
-    (address, seen)
+    listening(move |stream, seen| forward(stream, to, seen)).await
 }
 
 /// Tunnels what asks for that; passes on anything else as it is, which is enough for a test.
