@@ -14,7 +14,7 @@ use tokenwatch_core::engine::{Config, Query, Report};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
-use tokenwatch_core::world::privileges::Privileges;
+use tokenwatch_core::world::privileges::{Level, Privileges};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{kernel, pods, privileges, service_accounts};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
+    /// Of the source of processes.
+    pub processes: ProcessesConfig,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
@@ -67,10 +70,13 @@ pub async fn run<S>(
         client.explain_by(engine.known_offset());
     }
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
-    sinks.take(first_reports(&engine, &plan));
+    let privileges = privileges::read();
+    let level = privileges.rung;
+    sinks.take(first_reports(&engine, &plan, privileges));
     let (sender, mut observations) = channel(QUEUE);
     let (queries, receiver) = channel(service_accounts::QUEUE);
     let mut sources = start_sources(&plan, &sender, receiver);
+    start_readers(&mut sources, &plan, &sender, level);
     drop(sender);
     let delivery = sinks.delivery();
     tokio::select! {
@@ -93,8 +99,7 @@ async fn finish(plan: &Plan) {
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.
-fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read();
+fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
     let first = engine.step(Observation::Privileges(privileges));
@@ -125,6 +130,18 @@ fn start_sources(
         start_accounts(&mut sources, plan, client, (queries, observations));
     }
     sources
+}
+
+/// What the privilege level shows of those who read tokens.
+fn start_readers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+    level: Level,
+) {
+    if level >= Level::HostPid {
+        sources.spawn(processes::run(plan.processes.clone(), observations.clone()));
+    }
 }
 
 fn start_accounts(

@@ -12,7 +12,7 @@ use super::checks::{
     a_minute, a_second, alert_memory, level, not_blank, positive, positive_if_any, url,
 };
 use super::declare::{Input, anything, set, settings};
-use super::kinds::{Kind, LogFormat, Port, Secret};
+use super::kinds::{Address, Kind, LogFormat, Port, Secret};
 use super::log_filter;
 use super::mistakes::Problem;
 use super::otlp::ALERT_MEMORY;
@@ -77,6 +77,13 @@ settings! {
     files: Files {
         #[doc = "Interval between full rescans of all token files. Default 60s."]
         rescan: Delta = Delta::from_secs(60), --"files-rescan" "DURATION", check a_second;
+    }
+    #[doc = "Who reads the tokens."]
+    readers: Readers {
+        #[doc = "Addresses beside the API server's that verify this cluster's tokens, such as \
+            10.0.0.7:443. A connection to one shows that a pod uses its token. Without a port, any \
+            port. Requires the privilege level hostPID. Default: none."]
+        verifiers: Vec<Address> = Vec::new(), --"readers-verifier" "IP[:PORT]";
     }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {

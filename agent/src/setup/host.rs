@@ -26,6 +26,7 @@ pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> 
         restored: state
             .map(|directory| state_file::restore(directory, node).findings)
             .unwrap_or_default(),
+        api_server: Vec::new(),
     })
 }
 

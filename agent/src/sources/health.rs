@@ -17,6 +17,8 @@ pub(super) enum Source {
     Ntp,
     /// The kernel's clock state.
     Kernel,
+    /// Processes of this node's pods.
+    Processes,
     /// This node's pods, from the Kubernetes API.
     Pods,
     /// Service accounts, from the Kubernetes API.
@@ -32,6 +34,7 @@ impl Source {
             Self::Watch => "watch",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
+            Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",

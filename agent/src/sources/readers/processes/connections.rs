@@ -25,6 +25,8 @@ const MIN_READS: usize = 4;
 const MAX_KEPT: usize = 1_024;
 /// How soon a pod is read again that has shown since the last rotation that it uses its tokens.
 const PROVEN: Delta = Delta::from_secs(300);
+/// From a reading to the time at which the core takes it, at most.
+const DELAY: Delta = Delta::from_secs(1);
 
 /// The two ends of a connection.
 type Ends = (SocketAddr, SocketAddr);
@@ -50,10 +52,10 @@ struct Pod {
     read: Option<(Monotonic, TcpCounters)>,
     ends: BTreeSet<Ends>,
     established: u32,
-    /// The connections that exist now are not new: the next reading is what later ones are compared
-    /// with.
+    /// It was not read since its volumes were last written: what is new after that reading was
+    /// opened after the rotation.
     is_first: bool,
-    /// It has opened a connection since its volumes were last written.
+    /// It has opened a connection since that reading.
     is_proven: bool,
 }
 
@@ -92,7 +94,7 @@ impl Connections {
         self.last = Some(now);
         let connected = |(uid, pod): (&String, &Pod)| {
             pod.read?;
-            let opened = opened.contains(uid);
+            let opened = opened.get(uid).copied();
             Some((uid.clone(), Connected { established: pod.established, opened }))
         };
         self.pods.iter().filter_map(connected).collect()
@@ -113,13 +115,13 @@ impl Connections {
     }
 
     /// Reads the lists of the pods that may have a new connection, the most urgent first, as far as
-    /// the budget goes. Returns the pods that have one.
+    /// the budget goes. Returns the pods that have one, with the time since the reading before.
     fn read_due(
         &mut self,
         proc: &ProcFs,
         pods: &[&Looked<'_>],
         now: Monotonic,
-    ) -> BTreeSet<String> {
+    ) -> BTreeMap<String, Delta> {
         let mut due: Vec<(Urgency, &str, u32, TcpCounters)> = Vec::new();
         for looked in pods {
             let Ok(counters) = proc.tcp_counters(looked.pid) else { continue };
@@ -128,15 +130,14 @@ impl Connections {
         }
         due.sort_unstable_by_key(|(urgency, uid, ..)| (*urgency, *uid));
         let (begin, budget) = (clocks::now().monotonic, self.budget(now));
-        let mut opened = BTreeSet::new();
+        let mut opened = BTreeMap::new();
         for (reads, (_, uid, pid, counters)) in due.into_iter().enumerate() {
             if reads >= MIN_READS && clocks::now().monotonic - begin > budget {
                 break;
             }
             let Some(pod) = self.pods.get_mut(uid) else { continue };
-            if pod.read(proc, pid, &self.verifiers, (now, counters)) {
-                opened.insert(uid.to_owned());
-            }
+            let since = pod.read(proc, pid, &self.verifiers, (now, counters));
+            opened.extend(since.map(|since| (uid.to_owned(), since)));
         }
         opened
     }
@@ -166,14 +167,14 @@ impl Pod {
         is_due.then_some((!self.is_first, self.is_proven, Some(at)))
     }
 
-    /// Reads the list. Returns whether there is a new connection.
+    /// Reads the list. If there is a new connection, returns how long ago the reading before was.
     fn read(
         &mut self,
         proc: &ProcFs,
         pid: u32,
         verifiers: &[Verifier],
         at: (Monotonic, TcpCounters),
-    ) -> bool {
+    ) -> Option<Delta> {
         let (mut ends, mut established) = (BTreeSet::new(), 0);
         let take = |found: Connection| {
             if ends.len() < MAX_KEPT && verifiers::any(verifiers, found.remote) {
@@ -181,21 +182,21 @@ impl Pod {
                 ends.insert((found.local, found.remote));
             }
         };
-        if proc.connections(pid, take).is_err() {
-            return false;
-        }
-        let is_new = !self.is_first && ends.difference(&self.ends).next().is_some();
-        let is_proven = self.is_proven || is_new;
-        let written = std::mem::take(&mut self.written);
-        *self = Self { written, read: Some(at), ends, established, is_first: false, is_proven };
-        is_new
+        proc.connections(pid, take).ok()?;
+        let is_new = ends.difference(&self.ends).next().is_some();
+        let before = self.read.filter(|_| is_new).map(|(before, _)| before);
+        self.is_proven |= before.is_some() && !self.is_first;
+        (self.read, self.is_first) = (Some(at), false);
+        (self.ends, self.established) = (ends, established);
+        before.map(|before| clocks::now().monotonic - before + DELAY)
     }
 }
 
 /// When the content of a volume was last replaced: kubelet renames a link in its top directory.
 pub(super) fn stamp<'a>(volumes: impl Iterator<Item = &'a Path>) -> Stamp {
     use std::os::unix::fs::MetadataExt as _;
-    let written = |path: &Path| std::fs::metadata(path).ok().map(|at| (at.mtime(), at.mtime_nsec()));
+    let written =
+        |path: &Path| std::fs::metadata(path).ok().map(|at| (at.mtime(), at.mtime_nsec()));
     volumes.map(written).collect()
 }
 

@@ -6,10 +6,10 @@ use tokenwatch_core::base::time::{Delta, Reading};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Connected, ContainersSeen, RunningContainer};
 
+use super::ProcessesConfig;
 use super::connections::{Connections, Looked, stamp};
 use super::containers::{Group, Mounts, grouped, running};
 use super::table::Table;
-use super::verifiers::Verifier;
 use super::volumes::Volumes;
 use crate::proc::{Error, ProcFs};
 use crate::sources::health::{Health, Source};
@@ -18,6 +18,7 @@ use crate::sources::health::{Health, Source};
 #[derive(Debug)]
 pub(super) struct Looker {
     proc: ProcFs,
+    is_in_container: bool,
     volumes: Volumes,
     table: Table,
     mounts: Mounts,
@@ -30,9 +31,11 @@ pub(super) struct Looker {
 type Groups<'a> = BTreeMap<&'a str, Group<'a>>;
 
 impl Looker {
-    pub(super) fn new(proc: ProcFs, verifiers: Vec<Verifier>) -> Self {
+    pub(super) fn new(config: ProcessesConfig) -> Self {
+        let ProcessesConfig { proc, verifiers, is_in_container } = config;
         Self {
             proc,
+            is_in_container,
             volumes: Volumes::default(),
             table: Table::default(),
             mounts: Mounts::default(),
@@ -60,14 +63,25 @@ impl Looker {
     }
 
     fn read(&mut self, ahead: Delta) -> Result<(), Error> {
-        self.volumes.update(&self.proc.own_mounts()?);
+        self.read_volumes()?;
         self.table.update(&self.proc, &self.volumes, ahead)?;
         let groups = grouped(self.table.members());
         let oldest = groups.values().flatten().map(|(id, group)| (*id, group.oldest));
         self.mounts.update(&self.proc, oldest);
         if self.mounts.has_unknown(&self.volumes) {
             // kubelet may have mounted it since the agent's own mounts were read.
-            self.volumes.update(&self.proc.own_mounts()?);
+            self.read_volumes()?;
+        }
+        Ok(())
+    }
+
+    /// The agent does not report itself: in a cgroup namespace of its own, the kernel shows nobody
+    /// which container it is in.
+    fn read_volumes(&mut self) -> Result<(), Error> {
+        let mounts = self.proc.own_mounts()?;
+        self.volumes.update(&mounts);
+        if self.is_in_container {
+            self.volumes.leave_out_own(&mounts);
         }
         Ok(())
     }
@@ -102,7 +116,8 @@ impl Looker {
 
 /// A connection that was opened is news each time.
 fn is_news(seen: &ContainersSeen, before: Option<&ContainersSeen>) -> bool {
-    let opened = seen.connected.as_ref().is_some_and(|connected: &Connected| connected.opened);
+    let opened =
+        seen.connected.as_ref().is_some_and(|connected: &Connected| connected.opened.is_some());
     opened || before != Some(seen)
 }
 

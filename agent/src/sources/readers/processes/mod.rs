@@ -36,11 +36,13 @@ pub struct ProcessesConfig {
     pub proc: ProcFs,
     /// Who verifies tokens.
     pub verifiers: Vec<Verifier>,
+    /// Whether the agent runs in a container, and so may be in a pod itself.
+    pub is_in_container: bool,
 }
 
 /// Reports what changes until the receiver is dropped.
 pub async fn run(config: ProcessesConfig, observations: Sender<Observation>) {
-    let mut looker = Looker::new(config.proc, config.verifiers);
+    let mut looker = Looker::new(config);
     let mounts = MountWatch::open().ok();
     loop {
         let looked = tokio::task::spawn_blocking(move || {
@@ -61,7 +63,7 @@ pub async fn run(config: ProcessesConfig, observations: Sender<Observation>) {
 
 /// One look, for `check`. Nothing is known of new connections then.
 pub fn once(config: ProcessesConfig) -> Vec<Observation> {
-    let mut looker = Looker::new(config.proc, config.verifiers);
+    let mut looker = Looker::new(config);
     looker.look(clocks::now(), clocks::wall_minus_boottime())
 }
 

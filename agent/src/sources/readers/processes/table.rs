@@ -17,8 +17,15 @@ const TICK: u64 = 10_000_000;
 const STARTING: [&str; 3] = ["runc:[", "youki:[", "crun"];
 /// Beginnings of the names of processes that run a pod in a virtual machine or in a kernel of its
 /// own. What runs inside is not visible.
-const SANDBOXES: [&str; 7] =
-    ["runsc", "qemu-system", "cloud-hyperv", "firecracker", "virtiofsd", "containerd-shim", "conmon"];
+const SANDBOXES: [&str; 7] = [
+    "runsc",
+    "qemu-system",
+    "cloud-hyperv",
+    "firecracker",
+    "virtiofsd",
+    "containerd-shim",
+    "conmon",
+];
 
 /// A process of a pod's container.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,10 +21,8 @@ const SUBPATHS: &str = "volume-subpaths";
 const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Where the admission plugin mounts the pod's own token (plugin/pkg/admission/serviceaccount).
 /// `/var/run` is a link in most images.
-const API_ACCESS: [&str; 2] = [
-    "/var/run/secrets/kubernetes.io/serviceaccount",
-    "/run/secrets/kubernetes.io/serviceaccount",
-];
+const API_ACCESS: [&str; 2] =
+    ["/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/kubernetes.io/serviceaccount"];
 /// Begins the name of the volume of that token.
 const API_ACCESS_VOLUME: &str = "kube-api-access-";
 
@@ -40,7 +38,8 @@ pub(super) struct VolumeId {
 pub(super) struct Volumes {
     /// Those that kubelet has mounted, as the agent sees them.
     current: BTreeMap<Device, VolumeId>,
-    /// The same, and those that kubelet has replaced since. A container may still have one.
+    /// The same, and those that are hidden by another mount, or that kubelet has replaced since. A
+    /// container may still have one.
     all: BTreeMap<Device, VolumeId>,
     /// Every device that the host has mounted.
     mounted: BTreeSet<Device>,
@@ -56,31 +55,40 @@ impl Volumes {
         let volumes: Vec<(&Mount, VolumeId)> = volumes.take(MAX_VOLUMES).collect();
         self.mounted = mounts.iter().map(|mount| mount.device).collect();
         self.points = volumes.iter().map(|(mount, id)| (id.clone(), mount.point.clone())).collect();
+        let bound = mounts.iter().filter_map(|one| Some((one.device, subpath_at(&one.point)?)));
+        self.all.extend(bound);
+        self.all.extend(volumes.iter().map(|(mount, id)| (mount.device, id.clone())));
         // Of two mounts at one place the later one is visible.
         let last: BTreeMap<VolumeId, Device> =
             volumes.into_iter().map(|(mount, id)| (id, mount.device)).collect();
         self.current = last.into_iter().map(|(id, device)| (device, id)).collect();
-        self.keep_former(mounts);
+        self.forget_pods();
     }
 
-    /// Also keeps what a device was, as long as its pod has a volume.
-    fn keep_former(&mut self, mounts: &[Mount]) {
-        let pods: BTreeSet<&str> = self.current.values().map(|id| id.pod_uid.as_str()).collect();
-        let bound = mounts.iter().filter_map(|mount| Some((mount.device, subpath_at(&mount.point)?)));
-        let mut former = std::mem::take(&mut self.all);
-        former.extend(bound);
-        former.extend(self.current.iter().map(|(device, id)| (*device, id.clone())));
-        former.retain(|_, id| pods.contains(id.pod_uid.as_str()));
-        self.all = former;
+    /// What a device was is known as long as its pod has a volume.
+    fn forget_pods(&mut self) {
+        let mut all = std::mem::take(&mut self.all);
+        all.retain(|_, id| self.has_pod(&id.pod_uid));
+        self.all = all;
     }
 
     /// The pods that have a volume.
     pub(super) fn pods(&self) -> BTreeSet<&str> {
-        self.current.values().map(|id| id.pod_uid.as_str()).collect()
+        self.points.keys().map(|id| id.pod_uid.as_str()).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_empty()
     }
 
     pub(super) fn has_pod(&self, uid: &str) -> bool {
-        self.current.values().any(|id| id.pod_uid == uid)
+        self.of_pod(uid).next().is_some()
+    }
+
+    /// The pod's volumes.
+    fn of_pod<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = (&'a VolumeId, &'a PathBuf)> {
+        let first = VolumeId { pod_uid: uid.to_owned(), name: String::new() };
+        self.points.range(first..).take_while(move |(id, _)| id.pod_uid == uid)
     }
 
     /// The pod of a process with these mounts, where one is a volume of a pod. A process that sees
@@ -94,9 +102,8 @@ impl Volumes {
     }
 
     /// Where the agent sees the pod's volumes.
-    pub(super) fn points(&self, pod_uid: &str) -> impl Iterator<Item = &Path> {
-        let of_pod = move |(id, _): &(&VolumeId, &PathBuf)| id.pod_uid == pod_uid;
-        self.points.iter().filter(of_pod).map(|(_, point)| point.as_path())
+    pub(super) fn points<'a>(&'a self, pod_uid: &'a str) -> impl Iterator<Item = &'a Path> {
+        self.of_pod(pod_uid).map(|(_, point)| point.as_path())
     }
 
     /// The volume of the pod that a container's `mount` shows, and how. `others`: all mounts of the
@@ -123,7 +130,7 @@ impl Volumes {
     }
 
     fn has_volume(&self, pod_uid: &str, name: &str) -> bool {
-        self.points.keys().any(|id| id.pod_uid == pod_uid && id.name == name)
+        self.of_pod(pod_uid).any(|(id, _)| id.name == name)
     }
 
     /// A volume that kubelet replaced before the agent started is known by its place alone: the
@@ -133,13 +140,23 @@ impl Volumes {
             return None;
         }
         let is_alone = others.iter().filter(|other| self.is_unknown(other)).count() == 1;
-        let has = |id: &VolumeId| others.iter().any(|other| self.all.get(&other.device) == Some(id));
-        let lacking = self.points.keys().filter(|id| id.pod_uid == pod_uid && !has(id));
+        let has =
+            |id: &VolumeId| others.iter().any(|other| self.all.get(&other.device) == Some(id));
+        let lacking = self.of_pod(pod_uid).map(|(id, _)| id).filter(|id| !has(id));
         let is_api_access = API_ACCESS.iter().any(|at| mount.point == Path::new(at));
         let fits = |id: &&VolumeId| id.name.starts_with(API_ACCESS_VOLUME) == is_api_access;
         let mut fitting = lacking.filter(fits);
         let first = fitting.next().filter(|_| is_api_access || is_alone)?;
         fitting.next().is_none().then(|| first.name.clone())
+    }
+
+    /// The agent's own pod, if it runs in one with a volume: the agent sees its own volumes where a
+    /// container has them.
+    pub(super) fn leave_out_own(&mut self, mounts: &[Mount]) {
+        if let Some(own) = self.pod_of(mounts).map(ToOwned::to_owned) {
+            self.current.retain(|_, id| id.pod_uid != own);
+            self.points.retain(|id, _| id.pod_uid != own);
+        }
     }
 
     /// Whether a container's mount is of a device that the host does not have mounted. It is either
