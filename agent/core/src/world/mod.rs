@@ -11,6 +11,7 @@ pub mod kubelet;
 pub mod observation;
 mod pinned;
 pub mod privileges;
+pub mod readers;
 mod startup;
 pub mod tokens;
 mod visibility;

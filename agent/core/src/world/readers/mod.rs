@@ -1,0 +1,4 @@
+//! Who reads the tokens, and how.
+
+pub mod libraries;
+mod versions;
