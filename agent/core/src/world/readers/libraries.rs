@@ -1,6 +1,8 @@
 //! How libraries and programs read a token, from the table `libraries.txt`. What is found there is
 //! a hint and never a verdict: a program may keep a token in spite of its library.
 
+use std::fmt;
+
 use super::versions::{Scheme, Version, Versions};
 use crate::base::time::Delta;
 
@@ -225,6 +227,25 @@ impl Reads {
     }
 }
 
+/// As the table has it.
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(Some(period)) => write!(f, "every:{}", period.as_secs()),
+            Self::Every(None) => write!(f, "every:{UNKNOWN}"),
+            Self::EachRequest
+            | Self::Exchange
+            | Self::AfterRefusal
+            | Self::Once
+            | Self::Watch
+            | Self::BrokenWatch
+            | Self::OwnRequest
+            | Self::SendsNone
+            | Self::Caller => f.write_str(self.name()),
+        }
+    }
+}
+
 impl Kind {
     const ALL: [Self; 8] = [
         Self::Go,
@@ -312,6 +333,19 @@ impl Cure {
                 Some(latest) => is_version(latest).then_some(Self::By(latest)),
                 None => text.split(',').all(is_version).then_some(Self::From(text)),
             },
+        }
+    }
+}
+
+/// As the table has it.
+impl fmt::Display for Cure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotNeeded => f.write_str("-"),
+            Self::NoneSeen => f.write_str("none"),
+            Self::Unknown => f.write_str(UNKNOWN),
+            Self::From(versions) => f.write_str(versions),
+            Self::By(version) => write!(f, "<= {version}"),
         }
     }
 }
