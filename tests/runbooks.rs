@@ -81,9 +81,10 @@ fn the_page_about_readers_has_every_library() {
 }
 
 fn libraries() -> String {
-    let mut table = "| component | versions | habit | recognised by | re-reads from | confidence | \
+    let mut table =
+        "| component | versions | habit | recognised by | re-reads from | confidence | \
                      source |\n|---|---|---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     for library in libraries::table() {
         let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
         let cells = [
@@ -95,7 +96,10 @@ fn libraries() -> String {
             library.confidence.name().to_owned(),
             library.source.to_owned(),
         ];
-        table.push_str(&format!("| {} |\n", cells.map(|cell| cell.replace('<', "&lt;")).join(" | ")));
+        table.push_str(&format!(
+            "| {} |\n",
+            cells.map(|cell| cell.replace('<', "&lt;")).join(" | ")
+        ));
     }
     table
 }
