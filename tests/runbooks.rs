@@ -68,16 +68,16 @@ fn the_script_writes_the_same() {
     }
 }
 
-/// docs/readers.md has a table of agent/core/src/world/readers/libraries.txt.
+/// docs/reader-evidence.md has a table of agent/core/src/world/readers/libraries.txt.
 #[test]
 fn the_page_about_readers_has_every_library() {
     const BELOW: &str = "<!-- The table below is generated";
     const ABOVE: &str = "<!-- The table above is generated";
-    let page = std::fs::read_to_string(folder().join("../readers.md")).unwrap();
+    let page = std::fs::read_to_string(folder().join("../reader-evidence.md")).unwrap();
     let (head, rest) = page.split_at(page.find(BELOW).unwrap());
     let (mark, _) = rest.split_at(rest.find('\n').unwrap() + 1);
     let tail = &page[page.find(ABOVE).unwrap()..];
-    golden("../../docs/readers.md", &format!("{head}{mark}\n{}\n{tail}", libraries()));
+    golden("../../docs/reader-evidence.md", &format!("{head}{mark}\n{}\n{tail}", libraries()));
 }
 
 fn libraries() -> String {

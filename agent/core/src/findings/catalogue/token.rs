@@ -103,8 +103,9 @@ pub(super) const READER_STALE: Entry = Entry {
             sees who opens the file. That alone is info: a client that reads before its next \
             request, and sends none, is healthy. More evidence is needed for more: a connection to \
             the API server, a read of the replaced token, or how the container behaved in earlier \
-            generations. The evidence names each kind and its strength, and docs/readers.md \
-            explains them. How much the agent sees depends on its privilege level.",
+            generations. The evidence names each kind and its strength, and \
+            docs/reader-evidence.md explains them. How much the agent sees depends on its privilege \
+            level.",
     severity: "info if the container has only not read the new token; warning if it uses the old \
             one, or never read a new one before; critical shortly before the API server refuses \
             the old token, and from then on",

@@ -47,7 +47,7 @@ pub(super) const READER_STALE: Runbook = Runbook {
                       none. At warning: a client that is connected to the API server without a \
                       token (a health check, another credential), or that exchanges its token \
                       rarely, and whose earlier exchanges the agent has not seen. \
-                      docs/readers.md lists whom the agent does not report at all.",
+                      docs/reader-evidence.md lists whom the agent does not report at all.",
 };
 
 pub(super) const MOUNT_FROZEN: Runbook = Runbook {

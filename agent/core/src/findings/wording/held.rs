@@ -7,13 +7,20 @@ use crate::world::readers::HeldGeneration;
 /// When requests with the token start to fail.
 pub(super) fn death(held: &HeldGeneration, now: Wall) -> String {
     let left = held.dead_at - now;
+    if left <= Delta::ZERO && left > -Delta::from_secs(1) {
+        return "The old token is refused from now on: requests get 401.".to_owned();
+    }
     match held.dead_without_extension {
         None if left > Delta::ZERO => format!(
             "The old token is refused from {} on, in {left}: requests then get 401.",
             held.dead_at.rfc3339()
         ),
         Some(earlier) if left > Delta::ZERO => {
-            format!("The old token works until {}, {}", held.dead_at.rfc3339(), unextended(earlier, now))
+            format!(
+                "The old token works until {}, {}",
+                held.dead_at.rfc3339(),
+                unextended(earlier, now)
+            )
         }
         Some(_) | None => {
             format!("The old token has been refused for {}: requests get 401.", -left)

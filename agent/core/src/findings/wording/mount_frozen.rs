@@ -4,12 +4,13 @@ use super::{held, names};
 use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
-use crate::world::Facts;
+use crate::world::cluster::PodRef;
 use crate::world::readers::FrozenMount;
+use crate::world::tokens::TokenKey;
 
 /// What the finding says. It comes when kubelet has mounted the volume again, and both mounts may
 /// still hold the same token.
-pub(super) fn summary(facts: &Facts<'_>, frozen: &FrozenMount, now: Wall) -> String {
+pub(super) fn summary(pod: &PodRef, key: &TokenKey, frozen: &FrozenMount, now: Wall) -> String {
     let container = match &frozen.container {
         Some(name) => format!("Container {}", shown(name)),
         None => "A container".to_owned(),
@@ -21,8 +22,8 @@ pub(super) fn summary(facts: &Facts<'_>, frozen: &FrozenMount, now: Wall) -> Str
     format!(
         "{container}{others} of {} has an old mount of volume {} at {}: kubelet has mounted the \
          volume again, and the container never sees another token. {}",
-        names::pod(&facts.pod_ref()),
-        shown(&facts.tracked.key.volume),
+        names::pod(pod),
+        shown(&key.volume),
         shown(&frozen.mount_path),
         held::death(&frozen.held, now),
     )

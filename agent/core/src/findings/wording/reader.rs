@@ -3,17 +3,17 @@
 use super::held;
 use super::names::{self, plural};
 use crate::base::text::shown;
-use crate::base::time::{Delta, Wall};
+use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::findings::{Code, Remedy, Severity};
-use crate::world::Facts;
+use crate::world::cluster::PodRef;
 use crate::world::readers::libraries::{self, Library, Reads};
 use crate::world::readers::{Evidence, Habit, StaleReader, Who};
+use crate::world::tokens::TokenKey;
 
 /// What the finding says. An accusation needs more than a token that was not read again.
-pub(super) fn summary(facts: &Facts<'_>, stale: &StaleReader, now: Wall) -> String {
-    let who = who(facts, stale);
-    let key = &facts.tracked.key;
+pub(super) fn summary(pod: &PodRef, key: &TokenKey, stale: &StaleReader, now: Wall) -> String {
+    let who = who(pod, stale);
     let token = format!("token \"{}\" (volume {})", shown(&key.path), shown(&key.volume));
     let (read, replaced) = (stale.since.rfc3339(), stale.rotated_at.rfc3339());
     let what = if is_used(stale) {
@@ -24,8 +24,7 @@ pub(super) fn summary(facts: &Facts<'_>, stale: &StaleReader, now: Wall) -> Stri
     } else {
         format!(
             "{who} has not read the new {token} yet, which kubelet wrote at {replaced}; it read \
-             the old one at {read}. {}",
-            unknown_use(facts)
+             the old one at {read}. Nothing shows whether it still uses the old one."
         )
     };
     let death = held::death(&stale.held, now);
@@ -35,7 +34,7 @@ pub(super) fn summary(facts: &Facts<'_>, stale: &StaleReader, now: Wall) -> Stri
 }
 
 /// `Container app (python3) and 1 more reader of pod shop/cart-0`
-fn who(facts: &Facts<'_>, stale: &StaleReader) -> String {
+fn who(pod: &PodRef, stale: &StaleReader) -> String {
     let Who { container, program, .. } = &stale.who;
     let program = program.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
     let container = match container {
@@ -46,7 +45,7 @@ fn who(facts: &Facts<'_>, stale: &StaleReader) -> String {
         0 => String::new(),
         more => format!(" and {}", plural(more as u64, "more reader")),
     };
-    format!("{container}{program}{others} of {}", names::pod(&facts.pod_ref()))
+    format!("{container}{program}{others} of {}", names::pod(pod))
 }
 
 /// Whether the evidence shows more than a token that was not read again.

@@ -8,6 +8,7 @@ mod packages;
 mod processes;
 mod reader;
 mod seen;
+mod stale;
 mod store;
 mod token;
 mod versions;
@@ -22,6 +23,7 @@ pub use seen::{
     Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
     SeenMount,
 };
+pub use stale::{FrozenMount, StaleReader};
 pub use store::{ReaderFacts, Readers};
 pub use token::TokenReaders;
 pub use view::{HeldGeneration, ReaderView, Who};
