@@ -6,6 +6,7 @@
 
 mod deployed;
 mod node;
+mod processes;
 mod scan;
 mod table;
 mod verdict;
@@ -58,6 +59,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     Scan,
+    Processes,
     Verdict,
     Weight,
     Deployed,
@@ -75,6 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
         show(&scan::figures()?);
+    }
+    if options.wants(Part::Processes) {
+        show(&processes::figures()?);
     }
     if options.wants(Part::Verdict) {
         show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);

@@ -51,8 +51,8 @@ macro_rules! scopes {
 scopes! {
     #[doc = "All settings."]
     Everything = [
-        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
-        "otlp", "kubernetes", "http", "state", "log"
+        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "readers", "clock",
+        "alerts", "otlp", "kubernetes", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
@@ -124,6 +124,7 @@ fn heading(setting: &Setting) -> &'static str {
     match setting.section() {
         "kubelet" => "Kubelet",
         "files" => "Files",
+        "readers" => "Readers",
         "clock" => "Clock",
         "alerts" => "Alerts",
         "otlp" => "OTLP export",

@@ -165,7 +165,7 @@ fn the_most_urgent_pods_are_read_first() {
         let at = Monotonic::from_nanos(at * 1_000_000_000);
         Pod { read: Some((at, TcpCounters::default())), is_first, is_proven, ..Pod::default() }
     };
-    let now = Monotonic::from_nanos(1_000_000_000_000);
+    let now = Monotonic::from_nanos(1_000 * 1_000_000_000);
     let pods = [
         ("rotated", read(990, true, false)),
         ("new", Pod { is_first: true, ..Pod::default() }),

@@ -19,12 +19,12 @@ use tokio::sync::mpsc::Sender;
 use crate::clocks;
 use crate::proc::{MountWatch, ProcFs};
 use crate::sources::send::send_all;
-use look::Looker;
+pub use look::Looker;
 pub use verifiers::Verifier;
 
 /// Time between looks, while a pod has a projected volume. A connection is visible for a minute
-/// after its end, so that none is missed; and each look at 1,500 processes takes some milliseconds.
-const INTERVAL: Duration = Duration::from_secs(15);
+/// after its end, so that none is missed; and a look at 1,500 processes takes some 15 ms.
+const INTERVAL: Duration = Duration::from_secs(30);
 /// From a change of the node's mounts to a look: kubelet starts containers right after it has
 /// mounted their volumes. Also the shortest time between two looks.
 const SETTLE: Duration = Duration::from_secs(5);
