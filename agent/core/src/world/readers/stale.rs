@@ -1,6 +1,6 @@
 //! Readers that keep a token which kubelet has replaced.
 
-use super::{Evidence, Habit, HeldGeneration, Who};
+use super::{Evidence, Habit, HeldGeneration, Strength, Who};
 use crate::base::time::Wall;
 
 /// The reader of a token that keeps a replaced generation, on the strongest evidence.
@@ -20,6 +20,13 @@ pub struct StaleReader {
     pub habit: Habit,
     /// On which evidence.
     pub evidence: Vec<Evidence>,
+}
+
+impl StaleReader {
+    /// Whether the evidence shows more than a token that was not read again.
+    pub fn is_confirmed(&self) -> bool {
+        self.evidence.iter().any(|evidence| evidence.strength() > Strength::Hint)
+    }
 }
 
 /// A container that has an old mount of a token's volume.
