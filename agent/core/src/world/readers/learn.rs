@@ -1,7 +1,7 @@
 //! From reads to a habit.
 
-use super::reader::{Reader, Visit};
 use super::Habit;
+use super::reader::{Reader, Visit};
 use crate::base::time::Delta;
 use crate::world::tokens::CACHE;
 

@@ -75,7 +75,8 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn new(facts: &Facts<'a>, token: &'a TokenReaders, current: &'a InFile, now: Reading) -> Self {
         let key = &facts.tracked.key;
-        let mounting: Vec<_> = facts.pod().map(|pod| pod.containers.iter().collect()).unwrap_or_default();
+        let mounting: Vec<_> =
+            facts.pod().map(|pod| pod.containers.iter().collect()).unwrap_or_default();
         let mounting: Vec<&Container> =
             mounting.into_iter().filter(|one: &&Container| mounts(one, key)).collect();
         let pod = facts.readers.pod;

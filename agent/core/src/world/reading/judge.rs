@@ -136,7 +136,8 @@ impl<'a> Case<'a> {
         }
         let is_suspect = evidence.contains(&Evidence::Holds) || self.looks_once(last);
         let is_over = self.patience(last).is_some_and(|until| self.now.wall >= until);
-        let verdict = if is_suspect && is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
+        let verdict =
+            if is_suspect && is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
         Weighed { evidence, ..Weighed::plain(verdict) }
     }
 
@@ -157,8 +158,7 @@ impl<'a> Case<'a> {
     /// It read a generation that was replaced some time before.
     fn reads_old(&self) -> bool {
         let read = self.reader.and_then(|reader| reader.read_old);
-        !self.has_subpath
-            && read.is_some_and(|read| read.wall >= self.current.appeared + IN_FLIGHT)
+        !self.has_subpath && read.is_some_and(|read| read.wall >= self.current.appeared + IN_FLIGHT)
     }
 
     fn holds(&self) -> bool {
