@@ -15,6 +15,7 @@ use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
 use tokenwatch_core::world::privileges::Privileges;
+use tokenwatch_core::world::readers::Remembered;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -49,6 +50,8 @@ pub struct Plan {
     pub watch_accounts: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
+    /// Habits of readers that the last agent learned.
+    pub habits: Vec<Remembered>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -97,6 +100,9 @@ fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
     let privileges = privileges::read();
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
+    if !plan.habits.is_empty() {
+        let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
+    }
     let first = engine.step(Observation::Privileges(privileges));
     restored.reports.into_iter().chain(first.reports).collect()
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
+use tokenwatch_core::world::readers::Remembered;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
@@ -28,6 +29,8 @@ pub(super) struct Host {
     pub(super) servers: Vec<ServerName>,
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
+    /// Habits that the last agent learned.
+    pub(super) habits: Vec<Remembered>,
 }
 
 /// The whole plan.
@@ -39,6 +42,7 @@ pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiCl
         apiserver: api_server,
         watch_accounts: settings.kubernetes.account_watch,
         restored: host.restored,
+        habits: host.habits,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
     }
@@ -112,6 +116,7 @@ mod tests {
             roots: vec!["/var/lib/kubelet".into()],
             servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
             restored: Vec::new(),
+            habits: Vec::new(),
         }
     }
 
