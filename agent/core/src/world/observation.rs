@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::privileges::Privileges;
+use crate::world::readers::{ContainersSeen, ReadersSeen};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -37,6 +38,10 @@ pub enum Observation {
     Cluster(ClusterSeen),
     /// The answer of the API server about a service account that the engine requested.
     ServiceAccount(AccountSeen),
+    /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
+    Readers(ReadersSeen),
+    /// The processes of a pod.
+    Containers(ContainersSeen),
     /// The agent's own privileges.
     Privileges(Privileges),
     /// The state of the delivery of alerts.

@@ -27,6 +27,7 @@ pub(super) fn empty() -> Status {
     Status {
         node: "worker-1".into(),
         now: NOW,
+        readers: Vec::new(),
         tokens: Vec::new(),
         findings: Vec::new(),
         clock: ClockView {
