@@ -112,10 +112,12 @@ impl TokenVolumes {
 }
 
 impl TokenVolume {
-    /// The directories below a generation that hold a token, `""` for the generation itself.
+    /// The directories of a generation that lead to a token: `""`, the generation itself, and those
+    /// in it, parents first.
     pub(super) fn token_directories(&self) -> Vec<&Path> {
         let tokens = self.files.iter().filter(|file| file.is_token);
-        let mut found: Vec<&Path> = tokens.filter_map(|file| file.path.parent()).collect();
+        let mut found: Vec<&Path> = tokens.flat_map(|file| file.path.ancestors().skip(1)).collect();
+        found.push(Path::new(""));
         found.sort_unstable();
         found.dedup();
         found
@@ -154,6 +156,6 @@ mod tests {
 
     #[test]
     fn the_directories_of_tokens_are_named_once() {
-        assert_eq!(volume("v").token_directories(), [Path::new(""), Path::new("a/b")]);
+        assert_eq!(volume("v").token_directories(), ["", "a", "a/b"].map(Path::new));
     }
 }

@@ -64,8 +64,7 @@ impl Files {
     /// Of this volume from now on. What was reported of a file stays reported.
     pub(super) fn update(&mut self, volume: &TokenVolume) {
         let mut new = Self::of(volume);
-        let paths = |files: &Self| files.files.iter().map(File::identity).collect::<Vec<_>>();
-        if paths(self) == paths(&new) {
+        if self.files.iter().map(File::identity).eq(new.files.iter().map(File::identity)) {
             self.are_whole = new.are_whole;
             return;
         }
@@ -95,10 +94,6 @@ impl Files {
         self.files[file].is_token
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.files.len()
-    }
-
     /// From now on every open and close is seen, or not any more.
     pub(super) fn set_balanced(&mut self, are_balanced: bool) {
         self.are_balanced = are_balanced;
@@ -117,7 +112,8 @@ impl Files {
     }
 
     /// Somebody other than the agent opened a file.
-    pub(super) fn opened(&mut self, file: usize) {
+    pub(super) fn opened(&mut self, file: usize, now: Monotonic) {
+        self.settle(now);
         self.files[file].open += 1;
         match &mut self.sync {
             Some(sync) if !self.files[file].is_synced => {
