@@ -24,6 +24,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::service_accounts::Followed;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{kernel, pods, privileges, service_accounts};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
+    /// Whether the agent may ask the kernel who opens files.
+    pub fanotify: Access,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.

@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod ntp;
 pub mod pods;
 pub mod privileges;
+pub mod readers;
 mod send;
 pub mod service_accounts;
 pub mod tokens;
