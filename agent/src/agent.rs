@@ -97,7 +97,7 @@ async fn finish(plan: &Plan) {
 
 /// Reports that follow from the restored findings and from the agent's privileges.
 fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read();
+    let privileges = privileges::read(&plan.fanotify);
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
     let first = engine.step(Observation::Privileges(privileges));

@@ -9,6 +9,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokenwatch_core::base::time::Monotonic;
+
+use super::claims::{Claims, Opened};
 use super::group::{Group, MarkError};
 use super::places::{Place, Places, Role, VolumeId};
 use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
@@ -37,6 +40,7 @@ struct Shared {
     group: Group,
     places: Mutex<Places>,
     failed: Mutex<BTreeMap<VolumeId, MarkError>>,
+    claims: Mutex<Claims>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,8 +50,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Openers {
     /// With a group that was created before CAP_SYS_ADMIN was given up.
     pub fn new(group: Group) -> Self {
-        let (places, failed) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { group, places, failed }))
+        let (places, failed, claims) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { group, places, failed, claims }))
     }
 
     /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
@@ -79,6 +83,24 @@ impl Openers {
     pub fn forget(&self, volume: &VolumeId) {
         lock(&self.0.places).remove(volume);
         lock(&self.0.failed).remove(volume);
+    }
+
+    /// Takes an open that inotify saw, without its process. False: the volume is not followed, and
+    /// the caller has to report it.
+    pub fn take_unattributed(
+        &self,
+        volume: &VolumeId,
+        (directory, path): (&str, &str),
+        now: Monotonic,
+    ) -> bool {
+        let is_followed = lock(&self.0.places).path(volume).is_some();
+        let (volume, directory, path) = (volume.clone(), directory.to_owned(), path.to_owned());
+        is_followed && lock(&self.0.claims).claim(Opened { volume, directory, path }, now)
+    }
+
+    /// What was seen, and what inotify saw.
+    pub(super) fn claims(&self) -> MutexGuard<'_, Claims> {
+        lock(&self.0.claims)
     }
 
     /// The group.

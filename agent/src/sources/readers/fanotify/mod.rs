@@ -4,10 +4,12 @@
 //! - `follow`, `places`: which directories it is about;
 //! - `record`: the events in it;
 //! - `pace`, `recent`: when to read it, and what to leave out;
-//! - `worker`: the thread that does.
+//! - `claims`: opens that inotify reported, too;
+//! - `worker`: the thread that does it all.
 //!
 //! `docs/design.md` explains why the events hold no descriptor and why there is no helper process.
 
+mod claims;
 mod follow;
 mod group;
 mod pace;

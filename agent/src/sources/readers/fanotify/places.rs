@@ -116,18 +116,15 @@ impl Places {
         }
     }
 
-    /// The volume's generations, oldest first.
-    pub(super) fn generations(&self, volume: &VolumeId) -> Vec<Arc<str>> {
-        let mut found: Vec<Arc<str>> = Vec::new();
+    /// The directories of the volume's generations: name of the generation and path in it.
+    pub(super) fn inside(&self, volume: &VolumeId) -> Vec<(Arc<str>, String)> {
         let directories = self.volumes.get(volume).into_iter().flat_map(|known| &known.directories);
-        for place in directories.filter_map(|directory| self.directories.get(directory)) {
-            if let Role::In { generation, .. } = &place.role
-                && !found.contains(generation)
-            {
-                found.push(Arc::clone(generation));
-            }
-        }
-        found
+        let places = directories.filter_map(|directory| self.directories.get(directory));
+        let inside = places.filter_map(|place| match &place.role {
+            Role::In { generation, below } => Some((Arc::clone(generation), below.clone())),
+            Role::Root => None,
+        });
+        inside.collect()
     }
 
     /// Forgets a volume.
@@ -161,7 +158,8 @@ mod tests {
         assert_eq!(places.get(&bytes(1)).unwrap().role, Role::Root);
         let expected = Role::In { generation: Arc::clone(&generation), below: "sub/".into() };
         assert_eq!(places.get(&bytes(3)).unwrap().role, expected);
-        assert_eq!(places.generations(&id("p")), [generation]);
+        let inside = [(Arc::clone(&generation), String::new()), (generation, "sub/".into())];
+        assert_eq!(places.inside(&id("p")), inside);
         assert!(places.has_root(&id("p"), &bytes(1)) && !places.has_root(&id("p"), &bytes(9)));
         places.add_volume(id("p"), "/p".into(), bytes(4)).unwrap();
         assert!((1..4).all(|number| places.get(&bytes(number)).is_none()));

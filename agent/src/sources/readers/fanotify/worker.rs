@@ -7,6 +7,7 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::Sender;
 
+use super::claims::Opened;
 use super::follow::Openers;
 use super::pace::Pace;
 use super::places::{Place, Role, VolumeId};
@@ -23,6 +24,8 @@ const BUFFER: usize = 32 << 10;
 const MAX_READS: usize = 64;
 /// Longest wait. It shows that the thread was not stopped meanwhile.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The same while opens wait that inotify has seen.
+const SETTLING: Duration = Duration::from_secs(1);
 /// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a
 /// process that ended may be that of another.
 const STOPPED: Delta = Delta::from_secs(15);
@@ -79,13 +82,26 @@ impl Worker {
         let mut buffer = vec![0; BUFFER];
         self.report_health();
         while self.flush() {
-            self.openers.group().wait(HEARTBEAT);
+            self.openers.group().wait(self.idle_for());
             let pause = self.pace.pause(now());
             if !pause.is_zero() {
                 std::thread::sleep(pause);
             }
             self.drain(&mut buffer);
+            self.settle_claims();
             self.report_health();
+        }
+    }
+
+    fn idle_for(&self) -> Duration {
+        if self.openers.claims().are_waiting() { SETTLING } else { HEARTBEAT }
+    }
+
+    /// Reports the opens that only inotify saw.
+    fn settle_claims(&mut self) {
+        let missed = self.openers.claims().settle(now());
+        for Opened { volume, directory, path } in missed {
+            self.report(&volume, ReaderEvent::Opened { directory, path, by: None });
         }
     }
 
@@ -163,6 +179,11 @@ impl Worker {
     fn take_use(&mut self, place: &Place, generation: &str, below: &str, event: Event<'_>) {
         let is_read = event.mask & ACCESS != 0 && !self.openers.is_current(&place.volume, generation);
         let is_open = event.mask & OPEN != 0;
+        let path = format!("{below}{}", String::from_utf8_lossy(event.name));
+        let directory = generation.to_owned();
+        if is_open {
+            self.note_seen(&place.volume, &directory, &path);
+        }
         if !is_read && !is_open || self.is_recent(event) {
             return;
         }
@@ -171,8 +192,6 @@ impl Worker {
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
-        let path = format!("{below}{}", String::from_utf8_lossy(event.name));
-        let directory = generation.to_owned();
         if is_read {
             let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
             self.report(&place.volume, ReaderEvent::ReadAgain { directory, path, by });
@@ -180,6 +199,11 @@ impl Worker {
         if is_open {
             self.report(&place.volume, ReaderEvent::Opened { directory, path, by });
         }
+    }
+
+    fn note_seen(&self, volume: &VolumeId, directory: &str, path: &str) {
+        let (volume, directory, path) = (volume.clone(), directory.to_owned(), path.to_owned());
+        self.openers.claims().see(Opened { volume, directory, path }, now());
     }
 
     fn is_recent(&mut self, event: Event<'_>) -> bool {
