@@ -24,7 +24,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
-use crate::sources::readers::fanotify::{self, Access, Openers};
+use crate::sources::readers::fanotify::{self, Access};
 use crate::sources::service_accounts::Followed;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{kernel, pods, privileges, service_accounts};
@@ -122,6 +122,9 @@ fn start_sources(
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
     sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
+    if let Access::Granted(openers) = &plan.fanotify {
+        sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));

@@ -142,8 +142,7 @@ pub fn give_up_administration() -> nix::Result<()> {
     let (mut header, mut sets) = ([CAPABILITY_VERSION, 0_u32], [0_u32; 6]);
     // SAFETY: the pointers are to live, exclusively borrowed arrays with the size and alignment of
     // the structures of this version.
-    let read =
-        unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    let read = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
     Errno::result(read)?;
     if sets[..3].iter().all(|set| set & SYS_ADMIN == 0) {
         return Ok(());

@@ -53,9 +53,10 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async {
             let _ = run.stop.await; // fails when the demo is gone: the agent stops then, too
         };
-        let left = setup::run_until(&run.settings, &run.environment, (None, Access::default()), stop)
-            .await
-            .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
+        let left =
+            setup::run_until(&run.settings, &run.environment, (None, Access::default()), stop)
+                .await
+                .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
         if left.is_clean() { Ok(()) } else { Err(AgentFault::Unsent(left.to_string())) }
     };
     super::demo::run(settings.clone(), environment, setup::stop_signal(), agent).await

@@ -67,7 +67,7 @@ fn usage(stat: &Stat) -> Usage {
 }
 
 /// Ticks of the clock in a second, in which the kernel counts the start of a process.
-pub fn ticks_per_second() -> u64 {
+pub(super) fn ticks_per_second() -> u64 {
     procfs::ticks_per_second()
 }
 

@@ -18,8 +18,8 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
-use crate::sources::readers::fanotify::Access;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
+use crate::sources::readers::fanotify::Access;
 use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 

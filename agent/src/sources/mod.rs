@@ -6,6 +6,7 @@
 pub mod api_once;
 mod health;
 pub mod kernel;
+mod kubelets;
 pub mod ntp;
 pub mod pods;
 pub mod privileges;

@@ -4,11 +4,8 @@
 use tokenwatch_core::world::privileges::{Level, Privileges};
 
 use crate::proc::{self, Capabilities, ProcFs, Process};
-use crate::sources::readers::fanotify::{Access, Group, Refused};
-
-/// Names of the processes that run kubelet: kubelet itself, or the program that contains it in k3s,
-/// RKE2 and MicroK8s.
-const KUBELETS: [&str; 5] = ["kubelet", "kubelite", "k3s-server", "k3s-agent", "rke2"];
+use crate::sources::kubelets::is_kubelet;
+use crate::sources::readers::fanotify::{Access, Group, Openers, Refused};
 
 const CANNOT_READ_ALL: &str = "CAP_DAC_READ_SEARCH: the agent cannot open directories and token \
                                files of other users; kubelet's belong to root";
@@ -38,7 +35,7 @@ pub fn fanotify() -> Access {
         return Access::NotGranted;
     }
     match Group::open() {
-        Ok(group) => Access::Granted(group),
+        Ok(group) => Access::Granted(Openers::new(group)),
         Err(refused) => Access::Refused(refused),
     }
 }
@@ -65,11 +62,6 @@ fn sees_processes() -> bool {
     let runs_kubelet = |process: Process| process.name().is_some_and(|name| is_kubelet(&name));
     proc::is_in_initial_pid_namespace()
         || ProcFs::default().processes().is_ok_and(|mut all| all.any(runs_kubelet))
-}
-
-/// Whether a process with this name, outside of all containers, is kubelet.
-pub(super) fn is_kubelet(name: &str) -> bool {
-    KUBELETS.contains(&name)
 }
 
 #[cfg(test)]

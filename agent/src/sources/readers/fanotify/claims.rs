@@ -16,51 +16,56 @@ const APART: Delta = Delta::from_secs(2);
 /// Files that are remembered, and claims that wait. Those of thousands of volumes.
 const MAX: usize = 4_096;
 
-/// An open of a file: its volume, the directory of its generation, and its path in that.
+/// An open of a file, or a read of a replaced one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Opened {
-    pub(super) volume: VolumeId,
-    pub(super) directory: String,
-    pub(super) path: String,
+pub struct FileUse {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The directory of the generation.
+    pub directory: String,
+    /// The path of the file in it.
+    pub path: String,
+    /// It was read through a descriptor that somebody had kept.
+    pub is_read_again: bool,
 }
 
 /// What was seen and what was claimed lately.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    seen: BTreeMap<Opened, Monotonic>,
-    claimed: BTreeMap<Opened, Monotonic>,
+    seen: BTreeMap<FileUse, Monotonic>,
+    claimed: BTreeMap<FileUse, Monotonic>,
 }
 
 impl Claims {
     /// Fanotify saw it.
-    pub(super) fn see(&mut self, opened: Opened, now: Monotonic) {
+    pub(super) fn see(&mut self, used: FileUse, now: Monotonic) {
         if self.seen.len() >= MAX {
             self.seen.retain(|_, then| now - *then <= APART + APART);
         }
         if self.seen.len() < MAX {
-            self.seen.insert(opened, now);
+            self.seen.insert(used, now);
         }
     }
 
-    /// Inotify saw it. Of one file the oldest claim is kept until it is settled. False: there are
-    /// too many, and it must be reported at once.
-    pub(super) fn claim(&mut self, opened: Opened, now: Monotonic) -> bool {
-        let has_room = self.claimed.len() < MAX || self.claimed.contains_key(&opened);
-        if has_room {
-            self.claimed.entry(opened).or_insert(now);
+    /// Inotify saw it. Of one file the oldest claim is kept until it is settled. Given back if there
+    /// are too many.
+    pub(super) fn claim(&mut self, used: FileUse, now: Monotonic) -> Result<(), FileUse> {
+        if self.claimed.len() >= MAX && !self.claimed.contains_key(&used) {
+            return Err(used);
         }
-        has_room
+        self.claimed.entry(used).or_insert(now);
+        Ok(())
     }
 
     /// Takes the claims that are old enough to know that fanotify did not see the open.
-    pub(super) fn settle(&mut self, now: Monotonic) -> Vec<Opened> {
+    pub(super) fn settle(&mut self, now: Monotonic) -> Vec<FileUse> {
         let seen = &self.seen;
-        let is_seen = |opened: &Opened, claimed: Monotonic| {
+        let is_seen = |opened: &FileUse, claimed: Monotonic| {
             seen.get(opened).is_some_and(|seen| (*seen - claimed).abs() <= APART)
         };
         self.claimed.retain(|opened, claimed| !is_seen(opened, *claimed));
         let due = |claimed: Monotonic| now - claimed > APART;
-        let missed: Vec<Opened> = self
+        let missed: Vec<FileUse> = self
             .claimed
             .iter()
             .filter(|(_, claimed)| due(**claimed))
@@ -84,9 +89,9 @@ mod tests {
         Monotonic::from_nanos(millis * 1_000_000)
     }
 
-    fn opened(path: &str) -> Opened {
+    fn opened(path: &str) -> FileUse {
         let volume = VolumeId { pod_uid: "p".into(), volume: "v".into() };
-        Opened { volume, directory: "..1".into(), path: path.into() }
+        FileUse { volume, directory: "..1".into(), path: path.into(), is_read_again: false }
     }
 
     /// When fanotify and inotify saw an open, and whether it is reported without a process.
@@ -104,7 +109,7 @@ mod tests {
                 claims.see(opened("token"), at(seen));
             }
             claims.see(opened("ca.crt"), at(claimed));
-            assert!(claims.claim(opened("token"), at(claimed)));
+            claims.claim(opened("token"), at(claimed)).unwrap();
             let early = claims.settle(at(claimed + 500));
             assert_eq!(early, [], "{seen:?} {claimed}");
             let late = claims.settle(at(claimed + 2_500));
@@ -119,7 +124,7 @@ mod tests {
         let mut kept = 0;
         for number in 0..2 * MAX {
             claims.see(opened(&format!("s{number}")), at(0));
-            kept += usize::from(claims.claim(opened(&number.to_string()), at(0)));
+            kept += usize::from(claims.claim(opened(&number.to_string()), at(0)).is_ok());
         }
         assert_eq!((kept, claims.seen.len()), (MAX, MAX));
         assert_eq!(claims.settle(at(5_000)).len(), MAX);

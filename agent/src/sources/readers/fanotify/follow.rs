@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenwatch_core::base::time::Monotonic;
 
-use super::claims::{Claims, Opened};
+use super::claims::{Claims, FileUse};
 use super::group::{Group, MarkError};
 use super::places::{Place, Places, Role, VolumeId};
 use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
@@ -85,17 +85,13 @@ impl Openers {
         lock(&self.0.failed).remove(volume);
     }
 
-    /// Takes an open that inotify saw, without its process. False: the volume is not followed, and
-    /// the caller has to report it.
-    pub fn take_unattributed(
-        &self,
-        volume: &VolumeId,
-        (directory, path): (&str, &str),
-        now: Monotonic,
-    ) -> bool {
-        let is_followed = lock(&self.0.places).path(volume).is_some();
-        let (volume, directory, path) = (volume.clone(), directory.to_owned(), path.to_owned());
-        is_followed && lock(&self.0.claims).claim(Opened { volume, directory, path }, now)
+    /// Takes what inotify saw, without its process. Gives it back if the volume is not followed:
+    /// then the caller has to report it.
+    pub fn take_unattributed(&self, used: FileUse, now: Monotonic) -> Result<(), FileUse> {
+        if lock(&self.0.places).path(&used.volume).is_none() {
+            return Err(used);
+        }
+        lock(&self.0.claims).claim(used, now)
     }
 
     /// What was seen, and what inotify saw.

@@ -23,16 +23,17 @@ use tokio::sync::mpsc::Sender;
 
 use crate::sources::health::{Health, Source};
 
+pub use claims::FileUse;
 pub use follow::Openers;
 pub use group::{Group, Refused};
 pub use places::VolumeId;
 use worker::Worker;
 
 /// Whether the agent may ask the kernel who opens files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Access {
     /// It may.
-    Granted(Group),
+    Granted(Openers),
     /// It has the capability, and the kernel refuses nevertheless.
     Refused(Refused),
     /// It does not have the privileges of the level `fanotify`.
@@ -46,9 +47,8 @@ pub async fn run(openers: Openers, observations: Sender<Observation>) {
     let thread = std::thread::Builder::new().name("openers".to_owned());
     if let Err(error) = thread.spawn(move || worker.run()) {
         let reason = format!("cannot start the thread that reads fanotify events: {error}");
-        let health = Health::new(Source::Openers).update(Some(reason));
-        for observation in health {
-            let _ = observations.send(observation).await; // without a receiver nobody needs it
+        if let Some(health) = Health::new(Source::Openers).update(Some(reason)) {
+            let _ = observations.send(health).await; // without a receiver nobody needs it
         }
     }
     observations.closed().await;

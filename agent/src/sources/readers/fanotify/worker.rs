@@ -7,21 +7,21 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::Sender;
 
-use super::claims::Opened;
+use super::claims::FileUse;
 use super::follow::Openers;
 use super::pace::Pace;
-use super::places::{Place, Role, VolumeId};
+use super::places::{Role, VolumeId};
 use super::recent::Recent;
 use super::record::{ACCESS, CREATE, Event, ON_DIRECTORY, OPEN, Record, records};
 use crate::clocks;
 use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
-use crate::sources::privileges::is_kubelet;
+use crate::sources::kubelets::is_kubelet;
 
 /// Bytes read at once: some 400 events.
 const BUFFER: usize = 32 << 10;
 /// Reads in a row before what they brought is reported.
-const MAX_READS: usize = 64;
+const MAX_READS: usize = 8;
 /// Longest wait. It shows that the thread was not stopped meanwhile.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The same while opens wait that inotify has seen.
@@ -97,12 +97,19 @@ impl Worker {
         if self.openers.claims().are_waiting() { SETTLING } else { HEARTBEAT }
     }
 
-    /// Reports the opens that only inotify saw.
+    /// Reports what only inotify saw.
     fn settle_claims(&mut self) {
         let missed = self.openers.claims().settle(now());
-        for Opened { volume, directory, path } in missed {
-            self.report(&volume, ReaderEvent::Opened { directory, path, by: None });
-        }
+        missed.into_iter().for_each(|used| self.report_use(used, None));
+    }
+
+    fn report_use(&mut self, used: FileUse, by: Option<Opener>) {
+        let FileUse { volume, directory, path, is_read_again } = used;
+        let what = match is_read_again {
+            true => ReaderEvent::ReadAgain { directory, path: Some(path), by },
+            false => ReaderEvent::Opened { directory, path, by },
+        };
+        self.report(&volume, what);
     }
 
     /// Sends everything. False: the receiver was dropped.
@@ -170,40 +177,39 @@ impl Worker {
             }
             return;
         }
-        if let Role::In { generation, below } = &place.role {
-            self.take_use(&place, generation, below, event);
+        if let Role::In { generation, below } = &place.role
+            && event.pid != std::process::id()
+        {
+            let path = format!("{below}{}", String::from_utf8_lossy(event.name));
+            self.take_use(&place.volume, (generation, &path), event);
         }
     }
 
-    /// A file of a generation was opened or read.
-    fn take_use(&mut self, place: &Place, generation: &str, below: &str, event: Event<'_>) {
-        let is_read = event.mask & ACCESS != 0 && !self.openers.is_current(&place.volume, generation);
-        let is_open = event.mask & OPEN != 0;
-        let path = format!("{below}{}", String::from_utf8_lossy(event.name));
-        let directory = generation.to_owned();
-        if is_open {
-            self.note_seen(&place.volume, &directory, &path);
+    /// A process other than this one opened or read a file of a generation.
+    fn take_use(&mut self, volume: &VolumeId, file: (&str, &str), event: Event<'_>) {
+        let is_read_again = event.mask & ACCESS != 0 && !self.openers.is_current(volume, file.0);
+        let kinds = [(event.mask & OPEN != 0, false), (is_read_again, true)];
+        let uses = kinds.into_iter().filter(|(happened, _)| *happened).map(|(_, is_read_again)| {
+            let (directory, path) = (file.0.to_owned(), file.1.to_owned());
+            FileUse { volume: volume.clone(), directory, path, is_read_again }
+        });
+        let uses: Vec<FileUse> = uses.collect();
+        let mut claims = self.openers.claims();
+        uses.iter().for_each(|used| claims.see(used.clone(), now()));
+        drop(claims);
+        if !uses.is_empty() && !self.is_recent(event) {
+            self.attribute(uses, event.pid);
         }
-        if !is_read && !is_open || self.is_recent(event) {
-            return;
-        }
-        let by = match self.who(event.pid, &place.volume) {
+    }
+
+    fn attribute(&mut self, uses: Vec<FileUse>, pid: u32) {
+        let Some(volume) = uses.first().map(|used| used.volume.clone()) else { return };
+        let by = match self.who(pid, &volume) {
             Who::Own => return,
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
-        if is_read {
-            let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
-            self.report(&place.volume, ReaderEvent::ReadAgain { directory, path, by });
-        }
-        if is_open {
-            self.report(&place.volume, ReaderEvent::Opened { directory, path, by });
-        }
-    }
-
-    fn note_seen(&self, volume: &VolumeId, directory: &str, path: &str) {
-        let (volume, directory, path) = (volume.clone(), directory.to_owned(), path.to_owned());
-        self.openers.claims().see(Opened { volume, directory, path }, now());
+        uses.into_iter().for_each(|used| self.report_use(used, by.clone()));
     }
 
     fn is_recent(&mut self, event: Event<'_>) -> bool {
@@ -211,9 +217,6 @@ impl Worker {
     }
 
     fn who(&self, pid: u32, volume: &VolumeId) -> Who {
-        if pid == std::process::id() {
-            return Who::Own;
-        }
         let found = self.proc.opener(pid).filter(|process| !self.may_be_another(process));
         match found {
             Some(process) if self.is_own(&process) => Who::Own,
