@@ -24,10 +24,11 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
-use crate::sources::readers::fanotify::{self, Access};
+use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::service_accounts::Followed;
+use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{kernel, pods, privileges, service_accounts};
+use crate::sources::{kernel, pods, privileges, readers, service_accounts};
 use engine::SharedEngine;
 pub use error::Error;
 
@@ -50,6 +51,8 @@ pub struct Plan {
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
     pub watch_accounts: bool,
+    /// Whether to watch who reads the tokens.
+    pub readers: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
     /// Records what the engine takes, if somebody wants a recording.
@@ -121,16 +124,52 @@ fn start_sources(
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
-    sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
-    if let Access::Granted(openers) = &plan.fanotify {
-        sources.spawn(fanotify::run(openers.clone(), observations.clone()));
-    }
+    let volumes = start_readers(&mut sources, plan, observations);
+    let files = FilesConfig { followers: volumes, ..plan.files.clone() };
+    sources.spawn(volumes::run(files, observations.clone()));
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries, observations));
     }
     sources
+}
+
+/// Starts the sources of who reads the tokens. They follow the volumes that are returned.
+fn start_readers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> TokenVolumes {
+    if !plan.readers {
+        return TokenVolumes::default();
+    }
+    match TokenVolumes::followed() {
+        Ok(volumes) => {
+            let openers = start_openers(sources, plan, observations);
+            sources.spawn(readers::run(volumes.clone(), openers, observations.clone()));
+            volumes
+        }
+        Err(error) => {
+            warn!(%error, "no event descriptor: the agent does not see who reads the tokens");
+            TokenVolumes::default()
+        }
+    }
+}
+
+/// Starts the source of which process opens a token, at the privilege level for that.
+fn start_openers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> Option<Openers> {
+    match &plan.fanotify {
+        Access::Granted(openers) => {
+            sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+            Some(openers.clone())
+        }
+        Access::Refused(_) | Access::NotGranted => None,
+    }
 }
 
 fn start_accounts(

@@ -45,6 +45,7 @@ pub(super) fn plan(
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
+        readers: settings.readers.enabled,
         restored: host.restored,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),

@@ -15,7 +15,7 @@ const MAX_NOTES: usize = 8_192;
 
 /// A note for each open of a file or directory for reading. Off unless somebody takes the notes.
 #[derive(Clone, Debug, Default)]
-pub struct OwnOpens(Option<Arc<Mutex<Vec<Inode>>>>);
+pub(crate) struct OwnOpens(Option<Arc<Mutex<Vec<Inode>>>>);
 
 impl OwnOpens {
     /// Keeps notes until they are taken.

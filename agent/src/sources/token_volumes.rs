@@ -112,10 +112,12 @@ impl TokenVolumes {
 }
 
 impl TokenVolume {
-    /// The directories below a generation that hold a token, `""` for the generation itself.
+    /// The directories of a generation that lead to a token: `""`, the generation itself, and those
+    /// in it, parents first.
     pub(super) fn token_directories(&self) -> Vec<&Path> {
         let tokens = self.files.iter().filter(|file| file.is_token);
-        let mut found: Vec<&Path> = tokens.filter_map(|file| file.path.parent()).collect();
+        let mut found: Vec<&Path> = tokens.flat_map(|file| file.path.ancestors().skip(1)).collect();
+        found.push(Path::new(""));
         found.sort_unstable();
         found.dedup();
         found
@@ -143,8 +145,7 @@ mod tests {
         volumes.set("/1".into(), Some(volume("old")));
         volumes.set("/1".into(), Some(volume("new")));
         volumes.set("/2".into(), None);
-        let expected =
-            Changes::from([("/1".into(), Some(volume("new"))), ("/2".into(), None)]);
+        let expected = Changes::from([("/1".into(), Some(volume("new"))), ("/2".into(), None)]);
         assert_eq!(volumes.take(), expected);
         assert_eq!(volumes.take(), Changes::new());
         assert!(!volumes.is_stopped());
@@ -154,6 +155,6 @@ mod tests {
 
     #[test]
     fn the_directories_of_tokens_are_named_once() {
-        assert_eq!(volume("v").token_directories(), [Path::new(""), Path::new("a/b")]);
+        assert_eq!(volume("v").token_directories(), ["", "a", "a/b"].map(Path::new));
     }
 }

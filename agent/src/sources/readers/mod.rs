@@ -6,3 +6,6 @@
 //! - `fanotify`, level `fanotify`: the process of each open.
 
 pub mod fanotify;
+mod opens;
+
+pub use opens::run;

@@ -6,16 +6,18 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokenwatch_core::base::time::Monotonic;
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::readers::ReaderEvent;
 
-use super::claims::{Claims, FileUse};
 use super::group::{Group, MarkError};
-use super::places::{Place, Places, Role, VolumeId};
+use super::places::{Place, Places, Role, Seen, VolumeId};
 use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
-use crate::sys;
+use crate::{clocks, sys};
 
 /// Of a volume's root: new generations.
 const OF_ROOT: u64 = CREATE | ON_DIRECTORY;
@@ -28,6 +30,9 @@ const DATA: &str = "..data";
 /// Directories of one generation that are followed, and how deep.
 const MAX_INSIDE: usize = 32;
 const MAX_DEPTH: usize = 8;
+/// How much later another source may report an open: it looks at its queue after a pause, and waits
+/// two seconds where an open may be kubelet's.
+const LATE: Delta = Delta::from_secs(5);
 /// Volumes whose failure is remembered.
 const MAX_FAILED: usize = 1_024;
 
@@ -39,8 +44,9 @@ pub struct Openers(Arc<Shared>);
 struct Shared {
     group: Group,
     places: Mutex<Places>,
-    failed: Mutex<BTreeMap<VolumeId, MarkError>>,
-    claims: Mutex<Claims>,
+    failed: Mutex<BTreeMap<VolumeId, (PathBuf, MarkError)>>,
+    /// Events cannot be read.
+    is_broken: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,8 +56,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Openers {
     /// With a group that was created before CAP_SYS_ADMIN was given up.
     pub fn new(group: Group) -> Self {
-        let (places, failed, claims) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { group, places, failed, claims }))
+        let (places, failed) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { group, places, failed, is_broken: AtomicBool::new(false) }))
     }
 
     /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
@@ -61,8 +67,18 @@ impl Openers {
         let mut failed = lock(&self.0.failed);
         match followed {
             Ok(()) | Err(MarkError::Missing) => drop(failed.remove(volume)),
-            Err(error) if failed.len() < MAX_FAILED => drop(failed.insert(volume.clone(), error)),
+            Err(error) if failed.len() < MAX_FAILED => {
+                failed.insert(volume.clone(), (path.to_owned(), error));
+            }
             Err(_) => {}
+        }
+    }
+
+    /// Tries again what failed.
+    pub(super) fn retry(&self) {
+        let failed = lock(&self.0.failed).clone();
+        for (volume, (path, _)) in failed {
+            self.follow(&volume, &path);
         }
     }
 
@@ -85,18 +101,50 @@ impl Openers {
         lock(&self.0.failed).remove(volume);
     }
 
-    /// Takes what inotify saw, without its process. Gives it back if the volume is not followed:
-    /// then the caller has to report it.
-    pub fn take_unattributed(&self, used: FileUse, now: Monotonic) -> Result<(), FileUse> {
-        if lock(&self.0.places).path(&used.volume).is_none() {
-            return Err(used);
+    /// Whether this is an open, or a read of a replaced generation, that another source saw without
+    /// its process, and that these openers certainly see, too.
+    pub fn sees(&self, observation: &Observation, now: Monotonic) -> bool {
+        let Observation::Readers(seen) = observation else { return false };
+        let (volume, pod_uid) = (seen.volume.clone(), seen.pod_uid.clone());
+        let in_directory = |directory: &str, path: &str, is_read| {
+            self.sees_in(&VolumeId { pod_uid, volume }, (directory, path), is_read, now)
+        };
+        match &seen.what {
+            ReaderEvent::Opened { directory, path, by: None } => {
+                in_directory(directory, path, false)
+            }
+            ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
+                in_directory(directory, path, true)
+            }
+            ReaderEvent::Opened { .. }
+            | ReaderEvent::ReadAgain { .. }
+            | ReaderEvent::Watching { .. }
+            | ReaderEvent::Held { .. }
+            | ReaderEvent::Missed { .. }
+            | ReaderEvent::Unseen { .. } => false,
         }
-        lock(&self.0.claims).claim(used, now)
     }
 
-    /// What was seen, and what inotify saw.
-    pub(super) fn claims(&self) -> MutexGuard<'_, Claims> {
-        lock(&self.0.claims)
+    fn sees_in(
+        &self,
+        volume: &VolumeId,
+        (directory, path): (&str, &str),
+        is_read: bool,
+        now: Monotonic,
+    ) -> bool {
+        let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
+        let mut found = false;
+        lock(&self.0.places).inside(volume, |generation, below, seen| {
+            let is_long_seen = seen.opens_since.is_none_or(|since| now - since > LATE);
+            let is_seen = if is_read { seen.reads } else { is_long_seen };
+            found |= is_seen && generation == directory && below == parent;
+        });
+        found && !self.0.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Events cannot be read, or can be read again.
+    pub(super) fn set_broken(&self, is_broken: bool) {
+        self.0.is_broken.store(is_broken, Ordering::Relaxed);
     }
 
     /// The group.
@@ -117,14 +165,13 @@ impl Openers {
     /// How many volumes cannot be followed, and why one of them cannot.
     pub(super) fn failed(&self) -> Option<(usize, MarkError)> {
         let failed = lock(&self.0.failed);
-        failed.values().next().map(|error| (failed.len(), *error))
+        failed.values().next().map(|(_, error)| (failed.len(), *error))
     }
 
     /// Whether the generation is the volume's current one.
     pub(super) fn is_current(&self, volume: &VolumeId, generation: &str) -> bool {
         let places = lock(&self.0.places);
-        let target = places.path(volume).and_then(|path| fs::read_link(path.join(DATA)).ok());
-        target.is_some_and(|target| target == Path::new(generation))
+        places.path(volume).is_some_and(|root| leads_to(root, generation))
     }
 
     /// Follows what was created in a followed directory: a generation in a root, or a directory in
@@ -135,12 +182,12 @@ impl Openers {
         let followed = match &place.role {
             Role::Root if !is_generation(name) => Ok(()),
             Role::Root => {
-                self.follow_reads_of_replaced(&places, &place.volume, &root);
+                self.follow_reads_of_replaced(&mut places, &place.volume, &root);
                 let generation = name.into();
                 let inside = Inside { volume: &place.volume, root: &root, generation: &generation };
                 self.follow_inside(&mut places, &inside, "", MAX_DEPTH)
             }
-            Role::In { generation, below } => {
+            Role::In { generation, below, .. } => {
                 let inside = Inside { volume: &place.volume, root: &root, generation };
                 self.follow_inside(&mut places, &inside, &format!("{below}{name}/"), MAX_DEPTH)
             }
@@ -185,7 +232,7 @@ impl Openers {
         let path = inside.root.join(&**inside.generation).join(below);
         self.0.group.mark(&path, OF_GENERATION)?;
         let id = sys::file_id(&path)?;
-        places.add(inside.volume, id, inside.generation, below.to_owned());
+        places.add(inside.volume, id, (inside.generation, below.to_owned()), inside.seen());
         if depth == 0 || !has_directories(&path) {
             return Ok(());
         }
@@ -197,11 +244,12 @@ impl Openers {
 
     /// Asks for reads of the generations that a new one is about to replace. That costs nothing
     /// where nobody kept a descriptor.
-    fn follow_reads_of_replaced(&self, places: &Places, volume: &VolumeId, root: &Path) {
-        for (generation, below) in places.inside(volume) {
-            // Removed long ago, most of them.
-            let _ = self.0.group.mark(&root.join(&*generation).join(below), OF_REPLACED);
-        }
+    fn follow_reads_of_replaced(&self, places: &mut Places, volume: &VolumeId, root: &Path) {
+        places.inside(volume, |generation, below, seen| {
+            // Most of them were removed long ago.
+            let path = root.join(generation).join(below);
+            seen.reads |= self.0.group.mark(&path, OF_REPLACED).is_ok();
+        });
     }
 }
 
@@ -210,6 +258,21 @@ struct Inside<'a> {
     volume: &'a Arc<VolumeId>,
     root: &'a Path,
     generation: &'a Arc<str>,
+}
+
+impl Inside<'_> {
+    /// What is seen of a directory that was marked just now. Nobody has opened a file of a
+    /// generation before it is the current one.
+    fn seen(&self) -> Seen {
+        let is_new = !leads_to(self.root, self.generation);
+        let opens_since = (!is_new).then(|| clocks::now().monotonic);
+        Seen { opens_since, reads: false }
+    }
+}
+
+/// Whether `..data` of the volume leads to this generation.
+fn leads_to(root: &Path, generation: &str) -> bool {
+    fs::read_link(root.join(DATA)).is_ok_and(|target| target == Path::new(generation))
 }
 
 /// Whether kubelet's AtomicWriter gives a directory such a name: `..2026_11_24_10_00_00.123`.

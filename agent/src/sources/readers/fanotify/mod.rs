@@ -4,12 +4,10 @@
 //! - `follow`, `places`: which directories it is about;
 //! - `record`: the events in it;
 //! - `pace`, `recent`: when to read it, and what to leave out;
-//! - `claims`: opens that inotify reported, too;
-//! - `worker`: the thread that does it all.
+//! - `worker`: the thread that does.
 //!
 //! `docs/design.md` explains why the events hold no descriptor and why there is no helper process.
 
-mod claims;
 mod follow;
 mod group;
 mod pace;
@@ -23,7 +21,6 @@ use tokio::sync::mpsc::Sender;
 
 use crate::sources::health::{Health, Source};
 
-pub use claims::FileUse;
 pub use follow::Openers;
 pub use group::{Group, Refused};
 pub use places::VolumeId;

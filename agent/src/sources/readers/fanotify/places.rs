@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokenwatch_core::base::time::Monotonic;
+
 /// Directories of one volume: its root, and of some generations the directory and those in it. A
 /// pod decides how many directories its volume has.
 const MAX_DIRECTORIES: usize = 64;
@@ -37,7 +39,18 @@ pub(super) enum Role {
         generation: Arc<str>,
         /// The directory's path in it: nothing, or one that ends with a slash.
         below: String,
+        /// What is seen of it.
+        seen: Seen,
     },
+}
+
+/// What is seen of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// From when on every open is seen. None: from the beginning.
+    pub(super) opens_since: Option<Monotonic>,
+    /// Reads are seen, too.
+    pub(super) reads: bool,
 }
 
 /// All of them.
@@ -100,8 +113,8 @@ impl Places {
         &mut self,
         volume: &Arc<VolumeId>,
         directory: Vec<u8>,
-        generation: &Arc<str>,
-        below: String,
+        (generation, below): (&Arc<str>, String),
+        seen: Seen,
     ) {
         let Some(known) = self.volumes.get_mut(volume) else { return };
         if known.directories.len() >= MAX_DIRECTORIES
@@ -109,22 +122,26 @@ impl Places {
         {
             self.directories.remove(&oldest);
         }
-        let role = Role::In { generation: Arc::clone(generation), below };
+        let role = Role::In { generation: Arc::clone(generation), below, seen };
         let place = Place { volume: Arc::clone(volume), role };
         if self.directories.insert(directory.clone(), place).is_none() {
             known.directories.push_back(directory);
         }
     }
 
-    /// The directories of the volume's generations: name of the generation and path in it.
-    pub(super) fn inside(&self, volume: &VolumeId) -> Vec<(Arc<str>, String)> {
+    /// The directories of the volume's generations.
+    pub(super) fn inside(
+        &mut self,
+        volume: &VolumeId,
+        mut each: impl FnMut(&str, &str, &mut Seen),
+    ) {
         let directories = self.volumes.get(volume).into_iter().flat_map(|known| &known.directories);
-        let places = directories.filter_map(|directory| self.directories.get(directory));
-        let inside = places.filter_map(|place| match &place.role {
-            Role::In { generation, below } => Some((Arc::clone(generation), below.clone())),
-            Role::Root => None,
-        });
-        inside.collect()
+        for directory in directories {
+            let role = self.directories.get_mut(directory).map(|place| &mut place.role);
+            if let Some(Role::In { generation, below, seen }) = role {
+                each(generation, below, seen);
+            }
+        }
     }
 
     /// Forgets a volume.
@@ -153,13 +170,14 @@ mod tests {
         let mut places = Places::default();
         let volume = places.add_volume(id("p"), "/p".into(), bytes(1)).unwrap();
         let generation: Arc<str> = "..2026".into();
-        places.add(&volume, bytes(2), &generation, String::new());
-        places.add(&volume, bytes(3), &generation, "sub/".into());
+        let seen = Seen { opens_since: None, reads: false };
+        places.add(&volume, bytes(2), (&generation, String::new()), seen);
+        places.add(&volume, bytes(3), (&generation, "sub/".into()), seen);
         assert_eq!(places.get(&bytes(1)).unwrap().role, Role::Root);
-        let expected = Role::In { generation: Arc::clone(&generation), below: "sub/".into() };
+        places.inside(&id("p"), |_, below, seen| seen.reads = below == "sub/");
+        let seen = Seen { opens_since: None, reads: true };
+        let expected = Role::In { generation, below: "sub/".into(), seen };
         assert_eq!(places.get(&bytes(3)).unwrap().role, expected);
-        let inside = [(Arc::clone(&generation), String::new()), (generation, "sub/".into())];
-        assert_eq!(places.inside(&id("p")), inside);
         assert!(places.has_root(&id("p"), &bytes(1)) && !places.has_root(&id("p"), &bytes(9)));
         places.add_volume(id("p"), "/p".into(), bytes(4)).unwrap();
         assert!((1..4).all(|number| places.get(&bytes(number)).is_none()));
@@ -172,7 +190,8 @@ mod tests {
         let mut places = Places::default();
         let volume = places.add_volume(id("p"), "/p".into(), bytes(0)).unwrap();
         for number in 1..=10 * MAX_DIRECTORIES {
-            places.add(&volume, bytes(number), &"..g".into(), String::new());
+            let seen = Seen { opens_since: None, reads: false };
+            places.add(&volume, bytes(number), (&"..g".into(), String::new()), seen);
         }
         assert_eq!(places.directories.len(), MAX_DIRECTORIES + 1);
         assert!(places.get(&bytes(10 * MAX_DIRECTORIES)).is_some(), "the newest is kept");

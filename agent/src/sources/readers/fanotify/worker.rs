@@ -7,7 +7,6 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::Sender;
 
-use super::claims::FileUse;
 use super::follow::Openers;
 use super::pace::Pace;
 use super::places::{Role, VolumeId};
@@ -24,8 +23,6 @@ const BUFFER: usize = 32 << 10;
 const MAX_READS: usize = 8;
 /// Longest wait. It shows that the thread was not stopped meanwhile.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The same while opens wait that inotify has seen.
-const SETTLING: Duration = Duration::from_secs(1);
 /// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a
 /// process that ended may be that of another.
 const STOPPED: Delta = Delta::from_secs(15);
@@ -82,34 +79,14 @@ impl Worker {
         let mut buffer = vec![0; BUFFER];
         self.report_health();
         while self.flush() {
-            self.openers.group().wait(self.idle_for());
+            self.openers.group().wait(HEARTBEAT);
             let pause = self.pace.pause(now());
             if !pause.is_zero() {
                 std::thread::sleep(pause);
             }
             self.drain(&mut buffer);
-            self.settle_claims();
             self.report_health();
         }
-    }
-
-    fn idle_for(&self) -> Duration {
-        if self.openers.claims().are_waiting() { SETTLING } else { HEARTBEAT }
-    }
-
-    /// Reports what only inotify saw.
-    fn settle_claims(&mut self) {
-        let missed = self.openers.claims().settle(now());
-        missed.into_iter().for_each(|used| self.report_use(used, None));
-    }
-
-    fn report_use(&mut self, used: FileUse, by: Option<Opener>) {
-        let FileUse { volume, directory, path, is_read_again } = used;
-        let what = match is_read_again {
-            true => ReaderEvent::ReadAgain { directory, path: Some(path), by },
-            false => ReaderEvent::Opened { directory, path, by },
-        };
-        self.report(&volume, what);
     }
 
     /// Sends everything. False: the receiver was dropped.
@@ -124,6 +101,7 @@ impl Worker {
         for _ in 0..MAX_READS {
             match openers.group().read(buffer) {
                 Ok([]) => {
+                    openers.set_broken(false);
                     self.looked = (now(), clocks::since_boot());
                     return;
                 }
@@ -134,13 +112,16 @@ impl Worker {
     }
 
     fn failed(&mut self, error: nix::Error) {
+        self.openers.set_broken(true);
         let reason = format!("cannot read fanotify events: {error}");
         self.missed(&reason);
         self.waiting.extend(self.health.update(Some(reason)));
         std::thread::sleep(AFTER_FAILURE);
     }
 
+    /// Reports which volumes cannot be followed, after another attempt.
     fn report_health(&mut self) {
+        self.openers.retry();
         let failed = self.openers.failed().map(|(volumes, error)| {
             format!(
                 "{volumes} volumes are not followed: {error}; until then the agent sees opens of \
@@ -177,39 +158,34 @@ impl Worker {
             }
             return;
         }
-        if let Role::In { generation, below } = &place.role
+        if let Role::In { generation, below, .. } = &place.role
             && event.pid != std::process::id()
         {
             let path = format!("{below}{}", String::from_utf8_lossy(event.name));
-            self.take_use(&place.volume, (generation, &path), event);
+            self.take_use(&place.volume, (generation, path), event);
         }
     }
 
     /// A process other than this one opened or read a file of a generation.
-    fn take_use(&mut self, volume: &VolumeId, file: (&str, &str), event: Event<'_>) {
-        let is_read_again = event.mask & ACCESS != 0 && !self.openers.is_current(volume, file.0);
-        let kinds = [(event.mask & OPEN != 0, false), (is_read_again, true)];
-        let uses = kinds.into_iter().filter(|(happened, _)| *happened).map(|(_, is_read_again)| {
-            let (directory, path) = (file.0.to_owned(), file.1.to_owned());
-            FileUse { volume: volume.clone(), directory, path, is_read_again }
-        });
-        let uses: Vec<FileUse> = uses.collect();
-        let mut claims = self.openers.claims();
-        uses.iter().for_each(|used| claims.see(used.clone(), now()));
-        drop(claims);
-        if !uses.is_empty() && !self.is_recent(event) {
-            self.attribute(uses, event.pid);
+    fn take_use(&mut self, volume: &VolumeId, (directory, path): (&str, String), event: Event<'_>) {
+        let is_open = event.mask & OPEN != 0;
+        let is_read = event.mask & ACCESS != 0 && !self.openers.is_current(volume, directory);
+        if !is_open && !is_read || self.is_recent(event) {
+            return;
         }
-    }
-
-    fn attribute(&mut self, uses: Vec<FileUse>, pid: u32) {
-        let Some(volume) = uses.first().map(|used| used.volume.clone()) else { return };
-        let by = match self.who(pid, &volume) {
+        let by = match self.who(event.pid, volume) {
             Who::Own => return,
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
-        uses.into_iter().for_each(|used| self.report_use(used, by.clone()));
+        let directory = directory.to_owned();
+        if is_read {
+            let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
+            self.report(volume, ReaderEvent::ReadAgain { directory, path, by });
+        }
+        if is_open {
+            self.report(volume, ReaderEvent::Opened { directory, path, by });
+        }
     }
 
     fn is_recent(&mut self, event: Event<'_>) -> bool {

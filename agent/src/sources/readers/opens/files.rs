@@ -64,8 +64,7 @@ impl Files {
     /// Of this volume from now on. What was reported of a file stays reported.
     pub(super) fn update(&mut self, volume: &TokenVolume) {
         let mut new = Self::of(volume);
-        let paths = |files: &Self| files.files.iter().map(File::identity).collect::<Vec<_>>();
-        if paths(self) == paths(&new) {
+        if self.files.iter().map(File::identity).eq(new.files.iter().map(File::identity)) {
             self.are_whole = new.are_whole;
             return;
         }
@@ -81,8 +80,7 @@ impl Files {
     /// The file at `path`.
     pub(super) fn position(&self, directory: &Path, name: &Path) -> Option<usize> {
         let is_it = |file: &File| {
-            file.path.file_name() == Some(name.as_os_str())
-                && file.path.parent() == Some(directory)
+            file.path.file_name() == Some(name.as_os_str()) && file.path.parent() == Some(directory)
         };
         self.files.iter().position(is_it)
     }
@@ -93,10 +91,6 @@ impl Files {
 
     pub(super) fn is_token(&self, file: usize) -> bool {
         self.files[file].is_token
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.files.len()
     }
 
     /// From now on every open and close is seen, or not any more.
@@ -117,7 +111,8 @@ impl Files {
     }
 
     /// Somebody other than the agent opened a file.
-    pub(super) fn opened(&mut self, file: usize) {
+    pub(super) fn opened(&mut self, file: usize, now: Monotonic) {
+        self.settle(now);
         self.files[file].open += 1;
         match &mut self.sync {
             Some(sync) if !self.files[file].is_synced => {
