@@ -25,6 +25,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
+    /// Whether the agent may ask the kernel who opens files.
+    pub fanotify: Access,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
@@ -100,7 +103,7 @@ async fn finish(plan: &Plan) {
 
 /// Reports that follow from the restored findings and from the agent's privileges.
 fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read();
+    let privileges = privileges::read(&plan.fanotify);
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
     if !plan.habits.is_empty() {
@@ -149,13 +152,29 @@ fn start_readers(
     }
     match TokenVolumes::followed() {
         Ok(volumes) => {
-            sources.spawn(readers::run(volumes.clone(), observations.clone()));
+            let openers = start_openers(sources, plan, observations);
+            sources.spawn(readers::run(volumes.clone(), openers, observations.clone()));
             volumes
         }
         Err(error) => {
             warn!(%error, "no event descriptor: the agent does not see who reads the tokens");
             TokenVolumes::default()
         }
+    }
+}
+
+/// Starts the source of which process opens a token, at the privilege level for that.
+fn start_openers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> Option<Openers> {
+    match &plan.fanotify {
+        Access::Granted(openers) => {
+            sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+            Some(openers.clone())
+        }
+        Access::Refused(_) | Access::NotGranted => None,
     }
 }
 
