@@ -7,6 +7,7 @@ use tokenwatch_core::engine::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::api_server::api_server_ends;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, api_server_note, export, host, node_name, own_otlp};
@@ -57,7 +58,10 @@ pub async fn run_until(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
-    let host = host::look_up(settings, &node)?;
+    let host = Host {
+        api_server: api_server_ends(settings, environment),
+        ..host::look_up(settings, &node)?
+    };
     let ways = WaysOut {
         otlp,
         resource,
