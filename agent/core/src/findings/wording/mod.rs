@@ -4,6 +4,7 @@ mod agent;
 mod clock;
 mod clock_remedy;
 mod held;
+mod kept;
 mod kubelet;
 mod missing;
 mod mount_frozen;
