@@ -36,7 +36,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("recurring", &[]),
     ("streams", &[]),
     ("sys", &[]),
-    ("confinement", &[]),
+    ("confinement", &["sys"]),
     ("kubernetes", &["clocks", "environment", "network"]),
     ("proc", &["sys"]),
     ("discovery", &["proc"]),

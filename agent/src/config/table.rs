@@ -78,8 +78,11 @@ settings! {
         #[doc = "Interval between full rescans of all token files. Default 60s."]
         rescan: Delta = Delta::from_secs(60), --"files-rescan" "DURATION", check a_second;
     }
-    #[doc = "Who reads the tokens."]
+    #[doc = "Observation of who reads the tokens."]
     readers: Readers {
+        #[doc = "Whether to watch who opens the token files, and whether somebody still holds \
+            replaced ones. Default true."]
+        enabled: bool = true, --"readers" "BOOL";
         #[doc = "Addresses beside the API server's that verify this cluster's tokens, such as \
             10.0.0.7:443. A connection to one shows that a pod uses its token. Without a port, any \
             port. Requires the privilege level hostPID. Default: none."]

@@ -7,6 +7,7 @@ mod cgroup;
 mod error;
 mod mountinfo;
 mod mounts;
+mod opener;
 mod opens;
 mod own;
 mod pids;
@@ -21,6 +22,7 @@ pub use cgroup::InContainer;
 pub use error::Error;
 pub use mountinfo::{Device, Mount};
 pub use mounts::MountWatch;
+pub use opener::OpenerProcess;
 pub use opens::TcpCounters;
 pub use own::{
     Capabilities, Usage, descriptor_path, is_in_initial_pid_namespace, own_capabilities, own_usage,

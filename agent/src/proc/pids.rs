@@ -103,7 +103,7 @@ impl ProcFs {
         self.root.join(pid.to_string()).join(name)
     }
 
-    fn small(&self, pid: u32, name: &str) -> Result<Vec<u8>, Error> {
+    pub(super) fn small(&self, pid: u32, name: &str) -> Result<Vec<u8>, Error> {
         let path = self.file(pid, name);
         read::read(&path, SMALL).map_err(|error| Error::io(path, &error))
     }

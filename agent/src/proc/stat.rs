@@ -2,6 +2,10 @@
 
 /// Index of the parent among the fields after the name.
 const PARENT: usize = 1;
+/// Index of the kernel's flags among the fields after the name.
+const FLAGS: usize = 6;
+/// PF_EXITING: the process is ending, or has ended and nobody has waited for it.
+const EXITING: u32 = 0x4;
 /// Index of the start time among the fields after the name.
 const START: usize = 19;
 /// Bytes kept of a name. The kernel keeps 15, but more of its own threads'.
@@ -16,6 +20,8 @@ pub struct Stat {
     pub parent: u32,
     /// When it started: ticks of the clock since the machine started.
     pub started: u64,
+    /// It is ending. Its cgroups of version 1 are no longer shown.
+    pub is_ending: bool,
 }
 
 /// None for a text that is not that of `stat`. A name may contain anything, and parentheses too:
@@ -31,6 +37,7 @@ pub(super) fn stat(text: &[u8]) -> Option<Stat> {
         name: String::from_utf8_lossy(name).into_owned(),
         parent: field(PARENT)?.parse().ok()?,
         started: field(START)?.parse().ok()?,
+        is_ending: field(FLAGS)?.parse::<u32>().ok()? & EXITING != 0,
     })
 }
 

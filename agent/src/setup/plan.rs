@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
+use tokenwatch_core::world::readers::Remembered;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
@@ -16,6 +17,7 @@ use crate::discovery::roots::Search;
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::ntp::NtpConfig;
+use crate::sources::readers::fanotify::Access;
 use crate::sources::readers::processes::{ProcessesConfig, Verifier};
 use crate::sources::volumes::FilesConfig;
 
@@ -32,18 +34,28 @@ pub(super) struct Host {
     pub(super) api_server: Vec<SocketAddr>,
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
+    /// Habits that the last agent learned.
+    pub(super) habits: Vec<Remembered>,
 }
 
 /// The whole plan.
-pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiClient>>) -> Plan {
+pub(super) fn plan(
+    settings: &Settings,
+    host: Host,
+    api_server: Option<Arc<ApiClient>>,
+    fanotify: Access,
+) -> Plan {
     Plan {
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
         processes: processes_config(settings, host.api_server),
         apiserver: api_server,
+        fanotify,
         watch_accounts: settings.kubernetes.account_watch,
+        readers: settings.readers.enabled,
         restored: host.restored,
+        habits: host.habits,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
     }
@@ -136,16 +148,16 @@ mod tests {
 
     #[test]
     fn configured_roots_end_the_search_for_others() {
-        let found = plan(&Settings::default(), host(&[]), None);
+        let found = plan(&Settings::default(), host(&[]), None, Access::default());
         assert!(found.files.search.is_some());
         let settings = Settings { roots: vec!["/k".into()], ..Settings::default() };
-        assert_eq!(plan(&settings, host(&[]), None).files.search, None);
+        assert_eq!(plan(&settings, host(&[]), None, Access::default()).files.search, None);
     }
 
     #[test]
     fn the_engine_knows_whether_there_is_a_server_to_wait_for() {
         for servers in [&[][..], &["ntp1.example"]] {
-            let plan = plan(&Settings::default(), host(servers), None);
+            let plan = plan(&Settings::default(), host(servers), None, Access::default());
             assert_eq!(plan.engine.clock.servers_configured, !servers.is_empty());
             assert_eq!(plan.ntp.servers.len(), servers.len());
         }
@@ -158,7 +170,7 @@ mod tests {
         settings.readers.verifiers = named("10.0.0.7:8443, fd00::7");
         let found = Host { api_server: vec!["10.96.0.1:443".parse().unwrap()], ..host(&[]) };
         let shown = |verifier: Verifier| (verifier.ip.to_string(), verifier.port);
-        let plan = plan(&settings, found, None);
+        let plan = plan(&settings, found, None, Access::default());
         let verifiers: Vec<_> = plan.processes.verifiers.into_iter().map(shown).collect();
         let expected = [("10.96.0.1", Some(443)), ("10.0.0.7", Some(8443)), ("fd00::7", None)];
         assert_eq!(verifiers, expected.map(|(ip, port)| (ip.to_owned(), port)));

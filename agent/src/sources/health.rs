@@ -13,6 +13,8 @@ pub(super) enum Source {
     Files,
     /// Inotify watches on their directories.
     Watch,
+    /// Who opens token files.
+    Readers,
     /// Time servers.
     Ntp,
     /// The kernel's clock state.
@@ -25,6 +27,8 @@ pub(super) enum Source {
     ServiceAccounts,
     /// The watch of all service accounts.
     AccountWatch,
+    /// Fanotify events about who opens tokens.
+    Openers,
 }
 
 impl Source {
@@ -32,12 +36,14 @@ impl Source {
         match self {
             Self::Files => "files",
             Self::Watch => "watch",
+            Self::Readers => "readers",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
             Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",
+            Self::Openers => "fanotify",
         }
     }
 }

@@ -6,11 +6,14 @@
 pub mod api_once;
 mod health;
 pub mod kernel;
+mod kubelets;
 pub mod ntp;
+mod own_opens;
 pub mod pods;
 pub mod privileges;
 pub mod readers;
 mod send;
 pub mod service_accounts;
+pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;
