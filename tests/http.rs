@@ -108,7 +108,9 @@ fn it_serves_its_five_paths_and_nothing_else() {
     assert!(agent.response("/").body.contains("shop/cart-0"));
     let readers = agent.response("/readers");
     assert!(readers.head.contains("content-type: application/json\r\n"), "{}", readers.head);
-    assert!(readers.body.contains("\"tokens\": 1,") && readers.body.contains("\"node\": \"node-1\""));
+    assert!(
+        readers.body.contains("\"tokens\": 1,") && readers.body.contains("\"node\": \"node-1\"")
+    );
     for path in [
         "/nothing",
         "/../etc/passwd",
@@ -136,15 +138,19 @@ fn the_readers_of_one_pod_can_be_asked_for() {
         let count = answer.body.split("\"tokens\": ").nth(1).and_then(|it| it.split(',').next());
         (answer.status, count.map(ToOwned::to_owned))
     };
-    for query in ["", "?", "?pod=cart-0", "?pod=shop/cart-0", "?pod=uid-cart-0", "?x=1&pod=cart-0"] {
+    for query in ["", "?", "?pod=cart-0", "?pod=shop/cart-0", "?pod=uid-cart-0", "?x=1&pod=cart-0"]
+    {
         assert_eq!(tokens(query), (200, Some("1".to_owned())), "{query}");
     }
     assert_eq!(tokens("?pod=other"), (200, Some("0".to_owned())));
     for query in ["?pod=", "?pod=a/b/c", "?pod=%2e%2e/etc", "?pod=<script>"] {
         let answer = raw(
             agent.address,
-            format!("GET /readers{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", agent.address)
-                .as_bytes(),
+            format!(
+                "GET /readers{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                agent.address
+            )
+            .as_bytes(),
         );
         assert!(answer.is_some_and(|it| it.status == 400), "{query}");
     }

@@ -87,7 +87,15 @@ fn check_json(node: &Node) -> (Option<i32>, Value) {
 #[test]
 fn help_shows_examples_and_exit_status() {
     let commands = [
-        "run", "check", "readers", "explain", "clock", "demo", "replay", "config", "findings",
+        "run",
+        "check",
+        "readers",
+        "explain",
+        "clock",
+        "demo",
+        "replay",
+        "config",
+        "findings",
         "telemetry",
     ];
     for command in commands {

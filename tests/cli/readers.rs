@@ -139,7 +139,10 @@ fn check_has_the_readers_if_asked_and_only_then() {
     assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
     assert!(out.contains("no agent answers on this node"), "{out}");
     let checked = json(&alone(&node, &["check", "--readers", "--output", "json"]));
-    assert_eq!((&checked["readers"]["tokens"], &checked["tokens"][0]["state"]), (&1.into(), &"fresh".into()));
+    assert_eq!(
+        (&checked["readers"]["tokens"], &checked["tokens"][0]["state"]),
+        (&1.into(), &"fresh".into())
+    );
     let root = node.root().to_string_lossy().into_owned();
     let without = outcome(&mut tokenwatch(&["check", "--root", &root, "--output", "json"]));
     assert!(json(&without).get("readers").is_none());

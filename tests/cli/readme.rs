@@ -92,7 +92,8 @@ fn the_readers_in_the_readme_are_real_output() {
     .unwrap();
     let printed: Vec<_> = golden.lines().map(words).collect();
     let text = readme();
-    let sample = text.split_once("$ tokenwatch readers\n").unwrap().1.split_once("(Shortened").unwrap();
+    let sample =
+        text.split_once("$ tokenwatch readers\n").unwrap().1.split_once("(Shortened").unwrap();
     for line in sample.0.lines() {
         assert!(printed.contains(&words(line)), "{line}");
     }

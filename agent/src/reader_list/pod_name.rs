@@ -51,7 +51,9 @@ impl PodName {
     pub fn is_of(&self, pod: &PodRef) -> bool {
         let name = pod.name.as_deref();
         match self.0.split_once('/') {
-            Some((namespace, of)) => pod.namespace.as_deref() == Some(namespace) && name == Some(of),
+            Some((namespace, of)) => {
+                pod.namespace.as_deref() == Some(namespace) && name == Some(of)
+            }
             None => name == Some(&self.0) || pod.uid == self.0,
         }
     }

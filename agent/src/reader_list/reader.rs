@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::cluster::PodRef;
-use tokenwatch_core::world::readers::{
-    Evidence, Habit, HeldGeneration, ReaderVerdict, ReaderView,
-};
+use tokenwatch_core::world::readers::{Evidence, Habit, HeldGeneration, ReaderVerdict, ReaderView};
 
 use super::Moment;
 
@@ -111,7 +109,7 @@ impl Reader {
             last_read: reads.last().copied(),
             reads,
             habit: ReadingHabit::of(view.habit),
-            evidence: view.evidence.iter().map(Proof::of).collect(),
+            evidence: view.evidence.iter().copied().map(Proof::of).collect(),
             verdict: view.verdict.name().to_owned(),
             deadline: view.deadline.map(Moment),
             why: text(&view.why),
@@ -205,11 +203,8 @@ impl ReadingHabit {
 }
 
 impl Proof {
-    fn of(evidence: &Evidence) -> Self {
-        Self {
-            name: evidence.name().to_owned(),
-            strength: evidence.strength().name().to_owned(),
-        }
+    fn of(evidence: Evidence) -> Self {
+        Self { name: evidence.name().to_owned(), strength: evidence.strength().name().to_owned() }
     }
 
     /// `not read again (hint)`.

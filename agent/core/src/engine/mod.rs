@@ -111,7 +111,7 @@ impl Engine {
         outcome.spans(self.exported.gone(&self.world, &tracked, now.wall));
         self.schedule.remove(&tracked.key);
         self.survey.remove(&tracked.key);
-        self.world.forget_pods();
+        self.world.forget(&tracked.key);
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
     }
 

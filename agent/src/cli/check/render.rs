@@ -40,7 +40,8 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
         .collect::<Vec<_>>()
         .concat();
     if let Some(found) = &checked.readers {
-        out += &format!("\n{}", readers::section(found, layout));
+        out += "\n";
+        out += &readers::section(found, layout);
     }
     out += &checked
         .problems

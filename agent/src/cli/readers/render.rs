@@ -7,7 +7,7 @@ use tokenwatch_core::findings::Severity;
 
 use super::{Found, Origin};
 use crate::cli::output::{Layout, count_of, relative, whole};
-use crate::reader_list::{Moment, Reader, verdict_words};
+use crate::reader_list::{Moment, Proof, Reader, verdict_words};
 
 /// Largest widths of the columns, with the gaps at most 120.
 const LIMITS: [usize; 7] = [32, 16, 10, 12, 12, 17, 9];
@@ -39,11 +39,13 @@ pub(in crate::cli) fn section(found: &Found, layout: Layout) -> String {
     }
     let explained = list.readers.iter().filter(|reader| reader.is_stale() || reader.why.is_some());
     out.extend(explained.map(|reader| paragraph(reader, now, layout)));
-    if list.left_out > 0 {
-        out += &format!("\nand {} that the list has no room for\n", list.left_out);
-    }
+    out.extend(left_out(list.left_out));
     out.extend(list.problems.iter().map(|problem| format!("\nnot seen: {}\n", shown(problem))));
     out
+}
+
+fn left_out(count: usize) -> Option<String> {
+    (count > 0).then(|| format!("\nand {count} more, for which the list has no room\n"))
 }
 
 /// Who saw this, and what that cannot know.
@@ -130,7 +132,7 @@ fn last_read(reader: &Reader, now: Wall) -> Option<String> {
 }
 
 fn evidence(reader: &Reader) -> Option<String> {
-    let proofs: Vec<String> = reader.evidence.iter().map(|proof| proof.words()).collect();
+    let proofs: Vec<String> = reader.evidence.iter().map(Proof::words).collect();
     (!proofs.is_empty()).then(|| format!("evidence: {}", proofs.join(", ")))
 }
 

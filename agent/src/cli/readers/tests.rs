@@ -14,8 +14,7 @@ use crate::sinks::http::sample::{NOW, empty, token};
 fn status() -> Status {
     let (cart, pay) = (token("cart-0", 600), token("pay-0", 30));
     let vm = token("vm-0", 60);
-    let readers =
-        vec![healthy(&cart, NOW.wall), unknown(&vm, NOW.wall), stale(&pay, NOW.wall)];
+    let readers = vec![healthy(&cart, NOW.wall), unknown(&vm, NOW.wall), stale(&pay, NOW.wall)];
     Status { tokens: vec![cart, pay, vm], readers, ..empty() }
 }
 

@@ -61,11 +61,9 @@ pub(super) fn bar(deadlines: &Deadlines, reads: &[Wall], now: Wall) -> String {
 /// A tick above the bar for each read within it. Reads at one place are one tick.
 fn ticks(reads: &[Wall], frame: &Frame) -> String {
     let inside = reads.iter().filter(|at| (frame.from..=frame.to).contains(*at));
-    let places: BTreeSet<String> =
-        inside.map(|at| format!("{:.1}", frame.position(*at))).collect();
-    let tick = |x: &String| {
-        format!("<line class=\"read\" x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"5\"/>")
-    };
+    let places: BTreeSet<String> = inside.map(|at| format!("{:.1}", frame.position(*at))).collect();
+    let tick =
+        |x: &String| format!("<line class=\"read\" x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"5\"/>");
     places.iter().map(tick).collect()
 }
 
