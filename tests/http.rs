@@ -109,7 +109,7 @@ fn it_serves_its_five_paths_and_nothing_else() {
     let readers = agent.response("/readers");
     assert!(readers.head.contains("content-type: application/json\r\n"), "{}", readers.head);
     assert!(
-        readers.body.contains("\"tokens\": 1,") && readers.body.contains("\"node\": \"node-1\"")
+        readers.body.contains("\"tokens\": 1\n") && readers.body.contains("\"node\": \"node-1\"")
     );
     for path in [
         "/nothing",
@@ -135,7 +135,7 @@ fn the_readers_of_one_pod_can_be_asked_for() {
     let agent = Agent::start();
     let tokens = |query: &str| {
         let answer = agent.response(&format!("/readers{query}"));
-        let count = answer.body.split("\"tokens\": ").nth(1).and_then(|it| it.split(',').next());
+        let count = answer.body.split("\"tokens\": ").nth(1).map(|it| it.trim_end_matches("\n}\n"));
         (answer.status, count.map(ToOwned::to_owned))
     };
     for query in ["", "?", "?pod=cart-0", "?pod=shop/cart-0", "?pod=uid-cart-0", "?x=1&pod=cart-0"]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::node::{Node, bare, payload, token};
+use crate::node::{Node, payload, token};
 use crate::web::{free_port, get};
 use crate::{outcome, tokenwatch};
 
@@ -26,10 +26,10 @@ impl Drop for Agent {
 impl Agent {
     fn start(node: &Node) -> Self {
         let port = free_port();
-        let mut command = tokenwatch(&["run", "--http-port", &port.to_string(), "--root"]);
+        let arguments = ["run", "--http", "true", "--http-port", &port.to_string(), "--root"];
+        let mut command = tokenwatch(&arguments);
         command.arg(node.root()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child =
-            bare(&mut command).env("TOKENWATCH_HTTP_ENABLED", "true").spawn().expect("the agent");
+        let child = command.spawn().expect("the agent");
         let agent = Self { child, port: port.to_string() };
         let started = Instant::now();
         let is_ready = || {
@@ -74,8 +74,8 @@ fn without_an_agent_it_looks_itself_and_says_what_it_cannot_know() {
     for part in [
         "of 1 token at 20",
         "no agent answers on this node (127.0.0.1:",
-        "Looked for 2s",
-        "Reads before that, and habits, are not known",
+        "so this command looked for 2s itself",
+        "It does not know habits, or reads before that",
         "no stale reader",
     ] {
         assert!(text.contains(part), "{part}: {out}");

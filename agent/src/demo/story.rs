@@ -181,11 +181,7 @@ impl Sign {
                     && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome)
                     && pod(&span.attributes) == Some(role.pod)
             }
-            Self::NeverRead(role) => {
-                span.name == schema::SPAN_READER_LAG
-                    && text(&span.attributes, schema::READER_OUTCOME) == Some("never_read")
-                    && pod(&span.attributes) == Some(role.pod)
-            }
+            Self::NeverRead(role) => is_never_read(span) && pod(&span.attributes) == Some(role.pod),
             Self::Alert(..) => false,
         }
     }
@@ -200,6 +196,11 @@ impl Sign {
             }
         }
     }
+}
+
+fn is_never_read(span: &SpanSeen) -> bool {
+    span.name == schema::SPAN_READER_LAG
+        && text(&span.attributes, schema::READER_OUTCOME) == Some("never_read")
 }
 
 /// The root of a generation that was replaced in time, or never.

@@ -130,7 +130,7 @@ impl Reader {
     pub fn who(&self) -> String {
         let container = match &self.container {
             Some(container) => format!("container {container}"),
-            None => "a container, which one is not known".to_owned(),
+            None => "a container that is not known".to_owned(),
         };
         let program = self.program.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
         let library = self.library.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();

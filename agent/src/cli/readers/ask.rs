@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +15,9 @@ use tokenwatch_core::base::text::shown;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::roots;
 use crate::config::Settings;
 use crate::reader_list::{PodName, ReaderList};
+use crate::setup;
 
 /// Time limit of the connection: the agent is on the same machine.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -53,12 +53,14 @@ impl fmt::Display for Unanswered {
             }
             Self::Busy(at) => write!(f, "the agent at {at} has too many requests"),
             Self::Foreign(at) => write!(f, "what answers at {at} is not an agent"),
-            Self::OtherRoots(at, roots) => {
-                let roots: Vec<_> = roots.iter().map(|root| shown(root)).collect();
-                write!(f, "the agent at {at} watches other kubelet roots: {}", roots.join(", "))
-            }
+            Self::OtherRoots(at, roots) => write!(f, "the agent at {at} watches {}", other(roots)),
         }
     }
+}
+
+fn other(roots: &[String]) -> String {
+    let roots: Vec<_> = roots.iter().map(|root| shown(root)).collect();
+    format!("other kubelet roots: {}", roots.join(", "))
 }
 
 fn listed(tried: &[(SocketAddr, String)]) -> String {
@@ -112,6 +114,14 @@ fn of_roots(
     Err(Unanswered::OtherRoots(at, list.roots))
 }
 
+/// The kubelet roots that the settings name.
+pub(super) fn roots(settings: &Settings) -> Vec<PathBuf> {
+    if settings.roots.is_empty() {
+        return Vec::new();
+    }
+    setup::kubelet_roots(settings).unwrap_or_default() // searches only where none is named
+}
+
 /// Why an address has no list.
 enum Fault {
     /// Nothing listens there: another address may be the right one.
@@ -145,16 +155,20 @@ async fn answer(
     at: SocketAddr,
     pod: Option<&PodName>,
 ) -> Option<(StatusCode, Bytes)> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     let request = Request::get(path(pod)).header(header::HOST, at.to_string());
-    let asking = async move {
-        let response = sender.send_request(request.body(Empty::<Bytes>::new()).ok()?).await.ok()?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await.ok()?;
-        Some((status, body.to_bytes()))
-    };
     // The connection ends with its sender. Its errors are those of the request.
-    tokio::join!(connection, asking).1
+    tokio::join!(connection, exchange(sender, request.body(Empty::new()).ok()?)).1
+}
+
+async fn exchange(
+    mut sender: http1::SendRequest<Empty<Bytes>>,
+    request: Request<Empty<Bytes>>,
+) -> Option<(StatusCode, Bytes)> {
+    let response = sender.send_request(request).await.ok()?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MOST_BYTES).collect().await.ok()?;
+    Some((status, body.to_bytes()))
 }
 
 fn path(pod: Option<&PodName>) -> String {

@@ -9,7 +9,6 @@ mod render;
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Status;
@@ -131,7 +130,7 @@ async fn look(
     why: Unanswered,
 ) -> Result<Found, ReadersError> {
     let status = setup::look(settings, environment, span).await.map_err(ReadersError::Setup)?;
-    let list = ReaderList::of(&status, &roots(settings), pod);
+    let list = ReaderList::of(&status, &ask::roots(settings), pod);
     if is_blind(&status) {
         return Err(ReadersError::Unreadable(list.problems));
     }
@@ -143,14 +142,6 @@ fn is_blind(status: &Status) -> bool {
     let files = status.agent.sources.get(FILES);
     let has_failed = files.is_none_or(Option::is_some);
     has_failed && status.tokens.is_empty()
-}
-
-/// The kubelet roots that the settings name.
-fn roots(settings: &Settings) -> Vec<PathBuf> {
-    if settings.roots.is_empty() {
-        return Vec::new();
-    }
-    setup::kubelet_roots(settings).unwrap_or_default() // searches only where none is named
 }
 
 impl Found {

@@ -56,8 +56,8 @@ fn origin(found: &Found) -> String {
             format!("as seen by the agent at {at} (privilege level {})", shown(level))
         }
         Origin::Look(span, why) => format!(
-            "{why}. Looked for {} (privilege level {level}). Reads before that, and habits, are not \
-             known. Old tokens that somebody still holds are.",
+            "{why}, so this command looked for {} itself (privilege level {level}). It does not \
+             know habits, or reads before that. It sees old tokens that somebody still holds.",
             whole(*span)
         ),
     }

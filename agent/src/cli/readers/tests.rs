@@ -1,8 +1,7 @@
 //! The readers of an example node, as people and scripts see them.
 
-use std::io::Write as _;
-
 use tokenwatch_core::engine::Status;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -85,10 +84,10 @@ async fn answering(response: &'static str) -> Settings {
     let mut settings = Settings::default();
     settings.http.port.0 = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = stream.into_std().unwrap();
-        stream.set_nonblocking(false).unwrap();
-        stream.write_all(response.as_bytes()).unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1_024];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(response.as_bytes()).await.unwrap();
     });
     settings
 }

@@ -52,8 +52,8 @@ const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\
      works</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
      width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span><span><svg \
      class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" \
-     y2=\"16\"/></svg> now</span><span><svg class=\"key\" aria-hidden=\"true\"><line class=\"read\" \
-     x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"6\"/></svg> read</span></p>\n";
+     y2=\"16\"/></svg> now</span><span><svg class=\"key\" aria-hidden=\"true\"><line \
+     class=\"read\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"6\"/></svg> read</span></p>\n";
 
 fn by_state(status: &Status) -> String {
     let count = |state| status.tokens.iter().filter(|token| token.state == state).count();
