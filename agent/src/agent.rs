@@ -25,8 +25,9 @@ use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::service_accounts::Followed;
+use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{kernel, pods, privileges, service_accounts};
+use crate::sources::{kernel, pods, privileges, readers, service_accounts};
 use engine::SharedEngine;
 pub use error::Error;
 
@@ -47,6 +48,8 @@ pub struct Plan {
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
     pub watch_accounts: bool,
+    /// Whether to watch who reads the tokens.
+    pub readers: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
     /// Records what the engine takes, if somebody wants a recording.
@@ -147,13 +150,36 @@ fn start_sources(
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
-    sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
+    let volumes = start_readers(&mut sources, plan, observations);
+    let files = FilesConfig { followers: volumes, ..plan.files.clone() };
+    sources.spawn(volumes::run(files, observations.clone()));
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries, observations));
     }
     sources
+}
+
+/// Starts the sources of who reads the tokens. They follow the volumes that are returned.
+fn start_readers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> TokenVolumes {
+    if !plan.readers {
+        return TokenVolumes::default();
+    }
+    match TokenVolumes::followed() {
+        Ok(volumes) => {
+            sources.spawn(readers::run(volumes.clone(), observations.clone()));
+            volumes
+        }
+        Err(error) => {
+            warn!(%error, "no event descriptor: the agent does not see who reads the tokens");
+            TokenVolumes::default()
+        }
+    }
 }
 
 fn start_accounts(

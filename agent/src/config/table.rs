@@ -78,6 +78,12 @@ settings! {
         #[doc = "Interval between full rescans of all token files. Default 60s."]
         rescan: Delta = Delta::from_secs(60), --"files-rescan" "DURATION", check a_second;
     }
+    #[doc = "Observation of who reads the tokens."]
+    readers: Readers {
+        #[doc = "Whether to watch who opens the token files, and whether somebody still holds \
+            replaced ones. Default true."]
+        enabled: bool = true, --"readers" "BOOL";
+    }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {
         #[doc = "Time servers to query, with IPv6 addresses in brackets. Default: see \

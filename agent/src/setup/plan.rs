@@ -38,6 +38,7 @@ pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiCl
         ntp: ntp_config(settings, host.servers),
         apiserver: api_server,
         watch_accounts: settings.kubernetes.account_watch,
+        readers: settings.readers.enabled,
         restored: host.restored,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
