@@ -57,12 +57,12 @@ scopes! {
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
         "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
-        "kubernetes.kubeconfig", "http", "readers", "log"
+        "kubernetes.kubeconfig", "http", "readers.verifiers", "log"
     ];
     #[doc = "Settings for looking at readers, or for asking the agent."]
     ReadersOnly = [
         "roots", "host_prefix", "node", "kubelet", "kubernetes.enabled", "kubernetes.kubeconfig",
-        "http", "readers", "log"
+        "http", "readers.verifiers", "log"
     ];
     #[doc = "Settings for judging one token."]
     OneToken = ["host_prefix", "kubelet", "clock", "log"];

@@ -80,7 +80,9 @@ pub async fn look(
     let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
     let node = node_name(settings, environment);
     let host = Host { roots: host::kubelet_roots(settings)?, node, ..Host::default() };
-    Ok(agent::look(plan::plan(settings, host, api_server), span.to_std()).await)
+    // Who asks for readers wants them watched, whatever the setting for `run`.
+    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server) };
+    Ok(agent::look(plan, span.to_std()).await)
 }
 
 fn recorder(record: Option<Target>, config: &Config) -> Result<Option<Arc<Recorder>>, Failure> {

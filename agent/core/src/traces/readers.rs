@@ -34,12 +34,12 @@ pub(super) fn of(world: &World, key: &TokenKey, generation: &Generation) -> Vec<
     let id = generation.claims.generation();
     let in_file = readers.generations.iter().find(|one| one.kept.id == id);
     let complete = in_file.is_some_and(|one| one.seen == Watched::All);
-    let container = only_container(world.cluster.pod(&key.pod_uid), &key.volume);
+    let pod = world.cluster.pod(&key.pod_uid);
     let lag = |reader: &Reader| {
         let at = reader.visits.iter().position(|visit| visit.kept.id == id);
         let before = reader.visits.iter().take(at.unwrap_or(reader.visits.len())).next_back();
         ReaderLag {
-            container: container.clone(),
+            container: pod.and_then(|pod| container(pod, key, reader.container_id.as_deref())),
             id: reader.container_id.clone().unwrap_or_default(),
             first_read: at.and_then(|at| reader.visits.get(at)).map(|visit| visit.first.wall),
             complete,
@@ -49,11 +49,13 @@ pub(super) fn of(world: &World, key: &TokenKey, generation: &Generation) -> Vec<
     readers.readers.iter().map(lag).collect()
 }
 
-/// The container that reads the tokens of this volume, if only one mounts it.
-fn only_container(pod: Option<&Pod>, volume: &str) -> Option<String> {
-    let mounts = |container: &&Container| container.volumes.iter().any(|name| name == volume);
-    let mut mounting = pod?.containers.iter().filter(mounts);
-    mounting.next().filter(|_| mounting.next().is_none()).map(|container| container.name.clone())
+/// The name of the container with this id, or of the only one that mounts the volume.
+fn container(pod: &Pod, key: &TokenKey, id: Option<&str>) -> Option<String> {
+    let mounts = |one: &&Container| one.volumes.contains(&key.volume);
+    let mounting: Vec<&Container> = pod.containers.iter().filter(mounts).collect();
+    let by_id = mounting.iter().find(|one| id.is_some() && one.id.as_deref() == id);
+    let only = mounting.first().filter(|_| mounting.len() == 1);
+    by_id.or(only).map(|one| one.name.clone())
 }
 
 /// The spans of `readers`, for the generation of `root`, which appeared in the file at `appeared`.

@@ -172,12 +172,12 @@ impl Volume {
     /// Whether the generation that is current is the volume's first, and so new that no container
     /// can have opened it.
     fn is_first_generation(&self, turn: &Turn<'_>) -> bool {
-        let changed = |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
+        let changed =
+            |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
         let link = self.of.files.first().and_then(|file| file.path.components().next());
-        let (Some(data), Some(link)) = (
-            changed(self.path.join(DATA)),
-            link.and_then(|link| changed(self.path.join(link))),
-        ) else {
+        let (Some(data), Some(link)) =
+            (changed(self.path.join(DATA)), link.and_then(|link| changed(self.path.join(link))))
+        else {
             return false;
         };
         let age = clocks::now().wall.as_nanos() - data;

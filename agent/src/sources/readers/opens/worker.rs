@@ -304,9 +304,9 @@ impl Worker {
 
     fn report_watches(&mut self) {
         let failed: Vec<&str> = self.volumes.values().filter_map(Volume::unseen).collect();
-        let degraded = failed.first().map(|why| {
-            format!("{why}; the agent cannot see who reads {} volumes", failed.len())
-        });
+        let degraded = failed
+            .first()
+            .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));
         self.report_health(degraded);
     }
 
