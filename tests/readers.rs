@@ -102,7 +102,7 @@ impl Bed {
         };
         let (sender, seen) = channel(queue);
         tokio::spawn(files::run(config, sender.clone()));
-        tokio::spawn(readers::run(followers, sender));
+        tokio::spawn(readers::run(followers, None, sender));
         Self { node, seen, lines: Vec::new() }
     }
 

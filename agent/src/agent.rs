@@ -15,6 +15,7 @@ use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
 use tokenwatch_core::world::privileges::Privileges;
+use tokenwatch_core::world::readers::Remembered;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,6 +25,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
@@ -44,6 +46,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
+    /// Whether the agent may ask the kernel who opens files.
+    pub fanotify: Access,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
@@ -52,6 +56,8 @@ pub struct Plan {
     pub readers: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
+    /// Habits of readers that the last agent learned.
+    pub habits: Vec<Remembered>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -126,9 +132,12 @@ async fn finish(plan: &Plan) {
 
 /// Reports that follow from the restored findings and from the agent's privileges.
 fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read();
+    let privileges = privileges::read(&plan.fanotify);
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
+    if !plan.habits.is_empty() {
+        let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
+    }
     let first = engine.step(Observation::Privileges(privileges));
     restored.reports.into_iter().chain(first.reports).collect()
 }
@@ -172,13 +181,29 @@ fn start_readers(
     }
     match TokenVolumes::followed() {
         Ok(volumes) => {
-            sources.spawn(readers::run(volumes.clone(), observations.clone()));
+            let openers = start_openers(sources, plan, observations);
+            sources.spawn(readers::run(volumes.clone(), openers, observations.clone()));
             volumes
         }
         Err(error) => {
             warn!(%error, "no event descriptor: the agent does not see who reads the tokens");
             TokenVolumes::default()
         }
+    }
+}
+
+/// Starts the source of which process opens a token, at the privilege level for that.
+fn start_openers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> Option<Openers> {
+    match &plan.fanotify {
+        Access::Granted(openers) => {
+            sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+            Some(openers.clone())
+        }
+        Access::Refused(_) | Access::NotGranted => None,
     }
 }
 

@@ -36,7 +36,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ("recurring", &[]),
     ("streams", &[]),
     ("sys", &[]),
-    ("confinement", &[]),
+    ("confinement", &["sys"]),
     ("reader_list", &[]),
     ("kubernetes", &["clocks", "environment", "network"]),
     ("proc", &["sys"]),

@@ -74,8 +74,8 @@ fn run_command(
             let settings = sources.with_export(it.settings.given())?.settings;
             let record = it.recording.target(environment);
             let record = record.map_err(|error| print_error(&error.to_string())).ok()?;
-            run::confine(&settings, environment);
-            on_threads(Box::pin(run::report(&settings, environment, record)))
+            let fanotify = run::confine(&settings, environment);
+            on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
         }
         Command::Check(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;

@@ -13,7 +13,7 @@ mod plan;
 mod start;
 
 pub use api_server::{ApiServerError, api_server, api_server_mistake, api_server_note};
-pub use confine::{ConfineError, confine};
+pub use confine::{ConfineError, confine, take_fanotify};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
 pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};

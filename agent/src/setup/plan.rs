@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
+use tokenwatch_core::world::readers::Remembered;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
@@ -15,6 +16,7 @@ use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::ntp::NtpConfig;
+use crate::sources::readers::fanotify::Access;
 use crate::sources::volumes::FilesConfig;
 
 /// What setup found on this machine.
@@ -28,18 +30,27 @@ pub(super) struct Host {
     pub(super) servers: Vec<ServerName>,
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
+    /// Habits that the last agent learned.
+    pub(super) habits: Vec<Remembered>,
 }
 
 /// The whole plan.
-pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiClient>>) -> Plan {
+pub(super) fn plan(
+    settings: &Settings,
+    host: Host,
+    api_server: Option<Arc<ApiClient>>,
+    fanotify: Access,
+) -> Plan {
     Plan {
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
         apiserver: api_server,
+        fanotify,
         watch_accounts: settings.kubernetes.account_watch,
         readers: settings.readers.enabled,
         restored: host.restored,
+        habits: host.habits,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
     }
@@ -115,21 +126,22 @@ mod tests {
             roots: vec!["/var/lib/kubelet".into()],
             servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
             restored: Vec::new(),
+            habits: Vec::new(),
         }
     }
 
     #[test]
     fn configured_roots_end_the_search_for_others() {
-        let found = plan(&Settings::default(), host(&[]), None);
+        let found = plan(&Settings::default(), host(&[]), None, Access::default());
         assert!(found.files.search.is_some());
         let settings = Settings { roots: vec!["/k".into()], ..Settings::default() };
-        assert_eq!(plan(&settings, host(&[]), None).files.search, None);
+        assert_eq!(plan(&settings, host(&[]), None, Access::default()).files.search, None);
     }
 
     #[test]
     fn the_engine_knows_whether_there_is_a_server_to_wait_for() {
         for servers in [&[][..], &["ntp1.example"]] {
-            let plan = plan(&Settings::default(), host(servers), None);
+            let plan = plan(&Settings::default(), host(servers), None, Access::default());
             assert_eq!(plan.engine.clock.servers_configured, !servers.is_empty());
             assert_eq!(plan.ntp.servers.len(), servers.len());
         }

@@ -20,6 +20,7 @@ use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
+use crate::sources::readers::fanotify::Access;
 use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 
@@ -28,8 +29,10 @@ pub async fn run(
     settings: &Settings,
     environment: &Environment,
     record: Option<Target>,
+    fanotify: Access,
 ) -> Result<(), Failure> {
-    let left = run_until(settings, environment, record, stop_signal()).await?;
+    let started = (record, fanotify);
+    let left = run_until(settings, environment, started, stop_signal()).await?;
     if !left.is_clean() {
         warn!(
             alerts = left.alerts_left,
@@ -45,7 +48,7 @@ pub async fn run(
 pub async fn run_until(
     settings: &Settings,
     environment: &Environment,
-    record: Option<Target>,
+    (record, fanotify): (Option<Target>, Access),
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
@@ -64,7 +67,7 @@ pub async fn run_until(
         events: api_server.clone().filter(|_| settings.kubernetes.events),
         node,
     };
-    let plan = plan::plan(settings, host, api_server);
+    let plan = plan::plan(settings, host, api_server, fanotify);
     let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
@@ -123,7 +126,7 @@ impl WaysOut {
         let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
         let mut sinks = Sinks::new(main);
         if let Some(state) = self.state {
-            sinks = sinks.with_state_file(state);
+            sinks = sinks.with_state_file(state, Arc::clone(&views.habits));
         }
         if let Some(server) = self.events {
             sinks = sinks.with_events(Events::start(server, self.node));

@@ -25,6 +25,8 @@ pub(super) enum Source {
     ServiceAccounts,
     /// The watch of all service accounts.
     AccountWatch,
+    /// Fanotify events about who opens tokens.
+    Openers,
 }
 
 impl Source {
@@ -38,6 +40,7 @@ impl Source {
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",
+            Self::Openers => "fanotify",
         }
     }
 }

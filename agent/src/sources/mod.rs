@@ -6,6 +6,7 @@
 pub mod api_once;
 mod health;
 pub mod kernel;
+mod kubelets;
 pub mod ntp;
 mod own_opens;
 pub mod pods;

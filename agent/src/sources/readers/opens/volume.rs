@@ -18,6 +18,7 @@ use super::own::Own;
 use super::watches::{Event, Kind, WatchError, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
+use crate::sources::readers::fanotify;
 use crate::sources::token_volumes::TokenVolume;
 
 /// The link to the current generation.
@@ -82,6 +83,11 @@ impl Volume {
             held: Held::default(),
             unseen: None,
         }
+    }
+
+    /// Its pod and its name.
+    pub(super) fn name(&self) -> fanotify::VolumeId {
+        fanotify::VolumeId { pod_uid: self.of.pod_uid.clone(), volume: self.of.volume.clone() }
     }
 
     pub(super) fn id(&self) -> VolumeId {
