@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::{Config, Query, Report};
+use tokenwatch_core::engine::{Config, Query, Report, Status};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
@@ -97,6 +97,37 @@ pub async fn run<S>(
     sinks.take(engine.close());
     let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), finish(&plan));
     Ok(report)
+}
+
+/// Watches the node for `span`, and returns what the engine knows of it then. Nothing is reported.
+pub async fn look(plan: Plan, span: Duration) -> Status {
+    let engine = SharedEngine::new(&plan);
+    let privileges = privileges::read(&plan.fanotify);
+    let level = privileges.rung;
+    drop(engine.step(Observation::Privileges(privileges)));
+    let (sender, observations) = channel(QUEUE);
+    let (queries, receiver) = channel(service_accounts::QUEUE);
+    let sources = start_sources(&plan, level, &sender, receiver);
+    drop(sender);
+    // Only the time limit ends it.
+    let _ = tokio::time::timeout(span, follow(&engine, observations, &queries)).await;
+    drop(sources);
+    (engine.views().status)()
+}
+
+/// Steps the engine with each observation, and drops the reports.
+async fn follow(
+    engine: &SharedEngine,
+    mut observations: Receiver<Observation>,
+    queries: &Sender<AccountName>,
+) {
+    loop {
+        let observation = tokio::select! {
+            Some(observation) = observations.recv() => observation,
+            () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
+        };
+        send(queries, engine.step(observation).queries);
+    }
 }
 
 /// Ends the recording, if there is one.

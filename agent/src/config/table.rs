@@ -182,8 +182,8 @@ settings! {
     #[doc = "HTTP server of the agent. It shows no token bytes and has no authentication: \
         listen only on addresses that you trust."]
     http: Http {
-        #[doc = "Whether to serve /metrics, /livez, /readyz and the status page at /. Default \
-            true."]
+        #[doc = "Whether to serve /metrics, /readers, /livez, /readyz and the status page at /. \
+            Default true."]
         enabled: bool = true, --"http" "BOOL";
         #[doc = "Addresses to listen on. Default 127.0.0.1."]
         address: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], --"http-address" "ADDRESS";

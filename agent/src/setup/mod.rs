@@ -18,4 +18,4 @@ pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
 pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};
 pub use plan::{engine_config, ntp_config};
-pub use start::{run, run_until, stop_signal};
+pub use start::{look, run, run_until, stop_signal};

@@ -13,7 +13,7 @@ use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
 use crate::config::Settings;
-use crate::discovery::roots::Search;
+use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::ntp::NtpConfig;
@@ -130,7 +130,9 @@ pub(super) fn search(settings: &Settings) -> Search {
 /// Where the HTTP server listens; nothing when it is disabled.
 pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
     let http = &settings.http;
-    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
+    let roots = given(&settings.host_prefix, &settings.roots);
+    let (addresses, port) = (http.address.clone(), http.port.0);
+    http.enabled.then_some(http::Settings { addresses, port, roots })
 }
 
 #[cfg(test)]

@@ -217,6 +217,13 @@ impl World {
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
     }
 
+    /// Forgets who read a token that is gone, and its pod if nothing of that is left. The trace of
+    /// the token still needed both.
+    pub(crate) fn forget(&mut self, key: &TokenKey) {
+        self.readers.gone(key);
+        self.forget_pods();
+    }
+
     /// Removes the pods that no longer exist at the API server and have no token left on the node.
     pub(crate) fn forget_pods(&mut self) {
         let tokens = &self.tokens;
