@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::volumes::{self, FilesConfig};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub engine: Config,
     /// Of the source of token files.
     pub files: FilesConfig,
+    /// Of the source of copies on the host, if the agent looks for them.
+    pub copies: Option<CopiesConfig>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
@@ -119,6 +122,9 @@ fn start_sources(
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
     sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
+    if let Some(config) = &plan.copies {
+        sources.spawn(copies::run(config.clone(), observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));

@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::discovery::roots::Search;
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
+use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::volumes::FilesConfig;
 
@@ -36,6 +37,7 @@ pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiCl
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
+        copies: copies_config(settings),
         apiserver: api_server,
         watch_accounts: settings.kubernetes.account_watch,
         restored: host.restored,
@@ -52,6 +54,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
+        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
@@ -89,6 +92,18 @@ fn files_config(settings: &Settings, roots: Vec<PathBuf>) -> FilesConfig {
         search: settings.roots.is_empty().then(|| search(settings)),
         ..FilesConfig::new(roots)
     }
+}
+
+/// Where the agent looks for copies of tokens; nothing if it does not look.
+pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
+    let tree = tree_of(&settings.host_prefix, &settings.roots);
+    let config = CopiesConfig {
+        tree: tree.filter(|_| settings.copies.enabled),
+        prefix: settings.host_prefix.clone(),
+        paths: settings.copies.paths.clone(),
+        rescan: settings.files.rescan.to_std(),
+    };
+    (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
 }
 
 /// Where to search for kubelet roots.

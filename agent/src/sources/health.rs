@@ -13,6 +13,8 @@ pub(super) enum Source {
     Files,
     /// Inotify watches on their directories.
     Watch,
+    /// Copies of tokens on the host.
+    Copies,
     /// Time servers.
     Ntp,
     /// The kernel's clock state.
@@ -30,6 +32,7 @@ impl Source {
         match self {
             Self::Files => "files",
             Self::Watch => "watch",
+            Self::Copies => "copies",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
             Self::Pods => "apiserver",

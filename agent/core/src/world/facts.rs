@@ -1,7 +1,7 @@
 //! The facts about one token at one moment, as the diagnosis needs them.
 
 use crate::base::time::{Delta, Interval, Monotonic, Wall};
-use crate::world::clocks::{ClockState, Estimate};
+use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef, PodStage};
 use crate::world::kubelet::CatchingUp;
 use crate::world::tokens::{Generation, LEEWAY, Tracked, Verdict, verdict};
@@ -80,13 +80,7 @@ impl<'a> Facts<'a> {
 
     /// True time when the node's clock reads `node`, if the two are known to differ.
     pub fn true_time(&self, node: Wall) -> Option<Wall> {
-        let differs = match self.clock.state {
-            ClockState::Off | ClockState::Drifting | ClockState::Stepped => {
-                self.clock.offset != Delta::ZERO
-            }
-            ClockState::Synchronised | ClockState::Disagreeing | ClockState::Unknown => false,
-        };
-        differs.then(|| node + self.clock.offset)
+        self.clock.true_time(node)
     }
 
     /// The error bound of the clock if a source confirms it, else zero. An assumed bound must not

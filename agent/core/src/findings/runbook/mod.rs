@@ -3,6 +3,7 @@
 mod agent;
 mod clock;
 mod cluster;
+mod copy;
 mod steps;
 mod token;
 
@@ -54,6 +55,7 @@ impl Code {
             Self::ClockUnknown => &clock::CLOCK_UNKNOWN,
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
+            Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
             Self::ReaderStale
@@ -64,7 +66,6 @@ impl Code {
             | Self::ExtendedOnly
             | Self::Legacy
             | Self::LifetimeLong
-            | Self::CopyStale
             | Self::ApiserverSkew
             | Self::ApiserverRejecting
             | Self::TokenControllerDown => return None,
