@@ -6,6 +6,7 @@ use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::PodStage;
 use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
+use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
 
 pub(super) const IAT: i64 = 1_800_000_000;
@@ -21,8 +22,11 @@ pub(super) fn tracked(lifetime: i64, warn_after: Option<i64>) -> Tracked {
     let key = TokenKey { pod_uid: "pod-uid".into(), volume: "v".into(), path: "token".into() };
     let mut tracked = Tracked::new(key.clone());
     let content = FileContent::Token(Box::new(claims(IAT, lifetime, warn_after)));
-    let _ =
-        tracked.see(FileSeen { key, written_at: None, content }, &at(0), KubeletPolicy::default());
+    let _ = tracked.see(
+        FileSeen { key, written_at: None, directory: None, content },
+        &at(0),
+        KubeletPolicy::default(),
+    );
     tracked
 }
 
@@ -37,6 +41,7 @@ pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
         tracked,
         clock,
         stage: PodStage::Unknown,
+        readers: ReaderFacts::default(),
         settle: Delta::ZERO,
         catching_up: None,
         known: None,
@@ -196,7 +201,7 @@ fn a_malformed_file_is_a_finding_once_it_has_settled() {
     let mut token = tracked(600, None);
     let content = FileContent::Malformed { reason: "its payload is cut off".into() };
     let _ = token.see(
-        FileSeen { key: token.key.clone(), written_at: None, content },
+        FileSeen { key: token.key.clone(), written_at: None, directory: None, content },
         &at(10),
         KubeletPolicy::default(),
     );

@@ -21,6 +21,7 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
+use crate::world::readers::ReaderView;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
@@ -256,6 +257,11 @@ impl Engine {
     /// Every token, ordered by pod UID, volume and path, for `check`.
     pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
         self.scene(now).tokens()
+    }
+
+    /// Every reader of a token, ordered by pod UID, volume and path.
+    pub fn readers(&self, now: &Reading) -> Vec<ReaderView> {
+        self.scene(now).readers()
     }
 
     /// Everything that the status page shows.

@@ -17,6 +17,10 @@ use crate::world::observation::{
     Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
 use crate::world::privileges::{Level, Privileges};
+use crate::world::readers::{
+    Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
+    SeenMount,
+};
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
 
 pub(super) const START: i64 = 1_800_000_000;
@@ -53,6 +57,8 @@ every_observation! {
     1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
+    3 Readers => |_| readers().prop_map(Observation::Readers);
+    2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
     4 Tick => |_| Just(Observation::Tick);
 }
@@ -122,11 +128,10 @@ fn file() -> impl Strategy<Value = FileSeen> {
         1 => reason().prop_map(|reason| FileContent::Unreadable { reason }),
         1 => absence().prop_map(FileContent::Missing),
     ];
-    (key(), option::of(wall()), content).prop_map(|(key, written_at, content)| FileSeen {
-        key,
-        written_at,
-        content,
-    })
+    let directory = option::of(name("directory"));
+    (key(), option::of(wall()), directory, content).prop_map(
+        |(key, written_at, directory, content)| FileSeen { key, written_at, directory, content },
+    )
 }
 
 fn absence() -> impl Strategy<Value = Absence> {
@@ -291,10 +296,12 @@ fn cluster() -> impl Strategy<Value = ClusterSeen> {
 fn pod() -> impl Strategy<Value = Pod> {
     let owner = (prop_oneof![Just("Deployment".to_owned()), name("kind")], name("owner"))
         .prop_map(|(kind, name)| Owner { kind, name });
-    let names = (name("container"), name("image"), vec(name("volume"), 0..2));
+    let names =
+        (name("container"), option::of(name("id")), name("image"), vec(name("volume"), 0..2));
     let container = (names, option::of(wall()), vec(token_mount(), 0..2)).prop_map(
-        |((name, image, volumes), started, tokens)| Container {
+        |((name, id, image, volumes), started, tokens)| Container {
             name,
+            id,
             image,
             volumes,
             started,
@@ -358,4 +365,76 @@ fn delivery(now: Reading) -> impl Strategy<Value = DeliveryState> {
             last_error,
         },
     )
+}
+
+fn readers() -> impl Strategy<Value = ReadersSeen> {
+    (name("uid"), name("volume"), reader_event()).prop_map(|(pod_uid, volume, what)| ReadersSeen {
+        pod_uid,
+        volume,
+        what,
+    })
+}
+
+fn reader_event() -> impl Strategy<Value = ReaderEvent> {
+    prop_oneof![
+        (name("directory"), any::<bool>())
+            .prop_map(|(directory, complete)| ReaderEvent::Watching { directory, complete }),
+        (name("directory"), token_path(), option::of(opener()))
+            .prop_map(|(directory, path, by)| ReaderEvent::Opened { directory, path, by }),
+        (name("directory"), option::of(token_path()), option::of(opener()))
+            .prop_map(|(directory, path, by)| ReaderEvent::ReadAgain { directory, path, by }),
+        (0..4u32).prop_map(|generations| ReaderEvent::Held { generations }),
+        (offset(), reason()).prop_map(|(span, why)| ReaderEvent::Missed { span, why }),
+        reason().prop_map(|why| ReaderEvent::Unseen { why }),
+    ]
+}
+
+fn token_path() -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just("token".to_owned()), 1 => name("path")]
+}
+
+fn opener() -> impl Strategy<Value = Opener> {
+    (option::of(name("id")), any::<u32>(), option::of(name("program")))
+        .prop_map(|(container_id, pid, program)| Opener { container_id, pid, program })
+}
+
+fn containers() -> impl Strategy<Value = ContainersSeen> {
+    let connected = (0..3u32, option::of(offset()))
+        .prop_map(|(established, opened)| Connected { established, opened });
+    (name("uid"), vec(running(), 0..3), option::of(connected)).prop_map(
+        |(pod_uid, containers, connected)| ContainersSeen { pod_uid, containers, connected },
+    )
+}
+
+fn running() -> impl Strategy<Value = RunningContainer> {
+    (
+        name("id"),
+        wall(),
+        wall(),
+        name("program"),
+        vec(seen_mount(), 0..3),
+        option::of(name("library")),
+    )
+        .prop_map(|(id, started, newest, program, mounts, library)| RunningContainer {
+            id,
+            started,
+            newest,
+            program,
+            mounts,
+            library,
+        })
+}
+
+fn seen_mount() -> impl Strategy<Value = SeenMount> {
+    let kind = prop_oneof![
+        Just(MountKind::Current),
+        Just(MountKind::Frozen),
+        (name("directory"), any::<bool>())
+            .prop_map(|(directory, deleted)| MountKind::Subpath { directory, deleted }),
+    ];
+    (name("volume"), name("mount"), kind).prop_map(|(volume, mount_path, kind)| SeenMount {
+        volume,
+        mount_path,
+        kind,
+    })
 }

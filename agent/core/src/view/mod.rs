@@ -13,6 +13,7 @@ use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::world::cluster::{Pod, PodRef};
 use crate::world::observation::{BlindSpot, DeliveryState};
 use crate::world::privileges::{Level, Privileges};
+use crate::world::readers::{ReaderVerdict, ReaderView};
 use crate::world::tokens::{Claims, Deadlines, State, TokenKey, Verdict};
 
 /// Aggregated figures, for metrics.
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub findings: BTreeMap<(Code, Severity), u64>,
     /// Time to the nearest effective deadline, on the node's clock. Negative if it has passed.
     pub nearest_deadline: Option<Delta>,
+    /// Number of readers by verdict. Every verdict is present.
+    pub readers: BTreeMap<ReaderVerdict, u64>,
     /// The estimate of the node's clock.
     pub clock: Estimate,
     /// For each source, whether it works.
@@ -43,6 +46,7 @@ impl Default for Snapshot {
             tokens: State::ALL.into_iter().map(|state| (state, 0)).collect(),
             findings: BTreeMap::new(),
             nearest_deadline: None,
+            readers: ReaderVerdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect(),
             clock: Estimate { offset, bound, assumed: true, state: ClockState::Unknown },
             sources: BTreeMap::new(),
             rung: None,
@@ -114,6 +118,8 @@ pub struct Status {
     pub now: Reading,
     /// Every token, ordered by pod UID, volume and path.
     pub tokens: Vec<TokenView>,
+    /// Every reader of a token, ordered by pod UID, volume and path.
+    pub readers: Vec<ReaderView>,
     /// Active findings, highest severity first, each with the time when it was raised.
     pub findings: Vec<(Finding, Wall)>,
     /// The node's clock.

@@ -6,6 +6,7 @@ use crate::diagnosis::{self, Survey};
 use crate::findings::{Finding, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
+use crate::world::readers::ReaderView;
 use crate::world::tokens::{Generation, Tracked};
 use crate::world::{Config, World};
 
@@ -33,6 +34,9 @@ impl Scene<'_> {
             ..Snapshot::default()
         };
         self.count_tokens(&mut snapshot);
+        for reader in self.readers() {
+            *snapshot.readers.entry(reader.verdict).or_default() += 1;
+        }
         for finding in self.ledger.active() {
             *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
         }
@@ -69,6 +73,13 @@ impl Scene<'_> {
         })
     }
 
+    /// Every reader of a token, ordered by pod UID, volume and path.
+    pub(crate) fn readers(&self) -> Vec<ReaderView> {
+        let facts = |tracked: &Tracked| self.world.facts(&tracked.key, &self.now, self.estimate);
+        let readers = self.world.tokens.iter().filter_map(facts);
+        readers.flat_map(|facts| facts.reader_views(&self.now)).collect()
+    }
+
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
@@ -99,6 +110,7 @@ impl Scene<'_> {
             node: self.config.node.clone(),
             now: self.now,
             tokens: self.tokens(),
+            readers: self.readers(),
             findings: self.active_findings(),
             clock: self.clock(),
             agent: self.agent(),

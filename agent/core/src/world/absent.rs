@@ -139,6 +139,7 @@ impl World {
     /// Takes the observation that the file at `key` does not exist. It may have to.
     pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
         let (tracked, left_out_changed) = self.tokens.remove(key);
+        self.readers.gone(key);
         let was_absent = self.absent.get(key).is_some();
         let is_needed = self.is_needed(key, now);
         if is_needed {
@@ -219,7 +220,7 @@ impl World {
             || self.tokens.has_pod(&key.pod_uid);
         let life = self.life(absent, now);
         let visible = is_here && self.would_see(key);
-        Some(AbsentFacts { absent, known, life, visible, settle: self.settle })
+        Some(AbsentFacts { absent, known, life, visible, settle: self.startup.settle() })
     }
 
     fn life(&self, absent: &Absent, now: &Reading) -> PodLife {

@@ -1,10 +1,12 @@
 //! The facts about one token at one moment, as the diagnosis needs them.
 
-use crate::base::time::{Delta, Interval, Monotonic, Wall};
+use super::World;
+use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 use crate::world::clocks::Estimate;
-use crate::world::cluster::{AccountLoss, AccountName, Known, Pod, PodRef, PodStage};
+use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::kubelet::CatchingUp;
-use crate::world::tokens::{Generation, LEEWAY, Tracked, Verdict, verdict};
+use crate::world::readers::ReaderFacts;
+use crate::world::tokens::{Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
 
 /// One token, with everything that affects its diagnosis.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,61 @@ pub struct Facts<'a> {
     pub catching_up: Option<CatchingUp>,
     /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
     pub kubelet_stalled: bool,
+    /// Who reads it.
+    pub readers: ReaderFacts<'a>,
     /// Time for which a malformed or unreadable file is not a finding yet.
     pub settle: Delta,
+}
+
+impl World {
+    /// The facts about one token, with `clock` as the estimate of the clock. Nothing if the agent
+    /// does not track the token.
+    pub fn facts<'a>(
+        &'a self,
+        key: &TokenKey,
+        now: &Reading,
+        clock: &'a Estimate,
+    ) -> Option<Facts<'a>> {
+        let tracked = self.tokens.get(key)?;
+        let known = self.cluster.known(&key.pod_uid, now);
+        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
+        let mut facts = Facts {
+            tracked,
+            known,
+            stage: self.cluster.stage(&key.pod_uid, token, now),
+            lost: None,
+            lost_from: None,
+            kubelet_stalled: false,
+            clock,
+            catching_up: self.kubelet.catching_up(now),
+            readers: self.readers.facts(key),
+            settle: self.startup.settle(),
+        };
+        let loss = tracked.current.as_ref().and_then(|current| self.loss(&facts, current));
+        let from = loss.map(|loss| self.counts_from(loss, &facts, now));
+        facts.lost_from = from.filter(|from| *from > now.monotonic);
+        facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
+        Some(facts)
+    }
+
+    /// How the account of a token was lost. Before the API server has answered, a loss from before
+    /// a restart still counts.
+    fn loss(&self, facts: &Facts<'_>, generation: &Generation) -> Option<Loss> {
+        let is_confirmed = facts.account().is_some() || self.startup.lacks_cluster();
+        is_confirmed.then(|| self.accounts.loss(&facts.tracked.key, generation)).flatten()
+    }
+
+    /// When a loss starts to count: at once if the token is late. Else later, because a release
+    /// that is removed loses its account just before its pods terminate.
+    fn counts_from(&self, loss: Loss, facts: &Facts<'_>, now: &Reading) -> Monotonic {
+        let state = facts.generation().map(|generation| generation.deadlines.state(now.wall));
+        match state {
+            Some(State::Late | State::Stalled | State::Expired) => loss.since,
+            Some(State::Fresh | State::Due | State::NotYetValid) | None => {
+                loss.since + self.startup.settle()
+            }
+        }
+    }
 }
 
 impl<'a> Facts<'a> {

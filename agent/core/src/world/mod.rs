@@ -12,6 +12,8 @@ pub mod kubelet;
 pub mod observation;
 mod pinned;
 pub mod privileges;
+pub mod readers;
+mod reading;
 mod startup;
 pub mod tokens;
 mod visibility;
@@ -20,18 +22,20 @@ pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
 pub use facts::Facts;
 pub use pinned::{PinEnd, Pinned};
+pub use reading::Judged;
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, Visibility};
 
 use std::collections::BTreeSet;
 
-use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use clocks::{ClockModel, Estimate, Round};
-use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, Loss, PodStage};
+use crate::base::time::{Monotonic, Reading, Wall};
+use clocks::{ClockModel, Round};
+use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
 use kubelet::Kubelet;
 use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
-use tokens::{Change, Generation, MAX_TOKENS, State, TokenKey, Tokens, Tracked};
+use readers::Readers;
+use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct World {
     pub accounts: Accounts,
     /// The files on the host that hold copies of tokens.
     pub copies: Copies,
+    /// Who reads the tokens.
+    pub readers: Readers,
     /// The node's kubelet.
     pub kubelet: Kubelet,
     /// What the agent can see.
@@ -56,8 +62,6 @@ pub struct World {
     pub delivery: DeliveryState,
     /// Which sources have answered since the start.
     pub startup: Startup,
-    /// Time for which a malformed or unreadable file is not a finding yet.
-    settle: Delta,
 }
 
 /// What an observation changed: the diagnoses that may differ now, and an event.
@@ -105,6 +109,11 @@ impl Changed {
         Self { tokens: ChangedTokens::These(Vec::new()), node: true, event: None }
     }
 
+    /// A change that concerns these tokens alone.
+    fn of(tokens: Vec<TokenKey>) -> Self {
+        Self { tokens: ChangedTokens::These(tokens), node: false, event: None }
+    }
+
     fn with(self, tokens: ChangedTokens) -> Self {
         Self { tokens, ..self }
     }
@@ -120,11 +129,11 @@ impl World {
             cluster: Cluster::of_node(&config.node),
             accounts: Accounts::new(config.jitter_seed),
             copies: Copies::new(&config.node),
+            readers: Readers::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
             delivery: DeliveryState::default(),
             startup: Startup::new(config),
-            settle: config.settle,
         }
     }
 
@@ -144,6 +153,10 @@ impl World {
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
+            Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
+            Observation::Containers(seen) => {
+                return Changed::of(self.readers.containers(seen, now));
+            }
             Observation::Blind(spots) => {
                 self.visibility.hidden(spots);
                 return self.visibility_changed();
@@ -171,10 +184,14 @@ impl World {
         if let FileContent::Missing(absence) = seen.content {
             return self.missing(now, seen.key, absence);
         }
-        let key = seen.key.clone();
+        let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
-        self.tokens.get(&key).into_iter().for_each(|token| self.cluster.has_token(token));
+        if let Some(token) = self.tokens.get(&key) {
+            self.cluster.has_token(token);
+            let generation = token.current.iter();
+            generation.for_each(|of| self.readers.generation(&key, of, directory.as_deref()));
+        }
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
         self.copies.pod(&key.pod_uid, true, now);
         let event = match seen.change {
@@ -223,52 +240,6 @@ impl World {
         let is_of = |generation: &Generation| AccountName::of(&generation.claims) == account;
         let keys = self.tokens.keys_of(|tracked| tracked.current.as_ref().is_some_and(is_of));
         Changed::node().with(ChangedTokens::These(keys))
-    }
-
-    /// The facts about one token, with `clock` as the estimate of the clock. Nothing if the agent
-    /// does not track the token.
-    pub fn facts<'a>(
-        &'a self,
-        key: &TokenKey,
-        now: &Reading,
-        clock: &'a Estimate,
-    ) -> Option<Facts<'a>> {
-        let tracked = self.tokens.get(key)?;
-        let known = self.cluster.known(&key.pod_uid, now);
-        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
-        let mut facts = Facts {
-            tracked,
-            known,
-            stage: self.cluster.stage(&key.pod_uid, token, now),
-            lost: None,
-            lost_from: None,
-            kubelet_stalled: false,
-            clock,
-            catching_up: self.kubelet.catching_up(now),
-            settle: self.settle,
-        };
-        let loss = tracked.current.as_ref().and_then(|current| self.loss(&facts, current));
-        let from = loss.map(|loss| self.counts_from(loss, &facts, now));
-        facts.lost_from = from.filter(|from| *from > now.monotonic);
-        facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
-        Some(facts)
-    }
-
-    /// How the account of a token was lost. Before the API server has answered, a loss from before
-    /// a restart still counts.
-    fn loss(&self, facts: &Facts<'_>, generation: &Generation) -> Option<Loss> {
-        let is_confirmed = facts.account().is_some() || self.startup.lacks_cluster();
-        is_confirmed.then(|| self.accounts.loss(&facts.tracked.key, generation)).flatten()
-    }
-
-    /// When a loss starts to count: at once if the token is late. Else later, because a release
-    /// that is removed loses its account just before its pods terminate.
-    fn counts_from(&self, loss: Loss, facts: &Facts<'_>, now: &Reading) -> Monotonic {
-        let state = facts.generation().map(|generation| generation.deadlines.state(now.wall));
-        match state {
-            Some(State::Late | State::Stalled | State::Expired) => loss.since,
-            Some(State::Fresh | State::Due | State::NotYetValid) | None => loss.since + self.settle,
-        }
     }
 
     /// The service account to request now out of turn, unless that was done recently; and when it

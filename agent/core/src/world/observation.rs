@@ -7,6 +7,7 @@ use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::privileges::Privileges;
+use crate::world::readers::{ContainersSeen, ReadersSeen};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -40,6 +41,10 @@ pub enum Observation {
     ServiceAccount(AccountSeen),
     /// What a file on the host holds that may have copies of tokens.
     Copies(CopiesSeen),
+    /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
+    Readers(ReadersSeen),
+    /// The processes of a pod.
+    Containers(ContainersSeen),
     /// The agent's own privileges.
     Privileges(Privileges),
     /// The state of the delivery of alerts.

@@ -8,6 +8,8 @@ use crate::base::time::{Delta, Monotonic, Reading};
 #[derive(Clone, Copy, Debug)]
 pub struct Startup {
     grace: Delta,
+    /// Time for which a malformed or unreadable file is not a finding yet.
+    settle: Delta,
     started: Option<Reading>,
     clock_answered: bool,
     cluster_answered: bool,
@@ -19,11 +21,17 @@ impl Startup {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             grace: config.grace,
+            settle: config.settle,
             started: None,
             clock_answered: !config.clock.servers_configured,
             cluster_answered: !config.cluster_configured,
             files_scanned: !config.scan_expected,
         }
+    }
+
+    /// Time for which a malformed or unreadable file is not a finding yet.
+    pub(super) fn settle(&self) -> Delta {
+        self.settle
     }
 
     /// Sets the time of the start to `now`, unless it is set.

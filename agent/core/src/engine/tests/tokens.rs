@@ -107,8 +107,10 @@ fn a_malformed_file_links_to_the_trace_of_its_last_token() {
     let mut engine = engine();
     let _ = engine.step(&at(1), token("p1", 0, 600));
     let content = FileContent::Malformed { reason: "it is empty".into() };
-    let _ = engine
-        .step(&at(2), Observation::File(FileSeen { key: key("p1"), written_at: None, content }));
+    let _ = engine.step(
+        &at(2),
+        Observation::File(FileSeen { key: key("p1"), written_at: None, directory: None, content }),
+    );
     let _ = engine.step(&at(20), Observation::Tick);
     let malformed =
         engine.findings().into_iter().find(|finding| finding.code == Code::Malformed).unwrap();

@@ -13,6 +13,7 @@ mod cluster;
 mod copies;
 mod findings;
 mod names;
+mod readers;
 mod text;
 mod words;
 
@@ -123,13 +124,15 @@ impl Pseudonyms {
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))
             }
+            Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
+            Observation::Containers(seen) => Observation::Containers(self.containers(seen)),
             Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
             Observation::Tick => Observation::Tick,
         }
     }
 
     fn file(&self, seen: FileSeen) -> FileSeen {
-        let FileSeen { key, written_at, content } = seen;
+        let FileSeen { key, written_at, directory, content } = seen;
         let content = match content {
             FileContent::Token(claims) => FileContent::Token(Box::new(self.claims(*claims))),
             FileContent::Malformed { reason } => {
@@ -140,7 +143,8 @@ impl Pseudonyms {
             }
             FileContent::Missing(absence) => FileContent::Missing(absence),
         };
-        FileSeen { key: self.token_key(key), written_at, content }
+        let directory = directory.map(|name| self.generation_directory(&name));
+        FileSeen { key: self.token_key(key), written_at, directory, content }
     }
 
     fn blind_spot(&self, spot: BlindSpot) -> BlindSpot {

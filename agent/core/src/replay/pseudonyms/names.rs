@@ -27,6 +27,7 @@ pub(super) enum Kind {
     /// An issuer, too: it is often an audience of the same token.
     Audience,
     Container,
+    ContainerId,
     /// Of an owner's kind, which may be named after who wrote it.
     Controller,
     Credential,
@@ -41,6 +42,7 @@ pub(super) enum Kind {
     Owner,
     Path,
     Pod,
+    Program,
     Uid,
     Volume,
 }
@@ -52,6 +54,7 @@ impl Kind {
             Self::Address => "address",
             Self::Audience => "audience",
             Self::Container => "container",
+            Self::ContainerId => "container-id",
             Self::Controller => "kind",
             Self::Credential => "jti",
             Self::Directory => "directory",
@@ -64,6 +67,7 @@ impl Kind {
             Self::Owner => "owner",
             Self::Path => "path",
             Self::Pod => "pod",
+            Self::Program => "program",
             Self::Uid => "uid",
             Self::Volume => "volume",
         }

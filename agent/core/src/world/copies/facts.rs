@@ -195,7 +195,7 @@ impl World {
     /// the copy. A caller that looks only once does not wait.
     fn counts_gone_from(&self, uid: &str, file: &CopiedFile) -> Monotonic {
         let since = self.copies.left.get(uid).unwrap_or(&file.since).monotonic;
-        if self.settle == Delta::ZERO { since } else { since + REWRITE }
+        if self.startup.settle() == Delta::ZERO { since } else { since + REWRITE }
     }
 
     /// Whether the pod of a copy is on this node, if it exists. Claims without a node (before
@@ -218,7 +218,7 @@ impl World {
     /// Whether the agent would see a directory of the pod `uid` if there were one.
     fn sees_all_pods(&self, uid: &str) -> bool {
         let key = TokenKey { pod_uid: uid.to_owned(), volume: String::new(), path: String::new() };
-        let is_scanned = self.startup.is_scanned() || self.settle == Delta::ZERO;
+        let is_scanned = self.startup.is_scanned() || self.startup.settle() == Delta::ZERO;
         is_scanned && self.visibility.covers(&key) && self.tokens.left_out().is_none()
     }
 }

@@ -12,6 +12,9 @@ pub struct FileSeen {
     pub key: TokenKey,
     /// When kubelet last renamed `..data` (its ctime, on the node's clock), if that is known.
     pub written_at: Option<Wall>,
+    /// Name of the directory that `..data` leads to (`..2026_11_28_…`), if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
     /// Its content.
     pub content: FileContent,
 }

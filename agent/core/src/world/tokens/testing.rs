@@ -22,7 +22,8 @@ pub(crate) fn key() -> TokenKey {
 
 /// That file with this content.
 pub(crate) fn file(content: FileContent, written_at: Option<i64>) -> FileSeen {
-    FileSeen { key: key(), written_at: written_at.map(|age| Wall::from_secs(IAT + age)), content }
+    let written_at = written_at.map(|age| Wall::from_secs(IAT + age));
+    FileSeen { key: key(), written_at, directory: None, content }
 }
 
 /// Shows `tracked` a token that was issued at age `iat_age`, at age `now`.

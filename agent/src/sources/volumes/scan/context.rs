@@ -62,13 +62,16 @@ impl Owner<'_> {
 pub(super) struct Reports<'a> {
     pub(super) owner: Owner<'a>,
     pub(super) out: &'a mut Vec<Observation>,
+    /// The directory of the generation that is read, once it is known.
+    pub(super) directory: Option<String>,
 }
 
 impl Reports<'_> {
     /// What the file at `path` contains.
     pub(super) fn file(&mut self, path: &Path, written_at: Option<Wall>, content: FileContent) {
         let key = self.owner.key(path);
-        self.out.push(Observation::File(FileSeen { key, written_at, content }));
+        let directory = self.directory.clone();
+        self.out.push(Observation::File(FileSeen { key, written_at, directory, content }));
     }
 
     /// No token is at `path` any more.

@@ -20,6 +20,8 @@ pub(super) struct Entry {
     /// As the pod sees it.
     path: PathBuf,
     held: Held,
+    /// The directory of the generation that was reported last.
+    directory: Option<String>,
     /// While it is current, the file need not be read again.
     stamp: Option<TrustedStamp>,
     /// A token was here once. From then on anything else in its place is reported.
@@ -66,6 +68,7 @@ impl Entry {
         Self {
             path,
             held: Held::Unknown,
+            directory: None,
             stamp: None,
             was_token: false,
             hidden: None,
@@ -200,7 +203,8 @@ impl Entry {
         reports: &mut Reports<'_>,
     ) {
         let identity = token.identity();
-        if self.held != Held::Token(identity) {
+        if self.held != Held::Token(identity) || self.directory != reports.directory {
+            self.directory.clone_from(&reports.directory);
             let content = FileContent::Token(Box::new(token.to_claims()));
             reports.file(&self.path, written_at, content);
         }

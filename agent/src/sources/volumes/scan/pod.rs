@@ -52,7 +52,7 @@ impl Pod {
         let uid = id.name.to_string_lossy();
         for (name, volume) in self.volumes {
             let owner = Owner { pod_uid: &uid, volume: &name.to_string_lossy() };
-            volume.remove(&mut Reports { owner, out });
+            volume.remove(&mut Reports { owner, out, directory: None });
         }
     }
 
@@ -154,7 +154,8 @@ impl Pod {
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
         let (pod_uid, volume) = (turn.id.name.to_string_lossy(), name.to_string_lossy());
-        let reports = Reports { owner: Owner { pod_uid: &pod_uid, volume: &volume }, out };
+        let owner = Owner { pod_uid: &pod_uid, volume: &volume };
+        let reports = Reports { owner, out, directory: None };
         let mut scan = Scan { reader: &mut turn.tools.reader, moment: turn.moment, reports };
         let outcome = self.outcome(name, parent, &mut scan);
         self.apply(name, outcome, &mut scan.reports);

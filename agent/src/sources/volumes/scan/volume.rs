@@ -186,6 +186,7 @@ impl Volume {
     ) -> nix::Result<Content> {
         let target = link.map(|_| data_link::target(volume)).transpose()?.flatten();
         let base = target.as_deref().unwrap_or(Path::new(THE_VOLUME));
+        scan.reports.directory = target.as_deref().map(|name| name.to_string_lossy().into_owned());
         let opened = scan.reader.directory(volume, base);
         let refusal = |_| data_link::why_refused(volume, target.as_deref(), &opened, scan.reader);
         if let Some((link, reason)) = link.zip(link.and_then(refusal)) {

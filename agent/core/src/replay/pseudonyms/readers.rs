@@ -1,0 +1,88 @@
+//! Observations of readers, without names.
+
+use super::Pseudonyms;
+use super::names::Kind;
+use crate::world::readers::{
+    ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer, SeenMount,
+};
+
+impl Pseudonyms {
+    pub(super) fn readers(&self, seen: ReadersSeen) -> ReadersSeen {
+        let ReadersSeen { pod_uid, volume, what } = seen;
+        ReadersSeen {
+            pod_uid: self.name(Kind::Uid, &pod_uid),
+            volume: self.name(Kind::Volume, &volume),
+            what: self.reader_event(what),
+        }
+    }
+
+    fn reader_event(&self, event: ReaderEvent) -> ReaderEvent {
+        match event {
+            ReaderEvent::Watching { directory, complete } => {
+                ReaderEvent::Watching { directory: self.generation_directory(&directory), complete }
+            }
+            ReaderEvent::Opened { directory, path, by } => ReaderEvent::Opened {
+                directory: self.generation_directory(&directory),
+                path: self.path(&path),
+                by: by.map(|by| self.opener(by)),
+            },
+            ReaderEvent::ReadAgain { directory, path, by } => ReaderEvent::ReadAgain {
+                directory: self.generation_directory(&directory),
+                path: path.map(|path| self.path(&path)),
+                by: by.map(|by| self.opener(by)),
+            },
+            ReaderEvent::Held { generations } => ReaderEvent::Held { generations },
+            ReaderEvent::Missed { span, why } => ReaderEvent::Missed { span, why: self.text(&why) },
+            ReaderEvent::Unseen { why } => ReaderEvent::Unseen { why: self.text(&why) },
+        }
+    }
+
+    fn opener(&self, opener: Opener) -> Opener {
+        let Opener { container_id, pid, program } = opener;
+        Opener {
+            container_id: container_id.map(|id| self.name(Kind::ContainerId, &id)),
+            pid,
+            program: program.map(|program| self.name(Kind::Program, &program)),
+        }
+    }
+
+    pub(super) fn containers(&self, seen: ContainersSeen) -> ContainersSeen {
+        let ContainersSeen { pod_uid, containers, connected } = seen;
+        ContainersSeen {
+            pod_uid: self.name(Kind::Uid, &pod_uid),
+            containers: containers.into_iter().map(|one| self.running(one)).collect(),
+            connected,
+        }
+    }
+
+    fn running(&self, container: RunningContainer) -> RunningContainer {
+        let RunningContainer { id, started, newest, program, mounts, library } = container;
+        RunningContainer {
+            id: self.name(Kind::ContainerId, &id),
+            started,
+            newest,
+            program: self.name(Kind::Program, &program),
+            mounts: mounts.into_iter().map(|mount| self.seen_mount(mount)).collect(),
+            library: library.map(|library| self.name(Kind::Program, &library)),
+        }
+    }
+
+    fn seen_mount(&self, mount: SeenMount) -> SeenMount {
+        let SeenMount { volume, mount_path, kind } = mount;
+        let kind = match kind {
+            MountKind::Subpath { directory, deleted } => {
+                MountKind::Subpath { directory: self.generation_directory(&directory), deleted }
+            }
+            plain @ (MountKind::Current | MountKind::Frozen) => plain,
+        };
+        SeenMount {
+            volume: self.name(Kind::Volume, &volume),
+            mount_path: self.name(Kind::Path, &mount_path),
+            kind,
+        }
+    }
+
+    pub(super) fn generation_directory(&self, directory: &str) -> String {
+        self.name(Kind::Directory, directory)
+    }
+}

@@ -1,0 +1,88 @@
+//! The generations of one token that readers may hold.
+
+use crate::base::time::{Delta, Wall};
+use crate::world::tokens::{Claims, Generation, GenerationId, LEEWAY};
+
+/// Life of a token whose expiry the API server does not extend, where a cluster extends that of the
+/// others: one hour and some seconds (WarnOnlyBoundTokenExpirationPeriod in
+/// pkg/serviceaccount/claims.go).
+const WITHOUT_EXTENSION: Delta = Delta::from_secs(3_607);
+/// Directories of one generation that are kept. kubelet writes a generation again, into a new one,
+/// if another file of its volume changes.
+const MAX_DIRECTORIES: usize = 4;
+
+/// A generation of a token, for what follows when somebody keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its id.
+    pub id: GenerationId,
+    /// When it was issued.
+    pub issued_at: Wall,
+    /// When the API server starts to refuse it: `exp` and the leeway.
+    pub dead_at: Wall,
+    /// When a cluster without expiry extension would refuse it, if its expiry is extended.
+    pub dead_without_extension: Option<Wall>,
+}
+
+impl Kept {
+    /// Of a token with these claims.
+    pub fn of(claims: &Claims) -> Self {
+        let warned = claims.warn_after.map(|at| at.min(claims.issued_at + WITHOUT_EXTENSION));
+        Self {
+            id: claims.generation(),
+            issued_at: claims.issued_at,
+            dead_at: claims.expires_at + LEEWAY,
+            dead_without_extension: warned.map(|at| at + LEEWAY),
+        }
+    }
+}
+
+/// A generation that is, or was, in the file, and how far its opens are seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InFile {
+    /// The generation.
+    pub kept: Kept,
+    /// When it appeared in the file, on the node's clock; when the agent first saw it, if that is
+    /// all that is known.
+    pub appeared: Wall,
+    /// Whether every open since it appeared was seen, up to now.
+    pub seen: Watched,
+    directories: Vec<String>,
+}
+
+/// How far the opens of one generation are seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Watched {
+    /// Nothing watches them yet.
+    #[default]
+    NotYet,
+    /// All were seen.
+    All,
+    /// Some may have been missed, the last at this time, and this is why.
+    Missed(Wall, String),
+}
+
+impl InFile {
+    pub(super) fn new(generation: &Generation) -> Self {
+        Self {
+            kept: Kept::of(&generation.claims),
+            appeared: generation.appeared_at.unwrap_or(generation.seen.wall),
+            seen: Watched::default(),
+            directories: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_in(&self, directory: &str) -> bool {
+        self.directories.iter().any(|known| known == directory)
+    }
+
+    pub(super) fn add(&mut self, directory: &str) {
+        if self.is_in(directory) {
+            return;
+        }
+        if self.directories.len() == MAX_DIRECTORIES {
+            self.directories.remove(0);
+        }
+        self.directories.push(directory.to_owned());
+    }
+}

@@ -1,0 +1,193 @@
+//! The readers of one token.
+
+use std::collections::VecDeque;
+
+use super::generation::{InFile, Watched};
+use super::reader::Reader;
+use super::seen::{Opener, ReaderEvent};
+use crate::base::time::{Reading, Wall};
+use crate::world::tokens::Generation;
+
+/// Generations that are kept: the current one, and those before it that events may still name.
+const MAX_GENERATIONS: usize = 4;
+/// Readers of one token that are kept. Beyond, the one that has not read for the longest time is
+/// forgotten.
+const MAX_READERS: usize = 16;
+/// Reads that are kept until the scan has read which generation their directory holds.
+const MAX_UNPLACED: usize = 16;
+
+/// The readers of one token, and what is known of its generations.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenReaders {
+    /// Its last generations, oldest first. The last one is in the file.
+    pub generations: VecDeque<InFile>,
+    /// Its readers, in the order in which they were first seen.
+    pub readers: Vec<Reader>,
+    /// How many replaced generations somebody holds, and since when the agent knows.
+    pub held: Option<(u32, Reading)>,
+    /// Why opens cannot be seen at all, if they cannot.
+    pub unseen: Option<String>,
+    unplaced: VecDeque<(String, ReaderEvent, Reading)>,
+}
+
+impl TokenReaders {
+    /// The generation that is in the file.
+    pub fn current(&self) -> Option<&InFile> {
+        self.generations.back()
+    }
+
+    /// Takes the generation that is in the file, and its directory.
+    pub(super) fn generation(&mut self, generation: &Generation, directory: Option<&str>) {
+        let id = generation.claims.generation();
+        if self.current().is_none_or(|current| current.kept.id != id) {
+            self.generations.push_back(InFile::new(generation));
+        }
+        if self.generations.len() > MAX_GENERATIONS {
+            self.generations.pop_front();
+        }
+        if let (Some(current), Some(directory)) = (self.generations.back_mut(), directory) {
+            current.add(directory);
+            self.place(directory);
+        }
+    }
+
+    /// Takes the events that named `directory` before its generation was known.
+    fn place(&mut self, directory: &str) {
+        let waiting = std::mem::take(&mut self.unplaced);
+        for (named, event, now) in waiting {
+            if named == directory {
+                self.see(&event, &now);
+            } else {
+                self.unplaced.push_back((named, event, now));
+            }
+        }
+    }
+
+    /// Takes an event. Returns whether something changed that decides a verdict.
+    pub(super) fn see(&mut self, event: &ReaderEvent, now: &Reading) -> bool {
+        match event {
+            ReaderEvent::Watching { directory, complete } => {
+                self.watching(directory, *complete, event, now)
+            }
+            ReaderEvent::Opened { directory, by, .. } => {
+                self.opened(directory, by.as_ref(), event, now)
+            }
+            ReaderEvent::ReadAgain { by, .. } => {
+                self.reader(by.as_ref()).read_old(by.as_ref(), now);
+                true
+            }
+            ReaderEvent::Held { generations } => self.hold(*generations, now),
+            ReaderEvent::Missed { span, why } => self.missed(now.wall - *span, now.wall, why),
+            ReaderEvent::Unseen { why } => self.unseen.replace(why.clone()).as_ref() != Some(why),
+        }
+    }
+
+    fn watching(
+        &mut self,
+        directory: &str,
+        complete: bool,
+        event: &ReaderEvent,
+        now: &Reading,
+    ) -> bool {
+        let Some(generation) = self.generations.iter_mut().find(|one| one.is_in(directory)) else {
+            return self.wait(directory, event, now);
+        };
+        self.unseen = None;
+        if generation.seen == Watched::NotYet {
+            generation.seen = match complete {
+                true => Watched::All,
+                false => Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned()),
+            };
+        }
+        true
+    }
+
+    fn opened(
+        &mut self,
+        directory: &str,
+        by: Option<&Opener>,
+        event: &ReaderEvent,
+        now: &Reading,
+    ) -> bool {
+        let Some(index) = self.generations.iter().position(|one| one.is_in(directory)) else {
+            return self.wait(directory, event, now);
+        };
+        if self.is_known_otherwise(by, now) {
+            return false;
+        }
+        let of = self.generations[index].clone();
+        let is_old = index + 1 < self.generations.len();
+        let reader = self.reader(by);
+        if is_old {
+            reader.read_old(by, now);
+        }
+        is_old || reader.read(&of, by, now)
+    }
+
+    /// Two sources see the same open: one knows the container, the other does not. Whether this is
+    /// the second one. If it is the first, the reader without container gives its read back.
+    fn is_known_otherwise(&mut self, by: Option<&Opener>, now: &Reading) -> bool {
+        if by.is_some_and(|by| by.container_id.is_some()) {
+            let unknown = self.readers.iter_mut().filter(|reader| reader.container_id.is_none());
+            unknown.for_each(|reader| reader.take_back(now));
+            self.readers.retain(|reader| !reader.is_empty());
+            return false;
+        }
+        let known = self.readers.iter().filter(|reader| reader.container_id.is_some());
+        known.into_iter().any(|reader| reader.just_read(now))
+    }
+
+    fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {
+        if self.unplaced.len() == MAX_UNPLACED {
+            self.unplaced.pop_front();
+        }
+        self.unplaced.push_back((directory.to_owned(), event.clone(), *now));
+        false
+    }
+
+    fn hold(&mut self, generations: u32, now: &Reading) -> bool {
+        let before = self.held.map_or(0, |(count, _)| count);
+        self.held = match (generations, self.held) {
+            (0, _) => None,
+            (count, Some((_, since))) => Some((count, since)),
+            (count, None) => Some((count, *now)),
+        };
+        before != generations
+    }
+
+    /// Opens between the two times may have been missed.
+    fn missed(&mut self, from: Wall, until: Wall, why: &str) -> bool {
+        let mut changed = false;
+        let mut replaced_at = None;
+        for generation in self.generations.iter_mut().rev() {
+            if generation.appeared <= until && replaced_at.is_none_or(|at| at >= from) {
+                generation.seen = Watched::Missed(until, why.to_owned());
+                changed = true;
+            }
+            replaced_at = Some(generation.appeared);
+        }
+        changed
+    }
+
+    /// The reader that this process is, or belongs to. While the agent can see which container
+    /// reads, a process of none is the pod's.
+    fn reader(&mut self, by: Option<&Opener>) -> &mut Reader {
+        let id = by.and_then(|by| by.container_id.clone());
+        let found = self.readers.iter().position(|reader| reader.container_id == id);
+        let index = found.unwrap_or_else(|| self.add(id));
+        &mut self.readers[index]
+    }
+
+    fn add(&mut self, id: Option<String>) -> usize {
+        if self.readers.len() == MAX_READERS {
+            let oldest = (0..self.readers.len())
+                .min_by_key(|index| self.readers[*index].reads.back().copied());
+            oldest.map(|index| self.readers.remove(index));
+        }
+        self.readers.push(Reader::new(id));
+        self.readers.len() - 1
+    }
+}
+
+/// Why opens may have been missed before a watch was set.
+const NOT_WATCHED_YET: &str = "the agent did not watch the file yet when this token appeared";
