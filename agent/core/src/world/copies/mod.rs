@@ -119,6 +119,3 @@ impl World {
         Changed::node()
     }
 }
-
-#[cfg(test)]
-mod tests;
