@@ -145,11 +145,8 @@ use Severity::{Critical, Info, Warning};
 
 #[test]
 fn a_copy_that_is_not_written_again_is_found_before_it_dies() {
-    let hourly = [
-        (0, HOURLY.in_volume()),
-        (0, HOURLY.in_use()),
-        (2_880, HOURLY.at(2_880).in_volume()),
-    ];
+    let hourly =
+        [(0, HOURLY.in_volume()), (0, HOURLY.in_use()), (2_880, HOURLY.at(2_880).in_volume())];
     let rows: &[Row] = &[
         (2_890, None),
         (3_170, None), // a healthy writer needs seconds, and has 5 min
@@ -203,11 +200,14 @@ fn a_copy_of_a_pod_that_is_gone_is_refused_whatever_its_expiry() {
     let left = [
         (0, EXTENDED.in_volume()),
         (0, EXTENDED.in_use()),
-        (500, Observation::Gone(TokenKey {
-            pod_uid: "uid-multus".into(),
-            volume: "kube-api-access-x".into(),
-            path: "token".into(),
-        })),
+        (
+            500,
+            Observation::Gone(TokenKey {
+                pod_uid: "uid-multus".into(),
+                volume: "kube-api-access-x".into(),
+                path: "token".into(),
+            }),
+        ),
     ];
     assert_found("left", &left, &[(600, None), (621, Some(("pod gone", Critical)))]);
 
@@ -272,8 +272,7 @@ fn what_nothing_uses_is_left_over() {
 #[test]
 fn a_copy_of_another_pods_token_is_named() {
     let foreign = HOURLY.of("cart");
-    let with_writer =
-        [(0, HOURLY.in_volume()), (0, foreign.in_volume()), (0, foreign.in_use())];
+    let with_writer = [(0, HOURLY.in_volume()), (0, foreign.in_volume()), (0, foreign.in_use())];
     assert_found("beside the plugin's pod", &with_writer, &[(60, Some(("other pod", Warning)))]);
     let without = [(0, foreign.in_volume()), (0, foreign.in_use())];
     assert_found("the plugin has no pod here", &without, &[(60, None)]);
@@ -309,7 +308,8 @@ fn a_requested_token_is_judged_by_its_own_life() {
     let rows: &[Row] = &[(21 * HOUR, None), (22 * HOUR, Some(("not renewed", Warning)))];
     assert_found("somebody else's", &other, rows);
     let yearly = [(0, Token { life: YEAR, ..REQUESTED }.copied(None, Mention::Configured))];
-    let rows: &[Row] = &[(YEAR - 15 * DAY, None), (YEAR - 13 * DAY, Some(("not renewed", Warning)))];
+    let rows: &[Row] =
+        &[(YEAR - 15 * DAY, None), (YEAR - 13 * DAY, Some(("not renewed", Warning)))];
     assert_found("a year", &yearly, rows);
 }
 
@@ -346,11 +346,8 @@ fn an_earlier_generation_is_recognised_among_the_tokens_of_a_pod() {
 
 #[test]
 fn the_next_look_is_when_something_changes() {
-    let observations = [
-        (0, HOURLY.in_volume()),
-        (0, HOURLY.in_use()),
-        (2_880, HOURLY.at(2_880).in_volume()),
-    ];
+    let observations =
+        [(0, HOURLY.in_volume()), (0, HOURLY.in_use()), (2_880, HOURLY.at(2_880).in_volume())];
     let world = world(&observations);
     let (mut now, mut seen) = (2_881, Vec::new());
     for _ in 0..8 {

@@ -123,10 +123,9 @@ fn a_restart_neither_repeats_nor_forgets_a_stale_copy() {
         }
         let early = of_copies(&reports, 3_211);
         let late = of_copies(&engine.step(&at(3_299), Observation::Tick).reports, 3_299);
-        let late = late.into_iter().chain(of_copies(
-            &engine.step(&at(3_301), Observation::Tick).reports,
-            3_301,
-        ));
+        let late = late
+            .into_iter()
+            .chain(of_copies(&engine.step(&at(3_301), Observation::Tick).reports, 3_301));
         (early, late.collect::<Vec<_>>())
     };
     let still = vec![in_volume(2_880), copied(Some(0)), scanned()];
