@@ -15,6 +15,7 @@ mod clock;
 mod cluster;
 mod copies;
 mod kubelet;
+mod readers;
 mod restart;
 mod tokens;
 

@@ -141,9 +141,7 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 11] = [
-        Self::ReaderStale,
-        Self::MountFrozen,
+    const RESERVED: [Self; 9] = [
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,

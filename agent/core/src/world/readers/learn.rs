@@ -30,7 +30,7 @@ pub struct Learned {
 
 /// The habit of a reader. `kept` tells whether it keeps a generation that was replaced some time
 /// ago.
-pub fn habit(reader: &Reader, keeps: bool) -> Learned {
+pub(crate) fn habit(reader: &Reader, keeps: bool) -> Learned {
     returns(reader)
         .or_else(|| at_change(reader))
         .or_else(|| once(reader, keeps))

@@ -4,12 +4,15 @@ mod evidence;
 mod generation;
 mod habit;
 pub(crate) mod learn;
+pub mod libraries;
+mod packages;
 mod processes;
 mod reader;
 mod seen;
 mod stale;
 mod store;
 mod token;
+mod versions;
 mod view;
 
 pub use evidence::{Evidence, ReaderVerdict, Strength};
