@@ -235,13 +235,17 @@ impl Walk<'_> {
     ) -> Option<CopiedToken> {
         let TokenFile { user, path, instead } = named;
         let path = of.path.parent()?.join(path);
-        let tree = of.place.tree.clone();
-        let id = file_id(&tree, &path)?;
-        let content = self.read(&tree, &path, "").ok()?.ok();
-        let token = content.and_then(|content| content.tokens.into_iter().next());
-        used.extend(token.is_some().then_some(id));
+        let read = self.token_at(&of.place.tree, &path);
+        used.extend(read.as_ref().map(|(id, _)| *id));
         let token_file = Some(text(&path));
-        token.map(|token| CopiedToken { user, token_file, ..token }).or(instead)
+        read.map(|(_, token)| CopiedToken { user, token_file, ..token }).or(instead)
+    }
+
+    /// The token in a file that holds one.
+    fn token_at(&mut self, tree: &Path, path: &Path) -> Option<(FileId, CopiedToken)> {
+        let id = file_id(tree, path)?;
+        let content = self.read(tree, path, "").ok()?.ok()?;
+        content.tokens.into_iter().next().map(|token| (id, token))
     }
 }
 
