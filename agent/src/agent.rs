@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::readers::processes::{self, ProcessesConfig};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub engine: Config,
     /// Of the source of token files.
     pub files: FilesConfig,
+    /// Of the source of copies on the host, if the agent looks for them.
+    pub copies: Option<CopiesConfig>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
@@ -169,6 +172,9 @@ fn start_sources(
     let volumes = start_readers(&mut sources, plan, level, observations);
     let files = FilesConfig { followers: volumes, ..plan.files.clone() };
     sources.spawn(volumes::run(files, observations.clone()));
+    if let Some(config) = &plan.copies {
+        sources.spawn(copies::run(config.clone(), observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));

@@ -88,6 +88,15 @@ settings! {
             port. Requires the privilege level hostPID. Default: none."]
         verifiers: Vec<Address> = Vec::new(), --"readers-verifier" "IP[:PORT]";
     }
+    #[doc = "Copies of tokens on the host, in the kubeconfigs and token files of CNI plugins."]
+    copies: Copies {
+        #[doc = "Whether to look for copies at the places of known plugins, such as \
+            /etc/cni/net.d, as far as they are readable and belong to the kubelet roots. Default \
+            true."]
+        enabled: bool = true, --"copies" "BOOL";
+        #[doc = "Further files and directories on the host with copies of tokens. Default: none."]
+        paths: Vec<PathBuf> = Vec::new(), --"copies-path" "PATH";
+    }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {
         #[doc = "Time servers to query, with IPv6 addresses in brackets. Default: see \

@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
+use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::readers::fanotify::Access;
 use crate::sources::readers::processes::{ProcessesConfig, Verifier};
@@ -50,6 +51,7 @@ pub(super) fn plan(
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
         processes: processes_config(settings, host.api_server),
+        copies: copies_config(settings),
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
@@ -69,6 +71,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
+        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
@@ -120,6 +123,18 @@ fn processes_config(settings: &Settings, api_server: Vec<SocketAddr>) -> Process
         is_in_container: settings.host_prefix != Path::new("/"),
         ..ProcessesConfig::default()
     }
+}
+
+/// Where the agent looks for copies of tokens; nothing if it does not look.
+pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
+    let tree = tree_of(&settings.host_prefix, &settings.roots);
+    let config = CopiesConfig {
+        tree: tree.filter(|_| settings.copies.enabled),
+        prefix: settings.host_prefix.clone(),
+        paths: settings.copies.paths.clone(),
+        rescan: settings.files.rescan.to_std(),
+    };
+    (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
 }
 
 /// Where to search for kubelet roots.

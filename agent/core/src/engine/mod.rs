@@ -213,7 +213,9 @@ impl Engine {
             outcome.alerts(self.ledger.judge(now, &scope, judgement));
             next = next.into_iter().chain(self.ledger.next_wake(&scope)).min();
         }
-        self.node_next = next;
+        let (alerts, copies) = self.ledger.judge_copies(now, &self.world, &self.config);
+        outcome.alerts(alerts);
+        self.node_next = next.into_iter().chain(copies).min();
     }
 
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
