@@ -161,7 +161,8 @@ impl Sinks {
         let origin = delivery::origin(resource, &no_counters, &views.snapshot);
         let start = || metrics::Metrics::start(&origin, None::<metrics::Pull>, Some(pull.clone()));
         let metrics = self.main.has_no_metrics().then(start);
-        let http = http::Http::start(settings, http::Content { views, pull });
+        let roots = settings.roots.clone();
+        let http = http::Http::start(settings, http::Content { views, pull, roots });
         Self { metrics, http: Some(http), ..self }
     }
 
