@@ -1,6 +1,6 @@
-//! The processes of a pod, as an agent in a container sees them at the level hostPID: confined, in a
-//! cgroup namespace of its own, and without a ptrace access to anybody. The containers of the test
-//! have mount, network and PID namespaces of their own, and cgroups as a runtime makes them.
+//! The processes of a pod, as an agent in a container sees them at the level hostPID: confined, in
+//! a cgroup namespace of its own, and without a ptrace access to anybody. The containers of the
+//! test have mount, network and PID namespaces of their own, and cgroups as a runtime makes them.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders

@@ -1,5 +1,5 @@
 //! The time of a look at the processes of a full node, over a synthetic proc file system on tmpfs.
-//! A real one costs more for each file, which docs/performance.md gives, and as many files are read.
+//! A real one costs more for each file (docs/performance.md), and as many files are read.
 
 use std::error::Error;
 use std::fs;

@@ -77,8 +77,8 @@ impl Connections {
         Self { verifiers, pods: BTreeMap::new(), last: None }
     }
 
-    /// The connections of each pod; none for a pod that has the node's network, and for all where no
-    /// verifier is known.
+    /// The connections of each pod; none for a pod that has the node's network, and for all where
+    /// no verifier is known.
     pub(super) fn look(
         &mut self,
         proc: &ProcFs,

@@ -1,8 +1,8 @@
-//! The processes of the node's pods, at the privilege level hostPID: which container runs since when,
-//! how it has its token volumes mounted, and whether its pod is connected to the API server.
+//! The processes of the node's pods, at the privilege level hostPID: which container runs since
+//! when, how it has its token volumes mounted, and whether its pod is connected to the API server.
 //!
-//! Everything is read from files of procfs that need no ptrace check, so that it works whatever user
-//! a process has, and within the agent's own confinement.
+//! Everything is read from files of procfs that need no ptrace check, so that it works whatever
+//! user a process has, and within the agent's own confinement.
 
 mod connections;
 mod containers;
