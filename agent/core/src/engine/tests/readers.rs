@@ -355,3 +355,17 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     let known = vec![(0, Observation::Habits(first.habits()))];
     assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }
+
+#[test]
+fn a_watch_that_is_set_before_the_container_starts_misses_nothing() {
+    let first = |started| [generation(0, false), generation(1, true), pod(&[("app", started)])];
+    for (started, expected) in [(2, 1), (0, 0)] {
+        let events = [first(started).concat(), reads(&[4])].concat();
+        let (engine, reports) = play(events, 659);
+        assert_eq!(reports.len(), expected, "started at {started}");
+        let verdict = engine.status(&at(659)).readers[0].verdict;
+        assert_ne!(verdict, ReaderVerdict::Current, "started at {started}");
+    }
+    let never = [generation(0, false), pod(&[("app", 2)])].concat();
+    assert_eq!(habit(&play(never, 400).0, 400), (Habit::Never, ReaderVerdict::NeverRead));
+}
