@@ -9,6 +9,7 @@ mod kubelet;
 mod missing;
 mod mount_frozen;
 mod names;
+mod parts;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
@@ -23,5 +24,6 @@ pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
+pub(crate) use parts::GENERATION;
 pub use resolved::{Resolution, resolved};
-pub(crate) use token::{ACCOUNT_STATE, GENERATION, token};
+pub(crate) use token::{ACCOUNT_STATE, token};
