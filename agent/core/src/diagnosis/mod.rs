@@ -4,6 +4,7 @@
 mod absent;
 mod affected;
 mod clock;
+mod copies;
 mod correlate;
 mod kubelet;
 mod next;
@@ -13,6 +14,7 @@ mod survey;
 mod token;
 
 pub use absent::{AbsentDiagnosis, absent};
+pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
