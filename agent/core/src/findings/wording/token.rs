@@ -13,6 +13,7 @@ use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
 
 /// The evidence that tells how a service account was lost.
 pub(crate) const ACCOUNT_STATE: &str = "service_account_state";
+
 /// The finding about `symptom`, with times relative to `now`.
 pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Finding {
     let (key, generation) = (&facts.tracked.key, facts.generation());
