@@ -73,7 +73,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         Evidence::NewConnection => {
             "it opened a connection to the API server without reading the new token"
         }
-        Evidence::LearnedHabit => "it kept earlier tokens in the same way",
+        Evidence::LearnedHabit => "this workload kept earlier tokens in the same way",
     }
 }
 
