@@ -14,7 +14,8 @@ use tokenwatch_core::engine::{Config, Query, Report};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
-use tokenwatch_core::world::privileges::Privileges;
+use tokenwatch_core::world::privileges::{Level, Privileges};
+use tokenwatch_core::world::readers::Remembered;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::readers::fanotify::{self, Access, Openers};
+use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
@@ -47,6 +49,8 @@ pub struct Plan {
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
     pub fanotify: Access,
+    /// Of the source of processes.
+    pub processes: ProcessesConfig,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
@@ -55,6 +59,8 @@ pub struct Plan {
     pub readers: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
+    /// Habits of readers that the last agent learned.
+    pub habits: Vec<Remembered>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -73,10 +79,12 @@ pub async fn run<S>(
         client.explain_by(engine.known_offset());
     }
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
-    sinks.take(first_reports(&engine, &plan));
+    let privileges = privileges::read(&plan.fanotify);
+    let level = privileges.rung;
+    sinks.take(first_reports(&engine, &plan, privileges));
     let (sender, mut observations) = channel(QUEUE);
     let (queries, receiver) = channel(service_accounts::QUEUE);
-    let mut sources = start_sources(&plan, &sender, receiver);
+    let mut sources = start_sources(&plan, level, &sender, receiver);
     drop(sender);
     let delivery = sinks.delivery();
     tokio::select! {
@@ -99,10 +107,12 @@ async fn finish(plan: &Plan) {
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.
-fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read(&plan.fanotify);
+fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
+    if !plan.habits.is_empty() {
+        let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
+    }
     let first = engine.step(Observation::Privileges(privileges));
     restored.reports.into_iter().chain(first.reports).collect()
 }
@@ -117,6 +127,7 @@ fn log_privileges(privileges: &Privileges) {
 
 fn start_sources(
     plan: &Plan,
+    level: Level,
     observations: &Sender<Observation>,
     queries: Receiver<AccountName>,
 ) -> JoinSet<()> {
@@ -124,7 +135,7 @@ fn start_sources(
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
-    let volumes = start_readers(&mut sources, plan, observations);
+    let volumes = start_readers(&mut sources, plan, level, observations);
     let files = FilesConfig { followers: volumes, ..plan.files.clone() };
     sources.spawn(volumes::run(files, observations.clone()));
     if let Some(client) = &plan.apiserver {
@@ -135,14 +146,19 @@ fn start_sources(
     sources
 }
 
-/// Starts the sources of who reads the tokens. They follow the volumes that are returned.
+/// Starts the sources of who reads the tokens, as far as the privilege level shows it. They follow
+/// the volumes that are returned.
 fn start_readers(
     sources: &mut JoinSet<()>,
     plan: &Plan,
+    level: Level,
     observations: &Sender<Observation>,
 ) -> TokenVolumes {
     if !plan.readers {
         return TokenVolumes::default();
+    }
+    if level >= Level::HostPid {
+        sources.spawn(processes::run(plan.processes.clone(), observations.clone()));
     }
     match TokenVolumes::followed() {
         Ok(volumes) => {

@@ -7,6 +7,7 @@ use tokenwatch_core::engine::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::api_server::api_server_ends;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, api_server_note, export, host, node_name, own_otlp};
@@ -57,7 +58,10 @@ pub async fn run_until(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
-    let host = host::look_up(settings, &node)?;
+    let host = Host {
+        api_server: api_server_ends(settings, environment),
+        ..host::look_up(settings, &node)?
+    };
     let ways = WaysOut {
         otlp,
         resource,
@@ -110,7 +114,7 @@ impl WaysOut {
         let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
         let mut sinks = Sinks::new(main);
         if let Some(state) = self.state {
-            sinks = sinks.with_state_file(state);
+            sinks = sinks.with_state_file(state, Arc::clone(&views.habits));
         }
         if let Some(server) = self.events {
             sinks = sinks.with_events(Events::start(server, self.node));

@@ -19,6 +19,8 @@ pub(super) enum Source {
     Ntp,
     /// The kernel's clock state.
     Kernel,
+    /// Processes of this node's pods.
+    Processes,
     /// This node's pods, from the Kubernetes API.
     Pods,
     /// Service accounts, from the Kubernetes API.
@@ -37,6 +39,7 @@ impl Source {
             Self::Readers => "readers",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
+            Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",

@@ -21,7 +21,7 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
-use crate::world::readers::ReaderView;
+use crate::world::readers::{ReaderView, Remembered};
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
@@ -163,6 +163,7 @@ impl Engine {
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
+        let learned = facts.learned(now);
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
@@ -170,6 +171,7 @@ impl Engine {
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         let missing = Missing::Token { current, explained: diagnosis.explained };
+        learned.into_iter().for_each(|habit| self.world.readers.memory.learn(habit));
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 
@@ -260,6 +262,11 @@ impl Engine {
     /// Every reader of a token, ordered by pod UID, volume and path.
     pub fn readers(&self, now: &Reading) -> Vec<ReaderView> {
         self.scene(now).readers()
+    }
+
+    /// The habits of readers that the agent learned, for the next agent on this node.
+    pub fn habits(&self) -> Vec<Remembered> {
+        self.world.readers.memory.iter().cloned().collect()
     }
 
     /// Everything that the status page shows.

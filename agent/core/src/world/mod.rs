@@ -148,6 +148,10 @@ impl World {
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
+            Observation::Habits(known) => {
+                known.into_iter().for_each(|habit| self.readers.memory.learn(habit));
+                return Changed::of(Vec::new());
+            }
             Observation::Containers(seen) => {
                 return Changed::of(self.readers.containers(seen, now));
             }

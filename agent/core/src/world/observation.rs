@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::privileges::Privileges;
-use crate::world::readers::{ContainersSeen, ReadersSeen};
+use crate::world::readers::{ContainersSeen, ReadersSeen, Remembered};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -40,6 +40,8 @@ pub enum Observation {
     ServiceAccount(AccountSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
+    /// Habits that an earlier agent on this node learned.
+    Habits(Vec<Remembered>),
     /// The processes of a pod.
     Containers(ContainersSeen),
     /// The agent's own privileges.

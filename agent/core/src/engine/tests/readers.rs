@@ -297,8 +297,9 @@ fn with_attribution_one_container_of_two_is_named() {
     let (engine, reports) = play(events.clone(), 659);
     assert_eq!(reports, [(630, AlertEvent::Raised, Severity::Info)], "the use may be the other's");
     let readers = engine.readers(&at(659));
-    let named: Vec<_> =
+    let mut named: Vec<_> =
         readers.iter().map(|one| (one.who.container.as_deref(), one.verdict)).collect();
+    named.sort_unstable();
     let expected = [(Some("app"), ReaderVerdict::Stale), (Some("proxy"), ReaderVerdict::Current)];
     assert_eq!(named, expected);
     let doubled = [
@@ -334,4 +335,19 @@ fn a_frozen_mount_is_named_at_once_and_explains_the_reader() {
     let findings = engine.status(&at(659)).findings;
     let named: Vec<_> = findings.iter().map(|(found, at)| (found.code, *at)).collect();
     assert_eq!(named, [(Code::MountFrozen, at(100).wall)]);
+}
+
+#[test]
+fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
+    let app = [("app", 2)];
+    let used = processes(&["id-app"], 2, 659, 0, true);
+    let (first, _) = play([kubelet(2), pod(&app), reads(&[4]), used].concat(), 659);
+    let habits = first.habits();
+    assert_eq!((habits.len(), habits[0].habit, habits[0].is_confirmed), (1, Habit::Once, true));
+    let known = vec![(0, Observation::Habits(habits))];
+    let (_, reports) = play([known, kubelet(2), pod(&app), reads(&[4])].concat(), 599);
+    assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Warning)], "at level files");
+    let healthy = reads(&every(55, 3, 659));
+    let known = vec![(0, Observation::Habits(first.habits()))];
+    assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }

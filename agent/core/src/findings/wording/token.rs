@@ -104,13 +104,23 @@ fn of_trouble(trouble: &Trouble) -> Attributes {
     Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
 }
 
-fn of_generation(generation: &Generation, now: Wall) -> Attributes {
-    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+/// Whose token is in the file, and which one.
+pub(super) fn identity(facts: &Facts<'_>) -> Attributes {
+    facts.generation().map(identity_of).unwrap_or_default()
+}
+
+fn identity_of(generation: &Generation) -> Attributes {
+    let claims = &generation.claims;
     Attributes::new()
         .with("service_account", &claims.binding.service_account.name)
         .with("audiences", claims.audiences.as_slice())
         .with(GENERATION, claims.generation().as_str())
         .with("issued_at", claims.issued_at)
+}
+
+fn of_generation(generation: &Generation, now: Wall) -> Attributes {
+    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+    identity_of(generation)
         .with("refresh_due", deadlines.due)
         .with("effective_deadline", deadlines.effective)
         .with("expires_at", claims.expires_at)

@@ -121,6 +121,9 @@ impl Pseudonyms {
                 Observation::Privileges(self.privileges(privileges))
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
+            Observation::Habits(habits) => {
+                Observation::Habits(habits.into_iter().map(|one| self.remembered(one)).collect())
+            }
             Observation::Containers(seen) => Observation::Containers(self.containers(seen)),
             Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
             Observation::Tick => Observation::Tick,

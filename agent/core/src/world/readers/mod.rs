@@ -5,6 +5,7 @@ mod generation;
 mod habit;
 pub(crate) mod learn;
 pub mod libraries;
+mod memory;
 mod packages;
 mod processes;
 mod reader;
@@ -19,6 +20,7 @@ pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
 pub use learn::{Learned, looks_once};
+pub use memory::{HabitKey, Memory, Remembered};
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Reader, Visit};
 pub use seen::{

@@ -217,11 +217,18 @@ impl<'a> Case<'a> {
             && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
     }
 
-    /// In earlier generations it waited for the refusal, or for a window that has passed now.
+    /// In earlier generations it waited for the refusal, or for a window that has passed now. Or
+    /// an earlier container of the workload used the token of its start to the end.
     fn is_habit(&self) -> bool {
         let Learned { habit, generations } = self.habit();
-        let Some(last) = self.last().filter(|_| generations > 1) else { return false };
+        let is_known = self.known.is_some_and(|known| known.habit == habit);
+        let is_settled = self.now.wall >= self.replaced_at() + FRESH;
+        let is_learned = is_settled && (generations > 1 || is_known);
+        let Some(last) = self.last().filter(|_| is_learned) else { return false };
         match habit {
+            Habit::Once => {
+                self.known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
+            }
             Habit::AfterRefusal => true,
             Habit::BeforeExpiry { window } => {
                 self.now.wall > last.kept.dead_at - window.fraction(3, 4)
@@ -231,7 +238,6 @@ impl<'a> Case<'a> {
             | Habit::EachRequest
             | Habit::Every { .. }
             | Habit::OnChange
-            | Habit::Once
             | Habit::Exchange => false,
         }
     }
@@ -270,7 +276,9 @@ impl<'a> Case<'a> {
             return Learned { habit, generations: 0 };
         };
         let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
-        learn::habit(reader, keeps)
+        let learned = learn::habit(reader, keeps);
+        let known = self.known.filter(|_| learned.habit == Habit::Unknown);
+        known.map_or(learned, |known| Learned { habit: known.habit, generations: 0 })
     }
 
     /// The times at which the conclusion may change.

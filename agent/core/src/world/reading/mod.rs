@@ -8,7 +8,9 @@ pub use judge::Judged;
 
 use super::Facts;
 use crate::base::time::{Monotonic, Reading, Wall};
-use crate::world::readers::{HeldGeneration, Kept, ReaderView};
+use crate::world::readers::{
+    HabitKey, HeldGeneration, Kept, Learned, ReaderVerdict, ReaderView, Remembered,
+};
 use case::Case;
 
 impl<'a> Facts<'a> {
@@ -36,6 +38,28 @@ impl<'a> Facts<'a> {
             deadline: held.filter(|_| !is_current).map(|kept| kept.dead_at),
             why,
         }
+    }
+
+    /// The habits of its readers that are worth keeping: those that were seen more than once, and
+    /// those that were confirmed.
+    pub(crate) fn learned(&self, now: &Reading) -> Vec<Remembered> {
+        let cases = Case::all(self, now);
+        cases.iter().filter_map(|case| self.remembered(case, now.wall)).collect()
+    }
+
+    fn remembered(&self, case: &Case<'_>, at: Wall) -> Option<Remembered> {
+        let Learned { habit, generations } = case.habit();
+        let judged = case.judge();
+        let is_confirmed = judged.verdict == ReaderVerdict::Stale && judged.is_confirmed();
+        let key = self.habit_key(judged.who.container.as_deref()?)?;
+        let is_sure = generations > 1 || (generations == 1 && is_confirmed);
+        is_sure.then_some(Remembered { key, habit, generations, is_confirmed, at })
+    }
+
+    fn habit_key(&self, container: &str) -> Option<HabitKey> {
+        let mut containers = self.pod()?.containers.iter();
+        let container = containers.find(|one| one.name == container)?;
+        HabitKey::new(&self.pod_ref(), container, &self.tracked.key)
     }
 
     /// When a conclusion may change by the passing of time alone.
