@@ -179,9 +179,10 @@ impl Worker {
             Who::Known(opener) => Some(opener),
         };
         let directory = directory.to_owned();
-        let what = match is_open {
-            true => ReaderEvent::Opened { directory, path, by },
-            false => ReaderEvent::ReadAgain { directory, path: Some(path), by },
+        let what = if is_open {
+            ReaderEvent::Opened { directory, path, by }
+        } else {
+            ReaderEvent::ReadAgain { directory, path: Some(path), by }
         };
         self.report(volume, what);
     }
