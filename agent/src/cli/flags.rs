@@ -51,8 +51,8 @@ macro_rules! scopes {
 scopes! {
     #[doc = "All settings."]
     Everything = [
-        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
-        "otlp", "kubernetes", "http", "state", "log"
+        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "readers",
+        "clock", "alerts", "otlp", "kubernetes", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [

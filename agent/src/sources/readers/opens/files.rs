@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tokenwatch_core::base::time::{Delta, Monotonic};
 
 use super::spacing::Spacing;
+use crate::sources::own_opens::Inode;
 use crate::sources::token_volumes::TokenVolume;
 
 /// How long kubelet may take from the directory to the last file of a sync. It takes a millisecond;
@@ -31,6 +32,8 @@ pub(super) struct Files {
 struct File {
     path: PathBuf,
     is_token: bool,
+    /// None before the generation was current, or if it was gone by then.
+    inode: Option<Inode>,
     /// It was opened in the current sync.
     is_synced: bool,
     /// How many have it open.
@@ -72,6 +75,7 @@ impl Files {
             let known = self.files.iter_mut().find(|known| known.path == file.path);
             if let Some(known) = known {
                 (file.spacing, file.is_news) = (known.spacing, known.is_news);
+                file.inode = known.inode;
             }
         }
         *self = new;
@@ -92,6 +96,22 @@ impl Files {
 
     pub(super) fn is_token(&self, file: usize) -> bool {
         self.files[file].is_token
+    }
+
+    /// Finds the inodes of the files, by their path in the generation.
+    pub(super) fn resolve(&mut self, inode: impl Fn(&Path) -> Option<Inode>) {
+        for file in self.files.iter_mut().filter(|file| file.inode.is_none()) {
+            file.inode = inode(&file.path);
+        }
+    }
+
+    /// The inode of a file; none if it is not known.
+    pub(super) fn inode(&self, file: usize) -> Option<Inode> {
+        self.files[file].inode
+    }
+
+    pub(super) fn inodes(&self) -> impl Iterator<Item = Inode> {
+        self.files.iter().filter_map(|file| file.inode)
     }
 
     /// From now on every open and close is seen, or not any more.
@@ -188,14 +208,16 @@ impl Files {
 impl File {
     fn new(path: PathBuf, is_token: bool) -> Self {
         let spacing = Spacing::default();
-        Self { path, is_token, is_synced: false, open: 0, is_news: false, spacing }
+        Self { path, is_token, inode: None, is_synced: false, open: 0, is_news: false, spacing }
     }
 
     fn identity(&self) -> (&Path, bool) {
         (&self.path, self.is_token)
     }
 
+    /// A file that was gone before its inode was known is left out: the agent may have opened it,
+    /// and it was current for less than a tenth of a second.
     fn opened_by_client(&mut self) {
-        self.is_news |= self.is_token;
+        self.is_news |= self.is_token && self.inode.is_some();
     }
 }

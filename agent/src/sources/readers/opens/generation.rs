@@ -68,6 +68,12 @@ pub(super) enum Sign {
 }
 
 impl Generation {
+    /// What its watches report at first.
+    pub(super) const FIRST_MASK: WatchMask = WatchMask::OPEN
+        .union(WatchMask::ACCESS)
+        .union(WatchMask::CLOSE_NOWRITE)
+        .union(WatchMask::DELETE_SELF);
+
     pub(super) fn new(directory: &OsStr, inode: Option<Inode>, files: Files) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -85,12 +91,16 @@ impl Generation {
 
     /// What its watches report.
     pub(super) fn mask(&self) -> WatchMask {
-        let opens = WatchMask::OPEN | WatchMask::DELETE_SELF;
         match self.heat {
-            Heat::Cool => opens | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE,
-            Heat::Hot => opens,
+            Heat::Cool => Self::FIRST_MASK,
+            Heat::Hot => WatchMask::OPEN | WatchMask::DELETE_SELF,
             Heat::Resting(_) => WatchMask::DELETE_SELF,
         }
+    }
+
+    /// The inodes that are known: of its directory and of its files.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = Inode> {
+        self.inode.into_iter().chain(self.files.inodes())
     }
 
     /// The directory in it that is watched by `watch`.

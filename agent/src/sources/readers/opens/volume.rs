@@ -99,7 +99,11 @@ impl Volume {
     /// Its files are these now.
     pub(super) fn update(&mut self, of: TokenVolume) {
         for generation in &mut self.generations {
+            let directory = self.path.join(&generation.directory);
             generation.files.update(&of);
+            if generation.is_current() {
+                generation.files.resolve(|file| inode(&directory.join(file)));
+            }
         }
         self.of = of;
     }
@@ -191,15 +195,21 @@ impl Volume {
         if let Some(known) = self.position(name) {
             return Ok(known);
         }
+        // Nothing else first: kubelet takes 200 us from here to the rename of `..data`.
         let path = self.path.join(name);
+        turn.own.collect();
+        let watch = turn.instances.opens.add(&path, Generation::FIRST_MASK, self.id)?;
+        let is_early = data_link(&self.path).as_deref() != Some(name);
         let mut generation = Generation::new(name, inode(&path), Files::of(&self.of));
-        let watch = turn.instances.opens.add(&path, generation.mask(), self.id)?;
         generation.watches.push((watch, PathBuf::new()));
-        generation.is_complete = true;
+        generation.is_complete = is_early;
+        if !is_early {
+            generation.files.resolve(|file| inode(&path.join(file)));
+            generation.inodes().for_each(|unwatched| turn.own.forget(unwatched));
+        }
         self.generations.push(generation);
         let index = self.generations.len() - 1;
         self.watch_below(index, turn);
-        self.note_late(index);
         Ok(index)
     }
 
@@ -221,6 +231,7 @@ impl Volume {
         }
         generation.arrivals.sort_unstable();
         generation.arrivals.dedup();
+        self.note_late(index);
     }
 
     /// A watch that was set when `..data` had been renamed may have missed something.
@@ -239,6 +250,8 @@ impl Volume {
         self.end_current(turn.now);
         let directories = self.of.token_directories().len();
         let generation = &mut self.generations[index];
+        let path = self.path.join(&generation.directory);
+        generation.files.resolve(|file| inode(&path.join(file)));
         let complete = is_complete && generation.watches.len() == directories;
         generation.begin(complete);
         let directory = generation.directory.to_string_lossy().into_owned();
@@ -293,7 +306,6 @@ impl Volume {
         let found = self.generations.iter().position(|one| one.arrivals.contains(&event.watch));
         if let Some(index) = found {
             self.watch_below(index, turn);
-            self.note_late(index);
         }
     }
 
@@ -329,7 +341,7 @@ impl Volume {
     }
 
     fn root_opened(&mut self, root: Root, turn: &mut Turn<'_>) {
-        if !turn.own.takes(|| (root.inode.0, Some(root.inode.1))) {
+        if !turn.own.takes(root.inode) {
             self.walk = Some(turn.now);
         }
     }
@@ -396,9 +408,7 @@ impl Volume {
     fn directory_opened(&mut self, index: usize, watch: WatchId, turn: &mut Turn<'_>) {
         let generation = &mut self.generations[index];
         let is_its_own = generation.watched(watch) == Some(Path::new(""));
-        let device = self.root.map_or(0, |root| root.inode.0);
-        let inode = generation.inode;
-        let is_own = is_its_own && turn.own.takes(|| (device, inode.map(|inode| inode.1)));
+        let is_own = is_its_own && generation.inode.is_some_and(|inode| turn.own.takes(inode));
         if is_its_own && !is_own && generation.is_current() {
             let in_walk = self.walk.take().is_some_and(|at| turn.now - at <= WALK);
             generation.files.directory_opened(turn.now, in_walk);
@@ -406,15 +416,13 @@ impl Volume {
     }
 
     fn file_used(&mut self, index: usize, name: &OsStr, event: &Event<'_>, turn: &mut Turn<'_>) {
-        let device = self.root.map_or(0, |root| root.inode.0);
         let generation = &mut self.generations[index];
         let Some(directory) = generation.watched(event.watch) else { return };
         let file = generation.files.position(directory, Path::new(name));
-        let path = || self.path.join(&generation.directory).join(directory).join(name);
-        let is_own = event.kind == Kind::Opened
-            && generation.stage != Stage::Coming
-            && turn.own.takes(|| (device, inode(&path()).map(|inode| inode.1)));
-        if event.kind == Kind::Opened && !is_own {
+        let is_opened = event.kind == Kind::Opened && generation.stage != Stage::Coming;
+        let inode = file.filter(|_| is_opened).and_then(|file| generation.files.inode(file));
+        let is_own = inode.is_some_and(|inode| turn.own.takes(inode));
+        if is_opened && !is_own {
             self.walk = None;
         }
         if let Sign::ReadAgain(file) = generation.take(event, file, is_own, turn.now) {

@@ -102,6 +102,7 @@ impl Worker {
     /// Waits for something to do.
     fn wait(&mut self) {
         let timeout = self.timeout();
+        self.drop_notes_of_nothing();
         let (bell, instances) = (self.followed.bell(), self.instances.as_ref().ok());
         let arrivals = instances.map(|instances| instances.arrivals.fd());
         let opens = instances.filter(|_| !self.pace.is_reading_planned());
@@ -111,6 +112,17 @@ impl Worker {
             true => self.pace.plan_reading(now()),
             false if is_polled => self.pace.idle(now()),
             false => {}
+        }
+    }
+
+    /// Notes whose events are not in the queue now have none: their files are not watched, or were
+    /// not yet.
+    fn drop_notes_of_nothing(&mut self) {
+        self.own.begin();
+        let Ok(instances) = &self.instances else { return self.own.end() };
+        let opens = Some(instances.opens.fd());
+        if self.own.has_settled() && !readable([opens, None, None], PollTimeout::ZERO) {
+            self.own.end();
         }
     }
 
