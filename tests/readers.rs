@@ -103,7 +103,7 @@ impl Bed {
         };
         let (sender, seen) = channel(queue);
         tokio::spawn(files::run(config, sender.clone()));
-        tokio::spawn(readers::run(followers, sender));
+        tokio::spawn(readers::run(followers, None, sender));
         Self { node, seen, lines: Vec::new() }
     }
 
@@ -173,7 +173,8 @@ impl Bed {
 fn write(node: &Node, pod: &str, generation: i64, has_more: bool) {
     let token = token(generation);
     let others: &[(&str, &str)] = if has_more { &THREE } else { &[] };
-    let files: Vec<(&str, &str)> = [("token", token.as_str())].iter().chain(others).copied().collect();
+    let files: Vec<(&str, &str)> =
+        [("token", token.as_str())].iter().chain(others).copied().collect();
     node.write_files(pod, generation, &files);
 }
 
@@ -648,7 +649,11 @@ fn the_confined_agent_sees_opens_and_held_generations() {
     fs::read(node.volume("later").directory().join("token")).unwrap();
     agent.wait("recording", "\"opened\"", 2);
     std::thread::sleep(SPACED * 2); // some rescans
-    assert!(agent.text("recording").matches("\"opened\"").count() <= 3, "{}", agent.text("recording"));
+    assert!(
+        agent.text("recording").matches("\"opened\"").count() <= 3,
+        "{}",
+        agent.text("recording")
+    );
     assert!(agent.text("log").contains("source works source=readers"), "{}", agent.text("log"));
     let confined = agent.text("log");
     assert!(!confined.contains("not confined"), "{confined}");
@@ -660,8 +665,7 @@ fn the_setting_turns_it_off() {
     let node = Node::new();
     write_now(&node, "p", 400);
     let root = node.root();
-    let agent =
-        Agent::start(&["env"], &["--readers", "false", "--root", root.to_str().unwrap()]);
+    let agent = Agent::start(&["env"], &["--readers", "false", "--root", root.to_str().unwrap()]);
     agent.wait("log", "source works source=files", 1);
     fs::read(node.volume("p").directory().join("token")).unwrap();
     std::thread::sleep(SOON);

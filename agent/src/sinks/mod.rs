@@ -37,6 +37,8 @@ pub struct Views {
     pub status: StatusSource,
     /// For liveness.
     pub pulse: PulseSource,
+    /// For the state file.
+    pub habits: state_file::HabitSource,
 }
 
 /// Whether the engine makes progress.
@@ -130,8 +132,12 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config) -> Self {
-        let state_file = StateFile::start(config, self.main.undelivered());
+    pub fn with_state_file(
+        self,
+        config: state_file::Config,
+        habits: state_file::HabitSource,
+    ) -> Self {
+        let state_file = StateFile::start(config, habits, self.main.undelivered());
         Self { state_file: Some(state_file), ..self }
     }
 
@@ -155,7 +161,8 @@ impl Sinks {
         let origin = delivery::origin(resource, &no_counters, &views.snapshot);
         let start = || metrics::Metrics::start(&origin, None::<metrics::Pull>, Some(pull.clone()));
         let metrics = self.main.has_no_metrics().then(start);
-        let http = http::Http::start(settings, http::Content { views, pull });
+        let roots = settings.roots.clone();
+        let http = http::Http::start(settings, http::Content { views, pull, roots });
         Self { metrics, http: Some(http), ..self }
     }
 

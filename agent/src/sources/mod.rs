@@ -4,8 +4,10 @@
 //! works ([`health`]); what that means is decided in the core.
 
 pub mod api_once;
+pub mod copies;
 mod health;
 pub mod kernel;
+mod kubelets;
 pub mod ntp;
 mod own_opens;
 pub mod pods;

@@ -145,8 +145,7 @@ mod tests {
         volumes.set("/1".into(), Some(volume("old")));
         volumes.set("/1".into(), Some(volume("new")));
         volumes.set("/2".into(), None);
-        let expected =
-            Changes::from([("/1".into(), Some(volume("new"))), ("/2".into(), None)]);
+        let expected = Changes::from([("/1".into(), Some(volume("new"))), ("/2".into(), None)]);
         assert_eq!(volumes.take(), expected);
         assert_eq!(volumes.take(), Changes::new());
         assert!(!volumes.is_stopped());

@@ -4,14 +4,17 @@
 mod absent;
 mod affected;
 mod clock;
+mod copies;
 mod correlate;
 mod kubelet;
 mod next;
+mod reader;
 mod subpath;
 mod survey;
 mod token;
 
 pub use absent::{AbsentDiagnosis, absent};
+pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
@@ -76,9 +79,11 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     let symptoms = token::file(facts, now)
         .into_iter()
         .chain(lifecycle)
-        .chain(subpath::symptom(facts, now.wall));
+        .chain(subpath::symptom(facts, now.wall))
+        .chain(reader::stale(facts, now))
+        .chain(reader::frozen(facts, now.wall));
     TokenDiagnosis {
-        findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
+        findings: symptoms.map(|symptom| wording::token(symptom, facts, now)).collect(),
         explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
         query: account_to_request(facts, now),
         next: next::for_token(facts, now),

@@ -40,6 +40,10 @@ pub enum TokenFault {
     Unreadable,
     /// A container mounts it by `subPath`, and keeps the generation of its start.
     Subpath,
+    /// A container keeps an earlier generation.
+    ReaderStale,
+    /// A container has an old mount of its volume.
+    MountFrozen,
 }
 
 /// How a pod comes to its end.
@@ -75,6 +79,8 @@ impl TokenFault {
             Self::Malformed => Code::Malformed,
             Self::Unreadable => Code::Unreadable,
             Self::Subpath => Code::Subpath,
+            Self::ReaderStale => Code::ReaderStale,
+            Self::MountFrozen => Code::MountFrozen,
         }
     }
 
@@ -90,7 +96,9 @@ impl TokenFault {
             | Self::PodTerminating(_)
             | Self::Malformed
             | Self::Unreadable
-            | Self::Subpath => None,
+            | Self::Subpath
+            | Self::ReaderStale
+            | Self::MountFrozen => None,
         }
     }
 }
@@ -156,6 +164,37 @@ pub struct KubeletSymptom {
     pub tokens: BTreeSet<TokenKey>,
     /// The highest severity of these tokens.
     pub severity: Severity,
+}
+
+/// A symptom of a copied token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopySymptom {
+    /// What is wrong.
+    pub fault: CopyFault,
+    /// Its severity now.
+    pub severity: Severity,
+}
+
+/// What can be wrong with a copy of a token on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFault {
+    /// It is past `exp` and the API server's leeway.
+    Expired,
+    /// The pod that it is bound to does not exist any more.
+    PodGone,
+    /// It was made from the token of a pod that is not the plugin's.
+    OtherPod,
+    /// kubelet replaced the token that it was made from, and nobody wrote the copy again.
+    Behind,
+    /// It is too old for a token that somebody renews.
+    NotRenewed,
+}
+
+impl CopySymptom {
+    /// The code of the finding.
+    pub fn code(self) -> Code {
+        Code::CopyStale
+    }
 }
 
 /// Most pods that the evidence of one finding names. The counts beside them are complete.

@@ -13,7 +13,9 @@ use crate::world::tokens::{MAX_TOKENS, State, claims_for_tests as claims};
 mod agent;
 mod clock;
 mod cluster;
+mod copies;
 mod kubelet;
+mod readers;
 mod restart;
 mod tokens;
 

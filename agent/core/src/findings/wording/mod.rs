@@ -3,9 +3,17 @@
 mod agent;
 mod clock;
 mod clock_remedy;
+mod copy;
+mod copy_remedy;
+mod held;
+mod kept;
 mod kubelet;
 mod missing;
+mod mount_frozen;
 mod names;
+mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod remedy;
 mod resolved;
 #[cfg(test)]
@@ -15,6 +23,7 @@ mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
+pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub use resolved::{Resolution, resolved};

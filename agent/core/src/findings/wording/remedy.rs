@@ -19,7 +19,9 @@ pub(super) fn of_token(
             kubelet_log(pod)
         }
         TokenFault::NotYetValid => delete_pod(pod),
-        TokenFault::SubjectReplaced(_) => renew_pods(pod),
+        TokenFault::SubjectReplaced(_) | TokenFault::ReaderStale | TokenFault::MountFrozen => {
+            renew_pods(pod)
+        }
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
         TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => describe_pod(pod),
@@ -41,7 +43,9 @@ fn action(symptom: TokenSymptom) -> &'static str {
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
-        | TokenFault::Subpath => symptom.fault.code(),
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => symptom.fault.code(),
     };
     code.info().action
 }
@@ -145,13 +149,14 @@ fn containers(pod: &PodRef) -> Option<String> {
     Some(format!("crictl ps --label io.kubernetes.pod.uid={}", safe(&pod.uid)?))
 }
 
-fn delete_pod(pod: &PodRef) -> Option<String> {
+/// Deletes the pod, so that its controller starts another one.
+pub(super) fn delete_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl delete pod -n {namespace} {name}"))
 }
 
 /// Restarts the pods of a workload, or deletes this pod where nothing restarts pods one by one.
-fn renew_pods(pod: &PodRef) -> Option<String> {
+pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
     let restarted = ["Deployment", "StatefulSet", "DaemonSet"];
     let owner = pod.owner.as_ref().filter(|owner| restarted.contains(&owner.kind.as_str()));
     let Some(owner) = owner else { return delete_pod(pod) };
@@ -174,7 +179,7 @@ fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
 
 /// `name`, if Kubernetes would accept it as a name (RFC 1123). Names come from claims and paths,
 /// and people paste these commands into a shell.
-fn safe(name: &str) -> Option<&str> {
+pub(super) fn safe(name: &str) -> Option<&str> {
     let fits = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
     };

@@ -84,8 +84,7 @@ impl Files {
     /// The file at `path`.
     pub(super) fn position(&self, directory: &Path, name: &Path) -> Option<usize> {
         let is_it = |file: &File| {
-            file.path.file_name() == Some(name.as_os_str())
-                && file.path.parent() == Some(directory)
+            file.path.file_name() == Some(name.as_os_str()) && file.path.parent() == Some(directory)
         };
         self.files.iter().position(is_it)
     }

@@ -130,7 +130,8 @@ fn os_str(name: &[u8]) -> &std::ffi::OsStr {
 
 fn open(directory: &Path, own: &OwnOpens) -> nix::Result<Dir> {
     let opened = own.noted(|| {
-        let failed = |error: std::io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        let failed =
+            |error: std::io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
         File::open(directory).map(OwnedFd::from).map_err(failed)
     });
     Dir::from_fd(opened?)

@@ -23,17 +23,23 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
 use crate::sources::health::{Health, Source};
+use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::TokenVolumes;
 use worker::Worker;
 
 #[cfg(test)]
 mod files_tests;
 
-/// Reports who opens the tokens in these volumes, until the receiver is dropped.
-pub async fn run(volumes: TokenVolumes, observations: Sender<Observation>) {
+/// Reports who opens the tokens in these volumes, until the receiver is dropped. What `openers` see
+/// is left to them: they know the process.
+pub async fn run(
+    volumes: TokenVolumes,
+    openers: Option<Openers>,
+    observations: Sender<Observation>,
+) {
     let _stop_when_dropped = Stopper(volumes.clone());
     let out = observations.clone();
-    let started = start_thread(move || Worker::new(volumes, out).run());
+    let started = start_thread(move || Worker::new(volumes, openers, out).run());
     if let Err(error) = started {
         report_no_thread(&error, &observations).await;
         return;

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn each_note_takes_one_event_of_this_reading_of_the_queue_or_of_the_next() {
-        let (file, other) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let (file, other) =
+            (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         let notes = OwnOpens::kept();
         let mut own = Own::new(notes.clone());
         let opened = open(&notes, &file);

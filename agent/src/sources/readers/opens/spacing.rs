@@ -24,7 +24,8 @@ impl Spacing {
             self.left_out = self.left_out.saturating_add(1);
             return false;
         }
-        self.wait = if self.left_out > BUSY { (self.wait + SHORTEST).min(LONGEST) } else { SHORTEST };
+        self.wait =
+            if self.left_out > BUSY { (self.wait + SHORTEST).min(LONGEST) } else { SHORTEST };
         (self.last, self.left_out) = (Some(now), 0);
         true
     }

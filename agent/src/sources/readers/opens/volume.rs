@@ -18,6 +18,7 @@ use super::own::Own;
 use super::watches::{Event, Kind, WatchError, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
+use crate::sources::readers::fanotify;
 use crate::sources::token_volumes::TokenVolume;
 
 /// The link to the current generation.
@@ -82,6 +83,11 @@ impl Volume {
             held: Held::default(),
             unseen: None,
         }
+    }
+
+    /// Its pod and its name.
+    pub(super) fn name(&self) -> fanotify::VolumeId {
+        fanotify::VolumeId { pod_uid: self.of.pod_uid.clone(), volume: self.of.volume.clone() }
     }
 
     pub(super) fn id(&self) -> VolumeId {
@@ -176,12 +182,12 @@ impl Volume {
     /// Whether the generation that is current is the volume's first, and so new that no container
     /// can have opened it.
     fn is_first_generation(&self, turn: &Turn<'_>) -> bool {
-        let changed = |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
+        let changed =
+            |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
         let link = self.of.files.first().and_then(|file| file.path.components().next());
-        let (Some(data), Some(link)) = (
-            changed(self.path.join(DATA)),
-            link.and_then(|link| changed(self.path.join(link))),
-        ) else {
+        let (Some(data), Some(link)) =
+            (changed(self.path.join(DATA)), link.and_then(|link| changed(self.path.join(link))))
+        else {
             return false;
         };
         let age = clocks::now().wall.as_nanos() - data;

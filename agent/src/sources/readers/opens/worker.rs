@@ -19,6 +19,7 @@ use super::volume::{Turn, Volume};
 use super::watches::{self, Event, WatchError};
 use crate::clocks;
 use crate::sources::health::{Health, Source};
+use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::{TokenVolume, TokenVolumes};
 
 /// Buffers that are read at once: as much as the kernel's whole queue, so that a client that opens
@@ -51,12 +52,17 @@ struct Outbox {
     observations: Sender<Observation>,
     waiting: Vec<Observation>,
     health: Health,
+    /// Who sees the processes, too; none below the level `fanotify`.
+    openers: Option<Openers>,
 }
 
 impl Outbox {
     /// Sends everything. False: the receiver was dropped.
     fn flush(&mut self) -> bool {
-        let mut waiting = self.waiting.drain(..);
+        let (openers, now) = (&self.openers, now());
+        let is_left =
+            |found: &Observation| openers.as_ref().is_some_and(|openers| openers.sees(found, now));
+        let mut waiting = self.waiting.drain(..).filter(|found| !is_left(found));
         waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
     }
 }
@@ -66,7 +72,11 @@ fn now() -> Monotonic {
 }
 
 impl Worker {
-    pub(super) fn new(followed: TokenVolumes, observations: Sender<Observation>) -> Self {
+    pub(super) fn new(
+        followed: TokenVolumes,
+        openers: Option<Openers>,
+        observations: Sender<Observation>,
+    ) -> Self {
         let health = Health::new(Source::Readers);
         Self {
             own: Own::new(followed.own_opens()),
@@ -77,7 +87,7 @@ impl Worker {
             next: 0,
             pace: Pace::new(now()),
             buffer: watches::buffer(),
-            out: Outbox { observations, waiting: Vec::new(), health },
+            out: Outbox { observations, waiting: Vec::new(), health, openers },
         }
     }
 
@@ -258,6 +268,13 @@ impl Worker {
         self.set_watches(|volume| volume.id() == id);
     }
 
+    /// Asks for the processes of the opens, too.
+    fn attribute(&self, volume: &Volume) {
+        if let Some(openers) = &self.out.openers {
+            openers.follow(&volume.name(), volume.path());
+        }
+    }
+
     fn next_id(&mut self) -> VolumeId {
         self.next = self.next.wrapping_add(1);
         self.next
@@ -266,6 +283,9 @@ impl Worker {
     fn forget(&mut self, path: &Path) {
         let id = self.by_path.remove(path);
         let volume = id.and_then(|id| self.volumes.remove(&id));
+        if let (Some(volume), Some(openers)) = (&volume, &self.out.openers) {
+            openers.forget(&volume.name());
+        }
         if let (Some(mut volume), Ok(instances)) = (volume, &mut self.instances) {
             volume.leave(instances);
         }
@@ -291,6 +311,7 @@ impl Worker {
     /// Sets the watches of those volumes that are chosen.
     fn set_watches(&mut self, is_chosen: impl Fn(&Volume) -> bool) {
         let error = self.instances.as_ref().err().cloned();
+        self.volumes.values().filter(|volume| is_chosen(volume)).for_each(|it| self.attribute(it));
         for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
             error.iter().for_each(|error| volume.fail(error, &mut self.out.waiting));
         }
@@ -316,9 +337,9 @@ impl Worker {
 
     fn report_watches(&mut self) {
         let failed: Vec<&str> = self.volumes.values().filter_map(Volume::unseen).collect();
-        let degraded = failed.first().map(|why| {
-            format!("{why}; the agent cannot see who reads {} volumes", failed.len())
-        });
+        let degraded = failed
+            .first()
+            .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));
         self.report_health(degraded);
     }
 

@@ -15,8 +15,8 @@ use super::entry::{Entry, Place};
 use super::opened::{stamp, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use super::{data_link, files};
-use crate::sources::tokens::{At, Stamp};
 use crate::sources::token_volumes::TokenVolume;
+use crate::sources::tokens::{At, Stamp};
 use crate::sources::volumes::layout::{self, DATA, PodId};
 
 /// Attempts to read a generation that is swapped meanwhile. Kubelet swaps at most once a minute, so
