@@ -7,6 +7,7 @@ use inotify::WatchMask;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 
 use super::files::Files;
+use super::reactions::Beginning;
 use super::spacing::Spacing;
 use super::watches::{Event, Kind, WatchId};
 use crate::sources::own_opens::Inode;
@@ -50,6 +51,9 @@ pub(super) struct Generation {
     pub(super) files: Files,
     /// Whether the watches were set before `..data` led here.
     pub(super) is_complete: bool,
+    /// From then to the watch; more than that if the file system has a coarse clock.
+    pub(super) gap: Delta,
+    pub(super) beginning: Beginning,
     /// The watched directories: `""` for its own, and those in it that lead to a token.
     pub(super) watches: Vec<(WatchId, PathBuf)>,
     /// Watches by which new directories in it are noticed at once.
@@ -81,6 +85,8 @@ impl Generation {
             inode,
             files,
             is_complete: false,
+            gap: Delta::ZERO,
+            beginning: Beginning::default(),
             watches: Vec::new(),
             arrivals: Vec::new(),
             heat: Heat::Cool,

@@ -15,6 +15,7 @@ use super::generation::{Generation, Sign, Stage};
 use super::held::{self, Held};
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
+use super::reactions::{Beginning, Reactions};
 use super::watches::{Event, Kind, WatchError, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
@@ -58,6 +59,7 @@ pub(super) struct Volume {
     /// When the volume's own directory was opened, if nothing of the volume was opened since.
     walk: Option<Monotonic>,
     held: Held,
+    reactions: Reactions,
     /// Why its opens cannot be seen, if that is reported.
     unseen: Option<String>,
 }
@@ -81,6 +83,7 @@ impl Volume {
             begun: None,
             walk: None,
             held: Held::default(),
+            reactions: Reactions::default(),
             unseen: None,
         }
     }
@@ -190,10 +193,8 @@ impl Volume {
         else {
             return false;
         };
-        let age = clocks::now().wall.as_nanos() - data;
-        turn.is_settled
-            && (0..BEFORE_CONTAINERS.as_nanos()).contains(&age)
-            && (link - data).abs() < SAME_WRITE.as_nanos()
+        let is_new = age(&self.path.join(DATA)).is_some_and(|age| age < BEFORE_CONTAINERS);
+        turn.is_settled && is_new && (link - data).abs() < SAME_WRITE.as_nanos()
     }
 
     /// Watches a generation. Returns its index.
@@ -210,6 +211,7 @@ impl Volume {
         generation.watches.push((watch, PathBuf::new()));
         generation.is_complete = is_early;
         if !is_early {
+            generation.gap = age(&self.path.join(DATA)).unwrap_or(Delta::from_nanos(i64::MAX));
             generation.files.resolve(|file| inode(&path.join(file)));
             generation.inodes().for_each(|unwatched| turn.own.forget(unwatched));
         }
@@ -267,8 +269,10 @@ impl Volume {
     }
 
     fn end_current(&mut self, now: Monotonic) {
-        let current = self.generations.iter_mut().filter(|one| one.is_current());
-        current.for_each(|generation| generation.end(now));
+        for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
+            generation.end(now);
+            self.reactions.learn(generation.beginning);
+        }
     }
 
     fn drop_oldest(&mut self, instances: &mut Instances) {
@@ -365,7 +369,9 @@ impl Volume {
         let name = self.begun.take().or_else(|| data_link(&self.path));
         let index = name.and_then(|name| self.add(&name, turn).ok());
         if let Some(index) = index {
-            let is_complete = self.generations[index].is_complete;
+            let found = &mut self.generations[index];
+            found.beginning = Beginning::rotated(turn.now, found.is_complete);
+            let is_complete = found.is_complete || self.reactions.excuse(found.gap);
             self.make_current(index, is_complete, turn);
         }
         self.held.rotated(turn.now);
@@ -450,6 +456,7 @@ impl Volume {
             let directory = generation.directory.to_string_lossy();
             generation.files.settle(turn.now);
             generation.files.take_news(turn.now, |path| {
+                generation.beginning.opened(turn.now);
                 let (directory, path) = (directory.clone().into_owned(), text(path));
                 opened.push(ReaderEvent::Opened { directory, path, by: None });
             });
@@ -505,6 +512,13 @@ fn data_link(volume: &Path) -> Option<OsString> {
 
 fn inode(path: &Path) -> Option<Inode> {
     path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// How long ago a link was made or renamed; none if it is in the future.
+fn age(link: &Path) -> Option<Delta> {
+    let changed = changed_nanos(&link.symlink_metadata().ok()?);
+    let age = Delta::from_nanos(clocks::now().wall.as_nanos().saturating_sub(changed));
+    (age >= Delta::ZERO).then_some(age)
 }
 
 fn changed_nanos(found: &std::fs::Metadata) -> i64 {
