@@ -15,7 +15,7 @@ use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
 use tokenwatch_core::world::privileges::{Level, Privileges};
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -63,7 +63,7 @@ pub struct Plan {
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
     /// Habits of readers that the last agent learned.
-    pub habits: Vec<Remembered>,
+    pub habits: Vec<KnownHabit>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
@@ -36,7 +36,7 @@ pub(super) struct Host {
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
     /// Habits that the last agent learned.
-    pub(super) habits: Vec<Remembered>,
+    pub(super) habits: Vec<KnownHabit>,
 }
 
 /// The whole plan.

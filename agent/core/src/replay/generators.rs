@@ -18,8 +18,8 @@ use crate::world::observation::{
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
-    Connected, ContainersSeen, Habit, HabitKey, MountKind, Opener, ReaderEvent, ReadersSeen,
-    Remembered, RunningContainer, SeenMount,
+    Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
+    ReadersSeen, RunningContainer, SeenMount,
 };
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
 
@@ -58,7 +58,7 @@ every_observation! {
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
-    1 Habits => |_| vec(remembered(), 0..3).prop_map(Observation::Habits);
+    1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
     4 Tick => |_| Just(Observation::Tick);
@@ -440,7 +440,7 @@ fn seen_mount() -> impl Strategy<Value = SeenMount> {
     })
 }
 
-fn remembered() -> impl Strategy<Value = Remembered> {
+fn known_habit() -> impl Strategy<Value = KnownHabit> {
     let container = (name("container"), name("image"));
     let key = (name("namespace"), name("owner"), container, name("volume"), token_path());
     let habit = prop_oneof![
@@ -457,7 +457,7 @@ fn remembered() -> impl Strategy<Value = Remembered> {
             at,
         )| {
             let key = HabitKey { namespace, workload, container, image, volume, path };
-            Remembered { key, habit, generations, is_confirmed, at }
+            KnownHabit { key, habit, generations, is_confirmed, at }
         },
     )
 }

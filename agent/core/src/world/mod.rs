@@ -33,7 +33,7 @@ use clocks::{ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
+use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
@@ -58,8 +58,6 @@ pub struct World {
     pub kubelet: Kubelet,
     /// What the agent can see.
     pub visibility: Visibility,
-    /// The state of the delivery of alerts.
-    pub delivery: DeliveryState,
     /// Which sources have answered since the start.
     pub startup: Startup,
 }
@@ -132,7 +130,6 @@ impl World {
             readers: Readers::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
-            delivery: DeliveryState::default(),
             startup: Startup::new(config),
         }
     }
@@ -155,7 +152,7 @@ impl World {
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
             Observation::Habits(known) => {
-                known.into_iter().for_each(|habit| self.readers.memory.learn(habit));
+                known.into_iter().for_each(|habit| self.readers.habits.learn(habit));
                 return Changed::of(Vec::new());
             }
             Observation::Containers(seen) => {
@@ -168,7 +165,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
-            Observation::Delivery(state) => self.delivery = state,
+            Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }
         Changed::node()

@@ -7,7 +7,7 @@ use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::privileges::Privileges;
-use crate::world::readers::{ContainersSeen, ReadersSeen, Remembered};
+use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -44,7 +44,7 @@ pub enum Observation {
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
     /// Habits that an earlier agent on this node learned.
-    Habits(Vec<Remembered>),
+    Habits(Vec<KnownHabit>),
     /// The processes of a pod.
     Containers(ContainersSeen),
     /// The agent's own privileges.

@@ -126,7 +126,7 @@ impl Pseudonyms {
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
             Observation::Habits(habits) => {
-                Observation::Habits(habits.into_iter().map(|one| self.remembered(one)).collect())
+                Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }
             Observation::Containers(seen) => Observation::Containers(self.containers(seen)),
             Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
