@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::{Config, Query, Report};
+use tokenwatch_core::engine::{Config, Query, Report, Status};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
 use tokenwatch_core::world::privileges::{Level, Privileges};
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::readers::processes::{self, ProcessesConfig};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub engine: Config,
     /// Of the source of token files.
     pub files: FilesConfig,
+    /// Of the source of copies on the host, if the agent looks for them.
+    pub copies: Option<CopiesConfig>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
@@ -60,7 +63,7 @@ pub struct Plan {
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
     /// Habits of readers that the last agent learned.
-    pub habits: Vec<Remembered>,
+    pub habits: Vec<KnownHabit>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -97,6 +100,37 @@ pub async fn run<S>(
     sinks.take(engine.close());
     let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), finish(&plan));
     Ok(report)
+}
+
+/// Watches the node for `span`, and returns what the engine knows of it then. Nothing is reported.
+pub async fn look(plan: Plan, span: Duration) -> Status {
+    let engine = SharedEngine::new(&plan);
+    let privileges = privileges::read(&plan.fanotify);
+    let level = privileges.rung;
+    drop(engine.step(Observation::Privileges(privileges)));
+    let (sender, observations) = channel(QUEUE);
+    let (queries, receiver) = channel(service_accounts::QUEUE);
+    let sources = start_sources(&plan, level, &sender, receiver);
+    drop(sender);
+    // Only the time limit ends it.
+    let _ = tokio::time::timeout(span, follow(&engine, observations, &queries)).await;
+    drop(sources);
+    (engine.views().status)()
+}
+
+/// Steps the engine with each observation, and drops the reports.
+async fn follow(
+    engine: &SharedEngine,
+    mut observations: Receiver<Observation>,
+    queries: &Sender<AccountName>,
+) {
+    loop {
+        let observation = tokio::select! {
+            Some(observation) = observations.recv() => observation,
+            () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
+        };
+        send(queries, engine.step(observation).queries);
+    }
 }
 
 /// Ends the recording, if there is one.
@@ -138,6 +172,9 @@ fn start_sources(
     let volumes = start_readers(&mut sources, plan, level, observations);
     let files = FilesConfig { followers: volumes, ..plan.files.clone() };
     sources.spawn(volumes::run(files, observations.clone()));
+    if let Some(config) = &plan.copies {
+        sources.spawn(copies::run(config.clone(), observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));

@@ -11,6 +11,7 @@ mod findings;
 mod flags;
 mod log;
 mod output;
+mod readers;
 mod record;
 mod replay;
 mod run;
@@ -78,7 +79,13 @@ fn run_command(
         }
         Command::Check(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            on_threads(Box::pin(check::report(&settings, environment, it.output)))
+            let looking = it.readers.then_some(it.look.span);
+            on_threads(Box::pin(check::report(&settings, environment, it.output, looking)))
+        }
+        Command::Readers(it) => {
+            let settings = sources.as_for_run(it.settings.given())?.settings;
+            let asked = readers::Asked { pod: it.pod, span: it.look.span };
+            on_threads(Box::pin(readers::report(&settings, environment, it.output, asked)))
         }
         Command::Explain(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;

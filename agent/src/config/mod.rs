@@ -22,6 +22,7 @@ mod table;
 mod tests;
 mod yaml;
 
+pub use duration::{DurationError, parse as duration};
 pub use kinds::{Address, Kind, LogFormat, Secret};
 pub use load::{Flag, Given, Loaded, load, read};
 pub use mistakes::{Invalid, Mistake, Mistakes, Origin};

@@ -88,6 +88,15 @@ settings! {
             port. Requires the privilege level hostPID. Default: none."]
         verifiers: Vec<Address> = Vec::new(), --"readers-verifier" "IP[:PORT]";
     }
+    #[doc = "Copies of tokens on the host, in the kubeconfigs and token files of CNI plugins."]
+    copies: Copies {
+        #[doc = "Whether to look for copies at the places of known plugins, such as \
+            /etc/cni/net.d, as far as they are readable and belong to the kubelet roots. Default \
+            true."]
+        enabled: bool = true, --"copies" "BOOL";
+        #[doc = "Further files and directories on the host with copies of tokens. Default: none."]
+        paths: Vec<PathBuf> = Vec::new(), --"copies-path" "PATH";
+    }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {
         #[doc = "Time servers to query, with IPv6 addresses in brackets. Default: see \
@@ -182,8 +191,8 @@ settings! {
     #[doc = "HTTP server of the agent. It shows no token bytes and has no authentication: \
         listen only on addresses that you trust."]
     http: Http {
-        #[doc = "Whether to serve /metrics, /livez, /readyz and the status page at /. Default \
-            true."]
+        #[doc = "Whether to serve /metrics, /readers, /livez, /readyz and the status page at /. \
+            Default true."]
         enabled: bool = true, --"http" "BOOL";
         #[doc = "Addresses to listen on. Default 127.0.0.1."]
         address: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], --"http-address" "ADDRESS";

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
 use crate::config::Settings;
-use crate::discovery::roots::Search;
+use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
+use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::readers::fanotify::Access;
 use crate::sources::readers::processes::{ProcessesConfig, Verifier};
@@ -35,7 +36,7 @@ pub(super) struct Host {
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
     /// Habits that the last agent learned.
-    pub(super) habits: Vec<Remembered>,
+    pub(super) habits: Vec<KnownHabit>,
 }
 
 /// The whole plan.
@@ -50,6 +51,7 @@ pub(super) fn plan(
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
         processes: processes_config(settings, host.api_server),
+        copies: copies_config(settings),
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
@@ -69,6 +71,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
+        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
@@ -122,6 +125,18 @@ fn processes_config(settings: &Settings, api_server: Vec<SocketAddr>) -> Process
     }
 }
 
+/// Where the agent looks for copies of tokens; nothing if it does not look.
+pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
+    let tree = tree_of(&settings.host_prefix, &settings.roots);
+    let config = CopiesConfig {
+        tree: tree.filter(|_| settings.copies.enabled),
+        prefix: settings.host_prefix.clone(),
+        paths: settings.copies.paths.clone(),
+        rescan: settings.files.rescan.to_std(),
+    };
+    (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
+}
+
 /// Where to search for kubelet roots.
 pub(super) fn search(settings: &Settings) -> Search {
     Search::new(&settings.host_prefix)
@@ -130,7 +145,9 @@ pub(super) fn search(settings: &Settings) -> Search {
 /// Where the HTTP server listens; nothing when it is disabled.
 pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
     let http = &settings.http;
-    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
+    let roots = given(&settings.host_prefix, &settings.roots);
+    let (addresses, port) = (http.address.clone(), http.port.0);
+    http.enabled.then_some(http::Settings { addresses, port, roots })
 }
 
 #[cfg(test)]

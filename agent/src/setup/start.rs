@@ -3,7 +3,8 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use tokenwatch_core::engine::Config;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::{Config, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -74,6 +75,26 @@ pub async fn run_until(
     let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+}
+
+/// Watches the node for `span` without reporting anything, and returns what is known of it then.
+/// The clock is not measured, and no state file is read.
+pub async fn look(
+    settings: &Settings,
+    environment: &Environment,
+    span: Delta,
+) -> Result<Status, Failure> {
+    let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
+    let node = node_name(settings, environment);
+    let host = Host {
+        roots: host::kubelet_roots(settings)?,
+        node,
+        api_server: api_server_ends(settings, environment),
+        ..Host::default()
+    };
+    // Who asks for readers wants them watched, whatever the setting for `run`.
+    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::NotGranted) };
+    Ok(agent::look(plan, span.to_std()).await)
 }
 
 fn recorder(record: Option<Target>, config: &Config) -> Result<Option<Arc<Recorder>>, Failure> {

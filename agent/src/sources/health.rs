@@ -15,6 +15,8 @@ pub(super) enum Source {
     Watch,
     /// Who opens token files.
     Readers,
+    /// Copies of tokens on the host.
+    Copies,
     /// Time servers.
     Ntp,
     /// The kernel's clock state.
@@ -37,6 +39,7 @@ impl Source {
             Self::Files => "files",
             Self::Watch => "watch",
             Self::Readers => "readers",
+            Self::Copies => "copies",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
             Self::Processes => "processes",

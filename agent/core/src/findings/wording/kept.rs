@@ -1,6 +1,6 @@
 //! The findings about readers and mounts that keep a token which kubelet has replaced.
 
-use super::token::Parts;
+use super::parts::Parts;
 use super::{mount_frozen, reader, remedy, token};
 use crate::base::time::Reading;
 use crate::findings::{TokenFault, TokenSymptom};

@@ -72,6 +72,7 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
         Subject::Server { server } => {
             format!("Time server {} no longer stands alone against the others", shown(server))
         }
+        Subject::File { node, path } => of_file(&shown(node), &shown(path), resolution),
     }
 }
 
@@ -134,6 +135,20 @@ fn good_state(code: Code) -> &'static str {
         | Code::TokenControllerDown
         | Code::AgentBlind
         | Code::DeliveryDelayed => "is no longer affected",
+    }
+}
+
+fn of_file(node: &str, path: &str, resolution: Resolution) -> String {
+    let file = format!("File {path} on node {node}");
+    match resolution {
+        Resolution::Replaced => format!("{file} was written again with another token"),
+        Resolution::Gone => format!("{file} was removed, or holds no token any more"),
+        Resolution::Became(_)
+        | Resolution::ClockToBlame
+        | Resolution::Clock(_)
+        | Resolution::Kubelet { .. }
+        | Resolution::Delivered { .. }
+        | Resolution::Recovered => format!("The token in {path} on node {node} is not stale"),
     }
 }
 
@@ -236,6 +251,7 @@ fn what_was_found(code: Code) -> &'static str {
         Code::Missing => "it was reported as missing",
         Code::Subpath => "its mount by subPath was reported",
         Code::ReaderStale | Code::MountFrozen => "one was reported",
+        Code::CopyStale => "it was reported as stale",
         Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
@@ -245,7 +261,6 @@ fn what_was_found(code: Code) -> &'static str {
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
-        | Code::CopyStale
         | Code::ClockUnsynchronized
         | Code::ClockUnknown
         | Code::ClockServersDisagree

@@ -1,10 +1,11 @@
 //! Findings about tokens.
 
+use super::parts::Parts;
 use super::{kept, names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Finding, PodEnd, Remedy, Subject, TokenFault, TokenSymptom};
+use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
 use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
@@ -31,14 +32,6 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> 
         trace: generation.map(|generation| root(key, &generation.claims)),
         subject: Subject::token(key, facts.pod_ref()),
     }
-}
-
-/// What a finding says, apart from its code, severity and subject.
-pub(super) struct Parts {
-    pub(super) summary: String,
-    pub(super) deadline: Option<Wall>,
-    pub(super) evidence: Attributes,
-    pub(super) remedy: Remedy,
 }
 
 fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
