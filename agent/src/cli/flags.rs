@@ -51,12 +51,12 @@ macro_rules! scopes {
 scopes! {
     #[doc = "All settings."]
     Everything = [
-        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
-        "otlp", "kubernetes", "http", "state", "log"
+        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "copies", "clock",
+        "alerts", "otlp", "kubernetes", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
-        "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
+        "roots", "host_prefix", "node", "kubelet", "copies", "clock", "kubernetes.enabled",
         "kubernetes.kubeconfig", "log"
     ];
     #[doc = "Settings for judging one token."]
@@ -124,6 +124,7 @@ fn heading(setting: &Setting) -> &'static str {
     match setting.section() {
         "kubelet" => "Kubelet",
         "files" => "Files",
+        "copies" => "Copies on the host",
         "clock" => "Clock",
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
