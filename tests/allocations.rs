@@ -171,6 +171,7 @@ fn pod(number: usize) -> Pod {
         part: MountedPart::Whole,
     };
     let container = |name: &str| Container {
+        id: None,
         name: name.to_owned(),
         image: format!("registry.example/team/{name}:2027.1.15-a1b2c3d"),
         volumes: vec![volume.clone()],

@@ -19,6 +19,7 @@ pub(super) use render::{finding_json, paragraph};
 
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
+use super::readers::{self, Asked, Found};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -53,15 +54,19 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// What the API server answered.
     cluster: Cluster,
+    /// Who reads the tokens, if somebody asked.
+    readers: Option<Found>,
 }
 
-/// Checks the node and prints the result; the exit status.
+/// Checks the node and prints the result; the exit status. `looking`: how long to look at readers,
+/// if they are asked for.
 pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     output: TableOrJson,
+    looking: Option<Delta>,
 ) -> u8 {
-    match check(settings, environment).await {
+    match check_all(settings, environment, looking).await {
         Ok(checked) => match output {
             TableOrJson::Table => print(
                 &render::table(&checked, Layout::for_stdout(environment)),
@@ -120,6 +125,21 @@ struct Sample {
     round: Round,
     kernel: Result<KernelClock, KernelError>,
     at: Reading,
+}
+
+async fn check_all(
+    settings: &Settings,
+    environment: &Environment,
+    looking: Option<Delta>,
+) -> Result<Checked, CheckError> {
+    let mut checked = check(settings, environment).await?;
+    if let Some(span) = looking {
+        match readers::find(settings, environment, Asked { pod: None, span }).await {
+            Ok(found) => checked.readers = Some(found),
+            Err(error) => checked.problems.push(format!("readers: {error}")),
+        }
+    }
+    Ok(checked)
 }
 
 async fn check(settings: &Settings, environment: &Environment) -> Result<Checked, CheckError> {
@@ -194,16 +214,23 @@ fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());
-    Checked { at, roots, problems, clock, tokens, findings, cluster: Cluster::default() }
+    let (cluster, readers) = (Cluster::default(), None);
+    Checked { at, roots, problems, clock, tokens, findings, cluster, readers }
 }
 
 impl Checked {
+    fn has_stale_reader(&self) -> bool {
+        self.readers.as_ref().is_some_and(Found::has_stale)
+    }
+
     /// What was not read cannot count as healthy.
     fn exit_code(&self) -> u8 {
         let is_wrong = self.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+        let readers = self.readers.as_ref().map_or(0, Found::exit_code);
         match (is_wrong, self.problems.as_slice()) {
             (true, _) => 1,
-            (false, []) => 0,
+            (false, []) => readers,
+            (false, _) if readers == 1 => 1,
             (false, _) => INCOMPLETE,
         }
     }

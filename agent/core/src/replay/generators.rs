@@ -18,8 +18,8 @@ use crate::world::observation::{
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
-    Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
-    SeenMount,
+    Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
+    ReadersSeen, RunningContainer, SeenMount,
 };
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
 
@@ -58,6 +58,7 @@ every_observation! {
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
+    1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
     4 Tick => |_| Just(Observation::Tick);
@@ -437,4 +438,26 @@ fn seen_mount() -> impl Strategy<Value = SeenMount> {
         mount_path,
         kind,
     })
+}
+
+fn known_habit() -> impl Strategy<Value = KnownHabit> {
+    let container = (name("container"), name("image"));
+    let key = (name("namespace"), name("owner"), container, name("volume"), token_path());
+    let habit = prop_oneof![
+        Just(Habit::Once),
+        Just(Habit::AfterRefusal),
+        offset().prop_map(|period| Habit::Every { period }),
+    ];
+    (key, habit, 0..9u32, any::<bool>(), wall()).prop_map(
+        |(
+            (namespace, workload, (container, image), volume, path),
+            habit,
+            generations,
+            is_confirmed,
+            at,
+        )| {
+            let key = HabitKey { namespace, workload, container, image, volume, path };
+            KnownHabit { key, habit, generations, is_confirmed, at }
+        },
+    )
 }

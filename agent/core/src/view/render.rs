@@ -133,7 +133,7 @@ impl Scene<'_> {
         AgentView {
             blind: world.blind_spots(),
             sources: visibility.sources().clone(),
-            delivery: world.delivery.clone(),
+            delivery: world.visibility.delivery.clone(),
             privileges: visibility.privileges().cloned(),
             cluster: world.cluster_figures(&self.now),
             unreachable: world.cluster.unreachable().map(ToOwned::to_owned),

@@ -139,7 +139,6 @@ impl World {
     /// Takes the observation that the file at `key` does not exist. It may have to.
     pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
         let (tracked, left_out_changed) = self.tokens.remove(key);
-        self.readers.gone(key);
         let was_absent = self.absent.get(key).is_some();
         let is_needed = self.is_needed(key, now);
         if is_needed {

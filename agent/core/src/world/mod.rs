@@ -33,7 +33,7 @@ use clocks::{ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
+use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
@@ -58,8 +58,6 @@ pub struct World {
     pub kubelet: Kubelet,
     /// What the agent can see.
     pub visibility: Visibility,
-    /// The state of the delivery of alerts.
-    pub delivery: DeliveryState,
     /// Which sources have answered since the start.
     pub startup: Startup,
 }
@@ -132,7 +130,6 @@ impl World {
             readers: Readers::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
-            delivery: DeliveryState::default(),
             startup: Startup::new(config),
         }
     }
@@ -154,6 +151,10 @@ impl World {
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
+            Observation::Habits(known) => {
+                known.into_iter().for_each(|habit| self.readers.habits.learn(habit));
+                return Changed::of(Vec::new());
+            }
             Observation::Containers(seen) => {
                 return Changed::of(self.readers.containers(seen, now));
             }
@@ -164,7 +165,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
-            Observation::Delivery(state) => self.delivery = state,
+            Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }
         Changed::node()
@@ -222,6 +223,13 @@ impl World {
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         keys.append(&mut self.compare(now, &changed));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
+    }
+
+    /// Forgets who read a token that is gone, and its pod if nothing of that is left. The trace of
+    /// the token still needed both.
+    pub(crate) fn forget(&mut self, key: &TokenKey) {
+        self.readers.gone(key);
+        self.forget_pods();
     }
 
     /// Removes the pods that no longer exist at the API server and have no token left on the node.

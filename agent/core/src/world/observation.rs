@@ -7,7 +7,7 @@ use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::privileges::Privileges;
-use crate::world::readers::{ContainersSeen, ReadersSeen};
+use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -43,6 +43,8 @@ pub enum Observation {
     Copies(CopiesSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
+    /// Habits that an earlier agent on this node learned.
+    Habits(Vec<KnownHabit>),
     /// The processes of a pod.
     Containers(ContainersSeen),
     /// The agent's own privileges.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Delta;
+use crate::world::delivery::DeliveryState;
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
@@ -20,6 +21,8 @@ pub struct Visibility {
     blind: Vec<BlindSpot>,
     sources: BTreeMap<String, Option<String>>,
     privileges: Option<Privileges>,
+    /// The state of the delivery of alerts.
+    pub delivery: DeliveryState,
 }
 
 /// Figures about the cluster.

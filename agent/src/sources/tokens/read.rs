@@ -14,6 +14,7 @@ use tokenwatch_core::world::tokens::{
 use zeroize::Zeroize;
 
 use super::open::{Links, Opener};
+use crate::sources::own_opens::OwnOpens;
 
 /// One byte more than a token may have, so that a longer file is recognised.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
@@ -28,6 +29,7 @@ pub struct Reader {
     scratch: Scratch,
     /// Buffer for directory entries; taken out while it is used.
     pub(crate) names: Box<[u8]>,
+    own_opens: OwnOpens,
     /// Files opened for reading.
     #[cfg(test)]
     pub(crate) opened: usize,
@@ -147,14 +149,21 @@ impl Reader {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             scratch: Scratch::new(),
             names: vec![0; NAMES_BYTES].into_boxed_slice(),
+            own_opens: OwnOpens::default(),
             #[cfg(test)]
             opened: 0,
         }
     }
 
+    /// Notes each open for reading there from now on.
+    pub(crate) fn note_opens(&mut self, own_opens: OwnOpens) {
+        self.own_opens = own_opens;
+    }
+
     /// Opens a directory beneath another for listing. Follows no link.
     pub(crate) fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
-        self.opener.open(dir, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Links::Refuse)
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        self.own_opens.noted(|| self.opener.open(dir, path, flags, Links::Refuse))
     }
 
     /// Opens a directory beneath another as a starting point (O_PATH). Follows no link.
@@ -220,7 +229,7 @@ impl Reader {
         {
             self.opened += 1;
         }
-        self.opener.open(dir, path, OFlag::O_RDONLY, links)
+        self.own_opens.noted(|| self.opener.open(dir, path, OFlag::O_RDONLY, links))
     }
 
     /// Whether the link `path` leads to a regular file within the volume. The file itself is not

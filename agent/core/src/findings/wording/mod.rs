@@ -11,6 +11,7 @@ mod kubelet;
 mod missing;
 mod mount_frozen;
 mod names;
+mod parts;
 mod reader;
 #[cfg(test)]
 mod reader_tests;

@@ -78,6 +78,8 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
 
 fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
     match resolution {
+        // These findings are about an older token than the one in the file.
+        Resolution::Replaced if is_of_old_token(code) => format!("{token} {}", good_state(code)),
         Resolution::Replaced => format!("{token} was replaced by a new token"),
         Resolution::Gone => format!("{token} was removed with its pod or volume"),
         Resolution::Became(successor) => {
@@ -95,6 +97,10 @@ fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
     }
 }
 
+fn is_of_old_token(code: Code) -> bool {
+    code == Code::ReaderStale || code == Code::MountFrozen
+}
+
 /// The state of a token without another finding, and with the same generation.
 fn good_state(code: Code) -> &'static str {
     match code {
@@ -109,8 +115,8 @@ fn good_state(code: Code) -> &'static str {
         Code::SubjectReplaced => "belongs to an account that exists",
         Code::Missing => "is there again",
         Code::Subpath => "is no longer mounted by subPath",
-        Code::ReaderStale => "is no longer kept by a reader after its replacement",
-        Code::MountFrozen => "is no longer in an old mount of a container",
+        Code::ReaderStale => "has no reader left that keeps an old one",
+        Code::MountFrozen => "is in no old mount of a container any more",
         Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
@@ -244,13 +250,12 @@ fn what_was_found(code: Code) -> &'static str {
         Code::Unreadable => "it was reported as unreadable",
         Code::Missing => "it was reported as missing",
         Code::Subpath => "its mount by subPath was reported",
+        Code::ReaderStale | Code::MountFrozen => "one was reported",
         Code::CopyStale => "it was reported as stale",
         Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
-        Code::ReaderStale
-        | Code::MountFrozen
-        | Code::KeyUnknown
+        Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
         | Code::ExtendedOnly

@@ -84,7 +84,6 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
-            copies_watched,
             scan_expected,
             jitter_seed,
             grace,
@@ -97,7 +96,6 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
-            copies_watched,
             scan_expected,
             jitter_seed,
             grace,
@@ -125,6 +123,9 @@ impl Pseudonyms {
                 Observation::Privileges(self.privileges(privileges))
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
+            Observation::Habits(habits) => {
+                Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
+            }
             Observation::Containers(seen) => Observation::Containers(self.containers(seen)),
             Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
             Observation::Tick => Observation::Tick,
