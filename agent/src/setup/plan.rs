@@ -71,7 +71,6 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
-        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
