@@ -97,7 +97,7 @@ pub async fn run<S>(
 /// Watches the node for `span`, and returns what the engine knows of it then. Nothing is reported.
 pub async fn look(plan: Plan, span: Duration) -> Status {
     let engine = SharedEngine::new(&plan);
-    drop(engine.step(Observation::Privileges(privileges::read())));
+    drop(engine.step(Observation::Privileges(privileges::read(&plan.fanotify))));
     let (sender, observations) = channel(QUEUE);
     let (queries, receiver) = channel(service_accounts::QUEUE);
     let sources = start_sources(&plan, &sender, receiver);

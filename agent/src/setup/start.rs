@@ -84,7 +84,7 @@ pub async fn look(
     let node = node_name(settings, environment);
     let host = Host { roots: host::kubelet_roots(settings)?, node, ..Host::default() };
     // Who asks for readers wants them watched, whatever the setting for `run`.
-    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server) };
+    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::default()) };
     Ok(agent::look(plan, span.to_std()).await)
 }
 
