@@ -15,8 +15,7 @@ use super::heartbeat::Heartbeat;
 use crate::clocks;
 use crate::network::KnownOffset;
 use crate::recorder::Recorder;
-use crate::sinks::{PulseSource, SnapshotSource, StatusSource, Views};
-use crate::state_file::HabitSource;
+use crate::sinks::{HabitSource, PulseSource, SnapshotSource, StatusSource, Views};
 
 /// Longest sleep of the timer. It stands still while the machine sleeps, and the engine's clock
 /// does not: so the engine's next deadline is checked at least this often.

@@ -24,10 +24,11 @@ use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
-    ApiServerError, Failure, api_server, engine_config, kubelet_roots, node_name, ntp_config,
-    time_servers,
+    ApiServerError, Failure, api_server, copies_config, engine_config, kubelet_roots, node_name,
+    ntp_config, time_servers,
 };
 use crate::sources::api_once::ApiOnce;
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::{kernel, ntp, volumes};
 use cluster::Cluster;
@@ -149,7 +150,7 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let (files, problems, round) = read_node(&roots, &ntp).await?;
+    let (files, problems, round) = read_node(&roots, copies_config(settings), &ntp).await?;
     let sample = Sample {
         roots,
         problems,
@@ -164,19 +165,24 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     Ok(Checked { cluster, ..evaluate(&config, engine, Sample { at, ..sample }) })
 }
 
-/// Scans the token files while the time servers answer.
+/// Scans the token files, and the copies on the host, while the time servers answer.
 async fn read_node(
     roots: &[PathBuf],
+    copies: Option<CopiesConfig>,
     ntp: &NtpConfig,
 ) -> Result<(Vec<Observation>, Vec<String>, Round), CheckError> {
     let owned = roots.to_vec();
-    let scan = tokio::task::spawn_blocking(move || volumes::check(owned));
+    let scan = tokio::task::spawn_blocking(move || {
+        (volumes::check(owned), copies.map(|config| copies::check(&config)))
+    });
     let round = ntp::measure(ntp).await;
-    let (files, summary) = scan.await.map_err(CheckError::Scan)?;
+    let ((files, summary), copies) = scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
-    Ok((files, summary.problems, round))
+    let (copies, more) = copies.unwrap_or_default();
+    let files = files.into_iter().chain(copies).collect();
+    Ok((files, summary.problems.into_iter().chain(more).collect(), round))
 }
 
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.

@@ -12,7 +12,7 @@ use super::checks::{
     a_minute, a_second, alert_memory, level, not_blank, positive, positive_if_any, url,
 };
 use super::declare::{Input, anything, set, settings};
-use super::kinds::{Kind, LogFormat, Port, Secret};
+use super::kinds::{Address, Kind, LogFormat, Port, Secret};
 use super::log_filter;
 use super::mistakes::Problem;
 use super::otlp::ALERT_MEMORY;
@@ -83,6 +83,19 @@ settings! {
         #[doc = "Whether to watch who opens the token files, and whether somebody still holds \
             replaced ones. Default true."]
         enabled: bool = true, --"readers" "BOOL";
+        #[doc = "Addresses beside the API server's that verify this cluster's tokens, such as \
+            10.0.0.7:443. A connection to one shows that a pod uses its token. Without a port, any \
+            port. Requires the privilege level hostPID. Default: none."]
+        verifiers: Vec<Address> = Vec::new(), --"readers-verifier" "IP[:PORT]";
+    }
+    #[doc = "Copies of tokens on the host, in the kubeconfigs and token files of CNI plugins."]
+    copies: Copies {
+        #[doc = "Whether to look for copies at the places of known plugins, such as \
+            /etc/cni/net.d, as far as they are readable and belong to the kubelet roots. Default \
+            true."]
+        enabled: bool = true, --"copies" "BOOL";
+        #[doc = "Further files and directories on the host with copies of tokens. Default: none."]
+        paths: Vec<PathBuf> = Vec::new(), --"copies-path" "PATH";
     }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {

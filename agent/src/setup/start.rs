@@ -8,6 +8,7 @@ use tokenwatch_core::engine::{Config, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::api_server::api_server_ends;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, api_server_note, export, host, node_name, own_otlp};
@@ -58,7 +59,10 @@ pub async fn run_until(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
-    let host = host::look_up(settings, &node)?;
+    let host = Host {
+        api_server: api_server_ends(settings, environment),
+        ..host::look_up(settings, &node)?
+    };
     let ways = WaysOut {
         otlp,
         resource,
@@ -82,9 +86,14 @@ pub async fn look(
 ) -> Result<Status, Failure> {
     let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
     let node = node_name(settings, environment);
-    let host = Host { roots: host::kubelet_roots(settings)?, node, ..Host::default() };
+    let host = Host {
+        roots: host::kubelet_roots(settings)?,
+        node,
+        api_server: api_server_ends(settings, environment),
+        ..Host::default()
+    };
     // Who asks for readers wants them watched, whatever the setting for `run`.
-    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::default()) };
+    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::NotGranted) };
     Ok(agent::look(plan, span.to_std()).await)
 }
 

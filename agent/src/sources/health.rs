@@ -15,10 +15,14 @@ pub(super) enum Source {
     Watch,
     /// Who opens token files.
     Readers,
+    /// Copies of tokens on the host.
+    Copies,
     /// Time servers.
     Ntp,
     /// The kernel's clock state.
     Kernel,
+    /// Processes of this node's pods.
+    Processes,
     /// This node's pods, from the Kubernetes API.
     Pods,
     /// Service accounts, from the Kubernetes API.
@@ -35,8 +39,10 @@ impl Source {
             Self::Files => "files",
             Self::Watch => "watch",
             Self::Readers => "readers",
+            Self::Copies => "copies",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
+            Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",

@@ -4,6 +4,7 @@
 //! works ([`health`]); what that means is decided in the core.
 
 pub mod api_once;
+pub mod copies;
 mod health;
 pub mod kernel;
 mod kubelets;

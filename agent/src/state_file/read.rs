@@ -8,7 +8,7 @@ use std::path::Path;
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::ledger::Restored;
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tracing::{info, warn};
 
 use super::Error;
@@ -21,7 +21,7 @@ pub struct RestoredState {
     /// Findings that were active.
     pub findings: Vec<Restored>,
     /// Habits of readers that were learned.
-    pub habits: Vec<Remembered>,
+    pub habits: Vec<KnownHabit>,
     /// When the previous agent last saved its state, on the node's clock.
     pub alive_at: Option<Wall>,
     /// Findings that were skipped, each with the reason.

@@ -8,7 +8,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
-use tokenwatch_core::world::readers::{Habit, HabitKey, Remembered};
+use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
 use tokio::sync::watch;
 
 use super::write::{File, replace};
@@ -186,7 +186,7 @@ fn habits_are_restored_and_one_that_nobody_knows_costs_nothing() {
         path: "token".into(),
     };
     let at = Wall::from_secs(5);
-    let habit = Remembered { key, habit: Habit::Once, generations: 2, is_confirmed: true, at };
+    let habit = KnownHabit { key, habit: Habit::Once, generations: 2, is_confirmed: true, at };
     let file = File { directory: directory.path().to_owned(), node: "n1".into() };
     file.write(&BTreeMap::new(), vec![habit.clone()]).unwrap();
     assert_eq!(read(directory.path(), "n1").unwrap().habits, [habit]);

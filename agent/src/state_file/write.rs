@@ -11,7 +11,7 @@ use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::{self, Restored};
-use tokenwatch_core::world::readers::Remembered;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 /// The habits of readers that the agent has learned so far.
-pub type HabitSource = Arc<dyn Fn() -> Vec<Remembered> + Send + Sync>;
+pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
 
 /// A finding that is active now, or one that no longer is.
 pub type Change = (FindingId, Option<Restored>);
@@ -195,7 +195,7 @@ impl File {
     pub(super) fn write(
         &self,
         findings: &BTreeMap<FindingId, Restored>,
-        habits: Vec<Remembered>,
+        habits: Vec<KnownHabit>,
     ) -> Result<(), Error> {
         let content = Content {
             version: VERSION,

@@ -1,7 +1,7 @@
 //! The names of all exported telemetry: spans, attributes, log events, metrics. `tokenwatch
 //! telemetry` prints the tables of this file.
 //!
-//! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic
+//! `k8s.*`, `server.*`, `network.*`, `process.*`, `file.path` and `error.type` are OpenTelemetry semantic
 //! conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and `ntp.*`.
 
 /// The version of OpenTelemetry's semantic conventions that these names come from.
@@ -80,6 +80,8 @@ names! {
         K8S_VOLUME = "k8s.volume.name";
         #[doc = "Service account that the token authenticates."]
         SERVICE_ACCOUNT = "token.service_account";
+        #[doc = "Path of a file on the host that holds copies of tokens."]
+        FILE_PATH = "file.path";
         #[doc = "Path of the token's file in the volume."]
         TOKEN_PATH = "token.path";
         #[doc = "Opaque id of the generation. The same on every node and across restarts."]

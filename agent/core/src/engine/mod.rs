@@ -21,7 +21,7 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
-use crate::world::readers::{ReaderView, Remembered};
+use crate::world::readers::KnownHabit;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
@@ -167,7 +167,7 @@ impl Engine {
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         let missing = Missing::Token { current, explained: diagnosis.explained };
-        learned.into_iter().for_each(|habit| self.world.readers.memory.learn(habit));
+        learned.into_iter().for_each(|habit| self.world.readers.habits.learn(habit));
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 
@@ -197,7 +197,7 @@ impl Engine {
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
-        let delivery = &self.world.delivery;
+        let delivery = &self.world.visibility.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
         let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
         let scopes = [
@@ -213,7 +213,9 @@ impl Engine {
             outcome.alerts(self.ledger.judge(now, &scope, judgement));
             next = next.into_iter().chain(self.ledger.next_wake(&scope)).min();
         }
-        self.node_next = next;
+        let (alerts, copies) = self.ledger.judge_copies(now, &self.world, &self.config);
+        outcome.alerts(alerts);
+        self.node_next = next.into_iter().chain(copies).min();
     }
 
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
@@ -254,14 +256,9 @@ impl Engine {
         self.scene(now).tokens()
     }
 
-    /// Every reader of a token, ordered by pod UID, volume and path.
-    pub fn readers(&self, now: &Reading) -> Vec<ReaderView> {
-        self.scene(now).readers()
-    }
-
     /// The habits of readers that the agent learned, for the next agent on this node.
-    pub fn habits(&self) -> Vec<Remembered> {
-        self.world.readers.memory.iter().cloned().collect()
+    pub fn habits(&self) -> Vec<KnownHabit> {
+        self.world.readers.habits.iter().cloned().collect()
     }
 
     /// Everything that the status page shows.

@@ -140,6 +140,7 @@ fn subject(subject: &Subject) -> String {
         }
         Subject::Node { node } => format!("node {}", shown(node)),
         Subject::Server { server } => format!("server {}", shown(server)),
+        Subject::File { node, path } => format!("node {} {}", shown(node), shown(path)),
     }
 }
 
@@ -224,5 +225,6 @@ fn subject_json(subject: &Subject) -> Value {
         }
         Subject::Node { node } => json!({"node": shown(node)}),
         Subject::Server { server } => json!({"server": shown(server)}),
+        Subject::File { node, path } => json!({"node": shown(node), "file": shown(path)}),
     }
 }

@@ -1,6 +1,7 @@
 //! The one file that reads token files. It follows nothing out of the volume, never blocks, and
 //! wipes its buffer after each file.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -78,6 +79,35 @@ pub enum Other {
     Foreign,
 }
 
+/// Why a file of the host is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is a directory, a named pipe, a socket or a device.
+    NotAFile,
+    /// It is longer than a token may be.
+    TooLong,
+    /// The system call failed.
+    Failed(Errno),
+}
+
+impl From<Errno> for Unread {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAFile => f.write_str("it is no regular file"),
+            Self::TooLong => {
+                write!(f, "it is longer than {} KiB, and not read", MAX_TOKEN_BYTES / 1024)
+            }
+            Self::Failed(errno) => write!(f, "{} ({errno:?})", errno.desc()),
+        }
+    }
+}
+
 /// Identity and change time of an inode. `sources::volumes` documents what an equal stamp proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -150,6 +180,23 @@ impl Reader {
         let decoded = decode(&self.buffer[..length], &mut self.scratch);
         self.buffer[..length].zeroize();
         found(decoded, Stamp::of(&stat), length == 0)
+    }
+
+    /// Reads an open file of the host, and passes its bytes on. They are wiped afterwards.
+    pub(crate) fn contents<T>(
+        &mut self,
+        file: BorrowedFd<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Unread> {
+        let stat = fstat(file)?;
+        if !is_regular(&stat) {
+            return Err(Unread::NotAFile);
+        }
+        let length = fill(&mut self.buffer, file, stat.st_size)?;
+        let is_whole = length < BUFFER_BYTES;
+        let taken = is_whole.then(|| take(&self.buffer[..length]));
+        self.buffer[..length].zeroize();
+        taken.ok_or(Unread::TooLong)
     }
 
     /// Opens a plain file, which is what kubelet writes, from its directory. Only a link is

@@ -120,7 +120,7 @@ fn every(step: usize, from: i64, to: i64) -> Vec<i64> {
 }
 
 fn habit(engine: &Engine, age: i64) -> (Habit, ReaderVerdict) {
-    let readers = engine.readers(&at(age));
+    let readers = engine.status(&at(age)).readers;
     assert_eq!(readers.len(), 1, "{readers:?}");
     (readers[0].habit, readers[0].verdict)
 }
@@ -268,7 +268,7 @@ fn missed_events_are_no_evidence() {
     late.retain(|(age, event)| *age >= 500 || !matches!(event, Observation::Containers(_)));
     let (engine, reports) = play(late, 659);
     assert_eq!(reports, []);
-    let reader = &engine.readers(&at(659))[0];
+    let reader = &engine.status(&at(659)).readers[0];
     assert_eq!((reader.verdict, reader.why.as_deref()), (ReaderVerdict::Unknown, Some("overflow")));
 }
 
@@ -296,7 +296,7 @@ fn with_attribution_one_container_of_two_is_named() {
     let events = [kubelet(3), pod(&pair), both(4, "id-app"), healthy.collect()].concat();
     let (engine, reports) = play(events.clone(), 659);
     assert_eq!(reports, [(630, AlertEvent::Raised, Severity::Info)], "the use may be the other's");
-    let readers = engine.readers(&at(659));
+    let readers = engine.status(&at(659)).readers;
     let mut named: Vec<_> =
         readers.iter().map(|one| (one.who.container.as_deref(), one.verdict)).collect();
     named.sort_unstable();
@@ -307,7 +307,11 @@ fn with_attribution_one_container_of_two_is_named() {
         every(55, 3, 659).into_iter().map(|age| (age, opened(age / ROTATION, None))).collect(),
     ]
     .concat();
-    assert_eq!(play(doubled, 659).0.readers(&at(659)).len(), 2, "the same opens, seen twice");
+    assert_eq!(
+        play(doubled, 659).0.status(&at(659)).readers.len(),
+        2,
+        "the same opens, seen twice"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Pseudonyms;
 use super::names::Kind;
 use crate::world::readers::{
-    ContainersSeen, HabitKey, MountKind, Opener, ReaderEvent, ReadersSeen, Remembered,
+    ContainersSeen, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent, ReadersSeen,
     RunningContainer, SeenMount,
 };
 
@@ -83,8 +83,8 @@ impl Pseudonyms {
         }
     }
 
-    pub(super) fn remembered(&self, habit: Remembered) -> Remembered {
-        let Remembered { key, habit, generations, is_confirmed, at } = habit;
+    pub(super) fn known_habit(&self, habit: KnownHabit) -> KnownHabit {
+        let KnownHabit { key, habit, generations, is_confirmed, at } = habit;
         let HabitKey { namespace, workload, container, image, volume, path } = key;
         let key = HabitKey {
             namespace: self.name(Kind::Namespace, &namespace),
@@ -94,7 +94,7 @@ impl Pseudonyms {
             volume: self.name(Kind::Volume, &volume),
             path: self.path(&path),
         };
-        Remembered { key, habit, generations, is_confirmed, at }
+        KnownHabit { key, habit, generations, is_confirmed, at }
     }
 
     pub(super) fn generation_directory(&self, directory: &str) -> String {

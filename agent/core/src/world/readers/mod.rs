@@ -3,9 +3,9 @@
 mod evidence;
 mod generation;
 mod habit;
+mod habits;
 pub(crate) mod learn;
 pub mod libraries;
-mod memory;
 mod packages;
 mod processes;
 mod reader;
@@ -19,8 +19,8 @@ mod view;
 pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
+pub use habits::{HabitKey, Habits, KnownHabit};
 pub use learn::{Learned, looks_once};
-pub use memory::{HabitKey, Memory, Remembered};
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Reader, Visit};
 pub use seen::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::memory::Memory;
+use super::habits::Habits;
 use super::processes::PodProcesses;
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
@@ -15,7 +15,7 @@ pub struct Readers {
     tokens: BTreeMap<TokenKey, Box<TokenReaders>>,
     pods: BTreeMap<String, PodProcesses>,
     /// Habits that were learned.
-    pub memory: Memory,
+    pub habits: Habits,
 }
 
 /// What is known of the readers of one token.
@@ -26,7 +26,7 @@ pub struct ReaderFacts<'a> {
     /// The processes of the pod; none if the agent cannot see them.
     pub pod: Option<&'a PodProcesses>,
     /// The habits that were learned.
-    pub memory: Option<&'a Memory>,
+    pub habits: Option<&'a Habits>,
 }
 
 impl Readers {
@@ -43,7 +43,7 @@ impl Readers {
     /// What is known of the readers of a token.
     pub fn facts(&self, key: &TokenKey) -> ReaderFacts<'_> {
         let pod = self.processes(&key.pod_uid);
-        ReaderFacts { token: self.of(key), pod, memory: Some(&self.memory) }
+        ReaderFacts { token: self.of(key), pod, habits: Some(&self.habits) }
     }
 
     /// Takes the generation that is in a file now.

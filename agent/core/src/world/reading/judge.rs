@@ -244,12 +244,11 @@ impl<'a> Case<'a> {
 
     /// The agent sees the use of the API server, and there is none.
     fn is_idle(&self) -> bool {
-        let idle = self.connections.is_some_and(|connections| {
+        self.connections.is_some_and(|connections| {
             let opened = connections.opened_after;
             let lately = opened.is_some_and(|opened| opened.wall >= self.replaced_at());
             connections.established == 0 && !lately
-        });
-        self.sees_use && idle
+        })
     }
 
     /// All its reads were at the start of its container, and the agent would have seen others.

@@ -51,7 +51,7 @@ impl HabitKey {
 
 /// A habit of a workload's container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct KnownHabit {
     /// Whose habit it is.
     pub key: HabitKey,
     /// The habit.
@@ -66,25 +66,25 @@ pub struct Remembered {
 
 /// The habits that are known.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory(BTreeMap<HabitKey, Remembered>);
+pub struct Habits(BTreeMap<HabitKey, KnownHabit>);
 
-impl Memory {
+impl Habits {
     /// The habit of a container.
-    pub fn get(&self, key: &HabitKey) -> Option<&Remembered> {
+    pub fn get(&self, key: &HabitKey) -> Option<&KnownHabit> {
         self.0.get(key)
     }
 
     /// Every habit, ordered by key.
-    pub fn iter(&self) -> impl Iterator<Item = &Remembered> {
+    pub fn iter(&self) -> impl Iterator<Item = &KnownHabit> {
         self.0.values()
     }
 
     /// Takes a habit. It replaces what was known; only that the use was confirmed stays known as
     /// long as the habit is the same.
-    pub(crate) fn learn(&mut self, habit: Remembered) {
+    pub(crate) fn learn(&mut self, habit: KnownHabit) {
         let before = self.0.get(&habit.key).filter(|before| before.habit == habit.habit);
         let is_confirmed = habit.is_confirmed || before.is_some_and(|before| before.is_confirmed);
-        self.0.insert(habit.key.clone(), Remembered { is_confirmed, ..habit });
+        self.0.insert(habit.key.clone(), KnownHabit { is_confirmed, ..habit });
         if self.0.len() > MAX_HABITS {
             self.forget_oldest();
         }
@@ -100,7 +100,7 @@ impl Memory {
 mod tests {
     use super::*;
 
-    fn habit(container: &str, habit: Habit, is_confirmed: bool, at: i64) -> Remembered {
+    fn habit(container: &str, habit: Habit, is_confirmed: bool, at: i64) -> KnownHabit {
         let key = HabitKey {
             namespace: "shop".into(),
             workload: "Deployment cart".into(),
@@ -109,12 +109,12 @@ mod tests {
             volume: API_ACCESS.into(),
             path: "token".into(),
         };
-        Remembered { key, habit, generations: 1, is_confirmed, at: Wall::from_secs(at) }
+        KnownHabit { key, habit, generations: 1, is_confirmed, at: Wall::from_secs(at) }
     }
 
     #[test]
     fn what_was_confirmed_stays_so_while_the_habit_is_the_same() {
-        let mut memory = Memory::default();
+        let mut habits = Habits::default();
         let key = habit("app", Habit::Once, true, 0).key;
         for (next, expected) in [
             (habit("app", Habit::Once, true, 1), true),
@@ -122,19 +122,19 @@ mod tests {
             (habit("app", Habit::EachRequest, false, 3), false),
             (habit("app", Habit::Once, false, 4), false),
         ] {
-            memory.learn(next);
-            assert_eq!(memory.get(&key).unwrap().is_confirmed, expected);
+            habits.learn(next);
+            assert_eq!(habits.get(&key).unwrap().is_confirmed, expected);
         }
     }
 
     #[test]
     fn the_oldest_habit_makes_room() {
-        let mut memory = Memory::default();
+        let mut habits = Habits::default();
         for nth in 0..=MAX_HABITS {
-            memory.learn(habit(&nth.to_string(), Habit::Once, false, nth as i64));
+            habits.learn(habit(&nth.to_string(), Habit::Once, false, nth as i64));
         }
-        assert_eq!(memory.iter().count(), MAX_HABITS);
-        assert!(memory.get(&habit("0", Habit::Once, false, 0).key).is_none());
+        assert_eq!(habits.iter().count(), MAX_HABITS);
+        assert!(habits.get(&habit("0", Habit::Once, false, 0).key).is_none());
     }
 
     #[test]
