@@ -152,11 +152,18 @@ impl<'a> Case<'a> {
     /// Why the agent may have missed that a newer generation was read.
     fn unseen(&self) -> Option<&'a str> {
         let newer = self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
-        let is_starting =
-            |one: &InFile| one.seen == Watched::NotYet && self.now.wall < one.appeared + STARTING;
-        let missed = newer.filter(|one| !is_starting(one)).filter_map(|one| one.seen.missed());
-        let missed = missed.last();
-        self.token.unseen.as_deref().or(missed)
+        let missed = newer.filter(|one| !self.is_seen(one)).filter_map(|one| one.seen.missed());
+        self.token.unseen.as_deref().or(missed.last())
+    }
+
+    /// Whether every read of a generation was seen, or will be. Before its container was started,
+    /// nobody could read.
+    fn is_seen(&self, one: &InFile) -> bool {
+        match &one.seen {
+            Watched::All => true,
+            Watched::NotYet => self.now.wall < one.appeared + STARTING,
+            Watched::Missed(until, _) => self.started.is_some_and(|started| *until <= started),
+        }
     }
 
     /// Its container was started after that read: the process that read is gone.
@@ -255,7 +262,7 @@ impl<'a> Case<'a> {
     fn looks_once(&self, last: &Visit) -> bool {
         let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
         let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
-        let is_certain = watched.is_none_or(|one| one.seen == Watched::All);
+        let is_certain = watched.is_none_or(|one| self.is_seen(one));
         started && is_certain && self.reader.is_some_and(looks_once)
     }
 
