@@ -12,6 +12,7 @@ use std::process::Command;
 
 use golden::golden;
 use tokenwatch_core::findings::Code;
+use tokenwatch_core::world::readers::libraries;
 
 fn printed(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tokenwatch"))
@@ -65,4 +66,40 @@ fn the_script_writes_the_same() {
         );
         assert_eq!(written, kept, "{}", entry.path().display());
     }
+}
+
+/// docs/reader-evidence.md has a table of agent/core/src/world/readers/libraries.txt.
+#[test]
+fn the_page_about_readers_has_every_library() {
+    const BELOW: &str = "<!-- The table below is generated";
+    const ABOVE: &str = "<!-- The table above is generated";
+    let page = std::fs::read_to_string(folder().join("../reader-evidence.md")).unwrap();
+    let (head, rest) = page.split_at(page.find(BELOW).unwrap());
+    let (mark, _) = rest.split_at(rest.find('\n').unwrap() + 1);
+    let tail = &page[page.find(ABOVE).unwrap()..];
+    golden("../../docs/reader-evidence.md", &format!("{head}{mark}\n{}\n{tail}", libraries()));
+}
+
+fn libraries() -> String {
+    let mut table =
+        "| component | versions | habit | recognised by | re-reads from | confidence | \
+                     source |\n|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for library in libraries::table() {
+        let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
+        let cells = [
+            format!("{}{used}", library.component),
+            library.versions.as_str().to_owned(),
+            library.reads.to_string(),
+            library.recognised.as_str().to_owned(),
+            library.cure.to_string(),
+            library.confidence.name().to_owned(),
+            library.source.to_owned(),
+        ];
+        table.push_str(&format!(
+            "| {} |\n",
+            cells.map(|cell| cell.replace('<', "&lt;")).join(" | ")
+        ));
+    }
+    table
 }

@@ -175,6 +175,11 @@ fn rooms() -> Vec<Mutation> {
     let reserved = Code::ALL.iter().find(|code| code.is_reserved()).unwrap();
     vec![
         append(
+            pure,
+            "agent/core/src/world/readers/libraries.rs",
+            "const S: &str = include_str!(\"../mod.rs\");",
+        ),
+        append(
             "nobody_asks_for_secrets",
             "agent/src/sources/mod.rs",
             "const S: &str = \"/api/v1/secrets\";",

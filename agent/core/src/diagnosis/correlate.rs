@@ -63,7 +63,9 @@ fn is_kubelets(fault: TokenFault) -> bool {
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
-        | TokenFault::Subpath => false,
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => false,
     }
 }
 
@@ -136,7 +138,9 @@ fn rank(fault: TokenFault) -> u8 {
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
-        | TokenFault::Subpath => 2,
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => 2,
     }
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod correlate;
 mod kubelet;
 mod next;
+mod reader;
 mod subpath;
 mod survey;
 mod token;
@@ -76,9 +77,11 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     let symptoms = token::file(facts, now)
         .into_iter()
         .chain(lifecycle)
-        .chain(subpath::symptom(facts, now.wall));
+        .chain(subpath::symptom(facts, now.wall))
+        .chain(reader::stale(facts, now))
+        .chain(reader::frozen(facts, now.wall));
     TokenDiagnosis {
-        findings: symptoms.map(|symptom| wording::token(symptom, facts, now.wall)).collect(),
+        findings: symptoms.map(|symptom| wording::token(symptom, facts, now)).collect(),
         explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
         query: account_to_request(facts, now),
         next: next::for_token(facts, now),

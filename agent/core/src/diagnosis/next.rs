@@ -1,7 +1,7 @@
 //! When a diagnosis may change by the passing of time alone.
 
 use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING, REMOVAL, URGENT};
-use super::{absent, subpath};
+use super::{absent, reader, subpath};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::cluster::PodStage;
 use crate::world::tokens::{CACHE, Generation, LEEWAY};
@@ -13,7 +13,11 @@ pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
     let caught_up = facts.catching_up.map(|step| step.until);
     let times = [settled, caught_up, removed(facts, now), facts.lost_from];
-    let others = times.into_iter().flatten().chain(subpath::next(facts, now));
+    let others = times
+        .into_iter()
+        .flatten()
+        .chain(subpath::next(facts, now))
+        .chain(reader::next(facts, now));
     others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
 }
 

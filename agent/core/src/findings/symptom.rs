@@ -40,6 +40,10 @@ pub enum TokenFault {
     Unreadable,
     /// A container mounts it by `subPath`, and keeps the generation of its start.
     Subpath,
+    /// A container keeps an earlier generation.
+    ReaderStale,
+    /// A container has an old mount of its volume.
+    MountFrozen,
 }
 
 /// How a pod comes to its end.
@@ -75,6 +79,8 @@ impl TokenFault {
             Self::Malformed => Code::Malformed,
             Self::Unreadable => Code::Unreadable,
             Self::Subpath => Code::Subpath,
+            Self::ReaderStale => Code::ReaderStale,
+            Self::MountFrozen => Code::MountFrozen,
         }
     }
 
@@ -90,7 +96,9 @@ impl TokenFault {
             | Self::PodTerminating(_)
             | Self::Malformed
             | Self::Unreadable
-            | Self::Subpath => None,
+            | Self::Subpath
+            | Self::ReaderStale
+            | Self::MountFrozen => None,
         }
     }
 }

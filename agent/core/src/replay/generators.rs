@@ -271,10 +271,12 @@ fn cluster() -> impl Strategy<Value = ClusterSeen> {
 fn pod() -> impl Strategy<Value = Pod> {
     let owner = (prop_oneof![Just("Deployment".to_owned()), name("kind")], name("owner"))
         .prop_map(|(kind, name)| Owner { kind, name });
-    let names = (name("container"), name("image"), vec(name("volume"), 0..2));
+    let names =
+        (name("container"), option::of(name("id")), name("image"), vec(name("volume"), 0..2));
     let container = (names, option::of(wall()), vec(token_mount(), 0..2)).prop_map(
-        |((name, image, volumes), started, tokens)| Container {
+        |((name, id, image, volumes), started, tokens)| Container {
             name,
+            id,
             image,
             volumes,
             started,

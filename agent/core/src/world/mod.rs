@@ -21,6 +21,7 @@ pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
 pub use facts::Facts;
 pub use pinned::{PinEnd, Pinned};
+pub use reading::Judged;
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, Visibility};
 

@@ -138,6 +138,8 @@ struct Status {
 #[serde(default)]
 struct ContainerStatus {
     name: String,
+    #[serde(rename = "containerID")]
+    container_id: Option<String>,
     state: Option<ContainerState>,
 }
 
@@ -269,7 +271,8 @@ impl Spec {
         volumes.truncate(MAX_KEPT);
         let image = cut(container.image.as_deref().unwrap_or_default());
         let started = status.started(&container.name);
-        Container { name: cut(&container.name), image, volumes, started, tokens: Vec::new() }
+        let id = status.id(&container.name);
+        Container { name: cut(&container.name), id, image, volumes, started, tokens: Vec::new() }
     }
 
     fn is_projected(&self, name: &str) -> bool {
@@ -285,16 +288,27 @@ impl ContainerSpec {
 }
 
 impl Status {
-    /// When the container was last started, if it runs. Names are unique within a pod.
+    /// When the container was last started, if it runs.
     fn started(&self, container: &str) -> Option<Wall> {
+        let running = self.of(container)?.state.as_ref()?.running.as_ref();
+        running?.started_at.as_deref().and_then(wall)
+    }
+
+    /// The id of the container, without the runtime before it (`containerd://`).
+    fn id(&self, container: &str) -> Option<String> {
+        let (_, id) = self.of(container)?.container_id.as_deref()?.split_once("://")?;
+        (!id.is_empty()).then(|| cut(id))
+    }
+
+    /// Names are unique within a pod.
+    fn of(&self, container: &str) -> Option<&ContainerStatus> {
         let statuses = [
             &self.container_statuses,
             &self.init_container_statuses,
             &self.ephemeral_container_statuses,
         ];
         let mut all = statuses.into_iter().flatten();
-        let running = all.find(|status| status.name == container)?.state.as_ref()?.running.as_ref();
-        running?.started_at.as_deref().and_then(wall)
+        all.find(|status| status.name == container)
     }
 }
 

@@ -140,9 +140,7 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 12] = [
-        Self::ReaderStale,
-        Self::MountFrozen,
+    const RESERVED: [Self; 10] = [
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,

@@ -3,6 +3,7 @@
 mod agent;
 mod clock;
 mod cluster;
+mod reader;
 mod steps;
 mod token;
 
@@ -45,6 +46,8 @@ impl Code {
             Self::Malformed => &token::MALFORMED,
             Self::Unreadable => &token::UNREADABLE,
             Self::Missing => &token::MISSING,
+            Self::ReaderStale => &reader::READER_STALE,
+            Self::MountFrozen => &reader::MOUNT_FROZEN,
             Self::Subpath => &token::SUBPATH,
             Self::PodTerminating => &token::POD_TERMINATING,
             Self::SubjectReplaced => &token::SUBJECT_REPLACED,
@@ -56,9 +59,7 @@ impl Code {
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
-            Self::ReaderStale
-            | Self::MountFrozen
-            | Self::KeyUnknown
+            Self::KeyUnknown
             | Self::IssuerMismatch
             | Self::AudienceUnknown
             | Self::ExtendedOnly
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn tokenwatch_runs_in_the_agents_pod_with_paths_of_that_pod() {
         let is_ours = |command: &&str| {
-            ["explain", "check", "clock", "config"]
+            ["explain", "check", "clock", "config", "readers"]
                 .iter()
                 .any(|name| command.contains(&format!("tokenwatch {name}")))
         };

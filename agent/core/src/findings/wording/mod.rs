@@ -3,9 +3,15 @@
 mod agent;
 mod clock;
 mod clock_remedy;
+mod held;
+mod kept;
 mod kubelet;
 mod missing;
+mod mount_frozen;
 mod names;
+mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod remedy;
 mod resolved;
 #[cfg(test)]

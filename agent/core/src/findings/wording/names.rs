@@ -5,11 +5,15 @@ use crate::world::cluster::PodRef;
 
 /// `Token "token" of pod shop/cart-0 (volume kube-api-access-x)`.
 pub(super) fn token(pod: &PodRef, volume: &str, path: &str) -> String {
-    let pod = match (&pod.namespace, &pod.name) {
+    format!("Token \"{}\" of {} (volume {})", shown(path), self::pod(pod), shown(volume))
+}
+
+/// `pod shop/cart-0`
+pub(super) fn pod(pod: &PodRef) -> String {
+    match (&pod.namespace, &pod.name) {
         (Some(namespace), Some(name)) => format!("pod {}/{}", shown(namespace), shown(name)),
         (Some(_), None) | (None, Some(_) | None) => format!("pod UID {}", shown(&pod.uid)),
-    };
-    format!("Token \"{}\" of {pod} (volume {})", shown(path), shown(volume))
+    }
 }
 
 /// `1 pod`, `2 pods`.

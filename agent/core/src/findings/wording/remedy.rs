@@ -19,7 +19,9 @@ pub(super) fn of_token(
             kubelet_log(pod)
         }
         TokenFault::NotYetValid => delete_pod(pod),
-        TokenFault::SubjectReplaced(_) => renew_pods(pod),
+        TokenFault::SubjectReplaced(_) | TokenFault::ReaderStale | TokenFault::MountFrozen => {
+            renew_pods(pod)
+        }
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
         TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => describe_pod(pod),
@@ -41,7 +43,9 @@ fn action(symptom: TokenSymptom) -> &'static str {
         | TokenFault::PodTerminating(_)
         | TokenFault::Malformed
         | TokenFault::Unreadable
-        | TokenFault::Subpath => symptom.fault.code(),
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => symptom.fault.code(),
     };
     code.info().action
 }
@@ -151,7 +155,7 @@ fn delete_pod(pod: &PodRef) -> Option<String> {
 }
 
 /// Restarts the pods of a workload, or deletes this pod where nothing restarts pods one by one.
-fn renew_pods(pod: &PodRef) -> Option<String> {
+pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
     let restarted = ["Deployment", "StatefulSet", "DaemonSet"];
     let owner = pod.owner.as_ref().filter(|owner| restarted.contains(&owner.kind.as_str()));
     let Some(owner) = owner else { return delete_pod(pod) };

@@ -108,9 +108,9 @@ fn good_state(code: Code) -> &'static str {
         Code::SubjectReplaced => "belongs to an account that exists",
         Code::Missing => "is there again",
         Code::Subpath => "is no longer mounted by subPath",
-        Code::ReaderStale
-        | Code::MountFrozen
-        | Code::KeyUnknown
+        Code::ReaderStale => "is no longer kept by a reader after its replacement",
+        Code::MountFrozen => "is no longer in an old mount of a container",
+        Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
         | Code::ExtendedOnly

@@ -1,10 +1,10 @@
 //! Findings about tokens.
 
-use super::{names, remedy, subpath};
+use super::{kept, names, remedy, subpath};
 use crate::base::text::shown;
-use crate::base::time::{Delta, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
+use crate::findings::{Finding, PodEnd, Remedy, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
 use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
@@ -16,18 +16,38 @@ pub(crate) const ACCOUNT_STATE: &str = "service_account_state";
 pub(crate) const GENERATION: &str = "generation";
 
 /// The finding about `symptom`, with times relative to `now`.
-pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Finding {
-    let (pod, generation) = (facts.pod_ref(), facts.generation());
-    let fault = symptom.fault;
+pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Finding {
+    let (key, generation) = (&facts.tracked.key, facts.generation());
+    let parts = kept::parts(symptom, facts, now);
+    let Parts { summary, deadline, evidence, remedy } =
+        parts.unwrap_or_else(|| parts_of(symptom, facts, now.wall));
     Finding {
-        code: fault.code(),
+        code: symptom.fault.code(),
         severity: symptom.severity,
+        summary,
+        deadline,
+        evidence: evidence.and(cluster_evidence(facts)),
+        remedy,
+        trace: generation.map(|generation| root(key, &generation.claims)),
+        subject: Subject::token(key, facts.pod_ref()),
+    }
+}
+
+/// What a finding says, apart from its code, severity and subject.
+pub(super) struct Parts {
+    pub(super) summary: String,
+    pub(super) deadline: Option<Wall>,
+    pub(super) evidence: Attributes,
+    pub(super) remedy: Remedy,
+}
+
+fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
+    let fault = symptom.fault;
+    Parts {
         summary: summary(fault, facts, now),
         deadline: deadline(fault, facts),
-        evidence: evidence(fault, facts, now).and(cluster_evidence(facts)),
-        remedy: remedy::of_token(symptom, &pod, generation),
-        trace: generation.map(|generation| root(&facts.tracked.key, &generation.claims)),
-        subject: Subject::token(&facts.tracked.key, pod),
+        evidence: evidence(fault, facts, now),
+        remedy: remedy::of_token(symptom, &facts.pod_ref(), facts.generation()),
     }
 }
 
@@ -51,7 +71,9 @@ fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
         | TokenFault::FutureDated
         | TokenFault::PodTerminating(PodEnd::Ahead { .. })
         | TokenFault::Malformed
-        | TokenFault::Unreadable => effective,
+        | TokenFault::Unreadable
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => effective,
     }
 }
 
@@ -67,7 +89,9 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
         | TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
-        | TokenFault::PodTerminating(_) => generation_evidence(facts, now)
+        | TokenFault::PodTerminating(_)
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => generation_evidence(facts, now)
             .with_some(ACCOUNT_STATE, fault.lost().map(AccountLoss::name)),
     }
 }
@@ -152,7 +176,11 @@ fn lifecycle(
              node's clock is behind.",
             generation.claims.issued_at - now
         ),
-        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => token.to_owned(),
+        TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => token.to_owned(),
     }
 }
 

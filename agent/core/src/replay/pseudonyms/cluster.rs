@@ -147,9 +147,10 @@ impl Pseudonyms {
     }
 
     fn container(&self, container: Container) -> Container {
-        let Container { name, image, volumes, started, tokens } = container;
+        let Container { name, id, image, volumes, started, tokens } = container;
         Container {
             name: self.name(Kind::Container, &name),
+            id: self.some_name(Kind::ContainerId, id),
             image: self.name(Kind::Image, &image),
             volumes: volumes.iter().map(|name| self.name(Kind::Volume, name)).collect(),
             started,

@@ -9,6 +9,9 @@ use crate::base::time::Wall;
 pub struct Container {
     /// Its name.
     pub name: String,
+    /// Its id, without the name of the runtime (`status.containerStatuses[].containerID`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Its image as in the pod's spec.
     pub image: String,
     /// Names of the projected volumes that it mounts.

@@ -3,22 +3,29 @@
 mod evidence;
 mod generation;
 mod habit;
+pub(crate) mod learn;
+pub mod libraries;
+mod packages;
 mod processes;
 mod reader;
 mod seen;
+mod stale;
 mod store;
 mod token;
+mod versions;
 mod view;
 
 pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
+pub use learn::{Learned, looks_once};
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Reader, Visit};
 pub use seen::{
     Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
     SeenMount,
 };
+pub use stale::{FrozenMount, StaleReader};
 pub use store::{ReaderFacts, Readers};
 pub use token::TokenReaders;
 pub use view::{HeldGeneration, ReaderView, Who};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::generation::Kept;
+use super::generation::{InFile, Kept};
 use super::seen::Opener;
 use crate::base::time::{Delta, Reading, Wall};
 
@@ -39,23 +39,24 @@ pub struct Visit {
     pub last: Reading,
     /// Their number, without those that follow another one at once.
     pub count: u32,
-    /// The longest time between two of them.
-    pub longest: Delta,
+    /// How long after the generation appeared the first one came.
+    pub lag: Delta,
+    /// How long before the generation that it held until then was refused the first one came.
+    /// Negative: after that.
+    pub before: Option<Delta>,
 }
 
 impl Visit {
-    fn new(kept: Kept, now: &Reading) -> Self {
-        Self { kept, first: *now, last: *now, count: 1, longest: Delta::ZERO }
+    fn new(of: &InFile, held: Option<&Kept>, now: &Reading) -> Self {
+        let (lag, before) = (now.wall - of.appeared, held.map(|held| held.dead_at - now.wall));
+        Self { kept: of.kept.clone(), first: *now, last: *now, count: 1, lag, before }
     }
 
     fn again(&mut self, now: &Reading) {
-        let gap = now.monotonic - self.last.monotonic;
-        if gap < SAME {
-            return;
+        if now.monotonic - self.last.monotonic >= SAME {
+            self.count = self.count.saturating_add(1);
+            self.last = *now;
         }
-        self.longest = self.longest.max(gap);
-        self.count = self.count.saturating_add(1);
-        self.last = *now;
     }
 
     /// The time from the first read to the last.
@@ -75,16 +76,36 @@ impl Reader {
         }
     }
 
-    /// It read the generation `kept`.
-    pub(super) fn read(&mut self, kept: &Kept, by: Option<&Opener>, now: &Reading) {
+    /// It read this generation. Returns whether for the first time.
+    pub(super) fn read(&mut self, of: &InFile, by: Option<&Opener>, now: &Reading) -> bool {
         self.note(by, now);
-        match self.visits.iter_mut().find(|visit| visit.kept.id == kept.id) {
-            Some(visit) => visit.again(now),
-            None => self.visits.push_back(Visit::new(kept.clone(), now)),
+        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.kept.id == of.kept.id) {
+            visit.again(now);
+            return false;
         }
+        let visit = Visit::new(of, self.last().map(|last| &last.kept), now);
+        self.visits.push_back(visit);
         if self.visits.len() > MAX_VISITS {
             self.visits.pop_front();
         }
+        true
+    }
+
+    /// Takes back its last read, if that was just now: it was somebody else's.
+    pub(super) fn take_back(&mut self, now: &Reading) {
+        let is_now = |at: Wall| now.wall - at < SAME;
+        if self.reads.back().is_some_and(|last| is_now(*last)) {
+            self.reads.pop_back();
+        }
+        if let Some(visit) = self.visits.back_mut().filter(|visit| is_now(visit.last.wall)) {
+            visit.count -= 1;
+        }
+        self.visits.retain(|visit| visit.count > 0);
+    }
+
+    /// Whether it read anything in the last moment.
+    pub(super) fn just_read(&self, now: &Reading) -> bool {
+        self.reads.back().is_some_and(|last| now.wall - *last < SAME)
     }
 
     /// It read a generation after that was replaced.
@@ -104,6 +125,11 @@ impl Reader {
             self.reads.pop_front();
         }
         self.reads.push_back(now.wall);
+    }
+
+    /// Whether nothing is known of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.visits.is_empty() && self.read_old.is_none()
     }
 
     /// Its last read of a generation that was in the file.

@@ -112,15 +112,29 @@ impl TokenReaders {
         let Some(index) = self.generations.iter().position(|one| one.is_in(directory)) else {
             return self.wait(directory, event, now);
         };
-        let kept = self.generations[index].kept.clone();
+        if self.is_known_otherwise(by, now) {
+            return false;
+        }
+        let of = self.generations[index].clone();
         let is_old = index + 1 < self.generations.len();
         let reader = self.reader(by);
-        let is_first = reader.last().is_none_or(|last| last.kept.id != kept.id);
-        match is_old {
-            true => reader.read_old(by, now),
-            false => reader.read(&kept, by, now),
+        if is_old {
+            reader.read_old(by, now);
         }
-        is_old || is_first
+        is_old || reader.read(&of, by, now)
+    }
+
+    /// Two sources see the same open: one knows the container, the other does not. Whether this is
+    /// the second one. If it is the first, the reader without container gives its read back.
+    fn is_known_otherwise(&mut self, by: Option<&Opener>, now: &Reading) -> bool {
+        if by.is_some_and(|by| by.container_id.is_some()) {
+            let unknown = self.readers.iter_mut().filter(|reader| reader.container_id.is_none());
+            unknown.for_each(|reader| reader.take_back(now));
+            self.readers.retain(|reader| !reader.is_empty());
+            return false;
+        }
+        let known = self.readers.iter().filter(|reader| reader.container_id.is_some());
+        known.into_iter().any(|reader| reader.just_read(now))
     }
 
     fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {

@@ -157,6 +157,7 @@ pub(super) fn troubled() -> Status {
     let owner = Owner { kind: "StatefulSet".into(), name: "pay".into() };
     stalled.pod.owner = Some(owner.clone());
     let container = Container {
+        id: None,
         name: "app".into(),
         image: "registry.example/pay:1.2".into(),
         volumes: vec!["kube-api-access".into()],

@@ -1,0 +1,191 @@
+//! The finding about a container that keeps a token which kubelet has replaced.
+
+use super::held;
+use super::names::{self, plural};
+use crate::base::text::shown;
+use crate::base::time::Wall;
+use crate::base::value::Attributes;
+use crate::findings::{Code, Remedy, Severity};
+use crate::world::cluster::PodRef;
+use crate::world::readers::libraries::{self, Library, Reads};
+use crate::world::readers::{Evidence, Habit, StaleReader, Who};
+use crate::world::tokens::TokenKey;
+
+/// What the finding says. An accusation needs more than a token that was not read again.
+pub(super) fn summary(pod: &PodRef, key: &TokenKey, stale: &StaleReader, now: Wall) -> String {
+    let who = who(pod, stale);
+    let token = format!("token \"{}\" (volume {})", shown(&key.path), shown(&key.volume));
+    let (read, replaced) = (stale.since.rfc3339(), stale.rotated_at.rfc3339());
+    let what = if is_used(stale) {
+        format!(
+            "{who} still uses the {token} that it read at {read}. kubelet replaced that token at \
+             {replaced}."
+        )
+    } else {
+        format!(
+            "{who} has not read the new {token} yet, which kubelet wrote at {replaced}; it read \
+             the old one at {read}. Nothing shows whether it still uses the old one."
+        )
+    };
+    let death = held::death(&stale.held, now);
+    let sentences =
+        [Some(what), Some(death), Some(evidence_sentence(stale)), habit(stale), library(stale)];
+    sentences.into_iter().flatten().collect::<Vec<String>>().join(" ")
+}
+
+/// `Container app (python3) and 1 more reader of pod shop/cart-0`
+fn who(pod: &PodRef, stale: &StaleReader) -> String {
+    let Who { container, program, .. } = &stale.who;
+    let program = program.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
+    let container = match container {
+        Some(name) => format!("Container {}", shown(name)),
+        None => "A container".to_owned(),
+    };
+    let others = match stale.others {
+        0 => String::new(),
+        more => format!(" and {}", plural(more as u64, "more reader")),
+    };
+    format!("{container}{program}{others} of {}", names::pod(pod))
+}
+
+/// Whether the evidence shows more than a token that was not read again.
+fn is_used(stale: &StaleReader) -> bool {
+    stale.evidence.iter().any(|evidence| match evidence {
+        Evidence::NotReadAgain | Evidence::Holds => false,
+        Evidence::ReadsOld
+        | Evidence::Connected
+        | Evidence::NewConnection
+        | Evidence::LearnedHabit => true,
+    })
+}
+
+/// `Evidence: it read the replaced token again.`
+fn evidence_sentence(stale: &StaleReader) -> String {
+    let phrases: Vec<&str> = stale.evidence.iter().map(|evidence| phrase(*evidence)).collect();
+    format!("Evidence: {}.", phrases.join("; "))
+}
+
+/// Each kind of evidence, about "it", which is the reader.
+fn phrase(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::NotReadAgain => "it has not read the new token",
+        Evidence::Holds => "somebody holds an old token open (a file descriptor or a mapping)",
+        Evidence::ReadsOld => "it read the old token after kubelet had replaced it",
+        Evidence::Connected => {
+            "it has stayed connected to the API server for longer than a client that re-reads \
+             needs to read the new token"
+        }
+        Evidence::NewConnection => {
+            "it opened a connection to the API server without reading the new token"
+        }
+        Evidence::LearnedHabit => "it kept earlier tokens in the same way",
+    }
+}
+
+/// How it reads, if the agent knows.
+fn habit(stale: &StaleReader) -> Option<String> {
+    Some(match stale.habit {
+        Habit::Unknown => return None,
+        Habit::Never => "It has never read the token before.".to_owned(),
+        Habit::Once => "It reads the token only once, at its start.".to_owned(),
+        Habit::AfterRefusal => {
+            "It reads the token again only after a request was refused: one request fails, and \
+             then it recovers."
+                .to_owned()
+        }
+        Habit::BeforeExpiry { window } => {
+            format!("It reads the token again only {window} before the old one expires.")
+        }
+        Habit::Exchange => {
+            "It exchanges the token for another credential, and reads it again when that must be \
+             renewed: its requests fail when that credential ends."
+                .to_owned()
+        }
+        Habit::EachRequest => "Before, it read the token for each request.".to_owned(),
+        Habit::Every { period } => format!("Before, it read the token every {period}."),
+        Habit::OnChange => "Before, it read each new token when kubelet wrote it.".to_owned(),
+    })
+}
+
+/// What the table has about the library. A hint: the reader may not use the library for this token.
+fn library(stale: &StaleReader) -> Option<String> {
+    library_sentence(stale.who.library.as_deref()?)
+}
+
+/// `Its library python kubernetes 11.0.0 reads the token once; 12.0.0 is the first version that
+/// reads it again.`
+pub(crate) fn library_sentence(text: &str) -> Option<String> {
+    let (library, version) = libraries::named(text)?;
+    let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
+    let cure = match library.fixed_in(version) {
+        Some(fixed) => format!("; {fixed} is the first version that reads it again"),
+        None => String::new(),
+    };
+    Some(format!("Its library {}{used} {}{cure}.", shown(text), reads(&library)))
+}
+
+fn reads(library: &Library) -> String {
+    match library.reads {
+        Reads::Every(Some(period)) => return format!("reads the token every {period}"),
+        Reads::Every(None) => "reads the token again after some time",
+        Reads::EachRequest => "reads the token for each request",
+        Reads::Exchange => "reads the token each time it exchanges it for another credential",
+        Reads::AfterRefusal => "reads the token again only after a request was refused",
+        Reads::Once => "reads the token once",
+        Reads::Watch => "reads the token when the file changes",
+        Reads::BrokenWatch => {
+            "waits for a change of the file that it does not notice, and so reads the token once"
+        }
+        Reads::OwnRequest => "requests a token of its own",
+        Reads::SendsNone => "sends no token",
+        Reads::Caller => "uses the token that the program passes to it",
+    }
+    .to_owned()
+}
+
+/// Who, what it holds, and on which evidence.
+pub(super) fn evidence(stale: &StaleReader) -> Attributes {
+    let Who { container, program, library, .. } = &stale.who;
+    let kinds: Vec<String> = stale
+        .evidence
+        .iter()
+        .map(|evidence| format!("{} ({})", evidence.name(), evidence.strength().name()))
+        .collect();
+    Attributes::new()
+        .with_some("container", container.as_ref())
+        .with_some("program", program.as_ref())
+        .with_some("library", library.as_ref())
+        .with("reader_evidence", kinds.as_slice())
+        .with("habit", stale.habit.name())
+        .with_some("habit_time", stale.habit.time())
+        .with("last_read", stale.since)
+        .with("replaced_at", stale.rotated_at)
+        .with("other_readers", stale.others)
+        .and(held::evidence(&stale.held))
+}
+
+/// What to do. Nobody restarts anything because of a hint.
+pub(super) fn remedy(stale: &StaleReader, severity: Severity, restart: Option<String>) -> Remedy {
+    if severity == Severity::Info {
+        let text = "No action yet: a client that reads the token before its next request is \
+                    healthy. If the finding becomes a warning, restart the container before the \
+                    deadline. `tokenwatch readers` shows when each container reads.";
+        return Remedy { text: text.to_owned(), command: Some("tokenwatch readers".to_owned()) };
+    }
+    Remedy { text: action(stale), command: restart }
+}
+
+fn action(stale: &StaleReader) -> String {
+    let fixed = stale.who.library.as_deref().and_then(|text| {
+        let (library, version) = libraries::named(text)?;
+        Some((library.component, library.fixed_in(version)?))
+    });
+    match fixed {
+        Some((component, version)) => format!(
+            "Restart the container before the deadline: it reads the current token when it \
+             starts. Then update {component} to {version} or later, which reads the token again. \
+             Check that the program passes the path of the token to it, and not the token."
+        ),
+        None => Code::ReaderStale.info().action.to_owned(),
+    }
+}

@@ -1,0 +1,209 @@
+//! One reader with everything that decides what the agent concludes about it.
+
+use crate::base::time::{Reading, Wall};
+use crate::world::Facts;
+use crate::world::cluster::{Container, MountedPart};
+use crate::world::readers::{
+    Connections, InFile, MountKind, Reader, RunningContainer, TokenReaders, Who,
+};
+use crate::world::tokens::TokenKey;
+
+/// Audiences of the services that exchange a token for a credential of their own. Their clients
+/// read the token when that credential must be renewed, hours or days later (AWS STS and EKS Pod
+/// Identity, Microsoft Entra, Google STS, Vault, linkerd).
+const EXCHANGES: [&str; 7] = [
+    "sts.amazonaws.com",
+    "pods.eks.amazonaws.com",
+    "api://AzureADTokenExchange",
+    "iam.googleapis.com",
+    "svc.id.goog",
+    "vault",
+    "identity.l5d.io",
+];
+
+/// One reader of a token.
+pub(super) struct Case<'a> {
+    pub(super) now: Reading,
+    pub(super) reader: Option<&'a Reader>,
+    pub(super) token: &'a TokenReaders,
+    pub(super) current: &'a InFile,
+    pub(super) who: Who,
+    /// When the container that could hold a token longest was started, if that is known.
+    pub(super) started: Option<Wall>,
+    /// Its use of the API server, where that says something about this reader.
+    pub(super) connections: Option<Connections>,
+    /// Whether the agent can see the use of the API server.
+    pub(super) sees_use: bool,
+    /// Whether a container mounts one generation by `subPath`, and so holds it without reading.
+    pub(super) has_subpath: bool,
+    /// Whether the token is exchanged for another credential.
+    pub(super) is_exchanged: bool,
+}
+
+impl<'a> Case<'a> {
+    /// Every reader of a token; none if its pod comes to its end.
+    pub(super) fn all(facts: &Facts<'a>, now: &Reading) -> Vec<Self> {
+        let Some(token) = facts.readers.token.filter(|_| !facts.stage.is_ending()) else {
+            return Vec::new();
+        };
+        let Some(current) = token.current() else { return Vec::new() };
+        let gathered = Gathered::new(facts, token, current, *now);
+        let mut cases: Vec<Self> = gathered.readers().map(|reader| gathered.case(reader)).collect();
+        if cases.is_empty() {
+            cases.push(gathered.nobody());
+        }
+        cases
+    }
+
+    /// Whether it has read the current generation.
+    pub(super) fn is_current(&self) -> bool {
+        self.reader.and_then(Reader::last).is_some_and(|last| last.kept.id == self.current.kept.id)
+    }
+}
+
+/// What all readers of a token have in common.
+struct Gathered<'a> {
+    facts: Facts<'a>,
+    token: &'a TokenReaders,
+    current: &'a InFile,
+    now: Reading,
+    mounting: Vec<&'a Container>,
+    running: Vec<&'a RunningContainer>,
+    has_subpath: bool,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(facts: &Facts<'a>, token: &'a TokenReaders, current: &'a InFile, now: Reading) -> Self {
+        let key = &facts.tracked.key;
+        let mounting: Vec<_> =
+            facts.pod().map(|pod| pod.containers.iter().collect()).unwrap_or_default();
+        let mounting: Vec<&Container> =
+            mounting.into_iter().filter(|one: &&Container| mounts(one, key)).collect();
+        let pod = facts.readers.pod;
+        let running: Vec<&RunningContainer> = pod
+            .iter()
+            .flat_map(|pod| &pod.containers)
+            .filter(|one| one.mounts.iter().any(|mount| mount.volume == key.volume))
+            .collect();
+        let has_subpath = mounting.iter().any(|one| is_partial(one, key))
+            || running.iter().any(|one| is_partial_here(one, &key.volume));
+        Self { facts: *facts, token, current, now, mounting, running, has_subpath }
+    }
+
+    /// The readers that may still exist: a container that has no process any more is left out.
+    fn readers(&self) -> impl Iterator<Item = &'a Reader> + use<'a, '_> {
+        let pod = self.facts.readers.pod;
+        let lives = move |reader: &&Reader| match (pod, &reader.container_id) {
+            (Some(pod), Some(id)) => pod.container(id).is_some(),
+            (Some(_) | None, None) | (None, Some(_)) => true,
+        };
+        self.token.readers.iter().filter(lives)
+    }
+
+    fn case(&self, reader: &'a Reader) -> Case<'a> {
+        Case {
+            reader: Some(reader),
+            who: self.who(Some(reader)),
+            started: self.started(reader.container_id.as_deref()),
+            connections: self.connections(reader),
+            ..self.nobody()
+        }
+    }
+
+    fn nobody(&self) -> Case<'a> {
+        Case {
+            now: self.now,
+            reader: None,
+            token: self.token,
+            current: self.current,
+            who: self.who(None),
+            started: self.started(None),
+            connections: None,
+            sees_use: self.facts.readers.pod.is_some_and(|pod| pod.connections.is_some()),
+            has_subpath: self.has_subpath,
+            is_exchanged: self.is_exchanged(),
+        }
+    }
+
+    fn who(&self, reader: Option<&Reader>) -> Who {
+        let id = reader.and_then(|reader| reader.container_id.clone()).or_else(|| self.only_id());
+        let running = self.running.iter().find(|one| Some(&one.id) == id.as_ref());
+        let seen = reader.and_then(|reader| reader.program.clone());
+        Who {
+            container: self.name(id.as_deref()),
+            program: seen.or_else(|| running.map(|one| one.program.clone())),
+            library: running.and_then(|one| one.library.clone()),
+            container_id: id,
+        }
+    }
+
+    /// The id of the only container that mounts the token, if there is only one.
+    fn only_id(&self) -> Option<String> {
+        match self.running.as_slice() {
+            [one] => Some(one.id.clone()),
+            _ => None,
+        }
+    }
+
+    /// The name of a container by its id, or of the only one that mounts the token.
+    fn name(&self, id: Option<&str>) -> Option<String> {
+        let by_id = self.mounting.iter().find(|one| id.is_some() && one.id.as_deref() == id);
+        let only = match self.mounting.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        };
+        by_id.or(only).map(|one| one.name.clone())
+    }
+
+    /// When the container was started; without an id the one that runs longest.
+    fn started(&self, id: Option<&str>) -> Option<Wall> {
+        if let Some(one) = self.running.iter().find(|one| Some(one.id.as_str()) == id) {
+            return Some(one.started);
+        }
+        let is_it = |one: &&&Container| id.is_none() || one.id.is_none() || one.id.as_deref() == id;
+        self.mounting.iter().filter(is_it).filter_map(|one| one.started).min()
+    }
+
+    /// The connections belong to the pod: where another reader of the pod has the current token,
+    /// they may be its own. And they say nothing about a token for another audience.
+    fn connections(&self, reader: &Reader) -> Option<Connections> {
+        let other = self.readers().any(|other| {
+            other.container_id != reader.container_id
+                && other.last().is_some_and(|last| last.kept.id == self.current.kept.id)
+        });
+        let pod = self.facts.readers.pod.filter(|_| !other && self.is_for_api_server());
+        pod.and_then(|pod| pod.connections)
+    }
+
+    /// Whether the API server accepts the token's audience, as far as the names show it.
+    fn is_for_api_server(&self) -> bool {
+        self.facts.generation().is_some_and(|generation| {
+            let claims = &generation.claims;
+            let is_api = |audience: &String| {
+                *audience == claims.issuer || audience.contains("kubernetes") || audience == "k3s"
+            };
+            claims.audiences.iter().any(is_api)
+        })
+    }
+
+    fn is_exchanged(&self) -> bool {
+        let known = |audience: &String| EXCHANGES.iter().any(|name| audience.contains(name));
+        self.facts
+            .generation()
+            .is_some_and(|generation| generation.claims.audiences.iter().any(known))
+    }
+}
+
+fn mounts(container: &Container, key: &TokenKey) -> bool {
+    container.tokens.iter().any(|mount| mount.volume == key.volume && mount.path == key.path)
+}
+
+fn is_partial(container: &Container, key: &TokenKey) -> bool {
+    let of_volume = container.tokens.iter().filter(|mount| mount.volume == key.volume);
+    of_volume.into_iter().any(|mount| mount.part != MountedPart::Whole)
+}
+
+fn is_partial_here(container: &RunningContainer, volume: &str) -> bool {
+    let of_volume = container.mounts.iter().filter(|mount| mount.volume == volume);
+    of_volume.into_iter().any(|mount| matches!(mount.kind, MountKind::Subpath { .. }))
+}

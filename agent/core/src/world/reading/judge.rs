@@ -1,0 +1,275 @@
+//! The conclusion about one reader.
+
+use super::case::Case;
+use crate::base::time::{Delta, Wall};
+use crate::world::readers::{
+    Evidence, Habit, InFile, Kept, Learned, Reader, ReaderVerdict, Strength, Visit, Watched, Who,
+    learn, looks_once,
+};
+
+/// Time for which clients keep a token that they have read: a minute (client-go and those that
+/// follow it; KEP-1205 asks for no more).
+const CACHED: Delta = Delta::from_secs(60);
+/// A client that only watches sends a request when its watch ends: after 5 to 10 min (reflector.go
+/// in client-go). It may have begun with a token that was a minute old.
+const WATCH: Delta = Delta::from_secs(660);
+/// The same if its watch began with its first read.
+const FIRST_WATCH: Delta = Delta::from_secs(615);
+/// Time after a rotation in which nobody has to have read the new token: a minute, and the time
+/// between two looks.
+const FRESH: Delta = Delta::from_secs(75);
+/// An open file may be read just after it was replaced.
+const IN_FLIGHT: Delta = Delta::from_secs(10);
+/// The last moment to name a reader before its token is refused.
+const LAST_CALL: Delta = Delta::from_secs(30);
+/// Time after the start of its container within which a client reads the token that it keeps.
+const AT_START: Delta = Delta::from_secs(120);
+/// The start of a container is known to the second.
+const ROUNDING: Delta = Delta::from_secs(1);
+
+/// What the agent concludes about a reader.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged<'a> {
+    /// Who it is.
+    pub who: Who,
+    /// Its reads; none if nobody was seen to read.
+    pub reader: Option<&'a Reader>,
+    /// The generation that it read last.
+    pub held: Option<&'a Kept>,
+    /// Whether that is the current one.
+    pub is_current: bool,
+    /// The current one.
+    pub current: &'a InFile,
+    /// When that appeared, on the node's clock.
+    pub replaced_at: Wall,
+    /// How it reads.
+    pub habit: Habit,
+    /// The conclusion.
+    pub verdict: ReaderVerdict,
+    /// The evidence for it.
+    pub evidence: Vec<Evidence>,
+    /// What limits the conclusion, for people.
+    pub why: Option<String>,
+}
+
+impl Judged<'_> {
+    /// Whether the evidence goes beyond "it has not read the new token".
+    pub fn is_confirmed(&self) -> bool {
+        self.evidence.iter().any(|evidence| evidence.strength() > Strength::Hint)
+    }
+}
+
+/// Evidence, or what stands in its way.
+struct Weighed {
+    verdict: ReaderVerdict,
+    evidence: Vec<Evidence>,
+    why: Option<String>,
+}
+
+impl Weighed {
+    fn plain(verdict: ReaderVerdict) -> Self {
+        Self { verdict, evidence: Vec::new(), why: None }
+    }
+
+    fn unknown(why: &str) -> Self {
+        Self { why: Some(why.to_owned()), ..Self::plain(ReaderVerdict::Unknown) }
+    }
+}
+
+impl<'a> Case<'a> {
+    /// The conclusion about this reader.
+    pub(super) fn judge(&self) -> Judged<'a> {
+        let Weighed { verdict, evidence, why } = self.weigh();
+        Judged {
+            who: self.who.clone(),
+            reader: self.reader,
+            held: self.last().map(|last| &last.kept),
+            is_current: self.is_current(),
+            current: self.current,
+            replaced_at: self.current.appeared,
+            habit: self.habit().habit,
+            verdict,
+            evidence,
+            why,
+        }
+    }
+
+    fn last(&self) -> Option<&'a Visit> {
+        self.reader.and_then(Reader::last)
+    }
+
+    fn weigh(&self) -> Weighed {
+        if self.reads_old() {
+            let evidence = self.evidence();
+            return Weighed { evidence, ..Weighed::plain(ReaderVerdict::Stale) };
+        }
+        let Some(last) = self.last().filter(|last| !self.is_of_earlier_container(last)) else {
+            return self.nobody_read();
+        };
+        if self.is_current() {
+            return Weighed::plain(ReaderVerdict::Current);
+        }
+        if self.is_exchanged {
+            return Weighed::plain(ReaderVerdict::Waiting);
+        }
+        self.weigh_old(last)
+    }
+
+    fn nobody_read(&self) -> Weighed {
+        match self.unseen() {
+            Some(why) => Weighed::unknown(why),
+            None => Weighed::plain(ReaderVerdict::NeverRead),
+        }
+    }
+
+    /// It read an earlier generation last.
+    fn weigh_old(&self, last: &Visit) -> Weighed {
+        let evidence = self.evidence();
+        if evidence.iter().any(|one| one.strength() > Strength::Hint) {
+            return Weighed { evidence, ..Weighed::plain(ReaderVerdict::Stale) };
+        }
+        if let Some(why) = self.unseen().filter(|_| !evidence.contains(&Evidence::Holds)) {
+            return Weighed::unknown(why);
+        }
+        if self.is_idle() {
+            return Weighed::plain(ReaderVerdict::Idle);
+        }
+        let is_suspect = evidence.contains(&Evidence::Holds) || self.looks_once(last);
+        let is_over = self.patience(last).is_some_and(|until| self.now.wall >= until);
+        let verdict =
+            if is_suspect && is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
+        Weighed { evidence, ..Weighed::plain(verdict) }
+    }
+
+    /// Why the agent may have missed that the current generation was read.
+    fn unseen(&self) -> Option<&'a str> {
+        match (&self.token.unseen, &self.current.seen) {
+            (Some(why), _) | (None, Watched::Missed(_, why)) => Some(why),
+            (None, Watched::NotYet) => Some("the agent does not watch the file yet"),
+            (None, Watched::All) => None,
+        }
+    }
+
+    /// Its container was started after that read: the process that read is gone.
+    fn is_of_earlier_container(&self, last: &Visit) -> bool {
+        self.started.is_some_and(|started| last.last.wall + ROUNDING < started)
+    }
+
+    /// It read a generation that was replaced some time before.
+    fn reads_old(&self) -> bool {
+        let read = self.reader.and_then(|reader| reader.read_old);
+        !self.has_subpath && read.is_some_and(|read| read.wall >= self.current.appeared + IN_FLIGHT)
+    }
+
+    fn holds(&self) -> bool {
+        self.token.held.is_some() && !self.has_subpath
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        let not_read = self.last().is_some() && !self.is_current() && self.unseen().is_none();
+        let all = [
+            (Evidence::ReadsOld, self.reads_old()),
+            (Evidence::NewConnection, not_read && self.opened_connection()),
+            (Evidence::Connected, not_read && self.stays_connected()),
+            (Evidence::LearnedHabit, not_read && self.is_habit()),
+            (Evidence::Holds, self.holds()),
+            (Evidence::NotReadAgain, not_read),
+        ];
+        all.into_iter().filter(|(_, found)| *found).map(|(evidence, _)| evidence).collect()
+    }
+
+    /// When a request shows that it keeps the token: it would have read a newer one by then.
+    fn must_read_after(&self) -> Option<Wall> {
+        let last = self.last()?.last.wall;
+        let usual = match self.habit().habit {
+            Habit::Every { period } => period.fraction(5, 4).max(CACHED),
+            Habit::Unknown
+            | Habit::Never
+            | Habit::EachRequest
+            | Habit::OnChange
+            | Habit::Once
+            | Habit::AfterRefusal
+            | Habit::BeforeExpiry { .. }
+            | Habit::Exchange => CACHED,
+        };
+        Some(self.current.appeared.max(last + usual))
+    }
+
+    fn opened_connection(&self) -> bool {
+        let opened = self.connections.and_then(|connections| connections.opened_after);
+        opened.zip(self.must_read_after()).is_some_and(|(opened, after)| opened.wall >= after)
+    }
+
+    fn stays_connected(&self) -> bool {
+        let is_connected = self.connections.is_some_and(|one| one.established > 0);
+        let since = self.last().map(|last| last.last.wall);
+        let until = since.zip(self.must_read_after()).map(|(last, after)| after.max(last + WATCH));
+        is_connected
+            && until.is_some_and(|until| self.now.wall >= until.max(self.current.appeared + FRESH))
+    }
+
+    /// In earlier generations it waited for the refusal, or for a window that has passed now.
+    fn is_habit(&self) -> bool {
+        let Learned { habit, generations } = self.habit();
+        let Some(last) = self.last().filter(|_| generations > 1) else { return false };
+        match habit {
+            Habit::AfterRefusal => true,
+            Habit::BeforeExpiry { window } => {
+                self.now.wall > last.kept.dead_at - window.fraction(3, 4)
+            }
+            Habit::Unknown
+            | Habit::Never
+            | Habit::EachRequest
+            | Habit::Every { .. }
+            | Habit::OnChange
+            | Habit::Once
+            | Habit::Exchange => false,
+        }
+    }
+
+    /// The agent sees the use of the API server, and there is none.
+    fn is_idle(&self) -> bool {
+        let idle = self.connections.is_some_and(|connections| {
+            let opened = connections.opened_after;
+            let lately = opened.is_some_and(|opened| opened.wall >= self.current.appeared);
+            connections.established == 0 && !lately
+        });
+        self.sees_use && idle
+    }
+
+    /// All its reads were at the start of its container, and the agent would have seen others.
+    fn looks_once(&self, last: &Visit) -> bool {
+        let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
+        let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
+        let is_certain = watched.is_none_or(|one| one.seen == Watched::All);
+        started && is_certain && self.reader.is_some_and(looks_once)
+    }
+
+    /// Until when it may still read the new token without having failed.
+    fn patience(&self, last: &Visit) -> Option<Wall> {
+        let read = last.last.wall;
+        let call = (last.kept.dead_at - LAST_CALL).max(read + FIRST_WATCH);
+        Some((read + WATCH).min(call).max(self.current.appeared + FRESH))
+    }
+
+    pub(super) fn habit(&self) -> Learned {
+        if self.is_exchanged && self.last().is_some() {
+            return Learned { habit: Habit::Exchange, generations: 0 };
+        }
+        let Some(reader) = self.reader else {
+            let habit = if self.unseen().is_none() { Habit::Never } else { Habit::Unknown };
+            return Learned { habit, generations: 0 };
+        };
+        let keeps = !self.is_current() && self.now.wall >= self.current.appeared + FRESH;
+        learn::habit(reader, keeps)
+    }
+
+    /// The times at which the conclusion may change.
+    pub(super) fn times(&self) -> Vec<Wall> {
+        let Some(last) = self.last().filter(|_| !self.is_current()) else { return Vec::new() };
+        let mut times = vec![last.last.wall + WATCH, self.current.appeared + FRESH];
+        times.extend(self.must_read_after());
+        times.extend(self.patience(last));
+        times
+    }
+}
