@@ -7,8 +7,9 @@
 //	habits every SECONDS FILE  reads FILE and uses it once, every so many seconds
 //	habits idle FILE           reads FILE, uses it once, and then does nothing
 //	habits anonymous           asks without a token, every 5 s
+//	habits burst RATE FILE     opens and reads FILE RATE times a second, and asks every 5 s
 //
-// It prints the time and the status of every answer. FILE may be a hard path or a subPath mount.
+// It prints the time and the status of every answer.
 package main
 
 import (
@@ -52,6 +53,11 @@ func main() {
 		ask(read(file))
 		client.CloseIdleConnections()
 		select {}
+	case "burst":
+		rate, err := strconv.Atoi(os.Args[2])
+		check(err)
+		go burst(rate, file)
+		forever(5, func() string { return read(file) })
 	case "anonymous":
 		forever(5, func() string { return "" })
 	}
@@ -95,6 +101,15 @@ func ask(token string) {
 	_, _ = io.Copy(io.Discard, answer.Body)
 	answer.Body.Close()
 	fmt.Println(time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), answer.StatusCode)
+}
+
+// In portions of 10 ms: a timer cannot be much finer.
+func burst(rate int, file string) {
+	for range time.Tick(10 * time.Millisecond) {
+		for range rate / 100 {
+			read(file)
+		}
+	}
 }
 
 func read(file string) string {
