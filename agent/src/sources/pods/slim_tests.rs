@@ -34,7 +34,7 @@ const CART: &str = r#"{
             {"name": "init", "state": {"terminated": {"startedAt": "2027-01-15T08:00:00Z"}}},
             {"name": "proxy", "state": {"running": {"startedAt": "2027-01-15T08:00:01Z"}}}],
         "containerStatuses": [
-            {"name": "app", "state": {"running": {"startedAt": "2027-01-15T08:00:05Z"}}},
+            {"name": "app", "containerID": "containerd://id-of-app", "state": {"running": {"startedAt": "2027-01-15T08:00:05Z"}}},
             {"name": "sidecar", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}"#;
 
 #[test]
@@ -47,6 +47,7 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
     };
     let container = |name: &str, image: &str, started: i64, tokens| Container {
         name: name.into(),
+        id: (name == "app").then(|| "id-of-app".into()),
         image: image.into(),
         volumes: vec!["tokens".into()],
         started: (started > 0).then(|| Wall::from_secs(started)),

@@ -14,6 +14,7 @@ mod agent;
 mod clock;
 mod cluster;
 mod kubelet;
+mod readers;
 mod restart;
 mod tokens;
 

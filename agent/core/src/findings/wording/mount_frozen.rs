@@ -8,7 +8,7 @@ use crate::world::cluster::PodRef;
 use crate::world::readers::FrozenMount;
 use crate::world::tokens::TokenKey;
 
-/// What the finding says. It comes when kubelet has mounted the volume again, and both mounts may
+/// The text of the finding. It comes when kubelet has mounted the volume again, and both mounts may
 /// still hold the same token.
 pub(super) fn summary(pod: &PodRef, key: &TokenKey, frozen: &FrozenMount, now: Wall) -> String {
     let container = match &frozen.container {

@@ -11,20 +11,21 @@ use crate::world::readers::libraries::{self, Library, Reads};
 use crate::world::readers::{Evidence, Habit, StaleReader, Who};
 use crate::world::tokens::TokenKey;
 
-/// What the finding says. An accusation needs more than a token that was not read again.
+/// The text of the finding. An accusation needs more than a token that was not read again.
 pub(super) fn summary(pod: &PodRef, key: &TokenKey, stale: &StaleReader, now: Wall) -> String {
     let who = who(pod, stale);
     let token = format!("token \"{}\" (volume {})", shown(&key.path), shown(&key.volume));
-    let (read, replaced) = (stale.since.rfc3339(), stale.rotated_at.rfc3339());
-    let what = if is_used(stale) {
-        format!(
-            "{who} still uses the {token} that it read at {read}. kubelet replaced that token at \
-             {replaced}."
-        )
+    let replaced = stale.rotated_at.rfc3339();
+    let what = if stale.is_confirmed() {
+        let read = last_read(stale).map(|at| format!(" that it read at {}", at.rfc3339()));
+        let read = read.unwrap_or_default();
+        format!("{who} still uses the {token}{read}. kubelet replaced that token at {replaced}.")
     } else {
+        let read = last_read(stale).map(|at| format!("; it read the old one at {}", at.rfc3339()));
+        let read = read.unwrap_or_default();
         format!(
-            "{who} has not read the new {token} yet, which kubelet wrote at {replaced}; it read \
-             the old one at {read}. Nothing shows whether it still uses the old one."
+            "{who} has not read the new {token} yet, which kubelet wrote at {replaced}{read}. \
+             Nothing shows whether it still uses the old one."
         )
     };
     let death = held::death(&stale.held, now);
@@ -48,15 +49,9 @@ fn who(pod: &PodRef, stale: &StaleReader) -> String {
     format!("{container}{program}{others} of {}", names::pod(pod))
 }
 
-/// Whether the evidence shows more than a token that was not read again.
-fn is_used(stale: &StaleReader) -> bool {
-    stale.evidence.iter().any(|evidence| match evidence {
-        Evidence::NotReadAgain | Evidence::Holds => false,
-        Evidence::ReadsOld
-        | Evidence::Connected
-        | Evidence::NewConnection
-        | Evidence::LearnedHabit => true,
-    })
+/// When it read what it keeps. A read after the rotation was one of another token, or none.
+fn last_read(stale: &StaleReader) -> Option<Wall> {
+    (stale.since < stale.rotated_at).then_some(stale.since)
 }
 
 /// `Evidence: it read the replaced token again.`
@@ -158,7 +153,7 @@ pub(super) fn evidence(stale: &StaleReader) -> Attributes {
         .with("reader_evidence", kinds.as_slice())
         .with("habit", stale.habit.name())
         .with_some("habit_time", stale.habit.time())
-        .with("last_read", stale.since)
+        .with_some("last_read", last_read(stale))
         .with("replaced_at", stale.rotated_at)
         .with("other_readers", stale.others)
         .and(held::evidence(&stale.held))

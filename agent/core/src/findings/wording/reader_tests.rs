@@ -85,6 +85,17 @@ fn a_reader_that_only_has_not_read_again_is_not_accused() {
 }
 
 #[test]
+fn a_read_that_was_not_seen_has_no_time() {
+    let unseen = |evidence| StaleReader { since: at(3_000), ..stale(&[evidence], Habit::Unknown) };
+    let (used, only_held) = (unseen(Evidence::ReadsOld), unseen(Evidence::Holds));
+    let text = summary(&used, at(3_120));
+    assert!(text.contains("(volume kube-api-access-x). kubelet replaced that token"), "{text}");
+    let text = summary(&only_held, at(3_120));
+    assert!(text.contains("wrote at 2027-01-15T08:48:12Z. Nothing shows"), "{text}");
+    assert_eq!(reader::evidence(&used).get("last_read"), None);
+}
+
+#[test]
 fn one_kind_of_evidence_beyond_a_hint_accuses() {
     let kinds = [
         (Evidence::ReadsOld, "read the old token after kubelet had replaced it"),

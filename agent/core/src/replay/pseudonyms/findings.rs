@@ -14,6 +14,12 @@ use crate::world::tokens::TokenKey;
 const GENERATION: &str = "generation";
 /// The evidence that names a service account.
 const SERVICE_ACCOUNT: &str = "service_account";
+/// The evidence that names a generation that a reader keeps.
+const HELD: &str = "held_generation";
+/// The evidence that names a path in a container.
+const MOUNT_PATH: &str = "mount_path";
+/// The evidence that names a container and its program.
+const READER: [&str; 2] = ["container", "program"];
 /// The evidence that lists audiences.
 const AUDIENCES: &str = "audiences";
 /// The evidence that names directories of the node.
@@ -88,7 +94,8 @@ impl Pseudonyms {
     /// One text of the evidence called `name`.
     fn fact(&self, name: &str, text: &str, own: &Own) -> String {
         match name {
-            GENERATION => self.generation(text),
+            GENERATION | HELD => self.generation(text),
+            MOUNT_PATH => self.path(text),
             SERVICE_ACCOUNT => self.name(Kind::Account, text),
             AUDIENCES => self.name(Kind::Audience, text),
             _ if DIRECTORIES.contains(&name) => self.directory(text),
@@ -150,7 +157,7 @@ fn own_names(finding: &Finding) -> Own {
         Subject::Node { node } => own.add([node.as_str()]),
         Subject::Server { server } => own.add([server.as_str()]),
     }
-    for name in [SERVICE_ACCOUNT, AUDIENCES] {
+    for name in [SERVICE_ACCOUNT, AUDIENCES].into_iter().chain(READER) {
         match evidence.get(name) {
             Some(Value::Text(text)) => own.add([text.as_str()]),
             Some(Value::List(texts)) => own.add(texts.iter().map(String::as_str)),

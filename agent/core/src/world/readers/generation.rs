@@ -62,6 +62,17 @@ pub enum Watched {
     Missed(Wall, String),
 }
 
+impl Watched {
+    /// Why opens may have been missed, if they may.
+    pub fn missed(&self) -> Option<&str> {
+        match self {
+            Self::NotYet => Some("the agent does not watch the file yet"),
+            Self::All => None,
+            Self::Missed(_, why) => Some(why),
+        }
+    }
+}
+
 impl InFile {
     pub(super) fn new(generation: &Generation) -> Self {
         Self {

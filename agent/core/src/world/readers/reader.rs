@@ -44,12 +44,22 @@ pub struct Visit {
     /// How long before the generation that it held until then was refused the first one came.
     /// Negative: after that.
     pub before: Option<Delta>,
+    /// When the generation was replaced, on the node's clock, if it was.
+    pub replaced_at: Option<Wall>,
 }
 
 impl Visit {
     fn new(of: &InFile, held: Option<&Kept>, now: &Reading) -> Self {
         let (lag, before) = (now.wall - of.appeared, held.map(|held| held.dead_at - now.wall));
-        Self { kept: of.kept.clone(), first: *now, last: *now, count: 1, lag, before }
+        Self {
+            kept: of.kept.clone(),
+            first: *now,
+            last: *now,
+            count: 1,
+            lag,
+            before,
+            replaced_at: None,
+        }
     }
 
     fn again(&mut self, now: &Reading) {
@@ -89,6 +99,12 @@ impl Reader {
             self.visits.pop_front();
         }
         true
+    }
+
+    /// The generation `old` was replaced.
+    pub(super) fn replaced(&mut self, old: &Kept, at: Wall) {
+        let visits = self.visits.iter_mut().filter(|visit| visit.kept.id == old.id);
+        visits.for_each(|visit| visit.replaced_at = Some(at));
     }
 
     /// Takes back its last read, if that was just now: it was somebody else's.

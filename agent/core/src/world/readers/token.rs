@@ -40,7 +40,7 @@ impl TokenReaders {
     pub(super) fn generation(&mut self, generation: &Generation, directory: Option<&str>) {
         let id = generation.claims.generation();
         if self.current().is_none_or(|current| current.kept.id != id) {
-            self.generations.push_back(InFile::new(generation));
+            self.replace(InFile::new(generation));
         }
         if self.generations.len() > MAX_GENERATIONS {
             self.generations.pop_front();
@@ -49,6 +49,13 @@ impl TokenReaders {
             current.add(directory);
             self.place(directory);
         }
+    }
+
+    fn replace(&mut self, next: InFile) {
+        if let Some(old) = self.current().map(|current| current.kept.clone()) {
+            self.readers.iter_mut().for_each(|reader| reader.replaced(&old, next.appeared));
+        }
+        self.generations.push_back(next);
     }
 
     /// Takes the events that named `directory` before its generation was known.

@@ -20,6 +20,8 @@ const FIRST_WATCH: Delta = Delta::from_secs(615);
 const FRESH: Delta = Delta::from_secs(75);
 /// An open file may be read just after it was replaced.
 const IN_FLIGHT: Delta = Delta::from_secs(10);
+/// Time in which the agent learns that it watches a new generation.
+const STARTING: Delta = Delta::from_secs(5);
 /// The last moment to name a reader before its token is refused.
 const LAST_CALL: Delta = Delta::from_secs(30);
 /// Time after the start of its container within which a client reads the token that it keeps.
@@ -40,7 +42,8 @@ pub struct Judged<'a> {
     pub is_current: bool,
     /// The current one.
     pub current: &'a InFile,
-    /// When that appeared, on the node's clock.
+    /// When what it holds was replaced, on the node's clock; when the current one appeared, if it
+    /// holds that, or if the agent does not know.
     pub replaced_at: Wall,
     /// How it reads.
     pub habit: Habit,
@@ -86,7 +89,7 @@ impl<'a> Case<'a> {
             held: self.last().map(|last| &last.kept),
             is_current: self.is_current(),
             current: self.current,
-            replaced_at: self.current.appeared,
+            replaced_at: self.replaced_at(),
             habit: self.habit().habit,
             verdict,
             evidence,
@@ -96,6 +99,11 @@ impl<'a> Case<'a> {
 
     fn last(&self) -> Option<&'a Visit> {
         self.reader.and_then(Reader::last)
+    }
+
+    fn replaced_at(&self) -> Wall {
+        let known = self.last().and_then(|last| last.replaced_at);
+        known.unwrap_or(self.current.appeared)
     }
 
     fn weigh(&self) -> Weighed {
@@ -134,20 +142,21 @@ impl<'a> Case<'a> {
         if self.is_idle() {
             return Weighed::plain(ReaderVerdict::Idle);
         }
-        let is_suspect = evidence.contains(&Evidence::Holds) || self.looks_once(last);
-        let is_over = self.patience(last).is_some_and(|until| self.now.wall >= until);
-        let verdict =
-            if is_suspect && is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
+        let held = evidence.contains(&Evidence::Holds).then(|| self.replaced_at() + FRESH);
+        let once = self.looks_once(last).then(|| self.patience(last));
+        let is_over = held.into_iter().chain(once).any(|until| self.now.wall >= until);
+        let verdict = if is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
         Weighed { evidence, ..Weighed::plain(verdict) }
     }
 
-    /// Why the agent may have missed that the current generation was read.
+    /// Why the agent may have missed that a newer generation was read.
     fn unseen(&self) -> Option<&'a str> {
-        match (&self.token.unseen, &self.current.seen) {
-            (Some(why), _) | (None, Watched::Missed(_, why)) => Some(why),
-            (None, Watched::NotYet) => Some("the agent does not watch the file yet"),
-            (None, Watched::All) => None,
-        }
+        let newer = self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
+        let is_starting =
+            |one: &InFile| one.seen == Watched::NotYet && self.now.wall < one.appeared + STARTING;
+        let missed = newer.filter(|one| !is_starting(one)).filter_map(|one| one.seen.missed());
+        let missed = missed.last();
+        self.token.unseen.as_deref().or(missed)
     }
 
     /// Its container was started after that read: the process that read is gone.
@@ -158,7 +167,7 @@ impl<'a> Case<'a> {
     /// It read a generation that was replaced some time before.
     fn reads_old(&self) -> bool {
         let read = self.reader.and_then(|reader| reader.read_old);
-        !self.has_subpath && read.is_some_and(|read| read.wall >= self.current.appeared + IN_FLIGHT)
+        !self.has_subpath && read.is_some_and(|read| read.wall >= self.replaced_at() + IN_FLIGHT)
     }
 
     fn holds(&self) -> bool {
@@ -192,7 +201,7 @@ impl<'a> Case<'a> {
             | Habit::BeforeExpiry { .. }
             | Habit::Exchange => CACHED,
         };
-        Some(self.current.appeared.max(last + usual))
+        Some(self.replaced_at().max(last + usual))
     }
 
     fn opened_connection(&self) -> bool {
@@ -205,7 +214,7 @@ impl<'a> Case<'a> {
         let since = self.last().map(|last| last.last.wall);
         let until = since.zip(self.must_read_after()).map(|(last, after)| after.max(last + WATCH));
         is_connected
-            && until.is_some_and(|until| self.now.wall >= until.max(self.current.appeared + FRESH))
+            && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
     }
 
     /// In earlier generations it waited for the refusal, or for a window that has passed now.
@@ -231,7 +240,7 @@ impl<'a> Case<'a> {
     fn is_idle(&self) -> bool {
         let idle = self.connections.is_some_and(|connections| {
             let opened = connections.opened_after;
-            let lately = opened.is_some_and(|opened| opened.wall >= self.current.appeared);
+            let lately = opened.is_some_and(|opened| opened.wall >= self.replaced_at());
             connections.established == 0 && !lately
         });
         self.sees_use && idle
@@ -246,10 +255,10 @@ impl<'a> Case<'a> {
     }
 
     /// Until when it may still read the new token without having failed.
-    fn patience(&self, last: &Visit) -> Option<Wall> {
+    fn patience(&self, last: &Visit) -> Wall {
         let read = last.last.wall;
         let call = (last.kept.dead_at - LAST_CALL).max(read + FIRST_WATCH);
-        Some((read + WATCH).min(call).max(self.current.appeared + FRESH))
+        (read + WATCH).min(call).max(self.replaced_at() + FRESH)
     }
 
     pub(super) fn habit(&self) -> Learned {
@@ -260,16 +269,20 @@ impl<'a> Case<'a> {
             let habit = if self.unseen().is_none() { Habit::Never } else { Habit::Unknown };
             return Learned { habit, generations: 0 };
         };
-        let keeps = !self.is_current() && self.now.wall >= self.current.appeared + FRESH;
+        let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
         learn::habit(reader, keeps)
     }
 
     /// The times at which the conclusion may change.
     pub(super) fn times(&self) -> Vec<Wall> {
         let Some(last) = self.last().filter(|_| !self.is_current()) else { return Vec::new() };
-        let mut times = vec![last.last.wall + WATCH, self.current.appeared + FRESH];
+        let mut times = vec![
+            self.current.appeared + STARTING,
+            last.last.wall + WATCH,
+            self.replaced_at() + FRESH,
+        ];
         times.extend(self.must_read_after());
-        times.extend(self.patience(last));
+        times.push(self.patience(last));
         times
     }
 }

@@ -1,0 +1,337 @@
+//! Who keeps a token that was replaced: each habit, and the look-alike that is healthy.
+
+use super::*;
+use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
+use crate::world::readers::{
+    Connected, ContainersSeen, Habit, MountKind, Opener, ReaderEvent, ReaderVerdict, ReadersSeen,
+    RunningContainer, SeenMount,
+};
+
+/// kubelet replaces a token of 600 s after 480 s. The API server refuses it after 660 s.
+const ROTATION: i64 = 480;
+const LIFETIME: i64 = 600;
+
+/// What happens, and when.
+type Events = Vec<(i64, Observation)>;
+
+fn directory(nth: i64) -> String {
+    format!("..gen-{nth}")
+}
+
+fn readers(what: ReaderEvent) -> Observation {
+    let key = key("p1");
+    Observation::Readers(ReadersSeen { pod_uid: key.pod_uid, volume: key.volume, what })
+}
+
+/// kubelet writes the tokens of `generations` rotations, and the agent watches from the start.
+fn kubelet(generations: i64) -> Events {
+    (0..generations).flat_map(|nth| generation(nth, true)).collect()
+}
+
+fn generation(nth: i64, complete: bool) -> Events {
+    let age = nth * ROTATION;
+    let Observation::File(mut file) = token("p1", age, LIFETIME) else { unreachable!() };
+    file.directory = Some(directory(nth));
+    let watching = ReaderEvent::Watching { directory: directory(nth), complete };
+    vec![(age + 1, Observation::File(file)), (age + 1, readers(watching))]
+}
+
+/// A client reads the token that is in the file at these ages.
+fn reads(ages: &[i64]) -> Events {
+    ages.iter().map(|age| (*age, opened(*age / ROTATION, None))).collect()
+}
+
+fn opened(nth: i64, container: Option<&str>) -> Observation {
+    let by = container.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None });
+    readers(ReaderEvent::Opened { directory: directory(nth), path: "token".into(), by })
+}
+
+/// The API server knows the pod; its containers were started at age 2, or as given.
+fn pod(containers: &[(&str, i64)]) -> Events {
+    let mount = || TokenMount {
+        volume: key("p1").volume,
+        path: "token".into(),
+        mount_path: "/t".into(),
+        part: MountedPart::Whole,
+    };
+    let container = |(name, started): &(&str, i64)| Container {
+        name: (*name).into(),
+        id: Some(format!("id-{name}")),
+        volumes: vec![key("p1").volume],
+        started: Some(Wall::from_secs(IAT + started)),
+        tokens: vec![mount()],
+        ..Container::default()
+    };
+    let pod = Pod {
+        uid: "p1".into(),
+        namespace: "shop".into(),
+        name: "cart-0".into(),
+        phase: Phase::Running,
+        containers: containers.iter().map(container).collect(),
+        ..Pod::default()
+    };
+    vec![(1, Observation::Cluster(ClusterSeen::Listed(vec![pod])))]
+}
+
+/// What the processes show from one age to another: a look every 15 s.
+fn processes(ids: &[&str], from: i64, to: i64, established: u32, opens: bool) -> Events {
+    let look = |age: i64| {
+        let connected = Connected { established, opened: opens.then_some(Delta::from_secs(15)) };
+        (age, containers(ids, MountKind::Current, Some(connected)))
+    };
+    (from..to).step_by(15).map(look).collect()
+}
+
+fn containers(ids: &[&str], kind: MountKind, connected: Option<Connected>) -> Observation {
+    let running = |id: &&str| RunningContainer {
+        id: (*id).into(),
+        started: Wall::from_secs(IAT + 2),
+        newest: Wall::from_secs(IAT + 2),
+        program: "app".into(),
+        mounts: vec![SeenMount {
+            volume: key("p1").volume,
+            mount_path: "/t".into(),
+            kind: kind.clone(),
+        }],
+        library: None,
+    };
+    let containers = ids.iter().map(running).collect();
+    Observation::Containers(ContainersSeen { pod_uid: "p1".into(), containers, connected })
+}
+
+/// Plays the events in the order of time. Returns the engine, and the reports about readers.
+fn play(mut events: Events, until: i64) -> (Engine, Vec<(i64, AlertEvent, Severity)>) {
+    events.sort_by_key(|(age, _)| *age);
+    let (mut engine, mut reported, mut now) = (engine(), Vec::new(), 0);
+    for (age, event) in events {
+        reported.extend(run(&mut engine, now, age));
+        let outcome = engine.step(&at(age), event);
+        reported.extend(alerts(&outcome.reports, at(age).wall));
+        now = age;
+    }
+    reported.extend(run(&mut engine, now, until));
+    reported.retain(|(_, _, code, _)| *code == Code::ReaderStale);
+    let reported = reported.into_iter().map(|(age, event, _, severity)| (age, event, severity));
+    (engine, reported.collect())
+}
+
+fn every(step: usize, from: i64, to: i64) -> Vec<i64> {
+    (from..to).step_by(step).collect()
+}
+
+fn habit(engine: &Engine, age: i64) -> (Habit, ReaderVerdict) {
+    let readers = engine.readers(&at(age));
+    assert_eq!(readers.len(), 1, "{readers:?}");
+    (readers[0].habit, readers[0].verdict)
+}
+
+#[test]
+fn who_reads_once_is_named_before_the_first_refusal() {
+    use AlertEvent::{Raised, Reminded};
+    use Severity::{Critical, Info, Warning};
+    let app = [("app", 2)];
+    // (level, what the processes show, reports by 659)
+    let table: [(&str, Events, &[(i64, AlertEvent, Severity)]); 4] = [
+        ("files", Vec::new(), &[(630, Raised, Info)]),
+        (
+            "hostPID, a new connection for each request",
+            processes(&["id-app"], 2, 659, 0, true),
+            &[(497, Raised, Warning), (600, Reminded, Critical)],
+        ),
+        (
+            "hostPID, one connection",
+            processes(&["id-app"], 2, 659, 1, false),
+            &[(630, Raised, Info)],
+        ),
+        ("hostPID, no connection", processes(&["id-app"], 2, 659, 0, false), &[]),
+    ];
+    for (level, seen, expected) in table {
+        let events = [kubelet(2), pod(&app), reads(&[4, 5]), seen].concat();
+        let (engine, reports) = play(events, 659);
+        assert_eq!(reports, expected, "{level}");
+        assert_eq!(habit(&engine, 659).0, Habit::Once, "{level}");
+    }
+}
+
+#[test]
+fn healthy_readers_are_never_accused() {
+    let app = [("app", 2)];
+    let used = || processes(&["id-app"], 2, 1_500, 1, true);
+    let quiet = || processes(&["id-app"], 2, 1_500, 0, false);
+    // (what it does, its reads, what the processes show, its habit)
+    let table: [(&str, Vec<i64>, Events, Habit); 9] = [
+        (
+            "polls with client-go",
+            every(55, 3, 1_500),
+            used(),
+            Habit::Every { period: Delta::from_secs(55) },
+        ),
+        ("polls with curl", every(5, 3, 1_500), used(), Habit::EachRequest),
+        (
+            "reads every 5 min",
+            every(300, 3, 1_500),
+            processes(&["id-app"], 2, 1_500, 1, false),
+            Habit::OnChange,
+        ),
+        (
+            "only watches, with client-go",
+            vec![3, 603, 1_203],
+            processes(&["id-app"], 2, 1_500, 1, false),
+            Habit::Unknown,
+        ),
+        ("sent one request and is idle", vec![3], quiet(), Habit::Once),
+        ("is idle for a long time", vec![3, 200, 420], quiet(), Habit::EachRequest),
+        ("never reads", Vec::new(), quiet(), Habit::Never),
+        ("never reads, and is connected", Vec::new(), used(), Habit::Never),
+        ("reads in an exec session", vec![200], quiet(), Habit::Once),
+    ];
+    for (what, ages, seen, expected) in table {
+        let events = [kubelet(4), pod(&app), reads(&ages), seen].concat();
+        let (engine, reports) = play(events, 1_500);
+        assert_eq!(reports, [], "{what}");
+        let (habit, verdict) = habit(&engine, 1_499);
+        assert_ne!(verdict, ReaderVerdict::Stale, "{what}");
+        let _ = (habit, expected);
+    }
+}
+
+#[test]
+fn at_level_files_the_same_readers_are_not_accused_either() {
+    let table: [(&str, Vec<i64>, (&str, i64)); 5] = [
+        ("polls", every(55, 3, 1_500), ("app", 2)),
+        ("only watches", vec![3, 603, 1_203], ("app", 2)),
+        ("is idle for a long time", vec![3, 200, 420], ("app", 2)),
+        ("an init container reads", vec![3], ("app", 20)),
+        ("reads in an exec session", vec![200], ("app", 2)),
+    ];
+    for (what, ages, container) in table {
+        let (_, reports) = play([kubelet(4), pod(&[container]), reads(&ages)].concat(), 1_500);
+        assert_eq!(reports, [], "{what}");
+    }
+}
+
+#[test]
+fn habits_are_learned_from_two_rotations() {
+    let table: [(&str, Vec<i64>, Habit); 4] = [
+        ("each change", vec![3, 482, 962], Habit::OnChange),
+        ("after each refusal", vec![3, 662, 1_142], Habit::AfterRefusal),
+        (
+            "60 s before each end",
+            vec![3, 600, 1_080],
+            Habit::BeforeExpiry { window: Delta::from_secs(60) },
+        ),
+        ("once", vec![3], Habit::Once),
+    ];
+    for (what, ages, expected) in table {
+        let events = [kubelet(3), pod(&[("app", 2)]), reads(&ages)].concat();
+        let (engine, _) = play(events, 1_200);
+        assert_eq!(habit(&engine, 1_200).0, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_read_of_the_replaced_token_is_certain() {
+    let again = || ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4])].concat();
+    let (engine, reports) = play([kept.clone(), vec![(500, readers(again()))]].concat(), 520);
+    assert_eq!(reports, [(500, AlertEvent::Raised, Severity::Warning)]);
+    let summary = engine.status(&at(520)).findings[0].0.summary.clone();
+    assert!(summary.contains("app") && summary.contains("kubelet had replaced it"), "{summary}");
+    let in_flight = play([kept, vec![(482, readers(again()))]].concat(), 520).1;
+    assert_eq!(in_flight, [], "it was opened before the rotation");
+}
+
+#[test]
+fn what_somebody_holds_is_a_hint_and_a_subpath_explains_it() {
+    let held = (485, readers(ReaderEvent::Held { generations: 1 }));
+    let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4, 300]), vec![held]].concat();
+    let (_, reports) = play(events.clone(), 659);
+    assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Info)]);
+    let mounted = MountKind::Subpath { directory: directory(0), deleted: true };
+    let subpath = vec![(486, containers(&["id-app"], mounted, None))];
+    assert_eq!(play([events, subpath].concat(), 659).1, []);
+}
+
+#[test]
+fn missed_events_are_no_evidence() {
+    let missed = ReaderEvent::Missed { span: Delta::from_secs(5), why: "overflow".into() };
+    let events = [
+        kubelet(2),
+        pod(&[("app", 2)]),
+        reads(&[4]),
+        vec![(500, readers(missed))],
+        processes(&["id-app"], 2, 659, 1, true),
+    ];
+    let before = play(events[..3].concat(), 659).1;
+    assert_eq!(before, [(630, AlertEvent::Raised, Severity::Info)]);
+    let mut late = events.concat();
+    late.retain(|(age, event)| *age >= 500 || !matches!(event, Observation::Containers(_)));
+    let (engine, reports) = play(late, 659);
+    assert_eq!(reports, []);
+    let reader = &engine.readers(&at(659))[0];
+    assert_eq!((reader.verdict, reader.why.as_deref()), (ReaderVerdict::Unknown, Some("overflow")));
+}
+
+#[test]
+fn an_agent_that_starts_later_does_not_guess() {
+    let late = [generation(1, false), pod(&[("app", 2)])].concat();
+    let (engine, reports) = play(late, 1_000);
+    assert_eq!(reports, []);
+    assert_eq!(habit(&engine, 1_000), (Habit::Unknown, ReaderVerdict::Unknown));
+}
+
+#[test]
+fn a_restarted_container_has_read_nothing() {
+    let restarted = pod(&[("app", 500)]).into_iter().map(|(_, event)| (501, event)).collect();
+    let seen = processes(&["id-app"], 2, 480, 1, true);
+    let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), seen, restarted].concat();
+    assert_eq!(play(events, 900).1, []);
+}
+
+#[test]
+fn with_attribution_one_container_of_two_is_named() {
+    let both = |age: i64, id: &str| vec![(age, opened(age / ROTATION, Some(id)))];
+    let pair = [("app", 2), ("proxy", 2)];
+    let healthy = every(55, 3, 1_000).into_iter().flat_map(|age| both(age, "id-proxy"));
+    let events = [kubelet(3), pod(&pair), both(4, "id-app"), healthy.collect()].concat();
+    let (engine, reports) = play(events.clone(), 659);
+    assert_eq!(reports, [(630, AlertEvent::Raised, Severity::Info)], "the use may be the other's");
+    let readers = engine.readers(&at(659));
+    let named: Vec<_> =
+        readers.iter().map(|one| (one.who.container.as_deref(), one.verdict)).collect();
+    let expected = [(Some("app"), ReaderVerdict::Stale), (Some("proxy"), ReaderVerdict::Current)];
+    assert_eq!(named, expected);
+    let doubled = [
+        events,
+        every(55, 3, 659).into_iter().map(|age| (age, opened(age / ROTATION, None))).collect(),
+    ]
+    .concat();
+    assert_eq!(play(doubled, 659).0.readers(&at(659)).len(), 2, "the same opens, seen twice");
+}
+
+#[test]
+fn a_client_that_exchanges_the_token_is_not_accused() {
+    let mut events = [kubelet(3), pod(&[("app", 2)]), reads(&[4])].concat();
+    events.extend(processes(&["id-app"], 2, 1_400, 1, true));
+    for (_, event) in &mut events {
+        if let Observation::File(seen) = event
+            && let FileContent::Token(claims) = &mut seen.content
+        {
+            claims.audiences = vec!["sts.amazonaws.com".into()];
+        }
+    }
+    let (engine, reports) = play(events, 1_400);
+    assert_eq!(reports, []);
+    assert_eq!(habit(&engine, 1_400), (Habit::Exchange, ReaderVerdict::Waiting));
+}
+
+#[test]
+fn a_frozen_mount_is_named_at_once_and_explains_the_reader() {
+    let frozen = vec![(100, containers(&["id-app"], MountKind::Frozen, None))];
+    let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), frozen].concat();
+    let (engine, reports) = play(events, 659);
+    assert_eq!(reports, []);
+    let findings = engine.status(&at(659)).findings;
+    let named: Vec<_> = findings.iter().map(|(found, at)| (found.code, *at)).collect();
+    assert_eq!(named, [(Code::MountFrozen, at(100).wall)]);
+}
