@@ -72,7 +72,7 @@ impl Agent {
     }
 
     /// The processes in its pod, as this machine numbers them.
-    fn processes(&self, deployment: &Deployment) -> Vec<String> {
+    fn processes(&self, deployment: &Deployment) -> Vec<PathBuf> {
         let list = deployment.get(&["pods", "--namespace", &self.name]);
         let uid = list["items"][0]["metadata"]["uid"].as_str().unwrap_or("none").to_owned();
         let is_in_pod = |process: &PathBuf| {
@@ -81,7 +81,16 @@ impl Agent {
             cgroup.contains(&uid) && name.trim() == "tokenwatch"
         };
         let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-        all.filter(is_in_pod).map(|process| process.display().to_string()).collect()
+        all.filter(is_in_pod).collect()
+    }
+
+    /// CPU time of its processes in seconds, and their memory in MB.
+    pub fn used(&self, deployment: &Deployment) -> (f64, f64) {
+        let processes = self.processes(deployment);
+        let used = processes.iter().filter_map(|process| {
+            std::fs::read_to_string(process.join("stat")).ok().map(|stat| usage(&stat))
+        });
+        used.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// What it reported about the readers of a pod's token, oldest first.
@@ -95,17 +104,10 @@ impl Agent {
     }
 }
 
-/// CPU time of an agent's processes in seconds, and their memory in MB.
-pub fn seconds_of(agent: &Agent, deployment: &Deployment) -> (f64, f64) {
-    let processes = agent.processes(deployment);
-    let stat =
-        |process: &String| std::fs::read_to_string(format!("{process}/stat")).unwrap_or_default();
-    let used = processes.iter().map(stat).map(|stat| {
-        let number =
-            |at: usize| stat.split_whitespace().nth(at).and_then(|field| field.parse().ok());
-        let (user, system): (f64, f64) =
-            (number(13).unwrap_or_default(), number(14).unwrap_or_default());
-        ((user + system) / 100.0, number(23).unwrap_or_default() * 4096.0 / 1e6)
-    });
-    used.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+/// CPU time in seconds and memory in MB, of a line of /proc/PID/stat.
+fn usage(stat: &str) -> (f64, f64) {
+    let fields: Vec<&str> = stat.split_whitespace().collect();
+    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    let [user, system, pages] = [13, 14, 23].map(|at| number(at).unwrap_or_default());
+    ((user + system) / 100.0, pages * 4096.0 / 1e6)
 }

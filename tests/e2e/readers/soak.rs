@@ -1,11 +1,13 @@
 //! A long load of healthy readers with restarts and rollouts: nobody is accused. It is no part of
 //! `tests/all`, because it takes half an hour; `tests/soak readers` runs it.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::agent::{self, Agent};
+use super::agent::Agent;
 use super::{Level, Scene};
 use crate::bed::{Cluster, repository};
+use crate::process::{run, text};
 use crate::telemetry::Alert;
 use crate::wait::secs;
 
@@ -19,8 +21,6 @@ const MEASURED: Duration = secs(60);
 #[test]
 #[ignore = "takes half an hour: tests/soak readers"]
 fn a_long_load_of_healthy_readers_has_no_false_alarm() {
-    let minutes = std::env::var("TOKENWATCH_SOAK_MINUTES").ok();
-    let minutes: u64 = minutes.and_then(|text| text.parse().ok()).unwrap_or(30);
     let scene = Scene::start();
     let cluster = &scene.deployment.cluster;
     start(cluster, &["readers.yaml", "soak.yaml"]);
@@ -28,13 +28,8 @@ fn a_long_load_of_healthy_readers_has_no_false_alarm() {
     cluster.kubectl(&["delete", "pod", "burst"]);
     let idle = scene.cost();
     start(cluster, &["soak.yaml"]);
-    let started = Instant::now();
-    for round in 0.. {
-        if started.elapsed() >= Duration::from_mins(minutes) {
-            break;
-        }
-        a_busy_minute(&scene, round);
-    }
+    let minutes = minutes();
+    (0..minutes).for_each(|round| a_busy_minute(&scene, round));
     let alerts: Vec<Vec<Alert>> = scene.agents.iter().map(Agent::accusations).collect();
     let page = page(minutes, &alerts, &busy, &idle);
     println!("{page}");
@@ -42,6 +37,11 @@ fn a_long_load_of_healthy_readers_has_no_false_alarm() {
         alerts.iter().flatten().filter(|alert| alert.severity() != "info").collect();
     assert!(accused.is_empty(), "{accused:#?}");
     std::fs::write(repository().join(PAGE), page).unwrap();
+}
+
+fn minutes() -> u64 {
+    let minutes = std::env::var("TOKENWATCH_SOAK_MINUTES").ok();
+    minutes.and_then(|text| text.parse().ok()).unwrap_or(30)
 }
 
 fn start(cluster: &Cluster, files: &[&str]) {
@@ -56,7 +56,7 @@ fn start(cluster: &Cluster, files: &[&str]) {
 }
 
 /// Rollouts, deletions, jobs, and restarts of kubelet, containerd and the agents.
-fn a_busy_minute(scene: &Scene, round: u32) {
+fn a_busy_minute(scene: &Scene, round: u64) {
     let cluster = &scene.deployment.cluster;
     println!("[soak] round {round}");
     let minute = Instant::now();
@@ -76,42 +76,51 @@ fn a_busy_minute(scene: &Scene, round: u32) {
     std::thread::sleep(secs(60).saturating_sub(minute.elapsed()));
 }
 
+/// What one agent used.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// In percent of a core.
+    cpu: f64,
+    /// In MB.
+    memory: f64,
+}
+
 impl Scene {
-    /// CPU of each agent in percent of a core, and its memory in MB.
-    fn cost(&self) -> [(f64, f64); 3] {
-        let used =
-            || self.agents.each_ref().map(|agent| agent::seconds_of(agent, &self.deployment));
+    /// What each agent uses in a minute.
+    fn cost(&self) -> [Cost; 3] {
+        let used = || self.agents.each_ref().map(|agent| agent.used(&self.deployment));
         let before = used();
         std::thread::sleep(MEASURED);
         let after = used();
         std::array::from_fn(|at| {
-            let (cpu, memory) = (after[at].0 - before[at].0, after[at].1);
-            (100.0 * cpu / MEASURED.as_secs_f64(), memory)
+            let seconds = after[at].0 - before[at].0;
+            Cost { cpu: 100.0 * seconds / MEASURED.as_secs_f64(), memory: after[at].1 }
         })
     }
 }
 
-fn page(
-    minutes: u64,
-    alerts: &[Vec<Alert>],
-    busy: &[(f64, f64); 3],
-    idle: &[(f64, f64); 3],
-) -> String {
-    let date = chrono::Utc::now().format("%F");
-    let mut page = format!(
-        "# Long load of healthy readers\n\nLast run of `tests/soak readers`: {date}, {minutes} minutes \
-         of 20 healthy readers with rollouts,\ndeletions, and restarts of kubelet, containerd and the \
-         agents. CPU over a minute, in percent of a core.\n\n| level | reported | suspected | CPU | CPU \
-         with 10,000 opens/s | memory |\n|---|---|---|---|---|---|\n"
-    );
-    for (at, level) in Level::ALL.into_iter().enumerate() {
-        let suspected = alerts[at].iter().filter(|alert| alert.severity() == "info").count();
-        let reported = alerts[at].len() - suspected;
-        let (name, memory) = (level.name(), busy[at].1);
-        let (idle, busy) = (idle[at].0, busy[at].0);
-        page += &format!(
-            "| {name} | {reported} | {suspected} | {idle:.2} % | {busy:.2} % | {memory:.1} MB |\n"
-        );
-    }
-    page
+fn page(minutes: u64, alerts: &[Vec<Alert>], busy: &[Cost; 3], idle: &[Cost; 3]) -> String {
+    let date = text(&run(Command::new("date").args(["--utc", "+%F"])).stdout);
+    let rows = Level::ALL.into_iter().enumerate();
+    let rows = rows.map(|(at, level)| row(level, &alerts[at], busy[at], idle[at]));
+    format!(
+        "# Long load of healthy readers\n\nLast run of `tests/soak readers`: {}, {minutes} minutes of \
+         20 healthy readers, with rollouts, deletions,\nand restarts of kubelet, containerd and the \
+         agents. CPU is in percent of a core, over a minute.\n\n| level | reported | suspected | CPU \
+         | CPU with 10,000 opens/s | memory |\n|---|---|---|---|---|---|\n{}",
+        date.trim(),
+        rows.collect::<String>()
+    )
+}
+
+fn row(level: Level, alerts: &[Alert], busy: Cost, idle: Cost) -> String {
+    let suspected = alerts.iter().filter(|alert| alert.severity() == "info").count();
+    format!(
+        "| {} | {} | {suspected} | {:.2} % | {:.2} % | {:.1} MB |\n",
+        level.name(),
+        alerts.len() - suspected,
+        idle.cpu,
+        busy.cpu,
+        busy.memory
+    )
 }
