@@ -171,11 +171,13 @@ fn pod(number: usize) -> Pod {
         part: MountedPart::Whole,
     };
     let container = |name: &str| Container {
+        id: None,
         name: name.to_owned(),
         image: format!("registry.example/team/{name}:2027.1.15-a1b2c3d"),
         volumes: vec![volume.clone()],
         started: None,
         tokens: vec![mount.clone()],
+        ..Container::default()
     };
     Pod {
         uid: format!("0b5e7c1e-3d0a-4f43-9a55-{number:012}"),

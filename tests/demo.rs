@@ -28,6 +28,6 @@ fn everything_it_promises_arrives() {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(shown.contains("11 of 11 shown"), "{shown}");
+    assert!(shown.contains("14 of 14 shown"), "{shown}");
     assert!(!shown.contains('\x1b'), "no colours where there is no terminal");
 }

@@ -94,7 +94,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn it_serves_its_four_paths_and_nothing_else() {
+fn it_serves_its_five_paths_and_nothing_else() {
     let agent = Agent::start();
     assert_eq!(agent.response("/livez").body, "ok\n");
     assert_eq!(agent.response("/livez?verbose").body, "[+]engine ok\nlivez check passed\n");
@@ -106,6 +106,11 @@ fn it_serves_its_four_paths_and_nothing_else() {
         agent.response("/metrics").body.contains("tokenwatch_tokens{token_state=\"expired\"} 1\n")
     );
     assert!(agent.response("/").body.contains("shop/cart-0"));
+    let readers = agent.response("/readers");
+    assert!(readers.head.contains("content-type: application/json\r\n"), "{}", readers.head);
+    assert!(
+        readers.body.contains("\"tokens\": 1\n") && readers.body.contains("\"node\": \"node-1\"")
+    );
     for path in [
         "/nothing",
         "/../etc/passwd",
@@ -115,10 +120,39 @@ fn it_serves_its_four_paths_and_nothing_else() {
         "/./",
         "/livez/..",
         "/status.json",
+        "/readers/",
+        "/readers/shop/cart-0",
     ] {
         let answer = agent.response(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.body.contains("/metrics") && !answer.body.contains("root:"), "{path}");
+    }
+}
+
+/// Nothing in the query is decoded, and what is no name of a pod is refused.
+#[test]
+fn the_readers_of_one_pod_can_be_asked_for() {
+    let agent = Agent::start();
+    let tokens = |query: &str| {
+        let answer = agent.response(&format!("/readers{query}"));
+        let count = answer.body.split("\"tokens\": ").nth(1).map(|it| it.trim_end_matches("\n}\n"));
+        (answer.status, count.map(ToOwned::to_owned))
+    };
+    for query in ["", "?", "?pod=cart-0", "?pod=shop/cart-0", "?pod=uid-cart-0", "?x=1&pod=cart-0"]
+    {
+        assert_eq!(tokens(query), (200, Some("1".to_owned())), "{query}");
+    }
+    assert_eq!(tokens("?pod=other"), (200, Some("0".to_owned())));
+    for query in ["?pod=", "?pod=a/b/c", "?pod=%2e%2e/etc", "?pod=<script>"] {
+        let answer = raw(
+            agent.address,
+            format!(
+                "GET /readers{query} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                agent.address
+            )
+            .as_bytes(),
+        );
+        assert!(answer.is_some_and(|it| it.status == 400), "{query}");
     }
 }
 
@@ -160,7 +194,7 @@ fn only_get_and_head_are_allowed() {
 #[test]
 fn every_response_has_its_security_headers() {
     let agent = Agent::start();
-    for path in ["/", "/metrics", "/livez", "/nothing"] {
+    for path in ["/", "/metrics", "/readers", "/livez", "/nothing"] {
         let head = agent.response(path).head;
         for wanted in [
             "cache-control: no-store",
@@ -191,7 +225,7 @@ fn it_refuses_foreign_host_names() {
         )
         .unwrap()
     };
-    for path in ["/", "/metrics"] {
+    for path in ["/", "/metrics", "/readers"] {
         let refused = asked(path, "rebound.example.com");
         assert_eq!(refused.status, 421, "{path}");
         assert!(!refused.body.contains("cart-0"));
@@ -240,6 +274,7 @@ fn no_byte_of_a_token_and_no_password_is_served() {
     );
     for (path, accept) in [
         ("/", ""),
+        ("/readers", ""),
         ("/metrics", ""),
         ("/metrics", "Accept: application/openmetrics-text\r\n"),
         ("/readyz?verbose", ""),

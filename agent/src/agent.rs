@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::{Config, Query, Report};
+use tokenwatch_core::engine::{Config, Query, Report, Status};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
-use tokenwatch_core::world::privileges::Privileges;
+use tokenwatch_core::world::privileges::{Level, Privileges};
+use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -23,10 +24,14 @@ use tracing::{info, warn};
 use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::{self, NtpConfig};
+use crate::sources::readers::fanotify::{self, Access, Openers};
+use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
+use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{kernel, pods, privileges, service_accounts};
+use crate::sources::{kernel, pods, privileges, readers, service_accounts};
 use engine::SharedEngine;
 pub use error::Error;
 
@@ -41,14 +46,24 @@ pub struct Plan {
     pub engine: Config,
     /// Of the source of token files.
     pub files: FilesConfig,
+    /// Of the source of copies on the host, if the agent looks for them.
+    pub copies: Option<CopiesConfig>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
+    /// Whether the agent may ask the kernel who opens files.
+    pub fanotify: Access,
+    /// Of the source of processes.
+    pub processes: ProcessesConfig,
     /// Client for this node's pods and their service accounts, if the Kubernetes API is enabled.
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
     pub watch_accounts: bool,
+    /// Whether to watch who reads the tokens.
+    pub readers: bool,
     /// Findings that were active when the last agent stopped.
     pub restored: Vec<Restored>,
+    /// Habits of readers that the last agent learned.
+    pub habits: Vec<KnownHabit>,
     /// Records what the engine takes, if somebody wants a recording.
     pub recorder: Option<Arc<Recorder>>,
     /// Longest duration of the last flush.
@@ -67,10 +82,12 @@ pub async fn run<S>(
         client.explain_by(engine.known_offset());
     }
     let sinks = sinks(engine.views()).map_err(Error::Sinks)?;
-    sinks.take(first_reports(&engine, &plan));
+    let privileges = privileges::read(&plan.fanotify);
+    let level = privileges.rung;
+    sinks.take(first_reports(&engine, &plan, privileges));
     let (sender, mut observations) = channel(QUEUE);
     let (queries, receiver) = channel(service_accounts::QUEUE);
-    let mut sources = start_sources(&plan, &sender, receiver);
+    let mut sources = start_sources(&plan, level, &sender, receiver);
     drop(sender);
     let delivery = sinks.delivery();
     tokio::select! {
@@ -85,6 +102,37 @@ pub async fn run<S>(
     Ok(report)
 }
 
+/// Watches the node for `span`, and returns what the engine knows of it then. Nothing is reported.
+pub async fn look(plan: Plan, span: Duration) -> Status {
+    let engine = SharedEngine::new(&plan);
+    let privileges = privileges::read(&plan.fanotify);
+    let level = privileges.rung;
+    drop(engine.step(Observation::Privileges(privileges)));
+    let (sender, observations) = channel(QUEUE);
+    let (queries, receiver) = channel(service_accounts::QUEUE);
+    let sources = start_sources(&plan, level, &sender, receiver);
+    drop(sender);
+    // Only the time limit ends it.
+    let _ = tokio::time::timeout(span, follow(&engine, observations, &queries)).await;
+    drop(sources);
+    (engine.views().status)()
+}
+
+/// Steps the engine with each observation, and drops the reports.
+async fn follow(
+    engine: &SharedEngine,
+    mut observations: Receiver<Observation>,
+    queries: &Sender<AccountName>,
+) {
+    loop {
+        let observation = tokio::select! {
+            Some(observation) = observations.recv() => observation,
+            () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
+        };
+        send(queries, engine.step(observation).queries);
+    }
+}
+
 /// Ends the recording, if there is one.
 async fn finish(plan: &Plan) {
     if let Some(recorder) = &plan.recorder {
@@ -93,10 +141,12 @@ async fn finish(plan: &Plan) {
 }
 
 /// Reports that follow from the restored findings and from the agent's privileges.
-fn first_reports(engine: &SharedEngine, plan: &Plan) -> Vec<Report> {
-    let privileges = privileges::read();
+fn first_reports(engine: &SharedEngine, plan: &Plan, privileges: Privileges) -> Vec<Report> {
     log_privileges(&privileges);
     let restored = engine.restore(plan.restored.clone());
+    if !plan.habits.is_empty() {
+        let _ = engine.step(Observation::Habits(plan.habits.clone())); // nothing uses them yet
+    }
     let first = engine.step(Observation::Privileges(privileges));
     restored.reports.into_iter().chain(first.reports).collect()
 }
@@ -111,6 +161,7 @@ fn log_privileges(privileges: &Privileges) {
 
 fn start_sources(
     plan: &Plan,
+    level: Level,
     observations: &Sender<Observation>,
     queries: Receiver<AccountName>,
 ) -> JoinSet<()> {
@@ -118,13 +169,60 @@ fn start_sources(
     let mut sources = JoinSet::new();
     sources.spawn(kernel::run(observations.clone(), Arc::clone(&stepped)));
     sources.spawn(ntp::run(plan.ntp.clone(), observations.clone(), stepped));
-    sources.spawn(volumes::run(plan.files.clone(), observations.clone()));
+    let volumes = start_readers(&mut sources, plan, level, observations);
+    let files = FilesConfig { followers: volumes, ..plan.files.clone() };
+    sources.spawn(volumes::run(files, observations.clone()));
+    if let Some(config) = &plan.copies {
+        sources.spawn(copies::run(config.clone(), observations.clone()));
+    }
     if let Some(client) = &plan.apiserver {
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries, observations));
     }
     sources
+}
+
+/// Starts the sources of who reads the tokens, as far as the privilege level shows it. They follow
+/// the volumes that are returned.
+fn start_readers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    level: Level,
+    observations: &Sender<Observation>,
+) -> TokenVolumes {
+    if !plan.readers {
+        return TokenVolumes::default();
+    }
+    if level >= Level::HostPid {
+        sources.spawn(processes::run(plan.processes.clone(), observations.clone()));
+    }
+    match TokenVolumes::followed() {
+        Ok(volumes) => {
+            let openers = start_openers(sources, plan, observations);
+            sources.spawn(readers::run(volumes.clone(), openers, observations.clone()));
+            volumes
+        }
+        Err(error) => {
+            warn!(%error, "no event descriptor: the agent does not see who reads the tokens");
+            TokenVolumes::default()
+        }
+    }
+}
+
+/// Starts the source of which process opens a token, at the privilege level for that.
+fn start_openers(
+    sources: &mut JoinSet<()>,
+    plan: &Plan,
+    observations: &Sender<Observation>,
+) -> Option<Openers> {
+    match &plan.fanotify {
+        Access::Granted(openers) => {
+            sources.spawn(fanotify::run(openers.clone(), observations.clone()));
+            Some(openers.clone())
+        }
+        Access::Refused(_) | Access::NotGranted => None,
+    }
 }
 
 fn start_accounts(

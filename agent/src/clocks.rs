@@ -33,6 +33,12 @@ fn slept() -> i64 {
     if slept.abs() < MIN_SLEEP { 0 } else { slept }
 }
 
+/// Time since the machine started (CLOCK_BOOTTIME), in which the kernel counts the start of a
+/// process.
+pub fn since_boot() -> Delta {
+    Delta::from_nanos(nanos(ClockId::CLOCK_BOOTTIME))
+}
+
 /// How far the wall clock is ahead of CLOCK_BOOTTIME. The kernel slews both alike, so this changes
 /// only when the wall clock is set.
 pub fn wall_minus_boottime() -> Delta {

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use tokenwatch_core::base::text::shown;
 
+use crate::sys;
+
 use landlock::{
     ABI, AccessFs, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus,
@@ -48,24 +50,35 @@ pub struct Confinement {
     enforcement: Enforcement,
 }
 
-/// Landlock could not be set up.
+/// A right could not be given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
+    what: &'static str,
     reason: String,
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot confine the agent with Landlock: {}", shown(&self.reason))
+        write!(f, "cannot {}: {}", self.what, shown(&self.reason))
     }
 }
 
 impl std::error::Error for Error {}
 
+/// Gives up CAP_SYS_ADMIN in this thread, and those that it starts. With it a process could undo
+/// most of what follows. The group of fanotify(7) that it was needed for stays usable.
+pub fn give_up_administration() -> Result<(), Error> {
+    sys::give_up_administration()
+        .map_err(|error| Error { what: "give up CAP_SYS_ADMIN", reason: error.to_string() })
+}
+
 /// Confines this thread, and those that it starts, to what is `allowed`. They cannot run programs.
 /// It cannot be undone.
 pub fn confine(allowed: Allowed) -> Result<Confinement, Error> {
-    let status = restrict(&allowed).map_err(|error| Error { reason: error.to_string() })?;
+    let status = restrict(&allowed).map_err(|error| Error {
+        what: "confine the agent with Landlock",
+        reason: error.to_string(),
+    })?;
     let enforcement = match status.ruleset {
         RulesetStatus::FullyEnforced => Enforcement::Full,
         RulesetStatus::PartiallyEnforced => Enforcement::Partial,

@@ -19,6 +19,7 @@ mod golden;
 pub mod kubernetes;
 pub mod network;
 pub mod proc;
+pub mod reader_list;
 pub mod recorder;
 pub mod recurring;
 pub mod setup;

@@ -1,9 +1,11 @@
 //! System calls that no library wraps, one thin function each. The only `unsafe` code of the
 //! project.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use tokio::io::Interest;
@@ -30,6 +32,22 @@ pub struct Timex {
 /// 300 kB, the buffer of a batch of spans more.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
+
+/// Longest file handle (MAX_HANDLE_SZ of name_to_handle_at(2)). One of a tmpfs has 12 bytes.
+const MAX_HANDLE: usize = 128;
+
+/// struct file_handle, with room for any handle.
+#[repr(C)]
+struct FileHandle {
+    length: u32,
+    kind: i32,
+    bytes: [u8; MAX_HANDLE],
+}
+
+/// Version of the capability calls with 64 bits (_LINUX_CAPABILITY_VERSION_3 of capget(2)).
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+/// The bit of CAP_SYS_ADMIN in the first half of a set.
+const SYS_ADMIN: u32 = 1 << 21;
 
 /// Reads the kernel's clock state and changes nothing (`modes` is zero), which needs no privilege.
 #[allow(unsafe_code)]
@@ -113,6 +131,57 @@ pub fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Gives up CAP_SYS_ADMIN (capset(2)): this thread, and those that it starts, do not get it back as
+/// long as they run no program. Does nothing in a process that does not have it.
+#[allow(unsafe_code)]
+pub fn give_up_administration() -> nix::Result<()> {
+    // The two structures of capget(2): version and thread (0: this one); then effective, permitted
+    // and inheritable for the lower and for the upper 32 capabilities.
+    let (mut header, mut sets) = ([CAPABILITY_VERSION, 0_u32], [0_u32; 6]);
+    // SAFETY: the pointers are to live, exclusively borrowed arrays with the size and alignment of
+    // the structures of this version.
+    let read = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    Errno::result(read)?;
+    if sets[..3].iter().all(|set| set & SYS_ADMIN == 0) {
+        return Ok(());
+    }
+    sets[..3].iter_mut().for_each(|set| *set &= !SYS_ADMIN);
+    // SAFETY: the same; the kernel only reads the sets.
+    let written = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) };
+    Errno::result(written).map(drop)
+}
+
+/// What identifies a directory in the events of fanotify(7): the id of its file system (statfs(2)),
+/// and its handle with length and kind (name_to_handle_at(2)). Follows no link at the end. Opens
+/// nothing, so that it keeps no mount busy.
+#[allow(unsafe_code)]
+pub fn file_id(path: &Path) -> nix::Result<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `found` is plain old data of integers, for which all zeroes is a valid value.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a zero, and the kernel writes one `statfs` to a live, exclusively
+    // borrowed one.
+    Errno::result(unsafe { libc::statfs(path.as_ptr(), &raw mut found) })?;
+    // SAFETY: the id is two integers of 32 bits, which the libc crate does not make public.
+    let system: [u8; 8] = unsafe { std::mem::transmute(found.f_fsid) };
+    let mut handle = FileHandle { length: 128, kind: 0, bytes: [0; MAX_HANDLE] };
+    let mut mount = 0;
+    // SAFETY: the path ends with a zero; `handle` is laid out like struct file_handle, and has room
+    // for as many bytes as it says.
+    Errno::result(unsafe {
+        libc::name_to_handle_at(
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            (&raw mut handle).cast(),
+            &raw mut mount,
+            0,
+        )
+    })?;
+    let length = usize::try_from(handle.length).unwrap_or(MAX_HANDLE).min(MAX_HANDLE);
+    let parts = [&system[..], &handle.length.to_ne_bytes(), &handle.kind.to_ne_bytes()];
+    Ok([parts.concat().as_slice(), &handle.bytes[..length]].concat())
 }
 
 /// Reads a link (readlinkat(2)) into the buffer, truncated to its length. nix's call allocates 4 kB

@@ -40,6 +40,27 @@ fn each_rung_has_what_it_needs_and_no_more() {
     }
 }
 
+/// The kubeconfigs of CNI plugins are credentials: nothing of them is mounted unless asked for.
+#[test]
+fn copies_are_mounted_only_on_request_and_read_only() {
+    let Some(helm) = helm() else { return };
+    let objects = render(helm, &["--set", "copies.enabled=true"]).unwrap();
+    let pod = pod(&objects);
+    let volume = json!({
+        "name": "copies-0", "hostPath": {"path": "/etc/cni/net.d", "type": "Directory"},
+    });
+    let mount = json!({"name": "copies-0", "mountPath": "/host/etc/cni/net.d", "readOnly": true});
+    assert!(list(&pod["volumes"]).contains(&volume), "{}", pod["volumes"]);
+    let mounts = &pod["containers"][0]["volumeMounts"];
+    assert!(list(mounts).contains(&mount), "{mounts}");
+    let config = |objects: &[Value]| {
+        kind(objects, "ConfigMap")["data"]["tokenwatch.yaml"].as_str().unwrap().to_owned()
+    };
+    assert!(config(&objects).contains("copies:\n  enabled: true"), "{}", config(&objects));
+    let without = render(helm, &[]).unwrap();
+    assert!(config(&without).contains("copies:\n  enabled: false"), "{}", config(&without));
+}
+
 /// Two host directories: the one with the pods' volumes, read-only, and the agent's own state
 /// directory.
 #[test]

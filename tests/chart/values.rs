@@ -18,11 +18,12 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 20] = [
+const SET_BY_THE_CHART: [&str; 21] = [
     "roots",
     "host_prefix",
     "node",
     "clock.servers",
+    "copies.enabled",
     "kubernetes.enabled",
     "kubernetes.account_watch",
     "kubernetes.events",

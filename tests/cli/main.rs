@@ -9,6 +9,7 @@ mod explain;
 mod golden;
 #[path = "../support/node.rs"]
 mod node;
+mod readers;
 mod readme;
 mod secrecy;
 mod time_servers;
@@ -85,8 +86,18 @@ fn check_json(node: &Node) -> (Option<i32>, Value) {
 
 #[test]
 fn help_shows_examples_and_exit_status() {
-    let commands =
-        ["run", "check", "explain", "clock", "demo", "replay", "config", "findings", "telemetry"];
+    let commands = [
+        "run",
+        "check",
+        "readers",
+        "explain",
+        "clock",
+        "demo",
+        "replay",
+        "config",
+        "findings",
+        "telemetry",
+    ];
     for command in commands {
         let (status, out, err) = run(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (Some(0), ""), "{command}");
@@ -104,6 +115,11 @@ fn bad_usage_is_exit_status_2() {
         &["check", "--rot", "/x"],
         &["explain", "--output", "yaml"],
         &["run", "extra"],
+        &["readers", "a/b/c"],
+        &["readers", "a pod"],
+        &["readers", "--for", "0s"],
+        &["readers", "--for", "11m"],
+        &["readers", "--for", "10"],
     ] {
         let (status, out, err) = run(arguments);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}");

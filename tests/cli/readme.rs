@@ -81,6 +81,24 @@ fn the_sample_in_the_readme_is_real_output() {
     }
 }
 
+/// So are those of `readers`.
+#[test]
+fn the_readers_in_the_readme_are_real_output() {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let golden = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/golden/readers-table.txt"
+    ))
+    .unwrap();
+    let printed: Vec<_> = golden.lines().map(words).collect();
+    let text = readme();
+    let sample =
+        text.split_once("$ tokenwatch readers\n").unwrap().1.split_once("(Shortened").unwrap();
+    for line in sample.0.lines() {
+        assert!(printed.contains(&words(line)), "{line}");
+    }
+}
+
 /// The table of deadlines in the README agrees with `explain`.
 #[test]
 fn the_deadlines_in_the_readme_are_right() {

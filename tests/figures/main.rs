@@ -6,6 +6,7 @@
 
 mod deployed;
 mod node;
+mod openers;
 mod scan;
 mod table;
 mod verdict;
@@ -50,6 +51,12 @@ struct Options {
     /// to measure the deployed agent.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// Only opens this file for a while: the reader of another measurement.
+    #[arg(long, hide = true)]
+    read_often: Option<PathBuf>,
+    /// How many times a second; 0: as often as it can.
+    #[arg(long, hide = true, default_value_t = 0)]
+    rate: u32,
     /// Measure only this part.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -61,6 +68,7 @@ enum Part {
     Verdict,
     Weight,
     Deployed,
+    Openers,
 }
 
 impl Options {
@@ -71,6 +79,9 @@ impl Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    if let Some(file) = &options.read_often {
+        return openers::read_often(file, options.rate);
+    }
     tokenwatch::sys::malloc_frugally(); // as the agent does: its parts run here
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
@@ -78,6 +89,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if options.wants(Part::Verdict) {
         show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
+    }
+    if options.wants(Part::Openers) {
+        show(&openers::figures()?);
     }
     if options.wants(Part::Weight) {
         measure_weight(&options)?;

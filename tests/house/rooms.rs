@@ -161,8 +161,12 @@ pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
         "io::copy",
         "mmap",
     ];
-    // The kernel's timer is no file of a pod.
-    let readers = [files[0], "agent/src/sources/kernel/alarm.rs"];
+    // The kernel's timer and its queue of events are no files of a pod.
+    let readers = [
+        files[0],
+        "agent/src/sources/kernel/alarm.rs",
+        "agent/src/sources/readers/fanotify/group.rs",
+    ];
     found.extend(only_in(tree, "agent/src/sources", &reading, &readers));
     found
 }

@@ -97,10 +97,29 @@ impl Volume {
         fs::write(&self.ready, b"")
     }
 
+    /// Whether the current generation has these files and no others. kubelet walks over its
+    /// directory first, and then reads one file after the other up to the first that differs.
     fn holds(&self, current: Option<&Path>, payload: &Payload) -> io::Result<bool> {
-        current.map_or(Ok(false), |current| {
-            files_below(&self.directory.join(current)).map(|files| files == *payload)
-        })
+        let Some(current) = current else { return Ok(false) };
+        let directory = self.directory.join(current);
+        let are_as_many = files_below(&directory)?.iter().eq(payload.keys());
+        for (path, content) in payload {
+            if !holds_bytes(&directory.join(path), content)? {
+                return Ok(false);
+            }
+        }
+        Ok(are_as_many)
+    }
+
+    /// Walks over the whole volume, as kubelet does each minute for its statistics (fs.DiskUsage in
+    /// pkg/volume/util/fs).
+    pub fn measure(&self) -> Result<u64, Error> {
+        let mut size = 0;
+        let walked = walk(&self.directory, &mut |_, entry| {
+            size += entry.metadata()?.len();
+            Ok(())
+        });
+        walked.map(|()| size).map_err(Error::files(&self.directory))
     }
 
     fn current(&self) -> io::Result<Option<PathBuf>> {
@@ -231,22 +250,43 @@ fn write_files(directory: &Path, payload: &Payload) -> io::Result<()> {
     Ok(())
 }
 
-fn files_below(directory: &Path) -> io::Result<Payload> {
-    let mut found = Payload::new();
-    let mut open = vec![PathBuf::new()];
-    while let Some(relative) = open.pop() {
-        for entry in fs::read_dir(directory.join(&relative))? {
-            let entry = entry?;
-            let path = relative.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                open.push(path);
-            } else {
-                let content = fs::read(directory.join(&path))?;
-                found.insert(path, content);
-            }
+/// Whether a file has this content; false if there is none.
+fn holds_bytes(path: &Path, content: &[u8]) -> io::Result<bool> {
+    match fs::read(path) {
+        Ok(found) => Ok(found == content),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files below a directory, sorted. None of them is opened.
+fn files_below(directory: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    walk(directory, &mut |path, entry| {
+        if !entry.file_type()?.is_dir() {
+            found.extend(path.strip_prefix(directory).map(Path::to_owned));
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Calls `take` for everything below a directory. Each directory is read to its end and closed
+/// before those in it are opened, as Go's filepath.Walk does.
+fn walk(
+    directory: &Path,
+    take: &mut impl FnMut(&Path, &fs::DirEntry) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_unstable_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        take(&path, &entry)?;
+        if entry.file_type()?.is_dir() {
+            walk(&path, take)?;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -91,6 +91,9 @@ fn subject(subject: &Subject) -> Attributes {
         }
         Subject::Node { node } => Attributes::new().with(schema::K8S_NODE_NAME, node),
         Subject::Server { server } => Attributes::new().with(schema::SERVER_ADDRESS, server),
+        Subject::File { node, path } => {
+            Attributes::new().with(schema::K8S_NODE_NAME, node).with(schema::FILE_PATH, path)
+        }
     }
 }
 

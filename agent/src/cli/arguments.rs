@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tokenwatch_core::base::time::Delta;
 
 #[cfg(feature = "demo")]
 use super::flags::Exporting;
-use super::flags::{ClockOnly, Everything, Flags, OneToken, Scope, SingleScan};
+use super::flags::{ClockOnly, Everything, Flags, OneToken, ReadersOnly, Scope, SingleScan};
 use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
 use super::record::Recording;
 use super::replay::Replaying;
+use crate::config::duration;
+use crate::reader_list::PodName;
 
 /// Reports Kubernetes service-account tokens that are about to fail, before the first 401, with a
 /// measured clock error.
@@ -56,11 +59,29 @@ Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure."
     #[command(after_help = "Examples:
   tokenwatch check                                       this node
   tokenwatch check --root /var/lib/kubelet               a kubelet root, or a copy of one
+  tokenwatch check --readers                             also who \
+                            reads the tokens
   tokenwatch check --output json | jq '.findings[].code'
 
-Exit status: 0 no finding at warning or above; 1 findings;
+Exit status: 0 no finding at warning or above; 1 findings, or a stale reader;
   2 something could not be read, and no finding at warning or above in the rest.")]
     Check(CheckArguments),
+
+    /// Show who reads which token, and who keeps one that kubelet has replaced
+    ///
+    /// Asks the agent that runs on this node. If there is none, it looks itself for a moment: then
+    /// habits, and reads before that moment, are not known.
+    #[command(after_help = "Examples:
+  tokenwatch readers                                     every pod \
+                            of this node
+  tokenwatch readers shop/cart-0                         one pod: by \
+                            name, namespace/name or UID
+  tokenwatch readers --root /var/lib/kubelet --for 1m    look for a \
+                            minute, if no agent watches this root
+  tokenwatch readers --output json | jq '.readers[] | select(.verdict == \"stale\")'
+
+Exit status: 0 no reader is stale; 1 one is stale; 2 nothing could be seen.")]
+    Readers(ReadersArguments),
 
     /// Decode one token and show all its deadlines
     ///
@@ -158,8 +179,42 @@ pub(super) struct CheckArguments {
     /// Format of the output
     #[arg(long, value_enum, default_value = "table")]
     pub(super) output: TableOrJson,
+    /// Also show who reads the tokens, as `tokenwatch readers` does
+    #[arg(long)]
+    pub(super) readers: bool,
+    #[command(flatten)]
+    pub(super) look: Look,
     #[command(flatten)]
     pub(super) settings: Flags<SingleScan>,
+}
+
+/// For how long a command looks at readers itself.
+#[derive(Debug, Args)]
+pub(super) struct Look {
+    /// Time to look at readers if no agent answers, at most 10m
+    #[arg(long = "for", value_name = "DURATION", value_parser = look_span, default_value = "10s")]
+    pub(super) span: Delta,
+}
+
+/// An agent that takes the place of this one after ten minutes would know more.
+fn look_span(text: &str) -> Result<Delta, String> {
+    let span = duration(text).map_err(|error| error.to_string())?;
+    let bounds = Delta::from_secs(1)..=Delta::from_secs(600);
+    if bounds.contains(&span) { Ok(span) } else { Err("must be 1s to 10m".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReadersArguments {
+    /// Only this pod: its name, namespace/name or UID
+    #[arg(value_name = "POD")]
+    pub(super) pod: Option<PodName>,
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) output: TableOrJson,
+    #[command(flatten)]
+    pub(super) look: Look,
+    #[command(flatten)]
+    pub(super) settings: Flags<ReadersOnly>,
 }
 
 #[derive(Debug, Args)]

@@ -19,14 +19,16 @@ pub(super) use render::{finding_json, paragraph};
 
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
+use super::readers::{self, Asked, Found};
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
-    ApiServerError, Failure, api_server, engine_config, kubelet_roots, node_name, ntp_config,
-    time_servers,
+    ApiServerError, Failure, api_server, copies_config, engine_config, kubelet_roots, node_name,
+    ntp_config, time_servers,
 };
 use crate::sources::api_once::ApiOnce;
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::{kernel, ntp, volumes};
 use cluster::Cluster;
@@ -52,15 +54,19 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Finding>,
     /// What the API server answered.
     cluster: Cluster,
+    /// Who reads the tokens, if somebody asked.
+    readers: Option<Found>,
 }
 
-/// Checks the node and prints the result; the exit status.
+/// Checks the node and prints the result; the exit status. `looking`: how long to look at readers,
+/// if they are asked for.
 pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     output: TableOrJson,
+    looking: Option<Delta>,
 ) -> u8 {
-    match check(settings, environment).await {
+    match check_all(settings, environment, looking).await {
         Ok(checked) => match output {
             TableOrJson::Table => print(
                 &render::table(&checked, Layout::for_stdout(environment)),
@@ -121,6 +127,21 @@ struct Sample {
     at: Reading,
 }
 
+async fn check_all(
+    settings: &Settings,
+    environment: &Environment,
+    looking: Option<Delta>,
+) -> Result<Checked, CheckError> {
+    let mut checked = check(settings, environment).await?;
+    if let Some(span) = looking {
+        match readers::find(settings, environment, Asked { pod: None, span }).await {
+            Ok(found) => checked.readers = Some(found),
+            Err(error) => checked.problems.push(format!("readers: {error}")),
+        }
+    }
+    Ok(checked)
+}
+
 async fn check(settings: &Settings, environment: &Environment) -> Result<Checked, CheckError> {
     let api = api_server(settings, environment).map_err(CheckError::ApiServer)?;
     let roots = kubelet_roots(settings).map_err(CheckError::Setup)?;
@@ -129,7 +150,7 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let (files, problems, round) = read_node(&roots, &ntp).await?;
+    let (files, problems, round) = read_node(&roots, copies_config(settings), &ntp).await?;
     let sample = Sample {
         roots,
         problems,
@@ -144,19 +165,24 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
     Ok(Checked { cluster, ..evaluate(&config, engine, Sample { at, ..sample }) })
 }
 
-/// Scans the token files while the time servers answer.
+/// Scans the token files, and the copies on the host, while the time servers answer.
 async fn read_node(
     roots: &[PathBuf],
+    copies: Option<CopiesConfig>,
     ntp: &NtpConfig,
 ) -> Result<(Vec<Observation>, Vec<String>, Round), CheckError> {
     let owned = roots.to_vec();
-    let scan = tokio::task::spawn_blocking(move || volumes::check(owned));
+    let scan = tokio::task::spawn_blocking(move || {
+        (volumes::check(owned), copies.map(|config| copies::check(&config)))
+    });
     let round = ntp::measure(ntp).await;
-    let (files, summary) = scan.await.map_err(CheckError::Scan)?;
+    let ((files, summary), copies) = scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
-    Ok((files, summary.problems, round))
+    let (copies, more) = copies.unwrap_or_default();
+    let files = files.into_iter().chain(copies).collect();
+    Ok((files, summary.problems.into_iter().chain(more).collect(), round))
 }
 
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.
@@ -188,16 +214,23 @@ fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());
-    Checked { at, roots, problems, clock, tokens, findings, cluster: Cluster::default() }
+    let (cluster, readers) = (Cluster::default(), None);
+    Checked { at, roots, problems, clock, tokens, findings, cluster, readers }
 }
 
 impl Checked {
+    fn has_stale_reader(&self) -> bool {
+        self.readers.as_ref().is_some_and(Found::has_stale)
+    }
+
     /// What was not read cannot count as healthy.
     fn exit_code(&self) -> u8 {
         let is_wrong = self.findings.iter().any(|finding| finding.severity >= Severity::Warning);
+        let readers = self.readers.as_ref().map_or(0, Found::exit_code);
         match (is_wrong, self.problems.as_slice()) {
             (true, _) => 1,
-            (false, []) => 0,
+            (false, []) => readers,
+            (false, _) if readers == 1 => 1,
             (false, _) => INCOMPLETE,
         }
     }

@@ -310,7 +310,7 @@ fn kernel_json(kernel: &Result<KernelClock, KernelError>) -> Value {
 fn server_of(finding: &Finding) -> Option<&str> {
     match &finding.subject {
         Subject::Server { server } => Some(server),
-        Subject::Node { .. } | Subject::Token { .. } => None,
+        Subject::Node { .. } | Subject::Token { .. } | Subject::File { .. } => None,
     }
 }
 

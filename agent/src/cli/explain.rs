@@ -1,10 +1,8 @@
 //! `tokenwatch explain`: one token with all its deadlines, and no byte of its signature.
 
 mod input;
-mod pasted;
 #[cfg(test)]
 mod pasted_tests;
-mod place;
 mod render;
 mod resemblance;
 #[cfg(test)]
@@ -25,8 +23,8 @@ use super::output::{Layout, TextOrJson, count_of, print, print_error, print_json
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
+use crate::sources::tokens::found::{self, Found, Token};
 use input::{NotRead, ReadFrom};
-use pasted::{Found, Token};
 
 /// Exit status: the input is no token.
 const NOT_A_TOKEN: u8 = 2;
@@ -136,10 +134,10 @@ fn print_legacy(from: &ReadFrom, legacy: &LegacyClaims, output: TextOrJson, layo
 
 /// The one token of Kubernetes in the input, and where it was in it.
 fn identify(bytes: &[u8]) -> Result<(Known, Option<String>), ExplainError> {
-    let Some(text) = pasted::text(bytes) else {
+    let Some(text) = found::text(bytes) else {
         return Err(ExplainError::Other("binary data, or text that is not UTF-8"));
     };
-    let Found { tokens, malformed } = pasted::find(&text);
+    let Found { tokens, malformed } = found::find(&text);
     let (mut known, mut foreign) = (Vec::new(), None);
     for (token, place) in tokens {
         match token {

@@ -52,12 +52,17 @@ scopes! {
     #[doc = "All settings."]
     Everything = [
         "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
-        "otlp", "kubernetes", "http", "state", "log"
+        "otlp", "kubernetes", "readers", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
         "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
-        "kubernetes.kubeconfig", "log"
+        "kubernetes.kubeconfig", "http", "readers.verifiers", "log"
+    ];
+    #[doc = "Settings for looking at readers, or for asking the agent."]
+    ReadersOnly = [
+        "roots", "host_prefix", "node", "kubelet", "kubernetes.enabled", "kubernetes.kubeconfig",
+        "http", "readers.verifiers", "log"
     ];
     #[doc = "Settings for judging one token."]
     OneToken = ["host_prefix", "kubelet", "clock", "log"];
@@ -128,6 +133,7 @@ fn heading(setting: &Setting) -> &'static str {
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
         "kubernetes" => "Kubernetes API",
+        "readers" => "Readers",
         "http" => "HTTP server",
         "state" => "State",
         "log" => "Log",

@@ -11,6 +11,7 @@ mod findings;
 mod flags;
 mod log;
 mod output;
+mod readers;
 mod record;
 mod replay;
 mod run;
@@ -73,12 +74,18 @@ fn run_command(
             let settings = sources.with_export(it.settings.given())?.settings;
             let record = it.recording.target(environment);
             let record = record.map_err(|error| print_error(&error.to_string())).ok()?;
-            run::confine(&settings, environment);
-            on_threads(Box::pin(run::report(&settings, environment, record)))
+            let fanotify = run::confine(&settings, environment);
+            on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
         }
         Command::Check(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            on_threads(Box::pin(check::report(&settings, environment, it.output)))
+            let looking = it.readers.then_some(it.look.span);
+            on_threads(Box::pin(check::report(&settings, environment, it.output, looking)))
+        }
+        Command::Readers(it) => {
+            let settings = sources.as_for_run(it.settings.given())?.settings;
+            let asked = readers::Asked { pod: it.pod, span: it.look.span };
+            on_threads(Box::pin(readers::report(&settings, environment, it.output, asked)))
         }
         Command::Explain(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;

@@ -11,13 +11,20 @@ use crate::demo::AgentFault;
 use crate::environment::Environment;
 use crate::recorder::Target;
 use crate::setup::{self, Failure};
+use crate::sources::readers::fanotify::Access;
 
 /// Gives up the rights that the agent does not need. Call it before there is a second thread.
-pub(super) fn confine(settings: &Settings, environment: &Environment) {
+/// Returns what it made of one of them.
+pub(super) fn confine(settings: &Settings, environment: &Environment) -> Access {
+    let (fanotify, given_up) = setup::take_fanotify();
+    if let Err(error) = given_up {
+        warn!(%error, "running with a capability that is not needed");
+    }
     match setup::confine(settings, environment) {
         Ok(confinement) => info!("{confinement}"),
         Err(error) => warn!(%error, "running without confinement"),
     }
+    fanotify
 }
 
 /// Runs the agent until SIGTERM or SIGINT; the exit status.
@@ -25,8 +32,9 @@ pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     record: Option<Target>,
+    fanotify: Access,
 ) -> u8 {
-    match setup::run(settings, environment, record).await {
+    match setup::run(settings, environment, record, fanotify).await {
         Ok(()) => 0,
         Err(failure) => failed(&failure),
     }
@@ -45,9 +53,10 @@ pub(super) async fn demo(settings: &Settings, environment: &Environment) -> u8 {
         let stop = async {
             let _ = run.stop.await; // fails when the demo is gone: the agent stops then, too
         };
-        let left = setup::run_until(&run.settings, &run.environment, None, stop)
-            .await
-            .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
+        let left =
+            setup::run_until(&run.settings, &run.environment, (None, Access::default()), stop)
+                .await
+                .map_err(|failure| AgentFault::Failed(failure.to_string()))?;
         if left.is_clean() { Ok(()) } else { Err(AgentFault::Unsent(left.to_string())) }
     };
     super::demo::run(settings.clone(), environment, setup::stop_signal(), agent).await

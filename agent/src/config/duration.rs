@@ -20,7 +20,7 @@ const LONGEST: i64 = 3_650 * 86_400_000_000_000;
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum DurationError {
+pub enum DurationError {
     /// A bare number.
     NoUnit(String),
     /// Not whole numbers with units.
@@ -49,7 +49,7 @@ impl fmt::Display for DurationError {
 impl std::error::Error for DurationError {}
 
 /// Reads whole numbers, each with its unit.
-pub(super) fn parse(text: &str) -> Result<Delta, DurationError> {
+pub fn parse(text: &str) -> Result<Delta, DurationError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(DurationError::Syntax(text.to_owned()));

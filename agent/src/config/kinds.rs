@@ -1,7 +1,7 @@
 //! The types of settings: how each is read from YAML and from text, and shown.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tokenwatch_core::base::secrecy::looks_like_a_token;
@@ -200,6 +200,41 @@ impl Kind for Port {
 
     fn show(&self) -> Option<String> {
         Some(self.0.to_string())
+    }
+}
+
+/// An IP address, and a port if only that one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: Option<u16>,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.ip, port).fmt(f),
+            None => self.ip.fmt(f),
+        }
+    }
+}
+
+impl Kind for Address {
+    const EXPECTED: &'static str = "IP or IP:PORT";
+
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        let whole =
+            text.parse().map(|end: SocketAddr| Self { ip: end.ip(), port: Some(end.port()) });
+        let bare = || IpAddr::from_text(text).map(|ip| Self { ip, port: None });
+        whole.ok().filter(|address| address.port != Some(0)).map_or_else(bare, Ok).map_err(|_| {
+            expected("an IP address, with or without a port, such as 10.0.0.7:443", text)
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(yaml_text(&self.to_string()))
     }
 }
 

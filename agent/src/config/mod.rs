@@ -22,10 +22,13 @@ mod table;
 mod tests;
 mod yaml;
 
-pub use kinds::{Kind, LogFormat, Secret};
+pub use duration::{DurationError, parse as duration};
+pub use kinds::{Address, Kind, LogFormat, Secret};
 pub use load::{Flag, Given, Loaded, load, read};
 pub use mistakes::{Invalid, Mistake, Mistakes, Origin};
 pub use nearest::nearest;
 pub use show::effective;
 pub use size::Size;
-pub use table::{Alerts, Clock, Files, Http, Kubelet, Log, Otlp, SETTINGS, Setting, Settings};
+pub use table::{
+    Alerts, Clock, Files, Http, Kubelet, Log, Otlp, Readers, SETTINGS, Setting, Settings,
+};

@@ -12,7 +12,7 @@ use super::checks::{
     a_minute, a_second, alert_memory, level, not_blank, positive, positive_if_any, url,
 };
 use super::declare::{Input, anything, set, settings};
-use super::kinds::{Kind, LogFormat, Port, Secret};
+use super::kinds::{Address, Kind, LogFormat, Port, Secret};
 use super::log_filter;
 use super::mistakes::Problem;
 use super::otlp::ALERT_MEMORY;
@@ -77,6 +77,25 @@ settings! {
     files: Files {
         #[doc = "Interval between full rescans of all token files. Default 60s."]
         rescan: Delta = Delta::from_secs(60), --"files-rescan" "DURATION", check a_second;
+    }
+    #[doc = "Observation of who reads the tokens."]
+    readers: Readers {
+        #[doc = "Whether to watch who opens the token files, and whether somebody still holds \
+            replaced ones. Default true."]
+        enabled: bool = true, --"readers" "BOOL";
+        #[doc = "Addresses beside the API server's that verify this cluster's tokens, such as \
+            10.0.0.7:443. A connection to one shows that a pod uses its token. Without a port, any \
+            port. Requires the privilege level hostPID. Default: none."]
+        verifiers: Vec<Address> = Vec::new(), --"readers-verifier" "IP[:PORT]";
+    }
+    #[doc = "Copies of tokens on the host, in the kubeconfigs and token files of CNI plugins."]
+    copies: Copies {
+        #[doc = "Whether to look for copies at the places of known plugins, such as \
+            /etc/cni/net.d, as far as they are readable and belong to the kubelet roots. Default \
+            true."]
+        enabled: bool = true, --"copies" "BOOL";
+        #[doc = "Further files and directories on the host with copies of tokens. Default: none."]
+        paths: Vec<PathBuf> = Vec::new(), --"copies-path" "PATH";
     }
     #[doc = "Measurement of the node's clock."]
     clock: Clock {
@@ -172,8 +191,8 @@ settings! {
     #[doc = "HTTP server of the agent. It shows no token bytes and has no authentication: \
         listen only on addresses that you trust."]
     http: Http {
-        #[doc = "Whether to serve /metrics, /livez, /readyz and the status page at /. Default \
-            true."]
+        #[doc = "Whether to serve /metrics, /readers, /livez, /readyz and the status page at /. \
+            Default true."]
         enabled: bool = true, --"http" "BOOL";
         #[doc = "Addresses to listen on. Default 127.0.0.1."]
         address: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], --"http-address" "ADDRESS";

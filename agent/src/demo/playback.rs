@@ -22,6 +22,8 @@ pub(super) struct Playback {
     stage: Stage,
     servers: TimeServers,
     start: Reading,
+    /// When the programs use their tokens next.
+    next_use: Delta,
     ahead: &'static [Cue],
 }
 
@@ -32,6 +34,7 @@ impl Playback {
             stage: Stage::new(directory)?,
             servers: TimeServers::start()?,
             start: clocks::now(),
+            next_use: Delta::ZERO,
             ahead: script::CUES,
         })
     }
@@ -49,10 +52,14 @@ impl Playback {
         clocks::now().monotonic - self.start.monotonic
     }
 
-    /// Sets the servers' time, and does the next cue if it is due.
+    /// Sets the servers' time, lets the programs read, and does the next cue if it is due.
     pub(super) fn next_due(&mut self) -> Result<Option<&'static Cue>, Error> {
         let elapsed = self.elapsed();
         self.servers.set_ahead(script::clock_offset(elapsed));
+        if elapsed >= self.next_use {
+            self.stage.use_tokens()?;
+            self.next_use = elapsed + script::USES_EVERY;
+        }
         let Some((cue, ahead)) = self.ahead.split_first().filter(|(cue, _)| cue.at <= elapsed)
         else {
             return Ok(None);

@@ -37,7 +37,14 @@ pub(super) enum Act {
         /// Time from the token's `iat` to the write; negative if `iat` is in the future.
         age: Delta,
     },
-    /// The pod is removed.
+    /// A program in the pod begins to use the token.
+    Use {
+        /// The pod.
+        role: &'static Role,
+        /// Whether it keeps the file open, and so never sees another token.
+        keeps: bool,
+    },
+    /// The pod is removed, with its program.
     Remove(&'static Role),
     /// Nothing is done: the caption describes what happens by itself.
     Watch,
@@ -63,6 +70,12 @@ const USUAL: Delta = Delta::from_secs(3_607);
 /// Its token is rotated in time.
 pub(super) const CART: Role =
     role("shop", "cart-6c9f7d8b5-q4x2m", "cart", "kube-api-access-q7d9k", SHORT);
+/// Its token is rotated in time, and its program keeps the old one.
+pub(super) const CHECKOUT: Role =
+    role("shop", "checkout-7d5b9c6f4-z8h6p", "checkout", "kube-api-access-s4c8t", SHORT);
+/// The replacement of [`CHECKOUT`].
+pub(super) const CHECKOUT_AGAIN: Role =
+    role("shop", "checkout-7d5b9c6f4-k2v9w", "checkout", "kube-api-access-g7n3d", SHORT);
 /// Its token is never rotated again.
 pub(super) const LEDGER: Role =
     role("payments", "ledger-5f7c8d9b64-t8xkd", "ledger", "kube-api-access-m2v5c", SHORT);
@@ -112,18 +125,24 @@ pub(super) const ENDS: Delta = Delta::from_secs(70);
 /// Here it ends in any case: with the agent's 5 s to flush it stays below 90 s.
 pub(super) const GIVES_UP: Delta = Delta::from_secs(83);
 
+/// How often the programs use their tokens.
+pub(super) const USES_EVERY: Delta = Delta::from_secs(4);
+
 /// The script, in order of time. The ages of CART and LEDGER follow from kubelet's rule for 600 s:
 /// due at 480 s, late at 576, stalled at 590.
 pub(super) const CUES: &[Cue] = &[
     write(0, &CART, 460, ""),
+    write(0, &CHECKOUT, 456, ""),
     write(0, &LEDGER, 542, ""),
     write(0, &DNS, 900, ""),
     write(
         0,
         &PROMETHEUS,
         300,
-        "Four pods run on the node. Three time servers agree with its clock.",
+        "Five pods run on the node. Three time servers agree with its clock.",
     ),
+    start(3, &CART, false),
+    start(3, &CHECKOUT, true),
     watch(
         6,
         "The three time servers move ahead, by 12 s in the end. To the agent it looks as if the \
@@ -139,7 +158,15 @@ pub(super) const CUES: &[Cue] = &[
         22,
         &CART,
         0,
-        "shop/cart: kubelet replaces the token 2 s after it was due. This is a healthy rotation.",
+        "shop/cart: kubelet replaces the token 2 s after it was due. This is a healthy rotation, \
+         and the program reads the new token.",
+    ),
+    write(
+        25,
+        &CHECKOUT,
+        0,
+        "shop/checkout: kubelet replaces the token 1 s after it was due. The program opened the \
+         file at its start, keeps it open, and uses the old token.",
     ),
     write(
         26,
@@ -158,6 +185,13 @@ pub(super) const CUES: &[Cue] = &[
     ),
     watch(47, "payments/ledger: kubelet has not replaced the token. It expires in 11 s."),
     watch(57, "payments/ledger: kubelet has still not replaced the token. It expires in 1 s."),
+    remove(62, &CHECKOUT, ""),
+    write(
+        62,
+        &CHECKOUT_AGAIN,
+        0,
+        "shop/checkout: an operator restarts the pod, before the old token is refused.",
+    ),
     remove(66, &LEDGER, ""),
     write(
         66,
@@ -169,6 +203,10 @@ pub(super) const CUES: &[Cue] = &[
 
 const fn write(at: i64, role: &'static Role, age: i64, caption: &'static str) -> Cue {
     Cue { at: Delta::from_secs(at), act: Act::Write { role, age: Delta::from_secs(age) }, caption }
+}
+
+const fn start(at: i64, role: &'static Role, keeps: bool) -> Cue {
+    Cue { at: Delta::from_secs(at), act: Act::Use { role, keeps }, caption: "" }
 }
 
 const fn remove(at: i64, role: &'static Role, caption: &'static str) -> Cue {
@@ -205,7 +243,7 @@ mod tests {
             Act::Write { role: whose, age } => {
                 (whose == role).then(|| signed(&signer, role, START + cue.at - age).unwrap())
             }
-            Act::Remove(_) | Act::Watch => None,
+            Act::Use { .. } | Act::Remove(_) | Act::Watch => None,
         });
         match decode(first.unwrap().as_bytes(), &mut Scratch::new()) {
             Decoded::Token(token) => Deadlines::of(&token.to_claims(), &KubeletPolicy::default()),
@@ -223,6 +261,9 @@ mod tests {
     fn tokens_change_state_at_the_times_of_the_captions() {
         let (cart, ledger) = (deadlines(&CART), deadlines(&LEDGER));
         assert_eq!(cart.due, at(20));
+        let checkout = deadlines(&CHECKOUT);
+        assert_eq!(checkout.due, at(24));
+        assert!(checkout.expires > at(62), "the operator is in time");
         assert_eq!(
             [ledger.late, ledger.stalled, ledger.expires].map(Wall::as_secs),
             [at(34), at(48), at(58)].map(Wall::as_secs)
@@ -242,7 +283,7 @@ mod tests {
 
     #[test]
     fn no_other_token_is_due_before_the_end() {
-        for role in [&DNS, &PROMETHEUS, &LEDGER_AGAIN] {
+        for role in [&DNS, &PROMETHEUS, &LEDGER_AGAIN, &CHECKOUT_AGAIN] {
             assert_eq!(deadlines(role).state(START + GIVES_UP), State::Fresh, "{}", role.pod);
         }
     }

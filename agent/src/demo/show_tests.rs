@@ -28,7 +28,7 @@ async fn an_interrupt_stops_the_agent_and_leaves_nothing() {
     let interrupted = async { seen = wait.await.ok() };
     let outcome = demo(options(temp.path()), &mut out, interrupted, agent).await.unwrap();
     assert_eq!(outcome, Outcome::Interrupted);
-    assert_eq!(seen, Some((4, 3)), "the agent finds the first pods, and three time servers");
+    assert_eq!(seen, Some((5, 3)), "the agent finds the first pods, and three time servers");
     assert_eq!(left_in(temp.path()), 0);
     let text = String::from_utf8(out).unwrap();
     assert!(

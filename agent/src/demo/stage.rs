@@ -1,10 +1,12 @@
 //! The node's directory, and what changes it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_lab::Error;
-use tokenwatch_lab::kubelet::Payload;
+use tokenwatch_lab::client::Client;
+use tokenwatch_lab::kubelet::{Payload, Volume};
 use tokenwatch_lab::root::Root;
 use tokenwatch_lab::signer::{PodIdentity, Signer, TokenRequest};
 
@@ -20,12 +22,15 @@ const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\nZGVtbw==\n-----END CERTIFICATE-
 pub(super) struct Stage {
     root: Root,
     signer: Signer,
+    /// The programs that use tokens, by their pods.
+    programs: BTreeMap<&'static str, Client>,
 }
 
 impl Stage {
     /// An empty kubelet root in `directory`, and a key.
     pub(super) fn new(directory: &Path) -> Result<Self, Error> {
-        Ok(Self { root: Root::at(&directory.join("kubelet"))?, signer: Signer::new()? })
+        let root = Root::at(&directory.join("kubelet"))?;
+        Ok(Self { root, signer: Signer::new()?, programs: BTreeMap::new() })
     }
 
     /// The kubelet's root directory.
@@ -34,18 +39,37 @@ impl Stage {
     }
 
     /// Performs an act of the script, at `now`.
-    pub(super) fn act(&self, act: Act, now: Wall) -> Result<(), Error> {
+    pub(super) fn act(&mut self, act: Act, now: Wall) -> Result<(), Error> {
         match act {
             Act::Write { role, age } => self.write(role, age, now),
-            Act::Remove(role) => self.root.remove_pod(&identity(role).uid()),
+            Act::Use { role, keeps } => self.start(role, keeps),
+            Act::Remove(role) => {
+                self.programs.remove(role.pod);
+                self.root.remove_pod(&identity(role).uid())
+            }
             Act::Watch => Ok(()),
         }
     }
 
+    /// Every program reads its token, as before a request.
+    pub(super) fn use_tokens(&self) -> Result<(), Error> {
+        self.programs.values().try_for_each(|program| program.read().map(drop))
+    }
+
+    fn start(&mut self, role: &Role, keeps: bool) -> Result<(), Error> {
+        let file = self.volume(role).directory().join(role.path);
+        let program = if keeps { Client::keeping(&file)? } else { Client::reopening(&file) };
+        self.programs.insert(role.pod, program);
+        Ok(())
+    }
+
+    fn volume(&self, role: &Role) -> Volume {
+        self.root.volume(&identity(role).uid(), role.volume)
+    }
+
     fn write(&self, role: &Role, age: Delta, now: Wall) -> Result<(), Error> {
         let token = signed(&self.signer, role, now - age)?;
-        let volume = self.root.volume(&identity(role).uid(), role.volume);
-        volume.write(&payload(role, token), now).map(drop)
+        self.volume(role).write(&payload(role, token), now).map(drop)
     }
 }
 
@@ -88,21 +112,20 @@ mod tests {
     #[test]
     fn pods_appear_with_their_volumes_and_are_removed_completely() {
         let folder = tempfile::tempdir().unwrap();
-        let stage = Stage::new(folder.path()).unwrap();
+        let mut stage = Stage::new(folder.path()).unwrap();
         let now = Wall::from_secs(1_800_000_000);
         for role in [&LEDGER, &PROMETHEUS] {
             stage.act(Act::Write { role, age: Delta::ZERO }, now).unwrap();
         }
-        let volume = |role: &Role| {
-            stage.root.volume(&identity(role).uid(), role.volume).directory().to_owned()
+        let read = |role: &Role, file: &str| {
+            std::fs::read_to_string(stage.volume(role).directory().join(file)).unwrap()
         };
-        assert_eq!(std::fs::read_to_string(volume(&LEDGER).join("namespace")).unwrap(), "payments");
-        assert!(
-            std::fs::read_to_string(volume(&PROMETHEUS).join("tokens/vault"))
-                .unwrap()
-                .starts_with("eyJ")
-        );
+        assert_eq!(read(&LEDGER, "namespace"), "payments");
+        assert!(read(&PROMETHEUS, "tokens/vault").starts_with("eyJ"));
+        stage.act(Act::Use { role: &LEDGER, keeps: true }, now).unwrap();
+        stage.use_tokens().unwrap();
         stage.act(Act::Remove(&LEDGER), now).unwrap();
         assert_eq!(std::fs::read_dir(stage.root().join("pods")).unwrap().count(), 1);
+        stage.use_tokens().expect("the program of a pod that is removed ends with it");
     }
 }

@@ -5,7 +5,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::findings::Code;
 use tokenwatch_lab::received::{LogSeen, Received, SpanSeen, number, text};
 
-use super::script::{CART, LEDGER, REPORT, Role};
+use super::script::{CART, CHECKOUT, LEDGER, REPORT, Role};
 
 /// Seconds from due to replaced that count as healthy. The script replaces the token 2 s after it
 /// was due.
@@ -19,6 +19,8 @@ const CLEARED: &str = "tokenwatch.finding.cleared";
 enum Sign {
     /// A complete generation of this pod's token with this outcome.
     Generation(&'static Role, &'static str),
+    /// A reader of this pod's token that never read a generation.
+    NeverRead(&'static Role),
     /// An alert with this event, about this pod if there is one. A finding that gets worse is
     /// reminded.
     Alert(Code, &'static str, Option<&'static Role>),
@@ -31,9 +33,25 @@ struct Promise {
     sign: Sign,
 }
 
-const PROMISES: [Promise; 10] = [
+const PROMISES: [Promise; 13] = [
     alert("the agent reported how far the clock is off", Code::ClockOffset, RAISED, None),
     generation("one complete trace shows a healthy rotation", &CART, "replaced"),
+    alert(
+        "the agent reported a program that keeps a replaced token",
+        Code::ReaderStale,
+        RAISED,
+        Some(&CHECKOUT),
+    ),
+    Promise {
+        text: "… and one complete trace shows that it never read the new token",
+        sign: Sign::NeverRead(&CHECKOUT),
+    },
+    alert(
+        "… and cleared that alert when the pod was restarted",
+        Code::ReaderStale,
+        CLEARED,
+        Some(&CHECKOUT),
+    ),
     alert(
         "the agent reported a token that was issued in the future",
         Code::FutureDated,
@@ -163,13 +181,14 @@ impl Sign {
                     && text(&span.attributes, schema::TOKEN_OUTCOME) == Some(outcome)
                     && pod(&span.attributes) == Some(role.pod)
             }
+            Self::NeverRead(role) => is_never_read(span) && pod(&span.attributes) == Some(role.pod),
             Self::Alert(..) => false,
         }
     }
 
     fn is_log(&self, log: &LogSeen) -> bool {
         match self {
-            Self::Generation(..) => false,
+            Self::Generation(..) | Self::NeverRead(_) => false,
             Self::Alert(code, event, role) => {
                 log.event == *event
                     && text(&log.attributes, schema::FINDING_CODE) == Some(code.as_str())
@@ -177,6 +196,11 @@ impl Sign {
             }
         }
     }
+}
+
+fn is_never_read(span: &SpanSeen) -> bool {
+    span.name == schema::SPAN_READER_LAG
+        && text(&span.attributes, schema::READER_OUTCOME) == Some("never_read")
 }
 
 /// The root of a generation that was replaced in time, or never.
@@ -190,7 +214,7 @@ fn is_healthy_root(span: &SpanSeen) -> bool {
 /// The pod that an alert is about, if the script did nothing to it.
 fn wrongly_accused(log: &LogSeen) -> Option<String> {
     let about = pod(&log.attributes)?;
-    let is_expected = [&LEDGER, &REPORT].iter().any(|role| role.pod == about);
+    let is_expected = [&CHECKOUT, &LEDGER, &REPORT].iter().any(|role| role.pod == about);
     (!is_expected).then(|| about.to_owned())
 }
 
@@ -226,6 +250,17 @@ mod tests {
         }))
     }
 
+    fn never_read(role: &Role) -> Received {
+        let attributes = Attributes::new()
+            .with(schema::K8S_POD_NAME, role.pod)
+            .with(schema::READER_OUTCOME, "never_read");
+        Received::Span(Box::new(SpanSeen {
+            name: schema::SPAN_READER_LAG.into(),
+            attributes,
+            ..SpanSeen::default()
+        }))
+    }
+
     fn everything() -> Vec<Received> {
         let ledger = [
             (Code::RotationLate, "raised"),
@@ -239,6 +274,9 @@ mod tests {
             alert(Code::FutureDated, "raised", Some(&REPORT)),
             alert(Code::FutureDated, "cleared", Some(&REPORT)),
             generation(&LEDGER, "expired", None),
+            alert(Code::ReaderStale, "raised", Some(&CHECKOUT)),
+            never_read(&CHECKOUT),
+            alert(Code::ReaderStale, "cleared", Some(&CHECKOUT)),
             alert(Code::Expired, "cleared", Some(&LEDGER)),
             alert(Code::ClockOffset, "cleared", None),
         ];

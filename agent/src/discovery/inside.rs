@@ -14,7 +14,7 @@ use nix::sys::stat::Mode;
 const LINKS: usize = 40;
 
 /// Opens `path` of the host whose root directory is at `root`.
-pub(super) fn open(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+pub(crate) fn open(root: &Path, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
     let root = open_at_path(root, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     let flags = flags | OFlag::O_CLOEXEC;
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;

@@ -1,6 +1,6 @@
 //! What the agent looks for at its start, and again where it may appear later: kubelet root
 //! directories and time servers.
 
-mod inside;
+pub(crate) mod inside;
 pub mod roots;
 pub mod time_servers;

@@ -1,21 +1,36 @@
-//! The one room that reads the proc file system (proc(5)): processes, mounts, and this process
-//! itself. Files of cgroups are read here, too, as soon as something needs them.
+//! The one room that reads the proc file system (proc(5)): processes with their containers, mounts
+//! and connections, and this process itself.
 //!
 //! Everything returned is typed; what a value means is decided by the caller.
 
+mod cgroup;
 mod error;
+mod mountinfo;
 mod mounts;
+mod opener;
+mod opens;
 mod own;
+mod pids;
 mod processes;
+mod read;
+mod sockets;
+mod stat;
 
 use std::path::{Path, PathBuf};
 
+pub use cgroup::InContainer;
 pub use error::Error;
+pub use mountinfo::{Device, Mount};
 pub use mounts::MountWatch;
+pub use opener::OpenerProcess;
+pub use opens::TcpCounters;
 pub use own::{
     Capabilities, Usage, descriptor_path, is_in_initial_pid_namespace, own_capabilities, own_usage,
 };
+pub use pids::{Instance, Network};
 pub use processes::Process;
+pub use sockets::{Connection, ConnectionState};
+pub use stat::Stat;
 
 /// A proc file system.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,13 @@
 //! Mounts of this process's mount namespace (proc_pid_mountinfo(5)).
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Error, ProcFs};
+use super::{Error, ProcFs, mountinfo};
 use crate::sys;
 
 const MOUNTINFO: &str = "self/mountinfo";
@@ -28,25 +26,7 @@ impl ProcFs {
 
 fn mount_point(line: &[u8]) -> Option<PathBuf> {
     let field = line.split(|byte| *byte == b' ').nth(MOUNT_POINT)?;
-    Some(Path::new(OsStr::from_bytes(&unescaped(field))).to_owned())
-}
-
-/// The kernel writes blank, tab, newline and backslash as `\` and three octal digits.
-fn unescaped(field: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        match escaped(byte, after) {
-            Some(escaped) => (plain.push(escaped), rest = &after[3..]).1,
-            None => (plain.push(byte), rest = after).1,
-        }
-    }
-    plain
-}
-
-fn escaped(byte: u8, after: &[u8]) -> Option<u8> {
-    let digits = after.get(..3).filter(|_| byte == b'\\')?;
-    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+    Some(mountinfo::path(field))
 }
 
 /// Notices changes of the mounts. The kernel reports them to whoever polls mountinfo; a mount

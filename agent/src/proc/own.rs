@@ -11,6 +11,8 @@ use super::Error;
 
 /// Bits of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (capabilities(7)).
 const READ_ALL_FILES: u64 = 1 << 1 | 1 << 2;
+/// Bit of CAP_SYS_ADMIN.
+const SYS_ADMIN: u64 = 1 << 21;
 /// Inode of the initial PID namespace (PROC_PID_INIT_INO in the kernel's
 /// include/linux/proc_ns.h).
 const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
@@ -23,6 +25,11 @@ impl Capabilities {
     /// Whether files and directories of all users can be read.
     pub fn can_read_all_files(self) -> bool {
         self.0 & READ_ALL_FILES != 0
+    }
+
+    /// Whether it has CAP_SYS_ADMIN, in its own user namespace.
+    pub fn can_administrate(self) -> bool {
+        self.0 & SYS_ADMIN != 0
     }
 }
 
@@ -57,6 +64,11 @@ fn usage(stat: &Stat) -> Usage {
         system_seconds: seconds(stat.stime),
         resident_bytes: stat.rss * procfs::page_size(),
     }
+}
+
+/// Ticks of the clock in a second, in which the kernel counts the start of a process.
+pub(super) fn ticks_per_second() -> u64 {
+    procfs::ticks_per_second()
 }
 
 /// Whether this process is in the machine's initial PID namespace.

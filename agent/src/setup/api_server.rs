@@ -1,6 +1,7 @@
 //! The Kubernetes API client that the settings describe.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokenwatch_core::base::text::shown;
@@ -61,6 +62,25 @@ pub fn api_server_mistake(loaded: &Loaded, environment: &Environment) -> Option<
     Some(Mistake { origin: loaded.origin(setting), message: error.to_string() })
 }
 
+/// The addresses of the API server: the one that every pod has in its environment, and the one that
+/// the agent itself uses. A server that is configured by name has none here.
+pub(super) fn api_server_ends(settings: &Settings, environment: &Environment) -> Vec<SocketAddr> {
+    let of_pod = Access::resolve(None, environment).ok();
+    let own = access(settings, environment).ok().flatten();
+    let servers = [of_pod, own].into_iter().flatten().filter_map(|access| access.server());
+    let mut ends: Vec<SocketAddr> = servers.filter_map(|server| end(&server)).collect();
+    ends.dedup();
+    ends
+}
+
+/// The address in a URL.
+fn end(url: &str) -> Option<SocketAddr> {
+    let url: http::Uri = url.parse().ok()?;
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    let default = if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
+    Some(SocketAddr::new(host.parse().ok()?, url.port_u16().unwrap_or(default)))
+}
+
 fn access(
     settings: &Settings,
     environment: &Environment,
@@ -70,4 +90,39 @@ fn access(
     }
     let access = Access::resolve(settings.kubernetes.kubeconfig.as_deref(), environment);
     access.map(Some).map_err(ApiServerError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_server_has_the_address_that_pods_use() {
+        let ends = |variables: [(&str, &str); 2]| {
+            let ends = api_server_ends(&Settings::default(), &Environment::of(variables));
+            ends.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let of = |host, port| {
+            ends([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)])
+        };
+        assert_eq!(of("10.96.0.1", "443"), ["10.96.0.1:443"]);
+        assert_eq!(of("fd00::1", "6443"), ["[fd00::1]:6443"]);
+        assert_eq!(of("api.example", "443"), [""; 0]);
+        assert_eq!(of("", "443"), [""; 0]);
+    }
+
+    #[test]
+    fn a_url_has_an_address_and_a_port() {
+        let table = [
+            ("https://10.0.0.1:6443", Some("10.0.0.1:6443")),
+            ("https://10.0.0.1", Some("10.0.0.1:443")),
+            ("http://[::1]:8080", Some("[::1]:8080")),
+            ("http://127.0.0.1/x", Some("127.0.0.1:80")),
+            ("https://api.example:6443", None),
+            ("nonsense", None),
+        ];
+        for (url, expected) in table {
+            assert_eq!(end(url), expected.map(|end| end.parse().unwrap()), "{url}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::confinement::{self, Allowed, Confinement};
 use crate::environment::Environment;
+use crate::sources::privileges;
+use crate::sources::readers::fanotify::Access;
 
 /// Why the process is not confined. The agent works without.
 #[derive(Debug)]
@@ -30,6 +32,12 @@ impl fmt::Display for ConfineError {
 }
 
 impl std::error::Error for ConfineError {}
+
+/// Creates what the agent needs CAP_SYS_ADMIN for, and gives that up, whether it was granted or
+/// not. Call it before there is a second thread.
+pub fn take_fanotify() -> (Access, Result<(), confinement::Error>) {
+    (privileges::fanotify(), confinement::give_up_administration())
+}
 
 /// Gives up every right that the agent does not need. Call it before there is a second thread.
 /// Creates the directory of the state file if it does not exist.

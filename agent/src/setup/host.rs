@@ -19,13 +19,14 @@ const DMI: &str = "sys/class/dmi/id";
 /// Looks everything up.
 pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> {
     let state = settings.state.dir.as_deref();
+    let restored = state.map(|directory| state_file::restore(directory, node)).unwrap_or_default();
     Ok(Host {
         node: node.to_owned(),
         servers: time_servers(settings),
         roots: kubelet_roots(settings)?,
-        restored: state
-            .map(|directory| state_file::restore(directory, node).findings)
-            .unwrap_or_default(),
+        restored: restored.findings,
+        habits: restored.habits,
+        api_server: Vec::new(),
     })
 }
 

@@ -13,9 +13,9 @@ mod plan;
 mod start;
 
 pub use api_server::{ApiServerError, api_server, api_server_mistake, api_server_note};
-pub use confine::{ConfineError, confine};
+pub use confine::{ConfineError, confine, take_fanotify};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
 pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};
-pub use plan::{engine_config, ntp_config};
-pub use start::{run, run_until, stop_signal};
+pub use plan::{copies_config, engine_config, ntp_config};
+pub use start::{look, run, run_until, stop_signal};

@@ -1,20 +1,25 @@
 //! What the agent will do, decided from the settings and from what setup found. No I/O, and one
 //! random number.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokenwatch_core::engine;
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::clocks::{Limits, ServerName};
+use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
 use crate::agent::Plan;
 use crate::config::Settings;
-use crate::discovery::roots::Search;
+use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
+use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::ntp::NtpConfig;
+use crate::sources::readers::fanotify::Access;
+use crate::sources::readers::processes::{ProcessesConfig, Verifier};
 use crate::sources::volumes::FilesConfig;
 
 /// What setup found on this machine.
@@ -26,19 +31,33 @@ pub(super) struct Host {
     pub(super) roots: Vec<PathBuf>,
     /// Time servers to query.
     pub(super) servers: Vec<ServerName>,
+    /// The addresses of the API server, as pods connect to it.
+    pub(super) api_server: Vec<SocketAddr>,
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
+    /// Habits that the last agent learned.
+    pub(super) habits: Vec<KnownHabit>,
 }
 
 /// The whole plan.
-pub(super) fn plan(settings: &Settings, host: Host, api_server: Option<Arc<ApiClient>>) -> Plan {
+pub(super) fn plan(
+    settings: &Settings,
+    host: Host,
+    api_server: Option<Arc<ApiClient>>,
+    fanotify: Access,
+) -> Plan {
     Plan {
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
+        processes: processes_config(settings, host.api_server),
+        copies: copies_config(settings),
         apiserver: api_server,
+        fanotify,
         watch_accounts: settings.kubernetes.account_watch,
+        readers: settings.readers.enabled,
         restored: host.restored,
+        habits: host.habits,
         recorder: None,
         shutdown: settings.shutdown_timeout.to_std(),
     }
@@ -52,6 +71,7 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
+        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
@@ -91,6 +111,32 @@ fn files_config(settings: &Settings, roots: Vec<PathBuf>) -> FilesConfig {
     }
 }
 
+/// Which connections of pods show that they use their tokens: those to the API server, and to what
+/// the settings name.
+fn processes_config(settings: &Settings, api_server: Vec<SocketAddr>) -> ProcessesConfig {
+    let of_server =
+        api_server.into_iter().map(|at| Verifier { ip: at.ip(), port: Some(at.port()) });
+    let named = settings.readers.verifiers.iter();
+    let named = named.map(|address| Verifier { ip: address.ip, port: address.port });
+    ProcessesConfig {
+        verifiers: of_server.chain(named).collect(),
+        is_in_container: settings.host_prefix != Path::new("/"),
+        ..ProcessesConfig::default()
+    }
+}
+
+/// Where the agent looks for copies of tokens; nothing if it does not look.
+pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
+    let tree = tree_of(&settings.host_prefix, &settings.roots);
+    let config = CopiesConfig {
+        tree: tree.filter(|_| settings.copies.enabled),
+        prefix: settings.host_prefix.clone(),
+        paths: settings.copies.paths.clone(),
+        rescan: settings.files.rescan.to_std(),
+    };
+    (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
+}
+
 /// Where to search for kubelet roots.
 pub(super) fn search(settings: &Settings) -> Search {
     Search::new(&settings.host_prefix)
@@ -99,7 +145,9 @@ pub(super) fn search(settings: &Settings) -> Search {
 /// Where the HTTP server listens; nothing when it is disabled.
 pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
     let http = &settings.http;
-    http.enabled.then(|| http::Settings { addresses: http.address.clone(), port: http.port.0 })
+    let roots = given(&settings.host_prefix, &settings.roots);
+    let (addresses, port) = (http.address.clone(), http.port.0);
+    http.enabled.then_some(http::Settings { addresses, port, roots })
 }
 
 #[cfg(test)]
@@ -111,25 +159,38 @@ mod tests {
             node: "node-1".into(),
             roots: vec!["/var/lib/kubelet".into()],
             servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
-            restored: Vec::new(),
+            ..Host::default()
         }
     }
 
     #[test]
     fn configured_roots_end_the_search_for_others() {
-        let found = plan(&Settings::default(), host(&[]), None);
+        let found = plan(&Settings::default(), host(&[]), None, Access::default());
         assert!(found.files.search.is_some());
         let settings = Settings { roots: vec!["/k".into()], ..Settings::default() };
-        assert_eq!(plan(&settings, host(&[]), None).files.search, None);
+        assert_eq!(plan(&settings, host(&[]), None, Access::default()).files.search, None);
     }
 
     #[test]
     fn the_engine_knows_whether_there_is_a_server_to_wait_for() {
         for servers in [&[][..], &["ntp1.example"]] {
-            let plan = plan(&Settings::default(), host(servers), None);
+            let plan = plan(&Settings::default(), host(servers), None, Access::default());
             assert_eq!(plan.engine.clock.servers_configured, !servers.is_empty());
             assert_eq!(plan.ntp.servers.len(), servers.len());
         }
+    }
+
+    #[test]
+    fn a_verifier_is_the_api_server_or_named() {
+        let mut settings = Settings::default();
+        let named = |text: &str| crate::config::Kind::from_text(text).unwrap();
+        settings.readers.verifiers = named("10.0.0.7:8443, fd00::7");
+        let found = Host { api_server: vec!["10.96.0.1:443".parse().unwrap()], ..host(&[]) };
+        let shown = |verifier: Verifier| (verifier.ip.to_string(), verifier.port);
+        let plan = plan(&settings, found, None, Access::default());
+        let verifiers: Vec<_> = plan.processes.verifiers.into_iter().map(shown).collect();
+        let expected = [("10.96.0.1", Some(443)), ("10.0.0.7", Some(8443)), ("fd00::7", None)];
+        assert_eq!(verifiers, expected.map(|(ip, port)| (ip.to_owned(), port)));
     }
 
     #[test]

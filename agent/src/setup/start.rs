@@ -3,10 +3,12 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use tokenwatch_core::engine::Config;
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::{Config, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::api_server::api_server_ends;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, api_server_note, export, host, node_name, own_otlp};
@@ -19,6 +21,7 @@ use crate::recorder::{Recorder, Target};
 use crate::sinks::events::Events;
 use crate::sinks::metrics::Pull;
 use crate::sinks::{ShutdownReport, Sink, Sinks, SnapshotSource, StartError, Views, http};
+use crate::sources::readers::fanotify::Access;
 use crate::{state_file, streams};
 use tokenwatch_otlp::Resource;
 
@@ -27,8 +30,10 @@ pub async fn run(
     settings: &Settings,
     environment: &Environment,
     record: Option<Target>,
+    fanotify: Access,
 ) -> Result<(), Failure> {
-    let left = run_until(settings, environment, record, stop_signal()).await?;
+    let started = (record, fanotify);
+    let left = run_until(settings, environment, started, stop_signal()).await?;
     if !left.is_clean() {
         warn!(
             alerts = left.alerts_left,
@@ -44,7 +49,7 @@ pub async fn run(
 pub async fn run_until(
     settings: &Settings,
     environment: &Environment,
-    record: Option<Target>,
+    (record, fanotify): (Option<Target>, Access),
     stop: impl Future<Output = ()>,
 ) -> Result<ShutdownReport, Failure> {
     let node = node_name(settings, environment);
@@ -54,7 +59,10 @@ pub async fn run_until(
     if let Some(note) = api_server_note(settings, environment) {
         info!(note, "using no proxy for the Kubernetes API");
     }
-    let host = host::look_up(settings, &node)?;
+    let host = Host {
+        api_server: api_server_ends(settings, environment),
+        ..host::look_up(settings, &node)?
+    };
     let ways = WaysOut {
         otlp,
         resource,
@@ -63,10 +71,30 @@ pub async fn run_until(
         events: api_server.clone().filter(|_| settings.kubernetes.events),
         node,
     };
-    let plan = plan::plan(settings, host, api_server);
+    let plan = plan::plan(settings, host, api_server, fanotify);
     let plan = Plan { recorder: recorder(record, &plan.engine)?, ..plan };
     announce(&plan);
     agent::run(plan, |views| ways.open(views), stop).await.map_err(Failure::Agent)
+}
+
+/// Watches the node for `span` without reporting anything, and returns what is known of it then.
+/// The clock is not measured, and no state file is read.
+pub async fn look(
+    settings: &Settings,
+    environment: &Environment,
+    span: Delta,
+) -> Result<Status, Failure> {
+    let api_server = api_server(settings, environment).map_err(Failure::ApiServer)?;
+    let node = node_name(settings, environment);
+    let host = Host {
+        roots: host::kubelet_roots(settings)?,
+        node,
+        api_server: api_server_ends(settings, environment),
+        ..Host::default()
+    };
+    // Who asks for readers wants them watched, whatever the setting for `run`.
+    let plan = Plan { readers: true, ..plan::plan(settings, host, api_server, Access::NotGranted) };
+    Ok(agent::look(plan, span.to_std()).await)
 }
 
 fn recorder(record: Option<Target>, config: &Config) -> Result<Option<Arc<Recorder>>, Failure> {
@@ -107,7 +135,7 @@ impl WaysOut {
         let main = open_main(self.otlp, &self.resource, &views.snapshot, pull.clone())?;
         let mut sinks = Sinks::new(main);
         if let Some(state) = self.state {
-            sinks = sinks.with_state_file(state);
+            sinks = sinks.with_state_file(state, Arc::clone(&views.habits));
         }
         if let Some(server) = self.events {
             sinks = sinks.with_events(Events::start(server, self.node));

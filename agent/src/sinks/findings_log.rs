@@ -26,6 +26,7 @@ struct About {
     path: Option<String>,
     node: Option<String>,
     server: Option<String>,
+    file: Option<String>,
 }
 
 /// A macro of the log wants its level at compile time.
@@ -39,6 +40,7 @@ macro_rules! line {
             path = $about.path,
             node = $about.node,
             server = $about.server,
+            file = $about.file,
             finding_id = $alert.id.0,
             summary = %shown(&$alert.finding.summary),
             "{}", message($alert.event)
@@ -75,6 +77,9 @@ fn about(subject: &Subject) -> About {
         },
         Subject::Node { node } => About { node: text(node), ..About::default() },
         Subject::Server { server } => About { server: text(server), ..About::default() },
+        Subject::File { node, path } => {
+            About { node: text(node), file: text(path), ..About::default() }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
 use tokenwatch_core::world::observation::DeliveryState;
+use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_otlp::Resource;
 use tokio::sync::watch;
 
@@ -21,6 +22,9 @@ use crate::state_file::{self, StateFile};
 
 /// The figures of the engine, read at each export of metrics.
 pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
+
+/// The habits of readers that the engine has learned, read whenever the state is saved.
+pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
 
 /// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -37,6 +41,8 @@ pub struct Views {
     pub status: StatusSource,
     /// For liveness.
     pub pulse: PulseSource,
+    /// For the state file.
+    pub habits: HabitSource,
 }
 
 /// Whether the engine makes progress.
@@ -130,8 +136,8 @@ impl Sinks {
 
     /// Adds the state file with the active findings.
     #[must_use]
-    pub fn with_state_file(self, config: state_file::Config) -> Self {
-        let state_file = StateFile::start(config, self.main.undelivered());
+    pub fn with_state_file(self, config: state_file::Config, habits: HabitSource) -> Self {
+        let state_file = StateFile::start(config, habits, self.main.undelivered());
         Self { state_file: Some(state_file), ..self }
     }
 
@@ -155,7 +161,8 @@ impl Sinks {
         let origin = delivery::origin(resource, &no_counters, &views.snapshot);
         let start = || metrics::Metrics::start(&origin, None::<metrics::Pull>, Some(pull.clone()));
         let metrics = self.main.has_no_metrics().then(start);
-        let http = http::Http::start(settings, http::Content { views, pull });
+        let roots = settings.roots.clone();
+        let http = http::Http::start(settings, http::Content { views, pull, roots });
         Self { metrics, http: Some(http), ..self }
     }
 

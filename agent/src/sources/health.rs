@@ -13,16 +13,24 @@ pub(super) enum Source {
     Files,
     /// Inotify watches on their directories.
     Watch,
+    /// Who opens token files.
+    Readers,
+    /// Copies of tokens on the host.
+    Copies,
     /// Time servers.
     Ntp,
     /// The kernel's clock state.
     Kernel,
+    /// Processes of this node's pods.
+    Processes,
     /// This node's pods, from the Kubernetes API.
     Pods,
     /// Service accounts, from the Kubernetes API.
     ServiceAccounts,
     /// The watch of all service accounts.
     AccountWatch,
+    /// Fanotify events about who opens tokens.
+    Openers,
 }
 
 impl Source {
@@ -30,11 +38,15 @@ impl Source {
         match self {
             Self::Files => "files",
             Self::Watch => "watch",
+            Self::Readers => "readers",
+            Self::Copies => "copies",
             Self::Ntp => "ntp",
             Self::Kernel => "kernel",
+            Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
             Self::AccountWatch => "accountwatch",
+            Self::Openers => "fanotify",
         }
     }
 }

@@ -4,12 +4,17 @@
 //! works ([`health`]); what that means is decided in the core.
 
 pub mod api_once;
+pub mod copies;
 mod health;
 pub mod kernel;
+mod kubelets;
 pub mod ntp;
+mod own_opens;
 pub mod pods;
 pub mod privileges;
+pub mod readers;
 mod send;
 pub mod service_accounts;
+pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;

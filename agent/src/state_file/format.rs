@@ -14,7 +14,7 @@ pub(super) const MAX_BYTES: u64 = 4 << 20;
 /// Content of the file. A reader takes findings as JSON first, so that one that it does not know
 /// does not cost the others.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Content<Node, Finding> {
+pub(super) struct Content<Node, Finding, Habit> {
     /// Version of the format.
     pub(super) version: u32,
     /// Node on which it was written.
@@ -23,6 +23,9 @@ pub(super) struct Content<Node, Finding> {
     pub(super) alive_at: Wall,
     /// Active findings.
     pub(super) findings: Vec<Finding>,
+    /// Habits of readers that the agent learned.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub(super) habits: Vec<Habit>,
 }
 
 /// Path of the state file in its directory.

@@ -8,6 +8,7 @@ use std::path::Path;
 use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::ledger::Restored;
+use tokenwatch_core::world::readers::KnownHabit;
 use tracing::{info, warn};
 
 use super::Error;
@@ -19,6 +20,8 @@ use crate::clocks;
 pub struct RestoredState {
     /// Findings that were active.
     pub findings: Vec<Restored>,
+    /// Habits of readers that were learned.
+    pub habits: Vec<KnownHabit>,
     /// When the previous agent last saved its state, on the node's clock.
     pub alive_at: Option<Wall>,
     /// Findings that were skipped, each with the reason.
@@ -79,8 +82,9 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> {
-    let content: Content<String, serde_json::Value> = serde_json::from_slice(bytes)
-        .map_err(|error| Error::Format { path: path.to_owned(), error })?;
+    let content: Content<String, serde_json::Value, serde_json::Value> =
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error::Format { path: path.to_owned(), error })?;
     if content.version != VERSION {
         return Err(Error::Version { path: path.to_owned(), found: content.version });
     }
@@ -88,6 +92,9 @@ fn parse(path: &Path, bytes: &[u8], node: &str) -> Result<RestoredState, Error> 
         return Err(Error::OtherNode { path: path.to_owned(), node: content.node });
     }
     let mut state = RestoredState { alive_at: Some(content.alive_at), ..RestoredState::default() };
+    // A habit that this version does not know is learned again.
+    let habits = content.habits.into_iter();
+    state.habits = habits.filter_map(|value| serde_json::from_value(value).ok()).collect();
     content.findings.into_iter().for_each(|value| state.take(path, value));
     Ok(state)
 }

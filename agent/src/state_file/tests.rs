@@ -8,6 +8,7 @@ use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
 use tokenwatch_core::ledger::{self, Alert, AlertEvent, FILE};
+use tokenwatch_core::world::readers::{Habit, HabitKey, KnownHabit};
 use tokio::sync::watch;
 
 use super::write::{File, replace};
@@ -105,6 +106,10 @@ fn saved(directory: &Path) -> usize {
     content["findings"].as_array().unwrap().len()
 }
 
+fn no_habits() -> HabitSource {
+    std::sync::Arc::new(Vec::new)
+}
+
 fn config(directory: &Path, restored: Vec<ledger::Restored>) -> Config {
     Config { directory: directory.to_owned(), node: "n1".to_owned(), restored }
 }
@@ -114,7 +119,7 @@ async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("created");
     let (_count, undelivered) = watch::channel(undelivered);
-    let file = StateFile::start(config(&directory, vec![]), undelivered);
+    let file = StateFile::start(config(&directory, vec![]), no_habits(), undelivered);
     for event in events {
         file.apply(changes(&reports(*event)));
     }
@@ -143,7 +148,7 @@ async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
     let (_count, undelivered) = watch::channel(1);
-    let file = StateFile::start(config(directory.path(), vec![restored]), undelivered);
+    let file = StateFile::start(config(directory.path(), vec![restored]), no_habits(), undelivered);
     file.apply(changes(&reports(AlertEvent::Cleared)));
     file.finish().await;
     assert_eq!(saved(directory.path()), 1);
@@ -154,7 +159,9 @@ fn a_directory_that_cannot_be_created_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("a-file");
     std::fs::write(&blocked, "").unwrap();
-    let error = File { directory: blocked, node: "n1".into() }.write(&BTreeMap::new()).unwrap_err();
+    let error = File { directory: blocked, node: "n1".into() }
+        .write(&BTreeMap::new(), Vec::new())
+        .unwrap_err();
     assert!(error.to_string().contains("it retries every minute"), "{error}");
 }
 
@@ -165,4 +172,26 @@ fn only_the_owner_can_read_the_file() {
     let path = directory.path().join(FILE);
     replace(&path, b"{}").unwrap();
     assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn habits_are_restored_and_one_that_nobody_knows_costs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = HabitKey {
+        namespace: "shop".into(),
+        workload: "Deployment cart".into(),
+        container: "app".into(),
+        image: "cart:1".into(),
+        volume: "v".into(),
+        path: "token".into(),
+    };
+    let at = Wall::from_secs(5);
+    let habit = KnownHabit { key, habit: Habit::Once, generations: 2, is_confirmed: true, at };
+    let file = File { directory: directory.path().to_owned(), node: "n1".into() };
+    file.write(&BTreeMap::new(), vec![habit.clone()]).unwrap();
+    assert_eq!(read(directory.path(), "n1").unwrap().habits, [habit]);
+    let path = directory.path().join(FILE);
+    let text = std::fs::read_to_string(&path).unwrap().replace("\"once\"", "\"newer\"");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(read(directory.path(), "n1").unwrap().habits, []);
 }

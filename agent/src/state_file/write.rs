@@ -11,6 +11,7 @@ use tokenwatch_core::base::secrecy::redacted;
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::ledger::{self, Restored};
+use tokenwatch_core::world::readers::KnownHabit;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -33,6 +34,9 @@ pub struct Config {
     /// The findings that were restored.
     pub restored: Vec<Restored>,
 }
+
+/// The habits of readers that the agent has learned so far.
+pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
 
 /// A finding that is active now, or one that no longer is.
 pub type Change = (FindingId, Option<Restored>);
@@ -71,7 +75,11 @@ pub struct StateFile {
 impl StateFile {
     /// Starts the task, on the current tokio runtime. `undelivered` counts alerts that are queued
     /// for delivery.
-    pub(crate) fn start(config: Config, undelivered: watch::Receiver<u64>) -> Self {
+    pub(crate) fn start(
+        config: Config,
+        habits: HabitSource,
+        undelivered: watch::Receiver<u64>,
+    ) -> Self {
         let restored = config.restored.into_iter();
         let delivered: Findings =
             restored.map(|restored| (restored.finding.id(&config.node), restored)).collect();
@@ -82,6 +90,7 @@ impl StateFile {
         let of_writer = Arc::clone(&shared);
         let writer = Writer {
             shared: of_writer,
+            habits,
             undelivered,
             delivered,
             file,
@@ -115,6 +124,7 @@ impl StateFile {
 
 struct Writer {
     shared: Arc<Shared>,
+    habits: HabitSource,
     undelivered: watch::Receiver<u64>,
     /// The last state of which every alert was delivered.
     delivered: Findings,
@@ -149,9 +159,9 @@ impl Writer {
         if *self.undelivered.borrow() == 0 {
             self.delivered = active;
         }
-        let (file, findings) = (self.file.clone(), self.delivered.clone());
+        let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
         // On a thread for blocking work, because a disk may be slow.
-        let written = tokio::task::spawn_blocking(move || file.write(&findings)).await;
+        let written = tokio::task::spawn_blocking(move || file.write(&findings, habits)).await;
         if let Ok(written) = written {
             self.log(&written);
         }
@@ -182,12 +192,17 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn write(&self, findings: &BTreeMap<FindingId, Restored>) -> Result<(), Error> {
+    pub(super) fn write(
+        &self,
+        findings: &BTreeMap<FindingId, Restored>,
+        habits: Vec<KnownHabit>,
+    ) -> Result<(), Error> {
         let content = Content {
             version: VERSION,
             node: self.node.as_str(),
             alive_at: clocks::now().wall,
             findings: findings.values().collect::<Vec<&Restored>>(),
+            habits,
         };
         let path = path_in(&self.directory);
         serde_json::to_string(&content)

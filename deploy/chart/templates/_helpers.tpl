@@ -71,6 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "host_prefix" "/host"
   "roots" .Values.kubelet.rootDirs
   "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch)
+  "copies" (dict "enabled" .Values.copies.enabled)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
 {{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}

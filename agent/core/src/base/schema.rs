@@ -1,7 +1,7 @@
 //! The names of all exported telemetry: spans, attributes, log events, metrics. `tokenwatch
 //! telemetry` prints the tables of this file.
 //!
-//! `k8s.*`, `server.*`, `network.*`, `process.*` and `error.type` are OpenTelemetry semantic
+//! `k8s.*`, `server.*`, `network.*`, `process.*`, `file.path` and `error.type` are OpenTelemetry semantic
 //! conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and `ntp.*`.
 
 /// The version of OpenTelemetry's semantic conventions that these names come from.
@@ -37,6 +37,9 @@ names! {
         #[doc = "From the due time until the rotation. Its duration is the rotation delay, and 0 \
             if the rotation was early."]
         SPAN_REFRESH_WAIT = "token.refresh_wait";
+        #[doc = "From the appearance of a generation until one container first reads it; until the \
+            generation ends, if the container never does. Child of the generation."]
+        SPAN_READER_LAG = "token.reader_lag";
         #[doc = "One measurement of the node's clock against all time servers. Root of its trace."]
         SPAN_CLOCK = "clock.measure";
         #[doc = "One NTP request with its response."]
@@ -70,10 +73,15 @@ names! {
         K8S_REPLICASET = "k8s.replicaset.name";
         #[doc = "Name of the ReplicationController that owns it."]
         K8S_REPLICATION_CONTROLLER = "k8s.replicationcontroller.name";
+        #[doc = "Name of the container that reads the token. Absent if it is one of several, or \
+            not known."]
+        K8S_CONTAINER = "k8s.container.name";
         #[doc = "Name of the volume that holds the token."]
         K8S_VOLUME = "k8s.volume.name";
         #[doc = "Service account that the token authenticates."]
         SERVICE_ACCOUNT = "token.service_account";
+        #[doc = "Path of a file on the host that holds copies of tokens."]
+        FILE_PATH = "file.path";
         #[doc = "Path of the token's file in the volume."]
         TOKEN_PATH = "token.path";
         #[doc = "Opaque id of the generation. The same on every node and across restarts."]
@@ -102,6 +110,14 @@ names! {
         TOKEN_STATE = "token.state";
         #[doc = "Time from due to the rotation, in seconds. Negative if it was early."]
         TOKEN_ROTATION_DELAY = "token.rotation.delay";
+        #[doc = "Whether the container read the generation: read, never_read, or unknown if the \
+            agent may have missed it."]
+        READER_OUTCOME = "token.reader.outcome";
+        #[doc = "Opaque id of the generation that the container still held before. Absent if it \
+            read none before."]
+        READER_HELD = "token.reader.held";
+        #[doc = "Verdict about the reader: current, never_read, waiting, idle, stale or unknown."]
+        READER_VERDICT = "token.reader.verdict";
         #[doc = "Meaning of a link: previous or next generation."]
         LINK_RELATION = "token.link";
         #[doc = "Id of the finding. The same across restarts of the agent."]
@@ -209,6 +225,8 @@ metrics! {
     METRIC_FINDINGS = "tokenwatch.findings" "gauge" "{finding}"
         ["tokenwatch.finding.code, tokenwatch.finding.severity"]
         "Active findings.";
+    METRIC_READERS = "tokenwatch.readers" "gauge" "{reader}" ["token.reader.verdict"]
+        "Readers of tokens on this node that the agent has seen.";
     METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""]
         "Delay of each rotation after its due time. Early rotations count as 0.";
     METRIC_DEADLINE_MIN = "tokenwatch.deadline.min" "gauge" "s" [""]

@@ -10,7 +10,7 @@ fn findings(model: &ClockModel, now: &Reading) -> Vec<Finding> {
 fn codes(model: &ClockModel, now: &Reading) -> Vec<(Code, Severity, Option<String>)> {
     let server = |subject: Subject| match subject {
         Subject::Server { server } => Some(server),
-        Subject::Token { .. } | Subject::Node { .. } => None,
+        Subject::Token { .. } | Subject::Node { .. } | Subject::File { .. } => None,
     };
     let code = |finding: Finding| (finding.code, finding.severity, server(finding.subject));
     findings(model, now).into_iter().map(code).collect()

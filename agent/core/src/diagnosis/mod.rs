@@ -4,6 +4,7 @@
 mod absent;
 mod affected;
 mod clock;
+mod copies;
 mod correlate;
 mod kubelet;
 mod next;
@@ -13,6 +14,7 @@ mod survey;
 mod token;
 
 pub use absent::{AbsentDiagnosis, absent};
+pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
@@ -140,7 +142,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
         volumes: absent::empty_volumes(world, now)
             .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
-            .map(|waited| wording::delivery(&config.node, &world.delivery, waited)),
+            .map(|waited| wording::delivery(&config.node, &world.visibility.delivery, waited)),
         next: next::for_node(world, config, now)
             .into_iter()
             .chain(survey.kubelet.next_change())
@@ -163,7 +165,7 @@ pub fn clock_of(
 
 /// How long the oldest undelivered alert has waited, if that is at least `limit`.
 fn delayed(world: &World, limit: Delta, now: &Reading) -> Option<Delta> {
-    let waited = now.monotonic - world.delivery.waiting_since?.monotonic;
+    let waited = now.monotonic - world.visibility.delivery.waiting_since?.monotonic;
     (waited >= limit).then_some(waited)
 }
 

@@ -59,7 +59,11 @@ fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Optio
 /// When the diagnosis of the node itself may change.
 pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<Monotonic> {
     let has_absent = world.absent.iter().next().is_some();
-    let delayed = world.delivery.waiting_since.map(|since| since.monotonic + config.delivery_limit);
+    let delayed = world
+        .visibility
+        .delivery
+        .waiting_since
+        .map(|since| since.monotonic + config.delivery_limit);
     let rest = [
         world.clock.next_change(now),
         delayed.filter(|at| *at > now.monotonic),

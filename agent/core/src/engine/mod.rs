@@ -21,7 +21,7 @@ use crate::traces::{self, Exported};
 use crate::view::Scene;
 use crate::world::clocks::{Estimate, ServerReport};
 use crate::world::observation::Observation;
-use crate::world::readers::ReaderView;
+use crate::world::readers::KnownHabit;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{Changed, ChangedTokens, Event, World};
 use schedule::Schedule;
@@ -104,18 +104,14 @@ impl Engine {
 
     fn rotated(&mut self, key: &TokenKey, old: &Generation, at: Wall, outcome: &mut Outcome) {
         outcome.rotated(old.deadlines.due, at);
-        let pod = self.world.cluster.pod(&key.pod_uid);
-        let tracked = self.world.tokens.get(key);
-        let spans = tracked.map(|tracked| self.exported.replaced(tracked, pod, old, at));
-        outcome.spans(spans.unwrap_or_default());
+        outcome.spans(self.exported.replaced(&self.world, key, old, at));
     }
 
     fn gone(&mut self, tracked: Tracked, now: &Reading, outcome: &mut Outcome) {
-        let pod = self.world.cluster.pod(&tracked.key.pod_uid);
-        outcome.spans(self.exported.gone(&tracked, pod, now.wall));
+        outcome.spans(self.exported.gone(&self.world, &tracked, now.wall));
         self.schedule.remove(&tracked.key);
         self.survey.remove(&tracked.key);
-        self.world.forget_pods();
+        self.world.forget(&tracked.key);
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
     }
 
@@ -163,13 +159,15 @@ impl Engine {
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
+        let learned = facts.learned(now);
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
-        outcome.spans(self.exported.expired(facts.tracked, facts.pod(), earliest));
+        outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         let missing = Missing::Token { current, explained: diagnosis.explained };
+        learned.into_iter().for_each(|habit| self.world.readers.habits.learn(habit));
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 
@@ -199,7 +197,7 @@ impl Engine {
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
-        let delivery = &self.world.delivery;
+        let delivery = &self.world.visibility.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
         let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
         let scopes = [
@@ -215,7 +213,9 @@ impl Engine {
             outcome.alerts(self.ledger.judge(now, &scope, judgement));
             next = next.into_iter().chain(self.ledger.next_wake(&scope)).min();
         }
-        self.node_next = next;
+        let (alerts, copies) = self.ledger.judge_copies(now, &self.world, &self.config);
+        outcome.alerts(alerts);
+        self.node_next = next.into_iter().chain(copies).min();
     }
 
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
@@ -230,8 +230,7 @@ impl Engine {
     pub fn close(&mut self, now: &Reading) -> Vec<Report> {
         let mut outcome = Outcome::default();
         for tracked in self.world.tokens.iter() {
-            let pod = self.world.cluster.pod(&tracked.key.pod_uid);
-            outcome.spans(self.exported.open(tracked, pod, now.wall));
+            outcome.spans(self.exported.open(&self.world, tracked, now.wall));
         }
         outcome.reports
     }
@@ -257,9 +256,9 @@ impl Engine {
         self.scene(now).tokens()
     }
 
-    /// Every reader of a token, ordered by pod UID, volume and path.
-    pub fn readers(&self, now: &Reading) -> Vec<ReaderView> {
-        self.scene(now).readers()
+    /// The habits of readers that the agent learned, for the next agent on this node.
+    pub fn habits(&self) -> Vec<KnownHabit> {
+        self.world.readers.habits.iter().cloned().collect()
     }
 
     /// Everything that the status page shows.

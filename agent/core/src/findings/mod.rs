@@ -8,8 +8,8 @@ pub mod wording;
 pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
 pub use symptom::{
-    Affected, ClockFault, ClockSymptom, EmptyVolumes, KubeletSymptom, MAX_NAMED, PodEnd,
-    TokenFault, TokenSymptom,
+    Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,
+    MAX_NAMED, PodEnd, TokenFault, TokenSymptom,
 };
 pub use wording::{Resolution, resolved};
 
@@ -70,6 +70,13 @@ pub enum Subject {
         /// Its name as configured, with its address.
         server: String,
     },
+    /// A file on the host that holds copies of tokens.
+    File {
+        /// The node's name.
+        node: String,
+        /// The path of the file on the host.
+        path: String,
+    },
 }
 
 impl Subject {
@@ -91,7 +98,7 @@ impl Subject {
                 volume: volume.clone(),
                 path: path.clone(),
             }),
-            Self::Node { .. } | Self::Server { .. } => None,
+            Self::Node { .. } | Self::Server { .. } | Self::File { .. } => None,
         }
     }
 
@@ -107,6 +114,7 @@ impl Subject {
             ],
             Self::Node { node } => [node, "", "", "", ""],
             Self::Server { server } => [server, "", "", "", ""],
+            Self::File { node, path } => [node, path, "", "", ""],
         }
     }
 
@@ -116,6 +124,7 @@ impl Subject {
             Self::Token { pod, volume, path } => ["token", &pod.uid, volume, path],
             Self::Node { .. } => ["node", "", "", ""],
             Self::Server { server } => ["server", server, "", ""],
+            Self::File { path, .. } => ["file", path, "", ""],
         }
     }
 }

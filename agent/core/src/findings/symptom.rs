@@ -166,6 +166,37 @@ pub struct KubeletSymptom {
     pub severity: Severity,
 }
 
+/// A symptom of a copied token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopySymptom {
+    /// What is wrong.
+    pub fault: CopyFault,
+    /// Its severity now.
+    pub severity: Severity,
+}
+
+/// What can be wrong with a copy of a token on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFault {
+    /// It is past `exp` and the API server's leeway.
+    Expired,
+    /// The pod that it is bound to does not exist any more.
+    PodGone,
+    /// It was made from the token of a pod that is not the plugin's.
+    OtherPod,
+    /// kubelet replaced the token that it was made from, and nobody wrote the copy again.
+    Behind,
+    /// It is too old for a token that somebody renews.
+    NotRenewed,
+}
+
+impl CopySymptom {
+    /// The code of the finding.
+    pub fn code(self) -> Code {
+        Code::CopyStale
+    }
+}
+
 /// Most pods that the evidence of one finding names. The counts beside them are complete.
 pub const MAX_NAMED: usize = 10;
 

@@ -127,12 +127,13 @@ impl Entry {
         is_held && finding.severity < self.finding.severity
     }
 
-    /// Whether a token that needed somebody no longer does: its pod has ended, or it has become
-    /// valid. Nobody should have to wait for the next reminder to learn that.
+    /// Whether a token that needed somebody no longer does: its pod has ended, it has become valid,
+    /// or nothing uses the copy any more. Nobody should have to wait for the next reminder to learn that.
     fn calms(&self, finding: &Finding) -> bool {
         let is_info = self.worst > Severity::Info && finding.severity == Severity::Info;
         let is_lifecycle = finding.code.family() == Code::Expired.family();
-        is_info && (is_lifecycle || finding.code != self.finding.code)
+        let is_copy = finding.code == Code::CopyStale;
+        is_info && (is_lifecycle || is_copy || finding.code != self.finding.code)
     }
 
     /// Whether it is worse than all that was reported since the last reminder: more severe, or as

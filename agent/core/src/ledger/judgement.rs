@@ -26,6 +26,8 @@ pub enum Missing {
     },
     /// The token file no longer exists.
     Gone,
+    /// The file holds other tokens than those that the finding is about.
+    Rewritten,
     /// The clock is in this state.
     Clock(ClockState),
     /// kubelet replaces tokens, or none that it should have replaced is left.
@@ -66,6 +68,7 @@ impl Missing {
             }
             Self::Kubelet { replaced } => Resolution::Kubelet { replaced: *replaced },
             Self::Gone => Resolution::Gone,
+            Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
             Self::Recovered => Resolution::Recovered,

@@ -2,6 +2,7 @@
 //! when it is resolved.
 
 mod alert;
+mod copies;
 mod entry;
 mod judgement;
 mod restored;
@@ -145,7 +146,9 @@ impl Ledger {
 
     /// When [`Self::unseen`] may next return a token for which `counts` is true.
     pub fn next_unseen(&self, counts: impl Fn(&TokenKey) -> bool) -> Option<Monotonic> {
-        let held = self.entries.iter().filter(|(scope, _)| scope.token().is_none_or(&counts));
+        // Files are judged with the node.
+        let counts = |scope: &Scope| scope.token().map_or(scope.file().is_none(), &counts);
+        let held = self.entries.iter().filter(|(scope, _)| counts(scope));
         held.flat_map(|(_, entries)| entries).filter_map(Entry::held_until).min()
     }
 

@@ -19,6 +19,8 @@ pub enum Scope {
     Volumes,
     /// What the agent cannot deliver.
     Delivery,
+    /// A file on the host with copies of tokens, by its path.
+    File(String),
 }
 
 impl Scope {
@@ -31,6 +33,7 @@ impl Scope {
                 path: path.clone(),
             }),
             Subject::Server { .. } => Self::Clock,
+            Subject::File { path, .. } => Self::File(path.clone()),
             Subject::Node { .. } => Self::of_node(finding.code),
         }
     }
@@ -76,7 +79,25 @@ impl Scope {
     pub(super) fn token(&self) -> Option<&TokenKey> {
         match self {
             Self::Token(key) => Some(key),
-            Self::Clock | Self::Kubelet | Self::Visibility | Self::Volumes | Self::Delivery => None,
+            Self::Clock
+            | Self::Kubelet
+            | Self::Visibility
+            | Self::Volumes
+            | Self::Delivery
+            | Self::File(_) => None,
+        }
+    }
+
+    /// The path of the file, if this is the scope of a file.
+    pub(super) fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Token(_)
+            | Self::Clock
+            | Self::Kubelet
+            | Self::Visibility
+            | Self::Volumes
+            | Self::Delivery => None,
         }
     }
 }

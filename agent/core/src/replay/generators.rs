@@ -12,13 +12,14 @@ use crate::world::clocks::{
 use crate::world::cluster::{
     AccountName, AccountSeen, ClusterSeen, Container, MountedPart, Owner, Phase, Pod, TokenMount,
 };
+use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use crate::world::observation::{
     Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
-    Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
-    SeenMount,
+    Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
+    ReadersSeen, RunningContainer, SeenMount,
 };
 use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
 
@@ -54,8 +55,10 @@ every_observation! {
     1 ClockStep => |now| step(now).prop_map(Observation::ClockStep);
     2 Cluster => |_| cluster().prop_map(Observation::Cluster);
     1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
+    2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
+    1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
     4 Tick => |_| Just(Observation::Tick);
@@ -155,7 +158,7 @@ fn claims() -> impl Strategy<Value = Claims> {
     };
     let names = (name("issuer"), name("subject"), vec(name("audience"), 0..3), name("namespace"));
     let optional = |kind| option::of(object(kind));
-    let objects = (object("account"), optional("pod"), optional("secret"), optional("node"));
+    let objects = (object("account-multus"), optional("pod"), optional("secret"), optional("node"));
     let ids = (option::of(name("jti")), option::of(name("key")), option::of(wall()));
     (times, names, objects, ids).prop_map(|(times, names, objects, ids)| {
         let ([issued_at, not_before, expires_at], (issuer, subject, audiences, namespace)) =
@@ -177,6 +180,29 @@ fn claims() -> impl Strategy<Value = Claims> {
     })
 }
 
+fn copies() -> impl Strategy<Value = CopiesSeen> {
+    let token = (option::of(name("user")), option::of(name("file")), claims())
+        .prop_map(|(user, token_file, claims)| CopiedToken { user, token_file, claims });
+    let mention = prop_oneof![
+        Just(Mention::Configured),
+        Just(Mention::Named),
+        Just(Mention::NotNamed),
+        Just(Mention::Unknown)
+    ];
+    let plugin = prop_oneof![Just(None), Just(Some(Plugin::Multus)), Just(Some(Plugin::Calico))];
+    let kind = prop_oneof![Just(CopyKind::Kubeconfig), Just(CopyKind::Token)];
+    (name("path"), kind, plugin, mention, option::of(wall()), vec(token, 0..3)).prop_map(
+        |(path, kind, plugin, mention, written_at, tokens)| CopiesSeen {
+            path: format!("/etc/{path}"),
+            kind,
+            plugin,
+            mention,
+            written_at,
+            tokens,
+        },
+    )
+}
+
 fn blind_spot() -> impl Strategy<Value = BlindSpot> {
     let all = |kind| prop_oneof![name(kind), Just(BlindSpot::ALL.to_owned())];
     (all("uid"), all("volume"), name("directory"), reason()).prop_map(
@@ -185,7 +211,7 @@ fn blind_spot() -> impl Strategy<Value = BlindSpot> {
 }
 
 fn source() -> impl Strategy<Value = SourceState> {
-    (prop_oneof![Just("files"), Just("ntp")], option::of(reason()))
+    (prop_oneof![Just("files"), Just("copies"), Just("ntp")], option::of(reason()))
         .prop_map(|(source, degraded)| SourceState { source: source.into(), degraded })
 }
 
@@ -412,4 +438,26 @@ fn seen_mount() -> impl Strategy<Value = SeenMount> {
         mount_path,
         kind,
     })
+}
+
+fn known_habit() -> impl Strategy<Value = KnownHabit> {
+    let container = (name("container"), name("image"));
+    let key = (name("namespace"), name("owner"), container, name("volume"), token_path());
+    let habit = prop_oneof![
+        Just(Habit::Once),
+        Just(Habit::AfterRefusal),
+        offset().prop_map(|period| Habit::Every { period }),
+    ];
+    (key, habit, 0..9u32, any::<bool>(), wall()).prop_map(
+        |(
+            (namespace, workload, (container, image), volume, path),
+            habit,
+            generations,
+            is_confirmed,
+            at,
+        )| {
+            let key = HabitKey { namespace, workload, container, image, volume, path };
+            KnownHabit { key, habit, generations, is_confirmed, at }
+        },
+    )
 }

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::Span;
 use super::generation::{self, Ended};
+use super::{Span, readers};
 use crate::base::ids::SpanId;
 use crate::base::time::Wall;
-use crate::world::cluster::{Pod, PodRef};
+use crate::world::World;
+use crate::world::cluster::PodRef;
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 
 /// Most root spans that are kept: four generations of each token of a full node (250 pods). Each
@@ -27,52 +28,52 @@ impl Exported {
     /// The trace of the generation `old`, which the next one replaced at `at`.
     pub fn replaced(
         &mut self,
-        tracked: &Tracked,
-        pod: Option<&Pod>,
+        world: &World,
+        key: &TokenKey,
         old: &Generation,
         at: Wall,
     ) -> Vec<Span> {
-        if self.expired.remove(&tracked.key) {
+        let Some(tracked) = world.tokens.get(key).filter(|_| !self.expired.remove(key)) else {
             return Vec::new();
-        }
+        };
         let next = tracked.current.as_ref().map(|next| next.claims.generation());
-        next.map(|next| self.once(tracked, pod, old, at, &Ended::Replaced(next)))
+        next.map(|next| self.once(world, tracked, old, at, &Ended::Replaced(next)))
             .unwrap_or_default()
     }
 
     /// The trace of the generation in the file, if it is past `exp` at `now`. Its trace ends at
     /// `exp`, also if kubelet replaces it later.
-    pub fn expired(&mut self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Span> {
+    pub fn expired(&mut self, world: &World, tracked: &Tracked, now: Wall) -> Vec<Span> {
         let Some(generation) = &tracked.current else { return Vec::new() };
         let end = generation.claims.expires_at;
         if now < end || !self.expired.insert(tracked.key.clone()) {
             return Vec::new();
         }
-        self.once(tracked, pod, generation, end, &Ended::Expired)
+        self.once(world, tracked, generation, end, &Ended::Expired)
     }
 
     /// The trace of the generation in a file that no longer exists.
-    pub fn gone(&mut self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Vec<Span> {
+    pub fn gone(&mut self, world: &World, tracked: &Tracked, now: Wall) -> Vec<Span> {
         match &tracked.current {
             Some(generation) if !self.expired.remove(&tracked.key) => {
-                self.once(tracked, pod, generation, now, &Ended::Gone)
+                self.once(world, tracked, generation, now, &Ended::Gone)
             }
             Some(_) | None => Vec::new(),
         }
     }
 
     /// The known part of an unfinished trace, for an agent that stops.
-    pub fn open(&self, tracked: &Tracked, pod: Option<&Pod>, now: Wall) -> Option<Span> {
+    pub fn open(&self, world: &World, tracked: &Tracked, now: Wall) -> Option<Span> {
         let generation = tracked.current.as_ref()?;
         let complete = self.expired.contains(&tracked.key);
-        (!complete)
-            .then(|| generation::open(&tracked.key, &PodRef::of(tracked, pod), generation, now))
+        let pod = PodRef::of(tracked, world.cluster.pod(&tracked.key.pod_uid));
+        (!complete).then(|| generation::open(&tracked.key, &pod, generation, now))
     }
 
     fn once(
         &mut self,
+        world: &World,
         tracked: &Tracked,
-        pod: Option<&Pod>,
         generation: &Generation,
         end: Wall,
         ended: &Ended,
@@ -80,7 +81,13 @@ impl Exported {
         if !self.first(generation::root(&tracked.key, &generation.claims).span_id) {
             return Vec::new();
         }
-        generation::closed(&tracked.key, &PodRef::of(tracked, pod), generation, end, ended)
+        let pod = PodRef::of(tracked, world.cluster.pod(&tracked.key.pod_uid));
+        let mut spans = generation::closed(&tracked.key, &pod, generation, end, ended);
+        if let (Some(root), Some(appeared)) = (spans.first(), generation.appeared_at) {
+            let readers = readers::of(world, &tracked.key, generation);
+            spans.extend(readers::lags(root, appeared, &readers));
+        }
+        spans
     }
 
     /// Returns whether this root span was not exported yet, as far as is known. It counts as

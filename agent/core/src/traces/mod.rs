@@ -3,7 +3,9 @@
 pub mod clock;
 mod exported;
 pub mod generation;
+mod readers;
 mod span;
 
 pub use exported::Exported;
+pub use readers::ReaderLag;
 pub use span::{Span, SpanEvent, SpanKind, SpanLink};

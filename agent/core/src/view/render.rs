@@ -84,8 +84,9 @@ impl Scene<'_> {
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
         let others = [node.kubelet, node.visibility, node.volumes, node.delivery];
-        let node: Vec<Finding> =
-            node.clock.into_iter().chain(others.into_iter().flatten()).collect();
+        let copies = diagnosis::copies(self.world, self.config, &self.now).into_iter();
+        let others = others.into_iter().flatten().chain(copies.filter_map(|copy| copy.finding));
+        let node: Vec<Finding> = node.clock.into_iter().chain(others).collect();
         let again = |old: &Finding| {
             let same = |new: &Finding| new.id("") == old.id("");
             self.of_token(&old.subject).into_iter().chain(node.iter().cloned()).find(same)
@@ -132,7 +133,7 @@ impl Scene<'_> {
         AgentView {
             blind: world.blind_spots(),
             sources: visibility.sources().clone(),
-            delivery: world.delivery.clone(),
+            delivery: world.visibility.delivery.clone(),
             privileges: visibility.privileges().cloned(),
             cluster: world.cluster_figures(&self.now),
             unreachable: world.cluster.unreachable().map(ToOwned::to_owned),

@@ -37,6 +37,11 @@ impl Absent {
         Self { key: key.clone(), pod, absence, since: *now, last: None }
     }
 
+    /// Whether it shows that the pod `uid` has a directory.
+    fn is_seen_of(&self, uid: &str) -> bool {
+        self.key.pod_uid == uid && self.absence != Absence::NotFound
+    }
+
     /// Keeps what was known of the token that was there.
     fn had(&mut self, tracked: &Tracked) {
         self.pod = PodRef::of(tracked, None);
@@ -66,6 +71,12 @@ impl AbsentTokens {
     /// Every absent token, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = &Absent> {
         self.absent.values()
+    }
+
+    /// Whether the pod `uid` has a directory on the node, without any token or without one that
+    /// should be there.
+    pub(super) fn has_directory(&self, uid: &str) -> bool {
+        self.bare.contains(uid) || self.absent.values().any(|absent| absent.is_seen_of(uid))
     }
 
     fn keys(&self) -> Vec<TokenKey> {
@@ -120,6 +131,7 @@ impl World {
         self.cluster.has_directory(&key.pod_uid);
         let (tracked, _) = self.tokens.remove(&key);
         self.absent.set(now, &key, absence, tracked.as_deref());
+        self.copies.pod(&key.pod_uid, true, now);
         let event = tracked.map(Event::Gone);
         Changed { tokens: ChangedTokens::These(vec![key]), node: true, event }
     }
@@ -127,7 +139,6 @@ impl World {
     /// Takes the observation that the file at `key` does not exist. It may have to.
     pub(super) fn gone(&mut self, now: &Reading, key: &TokenKey) -> Changed {
         let (tracked, left_out_changed) = self.tokens.remove(key);
-        self.readers.gone(key);
         let was_absent = self.absent.get(key).is_some();
         let is_needed = self.is_needed(key, now);
         if is_needed {
@@ -135,10 +146,12 @@ impl World {
         } else {
             self.absent.absent.remove(key);
         }
+        let has_token = self.tokens.has_pod(&key.pod_uid);
+        self.copies.pod(&key.pod_uid, has_token, now);
         let changed = was_absent || is_needed;
         Changed {
             tokens: ChangedTokens::These(changed.then(|| key.clone()).into_iter().collect()),
-            node: left_out_changed || was_absent,
+            node: left_out_changed || was_absent || self.copies.has_any(),
             event: tracked.map(Event::Gone),
         }
     }

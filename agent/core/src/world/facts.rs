@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
-use crate::world::clocks::{ClockState, Estimate};
+use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::kubelet::CatchingUp;
 use crate::world::readers::ReaderFacts;
@@ -135,13 +135,7 @@ impl<'a> Facts<'a> {
 
     /// True time when the node's clock reads `node`, if the two are known to differ.
     pub fn true_time(&self, node: Wall) -> Option<Wall> {
-        let differs = match self.clock.state {
-            ClockState::Off | ClockState::Drifting | ClockState::Stepped => {
-                self.clock.offset != Delta::ZERO
-            }
-            ClockState::Synchronised | ClockState::Disagreeing | ClockState::Unknown => false,
-        };
-        differs.then(|| node + self.clock.offset)
+        self.clock.true_time(node)
     }
 
     /// The error bound of the clock if a source confirms it, else zero. An assumed bound must not

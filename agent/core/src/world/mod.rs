@@ -5,6 +5,7 @@ mod absent;
 pub mod clocks;
 pub mod cluster;
 mod config;
+pub mod copies;
 mod delivery;
 mod facts;
 pub mod kubelet;
@@ -30,8 +31,9 @@ use std::collections::BTreeSet;
 use crate::base::time::{Monotonic, Reading, Wall};
 use clocks::{ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
+use copies::Copies;
 use kubelet::Kubelet;
-use observation::{BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState};
+use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
@@ -48,14 +50,14 @@ pub struct World {
     pub cluster: Cluster,
     /// The service accounts that the agent requested.
     pub accounts: Accounts,
+    /// The files on the host that hold copies of tokens.
+    pub copies: Copies,
     /// Who reads the tokens.
     pub readers: Readers,
     /// The node's kubelet.
     pub kubelet: Kubelet,
     /// What the agent can see.
     pub visibility: Visibility,
-    /// The state of the delivery of alerts.
-    pub delivery: DeliveryState,
     /// Which sources have answered since the start.
     pub startup: Startup,
 }
@@ -124,10 +126,10 @@ impl World {
             clock: ClockModel::new(config.clock.clone()),
             cluster: Cluster::of_node(&config.node),
             accounts: Accounts::new(config.jitter_seed),
+            copies: Copies::new(&config.node),
             readers: Readers::default(),
             kubelet: Kubelet::new(config.kubelet),
             visibility: Visibility::default(),
-            delivery: DeliveryState::default(),
             startup: Startup::new(config),
         }
     }
@@ -147,7 +149,12 @@ impl World {
             }
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
+            Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
+            Observation::Habits(known) => {
+                known.into_iter().for_each(|habit| self.readers.habits.learn(habit));
+                return Changed::of(Vec::new());
+            }
             Observation::Containers(seen) => {
                 return Changed::of(self.readers.containers(seen, now));
             }
@@ -158,7 +165,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
-            Observation::Delivery(state) => self.delivery = state,
+            Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }
         Changed::node()
@@ -166,6 +173,9 @@ impl World {
 
     /// Takes the state of a source. The source of files reports first after its first full scan.
     fn source(&mut self, state: SourceState) -> Changed {
+        if state.is_of_copies() {
+            self.copies.scanned();
+        }
         let scanned = state.is_of_files() && self.startup.files_scanned();
         self.visibility.source(state);
         if scanned { Changed::node().with(ChangedTokens::All) } else { self.visibility_changed() }
@@ -184,11 +194,13 @@ impl World {
             generation.for_each(|of| self.readers.generation(&key, of, directory.as_deref()));
         }
         let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
+        self.copies.pod(&key.pod_uid, true, now);
         let event = match seen.change {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
             Change::None | Change::First | Change::Trouble => None,
         };
-        let node = seen.left_out_changed || was_absent;
+        let concerns = !tokens.is_empty() && self.copies.has_any();
+        let node = seen.left_out_changed || was_absent || concerns;
         Changed { tokens: ChangedTokens::These(tokens), node, event }
     }
 
@@ -211,6 +223,13 @@ impl World {
         let mut keys = self.tokens.keys_of(|tracked| changed.contains(&tracked.key.pod_uid));
         keys.append(&mut self.compare(now, &changed));
         Changed::node().with(if first { ChangedTokens::All } else { ChangedTokens::These(keys) })
+    }
+
+    /// Forgets who read a token that is gone, and its pod if nothing of that is left. The trace of
+    /// the token still needed both.
+    pub(crate) fn forget(&mut self, key: &TokenKey) {
+        self.readers.gone(key);
+        self.forget_pods();
     }
 
     /// Removes the pods that no longer exist at the API server and have no token left on the node.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::clocks::{KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
+use crate::world::copies::CopiesSeen;
 use crate::world::privileges::Privileges;
-use crate::world::readers::{ContainersSeen, ReadersSeen};
+use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::tokens::TokenKey;
 
 pub use crate::world::delivery::DeliveryState;
@@ -38,8 +39,12 @@ pub enum Observation {
     Cluster(ClusterSeen),
     /// The answer of the API server about a service account that the engine requested.
     ServiceAccount(AccountSeen),
+    /// What a file on the host holds that may have copies of tokens.
+    Copies(CopiesSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
+    /// Habits that an earlier agent on this node learned.
+    Habits(Vec<KnownHabit>),
     /// The processes of a pod.
     Containers(ContainersSeen),
     /// The agent's own privileges.

@@ -11,7 +11,7 @@ pub enum Level {
     #[default]
     #[serde(rename = "files")]
     Files,
-    /// It also sees the node's processes (`hostPID`).
+    /// It also sees the node's processes, their mounts and their connections (`hostPID`).
     #[serde(rename = "hostPID")]
     HostPid,
     /// It also sees which process opens which file (fanotify(7), CAP_SYS_ADMIN).
@@ -36,10 +36,12 @@ impl Level {
     pub fn unseen(self) -> Option<&'static str> {
         match self {
             Self::Files => Some(
-                "which processes use a token, and whether a container still has an old copy of \
-                 its volume mounted",
+                "which containers of a pod use a token, whether one still has an old copy of its \
+                 volume mounted, and whether a pod is connected to the API server",
             ),
-            Self::HostPid => Some("which process reads a token file, and when"),
+            Self::HostPid => {
+                Some("which of the containers that mount a token's volume opened its file")
+            }
             Self::Fanotify => None,
         }
     }

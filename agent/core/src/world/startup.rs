@@ -59,6 +59,11 @@ impl Startup {
         !std::mem::replace(&mut self.files_scanned, true)
     }
 
+    /// Whether the first full scan of the token files has ended.
+    pub fn is_scanned(&self) -> bool {
+        self.files_scanned
+    }
+
     /// When tokens can be diagnosed, if that is in the future.
     pub fn tokens_ready_at(&self, now: &Reading) -> Option<Monotonic> {
         let all = self.clock_answered && self.cluster_answered && self.files_scanned;

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Delta;
+use crate::world::delivery::DeliveryState;
 use crate::world::privileges::Privileges;
 use crate::world::tokens::TokenKey;
 
 /// Name of the source that reports token files.
 const FILES: &str = "files";
+/// Name of the source that reports copies of tokens on the host.
+const COPIES: &str = "copies";
 
 /// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Visibility {
     blind: Vec<BlindSpot>,
     sources: BTreeMap<String, Option<String>>,
     privileges: Option<Privileges>,
+    /// The state of the delivery of alerts.
+    pub delivery: DeliveryState,
 }
 
 /// Figures about the cluster.
@@ -107,12 +112,17 @@ impl SourceState {
     pub(super) fn is_of_files(&self) -> bool {
         self.source == FILES
     }
+
+    /// Whether the source reports copies of tokens.
+    pub(super) fn is_of_copies(&self) -> bool {
+        self.source == COPIES
+    }
 }
 
 /// Whether a source works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceState {
-    /// Name of the source: `files`, `watch`, `ntp`, `kernel` or `apiserver`.
+    /// Name of the source: `files`, `watch`, `copies`, `ntp`, `kernel` or `apiserver`.
     pub source: String,
     /// What does not work, and what the source does instead; nothing if it works.
     pub degraded: Option<String>,

@@ -11,6 +11,7 @@ use tokenwatch_core::world::tokens::{State, Verdict};
 use super::Checked;
 use crate::cli::clock::clock_line;
 use crate::cli::output::{Layout, count_of, relative};
+use crate::cli::readers;
 
 /// Largest widths of the columns, with the gaps at most 120.
 const LIMITS: [usize; 6] = [40, 30, 13, 9, 12, 12];
@@ -38,6 +39,10 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
         .map(|finding| paragraph(finding, checked.at.wall, layout))
         .collect::<Vec<_>>()
         .concat();
+    if let Some(found) = &checked.readers {
+        out += "\n";
+        out += &readers::section(found, layout);
+    }
     out += &checked
         .problems
         .iter()
@@ -135,6 +140,7 @@ fn subject(subject: &Subject) -> String {
         }
         Subject::Node { node } => format!("node {}", shown(node)),
         Subject::Server { server } => format!("server {}", shown(server)),
+        Subject::File { node, path } => format!("node {} {}", shown(node), shown(path)),
     }
 }
 
@@ -142,6 +148,7 @@ fn summary_line(checked: &Checked, layout: Layout) -> String {
     let count =
         |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
     match (count(Severity::Critical), count(Severity::Warning)) {
+        (0, 0) if checked.has_stale_reader() => "\na reader is stale\n".to_owned(),
         (0, 0) if checked.problems.is_empty() => {
             format!("\n{}\n", layout.good("no finding at warning or above"))
         }
@@ -152,7 +159,7 @@ fn summary_line(checked: &Checked, layout: Layout) -> String {
 
 /// For scripts. Keys are only ever added.
 pub(super) fn json(checked: &Checked) -> Value {
-    json!({
+    let mut value = json!({
         "at": checked.at.wall.rfc3339(),
         "roots": roots(checked),
         "problems": checked.problems.iter().map(|problem| shown(problem)).collect::<Vec<_>>(),
@@ -160,7 +167,11 @@ pub(super) fn json(checked: &Checked) -> Value {
         "kubernetes": checked.cluster.json(),
         "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
         "findings": checked.findings.iter().map(finding_json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(found) = &checked.readers {
+        value["readers"] = readers::json(found);
+    }
+    value
 }
 
 /// As in `tokenwatch clock`. Its findings are among the others.
@@ -214,5 +225,6 @@ fn subject_json(subject: &Subject) -> Value {
         }
         Subject::Node { node } => json!({"node": shown(node)}),
         Subject::Server { server } => json!({"server": shown(server)}),
+        Subject::File { node, path } => json!({"node": shown(node), "file": shown(path)}),
     }
 }

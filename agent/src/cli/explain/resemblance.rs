@@ -1,7 +1,7 @@
 //! What input without a token looks like, and what to pass instead. No byte of it is shown: it may
 //! be a secret of another kind.
 
-use super::place::{is_kind, is_kubeconfig};
+use crate::sources::tokens::place::{is_kind, is_kubeconfig};
 
 /// In words.
 pub(super) fn of(text: &str) -> &'static str {

@@ -98,6 +98,7 @@ fn subject(subject: &Subject) -> String {
         }
         Subject::Node { node } => format!("node {}", shown(node)),
         Subject::Server { server } => format!("server {}", shown(server)),
+        Subject::File { node, path } => format!("node {} {}", shown(node), shown(path)),
     }
 }
 

@@ -54,7 +54,9 @@ impl Regarding {
     /// The pod or this node.
     pub(super) fn of(finding: &Finding, node: &str) -> Result<Self, NoEvent> {
         match &finding.subject {
-            Subject::Node { .. } | Subject::Server { .. } => Self::node(node),
+            Subject::Node { .. } | Subject::Server { .. } | Subject::File { .. } => {
+                Self::node(node)
+            }
             // Only names from the API server count: the claims of a file could name any pod, and
             // would cause Events on the pods of others.
             Subject::Token { .. } if finding.evidence.get("phase").is_none() => {

@@ -1,4 +1,5 @@
-//! The HTTP server of the agent: `/metrics`, `/livez`, `/readyz`, and the status page at `/`.
+//! The HTTP server of the agent: `/metrics`, `/readers`, `/livez`, `/readyz`, and the status
+//! page at `/`.
 //!
 //! Plain HTTP/1.1, read-only. [`listen`] limits connections in number and time. [`respond`] chooses
 //! the response. [`throttle`] limits the work for clients to a tenth of a core. The server never
@@ -12,8 +13,12 @@ mod probes;
 mod respond;
 mod throttle;
 
+#[cfg(test)]
+pub(crate) use page::sample;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -30,6 +35,8 @@ pub struct Settings {
     pub addresses: Vec<IpAddr>,
     /// The port, the same on each address.
     pub port: u16,
+    /// The kubelet roots that the settings name. They tell whoever asks what the agent watches.
+    pub roots: Vec<PathBuf>,
 }
 
 /// What the server shows.
@@ -39,6 +46,8 @@ pub struct Content {
     pub views: Views,
     /// The metrics.
     pub pull: Pull,
+    /// The kubelet roots that the settings name.
+    pub roots: Vec<PathBuf>,
 }
 
 /// The running server. Dropping it closes every connection.

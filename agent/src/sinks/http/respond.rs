@@ -12,10 +12,12 @@ use tokenwatch_core::base::secrecy::redacted;
 use super::openmetrics::{self, Format};
 use super::throttle::Throttle;
 use super::{Content, authority, page, probes};
+use crate::reader_list::{NotAPod, PodName, ReaderList};
 
 /// The body of a 404.
-const PATHS: &str = "not found; the paths are\n/         status page\n/metrics  metrics for \
-                     Prometheus\n/livez    liveness probe\n/readyz   readiness probe\n";
+const PATHS: &str = "not found; the paths are\n/         status page\n/readers  who reads \
+                     which token, as JSON; ?pod=NAMESPACE/NAME for one pod\n/metrics  metrics \
+                     for Prometheus\n/livez    liveness probe\n/readyz   readiness probe\n";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -45,6 +47,7 @@ impl Responder {
             "/readyz" => self.ready(request).await,
             _ if !is_for_this_agent(request) => misdirected(request),
             "/metrics" => self.metrics(request).await,
+            "/readers" => self.readers(request).await,
             "/" => self.page().await,
             _ => text(StatusCode::NOT_FOUND, PATHS.to_owned()),
         }
@@ -67,6 +70,19 @@ impl Responder {
         }
     }
 
+    /// Everybody who reads a token, or the readers of one pod.
+    async fn readers<B>(&self, request: &Request<B>) -> Reply {
+        let pod = match asked_pod(request.uri().query().unwrap_or_default()) {
+            Ok(pod) => pod,
+            Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        let content = &self.content;
+        let list =
+            || ReaderList::of(&(content.views.status)(), &content.roots, pod.as_ref()).to_json();
+        let body = self.throttle.run(list).await;
+        body.map_or_else(busy, |body| reply(StatusCode::OK, "application/json", body))
+    }
+
     async fn page(&self) -> Reply {
         let page = self.throttle.run(|| page::render(&(self.content.views.status)())).await;
         let policy = HeaderValue::try_from(page::policy())
@@ -78,6 +94,12 @@ impl Responder {
             )
         })
     }
+}
+
+/// The pod in the query, if there is one. Nothing is decoded: no name of a pod needs it.
+fn asked_pod(query: &str) -> Result<Option<PodName>, NotAPod> {
+    let pod = query.split('&').find_map(|part| part.strip_prefix("pod="));
+    pod.map(str::parse).transpose()
 }
 
 fn probe<B>(name: &str, checks: &[probes::Check], request: &Request<B>) -> Reply {

@@ -192,6 +192,7 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     };
     counts(schema::METRIC_TOKENS, tokens);
     counts(schema::METRIC_FINDINGS, findings);
+    counts(schema::METRIC_READERS, readers);
     counts(schema::METRIC_CLOCK_STATE, clock_state);
     counts(schema::METRIC_SOURCES_UP, sources);
     counts(schema::METRIC_PRIVILEGE, privilege);
@@ -233,6 +234,12 @@ fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
             KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
         ];
         observer.observe(*count, &attributes);
+    }
+}
+
+fn readers(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (verdict, count) in &snapshot.readers {
+        observer.observe(*count, &[KeyValue::new(schema::READER_VERDICT, verdict.name())]);
     }
 }
 

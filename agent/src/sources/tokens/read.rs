@@ -1,6 +1,7 @@
 //! The one file that reads token files. It follows nothing out of the volume, never blocks, and
 //! wipes its buffer after each file.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use tokenwatch_core::world::tokens::{
 use zeroize::Zeroize;
 
 use super::open::{Links, Opener};
+use crate::sources::own_opens::OwnOpens;
 
 /// One byte more than a token may have, so that a longer file is recognised.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
@@ -27,6 +29,7 @@ pub struct Reader {
     scratch: Scratch,
     /// Buffer for directory entries; taken out while it is used.
     pub(crate) names: Box<[u8]>,
+    own_opens: OwnOpens,
     /// Files opened for reading.
     #[cfg(test)]
     pub(crate) opened: usize,
@@ -76,6 +79,35 @@ pub enum Other {
     Foreign,
 }
 
+/// Why a file of the host is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is a directory, a named pipe, a socket or a device.
+    NotAFile,
+    /// It is longer than a token may be.
+    TooLong,
+    /// The system call failed.
+    Failed(Errno),
+}
+
+impl From<Errno> for Unread {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAFile => f.write_str("it is no regular file"),
+            Self::TooLong => {
+                write!(f, "it is longer than {} KiB, and not read", MAX_TOKEN_BYTES / 1024)
+            }
+            Self::Failed(errno) => write!(f, "{} ({errno:?})", errno.desc()),
+        }
+    }
+}
+
 /// Identity and change time of an inode. `sources::volumes` documents what an equal stamp proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -117,14 +149,21 @@ impl Reader {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             scratch: Scratch::new(),
             names: vec![0; NAMES_BYTES].into_boxed_slice(),
+            own_opens: OwnOpens::default(),
             #[cfg(test)]
             opened: 0,
         }
     }
 
+    /// Notes each open for reading there from now on.
+    pub(crate) fn note_opens(&mut self, own_opens: OwnOpens) {
+        self.own_opens = own_opens;
+    }
+
     /// Opens a directory beneath another for listing. Follows no link.
     pub(crate) fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
-        self.opener.open(dir, path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Links::Refuse)
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        self.own_opens.noted(|| self.opener.open(dir, path, flags, Links::Refuse))
     }
 
     /// Opens a directory beneath another as a starting point (O_PATH). Follows no link.
@@ -141,6 +180,23 @@ impl Reader {
         let decoded = decode(&self.buffer[..length], &mut self.scratch);
         self.buffer[..length].zeroize();
         found(decoded, Stamp::of(&stat), length == 0)
+    }
+
+    /// Reads an open file of the host, and passes its bytes on. They are wiped afterwards.
+    pub(crate) fn contents<T>(
+        &mut self,
+        file: BorrowedFd<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Unread> {
+        let stat = fstat(file)?;
+        if !is_regular(&stat) {
+            return Err(Unread::NotAFile);
+        }
+        let length = fill(&mut self.buffer, file, stat.st_size)?;
+        let is_whole = length < BUFFER_BYTES;
+        let taken = is_whole.then(|| take(&self.buffer[..length]));
+        self.buffer[..length].zeroize();
+        taken.ok_or(Unread::TooLong)
     }
 
     /// Opens a plain file, which is what kubelet writes, from its directory. Only a link is
@@ -173,7 +229,7 @@ impl Reader {
         {
             self.opened += 1;
         }
-        self.opener.open(dir, path, OFlag::O_RDONLY, links)
+        self.own_opens.noted(|| self.opener.open(dir, path, OFlag::O_RDONLY, links))
     }
 
     /// Whether the link `path` leads to a regular file within the volume. The file itself is not

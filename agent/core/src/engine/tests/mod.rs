@@ -13,6 +13,7 @@ use crate::world::tokens::{MAX_TOKENS, State, claims_for_tests as claims};
 mod agent;
 mod clock;
 mod cluster;
+mod copies;
 mod kubelet;
 mod readers;
 mod restart;

@@ -120,7 +120,7 @@ fn every(step: usize, from: i64, to: i64) -> Vec<i64> {
 }
 
 fn habit(engine: &Engine, age: i64) -> (Habit, ReaderVerdict) {
-    let readers = engine.readers(&at(age));
+    let readers = engine.status(&at(age)).readers;
     assert_eq!(readers.len(), 1, "{readers:?}");
     (readers[0].habit, readers[0].verdict)
 }
@@ -268,7 +268,7 @@ fn missed_events_are_no_evidence() {
     late.retain(|(age, event)| *age >= 500 || !matches!(event, Observation::Containers(_)));
     let (engine, reports) = play(late, 659);
     assert_eq!(reports, []);
-    let reader = &engine.readers(&at(659))[0];
+    let reader = &engine.status(&at(659)).readers[0];
     assert_eq!((reader.verdict, reader.why.as_deref()), (ReaderVerdict::Unknown, Some("overflow")));
 }
 
@@ -296,9 +296,10 @@ fn with_attribution_one_container_of_two_is_named() {
     let events = [kubelet(3), pod(&pair), both(4, "id-app"), healthy.collect()].concat();
     let (engine, reports) = play(events.clone(), 659);
     assert_eq!(reports, [(630, AlertEvent::Raised, Severity::Info)], "the use may be the other's");
-    let readers = engine.readers(&at(659));
-    let named: Vec<_> =
+    let readers = engine.status(&at(659)).readers;
+    let mut named: Vec<_> =
         readers.iter().map(|one| (one.who.container.as_deref(), one.verdict)).collect();
+    named.sort_unstable();
     let expected = [(Some("app"), ReaderVerdict::Stale), (Some("proxy"), ReaderVerdict::Current)];
     assert_eq!(named, expected);
     let doubled = [
@@ -306,7 +307,11 @@ fn with_attribution_one_container_of_two_is_named() {
         every(55, 3, 659).into_iter().map(|age| (age, opened(age / ROTATION, None))).collect(),
     ]
     .concat();
-    assert_eq!(play(doubled, 659).0.readers(&at(659)).len(), 2, "the same opens, seen twice");
+    assert_eq!(
+        play(doubled, 659).0.status(&at(659)).readers.len(),
+        2,
+        "the same opens, seen twice"
+    );
 }
 
 #[test]
@@ -334,4 +339,93 @@ fn a_frozen_mount_is_named_at_once_and_explains_the_reader() {
     let findings = engine.status(&at(659)).findings;
     let named: Vec<_> = findings.iter().map(|(found, at)| (found.code, *at)).collect();
     assert_eq!(named, [(Code::MountFrozen, at(100).wall)]);
+}
+
+#[test]
+fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
+    let app = [("app", 2)];
+    let used = processes(&["id-app"], 2, 659, 0, true);
+    let (first, _) = play([kubelet(2), pod(&app), reads(&[4]), used].concat(), 659);
+    let habits = first.habits();
+    assert_eq!((habits.len(), habits[0].habit, habits[0].is_confirmed), (1, Habit::Once, true));
+    let known = vec![(0, Observation::Habits(habits))];
+    let (_, reports) = play([known, kubelet(2), pod(&app), reads(&[4])].concat(), 599);
+    assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Warning)], "at level files");
+    let healthy = reads(&every(55, 3, 659));
+    let known = vec![(0, Observation::Habits(first.habits()))];
+    assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
+}
+
+#[test]
+fn a_watch_that_is_set_before_the_container_starts_misses_nothing() {
+    let first = |started| [generation(0, false), generation(1, true), pod(&[("app", started)])];
+    for (started, expected) in [(2, 1), (0, 0)] {
+        let events = [first(started).concat(), reads(&[4])].concat();
+        let (engine, reports) = play(events, 659);
+        assert_eq!(reports.len(), expected, "started at {started}");
+        let verdict = engine.status(&at(659)).readers[0].verdict;
+        assert_ne!(verdict, ReaderVerdict::Current, "started at {started}");
+    }
+    let never = [generation(0, false), pod(&[("app", 2)])].concat();
+    assert_eq!(habit(&play(never, 400).0, 400), (Habit::Never, ReaderVerdict::NeverRead));
+}
+
+/// Whatever else is seen: looks at connections, descriptors that somebody keeps, events that were
+/// missed.
+fn noise() -> impl proptest::strategy::Strategy<Value = Events> {
+    use proptest::prelude::*;
+    let connected = (0..3u32, any::<bool>()).prop_map(|(established, opens)| {
+        let opened = opens.then_some(Delta::from_secs(15));
+        containers(&["id-app"], MountKind::Current, Some(Connected { established, opened }))
+    });
+    let event = prop_oneof![
+        4 => connected,
+        1 => (0..3u32).prop_map(|generations| readers(ReaderEvent::Held { generations })),
+        1 => (0..60i64).prop_map(|span| {
+            readers(ReaderEvent::Missed { span: Delta::from_secs(span), why: "lost".into() })
+        }),
+    ];
+    proptest::collection::vec((2..1_500i64, event), 0..60)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn who_reads_at_least_every_minute_is_never_accused(
+        gaps in proptest::collection::vec(1..56i64, 120),
+        noise in noise(),
+        from in 0..480i64,
+    ) {
+        let ages: Vec<i64> = gaps
+            .iter()
+            .scan(3, |age, gap| { *age += gap; Some(*age) })
+            .take_while(|age| *age < 1_500)
+            .collect();
+        let all = [kubelet(4), pod(&[("app", 2)]), reads(&ages), noise].concat();
+        // An agent that starts later sees only the rest.
+        let seen = all.into_iter().filter(|(age, _)| *age >= from || *age < 2).collect();
+        let (_, reports) = play(seen, *ages.last().unwrap());
+        proptest::prop_assert_eq!(reports, []);
+    }
+
+    #[test]
+    fn without_a_read_after_the_rotation_nobody_is_called_current(
+        noise in noise(),
+        ages in proptest::collection::vec(3..480i64, 1..9),
+    ) {
+        let events = [kubelet(2), pod(&[("app", 2)]), reads(&ages), noise].concat();
+        let (engine, reports) = play(events, 1_400);
+        let readers = engine.status(&at(1_400)).readers;
+        proptest::prop_assert!(readers.iter().all(|one| one.verdict != ReaderVerdict::Current));
+        let is_strong = |one: &crate::world::readers::ReaderView| {
+            one.evidence.iter().any(|evidence| {
+                evidence.strength() > crate::world::readers::Strength::Hint
+            })
+        };
+        let is_alarm = |(_, _, severity): &(i64, AlertEvent, Severity)| *severity > Severity::Info;
+        if readers.iter().any(is_strong) {
+            proptest::prop_assert!(reports.iter().any(is_alarm), "{:?}", reports);
+        }
+    }
 }

@@ -219,10 +219,3 @@ pub(super) const LIFETIME_LONG: Entry = Entry {
     severity: "info",
     action: "Set a shorter expirationSeconds.",
 };
-
-pub(super) const COPY_STALE: Entry = Entry {
-    meaning: "A kubeconfig that a CNI plugin wrote holds an old token.",
-    found_by: "The agent does not detect this yet.",
-    severity: "critical",
-    action: "Restart the CNI plugin's pod on this node.",
-};

@@ -3,6 +3,7 @@
 mod agent;
 mod clock;
 mod cluster;
+mod copy;
 mod reader;
 mod steps;
 mod token;
@@ -57,6 +58,7 @@ impl Code {
             Self::ClockUnknown => &clock::CLOCK_UNKNOWN,
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
+            Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
             Self::KeyUnknown
@@ -65,7 +67,6 @@ impl Code {
             | Self::ExtendedOnly
             | Self::Legacy
             | Self::LifetimeLong
-            | Self::CopyStale
             | Self::ApiserverSkew
             | Self::ApiserverRejecting
             | Self::TokenControllerDown => return None,

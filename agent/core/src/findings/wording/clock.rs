@@ -27,7 +27,8 @@ pub(crate) fn clock(
     let subject = subject(node, fault);
     let none = Affected::default();
     let affected = match subject {
-        Subject::Server { .. } => &none, // the agent ignores this server
+        // The agent ignores this server. A file has no clock.
+        Subject::Server { .. } | Subject::File { .. } => &none,
         Subject::Node { .. } | Subject::Token { .. } => affected,
     };
     Finding {

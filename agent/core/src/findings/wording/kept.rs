@@ -1,13 +1,13 @@
 //! The findings about readers and mounts that keep a token which kubelet has replaced.
 
-use super::token::Parts;
-use super::{mount_frozen, reader, remedy};
+use super::parts::Parts;
+use super::{mount_frozen, reader, remedy, token};
 use crate::base::time::Reading;
 use crate::findings::{TokenFault, TokenSymptom};
 use crate::world::Facts;
 use crate::world::readers::{FrozenMount, StaleReader};
 
-/// What such a finding says; none if the symptom is another one.
+/// The texts of such a finding; none if the symptom is another one.
 pub(super) fn parts(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Option<Parts> {
     if symptom.fault == TokenFault::ReaderStale {
         return Some(of_reader(symptom, &facts.stale_reader(now)?, facts, now));
@@ -27,7 +27,7 @@ fn of_reader(
     Parts {
         summary: reader::summary(&pod, key, stale, now.wall),
         deadline: Some(stale.held.dead_at),
-        evidence: reader::evidence(stale),
+        evidence: token::identity(facts).and(reader::evidence(stale)),
         remedy: reader::remedy(stale, symptom.severity, restart),
     }
 }
@@ -42,7 +42,7 @@ fn of_mount(
     Parts {
         summary: mount_frozen::summary(&pod, key, frozen, now.wall),
         deadline: Some(frozen.held.dead_at),
-        evidence: mount_frozen::evidence(frozen),
+        evidence: token::identity(facts).and(mount_frozen::evidence(frozen)),
         remedy: remedy::of_token(symptom, &pod, facts.generation()),
     }
 }

@@ -3,12 +3,15 @@
 mod agent;
 mod clock;
 mod clock_remedy;
+mod copy;
+mod copy_remedy;
 mod held;
 mod kept;
 mod kubelet;
 mod missing;
 mod mount_frozen;
 mod names;
+mod parts;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
@@ -21,6 +24,7 @@ mod token;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use clock::clock;
+pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub use resolved::{Resolution, resolved};

@@ -149,7 +149,8 @@ fn containers(pod: &PodRef) -> Option<String> {
     Some(format!("crictl ps --label io.kubernetes.pod.uid={}", safe(&pod.uid)?))
 }
 
-fn delete_pod(pod: &PodRef) -> Option<String> {
+/// Deletes the pod, so that its controller starts another one.
+pub(super) fn delete_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl delete pod -n {namespace} {name}"))
 }
@@ -178,7 +179,7 @@ fn full_name(pod: &PodRef) -> Option<(&str, &str)> {
 
 /// `name`, if Kubernetes would accept it as a name (RFC 1123). Names come from claims and paths,
 /// and people paste these commands into a shell.
-fn safe(name: &str) -> Option<&str> {
+pub(super) fn safe(name: &str) -> Option<&str> {
     let fits = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
     };

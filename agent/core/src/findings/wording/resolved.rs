@@ -72,11 +72,14 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
         Subject::Server { server } => {
             format!("Time server {} no longer stands alone against the others", shown(server))
         }
+        Subject::File { node, path } => of_file(&shown(node), &shown(path), resolution),
     }
 }
 
 fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
     match resolution {
+        // These findings are about an older token than the one in the file.
+        Resolution::Replaced if is_of_old_token(code) => format!("{token} {}", good_state(code)),
         Resolution::Replaced => format!("{token} was replaced by a new token"),
         Resolution::Gone => format!("{token} was removed with its pod or volume"),
         Resolution::Became(successor) => {
@@ -94,6 +97,10 @@ fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
     }
 }
 
+fn is_of_old_token(code: Code) -> bool {
+    code == Code::ReaderStale || code == Code::MountFrozen
+}
+
 /// The state of a token without another finding, and with the same generation.
 fn good_state(code: Code) -> &'static str {
     match code {
@@ -108,8 +115,8 @@ fn good_state(code: Code) -> &'static str {
         Code::SubjectReplaced => "belongs to an account that exists",
         Code::Missing => "is there again",
         Code::Subpath => "is no longer mounted by subPath",
-        Code::ReaderStale => "is no longer kept by a reader after its replacement",
-        Code::MountFrozen => "is no longer in an old mount of a container",
+        Code::ReaderStale => "has no reader left that keeps an old one",
+        Code::MountFrozen => "is in no old mount of a container any more",
         Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
@@ -128,6 +135,20 @@ fn good_state(code: Code) -> &'static str {
         | Code::TokenControllerDown
         | Code::AgentBlind
         | Code::DeliveryDelayed => "is no longer affected",
+    }
+}
+
+fn of_file(node: &str, path: &str, resolution: Resolution) -> String {
+    let file = format!("File {path} on node {node}");
+    match resolution {
+        Resolution::Replaced => format!("{file} was written again with another token"),
+        Resolution::Gone => format!("{file} was removed, or holds no token any more"),
+        Resolution::Became(_)
+        | Resolution::ClockToBlame
+        | Resolution::Clock(_)
+        | Resolution::Kubelet { .. }
+        | Resolution::Delivered { .. }
+        | Resolution::Recovered => format!("The token in {path} on node {node} is not stale"),
     }
 }
 
@@ -229,18 +250,17 @@ fn what_was_found(code: Code) -> &'static str {
         Code::Unreadable => "it was reported as unreadable",
         Code::Missing => "it was reported as missing",
         Code::Subpath => "its mount by subPath was reported",
+        Code::ReaderStale | Code::MountFrozen => "one was reported",
+        Code::CopyStale => "it was reported as stale",
         Code::ClockOffset => "its offset was reported",
         Code::ClockStepped => "the step was reported",
         Code::DeliveryDelayed => "their delay was reported",
-        Code::ReaderStale
-        | Code::MountFrozen
-        | Code::KeyUnknown
+        Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::AudienceUnknown
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
-        | Code::CopyStale
         | Code::ClockUnsynchronized
         | Code::ClockUnknown
         | Code::ClockServersDisagree

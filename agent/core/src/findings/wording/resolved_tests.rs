@@ -45,6 +45,16 @@ fn resolutions_of_findings_about_tokens() {
             " was replaced by a new token, 6m 55s after it was first reported.",
         ),
         (
+            Code::ReaderStale,
+            Resolution::Replaced,
+            " has no reader left that keeps an old one, 6m 55s after one was reported.",
+        ),
+        (
+            Code::MountFrozen,
+            Resolution::Recovered,
+            " is in no old mount of a container any more, 6m 55s after one was reported.",
+        ),
+        (
             Code::Expired,
             Resolution::Gone,
             " was removed with its pod or volume, 6m 55s after it was first reported.",

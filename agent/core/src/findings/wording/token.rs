@@ -1,10 +1,11 @@
 //! Findings about tokens.
 
+use super::parts::Parts;
 use super::{kept, names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Finding, PodEnd, Remedy, Subject, TokenFault, TokenSymptom};
+use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
 use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
@@ -31,14 +32,6 @@ pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> 
         trace: generation.map(|generation| root(key, &generation.claims)),
         subject: Subject::token(key, facts.pod_ref()),
     }
-}
-
-/// What a finding says, apart from its code, severity and subject.
-pub(super) struct Parts {
-    pub(super) summary: String,
-    pub(super) deadline: Option<Wall>,
-    pub(super) evidence: Attributes,
-    pub(super) remedy: Remedy,
 }
 
 fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
@@ -104,13 +97,23 @@ fn of_trouble(trouble: &Trouble) -> Attributes {
     Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
 }
 
-fn of_generation(generation: &Generation, now: Wall) -> Attributes {
-    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+/// Whose token is in the file, and which one.
+pub(super) fn identity(facts: &Facts<'_>) -> Attributes {
+    facts.generation().map(identity_of).unwrap_or_default()
+}
+
+fn identity_of(generation: &Generation) -> Attributes {
+    let claims = &generation.claims;
     Attributes::new()
         .with("service_account", &claims.binding.service_account.name)
         .with("audiences", claims.audiences.as_slice())
         .with(GENERATION, claims.generation().as_str())
         .with("issued_at", claims.issued_at)
+}
+
+fn of_generation(generation: &Generation, now: Wall) -> Attributes {
+    let (claims, deadlines) = (&generation.claims, &generation.deadlines);
+    identity_of(generation)
         .with("refresh_due", deadlines.due)
         .with("effective_deadline", deadlines.effective)
         .with("expires_at", claims.expires_at)

@@ -23,7 +23,7 @@ const READER: [&str; 2] = ["container", "program"];
 /// The evidence that lists audiences.
 const AUDIENCES: &str = "audiences";
 /// The evidence that names directories of the node.
-const DIRECTORIES: [&str; 2] = ["directory", "roots"];
+const DIRECTORIES: [&str; 3] = ["directory", "roots", "token_file"];
 /// How a generation without `jti` is named: by its `iat`, which stays.
 const BY_TIME: &str = "iat-";
 
@@ -68,6 +68,9 @@ impl Pseudonyms {
             },
             Subject::Node { node } => Subject::Node { node: self.name(Kind::Node, &node) },
             Subject::Server { server } => Subject::Server { server: self.server(&server) },
+            Subject::File { node, path } => {
+                Subject::File { node: self.name(Kind::Node, &node), path: self.directory(&path) }
+            }
         }
     }
 
@@ -156,6 +159,10 @@ fn own_names(finding: &Finding) -> Own {
         }
         Subject::Node { node } => own.add([node.as_str()]),
         Subject::Server { server } => own.add([server.as_str()]),
+        Subject::File { node, path } => {
+            own.add([node.as_str()]);
+            own.add(path.split('/'));
+        }
     }
     for name in [SERVICE_ACCOUNT, AUDIENCES].into_iter().chain(READER) {
         match evidence.get(name) {

@@ -10,6 +10,7 @@
 
 mod clock;
 mod cluster;
+mod copies;
 mod findings;
 mod names;
 mod readers;
@@ -83,6 +84,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            copies_watched,
             scan_expected,
             jitter_seed,
             grace,
@@ -95,6 +97,7 @@ impl Pseudonyms {
             delivery_limit,
             settle,
             cluster_configured,
+            copies_watched,
             scan_expected,
             jitter_seed,
             grace,
@@ -117,10 +120,14 @@ impl Pseudonyms {
             Observation::ClockStep(step) => Observation::ClockStep(clock::step(step)),
             Observation::Cluster(seen) => Observation::Cluster(self.cluster(seen)),
             Observation::ServiceAccount(seen) => Observation::ServiceAccount(self.account(seen)),
+            Observation::Copies(seen) => Observation::Copies(self.copies(seen)),
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
+            Observation::Habits(habits) => {
+                Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
+            }
             Observation::Containers(seen) => Observation::Containers(self.containers(seen)),
             Observation::Delivery(state) => Observation::Delivery(self.delivery(state)),
             Observation::Tick => Observation::Tick,

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::Pseudonyms;
 use crate::base::ids::hex;
+use crate::world::copies::Plugin;
 
 /// What makes the pseudonyms of one recording its own. Wiped when it is dropped.
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
@@ -81,6 +82,14 @@ pub(super) const TOKEN: &str = "token";
 const DIRECTORIES: [&str; 7] =
     ["var", "lib", "kubelet", "pods", "volumes", "kubernetes.io~projected", "host"];
 
+/// The CNI plugins in the name of a pod or an account. They stay: the diagnosis of a copied token
+/// asks whether it is the plugin's own.
+fn plugins(kind: Kind, name: &str) -> String {
+    let kept =
+        if matches!(kind, Kind::Account | Kind::Pod) { Plugin::aliases_in(name) } else { vec![] };
+    kept.iter().map(|alias| format!("-{alias}")).collect()
+}
+
 impl Pseudonyms {
     /// The pseudonym of a name. What is empty stays so: it names nothing.
     pub(super) fn name(&self, kind: Kind, name: &str) -> String {
@@ -88,7 +97,7 @@ impl Pseudonyms {
         match name {
             "" => String::new(),
             _ if access => format!("{API_ACCESS}{}", self.hash(name)),
-            _ => format!("{}-{}", kind.prefix(), self.hash(name)),
+            _ => format!("{}-{}{}", kind.prefix(), self.hash(name), plugins(kind, name)),
         }
     }
 

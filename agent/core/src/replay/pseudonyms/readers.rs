@@ -3,7 +3,8 @@
 use super::Pseudonyms;
 use super::names::Kind;
 use crate::world::readers::{
-    ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer, SeenMount,
+    ContainersSeen, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent, ReadersSeen,
+    RunningContainer, SeenMount,
 };
 
 impl Pseudonyms {
@@ -80,6 +81,20 @@ impl Pseudonyms {
             mount_path: self.name(Kind::Path, &mount_path),
             kind,
         }
+    }
+
+    pub(super) fn known_habit(&self, habit: KnownHabit) -> KnownHabit {
+        let KnownHabit { key, habit, generations, is_confirmed, at } = habit;
+        let HabitKey { namespace, workload, container, image, volume, path } = key;
+        let key = HabitKey {
+            namespace: self.name(Kind::Namespace, &namespace),
+            workload: self.name(Kind::Owner, &workload),
+            container: self.name(Kind::Container, &container),
+            image: self.name(Kind::Image, &image),
+            volume: self.name(Kind::Volume, &volume),
+            path: self.path(&path),
+        };
+        KnownHabit { key, habit, generations, is_confirmed, at }
     }
 
     pub(super) fn generation_directory(&self, directory: &str) -> String {

@@ -207,3 +207,36 @@ fn a_version_that_somebody_made_is_a_name() {
     let replaced = pseudonyms.header(header("0.1.0 acme.internal")).tokenwatch;
     assert!(replaced.starts_with("name-"), "{replaced}");
 }
+
+/// The container, its program and its library may be called as words of the list are.
+#[test]
+fn a_restored_finding_about_a_reader_keeps_its_words_and_loses_its_names() {
+    let pseudonyms = pseudonyms();
+    let key = TokenKey { pod_uid: "u-1".into(), volume: "v".into(), path: "token".into() };
+    let mut restored = restored(&claims_for_tests(1_000, 600, None), &key);
+    restored.finding.summary =
+        "Container gateway (search) of pod shop/cart-0 still uses the token \
+                                \"token\" (volume v) that it read at 2027-01-15T08:00:05Z. \
+                                Evidence: it opened a connection to the API server without \
+                                reading the new token. It reads the token only once, at its start."
+            .into();
+    let evidence = std::mem::take(&mut restored.finding.evidence);
+    restored.finding.evidence = evidence
+        .with("container", "gateway")
+        .with("program", "search")
+        .with("held_generation", "jti-secret")
+        .with("mount_path", "/var/run/secrets/inventory");
+    let finding = pseudonyms.restored(restored).finding;
+    let evidence = format!("{:?}", finding.evidence);
+    for name in ["gateway", "search", "jti-secret", "inventory"] {
+        assert!(!evidence.contains(name) && !finding.summary.contains(name), "{finding:?}");
+    }
+    for words in [
+        "still uses the token \"token\"",
+        "that it read at 2027-01-15T08:00:05Z",
+        "Evidence: it opened a connection to the API server without reading the new token.",
+        "It reads the token only once, at its start.",
+    ] {
+        assert!(finding.summary.contains(words), "{words:?}: {}", finding.summary);
+    }
+}

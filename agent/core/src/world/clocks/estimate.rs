@@ -28,6 +28,17 @@ impl Estimate {
         Interval::new(wall, self.offset, self.bound)
     }
 
+    /// True time when the node's clock reads `node`, if the two are known to differ.
+    pub fn true_time(&self, node: Wall) -> Option<Wall> {
+        let differs = match self.state {
+            ClockState::Off | ClockState::Drifting | ClockState::Stepped => {
+                self.offset != Delta::ZERO
+            }
+            ClockState::Synchronised | ClockState::Disagreeing | ClockState::Unknown => false,
+        };
+        differs.then(|| node + self.offset)
+    }
+
     /// The offset, if it is known to be beyond `limit`.
     pub fn offset_beyond(&self, limit: Delta) -> Option<Delta> {
         self.is_beyond(limit).then_some(self.offset)

@@ -3,6 +3,7 @@
 mod evidence;
 mod generation;
 mod habit;
+mod habits;
 pub(crate) mod learn;
 pub mod libraries;
 mod packages;
@@ -18,6 +19,7 @@ mod view;
 pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
+pub use habits::{HabitKey, Habits, KnownHabit};
 pub use learn::{Learned, looks_once};
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Reader, Visit};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::habits::Habits;
 use super::processes::PodProcesses;
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
@@ -13,6 +14,8 @@ use crate::world::tokens::{Generation, MAX_TOKENS, TokenKey};
 pub struct Readers {
     tokens: BTreeMap<TokenKey, Box<TokenReaders>>,
     pods: BTreeMap<String, PodProcesses>,
+    /// Habits that were learned.
+    pub habits: Habits,
 }
 
 /// What is known of the readers of one token.
@@ -22,6 +25,8 @@ pub struct ReaderFacts<'a> {
     pub token: Option<&'a TokenReaders>,
     /// The processes of the pod; none if the agent cannot see them.
     pub pod: Option<&'a PodProcesses>,
+    /// The habits that were learned.
+    pub habits: Option<&'a Habits>,
 }
 
 impl Readers {
@@ -37,7 +42,8 @@ impl Readers {
 
     /// What is known of the readers of a token.
     pub fn facts(&self, key: &TokenKey) -> ReaderFacts<'_> {
-        ReaderFacts { token: self.of(key), pod: self.processes(&key.pod_uid) }
+        let pod = self.processes(&key.pod_uid);
+        ReaderFacts { token: self.of(key), pod, habits: Some(&self.habits) }
     }
 
     /// Takes the generation that is in a file now.

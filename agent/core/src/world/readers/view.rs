@@ -1,5 +1,6 @@
 //! What is known of one reader at one moment.
 
+use super::generation::Kept;
 use super::{Evidence, Habit, ReaderVerdict};
 use crate::base::time::Wall;
 use crate::world::cluster::PodRef;
@@ -57,4 +58,17 @@ pub struct HeldGeneration {
     pub dead_without_extension: Option<Wall>,
     /// Whether it is the current one.
     pub is_current: bool,
+}
+
+impl HeldGeneration {
+    /// Of a generation.
+    pub fn of(kept: &Kept, is_current: bool) -> Self {
+        Self {
+            id: kept.id.as_str().to_owned(),
+            issued_at: kept.issued_at,
+            dead_at: kept.dead_at,
+            dead_without_extension: kept.dead_without_extension,
+            is_current,
+        }
+    }
 }

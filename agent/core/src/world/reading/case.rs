@@ -4,7 +4,7 @@ use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart};
 use crate::world::readers::{
-    Connections, InFile, MountKind, Reader, RunningContainer, TokenReaders, Who,
+    Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
 use crate::world::tokens::TokenKey;
 
@@ -32,12 +32,12 @@ pub(super) struct Case<'a> {
     pub(super) started: Option<Wall>,
     /// Its use of the API server, where that says something about this reader.
     pub(super) connections: Option<Connections>,
-    /// Whether the agent can see the use of the API server.
-    pub(super) sees_use: bool,
     /// Whether a container mounts one generation by `subPath`, and so holds it without reading.
     pub(super) has_subpath: bool,
     /// Whether the token is exchanged for another credential.
     pub(super) is_exchanged: bool,
+    /// What was learned before about containers of this workload.
+    pub(super) known: Option<&'a KnownHabit>,
 }
 
 impl<'a> Case<'a> {
@@ -101,9 +101,11 @@ impl<'a> Gathered<'a> {
     }
 
     fn case(&self, reader: &'a Reader) -> Case<'a> {
+        let who = self.who(Some(reader));
         Case {
             reader: Some(reader),
-            who: self.who(Some(reader)),
+            known: self.known(&who),
+            who,
             started: self.started(reader.container_id.as_deref()),
             connections: self.connections(reader),
             ..self.nobody()
@@ -119,9 +121,9 @@ impl<'a> Gathered<'a> {
             who: self.who(None),
             started: self.started(None),
             connections: None,
-            sees_use: self.facts.readers.pod.is_some_and(|pod| pod.connections.is_some()),
             has_subpath: self.has_subpath,
             is_exchanged: self.is_exchanged(),
+            known: None,
         }
     }
 
@@ -135,6 +137,11 @@ impl<'a> Gathered<'a> {
             library: running.and_then(|one| one.library.clone()),
             container_id: id,
         }
+    }
+
+    fn known(&self, who: &Who) -> Option<&'a KnownHabit> {
+        let key = self.facts.habit_key(who.container.as_deref()?)?;
+        self.facts.readers.habits?.get(&key)
     }
 
     /// The id of the only container that mounts the token, if there is only one.

@@ -152,11 +152,18 @@ impl<'a> Case<'a> {
     /// Why the agent may have missed that a newer generation was read.
     fn unseen(&self) -> Option<&'a str> {
         let newer = self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
-        let is_starting =
-            |one: &InFile| one.seen == Watched::NotYet && self.now.wall < one.appeared + STARTING;
-        let missed = newer.filter(|one| !is_starting(one)).filter_map(|one| one.seen.missed());
-        let missed = missed.last();
-        self.token.unseen.as_deref().or(missed)
+        let missed = newer.filter(|one| !self.is_seen(one)).filter_map(|one| one.seen.missed());
+        self.token.unseen.as_deref().or(missed.last())
+    }
+
+    /// Whether every read of a generation was seen, or will be. Before its container was started,
+    /// nobody could read.
+    fn is_seen(&self, one: &InFile) -> bool {
+        match &one.seen {
+            Watched::All => true,
+            Watched::NotYet => self.now.wall < one.appeared + STARTING,
+            Watched::Missed(until, _) => self.started.is_some_and(|started| *until <= started),
+        }
     }
 
     /// Its container was started after that read: the process that read is gone.
@@ -217,11 +224,18 @@ impl<'a> Case<'a> {
             && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
     }
 
-    /// In earlier generations it waited for the refusal, or for a window that has passed now.
+    /// In earlier generations it waited for the refusal, or for a window that has passed now. Or
+    /// an earlier container of the workload used the token of its start to the end.
     fn is_habit(&self) -> bool {
         let Learned { habit, generations } = self.habit();
-        let Some(last) = self.last().filter(|_| generations > 1) else { return false };
+        let is_known = self.known.is_some_and(|known| known.habit == habit);
+        let is_settled = self.now.wall >= self.replaced_at() + FRESH;
+        let is_learned = is_settled && (generations > 1 || is_known);
+        let Some(last) = self.last().filter(|_| is_learned) else { return false };
         match habit {
+            Habit::Once => {
+                self.known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
+            }
             Habit::AfterRefusal => true,
             Habit::BeforeExpiry { window } => {
                 self.now.wall > last.kept.dead_at - window.fraction(3, 4)
@@ -231,26 +245,24 @@ impl<'a> Case<'a> {
             | Habit::EachRequest
             | Habit::Every { .. }
             | Habit::OnChange
-            | Habit::Once
             | Habit::Exchange => false,
         }
     }
 
     /// The agent sees the use of the API server, and there is none.
     fn is_idle(&self) -> bool {
-        let idle = self.connections.is_some_and(|connections| {
+        self.connections.is_some_and(|connections| {
             let opened = connections.opened_after;
             let lately = opened.is_some_and(|opened| opened.wall >= self.replaced_at());
             connections.established == 0 && !lately
-        });
-        self.sees_use && idle
+        })
     }
 
     /// All its reads were at the start of its container, and the agent would have seen others.
     fn looks_once(&self, last: &Visit) -> bool {
         let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
         let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
-        let is_certain = watched.is_none_or(|one| one.seen == Watched::All);
+        let is_certain = watched.is_none_or(|one| self.is_seen(one));
         started && is_certain && self.reader.is_some_and(looks_once)
     }
 
@@ -270,7 +282,9 @@ impl<'a> Case<'a> {
             return Learned { habit, generations: 0 };
         };
         let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
-        learn::habit(reader, keeps)
+        let learned = learn::habit(reader, keeps);
+        let known = self.known.filter(|_| learned.habit == Habit::Unknown);
+        known.map_or(learned, |known| Learned { habit: known.habit, generations: 0 })
     }
 
     /// The times at which the conclusion may change.

@@ -1,7 +1,6 @@
 //! Readers that keep a token which was replaced, and mounts that do.
 
 use super::judge::Judged;
-use super::shown;
 use crate::base::time::{Delta, Reading};
 use crate::world::Facts;
 use crate::world::readers::{
@@ -28,7 +27,7 @@ impl Facts<'_> {
         let last = judged.reader.and_then(|reader| reader.last());
         StaleReader {
             others,
-            held: old.map_or_else(|| self.earlier(&judged), |kept| shown(kept, false)),
+            held: old.map_or_else(|| self.earlier(&judged), |kept| HeldGeneration::of(kept, false)),
             since: last.map_or(now.wall, |last| last.last.wall),
             rotated_at: judged.replaced_at,
             habit: judged.habit,
@@ -42,7 +41,7 @@ impl Facts<'_> {
     fn earlier(&self, judged: &Judged<'_>) -> HeldGeneration {
         let generations = self.readers.token.map(|token| &token.generations);
         let before = generations.and_then(|all| all.iter().rev().nth(1)).map(|one| &one.kept);
-        shown(before.unwrap_or(&judged.current.kept), false)
+        HeldGeneration::of(before.unwrap_or(&judged.current.kept), false)
     }
 
     /// The container that has an old file system mounted where the node has a new one.
@@ -55,7 +54,7 @@ impl Facts<'_> {
             container: self.container_name(&first.id),
             mount_path: mount.mount_path.clone(),
             others: frozen.count(),
-            held: shown(&self.when_frozen(since)?.kept, false),
+            held: HeldGeneration::of(&self.when_frozen(since)?.kept, false),
             since: since.wall,
         })
     }

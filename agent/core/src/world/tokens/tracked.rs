@@ -4,6 +4,9 @@ use super::file::{FileContent, FileSeen};
 use crate::base::time::{Reading, Wall};
 use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey};
 
+/// Generations that are kept of each token, to recognise copies of them.
+const EARLIER: usize = 4;
+
 /// One generation of a token, while it is in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
@@ -40,6 +43,8 @@ pub struct Tracked {
     pub current: Option<Generation>,
     /// What is wrong with the file now.
     pub trouble: Option<Trouble>,
+    /// The generations before the current one, the latest last: at most [`EARLIER`].
+    earlier: Vec<GenerationId>,
 }
 
 /// What an observation of the file changed.
@@ -63,7 +68,14 @@ pub enum Change {
 impl Tracked {
     /// A file that was not read yet.
     pub fn new(key: TokenKey) -> Self {
-        Self { key, current: None, trouble: None }
+        Self { key, current: None, trouble: None, earlier: Vec::new() }
+    }
+
+    /// Whether the file holds this generation, or held it lately.
+    pub fn had(&self, generation: &GenerationId) -> bool {
+        let is_current =
+            self.current.as_ref().is_some_and(|now| now.claims.generation() == *generation);
+        is_current || self.earlier.contains(generation)
     }
 
     /// Takes the observed content of the file. Only a new `jti` or `iat` is a rotation.
@@ -88,6 +100,7 @@ impl Tracked {
         if current == Some(claims.generation()) {
             return if recovered { Change::Trouble } else { Change::None };
         }
+        self.keep(current.as_ref());
         let at = appearance(written_at, self.current.as_ref(), now);
         let next = Generation {
             deadlines: Deadlines::of(&claims, &kubelet),
@@ -98,6 +111,15 @@ impl Tracked {
         };
         let old = self.current.replace(next);
         old.map_or(Change::First, |old| Change::Rotated { old: Box::new(old), at })
+    }
+
+    /// Keeps the id of a generation that is replaced.
+    fn keep(&mut self, replaced: Option<&GenerationId>) {
+        let full = replaced.is_some() && self.earlier.len() == EARLIER;
+        if full {
+            self.earlier.remove(0);
+        }
+        self.earlier.extend(replaced.cloned());
     }
 
     fn see_trouble(&mut self, malformed: bool, reason: String, now: &Reading) -> Change {

@@ -96,6 +96,9 @@ fn subject(subject: &Subject) -> String {
         }
         Subject::Node { node } => format!("<b>node {}</b>", Short(node)),
         Subject::Server { server } => format!("<b>time server {}</b>", Short(server)),
+        Subject::File { node, path } => {
+            format!("<b>node {}</b> · {}", Short(node), Short(path))
+        }
     }
 }
 

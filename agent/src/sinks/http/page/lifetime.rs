@@ -1,5 +1,7 @@
 //! The lifetime of a token as a bar.
 
+use std::collections::BTreeSet;
+
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::tokens::Deadlines;
 
@@ -48,12 +50,21 @@ impl Frame {
 }
 
 /// The bar, with every deadline as text for screen readers.
-pub(super) fn bar(deadlines: &Deadlines, now: Wall) -> String {
+pub(super) fn bar(deadlines: &Deadlines, reads: &[Wall], now: Wall) -> String {
     let frame = Frame::of(deadlines, now);
-    let label = label(deadlines, now);
-    let phases = phases(deadlines, &frame);
+    let label = label(deadlines, reads, now);
+    let phases = phases(deadlines, &frame) + &ticks(reads, &frame);
     let (marks, now) = (marks(deadlines, &frame), now_mark(frame.position(now)));
     format!("<svg class=\"life\" role=\"img\" aria-label=\"{label}\">{phases}{marks}{now}</svg>")
+}
+
+/// A tick above the bar for each read within it. Reads at one place are one tick.
+fn ticks(reads: &[Wall], frame: &Frame) -> String {
+    let inside = reads.iter().filter(|at| (frame.from..=frame.to).contains(*at));
+    let places: BTreeSet<String> = inside.map(|at| format!("{:.1}", frame.position(*at))).collect();
+    let tick =
+        |x: &String| format!("<line class=\"read\" x1=\"{x}%\" x2=\"{x}%\" y1=\"0\" y2=\"5\"/>");
+    places.iter().map(tick).collect()
 }
 
 /// Each phase is lower than the one before, for readers who cannot tell the colours apart.
@@ -91,15 +102,17 @@ fn now_mark(x: f64) -> String {
     )
 }
 
-fn label(deadlines: &Deadlines, now: Wall) -> String {
+fn label(deadlines: &Deadlines, reads: &[Wall], now: Wall) -> String {
+    let read = reads.iter().max().map(|at| format!(", last read {}", Away(*at, now)));
     format!(
-        "issued {}, due {}, late {}, stalled {}, deadline {}, expires {}",
+        "issued {}, due {}, late {}, stalled {}, deadline {}, expires {}{}",
         Away(deadlines.issued, now),
         Away(deadlines.due, now),
         Away(deadlines.late, now),
         Away(deadlines.stalled, now),
         Away(deadlines.effective, now),
-        Away(deadlines.expires, now)
+        Away(deadlines.expires, now),
+        read.unwrap_or_default()
     )
 }
 
@@ -144,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn reads_are_ticks_within_the_bar_and_words_for_screen_readers() {
+        let (now, at) = (Wall::from_secs(1_000), Wall::from_secs);
+        let svg = |reads: &[Wall]| bar(&deadlines(3_600, 3_600), reads, now);
+        let ticks = |reads: &[Wall]| svg(reads).matches("class=\"read\"").count();
+        assert_eq!(ticks(&[]), 0);
+        assert_eq!(ticks(&[at(100), at(400), at(900)]), 3);
+        assert_eq!(ticks(&[at(-500), at(i64::MAX)]), 0, "reads of other generations");
+        assert_eq!(ticks(&vec![at(100); 5_000]), 1, "reads at one place are one tick");
+        assert!(svg(&[at(900), at(400)]).contains("last read 1m 40s ago\""));
+        assert!(!svg(&[]).contains("read"));
+    }
+
+    #[test]
     fn a_token_with_lifetime_zero_is_drawn() {
         let at = Wall::from_secs(i64::MAX);
         let all = Deadlines {
@@ -158,7 +184,7 @@ mod tests {
             hard: at,
         };
         for now in [Wall::from_secs(0), at] {
-            let svg = bar(&all, now);
+            let svg = bar(&all, &[at, now], now);
             assert!(svg.contains("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

@@ -8,6 +8,7 @@ mod findings;
 mod headline;
 mod html;
 mod lifetime;
+mod readers;
 mod tokens;
 mod visibility;
 
@@ -79,6 +80,6 @@ fn body(sections: &str, status: &Status) -> String {
 }
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

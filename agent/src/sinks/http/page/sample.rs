@@ -13,17 +13,20 @@ use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::cluster::{Container, Owner, Phase, Pod};
 use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 use tokenwatch_core::world::privileges::{Level, Privileges};
+use tokenwatch_core::world::readers::ReaderView;
 use tokenwatch_core::world::tokens::{
     Binding, Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
 };
 
-pub(super) const NOW: Reading = Reading {
+use crate::reader_list;
+
+pub(crate) const NOW: Reading = Reading {
     wall: Wall::from_secs(1_800_000_000),
     monotonic: Monotonic::from_nanos(86_400_000_000_000),
 };
 
 /// A healthy node without tokens.
-pub(super) fn empty() -> Status {
+pub(crate) fn empty() -> Status {
     Status {
         node: "worker-1".into(),
         now: NOW,
@@ -86,11 +89,11 @@ fn sample(offset: i64, root_distance: i64) -> Sample {
 }
 
 /// A token with a lifetime of one hour.
-pub(super) fn token(pod: &str, age: i64) -> TokenView {
+pub(crate) fn token(pod: &str, age: i64) -> TokenView {
     token_of(pod, age, 3_600, None)
 }
 
-pub(super) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i64>) -> TokenView {
+pub(crate) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i64>) -> TokenView {
     let issued_at = NOW.wall - Delta::from_secs(age);
     let after = |secs| issued_at + Delta::from_secs(secs);
     let claims = Claims {
@@ -132,7 +135,7 @@ pub(super) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
     }
 }
 
-pub(super) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Finding, Wall) {
+pub(crate) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Finding, Wall) {
     let finding = Finding {
         code,
         severity,
@@ -152,7 +155,7 @@ pub(super) fn finding(token: &TokenView, code: Code, severity: Severity) -> (Fin
 }
 
 /// A node with one example of every trouble.
-pub(super) fn troubled() -> Status {
+pub(crate) fn troubled() -> Status {
     let mut stalled = token("pay-0", 3_300);
     let owner = Owner { kind: "StatefulSet".into(), name: "pay".into() };
     stalled.pod.owner = Some(owner.clone());
@@ -186,9 +189,16 @@ pub(super) fn troubled() -> Status {
         ("ntp".to_owned(), None),
         ("watch".to_owned(), Some("no inotify watches are left".to_owned())),
     ];
+    let cart = token("cart-0", 600);
+    let readers = vec![
+        reader_list::sample::healthy(&cart, NOW.wall),
+        reader_list::sample::stale(&cart, NOW.wall),
+        reader_list::sample::unknown(&stalled, NOW.wall),
+    ];
     Status {
+        readers,
         tokens: vec![
-            token("cart-0", 600),
+            cart,
             expired,
             stalled,
             token_of("long-0", 1_200, 31_536_000, Some(3_607)),
@@ -216,9 +226,19 @@ pub(super) fn troubled() -> Status {
     }
 }
 
-/// A node with this many tokens.
-pub(super) fn full(tokens: i64) -> Status {
+/// A node with this many tokens, each with two readers that read as often as is kept.
+pub(crate) fn full(tokens: i64) -> Status {
     let tokens: Vec<TokenView> =
         (0..tokens).map(|n| token(&format!("app-{n:04}-7c9f8d6b5-x2k4q"), n % 3_500)).collect();
-    Status { tokens, ..empty() }
+    let readers = tokens.iter().flat_map(two_readers).collect();
+    Status { tokens, readers, ..empty() }
+}
+
+fn two_readers(token: &TokenView) -> [ReaderView; 2] {
+    let read = |n: i64| NOW.wall - Delta::from_secs(n * 60);
+    let busy = ReaderView {
+        reads: (0..16).rev().map(read).collect(),
+        ..reader_list::sample::healthy(token, NOW.wall)
+    };
+    [busy, reader_list::sample::stale(token, NOW.wall)]
 }

@@ -10,7 +10,7 @@ use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
 use super::html::{Away, PodName, Short, Text, count_of, not_listed};
-use super::lifetime;
+use super::{lifetime, readers};
 
 /// Tokens drawn as bars: those with findings, and those with the nearest deadlines.
 const DRAWN: usize = 40;
@@ -52,7 +52,8 @@ const LEGEND: &str = "<p class=\"legend\"><span><svg class=\"key\" aria-hidden=\
      works</span><span><svg class=\"key\" aria-hidden=\"true\"><rect class=\"over\" \
      width=\"100%\" y=\"12\" height=\"2\"/></svg> past its deadline</span><span><svg \
      class=\"key\" aria-hidden=\"true\"><line class=\"now\" x1=\"50%\" x2=\"50%\" y1=\"0\" \
-     y2=\"16\"/></svg> now</span></p>\n";
+     y2=\"16\"/></svg> now</span><span><svg class=\"key\" aria-hidden=\"true\"><line \
+     class=\"read\" x1=\"50%\" x2=\"50%\" y1=\"0\" y2=\"6\"/></svg> read</span></p>\n";
 
 fn by_state(status: &Status) -> String {
     let count = |state| status.tokens.iter().filter(|token| token.state == state).count();
@@ -88,14 +89,16 @@ fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
 
 fn drawn(out: &mut String, token: &TokenView, status: &Status) {
     let now = status.now.wall;
+    let readers = readers::of(token, status);
     let _ = write!(
         out,
         "<article class=\"token\">{}{}<p class=\"when\">{}</p>{}",
         heading(token),
         badge(token),
         next(token, now),
-        lifetime::bar(&token.deadlines, now)
+        lifetime::bar(&token.deadlines, &readers::reads(&readers), now)
     ); // writing to a String cannot fail
+    readers::list(out, &readers, now);
     details(out, token, now);
     out.push_str("</article>\n");
 }
@@ -159,7 +162,7 @@ fn next(token: &TokenView, now: Wall) -> String {
 fn details(out: &mut String, token: &TokenView, now: Wall) {
     let TokenKey { pod_uid, volume, path } = &token.key;
     let id = [pod_uid, volume, path].map(|part| Short(part).to_string()).join("-");
-    let _ = write!(out, "<details id=\"t-{id}\"><summary>Times and readers</summary><dl>");
+    let _ = write!(out, "<details id=\"t-{id}\"><summary>Times and pod</summary><dl>");
     times(out, token, now);
     pair(out, "service account", &token.claims.binding.service_account.name);
     pair(out, "audiences", &audiences(&token.claims.audiences));
@@ -167,7 +170,6 @@ fn details(out: &mut String, token: &TokenView, now: Wall) {
         known(out, pod, volume);
     }
     pair(out, "pod UID", pod_uid);
-    pair(out, "readers", "not detected yet");
     out.push_str("</dl></details>");
 }
 

@@ -12,6 +12,7 @@ use super::context::{Owner, Reports, Scan};
 use super::denied;
 use super::opened::{is_own_limit, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
+use crate::sources::token_volumes::ProjectedFile;
 use crate::sources::tokens::{At, Look, Other, Stamp};
 
 /// What is known of a file.
@@ -79,6 +80,16 @@ impl Entry {
     /// Sets whether there is no file, and one should be there.
     pub(super) fn set_absent(&mut self, is_absent: bool) {
         self.is_absent = is_absent;
+    }
+
+    /// For those who follow its readers.
+    pub(super) fn projected(&self) -> ProjectedFile {
+        ProjectedFile { path: self.path.clone(), is_token: self.is_token() }
+    }
+
+    /// Whether there is a file, as far as the agent can see.
+    pub(super) fn is_there(&self) -> bool {
+        !self.is_absent && self.hidden.is_none()
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -27,6 +27,8 @@ use tokenwatch_core::world::observation::Observation;
 
 use super::layout::{self, PodId};
 use crate::clocks;
+use crate::sources::own_opens::OwnOpens;
+use crate::sources::token_volumes::TokenVolume;
 use crate::sources::tokens::{Reader, Stamp};
 use context::Turn;
 use opened::{Opened, fd, is_own_limit, open_pods, stamp};
@@ -124,6 +126,11 @@ impl Scanner {
     pub fn with_clocks(roots: Vec<PathBuf>, now: fn() -> Reading) -> Self {
         let (listed, found, pods) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self { roots, listed, found, pods, tools: Tools::new(now) }
+    }
+
+    /// Notes each open of a file or directory there from now on.
+    pub(super) fn note_opens(&mut self, own_opens: OwnOpens) {
+        self.tools.reader.note_opens(own_opens);
     }
 
     /// The kubelet roots.
@@ -274,6 +281,12 @@ impl Scanner {
     /// Whether the volume was scanned before.
     pub fn knows(&self, pod: &PodId, volume: &OsStr) -> bool {
         self.pods.get(pod).is_some_and(|pod| pod.knows(volume))
+    }
+
+    /// A volume that was read since the last call: as one with tokens, or none if it holds none.
+    pub(super) fn take_news(&mut self, pod: &PodId, name: &OsStr) -> Option<Option<TokenVolume>> {
+        let volume = self.pods.get_mut(pod)?.known(name)?;
+        volume.take_news().then(|| volume.as_token_volume(pod, name))
     }
 
     /// Volumes whose content may be hidden from the agent, and why.

@@ -43,6 +43,11 @@ impl Pod {
         self.volumes.contains_key(volume)
     }
 
+    /// What is known of a volume, if it was scanned before.
+    pub(super) fn known(&mut self, volume: &OsStr) -> Option<&mut Volume> {
+        self.volumes.get_mut(volume).map(Box::as_mut)
+    }
+
     pub(super) fn list_error(&self) -> Option<Errno> {
         self.list_error
     }

@@ -15,8 +15,9 @@ use super::entry::{Entry, Place};
 use super::opened::{stamp, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use super::{data_link, files};
+use crate::sources::token_volumes::TokenVolume;
 use crate::sources::tokens::{At, Stamp};
-use crate::sources::volumes::layout::{self, DATA};
+use crate::sources::volumes::layout::{self, DATA, PodId};
 
 /// Attempts to read a generation that is swapped meanwhile. Kubelet swaps at most once a minute, so
 /// the second one succeeds.
@@ -36,6 +37,8 @@ pub(super) struct Volume {
     is_truncated: bool,
     /// Why it could not be opened in the last scan.
     error: Option<Errno>,
+    /// It was read since somebody asked.
+    is_news: bool,
 }
 
 /// The directory that `..data` points to. Known only for one without subdirectories, whose stamp
@@ -102,6 +105,22 @@ impl Volume {
         self.is_truncated
     }
 
+    /// Whether it was read since the last call.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    /// As one with tokens; none if it holds none.
+    pub(super) fn as_token_volume(&self, pod: &PodId, name: &OsStr) -> Option<TokenVolume> {
+        let files = self.entries.iter().map(Entry::projected);
+        (self.tokens() > 0).then(|| TokenVolume {
+            pod_uid: pod.name.to_string_lossy().into_owned(),
+            volume: name.to_string_lossy().into_owned(),
+            files: files.collect(),
+            is_whole: !self.is_truncated && self.entries.iter().all(Entry::is_there),
+        })
+    }
+
     /// Whether it has no files, and can be opened.
     pub(super) fn is_empty(&self) -> bool {
         self.error.is_none() && self.entries.is_empty()
@@ -153,7 +172,7 @@ impl Volume {
         volume: BorrowedFd<'_>,
         scan: &mut Scan<'_>,
     ) -> nix::Result<Content> {
-        self.error = None;
+        (self.error, self.is_news) = (None, true);
         for _ in 0..MAX_ATTEMPTS {
             if let Some(content) = self.attempt(volume, scan)? {
                 return Ok(content);

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
 use crate::sources::health::{Health, Source};
+use crate::sources::token_volumes::TokenVolumes;
 use events::EventQueue;
 use worker::Worker;
 
@@ -36,6 +37,8 @@ pub struct FilesConfig {
     pub max_watches: Option<usize>,
     /// Where to look for further roots; none: there are only those in `roots`.
     pub search: Option<Search>,
+    /// Those who want to know which volumes hold tokens.
+    pub followers: TokenVolumes,
 }
 
 impl FilesConfig {
@@ -49,6 +52,7 @@ impl FilesConfig {
             degraded_rescan: Duration::from_secs(10),
             max_watches: None,
             search: None,
+            followers: TokenVolumes::default(),
         }
     }
 

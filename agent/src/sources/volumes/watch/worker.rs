@@ -18,6 +18,7 @@ use super::rescan::{Rescan, Step};
 use super::unseen::Unseen;
 use crate::clocks;
 use crate::sources::health::{Health, Source};
+use crate::sources::token_volumes::{Changes, TokenVolume, TokenVolumes};
 use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
 use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
 
@@ -48,12 +49,23 @@ struct Outbox {
     waiting: Vec<Observation>,
     files: Health,
     watch: Health,
+    followers: TokenVolumes,
+    /// The volumes that they have to know of once the observations are sent.
+    volumes: Changes,
 }
 
 impl Outbox {
-    fn new(observations: Sender<Observation>) -> Self {
+    fn new(observations: Sender<Observation>, followers: TokenVolumes) -> Self {
         let (files, watch) = (Health::new(Source::Files), Health::new(Source::Watch));
-        Self { observations, waiting: Vec::new(), files, watch }
+        let (waiting, volumes) = (Vec::new(), Changes::new());
+        Self { observations, waiting, files, watch, followers, volumes }
+    }
+
+    /// The volume at `path` is like this now, or holds no token.
+    fn volume(&mut self, path: PathBuf, volume: Option<TokenVolume>) {
+        if self.followers.are_followed() {
+            self.volumes.insert(path, volume);
+        }
     }
 
     fn files(&mut self, degraded: Option<String>) {
@@ -67,7 +79,12 @@ impl Outbox {
     /// Sends everything. False: the receiver was dropped.
     fn flush(&mut self) -> bool {
         let mut waiting = self.waiting.drain(..);
-        waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
+        let are_sent =
+            waiting.all(|observation| self.observations.blocking_send(observation).is_ok());
+        drop(waiting);
+        let volumes = std::mem::take(&mut self.volumes);
+        volumes.into_iter().for_each(|(path, volume)| self.followers.set(path, volume));
+        are_sent
     }
 }
 
@@ -83,17 +100,23 @@ impl Worker {
         observations: Sender<Observation>,
     ) -> Self {
         Self {
-            scanner: Scanner::new(config.roots.clone()),
+            scanner: Self::scanner(&config),
             watches: Self::watches(&config, &events),
+            out: Outbox::new(observations, config.followers.clone()),
             config,
             events,
             inbox,
-            out: Outbox::new(observations),
             unseen: Unseen::default(),
             pending: PendingVolumes::default(),
             rescan: Rescan::default(),
             loss: None,
         }
+    }
+
+    fn scanner(config: &FilesConfig) -> Scanner {
+        let mut scanner = Scanner::new(config.roots.clone());
+        scanner.note_opens(config.followers.own_opens());
+        scanner
     }
 
     fn watches(config: &FilesConfig, events: &EventQueue) -> Watches {
@@ -215,6 +238,9 @@ impl Worker {
     fn remove_pod(&mut self, pod: &PodId) {
         self.watches.drop_below(&self.scanner.pod_path(pod));
         self.pending.remove_pod(pod);
+        for volume in self.scanner.volumes_of(pod).map(OsStr::to_owned).collect::<Vec<_>>() {
+            self.out.volume(self.volume_path(pod, &volume), None);
+        }
         self.scanner.remove_pod(pod, &mut self.out.waiting);
     }
 
@@ -249,7 +275,17 @@ impl Worker {
         if outcome == VolumeOutcome::Missing {
             self.watches.drop_path(&path);
         }
+        self.note_volume(pod, volume, path);
         self.update_pending((pod.clone(), volume.to_owned()), outcome, is_new || is_newly_watched);
+    }
+
+    /// Those who follow the readers of a volume know its files.
+    fn note_volume(&mut self, pod: &PodId, volume: &OsStr, path: PathBuf) {
+        if !self.scanner.knows(pod, volume) {
+            self.out.volume(path, None);
+        } else if let Some(found) = self.scanner.take_news(pod, volume) {
+            self.out.volume(path, found);
+        }
     }
 
     fn update_pending(&mut self, id: VolumeId, outcome: VolumeOutcome, is_new: bool) {

@@ -1,5 +1,5 @@
-//! Finds the tokens in what people paste: headers, quotes, YAML and JSON of any object, wrapped
-//! lines, base64, percent-encoding, UTF-16.
+//! Finds the tokens in text: in what people paste (headers, quotes, YAML and JSON of any object,
+//! wrapped lines, base64, percent-encoding, UTF-16), and in files on the host.
 //!
 //! It looks for JWTs in the text, and does not parse the formats: a parser copies strings to places
 //! that nobody wipes, and fails on a part of a document. Every copy made here is wiped.
@@ -30,7 +30,7 @@ const ENCODED: [&str; 3] = ["ZXl", "ZXd", "QmV"];
 
 /// A decoded token.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     Bound(Box<Claims>),
     Legacy(LegacyClaims),
     Foreign(Foreign),
@@ -38,10 +38,10 @@ pub(super) enum Token {
 
 /// Every token in a text, each once, and where it was.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) tokens: Vec<(Token, Option<String>)>,
+pub(crate) struct Found {
+    pub(crate) tokens: Vec<(Token, Option<String>)>,
     /// What is wrong with the first thing that begins like a token and is none.
-    pub(super) malformed: Option<Malformed>,
+    pub(crate) malformed: Option<Malformed>,
 }
 
 impl Found {
@@ -68,7 +68,7 @@ impl Found {
 }
 
 /// The input as text: UTF-8, or UTF-16 as PowerShell writes it. Nothing if it is binary.
-pub(super) fn text(bytes: &[u8]) -> Option<Zeroizing<String>> {
+pub(crate) fn text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let wide = |from: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units = bytes.as_chunks::<2>().0.iter().map(|pair| from(*pair));
         let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
@@ -91,7 +91,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<Zeroizing<String>> {
 }
 
 /// All tokens in `text`.
-pub(super) fn find(text: &str) -> Found {
+pub(crate) fn find(text: &str) -> Found {
     find_in(text, DEPTH)
 }
 
@@ -120,14 +120,31 @@ fn bare(text: &str) -> Found {
 /// Every JWT between other things.
 fn scanned(text: &str) -> Found {
     let mut found = Found::default();
-    let (mut at, mut seen) = (0, 0);
-    while let Some(start) = next_beginning(text, at, &BEGINNINGS)
-        && seen < MAX_FOUND
-    {
-        let (token, end) = jwt(text.as_bytes(), start);
+    for Span { start, end, token } in spans(text) {
         let place = token.is_ok().then(|| place::of(text, start, end, "")).flatten();
         found.add(token, place);
-        (at, seen) = (end, seen + 1);
+    }
+    found
+}
+
+/// What begins like a token in a text, and where.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// What it is, or what is wrong with it.
+    pub(crate) token: Result<Token, Option<Malformed>>,
+}
+
+/// Everything in a text that begins like a token.
+pub(crate) fn spans(text: &str) -> Vec<Span> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(start) = next_beginning(text, at, &BEGINNINGS)
+        && found.len() < MAX_FOUND
+    {
+        let (token, end) = jwt(text.as_bytes(), start);
+        found.push(Span { start, end, token });
+        at = end;
     }
     found
 }

@@ -51,7 +51,7 @@ fn is_header(before: &str) -> bool {
 }
 
 /// The key of the value that follows: of YAML, JSON, an assignment or an option.
-fn key(before: &str) -> Option<String> {
+pub(crate) fn key(before: &str) -> Option<String> {
     let is_between = |c: char| c.is_ascii_whitespace() || "\"'`\\>|-".contains(c);
     let named = before.trim_end_matches(is_between).strip_suffix([':', '='])?;
     let named = named.trim_end_matches([' ', '"', '\'', '\\']);
@@ -61,7 +61,7 @@ fn key(before: &str) -> Option<String> {
 }
 
 /// Whether an object of this kind is written in `text`, as YAML or JSON.
-pub(super) fn is_kind(text: &str, kind: &str) -> bool {
+pub(crate) fn is_kind(text: &str, kind: &str) -> bool {
     text.match_indices("kind").any(|(at, word)| {
         let rest = text[at + word.len()..].trim_start_matches(['"', '\'', '\\', ' ']);
         let rest =
@@ -72,7 +72,7 @@ pub(super) fn is_kind(text: &str, kind: &str) -> bool {
 }
 
 /// Whether `text` is a kubeconfig, or a part of one.
-pub(super) fn is_kubeconfig(text: &str) -> bool {
+pub(crate) fn is_kubeconfig(text: &str) -> bool {
     let has = |key: &str| text.contains(&format!("{key}:")) || text.contains(&format!("{key}\":"));
     is_kind(text, "Config") || (has("users") && has("user"))
 }

@@ -1,0 +1,172 @@
+//! Copies of tokens on the host.
+
+use super::*;
+use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
+use crate::world::tokens::Claims;
+
+const PATH: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
+
+/// The claims of the token of a pod of Multus.
+fn of_multus(iat_age: i64) -> Claims {
+    let mut claims = claims(IAT + iat_age, 3_600, None);
+    claims.binding.namespace = "kube-system".into();
+    claims.binding.service_account.name = "multus".into();
+    claims.binding.pod = Some(crate::world::tokens::ObjectRef {
+        name: "kube-multus-ds-x".into(),
+        uid: Some("m1".into()),
+    });
+    claims
+}
+
+fn in_volume(iat_age: i64) -> Observation {
+    Observation::File(FileSeen {
+        key: key("m1"),
+        written_at: None,
+        directory: None,
+        content: FileContent::Token(Box::new(of_multus(iat_age))),
+    })
+}
+
+/// The kubeconfig of Multus with this token, or without any.
+fn copied(iat_age: Option<i64>) -> Observation {
+    let token =
+        |age| CopiedToken { user: Some("multus".into()), token_file: None, claims: of_multus(age) };
+    Observation::Copies(CopiesSeen {
+        path: PATH.into(),
+        kind: CopyKind::Kubeconfig,
+        plugin: Some(Plugin::Multus),
+        mention: Mention::Named,
+        written_at: None,
+        tokens: iat_age.map(token).into_iter().collect(),
+    })
+}
+
+fn scanned() -> Observation {
+    Observation::Source(SourceState { source: "copies".into(), degraded: None })
+}
+
+fn watching() -> Config {
+    Config { node: "n1".into(), copies_watched: true, ..Config::default() }
+}
+
+/// Age, event and severity of the alerts about copies.
+fn of_copies(reports: &[Report], now: i64) -> Vec<(i64, AlertEvent, Severity)> {
+    let about = |report: &Report| match report {
+        Report::Alert(alert) if alert.finding.code == Code::CopyStale => {
+            Some((now, alert.event, alert.finding.severity))
+        }
+        Report::Alert(_) | Report::Span(_) | Report::Rotation { .. } => None,
+    };
+    reports.iter().filter_map(about).collect()
+}
+
+/// An engine that has raised the finding, and the finding.
+fn stale(config: Config) -> (Engine, Restored) {
+    let mut engine = Engine::new(config);
+    for (age, observation) in [(1, in_volume(0)), (1, copied(Some(0))), (1, scanned())] {
+        assert_eq!(of_copies(&engine.step(&at(age), observation).reports, age), []);
+    }
+    let _ = engine.step(&at(2_890), in_volume(2_880));
+    let reports = engine.step(&at(3_200), Observation::Tick).reports;
+    let raised = reports.iter().find_map(|report| match report {
+        Report::Alert(alert) => ledger::after(alert).1,
+        Report::Span(_) | Report::Rotation { .. } => None,
+    });
+    (engine, raised.expect("a finding"))
+}
+
+#[test]
+fn a_stale_copy_is_raised_by_the_engines_own_wakes() {
+    let mut engine = Engine::new(watching());
+    for observation in [in_volume(0), copied(Some(0)), scanned()] {
+        let _ = engine.step(&at(1), observation);
+    }
+    let _ = engine.step(&at(2_890), in_volume(2_880));
+    let (mut now, mut reported) = (at(2_890), Vec::new());
+    while let Some(next) = engine.next_wake().filter(|next| *next <= at(3_700).monotonic) {
+        now = now.after((next - now.monotonic).max(Delta::from_millis(1)));
+        let age = (now.wall - Wall::from_secs(IAT)).as_secs();
+        reported.extend(of_copies(&engine.step(&now, Observation::Tick).reports, age));
+    }
+    let expected = [
+        (3_190, AlertEvent::Raised, Severity::Warning),
+        (3_300, AlertEvent::Reminded, Severity::Critical),
+    ];
+    assert_eq!(reported, expected);
+}
+
+#[test]
+fn how_a_finding_about_a_copy_ends() {
+    let table = [
+        (copied(Some(2_880)), "was written again with another token"),
+        (copied(None), "was removed, or holds no token any more"),
+    ];
+    for (observation, sentence) in table {
+        let (mut engine, _) = stale(watching());
+        let reports = engine.step(&at(3_250), observation).reports;
+        let ended = [(3_250, AlertEvent::Cleared, Severity::Warning)];
+        assert_eq!(of_copies(&reports, 3_250), ended);
+        let summary = summaries(&reports).concat();
+        assert!(summary.contains(&format!("File {PATH} on node n1 {sentence}")), "{summary}");
+        assert!(engine.findings().is_empty());
+    }
+}
+
+#[test]
+fn a_restart_neither_repeats_nor_forgets_a_stale_copy() {
+    let restart = |config: Config, seen: Vec<Observation>| {
+        let (_, raised) = stale(watching());
+        let mut engine = Engine::new(config);
+        let mut reports = engine.restore(&at(3_210), vec![raised]).reports;
+        for observation in seen {
+            reports.extend(engine.step(&at(3_211), observation).reports);
+        }
+        let early = of_copies(&reports, 3_211);
+        let late = of_copies(&engine.step(&at(3_299), Observation::Tick).reports, 3_299);
+        let late = late
+            .into_iter()
+            .chain(of_copies(&engine.step(&at(3_301), Observation::Tick).reports, 3_301));
+        (early, late.collect::<Vec<_>>())
+    };
+    let still = vec![in_volume(2_880), copied(Some(0)), scanned()];
+    let (early, late) = restart(watching(), still);
+    assert_eq!((early, late), (vec![], vec![(3_301, AlertEvent::Reminded, Severity::Critical)]));
+    let (early, _) = restart(watching(), vec![in_volume(2_880), scanned()]);
+    assert_eq!(early, [(3_211, AlertEvent::Cleared, Severity::Warning)], "the file is gone");
+    let (early, late) = restart(watching(), vec![in_volume(2_880)]);
+    assert_eq!((early, late), (vec![], vec![]), "nobody has looked yet");
+    let (early, late) = restart(Config { copies_watched: false, ..watching() }, vec![]);
+    assert_eq!((early, late.len()), (vec![], 1), "nobody looks any more");
+}
+
+#[test]
+fn the_api_servers_clock_decides_when_a_copy_is_refused() {
+    // The node is two hours behind: by its clock the copy is fresh.
+    let mut engine = Engine::new(watching());
+    let _ = engine.step(&at(1), measured(&at(1), Delta::from_secs(7_200)));
+    for observation in [in_volume(0), copied(Some(0)), scanned()] {
+        let _ = engine.step(&at(60), observation);
+    }
+    let found: Vec<_> =
+        engine.findings().into_iter().filter(|one| one.code == Code::CopyStale).collect();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].summary.contains("expired 1h 01m ago"), "{}", found[0].summary);
+}
+
+#[test]
+fn a_finding_about_a_copy_is_about_the_file_on_the_node() {
+    let (engine, raised) = stale(watching());
+    let finding = &raised.finding;
+    assert_eq!(finding.subject, Subject::File { node: "n1".into(), path: PATH.into() });
+    let summary = "The kubeconfig /etc/cni/net.d/multus.d/multus.kubeconfig (multus) holds an old \
+                   token of pod kube-system/kube-multus-ds-x: kubelet replaced that token 5m 10s \
+                   ago, and nobody wrote the copy again. The API server refuses the copy in 7m \
+                   40s, from 2027-01-15T09:01:00Z on. Then no pod can be created or deleted on \
+                   node n1.";
+    assert_eq!(finding.summary, summary);
+    assert_eq!(finding.deadline, Some(at(3_660).wall));
+    let command = finding.remedy.command.as_deref();
+    assert_eq!(command, Some("kubectl delete pod -n kube-system kube-multus-ds-x"));
+    assert_eq!(engine.status(&at(3_210)).findings.len(), 1, "on the page");
+    assert_eq!(engine.snapshot(&at(3_210)).findings[&(Code::CopyStale, Severity::Warning)], 1);
+}

@@ -1,0 +1,203 @@
+//! The finding about a copy of a token on the host.
+
+use super::copy_remedy;
+use crate::base::text::shown;
+use crate::base::time::{Delta, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{CopyFault, CopySymptom, Finding, Subject};
+use crate::world::cluster::PodRef;
+use crate::world::copies::{CopyFacts, CopyKind, Mention, Plugin};
+use crate::world::tokens::{Claims, ObjectRef};
+
+/// The evidence that names the generation of the copy.
+pub(crate) const GENERATION: &str = "generation";
+
+/// The finding about `symptom`, on `node`.
+pub(crate) fn copy(node: &str, symptom: CopySymptom, facts: &CopyFacts<'_>) -> Finding {
+    Finding {
+        code: symptom.code(),
+        severity: symptom.severity,
+        subject: Subject::File { node: node.to_owned(), path: facts.file.seen.path.clone() },
+        summary: summary(node, symptom.fault, facts),
+        deadline: deadline(symptom.fault, facts),
+        evidence: evidence(symptom.fault, facts),
+        remedy: copy_remedy::of(node, facts),
+        trace: None,
+    }
+}
+
+/// When the API server begins to refuse the copy. Without its pod it does so since a time that the
+/// agent does not know.
+fn deadline(fault: CopyFault, facts: &CopyFacts<'_>) -> Option<Wall> {
+    match fault {
+        CopyFault::PodGone => None,
+        CopyFault::Expired | CopyFault::OtherPod | CopyFault::Behind | CopyFault::NotRenewed => {
+            Some(facts.refused_from())
+        }
+    }
+}
+
+fn summary(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
+    let what = format!("{} {}", name(facts), what(fault, facts));
+    if facts.is_in_use() {
+        format!("{what} {}", effect(node, fault, facts))
+    } else {
+        format!("{what} The file is left over: {}.", unused(facts))
+    }
+}
+
+/// `The kubeconfig /etc/cni/net.d/calico-kubeconfig (calico)`
+fn name(facts: &CopyFacts<'_>) -> String {
+    let seen = &facts.file.seen;
+    let kind = match seen.kind {
+        CopyKind::Kubeconfig => "kubeconfig",
+        CopyKind::Token => "token file",
+        CopyKind::Configuration => "CNI configuration",
+        CopyKind::Text => "file",
+    };
+    let plugin = seen.plugin.map(|plugin| format!(" ({})", plugin.name())).unwrap_or_default();
+    format!("The {kind} {}{plugin}", shown(&seen.path))
+}
+
+fn what(fault: CopyFault, facts: &CopyFacts<'_>) -> String {
+    let claims = facts.claims();
+    let owner = owner(claims);
+    let left = facts.refused_from() - facts.verifier;
+    match fault {
+        CopyFault::Expired => format!(
+            "holds a token of {owner} that expired {} ago: the API server refuses it.",
+            facts.verifier - claims.expires_at
+        ),
+        CopyFault::PodGone => format!(
+            "holds a token of {owner}, which does not exist any more: the API server refuses the \
+             token, although it expires only at {}.",
+            claims.expires_at.rfc3339()
+        ),
+        CopyFault::OtherPod => format!(
+            "holds a token of {owner} with service account {}, which is not the plugin's: that is \
+             {}. Requests with it act as another account, and are probably forbidden (403).",
+            account(claims),
+            facts.writer.as_ref().map_or_else(|| "another pod".to_owned(), pod_name)
+        ),
+        CopyFault::Behind => format!(
+            "holds an old token of {owner}: kubelet replaced that token {} ago, and nobody wrote \
+             the copy again. {}",
+            ago(facts),
+            life(left, facts)
+        ),
+        CopyFault::NotRenewed => format!(
+            "holds a token of {owner} that is {} old and lives for {}: whoever renews it would \
+             have done so by now. {}",
+            facts.verifier - claims.issued_at,
+            facts.lifetime(),
+            life(left, facts)
+        ),
+    }
+}
+
+/// How long ago kubelet replaced the token.
+fn ago(facts: &CopyFacts<'_>) -> Delta {
+    facts.replaced_at().map_or(Delta::ZERO, |at| facts.now.wall - at)
+}
+
+fn life(left: Delta, facts: &CopyFacts<'_>) -> String {
+    let at = facts.refused_from().rfc3339();
+    if facts.claims().warn_after.is_some() {
+        format!(
+            "The copy works until {at}, in {left}, because the API server extends its expiry, and \
+             no longer than its pod exists."
+        )
+    } else {
+        format!("The API server refuses the copy in {left}, from {at} on.")
+    }
+}
+
+/// What fails then, or fails now.
+fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
+    let is_now = match fault {
+        CopyFault::Expired | CopyFault::PodGone | CopyFault::OtherPod => true,
+        CopyFault::Behind | CopyFault::NotRenewed => false,
+    };
+    let is_cni = facts.plugin().is_some() || facts.file.seen.kind == CopyKind::Configuration;
+    match (is_cni, is_now) {
+        (true, true) => format!(
+            "Until the file is written again, no pod can be created or deleted on node {}.",
+            shown(node)
+        ),
+        (true, false) => {
+            format!("Then no pod can be created or deleted on node {}.", shown(node))
+        }
+        (false, true) => "Whatever uses the file gets 401.".to_owned(),
+        (false, false) => "Then whatever uses the file gets 401.".to_owned(),
+    }
+}
+
+fn unused(facts: &CopyFacts<'_>) -> String {
+    let of = facts.plugin().map_or("whatever wrote it", Plugin::name);
+    match facts.file.seen.mention {
+        Mention::NotNamed => {
+            format!("no CNI configuration on the node names it, or {of} without another kubeconfig")
+        }
+        Mention::Configured | Mention::Named | Mention::Unknown => {
+            format!("the node has no CNI configuration and no pod of {of}")
+        }
+    }
+}
+
+/// `pod kube-system/kube-multus-ds-x`, or the account of a token that is bound to no pod.
+fn owner(claims: &Claims) -> String {
+    match &claims.binding.pod {
+        Some(ObjectRef { name, .. }) => {
+            format!("pod {}/{}", shown(&claims.binding.namespace), shown(name))
+        }
+        None => format!("service account {}", account(claims)),
+    }
+}
+
+fn account(claims: &Claims) -> String {
+    let binding = &claims.binding;
+    format!("{}/{}", shown(&binding.namespace), shown(&binding.service_account.name))
+}
+
+fn pod_name(pod: &PodRef) -> String {
+    format!("pod {}", shown(&pod.full_name()))
+}
+
+fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
+    let (seen, claims) = (&facts.file.seen, facts.claims());
+    let current = facts.source.and_then(|source| source.tracked.current.as_ref());
+    let current = current.filter(|_| facts.replaced_at().is_some());
+    Attributes::new()
+        .with("reason", reason(fault))
+        .with_some("plugin", facts.plugin().map(Plugin::name))
+        .with("kind", seen.kind.name())
+        .with("used_by", seen.mention.name())
+        .with_some("user", facts.token.user.as_ref())
+        .with_some("token_file", facts.token.token_file.as_ref())
+        .with_some("pod", claims.binding.pod.as_ref().map(|_| owner(claims)))
+        .with("bound_pod", facts.pod.name())
+        .with("service_account", &claims.binding.service_account.name)
+        .with_some("writer", facts.writer.as_ref().map(|pod| shown(&pod.full_name()).into_owned()))
+        .with(GENERATION, claims.generation().as_str())
+        .with_some(
+            "current_generation",
+            current.map(|of| of.claims.generation().as_str().to_owned()),
+        )
+        .with_some("replaced_at", facts.replaced_at())
+        .with_some("written_at", seen.written_at)
+        .with("issued_at", claims.issued_at)
+        .with_some("warn_after", claims.warn_after)
+        .with("expires_at", claims.expires_at)
+        .with("node_time", facts.now.wall)
+        .with("seconds_left", facts.refused_from() - facts.verifier)
+}
+
+fn reason(fault: CopyFault) -> &'static str {
+    match fault {
+        CopyFault::Expired => "expired",
+        CopyFault::PodGone => "pod gone",
+        CopyFault::OtherPod => "other pod",
+        CopyFault::Behind => "behind",
+        CopyFault::NotRenewed => "not renewed",
+    }
+}

@@ -1,0 +1,95 @@
+//! The observation of a file with copies of tokens.
+
+use serde::{Deserialize, Serialize};
+
+use super::Plugin;
+use crate::base::time::Wall;
+use crate::world::tokens::Claims;
+
+/// What one file on the host holds. Sent when something about it changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiesSeen {
+    /// Its path on the host.
+    pub path: String,
+    /// Its form.
+    pub kind: CopyKind,
+    /// The plugin that writes it, if its path shows that.
+    pub plugin: Option<Plugin>,
+    /// Whether anything is known to use it.
+    pub mention: Mention,
+    /// When it was last written (its mtime, on the node's clock).
+    pub written_at: Option<Wall>,
+    /// Its tokens. None: the file does not exist, or holds no token that expires.
+    pub tokens: Vec<CopiedToken>,
+}
+
+impl CopiesSeen {
+    /// Whether `other` has the same generations.
+    pub(super) fn has_tokens_of(&self, other: &Self) -> bool {
+        let mine = self.tokens.iter().map(|token| token.claims.generation());
+        mine.eq(other.tokens.iter().map(|token| token.claims.generation()))
+    }
+}
+
+/// One token in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedToken {
+    /// The user of the kubeconfig, or the key, that has the token.
+    pub user: Option<String>,
+    /// The file that a kubeconfig names as `tokenFile`, by its path on the host.
+    pub token_file: Option<String>,
+    /// Its claims.
+    pub claims: Claims,
+}
+
+/// The form of a file with tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyKind {
+    /// A kubeconfig.
+    Kubeconfig,
+    /// Only a token.
+    Token,
+    /// The configuration of a CNI plugin.
+    Configuration,
+    /// Another text.
+    Text,
+}
+
+impl CopyKind {
+    /// The name in evidence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kubeconfig => "kubeconfig",
+            Self::Token => "token",
+            Self::Configuration => "cni configuration",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Whether anything is known to use a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mention {
+    /// The agent's settings name the file, or its directory.
+    Configured,
+    /// A CNI configuration names it, or its plugin without another kubeconfig.
+    Named,
+    /// There are CNI configurations, and none names it.
+    NotNamed,
+    /// There is no CNI configuration that could be read.
+    Unknown,
+}
+
+impl Mention {
+    /// The name in evidence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configured => "settings",
+            Self::Named => "cni configuration",
+            Self::NotNamed => "none",
+            Self::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What can be read of any process without a ptrace check, whatever user and namespaces it has, and
+//! within the agent's own confinement.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::{self, InContainer};
+use super::mountinfo::{self, Mount};
+use super::opens::{self, TcpCounters};
+use super::sockets::{self, Connection};
+use super::stat::{self, Stat};
+use super::{Error, ProcFs, read};
+
+/// Bytes of a file with a few lines.
+const SMALL: u64 = 64 << 10;
+/// Bytes of mountinfo: tens of thousands of mounts.
+const MOUNTS: u64 = 8 << 20;
+/// Bytes read of a list of sockets: some 50,000.
+const SOCKETS: u64 = 8 << 20;
+/// Bytes read of it at a time.
+const BUFFER: usize = 32 << 10;
+
+/// Tells a process from a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instance {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+/// A network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network(u64);
+
+impl ProcFs {
+    /// The numbers of all processes that the agent can see: those of its own container, or with
+    /// hostPID those of the node.
+    pub fn pids(&self) -> Result<Vec<u32>, Error> {
+        let listed =
+            std::fs::read_dir(&self.root).map_err(|error| Error::io(self.root.clone(), &error))?;
+        let names = listed.flatten().map(|entry| entry.file_name());
+        Ok(names.filter_map(|name| name.to_str()?.parse().ok()).collect())
+    }
+
+    /// Which process has this number now; none if it has ended. The kernel gives the directory a
+    /// new inode when it makes it again, which it may also do for the same process.
+    pub fn instance(&self, pid: u32) -> Option<Instance> {
+        let directory = std::fs::metadata(self.root.join(pid.to_string())).ok()?;
+        let changed = (directory.ctime(), directory.ctime_nsec());
+        Some(Instance { inode: directory.ino(), changed })
+    }
+
+    /// The containers that it is in, outermost first; see [`InContainer`].
+    pub fn containers(&self, pid: u32) -> Result<Vec<InContainer>, Error> {
+        self.small(pid, "cgroup").map(|text| cgroup::containers(&text))
+    }
+
+    /// Its name, parent and start.
+    pub fn stat(&self, pid: u32) -> Result<Stat, Error> {
+        let text = self.small(pid, "stat")?;
+        stat::stat(&text).ok_or_else(|| Error::new(self.file(pid, "stat"), &"unknown format"))
+    }
+
+    /// The mounts that it sees. Lines of another form are left out.
+    pub fn mounts(&self, pid: u32) -> Result<Vec<Mount>, Error> {
+        mounts(&self.file(pid, "mountinfo"))
+    }
+
+    /// The mounts that the agent itself sees.
+    pub fn own_mounts(&self) -> Result<Vec<Mount>, Error> {
+        mounts(&self.root.join("self/mountinfo"))
+    }
+
+    /// Its network namespace. The inode of a file below `net` belongs to the namespace, whoever's
+    /// directory it is found in; the link `ns/net` itself is ptrace-checked.
+    pub fn network(&self, pid: u32) -> Option<Network> {
+        std::fs::metadata(self.file(pid, "net/tcp")).ok().map(|file| Network(file.ino()))
+    }
+
+    /// The counters of its network namespace.
+    pub fn tcp_counters(&self, pid: u32) -> Result<TcpCounters, Error> {
+        let text = self.small(pid, "net/snmp")?;
+        let unknown = || Error::new(self.file(pid, "net/snmp"), &"it has no TCP counters");
+        opens::counters(&text).ok_or_else(unknown)
+    }
+
+    /// Calls `each` with the connections of its network namespace, of both families. A kernel
+    /// without IPv6 has one family.
+    pub fn connections(&self, pid: u32, mut each: impl FnMut(Connection)) -> Result<(), Error> {
+        let mut buffer = vec![0; BUFFER];
+        let mut read = |name: &str| {
+            let path = self.file(pid, name);
+            read::lines(&path, SOCKETS, &mut buffer, |line| {
+                sockets::connection(line).into_iter().for_each(&mut each);
+            })
+            .map_err(|error| Error::io(path, &error))
+        };
+        read("net/tcp")?;
+        let _ = read("net/tcp6");
+        Ok(())
+    }
+
+    fn file(&self, pid: u32, name: &str) -> PathBuf {
+        self.root.join(pid.to_string()).join(name)
+    }
+
+    pub(super) fn small(&self, pid: u32, name: &str) -> Result<Vec<u8>, Error> {
+        let path = self.file(pid, name);
+        read::read(&path, SMALL).map_err(|error| Error::io(path, &error))
+    }
+}
+
+fn mounts(path: &Path) -> Result<Vec<Mount>, Error> {
+    let text = read::read(path, MOUNTS).map_err(|error| Error::io(path, &error))?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(mountinfo::mount).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_shows_itself() {
+        let (proc, own) = (ProcFs::default(), std::process::id());
+        assert!(proc.pids().unwrap().contains(&own));
+        assert_eq!(proc.instance(own), proc.instance(own));
+        assert!(proc.instance(own).is_some() && proc.network(own).is_some());
+        assert!(proc.stat(own).unwrap().started > 0);
+        assert!(proc.containers(own).is_ok() && proc.tcp_counters(own).is_ok());
+        assert_eq!(proc.mounts(own).unwrap(), proc.own_mounts().unwrap());
+        proc.connections(own, |_| ()).unwrap();
+    }
+
+    #[test]
+    fn a_connection_of_this_process_is_seen() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let mut seen = false;
+        let is_it = |found: &Connection| (found.local, found.remote) == (local, remote);
+        ProcFs::default().connections(std::process::id(), |found| seen |= is_it(&found)).unwrap();
+        assert!(seen);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_an_error_and_not_denied() {
+        let proc = ProcFs::at(Path::new("/nonexistent"));
+        assert!(proc.pids().is_err() && proc.instance(1).is_none() && proc.network(1).is_none());
+        let error = proc.stat(1).unwrap_err();
+        assert!(!error.is_denied());
+        assert!(error.to_string().starts_with("cannot read /nonexistent/1/stat: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("7")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", root.path().join("7/cgroup")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", root.path().join("7/mountinfo")).unwrap();
+        let proc = ProcFs::at(root.path());
+        assert!(proc.containers(7).unwrap_err().to_string().contains("more than"));
+        assert!(proc.mounts(7).unwrap_err().to_string().contains("more than"));
+    }
+}

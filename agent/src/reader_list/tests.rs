@@ -1,0 +1,89 @@
+use std::path::Path;
+
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::world::readers::{Habit, ReaderVerdict};
+
+use super::sample::{healthy, stale, unknown};
+use super::*;
+use crate::sinks::http::sample::{NOW, empty, token};
+
+fn list(readers: Vec<ReaderView>) -> ReaderList {
+    ReaderList::of(&Status { readers, ..empty() }, &[], None)
+}
+
+#[test]
+fn a_list_survives_the_way_to_the_command() {
+    let (cart, pay) = (token("cart-0", 600), token("pay-0", 30));
+    let readers = vec![healthy(&cart, NOW.wall), stale(&pay, NOW.wall), unknown(&pay, NOW.wall)];
+    let status = Status { tokens: vec![cart, pay], readers, ..empty() };
+    let sent = ReaderList::of(&status, &[Path::new("/k").into()], None);
+    let received: ReaderList = serde_json::from_str(&sent.to_json()).unwrap();
+    assert_eq!(received, sent);
+    assert_eq!((sent.tokens, sent.readers.len(), sent.stale().count()), (2, 3, 1));
+    assert_eq!(received.readers[0].pod.shown(), "shop/pay-0", "stale readers are first");
+}
+
+#[test]
+fn one_pod_can_be_asked_for() {
+    let (cart, pay) = (token("cart-0", 600), token("pay-0", 30));
+    let readers = vec![healthy(&cart, NOW.wall), stale(&pay, NOW.wall)];
+    let status = Status { tokens: vec![cart, pay], readers, ..empty() };
+    for (text, expected) in [("cart-0", 1), ("shop/cart-0", 1), ("uid-cart-0", 1), ("other", 0)] {
+        let pod: PodName = text.parse().unwrap();
+        let list = ReaderList::of(&status, &[], Some(&pod));
+        assert_eq!((list.tokens, list.readers.len()), (expected, expected), "{text}");
+    }
+}
+
+#[test]
+fn a_list_is_bounded_and_keeps_the_stale_ones() {
+    let token = token("cart-0", 600);
+    let mut readers = vec![healthy(&token, NOW.wall); MOST + 5];
+    readers.push(stale(&token, NOW.wall));
+    let list = list(readers);
+    assert_eq!((list.readers.len(), list.left_out), (MOST, 6));
+    assert_eq!(list.stale().count(), 1);
+}
+
+#[test]
+fn names_from_outside_are_escaped() {
+    let mut view = stale(&token("cart-0", 600), NOW.wall);
+    let hostile = "a\u{1b}[31m\n\u{202e}";
+    view.who.container = Some(hostile.into());
+    view.who.program = Some(hostile.into());
+    view.key.volume = hostile.into();
+    view.why = Some(hostile.into());
+    let text = list(vec![view]).to_json();
+    assert!(!text.contains(['\u{1b}', '\u{202e}']) && !text.contains("\\u001b"), "{text}");
+}
+
+#[test]
+fn every_habit_has_words_that_fit_into_the_table() {
+    let time = Delta::from_secs(3_600);
+    let table = [
+        (Habit::Unknown, "not known"),
+        (Habit::Never, "never"),
+        (Habit::EachRequest, "each request"),
+        (Habit::Every { period: Delta::from_secs(60) }, "every 1m 00s"),
+        (Habit::OnChange, "each new token"),
+        (Habit::Once, "once"),
+        (Habit::AfterRefusal, "after a 401"),
+        (Habit::BeforeExpiry { window: time }, "1h 00m before end"),
+        (Habit::Exchange, "each exchange"),
+    ];
+    for (habit, expected) in table {
+        let words = ReadingHabit::of(habit).words();
+        assert_eq!(words, expected, "{habit:?}");
+        assert!(words.len() <= 17, "{words}");
+    }
+    let newer = ReadingHabit { name: "when_it_likes".into(), period: None, window: None };
+    assert_eq!(newer.words(), "when it likes");
+}
+
+#[test]
+fn only_the_verdict_stale_is_stale() {
+    for verdict in ReaderVerdict::ALL {
+        let view = ReaderView { verdict, ..healthy(&token("cart-0", 600), NOW.wall) };
+        assert_eq!(Reader::of(&view).is_stale(), verdict == ReaderVerdict::Stale);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the text of a file holds: tokens, names of token files, and what a CNI configuration names.
+
+use std::fmt;
+
+use tokenwatch_core::world::copies::{CopiedToken, CopyKind, MAX_COPIED_TOKENS};
+use tokenwatch_core::world::tokens::Claims;
+use zeroize::Zeroizing;
+
+use super::kubeconfig::{self, NotAKubeconfig};
+use super::mentions::Named;
+use crate::sources::tokens::found::{self, Span, Token};
+use crate::sources::tokens::place;
+
+/// What takes the place of a token in a text, with its number.
+const PLACEHOLDER: &str = "tokenwatch-placeholder-";
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Content {
+    pub(super) kind: CopyKind,
+    /// Bound tokens, which expire.
+    pub(super) tokens: Vec<CopiedToken>,
+    /// Files that a kubeconfig names as `tokenFile`.
+    pub(super) files: Vec<TokenFile>,
+    /// What a CNI configuration names.
+    pub(super) named: Option<Named>,
+}
+
+/// A `tokenFile` of a kubeconfig.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TokenFile {
+    pub(super) user: Option<String>,
+    pub(super) path: String,
+    /// The token beside it, which counts where the file cannot be read.
+    pub(super) instead: Option<CopiedToken>,
+}
+
+/// Why the content of a file cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It is binary, or no UTF-8.
+    NotText,
+    /// It looks like a kubeconfig and is none.
+    Kubeconfig(NotAKubeconfig),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotText => f.write_str("it is binary, or text that is not UTF-8"),
+            Self::Kubeconfig(why) => why.fmt(f),
+        }
+    }
+}
+
+/// Examines the bytes of a file called `name`.
+pub(super) fn of(bytes: &[u8], name: &str) -> Result<Content, Unusable> {
+    let text = found::text(bytes).ok_or(Unusable::NotText)?;
+    let spans = found::spans(&text);
+    let plain = without_tokens(&text, &spans);
+    if plain.trim() == placeholder(0) {
+        return Ok(Content { files: vec![], named: None, ..all(CopyKind::Token, &text, &spans) });
+    }
+    if place::is_kubeconfig(&plain) {
+        return of_kubeconfig(&plain, &spans).map_err(Unusable::Kubeconfig);
+    }
+    let named = is_configuration(name).then(|| Named::read(&plain)).flatten();
+    let kind = if named.is_some() { CopyKind::Configuration } else { CopyKind::Text };
+    Ok(Content { named, ..all(kind, &text, &spans) })
+}
+
+/// The names of files that a container runtime reads as CNI configurations.
+fn is_configuration(name: &str) -> bool {
+    [".conf", ".conflist", ".json"].iter().any(|end| name.ends_with(end))
+}
+
+fn placeholder(number: usize) -> String {
+    format!("{PLACEHOLDER}{number}")
+}
+
+/// The text with a placeholder for each token. The rest may be secret, too: it is wiped.
+fn without_tokens(text: &str, spans: &[Span]) -> Zeroizing<String> {
+    let room = text.len() + spans.len() * (PLACEHOLDER.len() + 4); // it never grows
+    let (mut plain, mut at) = (Zeroizing::new(String::with_capacity(room)), 0);
+    for (number, span) in spans.iter().enumerate() {
+        plain.push_str(text.get(at..span.start).unwrap_or_default());
+        plain.push_str(&placeholder(number));
+        at = span.end;
+    }
+    plain.push_str(text.get(at..).unwrap_or_default());
+    plain
+}
+
+/// The claims of a bound token. A legacy token never expires, and one of another issuer is not
+/// Kubernetes'.
+fn claims(span: &Span) -> Option<&Claims> {
+    match &span.token {
+        Ok(Token::Bound(claims)) => Some(claims),
+        Ok(Token::Legacy(_) | Token::Foreign(_)) | Err(_) => None,
+    }
+}
+
+/// Every token of a text, each with its key. Lines that are comments hold none.
+fn all(kind: CopyKind, text: &str, spans: &[Span]) -> Content {
+    let copied = |span: &Span| {
+        let before = text.get(..span.start)?;
+        let token = |claims: &Claims| CopiedToken {
+            user: place::key(before),
+            token_file: None,
+            claims: claims.clone(),
+        };
+        claims(span).filter(|_| !is_comment(before)).map(token)
+    };
+    let tokens = spans.iter().filter_map(copied).take(MAX_COPIED_TOKENS).collect();
+    Content { kind, tokens, files: Vec::new(), named: None }
+}
+
+/// Whether what follows `before` is in a comment: of YAML, a shell or an environment file.
+fn is_comment(before: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    line.trim_start().starts_with('#') || line.contains(" #")
+}
+
+fn of_kubeconfig(plain: &str, spans: &[Span]) -> Result<Content, NotAKubeconfig> {
+    let (mut tokens, mut files) = (Vec::new(), Vec::new());
+    for user in kubeconfig::users(plain)?.into_iter().take(MAX_COPIED_TOKENS) {
+        let number = user.token.as_deref().and_then(|token| token.strip_prefix(PLACEHOLDER));
+        let span = number.and_then(|number| spans.get(number.parse::<usize>().ok()?));
+        let token = span.and_then(claims).map(|claims| CopiedToken {
+            user: user.name.clone(),
+            token_file: None,
+            claims: claims.clone(),
+        });
+        match user.token_file {
+            Some(path) => files.push(TokenFile { user: user.name, path, instead: token }),
+            None => tokens.extend(token),
+        }
+    }
+    Ok(Content { kind: CopyKind::Kubeconfig, tokens, files, named: None })
+}

@@ -1,0 +1,49 @@
+//! Copies of tokens on the host: in the kubeconfigs and token files of CNI plugins at known places,
+//! and in files that the settings name.
+//!
+//! - `places`: where to look;
+//! - `content`: what a text holds, with the kubeconfig's own parser in `kubeconfig`;
+//! - `mentions`: which files the CNI configurations of the node name;
+//! - `scan`: reads every place, and reports what changed since the last scan;
+//! - `watch`: scans at once when a directory changes, and everything each minute.
+//!
+//! Only `sources::tokens` reads files. No token goes through a parser of YAML or JSON: each one is
+//! decoded where it is, and a placeholder takes its place in the text.
+
+mod content;
+mod kubeconfig;
+mod mentions;
+mod places;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokenwatch_core::world::observation::Observation;
+
+pub use places::tree_of;
+use scan::Scanner;
+pub use watch::run;
+
+/// Where to look for copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiesConfig {
+    /// The root directory of the host as this process sees it, with the known places in it. None:
+    /// only `paths` are read.
+    pub tree: Option<PathBuf>,
+    /// Mount point of the host's root file system. `paths` are below it.
+    pub prefix: PathBuf,
+    /// Further files and directories on the host.
+    pub paths: Vec<PathBuf>,
+    /// Time between two scans without an event.
+    pub rescan: Duration,
+}
+
+/// Looks once, for `check`: what the files hold, and what could not be read. Blocks.
+pub fn check(config: &CopiesConfig) -> (Vec<Observation>, Vec<String>) {
+    let scan = Scanner::new(config.clone()).scan();
+    (scan.observations, scan.problems)
+}

@@ -1,0 +1,322 @@
+//! Which directories are marked: of each volume its root, where a new generation is announced, and
+//! its generations with the directories in them.
+//!
+//! Nothing is kept open, and almost nothing is opened: a descriptor would keep the mount busy.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::readers::ReaderEvent;
+
+use super::group::{Group, MarkError};
+use super::places::{Place, Places, Role, Seen, VolumeId};
+use super::record::{ACCESS, CREATE, ON_CHILD, ON_DIRECTORY, OPEN};
+use crate::{clocks, sys};
+
+/// Of a volume's root: new generations.
+const OF_ROOT: u64 = CREATE | ON_DIRECTORY;
+/// Of a generation: opens of its files, and new directories.
+const OF_GENERATION: u64 = OPEN | CREATE | ON_DIRECTORY | ON_CHILD;
+/// Of a replaced generation as well: reads through a descriptor that somebody kept.
+const OF_REPLACED: u64 = ACCESS | ON_CHILD;
+/// The link to the current generation.
+const DATA: &str = "..data";
+/// Directories of one generation that are followed, and how deep.
+const MAX_INSIDE: usize = 32;
+const MAX_DEPTH: usize = 8;
+/// How much later another source may report an open: it looks at its queue after a pause, and waits
+/// two seconds where an open may be kubelet's.
+const LATE: Delta = Delta::from_secs(5);
+/// Volumes whose failure is remembered.
+const MAX_FAILED: usize = 1_024;
+
+/// Asks the kernel for the opens of token files, with the process of each. Clones share one group.
+#[derive(Clone, Debug)]
+pub struct Openers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    group: Group,
+    places: Mutex<Places>,
+    failed: Mutex<BTreeMap<VolumeId, (PathBuf, MarkError)>>,
+    /// Events cannot be read.
+    is_broken: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Openers {
+    /// With a group that was created before CAP_SYS_ADMIN was given up.
+    pub fn new(group: Group) -> Self {
+        let (places, failed) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { group, places, failed, is_broken: AtomicBool::new(false) }))
+    }
+
+    /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
+    /// that is followed already. A failure is reported by the source.
+    pub fn follow(&self, volume: &VolumeId, path: &Path) {
+        let followed = self.try_follow(volume, path);
+        let mut failed = lock(&self.0.failed);
+        match followed {
+            Ok(()) | Err(MarkError::Missing) => drop(failed.remove(volume)),
+            Err(error) if failed.len() < MAX_FAILED => {
+                failed.insert(volume.clone(), (path.to_owned(), error));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Tries again what failed.
+    pub(super) fn retry(&self) {
+        let failed = lock(&self.0.failed).clone();
+        for (volume, (path, _)) in failed {
+            self.follow(&volume, &path);
+        }
+    }
+
+    fn try_follow(&self, id: &VolumeId, path: &Path) -> Result<(), MarkError> {
+        let root = sys::file_id(path)?;
+        let mut places = lock(&self.0.places);
+        if places.has_root(id, &root) {
+            return Ok(());
+        }
+        let volume = places.add_volume(id.clone(), path.to_owned(), root);
+        let volume = volume.ok_or(MarkError::Limit)?;
+        let marked = self.0.group.mark(path, OF_ROOT);
+        let marked = marked.and_then(|()| self.follow_all(&mut places, &volume, path));
+        marked.inspect_err(|_| places.remove(&volume))
+    }
+
+    /// Forgets the volume. Its marks end with its directories.
+    pub fn forget(&self, volume: &VolumeId) {
+        lock(&self.0.places).remove(volume);
+        lock(&self.0.failed).remove(volume);
+    }
+
+    /// Whether this is an open, or a read of a replaced generation, that another source saw without
+    /// its process, and that these openers certainly see, too.
+    pub fn sees(&self, observation: &Observation, now: Monotonic) -> bool {
+        let Observation::Readers(seen) = observation else { return false };
+        let (volume, pod_uid) = (seen.volume.clone(), seen.pod_uid.clone());
+        let in_directory = |directory: &str, path: &str, is_read| {
+            self.sees_in(&VolumeId { pod_uid, volume }, (directory, path), is_read, now)
+        };
+        match &seen.what {
+            ReaderEvent::Opened { directory, path, by: None } => {
+                in_directory(directory, path, false)
+            }
+            ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
+                in_directory(directory, path, true)
+            }
+            ReaderEvent::Opened { .. }
+            | ReaderEvent::ReadAgain { .. }
+            | ReaderEvent::Watching { .. }
+            | ReaderEvent::Held { .. }
+            | ReaderEvent::Missed { .. }
+            | ReaderEvent::Unseen { .. } => false,
+        }
+    }
+
+    fn sees_in(
+        &self,
+        volume: &VolumeId,
+        (directory, path): (&str, &str),
+        is_read: bool,
+        now: Monotonic,
+    ) -> bool {
+        let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
+        let mut found = false;
+        lock(&self.0.places).inside(volume, |generation, below, seen| {
+            let is_long_seen = seen.opens_since.is_none_or(|since| now - since > LATE);
+            let is_seen = if is_read { seen.reads } else { is_long_seen };
+            found |= is_seen && generation == directory && below == parent;
+        });
+        found && !self.0.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Events cannot be read, or can be read again.
+    pub(super) fn set_broken(&self, is_broken: bool) {
+        self.0.is_broken.store(is_broken, Ordering::Relaxed);
+    }
+
+    /// The group.
+    pub(super) fn group(&self) -> &Group {
+        &self.0.group
+    }
+
+    /// What is known of a directory.
+    pub(super) fn place(&self, directory: &[u8]) -> Option<Place> {
+        lock(&self.0.places).get(directory).cloned()
+    }
+
+    /// Every volume that is followed.
+    pub(super) fn volumes(&self) -> Vec<VolumeId> {
+        lock(&self.0.places).volumes().map(|(id, _)| VolumeId::clone(id)).collect()
+    }
+
+    /// How many volumes cannot be followed, and why one of them cannot.
+    pub(super) fn failed(&self) -> Option<(usize, MarkError)> {
+        let failed = lock(&self.0.failed);
+        failed.values().next().map(|(_, error)| (failed.len(), *error))
+    }
+
+    /// Whether the generation is the volume's current one.
+    pub(super) fn is_current(&self, volume: &VolumeId, generation: &str) -> bool {
+        let places = lock(&self.0.places);
+        places.path(volume).is_some_and(|root| leads_to(root, generation))
+    }
+
+    /// Follows what was created in a followed directory: a generation in a root, or a directory in
+    /// a generation.
+    pub(super) fn follow_created(&self, place: &Place, name: &str) {
+        let mut places = lock(&self.0.places);
+        let Some(root) = places.path(&place.volume).map(Path::to_owned) else { return };
+        let followed = match &place.role {
+            Role::Root if !is_generation(name) => Ok(()),
+            Role::Root => {
+                self.follow_reads_of_replaced(&mut places, &place.volume, &root);
+                let generation = name.into();
+                let inside = Inside { volume: &place.volume, root: &root, generation: &generation };
+                self.follow_inside(&mut places, &inside, "", MAX_DEPTH)
+            }
+            Role::In { generation, below, .. } => {
+                let inside = Inside { volume: &place.volume, root: &root, generation };
+                self.follow_inside(&mut places, &inside, &format!("{below}{name}/"), MAX_DEPTH)
+            }
+        };
+        let _ = followed; // removed again, or the limit: then the next rescan reports it
+    }
+
+    /// After lost events: the creation of a generation may be among them.
+    pub(super) fn follow_again(&self) {
+        let mut places = lock(&self.0.places);
+        let all: Vec<_> =
+            places.volumes().map(|(id, path)| (Arc::clone(id), path.to_owned())).collect();
+        for (volume, path) in all {
+            let _ = self.follow_all(&mut places, &volume, &path); // the next rescan reports it
+        }
+    }
+
+    /// Every generation that the volume has now.
+    fn follow_all(
+        &self,
+        places: &mut Places,
+        volume: &Arc<VolumeId>,
+        root: &Path,
+    ) -> Result<(), MarkError> {
+        for name in directories(root).filter(|name| is_generation(name)) {
+            let generation = name.as_str().into();
+            let inside = Inside { volume, root, generation: &generation };
+            self.follow_inside(places, &inside, "", MAX_DEPTH)?;
+        }
+        Ok(())
+    }
+
+    /// A generation's directory, or one in it, and those below. Marked first and listed afterwards,
+    /// so that none is missed.
+    fn follow_inside(
+        &self,
+        places: &mut Places,
+        inside: &Inside<'_>,
+        below: &str,
+        depth: usize,
+    ) -> Result<(), MarkError> {
+        let path = inside.root.join(&**inside.generation).join(below);
+        self.0.group.mark(&path, OF_GENERATION)?;
+        let id = sys::file_id(&path)?;
+        places.add(inside.volume, id, (inside.generation, below.to_owned()), inside.seen());
+        if depth == 0 || !has_directories(&path) {
+            return Ok(());
+        }
+        for name in directories(&path).take(MAX_INSIDE) {
+            self.follow_inside(places, inside, &format!("{below}{name}/"), depth - 1)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for reads of the generations that a new one is about to replace. That costs nothing
+    /// where nobody kept a descriptor.
+    fn follow_reads_of_replaced(&self, places: &mut Places, volume: &VolumeId, root: &Path) {
+        places.inside(volume, |generation, below, seen| {
+            // Most of them were removed long ago.
+            let path = root.join(generation).join(below);
+            seen.reads |= self.0.group.mark(&path, OF_REPLACED).is_ok();
+        });
+    }
+}
+
+/// A generation of a volume.
+struct Inside<'a> {
+    volume: &'a Arc<VolumeId>,
+    root: &'a Path,
+    generation: &'a Arc<str>,
+}
+
+impl Inside<'_> {
+    /// What is seen of a directory that was marked just now. Nobody has opened a file of a
+    /// generation before it is the current one.
+    fn seen(&self) -> Seen {
+        let is_new = !leads_to(self.root, self.generation);
+        let opens_since = (!is_new).then(|| clocks::now().monotonic);
+        Seen { opens_since, reads: false }
+    }
+}
+
+/// Whether `..data` of the volume leads to this generation.
+fn leads_to(root: &Path, generation: &str) -> bool {
+    fs::read_link(root.join(DATA)).is_ok_and(|target| target == Path::new(generation))
+}
+
+/// Whether kubelet's AtomicWriter gives a directory such a name: `..2026_11_24_10_00_00.123`.
+fn is_generation(name: &str) -> bool {
+    name.len() > 2 && name.starts_with("..") && name != DATA
+}
+
+/// A directory of a tmpfs has one link more for each directory in it.
+fn has_directories(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found: Metadata| found.nlink() > 2)
+}
+
+/// Names of the directories in a directory; of none that cannot be listed. A name that is no UTF-8
+/// is no name that kubelet gives.
+fn directories(path: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_generations_are_recognised() {
+        let table = [
+            ("..2026_11_24_10_00_00.123", true),
+            ("..data", false),
+            ("..data_tmp", true), // a link, of which no event about a directory tells
+            ("..", false),
+            ("token", false),
+        ];
+        for (name, expected) in table {
+            assert_eq!(is_generation(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn links_to_directories_are_no_directories() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("..1/sub")).unwrap();
+        std::os::unix::fs::symlink("..1", folder.path().join(DATA)).unwrap();
+        assert_eq!(directories(folder.path()).collect::<Vec<_>>(), ["..1"]);
+        assert_eq!(directories(Path::new("/no/such/folder")).count(), 0);
+    }
+}

@@ -1,0 +1,203 @@
+//! The directories whose events the agent asked for: what is known of each by its identity.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokenwatch_core::base::time::Monotonic;
+
+/// Directories of one volume: its root, and of some generations the directory and those in it. A
+/// pod decides how many directories its volume has.
+const MAX_DIRECTORIES: usize = 64;
+/// Directories in all: those of some thousand volumes.
+const MAX_ALL: usize = 16_384;
+
+/// A projected volume.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeId {
+    /// UID of its pod.
+    pub pod_uid: String,
+    /// Its name in the pod.
+    pub volume: String,
+}
+
+/// A directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) volume: Arc<VolumeId>,
+    pub(super) role: Role,
+}
+
+/// What it is in its volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The volume itself.
+    Root,
+    /// A generation (`..2026_…`), or a directory in one.
+    In {
+        /// The generation's name.
+        generation: Arc<str>,
+        /// The directory's path in it: nothing, or one that ends with a slash.
+        below: String,
+        /// What is seen of it.
+        seen: Seen,
+    },
+}
+
+/// What is seen of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// From when on every open is seen. None: from the beginning.
+    pub(super) opens_since: Option<Monotonic>,
+    /// Reads are seen, too.
+    pub(super) reads: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    directories: BTreeMap<Vec<u8>, Place>,
+    volumes: BTreeMap<Arc<VolumeId>, Volume>,
+}
+
+#[derive(Debug)]
+struct Volume {
+    path: PathBuf,
+    /// Oldest first, without the root.
+    directories: VecDeque<Vec<u8>>,
+    root: Vec<u8>,
+}
+
+impl Places {
+    /// What is known of the directory with this identity.
+    pub(super) fn get(&self, directory: &[u8]) -> Option<&Place> {
+        self.directories.get(directory)
+    }
+
+    /// Where the volume is.
+    pub(super) fn path(&self, volume: &VolumeId) -> Option<&Path> {
+        self.volumes.get(volume).map(|known| known.path.as_path())
+    }
+
+    /// Every volume, with its path.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = (&Arc<VolumeId>, &Path)> {
+        self.volumes.iter().map(|(id, volume)| (id, volume.path.as_path()))
+    }
+
+    /// Whether the volume is known with this root.
+    pub(super) fn has_root(&self, volume: &VolumeId, root: &[u8]) -> bool {
+        self.volumes.get(volume).is_some_and(|known| known.root == root)
+    }
+
+    /// Adds a volume, in the place of one with another root. None: there are too many.
+    pub(super) fn add_volume(
+        &mut self,
+        id: VolumeId,
+        path: PathBuf,
+        root: Vec<u8>,
+    ) -> Option<Arc<VolumeId>> {
+        self.remove(&id);
+        if self.directories.len() >= MAX_ALL {
+            return None;
+        }
+        let id = Arc::new(id);
+        let place = Place { volume: Arc::clone(&id), role: Role::Root };
+        self.directories.insert(root.clone(), place);
+        let volume = Volume { path, directories: VecDeque::new(), root };
+        self.volumes.insert(Arc::clone(&id), volume);
+        Some(id)
+    }
+
+    /// Adds a directory of a known volume. The oldest ones make room.
+    pub(super) fn add(
+        &mut self,
+        volume: &Arc<VolumeId>,
+        directory: Vec<u8>,
+        (generation, below): (&Arc<str>, String),
+        seen: Seen,
+    ) {
+        let Some(known) = self.volumes.get_mut(volume) else { return };
+        if known.directories.len() >= MAX_DIRECTORIES
+            && let Some(oldest) = known.directories.pop_front()
+        {
+            self.directories.remove(&oldest);
+        }
+        let role = Role::In { generation: Arc::clone(generation), below, seen };
+        let place = Place { volume: Arc::clone(volume), role };
+        if self.directories.insert(directory.clone(), place).is_none() {
+            known.directories.push_back(directory);
+        }
+    }
+
+    /// The directories of the volume's generations.
+    pub(super) fn inside(
+        &mut self,
+        volume: &VolumeId,
+        mut each: impl FnMut(&str, &str, &mut Seen),
+    ) {
+        let directories = self.volumes.get(volume).into_iter().flat_map(|known| &known.directories);
+        for directory in directories {
+            let role = self.directories.get_mut(directory).map(|place| &mut place.role);
+            if let Some(Role::In { generation, below, seen }) = role {
+                each(generation, below, seen);
+            }
+        }
+    }
+
+    /// Forgets a volume.
+    pub(super) fn remove(&mut self, volume: &VolumeId) {
+        let Some(known) = self.volumes.remove(volume) else { return };
+        for directory in known.directories.into_iter().chain([known.root]) {
+            self.directories.remove(&directory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(pod: &str) -> VolumeId {
+        VolumeId { pod_uid: pod.into(), volume: "vol".into() }
+    }
+
+    fn bytes(number: usize) -> Vec<u8> {
+        number.to_ne_bytes().to_vec()
+    }
+
+    #[test]
+    fn directories_are_known_until_their_volume_is_removed_or_replaced() {
+        let mut places = Places::default();
+        let volume = places.add_volume(id("p"), "/p".into(), bytes(1)).unwrap();
+        let generation: Arc<str> = "..2026".into();
+        let seen = Seen { opens_since: None, reads: false };
+        places.add(&volume, bytes(2), (&generation, String::new()), seen);
+        places.add(&volume, bytes(3), (&generation, "sub/".into()), seen);
+        assert_eq!(places.get(&bytes(1)).unwrap().role, Role::Root);
+        places.inside(&id("p"), |_, below, seen| seen.reads = below == "sub/");
+        let seen = Seen { opens_since: None, reads: true };
+        let expected = Role::In { generation, below: "sub/".into(), seen };
+        assert_eq!(places.get(&bytes(3)).unwrap().role, expected);
+        assert!(places.has_root(&id("p"), &bytes(1)) && !places.has_root(&id("p"), &bytes(9)));
+        places.add_volume(id("p"), "/p".into(), bytes(4)).unwrap();
+        assert!((1..4).all(|number| places.get(&bytes(number)).is_none()));
+        places.remove(&id("p"));
+        assert!(places.get(&bytes(4)).is_none() && places.path(&id("p")).is_none());
+    }
+
+    #[test]
+    fn no_number_of_directories_or_volumes_grows_without_bound() {
+        let mut places = Places::default();
+        let volume = places.add_volume(id("p"), "/p".into(), bytes(0)).unwrap();
+        for number in 1..=10 * MAX_DIRECTORIES {
+            let seen = Seen { opens_since: None, reads: false };
+            places.add(&volume, bytes(number), (&"..g".into(), String::new()), seen);
+        }
+        assert_eq!(places.directories.len(), MAX_DIRECTORIES + 1);
+        assert!(places.get(&bytes(10 * MAX_DIRECTORIES)).is_some(), "the newest is kept");
+        let added = (0..2 * MAX_ALL)
+            .filter_map(|pod| places.add_volume(id(&pod.to_string()), "/".into(), bytes(pod << 20)))
+            .count();
+        assert!(added < MAX_ALL && places.directories.len() <= MAX_ALL);
+    }
+}

@@ -1,0 +1,234 @@
+//! The thread that reads events and finds out whose they are.
+
+use std::time::Duration;
+
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
+use tokio::sync::mpsc::Sender;
+
+use super::follow::Openers;
+use super::pace::Pace;
+use super::places::{Role, VolumeId};
+use super::recent::Recent;
+use super::record::{ACCESS, CREATE, Event, ON_DIRECTORY, OPEN, Record, records};
+use crate::clocks;
+use crate::proc::{OpenerProcess, ProcFs};
+use crate::sources::health::{Health, Source};
+use crate::sources::kubelets::is_kubelet;
+
+/// Bytes read at once: some 400 events.
+const BUFFER: usize = 32 << 10;
+/// Reads in a row before what they brought is reported.
+const MAX_READS: usize = 8;
+/// Longest wait. It shows that the thread was not stopped meanwhile.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a
+/// process that ended may be that of another.
+const STOPPED: Delta = Delta::from_secs(15);
+/// Pause after a failed read, so that a queue that always fails does not keep a core busy.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// State of the thread.
+pub(super) struct Worker {
+    openers: Openers,
+    observations: Sender<Observation>,
+    waiting: Vec<Observation>,
+    health: Health,
+    proc: ProcFs,
+    own: Option<OpenerProcess>,
+    pace: Pace,
+    recent: Recent,
+    /// When the queue was last found empty, and the same as time since the machine started.
+    looked: (Monotonic, Delta),
+}
+
+/// Who opened a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    /// Kubelet or the agent.
+    Own,
+    /// A process that has ended, or of another PID namespace.
+    Unknown,
+    /// Another process.
+    Known(Opener),
+}
+
+fn now() -> Monotonic {
+    clocks::now().monotonic
+}
+
+impl Worker {
+    pub(super) fn new(openers: Openers, observations: Sender<Observation>) -> Self {
+        let proc = ProcFs::default();
+        Self {
+            openers,
+            observations,
+            waiting: Vec::new(),
+            health: Health::new(Source::Openers),
+            own: proc.opener(std::process::id()),
+            proc,
+            pace: Pace::new(now()),
+            recent: Recent::default(),
+            looked: (now(), clocks::since_boot()),
+        }
+    }
+
+    /// Runs until the receiver is dropped.
+    pub(super) fn run(mut self) {
+        let mut buffer = vec![0; BUFFER];
+        self.report_health();
+        while self.flush() {
+            self.openers.group().wait(HEARTBEAT);
+            let pause = self.pace.pause(now());
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
+            self.drain(&mut buffer);
+            self.report_health();
+        }
+    }
+
+    /// Sends everything. False: the receiver was dropped.
+    fn flush(&mut self) -> bool {
+        let mut waiting = self.waiting.drain(..);
+        waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
+            && !self.observations.is_closed()
+    }
+
+    fn drain(&mut self, buffer: &mut [u8]) {
+        let openers = self.openers.clone();
+        for _ in 0..MAX_READS {
+            match openers.group().read(buffer) {
+                Ok([]) => {
+                    openers.set_broken(false);
+                    self.looked = (now(), clocks::since_boot());
+                    return;
+                }
+                Ok(bytes) => records(bytes).for_each(|record| self.take(record)),
+                Err(error) => return self.failed(error),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: nix::Error) {
+        self.openers.set_broken(true);
+        let reason = format!("cannot read fanotify events: {error}");
+        self.missed(&reason);
+        self.waiting.extend(self.health.update(Some(reason)));
+        std::thread::sleep(AFTER_FAILURE);
+    }
+
+    /// Reports which volumes cannot be followed, after another attempt.
+    fn report_health(&mut self) {
+        self.openers.retry();
+        let failed = self.openers.failed().map(|(volumes, error)| {
+            format!(
+                "{volumes} volumes are not followed: {error}; until then the agent sees opens of \
+                 their tokens without who opened them"
+            )
+        });
+        self.waiting.extend(self.health.update(failed));
+    }
+
+    fn take(&mut self, record: Record<'_>) {
+        match record {
+            Record::Event(event) => self.take_event(event),
+            Record::Overflow => {
+                self.missed("the queue of fanotify events was full");
+                self.openers.follow_again();
+            }
+        }
+    }
+
+    /// Any open since the queue was last empty may be lost.
+    fn missed(&mut self, why: &str) {
+        let span = now() - self.looked.0;
+        for volume in self.openers.volumes() {
+            self.report(&volume, ReaderEvent::Missed { span, why: why.to_owned() });
+        }
+    }
+
+    fn take_event(&mut self, event: Event<'_>) {
+        let Some(place) = self.openers.place(event.directory) else { return };
+        if event.mask & ON_DIRECTORY != 0 {
+            if event.mask & CREATE != 0 {
+                let name = String::from_utf8_lossy(event.name);
+                self.openers.follow_created(&place, &name);
+            }
+            return;
+        }
+        if let Role::In { generation, below, .. } = &place.role
+            && event.pid != std::process::id()
+        {
+            let path = format!("{below}{}", String::from_utf8_lossy(event.name));
+            self.take_use(&place.volume, (generation, path), event);
+        }
+    }
+
+    /// A process other than this one opened or read a file of a generation.
+    fn take_use(&mut self, volume: &VolumeId, (directory, path): (&str, String), event: Event<'_>) {
+        let is_open = event.mask & OPEN != 0;
+        let is_read = event.mask & ACCESS != 0 && !self.openers.is_current(volume, directory);
+        if !is_open && !is_read || self.is_recent(event) {
+            return;
+        }
+        let by = match self.who(event.pid, volume) {
+            Who::Own => return,
+            Who::Unknown => None,
+            Who::Known(opener) => Some(opener),
+        };
+        let directory = directory.to_owned();
+        if is_read {
+            let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
+            self.report(volume, ReaderEvent::ReadAgain { directory, path, by });
+        }
+        if is_open {
+            self.report(volume, ReaderEvent::Opened { directory, path, by });
+        }
+    }
+
+    fn is_recent(&mut self, event: Event<'_>) -> bool {
+        self.recent.has(now(), event.pid, event.directory, event.name)
+    }
+
+    fn who(&self, pid: u32, volume: &VolumeId) -> Who {
+        let found = self.proc.opener(pid).filter(|process| !self.may_be_another(process));
+        match found {
+            Some(process) if self.is_own(&process) => Who::Own,
+            Some(process) => Who::Known(Opener {
+                container_id: container(&process, volume),
+                pid,
+                program: Some(process.name),
+            }),
+            None => Who::Unknown,
+        }
+    }
+
+    /// Whether a process may have got the number of the one that opened the file.
+    fn may_be_another(&self, process: &OpenerProcess) -> bool {
+        now() - self.looked.0 > STOPPED && process.started > self.looked.1
+    }
+
+    /// Kubelet, or another process of the agent, such as `tokenwatch check`.
+    fn is_own(&self, process: &OpenerProcess) -> bool {
+        let is_agent = self
+            .own
+            .as_ref()
+            .is_some_and(|own| own.name == process.name && own.cgroups == process.cgroups);
+        is_agent || (process.containers.is_empty() && is_kubelet(&process.name))
+    }
+
+    fn report(&mut self, volume: &VolumeId, what: ReaderEvent) {
+        let VolumeId { pod_uid, volume } = volume.clone();
+        self.waiting.push(Observation::Readers(ReadersSeen { pod_uid, volume, what }));
+    }
+}
+
+/// The process's container: that of the volume's pod, if several are nested.
+fn container(process: &OpenerProcess, volume: &VolumeId) -> Option<String> {
+    let is_of_pod = |uid: &Option<String>| uid.as_deref() == Some(volume.pod_uid.as_str());
+    let containers = &process.containers;
+    let of_pod = containers.iter().find(|container| is_of_pod(&container.pod_uid));
+    of_pod.or(containers.last()).map(|container| container.id.clone())
+}

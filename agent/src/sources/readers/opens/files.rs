@@ -1,0 +1,200 @@
+//! The opens of one generation's files, told apart: those of kubelet, and those of clients.
+//!
+//! Each sync of kubelet opens the directory of the generation, then files in any order: every one
+//! of them if nothing changed, and else up to the first that differs, after which a new generation
+//! appears (pkg/volume/util/atomic_writer.go). A client opens files alone. A walk over the whole
+//! volume, as kubelet's statistics do, opens the volume's own directory just before.
+
+use std::path::{Path, PathBuf};
+
+use tokenwatch_core::base::time::{Delta, Monotonic};
+
+use super::spacing::Spacing;
+use crate::sources::token_volumes::TokenVolume;
+
+/// How long kubelet may take from the directory to the last file of a sync. It takes a millisecond;
+/// a starved node takes longer.
+const SYNC: Delta = Delta::from_secs(2);
+
+/// The files of one generation.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    files: Vec<File>,
+    /// Whether these are all that kubelet compares.
+    are_whole: bool,
+    /// Whether every open and every close since the generation began was seen.
+    are_balanced: bool,
+    sync: Option<KubeletSync>,
+}
+
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    is_token: bool,
+    /// It was opened in the current sync.
+    is_synced: bool,
+    /// How many have it open.
+    open: u32,
+    /// A client opened it, which is not reported yet.
+    is_news: bool,
+    spacing: Spacing,
+}
+
+/// What may be a sync of kubelet.
+#[derive(Debug)]
+struct KubeletSync {
+    since: Monotonic,
+    files: usize,
+}
+
+impl Files {
+    /// Of a volume, as far as they are in the directories that are watched.
+    pub(super) fn of(volume: &TokenVolume) -> Self {
+        let directories = volume.token_directories();
+        let is_watched = |path: &Path| {
+            path.parent().is_some_and(|parent| {
+                parent == Path::new("") || directories.binary_search(&parent).is_ok()
+            })
+        };
+        let watched = volume.files.iter().filter(|file| is_watched(&file.path));
+        let files = watched.map(|file| File::new(file.path.clone(), file.is_token)).collect();
+        Self { files, are_whole: volume.is_whole, are_balanced: false, sync: None }
+    }
+
+    /// Of this volume from now on. What was reported of a file stays reported.
+    pub(super) fn update(&mut self, volume: &TokenVolume) {
+        let mut new = Self::of(volume);
+        if self.files.iter().map(File::identity).eq(new.files.iter().map(File::identity)) {
+            self.are_whole = new.are_whole;
+            return;
+        }
+        for file in &mut new.files {
+            let known = self.files.iter_mut().find(|known| known.path == file.path);
+            if let Some(known) = known {
+                (file.spacing, file.is_news) = (known.spacing, known.is_news);
+            }
+        }
+        *self = new;
+    }
+
+    /// The file at `path`.
+    pub(super) fn position(&self, directory: &Path, name: &Path) -> Option<usize> {
+        let is_it = |file: &File| {
+            file.path.file_name() == Some(name.as_os_str()) && file.path.parent() == Some(directory)
+        };
+        self.files.iter().position(is_it)
+    }
+
+    pub(super) fn path(&self, file: usize) -> &Path {
+        &self.files[file].path
+    }
+
+    pub(super) fn is_token(&self, file: usize) -> bool {
+        self.files[file].is_token
+    }
+
+    /// From now on every open and close is seen, or not any more.
+    pub(super) fn set_balanced(&mut self, are_balanced: bool) {
+        self.are_balanced = are_balanced;
+        for file in &mut self.files {
+            file.open = 0;
+        }
+    }
+
+    /// Somebody opened the directory of the generation. `in_walk`: and the volume's own just before.
+    pub(super) fn directory_opened(&mut self, now: Monotonic, in_walk: bool) {
+        self.end_sync();
+        for file in &mut self.files {
+            file.is_synced = false;
+        }
+        self.sync = (!in_walk).then_some(KubeletSync { since: now, files: 0 });
+    }
+
+    /// Somebody other than the agent opened a file.
+    pub(super) fn opened(&mut self, file: usize, now: Monotonic) {
+        self.settle(now);
+        self.files[file].open += 1;
+        match &mut self.sync {
+            Some(sync) if !self.files[file].is_synced => {
+                self.files[file].is_synced = true;
+                sync.files += 1;
+                if self.are_whole && sync.files == self.files.len() {
+                    self.sync = None;
+                }
+            }
+            Some(_) | None => self.files[file].opened_by_client(),
+        }
+    }
+
+    /// The agent opened it.
+    pub(super) fn opened_by_agent(&mut self, file: usize) {
+        self.files[file].open += 1;
+    }
+
+    /// Somebody opened a file that is not known, so these are not all.
+    pub(super) fn unknown_opened(&mut self) {
+        self.are_whole = false;
+    }
+
+    /// Somebody closed a file. More closes than opens: the kernel merged two opens into one event,
+    /// and one of them was a client's, because kubelet and the agent open a file once.
+    pub(super) fn closed(&mut self, file: usize) {
+        let found = &mut self.files[file];
+        match found.open.checked_sub(1) {
+            Some(left) => found.open = left,
+            None if self.are_balanced => found.opened_by_client(),
+            None => {}
+        }
+    }
+
+    /// A new generation appeared: the current sync found a difference, and needed no further file.
+    pub(super) fn replaced(&mut self) {
+        self.sync = None;
+    }
+
+    /// Decides about a sync that is over.
+    pub(super) fn settle(&mut self, now: Monotonic) {
+        if self.sync.as_ref().is_some_and(|sync| now - sync.since >= SYNC) {
+            self.end_sync();
+        }
+    }
+
+    /// When to settle; none if nothing is undecided.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        self.sync.as_ref().filter(|sync| sync.files > 0).map(|sync| sync.since + SYNC)
+    }
+
+    /// Kubelet compares all files or finds a difference. If only some were opened and no new
+    /// generation appeared, it was a client that had listed the directory.
+    fn end_sync(&mut self) {
+        if self.sync.take().is_some() && self.are_whole {
+            let opened = self.files.iter_mut().filter(|file| file.is_synced);
+            opened.for_each(File::opened_by_client);
+        }
+    }
+
+    /// The tokens that clients opened and that are to be reported now.
+    pub(super) fn take_news(&mut self, now: Monotonic, mut report: impl FnMut(&Path)) {
+        for file in self.files.iter_mut().filter(|file| file.is_news) {
+            file.is_news = false;
+            if file.spacing.admits(now) {
+                report(&file.path);
+            }
+        }
+    }
+}
+
+impl File {
+    fn new(path: PathBuf, is_token: bool) -> Self {
+        let spacing = Spacing::default();
+        Self { path, is_token, is_synced: false, open: 0, is_news: false, spacing }
+    }
+
+    fn identity(&self) -> (&Path, bool) {
+        (&self.path, self.is_token)
+    }
+
+    fn opened_by_client(&mut self) {
+        self.is_news |= self.is_token;
+    }
+}

@@ -1,0 +1,508 @@
+//! One followed volume: its generations, and which of their opens are a client's.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use inotify::WatchMask;
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::readers::{ReaderEvent, ReadersSeen};
+
+use super::files::Files;
+use super::generation::{Generation, Sign, Stage};
+use super::held::{self, Held};
+use super::instances::{Instances, VolumeId};
+use super::own::Own;
+use super::watches::{Event, Kind, WatchError, WatchId};
+use crate::clocks;
+use crate::sources::own_opens::Inode;
+use crate::sources::readers::fanotify;
+use crate::sources::token_volumes::TokenVolume;
+
+/// The link to the current generation.
+const DATA: &str = "..data";
+/// Replaced generations that are watched while somebody holds them. `statfs` counts the others.
+const MAX_HELD: usize = 4;
+/// A walk opens the volume's directory, and microseconds later that of the generation. The queue is
+/// read in steps.
+const WALK: Delta = Delta::from_millis(150);
+/// The first generation of a new volume has no reader yet: kubelet starts containers when it has
+/// mounted all volumes, and looks for that every 300 ms (pkg/kubelet/volumemanager).
+const BEFORE_CONTAINERS: Delta = Delta::from_millis(200);
+/// Kubelet makes the links for the pod just after `..data`, and only once.
+const SAME_WRITE: Delta = Delta::from_secs(1);
+
+/// What is passed to a volume each time.
+pub(super) struct Turn<'a> {
+    pub(super) instances: &'a mut Instances,
+    pub(super) own: &'a mut Own,
+    pub(super) out: &'a mut Vec<Observation>,
+    pub(super) now: Monotonic,
+    /// Whether the agent runs for long enough that an unknown volume is a new one.
+    pub(super) is_settled: bool,
+}
+
+/// A volume with tokens.
+#[derive(Debug)]
+pub(super) struct Volume {
+    id: VolumeId,
+    path: PathBuf,
+    of: TokenVolume,
+    root: Option<Root>,
+    /// Oldest first.
+    generations: Vec<Generation>,
+    /// The generation that kubelet began last.
+    begun: Option<OsString>,
+    /// When the volume's own directory was opened, if nothing of the volume was opened since.
+    walk: Option<Monotonic>,
+    held: Held,
+    /// Why its opens cannot be seen, if that is reported.
+    unseen: Option<String>,
+}
+
+/// The watches on the volume's own directory.
+#[derive(Clone, Copy, Debug)]
+struct Root {
+    opens: WatchId,
+    arrivals: WatchId,
+    inode: Inode,
+}
+
+impl Volume {
+    pub(super) fn new(id: VolumeId, path: PathBuf, of: TokenVolume) -> Self {
+        Self {
+            id,
+            path,
+            of,
+            root: None,
+            generations: Vec::new(),
+            begun: None,
+            walk: None,
+            held: Held::default(),
+            unseen: None,
+        }
+    }
+
+    /// Its pod and its name.
+    pub(super) fn name(&self) -> fanotify::VolumeId {
+        fanotify::VolumeId { pod_uid: self.of.pod_uid.clone(), volume: self.of.volume.clone() }
+    }
+
+    pub(super) fn id(&self) -> VolumeId {
+        self.id
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_followed(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Its files are these now.
+    pub(super) fn update(&mut self, of: TokenVolume) {
+        for generation in &mut self.generations {
+            generation.files.update(&of);
+        }
+        self.of = of;
+    }
+
+    pub(super) fn report(&self, what: ReaderEvent, out: &mut Vec<Observation>) {
+        let (pod_uid, volume) = (self.of.pod_uid.clone(), self.of.volume.clone());
+        out.push(Observation::Readers(ReadersSeen { pod_uid, volume, what }));
+    }
+
+    /// Its watches cannot be set, so opens are not seen. A volume without a current generation is
+    /// being set up or torn down.
+    pub(super) fn fail(&mut self, error: &WatchError, out: &mut Vec<Observation>) {
+        if *error == WatchError::Missing {
+            return;
+        }
+        let why = error.to_string();
+        if self.unseen.as_ref() != Some(&why) {
+            self.report(ReaderEvent::Unseen { why: why.clone() }, out);
+            self.unseen = Some(why);
+        }
+    }
+
+    /// Why its opens cannot be seen, if they cannot.
+    pub(super) fn unseen(&self) -> Option<&str> {
+        self.unseen.as_deref()
+    }
+
+    /// Sets the watches, unless they are set; all of them again, if another file system is mounted
+    /// there now.
+    pub(super) fn follow(&mut self, turn: &mut Turn<'_>) -> Result<(), WatchError> {
+        let inode = inode(&self.path).ok_or(WatchError::Missing)?;
+        if self.root.is_some_and(|root| root.inode == inode) {
+            return Ok(());
+        }
+        self.leave(turn.instances);
+        let followed = self.watch(inode, turn);
+        if followed.is_err() {
+            self.leave(turn.instances);
+        }
+        followed
+    }
+
+    fn watch(&mut self, inode: Inode, turn: &mut Turn<'_>) -> Result<(), WatchError> {
+        let arrivals = turn.instances.arrivals.add(&self.path, WatchMask::CREATE, self.id)?;
+        let mask = WatchMask::OPEN
+            | WatchMask::CREATE
+            | WatchMask::MOVED_TO
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF;
+        let opens = turn.instances.opens.add(&self.path, mask, self.id);
+        let opens = opens.inspect_err(|_| turn.instances.arrivals.remove(arrivals))?;
+        self.root = Some(Root { opens, arrivals, inode });
+        self.catch_up(turn)?;
+        self.held.begin(turn.now);
+        Ok(())
+    }
+
+    /// Watches the generation that is current, unless it is known. One that is known and not current
+    /// yet becomes so with its event, which is in the queue.
+    fn catch_up(&mut self, turn: &mut Turn<'_>) -> Result<(), WatchError> {
+        let name = data_link(&self.path).ok_or(WatchError::Missing)?;
+        if self.position(&name).is_none() {
+            let is_first = self.is_first_generation(turn);
+            let index = self.add(&name, turn)?;
+            self.make_current(index, is_first, turn);
+        }
+        Ok(())
+    }
+
+    /// Whether the generation that is current is the volume's first, and so new that no container
+    /// can have opened it.
+    fn is_first_generation(&self, turn: &Turn<'_>) -> bool {
+        let changed =
+            |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
+        let link = self.of.files.first().and_then(|file| file.path.components().next());
+        let (Some(data), Some(link)) =
+            (changed(self.path.join(DATA)), link.and_then(|link| changed(self.path.join(link))))
+        else {
+            return false;
+        };
+        let age = clocks::now().wall.as_nanos() - data;
+        turn.is_settled
+            && (0..BEFORE_CONTAINERS.as_nanos()).contains(&age)
+            && (link - data).abs() < SAME_WRITE.as_nanos()
+    }
+
+    /// Watches a generation. Returns its index.
+    fn add(&mut self, name: &OsStr, turn: &mut Turn<'_>) -> Result<usize, WatchError> {
+        if let Some(known) = self.position(name) {
+            return Ok(known);
+        }
+        let path = self.path.join(name);
+        let mut generation = Generation::new(name, inode(&path), Files::of(&self.of));
+        let watch = turn.instances.opens.add(&path, generation.mask(), self.id)?;
+        generation.watches.push((watch, PathBuf::new()));
+        generation.is_complete = true;
+        self.generations.push(generation);
+        let index = self.generations.len() - 1;
+        self.watch_below(index, turn);
+        self.note_late(index);
+        Ok(index)
+    }
+
+    /// Watches the directories in a generation that lead to a token, as far as they exist.
+    fn watch_below(&mut self, index: usize, turn: &mut Turn<'_>) {
+        let directories = self.of.token_directories();
+        if directories == [Path::new("")] {
+            return;
+        }
+        let generation = &mut self.generations[index];
+        for directory in directories {
+            let path = self.path.join(&generation.directory).join(directory);
+            if !generation.watches(directory) {
+                let watch = turn.instances.opens.add(&path, generation.mask(), self.id);
+                generation.watches.extend(watch.map(|watch| (watch, directory.to_owned())));
+            }
+            let arrival = turn.instances.arrivals.add(&path, WatchMask::CREATE, self.id);
+            generation.arrivals.extend(arrival);
+        }
+        generation.arrivals.sort_unstable();
+        generation.arrivals.dedup();
+    }
+
+    /// A watch that was set when `..data` had been renamed may have missed something.
+    fn note_late(&mut self, index: usize) {
+        let generation = &mut self.generations[index];
+        let is_early = data_link(&self.path).as_deref() != Some(&generation.directory);
+        generation.is_complete &= is_early;
+    }
+
+    fn position(&self, name: &OsStr) -> Option<usize> {
+        self.generations.iter().position(|generation| generation.directory == name)
+    }
+
+    /// `..data` leads to this generation.
+    fn make_current(&mut self, index: usize, is_complete: bool, turn: &mut Turn<'_>) {
+        self.end_current(turn.now);
+        let directories = self.of.token_directories().len();
+        let generation = &mut self.generations[index];
+        let complete = is_complete && generation.watches.len() == directories;
+        generation.begin(complete);
+        let directory = generation.directory.to_string_lossy().into_owned();
+        self.unseen = None;
+        self.report(ReaderEvent::Watching { directory, complete }, turn.out);
+        self.drop_oldest(turn.instances);
+    }
+
+    fn end_current(&mut self, now: Monotonic) {
+        let current = self.generations.iter_mut().filter(|one| one.is_current());
+        current.for_each(|generation| generation.end(now));
+    }
+
+    fn drop_oldest(&mut self, instances: &mut Instances) {
+        let is_replaced = |one: &Generation| matches!(one.stage, Stage::Replaced(_));
+        let replaced = self.generations.iter().filter(|one| is_replaced(one)).count();
+        if replaced > MAX_HELD
+            && let Some(oldest) = self.generations.iter().position(is_replaced)
+        {
+            drop_watches(&self.generations.remove(oldest), instances);
+        }
+    }
+
+    /// Drops all watches.
+    pub(super) fn leave(&mut self, instances: &mut Instances) {
+        for generation in self.generations.drain(..) {
+            drop_watches(&generation, instances);
+        }
+        if let Some(root) = self.root.take() {
+            instances.opens.remove(root.opens);
+            instances.arrivals.remove(root.arrivals);
+        }
+        (self.begun, self.walk) = (None, None);
+    }
+
+    /// The watches are gone with their instances.
+    pub(super) fn forget_watches(&mut self) {
+        self.generations.clear();
+        (self.root, self.begun, self.walk) = (None, None, None);
+    }
+
+    /// A directory was made: a new generation, or a directory in one.
+    pub(super) fn arrived(&mut self, event: &Event<'_>, turn: &mut Turn<'_>) {
+        let Some(name) = event.name.filter(|_| event.is_directory) else { return };
+        if self.root.is_some_and(|root| root.arrivals == event.watch) {
+            if is_generation(name) {
+                let _ = self.add(name, turn); // it may be gone already
+                self.cool_down(turn.instances);
+            }
+            return;
+        }
+        let found = self.generations.iter().position(|one| one.arrivals.contains(&event.watch));
+        if let Some(index) = found {
+            self.watch_below(index, turn);
+            self.note_late(index);
+        }
+    }
+
+    /// The current generation is about to be replaced.
+    fn cool_down(&mut self, instances: &mut Instances) {
+        let (path, id) = (&self.path, self.id);
+        for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
+            if generation.cool_down() {
+                set_watches(path, generation, id, instances);
+            }
+        }
+    }
+
+    /// Takes an event of the instance for opens.
+    pub(super) fn take(&mut self, event: &Event<'_>, turn: &mut Turn<'_>) {
+        match self.root {
+            Some(root) if root.opens == event.watch => self.take_of_root(event, root, turn),
+            Some(_) | None => self.take_of_generation(event, turn),
+        }
+    }
+
+    fn take_of_root(&mut self, event: &Event<'_>, root: Root, turn: &mut Turn<'_>) {
+        match (event.kind, event.name) {
+            (Kind::Opened, None) => self.root_opened(root, turn),
+            (Kind::Created, Some(name)) if event.is_directory && is_generation(name) => {
+                self.generation_begun(name, turn);
+            }
+            (Kind::MovedHere, Some(name)) if name == DATA => self.rotated(turn),
+            (Kind::Removed, Some(name)) if event.is_directory => self.removed(name, turn),
+            (Kind::Ended, _) => self.leave(turn.instances),
+            (_, _) => {}
+        }
+    }
+
+    fn root_opened(&mut self, root: Root, turn: &mut Turn<'_>) {
+        if !turn.own.takes(|| (root.inode.0, Some(root.inode.1))) {
+            self.walk = Some(turn.now);
+        }
+    }
+
+    fn generation_begun(&mut self, name: &OsStr, turn: &mut Turn<'_>) {
+        for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
+            generation.files.replaced();
+        }
+        let _ = self.add(name, turn); // it may be gone already
+        self.begun = Some(name.to_owned());
+    }
+
+    fn rotated(&mut self, turn: &mut Turn<'_>) {
+        self.end_current(turn.now);
+        let name = self.begun.take().or_else(|| data_link(&self.path));
+        let index = name.and_then(|name| self.add(&name, turn).ok());
+        if let Some(index) = index {
+            let is_complete = self.generations[index].is_complete;
+            self.make_current(index, is_complete, turn);
+        }
+        self.held.rotated(turn.now);
+    }
+
+    /// After the queue was read to its end: a generation may have been gone before its event was
+    /// taken, and another one be current.
+    pub(super) fn verify(&mut self, turn: &mut Turn<'_>) {
+        if self.root.is_some() && !self.generations.iter().any(Generation::is_current) {
+            let _ = self.catch_up(turn); // without `..data` there is nothing to watch
+        }
+    }
+
+    /// A generation was removed that never was current: its write failed.
+    fn removed(&mut self, name: &OsStr, turn: &mut Turn<'_>) {
+        let is_it = |one: &Generation| one.directory == name && one.stage == Stage::Coming;
+        if let Some(index) = self.generations.iter().position(is_it) {
+            drop_watches(&self.generations.remove(index), turn.instances);
+        }
+    }
+
+    fn take_of_generation(&mut self, event: &Event<'_>, turn: &mut Turn<'_>) {
+        let found = self.generations.iter().position(|one| one.watched(event.watch).is_some());
+        let Some(index) = found else { return };
+        match (event.kind, event.name) {
+            (Kind::Ended, _) => self.watch_ended(index, event.watch, turn),
+            (Kind::Opened, None) => self.directory_opened(index, event.watch, turn),
+            (_, Some(name)) if !event.is_directory => self.file_used(index, name, event, turn),
+            (_, _) => {}
+        }
+    }
+
+    fn watch_ended(&mut self, index: usize, watch: WatchId, turn: &mut Turn<'_>) {
+        turn.instances.opens.forget(watch);
+        let generation = &mut self.generations[index];
+        generation.watches.retain(|(id, _)| *id != watch);
+        if generation.watches.is_empty() {
+            let ended = self.generations.remove(index);
+            drop_watches(&ended, turn.instances);
+            if ended.is_old(turn.now) {
+                self.held.released(turn.now);
+            }
+        }
+    }
+
+    fn directory_opened(&mut self, index: usize, watch: WatchId, turn: &mut Turn<'_>) {
+        let generation = &mut self.generations[index];
+        let is_its_own = generation.watched(watch) == Some(Path::new(""));
+        let device = self.root.map_or(0, |root| root.inode.0);
+        let inode = generation.inode;
+        let is_own = is_its_own && turn.own.takes(|| (device, inode.map(|inode| inode.1)));
+        if is_its_own && !is_own && generation.is_current() {
+            let in_walk = self.walk.take().is_some_and(|at| turn.now - at <= WALK);
+            generation.files.directory_opened(turn.now, in_walk);
+        }
+    }
+
+    fn file_used(&mut self, index: usize, name: &OsStr, event: &Event<'_>, turn: &mut Turn<'_>) {
+        let device = self.root.map_or(0, |root| root.inode.0);
+        let generation = &mut self.generations[index];
+        let Some(directory) = generation.watched(event.watch) else { return };
+        let file = generation.files.position(directory, Path::new(name));
+        let path = || self.path.join(&generation.directory).join(directory).join(name);
+        let is_own = event.kind == Kind::Opened
+            && generation.stage != Stage::Coming
+            && turn.own.takes(|| (device, inode(&path()).map(|inode| inode.1)));
+        if event.kind == Kind::Opened && !is_own {
+            self.walk = None;
+        }
+        if let Sign::ReadAgain(file) = generation.take(event, file, is_own, turn.now) {
+            self.report_read_again(index, file, turn);
+        }
+    }
+
+    fn report_read_again(&self, index: usize, file: usize, turn: &mut Turn<'_>) {
+        let generation = &self.generations[index];
+        let directory = generation.directory.to_string_lossy().into_owned();
+        let path = Some(text(generation.files.path(file)));
+        self.report(ReaderEvent::ReadAgain { directory, path, by: None }, turn.out);
+    }
+
+    /// After a reading of the queue, and when something is due: decides, reports, adapts.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        let mut opened = Vec::new();
+        for generation in &mut self.generations {
+            let directory = generation.directory.to_string_lossy();
+            generation.files.settle(turn.now);
+            generation.files.take_news(turn.now, |path| {
+                let (directory, path) = (directory.clone().into_owned(), text(path));
+                opened.push(ReaderEvent::Opened { directory, path, by: None });
+            });
+            if generation.adapt(turn.now) {
+                set_watches(&self.path, generation, self.id, turn.instances);
+            }
+        }
+        for what in opened {
+            self.report(what, turn.out);
+        }
+        if self.held.due().is_some_and(|due| due <= turn.now) {
+            self.look_for_held(turn);
+        }
+    }
+
+    fn look_for_held(&mut self, turn: &mut Turn<'_>) {
+        let inodes = held::unseen_inodes(&self.path, turn.own.notes());
+        let old = self.generations.iter().filter(|one| matches!(one.stage, Stage::Replaced(_)));
+        let watched = u32::try_from(old.count()).unwrap_or(u32::MAX);
+        let found = held::generations(inodes, self.of.files.len(), watched);
+        if let Some(generations) = self.held.look(found, turn.now) {
+            self.report(ReaderEvent::Held { generations }, turn.out);
+        }
+    }
+
+    /// When to settle.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        let generations = self.generations.iter().filter_map(Generation::due);
+        generations.chain(self.held.due()).min()
+    }
+}
+
+/// Sets the watches of a generation again, with what they report now.
+fn set_watches(path: &Path, generation: &Generation, id: VolumeId, instances: &mut Instances) {
+    for (_, directory) in &generation.watches {
+        let path = path.join(&generation.directory).join(directory);
+        let _ = instances.opens.add(&path, generation.mask(), id); // it may be gone already
+    }
+}
+
+fn drop_watches(generation: &Generation, instances: &mut Instances) {
+    generation.watches.iter().for_each(|(watch, _)| instances.opens.remove(*watch));
+    generation.arrivals.iter().for_each(|watch| instances.arrivals.remove(*watch));
+}
+
+fn is_generation(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"..")
+}
+
+fn data_link(volume: &Path) -> Option<OsString> {
+    std::fs::read_link(volume.join(DATA)).ok().map(PathBuf::into_os_string)
+}
+
+fn inode(path: &Path) -> Option<Inode> {
+    path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+fn changed_nanos(found: &std::fs::Metadata) -> i64 {
+    found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec())
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

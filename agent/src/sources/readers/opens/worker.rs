@@ -1,0 +1,361 @@
+//! The thread that follows the volumes: it takes new directories at once, opens in batches, and
+//! looks for held generations when that is due.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::readers::ReaderEvent;
+use tokenwatch_core::world::tokens::MAX_TOKENS;
+use tokio::sync::mpsc::Sender;
+
+use super::instances::{Instances, VolumeId};
+use super::own::Own;
+use super::pace::Pace;
+use super::volume::{Turn, Volume};
+use super::watches::{self, Event, WatchError};
+use crate::clocks;
+use crate::sources::health::{Health, Source};
+use crate::sources::readers::fanotify::Openers;
+use crate::sources::token_volumes::{TokenVolume, TokenVolumes};
+
+/// Buffers that are read at once: as much as the kernel's whole queue, so that a client that opens
+/// files without end does not keep the thread there.
+const MAX_BUFFERS: usize = 64;
+/// Longest sleep.
+const LONGEST: Delta = Delta::from_secs(60);
+/// When the agent has run for this long, an unknown volume is a new one.
+const SETTLED: Delta = Delta::from_secs(1);
+
+const OVERFLOW: &str = "the kernel's queue of inotify events overflowed (sysctl \
+                        fs.inotify.max_queued_events)";
+
+/// State of the thread.
+pub(super) struct Worker {
+    followed: TokenVolumes,
+    own: Own,
+    /// None while inotify cannot be set up.
+    instances: Result<Instances, WatchError>,
+    volumes: BTreeMap<VolumeId, Volume>,
+    by_path: HashMap<PathBuf, VolumeId>,
+    next: VolumeId,
+    pace: Pace,
+    buffer: Box<[u8]>,
+    out: Outbox,
+}
+
+/// Observations of one turn, and the health of the source.
+struct Outbox {
+    observations: Sender<Observation>,
+    waiting: Vec<Observation>,
+    health: Health,
+    /// Who sees the processes, too; none below the level `fanotify`.
+    openers: Option<Openers>,
+}
+
+impl Outbox {
+    /// Sends everything. False: the receiver was dropped.
+    fn flush(&mut self) -> bool {
+        let (openers, now) = (&self.openers, now());
+        let is_left =
+            |found: &Observation| openers.as_ref().is_some_and(|openers| openers.sees(found, now));
+        let mut waiting = self.waiting.drain(..).filter(|found| !is_left(found));
+        waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
+    }
+}
+
+fn now() -> Monotonic {
+    clocks::now().monotonic
+}
+
+impl Worker {
+    pub(super) fn new(
+        followed: TokenVolumes,
+        openers: Option<Openers>,
+        observations: Sender<Observation>,
+    ) -> Self {
+        let health = Health::new(Source::Readers);
+        Self {
+            own: Own::new(followed.own_opens()),
+            followed,
+            instances: Instances::new(),
+            volumes: BTreeMap::new(),
+            by_path: HashMap::new(),
+            next: 0,
+            pace: Pace::new(now()),
+            buffer: watches::buffer(),
+            out: Outbox { observations, waiting: Vec::new(), health, openers },
+        }
+    }
+
+    /// Runs until it is stopped, or the receiver is dropped.
+    pub(super) fn run(mut self) {
+        self.report_health(None);
+        while self.out.flush() {
+            self.wait();
+            if self.followed.is_stopped() {
+                return;
+            }
+            self.take_arrivals();
+            self.take_changes();
+            if self.pace.is_reading_due(now()) {
+                self.read_opens();
+            }
+            self.settle();
+            self.retry();
+        }
+    }
+
+    /// Waits for something to do.
+    fn wait(&mut self) {
+        let timeout = self.timeout();
+        let (bell, instances) = (self.followed.bell(), self.instances.as_ref().ok());
+        let arrivals = instances.map(|instances| instances.arrivals.fd());
+        let opens = instances.filter(|_| !self.pace.is_reading_planned());
+        let opens = opens.map(|instances| instances.opens.fd());
+        let is_polled = opens.is_some();
+        match readable([opens, bell, arrivals], timeout) {
+            true => self.pace.plan_reading(now()),
+            false if is_polled => self.pace.idle(now()),
+            false => {}
+        }
+    }
+
+    fn timeout(&self) -> PollTimeout {
+        let volumes = self.volumes.values().filter_map(Volume::due).min();
+        let due = volumes.into_iter().chain(self.pace.due()).min();
+        let now = now();
+        let wait = due.map_or(LONGEST, |due| (due - now).min(LONGEST));
+        let millis = wait.to_std().as_micros().div_ceil(1_000);
+        PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
+    }
+
+    /// New directories, which have to be watched before kubelet makes them current.
+    fn take_arrivals(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let is_lost = self.read_arrivals(&mut buffer);
+        self.buffer = buffer;
+        if is_lost {
+            self.lose(OVERFLOW);
+        }
+    }
+
+    /// Returns whether events were lost.
+    fn read_arrivals(&mut self, buffer: &mut [u8]) -> bool {
+        let now = now();
+        let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let Ok(instances) = &mut self.instances else { return false };
+        while let Ok(Some(events)) = instances.arrivals.fill(buffer) {
+            for event in events {
+                if watches::is_loss(&event) {
+                    return true;
+                }
+                let Some(event) = Event::of(&event) else { continue };
+                let owner = instances.arrivals.owner(event.watch);
+                let Some(volume) = owner.and_then(|id| self.volumes.get_mut(&id)) else { continue };
+                let own = &mut self.own;
+                volume.arrived(&event, &mut Turn { instances, own, out, now, is_settled });
+            }
+        }
+        false
+    }
+
+    fn read_opens(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.own.begin();
+        let reading = self.read_events(&mut buffer);
+        self.buffer = buffer;
+        match reading {
+            Reading::All => self.read_to_the_end(),
+            Reading::More => self.pace.read_partly(now()),
+            Reading::Lost => self.lose(OVERFLOW),
+        }
+    }
+
+    fn read_to_the_end(&mut self) {
+        self.own.end();
+        self.pace.read(now());
+        self.each(|volume, turn| volume.verify(turn));
+    }
+
+    fn read_events(&mut self, buffer: &mut [u8]) -> Reading {
+        let now = now();
+        let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let Ok(instances) = &mut self.instances else { return Reading::All };
+        for _ in 0..MAX_BUFFERS {
+            let Ok(Some(events)) = instances.opens.fill(buffer) else { return Reading::All };
+            for event in events {
+                if watches::is_loss(&event) {
+                    return Reading::Lost;
+                }
+                let Some(event) = Event::of(&event) else { continue };
+                let owner = instances.opens.owner(event.watch);
+                let Some(volume) = owner.and_then(|id| self.volumes.get_mut(&id)) else { continue };
+                let own = &mut self.own;
+                volume.take(&event, &mut Turn { instances, own, out, now, is_settled });
+            }
+        }
+        Reading::More
+    }
+
+    /// Calls `act` for each volume; for none while inotify cannot be set up.
+    fn each(&mut self, mut act: impl FnMut(&mut Volume, &mut Turn<'_>)) {
+        let now = now();
+        let is_settled = self.pace.has_run_for(SETTLED, now);
+        let Ok(instances) = &mut self.instances else { return };
+        let (own, out) = (&mut self.own, &mut self.out.waiting);
+        let mut turn = Turn { instances, own, out, now, is_settled };
+        self.volumes.values_mut().for_each(|volume| act(volume, &mut turn));
+    }
+
+    fn settle(&mut self) {
+        self.each(|volume, turn| volume.settle(turn));
+    }
+
+    /// After lost events nothing is certain: not even which watches there are. All are set again.
+    fn lose(&mut self, why: &str) {
+        let now = now();
+        let span = self.pace.since_empty(now);
+        for volume in self.volumes.values_mut() {
+            if volume.is_followed() {
+                let missed = ReaderEvent::Missed { span, why: why.to_owned() };
+                volume.report(missed, &mut self.out.waiting);
+            }
+            volume.forget_watches();
+        }
+        self.instances = Instances::new();
+        self.own.end();
+        self.pace.read(now);
+        self.pace.retry_at(now);
+        self.report_health(Some(format!("{why}; the agent sets all watches again")));
+    }
+
+    /// What the source of token files has found.
+    fn take_changes(&mut self) {
+        for (path, volume) in self.followed.take() {
+            match volume {
+                Some(volume) => self.follow(path, volume),
+                None => self.forget(&path),
+            }
+        }
+    }
+
+    fn follow(&mut self, path: PathBuf, of: TokenVolume) {
+        let known = self.by_path.get(&path).copied();
+        let id = known.unwrap_or_else(|| self.next_id());
+        match self.volumes.get_mut(&id) {
+            Some(volume) => volume.update(of),
+            None => {
+                self.by_path.insert(path.clone(), id);
+                self.volumes.insert(id, Volume::new(id, path, of));
+            }
+        }
+        self.set_watches(|volume| volume.id() == id);
+    }
+
+    /// Asks for the processes of the opens, too.
+    fn attribute(&self, volume: &Volume) {
+        if let Some(openers) = &self.out.openers {
+            openers.follow(&volume.name(), volume.path());
+        }
+    }
+
+    fn next_id(&mut self) -> VolumeId {
+        self.next = self.next.wrapping_add(1);
+        self.next
+    }
+
+    fn forget(&mut self, path: &Path) {
+        let id = self.by_path.remove(path);
+        let volume = id.and_then(|id| self.volumes.remove(&id));
+        if let (Some(volume), Some(openers)) = (&volume, &self.out.openers) {
+            openers.forget(&volume.name());
+        }
+        if let (Some(mut volume), Ok(instances)) = (volume, &mut self.instances) {
+            volume.leave(instances);
+        }
+    }
+
+    /// Sets the watches that are missing.
+    fn retry(&mut self) {
+        if !self.volumes.values().all(Volume::is_followed) {
+            self.pace.lacking(now());
+        }
+        if self.pace.is_retry_due(now()) {
+            if self.instances.is_err() {
+                self.instances = Instances::new();
+            }
+            self.set_watches(|volume| !volume.is_followed());
+            self.forget_missing();
+            self.report_watches();
+            let are_set = self.volumes.values().all(Volume::is_followed);
+            self.pace.retried(now(), !are_set);
+        }
+    }
+
+    /// Sets the watches of those volumes that are chosen.
+    fn set_watches(&mut self, is_chosen: impl Fn(&Volume) -> bool) {
+        let error = self.instances.as_ref().err().cloned();
+        self.volumes.values().filter(|volume| is_chosen(volume)).for_each(|it| self.attribute(it));
+        for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
+            error.iter().for_each(|error| volume.fail(error, &mut self.out.waiting));
+        }
+        let mut count = 0;
+        self.each(|volume, turn| {
+            count += 1;
+            if is_chosen(volume) {
+                let may = if count > MAX_TOKENS { Err(too_many()) } else { Ok(()) };
+                let followed = may.and_then(|()| volume.follow(turn));
+                followed.unwrap_or_else(|error| volume.fail(&error, turn.out));
+            }
+        });
+    }
+
+    /// A volume that does not exist any more: the source of token files reports it if it comes back.
+    fn forget_missing(&mut self) {
+        let missing = self.volumes.values().filter(|volume| !volume.is_followed());
+        let missing = missing.map(|volume| volume.path().to_owned()).filter(|path| !path.is_dir());
+        for path in missing.collect::<Vec<PathBuf>>() {
+            self.forget(&path);
+        }
+    }
+
+    fn report_watches(&mut self) {
+        let failed: Vec<&str> = self.volumes.values().filter_map(Volume::unseen).collect();
+        let degraded = failed
+            .first()
+            .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));
+        self.report_health(degraded);
+    }
+
+    fn report_health(&mut self, degraded: Option<String>) {
+        self.out.waiting.extend(self.out.health.update(degraded));
+    }
+}
+
+/// How far the queue was read.
+enum Reading {
+    /// To its end.
+    All,
+    /// There is more in it.
+    More,
+    /// Events were lost.
+    Lost,
+}
+
+fn too_many() -> WatchError {
+    WatchError::Other(format!("the agent follows the readers of {MAX_TOKENS} volumes at most"))
+}
+
+/// Waits until one of these is readable. Returns whether the first is.
+fn readable(descriptors: [Option<BorrowedFd<'_>>; 3], timeout: PollTimeout) -> bool {
+    let first = usize::from(descriptors[0].is_some());
+    let descriptors = descriptors.into_iter().flatten();
+    let mut polled: Vec<PollFd<'_>> =
+        descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+    let _ = poll(&mut polled, timeout); // an error: a signal came, and the turn is an idle one
+    first == 1 && polled.first().and_then(PollFd::any).unwrap_or_default()
+}

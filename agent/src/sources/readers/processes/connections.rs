@@ -1,0 +1,205 @@
+//! Which pods have connections to a verifier of tokens, and whether one is new.
+//!
+//! A short connection is seen for a minute after its end (TIME_WAIT). So a pod's list of sockets is
+//! read only if the kernel counts a new connection in the pod's network, and no oftener than a
+//! budget allows: on a machine with a large table of sockets, reading one list takes milliseconds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::readers::Connected;
+
+use super::verifiers::{self, Verifier};
+use crate::clocks;
+use crate::proc::{Connection, ConnectionState, Network, ProcFs, TcpCounters};
+
+/// The process that has the node's own network.
+const INIT: u32 = 1;
+/// The part of one processor that reading lists of sockets may take: 1/200.
+const SHARE: i64 = 200;
+/// Lists that are read in a look in any case.
+const MIN_READS: usize = 4;
+/// Connections that are kept of a pod, to find new ones.
+const MAX_KEPT: usize = 1_024;
+/// How soon a pod is read again that has shown since the last rotation that it uses its tokens.
+const PROVEN: Delta = Delta::from_secs(300);
+/// From a reading to the time at which the core takes it, at most.
+const DELAY: Delta = Delta::from_secs(1);
+
+/// The two ends of a connection.
+type Ends = (SocketAddr, SocketAddr);
+
+/// A pod whose connections are looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Looked<'a> {
+    pub(super) uid: &'a str,
+    /// A process in its network.
+    pub(super) pid: u32,
+    /// When the content of its volumes last changed, as far as that can be seen.
+    pub(super) written: Stamp,
+}
+
+/// Changes whenever the content of a volume does.
+pub(super) type Stamp = Vec<Option<(i64, i64)>>;
+
+/// The state of a pod.
+#[derive(Debug, Default)]
+struct Pod {
+    written: Stamp,
+    /// At the last reading; none before the first.
+    read: Option<(Monotonic, TcpCounters)>,
+    ends: BTreeSet<Ends>,
+    established: u32,
+    /// It was not read since its volumes were last written: what is new after that reading was
+    /// opened after the rotation.
+    is_first: bool,
+    /// It has opened a connection since that reading.
+    is_proven: bool,
+}
+
+/// The connections of the node's pods.
+#[derive(Debug)]
+pub(super) struct Connections {
+    verifiers: Vec<Verifier>,
+    pods: BTreeMap<String, Pod>,
+    last: Option<Monotonic>,
+}
+
+/// How urgent it is to read a pod's list: the smallest first.
+type Urgency = (bool, bool, Option<Monotonic>);
+
+impl Connections {
+    pub(super) fn new(verifiers: Vec<Verifier>) -> Self {
+        Self { verifiers, pods: BTreeMap::new(), last: None }
+    }
+
+    /// The connections of each pod; none for a pod that has the node's network, and for all where no
+    /// verifier is known.
+    pub(super) fn look(
+        &mut self,
+        proc: &ProcFs,
+        pods: &[Looked<'_>],
+        now: Monotonic,
+    ) -> BTreeMap<String, Connected> {
+        if self.verifiers.is_empty() {
+            return BTreeMap::new();
+        }
+        let host = proc.network(INIT);
+        let own = |pod: &&Looked<'_>| is_own(proc, pod.pid, host);
+        let pods: Vec<&Looked<'_>> = pods.iter().filter(own).collect();
+        self.keep(&pods);
+        let opened = self.read_due(proc, &pods, now);
+        self.last = Some(now);
+        let connected = |(uid, pod): (&String, &Pod)| {
+            pod.read?;
+            let opened = opened.get(uid).copied();
+            Some((uid.clone(), Connected { established: pod.established, opened }))
+        };
+        self.pods.iter().filter_map(connected).collect()
+    }
+
+    /// Drops the pods that no longer exist, and notes rotations.
+    fn keep(&mut self, pods: &[&Looked<'_>]) {
+        let mut former = std::mem::take(&mut self.pods);
+        for looked in pods {
+            let pod = former.remove(looked.uid);
+            let mut pod = pod.unwrap_or_else(|| Pod { is_first: true, ..Pod::default() });
+            if pod.written != looked.written {
+                pod.written.clone_from(&looked.written);
+                (pod.is_first, pod.is_proven) = (true, false);
+            }
+            self.pods.insert(looked.uid.to_owned(), pod);
+        }
+    }
+
+    /// Reads the lists of the pods that may have a new connection, the most urgent first, as far as
+    /// the budget goes. Returns the pods that have one, with the time since the reading before.
+    fn read_due(
+        &mut self,
+        proc: &ProcFs,
+        pods: &[&Looked<'_>],
+        now: Monotonic,
+    ) -> BTreeMap<String, Delta> {
+        let mut due: Vec<(Urgency, &str, u32, TcpCounters)> = Vec::new();
+        for looked in pods {
+            let Ok(counters) = proc.tcp_counters(looked.pid) else { continue };
+            let urgency = self.pods.get(looked.uid).and_then(|pod| pod.urgency(counters, now));
+            due.extend(urgency.map(|urgency| (urgency, looked.uid, looked.pid, counters)));
+        }
+        due.sort_unstable_by_key(|(urgency, uid, ..)| (*urgency, *uid));
+        let (begin, budget) = (clocks::now().monotonic, self.budget(now));
+        let mut opened = BTreeMap::new();
+        for (reads, (_, uid, pid, counters)) in due.into_iter().enumerate() {
+            if reads >= MIN_READS && clocks::now().monotonic - begin > budget {
+                break;
+            }
+            let Some(pod) = self.pods.get_mut(uid) else { continue };
+            let since = pod.read(proc, pid, &self.verifiers, (now, counters));
+            opened.extend(since.map(|since| (uid.to_owned(), since)));
+        }
+        opened
+    }
+
+    /// The time for reading lists in this look.
+    fn budget(&self, now: Monotonic) -> Delta {
+        let since = self.last.map_or(Delta::from_secs(15), |last| now - last);
+        Delta::from_nanos(since.as_nanos() / SHARE)
+    }
+}
+
+/// Whether a process has another network than the node.
+fn is_own(proc: &ProcFs, pid: u32, host: Option<Network>) -> bool {
+    let network = proc.network(pid);
+    network.is_some() && host.is_some() && network != host
+}
+
+impl Pod {
+    /// None if nothing has changed since the last reading. A list that later ones are compared with
+    /// comes first.
+    fn urgency(&self, counters: TcpCounters, now: Monotonic) -> Option<Urgency> {
+        let Some((at, before)) = self.read else { return Some((false, false, None)) };
+        let may_have_ended = self.established > 0 && counters.established != before.established;
+        let has_news = counters.opened != before.opened || may_have_ended;
+        let rests = self.is_proven && now - at < PROVEN;
+        let is_due = self.is_first || (has_news && !rests);
+        is_due.then_some((!self.is_first, self.is_proven, Some(at)))
+    }
+
+    /// Reads the list. If there is a new connection, returns how long ago the reading before was.
+    fn read(
+        &mut self,
+        proc: &ProcFs,
+        pid: u32,
+        verifiers: &[Verifier],
+        at: (Monotonic, TcpCounters),
+    ) -> Option<Delta> {
+        let (mut ends, mut established) = (BTreeSet::new(), 0);
+        let take = |found: Connection| {
+            if ends.len() < MAX_KEPT && verifiers::any(verifiers, found.remote) {
+                established += u32::from(found.state == ConnectionState::Open);
+                ends.insert((found.local, found.remote));
+            }
+        };
+        proc.connections(pid, take).ok()?;
+        let is_new = ends.difference(&self.ends).next().is_some();
+        let before = self.read.filter(|_| is_new).map(|(before, _)| before);
+        self.is_proven |= before.is_some() && !self.is_first;
+        (self.read, self.is_first) = (Some(at), false);
+        (self.ends, self.established) = (ends, established);
+        before.map(|before| clocks::now().monotonic - before + DELAY)
+    }
+}
+
+/// When the content of a volume was last replaced: kubelet renames a link in its top directory.
+pub(super) fn stamp<'a>(volumes: impl Iterator<Item = &'a Path>) -> Stamp {
+    use std::os::unix::fs::MetadataExt as _;
+    let written =
+        |path: &Path| std::fs::metadata(path).ok().map(|at| (at.mtime(), at.mtime_nsec()));
+    volumes.map(written).collect()
+}
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;

@@ -1,0 +1,91 @@
+//! The processes of the node's pods, at the privilege level hostPID: which container runs since when,
+//! how it has its token volumes mounted, and whether its pod is connected to the API server.
+//!
+//! Everything is read from files of procfs that need no ptrace check, so that it works whatever user
+//! a process has, and within the agent's own confinement.
+
+mod connections;
+mod containers;
+mod look;
+mod table;
+mod verifiers;
+mod volumes;
+
+use std::time::Duration;
+
+use tokenwatch_core::world::observation::Observation;
+use tokio::sync::mpsc::Sender;
+
+use crate::clocks;
+use crate::proc::{MountWatch, ProcFs};
+use crate::sources::send::send_all;
+use look::Looker;
+pub use verifiers::Verifier;
+
+/// Time between looks, while a pod has a projected volume. A connection is visible for a minute
+/// after its end, so that none is missed; and each look at 1,500 processes takes some milliseconds.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// From a change of the node's mounts to a look: kubelet starts containers right after it has
+/// mounted their volumes. Also the shortest time between two looks.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What to look at.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessesConfig {
+    /// The proc file system.
+    pub proc: ProcFs,
+    /// Who verifies tokens.
+    pub verifiers: Vec<Verifier>,
+    /// Whether the agent runs in a container, and so may be in a pod itself.
+    pub is_in_container: bool,
+}
+
+/// Reports what changes until the receiver is dropped.
+pub async fn run(config: ProcessesConfig, observations: Sender<Observation>) {
+    let mut looker = Looker::new(config);
+    let mounts = MountWatch::open().ok();
+    loop {
+        let looked = tokio::task::spawn_blocking(move || {
+            let seen = looker.look(clocks::now(), clocks::wall_minus_boottime());
+            (looker, seen)
+        });
+        let Ok((back, seen)) = looked.await else { return };
+        looker = back;
+        if !send_all(&observations, seen).await {
+            return;
+        }
+        tokio::select! {
+            () = next(mounts.as_ref(), looker.has_pods()) => {}
+            () = observations.closed() => return,
+        }
+    }
+}
+
+/// One look, for `check`. Nothing is known of new connections then.
+pub fn once(config: ProcessesConfig) -> Vec<Observation> {
+    let mut looker = Looker::new(config);
+    looker.look(clocks::now(), clocks::wall_minus_boottime())
+}
+
+/// Returns when it is time for a look: soon after a change of the mounts, and, if there are pods,
+/// after [`INTERVAL`].
+async fn next(mounts: Option<&MountWatch>, has_pods: bool) {
+    let timer = async {
+        if has_pods || mounts.is_none() {
+            tokio::time::sleep(INTERVAL - SETTLE).await;
+        } else {
+            std::future::pending().await
+        }
+    };
+    let change = async {
+        let Some(mounts) = mounts else { return std::future::pending().await };
+        if mounts.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = timer => {}
+        () = change => {}
+    }
+    tokio::time::sleep(SETTLE).await;
+}

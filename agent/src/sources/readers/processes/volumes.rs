@@ -1,0 +1,217 @@
+//! The projected volumes that are mounted on the node, by the device of each, and what a mount in a
+//! container is of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use tokenwatch_core::world::readers::MountKind;
+
+use crate::discovery::roots::PROJECTED;
+use crate::proc::{Device, Mount};
+
+/// Volumes that are followed: more than the core keeps tokens.
+const MAX_VOLUMES: usize = 16_384;
+/// Ends the root of a mount whose file or directory was deleted.
+const DELETED: &str = "//deleted";
+/// Where kubelet binds what a container mounts by `subPath`, below the pod's directory, with
+/// VOLUME/CONTAINER/INDEX below (pkg/kubelet/kubelet_getters.go).
+const SUBPATHS: &str = "volume-subpaths";
+/// Where no container has a volume. Container runtimes cover files there with empty read-only tmpfs.
+const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// Where the admission plugin mounts the pod's own token (plugin/pkg/admission/serviceaccount).
+/// `/var/run` is a link in most images.
+const API_ACCESS: [&str; 2] =
+    ["/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/kubernetes.io/serviceaccount"];
+/// Begins the name of the volume of that token.
+const API_ACCESS_VOLUME: &str = "kube-api-access-";
+
+/// A projected volume of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct VolumeId {
+    pub(super) pod_uid: String,
+    pub(super) name: String,
+}
+
+/// The volumes of the node.
+#[derive(Debug, Default)]
+pub(super) struct Volumes {
+    /// Those that kubelet has mounted, as the agent sees them.
+    current: BTreeMap<Device, VolumeId>,
+    /// The same, and those that are hidden by another mount, or that kubelet has replaced since. A
+    /// container may still have one.
+    all: BTreeMap<Device, VolumeId>,
+    /// Every device that the host has mounted.
+    mounted: BTreeSet<Device>,
+    /// Where the agent sees each volume.
+    points: BTreeMap<VolumeId, PathBuf>,
+}
+
+impl Volumes {
+    /// Takes the mounts that the agent sees.
+    pub(super) fn update(&mut self, mounts: &[Mount]) {
+        let whole = mounts.iter().filter(|mount| mount.root == Path::new("/"));
+        let volumes = whole.filter_map(|mount| Some((mount, volume_at(&mount.point)?)));
+        let volumes: Vec<(&Mount, VolumeId)> = volumes.take(MAX_VOLUMES).collect();
+        self.mounted = mounts.iter().map(|mount| mount.device).collect();
+        self.points = volumes.iter().map(|(mount, id)| (id.clone(), mount.point.clone())).collect();
+        let bound = mounts.iter().filter_map(|one| Some((one.device, subpath_at(&one.point)?)));
+        self.all.extend(bound);
+        self.all.extend(volumes.iter().map(|(mount, id)| (mount.device, id.clone())));
+        // Of two mounts at one place the later one is visible.
+        let last: BTreeMap<VolumeId, Device> =
+            volumes.into_iter().map(|(mount, id)| (id, mount.device)).collect();
+        self.current = last.into_iter().map(|(id, device)| (device, id)).collect();
+        self.forget_pods();
+    }
+
+    /// What a device was is known as long as its pod has a volume.
+    fn forget_pods(&mut self) {
+        let mut all = std::mem::take(&mut self.all);
+        all.retain(|_, id| self.has_pod(&id.pod_uid));
+        self.all = all;
+    }
+
+    /// The pods that have a volume.
+    pub(super) fn pods(&self) -> BTreeSet<&str> {
+        self.points.keys().map(|id| id.pod_uid.as_str()).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    pub(super) fn has_pod(&self, uid: &str) -> bool {
+        self.of_pod(uid).next().is_some()
+    }
+
+    /// The pod's volumes.
+    fn of_pod<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = (&'a VolumeId, &'a PathBuf)> {
+        let first = VolumeId { pod_uid: uid.to_owned(), name: String::new() };
+        self.points.range(first..).take_while(move |(id, _)| id.pod_uid == uid)
+    }
+
+    /// The pod of a process with these mounts, where one is a volume of a pod. A process that sees
+    /// the volumes of several pods, as an agent of the node does, has none.
+    pub(super) fn pod_of(&self, mounts: &[Mount]) -> Option<&str> {
+        let inside = mounts.iter().filter(|mount| volume_at(&mount.point).is_none());
+        let pods: BTreeSet<&str> = inside
+            .filter_map(|mount| Some(self.current.get(&mount.device)?.pod_uid.as_str()))
+            .collect();
+        pods.first().copied().filter(|_| pods.len() == 1)
+    }
+
+    /// Where the agent sees the pod's volumes.
+    pub(super) fn points<'a>(&'a self, pod_uid: &'a str) -> impl Iterator<Item = &'a Path> {
+        self.of_pod(pod_uid).map(|(_, point)| point.as_path())
+    }
+
+    /// The volume of the pod that a container's `mount` shows, and how. `others`: all mounts of the
+    /// container.
+    pub(super) fn identify(
+        &self,
+        pod_uid: &str,
+        mount: &Mount,
+        others: &[Mount],
+    ) -> Option<(String, MountKind)> {
+        let is_current = self.current.get(&mount.device).is_some_and(|id| id.pod_uid == pod_uid);
+        let name = self.named(pod_uid, mount).or_else(|| self.guessed(pod_uid, mount, others))?;
+        match pinned(&mount.root) {
+            Some((directory, deleted)) => Some((name, MountKind::Subpath { directory, deleted })),
+            None if is_current => Some((name, MountKind::Current)),
+            // Without a volume to compare with, the pod is being removed.
+            None => self.has_volume(pod_uid, &name).then_some((name, MountKind::Frozen)),
+        }
+    }
+
+    fn named(&self, pod_uid: &str, mount: &Mount) -> Option<String> {
+        let id = self.all.get(&mount.device).filter(|id| id.pod_uid == pod_uid)?;
+        Some(id.name.clone())
+    }
+
+    fn has_volume(&self, pod_uid: &str, name: &str) -> bool {
+        self.of_pod(pod_uid).any(|(id, _)| id.name == name)
+    }
+
+    /// A volume that kubelet replaced before the agent started is known by its place alone: the
+    /// pod's own token has a fixed one, and else it is the only volume that the container lacks.
+    fn guessed(&self, pod_uid: &str, mount: &Mount, others: &[Mount]) -> Option<String> {
+        if !self.is_unknown(mount) || self.all.contains_key(&mount.device) {
+            return None;
+        }
+        let is_alone = others.iter().filter(|other| self.is_unknown(other)).count() == 1;
+        let has =
+            |id: &VolumeId| others.iter().any(|other| self.all.get(&other.device) == Some(id));
+        let lacking = self.of_pod(pod_uid).map(|(id, _)| id).filter(|id| !has(id));
+        let is_api_access = API_ACCESS.iter().any(|at| mount.point == Path::new(at));
+        let fits = |id: &&VolumeId| id.name.starts_with(API_ACCESS_VOLUME) == is_api_access;
+        let mut fitting = lacking.filter(fits);
+        let first = fitting.next().filter(|_| is_api_access || is_alone)?;
+        fitting.next().is_none().then(|| first.name.clone())
+    }
+
+    /// The agent's own pod, if it runs in one with a volume: the agent sees its own volumes where a
+    /// container has them.
+    pub(super) fn leave_out_own(&mut self, mounts: &[Mount]) {
+        if let Some(own) = self.pod_of(mounts).map(ToOwned::to_owned) {
+            self.current.retain(|_, id| id.pod_uid != own);
+            self.points.retain(|id, _| id.pod_uid != own);
+        }
+    }
+
+    /// Whether a container's mount is of a device that the host does not have mounted. It is either
+    /// one that kubelet has replaced, or one that it mounted a moment ago. A container's mount of a
+    /// projected volume is always read-only.
+    pub(super) fn is_unknown(&self, mount: &Mount) -> bool {
+        mount.is_read_only && !self.mounted.contains(&mount.device)
+    }
+}
+
+/// Whether a mount in a container may be of a projected volume: kubelet makes them tmpfs.
+pub(super) fn is_candidate(mount: &Mount) -> bool {
+    let is_system = SYSTEM.iter().any(|system| mount.point.starts_with(system));
+    let is_part = mount.root == Path::new("/") || pinned(&mount.root).is_some();
+    // An agent of the node sees the volumes of all pods where kubelet has them.
+    let is_hosts = volume_at(&mount.point).is_some() || subpath_at(&mount.point).is_some();
+    mount.is_tmpfs && is_part && !is_system && !is_hosts
+}
+
+/// The generation's directory in the root of a mount by `subPath`, and whether it was deleted.
+fn pinned(root: &Path) -> Option<(String, bool)> {
+    let text = root.to_str()?;
+    let (path, deleted) = match text.strip_suffix(DELETED) {
+        Some(path) => (path, true),
+        None => (text, false),
+    };
+    let directory = path.strip_prefix('/')?.split('/').next()?;
+    directory.starts_with("..").then(|| (directory.to_owned(), deleted))
+}
+
+/// `…/pods/UID/volumes/kubernetes.io~projected/NAME`.
+fn volume_at(point: &Path) -> Option<VolumeId> {
+    let volumes = point.parent()?;
+    let pod = volumes.ends_with(PROJECTED).then(|| volumes.ancestors().nth(2))??;
+    id(pod, point)
+}
+
+/// `…/pods/UID/volume-subpaths/NAME/CONTAINER/INDEX`.
+fn subpath_at(point: &Path) -> Option<VolumeId> {
+    let volume = point.ancestors().nth(2)?;
+    let pod = volume.parent().filter(|all| all.ends_with(SUBPATHS))?.parent()?;
+    id(pod, volume)
+}
+
+fn id(pod: &Path, volume: &Path) -> Option<VolumeId> {
+    pod.parent().filter(|pods| pods.ends_with("pods"))?;
+    Some(VolumeId { pod_uid: name(pod)?, name: name(volume)? })
+}
+
+/// The last part of a path, where it is a text that the core can hold.
+fn name(path: &Path) -> Option<String> {
+    let Component::Normal(name) = path.components().next_back()? else { return None };
+    Some(String::from_utf8_lossy(name.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+#[path = "volumes_tests.rs"]
+mod tests;
