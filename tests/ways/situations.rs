@@ -29,6 +29,8 @@ pub(crate) enum Api {
     Ended,
     /// A container mounts the token by `subPath`. The account exists.
     Subpath,
+    /// One container mounts the token's volume. The account exists.
+    Mounted,
     /// The node also has another pod, without its volume. The accounts exist.
     Missing,
     /// Nothing answers at its address.
@@ -52,6 +54,8 @@ pub(crate) struct Situation {
     pub(crate) explained: Option<&'static str>,
     /// Part of the sentences that people read.
     pub(crate) words: &'static [&'static str],
+    /// Whether kubelet replaces the token, and a program keeps the old one.
+    pub(crate) is_kept: bool,
 }
 
 impl Situation {
@@ -72,6 +76,7 @@ const QUIET: Situation = Situation {
     verdict: Some("live"),
     explained: Some("live"),
     words: &[],
+    is_kept: false,
 };
 
 /// The API server refuses the token because of its account.
@@ -189,6 +194,21 @@ fn pods() -> Vec<Situation> {
             ..QUIET
         },
         Situation {
+            name: "a program keeps a replaced token",
+            api: Api::Mounted,
+            expected: &[("token.reader_stale", "warning")],
+            words: &["still uses the token \"token\"", "Container app", "shop/cart-0"],
+            is_kept: true,
+            ..QUIET
+        },
+        Situation {
+            name: "a program keeps a replaced token, without an API server",
+            expected: &[("token.reader_stale", "warning")],
+            words: &["still uses the token \"token\"", "shop/cart-0"],
+            is_kept: true,
+            ..QUIET
+        },
+        Situation {
             name: "another running pod has no token",
             api: Api::Missing,
             expected: &[("token.missing", "critical")],
@@ -288,6 +308,7 @@ impl Scene {
             Api::Account(uid) => Some(ApiServer::start(vec![api_pod(POD, NODE)], *uid)),
             Api::Deleting(left) => Some(ApiServer::start(vec![deleted(*left)], Some("sa-uid"))),
             Api::Ended => Some(ApiServer::start(vec![ended()], Some("sa-uid"))),
+            Api::Mounted => Some(ApiServer::start(vec![mounting(POD, false)], Some("sa-uid"))),
             Api::Subpath => Some(ApiServer::start(vec![mounting(POD, true)], Some("sa-uid"))),
             Api::Missing => {
                 std::fs::create_dir_all(node.root().join("pods/uid-other-0/volumes")).unwrap();
