@@ -345,8 +345,12 @@ impl Volume {
             Kind::MovedHere if name == DATA => self.rotated(turn),
             Kind::Removed if event.is_directory => self.removed(name, turn),
             Kind::Ended => self.leave(turn.instances),
-            Kind::Opened | Kind::Read | Kind::Closed => {}
-            Kind::Created | Kind::MovedHere | Kind::Removed => {}
+            Kind::Opened
+            | Kind::Read
+            | Kind::Closed
+            | Kind::Created
+            | Kind::MovedHere
+            | Kind::Removed => {}
         }
     }
 
@@ -408,8 +412,8 @@ impl Volume {
             (Kind::Opened, None) if event.name.is_none() => {
                 self.directory_opened(index, event.watch, turn);
             }
-            (Kind::Opened | Kind::Read | Kind::Closed, None) => {}
-            (Kind::Created | Kind::MovedHere | Kind::Removed, _) => {}
+            (Kind::Opened | Kind::Read | Kind::Closed, None)
+            | (Kind::Created | Kind::MovedHere | Kind::Removed, _) => {}
         }
     }
 
