@@ -102,6 +102,12 @@ fn mistakes_are_refused() {
             "updateStrategy.rollingUpdate.maxSurge=1",
             "'/updateStrategy/rollingUpdate/maxSurge': value must be one of 0, '0%'",
         ),
+        ("readers.verifiers={10.0.0.7}", "readers.verifiers needs privilege hostPID or fanotify"),
+        (
+            "privilege=hostPID,readers.verifiers={10.0.0.7},readers.enabled=false",
+            "readers.verifiers needs readers.enabled",
+        ),
+        ("privilege=hostPID,readers.verifiers={vault.example}", "'/readers/verifiers/0'"),
         (
             "networkPolicy.enabled=true,hostNetwork=true",
             "networkPolicy.enabled has no effect with hostNetwork",
@@ -155,6 +161,7 @@ fn valid_values_are_accepted() {
         "config.alerts.memory=1GiB,resources.limits.memory=null",
         "config.alerts.memory=1GiB,resources=null",
         "affinity=null",
+        "privilege=fanotify,readers.verifiers={10.0.0.7}",
     ];
     for values in table {
         assert!(

@@ -40,6 +40,26 @@ fn each_rung_has_what_it_needs_and_no_more() {
     }
 }
 
+/// What the agent watches of readers is a setting, and needs nothing more of the pod.
+#[test]
+fn readers_are_watched_at_every_rung_unless_switched_off() {
+    let Some(helm) = helm() else { return };
+    let rendered = |values: &str| {
+        let objects = render(helm, &["--set", values]).unwrap();
+        let config = kind(&objects, "ConfigMap")["data"]["tokenwatch.yaml"].clone();
+        (config.as_str().unwrap().to_owned(), pod(&objects).clone())
+    };
+    for rung in ["files", "hostPID", "fanotify"] {
+        let (on, with) = rendered(&format!("privilege={rung}"));
+        assert!(on.contains("readers:\n  enabled: true\n"), "{rung}: {on}");
+        let (off, without) = rendered(&format!("privilege={rung},readers.enabled=false"));
+        assert!(off.contains("readers:\n  enabled: false\n"), "{rung}: {off}");
+        assert_eq!(with, without, "{rung}");
+    }
+    let (config, _) = rendered("privilege=hostPID,readers.verifiers={10.0.0.7:8200}");
+    assert!(config.contains("  verifiers:\n  - 10.0.0.7:8200\n"), "{config}");
+}
+
 /// The kubeconfigs of CNI plugins are credentials: nothing of them is mounted unless asked for.
 #[test]
 fn copies_are_mounted_only_on_request_and_read_only() {

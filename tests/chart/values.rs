@@ -18,12 +18,14 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 21] = [
+const SET_BY_THE_CHART: [&str; 23] = [
     "roots",
     "host_prefix",
     "node",
     "clock.servers",
     "copies.enabled",
+    "readers.enabled",
+    "readers.verifiers",
     "kubernetes.enabled",
     "kubernetes.account_watch",
     "kubernetes.events",
@@ -165,6 +167,11 @@ fn the_agent_accepts_the_configuration_of_the_chart() {
         &["--values", EVERYTHING],
         &["--values", HOST_NETWORK],
         &["--set", "http.enabled=false,state.enabled=false,kubernetes.enabled=false"],
+        &[
+            "--set",
+            "privilege=hostPID,readers.verifiers={10.0.0.7,10.0.0.8:8200,[2001:db8::1]:443}",
+        ],
+        &["--set", "readers.enabled=false"],
     ] {
         let objects = render(helm, arguments).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -94,8 +94,8 @@ impl Drop for Volume {
     }
 }
 
-/// A container: a shell with mounts and a cgroup of its own, which does what it is told. Ended at
-/// the end.
+/// A container: a shell with mounts and a cgroup of its own, which runs the commands that it gets.
+/// Killed at the end.
 pub(crate) struct Container {
     shell: Child,
     answers: BufReader<std::process::ChildStdout>,

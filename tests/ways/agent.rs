@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokenwatch_core::findings::Code;
 
 use crate::Findings;
+use crate::keeper::Keeper;
 use crate::node::bare;
 use crate::situations::{POD, Scene, Situation};
 use crate::web::{free_port, get};
@@ -37,6 +38,49 @@ pub(crate) struct Seen {
     pub(crate) check_status: Option<i32>,
     pub(crate) check_verdict: Option<String>,
     pub(crate) explain_verdict: Option<String>,
+    pub(crate) readers: Readers,
+}
+
+/// What the commands report of readers beside a running agent.
+#[derive(Debug, Default)]
+pub(crate) struct Readers {
+    statuses: [Option<i32>; 2],
+    lists: [Value; 2],
+    served: Value,
+    metric: bool,
+}
+
+impl Readers {
+    fn of(agent: &Agent, scene: &Scene) -> Self {
+        let (host, port) = (agent.address.ip().to_string(), agent.address.port().to_string());
+        let at =
+            ["--output", "json", "--http", "true", "--http-address", &host, "--http-port", &port];
+        let json = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        let (readers, list) = run("readers", &[scene.node_flags()], &at);
+        let more = [&["--readers"][..], &at].concat();
+        let (check, checked) = run("check", &[scene.node_flags(), scene.clock_flags()], &more);
+        let checked: Value = json(&checked);
+        let metrics = agent.get("/metrics").unwrap_or_default();
+        Self {
+            statuses: [readers, check],
+            lists: [json(&list), checked["readers"].clone()],
+            served: json(&agent.get("/readers?pod=shop/cart-0").unwrap_or_default()),
+            metric: metrics.contains("tokenwatch_readers{token_reader_verdict=\"stale\"} 1\n"),
+        }
+    }
+
+    /// What is wrong with it where one reader is stale.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        let is_stale = |list: &Value| {
+            let readers = list["readers"].as_array();
+            readers
+                .is_some_and(|all| all.iter().filter(|one| one["verdict"] == "stale").count() == 1)
+        };
+        let statuses = self.statuses == [Some(1); 2];
+        let lists = self.lists.iter().chain([&self.served]).all(is_stale);
+        let found = (!statuses || !lists || !self.metric).then(|| format!("readers: {self:?}"));
+        found.into_iter().collect()
+    }
 }
 
 impl Seen {
@@ -45,7 +89,8 @@ impl Seen {
     pub(crate) fn of(scene: &Scene, situation: &Situation, expected: &Findings) -> Self {
         let agent = Agent::start(scene);
         let events = || scene.api.is_none() || scene.events() == *expected;
-        wait(|| agent.get("/readyz").is_some());
+        wait(|| agent.get("/readyz").is_some_and(|body| body.starts_with("ok")));
+        let _keeper = situation.is_kept.then(|| Keeper::start(scene));
         wait(|| agent.metrics() == *expected && agent.printed() == *expected && events());
         let html = agent.get("/").unwrap_or_default();
         let mut seen = Self {
@@ -59,6 +104,9 @@ impl Seen {
             ..Self::default()
         };
         seen.commands(scene);
+        if situation.is_kept {
+            seen.readers = Readers::of(&agent, scene);
+        }
         seen
     }
 

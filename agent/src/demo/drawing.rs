@@ -54,16 +54,23 @@ fn alert_tone(event: &str, severity: &str) -> Tone {
 pub(super) fn generation(trace: &Trace, paint: Paint) -> String {
     let root = &trace.root;
     // A token from the future can be replaced before its `iat`: then it has no axis.
-    let phases = if root.duration() > Delta::ZERO {
-        tree(trace, paint, |_| String::new())
-    } else {
-        String::new()
-    };
+    let phases =
+        if root.duration() > Delta::ZERO { tree(trace, paint, outcome) } else { String::new() };
     generation_heading(root, paint)
         .lines(&phases)
         .paragraph("error: ", root.error.as_deref().unwrap_or_default(), Some(Tone::Bad))
         .paragraph("", &place(root), Some(Tone::Faint))
         .text()
+}
+
+/// What became of a phase: whether a reader has read the token.
+fn outcome(span: &SpanSeen) -> String {
+    let words = match text(&span.attributes, schema::READER_OUTCOME) {
+        Some("read") => "  read",
+        Some("never_read") => "  never read",
+        Some(_) | None => "",
+    };
+    words.to_owned()
 }
 
 fn generation_heading(root: &SpanSeen, paint: Paint) -> Entry {

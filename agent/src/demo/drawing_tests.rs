@@ -50,6 +50,24 @@ fn a_rotation_is_drawn_as_a_tree_on_one_axis() {
 }
 
 #[test]
+fn a_reader_shows_whether_it_read_the_token() {
+    let mut trace = rotation();
+    let outcome = |outcome: &str| Attributes::new().with(schema::READER_OUTCOME, outcome);
+    trace.children.extend([
+        span(schema::SPAN_READER_LAG, 2_000, 62_000, outcome("read")),
+        span(schema::SPAN_READER_LAG, 2_000, 482_000, outcome("never_read")),
+    ]);
+    insta::assert_snapshot!(generation(&trace, PLAIN), @r"
+    TRACE     token.generation  shop/cart-0  replaced after 8m 02s
+              ├─ token.fresh         ███████████████████████████████   8m 00s
+              ├─ token.refresh_wait                                 █  2.0s
+              ├─ token.reader_lag    ████                              1m 00s  read
+              └─ token.reader_lag    ████████████████████████████████  8m 00s  never read
+              kube-api-access-x/token, trace 4bf92f35, next a3ce9291
+    ");
+}
+
+#[test]
 fn a_token_that_expired_has_the_reason() {
     let mut trace = rotation();
     trace.root.error = Some("kubelet did not replace the token before it expired".into());

@@ -72,8 +72,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "roots" .Values.kubelet.rootDirs
   "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch)
   "copies" (dict "enabled" .Values.copies.enabled)
+  "readers" (dict "enabled" .Values.readers.enabled)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
+{{- with .Values.readers.verifiers }}{{ $_ := set $config.readers "verifiers" . }}{{ end }}
 {{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}
 {{- with $otlp }}{{ $_ := set $config "otlp" . }}{{ end }}
 {{- if .Values.state.enabled }}{{ $_ := set $config "state" (dict "dir" "/var/lib/tokenwatch") }}{{ end }}
@@ -133,6 +135,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "otlp.headersSecret.name needs otlp.endpoint: without it there is no request that has headers" }}
 {{- end }}
 {{- if .Values.otlp.endpoint }}{{- include "tokenwatch.validateEndpoint" . }}{{- end }}
+{{- if and .Values.readers.verifiers (not (include "tokenwatch.seesProcesses" .)) }}
+{{- fail "readers.verifiers needs privilege hostPID or fanotify: at the level files the agent sees no connections" }}
+{{- end }}
+{{- if and .Values.readers.verifiers (not .Values.readers.enabled) }}
+{{- fail "readers.verifiers needs readers.enabled" }}
+{{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
 {{- fail "networkPolicy.enabled has no effect with hostNetwork: a NetworkPolicy does not apply to pods on the node's network; http.enabled=false closes the port" }}
 {{- end }}

@@ -356,6 +356,34 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }
 
+/// The finding as people read it, from the observations to the sentence.
+#[test]
+fn the_finding_names_container_time_evidence_habit_and_library() {
+    let image = "registry.example/otel/opentelemetry-collector-contrib:0.144.0";
+    let mut known = pod(&[("app", 2)]);
+    if let Observation::Cluster(ClusterSeen::Listed(pods)) = &mut known[0].1 {
+        pods[0].containers[0].image = image.into();
+    }
+    let seen = processes(&["id-app"], 2, 570, 0, true);
+    let (engine, _) = play([kubelet(2), known, reads(&[4, 5]), seen].concat(), 570);
+    let findings = engine.findings();
+    let stale = findings.iter().find(|finding| finding.code == Code::ReaderStale).unwrap();
+    let parts = [
+        "Container app (app) of pod shop/cart-0 still uses the token",
+        "that it read at 2027-01-15T08:00:04Z. kubelet replaced that token at",
+        "is refused from 2027-01-15T08:11:00Z on, in ",
+        "Evidence: it opened a connection to the API server without reading the new token",
+        "It reads the token only once, at its start.",
+        "seems to use otel bearertokenauth 0.144.0",
+        "; 0.152.0 reads it again.",
+    ];
+    for part in parts {
+        assert!(stale.summary.contains(part), "{part:?}: {}", stale.summary);
+    }
+    assert_eq!(stale.deadline, Some(at(660).wall));
+    assert!(stale.remedy.text.contains("update otel bearertokenauth to 0.152.0 or later"));
+}
+
 #[test]
 fn a_watch_that_is_set_before_the_container_starts_misses_nothing() {
     let first = |started| [generation(0, false), generation(1, true), pod(&[("app", started)])];

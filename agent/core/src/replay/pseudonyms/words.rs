@@ -119,8 +119,8 @@ resourceVersion resources respond responded response responses rest restart rest
 restored result resumed retried retries retry retrying return returned revision revoked right
 role root root-dir roots rotates rotating rotation rotations rounds route rule run running runs
 s same saved scan scanned scanning scans scheduled scheme scope search second seconds
-seconds_left secrets section see seek seen_since sees select self self-signed semaphores send
-sending sends sense sent separated served server servers serves service service-account
+seconds_left secrets section see seek seems seen_since sees select self self-signed semaphores
+send sending sends sense sent separated served server servers serves service service-account
 service-account-extend-token-expiration service-account-issuer service_account
 service_account_state serviceaccount serviceaccounts session set set-ntp setting several severed
 shared short shorten shorter should shows shutdown shutting sign signature signed signing since

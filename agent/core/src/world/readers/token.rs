@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::generation::{InFile, Watched};
 use super::reader::Reader;
 use super::seen::{Opener, ReaderEvent};
-use crate::base::time::{Reading, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use crate::world::tokens::Generation;
 
 /// Generations that are kept: the current one, and those before it that events may still name.
@@ -13,6 +13,9 @@ const MAX_GENERATIONS: usize = 4;
 /// Readers of one token that are kept. Beyond, the one that has not read for the longest time is
 /// forgotten.
 const MAX_READERS: usize = 16;
+/// Opens are reported some time after they happened: for so long after a rotation, one of the last
+/// generation may have been before it.
+const JUST_REPLACED: Delta = Delta::from_secs(2);
 /// Reads that are kept until the scan has read which generation their directory holds.
 const MAX_UNPLACED: usize = 16;
 
@@ -123,12 +126,18 @@ impl TokenReaders {
             return false;
         }
         let of = self.generations[index].clone();
-        let is_old = index + 1 < self.generations.len();
+        let replaced_at = self.generations.get(index + 1).map(|next| next.appeared);
+        let is_old = replaced_at.is_some_and(|at| now.wall - at > JUST_REPLACED);
         let reader = self.reader(by);
         if is_old {
             reader.read_old(by, now);
+            return true;
         }
-        is_old || reader.read(&of, by, now)
+        let is_first = reader.read(&of, by, now);
+        if let Some(at) = replaced_at {
+            reader.replaced(&of.kept, at);
+        }
+        is_first
     }
 
     /// Two sources see the same open: one knows the container, the other does not. Whether this is

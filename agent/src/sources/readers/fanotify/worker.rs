@@ -179,13 +179,12 @@ impl Worker {
             Who::Known(opener) => Some(opener),
         };
         let directory = directory.to_owned();
-        if is_read {
-            let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
-            self.report(volume, ReaderEvent::ReadAgain { directory, path, by });
-        }
-        if is_open {
-            self.report(volume, ReaderEvent::Opened { directory, path, by });
-        }
+        let what = if is_open {
+            ReaderEvent::Opened { directory, path, by }
+        } else {
+            ReaderEvent::ReadAgain { directory, path: Some(path), by }
+        };
+        self.report(volume, what);
     }
 
     fn is_recent(&mut self, event: Event<'_>) -> bool {
@@ -193,7 +192,10 @@ impl Worker {
     }
 
     fn who(&self, pid: u32, volume: &VolumeId) -> Who {
-        let found = self.proc.opener(pid).filter(|process| !self.may_be_another(process));
+        let since = now() - self.looked.0;
+        let is_it =
+            |process: &OpenerProcess| !may_be_another(process.started, self.looked.1, since);
+        let found = self.proc.opener(pid).filter(is_it);
         match found {
             Some(process) if self.is_own(&process) => Who::Own,
             Some(process) => Who::Known(Opener {
@@ -203,11 +205,6 @@ impl Worker {
             }),
             None => Who::Unknown,
         }
-    }
-
-    /// Whether a process may have got the number of the one that opened the file.
-    fn may_be_another(&self, process: &OpenerProcess) -> bool {
-        now() - self.looked.0 > STOPPED && process.started > self.looked.1
     }
 
     /// Kubelet, or another process of the agent, such as `tokenwatch check`.
@@ -225,10 +222,61 @@ impl Worker {
     }
 }
 
+/// Whether a process may have got the number of the one that opened the file: it started after the
+/// queue was last empty, and that was long ago. Times since the machine started.
+fn may_be_another(started: Delta, looked: Delta, since: Delta) -> bool {
+    since > STOPPED && started > looked
+}
+
 /// The process's container: that of the volume's pod, if several are nested.
 fn container(process: &OpenerProcess, volume: &VolumeId) -> Option<String> {
     let is_of_pod = |uid: &Option<String>| uid.as_deref() == Some(volume.pod_uid.as_str());
     let containers = &process.containers;
     let of_pod = containers.iter().find(|container| is_of_pod(&container.pod_uid));
     of_pod.or(containers.last()).map(|container| container.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::InContainer;
+
+    #[test]
+    fn a_process_that_started_while_the_agent_was_stopped_is_not_trusted() {
+        let secs = Delta::from_secs;
+        let table = [
+            // started, looked, since then, whether it may be another
+            (90, 100, 1, false),
+            (101, 100, 1, false), // a reader that ends at once
+            (90, 100, 60, false), // it ran all the time
+            (130, 100, 60, true),
+        ];
+        for (started, looked, since, expected) in table {
+            let found = may_be_another(secs(started), secs(looked), secs(since));
+            assert_eq!(found, expected, "{started} {looked} {since}");
+        }
+    }
+
+    #[test]
+    fn of_nested_containers_the_one_of_the_pod_counts() {
+        let container =
+            |uid: &str, id: &str| InContainer { pod_uid: Some(uid.to_owned()), id: id.to_owned() };
+        let process = |containers| OpenerProcess {
+            cgroups: Vec::new(),
+            containers,
+            name: "cat".to_owned(),
+            started: Delta::ZERO,
+        };
+        let volume = VolumeId { pod_uid: "p".to_owned(), volume: "v".to_owned() };
+        let table = [
+            (vec![], None),
+            (vec![container("p", "1"), container("q", "2")], Some("1")),
+            (vec![container("q", "2"), container("p", "1")], Some("1")),
+            (vec![container("q", "2"), container("r", "3")], Some("3")),
+        ];
+        for (containers, expected) in table {
+            let found = super::container(&process(containers), &volume);
+            assert_eq!(found.as_deref(), expected);
+        }
+    }
 }

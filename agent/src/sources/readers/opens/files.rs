@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tokenwatch_core::base::time::{Delta, Monotonic};
 
 use super::spacing::Spacing;
+use crate::sources::own_opens::Inode;
 use crate::sources::token_volumes::TokenVolume;
 
 /// How long kubelet may take from the directory to the last file of a sync. It takes a millisecond;
@@ -19,7 +20,7 @@ const SYNC: Delta = Delta::from_secs(2);
 /// The files of one generation.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    files: Vec<File>,
+    list: Vec<File>,
     /// Whether these are all that kubelet compares.
     are_whole: bool,
     /// Whether every open and every close since the generation began was seen.
@@ -31,6 +32,8 @@ pub(super) struct Files {
 struct File {
     path: PathBuf,
     is_token: bool,
+    /// None before the generation was current, or if it was gone by then.
+    inode: Option<Inode>,
     /// It was opened in the current sync.
     is_synced: bool,
     /// How many have it open.
@@ -57,21 +60,22 @@ impl Files {
             })
         };
         let watched = volume.files.iter().filter(|file| is_watched(&file.path));
-        let files = watched.map(|file| File::new(file.path.clone(), file.is_token)).collect();
-        Self { files, are_whole: volume.is_whole, are_balanced: false, sync: None }
+        let list = watched.map(|file| File::new(file.path.clone(), file.is_token)).collect();
+        Self { list, are_whole: volume.is_whole, are_balanced: false, sync: None }
     }
 
     /// Of this volume from now on. What was reported of a file stays reported.
     pub(super) fn update(&mut self, volume: &TokenVolume) {
         let mut new = Self::of(volume);
-        if self.files.iter().map(File::identity).eq(new.files.iter().map(File::identity)) {
+        if self.list.iter().map(File::identity).eq(new.list.iter().map(File::identity)) {
             self.are_whole = new.are_whole;
             return;
         }
-        for file in &mut new.files {
-            let known = self.files.iter_mut().find(|known| known.path == file.path);
+        for file in &mut new.list {
+            let known = self.list.iter_mut().find(|known| known.path == file.path);
             if let Some(known) = known {
                 (file.spacing, file.is_news) = (known.spacing, known.is_news);
+                file.inode = known.inode;
             }
         }
         *self = new;
@@ -82,21 +86,37 @@ impl Files {
         let is_it = |file: &File| {
             file.path.file_name() == Some(name.as_os_str()) && file.path.parent() == Some(directory)
         };
-        self.files.iter().position(is_it)
+        self.list.iter().position(is_it)
     }
 
     pub(super) fn path(&self, file: usize) -> &Path {
-        &self.files[file].path
+        &self.list[file].path
     }
 
     pub(super) fn is_token(&self, file: usize) -> bool {
-        self.files[file].is_token
+        self.list[file].is_token
+    }
+
+    /// Finds the inodes of the files, by their path in the generation.
+    pub(super) fn resolve(&mut self, inode: impl Fn(&Path) -> Option<Inode>) {
+        for file in self.list.iter_mut().filter(|file| file.inode.is_none()) {
+            file.inode = inode(&file.path);
+        }
+    }
+
+    /// The inode of a file; none if it is not known.
+    pub(super) fn inode(&self, file: usize) -> Option<Inode> {
+        self.list[file].inode
+    }
+
+    pub(super) fn inodes(&self) -> impl Iterator<Item = Inode> {
+        self.list.iter().filter_map(|file| file.inode)
     }
 
     /// From now on every open and close is seen, or not any more.
     pub(super) fn set_balanced(&mut self, are_balanced: bool) {
         self.are_balanced = are_balanced;
-        for file in &mut self.files {
+        for file in &mut self.list {
             file.open = 0;
         }
     }
@@ -104,7 +124,7 @@ impl Files {
     /// Somebody opened the directory of the generation. `in_walk`: and the volume's own just before.
     pub(super) fn directory_opened(&mut self, now: Monotonic, in_walk: bool) {
         self.end_sync();
-        for file in &mut self.files {
+        for file in &mut self.list {
             file.is_synced = false;
         }
         self.sync = (!in_walk).then_some(KubeletSync { since: now, files: 0 });
@@ -113,22 +133,22 @@ impl Files {
     /// Somebody other than the agent opened a file.
     pub(super) fn opened(&mut self, file: usize, now: Monotonic) {
         self.settle(now);
-        self.files[file].open += 1;
+        self.list[file].open += 1;
         match &mut self.sync {
-            Some(sync) if !self.files[file].is_synced => {
-                self.files[file].is_synced = true;
+            Some(sync) if !self.list[file].is_synced => {
+                self.list[file].is_synced = true;
                 sync.files += 1;
-                if self.are_whole && sync.files == self.files.len() {
+                if self.are_whole && sync.files == self.list.len() {
                     self.sync = None;
                 }
             }
-            Some(_) | None => self.files[file].opened_by_client(),
+            Some(_) | None => self.list[file].opened_by_client(),
         }
     }
 
     /// The agent opened it.
     pub(super) fn opened_by_agent(&mut self, file: usize) {
-        self.files[file].open += 1;
+        self.list[file].open += 1;
     }
 
     /// Somebody opened a file that is not known, so these are not all.
@@ -139,7 +159,7 @@ impl Files {
     /// Somebody closed a file. More closes than opens: the kernel merged two opens into one event,
     /// and one of them was a client's, because kubelet and the agent open a file once.
     pub(super) fn closed(&mut self, file: usize) {
-        let found = &mut self.files[file];
+        let found = &mut self.list[file];
         match found.open.checked_sub(1) {
             Some(left) => found.open = left,
             None if self.are_balanced => found.opened_by_client(),
@@ -168,14 +188,14 @@ impl Files {
     /// generation appeared, it was a client that had listed the directory.
     fn end_sync(&mut self) {
         if self.sync.take().is_some() && self.are_whole {
-            let opened = self.files.iter_mut().filter(|file| file.is_synced);
+            let opened = self.list.iter_mut().filter(|file| file.is_synced);
             opened.for_each(File::opened_by_client);
         }
     }
 
     /// The tokens that clients opened and that are to be reported now.
     pub(super) fn take_news(&mut self, now: Monotonic, mut report: impl FnMut(&Path)) {
-        for file in self.files.iter_mut().filter(|file| file.is_news) {
+        for file in self.list.iter_mut().filter(|file| file.is_news) {
             file.is_news = false;
             if file.spacing.admits(now) {
                 report(&file.path);
@@ -187,14 +207,16 @@ impl Files {
 impl File {
     fn new(path: PathBuf, is_token: bool) -> Self {
         let spacing = Spacing::default();
-        Self { path, is_token, is_synced: false, open: 0, is_news: false, spacing }
+        Self { path, is_token, inode: None, is_synced: false, open: 0, is_news: false, spacing }
     }
 
     fn identity(&self) -> (&Path, bool) {
         (&self.path, self.is_token)
     }
 
+    /// A file that was gone before its inode was known is left out: the agent may have opened it,
+    /// and it was current for less than a tenth of a second.
     fn opened_by_client(&mut self) {
-        self.is_news |= self.is_token;
+        self.is_news |= self.is_token && self.inode.is_some();
     }
 }

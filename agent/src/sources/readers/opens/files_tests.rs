@@ -12,7 +12,7 @@ use crate::sources::token_volumes::{ProjectedFile, TokenVolume};
 /// closed; `a` the agent opens the token; `u` an unknown file is opened; `R` a new generation
 /// appears; `.` three seconds pass.
 fn play(files: &[&str], events: &str) -> usize {
-    let (mut files, mut now, mut opened) = (Files::of(&volume(files)), Monotonic::default(), 0);
+    let (mut files, mut now, mut opened) = (files_of(&volume(files)), Monotonic::default(), 0);
     files.set_balanced(true);
     for event in events.chars() {
         match event {
@@ -35,6 +35,13 @@ fn play(files: &[&str], events: &str) -> usize {
         });
     }
     opened
+}
+
+/// Files that are there.
+fn files_of(volume: &TokenVolume) -> Files {
+    let mut files = Files::of(volume);
+    files.resolve(|_| Some((1, 1)));
+    files
 }
 
 fn at(files: &Files, name: &str) -> usize {
@@ -102,7 +109,7 @@ fn where_not_all_files_are_known_kubelet_is_not_accused() {
 
 #[test]
 fn an_update_keeps_what_was_opened() {
-    let mut files = Files::of(&volume(ALONE));
+    let mut files = files_of(&volume(ALONE));
     let now = Monotonic::default();
     files.opened(at(&files, "token"), now);
     files.update(&volume(THREE));
@@ -113,6 +120,13 @@ fn an_update_keeps_what_was_opened() {
     files.update(&volume(ALONE));
     files.take_news(now, |path| opened.push(path.to_owned()));
     assert_eq!(opened.len(), 1, "reported a moment ago");
+}
+
+#[test]
+fn a_file_that_was_gone_at_once_is_left_out() {
+    let mut files = Files::of(&volume(ALONE));
+    files.opened(0, Monotonic::default());
+    files.take_news(Monotonic::default(), |path| panic!("{}", path.display()));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use inotify::WatchMask;
 use tokenwatch_core::base::time::{Delta, Monotonic};
 
 use super::files::Files;
+use super::reactions::Beginning;
 use super::spacing::Spacing;
 use super::watches::{Event, Kind, WatchId};
 use crate::sources::own_opens::Inode;
@@ -50,6 +51,9 @@ pub(super) struct Generation {
     pub(super) files: Files,
     /// Whether the watches were set before `..data` led here.
     pub(super) is_complete: bool,
+    /// From then to the watch; more than that if the file system has a coarse clock.
+    pub(super) gap: Delta,
+    pub(super) beginning: Beginning,
     /// The watched directories: `""` for its own, and those in it that lead to a token.
     pub(super) watches: Vec<(WatchId, PathBuf)>,
     /// Watches by which new directories in it are noticed at once.
@@ -68,6 +72,12 @@ pub(super) enum Sign {
 }
 
 impl Generation {
+    /// What its watches report at first.
+    pub(super) const FIRST_MASK: WatchMask = WatchMask::OPEN
+        .union(WatchMask::ACCESS)
+        .union(WatchMask::CLOSE_NOWRITE)
+        .union(WatchMask::DELETE_SELF);
+
     pub(super) fn new(directory: &OsStr, inode: Option<Inode>, files: Files) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -75,6 +85,8 @@ impl Generation {
             inode,
             files,
             is_complete: false,
+            gap: Delta::ZERO,
+            beginning: Beginning::default(),
             watches: Vec::new(),
             arrivals: Vec::new(),
             heat: Heat::Cool,
@@ -85,12 +97,16 @@ impl Generation {
 
     /// What its watches report.
     pub(super) fn mask(&self) -> WatchMask {
-        let opens = WatchMask::OPEN | WatchMask::DELETE_SELF;
         match self.heat {
-            Heat::Cool => opens | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE,
-            Heat::Hot => opens,
+            Heat::Cool => Self::FIRST_MASK,
+            Heat::Hot => WatchMask::OPEN | WatchMask::DELETE_SELF,
             Heat::Resting(_) => WatchMask::DELETE_SELF,
         }
+    }
+
+    /// The inodes that are known: of its directory and of its files.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = Inode> {
+        self.inode.into_iter().chain(self.files.inodes())
     }
 
     /// The directory in it that is watched by `watch`.

@@ -4,6 +4,7 @@
 //! - `volume`, `generation`, `files`: which opens are a client's;
 //! - `held`: replaced generations that somebody holds;
 //! - `own`: the agent's own opens;
+//! - `reactions`: whether a watch that is set a moment late may have missed one;
 //! - `worker`, `pace`: when what is done.
 //!
 //! What the agent may have missed is reported, too: silence never means that nobody reads.
@@ -14,6 +15,7 @@ mod held;
 mod instances;
 mod own;
 mod pace;
+mod reactions;
 mod spacing;
 mod volume;
 mod watches;

@@ -33,16 +33,24 @@ impl Own {
         self.settled.clear();
     }
 
-    /// Whether an open was the agent's own; each note counts once. `inode` is what was opened, or
-    /// only its device if it is gone.
-    pub(super) fn takes(&mut self, inode: impl Fn() -> (u64, Option<u64>)) -> bool {
-        if self.settled.is_empty() && self.fresh.is_empty() {
-            self.notes.take(&mut self.fresh);
-        }
-        if self.settled.is_empty() && self.fresh.is_empty() {
-            return false;
-        }
-        let opened = inode();
+    /// Whether there are notes whose events may be in the queue.
+    pub(super) fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
+    /// Call it before a watch is set, …
+    pub(super) fn collect(&mut self) {
+        self.notes.take(&mut self.fresh);
+    }
+
+    /// … and this after it: the notes of what it watches have no event.
+    pub(super) fn forget(&mut self, unwatched: Inode) {
+        self.settled.retain(|note| *note != unwatched);
+        self.fresh.retain(|note| *note != unwatched);
+    }
+
+    /// Whether the open of this inode was the agent's own; each note counts once.
+    pub(super) fn takes(&mut self, opened: Inode) -> bool {
         if taken(&mut self.settled, opened) || taken(&mut self.fresh, opened) {
             return true;
         }
@@ -52,9 +60,8 @@ impl Own {
     }
 }
 
-fn taken(notes: &mut Vec<Inode>, (device, inode): (u64, Option<u64>)) -> bool {
-    let is_it = |note: &Inode| note.0 == device && inode.is_none_or(|inode| note.1 == inode);
-    let found = notes.iter().position(is_it);
+fn taken(notes: &mut Vec<Inode>, opened: Inode) -> bool {
+    let found = notes.iter().position(|note| *note == opened);
     found.map(|at| notes.swap_remove(at)).is_some()
 }
 
@@ -77,26 +84,30 @@ mod tests {
             (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         let notes = OwnOpens::kept();
         let mut own = Own::new(notes.clone());
-        let inode = open(&notes, &file);
-        let (event, gone) = ((inode.0, Some(inode.1)), (inode.0, None));
-        let other = (inode.0, Some(std::fs::metadata(other.path()).unwrap().ino()));
+        let opened = open(&notes, &file);
+        let other = (opened.0, std::fs::metadata(other.path()).unwrap().ino());
         own.begin();
-        assert!(!own.takes(|| other) && own.takes(|| event) && !own.takes(|| event));
+        assert!(!own.takes(other) && own.takes(opened) && !own.takes(opened));
         own.end();
 
         open(&notes, &file);
         own.begin();
         own.end(); // its event was merged with a client's
-        assert!(!own.takes(|| event));
+        assert!(!own.takes(opened));
 
         own.begin();
         open(&notes, &file);
-        assert!(own.takes(|| event), "opened while the queue is read");
+        assert!(own.takes(opened), "opened while the queue is read");
         open(&notes, &file);
-        assert!(!own.takes(|| other));
+        assert!(!own.takes(other));
         own.end();
         own.begin();
-        assert!(own.takes(|| gone), "its event came after the queue was read");
+        assert!(own.takes(opened), "its event came after the queue was read");
         own.end();
+
+        open(&notes, &file);
+        own.collect();
+        own.forget(opened);
+        assert!(!own.takes(opened), "it was not watched yet");
     }
 }

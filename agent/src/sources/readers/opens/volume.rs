@@ -15,6 +15,7 @@ use super::generation::{Generation, Sign, Stage};
 use super::held::{self, Held};
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
+use super::reactions::{Beginning, Reactions};
 use super::watches::{Event, Kind, WatchError, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
@@ -58,6 +59,7 @@ pub(super) struct Volume {
     /// When the volume's own directory was opened, if nothing of the volume was opened since.
     walk: Option<Monotonic>,
     held: Held,
+    reactions: Reactions,
     /// Why its opens cannot be seen, if that is reported.
     unseen: Option<String>,
 }
@@ -81,6 +83,7 @@ impl Volume {
             begun: None,
             walk: None,
             held: Held::default(),
+            reactions: Reactions::default(),
             unseen: None,
         }
     }
@@ -105,7 +108,11 @@ impl Volume {
     /// Its files are these now.
     pub(super) fn update(&mut self, of: TokenVolume) {
         for generation in &mut self.generations {
+            let directory = self.path.join(&generation.directory);
             generation.files.update(&of);
+            if generation.is_current() {
+                generation.files.resolve(|file| inode(&directory.join(file)));
+            }
         }
         self.of = of;
     }
@@ -186,10 +193,8 @@ impl Volume {
         else {
             return false;
         };
-        let age = clocks::now().wall.as_nanos() - data;
-        turn.is_settled
-            && (0..BEFORE_CONTAINERS.as_nanos()).contains(&age)
-            && (link - data).abs() < SAME_WRITE.as_nanos()
+        let is_new = age(&self.path.join(DATA)).is_some_and(|age| age < BEFORE_CONTAINERS);
+        turn.is_settled && is_new && (link - data).abs() < SAME_WRITE.as_nanos()
     }
 
     /// Watches a generation. Returns its index.
@@ -197,15 +202,22 @@ impl Volume {
         if let Some(known) = self.position(name) {
             return Ok(known);
         }
+        // Nothing else first: kubelet takes 200 us from here to the rename of `..data`.
         let path = self.path.join(name);
+        turn.own.collect();
+        let watch = turn.instances.opens.add(&path, Generation::FIRST_MASK, self.id)?;
+        let is_early = data_link(&self.path).as_deref() != Some(name);
         let mut generation = Generation::new(name, inode(&path), Files::of(&self.of));
-        let watch = turn.instances.opens.add(&path, generation.mask(), self.id)?;
         generation.watches.push((watch, PathBuf::new()));
-        generation.is_complete = true;
+        generation.is_complete = is_early;
+        if !is_early {
+            generation.gap = age(&self.path.join(DATA)).unwrap_or(Delta::from_nanos(i64::MAX));
+            generation.files.resolve(|file| inode(&path.join(file)));
+            generation.inodes().for_each(|unwatched| turn.own.forget(unwatched));
+        }
         self.generations.push(generation);
         let index = self.generations.len() - 1;
         self.watch_below(index, turn);
-        self.note_late(index);
         Ok(index)
     }
 
@@ -227,6 +239,7 @@ impl Volume {
         }
         generation.arrivals.sort_unstable();
         generation.arrivals.dedup();
+        self.note_late(index);
     }
 
     /// A watch that was set when `..data` had been renamed may have missed something.
@@ -245,6 +258,8 @@ impl Volume {
         self.end_current(turn.now);
         let directories = self.of.token_directories().len();
         let generation = &mut self.generations[index];
+        let path = self.path.join(&generation.directory);
+        generation.files.resolve(|file| inode(&path.join(file)));
         let complete = is_complete && generation.watches.len() == directories;
         generation.begin(complete);
         let directory = generation.directory.to_string_lossy().into_owned();
@@ -254,8 +269,10 @@ impl Volume {
     }
 
     fn end_current(&mut self, now: Monotonic) {
-        let current = self.generations.iter_mut().filter(|one| one.is_current());
-        current.for_each(|generation| generation.end(now));
+        for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
+            generation.end(now);
+            self.reactions.learn(generation.beginning);
+        }
     }
 
     fn drop_oldest(&mut self, instances: &mut Instances) {
@@ -299,7 +316,6 @@ impl Volume {
         let found = self.generations.iter().position(|one| one.arrivals.contains(&event.watch));
         if let Some(index) = found {
             self.watch_below(index, turn);
-            self.note_late(index);
         }
     }
 
@@ -335,7 +351,7 @@ impl Volume {
     }
 
     fn root_opened(&mut self, root: Root, turn: &mut Turn<'_>) {
-        if !turn.own.takes(|| (root.inode.0, Some(root.inode.1))) {
+        if !turn.own.takes(root.inode) {
             self.walk = Some(turn.now);
         }
     }
@@ -353,7 +369,9 @@ impl Volume {
         let name = self.begun.take().or_else(|| data_link(&self.path));
         let index = name.and_then(|name| self.add(&name, turn).ok());
         if let Some(index) = index {
-            let is_complete = self.generations[index].is_complete;
+            let found = &mut self.generations[index];
+            found.beginning = Beginning::rotated(turn.now, found.is_complete);
+            let is_complete = found.is_complete || self.reactions.excuse(found.gap);
             self.make_current(index, is_complete, turn);
         }
         self.held.rotated(turn.now);
@@ -402,9 +420,7 @@ impl Volume {
     fn directory_opened(&mut self, index: usize, watch: WatchId, turn: &mut Turn<'_>) {
         let generation = &mut self.generations[index];
         let is_its_own = generation.watched(watch) == Some(Path::new(""));
-        let device = self.root.map_or(0, |root| root.inode.0);
-        let inode = generation.inode;
-        let is_own = is_its_own && turn.own.takes(|| (device, inode.map(|inode| inode.1)));
+        let is_own = is_its_own && generation.inode.is_some_and(|inode| turn.own.takes(inode));
         if is_its_own && !is_own && generation.is_current() {
             let in_walk = self.walk.take().is_some_and(|at| turn.now - at <= WALK);
             generation.files.directory_opened(turn.now, in_walk);
@@ -412,15 +428,13 @@ impl Volume {
     }
 
     fn file_used(&mut self, index: usize, name: &OsStr, event: &Event<'_>, turn: &mut Turn<'_>) {
-        let device = self.root.map_or(0, |root| root.inode.0);
         let generation = &mut self.generations[index];
         let Some(directory) = generation.watched(event.watch) else { return };
         let file = generation.files.position(directory, Path::new(name));
-        let path = || self.path.join(&generation.directory).join(directory).join(name);
-        let is_own = event.kind == Kind::Opened
-            && generation.stage != Stage::Coming
-            && turn.own.takes(|| (device, inode(&path()).map(|inode| inode.1)));
-        if event.kind == Kind::Opened && !is_own {
+        let is_opened = event.kind == Kind::Opened && generation.stage != Stage::Coming;
+        let inode = file.filter(|_| is_opened).and_then(|file| generation.files.inode(file));
+        let is_own = inode.is_some_and(|inode| turn.own.takes(inode));
+        if is_opened && !is_own {
             self.walk = None;
         }
         if let Sign::ReadAgain(file) = generation.take(event, file, is_own, turn.now) {
@@ -442,6 +456,7 @@ impl Volume {
             let directory = generation.directory.to_string_lossy();
             generation.files.settle(turn.now);
             generation.files.take_news(turn.now, |path| {
+                generation.beginning.opened(turn.now);
                 let (directory, path) = (directory.clone().into_owned(), text(path));
                 opened.push(ReaderEvent::Opened { directory, path, by: None });
             });
@@ -497,6 +512,13 @@ fn data_link(volume: &Path) -> Option<OsString> {
 
 fn inode(path: &Path) -> Option<Inode> {
     path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// How long ago a link was made or renamed; none if it is in the future.
+fn age(link: &Path) -> Option<Delta> {
+    let changed = changed_nanos(&link.symlink_metadata().ok()?);
+    let age = Delta::from_nanos(clocks::now().wall.as_nanos().saturating_sub(changed));
+    (age >= Delta::ZERO).then_some(age)
 }
 
 fn changed_nanos(found: &std::fs::Metadata) -> i64 {

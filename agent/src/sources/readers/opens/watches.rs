@@ -1,6 +1,6 @@
 //! One inotify instance: its watches, and its events in the order in which they happened.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -82,12 +82,12 @@ pub(super) struct Event<'a> {
 #[derive(Debug)]
 pub(super) struct Watches<T> {
     inotify: Inotify,
-    owners: HashMap<WatchId, (T, WatchDescriptor)>,
+    owners: BTreeMap<WatchId, (T, WatchDescriptor)>,
 }
 
 impl<T: Copy> Watches<T> {
     pub(super) fn new() -> Result<Self, WatchError> {
-        Ok(Self { inotify: Inotify::init()?, owners: HashMap::new() })
+        Ok(Self { inotify: Inotify::init()?, owners: BTreeMap::new() })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

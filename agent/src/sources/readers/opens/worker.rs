@@ -1,7 +1,7 @@
 //! The thread that follows the volumes: it takes new directories at once, opens in batches, and
 //! looks for held generations when that is due.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub(super) struct Worker {
     /// None while inotify cannot be set up.
     instances: Result<Instances, WatchError>,
     volumes: BTreeMap<VolumeId, Volume>,
-    by_path: HashMap<PathBuf, VolumeId>,
+    by_path: BTreeMap<PathBuf, VolumeId>,
     next: VolumeId,
     pace: Pace,
     buffer: Box<[u8]>,
@@ -83,7 +83,7 @@ impl Worker {
             followed,
             instances: Instances::new(),
             volumes: BTreeMap::new(),
-            by_path: HashMap::new(),
+            by_path: BTreeMap::new(),
             next: 0,
             pace: Pace::new(now()),
             buffer: watches::buffer(),
@@ -112,6 +112,7 @@ impl Worker {
     /// Waits for something to do.
     fn wait(&mut self) {
         let timeout = self.timeout();
+        self.drop_notes_of_nothing();
         let (bell, instances) = (self.followed.bell(), self.instances.as_ref().ok());
         let arrivals = instances.map(|instances| instances.arrivals.fd());
         let opens = instances.filter(|_| !self.pace.is_reading_planned());
@@ -121,6 +122,17 @@ impl Worker {
             true => self.pace.plan_reading(now()),
             false if is_polled => self.pace.idle(now()),
             false => {}
+        }
+    }
+
+    /// Notes whose events are not in the queue now have none: their files are not watched, or were
+    /// not yet.
+    fn drop_notes_of_nothing(&mut self) {
+        self.own.begin();
+        let Ok(instances) = &self.instances else { return self.own.end() };
+        let opens = Some(instances.opens.fd());
+        if self.own.has_settled() && !readable([opens, None, None], PollTimeout::ZERO) {
+            self.own.end();
         }
     }
 
@@ -178,7 +190,7 @@ impl Worker {
     fn read_to_the_end(&mut self) {
         self.own.end();
         self.pace.read(now());
-        self.each(|volume, turn| volume.verify(turn));
+        self.each(Volume::verify);
     }
 
     fn read_events(&mut self, buffer: &mut [u8]) -> Reading {
@@ -212,7 +224,7 @@ impl Worker {
     }
 
     fn settle(&mut self) {
-        self.each(|volume, turn| volume.settle(turn));
+        self.each(Volume::settle);
     }
 
     /// After lost events nothing is certain: not even which watches there are. All are set again.
@@ -246,12 +258,11 @@ impl Worker {
     fn follow(&mut self, path: PathBuf, of: TokenVolume) {
         let known = self.by_path.get(&path).copied();
         let id = known.unwrap_or_else(|| self.next_id());
-        match self.volumes.get_mut(&id) {
-            Some(volume) => volume.update(of),
-            None => {
-                self.by_path.insert(path.clone(), id);
-                self.volumes.insert(id, Volume::new(id, path, of));
-            }
+        if let Some(volume) = self.volumes.get_mut(&id) {
+            volume.update(of);
+        } else {
+            self.by_path.insert(path.clone(), id);
+            self.volumes.insert(id, Volume::new(id, path, of));
         }
         self.set_watches(|volume| volume.id() == id);
     }
@@ -300,8 +311,10 @@ impl Worker {
     fn set_watches(&mut self, is_chosen: impl Fn(&Volume) -> bool) {
         let error = self.instances.as_ref().err().cloned();
         self.volumes.values().filter(|volume| is_chosen(volume)).for_each(|it| self.attribute(it));
-        for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
-            error.iter().for_each(|error| volume.fail(error, &mut self.out.waiting));
+        if let Some(error) = &error {
+            for volume in self.volumes.values_mut().filter(|volume| is_chosen(volume)) {
+                volume.fail(error, &mut self.out.waiting);
+            }
         }
         let mut count = 0;
         self.each(|volume, turn| {

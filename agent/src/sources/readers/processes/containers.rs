@@ -120,8 +120,8 @@ impl Read {
     }
 }
 
-/// The containers of a pod that run, without the one that only holds its namespaces. None if one has
-/// just ended: the next look knows more.
+/// The containers of a pod that run, without the one that only holds its namespaces. None if one
+/// has just ended: the next look knows more.
 pub(super) fn running(
     pod_uid: &str,
     groups: &BTreeMap<&str, Group<'_>>,

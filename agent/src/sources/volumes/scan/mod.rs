@@ -283,10 +283,16 @@ impl Scanner {
         self.pods.get(pod).is_some_and(|pod| pod.knows(volume))
     }
 
-    /// A volume that was read since the last call: as one with tokens, or none if it holds none.
-    pub(super) fn take_news(&mut self, pod: &PodId, name: &OsStr) -> Option<Option<TokenVolume>> {
-        let volume = self.pods.get_mut(pod)?.known(name)?;
-        volume.take_news().then(|| volume.as_token_volume(pod, name))
+    /// Whether a volume was read since the last call.
+    pub(super) fn take_news(&mut self, pod: &PodId, name: &OsStr) -> bool {
+        let volume = self.pods.get_mut(pod).and_then(|pod| pod.known(name));
+        volume.is_some_and(Volume::take_news)
+    }
+
+    /// A volume as one with tokens; none if it holds none.
+    pub(super) fn token_volume(&self, pod: &PodId, name: &OsStr) -> Option<TokenVolume> {
+        let mut volumes = self.pods.get(pod)?.volumes();
+        volumes.find(|(known, _)| *known == name)?.1.as_token_volume(pod, name)
     }
 
     /// Volumes whose content may be hidden from the agent, and why.

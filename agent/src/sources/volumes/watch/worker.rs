@@ -82,8 +82,9 @@ impl Outbox {
         let are_sent =
             waiting.all(|observation| self.observations.blocking_send(observation).is_ok());
         drop(waiting);
-        let volumes = std::mem::take(&mut self.volumes);
-        volumes.into_iter().for_each(|(path, volume)| self.followers.set(path, volume));
+        for (path, volume) in std::mem::take(&mut self.volumes) {
+            self.followers.set(path, volume);
+        }
         are_sent
     }
 }
@@ -281,9 +282,8 @@ impl Worker {
 
     /// Those who follow the readers of a volume know its files.
     fn note_volume(&mut self, pod: &PodId, volume: &OsStr, path: PathBuf) {
-        if !self.scanner.knows(pod, volume) {
-            self.out.volume(path, None);
-        } else if let Some(found) = self.scanner.take_news(pod, volume) {
+        if self.scanner.take_news(pod, volume) || !self.scanner.knows(pod, volume) {
+            let found = self.scanner.token_volume(pod, volume);
             self.out.volume(path, found);
         }
     }
