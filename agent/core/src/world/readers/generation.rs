@@ -83,7 +83,8 @@ impl InFile {
         }
     }
 
-    pub(super) fn is_in(&self, directory: &str) -> bool {
+    /// Whether its file is, or was, in this directory.
+    pub fn is_in(&self, directory: &str) -> bool {
         self.directories.iter().any(|known| known == directory)
     }
 
