@@ -2,7 +2,6 @@
 
 use super::Level;
 use super::clients::{CLIENTS, Client, Named};
-use super::verdict::{Found, Verdict};
 use crate::bed::repository;
 
 const PAGE: &str = "docs/readers-scoreboard.md";
@@ -42,20 +41,4 @@ fn text(named: Named) -> String {
         Named::Suspected(code) => format!("suspected: `{code}`"),
         Named::Reported(code) => format!("reported: `{code}`"),
     }
-}
-
-/// The same with what was measured, for the test's output.
-pub fn measured(verdicts: &[Verdict]) -> String {
-    let rows = verdicts.iter().map(|verdict| {
-        let found: Vec<String> = verdict.found.iter().map(|found| cell(verdict, found)).collect();
-        let Client { pod, container, .. } = verdict.client;
-        format!("[readers] {pod}/{container}: {}\n", found.join("; "))
-    });
-    rows.collect()
-}
-
-fn cell(verdict: &Verdict, found: &Found) -> String {
-    let lead = verdict.lead(found).map(|lead| format!(" {lead:.0} s before the 401"));
-    let (level, named) = (found.level.name(), text(found.named));
-    format!("{level} {named}{} ({})", lead.unwrap_or_default(), found.habit)
 }
