@@ -1,5 +1,5 @@
-//! Who opens a token, seen by the real fanotify(7): volumes that are a tmpfs of their own, containers
-//! with a mount namespace and a cgroup of their own, and processes that end at once.
+//! Who opens a token, seen by the real fanotify(7): volumes that are a tmpfs of their own,
+//! containers with a mount namespace and a cgroup of their own, and processes that end at once.
 //!
 //! It needs root, a cgroup file system of version 2 that can be written, and Linux 5.13.
 

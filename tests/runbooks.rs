@@ -12,7 +12,7 @@ use std::process::Command;
 
 use golden::golden;
 use tokenwatch_core::findings::Code;
-use tokenwatch_core::world::readers::libraries;
+use tokenwatch_core::world::readers::libraries::{self, Library};
 
 fn printed(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tokenwatch"))
@@ -81,25 +81,25 @@ fn the_page_about_readers_has_every_library() {
 }
 
 fn libraries() -> String {
-    let mut table =
-        "| component | versions | habit | recognised by | re-reads from | confidence | \
-                     source |\n|---|---|---|---|---|---|---|\n"
-            .to_owned();
-    for library in libraries::table() {
-        let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
-        let cells = [
-            format!("{}{used}", library.component),
-            library.versions.as_str().to_owned(),
-            library.reads.to_string(),
-            library.recognised.as_str().to_owned(),
-            library.cure.to_string(),
-            library.confidence.name().to_owned(),
-            library.source.to_owned(),
-        ];
-        table.push_str(&format!(
-            "| {} |\n",
-            cells.map(|cell| cell.replace('<', "&lt;")).join(" | ")
-        ));
-    }
-    table
+    let head = [
+        "| component | versions | habit | recognised by | re-reads from | confidence | source |",
+        "|---|---|---|---|---|---|---|",
+    ];
+    let rows = libraries::table().map(|library| row(&library));
+    let lines = head.map(str::to_owned).into_iter().chain(rows);
+    lines.map(|line| line + "\n").collect()
+}
+
+fn row(library: &Library) -> String {
+    let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
+    let cells = [
+        format!("{}{used}", library.component),
+        library.versions.as_str().to_owned(),
+        library.reads.to_string(),
+        library.recognised.as_str().to_owned(),
+        library.cure.to_string(),
+        library.confidence.name().to_owned(),
+        library.source.to_owned(),
+    ];
+    format!("| {} |", cells.map(|cell| cell.replace('<', "&lt;")).join(" | "))
 }

@@ -29,6 +29,7 @@ mod process;
 #[path = "../observability/prometheus.rs"]
 #[allow(dead_code)] // tests/observability uses the rest
 mod prometheus;
+mod readers;
 mod recording;
 mod run_folder;
 mod steps;

@@ -7,6 +7,7 @@
 mod deployed;
 mod node;
 mod openers;
+mod processes;
 mod scan;
 mod table;
 mod verdict;
@@ -65,6 +66,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     Scan,
+    Processes,
     Verdict,
     Weight,
     Deployed,
@@ -86,6 +88,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
         show(&scan::figures()?);
+    }
+    if options.wants(Part::Processes) {
+        show(&processes::figures()?);
     }
     if options.wants(Part::Verdict) {
         show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);

@@ -144,11 +144,11 @@ pub(crate) fn unsafe_lives_in_one_file(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Bytes become claims where they are wiped afterwards: in the reader of token files, and in
-/// `explain`, which is handed a token.
+/// Bytes become claims where they are wiped afterwards: in the reader of token files, and where
+/// tokens are found in a text that is wiped.
 pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
     let opened = ["tokens::decode", "Decoded", "MAX_TOKEN_BYTES"];
-    let files = ["agent/src/sources/tokens/read.rs", "agent/src/cli/explain/"];
+    let files = ["agent/src/sources/tokens/read.rs", "agent/src/sources/tokens/found.rs"];
     let mut found = only_in(tree, "agent/src", &opened, &files);
     let reading = [
         "unistd::read",

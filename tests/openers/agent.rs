@@ -183,7 +183,7 @@ fn the_agent_uses_the_capability_and_gives_it_up() {
 
 /// In a user namespace the process has the capability, and the kernel refuses.
 #[test]
-fn where_the_kernel_refuses_the_agent_says_so_and_continues() {
+fn where_the_kernel_refuses_the_agent_reports_it_and_continues() {
     if !can_run() {
         return;
     }

@@ -228,7 +228,7 @@ async fn only_what_is_certainly_seen_needs_no_other_report() {
         return;
     }
     let volume = Volume::new();
-    let first = volume.rotate(1, "a/token");
+    let first = volume.rotate(1, "token");
     let following = Following::start(&volume.path, "p");
     let now = || tokenwatch::clocks::now().monotonic;
     let (openers, later) = (&following.openers, now() + Delta::from_secs(6));
@@ -237,18 +237,18 @@ async fn only_what_is_certainly_seen_needs_no_other_report() {
         following.observation(ReaderEvent::Opened { directory, path, by: None })
     };
     let read_again = |directory: &str| {
-        let (directory, path) = (directory.to_owned(), Some("a/token".to_owned()));
+        let (directory, path) = (directory.to_owned(), Some("token".to_owned()));
         following.observation(ReaderEvent::ReadAgain { directory, path, by: None })
     };
-    assert!(!openers.sees(&open(&first, "a/token"), now()), "somebody opened it before");
-    assert!(openers.sees(&open(&first, "a/token"), later), "that was reported long ago");
+    assert!(!openers.sees(&open(&first, "token"), now()), "somebody opened it before");
+    assert!(openers.sees(&open(&first, "token"), later), "that was reported long ago");
     assert!(!openers.sees(&open(&first, "b/token"), later), "another directory");
     assert!(!openers.sees(&read_again(&first), later), "reads of the current one are not seen");
-    let second = volume.rotate(2, "a/token");
-    assert!(openers.sees(&open(&second, "a/token"), now()), "from the beginning");
+    let second = volume.rotate(2, "token");
+    assert!(openers.sees(&open(&second, "token"), now()), "from the beginning");
     assert!(openers.sees(&read_again(&first), now()), "reads of a replaced one are seen");
     openers.forget(&following.id);
-    assert!(!openers.sees(&open(&second, "a/token"), later), "forgotten");
+    assert!(!openers.sees(&open(&second, "token"), later), "forgotten");
 }
 
 /// The queue is full while nobody takes the reports.

@@ -57,6 +57,22 @@ impl Node {
         Self(Root::temporary(&std::env::temp_dir(), "").expect("a kubelet root"))
     }
 
+    /// Without pods, at its usual place in a host's file system.
+    #[allow(dead_code)] // not every test that includes this file needs it
+    pub(crate) fn of_host() -> Self {
+        Self(Root::temporary(&std::env::temp_dir(), "var/lib/kubelet").expect("a kubelet root"))
+    }
+
+    /// Writes a file of the host, by its path there, for a root of [`Self::of_host`].
+    #[allow(dead_code)] // not every test that includes this file needs it
+    pub(crate) fn host_file(&self, path: &str, content: &str) -> PathBuf {
+        let host = self.root().ancestors().nth(3).expect("a host");
+        let path = host.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
     /// The root.
     pub(crate) fn root(&self) -> &Path {
         self.0.path()

@@ -40,6 +40,8 @@ pub(crate) enum Api {
 /// One row of the table.
 pub(crate) struct Situation {
     pub(crate) name: &'static str,
+    /// Age and lifetime of a copy of the pod's token on the host.
+    copy: Option<(i64, i64)>,
     /// Age and lifetime of the token in seconds, by true time; none: no token, but a cut one.
     token: Option<(i64, i64)>,
     api: Api,
@@ -66,6 +68,7 @@ impl Situation {
 /// With time servers that agree, without findings, and live.
 const QUIET: Situation = Situation {
     name: "quiet",
+    copy: None,
     token: Some((60, 3_607)),
     api: Api::None,
     behind: 0,
@@ -84,7 +87,7 @@ const LOST: Situation = Situation {
 };
 
 pub(crate) fn situations() -> Vec<Situation> {
-    accounts().into_iter().chain(pods()).chain(clocks_and_files()).collect()
+    accounts().into_iter().chain(pods()).chain(clocks_and_files()).chain(copies()).collect()
 }
 
 /// Tokens and their service accounts.
@@ -249,6 +252,38 @@ fn clocks_and_files() -> Vec<Situation> {
     ]
 }
 
+/// Copies of the pod's token on the host.
+fn copies() -> Vec<Situation> {
+    let api = || Api::Account(Some("sa-uid"));
+    vec![
+        Situation {
+            name: "the copy of a token is written again",
+            token: Some((400, 3_607)),
+            api: api(),
+            copy: Some((400, 3_607)),
+            ..QUIET
+        },
+        Situation {
+            name: "the copy of a token is not written again",
+            token: Some((400, 3_607)),
+            api: api(),
+            copy: Some((3_100, 3_607)),
+            expected: &[("copy.stale", "warning")],
+            words: &["holds an old token of pod shop/cart-0"],
+            ..QUIET
+        },
+        Situation {
+            name: "the copy of a token has expired",
+            token: Some((400, 3_607)),
+            api: api(),
+            copy: Some((4_000, 3_607)),
+            expected: &[("copy.stale", "critical")],
+            words: &["the API server refuses it"],
+            ..QUIET
+        },
+    ]
+}
+
 /// A situation on this machine. Dropping it removes it.
 pub(crate) struct Scene {
     pub(crate) node: Node,
@@ -256,6 +291,7 @@ pub(crate) struct Scene {
     /// Three, because one alone proves nothing about who is wrong.
     time: [TimeServer; 3],
     kubeconfig: Option<PathBuf>,
+    copy: Option<PathBuf>,
 }
 
 impl Scene {
@@ -282,7 +318,9 @@ impl Scene {
         };
         let away = matches!(situation.api, Api::Away).then(|| away(&node));
         let kubeconfig = api.as_ref().map(|api| api.kubeconfig(node.root())).or(away);
-        Self { node, api, time, kubeconfig }
+        let copied = situation.copy.map(|of| content(Some(of), behind));
+        let copy = copied.map(|token| node.file("copy", &token));
+        Self { node, api, time, kubeconfig, copy }
     }
 
     /// The settings of the clock, for any command.
@@ -299,7 +337,12 @@ impl Scene {
             ["--kubernetes".to_owned(), "true".to_owned(), "--kubeconfig".to_owned(), file]
         });
         let node = ["--root".to_owned(), root, "--node".to_owned(), NODE.to_owned()];
-        node.into_iter().chain(kubernetes.into_iter().flatten()).collect()
+        let copy = self
+            .copy
+            .as_ref()
+            .map(|file| ["--copies-path".to_owned(), file.to_string_lossy().into_owned()]);
+        let more = kubernetes.into_iter().flatten().chain(copy.into_iter().flatten());
+        node.into_iter().chain(more).collect()
     }
 }
 

@@ -51,12 +51,12 @@ macro_rules! scopes {
 scopes! {
     #[doc = "All settings."]
     Everything = [
-        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "clock", "alerts",
-        "otlp", "kubernetes", "readers", "http", "state", "log"
+        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "copies", "clock",
+        "alerts", "otlp", "kubernetes", "readers", "http", "state", "log"
     ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
-        "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
+        "roots", "host_prefix", "node", "kubelet", "copies", "clock", "kubernetes.enabled",
         "kubernetes.kubeconfig", "http", "readers.verifiers", "log"
     ];
     #[doc = "Settings for looking at readers, or for asking the agent."]
@@ -129,11 +129,12 @@ fn heading(setting: &Setting) -> &'static str {
     match setting.section() {
         "kubelet" => "Kubelet",
         "files" => "Files",
+        "copies" => "Copies on the host",
+        "readers" => "Readers",
         "clock" => "Clock",
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
         "kubernetes" => "Kubernetes API",
-        "readers" => "Readers",
         "http" => "HTTP server",
         "state" => "State",
         "log" => "Log",

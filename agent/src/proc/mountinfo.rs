@@ -43,8 +43,8 @@ impl FromStr for Device {
 pub struct Mount {
     /// The file system's device.
     pub device: Device,
-    /// The directory or file of the file system that is mounted, with `//deleted` at the end once it
-    /// is deleted.
+    /// The directory or file of the file system that is mounted, with `//deleted` at the end once
+    /// it is deleted.
     pub root: PathBuf,
     /// Where.
     pub point: PathBuf,

@@ -71,7 +71,6 @@ pub fn engine_config(settings: &Settings, node: &str, servers_configured: bool) 
         kubelet: KubeletPolicy { sync_period: settings.kubelet.sync_period },
         clock: clock_limits(settings, servers_configured),
         cluster_configured: settings.kubernetes.enabled,
-        copies_watched: copies_config(settings).is_some(),
         scan_expected: true,
         // Not of the node's name: a recording with pseudonyms holds the seed.
         jitter_seed: rand::random(),
@@ -153,6 +152,7 @@ pub(super) fn http_settings(settings: &Settings) -> Option<http::Settings> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Kind;
 
     fn host(servers: &[&str]) -> Host {
         Host {
@@ -183,14 +183,31 @@ mod tests {
     #[test]
     fn a_verifier_is_the_api_server_or_named() {
         let mut settings = Settings::default();
-        let named = |text: &str| crate::config::Kind::from_text(text).unwrap();
-        settings.readers.verifiers = named("10.0.0.7:8443, fd00::7");
+        settings.readers.verifiers = Kind::from_text("10.0.0.7:8443, fd00::7").unwrap();
         let found = Host { api_server: vec!["10.96.0.1:443".parse().unwrap()], ..host(&[]) };
         let shown = |verifier: Verifier| (verifier.ip.to_string(), verifier.port);
         let plan = plan(&settings, found, None, Access::default());
         let verifiers: Vec<_> = plan.processes.verifiers.into_iter().map(shown).collect();
         let expected = [("10.96.0.1", Some(443)), ("10.0.0.7", Some(8443)), ("fd00::7", None)];
         assert_eq!(verifiers, expected.map(|(ip, port)| (ip.to_owned(), port)));
+    }
+
+    #[test]
+    fn copies_are_looked_for_where_the_kubelet_is_and_where_the_settings_say() {
+        let with = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            copies_config(&settings).map(|config| (config.tree, config.paths.len()))
+        };
+        let host = Some(PathBuf::from("/"));
+        assert_eq!(with(|_| ()), Some((host, 0)));
+        assert_eq!(with(|of| of.copies.enabled = false), None);
+        assert_eq!(with(|of| of.roots = vec!["/k".into()]), None, "a kubelet root of its own");
+        let only_named = |of: &mut Settings| {
+            of.copies.enabled = false;
+            of.copies.paths = vec!["/opt/token".into()];
+        };
+        assert_eq!(with(only_named), Some((None, 1)));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The names of all exported telemetry: spans, attributes, log events, metrics. `tokenwatch
 //! telemetry` prints the tables of this file.
 //!
-//! `k8s.*`, `server.*`, `network.*`, `process.*`, `file.path` and `error.type` are OpenTelemetry semantic
-//! conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and `ntp.*`.
+//! `k8s.*`, `server.*`, `network.*`, `process.*`, `file.path` and `error.type` are OpenTelemetry
+//! semantic conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and
+//! `ntp.*`.
 
 /// The version of OpenTelemetry's semantic conventions that these names come from.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";

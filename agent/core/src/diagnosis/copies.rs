@@ -2,7 +2,7 @@
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{CopyFault, CopySymptom, Finding, Severity, wording};
-use crate::world::copies::{BoundPod, CopiedFile, CopyFacts, GRACE, Plugin};
+use crate::world::copies::{BoundPod, CopiedFile, CopiedToken, CopyFacts, GRACE, Plugin};
 use crate::world::tokens::{Deadlines, KubeletPolicy};
 use crate::world::{Config, World};
 
@@ -35,18 +35,13 @@ fn of(file: &CopiedFile, world: &World, config: &Config, now: &Reading) -> CopyD
     let tokens = file.seen.tokens.iter();
     let facts = tokens.map(|token| world.copy_facts(file, token, now));
     let symptoms = facts.filter_map(|facts| symptom(&facts).map(|symptom| (symptom, facts)));
-    // Of equal ones the first: `max_by_key` would take the last.
-    let worst = symptoms.reduce(
-        |worst, next| {
-            if next.0.severity > worst.0.severity { next } else { worst }
-        },
-    );
-    let generation =
-        |claims: &crate::world::tokens::Claims| claims.generation().as_str().to_owned();
+    // Of equal ones the first: `max_by_key` takes the last.
+    let worst = symptoms.rev().max_by_key(|(symptom, _)| symptom.severity);
+    let generation = |token: &CopiedToken| token.claims.generation().as_str().to_owned();
     CopyDiagnosis {
         path: file.seen.path.clone(),
         finding: worst.map(|(symptom, facts)| wording::copy(&config.node, symptom, &facts)),
-        generations: file.seen.tokens.iter().map(|token| generation(&token.claims)).collect(),
+        generations: file.seen.tokens.iter().map(generation).collect(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Alert, Judgement, Ledger, Missing, Scope};
 use crate::base::time::{Monotonic, Reading};
 use crate::base::value::Value;
 use crate::diagnosis::{self, CopyDiagnosis};
+use crate::findings::Finding;
 use crate::findings::wording::COPY_GENERATION;
 use crate::world::{Config, World};
 
@@ -18,13 +19,11 @@ impl Ledger {
     ) -> (Vec<Alert>, Option<Monotonic>) {
         let mut alerts = Vec::new();
         let diagnoses = diagnosis::copies(world, config, now);
-        for path in self.files().filter(|path| world.copies.get(path).is_none()).collect::<Vec<_>>()
-        {
-            alerts.extend(self.judge_lost(now, world, config, path));
+        let lost = self.files().filter(|path| world.copies.get(path).is_none());
+        for path in lost.collect::<Vec<_>>() {
+            alerts.extend(self.judge_lost(now, world, path));
         }
-        for diagnosis in diagnoses {
-            alerts.extend(self.judge_copy(now, diagnosis));
-        }
+        alerts.extend(diagnoses.into_iter().flat_map(|one| self.judge_copy(now, one)));
         let wakes = self.files().filter_map(|path| self.next_wake(&Scope::File(path)));
         let wakes = wakes.filter(|at| *at > now.monotonic);
         let next = wakes.chain(diagnosis::next_of_copies(world, now)).min();
@@ -36,34 +35,28 @@ impl Ledger {
         self.entries.keys().filter_map(Scope::file).map(ToOwned::to_owned)
     }
 
-    /// Judges a file without copies. It may only not be read yet, or not any more.
-    fn judge_lost(
-        &mut self,
-        now: &Reading,
-        world: &World,
-        config: &Config,
-        path: String,
-    ) -> Vec<Alert> {
-        let missing = match (config.copies_watched, world.copies.is_complete()) {
-            (true, false) => return Vec::new(),
-            (true, true) => Missing::Gone,
-            (false, _) => Missing::Recovered,
-        };
+    /// Judges a file without copies. A restored finding about it is held while the source may only
+    /// not have read the file yet; after that, nobody looks for copies any more.
+    fn judge_lost(&mut self, now: &Reading, world: &World, path: String) -> Vec<Alert> {
+        let is_gone = world.copies.is_complete();
+        let missing = if is_gone { Missing::Gone } else { Missing::Recovered };
         self.judge(now, &Scope::File(path), Judgement { findings: Vec::new(), missing })
     }
 
     fn judge_copy(&mut self, now: &Reading, diagnosis: CopyDiagnosis) -> Vec<Alert> {
         let CopyDiagnosis { path, finding, generations } = diagnosis;
         let scope = Scope::File(path);
-        let is_rewritten = self.entries.get(&scope).is_some_and(|entries| {
-            entries.iter().any(|entry| match entry.finding.evidence.get(COPY_GENERATION) {
-                Some(Value::Text(old)) => !generations.contains(old),
-                Some(Value::List(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => {
-                    false
-                }
-            })
-        });
+        let old = self.entries.get(&scope).into_iter().flatten();
+        let is_rewritten = old.into_iter().any(|entry| lacks(&generations, &entry.finding));
         let missing = if is_rewritten { Missing::Rewritten } else { Missing::Recovered };
         self.judge(now, &scope, Judgement { findings: finding.into_iter().collect(), missing })
+    }
+}
+
+/// Whether the generation that a finding is about is not among these.
+fn lacks(generations: &[String], finding: &Finding) -> bool {
+    match finding.evidence.get(COPY_GENERATION) {
+        Some(Value::Text(old)) => !generations.contains(old),
+        Some(Value::List(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => false,
     }
 }

@@ -128,7 +128,8 @@ impl Entry {
     }
 
     /// Whether a token that needed somebody no longer does: its pod has ended, it has become valid,
-    /// or nothing uses the copy any more. Nobody should have to wait for the next reminder to learn that.
+    /// or nothing uses the copy any more. Nobody should have to wait for the next reminder to learn
+    /// that.
     fn calms(&self, finding: &Finding) -> bool {
         let is_info = self.worst > Severity::Info && finding.severity == Severity::Info;
         let is_lifecycle = finding.code.family() == Code::Expired.family();

@@ -25,8 +25,6 @@ pub struct Config {
     pub settle: Delta,
     /// Whether access to the API server is configured.
     pub cluster_configured: bool,
-    /// Whether the agent looks for copies of tokens on the host.
-    pub copies_watched: bool,
     /// Whether the source of files reports the end of its first scan. Findings about tokens wait
     /// for it, because one cause may explain many tokens.
     pub scan_expected: bool,
@@ -57,7 +55,6 @@ impl Default for Config {
             delivery_limit: Delta::from_secs(60),
             settle: Delta::from_secs(10),
             cluster_configured: false,
-            copies_watched: false,
             scan_expected: false,
             // One request to every server with its timeout, and a slow resolver.
             grace: Delta::from_secs(10),

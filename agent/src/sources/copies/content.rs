@@ -6,7 +6,7 @@ use tokenwatch_core::world::copies::{CopiedToken, CopyKind, MAX_COPIED_TOKENS};
 use tokenwatch_core::world::tokens::Claims;
 use zeroize::Zeroizing;
 
-use super::kubeconfig::{self, NotAKubeconfig};
+use super::kubeconfig::{self, NotAKubeconfig, User};
 use super::mentions::Named;
 use crate::sources::tokens::found::{self, Span, Token};
 use crate::sources::tokens::place;
@@ -124,17 +124,18 @@ fn is_comment(before: &str) -> bool {
 fn of_kubeconfig(plain: &str, spans: &[Span]) -> Result<Content, NotAKubeconfig> {
     let (mut tokens, mut files) = (Vec::new(), Vec::new());
     for user in kubeconfig::users(plain)?.into_iter().take(MAX_COPIED_TOKENS) {
-        let number = user.token.as_deref().and_then(|token| token.strip_prefix(PLACEHOLDER));
-        let span = number.and_then(|number| spans.get(number.parse::<usize>().ok()?));
-        let token = span.and_then(claims).map(|claims| CopiedToken {
-            user: user.name.clone(),
-            token_file: None,
-            claims: claims.clone(),
-        });
+        let token = token_of(&user, spans);
         match user.token_file {
             Some(path) => files.push(TokenFile { user: user.name, path, instead: token }),
             None => tokens.extend(token),
         }
     }
     Ok(Content { kind: CopyKind::Kubeconfig, tokens, files, named: None })
+}
+
+/// The token that a user has in the kubeconfig itself.
+fn token_of(user: &User, spans: &[Span]) -> Option<CopiedToken> {
+    let number = user.token.as_deref()?.strip_prefix(PLACEHOLDER)?;
+    let claims = claims(spans.get(number.parse::<usize>().ok()?)?)?.clone();
+    Some(CopiedToken { user: user.name.clone(), token_file: None, claims })
 }

@@ -16,7 +16,7 @@ use tokenwatch_core::world::copies::{CopiedToken, CopiesSeen, MAX_COPIES, Mentio
 use tokenwatch_core::world::observation::Observation;
 
 use super::CopiesConfig;
-use super::content::{self, Content, TokenFile};
+use super::content::{self, Content, TokenFile, Unusable};
 use super::mentions::{FileId, Mentions};
 use super::places::{self, Place, PlaceKind};
 use crate::discovery::inside;
@@ -142,19 +142,16 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, place: &Place, path: &Path, depth: usize) {
-        match names(&place.tree, path) {
-            Ok(names) => {
-                self.scan.directories.insert(seen_at(&place.tree, path));
-                for name in names {
-                    self.names += 1;
-                    if self.names > MAX_NAMES {
-                        let why = format!("more than {MAX_NAMES} files are there to read");
-                        return self.problem(path, &why);
-                    }
-                    self.look(place, &path.join(name), depth + 1);
-                }
-            }
-            Err(error) => self.failed(place, path, &error),
+        let names = match names(&place.tree, path) {
+            Ok(names) => names,
+            Err(error) => return self.failed(place, path, &error),
+        };
+        self.scan.directories.insert(seen_at(&place.tree, path));
+        let room = MAX_NAMES.saturating_sub(self.names);
+        self.names += names.len();
+        names.iter().take(room).for_each(|name| self.look(place, &path.join(name), depth + 1));
+        if names.len() > room {
+            self.problem(path, &format!("more than {MAX_NAMES} files are there to read"));
         }
     }
 
@@ -163,34 +160,42 @@ impl Walk<'_> {
             self.scan.directories.insert(seen_at(&place.tree, parent));
         }
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let read = self.read(&place.tree, path, &name);
-        match read {
-            Ok(Ok(content)) if !content.is_empty() => self.files.push(File {
-                place: place.clone(),
-                path: path.to_owned(),
-                id: id(stat),
-                written_at: written_at(stat),
-                content,
-            }),
-            Ok(Ok(_)) => {}
-            // Beside CNI configurations there may be anything.
-            Ok(Err(content::Unusable::NotText)) if !expects_tokens(place, path) => {}
-            Ok(Err(why)) => self.problem(path, &why.to_string()),
-            Err(Unread::TooLong) if !expects_tokens(place, path) => {}
+        match self.fetch(&place.tree, path, &name) {
+            Ok(Ok(content)) => self.keep(place, path, stat, content),
+            Ok(Err(unusable)) => self.unusable(place, path, unusable),
             Err(Unread::Failed(errno)) => self.failed(place, path, &errno.into()),
+            Err(Unread::TooLong) if !expects_tokens(place, path) => {}
             Err(why @ (Unread::NotAFile | Unread::TooLong)) => {
                 self.problem(path, &why.to_string());
             }
         }
     }
 
+    fn keep(&mut self, place: &Place, path: &Path, stat: &FileStat, content: Content) {
+        if !content.is_empty() {
+            let (place, path, id) = (place.clone(), path.to_owned(), id(stat));
+            self.files.push(File { place, path, id, written_at: written_at(stat), content });
+        }
+    }
+
+    /// Beside CNI configurations there may be anything.
+    fn unusable(&mut self, place: &Place, path: &Path, why: Unusable) {
+        let matters = match why {
+            Unusable::NotText => expects_tokens(place, path),
+            Unusable::Kubeconfig(_) => true,
+        };
+        if matters {
+            self.problem(path, &why.to_string());
+        }
+    }
+
     /// Never blocks: what may be a pipe by now is opened without waiting for a writer.
-    fn read(
+    fn fetch(
         &mut self,
         tree: &Path,
         path: &Path,
         name: &str,
-    ) -> Result<Result<Content, content::Unusable>, Unread> {
+    ) -> Result<Result<Content, Unusable>, Unread> {
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let opened = inside::open(tree, path, flags);
         let file = opened.map_err(|error| {
@@ -203,8 +208,7 @@ impl Walk<'_> {
     fn finish(mut self) -> (Vec<CopiesSeen>, Scan) {
         let files = std::mem::take(&mut self.files);
         let mentions = mentions(&files);
-        let mut used = BTreeSet::new();
-        let mut seen: Vec<(FileId, CopiesSeen)> = Vec::new();
+        let (mut used, mut seen) = (BTreeSet::new(), Vec::new());
         for mut file in files {
             let token_files = std::mem::take(&mut file.content.files);
             let tokens =
@@ -214,15 +218,19 @@ impl Walk<'_> {
             seen.push((file.id, report(file, &mentions)));
         }
         // A token file that a kubeconfig names is judged as the kubeconfig's.
-        let reported =
-            seen.into_iter().filter(|(id, of)| !used.contains(id) && !of.tokens.is_empty());
-        let mut reported: Vec<CopiesSeen> = reported.map(|(_, seen)| seen).collect();
-        if reported.len() > MAX_COPIES {
-            let last = PathBuf::from(&reported[MAX_COPIES].path);
-            self.problem(&last, &format!("more than {MAX_COPIES} files hold copies of tokens"));
-            reported.truncate(MAX_COPIES);
+        seen.retain(|(id, of)| !used.contains(id) && !of.tokens.is_empty());
+        let reported = seen.into_iter().map(|(_, seen)| seen).collect();
+        (self.bounded(reported), self.scan)
+    }
+
+    /// The first copies. More are a problem.
+    fn bounded(&mut self, mut reported: Vec<CopiesSeen>) -> Vec<CopiesSeen> {
+        if let Some(next) = reported.get(MAX_COPIES) {
+            let path = PathBuf::from(&next.path);
+            self.problem(&path, &format!("more than {MAX_COPIES} files hold copies of tokens"));
         }
-        (reported, self.scan)
+        reported.truncate(MAX_COPIES);
+        reported
     }
 
     /// The token in a kubeconfig's `tokenFile`: on the host, or relative to the kubeconfig. In a
@@ -244,7 +252,7 @@ impl Walk<'_> {
     /// The token in a file that holds one.
     fn token_at(&mut self, tree: &Path, path: &Path) -> Option<(FileId, CopiedToken)> {
         let id = file_id(tree, path)?;
-        let content = self.read(tree, path, "").ok()?.ok()?;
+        let content = self.fetch(tree, path, "").ok()?.ok()?;
         content.tokens.into_iter().next().map(|token| (id, token))
     }
 }

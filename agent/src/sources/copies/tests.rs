@@ -113,39 +113,73 @@ fn conflist(plugins: serde_json::Value) -> String {
     json!({"cniVersion": "0.3.1", "name": "k8s-pod-network", "plugins": plugins}).to_string()
 }
 
+/// A plugin of a conflist with a kubeconfig in the default directory.
+fn plugin(kind: &str, file: &str) -> serde_json::Value {
+    json!({"type": kind, "kubernetes": {"kubeconfig": format!("/etc/cni/net.d/{file}")}})
+}
+
+const WHEREABOUTS: &str = "/etc/cni/net.d/whereabouts.d/whereabouts.kubeconfig";
+const ISTIO: &str = "/etc/cni/net.d/ZZZ-istio-cni-kubeconfig";
+const LINKERD: &str = "/etc/cni/net.d/ZZZ-linkerd-cni-kubeconfig";
+const OTHER: &str = "/etc/cni/net.d/ZZZ-other-kubeconfig";
+const KUBE_ROUTER: &str = "/var/lib/kube-router/kubeconfig";
+const K3S: &str = "/var/lib/rancher/k3s/agent/etc/cni/net.d/multus.d/multus.kubeconfig";
+
 #[test]
 fn every_plugins_file_is_found_with_whether_something_uses_it() {
-    let multus = json!({
+    use Mention::{Named, NotNamed, Unknown};
+    let calico = plugin("calico", "calico-kubeconfig");
+    let delegating = json!({
         "cniVersion": "0.3.1", "name": "multus-cni-network", "type": "multus",
-        "kubeconfig": MULTUS, "delegates": [{"type": "calico", "kubernetes": {"kubeconfig": CALICO}}],
+        "kubeconfig": MULTUS, "delegates": [calico],
     });
-    let plugin = |kind: &str, file: &str| json!({"type": kind, "kubernetes": {"kubeconfig": format!("/etc/cni/net.d/{file}")}});
-    let k3s = "/var/lib/rancher/k3s/agent/etc/cni/net.d";
-    // (file, user, configuration and its place, plugin, whether it is named)
+    let chained = |kind: &str, file: &str| conflist(json!([calico, plugin(kind, file)]));
+    let bridge = json!({"type": "bridge", "cniVersion": "1.0.0"}).to_string();
+    let macvlan = json!({"type": "macvlan", "ipam": {"type": "whereabouts"}}).to_string();
+    let shim = json!({"type": "multus-shim", "cniVersion": "1.0.0"}).to_string();
+    // An older installation left its file; the new one has another.
+    let elsewhere = "/etc/kubernetes/cni/net.d/multus.d/multus.kubeconfig";
+    let moved = json!({"type": "multus", "kubeconfig": elsewhere}).to_string();
+    let in_pod = json!({"type": "multus", "kubeconfig": format!("/host{K3S}")}).to_string();
+    // (file, user, configuration, plugin, whether it is named)
     let table = [
-        (MULTUS, "multus", ("/etc/cni/net.d/00-multus.conf", multus.to_string()), Some(Plugin::Multus), Mention::Named),
-        (CALICO, "calico", ("/etc/cni/net.d/00-multus.conf", multus.to_string()), Some(Plugin::Calico), Mention::Named),
-        (CALICO, "calico", ("/etc/cni/net.d/10-calico.conflist", conflist(json!([plugin("calico", "calico-kubeconfig")]))), Some(Plugin::Calico), Mention::Named),
-        ("/etc/cni/net.d/ZZZ-istio-cni-kubeconfig", "istio-cni", ("/etc/cni/net.d/10-calico.conflist", conflist(json!([plugin("calico", "calico-kubeconfig"), plugin("istio-cni", "ZZZ-istio-cni-kubeconfig")]))), Some(Plugin::IstioCni), Mention::Named),
-        ("/etc/cni/net.d/ZZZ-linkerd-cni-kubeconfig", "linkerd-cni", ("/etc/cni/net.d/10-x.conflist", conflist(json!([plugin("linkerd-cni", "ZZZ-linkerd-cni-kubeconfig")]))), Some(Plugin::LinkerdCni), Mention::Named),
-        ("/etc/cni/net.d/whereabouts.d/whereabouts.kubeconfig", "whereabouts", ("/etc/cni/net.d/10-x.conf", json!({"type": "macvlan", "ipam": {"type": "whereabouts"}}).to_string()), Some(Plugin::Whereabouts), Mention::Named),
-        ("/etc/cni/net.d/whereabouts.d/whereabouts.kubeconfig", "whereabouts", ("/etc/cni/net.d/10-x.conf", json!({"type": "bridge"}).to_string()), Some(Plugin::Whereabouts), Mention::NotNamed),
-        ("/var/lib/kube-router/kubeconfig", "kube-router", ("/etc/cni/net.d/10-kuberouter.conf", json!({"type": "bridge"}).to_string()), Some(Plugin::KubeRouter), Mention::NotNamed),
-        (MULTUS, "multus", ("/etc/cni/net.d/10-calico.conflist", conflist(json!([plugin("calico", "calico-kubeconfig")]))), Some(Plugin::Multus), Mention::NotNamed),
-        (MULTUS, "multus", ("/etc/cni/net.d/00-multus.conf", json!({"type": "multus-shim", "cniVersion": "1"}).to_string()), Some(Plugin::Multus), Mention::Named),
-        // An older installation left its file; the new one has another.
-        (MULTUS, "multus", ("/etc/cni/net.d/00-multus.conf", json!({"type": "multus", "kubeconfig": "/etc/kubernetes/cni/net.d/multus.d/multus.kubeconfig"}).to_string()), Some(Plugin::Multus), Mention::NotNamed),
-        (MULTUS, "multus", ("/etc/cni/net.d/nothing.txt", String::new()), Some(Plugin::Multus), Mention::Unknown),
-        ("/etc/cni/net.d/ZZZ-other-kubeconfig", "other", ("/etc/cni/net.d/10-x.conflist", conflist(json!([plugin("other", "ZZZ-other-kubeconfig")]))), None, Mention::Named),
-        ("/var/lib/rancher/k3s/agent/etc/cni/net.d/multus.d/multus.kubeconfig", "multus", ("/var/lib/rancher/k3s/agent/etc/cni/net.d/00-multus.conf", json!({"type": "multus", "kubeconfig": format!("/host{k3s}/multus.d/multus.kubeconfig")}).to_string()), Some(Plugin::Multus), Mention::Named),
+        (MULTUS, "multus", delegating.to_string(), Some(Plugin::Multus), Named),
+        (MULTUS, "multus", shim, Some(Plugin::Multus), Named),
+        (MULTUS, "multus", moved, Some(Plugin::Multus), NotNamed),
+        (MULTUS, "multus", conflist(json!([calico])), Some(Plugin::Multus), NotNamed),
+        (MULTUS, "multus", "no configuration".to_owned(), Some(Plugin::Multus), Unknown),
+        (K3S, "multus", in_pod, Some(Plugin::Multus), Named),
+        (CALICO, "calico", delegating.to_string(), Some(Plugin::Calico), Named),
+        (CALICO, "calico", conflist(json!([calico])), Some(Plugin::Calico), Named),
+        (
+            ISTIO,
+            "istio-cni",
+            chained("istio-cni", "ZZZ-istio-cni-kubeconfig"),
+            Some(Plugin::IstioCni),
+            Named,
+        ),
+        (
+            LINKERD,
+            "linkerd-cni",
+            chained("linkerd-cni", "ZZZ-linkerd-cni-kubeconfig"),
+            Some(Plugin::LinkerdCni),
+            Named,
+        ),
+        (OTHER, "other", chained("other", "ZZZ-other-kubeconfig"), None, Named),
+        (OTHER, "other", bridge.clone(), None, NotNamed),
+        (WHEREABOUTS, "whereabouts", macvlan, Some(Plugin::Whereabouts), Named),
+        (WHEREABOUTS, "whereabouts", bridge.clone(), Some(Plugin::Whereabouts), NotNamed),
+        (KUBE_ROUTER, "kube-router", bridge, Some(Plugin::KubeRouter), NotNamed),
     ];
-    for (path, user, (by, configuration), plugin, mention) in table {
+    for (path, user, configuration, plugin, mention) in table {
         let host = Host::new();
-        let seen = host.file(path, with_token(user)).file(by, configuration).seen();
+        let by = if path == K3S { &K3S[..K3S.len() - 27] } else { "/etc/cni/net.d" };
+        let by = format!("{by}/05-network.conflist");
+        let seen = host.file(path, with_token(user)).file(&by, &configuration).seen();
         assert_eq!(seen.len(), 1, "{path}: {seen:?}");
         let seen = &seen[0];
         assert_eq!((seen.path.as_str(), seen.kind), (path, CopyKind::Kubeconfig));
-        assert_eq!((seen.plugin, seen.mention), (plugin, mention), "{path} by {by}");
+        assert_eq!((seen.plugin, seen.mention), (plugin, mention), "{path} by {configuration}");
         assert_eq!(tokens(seen), [(user, Some(user))], "{path}");
     }
 }

@@ -34,7 +34,8 @@ const CART: &str = r#"{
             {"name": "init", "state": {"terminated": {"startedAt": "2027-01-15T08:00:00Z"}}},
             {"name": "proxy", "state": {"running": {"startedAt": "2027-01-15T08:00:01Z"}}}],
         "containerStatuses": [
-            {"name": "app", "containerID": "containerd://id-of-app", "state": {"running": {"startedAt": "2027-01-15T08:00:05Z"}}},
+            {"name": "app", "containerID": "containerd://id-of-app",
+             "state": {"running": {"startedAt": "2027-01-15T08:00:05Z"}}},
             {"name": "sidecar", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}"#;
 
 #[test]

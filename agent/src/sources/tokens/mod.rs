@@ -1,6 +1,6 @@
 //! Token files: opened without leaving their volume ([`open`]), read into one buffer that is wiped,
-//! and decoded ([`read`]). A file that a person names is opened by the same rules ([`named`]). Tokens
-//! in other text are found by their form ([`found`]).
+//! and decoded ([`read`]). A file that a person names is opened by the same rules ([`named`]).
+//! Tokens in other text are found by their form ([`found`]).
 
 pub(crate) mod found;
 pub mod named;

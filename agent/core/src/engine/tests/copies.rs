@@ -45,8 +45,8 @@ fn scanned() -> Observation {
     Observation::Source(SourceState { source: "copies".into(), degraded: None })
 }
 
-fn watching() -> Config {
-    Config { node: "n1".into(), copies_watched: true, ..Config::default() }
+fn config() -> Config {
+    Config { node: "n1".into(), ..Config::default() }
 }
 
 /// Age, event and severity of the alerts about copies.
@@ -61,8 +61,8 @@ fn of_copies(reports: &[Report], now: i64) -> Vec<(i64, AlertEvent, Severity)> {
 }
 
 /// An engine that has raised the finding, and the finding.
-fn stale(config: Config) -> (Engine, Restored) {
-    let mut engine = Engine::new(config);
+fn stale() -> (Engine, Restored) {
+    let mut engine = Engine::new(config());
     for (age, observation) in [(1, in_volume(0)), (1, copied(Some(0))), (1, scanned())] {
         assert_eq!(of_copies(&engine.step(&at(age), observation).reports, age), []);
     }
@@ -77,7 +77,7 @@ fn stale(config: Config) -> (Engine, Restored) {
 
 #[test]
 fn a_stale_copy_is_raised_by_the_engines_own_wakes() {
-    let mut engine = Engine::new(watching());
+    let mut engine = Engine::new(config());
     for observation in [in_volume(0), copied(Some(0)), scanned()] {
         let _ = engine.step(&at(1), observation);
     }
@@ -102,7 +102,7 @@ fn how_a_finding_about_a_copy_ends() {
         (copied(None), "was removed, or holds no token any more"),
     ];
     for (observation, sentence) in table {
-        let (mut engine, _) = stale(watching());
+        let (mut engine, _) = stale();
         let reports = engine.step(&at(3_250), observation).reports;
         let ended = [(3_250, AlertEvent::Cleared, Severity::Warning)];
         assert_eq!(of_copies(&reports, 3_250), ended);
@@ -114,35 +114,33 @@ fn how_a_finding_about_a_copy_ends() {
 
 #[test]
 fn a_restart_neither_repeats_nor_forgets_a_stale_copy() {
-    let restart = |config: Config, seen: Vec<Observation>| {
-        let (_, raised) = stale(watching());
-        let mut engine = Engine::new(config);
-        let mut reports = engine.restore(&at(3_210), vec![raised]).reports;
+    let restart = |seen: Vec<Observation>| {
+        let (_, raised) = stale();
+        let mut engine = Engine::new(config());
+        let mut early = of_copies(&engine.restore(&at(3_210), vec![raised]).reports, 3_210);
         for observation in seen {
-            reports.extend(engine.step(&at(3_211), observation).reports);
+            early.extend(of_copies(&engine.step(&at(3_211), observation).reports, 3_211));
         }
-        let early = of_copies(&reports, 3_211);
-        let late = of_copies(&engine.step(&at(3_299), Observation::Tick).reports, 3_299);
-        let late = late
-            .into_iter()
-            .chain(of_copies(&engine.step(&at(3_301), Observation::Tick).reports, 3_301));
-        (early, late.collect::<Vec<_>>())
+        let mut late = Vec::new();
+        for age in [3_299, 3_301] {
+            late.extend(of_copies(&engine.step(&at(age), Observation::Tick).reports, age));
+        }
+        (early, late)
     };
     let still = vec![in_volume(2_880), copied(Some(0)), scanned()];
-    let (early, late) = restart(watching(), still);
-    assert_eq!((early, late), (vec![], vec![(3_301, AlertEvent::Reminded, Severity::Critical)]));
-    let (early, _) = restart(watching(), vec![in_volume(2_880), scanned()]);
-    assert_eq!(early, [(3_211, AlertEvent::Cleared, Severity::Warning)], "the file is gone");
-    let (early, late) = restart(watching(), vec![in_volume(2_880)]);
-    assert_eq!((early, late), (vec![], vec![]), "nobody has looked yet");
-    let (early, late) = restart(Config { copies_watched: false, ..watching() }, vec![]);
-    assert_eq!((early, late.len()), (vec![], 1), "nobody looks any more");
+    let critical = vec![(3_301, AlertEvent::Reminded, Severity::Critical)];
+    assert_eq!(restart(still), (vec![], critical));
+    let cleared = |age| vec![(age, AlertEvent::Cleared, Severity::Warning)];
+    let gone = vec![in_volume(2_880), scanned()];
+    assert_eq!(restart(gone), (cleared(3_211), vec![]), "the file is gone");
+    let unseen = vec![in_volume(2_880)];
+    assert_eq!(restart(unseen), (vec![], cleared(3_301)), "nobody looks any more");
 }
 
 #[test]
 fn the_api_servers_clock_decides_when_a_copy_is_refused() {
     // The node is two hours behind: by its clock the copy is fresh.
-    let mut engine = Engine::new(watching());
+    let mut engine = Engine::new(config());
     let _ = engine.step(&at(1), measured(&at(1), Delta::from_secs(7_200)));
     for observation in [in_volume(0), copied(Some(0)), scanned()] {
         let _ = engine.step(&at(60), observation);
@@ -155,7 +153,7 @@ fn the_api_servers_clock_decides_when_a_copy_is_refused() {
 
 #[test]
 fn a_finding_about_a_copy_is_about_the_file_on_the_node() {
-    let (engine, raised) = stale(watching());
+    let (engine, raised) = stale();
     let finding = &raised.finding;
     assert_eq!(finding.subject, Subject::File { node: "n1".into(), path: PATH.into() });
     let summary = "The kubeconfig /etc/cni/net.d/multus.d/multus.kubeconfig (multus) holds an old \

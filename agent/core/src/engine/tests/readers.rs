@@ -13,6 +13,8 @@ const LIFETIME: i64 = 600;
 
 /// What happens, and when.
 type Events = Vec<(i64, Observation)>;
+/// What the engine reports about readers, and when.
+type Reported = (i64, AlertEvent, Severity);
 
 fn directory(nth: i64) -> String {
     format!("..gen-{nth}")
@@ -77,12 +79,12 @@ fn pod(containers: &[(&str, i64)]) -> Events {
 fn processes(ids: &[&str], from: i64, to: i64, established: u32, opens: bool) -> Events {
     let look = |age: i64| {
         let connected = Connected { established, opened: opens.then_some(Delta::from_secs(15)) };
-        (age, containers(ids, MountKind::Current, Some(connected)))
+        (age, containers(ids, &MountKind::Current, Some(connected)))
     };
     (from..to).step_by(15).map(look).collect()
 }
 
-fn containers(ids: &[&str], kind: MountKind, connected: Option<Connected>) -> Observation {
+fn containers(ids: &[&str], kind: &MountKind, connected: Option<Connected>) -> Observation {
     let running = |id: &&str| RunningContainer {
         id: (*id).into(),
         started: Wall::from_secs(IAT + 2),
@@ -100,7 +102,7 @@ fn containers(ids: &[&str], kind: MountKind, connected: Option<Connected>) -> Ob
 }
 
 /// Plays the events in the order of time. Returns the engine, and the reports about readers.
-fn play(mut events: Events, until: i64) -> (Engine, Vec<(i64, AlertEvent, Severity)>) {
+fn play(mut events: Events, until: i64) -> (Engine, Vec<Reported>) {
     events.sort_by_key(|(age, _)| *age);
     let (mut engine, mut reported, mut now) = (engine(), Vec::new(), 0);
     for (age, event) in events {
@@ -131,7 +133,7 @@ fn who_reads_once_is_named_before_the_first_refusal() {
     use Severity::{Critical, Info, Warning};
     let app = [("app", 2)];
     // (level, what the processes show, reports by 659)
-    let table: [(&str, Events, &[(i64, AlertEvent, Severity)]); 4] = [
+    let table: [(&str, Events, &[Reported]); 4] = [
         ("files", Vec::new(), &[(630, Raised, Info)]),
         (
             "hostPID, a new connection for each request",
@@ -248,7 +250,7 @@ fn what_somebody_holds_is_a_hint_and_a_subpath_explains_it() {
     let (_, reports) = play(events.clone(), 659);
     assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Info)]);
     let mounted = MountKind::Subpath { directory: directory(0), deleted: true };
-    let subpath = vec![(486, containers(&["id-app"], mounted, None))];
+    let subpath = vec![(486, containers(&["id-app"], &mounted, None))];
     assert_eq!(play([events, subpath].concat(), 659).1, []);
 }
 
@@ -332,7 +334,7 @@ fn a_client_that_exchanges_the_token_is_not_accused() {
 
 #[test]
 fn a_frozen_mount_is_named_at_once_and_explains_the_reader() {
-    let frozen = vec![(100, containers(&["id-app"], MountKind::Frozen, None))];
+    let frozen = vec![(100, containers(&["id-app"], &MountKind::Frozen, None))];
     let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), frozen].concat();
     let (engine, reports) = play(events, 659);
     assert_eq!(reports, []);
@@ -356,6 +358,34 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }
 
+/// The finding as people read it, from the observations to the sentence.
+#[test]
+fn the_finding_names_container_time_evidence_habit_and_library() {
+    let image = "registry.example/otel/opentelemetry-collector-contrib:0.144.0";
+    let mut known = pod(&[("app", 2)]);
+    if let Observation::Cluster(ClusterSeen::Listed(pods)) = &mut known[0].1 {
+        pods[0].containers[0].image = image.into();
+    }
+    let seen = processes(&["id-app"], 2, 570, 0, true);
+    let (engine, _) = play([kubelet(2), known, reads(&[4, 5]), seen].concat(), 570);
+    let findings = engine.findings();
+    let stale = findings.iter().find(|finding| finding.code == Code::ReaderStale).unwrap();
+    let parts = [
+        "Container app (app) of pod shop/cart-0 still uses the token",
+        "that it read at 2027-01-15T08:00:04Z. kubelet replaced that token at",
+        "is refused from 2027-01-15T08:11:00Z on, in ",
+        "Evidence: it opened a connection to the API server without reading the new token",
+        "It reads the token only once, at its start.",
+        "seems to use otel bearertokenauth 0.144.0",
+        "; 0.152.0 reads it again.",
+    ];
+    for part in parts {
+        assert!(stale.summary.contains(part), "{part:?}: {}", stale.summary);
+    }
+    assert_eq!(stale.deadline, Some(at(660).wall));
+    assert!(stale.remedy.text.contains("update otel bearertokenauth to 0.152.0 or later"));
+}
+
 #[test]
 fn a_watch_that_is_set_before_the_container_starts_misses_nothing() {
     let first = |started| [generation(0, false), generation(1, true), pod(&[("app", started)])];
@@ -376,7 +406,7 @@ fn noise() -> impl proptest::strategy::Strategy<Value = Events> {
     use proptest::prelude::*;
     let connected = (0..3u32, any::<bool>()).prop_map(|(established, opens)| {
         let opened = opens.then_some(Delta::from_secs(15));
-        containers(&["id-app"], MountKind::Current, Some(Connected { established, opened }))
+        containers(&["id-app"], &MountKind::Current, Some(Connected { established, opened }))
     });
     let event = prop_oneof![
         4 => connected,
@@ -423,7 +453,7 @@ proptest::proptest! {
                 evidence.strength() > crate::world::readers::Strength::Hint
             })
         };
-        let is_alarm = |(_, _, severity): &(i64, AlertEvent, Severity)| *severity > Severity::Info;
+        let is_alarm = |(_, _, severity): &Reported| *severity > Severity::Info;
         if readers.iter().any(is_strong) {
             proptest::prop_assert!(reports.iter().any(is_alarm), "{:?}", reports);
         }

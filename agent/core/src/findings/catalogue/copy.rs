@@ -3,10 +3,10 @@
 use super::Entry;
 
 pub(super) const COPY_STALE: Entry = Entry {
-    meaning: "A file on the host holds a copy of a token, and nobody writes the copy again. kubelet \
-            replaces the token in the pod's volume, and not the copy. CNI plugins keep such a copy \
-            in their kubeconfig. When the API server refuses it, no pod can be created or deleted \
-            on the node.",
+    meaning: "A file on the host holds a copy of a token, and nobody writes the copy again. \
+            kubelet replaces the token in the pod's volume, and not the copy. CNI plugins keep \
+            such a copy in their kubeconfig. When the API server refuses it, no pod can be created \
+            or deleted on the node.",
     found_by: "The agent decodes the tokens in the kubeconfigs and token files of CNI plugins \
             (copies.enabled) and in the files of the setting copies.paths. It finds a copy that \
             has expired; whose pod does not exist any more, which makes the API server refuse it \

@@ -99,16 +99,15 @@ pub(super) const READER_STALE: Entry = Entry {
             not read the file since. The file is fresh, so the token in it looks healthy. From the \
             finding's deadline on, the API server refuses the old token, and the container's \
             requests get 401.",
-    found_by: "kubelet replaced the token, and the container has not read the new one. The agent \
-            sees who opens the file. That alone is info: a client that reads before its next \
-            request, and sends none, is healthy. More evidence is needed for more: a connection to \
-            the API server, a read of the replaced token, or how the container behaved in earlier \
-            generations. The evidence names each kind and its strength, and \
-            docs/reader-evidence.md explains them. How much the agent sees depends on its privilege \
-            level.",
-    severity: "info if the container has only not read the new token; warning if it uses the old \
-            one, or never read a new one before; critical shortly before the API server refuses \
-            the old token, and from then on",
+    found_by: "kubelet replaced the token, and the container has not read the new one: the agent \
+            sees who opens the file. It also needs evidence of use: a connection to the API \
+            server, a read of the replaced token, or how the container behaved in earlier \
+            generations. Without that, the finding is info, and comes only if a client that reads \
+            again would have done so by then. The evidence has each kind with its strength, and \
+            docs/reader-evidence.md explains them. How much the agent sees depends on its \
+            privilege level.",
+    severity: "info without evidence of use; warning with it; critical in the last third of the \
+            time from the rotation to the refusal, at most 10 minutes before, and from then on",
     action: "Restart the container before the deadline: it reads the current token when it starts. \
             Then make the client read the file again at least once a minute (KEP-1205). If the \
             finding names a client library, update it to the version that reads the token again. \
@@ -123,8 +122,8 @@ pub(super) const MOUNT_FROZEN: Entry = Entry {
     found_by: "In the container's mount table, the volume is on another file system than on the \
             node. The agent needs the privilege level hostPID for this. The finding comes at once, \
             while both mounts may still hold the same token.",
-    severity: "warning; critical shortly before the API server refuses the token in the old mount, \
-            and from then on",
+    severity: "warning; critical in the last third of the time to the refusal of the token in the \
+            old mount, at most 10 minutes before, and from then on",
     action: "Restart the pod: a new pod gets the new mount. A restart of the container alone is \
             enough, too, because kubelet mounts the volume into it again. Then find out what \
             unmounted the volume on the node.",

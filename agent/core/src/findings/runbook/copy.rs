@@ -5,8 +5,8 @@ use super::steps::step;
 
 pub(super) const COPY_STALE: Runbook = Runbook {
     impact: "If a CNI plugin uses the file: from the finding's deadline on, or now if it is \
-             critical, every sandbox fails with `Unauthorized`. No pod can be created or deleted on \
-             the node (event FailedCreatePodSandBox, pods that stay in ContainerCreating or \
+             critical, every sandbox fails with `Unauthorized`. No pod can be created or deleted \
+             on the node (event FailedCreatePodSandBox, pods that stay in ContainerCreating or \
              Terminating). Pods that run are not affected.",
     diagnosis: &[
         step(
@@ -31,8 +31,8 @@ pub(super) const COPY_STALE: Runbook = Runbook {
         "Restart the plugin's pod on this node, so that it writes the file again",
         "kubectl delete pod -n NAMESPACE POD",
     )],
-    resolved_when: "The file holds the token that is in the pod's volume, or a new one. The finding \
-                    clears within seconds, and pods on the node start.",
+    resolved_when: "The file holds the token that is in the pod's volume, or a new one. The \
+                    finding clears within seconds, and pods on the node start.",
     false_positives: "The plugin's pod is being replaced and takes longer than two minutes to \
                       write the file. A file that nothing uses, while a CNI configuration still \
                       names it: remove the configuration, too.",

@@ -119,14 +119,10 @@ fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
         CopyFault::Behind | CopyFault::NotRenewed => false,
     };
     let is_cni = facts.plugin().is_some() || facts.file.seen.kind == CopyKind::Configuration;
+    let no_pod = format!("no pod can be created or deleted on node {}.", shown(node));
     match (is_cni, is_now) {
-        (true, true) => format!(
-            "Until the file is written again, no pod can be created or deleted on node {}.",
-            shown(node)
-        ),
-        (true, false) => {
-            format!("Then no pod can be created or deleted on node {}.", shown(node))
-        }
+        (true, true) => format!("Until the file is written again, {no_pod}"),
+        (true, false) => format!("Then {no_pod}"),
         (false, true) => "Whatever uses the file gets 401.".to_owned(),
         (false, false) => "Then whatever uses the file gets 401.".to_owned(),
     }

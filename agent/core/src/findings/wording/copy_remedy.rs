@@ -25,35 +25,33 @@ fn unknown() -> String {
 /// What makes the plugin write the file, and what makes it do so by itself.
 fn of_plugin(plugin: Plugin) -> &'static str {
     match plugin {
-        Plugin::Multus => {
-            "Restart the Multus pod on this node: it writes the file when it starts. The thin \
-             plugin copies its token only then. Use the thick plugin, or a version of the thin one \
-             that writes the file again when its token changes."
-        }
-        Plugin::Whereabouts => {
-            "Restart the pod that installs Whereabouts on this node: it writes the file when it \
-             starts. Use a version of Whereabouts that writes the file again when its token \
-             changes (whereabouts pull request 577)."
-        }
-        Plugin::Calico => {
-            "Restart the calico-node pod on this node. calico-node renews this file itself, at the \
-             latest after half of the token's lifetime: look in its log for token_watch, check that \
-             CALICO_MANAGE_CNI is not false, and that its role may create serviceaccounts/token. A \
-             version with calico pull request 12595 also wakes up when its own token changes."
-        }
-        Plugin::IstioCni => {
-            "Restart the istio-cni pod on this node: it writes the file when it starts. If that pod \
-             does not start, because the plugin refuses it with the old token, first remove \
-             istio-cni from the CNI configuration on the node. Use a version of Istio that writes \
-             the file again when its token changes."
-        }
-        Plugin::LinkerdCni => {
-            "Restart the linkerd-cni pod on this node: it writes the file when it starts. Use a \
-             version of linkerd-cni that watches its token (linkerd2-proxy-init pull request 440)."
-        }
+        Plugin::Multus => MULTUS,
+        Plugin::Whereabouts => WHEREABOUTS,
+        Plugin::Calico => CALICO,
+        Plugin::IstioCni => ISTIO,
+        Plugin::LinkerdCni => LINKERD,
         Plugin::Cilium | Plugin::KubeRouter | Plugin::Spiderpool => Code::CopyStale.info().action,
     }
 }
+
+const MULTUS: &str = "Restart the Multus pod on this node: it writes the file when it starts. The \
+                      thin plugin copies its token only then. Use the thick plugin, or a version \
+                      of the thin one that writes the file again when its token changes.";
+const WHEREABOUTS: &str = "Restart the pod that installs Whereabouts on this node: it writes the \
+                           file when it starts. Use a version of Whereabouts that writes the file \
+                           again when its token changes (whereabouts pull request 577).";
+const CALICO: &str = "Restart the calico-node pod on this node. calico-node renews this file \
+                      itself, at the latest after half of the token's lifetime: look in its log \
+                      for token_watch, check that CALICO_MANAGE_CNI is not false, and that its \
+                      role may create serviceaccounts/token. A version with calico pull request \
+                      12595 also wakes up when its own token changes.";
+const ISTIO: &str = "Restart the istio-cni pod on this node: it writes the file when it starts. If \
+                     that pod does not start, because the plugin refuses it with the old token, \
+                     first remove istio-cni from the CNI configuration on the node. Use a version \
+                     of Istio that writes the file again when its token changes.";
+const LINKERD: &str = "Restart the linkerd-cni pod on this node: it writes the file when it \
+                       starts. Use a version of linkerd-cni that watches its token \
+                       (linkerd2-proxy-init pull request 440).";
 
 /// Restarts the pod that writes the file, or lists what may be it.
 fn command(node: &str, facts: &CopyFacts<'_>) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The findings about readers and mounts that keep a token which kubelet has replaced.
 
-use super::parts::Parts;
-use super::{mount_frozen, reader, remedy, token};
+use super::parts::{Parts, identity};
+use super::{mount_frozen, reader, remedy};
 use crate::base::time::Reading;
 use crate::findings::{TokenFault, TokenSymptom};
 use crate::world::Facts;
@@ -27,7 +27,7 @@ fn of_reader(
     Parts {
         summary: reader::summary(&pod, key, stale, now.wall),
         deadline: Some(stale.held.dead_at),
-        evidence: token::identity(facts).and(reader::evidence(stale)),
+        evidence: identity(facts).and(reader::evidence(stale)),
         remedy: reader::remedy(stale, symptom.severity, restart),
     }
 }
@@ -42,7 +42,7 @@ fn of_mount(
     Parts {
         summary: mount_frozen::summary(&pod, key, frozen, now.wall),
         deadline: Some(frozen.held.dead_at),
-        evidence: token::identity(facts).and(mount_frozen::evidence(frozen)),
+        evidence: identity(facts).and(mount_frozen::evidence(frozen)),
         remedy: remedy::of_token(symptom, &pod, facts.generation()),
     }
 }

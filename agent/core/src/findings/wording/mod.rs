@@ -27,5 +27,6 @@ pub(crate) use clock::clock;
 pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
+pub(crate) use parts::GENERATION;
 pub use resolved::{Resolution, resolved};
-pub(crate) use token::{ACCOUNT_STATE, GENERATION, token};
+pub(crate) use token::{ACCOUNT_STATE, token};

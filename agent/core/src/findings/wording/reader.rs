@@ -7,7 +7,7 @@ use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::findings::{Code, Remedy, Severity};
 use crate::world::cluster::PodRef;
-use crate::world::readers::libraries::{self, Library, Reads};
+use crate::world::readers::libraries::{self, Cure, Library, Reads};
 use crate::world::readers::{Evidence, Habit, StaleReader, Who};
 use crate::world::tokens::TokenKey;
 
@@ -73,7 +73,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         Evidence::NewConnection => {
             "it opened a connection to the API server without reading the new token"
         }
-        Evidence::LearnedHabit => "it kept earlier tokens in the same way",
+        Evidence::LearnedHabit => "this workload kept earlier tokens in the same way",
     }
 }
 
@@ -107,16 +107,18 @@ fn library(stale: &StaleReader) -> Option<String> {
     library_sentence(stale.who.library.as_deref()?)
 }
 
-/// `Its library python kubernetes 11.0.0 reads the token once; 12.0.0 is the first version that
-/// reads it again.`
+/// `The container seems to use python kubernetes 11.0.0, which reads the token once; 12.0.0 is the
+/// first version that reads it again.`
 pub(crate) fn library_sentence(text: &str) -> Option<String> {
     let (library, version) = libraries::named(text)?;
     let used = library.used.map(|used| format!(" ({used})")).unwrap_or_default();
-    let cure = match library.fixed_in(version) {
-        Some(fixed) => format!("; {fixed} is the first version that reads it again"),
-        None => String::new(),
+    let cure = match (library.fixed_in(version), library.cure) {
+        (Some(fixed), Cure::By(_)) => format!("; {fixed} reads it again"),
+        (Some(fixed), _) => format!("; {fixed} is the first version that reads it again"),
+        (None, _) => String::new(),
     };
-    Some(format!("Its library {}{used} {}{cure}.", shown(text), reads(&library)))
+    let (text, reads) = (shown(text), reads(&library));
+    Some(format!("The container seems to use {text}{used}, which {reads}{cure}."))
 }
 
 fn reads(library: &Library) -> String {
@@ -164,7 +166,9 @@ pub(super) fn remedy(stale: &StaleReader, severity: Severity, restart: Option<St
     if severity == Severity::Info {
         let text = "No action yet: a client that reads the token before its next request is \
                     healthy. If the finding becomes a warning, restart the container before the \
-                    deadline. `tokenwatch readers` shows when each container reads.";
+                    deadline. `tokenwatch readers` shows when each container reads. From the \
+                    privilege level hostPID on, the agent also sees who is connected to the API \
+                    server.";
         return Remedy { text: text.to_owned(), command: Some("tokenwatch readers".to_owned()) };
     }
     Remedy { text: action(stale), command: restart }

@@ -65,8 +65,8 @@ fn a_reader_that_uses_the_old_token_is_accused_with_what_is_known() {
          2027-01-15T08:48:12Z. The old token is refused from 2027-01-15T09:01:00Z on, in 9m 00s: \
          requests then get 401. Evidence: it has not read the new token; it opened a connection \
          to the API server without reading the new token. It reads the token only once, at its \
-         start. Its library python kubernetes 11.0.0 reads the token once; 12.0.0 is the first \
-         version that reads it again."
+         start. The container seems to use python kubernetes 11.0.0, which reads the token once; \
+         12.0.0 is the first version that reads it again."
     );
 }
 
@@ -101,7 +101,7 @@ fn one_kind_of_evidence_beyond_a_hint_accuses() {
         (Evidence::ReadsOld, "read the old token after kubelet had replaced it"),
         (Evidence::Connected, "stayed connected to the API server"),
         (Evidence::NewConnection, "opened a connection to the API server"),
-        (Evidence::LearnedHabit, "kept earlier tokens in the same way"),
+        (Evidence::LearnedHabit, "this workload kept earlier tokens in the same way"),
     ];
     for (evidence, words) in kinds {
         let text = summary(&stale(&[evidence], Habit::Unknown), at(3_120));
@@ -178,11 +178,12 @@ fn who_reads_is_as_exact_as_the_agent_knows() {
 fn a_library_is_a_hint_with_the_version_that_reads_again() {
     let table = [
         ("client-go v8.0.0", Some("reads the token once; 11.0.0 is the first version")),
-        ("client-go v0.36.2", Some("client-go v0.36.2 reads the token every 1m 00s.")),
+        ("client-go v0.36.2", Some("client-go v0.36.2, which reads the token every 1m 00s.")),
         ("fabric8 5.12.3", Some("after a request was refused; 5.12.4 is the first version")),
         ("otel bearertokenauth v0.144.0", Some("that it does not notice")),
-        ("pykube-ng 20.1.0", Some("pykube-ng 20.1.0 reads the token once.")),
-        ("rsyslog mmkubernetes 8.2402", Some("(without tokenreloadinterval) reads")),
+        ("pykube-ng 20.1.0", Some("pykube-ng 20.1.0, which reads the token once.")),
+        ("rsyslog mmkubernetes 8.2402", Some("(without tokenreloadinterval), which reads")),
+        ("vlagent 1.10", Some("vlagent 1.10 (before 2026-01), which reads the token once.")),
         ("something 1.0", None),
         ("python kubernetes", None),
     ];

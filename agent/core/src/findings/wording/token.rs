@@ -1,6 +1,6 @@
 //! Findings about tokens.
 
-use super::parts::Parts;
+use super::parts::{Parts, identity_of};
 use super::{kept, names, remedy, subpath};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
@@ -13,8 +13,6 @@ use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
 
 /// The evidence that tells how a service account was lost.
 pub(crate) const ACCOUNT_STATE: &str = "service_account_state";
-/// The evidence that names the generation.
-pub(crate) const GENERATION: &str = "generation";
 
 /// The finding about `symptom`, with times relative to `now`.
 pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Finding {
@@ -95,20 +93,6 @@ fn generation_evidence(facts: &Facts<'_>, now: Wall) -> Attributes {
 
 fn of_trouble(trouble: &Trouble) -> Attributes {
     Attributes::new().with("reason", &trouble.reason).with("since", trouble.since.wall)
-}
-
-/// Whose token is in the file, and which one.
-pub(super) fn identity(facts: &Facts<'_>) -> Attributes {
-    facts.generation().map(identity_of).unwrap_or_default()
-}
-
-fn identity_of(generation: &Generation) -> Attributes {
-    let claims = &generation.claims;
-    Attributes::new()
-        .with("service_account", &claims.binding.service_account.name)
-        .with("audiences", claims.audiences.as_slice())
-        .with(GENERATION, claims.generation().as_str())
-        .with("issued_at", claims.issued_at)
 }
 
 fn of_generation(generation: &Generation, now: Wall) -> Attributes {

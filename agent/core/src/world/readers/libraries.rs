@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::packages;
 pub use super::packages::{Kind, Recognised};
 use super::versions::{Scheme, Version, Versions};
 use crate::base::time::Delta;
@@ -105,6 +106,11 @@ pub fn find(kind: Kind, name: &str, version: &str) -> Option<Library> {
 
 /// The line about a version. Lines about one way of using a library count only if it has no others.
 fn line_of(lines: Vec<Library>, version: &str) -> Option<Library> {
+    if let [only] = lines.as_slice()
+        && only.versions.are_unknown()
+    {
+        return Some(*only);
+    }
     let version = Version::parse(version, lines.first()?.scheme())?;
     let any_use = lines.iter().any(|library| library.used.is_none());
     let counts = |library: &Library| library.used.is_none() == any_use;
@@ -115,6 +121,18 @@ fn line_of(lines: Vec<Library>, version: &str) -> Option<Library> {
 pub fn component(kind: Kind, name: &str) -> Option<&'static str> {
     let of_name = |library: &Library| library.recognised.is(kind, name);
     table().find(of_name).map(|library| library.component)
+}
+
+/// What the image of a container, or the name of its program, shows of what reads the token: a
+/// component of the table, with its version if that is the tag of the image.
+pub fn hint(reference: &str, program: Option<&str>) -> Option<String> {
+    let (name, tag) = packages::image(reference);
+    let of_image = component(Kind::Image, name).map(|found| match tag {
+        Some(tag) if Version::parse(tag, Scheme::Words).is_some() => format!("{found} {tag}"),
+        Some(_) | None => found.to_owned(),
+    });
+    let of_program = || component(Kind::Exe, program?).map(ToOwned::to_owned);
+    of_image.or_else(of_program)
 }
 
 /// The line about `text`, which is a component and its version, and the version. A component

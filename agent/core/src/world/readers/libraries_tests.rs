@@ -168,3 +168,27 @@ fn a_library_is_found_by_what_people_read() {
     assert_eq!(component(Kind::Exe, "pilot-agent"), Some("istio-agent"));
     assert_eq!(component(Kind::Exe, "nginx"), None);
 }
+
+#[test]
+fn an_image_or_a_program_is_a_hint() {
+    let table = [
+        (
+            "otel/opentelemetry-collector-contrib:0.144.0",
+            None,
+            Some("otel bearertokenauth 0.144.0"),
+        ),
+        ("registry.example:5000/telegraf:1.28.5-alpine", None, Some("telegraf 1.28.5-alpine")),
+        ("falcosecurity/falco@sha256:0af4", None, Some("falco")),
+        ("kiwigrid/k8s-sidecar:latest", None, Some("k8s-sidecar")),
+        ("shop/cart:1.0", Some("linkerd2-proxy"), Some("linkerd2-proxy")),
+        ("shop/cart:1.0", Some("python3"), None),
+        ("", None, None),
+    ];
+    for (image, program, expected) in table {
+        assert_eq!(hint(image, program).as_deref(), expected, "{image} {program:?}");
+    }
+    let reads = |text| named(text).map(|(library, _)| library.reads);
+    assert_eq!(reads("otel bearertokenauth 0.144.0"), Some(Reads::BrokenWatch));
+    assert_eq!(reads("telegraf 1.28.5-alpine"), Some(Reads::Once));
+    assert_eq!(reads("falco 0.36"), Some(Reads::Once), "nobody knows since when it does not");
+}

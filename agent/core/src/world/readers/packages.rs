@@ -21,6 +21,8 @@ pub enum Kind {
     Crate,
     /// A program.
     Exe,
+    /// A container image, whose tag is the version.
+    Image,
 }
 
 /// The names that a library is recognised by.
@@ -28,7 +30,7 @@ pub enum Kind {
 pub struct Recognised(&'static str);
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Go,
         Self::Python,
         Self::Npm,
@@ -37,6 +39,7 @@ impl Kind {
         Self::Dll,
         Self::Crate,
         Self::Exe,
+        Self::Image,
     ];
 
     /// As the table has it.
@@ -50,13 +53,16 @@ impl Kind {
             Self::Dll => "dll",
             Self::Crate => "crate",
             Self::Exe => "exe",
+            Self::Image => "image",
         }
     }
 
     pub(super) fn scheme(self) -> Scheme {
         match self {
             Self::Go | Self::Npm | Self::Crate => Scheme::Semantic,
-            Self::Python | Self::Jar | Self::Gem | Self::Dll | Self::Exe => Scheme::Words,
+            Self::Python | Self::Jar | Self::Gem | Self::Dll | Self::Exe | Self::Image => {
+                Scheme::Words
+            }
         }
     }
 
@@ -66,7 +72,13 @@ impl Kind {
         match self {
             Self::Python => normalised(one).eq(normalised(other)),
             Self::Dll => one.eq_ignore_ascii_case(other),
-            Self::Go | Self::Npm | Self::Jar | Self::Gem | Self::Crate | Self::Exe => one == other,
+            Self::Go
+            | Self::Npm
+            | Self::Jar
+            | Self::Gem
+            | Self::Crate
+            | Self::Exe
+            | Self::Image => one == other,
         }
     }
 }
@@ -101,4 +113,34 @@ impl Recognised {
 fn name(text: &'static str) -> Option<(Kind, &'static str)> {
     let (kind, name) = text.trim().split_once(' ')?;
     Some((Kind::ALL.into_iter().find(|known| known.name() == kind)?, name))
+}
+
+/// The name of an image without registry and folders, and its tag:
+/// `registry.example:5000/team/telegraf:1.28.5@sha256:…` is `telegraf`, `1.28.5`.
+pub(super) fn image(reference: &str) -> (&str, Option<&str>) {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    let last = last.split('@').next().unwrap_or(last);
+    last.split_once(':').map_or((last, None), |(name, tag)| (name, Some(tag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_named_without_their_registry() {
+        let table = [
+            ("telegraf", ("telegraf", None)),
+            ("telegraf:1.28.5", ("telegraf", Some("1.28.5"))),
+            ("registry.example:5000/a/telegraf", ("telegraf", None)),
+            ("registry.example:5000/a/telegraf:1.28.5-alpine", ("telegraf", Some("1.28.5-alpine"))),
+            ("a/b/falco:0.36@sha256:0af4", ("falco", Some("0.36"))),
+            ("a/b/falco@sha256:0af4", ("falco", None)),
+            ("", ("", None)),
+            ("//:@", ("", Some(""))),
+        ];
+        for (reference, expected) in table {
+            assert_eq!(image(reference), expected, "{reference}");
+        }
+    }
 }

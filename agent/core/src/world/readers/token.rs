@@ -104,10 +104,8 @@ impl TokenReaders {
         };
         self.unseen = None;
         if generation.seen == Watched::NotYet {
-            generation.seen = match complete {
-                true => Watched::All,
-                false => Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned()),
-            };
+            let missed = || Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned());
+            generation.seen = if complete { Watched::All } else { missed() };
         }
         true
     }

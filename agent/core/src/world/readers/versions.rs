@@ -132,6 +132,11 @@ impl Versions {
         self.0
     }
 
+    /// Whether nobody knows which versions.
+    pub(super) fn are_unknown(self) -> bool {
+        self.0 == Self::UNKNOWN
+    }
+
     /// Whether one of the ranges contains `version`.
     pub fn contains(self, version: &Version) -> bool {
         self.ranges().any(|range| range.contains(version))

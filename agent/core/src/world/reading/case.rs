@@ -5,6 +5,7 @@ use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
+    libraries,
 };
 use crate::world::tokens::TokenKey;
 
@@ -131,10 +132,14 @@ impl<'a> Gathered<'a> {
         let id = reader.and_then(|reader| reader.container_id.clone()).or_else(|| self.only_id());
         let running = self.running.iter().find(|one| Some(&one.id) == id.as_ref());
         let seen = reader.and_then(|reader| reader.program.clone());
+        let program = seen.or_else(|| running.map(|one| one.program.clone()));
+        let container = self.container(id.as_deref());
+        let image = container.map_or("", |container| &container.image);
+        let library = running.and_then(|one| one.library.clone());
         Who {
-            container: self.name(id.as_deref()),
-            program: seen.or_else(|| running.map(|one| one.program.clone())),
-            library: running.and_then(|one| one.library.clone()),
+            container: container.map(|container| container.name.clone()),
+            library: library.or_else(|| libraries::hint(image, program.as_deref())),
+            program,
             container_id: id,
         }
     }
@@ -152,14 +157,14 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// The name of a container by its id, or of the only one that mounts the token.
-    fn name(&self, id: Option<&str>) -> Option<String> {
+    /// A container by its id, or the only one that mounts the token.
+    fn container(&self, id: Option<&str>) -> Option<&'a Container> {
         let by_id = self.mounting.iter().find(|one| id.is_some() && one.id.as_deref() == id);
         let only = match self.mounting.as_slice() {
             [one] => Some(one),
             _ => None,
         };
-        by_id.or(only).map(|one| one.name.clone())
+        by_id.or(only).copied()
     }
 
     /// When the container was started; without an id the one that runs longest.

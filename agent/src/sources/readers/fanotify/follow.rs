@@ -33,7 +33,7 @@ const MAX_DEPTH: usize = 8;
 /// How much later another source may report an open: it looks at its queue after a pause, and waits
 /// two seconds where an open may be kubelet's.
 const LATE: Delta = Delta::from_secs(5);
-/// Volumes whose failure is remembered.
+/// Volumes whose failure is kept.
 const MAX_FAILED: usize = 1_024;
 
 /// Asks the kernel for the opens of token files, with the process of each. Clones share one group.
@@ -63,14 +63,14 @@ impl Openers {
     /// Follows the volume that is at `path` now, in whichever generations it has. Cheap for one
     /// that is followed already. A failure is reported by the source.
     pub fn follow(&self, volume: &VolumeId, path: &Path) {
-        let followed = self.try_follow(volume, path);
+        let error = self.try_follow(volume, path).err();
+        let error = error.filter(|error| *error != MarkError::Missing);
         let mut failed = lock(&self.0.failed);
-        match followed {
-            Ok(()) | Err(MarkError::Missing) => drop(failed.remove(volume)),
-            Err(error) if failed.len() < MAX_FAILED => {
-                failed.insert(volume.clone(), (path.to_owned(), error));
-            }
-            Err(_) => {}
+        failed.remove(volume);
+        if let Some(error) = error
+            && failed.len() < MAX_FAILED
+        {
+            failed.insert(volume.clone(), (path.to_owned(), error));
         }
     }
 

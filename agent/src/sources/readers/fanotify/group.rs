@@ -67,7 +67,7 @@ impl std::error::Error for Refused {}
 pub(super) enum MarkError {
     /// It does not exist, or no longer.
     Missing,
-    /// The user has no mark left.
+    /// Too many are followed.
     Limit,
     /// The file system has no identity for events: tmpfs before Linux 5.13.
     Unsupported,
@@ -90,10 +90,7 @@ impl fmt::Display for MarkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the directory does not exist"),
-            Self::Limit => f.write_str(
-                "no fanotify marks are left for this user; raise fs.fanotify.max_user_marks \
-                 (sysctl)",
-            ),
+            Self::Limit => f.write_str("too many directories are followed"),
             Self::Unsupported => f.write_str("fanotify on tmpfs needs Linux 5.13 or later"),
             Self::Other(error) => write!(f, "fanotify: {error}"),
         }
@@ -106,6 +103,7 @@ impl Group {
         let flags = InitFlags::FAN_CLASS_NOTIF
             | InitFlags::FAN_CLOEXEC
             | InitFlags::FAN_NONBLOCK
+            | InitFlags::FAN_UNLIMITED_MARKS // or in a user namespace it would be one without pids
             | InitFlags::from_bits_retain(NAMES);
         let group = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC)?;
         Ok(Self(group))

@@ -1,8 +1,8 @@
 //! When to read the queue of events.
 //!
-//! At once, as long as events are few: many readers live less than a millisecond, and what has ended
-//! cannot be attributed. When they are many, only after a pause, in which the kernel merges equal
-//! events: then reading them costs next to nothing, however often somebody opens a token.
+//! At once, as long as events are few: many readers live less than a millisecond, and what has
+//! ended cannot be attributed. When they are many, only after a pause, in which the kernel merges
+//! equal events: then reading them costs next to nothing, however often somebody opens a token.
 
 use std::time::Duration;
 

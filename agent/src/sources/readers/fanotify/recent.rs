@@ -7,7 +7,7 @@ use tokenwatch_core::base::time::{Delta, Monotonic};
 
 /// Time in which the same is not reported again: less than a verdict distinguishes.
 const APART: Delta = Delta::from_secs(1);
-/// Openers that are remembered. With more of them, some are reported more often.
+/// Openers that are kept. With more of them, some are reported more often.
 const MAX: usize = 2_048;
 
 /// Who opened what, lately.

@@ -1,5 +1,6 @@
 //! The thread that reads events and finds out whose they are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Monotonic};
@@ -26,8 +27,15 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a
 /// process that ended may be that of another.
 const STOPPED: Delta = Delta::from_secs(15);
+/// How long kubelet may open further files of a volume. They are then read together.
+const SYNC: Duration = Duration::from_millis(5);
+/// How long a process that was recognised as kubelet is not looked at again.
+const TRUSTED: Delta = Delta::from_secs(60);
 /// Pause after a failed read, so that a queue that always fails does not keep a core busy.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Processes that are kept as writers of volumes: kubelet is one of few.
+const MAX_WRITERS: usize = 64;
 
 /// State of the thread.
 pub(super) struct Worker {
@@ -37,8 +45,15 @@ pub(super) struct Worker {
     health: Health,
     proc: ProcFs,
     own: Option<OpenerProcess>,
+    /// The process of kubelet, or another one of the agent, and when it was recognised.
+    kubelet: Option<(u32, Monotonic)>,
+    /// The last read brought an event of a reader.
+    has_readers: bool,
     pace: Pace,
     recent: Recent,
+    /// Processes that opened or made a directory of a volume. Outside of all containers, that is
+    /// kubelet, whatever its name is.
+    writers: BTreeSet<u32>,
     /// When the queue was last found empty, and the same as time since the machine started.
     looked: (Monotonic, Delta),
 }
@@ -68,8 +83,11 @@ impl Worker {
             health: Health::new(Source::Openers),
             own: proc.opener(std::process::id()),
             proc,
+            kubelet: None,
+            has_readers: false,
             pace: Pace::new(now()),
             recent: Recent::default(),
+            writers: BTreeSet::new(),
             looked: (now(), clocks::since_boot()),
         }
     }
@@ -85,6 +103,9 @@ impl Worker {
                 std::thread::sleep(pause);
             }
             self.drain(&mut buffer);
+            if !std::mem::take(&mut self.has_readers) {
+                std::thread::sleep(SYNC);
+            }
             self.report_health();
         }
     }
@@ -152,6 +173,7 @@ impl Worker {
     fn take_event(&mut self, event: Event<'_>) {
         let Some(place) = self.openers.place(event.directory) else { return };
         if event.mask & ON_DIRECTORY != 0 {
+            self.take_writer(event.pid);
             if event.mask & CREATE != 0 {
                 let name = String::from_utf8_lossy(event.name);
                 self.openers.follow_created(&place, &name);
@@ -166,6 +188,13 @@ impl Worker {
         }
     }
 
+    fn take_writer(&mut self, pid: u32) {
+        if self.writers.len() >= MAX_WRITERS {
+            self.writers.clear();
+        }
+        self.writers.insert(pid);
+    }
+
     /// A process other than this one opened or read a file of a generation.
     fn take_use(&mut self, volume: &VolumeId, (directory, path): (&str, String), event: Event<'_>) {
         let is_open = event.mask & OPEN != 0;
@@ -178,45 +207,45 @@ impl Worker {
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
+        self.has_readers = true;
         let directory = directory.to_owned();
-        if is_read {
-            let (directory, path, by) = (directory.clone(), Some(path.clone()), by.clone());
-            self.report(volume, ReaderEvent::ReadAgain { directory, path, by });
-        }
-        if is_open {
-            self.report(volume, ReaderEvent::Opened { directory, path, by });
-        }
+        let what = if is_open {
+            ReaderEvent::Opened { directory, path, by }
+        } else {
+            ReaderEvent::ReadAgain { directory, path: Some(path), by }
+        };
+        self.report(volume, what);
     }
 
     fn is_recent(&mut self, event: Event<'_>) -> bool {
         self.recent.has(now(), event.pid, event.directory, event.name)
     }
 
-    fn who(&self, pid: u32, volume: &VolumeId) -> Who {
-        let found = self.proc.opener(pid).filter(|process| !self.may_be_another(process));
-        match found {
-            Some(process) if self.is_own(&process) => Who::Own,
-            Some(process) => Who::Known(Opener {
-                container_id: container(&process, volume),
-                pid,
-                program: Some(process.name),
-            }),
-            None => Who::Unknown,
+    fn who(&mut self, pid: u32, volume: &VolumeId) -> Who {
+        let is_kubelet = |(known, then): (u32, Monotonic)| known == pid && now() - then < TRUSTED;
+        if self.kubelet.is_some_and(is_kubelet) {
+            return Who::Own;
         }
-    }
-
-    /// Whether a process may have got the number of the one that opened the file.
-    fn may_be_another(&self, process: &OpenerProcess) -> bool {
-        now() - self.looked.0 > STOPPED && process.started > self.looked.1
+        let since = now() - self.looked.0;
+        let is_it =
+            |process: &OpenerProcess| !may_be_another(process.started, self.looked.1, since);
+        let Some(process) = self.proc.opener(pid).filter(is_it) else { return Who::Unknown };
+        if self.is_own(pid, &process) {
+            self.kubelet = Some((pid, now()));
+            return Who::Own;
+        }
+        let container_id = container(&process, volume);
+        Who::Known(Opener { container_id, pid, program: Some(process.name) })
     }
 
     /// Kubelet, or another process of the agent, such as `tokenwatch check`.
-    fn is_own(&self, process: &OpenerProcess) -> bool {
+    fn is_own(&self, pid: u32, process: &OpenerProcess) -> bool {
         let is_agent = self
             .own
             .as_ref()
             .is_some_and(|own| own.name == process.name && own.cgroups == process.cgroups);
-        is_agent || (process.containers.is_empty() && is_kubelet(&process.name))
+        let is_writer = is_kubelet(&process.name) || self.writers.contains(&pid);
+        is_agent || (process.containers.is_empty() && is_writer)
     }
 
     fn report(&mut self, volume: &VolumeId, what: ReaderEvent) {
@@ -225,10 +254,61 @@ impl Worker {
     }
 }
 
+/// Whether a process may have got the number of the one that opened the file: it started after the
+/// queue was last empty, and that was long ago. Times since the machine started.
+fn may_be_another(started: Delta, looked: Delta, since: Delta) -> bool {
+    since > STOPPED && started > looked
+}
+
 /// The process's container: that of the volume's pod, if several are nested.
 fn container(process: &OpenerProcess, volume: &VolumeId) -> Option<String> {
     let is_of_pod = |uid: &Option<String>| uid.as_deref() == Some(volume.pod_uid.as_str());
     let containers = &process.containers;
     let of_pod = containers.iter().find(|container| is_of_pod(&container.pod_uid));
     of_pod.or(containers.last()).map(|container| container.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::InContainer;
+
+    #[test]
+    fn a_process_that_started_while_the_agent_was_stopped_is_not_trusted() {
+        let secs = Delta::from_secs;
+        let table = [
+            // started, looked, since then, whether it may be another
+            (90, 100, 1, false),
+            (101, 100, 1, false), // a reader that ends at once
+            (90, 100, 60, false), // it ran all the time
+            (130, 100, 60, true),
+        ];
+        for (started, looked, since, expected) in table {
+            let found = may_be_another(secs(started), secs(looked), secs(since));
+            assert_eq!(found, expected, "{started} {looked} {since}");
+        }
+    }
+
+    #[test]
+    fn of_nested_containers_the_one_of_the_pod_counts() {
+        let container =
+            |uid: &str, id: &str| InContainer { pod_uid: Some(uid.to_owned()), id: id.to_owned() };
+        let process = |containers| OpenerProcess {
+            cgroups: Vec::new(),
+            containers,
+            name: "cat".to_owned(),
+            started: Delta::ZERO,
+        };
+        let volume = VolumeId { pod_uid: "p".to_owned(), volume: "v".to_owned() };
+        let table = [
+            (vec![], None),
+            (vec![container("p", "1"), container("q", "2")], Some("1")),
+            (vec![container("q", "2"), container("p", "1")], Some("1")),
+            (vec![container("q", "2"), container("r", "3")], Some("3")),
+        ];
+        for (containers, expected) in table {
+            let found = super::container(&process(containers), &volume);
+            assert_eq!(found.as_deref(), expected);
+        }
+    }
 }

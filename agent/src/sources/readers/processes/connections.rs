@@ -19,6 +19,8 @@ use crate::proc::{Connection, ConnectionState, Network, ProcFs, TcpCounters};
 const INIT: u32 = 1;
 /// The part of one processor that reading lists of sockets may take: 1/200.
 const SHARE: i64 = 200;
+/// The time that the first look may use the share of.
+const FIRST: Delta = Delta::from_secs(30);
 /// Lists that are read in a look in any case.
 const MIN_READS: usize = 4;
 /// Connections that are kept of a pod, to find new ones.
@@ -75,8 +77,8 @@ impl Connections {
         Self { verifiers, pods: BTreeMap::new(), last: None }
     }
 
-    /// The connections of each pod; none for a pod that has the node's network, and for all where no
-    /// verifier is known.
+    /// The connections of each pod; none for a pod that has the node's network, and for all where
+    /// no verifier is known.
     pub(super) fn look(
         &mut self,
         proc: &ProcFs,
@@ -124,8 +126,11 @@ impl Connections {
     ) -> BTreeMap<String, Delta> {
         let mut due: Vec<(Urgency, &str, u32, TcpCounters)> = Vec::new();
         for looked in pods {
+            let Some(pod) = self.pods.get(looked.uid).filter(|pod| !pod.rests(now)) else {
+                continue;
+            };
             let Ok(counters) = proc.tcp_counters(looked.pid) else { continue };
-            let urgency = self.pods.get(looked.uid).and_then(|pod| pod.urgency(counters, now));
+            let urgency = pod.urgency(counters);
             due.extend(urgency.map(|urgency| (urgency, looked.uid, looked.pid, counters)));
         }
         due.sort_unstable_by_key(|(urgency, uid, ..)| (*urgency, *uid));
@@ -144,7 +149,7 @@ impl Connections {
 
     /// The time for reading lists in this look.
     fn budget(&self, now: Monotonic) -> Delta {
-        let since = self.last.map_or(Delta::from_secs(15), |last| now - last);
+        let since = self.last.map_or(FIRST, |last| now - last);
         Delta::from_nanos(since.as_nanos() / SHARE)
     }
 }
@@ -156,14 +161,17 @@ fn is_own(proc: &ProcFs, pid: u32, host: Option<Network>) -> bool {
 }
 
 impl Pod {
+    /// Whether it need not be looked at: it uses its tokens, and they have not changed since.
+    fn rests(&self, now: Monotonic) -> bool {
+        self.is_proven && self.read.is_some_and(|(at, _)| now - at < PROVEN)
+    }
+
     /// None if nothing has changed since the last reading. A list that later ones are compared with
     /// comes first.
-    fn urgency(&self, counters: TcpCounters, now: Monotonic) -> Option<Urgency> {
+    fn urgency(&self, counters: TcpCounters) -> Option<Urgency> {
         let Some((at, before)) = self.read else { return Some((false, false, None)) };
         let may_have_ended = self.established > 0 && counters.established != before.established;
-        let has_news = counters.opened != before.opened || may_have_ended;
-        let rests = self.is_proven && now - at < PROVEN;
-        let is_due = self.is_first || (has_news && !rests);
+        let is_due = self.is_first || counters.opened != before.opened || may_have_ended;
         is_due.then_some((!self.is_first, self.is_proven, Some(at)))
     }
 

@@ -16,7 +16,7 @@ use crate::sources::health::{Health, Source};
 
 /// What the looks have found so far.
 #[derive(Debug)]
-pub(super) struct Looker {
+pub struct Looker {
     proc: ProcFs,
     is_in_container: bool,
     volumes: Volumes,
@@ -31,7 +31,8 @@ pub(super) struct Looker {
 type Groups<'a> = BTreeMap<&'a str, Group<'a>>;
 
 impl Looker {
-    pub(super) fn new(config: ProcessesConfig) -> Self {
+    /// Before the first look.
+    pub fn new(config: ProcessesConfig) -> Self {
         let ProcessesConfig { proc, verifiers, is_in_container } = config;
         Self {
             proc,
@@ -52,7 +53,7 @@ impl Looker {
 
     /// What changed since the last look. `ahead`: how far the wall clock is ahead of the time since
     /// the machine started.
-    pub(super) fn look(&mut self, now: Reading, ahead: Delta) -> Vec<Observation> {
+    pub fn look(&mut self, now: Reading, ahead: Delta) -> Vec<Observation> {
         let looked = self.read(ahead).map(|()| self.report(now));
         let degraded = match &looked {
             Ok(_) => denied(self.table.denied()),

@@ -1,8 +1,8 @@
-//! The processes of the node's pods, at the privilege level hostPID: which container runs since when,
-//! how it has its token volumes mounted, and whether its pod is connected to the API server.
+//! The processes of the node's pods, at the privilege level hostPID: which container runs since
+//! when, how it has its token volumes mounted, and whether its pod is connected to the API server.
 //!
-//! Everything is read from files of procfs that need no ptrace check, so that it works whatever user
-//! a process has, and within the agent's own confinement.
+//! Everything is read from files of procfs that need no ptrace check, so that it works whatever
+//! user a process has, and within the agent's own confinement.
 
 mod connections;
 mod containers;
@@ -19,15 +19,16 @@ use tokio::sync::mpsc::Sender;
 use crate::clocks;
 use crate::proc::{MountWatch, ProcFs};
 use crate::sources::send::send_all;
-use look::Looker;
+pub use look::Looker;
 pub use verifiers::Verifier;
 
-/// Time between looks, while a pod has a projected volume. A connection is visible for a minute
-/// after its end, so that none is missed; and each look at 1,500 processes takes some milliseconds.
-const INTERVAL: Duration = Duration::from_secs(15);
 /// From a change of the node's mounts to a look: kubelet starts containers right after it has
 /// mounted their volumes. Also the shortest time between two looks.
 const SETTLE: Duration = Duration::from_secs(5);
+/// How much later the next look is if no mount changes, while a pod has a projected volume: 30 s
+/// after the last one. A connection is visible for a minute after its end, so that none is missed;
+/// and a look at 1,500 processes takes some 15 ms.
+const QUIET: Duration = Duration::from_secs(25);
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]
@@ -68,13 +69,13 @@ pub fn once(config: ProcessesConfig) -> Vec<Observation> {
 }
 
 /// Returns when it is time for a look: soon after a change of the mounts, and, if there are pods,
-/// after [`INTERVAL`].
+/// after [`QUIET`].
 async fn next(mounts: Option<&MountWatch>, has_pods: bool) {
     let timer = async {
         if has_pods || mounts.is_none() {
-            tokio::time::sleep(INTERVAL - SETTLE).await;
+            tokio::time::sleep(QUIET).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     let change = async {

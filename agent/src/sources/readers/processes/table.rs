@@ -12,8 +12,8 @@ use crate::proc::{Error, InContainer, Instance, ProcFs, Stat};
 const MAX_PROCESSES: usize = 65_536;
 /// Nanoseconds in a tick of USER_HZ, which is 100 wherever a kubelet runs.
 const TICK: u64 = 10_000_000;
-/// Names of a runtime's own process that becomes the container's: it has the container's cgroup, but
-/// not yet its mounts.
+/// Names of a runtime's own process that becomes the container's: it has the container's cgroup,
+/// but not yet its mounts.
 const STARTING: [&str; 3] = ["runc:[", "youki:[", "crun"];
 /// Beginnings of the names of processes that run a pod in a virtual machine or in a kernel of its
 /// own. What runs inside is not visible.

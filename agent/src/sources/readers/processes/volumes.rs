@@ -2,6 +2,7 @@
 //! container is of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -17,8 +18,9 @@ const DELETED: &str = "//deleted";
 /// Where kubelet binds what a container mounts by `subPath`, below the pod's directory, with
 /// VOLUME/CONTAINER/INDEX below (pkg/kubelet/kubelet_getters.go).
 const SUBPATHS: &str = "volume-subpaths";
-/// Where no container has a volume. Container runtimes cover files there with empty read-only tmpfs.
-const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// Directories at the top in which no container has a volume. Container runtimes cover files there
+/// with empty read-only tmpfs.
+const SYSTEM: [&str; 3] = ["proc", "sys", "dev"];
 /// Where the admission plugin mounts the pod's own token (plugin/pkg/admission/serviceaccount).
 /// `/var/run` is a link in most images.
 const API_ACCESS: [&str; 2] =
@@ -169,7 +171,8 @@ impl Volumes {
 
 /// Whether a mount in a container may be of a projected volume: kubelet makes them tmpfs.
 pub(super) fn is_candidate(mount: &Mount) -> bool {
-    let is_system = SYSTEM.iter().any(|system| mount.point.starts_with(system));
+    let top = mount.point.components().nth(1).map(Component::as_os_str);
+    let is_system = SYSTEM.iter().any(|system| top == Some(OsStr::new(system)));
     let is_part = mount.root == Path::new("/") || pinned(&mount.root).is_some();
     // An agent of the node sees the volumes of all pods where kubelet has them.
     let is_hosts = volume_at(&mount.point).is_some() || subpath_at(&mount.point).is_some();

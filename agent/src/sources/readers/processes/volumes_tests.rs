@@ -30,7 +30,7 @@ fn mounts(named: &[(u32, &str, &str)]) -> Vec<Mount> {
 }
 
 /// What the container's mounts are of the pod's volumes.
-fn seen(volumes: &Volumes, mounts: &[Mount]) -> Vec<Option<(String, MountKind)>> {
+fn seen(volumes: &Volumes, mounts: &[Mount]) -> Vec<Seen> {
     let candidates: Vec<Mount> = mounts.iter().filter(|one| is_candidate(one)).cloned().collect();
     let identify = |mount: &Mount| volumes.identify(POD, mount, &candidates);
     mounts
@@ -39,17 +39,19 @@ fn seen(volumes: &Volumes, mounts: &[Mount]) -> Vec<Option<(String, MountKind)>>
         .collect()
 }
 
-fn current(name: &str) -> Option<(String, MountKind)> {
-    Some((name.to_owned(), MountKind::Current))
+type Seen = Option<(String, MountKind)>;
+
+fn current(name: &str) -> Seen {
+    (name.to_owned(), MountKind::Current).into()
 }
 
-fn frozen(name: &str) -> Option<(String, MountKind)> {
-    Some((name.to_owned(), MountKind::Frozen))
+fn frozen(name: &str) -> Seen {
+    (name.to_owned(), MountKind::Frozen).into()
 }
 
-fn subpath(name: &str, directory: &str, deleted: bool) -> Option<(String, MountKind)> {
+fn subpath(name: &str, directory: &str, deleted: bool) -> Seen {
     let directory = directory.to_owned();
-    Some((name.to_owned(), MountKind::Subpath { directory, deleted }))
+    (name.to_owned(), MountKind::Subpath { directory, deleted }).into()
 }
 
 #[test]

@@ -1,0 +1,36 @@
+// Command client-go-8 asks the API server for one path every 5 s with client-go v8, which reads its
+// token once. It prints the time and the status of every answer.
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+)
+
+func main() {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		panic(err)
+	}
+	codecs := serializer.NewCodecFactory(runtime.NewScheme())
+	config.ContentConfig = rest.ContentConfig{
+		GroupVersion:         &schema.GroupVersion{Version: "v1"},
+		NegotiatedSerializer: serializer.DirectCodecFactory{CodecFactory: codecs},
+	}
+	client, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		panic(err)
+	}
+	for {
+		var status int
+		client.Get().AbsPath(os.Args[1]).Do().StatusCode(&status)
+		fmt.Println(time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), status)
+		time.Sleep(5 * time.Second)
+	}
+}

@@ -1,0 +1,3 @@
+module tokenwatch.test/habits
+
+go 1.26.0

@@ -1,0 +1,107 @@
+//! The pods, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::bed::{Cluster, repository};
+use crate::deployment::list;
+use crate::process::run;
+use crate::wait::{secs, until};
+
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+pub struct Pods<'a> {
+    cluster: &'a Cluster,
+    /// By name; that of the job's pod is the job's.
+    uids: BTreeMap<String, String>,
+}
+
+impl<'a> Pods<'a> {
+    /// Starts them, and waits until all of them run.
+    pub fn start(cluster: &'a Cluster) -> Self {
+        let file = repository().join("tests/cluster/readers.yaml");
+        cluster.apply(&std::fs::read_to_string(file).unwrap());
+        cluster.kubectl(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s"]);
+        let pods: Value = serde_json::from_str(&cluster.kubectl(&["get", "pods", "-o", "json"]))
+            .unwrap_or_else(|why| panic!("{why}"));
+        Self { cluster, uids: list(&pods["items"]).iter().map(named).collect() }
+    }
+
+    pub fn uid(&self, pod: &str) -> &str {
+        self.uids.get(pod).unwrap_or_else(|| panic!("no pod {pod}: {:?}", self.uids))
+    }
+
+    fn volume(&self, pod: &str) -> PathBuf {
+        let pod = self.cluster.kubelet_root().join("pods").join(self.uid(pod));
+        pod.join("volumes/kubernetes.io~projected/token")
+    }
+
+    /// A person reads the token in `kubectl exec`, and from a debug container.
+    pub fn look_into(&self) {
+        let read = format!("cat {TOKEN} >/dev/null");
+        self.cluster.kubectl(&["exec", "looked-into", "--", "sh", "-c", &read]);
+        let read = format!("cat /proc/1/root{TOKEN} >/dev/null");
+        self.cluster.kubectl(&[
+            "debug",
+            "looked-into",
+            "--image=tokenwatch.test/clients:1",
+            "--image-pull-policy=Never",
+            "--target=main",
+            "--profile=sysadmin",
+            "--quiet",
+            "--",
+            "sh",
+            "-c",
+            &read,
+        ]);
+    }
+
+    /// The generation in each pod's volume.
+    pub fn generations(&self) -> Vec<Option<PathBuf>> {
+        let pods = self.uids.keys();
+        pods.map(|pod| std::fs::read_link(self.volume(pod).join("..data")).ok()).collect()
+    }
+
+    /// Waits until kubelet has renewed all tokens. Then the container that read its token once is
+    /// restarted.
+    pub fn wait_renewed(&self, before: &[Option<PathBuf>]) {
+        until("kubelet to renew all tokens", secs(120), || {
+            let now = self.generations();
+            now.iter().zip(before).all(|(now, before)| now != before).then_some(())
+        });
+        println!("[{}] kubelet has renewed all tokens", self.cluster.name());
+        let kill = format!("{} kubectl exec restarted -- kill 1 || true", self.cluster.get("KUBE"));
+        run(self.cluster.reached_by(Command::new("sh").args(["-c", &kill])));
+    }
+
+    /// Unmounts the volume of a running pod on the node. Kubelet mounts another one there.
+    pub fn freeze(&self) {
+        println!("[{}] the volume of frozen is unmounted on the node", self.cluster.name());
+        run(Command::new("umount").arg(self.volume("frozen")));
+    }
+
+    /// When the API server first answered 401, in seconds since 1970.
+    pub fn first_refusal(&self, pod: &str, container: &str) -> Option<f64> {
+        let name = if pod == "job" { "job/job" } else { pod };
+        let log = self.cluster.kubectl(&["logs", "--timestamps", name, "--container", container]);
+        let line = log.lines().find(|line| is_refusal(line))?;
+        let time = line.split_whitespace().next()?;
+        let time = chrono::DateTime::parse_from_rfc3339(time).ok()?;
+        Some(time.timestamp_millis() as f64 / 1e3)
+    }
+}
+
+fn named(pod: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let job = &pod["metadata"]["labels"]["job-name"];
+    let name = if job.is_null() { &pod["metadata"]["name"] } else { job };
+    (text(name), text(&pod["metadata"]["uid"]))
+}
+
+/// Whether a client printed the status 401. The collector prints it in a sentence.
+fn is_refusal(line: &str) -> bool {
+    line.split(|part: char| !part.is_ascii_alphanumeric()).any(|word| word == "401")
+}

@@ -1,0 +1,85 @@
+//! What an agent reported about one client, beside what is expected.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::Level;
+use super::agent::{Agent, CODES};
+use super::clients::{Client, Named};
+use super::kubernetes::Pods;
+
+pub struct Verdict {
+    client: &'static Client,
+    level: Level,
+    /// When the API server first refused its token, in seconds since 1970.
+    refused_at: Option<f64>,
+    named: Named,
+    /// When it was named, in seconds since 1970: as a fault, or as a suspicion if it remained one.
+    named_at: Option<f64>,
+    habit: String,
+}
+
+impl Verdict {
+    pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
+        let uid = pods.uid(client.pod);
+        let alerts = agent.alerts(uid);
+        let fault = alerts.iter().find(|alert| alert.severity() != "info");
+        let shown = fault.or(alerts.first());
+        let code = shown.and_then(|shown| CODES.into_iter().find(|code| *code == shown.code()));
+        Self {
+            client,
+            level: agent.level(),
+            refused_at: pods.first_refusal(client.pod, client.container),
+            named: named(code, fault.is_some()),
+            named_at: shown.map(|alert| alert.at as f64 / 1e9),
+            habit: habit_of(seen, uid, client.container),
+        }
+    }
+
+    /// Seconds from the report to the first 401.
+    fn lead(&self) -> Option<f64> {
+        self.refused_at.zip(self.named_at).map(|(refused, named)| refused - named)
+    }
+
+    /// What differs from what is expected, for people.
+    pub fn differences(&self) -> Vec<String> {
+        let Client { habit, is_refused, named, .. } = self.client;
+        let (habit, named) = (habit.at(self.level), named.at(self.level));
+        let all = [
+            (self.refused_at.is_some() != *is_refused, format!("refused: expected {is_refused}")),
+            (self.named != named, format!("expected {named:?}")),
+            (self.habit != habit, format!("expected the habit {habit}")),
+            (self.lead().is_some_and(|lead| lead <= 0.0), "named after the 401".to_owned()),
+        ];
+        let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);
+        wrong.map(|(_, why)| format!("{self}: {why}")).collect()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Client { pod, container, .. } = self.client;
+        write!(f, "{pod}/{container} at {}: {:?}", self.level.name(), self.named)?;
+        if let Some(lead) = self.lead() {
+            write!(f, ", {lead:.0} s before the 401")?;
+        }
+        let refused = if self.refused_at.is_some() { "refused" } else { "not refused" };
+        write!(f, ", {refused}, habit {}", self.habit)
+    }
+}
+
+fn named(code: Option<&'static str>, is_fault: bool) -> Named {
+    match code {
+        None => Named::Not,
+        Some(code) if is_fault => Named::Reported(code),
+        Some(code) => Named::Suspected(code),
+    }
+}
+
+/// The habit of a container; empty if no container is named.
+fn habit_of(seen: &[Value], uid: &str, container: &str) -> String {
+    let of_it = |reader: &&Value| reader["pod"]["uid"] == uid && reader["container"] == container;
+    let habit = seen.iter().find(of_it).and_then(|reader| reader["habit"]["name"].as_str());
+    habit.unwrap_or_default().to_owned()
+}
