@@ -49,7 +49,7 @@ impl Pinned<'_> {
 }
 
 impl<'a> Facts<'a> {
-    /// The mounts of this token that keep one generation. None if the pod ends. The pod's spec names
+    /// The mounts of this token that keep one generation. None if the pod ends. The spec names
     /// them, or else what the kernel shows of the pod's processes.
     pub fn pinned(&self) -> Vec<Pinned<'a>> {
         match self.pod() {
