@@ -85,10 +85,9 @@ const DIRECTORIES: [&str; 7] =
 /// The CNI plugins in the name of a pod or an account. They stay: the diagnosis of a copied token
 /// asks whether it is the plugin's own.
 fn plugins(kind: Kind, name: &str) -> String {
-    if !matches!(kind, Kind::Account | Kind::Pod) {
-        return String::new();
-    }
-    Plugin::aliases_in(name).into_iter().flat_map(|alias| ["-", alias]).collect()
+    let kept =
+        if matches!(kind, Kind::Account | Kind::Pod) { Plugin::aliases_in(name) } else { vec![] };
+    kept.iter().flat_map(|alias| ["-", alias]).collect()
 }
 
 impl Pseudonyms {
