@@ -249,7 +249,8 @@ fn what_somebody_holds_is_a_hint_and_a_subpath_explains_it() {
     let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4, 300]), vec![held]].concat();
     let (_, reports) = play(events.clone(), 659);
     assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Info)]);
-    let mounted = MountKind::Subpath { directory: directory(0), deleted: true };
+    let mounted =
+        MountKind::Subpath { directory: directory(0), path: "token".into(), deleted: true };
     let subpath = vec![(486, containers(&["id-app"], &mounted, None))];
     assert_eq!(play([events, subpath].concat(), 659).1, []);
 }
