@@ -30,6 +30,7 @@ const THREAD: &str = "openers";
 /// Opens, reads and closes the file for a while, so many times a second or as fast as it can (0).
 /// Prints the processor time of each, in microseconds, and their number.
 pub fn read_often(file: &Path, rate: u32) -> Result<(), Box<dyn Error>> {
+    nix::sys::prctl::set_name(c"reader")?; // the agent leaves out processes of its own name
     let (started, before, mut count) = (Instant::now(), processor_time()?, 0_u32);
     let mut buffer = [0; 4_096];
     while started.elapsed() < LONG {
@@ -40,12 +41,14 @@ pub fn read_often(file: &Path, rate: u32) -> Result<(), Box<dyn Error>> {
             std::thread::sleep(Duration::from_micros(200));
         }
     }
-    println!("{} {count}", (processor_time()? - before).as_secs_f64() * 1e6 / f64::from(count));
+    println!("{} {count}", (processor_time()? - before) * 1e6 / f64::from(count));
     Ok(())
 }
 
-fn processor_time() -> nix::Result<Duration> {
-    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
+/// Seconds of this process.
+fn processor_time() -> nix::Result<f64> {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
+    Ok(Duration::from(time).as_secs_f64())
 }
 
 /// What one reader and the thread needed.
@@ -70,6 +73,7 @@ pub fn figures() -> Result<Vec<Figure>, Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let (openers, (sender, mut reports)) = (Openers::new(group), channel(512));
     runtime.spawn(run(openers.clone(), sender));
+    std::thread::sleep(Duration::from_millis(300)); // until the thread runs
     let id = VolumeId { pod_uid: "cart".to_owned(), volume: "token".to_owned() };
     let volume = token.parent().ok_or("a token has a volume")?.to_owned();
     let mut measure = |is_followed: bool, rate: u32| -> Result<Round, Box<dyn Error>> {

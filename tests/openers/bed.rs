@@ -45,21 +45,22 @@ const KUBELET: std::time::Duration = std::time::Duration::from_millis(100);
 /// A tmpfs with generations of a token. Unmounted at the end.
 pub(crate) struct Volume {
     pub(crate) path: PathBuf,
-    _folder: Option<tempfile::TempDir>,
+    /// Removed with it.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Volume {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut volume = Self::at(&folder.path().join("volume"));
-        volume._folder = Some(folder);
+        volume.folder = Some(folder);
         volume
     }
 
     pub(crate) fn at(path: &Path) -> Self {
         fs::create_dir_all(path).unwrap();
         mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some("size=1m")).unwrap();
-        Self { path: path.to_owned(), _folder: None }
+        Self { path: path.to_owned(), folder: None }
     }
 
     /// Makes a generation the current one, as kubelet does; the token is at `token` in it. The

@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_looked_for_where_the_kubelet_is_and_where_the_settings_say() {
+        let with = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            copies_config(&settings).map(|config| (config.tree, config.paths.len()))
+        };
+        let host = Some(PathBuf::from("/"));
+        assert_eq!(with(|_| ()), Some((host, 0)));
+        assert_eq!(with(|of| of.copies.enabled = false), None);
+        assert_eq!(with(|of| of.roots = vec!["/k".into()]), None, "a kubelet root of its own");
+        let only_named = |of: &mut Settings| {
+            of.copies.enabled = false;
+            of.copies.paths = vec!["/opt/token".into()];
+        };
+        assert_eq!(with(only_named), Some((None, 1)));
+    }
+
+    #[test]
     fn the_http_server_listens_where_the_settings_say_or_nowhere() {
         let mut settings = Settings::default();
         let http = http_settings(&settings).unwrap();

@@ -2,7 +2,8 @@
 //! telemetry` prints the tables of this file.
 //!
 //! `k8s.*`, `server.*`, `network.*`, `process.*`, `file.path` and `error.type` are OpenTelemetry
-//! semantic conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and `ntp.*`.
+//! semantic conventions. The other names are our own: `tokenwatch.*`, `token.*`, `clock.*` and
+//! `ntp.*`.
 
 /// The version of OpenTelemetry's semantic conventions that these names come from.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";

@@ -17,7 +17,7 @@ use crate::sources::health::{Health, Source};
 use crate::sources::send::send_all;
 
 /// Time from an event to the scan: a script writes a file in several steps, and writes several.
-const SETTLE: Duration = Duration::from_millis(300);
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Reports copies until the receiver is dropped.
 pub async fn run(config: CopiesConfig, observations: Sender<Observation>) {

@@ -73,7 +73,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         Evidence::NewConnection => {
             "it opened a connection to the API server without reading the new token"
         }
-        Evidence::LearnedHabit => "it kept earlier tokens in the same way",
+        Evidence::LearnedHabit => "this workload kept earlier tokens in the same way",
     }
 }
 
@@ -166,8 +166,9 @@ pub(super) fn remedy(stale: &StaleReader, severity: Severity, restart: Option<St
     if severity == Severity::Info {
         let text = "No action yet: a client that reads the token before its next request is \
                     healthy. If the finding becomes a warning, restart the container before the \
-                    deadline. `tokenwatch readers` shows when each container reads. From the privilege \
-                    level hostPID on, the agent also sees who is connected to the API server.";
+                    deadline. `tokenwatch readers` shows when each container reads. From the \
+                    privilege level hostPID on, the agent also sees who is connected to the API \
+                    server.";
         return Remedy { text: text.to_owned(), command: Some("tokenwatch readers".to_owned()) };
     }
     Remedy { text: action(stale), command: restart }

@@ -33,8 +33,8 @@ EOVERFLOW EOWNERDEAD EPERM EPFNOSUPPORT EPIPE EPROTO EPROTONOSUPPORT EPROTOTYPE 
 EREMOTE EREMOTEIO ERESTART ERFKILL EROFS ERROR ESHUTDOWN ESOCKTNOSUPPORT ESPIPE ESRCH ESRMNT
 ESTALE ESTRPIPE ETIME ETIMEDOUT ETOOMANYREFS ETXTBSY EUCLEAN EUNATCH EUSERS EXDEV EXFULL Else
 ErrorKind Event Events Every Evidence Exchange Exec FailedMount FailedPrecondition File Find
-First For Forbidden Function GRPC Gateway Get Give HTTP Host HostToContainer I IPv6 Identifier
-If Illegal IncompleteMessage Input Internal Interrupted Invalid InvalidArgument
+First For Forbidden From Function GRPC Gateway Get Give HTTP Host HostToContainer I IPv6
+Identifier If Illegal IncompleteMessage Input Internal Interrupted Invalid InvalidArgument
 InvalidCertificate Is It Its JSON JWE JWT Job KEP-1205 KUBERNETES_SERVICE_HOST
 KUBERNETES_SERVICE_PORT Kernel Key KiB Kubernetes Let Level LimitNOFILE Link Look Machine Make
 Many Message Method MiB Mount MountVolume.SetUp Multihop NODE_NAME Name Needs Network No Nor
@@ -49,22 +49,22 @@ Unauthorized Unavailable Unimplemented Unknown UnknownIssuer Update Use User Val
 Warning What When Whole Why With Without Write Wrong a able abort aborted about above accept
 accepted accepts access according account action active acts address addresses adjtimex affected
 after after_refusal again against agent ago agree agreed agrees ahead alert alerts alerts.memory
-all allocate allowed allows alone already already-exists although always amount an and announced
-anode another answer answered answering answers any anything api apiserver appeared application
-applies are argument arguments as assign assumed at attached attempt attempted attempts audience
-audiences authority authorization autodetected available avoided back bad bad-certificate
-base64url be became because become becomes been before before_expiry began behind being
-believable belong belongs below beside between beyond blocked body bogus boot both bound bounded
-brackets bucket buffer built busy but by byte bytes ca.crt cache call called caller came can
-canceled cancelled cannot carries cause caused certain certificate certificate-authority
-certificates chain change changed changes character check checks child chrony chronyc chronyd
-claim claims cleaning cleared client client-certificate clock clocks closed closing cluster
-cluster_age code collector column come comes common complete completed config config.mirror
-configuration configured confirm confirmed confirms connect connected connecting connection
-connections contain container containers contains content context continue contradict
-contradicts control controller copy correct corrected corrupted could count crashed create
-created creates credential credentials critical cross current current-context cut daemon data
-days deadline deadlock decides decode decoding decrypt deeper default defined delay delete
+all allocate allowed allows alone already already-exists also although always amount an and
+announced anode another answer answered answering answers any anything api apiserver appeared
+application applies are argument arguments as assign assumed at attached attempt attempted
+attempts audience audiences authority authorization autodetected available avoided back bad
+bad-certificate base64url be became because become becomes been before before_expiry began
+behind being believable belong belongs below beside between beyond blocked body bogus boot both
+bound bounded brackets bucket buffer built busy but by byte bytes ca.crt cache call called
+caller came can canceled cancelled cannot carries cause caused certain certificate
+certificate-authority certificates chain change changed changes character check checks child
+chrony chronyc chronyd claim claims cleaning cleared client client-certificate clock clocks
+closed closing cluster cluster_age code collector column come comes common complete completed
+config config.mirror configuration configured confirm confirmed confirms connect connected
+connecting connection connections contain container containers contains content context continue
+contradict contradicts control controller copy correct corrected corrupted could count crashed
+create created creates credential credentials critical cross current current-context cut daemon
+data days deadline deadlock decides decode decoding decrypt deeper default defined delay delete
 deleted deletionTimestamp deliver delivered denied denies deny describe descriptor desired
 detail details detect detected device did died differs directly directories directory disabled
 disagreeing disciplines disk disturbed dns do does doing domain done dots down downstream drift
@@ -90,9 +90,9 @@ keys kill kind kiss_of_death know known knows kube-controller-manager kube-root-
 kubeconfig kubectl kubelet kubelet-arg kubelet-root-dir kubernetes.enabled kubernetes.io
 kubernetes.io~empty-dir kubernetes.io~projected kubernetes.kubeconfig lack large larger last
 last_error last_read lasted lasts late later latest layer leads leap learned_habit least leeway
-left legacy length let levels lib libraries library lies lifetime like likely limit limits line
-lines link links list listed listening listing lists liveness lives load localhost locks log
-logins logs long long-lived longer look looked looks lookup lost lower machine made majority
+left legacy length let level levels lib libraries library lies lifetime like likely limit limits
+line lines link links list listed listening listing lists liveness lives load localhost locks
+log logins logs long long-lived longer look looked looks lookup lost lower machine made majority
 make makes malformed many mapping marked match max maximum may meanwhile measured media medium
 memory message met method metrics middle millisecond min minute minutes misbehaving mismatch
 missing mode moment more most mount mountPropagation mount_path mounted mountinfo mounts move ms
@@ -141,6 +141,6 @@ updated upgrade upper upstream url usable use used user users uses utf-8 v1 vali
 values variable verification verified verifier verifiers verify version via view virtual
 visibility visible volume volumes wait waited waiting waiting_since waits wall wanted warning
 warnings was watch watched watches way went were what when where whether which while who whoever
-whole wholly whose why wide will window wiped with within without won't word work works would
-write writes writing written wrong wrote years yet your zero zone
+whole wholly whose why wide will window wiped with within without won't word work workload works
+would write writes writing written wrong wrote years yet your zero zone
 ";

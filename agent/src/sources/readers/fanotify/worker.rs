@@ -27,10 +27,14 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a
 /// process that ended may be that of another.
 const STOPPED: Delta = Delta::from_secs(15);
+/// How long kubelet may open further files of a volume. They are then read together.
+const SYNC: Duration = Duration::from_millis(5);
+/// How long a process that was recognised as kubelet is not looked at again.
+const TRUSTED: Delta = Delta::from_secs(60);
 /// Pause after a failed read, so that a queue that always fails does not keep a core busy.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Processes that are remembered as writers of volumes: kubelet is one of few.
+/// Processes that are kept as writers of volumes: kubelet is one of few.
 const MAX_WRITERS: usize = 64;
 
 /// State of the thread.
@@ -41,6 +45,10 @@ pub(super) struct Worker {
     health: Health,
     proc: ProcFs,
     own: Option<OpenerProcess>,
+    /// The process of kubelet, or another one of the agent, and when it was recognised.
+    kubelet: Option<(u32, Monotonic)>,
+    /// The last read brought an event of a reader.
+    has_readers: bool,
     pace: Pace,
     recent: Recent,
     /// Processes that opened or made a directory of a volume. Outside of all containers, that is
@@ -75,6 +83,8 @@ impl Worker {
             health: Health::new(Source::Openers),
             own: proc.opener(std::process::id()),
             proc,
+            kubelet: None,
+            has_readers: false,
             pace: Pace::new(now()),
             recent: Recent::default(),
             writers: BTreeSet::new(),
@@ -93,6 +103,9 @@ impl Worker {
                 std::thread::sleep(pause);
             }
             self.drain(&mut buffer);
+            if !std::mem::take(&mut self.has_readers) {
+                std::thread::sleep(SYNC);
+            }
             self.report_health();
         }
     }
@@ -194,6 +207,7 @@ impl Worker {
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
+        self.has_readers = true;
         let directory = directory.to_owned();
         let what = if is_open {
             ReaderEvent::Opened { directory, path, by }
@@ -207,20 +221,21 @@ impl Worker {
         self.recent.has(now(), event.pid, event.directory, event.name)
     }
 
-    fn who(&self, pid: u32, volume: &VolumeId) -> Who {
+    fn who(&mut self, pid: u32, volume: &VolumeId) -> Who {
+        let is_kubelet = |(known, then): (u32, Monotonic)| known == pid && now() - then < TRUSTED;
+        if self.kubelet.is_some_and(is_kubelet) {
+            return Who::Own;
+        }
         let since = now() - self.looked.0;
         let is_it =
             |process: &OpenerProcess| !may_be_another(process.started, self.looked.1, since);
-        let found = self.proc.opener(pid).filter(is_it);
-        match found {
-            Some(process) if self.is_own(pid, &process) => Who::Own,
-            Some(process) => Who::Known(Opener {
-                container_id: container(&process, volume),
-                pid,
-                program: Some(process.name),
-            }),
-            None => Who::Unknown,
+        let Some(process) = self.proc.opener(pid).filter(is_it) else { return Who::Unknown };
+        if self.is_own(pid, &process) {
+            self.kubelet = Some((pid, now()));
+            return Who::Own;
         }
+        let container_id = container(&process, volume);
+        Who::Known(Opener { container_id, pid, program: Some(process.name) })
     }
 
     /// Kubelet, or another process of the agent, such as `tokenwatch check`.

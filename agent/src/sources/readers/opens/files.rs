@@ -1,4 +1,4 @@
-//! The opens of one generation's files, told apart: those of kubelet, and those of clients.
+//! Which opens of one generation's files are kubelet's, and which are a client's.
 //!
 //! Each sync of kubelet opens the directory of the generation, then files in any order: every one
 //! of them if nothing changed, and else up to the first that differs, after which a new generation
@@ -121,7 +121,8 @@ impl Files {
         }
     }
 
-    /// Somebody opened the directory of the generation. `in_walk`: and the volume's own just before.
+    /// Somebody opened the directory of the generation. `in_walk`: and just before, that of the
+    /// volume.
     pub(super) fn directory_opened(&mut self, now: Monotonic, in_walk: bool) {
         self.end_sync();
         for file in &mut self.list {
@@ -172,7 +173,7 @@ impl Files {
         self.sync = None;
     }
 
-    /// Decides about a sync that is over.
+    /// Decides about a sync that has taken its time.
     pub(super) fn settle(&mut self, now: Monotonic) {
         if self.sync.as_ref().is_some_and(|sync| now - sync.since >= SYNC) {
             self.end_sync();

@@ -62,7 +62,7 @@ const ALONE: &[&str] = &["token"];
 const THREE: &[&str] = &["ca.crt", "namespace", "token"];
 
 #[test]
-fn the_opens_of_clients_are_told_from_those_of_kubelet() {
+fn the_opens_of_clients_are_distinguished_from_those_of_kubelet() {
     let table = [
         ("a client", "tT.tT.tT", 3, 3),
         ("kubelet, nothing changed", "DtTcn.DctTn.DncT", 0, 0),

@@ -48,11 +48,11 @@ impl Beginning {
 impl Reactions {
     /// Learns from a generation that is replaced now.
     pub(super) fn learn(&mut self, from: Beginning) {
-        *self = match (*self, from) {
-            (Self::Prompt, _) | (_, Beginning { is_read_soon: true, .. }) => Self::Prompt,
-            (_, Beginning { since: Some(_), is_complete: true, .. }) => Self::Calm,
-            (before, _) => before,
-        };
+        if from.is_read_soon {
+            *self = Self::Prompt;
+        } else if *self == Self::Unknown && from.since.is_some() && from.is_complete {
+            *self = Self::Calm;
+        }
     }
 
     /// Whether nobody can have read in so much time after a rotation.

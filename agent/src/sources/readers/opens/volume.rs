@@ -170,8 +170,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Watches the generation that is current, unless it is known. One that is known and not current
-    /// yet becomes so with its event, which is in the queue.
+    /// Watches the generation that is current, unless it is known. One that is known and not
+    /// current yet becomes so with its event, which is in the queue.
     fn catch_up(&mut self, turn: &mut Turn<'_>) -> Result<(), WatchError> {
         let name = data_link(&self.path).ok_or(WatchError::Missing)?;
         if self.position(&name).is_none() {
@@ -338,15 +338,19 @@ impl Volume {
     }
 
     fn take_of_root(&mut self, event: &Event<'_>, root: Root, turn: &mut Turn<'_>) {
-        match (event.kind, event.name) {
-            (Kind::Opened, None) => self.root_opened(root, turn),
-            (Kind::Created, Some(name)) if event.is_directory && is_generation(name) => {
-                self.generation_begun(name, turn);
-            }
-            (Kind::MovedHere, Some(name)) if name == DATA => self.rotated(turn),
-            (Kind::Removed, Some(name)) if event.is_directory => self.removed(name, turn),
-            (Kind::Ended, _) => self.leave(turn.instances),
-            (_, _) => {}
+        let name = event.name.unwrap_or_default();
+        match event.kind {
+            Kind::Opened if event.name.is_none() => self.root_opened(root, turn),
+            Kind::Created if event.is_directory => self.generation_begun(name, turn),
+            Kind::MovedHere if name == DATA => self.rotated(turn),
+            Kind::Removed if event.is_directory => self.removed(name, turn),
+            Kind::Ended => self.leave(turn.instances),
+            Kind::Opened
+            | Kind::Read
+            | Kind::Closed
+            | Kind::Created
+            | Kind::MovedHere
+            | Kind::Removed => {}
         }
     }
 
@@ -357,6 +361,9 @@ impl Volume {
     }
 
     fn generation_begun(&mut self, name: &OsStr, turn: &mut Turn<'_>) {
+        if !is_generation(name) {
+            return;
+        }
         for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
             generation.files.replaced();
         }
@@ -396,11 +403,17 @@ impl Volume {
     fn take_of_generation(&mut self, event: &Event<'_>, turn: &mut Turn<'_>) {
         let found = self.generations.iter().position(|one| one.watched(event.watch).is_some());
         let Some(index) = found else { return };
-        match (event.kind, event.name) {
+        let file = event.name.filter(|_| !event.is_directory);
+        match (event.kind, file) {
             (Kind::Ended, _) => self.watch_ended(index, event.watch, turn),
-            (Kind::Opened, None) => self.directory_opened(index, event.watch, turn),
-            (_, Some(name)) if !event.is_directory => self.file_used(index, name, event, turn),
-            (_, _) => {}
+            (Kind::Opened | Kind::Read | Kind::Closed, Some(name)) => {
+                self.file_used(index, name, event, turn);
+            }
+            (Kind::Opened, None) if event.name.is_none() => {
+                self.directory_opened(index, event.watch, turn);
+            }
+            (Kind::Opened | Kind::Read | Kind::Closed, None)
+            | (Kind::Created | Kind::MovedHere | Kind::Removed, _) => {}
         }
     }
 

@@ -327,7 +327,8 @@ impl Worker {
         });
     }
 
-    /// A volume that does not exist any more: the source of token files reports it if it comes back.
+    /// A volume that does not exist any more: the source of token files reports it if it comes
+    /// back.
     fn forget_missing(&mut self) {
         let missing = self.volumes.values().filter(|volume| !volume.is_followed());
         let missing = missing.map(|volume| volume.path().to_owned()).filter(|path| !path.is_dir());
