@@ -53,7 +53,6 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
         volumes: vec!["tokens".into()],
         started: (started > 0).then(|| Wall::from_secs(started)),
         tokens,
-        ..Container::default()
     };
     let expected = Pod {
         uid: "u1".into(),
