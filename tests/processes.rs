@@ -272,7 +272,8 @@ fn a_confined_agent_sees_mounts_and_connections_of_other_namespaces() {
     let directory = directory.to_str().unwrap();
     let (whole, file) = (whole.to_str().unwrap(), file.to_str().unwrap());
     let mount = |path: &str, kind| json!({"volume": "vol", "mount_path": path, "kind": kind});
-    let subpath = |deleted| json!({"subpath": {"directory": directory, "deleted": deleted}});
+    let subpath =
+        |deleted| json!({"subpath": {"directory": directory, "path": "token", "deleted": deleted}});
     assert_eq!(mount_of(&first, "a"), Some(&mount(whole, json!("current"))));
     assert_eq!(mount_of(&first, "b"), Some(&mount(file, subpath(false))));
     assert_eq!(first["containers"].as_array().unwrap().len(), 2, "{first:#}");

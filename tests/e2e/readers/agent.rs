@@ -38,7 +38,8 @@ impl Agent {
             cluster.get("STATE"),
         );
         deployment.shell(&format!(
-            "helm install {name} deploy/chart --namespace {name} --create-namespace --set '{values}'"
+            "helm install {name} deploy/chart --namespace {name} --create-namespace \
+             --set '{values}'"
         ));
         deployment.wait_ready();
         Self { level: Cell::new(level), telemetry: collector.telemetry(), _collector: running }

@@ -1,7 +1,7 @@
-//! Real clients of the API server, and who of them keeps a replaced token: every stale reader is named
-//! before the API server's own 401, as far as the agent's privilege level can tell, and nobody else is
-//! accused. Each level has a cluster of its own: what one agent reads would hide from another that a
-//! client does not.
+//! Real clients of the API server, and who of them keeps a replaced token: every stale reader is
+//! named before the API server's own 401, as far as the agent's privilege level can tell, and
+//! nobody else is accused. Each level has a cluster of its own: what one agent reads would hide
+//! from another that a client does not.
 
 mod agent;
 mod clients;

@@ -8,11 +8,12 @@ const PAGE: &str = "docs/readers-scoreboard.md";
 const INTRODUCTION: &str = "\
 # Scoreboard: real clients, and who names them
 
-`tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and an agent at each
-privilege level. The test checks this page. A level that cannot tell says nothing, or has a suspicion (info).
+`tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and
+an agent at each privilege level. The test checks this page. A level that cannot tell says nothing,
+or has a suspicion (info).
 
 - **refused**: the API server answers 401 in the end
-- **suspected**: reported as info; **reported**: reported as warning or critical. Both come before the first 401
+- **suspected**: reported as info; **reported**: as warning or critical. Both before the first 401
 
 | client | habit | refused | files | hostPID | fanotify |
 |---|---|---|---|---|---|

@@ -4,6 +4,7 @@ use crate::findings::{Code, Finding, Severity};
 use crate::world::Facts;
 use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::{Container, Known, MountedPart, Phase, Pod, PodStage, TokenMount};
+use crate::world::readers::{MountKind, PodProcesses, ReaderFacts, RunningContainer, SeenMount};
 use crate::world::tokens::Tracked;
 
 fn container(name: &str, part: MountedPart, started: Option<i64>) -> Container {
@@ -154,4 +155,40 @@ fn the_severity_changes_when_the_containers_token_fails_by_true_time() {
         changes.push(now.wall);
     }
     assert!(changes.contains(&at(3_070).wall), "{changes:?}");
+}
+
+#[test]
+fn without_the_cluster_the_kernel_shows_the_mounts() {
+    let token = tracked(3_600, None);
+    let processes = |path: &str, started: i64| {
+        let (directory, path) = ("..2027".to_owned(), path.to_owned());
+        let kind = MountKind::Subpath { directory, path, deleted: true };
+        let mount = SeenMount { volume: "v".into(), mount_path: "/run/app".into(), kind };
+        let started = Wall::from_secs(IAT + started);
+        let container = RunningContainer {
+            id: "8d0c5a2b9e7f4c1d".repeat(4),
+            started,
+            newest: started,
+            program: "cart".into(),
+            mounts: vec![mount],
+            library: None,
+        };
+        PodProcesses { containers: vec![container], ..PodProcesses::default() }
+    };
+    // (path of the mount in the volume, start of the container, severity)
+    let table = [
+        ("token", 5, Some(Severity::Warning)),
+        ("token", -3_700, Some(Severity::Critical)),
+        ("", 5, Some(Severity::Warning)),
+        ("ca.crt", 5, None),
+    ];
+    for (path, started, expected) in table {
+        let (pod, clock) = (processes(path, started), good());
+        let readers = ReaderFacts { pod: Some(&pod), ..ReaderFacts::default() };
+        let findings = diagnose(&token, &at(10), Facts { readers, ..facts(&clock) }).findings;
+        let found = findings.into_iter().find(|finding| finding.code == Code::Subpath);
+        assert_eq!(found.as_ref().map(|found| found.severity), expected, "{path:?}");
+        let named = |found: &Finding| found.summary.contains("container 8d0c5a2b9e7f mounts it");
+        assert!(found.is_none_or(|found| path.is_empty() || named(&found)), "{path:?}");
+    }
 }

@@ -432,8 +432,9 @@ fn seen_mount() -> impl Strategy<Value = SeenMount> {
     let kind = prop_oneof![
         Just(MountKind::Current),
         Just(MountKind::Frozen),
-        (name("directory"), any::<bool>())
-            .prop_map(|(directory, deleted)| MountKind::Subpath { directory, deleted }),
+        (name("directory"), name("path"), any::<bool>()).prop_map(|(directory, path, deleted)| {
+            MountKind::Subpath { directory, path, deleted }
+        }),
     ];
     (name("volume"), name("mount"), kind).prop_map(|(volume, mount_path, kind)| SeenMount {
         volume,

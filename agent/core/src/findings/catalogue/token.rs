@@ -134,8 +134,9 @@ pub(super) const SUBPATH: Entry = Entry {
             and never replaces it there. The container keeps the token of its start until it \
             expires. If subPath names a directory, the token disappears with the first rotation.",
     found_by: "In the pod's spec, a container mounts a serviceAccountToken by subPath or \
-            subPathExpr. The agent needs access to the Kubernetes API for this. The end comes from \
-            the container's start and the token's lifetime.",
+            subPathExpr. The agent needs access to the Kubernetes API for this. Without it, at the \
+            privilege level hostPID, the mounts of the container's process show the same. The end \
+            comes from the container's start and the token's lifetime.",
     severity: "info for a token whose expiry is extended (it works for a year); warning for \
             others; critical once the container's token has certainly expired or disappeared",
     action: "Mount the whole volume in a directory of its own, without subPath, and give the \

@@ -30,15 +30,15 @@ pub(super) fn summary(token: &str, facts: &Facts<'_>, now: Wall) -> String {
     };
     let mount = format!(
         "container {} mounts {} by subPath at {}{others}",
-        shown(&one.container.name),
+        shown(one.container),
         if one.is_file() { "it" } else { "its directory" },
-        shown(&one.mount.mount_path),
+        shown(one.mount_path),
     );
     format!("{token} is never replaced in a container: {mount}. {}", effect(&one, facts, now))
 }
 
 fn effect(pinned: &Pinned<'_>, facts: &Facts<'_>, now: Wall) -> String {
-    match (pinned.mount.part, pinned.end) {
+    match (pinned.part, pinned.end) {
         (MountedPart::Directory, Some(end)) if end.at <= now => {
             "kubelet has rotated the token since the container started, and the file is gone there."
                 .to_owned()
@@ -80,10 +80,10 @@ pub(super) fn evidence(facts: &Facts<'_>) -> Attributes {
     let list = |of: fn(&Pinned<'_>) -> String| pinned.iter().map(of).collect::<Vec<String>>();
     Attributes::new()
         .with("subpath_mounts", list(mount).as_slice())
-        .with_some("container_started", first(&pinned).and_then(|one| one.container.started))
+        .with_some("container_started", first(&pinned).and_then(|one| one.started))
 }
 
 /// `app /var/run/token`
 fn mount(pinned: &Pinned<'_>) -> String {
-    format!("{} {}", pinned.container.name, pinned.mount.mount_path)
+    format!("{} {}", pinned.container, pinned.mount_path)
 }

@@ -71,9 +71,11 @@ impl Pseudonyms {
     fn seen_mount(&self, mount: SeenMount) -> SeenMount {
         let SeenMount { volume, mount_path, kind } = mount;
         let kind = match kind {
-            MountKind::Subpath { directory, deleted } => {
-                MountKind::Subpath { directory: self.generation_directory(&directory), deleted }
-            }
+            MountKind::Subpath { directory, path, deleted } => MountKind::Subpath {
+                directory: self.generation_directory(&directory),
+                path: self.path(&path),
+                deleted,
+            },
             plain @ (MountKind::Current | MountKind::Frozen) => plain,
         };
         SeenMount {

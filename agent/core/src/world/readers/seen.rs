@@ -129,6 +129,9 @@ pub enum MountKind {
     Subpath {
         /// Its directory.
         directory: String,
+        /// The path of the file or directory in it. Empty: all of it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        path: String,
         /// Whether kubelet has removed it since.
         deleted: bool,
     },

@@ -152,10 +152,11 @@ impl<'a> Case<'a> {
 
     /// Why the agent may have missed that a newer generation was read.
     fn unseen(&self) -> Option<&'a str> {
-        let newer = self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
-        let missed = newer.filter(|one| !self.is_seen(one)).filter_map(|one| one.seen.missed());
-        let hidden = self.of.sandbox.map(Sandbox::hides_reads);
-        hidden.or(self.token.unseen.as_deref()).or(missed.last())
+        let mut newer =
+            self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
+        let unseen = newer.rfind(|one| !self.is_seen(one));
+        let hidden = self.of.sandbox.map(Sandbox::hides_reads).or(self.token.unseen.as_deref());
+        hidden.or(unseen.and_then(|one| one.seen.missed()))
     }
 
     /// Whether every read of a generation was seen, or will be. Before its container was started,

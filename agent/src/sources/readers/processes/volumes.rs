@@ -119,7 +119,7 @@ impl Volumes {
         let is_current = self.current.get(&mount.device).is_some_and(|id| id.pod_uid == pod_uid);
         let name = self.named(pod_uid, mount).or_else(|| self.guessed(pod_uid, mount, others))?;
         match pinned(&mount.root) {
-            Some((directory, deleted)) => Some((name, MountKind::Subpath { directory, deleted })),
+            Some(pinned) => Some((name, pinned)),
             None if is_current => Some((name, MountKind::Current)),
             // Without a volume to compare with, the pod is being removed.
             None => self.has_volume(pod_uid, &name).then_some((name, MountKind::Frozen)),
@@ -179,15 +179,16 @@ pub(super) fn is_candidate(mount: &Mount) -> bool {
     mount.is_tmpfs && is_part && !is_system && !is_hosts
 }
 
-/// The generation's directory in the root of a mount by `subPath`, and whether it was deleted.
-fn pinned(root: &Path) -> Option<(String, bool)> {
-    let text = root.to_str()?;
-    let (path, deleted) = match text.strip_suffix(DELETED) {
-        Some(path) => (path, true),
+/// What a mount by `subPath` shows: its root is in a generation's directory.
+fn pinned(root: &Path) -> Option<MountKind> {
+    let text = root.to_str()?.strip_prefix('/')?;
+    let (whole, deleted) = match text.strip_suffix(DELETED) {
+        Some(whole) => (whole, true),
         None => (text, false),
     };
-    let directory = path.strip_prefix('/')?.split('/').next()?;
-    directory.starts_with("..").then(|| (directory.to_owned(), deleted))
+    let (directory, path) = whole.split_once('/').unwrap_or((whole, ""));
+    let [directory, path] = [directory, path].map(ToOwned::to_owned);
+    directory.starts_with("..").then_some(MountKind::Subpath { directory, path, deleted })
 }
 
 /// `…/pods/UID/volumes/kubernetes.io~projected/NAME`.

@@ -49,9 +49,9 @@ fn frozen(name: &str) -> Seen {
     (name.to_owned(), MountKind::Frozen).into()
 }
 
-fn subpath(name: &str, directory: &str, deleted: bool) -> Seen {
-    let directory = directory.to_owned();
-    (name.to_owned(), MountKind::Subpath { directory, deleted }).into()
+fn subpath(name: &str, (directory, path): (&str, &str), deleted: bool) -> Seen {
+    let [directory, path] = [directory, path].map(ToOwned::to_owned);
+    (name.to_owned(), MountKind::Subpath { directory, path, deleted }).into()
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn a_mount_is_known_by_the_device_of_its_volume() {
     let expected = [
         current("tokens"),
         current("vault"),
-        subpath("vault", directory, false),
-        subpath("vault", directory, true),
-        subpath("vault", directory, false),
+        subpath("vault", (directory, "token"), false),
+        subpath("vault", (directory, "token"), true),
+        subpath("vault", (directory, ""), false),
         None,
     ];
     assert_eq!(seen(&volumes, &mounts), expected);
@@ -141,7 +141,7 @@ fn a_volume_that_was_replaced_before_the_agent_started_is_known_by_its_place() {
         (vec![mount(7, "/", "/b"), mount(6, "/", "/x"), mount(9, "/", "/c")], None),
         (
             vec![mount(7, "/..2026/token", "/b"), mount(9, "/", "/c")],
-            subpath("vault", "..2026", false),
+            subpath("vault", ("..2026", "token"), false),
         ),
         // An emptyDir in memory is the container's own, and can be written.
         (vec![Mount { is_read_only: false, ..mount(7, "/", "/b") }, mount(9, "/", "/c")], None),
@@ -169,7 +169,7 @@ fn a_subpath_of_an_old_volume_is_known_by_kubelets_own_mount() {
     on_host.push(mount(7, "/..2026/token", &bound));
     volumes.update(&on_host);
     let inside = [mount(7, "/..2026/token//deleted", "/run/token")];
-    assert_eq!(seen(&volumes, &inside), [subpath("tokens", "..2026", true)]);
+    assert_eq!(seen(&volumes, &inside), [subpath("tokens", ("..2026", "token"), true)]);
 }
 
 #[test]
