@@ -81,6 +81,7 @@ fn found(node: &Node) -> Option<(String, String)> {
     Some((text(&finding["evidence"]["reason"]), text(&finding["severity"])))
 }
 
+#[allow(clippy::unnecessary_wraps)] // as what it is compared with
 fn is(reason: &str, severity: &str) -> Option<(String, String)> {
     Some((reason.to_owned(), severity.to_owned()))
 }

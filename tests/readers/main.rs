@@ -1,5 +1,5 @@
-//! Who opens token files, from real volumes: each a tmpfs of its own, written as kubelet does. Every
-//! test runs alone in its own mount namespace.
+//! Who opens token files, from real volumes: each a tmpfs of its own, written as kubelet does.
+//! Tests of such volumes run alone in their own mount namespace.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)] // a failed test panics
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders

@@ -49,7 +49,7 @@ alone!(a_client_is_distinguished_from_kubelet_and_from_walks, async {
             bed.quiet(LATER, "a client that reads no token").await;
             assert!(fs::read_dir(bed.directory("p").join("..data")).unwrap().count() > 0);
             bed.read("p", "token");
-            bed.until(&format!("p/vol opened {first} token")).await; // who lists, and reads one file
+            bed.until(&format!("p/vol opened {first} token")).await; // lists, and reads one file
         }
         let second = bed.rotate("p", 2, has_more).await;
         bed.quiet(SOON, "a rotation").await;

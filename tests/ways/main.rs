@@ -42,14 +42,15 @@ fn differences(situation: &Situation) -> Vec<String> {
     compare("run", &seen.printed);
     compare("/metrics", &seen.metrics);
     compare("the page", &seen.page);
-    if situation.is_kept {
-        found.extend(seen.readers.differences());
-    } else {
+    if !situation.is_kept {
         compare("check --output json", &seen.check_json);
         compare("check", &seen.check_table);
     }
     if let Some(events) = &seen.events {
         compare("Events", events);
+    }
+    if situation.is_kept {
+        found.extend(seen.readers.differences());
     }
     if !expected.is_empty() && !situation.is_kept && seen.check_status != Some(1) {
         found.push(format!("{}: check: exit status {:?}", situation.name, seen.check_status));

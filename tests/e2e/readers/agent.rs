@@ -1,21 +1,22 @@
 //! An installed agent at one privilege level.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::Level;
 use crate::bed::{Collector, free_tcp_port, workdir};
-use crate::deployment::{Deployment, list};
+use crate::deployment::{Deployment, NAMESPACE, list};
 use crate::process::Process;
 use crate::telemetry::{Alert, Telemetry};
 
+const COMMAND: &str = "tokenwatch readers --output json";
 /// What an agent reports about readers and mounts.
 pub const CODES: [&str; 3] = ["token.reader_stale", "token.mount_frozen", "token.subpath"];
 
 pub struct Agent {
-    pub level: Level,
-    name: String,
+    level: Cell<Level>,
     telemetry: Telemetry,
     _collector: Process,
 }
@@ -23,34 +24,41 @@ pub struct Agent {
 impl Agent {
     /// Installs the chart in a namespace of its own, with a collector of its own.
     pub fn install(deployment: &Deployment, level: Level, time: u16) -> Self {
-        let name = format!("tokenwatch-{}", level.name().to_lowercase());
-        let node = deployment.cluster.get("NODE_IP");
-        let directory = workdir(&format!("readers/{}", level.name()));
+        let (name, cluster) = (NAMESPACE, &deployment.cluster);
+        let node = cluster.get("NODE_IP");
+        let directory = workdir(cluster.name());
         let collector = Collector::at(&directory, node, free_tcp_port(), free_tcp_port());
         let running = collector.start();
         let values = format!(
             "privilege={},otlp.endpoint=http://{node}:{},kubelet.rootDirs={{{}}},\
-             state.hostPath={}/{name},clock.servers={{{node}:{time}}}",
+             state.hostPath={}/agent,clock.servers={{{node}:{time}}}",
             level.name(),
             collector.grpc,
-            deployment.cluster.kubelet_root().display(),
-            deployment.cluster.get("STATE"),
+            cluster.kubelet_root().display(),
+            cluster.get("STATE"),
         );
         deployment.shell(&format!(
-            "helm install {name} deploy/chart --namespace {name} --create-namespace --set '{values}'"
+            "helm install {name} deploy/chart --namespace {name} --create-namespace \
+             --set '{values}'"
         ));
-        deployment.shell(&format!(
-            "kubectl rollout status --namespace {name} --timeout=180s daemonset/{name}"
-        ));
-        Self { level, name, telemetry: collector.telemetry(), _collector: running }
+        deployment.wait_ready();
+        Self { level: Cell::new(level), telemetry: collector.telemetry(), _collector: running }
+    }
+
+    /// Gives it another privilege level.
+    pub fn upgrade(&self, deployment: &Deployment, level: Level) {
+        deployment.upgrade(&[&format!("privilege={}", level.name())]);
+        self.level.set(level);
+    }
+
+    pub fn level(&self) -> Level {
+        self.level.get()
     }
 
     /// `tokenwatch readers`, as it is printed in the agent's container.
-    pub fn readers(&self, deployment: &Deployment) -> Vec<Value> {
-        let daemonset = format!("daemonset/{}", self.name);
-        let command = ["tokenwatch", "readers", "--output", "json"];
-        let exec = [&["exec", "-n", &self.name, &daemonset, "--"], &command[..]].concat();
-        let printed = deployment.cluster.kubectl(&exec);
+    pub fn readers(deployment: &Deployment) -> Vec<Value> {
+        let exec = format!("exec -n {NAMESPACE} daemonset/tokenwatch -- {COMMAND}");
+        let printed = deployment.cluster.kubectl(&exec.split(' ').collect::<Vec<_>>());
         let shown: Value = serde_json::from_str(&printed)
             .unwrap_or_else(|why| panic!("no JSON ({why}): {printed}"));
         list(&shown["readers"]).to_vec()
@@ -63,17 +71,16 @@ impl Agent {
     }
 
     /// Replaces its pod.
-    pub fn restart(&self, deployment: &Deployment) {
-        let name = &self.name;
-        deployment.shell(&format!("kubectl rollout restart --namespace {name} daemonset/{name}"));
+    pub fn restart(deployment: &Deployment) {
         deployment.shell(&format!(
-            "kubectl rollout status --namespace {name} --timeout=180s daemonset/{name}"
+            "kubectl rollout restart --namespace {NAMESPACE} daemonset/tokenwatch"
         ));
+        deployment.wait_ready();
     }
 
     /// The processes in its pod, as this machine numbers them.
-    fn processes(&self, deployment: &Deployment) -> Vec<PathBuf> {
-        let list = deployment.get(&["pods", "--namespace", &self.name]);
+    fn processes(deployment: &Deployment) -> Vec<PathBuf> {
+        let list = deployment.get(&["pods", "--namespace", NAMESPACE]);
         let uid = list["items"][0]["metadata"]["uid"].as_str().unwrap_or("none").to_owned();
         let is_in_pod = |process: &PathBuf| {
             let cgroup = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
@@ -85,8 +92,8 @@ impl Agent {
     }
 
     /// CPU time of its processes in seconds, and their memory in MB.
-    pub fn used(&self, deployment: &Deployment) -> (f64, f64) {
-        let processes = self.processes(deployment);
+    pub fn used(deployment: &Deployment) -> (f64, f64) {
+        let processes = Self::processes(deployment);
         let used = processes.iter().filter_map(|process| {
             std::fs::read_to_string(process.join("stat")).ok().map(|stat| usage(&stat))
         });

@@ -59,28 +59,27 @@ impl<'a> Pods<'a> {
         ]);
     }
 
-    /// Restarts kubelet, which renews the tokens of all pods, and waits until all are renewed.
-    pub fn rotate(&self) {
-        println!("[readers] kubelet is restarted, and renews all tokens");
-        let generation = |pod: &String| std::fs::read_link(self.volume(pod).join("..data")).ok();
-        let before: Vec<_> = self.uids.keys().map(|pod| (pod, generation(pod))).collect();
-        self.cluster.component("kubelet", &[]);
-        until("kubelet to renew all tokens", secs(120), || {
-            before.iter().all(|(pod, old)| generation(pod) != *old).then_some(())
-        });
-        self.restart();
+    /// The generation in each pod's volume.
+    pub fn generations(&self) -> Vec<Option<PathBuf>> {
+        let pods = self.uids.keys();
+        pods.map(|pod| std::fs::read_link(self.volume(pod).join("..data")).ok()).collect()
     }
 
-    /// Restarts the container that reads once.
-    pub fn restart(&self) {
-        println!("[readers] the container of restarted is restarted");
+    /// Waits until kubelet has renewed all tokens. Then the container that read its token once is
+    /// restarted.
+    pub fn wait_renewed(&self, before: &[Option<PathBuf>]) {
+        until("kubelet to renew all tokens", secs(120), || {
+            let now = self.generations();
+            now.iter().zip(before).all(|(now, before)| now != before).then_some(())
+        });
+        println!("[{}] kubelet has renewed all tokens", self.cluster.name());
         let kill = format!("{} kubectl exec restarted -- kill 1 || true", self.cluster.get("KUBE"));
         run(self.cluster.reached_by(Command::new("sh").args(["-c", &kill])));
     }
 
     /// Unmounts the volume of a running pod on the node. Kubelet mounts another one there.
     pub fn freeze(&self) {
-        println!("[readers] the volume of frozen is unmounted on the node");
+        println!("[{}] the volume of frozen is unmounted on the node", self.cluster.name());
         run(Command::new("umount").arg(self.volume("frozen")));
     }
 

@@ -2,18 +2,18 @@
 
 use super::Level;
 use super::clients::{CLIENTS, Client, Named};
-use super::verdict::{Found, Verdict};
 use crate::bed::repository;
 
 const PAGE: &str = "docs/readers-scoreboard.md";
 const INTRODUCTION: &str = "\
 # Scoreboard: real clients, and who names them
 
-`tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and an agent at each
-privilege level. The test checks this page. A level that cannot tell says nothing, or has a suspicion (info).
+`tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and
+an agent at each privilege level. The test checks this page. A level that cannot tell says nothing,
+or has a suspicion (info).
 
 - **refused**: the API server answers 401 in the end
-- **suspected**: reported as info; **reported**: reported as warning or critical. Both come before the first 401
+- **suspected**: reported as info; **reported**: as warning or critical. Both before the first 401
 
 | client | habit | refused | files | hostPID | fanotify |
 |---|---|---|---|---|---|
@@ -42,20 +42,4 @@ fn text(named: Named) -> String {
         Named::Suspected(code) => format!("suspected: `{code}`"),
         Named::Reported(code) => format!("reported: `{code}`"),
     }
-}
-
-/// The same with what was measured, for the test's output.
-pub fn measured(verdicts: &[Verdict]) -> String {
-    let rows = verdicts.iter().map(|verdict| {
-        let found: Vec<String> = verdict.found.iter().map(|found| cell(verdict, found)).collect();
-        let Client { pod, container, .. } = verdict.client;
-        format!("[readers] {pod}/{container}: {}\n", found.join("; "))
-    });
-    rows.collect()
-}
-
-fn cell(verdict: &Verdict, found: &Found) -> String {
-    let lead = verdict.lead(found).map(|lead| format!(" {lead:.0} s before the 401"));
-    let (level, named) = (found.level.name(), text(found.named));
-    format!("{level} {named}{} ({})", lead.unwrap_or_default(), found.habit)
 }

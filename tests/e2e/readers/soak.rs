@@ -1,10 +1,10 @@
 //! A long load of healthy readers with restarts and rollouts: nobody is accused. It is no part of
 //! `tests/all`, because it takes half an hour; `tests/soak readers` runs it.
 
+use super::agent::Agent;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::agent::Agent;
 use super::{Level, Scene};
 use crate::bed::{Cluster, repository};
 use crate::process::{run, text};
@@ -21,21 +21,14 @@ const MEASURED: Duration = secs(60);
 #[test]
 #[ignore = "takes half an hour: tests/soak readers"]
 fn a_long_load_of_healthy_readers_has_no_false_alarm() {
-    let scene = Scene::start();
-    let cluster = &scene.deployment.cluster;
-    start(cluster, &["readers.yaml", "soak.yaml"]);
-    let busy = scene.cost();
-    cluster.kubectl(&["delete", "pod", "burst"]);
-    let idle = scene.cost();
-    start(cluster, &["soak.yaml"]);
+    let scene = Scene::start("soak", Level::Files);
+    start(&scene.deployment.cluster, &["readers.yaml", "soak.yaml"]);
     let minutes = minutes();
-    (0..minutes).for_each(|round| a_busy_minute(&scene, round));
-    let alerts: Vec<Vec<Alert>> = scene.agents.iter().map(Agent::accusations).collect();
-    let page = page(minutes, &alerts, &busy, &idle);
+    let rows: Vec<Row> =
+        Level::ALL.into_iter().map(|level| scene.load(level, minutes / 3)).collect();
+    let page = page(minutes, &rows);
     println!("{page}");
-    let accused: Vec<&Alert> =
-        alerts.iter().flatten().filter(|alert| alert.severity() != "info").collect();
-    assert!(accused.is_empty(), "{accused:#?}");
+    assert!(rows.iter().all(|row| row.reported.is_empty()), "{rows:#?}");
     std::fs::write(repository().join(PAGE), page).unwrap();
 }
 
@@ -55,72 +48,77 @@ fn start(cluster: &Cluster, files: &[&str]) {
     cluster.kubectl(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s"]);
 }
 
-/// Rollouts, deletions, jobs, and restarts of kubelet, containerd and the agents.
-fn a_busy_minute(scene: &Scene, round: u64) {
-    let cluster = &scene.deployment.cluster;
-    println!("[soak] round {round}");
-    let minute = Instant::now();
-    cluster.kubectl(&["rollout", "restart", "deployment/rolling"]);
-    if round % 3 == 1 {
-        cluster.kubectl(&["delete", "pod", "-l", "app=python", "--wait=false"]);
-    }
-    if round % 8 == 3 {
-        cluster.component("kubelet", &[]);
-    }
-    if round % 8 == 5 {
-        cluster.component("containerd", &[]);
-    }
-    if round % 8 == 7 {
-        scene.agents.iter().for_each(|agent| agent.restart(&scene.deployment));
-    }
-    std::thread::sleep(secs(60).saturating_sub(minute.elapsed()));
-}
-
-/// What one agent used.
-#[derive(Clone, Copy)]
-struct Cost {
-    /// In percent of a core.
+/// What one level reported, and what it cost.
+#[derive(Debug)]
+struct Row {
+    level: Level,
+    reported: Vec<Alert>,
+    suspected: usize,
+    /// Of the agent, in percent of a core.
     cpu: f64,
-    /// In MB.
+    /// The same with the busy reader.
+    busy: f64,
+    /// Of the agent, in MB.
     memory: f64,
 }
 
 impl Scene {
-    /// What each agent uses in a minute.
-    fn cost(&self) -> [Cost; 3] {
-        let used = || self.agents.each_ref().map(|agent| agent.used(&self.deployment));
-        let before = used();
+    /// The load at one level.
+    fn load(&self, level: Level, minutes: u64) -> Row {
+        let cluster = &self.deployment.cluster;
+        self.agent.upgrade(&self.deployment, level);
+        let before = self.agent.accusations().len();
+        let (busy, memory) = self.cost();
+        cluster.kubectl(&["delete", "pod", "burst"]);
+        let (cpu, _) = self.cost();
+        start(cluster, &["soak.yaml"]);
+        (0..minutes).for_each(|round| self.a_busy_minute(round));
+        let alerts = self.agent.accusations().into_iter().skip(before);
+        let (suspected, reported): (Vec<_>, Vec<_>) =
+            alerts.partition(|alert| alert.severity() == "info");
+        Row { level, reported, suspected: suspected.len(), cpu, busy, memory }
+    }
+
+    /// Rollouts, deletions, and restarts of kubelet, containerd and the agent.
+    fn a_busy_minute(&self, round: u64) {
+        let (cluster, minute) = (&self.deployment.cluster, Instant::now());
+        println!("[soak] {} round {round}", self.agent.level().name());
+        cluster.kubectl(&["rollout", "restart", "deployment/rolling"]);
+        match round % 8 {
+            1 | 4 => drop(cluster.kubectl(&["delete", "pod", "-l", "app=python", "--wait=false"])),
+            3 => cluster.component("kubelet", &[]),
+            5 => cluster.component("containerd", &[]),
+            7 => Agent::restart(&self.deployment),
+            _ => {}
+        }
+        std::thread::sleep(MEASURED.saturating_sub(minute.elapsed()));
+    }
+
+    /// What the agent uses in a minute: CPU in percent of a core, and memory in MB.
+    fn cost(&self) -> (f64, f64) {
+        let before = Agent::used(&self.deployment).0;
         std::thread::sleep(MEASURED);
-        let after = used();
-        std::array::from_fn(|at| {
-            let seconds = after[at].0 - before[at].0;
-            Cost { cpu: 100.0 * seconds / MEASURED.as_secs_f64(), memory: after[at].1 }
-        })
+        let (after, memory) = Agent::used(&self.deployment);
+        (100.0 * (after - before) / MEASURED.as_secs_f64(), memory)
     }
 }
 
-fn page(minutes: u64, alerts: &[Vec<Alert>], busy: &[Cost; 3], idle: &[Cost; 3]) -> String {
+fn page(minutes: u64, rows: &[Row]) -> String {
     let date = text(&run(Command::new("date").args(["--utc", "+%F"])).stdout);
-    let rows = Level::ALL.into_iter().enumerate();
-    let rows = rows.map(|(at, level)| row(level, &alerts[at], busy[at], idle[at]));
     format!(
-        "# Long load of healthy readers\n\nLast run of `tests/soak readers`: {}, {minutes} minutes of \
-         20 healthy readers, with rollouts, deletions,\nand restarts of kubelet, containerd and the \
-         agents. CPU is in percent of a core, over a minute.\n\n| level | reported | suspected | CPU \
-         | CPU with 10,000 opens/s | memory |\n|---|---|---|---|---|---|\n{}",
+        "# Long load of healthy readers\n\n\
+         Last run of `tests/soak readers`: {}, {minutes} minutes of 20 healthy readers, with\n\
+         rollouts, deletions, and restarts of kubelet, containerd and the agent. CPU is in percent\n\
+         of a core, over a minute.\n\n\
+         | level | reported | suspected | CPU | CPU with 10,000 opens/s | memory |\n\
+         |---|---|---|---|---|---|\n{}",
         date.trim(),
-        rows.collect::<String>()
+        rows.iter().map(line).collect::<String>()
     )
 }
 
-fn row(level: Level, alerts: &[Alert], busy: Cost, idle: Cost) -> String {
-    let suspected = alerts.iter().filter(|alert| alert.severity() == "info").count();
-    format!(
-        "| {} | {} | {suspected} | {:.2} % | {:.2} % | {:.1} MB |\n",
-        level.name(),
-        alerts.len() - suspected,
-        idle.cpu,
-        busy.cpu,
-        busy.memory
-    )
+fn line(row: &Row) -> String {
+    let Row { level, reported, suspected, cpu, busy, memory } = row;
+    let (level, reported) = (level.name(), reported.len());
+    format!("| {level} | {reported} | {suspected} | {cpu:.2} % | {busy:.2} % | {memory:.1} MB |\n")
 }

@@ -1,4 +1,6 @@
-//! What the three agents said about one client, beside what is expected.
+//! What an agent reported about one client, beside what is expected.
+
+use std::fmt;
 
 use serde_json::Value;
 
@@ -8,79 +10,70 @@ use super::clients::{Client, Named};
 use super::kubernetes::Pods;
 
 pub struct Verdict {
-    pub client: &'static Client,
-    pub refused_at: Option<f64>,
-    pub found: Vec<Found>,
-}
-
-/// At one level.
-pub struct Found {
-    pub level: Level,
-    pub named: Named,
-    /// When, in seconds since 1970; of the fault, or of the suspicion if it remained one.
-    pub at: Option<f64>,
-    pub habit: String,
+    client: &'static Client,
+    level: Level,
+    /// When the API server first refused its token, in seconds since 1970.
+    refused_at: Option<f64>,
+    named: Named,
+    /// When it was named, in seconds since 1970: as a fault, or as a suspicion if it remained one.
+    named_at: Option<f64>,
+    habit: String,
 }
 
 impl Verdict {
-    pub fn about(
-        client: &'static Client,
-        pods: &Pods<'_>,
-        agents: &[Agent; 3],
-        seen: &[Vec<Value>; 3],
-    ) -> Self {
-        let refused_at = pods.first_refusal(client.pod, client.container);
-        let found = agents.iter().zip(seen);
-        let found = found.map(|(agent, seen)| Found::by(agent, seen, client, pods.uid(client.pod)));
-        Self { client, refused_at, found: found.collect() }
-    }
-
-    /// Seconds from the report to the first 401.
-    pub fn lead(&self, found: &Found) -> Option<f64> {
-        self.refused_at.zip(found.at).map(|(refused, named)| refused - named)
-    }
-
-    /// What differs from what is expected, for people.
-    pub fn differences(&self) -> Vec<String> {
-        let Client { pod, container, is_refused, .. } = self.client;
-        let refused = self.refused_at.is_some();
-        let answer = (refused != *is_refused)
-            .then(|| format!("{pod}/{container}: refused by the API server: {refused}"));
-        let found = self.found.iter().flat_map(|found| self.differences_at(found));
-        answer.into_iter().chain(found).collect()
-    }
-
-    fn differences_at(&self, found: &Found) -> Vec<String> {
-        let Client { pod, container, habit, named, .. } = self.client;
-        let (habit, named) = (habit.at(found.level), named.at(found.level));
-        let at = format!("{pod}/{container} at {}", found.level.name());
-        let mut differences = Vec::new();
-        if found.named != named {
-            differences.push(format!("{at}: {:?}, expected {named:?}", found.named));
-        }
-        if found.habit != habit {
-            differences.push(format!("{at}: habit {}, expected {habit}", found.habit));
-        }
-        if self.lead(found).is_some_and(|lead| lead <= 0.0) {
-            differences.push(format!("{at}: named after the 401"));
-        }
-        differences
-    }
-}
-
-impl Found {
-    fn by(agent: &Agent, seen: &[Value], client: &Client, uid: &str) -> Self {
+    pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
+        let uid = pods.uid(client.pod);
         let alerts = agent.alerts(uid);
         let fault = alerts.iter().find(|alert| alert.severity() != "info");
         let shown = fault.or(alerts.first());
         let code = shown.and_then(|shown| CODES.into_iter().find(|code| *code == shown.code()));
-        let named = match (code, fault) {
-            (None, _) => Named::Not,
-            (Some(code), None) => Named::Suspected(code),
-            (Some(code), Some(_)) => Named::Reported(code),
-        };
-        let at = shown.map(|alert| alert.at as f64 / 1e9);
-        Self { level: agent.level, named, at, habit: habit_of(seen, uid, client.container) }
+        Self {
+            client,
+            level: agent.level(),
+            refused_at: pods.first_refusal(client.pod, client.container),
+            named: named(code, fault.is_some()),
+            named_at: shown.map(|alert| alert.at as f64 / 1e9),
+            habit: habit_of(seen, uid, client.container),
+        }
+    }
+
+    /// Seconds from the report to the first 401.
+    fn lead(&self) -> Option<f64> {
+        self.refused_at.zip(self.named_at).map(|(refused, named)| refused - named)
+    }
+
+    /// What differs from what is expected, for people.
+    pub fn differences(&self) -> Vec<String> {
+        let Client { habit, is_refused, named, .. } = self.client;
+        let (habit, named) = (habit.at(self.level), named.at(self.level));
+        let all = [
+            (self.refused_at.is_some() != *is_refused, format!("refused: expected {is_refused}")),
+            (self.named != named, format!("expected {named:?}")),
+            (self.habit != habit, format!("expected the habit {habit}")),
+            (self.lead().is_some_and(|lead| lead <= 0.0), "named after the 401".to_owned()),
+        ];
+        let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);
+        wrong.map(|(_, why)| format!("{self}: {why}")).collect()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Client { pod, container, .. } = self.client;
+        write!(f, "{pod}/{container} at {}: {:?}", self.level.name(), self.named)?;
+        if let Some(lead) = self.lead() {
+            write!(f, ", {lead:.0} s before the 401")?;
+        }
+        let refused = if self.refused_at.is_some() { "refused" } else { "not refused" };
+        write!(f, ", {refused}, habit {}", self.habit)
+    }
+}
+
+fn named(code: Option<&'static str>, is_fault: bool) -> Named {
+    match code {
+        None => Named::Not,
+        Some(code) if is_fault => Named::Reported(code),
+        Some(code) => Named::Suspected(code),
     }
 }
 

@@ -167,7 +167,7 @@ impl Engine {
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         let missing = Missing::Token { current, explained: diagnosis.explained };
-        learned.into_iter().for_each(|habit| self.world.readers.habits.learn(habit));
+        self.world.readers.habits.learn_all(learned);
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 

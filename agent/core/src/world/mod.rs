@@ -152,7 +152,7 @@ impl World {
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
             Observation::Habits(known) => {
-                known.into_iter().for_each(|habit| self.readers.habits.learn(habit));
+                self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());
             }
             Observation::Containers(seen) => {

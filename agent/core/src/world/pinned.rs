@@ -49,8 +49,8 @@ impl Pinned<'_> {
 }
 
 impl<'a> Facts<'a> {
-    /// The mounts of this token that keep one generation. None if the pod ends. The pod's spec
-    /// names them, or else what the kernel shows of the pod's processes.
+    /// The mounts of this token that keep one generation. None if the pod ends. The spec names
+    /// them, or else what the kernel shows of the pod's processes.
     pub fn pinned(&self) -> Vec<Pinned<'a>> {
         match self.pod() {
             _ if self.stage.is_ending() => Vec::new(),

@@ -104,6 +104,10 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
 - `watch`: the agent gets no file events, and finds changes only at its full rescan \
      (`files.rescan`, default 60 s). The cause is nearly always an inotify limit: `sysctl \
      fs.inotify.max_user_watches fs.inotify.max_user_instances`.
+- `readers`: the agent does not see who opens the tokens of some pods, or has lost events of \
+     them. It reports their readers as unknown, and finds no stale one by their reads. The cause \
+     is nearly always an inotify limit: `sysctl fs.inotify.max_user_watches \
+     fs.inotify.max_user_instances fs.inotify.max_queued_events`.
 - `ntp`: no time server answers: see [clock.unknown](clock.unknown.md).
 - `files`: the agent may not read kubelet's directory: see [agent.blind](agent.blind.md).
 - `kernel`: adjtimex(2) fails. The agent judges the clock without the kernel's clock state. It \

@@ -86,10 +86,11 @@ impl Mentions {
             let is_configured = plugin.types().iter().any(|name| self.types.contains(*name));
             is_configured && !self.plugins.contains(&plugin)
         };
-        match self.any {
-            false => Mention::Unknown,
-            true if self.files.contains(&file) || plugin.is_some_and(by_type) => Mention::Named,
-            true => Mention::NotNamed,
+        let is_named = self.files.contains(&file) || plugin.is_some_and(by_type);
+        match (self.any, is_named) {
+            (false, _) => Mention::Unknown,
+            (true, true) => Mention::Named,
+            (true, false) => Mention::NotNamed,
         }
     }
 }

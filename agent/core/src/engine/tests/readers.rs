@@ -1,7 +1,7 @@
 //! Who keeps a token that was replaced: each habit, and the look-alike that is healthy.
 
 use super::*;
-use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
+use crate::world::cluster::{Container, MountedPart, Phase, Sandbox, TokenMount};
 use crate::world::readers::{
     Connected, ContainersSeen, Habit, MountKind, Opener, ReaderEvent, ReaderVerdict, ReadersSeen,
     RunningContainer, SeenMount,
@@ -13,6 +13,8 @@ const LIFETIME: i64 = 600;
 
 /// What happens, and when.
 type Events = Vec<(i64, Observation)>;
+/// What the engine reports about readers, and when.
+type Reported = (i64, AlertEvent, Severity);
 
 fn directory(nth: i64) -> String {
     format!("..gen-{nth}")
@@ -77,12 +79,12 @@ fn pod(containers: &[(&str, i64)]) -> Events {
 fn processes(ids: &[&str], from: i64, to: i64, established: u32, opens: bool) -> Events {
     let look = |age: i64| {
         let connected = Connected { established, opened: opens.then_some(Delta::from_secs(15)) };
-        (age, containers(ids, MountKind::Current, Some(connected)))
+        (age, containers(ids, &MountKind::Current, Some(connected)))
     };
     (from..to).step_by(15).map(look).collect()
 }
 
-fn containers(ids: &[&str], kind: MountKind, connected: Option<Connected>) -> Observation {
+fn containers(ids: &[&str], kind: &MountKind, connected: Option<Connected>) -> Observation {
     let running = |id: &&str| RunningContainer {
         id: (*id).into(),
         started: Wall::from_secs(IAT + 2),
@@ -100,7 +102,7 @@ fn containers(ids: &[&str], kind: MountKind, connected: Option<Connected>) -> Ob
 }
 
 /// Plays the events in the order of time. Returns the engine, and the reports about readers.
-fn play(mut events: Events, until: i64) -> (Engine, Vec<(i64, AlertEvent, Severity)>) {
+fn play(mut events: Events, until: i64) -> (Engine, Vec<Reported>) {
     events.sort_by_key(|(age, _)| *age);
     let (mut engine, mut reported, mut now) = (engine(), Vec::new(), 0);
     for (age, event) in events {
@@ -131,7 +133,7 @@ fn who_reads_once_is_named_before_the_first_refusal() {
     use Severity::{Critical, Info, Warning};
     let app = [("app", 2)];
     // (level, what the processes show, reports by 659)
-    let table: [(&str, Events, &[(i64, AlertEvent, Severity)]); 4] = [
+    let table: [(&str, Events, &[Reported]); 4] = [
         ("files", Vec::new(), &[(630, Raised, Info)]),
         (
             "hostPID, a new connection for each request",
@@ -249,7 +251,7 @@ fn what_somebody_holds_is_a_hint_and_a_subpath_explains_it() {
     assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Info)]);
     let mounted =
         MountKind::Subpath { directory: directory(0), path: "token".into(), deleted: true };
-    let subpath = vec![(486, containers(&["id-app"], mounted, None))];
+    let subpath = vec![(486, containers(&["id-app"], &mounted, None))];
     assert_eq!(play([events, subpath].concat(), 659).1, []);
 }
 
@@ -333,7 +335,7 @@ fn a_client_that_exchanges_the_token_is_not_accused() {
 
 #[test]
 fn a_frozen_mount_is_named_at_once_and_explains_the_reader() {
-    let frozen = vec![(100, containers(&["id-app"], MountKind::Frozen, None))];
+    let frozen = vec![(100, containers(&["id-app"], &MountKind::Frozen, None))];
     let events = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), frozen].concat();
     let (engine, reports) = play(events, 659);
     assert_eq!(reports, []);
@@ -405,7 +407,7 @@ fn noise() -> impl proptest::strategy::Strategy<Value = Events> {
     use proptest::prelude::*;
     let connected = (0..3u32, any::<bool>()).prop_map(|(established, opens)| {
         let opened = opens.then_some(Delta::from_secs(15));
-        containers(&["id-app"], MountKind::Current, Some(Connected { established, opened }))
+        containers(&["id-app"], &MountKind::Current, Some(Connected { established, opened }))
     });
     let event = prop_oneof![
         4 => connected,
@@ -452,9 +454,26 @@ proptest::proptest! {
                 evidence.strength() > crate::world::readers::Strength::Hint
             })
         };
-        let is_alarm = |(_, _, severity): &(i64, AlertEvent, Severity)| *severity > Severity::Info;
+        let is_alarm = |(_, _, severity): &Reported| *severity > Severity::Info;
         if readers.iter().any(is_strong) {
             proptest::prop_assert!(reports.iter().any(is_alarm), "{:?}", reports);
         }
     }
+}
+
+#[test]
+fn a_sandbox_hides_who_reads() {
+    let in_sandbox = |sandbox| {
+        let mut pod = pod(&[("app", 0)]);
+        for (_, seen) in &mut pod {
+            if let Observation::Cluster(ClusterSeen::Listed(pods)) = seen {
+                pods[0].isolation.sandbox = sandbox;
+            }
+        }
+        let events = [generation(0, true), generation(1, true), pod, reads(&[4])].concat();
+        let (engine, reports) = play(events, 659);
+        (engine.status(&at(659)).readers[0].verdict, reports.len())
+    };
+    assert_eq!(in_sandbox(None), (ReaderVerdict::Stale, 1));
+    assert_eq!(in_sandbox(Some(Sandbox::Gvisor)), (ReaderVerdict::Unknown, 0));
 }

@@ -87,7 +87,7 @@ const DIRECTORIES: [&str; 7] =
 fn plugins(kind: Kind, name: &str) -> String {
     let kept =
         if matches!(kind, Kind::Account | Kind::Pod) { Plugin::aliases_in(name) } else { vec![] };
-    kept.iter().map(|alias| format!("-{alias}")).collect()
+    kept.iter().flat_map(|alias| ["-", alias]).collect()
 }
 
 impl Pseudonyms {

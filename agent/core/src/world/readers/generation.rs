@@ -62,7 +62,20 @@ pub enum Watched {
     Missed(Wall, String),
 }
 
+/// Why opens may have been missed before a watch was set.
+pub(super) const NOT_WATCHED_YET: &str =
+    "the agent did not watch the file yet when this token appeared";
+
 impl Watched {
+    /// Whether nothing but the beginning may have been missed.
+    pub(super) fn is_late(&self) -> bool {
+        match self {
+            Self::NotYet => true,
+            Self::All => false,
+            Self::Missed(_, why) => why == NOT_WATCHED_YET,
+        }
+    }
+
     /// Why opens may have been missed, if they may.
     pub fn missed(&self) -> Option<&str> {
         match self {

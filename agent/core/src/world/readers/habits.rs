@@ -79,9 +79,15 @@ impl Habits {
         self.0.values()
     }
 
-    /// Takes a habit. It replaces what was known; only that the use was confirmed stays known as
+    /// Takes habits. Each replaces what was known; only that the use was confirmed stays known as
     /// long as the habit is the same.
-    pub(crate) fn learn(&mut self, habit: KnownHabit) {
+    pub(crate) fn learn_all(&mut self, habits: Vec<KnownHabit>) {
+        for habit in habits {
+            self.learn(habit);
+        }
+    }
+
+    fn learn(&mut self, habit: KnownHabit) {
         let before = self.0.get(&habit.key).filter(|before| before.habit == habit.habit);
         let is_confirmed = habit.is_confirmed || before.is_some_and(|before| before.is_confirmed);
         self.0.insert(habit.key.clone(), KnownHabit { is_confirmed, ..habit });
@@ -130,8 +136,8 @@ mod tests {
     #[test]
     fn the_oldest_habit_makes_room() {
         let mut habits = Habits::default();
-        for nth in 0..=MAX_HABITS {
-            habits.learn(habit(&nth.to_string(), Habit::Once, false, nth as i64));
+        for (nth, at) in (0..=MAX_HABITS).zip(0..) {
+            habits.learn(habit(&nth.to_string(), Habit::Once, false, at));
         }
         assert_eq!(habits.iter().count(), MAX_HABITS);
         assert!(habits.get(&habit("0", Habit::Once, false, 0).key).is_none());

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::generation::{InFile, Watched};
+use super::generation::{InFile, NOT_WATCHED_YET, Watched};
 use super::reader::Reader;
 use super::seen::{Opener, ReaderEvent};
 use crate::base::time::{Delta, Reading, Wall};
@@ -103,11 +103,11 @@ impl TokenReaders {
             return self.wait(directory, event, now);
         };
         self.unseen = None;
-        if generation.seen == Watched::NotYet {
-            generation.seen = match complete {
-                true => Watched::All,
-                false => Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned()),
-            };
+        // Another source may have seen what this one missed.
+        if complete && generation.seen.is_late() {
+            generation.seen = Watched::All;
+        } else if generation.seen == Watched::NotYet {
+            generation.seen = Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned());
         }
         true
     }
@@ -204,6 +204,3 @@ impl TokenReaders {
         self.readers.len() - 1
     }
 }
-
-/// Why opens may have been missed before a watch was set.
-const NOT_WATCHED_YET: &str = "the agent did not watch the file yet when this token appeared";

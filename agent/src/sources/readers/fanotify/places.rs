@@ -9,6 +9,9 @@ use tokenwatch_core::base::time::Monotonic;
 /// Directories of one volume: its root, and of some generations the directory and those in it. A
 /// pod decides how many directories its volume has.
 const MAX_DIRECTORIES: usize = 64;
+/// Generations of a volume that are kept: as many as the core does. What opens an older one is
+/// reported by inotify.
+const MAX_GENERATIONS: usize = 4;
 /// Directories in all: those of some thousand volumes.
 const MAX_ALL: usize = 16_384;
 
@@ -127,6 +130,32 @@ impl Places {
         if self.directories.insert(directory.clone(), place).is_none() {
             known.directories.push_back(directory);
         }
+        self.drop_old_generations(volume);
+    }
+
+    /// Forgets the oldest generations of the volume, if there are too many.
+    fn drop_old_generations(&mut self, volume: &VolumeId) {
+        let mut generations: Vec<String> = Vec::new();
+        self.inside(volume, |generation, _, _| {
+            if !generations.iter().any(|known| known == generation) {
+                generations.push(generation.to_owned());
+            }
+        });
+        let surplus = generations.len().saturating_sub(MAX_GENERATIONS);
+        let Some(known) = self.volumes.get_mut(volume) else { return };
+        let all = &mut self.directories;
+        known.directories.retain(|directory| {
+            let is_old = all.get(directory).is_none_or(|place| match &place.role {
+                Role::Root => false,
+                Role::In { generation, .. } => {
+                    generations[..surplus].iter().any(|old| **old == **generation)
+                }
+            });
+            if is_old {
+                all.remove(directory);
+            }
+            !is_old
+        });
     }
 
     /// The directories of the volume's generations.
@@ -183,6 +212,20 @@ mod tests {
         assert!((1..4).all(|number| places.get(&bytes(number)).is_none()));
         places.remove(&id("p"));
         assert!(places.get(&bytes(4)).is_none() && places.path(&id("p")).is_none());
+    }
+
+    #[test]
+    fn the_last_generations_are_kept() {
+        let mut places = Places::default();
+        let volume = places.add_volume(id("p"), "/p".into(), bytes(0)).unwrap();
+        let seen = Seen { opens_since: None, reads: false };
+        for number in 1..=100 {
+            let generation: Arc<str> = format!("..{number}").into();
+            places.add(&volume, bytes(2 * number), (&generation, String::new()), seen);
+            places.add(&volume, bytes(2 * number + 1), (&generation, "sub/".into()), seen);
+        }
+        let kept = (1..=201).filter(|number| places.get(&bytes(*number)).is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), (194..=201).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The thread that reads events and finds out whose they are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokenwatch_core::base::time::{Delta, Monotonic};
@@ -33,6 +34,9 @@ const TRUSTED: Delta = Delta::from_secs(60);
 /// Pause after a failed read, so that a queue that always fails does not keep a core busy.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Processes that are kept as writers of volumes: kubelet is one of few.
+const MAX_WRITERS: usize = 64;
+
 /// State of the thread.
 pub(super) struct Worker {
     openers: Openers,
@@ -47,6 +51,9 @@ pub(super) struct Worker {
     has_readers: bool,
     pace: Pace,
     recent: Recent,
+    /// Processes that opened or made a directory of a volume. Outside of all containers, that is
+    /// kubelet, whatever its name is.
+    writers: BTreeSet<u32>,
     /// When the queue was last found empty, and the same as time since the machine started.
     looked: (Monotonic, Delta),
 }
@@ -80,6 +87,7 @@ impl Worker {
             has_readers: false,
             pace: Pace::new(now()),
             recent: Recent::default(),
+            writers: BTreeSet::new(),
             looked: (now(), clocks::since_boot()),
         }
     }
@@ -165,6 +173,7 @@ impl Worker {
     fn take_event(&mut self, event: Event<'_>) {
         let Some(place) = self.openers.place(event.directory) else { return };
         if event.mask & ON_DIRECTORY != 0 {
+            self.take_writer(event.pid);
             if event.mask & CREATE != 0 {
                 let name = String::from_utf8_lossy(event.name);
                 self.openers.follow_created(&place, &name);
@@ -177,6 +186,13 @@ impl Worker {
             let path = format!("{below}{}", String::from_utf8_lossy(event.name));
             self.take_use(&place.volume, (generation, path), event);
         }
+    }
+
+    fn take_writer(&mut self, pid: u32) {
+        if self.writers.len() >= MAX_WRITERS {
+            self.writers.clear();
+        }
+        self.writers.insert(pid);
     }
 
     /// A process other than this one opened or read a file of a generation.
@@ -214,7 +230,7 @@ impl Worker {
         let is_it =
             |process: &OpenerProcess| !may_be_another(process.started, self.looked.1, since);
         let Some(process) = self.proc.opener(pid).filter(is_it) else { return Who::Unknown };
-        if self.is_own(&process) {
+        if self.is_own(pid, &process) {
             self.kubelet = Some((pid, now()));
             return Who::Own;
         }
@@ -223,12 +239,13 @@ impl Worker {
     }
 
     /// Kubelet, or another process of the agent, such as `tokenwatch check`.
-    fn is_own(&self, process: &OpenerProcess) -> bool {
+    fn is_own(&self, pid: u32, process: &OpenerProcess) -> bool {
         let is_agent = self
             .own
             .as_ref()
             .is_some_and(|own| own.name == process.name && own.cgroups == process.cgroups);
-        is_agent || (process.containers.is_empty() && is_kubelet(&process.name))
+        let is_writer = is_kubelet(&process.name) || self.writers.contains(&pid);
+        is_agent || (process.containers.is_empty() && is_writer)
     }
 
     fn report(&mut self, volume: &VolumeId, what: ReaderEvent) {

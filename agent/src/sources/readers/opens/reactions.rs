@@ -69,12 +69,17 @@ mod tests {
         Monotonic::default() + Delta::from_millis(millis)
     }
 
+    /// A generation: whether it is complete, and when it was first read.
+    type Seen = (bool, Option<i64>);
+
     /// Learns from generations: whether each is complete, and when it is read.
-    fn learned(generations: &[(bool, Option<i64>)]) -> Reactions {
+    fn learned(generations: &[Seen]) -> Reactions {
         let mut reactions = Reactions::default();
         for (is_complete, read) in generations {
             let mut beginning = Beginning::rotated(at(0), *is_complete);
-            read.iter().for_each(|millis| beginning.opened(at(*millis)));
+            if let Some(millis) = read {
+                beginning.opened(at(*millis));
+            }
             reactions.learn(beginning);
         }
         reactions
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_volume_is_calm_until_somebody_reads_just_after_a_rotation() {
-        let table: [(&[(bool, Option<i64>)], Reactions); 6] = [
+        let table: [(&[Seen], Reactions); 6] = [
             (&[], Reactions::Unknown),
             (&[(false, None), (false, Some(30_000))], Reactions::Unknown),
             (&[(true, None)], Reactions::Calm),

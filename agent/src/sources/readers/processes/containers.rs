@@ -93,8 +93,8 @@ impl Mounts {
     }
 
     /// None where they could not be read: the process has just ended.
-    fn of(&self, container: &str) -> Option<&[Mount]> {
-        self.0.get(container).map(|read| read.mounts.as_slice())
+    fn of(&self, container: &str) -> Option<&Read> {
+        self.0.get(container)
     }
 
     /// Whether a container has a mount that the host does not have.
@@ -147,9 +147,15 @@ fn is_infra(container: &RunningContainer) -> bool {
     container.mounts.is_empty() && INFRA.contains(&container.program.as_str())
 }
 
-fn seen(pod_uid: &str, mounts: &[Mount], volumes: &Volumes) -> Vec<SeenMount> {
+/// Until the runtime has entered the container's root, its process has the node's mounts, of which
+/// any may look like an old one of the pod. So an old one is reported from the second look on.
+fn seen(pod_uid: &str, read: &Read, volumes: &Volumes) -> Vec<SeenMount> {
+    let mounts = &read.mounts;
     let found = mounts.iter().filter_map(|mount| {
         let (volume, kind) = volumes.identify(pod_uid, mount, mounts)?;
+        if kind == MountKind::Frozen && read.times < 2 {
+            return None;
+        }
         let mount_path = mount.point.to_string_lossy().into_owned();
         Some(SeenMount { volume, mount_path, kind })
     });

@@ -1,5 +1,5 @@
-//! A pod with the library kube: reads a `ConfigMap` every 5 s, and prints the time and the status of
-//! every answer.
+//! A pod with the library kube: reads a `ConfigMap` every 5 s, and prints the time and the status
+//! of every answer.
 
 use std::time::Duration;
 
