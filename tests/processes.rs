@@ -32,8 +32,16 @@ const CGROUP: &str = "TEST_CGROUP";
 const MOUNTS: &str = "TEST_MOUNTS";
 const PORT: &str = "6443";
 
-const POD: &str = "0f3a4b5c-1111-2222-3333-444455556666";
-const AGENT: &str = "0f3a4b5c-1111-2222-3333-444455557777";
+/// UID of the pod whose processes are looked at. Another run of this test may take place, and the
+/// agent sees the processes of the whole machine.
+fn pod_uid() -> String {
+    format!("0f3a4b5c-1111-2222-3333-{:012x}", std::process::id())
+}
+
+/// UID of the agent's own pod.
+fn agent_uid() -> String {
+    pod_uid().replace("1111", "4444")
+}
 
 /// Runs this test again, alone in its own mount namespace. True within it.
 fn is_alone(test: &str) -> bool {
@@ -199,7 +207,7 @@ impl Agent {
         let recording = self.text("recording");
         let entries = recording.lines().filter_map(|line| serde_json::from_str(line).ok());
         let all = entries.filter_map(|entry: Value| find(&entry, "containers").cloned());
-        all.filter(|seen| seen["pod_uid"] == POD).collect()
+        all.filter(|seen| seen["pod_uid"] == pod_uid()).collect()
     }
 
     /// Waits until one report is as wanted.
@@ -253,19 +261,19 @@ fn a_confined_agent_sees_mounts_and_connections_of_other_namespaces() {
     }
     let host = tempfile::tempdir().unwrap();
     let node = Node::at(&host.path().join("var/lib/kubelet"));
-    let volume = node.volume(POD).directory().to_owned();
+    let volume = node.volume(&pod_uid()).directory().to_owned();
     mount_tmpfs(&volume);
-    node.write(POD, 1);
+    node.write(&pod_uid(), 1);
     let (whole, file) = (host.path().join("whole"), host.path().join("file"));
     fs::create_dir(&whole).unwrap();
     fs::write(&file, "").unwrap();
     let cgroups = Cgroups::new();
     let start = |digit, from: &Path, to: &Path| {
-        Container::start(&cgroups.container("besteffort", POD, digit), from, to)
+        Container::start(&cgroups.container("besteffort", &pod_uid(), digit), from, to)
     };
     let mut app = start("a", &volume, &whole);
     let pinned = start("b", &volume.join("token").canonicalize().unwrap(), &file);
-    let mut agent = Agent::start(host.path(), &cgroups.container("burstable", AGENT, "c"));
+    let mut agent = Agent::start(host.path(), &cgroups.container("burstable", &agent_uid(), "c"));
 
     let first = agent.wait("the containers are seen", |seen| mount_of(seen, "b").is_some());
     let directory = fs::read_link(volume.join("..data")).unwrap();
@@ -284,10 +292,10 @@ fn a_confined_agent_sees_mounts_and_connections_of_other_namespaces() {
 
     app.ask("connect and keep");
     app.ask("connect");
-    node.write(POD, 2);
+    node.write(&pod_uid(), 2);
     umount2(&volume, MntFlags::empty()).unwrap();
     mount_tmpfs(&volume);
-    node.write(POD, 3);
+    node.write(&pod_uid(), 3);
     let frozen = agent.wait("the old mount is seen", |seen| {
         mount_of(seen, "a") == Some(&mount(whole, json!("frozen")))
     });
