@@ -177,7 +177,6 @@ fn pod(number: usize) -> Pod {
         volumes: vec![volume.clone()],
         started: None,
         tokens: vec![mount.clone()],
-        ..Container::default()
     };
     Pod {
         uid: format!("0b5e7c1e-3d0a-4f43-9a55-{number:012}"),

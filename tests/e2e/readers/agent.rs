@@ -56,7 +56,7 @@ impl Agent {
     }
 
     /// `tokenwatch readers`, as it is printed in the agent's container.
-    pub fn readers(&self, deployment: &Deployment) -> Vec<Value> {
+    pub fn readers(deployment: &Deployment) -> Vec<Value> {
         let exec = format!("exec -n {NAMESPACE} daemonset/tokenwatch -- {COMMAND}");
         let printed = deployment.cluster.kubectl(&exec.split(' ').collect::<Vec<_>>());
         let shown: Value = serde_json::from_str(&printed)
@@ -71,7 +71,7 @@ impl Agent {
     }
 
     /// Replaces its pod.
-    pub fn restart(&self, deployment: &Deployment) {
+    pub fn restart(deployment: &Deployment) {
         deployment.shell(&format!(
             "kubectl rollout restart --namespace {NAMESPACE} daemonset/tokenwatch"
         ));
@@ -79,7 +79,7 @@ impl Agent {
     }
 
     /// The processes in its pod, as this machine numbers them.
-    fn processes(&self, deployment: &Deployment) -> Vec<PathBuf> {
+    fn processes(deployment: &Deployment) -> Vec<PathBuf> {
         let list = deployment.get(&["pods", "--namespace", NAMESPACE]);
         let uid = list["items"][0]["metadata"]["uid"].as_str().unwrap_or("none").to_owned();
         let is_in_pod = |process: &PathBuf| {
@@ -93,7 +93,7 @@ impl Agent {
 
     /// CPU time of its processes in seconds, and their memory in MB.
     pub fn used(&self, deployment: &Deployment) -> (f64, f64) {
-        let processes = self.processes(deployment);
+        let processes = Self::processes(deployment);
         let used = processes.iter().filter_map(|process| {
             std::fs::read_to_string(process.join("stat")).ok().map(|stat| usage(&stat))
         });

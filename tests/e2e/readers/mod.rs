@@ -119,10 +119,12 @@ fn wait_until(moment: Instant) {
 }
 
 fn every_client_is_judged_as_expected(scene: &Scene, pods: &Pods<'_>) {
-    let seen = scene.agent.readers(&scene.deployment);
+    let seen = Agent::readers(&scene.deployment);
     let judge = |client| Verdict::about(client, pods, &scene.agent, &seen);
     let verdicts: Vec<Verdict> = CLIENTS.iter().map(judge).collect();
-    verdicts.iter().for_each(|verdict| println!("[{}] {verdict}", scene.deployment.cluster.name()));
+    for verdict in &verdicts {
+        println!("[{}] {verdict}", scene.deployment.cluster.name());
+    }
     let wrong: Vec<String> = verdicts.iter().flat_map(Verdict::differences).collect();
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! A long load of healthy readers with restarts and rollouts: nobody is accused. It is no part of
 //! `tests/all`, because it takes half an hour; `tests/soak readers` runs it.
 
+use super::agent::Agent;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ impl Scene {
             1 | 4 => drop(cluster.kubectl(&["delete", "pod", "-l", "app=python", "--wait=false"])),
             3 => cluster.component("kubelet", &[]),
             5 => cluster.component("containerd", &[]),
-            7 => self.agent.restart(&self.deployment),
+            7 => Agent::restart(&self.deployment),
             _ => {}
         }
         std::thread::sleep(MEASURED.saturating_sub(minute.elapsed()));

@@ -10,7 +10,8 @@ use crate::world::clocks::{
     Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
 };
 use crate::world::cluster::{
-    AccountName, AccountSeen, ClusterSeen, Container, MountedPart, Owner, Phase, Pod, TokenMount,
+    AccountName, AccountSeen, ClusterSeen, Container, Isolation, MountedPart, Owner, Phase, Pod,
+    Sandbox, TokenMount,
 };
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use crate::world::observation::{
@@ -311,10 +312,11 @@ fn pod() -> impl Strategy<Value = Pod> {
     );
     let names = (name("uid"), name("namespace"), name("pod"), option::of(owner));
     let phase = prop_oneof![3 => Just(Phase::Running), 1 => Just(Phase::Succeeded)];
-    let rest =
-        (option::of(name("account")), vec(container, 0..2), any::<bool>(), option::of(wall()));
+    let sandbox = option::of(prop_oneof![Just(Sandbox::Gvisor), Just(Sandbox::Kata)]);
+    let parts = (any::<bool>(), sandbox);
+    let rest = (option::of(name("account")), vec(container, 0..2), parts, option::of(wall()));
     (names, rest, phase).prop_map(|((uid, namespace, name, owner), rest, phase)| {
-        let (service_account, containers, is_static, deletion) = rest;
+        let (service_account, containers, (is_static, sandbox), deletion) = rest;
         Pod {
             uid,
             namespace,
@@ -323,7 +325,7 @@ fn pod() -> impl Strategy<Value = Pod> {
             service_account,
             containers,
             phase,
-            host_network: !is_static,
+            isolation: Isolation { host_network: !is_static, sandbox },
             is_static,
             deletion,
         }

@@ -77,7 +77,7 @@ impl Host {
             tree: Some(self.0.path().to_owned()),
             prefix: self.0.path().to_owned(),
             paths: paths.iter().map(Into::into).collect(),
-            rescan: std::time::Duration::from_secs(60),
+            rescan: std::time::Duration::from_mins(1),
         }
     }
 
@@ -109,7 +109,7 @@ fn tokens(seen: &CopiesSeen) -> Vec<(&str, Option<&str>)> {
 const MULTUS: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
 const CALICO: &str = "/etc/cni/net.d/calico-kubeconfig";
 
-fn conflist(plugins: serde_json::Value) -> String {
+fn conflist(plugins: &serde_json::Value) -> String {
     json!({"cniVersion": "0.3.1", "name": "k8s-pod-network", "plugins": plugins}).to_string()
 }
 
@@ -133,7 +133,7 @@ fn every_plugins_file_is_found_with_whether_something_uses_it() {
         "cniVersion": "0.3.1", "name": "multus-cni-network", "type": "multus",
         "kubeconfig": MULTUS, "delegates": [calico],
     });
-    let chained = |kind: &str, file: &str| conflist(json!([calico, plugin(kind, file)]));
+    let chained = |kind: &str, file: &str| conflist(&json!([calico, plugin(kind, file)]));
     let bridge = json!({"type": "bridge", "cniVersion": "1.0.0"}).to_string();
     let macvlan = json!({"type": "macvlan", "ipam": {"type": "whereabouts"}}).to_string();
     let shim = json!({"type": "multus-shim", "cniVersion": "1.0.0"}).to_string();
@@ -146,11 +146,11 @@ fn every_plugins_file_is_found_with_whether_something_uses_it() {
         (MULTUS, "multus", delegating.to_string(), Some(Plugin::Multus), Named),
         (MULTUS, "multus", shim, Some(Plugin::Multus), Named),
         (MULTUS, "multus", moved, Some(Plugin::Multus), NotNamed),
-        (MULTUS, "multus", conflist(json!([calico])), Some(Plugin::Multus), NotNamed),
+        (MULTUS, "multus", conflist(&json!([calico])), Some(Plugin::Multus), NotNamed),
         (MULTUS, "multus", "no configuration".to_owned(), Some(Plugin::Multus), Unknown),
         (K3S, "multus", in_pod, Some(Plugin::Multus), Named),
         (CALICO, "calico", delegating.to_string(), Some(Plugin::Calico), Named),
-        (CALICO, "calico", conflist(json!([calico])), Some(Plugin::Calico), Named),
+        (CALICO, "calico", conflist(&json!([calico])), Some(Plugin::Calico), Named),
         (
             ISTIO,
             "istio-cni",
@@ -336,7 +336,7 @@ fn hostile_files_are_bounded_and_reported() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let before = [(); 9].map(|()| format!("*a{}", n - 1)).join(", ");
-            text += &format!("a{n}: &a{n} [{before}]\n");
+            text.extend([format!("a{n}: &a{n} [{before}]\n")]);
         }
         format!("apiVersion: v1\nkind: Config\n{text}users:\n- name: u\n  user: {{token: *a11}}\n")
     };
@@ -434,7 +434,7 @@ fn no_byte_of_a_token_leaves_the_source() {
 async fn a_rewritten_file_is_seen_at_once() {
     let host = Host::new();
     host.file(MULTUS, with_token("multus"));
-    let config = CopiesConfig { rescan: std::time::Duration::from_secs(3_600), ..host.config(&[]) };
+    let config = CopiesConfig { rescan: std::time::Duration::from_hours(1), ..host.config(&[]) };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(16);
     let running = tokio::spawn(super::run(config, sender));
     let mut next = async || match receiver.recv().await.unwrap() {

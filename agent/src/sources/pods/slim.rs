@@ -4,7 +4,7 @@
 use chrono::DateTime;
 use serde::{Deserialize, Deserializer};
 use tokenwatch_core::base::time::{Delta, Wall};
-use tokenwatch_core::world::cluster::{Container, Owner, Pod, TokenMount};
+use tokenwatch_core::world::cluster::{Container, Isolation, Owner, Pod, Sandbox, TokenMount};
 
 use super::bounds::{Bounded, bounded, cut};
 use super::mounts::{self, Mount, Volume};
@@ -101,6 +101,7 @@ struct OwnerReference {
 struct Spec {
     service_account_name: Option<String>,
     host_network: Option<bool>,
+    runtime_class_name: Option<String>,
     #[serde(deserialize_with = "bounded")]
     volumes: Vec<Volume>,
     #[serde(deserialize_with = "bounded")]
@@ -171,7 +172,7 @@ impl Object {
             service_account: spec.service_account(),
             containers: spec.mounting_projected(&self.status),
             phase: self.status.phase.and_then(|phase| phase.parse().ok()).unwrap_or_default(),
-            host_network: spec.host_network.unwrap_or_default(),
+            isolation: spec.isolation(),
             is_static: meta.mirror().is_some(),
             namespace: cut(&meta.namespace),
             name: cut(&meta.name),
@@ -227,6 +228,14 @@ fn cron_job(owner: &OwnerReference, created: Wall) -> Option<Owner> {
 }
 
 impl Spec {
+    fn isolation(&self) -> Isolation {
+        let class = self.runtime_class_name.as_deref();
+        Isolation {
+            host_network: self.host_network.unwrap_or_default(),
+            sandbox: class.and_then(Sandbox::of_class),
+        }
+    }
+
     fn mounting_projected(&self, status: &Status) -> Vec<Container> {
         let lasting = self.containers.iter().chain(&self.ephemeral_containers);
         let all = self.init_containers.iter().map(|init| (init, init.restarts()));

@@ -16,6 +16,7 @@ const CART: &str = r#"{
         "ownerReferences": [{"kind": "Other", "name": "no"},
             {"kind": "ReplicaSet", "name": "cart-5c9f7", "controller": true}]},
     "spec": {"serviceAccountName": "cart", "hostNetwork": true, "nodeName": "n1",
+        "runtimeClassName": "gvisor",
         "volumes": [
             {"name": "tokens",
                 "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
@@ -53,7 +54,6 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
         volumes: vec!["tokens".into()],
         started: (started > 0).then(|| Wall::from_secs(started)),
         tokens,
-        ..Container::default()
     };
     let expected = Pod {
         uid: "u1".into(),
@@ -72,7 +72,7 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
             ),
         ],
         phase: Phase::Running,
-        host_network: true,
+        isolation: Isolation { host_network: true, sandbox: Some(Sandbox::Gvisor) },
         is_static: false,
         deletion: Some(Wall::from_secs(1_800_000_030)),
     };

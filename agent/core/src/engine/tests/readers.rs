@@ -1,7 +1,7 @@
 //! Who keeps a token that was replaced: each habit, and the look-alike that is healthy.
 
 use super::*;
-use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
+use crate::world::cluster::{Container, MountedPart, Phase, Sandbox, TokenMount};
 use crate::world::readers::{
     Connected, ContainersSeen, Habit, MountKind, Opener, ReaderEvent, ReaderVerdict, ReadersSeen,
     RunningContainer, SeenMount,
@@ -459,4 +459,21 @@ proptest::proptest! {
             proptest::prop_assert!(reports.iter().any(is_alarm), "{:?}", reports);
         }
     }
+}
+
+#[test]
+fn a_sandbox_hides_who_reads() {
+    let in_sandbox = |sandbox| {
+        let mut pod = pod(&[("app", 0)]);
+        for (_, seen) in &mut pod {
+            if let Observation::Cluster(ClusterSeen::Listed(pods)) = seen {
+                pods[0].isolation.sandbox = sandbox;
+            }
+        }
+        let events = [generation(0, true), generation(1, true), pod, reads(&[4])].concat();
+        let (engine, reports) = play(events, 659);
+        (engine.status(&at(659)).readers[0].verdict, reports.len())
+    };
+    assert_eq!(in_sandbox(None), (ReaderVerdict::Stale, 1));
+    assert_eq!(in_sandbox(Some(Sandbox::Gvisor)), (ReaderVerdict::Unknown, 0));
 }

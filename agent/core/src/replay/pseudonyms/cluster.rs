@@ -120,7 +120,7 @@ impl Pseudonyms {
             service_account,
             containers,
             phase,
-            host_network,
+            isolation,
             is_static,
             deletion,
         } = pod;
@@ -132,7 +132,7 @@ impl Pseudonyms {
             service_account: self.some_name(Kind::Account, service_account),
             containers: containers.into_iter().map(|one| self.container(one)).collect(),
             phase,
-            host_network,
+            isolation,
             is_static,
             deletion,
         }

@@ -9,6 +9,7 @@ mod container;
 mod known;
 mod mounts;
 mod pod;
+mod sandbox;
 mod stage;
 mod turns;
 
@@ -16,6 +17,7 @@ pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts, Loss};
 pub use container::{Container, MountedPart, TokenMount};
 pub use known::{Cluster, Known};
 pub use pod::{Owner, Phase, Pod, PodRef};
+pub use sandbox::{Isolation, Sandbox};
 pub use stage::{Deleted, PodStage};
 
 use serde::{Deserialize, Serialize};

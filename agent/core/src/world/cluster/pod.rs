@@ -7,7 +7,7 @@ use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 
-use super::Container;
+use super::{Container, Isolation};
 use crate::world::tokens::Tracked;
 
 /// A pod of this node.
@@ -29,8 +29,9 @@ pub struct Pod {
     pub containers: Vec<Container>,
     /// Its phase (`status.phase`).
     pub phase: Phase,
-    /// Whether it uses the node's network (`spec.hostNetwork`).
-    pub host_network: bool,
+    /// How far it is separated from the node.
+    #[serde(flatten)]
+    pub isolation: Isolation,
     /// Whether it is a static pod. The API server knows only the mirror of such a pod.
     pub is_static: bool,
     /// `deletionTimestamp`, present while the pod is terminating: kubelet kills the containers by
@@ -120,7 +121,7 @@ impl Pod {
             .with_some("containers", self.mounting(volume).as_deref())
             .with("phase", self.phase.name())
             .with_some("terminating_until", self.deletion)
-            .with_some("host_network", set(self.host_network))
+            .with_some("host_network", set(self.isolation.host_network))
             .with_some("static_pod", set(self.is_static))
     }
 
@@ -239,7 +240,7 @@ mod tests {
         };
         assert_eq!(names(pod()), ["owner", "containers", "phase"]);
         let unusual = Pod {
-            host_network: true,
+            isolation: Isolation { host_network: true, ..Isolation::default() },
             is_static: true,
             deletion: Some(Wall::from_secs(1)),
             ..pod()

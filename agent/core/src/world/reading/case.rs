@@ -2,7 +2,7 @@
 
 use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
-use crate::world::cluster::{Container, MountedPart};
+use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
     libraries,
@@ -33,12 +33,20 @@ pub(super) struct Case<'a> {
     pub(super) started: Option<Wall>,
     /// Its use of the API server, where that says something about this reader.
     pub(super) connections: Option<Connections>,
+    pub(super) of: Circumstances,
+    /// What was learned before about containers of this workload.
+    pub(super) known: Option<&'a KnownHabit>,
+}
+
+/// What holds for all readers of a token.
+#[derive(Clone, Copy)]
+pub(super) struct Circumstances {
     /// Whether a container mounts one generation by `subPath`, and so holds it without reading.
     pub(super) has_subpath: bool,
     /// Whether the token is exchanged for another credential.
     pub(super) is_exchanged: bool,
-    /// What was learned before about containers of this workload.
-    pub(super) known: Option<&'a KnownHabit>,
+    /// The sandbox that opens files in place of the pod, if there is one.
+    pub(super) sandbox: Option<Sandbox>,
 }
 
 impl<'a> Case<'a> {
@@ -122,8 +130,11 @@ impl<'a> Gathered<'a> {
             who: self.who(None),
             started: self.started(None),
             connections: None,
-            has_subpath: self.has_subpath,
-            is_exchanged: self.is_exchanged(),
+            of: Circumstances {
+                has_subpath: self.has_subpath,
+                is_exchanged: self.is_exchanged(),
+                sandbox: self.facts.pod().and_then(|pod| pod.isolation.sandbox),
+            },
             known: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use crate::base::time::{Delta, Wall};
+use crate::world::cluster::Sandbox;
 use crate::world::readers::{
     Evidence, Habit, InFile, Kept, Learned, Reader, ReaderVerdict, Strength, Visit, Watched, Who,
     learn, looks_once,
@@ -117,7 +118,7 @@ impl<'a> Case<'a> {
         if self.is_current() {
             return Weighed::plain(ReaderVerdict::Current);
         }
-        if self.is_exchanged {
+        if self.of.is_exchanged {
             return Weighed::plain(ReaderVerdict::Waiting);
         }
         self.weigh_old(last)
@@ -154,7 +155,8 @@ impl<'a> Case<'a> {
         let mut newer =
             self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
         let unseen = newer.rfind(|one| !self.is_seen(one));
-        self.token.unseen.as_deref().or(unseen.and_then(|one| one.seen.missed()))
+        let hidden = self.of.sandbox.map(Sandbox::hides_reads).or(self.token.unseen.as_deref());
+        hidden.or(unseen.and_then(|one| one.seen.missed()))
     }
 
     /// Whether every read of a generation was seen, or will be. Before its container was started,
@@ -175,11 +177,11 @@ impl<'a> Case<'a> {
     /// It read a generation that was replaced some time before.
     fn reads_old(&self) -> bool {
         let read = self.reader.and_then(|reader| reader.read_old);
-        !self.has_subpath && read.is_some_and(|read| read.wall >= self.replaced_at() + IN_FLIGHT)
+        !self.of.has_subpath && read.is_some_and(|read| read.wall >= self.replaced_at() + IN_FLIGHT)
     }
 
     fn holds(&self) -> bool {
-        self.token.held.is_some() && !self.has_subpath
+        self.token.held.is_some() && !self.of.has_subpath
     }
 
     fn evidence(&self) -> Vec<Evidence> {
@@ -275,7 +277,7 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn habit(&self) -> Learned {
-        if self.is_exchanged && self.last().is_some() {
+        if self.of.is_exchanged && self.last().is_some() {
             return Learned { habit: Habit::Exchange, generations: 0 };
         }
         let Some(reader) = self.reader else {

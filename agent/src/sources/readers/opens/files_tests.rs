@@ -65,7 +65,7 @@ const THREE: &[&str] = &["ca.crt", "namespace", "token"];
 fn the_opens_of_clients_are_distinguished_from_those_of_kubelet() {
     let table = [
         ("a client", "tT.tT.tT", 3, 3),
-        ("kubelet, nothing changed", "DtTcn.DctTn.DncT", 0, 0),
+        ("kubelet, nothing changed", "DtTcn.DctTn.DnctT", 0, 0),
         ("kubelet, then a client", "DctnT..tT", 1, 1),
         ("a client, then kubelet", "tTDctnT", 1, 1),
         ("kubelet and a client in one batch", "DtTctTn", 1, 1),
