@@ -92,7 +92,7 @@ impl Agent {
     }
 
     /// CPU time of its processes in seconds, and their memory in MB.
-    pub fn used(&self, deployment: &Deployment) -> (f64, f64) {
+    pub fn used(deployment: &Deployment) -> (f64, f64) {
         let processes = Self::processes(deployment);
         let used = processes.iter().filter_map(|process| {
             std::fs::read_to_string(process.join("stat")).ok().map(|stat| usage(&stat))

@@ -96,9 +96,9 @@ impl Scene {
 
     /// What the agent uses in a minute: CPU in percent of a core, and memory in MB.
     fn cost(&self) -> (f64, f64) {
-        let before = self.agent.used(&self.deployment).0;
+        let before = Agent::used(&self.deployment).0;
         std::thread::sleep(MEASURED);
-        let (after, memory) = self.agent.used(&self.deployment);
+        let (after, memory) = Agent::used(&self.deployment);
         (100.0 * (after - before) / MEASURED.as_secs_f64(), memory)
     }
 }
