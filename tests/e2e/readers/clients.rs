@@ -109,13 +109,17 @@ pub const CLIENTS: [Client; 29] = [
     },
     healthy("never", "never reads", "never"),
     healthy("anonymous", "connected without a token", "never"),
-    healthy("idle", "idle since its first request", "once"),
+    Client {
+        // Only connections show that it does not use the token.
+        named: PerLevel([Named::Suspected(STALE), Named::Not, Named::Not]),
+        ..healthy("idle", "idle since its first request", "once")
+    },
     healthy("seldom", "every ten minutes", "unknown"),
     healthy("informer", "client-go informer", "unknown"),
     healthy("standby", "client-go leader election", MINUTE),
     healthy("initialised", "init container", "never"),
     Client { container: "sidecar", ..healthy("handing-on", "sidecar that hands on", REQUEST) },
-    healthy("restarted", "restarted after the rotation", "once"),
+    healthy("restarted", "restarted after each rotation", "unknown"),
     healthy("looked-into", "exec session and debug container", "unknown"),
     healthy("job", "job that ends first", ""),
     Client {

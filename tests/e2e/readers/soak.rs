@@ -107,9 +107,9 @@ fn page(minutes: u64, rows: &[Row]) -> String {
     let date = text(&run(Command::new("date").args(["--utc", "+%F"])).stdout);
     format!(
         "# Long load of healthy readers\n\n\
-         Last run of `tests/soak readers`: {}, {minutes} minutes of 20 healthy readers, with\n\
-         rollouts, deletions, and restarts of kubelet, containerd and the agent. CPU is in percent\n\
-         of a core, over a minute.\n\n\
+         Last run of `tests/soak readers`: {}, {minutes} minutes of 20 healthy readers,\n\
+         with rollouts, deletions, and restarts of kubelet, containerd and the agent. CPU is in\n\
+         percent of a core, over a minute.\n\n\
          | level | reported | suspected | CPU | CPU with 10,000 opens/s | memory |\n\
          |---|---|---|---|---|---|\n{}",
         date.trim(),

@@ -8,14 +8,16 @@ use super::Level;
 use super::agent::{Agent, CODES};
 use super::clients::{Client, Named};
 use super::kubernetes::Pods;
+use crate::telemetry::Alert;
 
 pub struct Verdict {
     client: &'static Client,
     level: Level,
     /// When the API server first refused its token, in seconds since 1970.
     refused_at: Option<f64>,
+    /// What was reported before the first 401, or at any time if there is none.
     named: Named,
-    /// When it was named, in seconds since 1970: as a fault, or as a suspicion if it remained one.
+    /// When, in seconds since 1970: as a fault, or as a suspicion if it remained one until then.
     named_at: Option<f64>,
     habit: String,
 }
@@ -23,16 +25,18 @@ pub struct Verdict {
 impl Verdict {
     pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
         let uid = pods.uid(client.pod);
-        let alerts = agent.alerts(uid);
+        let refused_at = pods.first_refusal(client.pod, client.container);
+        let mut alerts = agent.alerts(uid);
+        alerts.retain(|alert| refused_at.is_none_or(|refused| seconds(alert) < refused));
         let fault = alerts.iter().find(|alert| alert.severity() != "info");
         let shown = fault.or(alerts.first());
         let code = shown.and_then(|shown| CODES.into_iter().find(|code| *code == shown.code()));
         Self {
             client,
             level: agent.level(),
-            refused_at: pods.first_refusal(client.pod, client.container),
+            refused_at,
             named: named(code, fault.is_some()),
-            named_at: shown.map(|alert| alert.at as f64 / 1e9),
+            named_at: shown.map(seconds),
             habit: habit_of(seen, uid, client.container),
         }
     }
@@ -50,7 +54,6 @@ impl Verdict {
             (self.refused_at.is_some() != *is_refused, format!("refused: expected {is_refused}")),
             (self.named != named, format!("expected {named:?}")),
             (self.habit != habit, format!("expected the habit {habit}")),
-            (self.lead().is_some_and(|lead| lead <= 0.0), "named after the 401".to_owned()),
         ];
         let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);
         wrong.map(|(_, why)| format!("{self}: {why}")).collect()
@@ -67,6 +70,10 @@ impl fmt::Display for Verdict {
         let refused = if self.refused_at.is_some() { "refused" } else { "not refused" };
         write!(f, ", {refused}, habit {}", self.habit)
     }
+}
+
+fn seconds(alert: &Alert) -> f64 {
+    alert.at as f64 / 1e9
 }
 
 fn named(code: Option<&'static str>, is_fault: bool) -> Named {

@@ -13,6 +13,8 @@ use crate::proc::{Device, Mount};
 
 /// Volumes that are followed: more than the core keeps tokens.
 const MAX_VOLUMES: usize = 16_384;
+/// Looks for which the devices of a pod without a volume are kept: some two minutes.
+const MAX_ABSENT: u32 = 24;
 /// Ends the root of a mount whose file or directory was deleted.
 const DELETED: &str = "//deleted";
 /// Where kubelet binds what a container mounts by `subPath`, below the pod's directory, with
@@ -43,6 +45,8 @@ pub(super) struct Volumes {
     /// The same, and those that are hidden by another mount, or that kubelet has replaced since. A
     /// container may still have one.
     all: BTreeMap<Device, VolumeId>,
+    /// Pods without a volume that had one, and for how many looks.
+    absent: BTreeMap<String, u32>,
     /// Every device that the host has mounted.
     mounted: BTreeSet<Device>,
     /// Where the agent sees each volume.
@@ -67,10 +71,14 @@ impl Volumes {
         self.forget_pods();
     }
 
-    /// What a device was is known as long as its pod has a volume.
+    /// What a device was is known while its pod has a volume, and for some looks longer: kubelet may
+    /// be about to mount another one.
     fn forget_pods(&mut self) {
         let mut all = std::mem::take(&mut self.all);
-        all.retain(|_, id| self.has_pod(&id.pod_uid));
+        let absent = all.values().filter(|id| !self.has_pod(&id.pod_uid));
+        let looks = |id: &VolumeId| self.absent.get(&id.pod_uid).map_or(1, |looks| looks + 1);
+        self.absent = absent.map(|id| (id.pod_uid.clone(), looks(id))).collect();
+        all.retain(|_, id| self.absent.get(&id.pod_uid).is_none_or(|looks| *looks < MAX_ABSENT));
         self.all = all;
     }
 

@@ -120,7 +120,16 @@ fn without_a_volume_to_compare_with_nothing_is_frozen() {
     assert_eq!(seen(&volumes, &[mount(7, "/", "/run/a")]), [None], "kubelet removes the pod");
     volumes.update(&[]);
     assert_eq!(seen(&volumes, &[mount(7, "/", "/run/a")]), [None]);
+    (1..MAX_ABSENT).for_each(|_| volumes.update(&[]));
     assert!(volumes.is_empty() && volumes.all.is_empty());
+}
+
+#[test]
+fn a_volume_that_kubelet_mounts_again_after_a_look_is_frozen_in_the_container() {
+    let mut volumes = volumes(&[(7, POD, "tokens")]);
+    volumes.update(&[]);
+    volumes.update(&mounts(&[(17, POD, "tokens")]));
+    assert_eq!(seen(&volumes, &[mount(7, "/", API_ACCESS[0])]), [frozen("tokens")]);
 }
 
 #[test]
