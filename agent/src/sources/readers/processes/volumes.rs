@@ -71,8 +71,8 @@ impl Volumes {
         self.forget_pods();
     }
 
-    /// What a device was is known while its pod has a volume, and for some looks longer: kubelet may
-    /// be about to mount another one.
+    /// What a device was is known while its pod has a volume, and for some looks longer: kubelet
+    /// may be about to mount another one.
     fn forget_pods(&mut self) {
         let mut all = std::mem::take(&mut self.all);
         let absent = all.values().filter(|id| !self.has_pod(&id.pod_uid));
