@@ -23,7 +23,7 @@ pub use error::Error;
 pub use mountinfo::{Device, Mount};
 pub use mounts::MountWatch;
 pub use opener::OpenerProcess;
-pub use opens::TcpCounters;
+pub use opens::{TcpCounters, Traffic};
 pub use own::{
     Capabilities, Usage, descriptor_path, is_in_initial_pid_namespace, own_capabilities, own_usage,
 };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::cgroup::{self, InContainer};
 use super::mountinfo::{self, Mount};
-use super::opens::{self, TcpCounters};
+use super::opens::{self, TcpCounters, Traffic};
 use super::sockets::{self, Connection};
 use super::stat::{self, Stat};
 use super::{Error, ProcFs, read};
@@ -81,6 +81,13 @@ impl ProcFs {
         let text = self.small(pid, "net/snmp")?;
         let unknown = || Error::new(self.file(pid, "net/snmp"), &"it has no TCP counters");
         opens::counters(&text).ok_or_else(unknown)
+    }
+
+    /// What its network namespace has sent and received.
+    pub fn traffic(&self, pid: u32) -> Result<Traffic, Error> {
+        let text = self.small(pid, "net/netstat")?;
+        let unknown = || Error::new(self.file(pid, "net/netstat"), &"it has no counters of data");
+        opens::traffic(&text).ok_or_else(unknown)
     }
 
     /// Calls `each` with the connections of its network namespace, of both families. A kernel

@@ -402,8 +402,8 @@ fn opener() -> impl Strategy<Value = Opener> {
 }
 
 fn containers() -> impl Strategy<Value = ContainersSeen> {
-    let connected = (0..3u32, option::of(offset()))
-        .prop_map(|(established, opened)| Connected { established, opened });
+    let connected = (0..3u32, option::of(offset()), any::<bool>())
+        .prop_map(|(established, opened, requests)| Connected { established, opened, requests });
     (name("uid"), vec(running(), 0..3), option::of(connected)).prop_map(
         |(pod_uid, containers, connected)| ContainersSeen { pod_uid, containers, connected },
     )

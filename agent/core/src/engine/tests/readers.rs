@@ -78,7 +78,8 @@ fn pod(containers: &[(&str, i64)]) -> Events {
 /// What the processes show from one age to another: a look every 15 s.
 fn processes(ids: &[&str], from: i64, to: i64, established: u32, opens: bool) -> Events {
     let look = |age: i64| {
-        let connected = Connected { established, opened: opens.then_some(Delta::from_secs(15)) };
+        let opened = opens.then_some(Delta::from_secs(15));
+        let connected = Connected { established, opened, requests: false };
         (age, containers(ids, &MountKind::Current, Some(connected)))
     };
     (from..to).step_by(15).map(look).collect()
@@ -405,9 +406,14 @@ fn a_watch_that_is_set_before_the_container_starts_misses_nothing() {
 /// missed.
 fn noise() -> impl proptest::strategy::Strategy<Value = Events> {
     use proptest::prelude::*;
-    let connected = (0..3u32, any::<bool>()).prop_map(|(established, opens)| {
+    let looked = (0..3u32, any::<bool>(), any::<bool>());
+    let connected = looked.prop_map(|(established, opens, requests)| {
         let opened = opens.then_some(Delta::from_secs(15));
-        containers(&["id-app"], &MountKind::Current, Some(Connected { established, opened }))
+        containers(
+            &["id-app"],
+            &MountKind::Current,
+            Some(Connected { established, opened, requests }),
+        )
     });
     let event = prop_oneof![
         4 => connected,
@@ -476,4 +482,24 @@ fn a_sandbox_hides_who_reads() {
     };
     assert_eq!(in_sandbox(None), (ReaderVerdict::Stale, 1));
     assert_eq!(in_sandbox(Some(Sandbox::Gvisor)), (ReaderVerdict::Unknown, 0));
+}
+
+#[test]
+fn requests_on_a_connection_that_stays_open_are_use() {
+    use AlertEvent::{Raised, Reminded};
+    use Severity::{Critical, Warning};
+    let look = |age: i64, requests: bool| {
+        let connected = Connected { established: 1, opened: None, requests };
+        (age, containers(&["id-app"], &MountKind::Current, Some(connected)))
+    };
+    let polls: Events = (2..659).step_by(30).map(|age| look(age, true)).collect();
+    let watches: Events = (2..659).step_by(30).map(|age| look(age, age < 62)).collect();
+    let with = |ages: &[i64], seen: &Events| {
+        play([kubelet(2), pod(&[("app", 2)]), reads(ages), seen.clone()].concat(), 629).1
+    };
+    let named = [(546, Raised, Warning), (600, Reminded, Critical)];
+    assert_eq!(with(&[4], &polls), named, "a minute after the rotation");
+    assert_eq!(with(&[4], &watches), [], "it only watches now");
+    assert_eq!(with(&every(55, 3, 629), &polls), [], "it reads again");
+    assert_eq!(with(&[4, 470, 525], &polls), [], "it read what it uses");
 }

@@ -73,6 +73,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         Evidence::NewConnection => {
             "it opened a connection to the API server without reading the new token"
         }
+        Evidence::Requests => "it sends requests to the API server without reading the new token",
         Evidence::LearnedHabit => "this workload kept earlier tokens in the same way",
     }
 }

@@ -101,6 +101,7 @@ fn one_kind_of_evidence_beyond_a_hint_accuses() {
         (Evidence::ReadsOld, "read the old token after kubelet had replaced it"),
         (Evidence::Connected, "stayed connected to the API server"),
         (Evidence::NewConnection, "opened a connection to the API server"),
+        (Evidence::Requests, "sends requests to the API server"),
         (Evidence::LearnedHabit, "this workload kept earlier tokens in the same way"),
     ];
     for (evidence, words) in kinds {

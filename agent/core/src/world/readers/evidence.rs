@@ -41,6 +41,9 @@ pub enum Evidence {
     /// It opened a connection to the API server, and had not read the token for longer than a
     /// client keeps it.
     NewConnection,
+    /// It sends requests to the API server, and had not read the token for longer than a client
+    /// keeps it.
+    Requests,
     /// In earlier generations it kept its token, too.
     LearnedHabit,
 }
@@ -54,6 +57,7 @@ impl Evidence {
             Self::ReadsOld => "reads_old_generation",
             Self::Connected => "connected",
             Self::NewConnection => "new_connection",
+            Self::Requests => "sends_requests",
             Self::LearnedHabit => "learned_habit",
         }
     }
@@ -62,7 +66,9 @@ impl Evidence {
     pub fn strength(self) -> Strength {
         match self {
             Self::NotReadAgain | Self::Holds => Strength::Hint,
-            Self::Connected | Self::NewConnection | Self::LearnedHabit => Strength::Likely,
+            Self::Connected | Self::NewConnection | Self::Requests | Self::LearnedHabit => {
+                Strength::Likely
+            }
             Self::ReadsOld => Strength::Certain,
         }
     }

@@ -144,4 +144,8 @@ pub struct Connected {
     pub established: u32,
     /// Set if one was opened since the last look, which was this long ago.
     pub opened: Option<Delta>,
+    /// Whether the pod sent requests between the last two looks: it sent more data than a client
+    /// that only watches, and it has no other connections.
+    #[serde(default)]
+    pub requests: bool,
 }

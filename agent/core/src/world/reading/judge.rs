@@ -27,6 +27,8 @@ const STARTING: Delta = Delta::from_secs(5);
 const LAST_CALL: Delta = Delta::from_secs(30);
 /// Time after the start of its container within which a client reads the token that it keeps.
 const AT_START: Delta = Delta::from_secs(120);
+/// Two looks at the processes: what the last one counted began within this time.
+const LOOKS: Delta = Delta::from_secs(65);
 /// The start of a container is known to the second.
 const ROUNDING: Delta = Delta::from_secs(1);
 
@@ -189,6 +191,7 @@ impl<'a> Case<'a> {
         let all = [
             (Evidence::ReadsOld, self.reads_old()),
             (Evidence::NewConnection, not_read && self.opened_connection()),
+            (Evidence::Requests, not_read && self.sends_requests()),
             (Evidence::Connected, not_read && self.stays_connected()),
             (Evidence::LearnedHabit, not_read && self.is_habit()),
             (Evidence::Holds, self.holds()),
@@ -217,6 +220,14 @@ impl<'a> Case<'a> {
     fn opened_connection(&self) -> bool {
         let opened = self.connections.and_then(|connections| connections.opened_after);
         opened.zip(self.must_read_after()).is_some_and(|(opened, after)| opened.wall >= after)
+    }
+
+    /// The last look found requests, and all that it counted is later than the read that a client
+    /// would have made.
+    fn sends_requests(&self) -> bool {
+        let sends = self.connections.is_some_and(|one| one.requests_since.is_some());
+        let counted = self.must_read_after().map(|after| after + LOOKS);
+        sends && counted.is_some_and(|counted| self.now.wall >= counted)
     }
 
     fn stays_connected(&self) -> bool {
@@ -298,7 +309,7 @@ impl<'a> Case<'a> {
             last.last.wall + WATCH,
             self.replaced_at() + FRESH,
         ];
-        times.extend(self.must_read_after());
+        times.extend(self.must_read_after().map(|after| after + LOOKS));
         times.push(self.patience(last));
         times
     }

@@ -13,7 +13,7 @@ use tokenwatch_core::world::readers::Connected;
 
 use super::verifiers::{self, Verifier};
 use crate::clocks;
-use crate::proc::{Connection, ConnectionState, Network, ProcFs, TcpCounters};
+use crate::proc::{Connection, ConnectionState, Network, ProcFs, TcpCounters, Traffic};
 
 /// The process that has the node's own network.
 const INIT: u32 = 1;
@@ -29,6 +29,11 @@ const MAX_KEPT: usize = 1_024;
 const PROVEN: Delta = Delta::from_secs(300);
 /// From a reading to the time at which the core takes it, at most.
 const DELAY: Delta = Delta::from_secs(1);
+
+/// Time in which a client that only watches sends a segment or two.
+const WATCHING: Delta = Delta::from_secs(15);
+/// Bytes for which such a client sends a segment: a request has a shorter answer, as a rule.
+const WINDOW: u64 = 2_048;
 
 /// The two ends of a connection.
 type Ends = (SocketAddr, SocketAddr);
@@ -59,6 +64,12 @@ struct Pod {
     is_first: bool,
     /// It has opened a connection since that reading.
     is_proven: bool,
+    /// The list had nothing but connections to verifiers.
+    is_only: bool,
+    /// What it had sent and received at the last look.
+    traffic: Option<(Monotonic, Traffic)>,
+    /// It sent requests between the last two looks.
+    requests: bool,
 }
 
 /// The connections of the node's pods.
@@ -93,11 +104,13 @@ impl Connections {
         let pods: Vec<&Looked<'_>> = pods.iter().filter(own).collect();
         self.keep(&pods);
         let opened = self.read_due(proc, &pods, now);
+        self.count_requests(proc, &pods, now);
         self.last = Some(now);
         let connected = |(uid, pod): (&String, &Pod)| {
             pod.read?;
             let opened = opened.get(uid).copied();
-            Some((uid.clone(), Connected { established: pod.established, opened }))
+            let (established, requests) = (pod.established, pod.requests);
+            Some((uid.clone(), Connected { established, opened, requests }))
         };
         self.pods.iter().filter_map(connected).collect()
     }
@@ -147,6 +160,22 @@ impl Connections {
         opened
     }
 
+    /// Notes which pods sent requests since the last look, where the counters show that.
+    fn count_requests(&mut self, proc: &ProcFs, pods: &[&Looked<'_>], now: Monotonic) {
+        for looked in pods {
+            let Some(pod) = self.pods.get_mut(looked.uid) else { continue };
+            let is_only = pod.is_only && pod.established > 0;
+            let counters = proc.tcp_counters(looked.pid).ok().filter(|_| is_only);
+            let same = counters.is_some_and(|counters| pod.has_same_connections(counters));
+            let traffic = same.then(|| proc.traffic(looked.pid).ok()).flatten();
+            let before = std::mem::replace(&mut pod.traffic, traffic.map(|traffic| (now, traffic)));
+            let since =
+                before.zip(traffic).map(|((then, before), after)| (now - then, before, after));
+            pod.requests =
+                since.is_some_and(|(span, before, after)| are_requests(span, before, after));
+        }
+    }
+
     /// The time for reading lists in this look.
     fn budget(&self, now: Monotonic) -> Delta {
         let since = self.last.map_or(FIRST, |last| now - last);
@@ -175,6 +204,11 @@ impl Pod {
         is_due.then_some((!self.is_first, self.is_proven, Some(at)))
     }
 
+    /// Whether the pod has the connections of the last list, and had no others since.
+    fn has_same_connections(&self, counters: TcpCounters) -> bool {
+        self.read.is_some_and(|(_, before)| before == counters)
+    }
+
     /// Reads the list. If there is a new connection, returns how long ago the reading before was.
     fn read(
         &mut self,
@@ -183,9 +217,11 @@ impl Pod {
         verifiers: &[Verifier],
         at: (Monotonic, TcpCounters),
     ) -> Option<Delta> {
-        let (mut ends, mut established) = (BTreeSet::new(), 0);
+        let (mut ends, mut established, mut is_only) = (BTreeSet::new(), 0, true);
         let take = |found: Connection| {
-            if ends.len() < MAX_KEPT && verifiers::any(verifiers, found.remote) {
+            let is_verifier = verifiers::any(verifiers, found.remote);
+            is_only &= is_verifier || found.state == ConnectionState::Closed;
+            if ends.len() < MAX_KEPT && is_verifier {
                 established += u32::from(found.state == ConnectionState::Open);
                 ends.insert((found.local, found.remote));
             }
@@ -195,9 +231,19 @@ impl Pod {
         let before = self.read.filter(|_| is_new).map(|(before, _)| before);
         self.is_proven |= before.is_some() && !self.is_first;
         (self.read, self.is_first) = (Some(at), false);
-        (self.ends, self.established) = (ends, established);
+        (self.ends, self.established, self.is_only) = (ends, established, is_only);
         before.map(|before| clocks::now().monotonic - before + DELAY)
     }
+}
+
+/// Whether a pod that is only connected to verifiers sent requests in `span`. A client that only
+/// watches sends a segment when it opens a watch, one every 30 s to test its connection, and one for
+/// every few kilobytes that it receives (flow control of HTTP/2).
+fn are_requests(span: Delta, before: Traffic, after: Traffic) -> bool {
+    let sent = after.sent.saturating_sub(before.sent);
+    let received = after.received.saturating_sub(before.received);
+    let most = u64::try_from(span.as_nanos() / WATCHING.as_nanos()).unwrap_or(u64::MAX);
+    sent > most.max(1).saturating_mul(2) && received / sent.max(1) < WINDOW
 }
 
 /// When the content of a volume was last replaced: kubelet renames a link in its top directory.

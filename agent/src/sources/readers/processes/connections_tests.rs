@@ -48,9 +48,27 @@ impl Node {
                 .unwrap();
         }
         let established = sockets.iter().filter(|(_, _, state)| *state == 1).count();
-        let counters = format!("Tcp: ActiveOpens CurrEstab\nTcp: {opened} {established}\n");
+        let counters =
+            format!("Tcp: ActiveOpens PassiveOpens CurrEstab\nTcp: {opened} 0 {established}\n");
         std::fs::write(self.path("7").join("tcp"), text).unwrap();
         std::fs::write(self.path("7").join("snmp"), counters).unwrap();
+    }
+
+    /// The pod has sent so many segments, and received so many bytes.
+    fn traffic(&self, sent: u64, received: u64) {
+        let text = format!(
+            "TcpExt: A TCPOrigDataSent\nTcpExt: 0 {sent}\nIpExt: InOctets\nIpExt: {received}\n"
+        );
+        std::fs::write(self.path("7").join("netstat"), text).unwrap();
+    }
+
+    /// Whether a look 30 s later finds requests.
+    fn finds_requests(&mut self) -> Option<bool> {
+        self.at += 30;
+        let pods = [Looked { uid: "u", pid: 7, written: vec![Some((0, 0))] }];
+        let now = Monotonic::from_nanos(self.at * 1_000_000_000);
+        let found = self.connections.look(&ProcFs::at(self.proc.path()), &pods, now);
+        found.get("u").map(|found| found.requests)
     }
 
     /// A look after so many seconds; `written` is that of the pod's volume.
@@ -160,7 +178,7 @@ fn memory_of_a_pod_is_bounded() {
 
 #[test]
 fn the_most_urgent_pods_are_read_first() {
-    let counters = TcpCounters { opened: 2, established: 0 };
+    let counters = TcpCounters { opened: 2, ..TcpCounters::default() };
     let read = |at: i64, is_first: bool, is_proven: bool| {
         let at = Monotonic::from_nanos(at * 1_000_000_000);
         Pod { read: Some((at, TcpCounters::default())), is_first, is_proven, ..Pod::default() }
@@ -180,4 +198,41 @@ fn the_most_urgent_pods_are_read_first() {
     order.sort_unstable();
     let order: Vec<&str> = order.into_iter().map(|(_, name)| name).collect();
     assert_eq!(order, ["new", "rotated", "long ago", "lately", "proven"]);
+}
+
+#[test]
+fn requests_are_counted_where_all_connections_are_to_verifiers() {
+    let other = "10.0.0.9:5432";
+    // (what the pod does in 30 s, its sockets, segments that it sends, bytes that it receives,
+    //  whether it sends requests)
+    let table: [(&str, &[Socket<'_>], u64, u64, bool); 7] = [
+        ("polls every 5 s", &[(4_000, SERVER, 1)], 6, 9_000, true),
+        ("polls every second", &[(4_000, SERVER, 1)], 30, 60_000, true),
+        ("watches, and tests its connection", &[(4_000, SERVER, 1)], 2, 500, false),
+        ("watches a busy list", &[(4_000, SERVER, 1)], 60, 300_000, false),
+        ("does nothing", &[(4_000, SERVER, 1)], 0, 0, false),
+        ("has a database, too", &[(4_000, SERVER, 1), (4_001, other, 1)], 30, 9_000, false),
+        ("has only a database", &[(4_001, other, 1)], 30, 9_000, false),
+    ];
+    for (name, sockets, sent, received, expected) in table {
+        let mut node = Node::new();
+        node.sockets(1, sockets);
+        node.traffic(100, 1_000_000);
+        assert_eq!(node.finds_requests(), Some(false), "{name}: nothing to compare with");
+        node.traffic(100 + sent, 1_000_000 + received);
+        assert_eq!(node.finds_requests(), Some(expected), "{name}");
+        assert_eq!(node.finds_requests(), Some(false), "{name}: nothing more");
+    }
+}
+
+#[test]
+fn other_connections_in_between_make_the_counters_worthless() {
+    let mut node = Node::new();
+    node.sockets(1, &[(4_000, SERVER, 1)]);
+    node.traffic(100, 0);
+    assert_eq!(node.finds_requests(), Some(false));
+    node.traffic(130, 9_000);
+    let probed = "Tcp: ActiveOpens PassiveOpens CurrEstab\nTcp: 1 3 1\n"; // kubelet's probes
+    std::fs::write(node.path("7").join("snmp"), probed).unwrap();
+    assert_eq!(node.finds_requests(), Some(false));
 }
