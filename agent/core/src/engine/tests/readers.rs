@@ -492,8 +492,8 @@ fn requests_on_a_connection_that_stays_open_are_use() {
         let connected = Connected { established: 1, opened: None, requests };
         (age, containers(&["id-app"], &MountKind::Current, Some(connected)))
     };
-    let polls: Events = (2..659).step_by(30).map(|age| look(age, true)).collect();
-    let watches: Events = (2..659).step_by(30).map(|age| look(age, age < 62)).collect();
+    let polls: Events = (2..629).step_by(30).map(|age| look(age, true)).collect();
+    let watches: Events = (2..629).step_by(30).map(|age| look(age, age < 62)).collect();
     let with = |ages: &[i64], seen: &Events| {
         play([kubelet(2), pod(&[("app", 2)]), reads(ages), seen.clone()].concat(), 629).1
     };

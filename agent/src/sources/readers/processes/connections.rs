@@ -64,8 +64,8 @@ struct Pod {
     is_first: bool,
     /// It has opened a connection since that reading.
     is_proven: bool,
-    /// The list had nothing but connections to verifiers.
-    is_only: bool,
+    /// The counters at that reading, if the list had nothing but connections to verifiers.
+    alone: Option<TcpCounters>,
     /// What it had sent and received at the last look.
     traffic: Option<(Monotonic, Traffic)>,
     /// It sent requests between the last two looks.
@@ -163,16 +163,9 @@ impl Connections {
     /// Notes which pods sent requests since the last look, where the counters show that.
     fn count_requests(&mut self, proc: &ProcFs, pods: &[&Looked<'_>], now: Monotonic) {
         for looked in pods {
-            let Some(pod) = self.pods.get_mut(looked.uid) else { continue };
-            let is_only = pod.is_only && pod.established > 0;
-            let counters = proc.tcp_counters(looked.pid).ok().filter(|_| is_only);
-            let same = counters.is_some_and(|counters| pod.has_same_connections(counters));
-            let traffic = same.then(|| proc.traffic(looked.pid).ok()).flatten();
-            let before = std::mem::replace(&mut pod.traffic, traffic.map(|traffic| (now, traffic)));
-            let since =
-                before.zip(traffic).map(|((then, before), after)| (now - then, before, after));
-            pod.requests =
-                since.is_some_and(|(span, before, after)| are_requests(span, before, after));
+            if let Some(pod) = self.pods.get_mut(looked.uid) {
+                pod.count_requests(proc, looked.pid, now);
+            }
         }
     }
 
@@ -204,9 +197,15 @@ impl Pod {
         is_due.then_some((!self.is_first, self.is_proven, Some(at)))
     }
 
-    /// Whether the pod has the connections of the last list, and had no others since.
-    fn has_same_connections(&self, counters: TcpCounters) -> bool {
-        self.read.is_some_and(|(_, before)| before == counters)
+    /// Only where it has the connections of the last list, and had no others since.
+    fn count_requests(&mut self, proc: &ProcFs, pid: u32, now: Monotonic) {
+        let alone = self.alone.filter(|_| self.established > 0);
+        let is_alone = alone.is_some() && proc.tcp_counters(pid).ok() == alone;
+        let traffic = is_alone.then(|| proc.traffic(pid).ok()).flatten();
+        let before = std::mem::replace(&mut self.traffic, traffic.map(|traffic| (now, traffic)));
+        self.requests = before
+            .zip(traffic)
+            .is_some_and(|((then, before), after)| are_requests(now - then, before, after));
     }
 
     /// Reads the list. If there is a new connection, returns how long ago the reading before was.
@@ -231,14 +230,15 @@ impl Pod {
         let before = self.read.filter(|_| is_new).map(|(before, _)| before);
         self.is_proven |= before.is_some() && !self.is_first;
         (self.read, self.is_first) = (Some(at), false);
-        (self.ends, self.established, self.is_only) = (ends, established, is_only);
+        (self.ends, self.established) = (ends, established);
+        self.alone = is_only.then_some(at.1);
         before.map(|before| clocks::now().monotonic - before + DELAY)
     }
 }
 
 /// Whether a pod that is only connected to verifiers sent requests in `span`. A client that only
-/// watches sends a segment when it opens a watch, one every 30 s to test its connection, and one for
-/// every few kilobytes that it receives (flow control of HTTP/2).
+/// watches sends a segment when it opens a watch, one every 30 s to test its connection, and one
+/// for every few kilobytes that it receives (flow control of HTTP/2).
 fn are_requests(span: Delta, before: Traffic, after: Traffic) -> bool {
     let sent = after.sent.saturating_sub(before.sent);
     let received = after.received.saturating_sub(before.received);
