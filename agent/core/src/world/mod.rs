@@ -24,7 +24,7 @@ pub use facts::Facts;
 pub use pinned::{PinEnd, Pinned};
 pub use reading::Judged;
 pub use startup::Startup;
-pub use visibility::{ClusterFigures, Visibility};
+pub use visibility::{ClusterFigures, DECIDING, Visibility};
 
 use std::collections::BTreeSet;
 

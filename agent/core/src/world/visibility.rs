@@ -14,6 +14,8 @@ use crate::world::tokens::TokenKey;
 const FILES: &str = "files";
 /// Name of the source that reports copies of tokens on the host.
 const COPIES: &str = "copies";
+/// The sources of which the state decides about findings.
+pub const DECIDING: [&str; 2] = [FILES, COPIES];
 
 /// What the agent can see, and what it cannot.
 #[derive(Clone, Debug, Default)]

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 
 use crate::base::schema;
 use crate::findings::Code;
+use crate::world::DECIDING;
 
-/// Every one, with the codes of findings and the names of attributes.
+/// Every one, with the codes of findings, the names of attributes, and those of deciding sources.
 pub(super) fn all() -> BTreeSet<&'static str> {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let attributes = schema::ATTRIBUTES.iter().map(|attribute| attribute.name);
-    WORDS.split_ascii_whitespace().chain(codes).chain(attributes).collect()
+    let words = WORDS.split_ascii_whitespace().chain(codes).chain(attributes);
+    words.chain(DECIDING).collect()
 }
 
 const WORDS: &str = "
