@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -29,8 +30,13 @@ fn lacking() -> Option<&'static str> {
     group.err().map(|_| "this kernel provides no fanotify group")
 }
 
-/// Where cgroup version 2 is mounted.
+/// Where cgroup version 2 is mounted. The tests run at once, and each asks.
 fn cgroups() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(find_cgroups).clone()
+}
+
+fn find_cgroups() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let found = lines.find(|fields| fields.get(2) == Some(&"cgroup2"))?;
