@@ -176,6 +176,17 @@ fn a_token_that_only_looks_good_is_counted_as_refused() {
 }
 
 #[test]
+fn a_refused_token_does_not_become_good_because_the_node_takes_it_for_new() {
+    let token = tracked(600, None);
+    // The node's clock was set back to before `iat`.
+    let behind = |offset| clock(ClockState::Off, offset, false);
+    assert_eq!(codes_of(&token, -100, &behind(2_100)), [(Code::Expired, Severity::Critical)]);
+    assert_eq!(effect_of(&token, -100, &behind(2_100)), ClockEffect::Refused);
+    assert_eq!(codes_of(&token, -100, &behind(200)), [], "it only looks new");
+    assert_eq!(effect_of(&token, -100, &behind(200)), ClockEffect::LooksWrong);
+}
+
+#[test]
 fn kubelet_has_time_to_catch_up_after_a_forward_step() {
     let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
     let until = at(3_300).monotonic;

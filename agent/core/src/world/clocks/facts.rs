@@ -27,9 +27,10 @@ impl<'a> ClockFacts<'a> {
         Self { step: reported_step(model, now, &estimate), model, now, estimate, selection }
     }
 
-    /// Whether the first round has ended. Before that, a missing answer means nothing.
+    /// Whether the first round has ended, or another source confirms the clock. Before that, a
+    /// missing answer means nothing.
     pub fn is_measured(&self) -> bool {
-        self.model.measured_from.is_some()
+        self.model.measured_from.is_some() || !self.estimate.assumed
     }
 
     /// Whether the grace period of [`super::Limits::grace`] lasts: until its end, an unconfirmed
