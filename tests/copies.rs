@@ -7,16 +7,20 @@
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]
 mod node;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/running.rs"]
+mod running;
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::Mode;
 use serde_json::{Value, json};
 
 use node::{Node, SIGNATURE, bare, payload, token};
+use running::Running;
 
 const PATH: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
 
@@ -165,15 +169,8 @@ fn explain_names_the_user_of_the_copy() {
 
 /// A running agent that prints on standard output.
 struct Agent {
-    child: Child,
+    _child: Running,
     out: std::path::PathBuf,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -182,7 +179,7 @@ impl Agent {
         let mut command = tokenwatch(node);
         command.arg("run").stdout(File::create(&out).unwrap());
         command.stderr(File::create(node.root().join("log")).unwrap());
-        Self { child: command.spawn().unwrap(), out }
+        Self { _child: Running::start(&mut command), out }
     }
 
     /// Waits for a line with all of these words.

@@ -6,8 +6,14 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 #[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/alone.rs"]
+mod alone;
+#[allow(dead_code)]
 #[path = "support/node.rs"]
 mod node;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/running.rs"]
+mod running;
 #[allow(dead_code)]
 #[path = "support/volumes.rs"]
 mod volumes;
@@ -19,52 +25,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use alone::{is_alone, unshared};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use running::Running;
 use serde_json::Value;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_lab::kubelet::{Payload, remove_pod};
 use volumes::{Node, PATIENCE, by_events, start, until};
-
-/// Tells a test that it runs in its own namespace.
-const ALONE: &str = "TEST_IS_ALONE";
-
-/// Starts a child process in a mount namespace of its own. An ordinary user needs a user namespace,
-/// too.
-fn unshared(propagation: &str) -> Command {
-    let mut command = Command::new("unshare");
-    if !nix::unistd::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--mount", "--propagation", propagation]);
-    command
-}
-
-/// Runs this test again, alone in its own mount namespace. True within it.
-fn is_alone(test: &str) -> bool {
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    if !unshared("private")
-        .arg("true")
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs `unshare --mount`");
-        eprintln!("SKIPPED: `unshare --mount` is not allowed here, so no volume can be mounted");
-        return false;
-    }
-    let again = unshared("private")
-        .arg(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture"])
-        .env(ALONE, "1")
-        .status();
-    assert!(again.unwrap().success(), "{test}, alone");
-    false
-}
 
 /// Retries while the agent's own scan keeps the volume busy, as kubelet does.
 fn unmount(directory: &Path) {
@@ -181,15 +150,8 @@ async fn a_remounted_volume_is_followed() {
 
 /// The built agent in its own mount namespace. Stopped even if the test fails.
 struct Agent {
-    child: Child,
+    child: Running,
     folder: tempfile::TempDir,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -209,7 +171,7 @@ impl Agent {
         command
             .stdout(File::create(folder.path().join("out")).unwrap())
             .stderr(File::create(folder.path().join("log")).unwrap());
-        let agent = Self { child: node::bare(&mut command).spawn().unwrap(), folder };
+        let agent = Self { child: Running::start(node::bare(&mut command)), folder };
         agent.wait("log", "source works source=files");
         agent
     }
@@ -219,7 +181,7 @@ impl Agent {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        self.child.signal(signal);
     }
 
     fn wait(&self, file: &str, words: &str) {

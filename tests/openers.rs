@@ -15,3 +15,6 @@ mod events;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "support/node.rs"]
 mod node;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "support/running.rs"]
+mod running;

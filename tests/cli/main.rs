@@ -11,6 +11,9 @@ mod golden;
 mod node;
 mod readers;
 mod readme;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "../support/running.rs"]
+mod running;
 mod secrecy;
 mod time_servers;
 #[allow(dead_code)] // this test needs only some of it

@@ -1,26 +1,20 @@
 //! `tokenwatch readers` and `check --readers`: what they see themselves, and what the agent tells
 //! them.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::node::{Node, payload, token};
+use crate::running::Running;
 use crate::web::{free_port, get};
 use crate::{outcome, tokenwatch};
 
 /// A running agent that serves HTTP.
 struct Agent {
-    child: Child,
+    _child: Running,
     port: String,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -29,8 +23,7 @@ impl Agent {
         let arguments = ["run", "--http", "true", "--http-port", &port.to_string(), "--root"];
         let mut command = tokenwatch(&arguments);
         command.arg(node.root()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("the agent");
-        let agent = Self { child, port: port.to_string() };
+        let agent = Self { _child: Running::start(&mut command), port: port.to_string() };
         let started = Instant::now();
         let is_ready = || {
             let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));

@@ -3,17 +3,17 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::bed::{Container, Volume, can_run};
 use crate::node::{Node, bare, payload, token};
+use crate::running::Running;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// CAP_SYS_ADMIN in the sets of /proc/PID/status.
@@ -21,16 +21,9 @@ const SYS_ADMIN: u64 = 1 << 21;
 
 /// The agent on a node with one pod. Ended with the test.
 struct Agent {
-    child: Child,
+    child: Running,
     node: Node,
     log: PathBuf,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -42,7 +35,7 @@ impl Agent {
         let log = node.root().join("log");
         launcher.stdout(fs::File::create(node.root().join("out")).unwrap());
         launcher.stderr(fs::File::create(&log).unwrap());
-        Self { child: bare(&mut launcher).spawn().unwrap(), node, log }
+        Self { child: Running::start(bare(&mut launcher)), node, log }
     }
 
     fn bare(prepare: impl FnOnce(&Node)) -> Self {
@@ -73,7 +66,7 @@ impl Agent {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        self.child.signal(signal);
     }
 }
 

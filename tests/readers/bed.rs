@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,8 +15,6 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::volumes::{Node, PATIENCE, token};
 
-/// Tells a test that it runs in its own namespace.
-pub(crate) const ALONE: &str = "TEST_IS_ALONE";
 /// Longer than the agent takes to report an open.
 pub(crate) const SOON: Duration = Duration::from_millis(600);
 /// Longer than it takes to decide about a sync that did not end.
@@ -25,27 +22,10 @@ pub(crate) const LATER: Duration = Duration::from_millis(2_800);
 /// After this, an open of the same file is reported again, and a replaced generation is old.
 pub(crate) const SPACED: Duration = Duration::from_millis(1_300);
 
-/// Runs this test again, alone in its own mount namespace. True within it.
+/// Whether this test can run and is alone, where it runs again.
 pub(crate) fn is_alone(test: &str) -> bool {
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let mut unshared = Command::new("unshare");
-    unshared.args(["--mount", "--propagation", "private"]);
-    let may = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
-    if !may.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "CI has to run this: it needs root");
-        eprintln!("SKIPPED: `unshare --mount` is not allowed here, so no volume can be mounted");
-        return false;
-    }
-    let name = test.split_once("::").map_or(test, |(_, name)| name); // without the crate
-    let again = unshared
-        .arg(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
-        .env(ALONE, "1")
-        .status();
-    assert!(again.unwrap().success(), "{test}, alone");
-    false
+    let is_root = nix::unistd::geteuid().is_root();
+    crate::alone::can_run(is_root, "root") && crate::alone::is_alone(test)
 }
 
 pub(crate) fn mount_tmpfs(directory: &Path) {

@@ -2,30 +2,23 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_lab::kubelet::Payload;
 
 use crate::bed::{SOON, SPACED, is_alone, mount_tmpfs};
 use crate::node;
+use crate::running::Running;
 use crate::volumes::{Node, PATIENCE};
 
 /// The built agent, and what it records.
 struct Agent {
-    child: Child,
+    child: Running,
     folder: tempfile::TempDir,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -38,7 +31,7 @@ impl Agent {
         command.arg(folder.path().join("recording")).args(arguments);
         command.stdout(File::create(folder.path().join("out")).unwrap());
         command.stderr(File::create(folder.path().join("log")).unwrap());
-        Self { child: node::bare(&mut command).spawn().unwrap(), folder }
+        Self { child: Running::start(node::bare(&mut command)), folder }
     }
 
     fn text(&self, file: &str) -> String {
@@ -59,7 +52,7 @@ impl Agent {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        self.child.signal(signal);
     }
 }
 

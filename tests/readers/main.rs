@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 #![allow(unsafe_code)] // one test maps a file
 
+#[path = "../support/alone.rs"]
+mod alone;
 mod bed;
 mod built;
 mod held;
@@ -12,6 +14,9 @@ mod held;
 #[path = "../support/node.rs"]
 mod node;
 mod opens;
+#[allow(dead_code)] // not every test that includes this file uses all of it
+#[path = "../support/running.rs"]
+mod running;
 #[allow(dead_code)]
 #[path = "../support/volumes.rs"]
 mod volumes;

@@ -2,6 +2,7 @@
 //! not real: nothing here verifies them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ pub(crate) const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
 /// Leaves a command no variable but the path to programs: the variables of this machine are not
 /// part of a test. The agents of several tests run at the same time, and only one could listen.
-pub(crate) fn bare(command: &mut std::process::Command) -> &mut std::process::Command {
+pub(crate) fn bare(command: &mut Command) -> &mut Command {
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())

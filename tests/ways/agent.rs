@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokenwatch_core::findings::Code;
 use crate::Findings;
 use crate::keeper::Keeper;
 use crate::node::bare;
+use crate::running::Running;
 use crate::situations::{POD, Scene, Situation};
 use crate::web::{free_port, get};
 
@@ -197,16 +198,9 @@ fn wait(is_so: impl Fn() -> bool) {
 
 /// A running agent that prints on standard output and serves HTTP.
 struct Agent {
-    child: Child,
+    _child: Running,
     address: SocketAddr,
     out: std::path::PathBuf,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Agent {
@@ -225,8 +219,7 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(scene.node.root().join("log")).unwrap());
-        let child = command.spawn().unwrap();
-        Self { child, address, out }
+        Self { _child: Running::start(&mut command), address, out }
     }
 
     fn get(&self, path: &str) -> Option<String> {

@@ -15,6 +15,9 @@ mod keeper;
 #[allow(dead_code)] // not every test that includes this file uses all of it
 #[path = "../support/node.rs"]
 mod node;
+#[allow(dead_code)]
+#[path = "../support/running.rs"]
+mod running;
 mod situations;
 #[allow(dead_code)]
 #[path = "../support/web.rs"]

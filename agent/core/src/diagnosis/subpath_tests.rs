@@ -168,7 +168,6 @@ fn without_the_cluster_the_kernel_shows_the_mounts() {
         let container = RunningContainer {
             id: "8d0c5a2b9e7f4c1d".repeat(4),
             started,
-            newest: started,
             program: "cart".into(),
             mounts: vec![mount],
             library: None,

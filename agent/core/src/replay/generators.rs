@@ -410,18 +410,10 @@ fn containers() -> impl Strategy<Value = ContainersSeen> {
 }
 
 fn running() -> impl Strategy<Value = RunningContainer> {
-    (
-        name("id"),
-        wall(),
-        wall(),
-        name("program"),
-        vec(seen_mount(), 0..3),
-        option::of(name("library")),
-    )
-        .prop_map(|(id, started, newest, program, mounts, library)| RunningContainer {
+    (name("id"), wall(), name("program"), vec(seen_mount(), 0..3), option::of(name("library")))
+        .prop_map(|(id, started, program, mounts, library)| RunningContainer {
             id,
             started,
-            newest,
             program,
             mounts,
             library,

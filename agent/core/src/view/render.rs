@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
 use crate::world::readers::ReaderView;
 use crate::world::tokens::{Generation, Tracked};
-use crate::world::{Config, World};
+use crate::world::{Config, Facts, World};
 
 /// The inputs of all views.
 pub(crate) struct Scene<'a> {
@@ -34,8 +34,8 @@ impl Scene<'_> {
             ..Snapshot::default()
         };
         self.count_tokens(&mut snapshot);
-        for reader in self.readers() {
-            *snapshot.readers.entry(reader.verdict).or_default() += 1;
+        for judged in self.facts().flat_map(|facts| facts.judged(&self.now)) {
+            *snapshot.readers.entry(judged.verdict).or_default() += 1;
         }
         for finding in self.ledger.active() {
             *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
@@ -75,9 +75,12 @@ impl Scene<'_> {
 
     /// Every reader of a token, ordered by pod UID, volume and path.
     pub(crate) fn readers(&self) -> Vec<ReaderView> {
+        self.facts().flat_map(|facts| facts.reader_views(&self.now)).collect()
+    }
+
+    fn facts(&self) -> impl Iterator<Item = Facts<'_>> {
         let facts = |tracked: &Tracked| self.world.facts(&tracked.key, &self.now, self.estimate);
-        let readers = self.world.tokens.iter().filter_map(facts);
-        readers.flat_map(|facts| facts.reader_views(&self.now)).collect()
+        self.world.tokens.iter().filter_map(facts)
     }
 
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.

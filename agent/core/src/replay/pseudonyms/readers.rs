@@ -57,11 +57,10 @@ impl Pseudonyms {
     }
 
     fn running(&self, container: RunningContainer) -> RunningContainer {
-        let RunningContainer { id, started, newest, program, mounts, library } = container;
+        let RunningContainer { id, started, program, mounts, library } = container;
         RunningContainer {
             id: self.name(Kind::ContainerId, &id),
             started,
-            newest,
             program: self.name(Kind::Program, &program),
             mounts: mounts.into_iter().map(|mount| self.seen_mount(mount)).collect(),
             library: library.map(|library| self.name(Kind::Program, &library)),

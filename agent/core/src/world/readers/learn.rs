@@ -1,7 +1,7 @@
 //! From reads to a habit.
 
 use super::Habit;
-use super::reader::{Reader, Visit};
+use super::reader::Visit;
 use crate::base::time::Delta;
 use crate::world::tokens::CACHE;
 
@@ -28,31 +28,31 @@ pub struct Learned {
     pub generations: u32,
 }
 
-/// The habit of a reader. `kept` tells whether it keeps a generation that was replaced some time
-/// ago.
-pub(crate) fn habit(reader: &Reader, keeps: bool) -> Learned {
-    returns(reader)
-        .or_else(|| at_change(reader))
-        .or_else(|| once(reader, keeps))
+/// The habit that shows in a container's visits, oldest first. `keeps`: it keeps a generation that
+/// was replaced some time ago.
+pub(crate) fn habit(visits: &[&Visit], keeps: bool) -> Learned {
+    returns(visits)
+        .or_else(|| at_change(visits))
+        .or_else(|| once(visits, keeps))
         .unwrap_or_default()
 }
 
 /// It comes back to a generation again and again.
-fn returns(reader: &Reader) -> Option<Learned> {
-    let regular = |visit: &&Visit| visit.count >= OFTEN && visit.span() >= LONG;
-    let generations = reader.visits.iter().filter(regular).count();
-    let most = reader.visits.iter().filter(regular).max_by_key(|visit| visit.count)?;
+fn returns(visits: &[&Visit]) -> Option<Learned> {
+    let regular = |visit: &&&Visit| visit.count >= OFTEN && visit.span() >= LONG;
+    let generations = visits.iter().filter(regular).count();
+    let most = visits.iter().filter(regular).max_by_key(|visit| visit.count)?;
     let period = most.span().fraction(1, i64::from(most.count) - 1);
     let habit = if period < CACHED { Habit::EachRequest } else { Habit::Every { period } };
     Some(Learned { habit, generations: generations.try_into().unwrap_or(u32::MAX) })
 }
 
 /// It reads each generation once, at a time that has to do with the rotation, or with the end of
-/// the generation before.
-fn at_change(reader: &Reader) -> Option<Learned> {
-    let later: Vec<&Visit> = reader.visits.iter().filter(|visit| visit.before.is_some()).collect();
+/// the generation before. The first one has to do with its own start.
+fn at_change(visits: &[&Visit]) -> Option<Learned> {
+    let later = visits.get(1..)?;
     let generations = later.len().try_into().unwrap_or(u32::MAX);
-    let habit = common(&later)?;
+    let habit = common(later)?;
     Some(Learned { habit, generations })
 }
 
@@ -71,12 +71,12 @@ fn common(visits: &[&Visit]) -> Option<Habit> {
 }
 
 /// It read at its start, and keeps that generation.
-fn once(reader: &Reader, keeps: bool) -> Option<Learned> {
-    let looks = keeps && looks_once(reader);
+fn once(visits: &[&Visit], keeps: bool) -> Option<Learned> {
+    let looks = keeps && looks_once(visits);
     looks.then_some(Learned { habit: Habit::Once, generations: 1 })
 }
 
 /// Whether everything that it read, it read within a minute.
-pub fn looks_once(reader: &Reader) -> bool {
-    reader.visits.len() == 1 && reader.visits.iter().all(|visit| visit.span() <= START)
+pub(crate) fn looks_once(visits: &[&Visit]) -> bool {
+    visits.len() == 1 && visits.iter().all(|visit| visit.span() <= START)
 }

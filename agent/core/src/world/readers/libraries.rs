@@ -8,7 +8,7 @@ pub use super::packages::{Kind, Recognised};
 use super::versions::{Scheme, Version, Versions};
 use crate::base::time::Delta;
 
-/// The table. A lookup reads it from the start, which takes some 10 us: nothing is kept.
+/// The table. A lookup reads it from the start, and nothing is kept: people ask, and no event does.
 const TABLE: &str = include_str!("libraries.txt");
 /// Where nothing is known.
 const UNKNOWN: &str = "?";

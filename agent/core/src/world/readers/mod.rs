@@ -20,7 +20,8 @@ pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
 pub use habits::{HabitKey, Habits, KnownHabit};
-pub use learn::{Learned, looks_once};
+pub use learn::Learned;
+pub(crate) use learn::looks_once;
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Reader, Visit};
 pub use seen::{

@@ -107,23 +107,6 @@ impl Reader {
         visits.for_each(|visit| visit.replaced_at = Some(at));
     }
 
-    /// Takes back its last read, if that was just now: it was somebody else's.
-    pub(super) fn take_back(&mut self, now: &Reading) {
-        let is_now = |at: Wall| now.wall - at < SAME;
-        if self.reads.back().is_some_and(|last| is_now(*last)) {
-            self.reads.pop_back();
-        }
-        if let Some(visit) = self.visits.back_mut().filter(|visit| is_now(visit.last.wall)) {
-            visit.count -= 1;
-        }
-        self.visits.retain(|visit| visit.count > 0);
-    }
-
-    /// Whether it read anything in the last moment.
-    pub(super) fn just_read(&self, now: &Reading) -> bool {
-        self.reads.back().is_some_and(|last| now.wall - *last < SAME)
-    }
-
     /// It read a generation after that was replaced.
     pub(super) fn read_old(&mut self, by: Option<&Opener>, now: &Reading) {
         self.note(by, now);
@@ -141,11 +124,6 @@ impl Reader {
             self.reads.pop_front();
         }
         self.reads.push_back(now.wall);
-    }
-
-    /// Whether nothing is known of it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.visits.is_empty() && self.read_old.is_none()
     }
 
     /// Its last read of a generation that was in the file.

@@ -95,8 +95,6 @@ pub struct RunningContainer {
     pub id: String,
     /// When its oldest process started, on the node's clock.
     pub started: Wall,
-    /// When its newest process started, on the node's clock.
-    pub newest: Wall,
     /// The name of its oldest process.
     pub program: String,
     /// The token volumes that it mounts.

@@ -12,7 +12,7 @@ use crate::world::tokens::{Generation, MAX_TOKENS, TokenKey};
 /// The readers of the tokens on this node.
 #[derive(Clone, Debug, Default)]
 pub struct Readers {
-    tokens: BTreeMap<TokenKey, Box<TokenReaders>>,
+    tokens: ByKey,
     pods: BTreeMap<String, PodProcesses>,
     /// Habits that were learned.
     pub habits: Habits,
@@ -60,15 +60,13 @@ impl Readers {
     /// Forgets a token.
     pub(crate) fn gone(&mut self, key: &TokenKey) {
         self.tokens.remove(key);
-        let has_token = self.tokens.keys().any(|other| other.pod_uid == key.pod_uid);
-        if !has_token {
+        if !has_token(&self.tokens, &key.pod_uid) {
             self.pods.remove(&key.pod_uid);
         }
     }
 
     /// Takes a report about the readers of a volume. Returns the tokens whose verdict may differ.
     pub(crate) fn see(&mut self, seen: &ReadersSeen, now: &Reading) -> Vec<TokenKey> {
-        let of_volume = |key: &TokenKey| key.pod_uid == seen.pod_uid && key.volume == seen.volume;
         let named = |key: &TokenKey| match &seen.what {
             ReaderEvent::Opened { path, .. } => *path == key.path,
             ReaderEvent::ReadAgain { path, .. } => {
@@ -79,7 +77,9 @@ impl Readers {
             | ReaderEvent::Missed { .. }
             | ReaderEvent::Unseen { .. } => true,
         };
-        let tokens = self.tokens.iter_mut().filter(|(key, _)| of_volume(key) && named(key));
+        let of_volume = |key: &TokenKey| key.pod_uid == seen.pod_uid && key.volume == seen.volume;
+        let tokens = self.tokens.range_mut(first(&seen.pod_uid, &seen.volume)..);
+        let tokens = tokens.take_while(|(key, _)| of_volume(key)).filter(|(key, _)| named(key));
         let changed =
             tokens.filter_map(|(key, token)| token.see(&seen.what, now).then(|| key.clone()));
         changed.collect()
@@ -87,11 +87,100 @@ impl Readers {
 
     /// Takes the processes of a pod.
     pub(crate) fn containers(&mut self, seen: ContainersSeen, now: &Reading) -> Vec<TokenKey> {
-        if self.pods.len() >= MAX_TOKENS && !self.pods.contains_key(&seen.pod_uid) {
+        if !self.has_room(&seen.pod_uid) {
             return Vec::new();
         }
         let uid = seen.pod_uid.clone();
         self.pods.entry(uid.clone()).or_default().see(seen, now);
-        self.tokens.keys().filter(|key| key.pod_uid == uid).cloned().collect()
+        of_pod(&self.tokens, &uid).cloned().collect()
+    }
+
+    /// Whether the processes of one more pod can be kept. A pod without a token makes room: nobody
+    /// reports its end.
+    fn has_room(&mut self, uid: &str) -> bool {
+        if self.pods.len() >= MAX_TOKENS && !self.pods.contains_key(uid) {
+            let tokens = &self.tokens;
+            self.pods.retain(|uid, _| has_token(tokens, uid));
+        }
+        self.pods.len() < MAX_TOKENS || self.pods.contains_key(uid)
+    }
+}
+
+type ByKey = BTreeMap<TokenKey, Box<TokenReaders>>;
+
+/// The first key that a token of this volume may have.
+fn first(pod_uid: &str, volume: &str) -> TokenKey {
+    let (pod_uid, volume) = (pod_uid.to_owned(), volume.to_owned());
+    TokenKey { pod_uid, volume, path: String::new() }
+}
+
+fn of_pod<'a>(tokens: &'a ByKey, uid: &'a str) -> impl Iterator<Item = &'a TokenKey> {
+    tokens.range(first(uid, "")..).map(|(key, _)| key).take_while(move |key| key.pod_uid == uid)
+}
+
+fn has_token(tokens: &ByKey, uid: &str) -> bool {
+    of_pod(tokens, uid).next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tokens::testing::at;
+    use crate::world::tokens::{Deadlines, KubeletPolicy, claims_for_tests};
+
+    fn generation() -> Generation {
+        let claims = claims_for_tests(1_800_000_000, 600, None);
+        let deadlines = Deadlines::of(&claims, &KubeletPolicy::default());
+        Generation { claims, deadlines, appeared_at: None, seen: at(0), previous: None }
+    }
+
+    fn key(pod: &str, volume: &str, path: &str) -> TokenKey {
+        TokenKey { pod_uid: pod.into(), volume: volume.into(), path: path.into() }
+    }
+
+    fn seen(pod: &str) -> ContainersSeen {
+        ContainersSeen { pod_uid: pod.into(), containers: Vec::new(), connected: None }
+    }
+
+    #[test]
+    fn a_report_reaches_the_tokens_of_its_volume_alone() {
+        let mut readers = Readers::default();
+        let keys = [
+            key("a", "v", "token"),
+            key("b", "u", "token"),
+            key("b", "v", "other"),
+            key("b", "v", "token"),
+            key("b", "v2", "token"),
+            key("c", "v", "token"),
+        ];
+        for key in &keys {
+            readers.generation(key, &generation(), Some("..1"));
+        }
+        let held = |generations| ReadersSeen {
+            pod_uid: "b".into(),
+            volume: "v".into(),
+            what: ReaderEvent::Held { generations },
+        };
+        assert_eq!(readers.see(&held(1), &at(1)), keys[2..4]);
+        assert_eq!(readers.containers(seen("b"), &at(1)), keys[1..5]);
+        readers.gone(&keys[1]);
+        assert!(readers.processes("b").is_some(), "it has other tokens");
+        for key in &keys {
+            readers.gone(key);
+        }
+        assert!(readers.processes("b").is_none());
+    }
+
+    #[test]
+    fn pods_without_a_token_make_room_for_others() {
+        let mut readers = Readers::default();
+        readers.generation(&key("kept", "v", "token"), &generation(), None);
+        let _ = readers.containers(seen("kept"), &at(0));
+        for nth in 0..=MAX_TOKENS {
+            let _ = readers.containers(seen(&format!("other-{nth}")), &at(0));
+        }
+        assert!(readers.pods.len() <= MAX_TOKENS);
+        let newest = format!("other-{MAX_TOKENS}");
+        assert!(readers.processes("kept").is_some() && readers.processes(&newest).is_some());
     }
 }

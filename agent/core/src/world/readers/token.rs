@@ -83,7 +83,7 @@ impl TokenReaders {
                 self.opened(directory, by.as_ref(), event, now)
             }
             ReaderEvent::ReadAgain { by, .. } => {
-                self.reader(by.as_ref()).read_old(by.as_ref(), now);
+                reader(&mut self.readers, by.as_ref()).read_old(by.as_ref(), now);
                 true
             }
             ReaderEvent::Held { generations } => self.hold(*generations, now),
@@ -122,35 +122,18 @@ impl TokenReaders {
         let Some(index) = self.generations.iter().position(|one| one.is_in(directory)) else {
             return self.wait(directory, event, now);
         };
-        if self.is_known_otherwise(by, now) {
-            return false;
-        }
-        let of = self.generations[index].clone();
         let replaced_at = self.generations.get(index + 1).map(|next| next.appeared);
         let is_old = replaced_at.is_some_and(|at| now.wall - at > JUST_REPLACED);
-        let reader = self.reader(by);
+        let (of, reader) = (&self.generations[index], reader(&mut self.readers, by));
         if is_old {
             reader.read_old(by, now);
             return true;
         }
-        let is_first = reader.read(&of, by, now);
+        let is_first = reader.read(of, by, now);
         if let Some(at) = replaced_at {
             reader.replaced(&of.kept, at);
         }
         is_first
-    }
-
-    /// Two sources see the same open: one knows the container, the other does not. Whether this is
-    /// the second one. If it is the first, the reader without container gives its read back.
-    fn is_known_otherwise(&mut self, by: Option<&Opener>, now: &Reading) -> bool {
-        if by.is_some_and(|by| by.container_id.is_some()) {
-            let unknown = self.readers.iter_mut().filter(|reader| reader.container_id.is_none());
-            unknown.for_each(|reader| reader.take_back(now));
-            self.readers.retain(|reader| !reader.is_empty());
-            return false;
-        }
-        let known = self.readers.iter().filter(|reader| reader.container_id.is_some());
-        known.into_iter().any(|reader| reader.just_read(now))
     }
 
     fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {
@@ -184,23 +167,22 @@ impl TokenReaders {
         }
         changed
     }
+}
 
-    /// The reader that this process is, or belongs to. While the agent can see which container
-    /// reads, a process of none is the pod's.
-    fn reader(&mut self, by: Option<&Opener>) -> &mut Reader {
-        let id = by.and_then(|by| by.container_id.clone());
-        let found = self.readers.iter().position(|reader| reader.container_id == id);
-        let index = found.unwrap_or_else(|| self.add(id));
-        &mut self.readers[index]
-    }
+/// The reader that this process is, or belongs to. While the agent can see which container reads, a
+/// process of none is the pod's.
+fn reader<'a>(readers: &'a mut Vec<Reader>, by: Option<&Opener>) -> &'a mut Reader {
+    let id = by.and_then(|by| by.container_id.as_deref());
+    let found = readers.iter().position(|reader| reader.container_id.as_deref() == id);
+    let index = found.unwrap_or_else(|| add(readers, id));
+    &mut readers[index]
+}
 
-    fn add(&mut self, id: Option<String>) -> usize {
-        if self.readers.len() == MAX_READERS {
-            let oldest = (0..self.readers.len())
-                .min_by_key(|index| self.readers[*index].reads.back().copied());
-            oldest.map(|index| self.readers.remove(index));
-        }
-        self.readers.push(Reader::new(id));
-        self.readers.len() - 1
+fn add(readers: &mut Vec<Reader>, id: Option<&str>) -> usize {
+    if readers.len() == MAX_READERS {
+        let oldest = (0..readers.len()).min_by_key(|index| readers[*index].reads.back().copied());
+        oldest.map(|index| readers.remove(index));
     }
+    readers.push(Reader::new(id.map(ToOwned::to_owned)));
+    readers.len() - 1
 }

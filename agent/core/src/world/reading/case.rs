@@ -5,7 +5,6 @@ use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
-    libraries,
 };
 use crate::world::tokens::TokenKey;
 
@@ -38,11 +37,13 @@ pub(super) struct Case<'a> {
     pub(super) known: Option<&'a KnownHabit>,
 }
 
-/// What holds for all readers of a token.
+/// What holds for the token, and for the container's view of it.
 #[derive(Clone, Copy)]
 pub(super) struct Circumstances {
     /// Whether a container mounts one generation by `subPath`, and so holds it without reading.
     pub(super) has_subpath: bool,
+    /// Whether the container has an old mount of the volume: it reads what is not the node's.
+    pub(super) is_frozen: bool,
     /// Whether the token is exchanged for another credential.
     pub(super) is_exchanged: bool,
     /// The sandbox that opens files in place of the pod, if there is one.
@@ -84,35 +85,37 @@ struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     fn new(facts: &Facts<'a>, token: &'a TokenReaders, current: &'a InFile, now: Reading) -> Self {
         let key = &facts.tracked.key;
-        let mounting: Vec<_> =
-            facts.pod().map(|pod| pod.containers.iter().collect()).unwrap_or_default();
-        let mounting: Vec<&Container> =
-            mounting.into_iter().filter(|one: &&Container| mounts(one, key)).collect();
-        let pod = facts.readers.pod;
-        let running: Vec<&RunningContainer> = pod
-            .iter()
-            .flat_map(|pod| &pod.containers)
+        let containers = facts.pod().into_iter().flat_map(|pod| &pod.containers);
+        let mounting: Vec<&Container> = containers.filter(|one| mounts(one, key)).collect();
+        let running = facts.readers.pod.into_iter().flat_map(|pod| &pod.containers);
+        let running: Vec<&RunningContainer> = running
             .filter(|one| one.mounts.iter().any(|mount| mount.volume == key.volume))
             .collect();
+        let is_subpath = |kind: &MountKind| matches!(kind, MountKind::Subpath { .. });
         let has_subpath = mounting.iter().any(|one| is_partial(one, key))
-            || running.iter().any(|one| is_partial_here(one, &key.volume));
+            || running.iter().any(|one| has_mount(one, &key.volume, is_subpath));
         Self { facts: *facts, token, current, now, mounting, running, has_subpath }
     }
 
     /// The readers that may still exist: a container that has no process any more is left out.
+    /// Where containers are known by their reads, a reader without one is a process that has ended.
     fn readers(&self) -> impl Iterator<Item = &'a Reader> + use<'a, '_> {
-        let pod = self.facts.readers.pod;
-        let lives = move |reader: &&Reader| match (pod, &reader.container_id) {
+        let lives = |reader: &&Reader| match (self.facts.readers.pod, &reader.container_id) {
             (Some(pod), Some(id)) => pod.container(id).is_some(),
             (Some(_) | None, None) | (None, Some(_)) => true,
         };
-        self.token.readers.iter().filter(lives)
+        let living = move || self.token.readers.iter().filter(lives);
+        let is_named = |reader: &Reader| reader.container_id.is_some();
+        let any_named = living().any(is_named);
+        living().filter(move |one| !any_named || is_named(one) || one.read_old.is_some())
     }
 
     fn case(&self, reader: &'a Reader) -> Case<'a> {
         let who = self.who(Some(reader));
+        let is_frozen = self.is_frozen(who.container_id.as_deref());
         Case {
             reader: Some(reader),
+            of: Circumstances { is_frozen, ..self.circumstances() },
             known: self.known(&who),
             who,
             started: self.started(reader.container_id.as_deref()),
@@ -130,13 +133,25 @@ impl<'a> Gathered<'a> {
             who: self.who(None),
             started: self.started(None),
             connections: None,
-            of: Circumstances {
-                has_subpath: self.has_subpath,
-                is_exchanged: self.is_exchanged(),
-                sandbox: self.facts.pod().and_then(|pod| pod.isolation.sandbox),
-            },
+            of: self.circumstances(),
             known: None,
         }
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            has_subpath: self.has_subpath,
+            is_frozen: self.is_frozen(None),
+            is_exchanged: self.is_exchanged(),
+            sandbox: self.facts.pod().and_then(|pod| pod.isolation.sandbox),
+        }
+    }
+
+    /// Whether this container, or without an id any, has an old mount of the volume.
+    fn is_frozen(&self, id: Option<&str>) -> bool {
+        let volume = &self.facts.tracked.key.volume;
+        let mut all = self.running.iter().filter(|one| id.is_none_or(|id| one.id == id));
+        all.any(|one| has_mount(one, volume, |kind| *kind == MountKind::Frozen))
     }
 
     fn who(&self, reader: Option<&Reader>) -> Who {
@@ -144,12 +159,9 @@ impl<'a> Gathered<'a> {
         let running = self.running.iter().find(|one| Some(&one.id) == id.as_ref());
         let seen = reader.and_then(|reader| reader.program.clone());
         let program = seen.or_else(|| running.map(|one| one.program.clone()));
-        let container = self.container(id.as_deref());
-        let image = container.map_or("", |container| &container.image);
-        let library = running.and_then(|one| one.library.clone());
         Who {
-            container: container.map(|container| container.name.clone()),
-            library: library.or_else(|| libraries::hint(image, program.as_deref())),
+            container: self.container(id.as_deref()).map(|container| container.name.clone()),
+            library: running.and_then(|one| one.library.clone()),
             program,
             container_id: id,
         }
@@ -226,7 +238,11 @@ fn is_partial(container: &Container, key: &TokenKey) -> bool {
     of_volume.into_iter().any(|mount| mount.part != MountedPart::Whole)
 }
 
-fn is_partial_here(container: &RunningContainer, volume: &str) -> bool {
-    let of_volume = container.mounts.iter().filter(|mount| mount.volume == volume);
-    of_volume.into_iter().any(|mount| matches!(mount.kind, MountKind::Subpath { .. }))
+fn has_mount(
+    container: &RunningContainer,
+    volume: &str,
+    is_such: impl Fn(&MountKind) -> bool,
+) -> bool {
+    let mut of_volume = container.mounts.iter().filter(|mount| mount.volume == volume);
+    of_volume.any(|mount| is_such(&mount.kind))
 }

@@ -32,6 +32,11 @@ const LOOKS: Delta = Delta::from_secs(65);
 /// The start of a container is known to the second.
 const ROUNDING: Delta = Delta::from_secs(1);
 
+/// Why a container may have read the token although no read is known to be its own.
+const ENDED: &str = "a process that ended before the agent could look read the new token";
+
+const FROZEN: &str = "it has an old mount of the volume, and the agent does not see reads there";
+
 /// What the agent concludes about a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged<'a> {
@@ -41,8 +46,6 @@ pub struct Judged<'a> {
     pub reader: Option<&'a Reader>,
     /// The generation that it read last.
     pub held: Option<&'a Kept>,
-    /// Whether that is the current one.
-    pub is_current: bool,
     /// The current one.
     pub current: &'a InFile,
     /// When what it holds was replaced, on the node's clock; when the current one appeared, if it
@@ -59,6 +62,11 @@ pub struct Judged<'a> {
 }
 
 impl Judged<'_> {
+    /// Whether it has read the current generation.
+    pub fn is_current(&self) -> bool {
+        self.held.is_some_and(|held| held.id == self.current.kept.id)
+    }
+
     /// Whether the evidence goes beyond "it has not read the new token".
     pub fn is_confirmed(&self) -> bool {
         self.evidence.iter().any(|evidence| evidence.strength() > Strength::Hint)
@@ -90,7 +98,6 @@ impl<'a> Case<'a> {
             who: self.who.clone(),
             reader: self.reader,
             held: self.last().map(|last| &last.kept),
-            is_current: self.is_current(),
             current: self.current,
             replaced_at: self.replaced_at(),
             habit: self.habit().habit,
@@ -114,9 +121,7 @@ impl<'a> Case<'a> {
             let evidence = self.evidence();
             return Weighed { evidence, ..Weighed::plain(ReaderVerdict::Stale) };
         }
-        let Some(last) = self.last().filter(|last| !self.is_of_earlier_container(last)) else {
-            return self.nobody_read();
-        };
+        let Some(last) = self.last_of_container() else { return self.nobody_read() };
         if self.is_current() {
             return Weighed::plain(ReaderVerdict::Current);
         }
@@ -158,7 +163,20 @@ impl<'a> Case<'a> {
             self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
         let unseen = newer.rfind(|one| !self.is_seen(one));
         let hidden = self.of.sandbox.map(Sandbox::hides_reads).or(self.token.unseen.as_deref());
-        hidden.or(unseen.and_then(|one| one.seen.missed()))
+        hidden
+            .or(self.of.is_frozen.then_some(FROZEN))
+            .or(unseen.and_then(|one| one.seen.missed()))
+            .or_else(|| self.read_by_nobody())
+    }
+
+    /// A newer generation was read by a process that had ended when the agent looked: it may have
+    /// been of this container.
+    fn read_by_nobody(&self) -> Option<&'static str> {
+        let is_newer = |visit: &Visit| visit.last.wall >= self.replaced_at();
+        let nobodys = self.token.readers.iter().filter(|reader| reader.container_id.is_none());
+        let read = nobodys.filter_map(Reader::last).any(is_newer);
+        let is_named = self.reader.is_some_and(|reader| reader.container_id.is_some());
+        (is_named && read).then_some(ENDED)
     }
 
     /// Whether every read of a generation was seen, or will be. Before its container was started,
@@ -171,9 +189,20 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Its container was started after that read: the process that read is gone.
-    fn is_of_earlier_container(&self, last: &Visit) -> bool {
-        self.started.is_some_and(|started| last.last.wall + ROUNDING < started)
+    /// The last read, if the container may have made it: one from before its start was of a process
+    /// that is gone.
+    fn last_of_container(&self) -> Option<&'a Visit> {
+        self.last().filter(|last| self.is_of_container(last))
+    }
+
+    fn is_of_container(&self, visit: &Visit) -> bool {
+        self.started.is_none_or(|started| visit.last.wall + ROUNDING >= started)
+    }
+
+    /// What the container read, oldest first.
+    fn visits(&self) -> Vec<&'a Visit> {
+        let all = self.reader.into_iter().flat_map(|reader| &reader.visits);
+        all.filter(|visit| self.is_of_container(visit)).collect()
     }
 
     /// It read a generation that was replaced some time before.
@@ -277,7 +306,7 @@ impl<'a> Case<'a> {
         let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
         let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
         let is_certain = watched.is_none_or(|one| self.is_seen(one));
-        started && is_certain && self.reader.is_some_and(looks_once)
+        started && is_certain && looks_once(&self.visits())
     }
 
     /// Until when it may still read the new token without having failed.
@@ -291,12 +320,13 @@ impl<'a> Case<'a> {
         if self.of.is_exchanged && self.last().is_some() {
             return Learned { habit: Habit::Exchange, generations: 0 };
         }
-        let Some(reader) = self.reader else {
+        let visits = self.visits();
+        if visits.is_empty() {
             let habit = if self.unseen().is_none() { Habit::Never } else { Habit::Unknown };
             return Learned { habit, generations: 0 };
-        };
+        }
         let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
-        let learned = learn::habit(reader, keeps);
+        let learned = learn::habit(&visits, keeps);
         let known = self.known.filter(|_| learned.habit == Habit::Unknown);
         known.map_or(learned, |known| Learned { habit: known.habit, generations: 0 })
     }

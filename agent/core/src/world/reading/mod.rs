@@ -8,8 +8,9 @@ pub use judge::Judged;
 
 use super::Facts;
 use crate::base::time::{Monotonic, Reading, Wall};
+use crate::world::cluster::Container;
 use crate::world::readers::{
-    HabitKey, HeldGeneration, KnownHabit, Learned, ReaderVerdict, ReaderView,
+    HabitKey, HeldGeneration, KnownHabit, Learned, ReaderVerdict, ReaderView, Who, libraries,
 };
 use case::Case;
 
@@ -25,11 +26,12 @@ impl<'a> Facts<'a> {
     }
 
     fn view(&self, judged: Judged<'a>) -> ReaderView {
-        let Judged { who, reader, held, is_current, habit, verdict, evidence, why, .. } = judged;
+        let is_current = judged.is_current();
+        let Judged { who, reader, held, habit, verdict, evidence, why, .. } = judged;
         ReaderView {
             key: self.tracked.key.clone(),
             pod: self.pod_ref(),
-            who,
+            who: self.with_library(who),
             held: held.map(|kept| HeldGeneration::of(kept, is_current)),
             reads: reader.map(|reader| reader.reads.iter().copied().collect()).unwrap_or_default(),
             habit,
@@ -38,6 +40,19 @@ impl<'a> Facts<'a> {
             deadline: held.filter(|_| !is_current).map(|kept| kept.dead_at),
             why,
         }
+    }
+
+    /// The same with the library, as far as the image and the program show it. The table is read
+    /// only for what people see.
+    fn with_library(&self, who: Who) -> Who {
+        let image = who.container.as_deref().and_then(|name| self.container(name));
+        let image = image.map_or("", |container| &container.image);
+        let library = who.library.or_else(|| libraries::hint(image, who.program.as_deref()));
+        Who { library, ..who }
+    }
+
+    fn container(&self, name: &str) -> Option<&'a Container> {
+        self.pod()?.containers.iter().find(|container| container.name == name)
     }
 
     /// The habits of its readers that are worth keeping: those that were seen more than once, and
@@ -49,17 +64,18 @@ impl<'a> Facts<'a> {
 
     fn known_habit(&self, case: &Case<'_>, at: Wall) -> Option<KnownHabit> {
         let Learned { habit, generations } = case.habit();
+        if generations == 0 {
+            return None;
+        }
         let judged = case.judge();
         let is_confirmed = judged.verdict == ReaderVerdict::Stale && judged.is_confirmed();
         let key = self.habit_key(judged.who.container.as_deref()?)?;
-        let is_sure = generations > 1 || (generations == 1 && is_confirmed);
+        let is_sure = generations > 1 || is_confirmed;
         is_sure.then_some(KnownHabit { key, habit, generations, is_confirmed, at })
     }
 
     fn habit_key(&self, container: &str) -> Option<HabitKey> {
-        let mut containers = self.pod()?.containers.iter();
-        let container = containers.find(|one| one.name == container)?;
-        HabitKey::new(&self.pod_ref(), container, &self.tracked.key)
+        HabitKey::new(&self.pod_ref(), self.container(container)?, &self.tracked.key)
     }
 
     /// When a conclusion may change by the passing of time alone.

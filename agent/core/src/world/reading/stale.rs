@@ -23,7 +23,7 @@ impl Facts<'_> {
     }
 
     fn named(&self, judged: Judged<'_>, others: usize, now: &Reading) -> StaleReader {
-        let old = judged.held.filter(|_| !judged.is_current);
+        let old = judged.held.filter(|_| !judged.is_current());
         let last = judged.reader.and_then(|reader| reader.last());
         StaleReader {
             others,
@@ -31,7 +31,7 @@ impl Facts<'_> {
             since: last.map_or(now.wall, |last| last.last.wall),
             rotated_at: judged.replaced_at,
             habit: judged.habit,
-            who: judged.who,
+            who: self.with_library(judged.who),
             evidence: judged.evidence,
         }
     }

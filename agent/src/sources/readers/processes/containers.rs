@@ -1,8 +1,7 @@
 //! The containers of a pod, from its processes and their mounts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::readers::{MountKind, RunningContainer, SeenMount};
 
 use super::table::Member;
@@ -15,50 +14,23 @@ const MAX_MOUNTS: usize = 64;
 /// Names of the program that holds a pod's namespaces and does nothing: containerd's and CRI-O's.
 const INFRA: [&str; 2] = ["pause", "pod"];
 
-/// A container and its processes.
-#[derive(Debug)]
-pub(super) struct Group<'a> {
-    pub(super) oldest: &'a Member,
-    newest: Wall,
-}
+/// The first process of each container of a pod, by the container's id. What the runtime starts
+/// later, for `kubectl exec` or a probe, is not reported.
+pub(super) type Firsts<'a> = BTreeMap<&'a str, &'a Member>;
 
-/// The processes of each container, by pod and container id.
-pub(super) fn grouped<'a>(
+/// The first process of each container, by pod and container id.
+pub(super) fn firsts<'a>(
     members: impl Iterator<Item = &'a Member>,
-) -> BTreeMap<&'a str, BTreeMap<&'a str, Group<'a>>> {
-    let mut pods: BTreeMap<&str, BTreeMap<&str, Vec<&Member>>> = BTreeMap::new();
+) -> BTreeMap<&'a str, Firsts<'a>> {
+    let mut pods: BTreeMap<&str, Firsts<'_>> = BTreeMap::new();
     for member in members {
-        let pod = pods.entry(&member.pod_uid).or_default();
-        if pod.len() < MAX_CONTAINERS || pod.contains_key(member.container.as_str()) {
-            pod.entry(&member.container).or_default().push(member);
+        let (pod, id) = (pods.entry(&member.pod_uid).or_default(), member.container.as_str());
+        if pod.len() < MAX_CONTAINERS || pod.contains_key(id) {
+            let first = pod.entry(id).or_insert(member);
+            *first = std::cmp::min_by_key(*first, member, |one| (one.stat.started, one.pid));
         }
     }
-    let groups = |all: BTreeMap<&'a str, Vec<&'a Member>>| {
-        all.into_iter().filter_map(|(id, members)| Some((id, group(members)?))).collect()
-    };
-    pods.into_iter().map(|(uid, containers)| (uid, groups(containers))).collect()
-}
-
-fn group(mut members: Vec<&Member>) -> Option<Group<'_>> {
-    members.sort_unstable_by_key(|member| (member.stat.started, member.pid));
-    let oldest = *members.first()?;
-    let newest = descendants(&members, oldest).map(|member| member.started).max()?;
-    Some(Group { oldest, newest })
-}
-
-/// The container's first process and those that it started, directly or not. What the runtime
-/// started later, for `kubectl exec` or a probe, is not among them. `members` is sorted by start.
-fn descendants<'a>(members: &[&'a Member], oldest: &'a Member) -> impl Iterator<Item = &'a Member> {
-    let mut family = BTreeSet::from([oldest.pid]);
-    let of_family: Vec<&Member> = members
-        .iter()
-        .filter(|member| {
-            let is_one = member.pid == oldest.pid || family.contains(&member.stat.parent);
-            is_one && (family.insert(member.pid) || member.pid == oldest.pid)
-        })
-        .copied()
-        .collect();
-    of_family.into_iter()
+    pods
 }
 
 /// The mounts of each container that may be of projected volumes, as they were read.
@@ -124,21 +96,20 @@ impl Read {
 /// has just ended: the next look knows more.
 pub(super) fn running(
     pod_uid: &str,
-    groups: &BTreeMap<&str, Group<'_>>,
+    firsts: &Firsts<'_>,
     mounts: &Mounts,
     volumes: &Volumes,
 ) -> Option<Vec<RunningContainer>> {
-    let container = |(id, group): (&&str, &Group<'_>)| {
+    let container = |(id, first): (&&str, &&Member)| {
         Some(RunningContainer {
             id: (*id).to_owned(),
-            started: group.oldest.started,
-            newest: group.newest,
-            program: group.oldest.stat.name.clone(),
+            started: first.started,
+            program: first.stat.name.clone(),
             mounts: seen(pod_uid, mounts.of(id)?, volumes),
             library: None,
         })
     };
-    let mut all: Vec<RunningContainer> = groups.iter().map(container).collect::<Option<_>>()?;
+    let mut all: Vec<RunningContainer> = firsts.iter().map(container).collect::<Option<_>>()?;
     all.retain(|container| !is_infra(container));
     Some(all)
 }

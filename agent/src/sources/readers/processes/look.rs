@@ -8,7 +8,7 @@ use tokenwatch_core::world::readers::{Connected, ContainersSeen, RunningContaine
 
 use super::ProcessesConfig;
 use super::connections::{Connections, Looked, stamp};
-use super::containers::{Group, Mounts, grouped, running};
+use super::containers::{Firsts, Mounts, firsts, running};
 use super::table::Table;
 use super::volumes::Volumes;
 use crate::proc::{Error, ProcFs};
@@ -26,9 +26,6 @@ pub struct Looker {
     reported: BTreeMap<String, ContainersSeen>,
     health: Health,
 }
-
-/// The containers of a pod, by id.
-type Groups<'a> = BTreeMap<&'a str, Group<'a>>;
 
 impl Looker {
     /// Before the first look.
@@ -66,9 +63,9 @@ impl Looker {
     fn read(&mut self, ahead: Delta) -> Result<(), Error> {
         self.read_volumes()?;
         self.table.update(&self.proc, &self.volumes, ahead)?;
-        let groups = grouped(self.table.members());
-        let oldest = groups.values().flatten().map(|(id, group)| (*id, group.oldest));
-        self.mounts.update(&self.proc, oldest);
+        let pods = firsts(self.table.members());
+        let all = pods.values().flatten().map(|(id, first)| (*id, *first));
+        self.mounts.update(&self.proc, all);
         if self.mounts.has_unknown(&self.volumes) {
             // kubelet may have mounted it since the agent's own mounts were read.
             self.read_volumes()?;
@@ -88,14 +85,14 @@ impl Looker {
     }
 
     fn report(&mut self, now: Reading) -> Vec<Observation> {
-        let groups = grouped(self.table.members());
-        let looked = looked(&groups, &self.volumes);
+        let pods = firsts(self.table.members());
+        let looked = looked(&pods, &self.volumes);
         let mut connected = self.connections.look(&self.proc, &looked, now.monotonic);
         let mut former = std::mem::take(&mut self.reported);
         let mut news = Vec::new();
         for uid in self.volumes.pods() {
             let before = former.remove(uid);
-            let seen = self.seen(uid, groups.get(uid)).map(|containers| ContainersSeen {
+            let seen = self.seen(uid, pods.get(uid)).map(|containers| ContainersSeen {
                 pod_uid: uid.to_owned(),
                 containers,
                 connected: connected.remove(uid),
@@ -107,9 +104,9 @@ impl Looker {
     }
 
     /// The containers of a pod; none where the list may be incomplete.
-    fn seen(&self, uid: &str, groups: Option<&Groups<'_>>) -> Option<Vec<RunningContainer>> {
-        let none = Groups::new();
-        let running = running(uid, groups.unwrap_or(&none), &self.mounts, &self.volumes)?;
+    fn seen(&self, uid: &str, firsts: Option<&Firsts<'_>>) -> Option<Vec<RunningContainer>> {
+        let none = Firsts::new();
+        let running = running(uid, firsts.unwrap_or(&none), &self.mounts, &self.volumes)?;
         // A process that the agent must not read may be of any pod.
         (!running.is_empty() || self.table.denied() == 0).then_some(running)
     }
@@ -124,12 +121,12 @@ fn is_news(seen: &ContainersSeen, before: Option<&ContainersSeen>) -> bool {
 
 /// Each pod with its first process: that one has the pod's network, whatever a container made for
 /// itself.
-fn looked<'a>(groups: &BTreeMap<&'a str, Groups<'a>>, volumes: &Volumes) -> Vec<Looked<'a>> {
-    let first = |groups: &Groups<'a>| {
-        let oldest = groups.values().map(|group| group.oldest);
-        oldest.min_by_key(|member| (member.stat.started, member.pid)).map(|member| member.pid)
+fn looked<'a>(pods: &BTreeMap<&'a str, Firsts<'a>>, volumes: &Volumes) -> Vec<Looked<'a>> {
+    let first = |firsts: &Firsts<'a>| {
+        let first = firsts.values().min_by_key(|first| (first.stat.started, first.pid));
+        first.map(|first| first.pid)
     };
-    let pods = groups.iter().filter_map(|(uid, groups)| Some((*uid, first(groups)?)));
+    let pods = pods.iter().filter_map(|(uid, firsts)| Some((*uid, first(firsts)?)));
     pods.map(|(uid, pid)| Looked { uid, pid, written: stamp(volumes.points(uid)) }).collect()
 }
 

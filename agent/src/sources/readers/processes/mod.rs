@@ -62,12 +62,6 @@ pub async fn run(config: ProcessesConfig, observations: Sender<Observation>) {
     }
 }
 
-/// One look, for `check`. Nothing is known of new connections then.
-pub fn once(config: ProcessesConfig) -> Vec<Observation> {
-    let mut looker = Looker::new(config);
-    looker.look(clocks::now(), clocks::wall_minus_boottime())
-}
-
 /// Returns when it is time for a look: soon after a change of the mounts, and, if there are pods,
 /// after [`QUIET`].
 async fn next(mounts: Option<&MountWatch>, has_pods: bool) {
