@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -46,7 +47,7 @@ fn find_cgroups() -> Option<PathBuf> {
 }
 
 /// Kubelet writes files, links and owners for a millisecond. Here other tests run, too.
-const KUBELET: std::time::Duration = std::time::Duration::from_millis(100);
+const KUBELET: Duration = Duration::from_millis(100);
 
 /// A tmpfs with generations of a token. Unmounted at the end.
 pub(crate) struct Volume {
@@ -72,10 +73,19 @@ impl Volume {
     /// Makes a generation the current one, as kubelet does; the token is at `token` in it. The
     /// directory's name is returned.
     pub(crate) fn rotate(&self, number: u32, token: &str) -> String {
+        self.rotate_within(KUBELET, number, token)
+    }
+
+    /// The same on a busy node, where kubelet is ready before the agent can look.
+    pub(crate) fn rotate_at_once(&self, number: u32, token: &str) -> String {
+        self.rotate_within(Duration::ZERO, number, token)
+    }
+
+    fn rotate_within(&self, time: Duration, number: u32, token: &str) -> String {
         let name = format!("..2026_11_28_10_00_00.{number}");
         let file = self.path.join(&name).join(token);
         fs::create_dir(self.path.join(&name)).unwrap();
-        std::thread::sleep(KUBELET); // until it has written the files and removes the old ones
+        std::thread::sleep(time); // until it has written the files and removes the old ones
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, format!("token {number}")).unwrap();
         let old = fs::read_link(self.path.join("..data")).ok();

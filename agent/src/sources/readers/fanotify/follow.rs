@@ -21,10 +21,10 @@ use crate::{clocks, sys};
 
 /// Of a volume's root: new generations.
 const OF_ROOT: u64 = CREATE | ON_DIRECTORY;
-/// Of a generation: opens of its files, and new directories.
-const OF_GENERATION: u64 = OPEN | CREATE | ON_DIRECTORY | ON_CHILD;
-/// Of a replaced generation as well: reads through a descriptor that somebody kept.
-const OF_REPLACED: u64 = ACCESS | ON_CHILD;
+/// Of a generation: opens of its files, new directories, and reads. Reads matter when it has been
+/// replaced: then somebody kept a descriptor. Kubelet removes it at once, and what is removed
+/// cannot be marked any more.
+const OF_GENERATION: u64 = OPEN | ACCESS | CREATE | ON_DIRECTORY | ON_CHILD;
 /// The link to the current generation.
 const DATA: &str = "..data";
 /// Directories of one generation that are followed, and how deep.
@@ -106,15 +106,10 @@ impl Openers {
     pub fn sees(&self, observation: &Observation, now: Monotonic) -> bool {
         let Observation::Readers(seen) = observation else { return false };
         let (volume, pod_uid) = (seen.volume.clone(), seen.pod_uid.clone());
-        let in_directory = |directory: &str, path: &str, is_read| {
-            self.sees_in(&VolumeId { pod_uid, volume }, (directory, path), is_read, now)
-        };
         match &seen.what {
-            ReaderEvent::Opened { directory, path, by: None } => {
-                in_directory(directory, path, false)
-            }
-            ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
-                in_directory(directory, path, true)
+            ReaderEvent::Opened { directory, path, by: None }
+            | ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
+                self.sees_in(&VolumeId { pod_uid, volume }, directory, path, now)
             }
             ReaderEvent::Opened { .. }
             | ReaderEvent::ReadAgain { .. }
@@ -125,18 +120,11 @@ impl Openers {
         }
     }
 
-    fn sees_in(
-        &self,
-        volume: &VolumeId,
-        (directory, path): (&str, &str),
-        is_read: bool,
-        now: Monotonic,
-    ) -> bool {
+    fn sees_in(&self, volume: &VolumeId, directory: &str, path: &str, now: Monotonic) -> bool {
         let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
         let mut found = false;
         lock(&self.0.places).inside(volume, |generation, below, seen| {
-            let is_long_seen = seen.opens_since.is_none_or(|since| now - since > LATE);
-            let is_seen = if is_read { seen.reads } else { is_long_seen };
+            let is_seen = seen.since.is_none_or(|since| now - since > LATE);
             found |= is_seen && generation == directory && below == parent;
         });
         found && !self.0.is_broken.load(Ordering::Relaxed)
@@ -182,7 +170,6 @@ impl Openers {
         let followed = match &place.role {
             Role::Root if !is_generation(name) => Ok(()),
             Role::Root => {
-                self.follow_reads_of_replaced(&mut places, &place.volume, &root);
                 let generation = name.into();
                 let inside = Inside { volume: &place.volume, root: &root, generation: &generation };
                 self.follow_inside(&mut places, &inside, "", MAX_DEPTH)
@@ -241,16 +228,6 @@ impl Openers {
         }
         Ok(())
     }
-
-    /// Asks for reads of the generations that a new one is about to replace. That costs nothing
-    /// where nobody kept a descriptor.
-    fn follow_reads_of_replaced(&self, places: &mut Places, volume: &VolumeId, root: &Path) {
-        places.inside(volume, |generation, below, seen| {
-            // Most of them were removed long ago.
-            let path = root.join(generation).join(below);
-            seen.reads |= self.0.group.mark(&path, OF_REPLACED).is_ok();
-        });
-    }
 }
 
 /// A generation of a volume.
@@ -265,8 +242,7 @@ impl Inside<'_> {
     /// generation before it is the current one.
     fn seen(&self) -> Seen {
         let is_new = !leads_to(self.root, self.generation);
-        let opens_since = (!is_new).then(|| clocks::now().monotonic);
-        Seen { opens_since, reads: false }
+        Seen { since: (!is_new).then(|| clocks::now().monotonic) }
     }
 }
 

@@ -50,10 +50,8 @@ pub(super) enum Role {
 /// What is seen of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// From when on every open is seen. None: from the beginning.
-    pub(super) opens_since: Option<Monotonic>,
-    /// Reads are seen, too.
-    pub(super) reads: bool,
+    /// From when on every open and every read is seen. None: from the beginning.
+    pub(super) since: Option<Monotonic>,
 }
 
 /// All of them.
@@ -199,12 +197,10 @@ mod tests {
         let mut places = Places::default();
         let volume = places.add_volume(id("p"), "/p".into(), bytes(1)).unwrap();
         let generation: Arc<str> = "..2026".into();
-        let seen = Seen { opens_since: None, reads: false };
+        let seen = Seen { since: None };
         places.add(&volume, bytes(2), (&generation, String::new()), seen);
         places.add(&volume, bytes(3), (&generation, "sub/".into()), seen);
         assert_eq!(places.get(&bytes(1)).unwrap().role, Role::Root);
-        places.inside(&id("p"), |_, below, seen| seen.reads = below == "sub/");
-        let seen = Seen { opens_since: None, reads: true };
         let expected = Role::In { generation, below: "sub/".into(), seen };
         assert_eq!(places.get(&bytes(3)).unwrap().role, expected);
         assert!(places.has_root(&id("p"), &bytes(1)) && !places.has_root(&id("p"), &bytes(9)));
@@ -218,7 +214,7 @@ mod tests {
     fn the_last_generations_are_kept() {
         let mut places = Places::default();
         let volume = places.add_volume(id("p"), "/p".into(), bytes(0)).unwrap();
-        let seen = Seen { opens_since: None, reads: false };
+        let seen = Seen { since: None };
         for number in 1..=100 {
             let generation: Arc<str> = format!("..{number}").into();
             places.add(&volume, bytes(2 * number), (&generation, String::new()), seen);
@@ -233,7 +229,7 @@ mod tests {
         let mut places = Places::default();
         let volume = places.add_volume(id("p"), "/p".into(), bytes(0)).unwrap();
         for number in 1..=10 * MAX_DIRECTORIES {
-            let seen = Seen { opens_since: None, reads: false };
+            let seen = Seen { since: None };
             places.add(&volume, bytes(number), (&"..g".into(), String::new()), seen);
         }
         assert_eq!(places.directories.len(), MAX_DIRECTORIES + 1);

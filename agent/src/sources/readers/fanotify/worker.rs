@@ -17,6 +17,7 @@ use crate::clocks;
 use crate::proc::{OpenerProcess, ProcFs};
 use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
+use crate::sys;
 
 /// Bytes read at once: some 400 events.
 const BUFFER: usize = 32 << 10;
@@ -94,6 +95,7 @@ impl Worker {
 
     /// Runs until the receiver is dropped.
     pub(super) fn run(mut self) {
+        let _ = sys::ask_for_short_slices(); // a kernel that refuses attributes fewer readers
         let mut buffer = vec![0; BUFFER];
         self.report_health();
         while self.flush() {
@@ -198,8 +200,9 @@ impl Worker {
     /// A process other than this one opened or read a file of a generation.
     fn take_use(&mut self, volume: &VolumeId, (directory, path): (&str, String), event: Event<'_>) {
         let is_open = event.mask & OPEN != 0;
-        let is_read = event.mask & ACCESS != 0 && !self.openers.is_current(volume, directory);
-        if !is_open && !is_read || self.is_recent(event) {
+        let is_read = !is_open && event.mask & ACCESS != 0;
+        let is_read_again = is_read && !self.openers.is_current(volume, directory);
+        if !is_open && !is_read_again || self.is_recent(event) {
             return;
         }
         let by = match self.who(event.pid, volume) {
