@@ -49,6 +49,10 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// The bit of CAP_SYS_ADMIN in the first half of a set.
 const SYS_ADMIN: u32 = 1 << 21;
 
+/// Nanoseconds for which a thread runs that must run soon: the shortest that the kernel grants
+/// (__setparam_fair in kernel/sched/syscalls.c).
+const SHORT_SLICE: u64 = 100_000;
+
 /// Reads the kernel's clock state and changes nothing (`modes` is zero), which needs no privilege.
 #[allow(unsafe_code)]
 #[allow(clippy::useless_conversion)] // c_long has 32 bits on some targets
@@ -153,6 +157,25 @@ pub fn give_up_administration() -> nix::Result<()> {
     Errno::result(written).map(drop)
 }
 
+/// Asks the scheduler to run this thread soon after it is woken, and then for a short time
+/// (sched_setattr(2) with a slice of its own; Linux 6.12 and later, earlier ones ignore it). Needs
+/// no privilege, and changes neither priority nor share of the processor.
+#[allow(unsafe_code)]
+pub fn ask_for_short_slices() -> nix::Result<()> {
+    // SAFETY: `sched_attr` is plain old data of integers, for which all zeroes is a valid value.
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let size = std::mem::size_of_val(&attributes);
+    // SAFETY: the pointer is to a live, exclusively borrowed `sched_attr`, and the kernel writes no
+    // more than the size says.
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0)
+    })?;
+    attributes.sched_runtime = SHORT_SLICE;
+    // SAFETY: the same; the kernel only reads it.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) })
+        .map(drop)
+}
+
 /// What identifies a directory in the events of fanotify(7): the id of its file system (statfs(2)),
 /// and its handle with length and kind (name_to_handle_at(2)). Follows no link at the end. Opens
 /// nothing, so that it keeps no mount busy.
@@ -222,4 +245,12 @@ fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Owned
     // SAFETY: an `OwnedFd` is open until it is dropped, its number never changes, and nobody else
     // can close it; the `AsyncFd` owns it from here on.
     unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_thread_may_ask_for_short_slices() {
+        super::ask_for_short_slices().unwrap();
+    }
 }

@@ -18,3 +18,4 @@ pub mod service_accounts;
 pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;
+mod watch_error;

@@ -210,6 +210,7 @@ impl Generation {
             Heat::Resting(until) => Some(until),
             Heat::Cool | Heat::Hot => None,
         };
-        self.files.due().into_iter().chain(rested).min()
+        let learned = self.beginning.due().filter(|_| self.is_current());
+        self.files.due().into_iter().chain(rested).chain(learned).min()
     }
 }

@@ -1,7 +1,8 @@
 //! The two inotify instances: one is read at once, and shows new directories before kubelet makes
 //! them current; the other is read in batches, and shows the opens.
 
-use super::watches::{WatchError, Watches};
+use super::watches::Watches;
+use crate::sources::watch_error::WatchError;
 
 /// Number of a followed volume.
 pub(super) type VolumeId = u32;

@@ -16,11 +16,12 @@ use super::held::{self, Held};
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::reactions::{Beginning, Reactions};
-use super::watches::{Event, Kind, WatchError, WatchId};
+use super::watches::{Event, Kind, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
 use crate::sources::readers::fanotify;
 use crate::sources::token_volumes::TokenVolume;
+use crate::sources::watch_error::WatchError;
 
 /// The link to the current generation.
 const DATA: &str = "..data";
@@ -255,7 +256,7 @@ impl Volume {
 
     /// `..data` leads to this generation.
     fn make_current(&mut self, index: usize, is_complete: bool, turn: &mut Turn<'_>) {
-        self.end_current(turn.now);
+        self.end_current(turn);
         let directories = self.of.token_directories().len();
         let generation = &mut self.generations[index];
         let path = self.path.join(&generation.directory);
@@ -268,10 +269,20 @@ impl Volume {
         self.drop_oldest(turn.instances);
     }
 
-    fn end_current(&mut self, now: Monotonic) {
+    fn end_current(&mut self, turn: &mut Turn<'_>) {
+        self.learn(turn);
+        self.generations.iter_mut().filter(|one| one.is_current()).for_each(|it| it.end(turn.now));
+    }
+
+    /// Learns from the current generation how clients take a rotation.
+    fn learn(&mut self, turn: &mut Turn<'_>) {
+        let mut excused = Vec::new();
         for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
-            generation.end(now);
-            self.reactions.learn(generation.beginning);
+            excused.extend(self.reactions.learn(&mut generation.beginning, turn.now));
+        }
+        for directory in excused {
+            let directory = directory.to_string_lossy().into_owned();
+            self.report(ReaderEvent::Watching { directory, complete: true }, turn.out);
         }
     }
 
@@ -372,13 +383,15 @@ impl Volume {
     }
 
     fn rotated(&mut self, turn: &mut Turn<'_>) {
-        self.end_current(turn.now);
+        self.end_current(turn);
         let name = self.begun.take().or_else(|| data_link(&self.path));
         let index = name.and_then(|name| self.add(&name, turn).ok());
         if let Some(index) = index {
             let found = &mut self.generations[index];
             found.beginning = Beginning::rotated(turn.now, found.is_complete);
-            let is_complete = found.is_complete || self.reactions.excuse(found.gap);
+            let is_whole = found.watches.len() == self.of.token_directories().len();
+            let is_complete =
+                found.is_complete || is_whole && self.reactions.excuse(&found.directory, found.gap);
             self.make_current(index, is_complete, turn);
         }
         self.held.rotated(turn.now);
@@ -480,6 +493,7 @@ impl Volume {
         for what in opened {
             self.report(what, turn.out);
         }
+        self.learn(turn);
         if self.held.due().is_some_and(|due| due <= turn.now) {
             self.look_for_held(turn);
         }

@@ -2,58 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
+use crate::sources::watch_error::WatchError;
+
 /// Some 700 events at once.
 const BUFFER: usize = 32 * 1024;
 /// Number of a watch, in its instance.
 pub(super) type WatchId = i32;
-
-/// Why a directory is not watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WatchError {
-    /// There is no such directory.
-    Missing,
-    /// The user has no inotify watch left.
-    NoWatches,
-    /// The user has no inotify instance left, or the process no file descriptor.
-    NoInstances,
-    /// Another error.
-    Other(String),
-}
-
-impl fmt::Display for WatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("the directory does not exist"),
-            Self::NoWatches => f.write_str(
-                "no inotify watches are left for this user; raise fs.inotify.max_user_watches \
-                 (sysctl)",
-            ),
-            Self::NoInstances => f.write_str(
-                "no inotify instance is left for this user; raise fs.inotify.max_user_instances \
-                 (sysctl), or the limit of open files",
-            ),
-            Self::Other(reason) => write!(f, "inotify: {reason}"),
-        }
-    }
-}
-
-impl From<io::Error> for WatchError {
-    fn from(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(nix::libc::ENOENT | nix::libc::ENOTDIR | nix::libc::ELOOP) => Self::Missing,
-            Some(nix::libc::ENOSPC) => Self::NoWatches,
-            Some(nix::libc::EMFILE | nix::libc::ENFILE) => Self::NoInstances,
-            _ => Self::Other(error.to_string()),
-        }
-    }
-}
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,11 +16,13 @@ use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
 use super::volume::{Turn, Volume};
-use super::watches::{self, Event, WatchError};
+use super::watches::{self, Event};
 use crate::clocks;
 use crate::sources::health::{Health, Source};
 use crate::sources::readers::fanotify::Openers;
 use crate::sources::token_volumes::{TokenVolume, TokenVolumes};
+use crate::sources::watch_error::WatchError;
+use crate::sys;
 
 /// Buffers that are read at once: as much as the kernel's whole queue, so that a client that opens
 /// files without end does not keep the thread there.
@@ -93,6 +95,7 @@ impl Worker {
 
     /// Runs until it is stopped, or the receiver is dropped.
     pub(super) fn run(mut self) {
+        let _ = sys::ask_for_short_slices(); // a kernel that refuses sets some watches later
         self.report_health(None);
         while self.out.flush() {
             self.wait();

@@ -1,13 +1,14 @@
 //! Inotify watches on single directories, without recursion and without events for reads.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use notify::event::EventKindMask;
-use notify::{Config, ErrorKind, Event, INotifyWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, INotifyWatcher, RecursiveMode, Watcher};
+
+use crate::sources::watch_error::WatchError;
 
 /// Device and inode: they differ between a directory and one that is mounted over it.
 type Identity = (u64, u64);
@@ -20,43 +21,6 @@ pub(super) struct Watches {
     limit: usize,
     /// The last failure since [`Watches::take_error`].
     error: Option<WatchError>,
-}
-
-/// Why a directory cannot be watched, and how to raise the limit that was reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum WatchError {
-    /// The user has no inotify watch left.
-    NoWatches,
-    /// The user has no inotify instance left, or the process no file descriptor.
-    NoInstances,
-    /// Another error.
-    Other(String),
-}
-
-impl fmt::Display for WatchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoWatches => f.write_str(
-                "no inotify watches are left for this user; raise fs.inotify.max_user_watches \
-                 (sysctl)",
-            ),
-            Self::NoInstances => f.write_str(
-                "no inotify instance is left for this user; raise fs.inotify.max_user_instances \
-                 (sysctl), or the limit of open files",
-            ),
-            Self::Other(reason) => write!(f, "inotify: {reason}"),
-        }
-    }
-}
-
-impl From<notify::Error> for WatchError {
-    fn from(error: notify::Error) -> Self {
-        match &error.kind {
-            ErrorKind::MaxFilesWatch => Self::NoWatches,
-            ErrorKind::Io(io) if io.raw_os_error() == Some(nix::libc::EMFILE) => Self::NoInstances,
-            _ => Self::Other(error.to_string()),
-        }
-    }
 }
 
 /// The state of a directory that should be watched.
@@ -120,9 +84,11 @@ impl Watches {
                 self.watched.insert(path.to_owned(), identity);
                 Watched::Newly
             }
-            Err(error) if is_missing(&error) => Watched::Missing,
-            Err(error) => {
-                self.error = Some(error.into());
+            Err(WatchError::Missing) => Watched::Missing,
+            Err(
+                error @ (WatchError::NoWatches | WatchError::NoInstances | WatchError::Other(_)),
+            ) => {
+                self.error = Some(error);
                 Watched::Failed
             }
         }
@@ -162,25 +128,14 @@ impl Watches {
     }
 }
 
-fn watch(watcher: &mut INotifyWatcher, path: &Path, is_allowed: bool) -> notify::Result<()> {
-    if is_allowed {
-        watcher.watch(path, RecursiveMode::NonRecursive)
-    } else {
-        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
+fn watch(watcher: &mut INotifyWatcher, path: &Path, is_allowed: bool) -> Result<(), WatchError> {
+    if !is_allowed {
+        return Err(WatchError::NoWatches);
     }
+    watcher.watch(path, RecursiveMode::NonRecursive).map_err(WatchError::from)
 }
 
 fn identity(path: &Path) -> Option<Identity> {
     let found = path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
     Some((found.dev(), found.ino()))
-}
-
-fn is_missing(error: &notify::Error) -> bool {
-    match &error.kind {
-        ErrorKind::PathNotFound => true,
-        ErrorKind::Io(io) => {
-            matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-        }
-        _ => false,
-    }
 }

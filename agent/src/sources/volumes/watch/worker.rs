@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::FilesConfig;
 use super::events::{EventQueue, FileEvent};
-use super::inotify::{WatchError, Watched, Watches};
+use super::inotify::{Watched, Watches};
 use super::pending::{PendingVolumes, VolumeId};
 use super::rescan::{Rescan, Step};
 use super::unseen::Unseen;
@@ -21,6 +21,7 @@ use crate::sources::health::{Health, Source};
 use crate::sources::token_volumes::{Changes, TokenVolume, TokenVolumes};
 use crate::sources::volumes::layout::{self, ChangedPath, PROJECTED, PodId, Target};
 use crate::sources::volumes::scan::{Scanner, VolumeOutcome};
+use crate::sources::watch_error::WatchError;
 
 /// Events that are taken from the queue at once.
 const BATCH: usize = 256;
