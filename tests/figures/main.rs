@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod deployed;
+mod levels;
 mod node;
 mod openers;
 mod processes;
@@ -71,6 +72,7 @@ enum Part {
     Weight,
     Deployed,
     Openers,
+    Levels,
 }
 
 impl Options {
@@ -97,6 +99,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if options.wants(Part::Openers) {
         show(&openers::figures()?);
+    }
+    if options.wants(Part::Levels) {
+        show(&levels::figures(&options.agent, Duration::from_secs(options.idle_secs))?);
     }
     if options.wants(Part::Weight) {
         measure_weight(&options)?;

@@ -16,11 +16,11 @@ use crate::node::{Layout, Node};
 use crate::table::{Figure, median};
 
 /// Opens a second of a client that reads its token for each of many requests.
-const BUSY: u32 = 10_000;
+pub const BUSY: u32 = 10_000;
 /// Opens a second of a node with 250 pods whose clients read their tokens every few seconds.
 const USUAL: u32 = 50;
 /// How long the reader opens the token each time.
-const LONG: Duration = Duration::from_secs(3);
+pub const LONG: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 /// Of a core.
 const GOAL_PERCENT: f64 = 1.0;
@@ -115,20 +115,26 @@ fn of_the_thread(round: &Round) -> Figure {
 
 fn round(file: &Path, rate: u32, reports: impl FnOnce() -> usize) -> Result<Round, Box<dyn Error>> {
     let before = thread_nanos()?;
+    let (each, opens) = read_in_process(file, rate)?;
+    std::thread::sleep(Duration::from_millis(300));
+    let nanos = thread_nanos()? - before;
+    Ok(Round { each, opens, percent: nanos as f64 / LONG.as_secs_f64() / 1e7, reports: reports() })
+}
+
+/// Another process opens the file so often for a while. Returns its microseconds for each open.
+pub fn read_by_another(file: &Path, rate: u32) -> Result<f64, Box<dyn Error>> {
+    read_in_process(file, rate).map(|(each, _)| each)
+}
+
+/// Microseconds for each open, and the number of opens.
+fn read_in_process(file: &Path, rate: u32) -> Result<(f64, f64), Box<dyn Error>> {
     let reader = Command::new(std::env::current_exe()?)
         .args(["--agent", "none", "--rate", &rate.to_string(), "--read-often"])
         .arg(file)
         .output()?;
     let output = String::from_utf8(reader.stdout)?;
     let (each, opens) = output.trim().split_once(' ').ok_or("the reader failed")?;
-    std::thread::sleep(Duration::from_millis(300));
-    let nanos = thread_nanos()? - before;
-    Ok(Round {
-        each: each.parse()?,
-        opens: opens.parse()?,
-        percent: nanos as f64 / LONG.as_secs_f64() / 1e7,
-        reports: reports(),
-    })
+    Ok((each.parse()?, opens.parse()?))
 }
 
 /// Processor time of the thread so far, by the scheduler's own count.

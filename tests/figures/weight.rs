@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fmt::{Display, Formatter};
 use std::fs;
 use std::io::{Read, Write};
@@ -174,16 +175,38 @@ impl Display for ProcessorTime {
 }
 
 /// A child process that ends with the measurement.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    /// Of the process that is measured: the child, or one that it started.
+    pid: u32,
+}
 
 impl Process {
     pub fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        Ok(Self(child.map_err(|error| format!("cannot start {command:?}: {error}"))?))
+        let child = child.map_err(|error| format!("cannot start {command:?}: {error}"))?;
+        Ok(Self { pid: child.id(), child })
+    }
+
+    /// Starts an agent, perhaps by a program that starts it as a child. The process with this name
+    /// is measured.
+    pub fn start_agent(command: &mut Command, name: &OsStr) -> Result<Self, Box<dyn Error>> {
+        let mut started = Self::start(command)?;
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(50));
+            if OsStr::new(started.proc("comm")?.trim()) == name {
+                return Ok(started);
+            }
+            let children = started.proc(&format!("task/{}/children", started.pid))?;
+            if let Some(child) = children.split(' ').next().filter(|child| !child.is_empty()) {
+                started.pid = child.parse()?;
+            }
+        }
+        Err(format!("{command:?} has not started the agent").into())
     }
 
     fn proc(&self, file: &str) -> Result<String, Box<dyn Error>> {
-        let path = format!("/proc/{}/{file}", self.0.id());
+        let path = format!("/proc/{}/{file}", self.pid);
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}").into())
     }
 
@@ -207,7 +230,7 @@ impl Process {
     /// not end.
     pub fn processor_time(&self) -> Result<ProcessorTime, Box<dyn Error>> {
         let mut times = BTreeMap::new();
-        for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
             let folder = thread?.path();
             let (name, counts) = (
                 fs::read_to_string(folder.join("comm"))?,
@@ -223,8 +246,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
-        let _ = self.0.wait();
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
     }
 }
 
@@ -241,6 +264,11 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
+    /// Memory that no other process could share.
+    pub fn own(&self) -> u64 {
+        self.anonymous
+    }
+
     pub fn shown(&self) -> String {
         let [resident, anonymous, file, peak] =
             [self.resident, self.anonymous, self.file, self.peak].map(megabytes);
