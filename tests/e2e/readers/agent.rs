@@ -2,16 +2,19 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::Level;
 use crate::bed::{Collector, free_tcp_port, workdir};
 use crate::deployment::{Deployment, NAMESPACE, list};
-use crate::process::Process;
+use crate::process::{Process, text};
 use crate::telemetry::{Alert, Telemetry};
+use tokenwatch_core::world::privileges::Level;
 
 const COMMAND: &str = "tokenwatch readers --output json";
+/// Its exit status when no reader is stale, and when one is.
+const ANSWERED: [Option<i32>; 2] = [Some(0), Some(1)];
 /// What an agent reports about readers and mounts.
 pub const CODES: [&str; 3] = ["token.reader_stale", "token.mount_frozen", "token.subpath"];
 
@@ -57,10 +60,13 @@ impl Agent {
 
     /// `tokenwatch readers`, as it is printed in the agent's container.
     pub fn readers(deployment: &Deployment) -> Vec<Value> {
-        let exec = format!("exec -n {NAMESPACE} daemonset/tokenwatch -- {COMMAND}");
-        let printed = deployment.cluster.kubectl(&exec.split(' ').collect::<Vec<_>>());
+        let exec = format!("kubectl exec -n {NAMESPACE} daemonset/tokenwatch -- {COMMAND}");
+        let mut command = Command::new(deployment.cluster.get("KUBE"));
+        let output = deployment.cluster.reached_by(command.args(exec.split(' '))).output().unwrap();
+        let (printed, why) = (text(&output.stdout), text(&output.stderr));
+        assert!(ANSWERED.contains(&output.status.code()), "{}: {why}", output.status);
         let shown: Value = serde_json::from_str(&printed)
-            .unwrap_or_else(|why| panic!("no JSON ({why}): {printed}"));
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {printed}{why}"));
         list(&shown["readers"]).to_vec()
     }
 

@@ -1,7 +1,7 @@
 //! The pods, and what happens to them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub struct Pods<'a> {
     cluster: &'a Cluster,
     /// By name; that of the job's pod is the job's.
     uids: BTreeMap<String, String>,
+    /// When kubelet replaced the first token of each pod, in seconds since 1970.
+    rotated: BTreeMap<String, f64>,
 }
 
 impl<'a> Pods<'a> {
@@ -29,7 +31,19 @@ impl<'a> Pods<'a> {
         cluster.kubectl(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s"]);
         let pods: Value = serde_json::from_str(&cluster.kubectl(&["get", "pods", "-o", "json"]))
             .unwrap_or_else(|why| panic!("{why}"));
-        Self { cluster, uids: list(&pods["items"]).iter().map(named).collect() }
+        let uids = list(&pods["items"]).iter().map(named).collect();
+        Self { cluster, uids, rotated: BTreeMap::new() }
+    }
+
+    /// Keeps when kubelet began these generations.
+    pub fn note_rotation(&mut self, generations: &[Option<PathBuf>]) {
+        let pods = self.uids.keys().filter(|pod| *pod != HOURLY).cloned();
+        let times = generations.iter().map(|directory| begun(directory.as_deref()?));
+        self.rotated = pods.zip(times).filter_map(|(pod, time)| Some((pod, time?))).collect();
+    }
+
+    pub fn rotated_at(&self, pod: &str) -> Option<f64> {
+        self.rotated.get(pod).copied()
     }
 
     pub fn uid(&self, pod: &str) -> &str {
@@ -101,6 +115,13 @@ fn named(pod: &Value) -> (String, String) {
     let job = &pod["metadata"]["labels"]["job-name"];
     let name = if job.is_null() { &pod["metadata"]["name"] } else { job };
     (text(name), text(&pod["metadata"]["uid"]))
+}
+
+/// When kubelet began a generation, by the name of its directory: `..2026_11_28_17_50_30.123`.
+fn begun(directory: &Path) -> Option<f64> {
+    let name = directory.to_str()?.strip_prefix("..")?;
+    let time = chrono::NaiveDateTime::parse_from_str(name.get(..19)?, "%Y_%m_%d_%H_%M_%S").ok()?;
+    Some(time.and_utc().timestamp() as f64)
 }
 
 /// Whether a client printed the status 401. The collector prints it in a sentence.

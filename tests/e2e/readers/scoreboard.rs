@@ -1,8 +1,8 @@
 //! docs/readers-scoreboard.md: what each level tells about each client.
 
-use super::Level;
 use super::clients::{CLIENTS, Client, Named};
 use crate::bed::repository;
+use tokenwatch_core::world::privileges::Level;
 
 const PAGE: &str = "docs/readers-scoreboard.md";
 const INTRODUCTION: &str = "\

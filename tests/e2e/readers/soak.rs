@@ -5,7 +5,9 @@ use super::agent::Agent;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Level, Scene};
+use tokenwatch_core::world::privileges::Level;
+
+use super::Scene;
 use crate::bed::{Cluster, repository};
 use crate::process::{run, text};
 use crate::telemetry::Alert;

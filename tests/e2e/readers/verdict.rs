@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::Level;
 use super::agent::{Agent, CODES};
 use super::clients::{Client, Named};
 use super::kubernetes::Pods;
 use crate::telemetry::Alert;
+use tokenwatch_core::world::privileges::Level;
 
 pub struct Verdict {
     client: &'static Client,
@@ -19,8 +19,13 @@ pub struct Verdict {
     named: Named,
     /// When, in seconds since 1970: as a fault, or as a suspicion if it remained one until then.
     named_at: Option<f64>,
+    /// When kubelet replaced the token, in seconds since 1970.
+    rotated_at: Option<f64>,
     habit: String,
 }
+
+/// Shortest time from a report to the first 401, in seconds: enough to notice the report.
+const LEAD: f64 = 20.0;
 
 impl Verdict {
     pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
@@ -37,6 +42,7 @@ impl Verdict {
             refused_at,
             named: named(code, fault.is_some()),
             named_at: shown.map(seconds),
+            rotated_at: pods.rotated_at(client.pod),
             habit: habit_of(seen, uid, client.container),
         }
     }
@@ -46,6 +52,17 @@ impl Verdict {
         self.refused_at.zip(self.named_at).map(|(refused, named)| refused - named)
     }
 
+    /// Its row in the page of the last run; none for one that is neither named nor refused.
+    pub fn row(&self) -> Option<String> {
+        let Client { what, .. } = self.client;
+        let number = |it: Option<f64>| it.map_or_else(|| "-".to_owned(), |it| format!("{it:.0} s"));
+        let named = self.named_at.zip(self.rotated_at).map(|(named, rotated)| named - rotated);
+        let (habit, named, lead) =
+            (self.habit.replace('_', " "), number(named), number(self.lead()));
+        let is_shown = self.named_at.is_some() || self.refused_at.is_some();
+        is_shown.then(|| format!("| {what} | {habit} | {named} | {lead} |\n"))
+    }
+
     /// What differs from what is expected, for people.
     pub fn differences(&self) -> Vec<String> {
         let Client { habit, is_refused, named, .. } = self.client;
@@ -53,6 +70,7 @@ impl Verdict {
         let all = [
             (self.refused_at.is_some() != *is_refused, format!("refused: expected {is_refused}")),
             (self.named != named, format!("expected {named:?}")),
+            (self.lead().is_some_and(|lead| lead < LEAD), format!("expected {LEAD} s of lead")),
             (self.habit != habit, format!("expected the habit {habit}")),
         ];
         let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);

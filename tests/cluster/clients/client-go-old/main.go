@@ -1,5 +1,6 @@
-// Command client-go-8 asks the API server for one path every 5 s with client-go v8, which reads its
-// token once. It prints the time and the status of every answer.
+// Command client-go-old asks the API server for one path every 5 s. With client-go v8 (go.mod) it reads
+// its token once, and with v10 (v10.mod) again after some minutes. It prints the time and the status of
+// every answer.
 package main
 
 import (

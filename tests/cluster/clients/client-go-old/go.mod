@@ -1,4 +1,4 @@
-module tokenwatch.test/client-go-8
+module tokenwatch.test/client-go-old
 
 go 1.26.0
 
