@@ -161,7 +161,7 @@ fn healthy_readers_are_never_accused() {
     let used = || processes(&["id-app"], 2, 1_500, 1, true);
     let quiet = || processes(&["id-app"], 2, 1_500, 0, false);
     // (what it does, its reads, what the processes show, its habit)
-    let table: [(&str, Vec<i64>, Events, Habit); 9] = [
+    let table: [(&str, Vec<i64>, Events, Habit); 10] = [
         (
             "polls with client-go",
             every(55, 3, 1_500),
@@ -174,6 +174,12 @@ fn healthy_readers_are_never_accused() {
             every(300, 3, 1_500),
             processes(&["id-app"], 2, 1_500, 1, false),
             Habit::Unknown, // twice in each generation: too seldom to be sure
+        ),
+        (
+            "reads every 5 min, and always connects anew",
+            every(300, 3, 1_500),
+            used(),
+            Habit::Unknown,
         ),
         (
             "only watches, with client-go",
@@ -246,6 +252,46 @@ fn a_read_of_the_replaced_token_is_certain() {
     assert!(summary.contains("app") && summary.contains("kubelet had replaced it"), "{summary}");
     let in_flight = play([kept, vec![(482, readers(again()))]].concat(), 520).1;
     assert_eq!(in_flight, [], "it was opened before the rotation");
+}
+
+#[test]
+fn a_read_of_the_replaced_token_counts_until_the_container_turns_to_the_new_one() {
+    use AlertEvent::{Cleared, Raised};
+    let again = |age| {
+        let directory = directory(0);
+        vec![(age, readers(ReaderEvent::ReadAgain { directory, path: None, by: None }))]
+    };
+    let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), again(500)].concat();
+    let turned = |age| reads(&[age]);
+    let (_, reports) = play([kept.clone(), turned(510)].concat(), 900);
+    let expected = [(500, Raised, Severity::Warning), (575, Cleared, Severity::Warning)];
+    assert_eq!(reports, expected);
+    let (_, reports) = play([kept.clone(), turned(510), again(560)].concat(), 600);
+    assert_eq!(reports, [(500, Raised, Severity::Warning)], "another process read the new one");
+    let restarted = pod(&[("app", 520)]).into_iter().map(|(_, event)| (521, event)).collect();
+    let (engine, reports) = play([kept, restarted, reads(&[522])].concat(), 600);
+    assert_eq!(reports.last().map(|(_, event, _)| *event), Some(Cleared));
+    assert_eq!(habit(&engine, 600).1, ReaderVerdict::Current);
+}
+
+#[test]
+fn a_directory_that_kubelet_replaced_by_one_with_the_same_token_is_not_old() {
+    let Observation::File(mut file) = token("p1", 0, LIFETIME) else { unreachable!() };
+    file.directory = Some("..again".into());
+    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let rewritten = vec![(100, Observation::File(file)), (200, readers(again))];
+    let events = [kubelet(1), pod(&[("app", 2)]), reads(&[4]), rewritten].concat();
+    let (engine, reports) = play(events, 400);
+    assert_eq!(reports, []);
+    assert_eq!(habit(&engine, 400).1, ReaderVerdict::Current);
+}
+
+#[test]
+fn a_container_that_is_known_by_its_reads_needs_no_start_time() {
+    let stepped = [("app", 20)]; // by a clock that was set back after the read
+    let read = vec![(3, opened(0, Some("id-app")))];
+    let (engine, _) = play([kubelet(2), pod(&stepped), read].concat(), 560);
+    assert_eq!(habit(&engine, 560), (Habit::Once, ReaderVerdict::Waiting));
 }
 
 #[test]
@@ -356,11 +402,29 @@ fn a_read_of_a_process_that_has_ended_accuses_no_container() {
     assert_eq!(reports, []);
     let readers = engine.status(&at(659)).readers;
     let verdicts: Vec<_> = readers.iter().map(|one| one.verdict).collect();
-    assert_eq!(verdicts, [ReaderVerdict::Unknown, ReaderVerdict::Current]);
-    assert!(readers[0].why.as_ref().unwrap().contains("ended before the agent could look"));
+    assert_eq!(verdicts, [ReaderVerdict::Unknown, ReaderVerdict::Current, ReaderVerdict::Current]);
+    assert!(readers[0].why.as_ref().unwrap().contains("whose container the agent does not know"));
     let earlier = [first, unnamed(3), named(500, "id-proxy")].concat();
     let expected = [(630, AlertEvent::Raised, Severity::Info)];
     assert_eq!(play(earlier, 659).1, expected, "what was read before the rotation says nothing");
+}
+
+#[test]
+fn a_reader_that_ended_is_not_accused_and_not_left_out() {
+    let pair = [("app", 2), ("proxy", 2)];
+    let named = |age: i64| vec![(age, opened(age / ROTATION, Some("id-proxy")))];
+    let ended = vec![(3, opened(0, None))];
+    let both = [kubelet(2), pod(&pair), ended.clone(), named(4), named(500)].concat();
+    let (engine, reports) = play(both, 659);
+    assert_eq!(reports, []);
+    let readers = engine.status(&at(659)).readers;
+    let verdicts: Vec<_> = readers.iter().map(|one| one.verdict).collect();
+    assert_eq!(verdicts, [ReaderVerdict::Unknown, ReaderVerdict::Current]);
+    assert!(readers[0].why.as_ref().unwrap().contains("ended before the agent could look"));
+    // Of a pod with one container it can be no other's.
+    let alone = [kubelet(2), pod(&pair[1..]), ended, named(4), named(500)].concat();
+    let seen = processes(&["id-proxy"], 2, 659, 1, false);
+    assert_eq!(play([alone, seen].concat(), 659).0.status(&at(659)).readers.len(), 1);
 }
 
 #[test]

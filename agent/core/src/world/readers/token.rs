@@ -82,9 +82,8 @@ impl TokenReaders {
             ReaderEvent::Opened { directory, by, .. } => {
                 self.opened(directory, by.as_ref(), event, now)
             }
-            ReaderEvent::ReadAgain { by, .. } => {
-                reader(&mut self.readers, by.as_ref()).read_old(by.as_ref(), now);
-                true
+            ReaderEvent::ReadAgain { directory, by, .. } => {
+                self.read_again(directory, by.as_ref(), now)
             }
             ReaderEvent::Held { generations } => self.hold(*generations, now),
             ReaderEvent::Missed { span, why } => self.missed(now.wall - *span, now.wall, why),
@@ -134,6 +133,15 @@ impl TokenReaders {
             reader.replaced(&of.kept, at);
         }
         is_first
+    }
+
+    /// A directory was read that kubelet has replaced: perhaps by another one with the same token.
+    fn read_again(&mut self, directory: &str, by: Option<&Opener>, now: &Reading) -> bool {
+        let is_old = !self.current().is_some_and(|current| current.is_in(directory));
+        if is_old {
+            reader(&mut self.readers, by).read_old(by, now);
+        }
+        is_old
     }
 
     fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {

@@ -59,10 +59,19 @@ impl<'a> Case<'a> {
         let Some(current) = token.current() else { return Vec::new() };
         let gathered = Gathered::new(facts, token, current, *now);
         let mut cases: Vec<Self> = gathered.readers().map(|reader| gathered.case(reader)).collect();
+        cases.retain(|case| !case.is_double());
         if cases.is_empty() {
             cases.push(gathered.nobody());
         }
         cases
+    }
+
+    /// Whether it is a process that has ended, of a container that is known by its other reads.
+    fn is_double(&self) -> bool {
+        let is_nobody = self.reader.is_some_and(|reader| reader.container_id.is_none());
+        let id = &self.who.container_id;
+        let is_known = id.is_some() && self.token.readers.iter().any(|one| one.container_id == *id);
+        is_nobody && is_known && !self.reads_old()
     }
 
     /// Whether it has read the current generation.
@@ -98,16 +107,12 @@ impl<'a> Gathered<'a> {
     }
 
     /// The readers that may still exist: a container that has no process any more is left out.
-    /// Where containers are known by their reads, a reader without one is a process that has ended.
     fn readers(&self) -> impl Iterator<Item = &'a Reader> + use<'a, '_> {
         let lives = |reader: &&Reader| match (self.facts.readers.pod, &reader.container_id) {
             (Some(pod), Some(id)) => pod.container(id).is_some(),
             (Some(_) | None, None) | (None, Some(_)) => true,
         };
-        let living = move || self.token.readers.iter().filter(lives);
-        let is_named = |reader: &Reader| reader.container_id.is_some();
-        let any_named = living().any(is_named);
-        living().filter(move |one| !any_named || is_named(one) || one.read_old.is_some())
+        self.token.readers.iter().filter(lives)
     }
 
     fn case(&self, reader: &'a Reader) -> Case<'a> {

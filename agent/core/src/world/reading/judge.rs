@@ -1,6 +1,7 @@
 //! The conclusion about one reader.
 
 use super::case::Case;
+use super::evidence::{FRESH, LOOKS, WATCH};
 use crate::base::time::{Delta, Wall};
 use crate::world::cluster::Sandbox;
 use crate::world::readers::{
@@ -8,33 +9,24 @@ use crate::world::readers::{
     learn, looks_once,
 };
 
-/// Time for which clients keep a token that they have read: a minute (client-go and those that
-/// follow it; KEP-1205 asks for no more).
-const CACHED: Delta = Delta::from_secs(60);
-/// A client that only watches sends a request when its watch ends: after 5 to 10 min (reflector.go
-/// in client-go). It may have begun with a token that was a minute old.
-const WATCH: Delta = Delta::from_secs(660);
-/// The same if its watch began with its first read.
+/// `WATCH`, if the watch began with its first read.
 const FIRST_WATCH: Delta = Delta::from_secs(615);
-/// Time after a rotation in which nobody has to have read the new token: a minute, and the time
-/// between two looks.
-const FRESH: Delta = Delta::from_secs(75);
-/// An open file may be read just after it was replaced.
-const IN_FLIGHT: Delta = Delta::from_secs(10);
 /// Time in which the agent learns that it watches a new generation.
 const STARTING: Delta = Delta::from_secs(5);
 /// The last moment to name a reader before its token is refused.
 const LAST_CALL: Delta = Delta::from_secs(30);
 /// Time after the start of its container within which a client reads the token that it keeps.
 const AT_START: Delta = Delta::from_secs(120);
-/// Two looks at the processes: what the last one counted began within this time.
-const LOOKS: Delta = Delta::from_secs(65);
-/// The start of a container is known to the second.
-const ROUNDING: Delta = Delta::from_secs(1);
+/// The start of a process is known to 10 ms, in the time since the machine started. The API server
+/// gives that of a container in seconds, and never too late.
+const ROUNDING: Delta = Delta::from_millis(100);
 
 /// Why a container may have read the token although no read is known to be its own.
-const ENDED: &str = "a process that ended before the agent could look read the new token";
-
+const NOBODYS: &str = "a process whose container the agent does not know read the new token";
+/// Why a reader may have read it although the agent does not know.
+const ENDED: &str = "a process read it that ended before the agent could look, and the agent does \
+                     not know whether its container has read the new token";
+/// Why the reads of an old mount are not known.
 const FROZEN: &str = "it has an old mount of the volume, and the agent does not see reads there";
 
 /// What the agent concludes about a reader.
@@ -97,7 +89,7 @@ impl<'a> Case<'a> {
         Judged {
             who: self.who.clone(),
             reader: self.reader,
-            held: self.last().map(|last| &last.kept),
+            held: self.last_of_container().map(|last| &last.kept),
             current: self.current,
             replaced_at: self.replaced_at(),
             habit: self.habit().habit,
@@ -107,11 +99,11 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn last(&self) -> Option<&'a Visit> {
+    pub(super) fn last(&self) -> Option<&'a Visit> {
         self.reader.and_then(Reader::last)
     }
 
-    fn replaced_at(&self) -> Wall {
+    pub(super) fn replaced_at(&self) -> Wall {
         let known = self.last().and_then(|last| last.replaced_at);
         known.unwrap_or(self.current.appeared)
     }
@@ -158,7 +150,7 @@ impl<'a> Case<'a> {
     }
 
     /// Why the agent may have missed that a newer generation was read.
-    fn unseen(&self) -> Option<&'a str> {
+    pub(super) fn unseen(&self) -> Option<&'a str> {
         let mut newer =
             self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
         let unseen = newer.rfind(|one| !self.is_seen(one));
@@ -169,14 +161,18 @@ impl<'a> Case<'a> {
             .or_else(|| self.read_by_nobody())
     }
 
-    /// A newer generation was read by a process that had ended when the agent looked: it may have
-    /// been of this container.
+    /// A process read the current generation that may have been of this container; or this reader
+    /// is such a process, and its container may have read since.
     fn read_by_nobody(&self) -> Option<&'static str> {
-        let is_newer = |visit: &Visit| visit.last.wall >= self.replaced_at();
-        let nobodys = self.token.readers.iter().filter(|reader| reader.container_id.is_none());
-        let read = nobodys.filter_map(Reader::last).any(is_newer);
-        let is_named = self.reader.is_some_and(|reader| reader.container_id.is_some());
-        (is_named && read).then_some(ENDED)
+        let readers = || self.token.readers.iter();
+        if self.reader?.container_id.is_none() {
+            // Below `fanotify`, no container is known by its reads.
+            let any_named = readers().any(|reader| reader.container_id.is_some());
+            return (any_named && self.who.container_id.is_none()).then_some(ENDED);
+        }
+        let nobodys = readers().filter(|reader| reader.container_id.is_none());
+        let is_current = |visit: &Visit| visit.kept.id == self.current.kept.id;
+        nobodys.filter_map(Reader::last).any(is_current).then_some(NOBODYS)
     }
 
     /// Whether every read of a generation was seen, or will be. Before its container was started,
@@ -196,109 +192,28 @@ impl<'a> Case<'a> {
     }
 
     fn is_of_container(&self, visit: &Visit) -> bool {
-        self.started.is_none_or(|started| visit.last.wall + ROUNDING >= started)
+        self.is_since_start(visit.last.wall)
+    }
+
+    /// A container that is known by its id made its reads itself, whatever the clock showed.
+    pub(super) fn is_since_start(&self, at: Wall) -> bool {
+        self.is_named() || self.started.is_none_or(|started| at + ROUNDING >= started)
+    }
+
+    fn is_named(&self) -> bool {
+        self.reader.is_some_and(|reader| reader.container_id.is_some())
+    }
+
+    /// Whether all its visits are certain to be of one container: one that was restarted just now
+    /// has no known start.
+    pub(super) fn is_one_container(&self) -> bool {
+        self.is_named() || self.started.is_some()
     }
 
     /// What the container read, oldest first.
     fn visits(&self) -> Vec<&'a Visit> {
         let all = self.reader.into_iter().flat_map(|reader| &reader.visits);
         all.filter(|visit| self.is_of_container(visit)).collect()
-    }
-
-    /// It read a generation that was replaced some time before.
-    fn reads_old(&self) -> bool {
-        let read = self.reader.and_then(|reader| reader.read_old);
-        !self.of.has_subpath && read.is_some_and(|read| read.wall >= self.replaced_at() + IN_FLIGHT)
-    }
-
-    fn holds(&self) -> bool {
-        self.token.held.is_some() && !self.of.has_subpath
-    }
-
-    fn evidence(&self) -> Vec<Evidence> {
-        let not_read = self.last().is_some() && !self.is_current() && self.unseen().is_none();
-        let all = [
-            (Evidence::ReadsOld, self.reads_old()),
-            (Evidence::NewConnection, not_read && self.opened_connection()),
-            (Evidence::Requests, not_read && self.sends_requests()),
-            (Evidence::Connected, not_read && self.stays_connected()),
-            (Evidence::LearnedHabit, not_read && self.is_habit()),
-            (Evidence::Holds, self.holds()),
-            (Evidence::NotReadAgain, not_read),
-        ];
-        all.into_iter().filter(|(_, found)| *found).map(|(evidence, _)| evidence).collect()
-    }
-
-    /// When a request shows that it keeps the token: it would have read a newer one by then.
-    fn must_read_after(&self) -> Option<Wall> {
-        let last = self.last()?.last.wall;
-        let usual = match self.habit().habit {
-            Habit::Every { period } => period.fraction(5, 4).max(CACHED),
-            Habit::Unknown
-            | Habit::Never
-            | Habit::EachRequest
-            | Habit::OnChange
-            | Habit::Once
-            | Habit::AfterRefusal
-            | Habit::BeforeExpiry { .. }
-            | Habit::Exchange => CACHED,
-        };
-        Some(self.replaced_at().max(last + usual))
-    }
-
-    fn opened_connection(&self) -> bool {
-        let opened = self.connections.and_then(|connections| connections.opened_after);
-        opened.zip(self.must_read_after()).is_some_and(|(opened, after)| opened.wall >= after)
-    }
-
-    /// The last look found requests, and all that it counted is later than the read that a client
-    /// would have made.
-    fn sends_requests(&self) -> bool {
-        let sends = self.connections.is_some_and(|one| one.requests_since.is_some());
-        let counted = self.must_read_after().map(|after| after + LOOKS);
-        sends && counted.is_some_and(|counted| self.now.wall >= counted)
-    }
-
-    fn stays_connected(&self) -> bool {
-        let is_connected = self.connections.is_some_and(|one| one.established > 0);
-        let since = self.last().map(|last| last.last.wall);
-        let until = since.zip(self.must_read_after()).map(|(last, after)| after.max(last + WATCH));
-        is_connected
-            && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
-    }
-
-    /// In earlier generations it waited for the refusal, or for a window that has passed now. Or
-    /// an earlier container of the workload used the token of its start to the end.
-    fn is_habit(&self) -> bool {
-        let Learned { habit, generations } = self.habit();
-        let is_known = self.known.is_some_and(|known| known.habit == habit);
-        let is_settled = self.now.wall >= self.replaced_at() + FRESH;
-        let is_learned = is_settled && (generations > 1 || is_known);
-        let Some(last) = self.last().filter(|_| is_learned) else { return false };
-        match habit {
-            Habit::Once => {
-                self.known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
-            }
-            Habit::AfterRefusal => true,
-            Habit::BeforeExpiry { window } => {
-                self.now.wall > last.kept.dead_at - window.fraction(3, 4)
-            }
-            Habit::Unknown
-            | Habit::Never
-            | Habit::EachRequest
-            | Habit::Every { .. }
-            | Habit::OnChange
-            | Habit::Exchange => false,
-        }
-    }
-
-    /// The agent sees the use of the API server, and there is none.
-    fn is_idle(&self) -> bool {
-        self.connections.is_some_and(|connections| {
-            let opened = connections.opened_after;
-            let lately = opened.is_some_and(|opened| opened.wall >= self.replaced_at());
-            connections.established == 0 && !lately
-        })
     }
 
     /// All its reads were at the start of its container, and the agent would have seen others.
@@ -333,7 +248,9 @@ impl<'a> Case<'a> {
 
     /// The times at which the conclusion may change.
     pub(super) fn times(&self) -> Vec<Wall> {
-        let Some(last) = self.last().filter(|_| !self.is_current()) else { return Vec::new() };
+        let Some(last) = self.last().filter(|_| !self.is_current()) else {
+            return self.turns_at().into_iter().collect();
+        };
         let mut times = vec![
             self.current.appeared + STARTING,
             last.last.wall + WATCH,

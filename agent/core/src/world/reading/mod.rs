@@ -1,6 +1,7 @@
 //! What the agent concludes about each reader of a token.
 
 mod case;
+mod evidence;
 mod judge;
 mod stale;
 
@@ -64,7 +65,7 @@ impl<'a> Facts<'a> {
 
     fn known_habit(&self, case: &Case<'_>, at: Wall) -> Option<KnownHabit> {
         let Learned { habit, generations } = case.habit();
-        if generations == 0 {
+        if generations == 0 || !case.is_one_container() {
             return None;
         }
         let judged = case.judge();

@@ -1,0 +1,132 @@
+//! The evidence about one reader.
+
+use super::case::Case;
+use crate::base::time::{Delta, Wall};
+use crate::world::readers::{Evidence, Habit, Learned};
+
+/// Time for which clients keep a token that they have read: a minute (client-go and those that
+/// follow it; KEP-1205 asks for no more).
+const CACHED: Delta = Delta::from_secs(60);
+/// The same of older ones: client-go v9 and v10.
+const CACHED_LONG: Delta = Delta::from_secs(300);
+/// A client that only watches sends a request when its watch ends: after 5 to 10 min (reflector.go
+/// in client-go). It may have begun with a token that was a minute old.
+pub(super) const WATCH: Delta = Delta::from_secs(660);
+/// Time after a rotation in which nobody has to have read the new token: a minute, and the time
+/// between two looks.
+pub(super) const FRESH: Delta = Delta::from_secs(75);
+/// An open file may be read just after it was replaced.
+const IN_FLIGHT: Delta = Delta::from_secs(10);
+/// Two looks at the processes: what the last one counted began within this time.
+pub(super) const LOOKS: Delta = Delta::from_secs(65);
+
+impl Case<'_> {
+    /// It read a generation that was replaced some time before, and has not turned to the current
+    /// one since. Another container of the pod may have.
+    pub(super) fn reads_old(&self) -> bool {
+        let Some(read) = self.reader.and_then(|reader| reader.read_old) else { return false };
+        !self.of.has_subpath
+            && self.is_since_start(read.wall)
+            && read.wall >= self.replaced_at() + IN_FLIGHT
+            && self.turns_at().is_none_or(|at| self.now.wall < at)
+    }
+
+    /// When it counts as a reader of the current generation again: it has read that, and for a
+    /// minute nothing else.
+    pub(super) fn turns_at(&self) -> Option<Wall> {
+        let is_one = self.who.container.is_some() || self.who.container_id.is_some();
+        let last = self.last().filter(|_| is_one && self.is_current())?;
+        let read = self.reader?.read_old.filter(|read| read.wall < last.last.wall)?;
+        Some(read.wall + FRESH)
+    }
+
+    fn holds(&self) -> bool {
+        self.token.held.is_some() && !self.of.has_subpath
+    }
+
+    pub(super) fn evidence(&self) -> Vec<Evidence> {
+        let not_read = self.last().is_some() && !self.is_current() && self.unseen().is_none();
+        let all = [
+            (Evidence::ReadsOld, self.reads_old()),
+            (Evidence::NewConnection, not_read && self.opened_connection()),
+            (Evidence::Requests, not_read && self.sends_requests()),
+            (Evidence::Connected, not_read && self.stays_connected()),
+            (Evidence::LearnedHabit, not_read && self.is_habit()),
+            (Evidence::Holds, self.holds()),
+            (Evidence::NotReadAgain, not_read),
+        ];
+        all.into_iter().filter(|(_, found)| *found).map(|(evidence, _)| evidence).collect()
+    }
+
+    /// When a request shows that it keeps the token: it would have read a newer one by then.
+    pub(super) fn must_read_after(&self) -> Option<Wall> {
+        let last = self.last()?.last.wall;
+        let usual = match self.habit().habit {
+            Habit::Every { period } => period.fraction(5, 4).max(CACHED),
+            Habit::EachRequest => CACHED,
+            Habit::Unknown
+            | Habit::Never
+            | Habit::OnChange
+            | Habit::Once
+            | Habit::AfterRefusal
+            | Habit::BeforeExpiry { .. }
+            | Habit::Exchange => CACHED_LONG,
+        };
+        Some(self.replaced_at().max(last + usual))
+    }
+
+    fn opened_connection(&self) -> bool {
+        let opened = self.connections.and_then(|connections| connections.opened_after);
+        opened.zip(self.must_read_after()).is_some_and(|(opened, after)| opened.wall >= after)
+    }
+
+    /// The last look found requests, and all that it counted is later than the read that a client
+    /// would have made.
+    fn sends_requests(&self) -> bool {
+        let sends = self.connections.is_some_and(|one| one.requests_since.is_some());
+        let counted = self.must_read_after().map(|after| after + LOOKS);
+        sends && counted.is_some_and(|counted| self.now.wall >= counted)
+    }
+
+    fn stays_connected(&self) -> bool {
+        let is_connected = self.connections.is_some_and(|one| one.established > 0);
+        let since = self.last().map(|last| last.last.wall);
+        let until = since.zip(self.must_read_after()).map(|(last, after)| after.max(last + WATCH));
+        is_connected
+            && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
+    }
+
+    /// In earlier generations it waited for the refusal, or for a window that has passed now. Or
+    /// an earlier container of the workload used the token of its start to the end.
+    fn is_habit(&self) -> bool {
+        let Learned { habit, generations } = self.habit();
+        let is_known = self.known.is_some_and(|known| known.habit == habit);
+        let is_settled = self.now.wall >= self.replaced_at() + FRESH;
+        let is_learned = is_settled && (generations > 1 || is_known);
+        let Some(last) = self.last().filter(|_| is_learned) else { return false };
+        match habit {
+            Habit::Once => {
+                self.known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
+            }
+            Habit::AfterRefusal => true,
+            Habit::BeforeExpiry { window } => {
+                self.now.wall > last.kept.dead_at - window.fraction(3, 4)
+            }
+            Habit::Unknown
+            | Habit::Never
+            | Habit::EachRequest
+            | Habit::Every { .. }
+            | Habit::OnChange
+            | Habit::Exchange => false,
+        }
+    }
+
+    /// The agent sees the use of the API server, and there is none.
+    pub(super) fn is_idle(&self) -> bool {
+        self.connections.is_some_and(|connections| {
+            let opened = connections.opened_after;
+            let lately = opened.is_some_and(|opened| opened.wall >= self.replaced_at());
+            connections.established == 0 && !lately
+        })
+    }
+}
