@@ -48,7 +48,7 @@ pub(super) struct Worker {
     own: Option<OpenerProcess>,
     /// The process of kubelet, or another one of the agent, and when it was recognised.
     kubelet: Option<(u32, Monotonic)>,
-    /// The last read brought an event of a reader.
+    /// The last read brought an event of a file: by a reader, and not by a sync of kubelet.
     has_readers: bool,
     pace: Pace,
     recent: Recent,
@@ -200,6 +200,8 @@ impl Worker {
     /// A process other than this one opened or read a file of a generation.
     fn take_use(&mut self, volume: &VolumeId, (directory, path): (&str, String), event: Event<'_>) {
         let is_open = event.mask & OPEN != 0;
+        // The read that follows an open: the next reader may be about to end.
+        self.has_readers |= !is_open && !self.is_kubelet(event.pid);
         let is_read = !is_open && event.mask & ACCESS != 0;
         let is_read_again = is_read && !self.openers.is_current(volume, directory);
         if !is_open && !is_read_again || self.is_recent(event) {
@@ -225,8 +227,7 @@ impl Worker {
     }
 
     fn who(&mut self, pid: u32, volume: &VolumeId) -> Who {
-        let is_kubelet = |(known, then): (u32, Monotonic)| known == pid && now() - then < TRUSTED;
-        if self.kubelet.is_some_and(is_kubelet) {
+        if self.is_kubelet(pid) {
             return Who::Own;
         }
         let since = now() - self.looked.0;
@@ -239,6 +240,11 @@ impl Worker {
         }
         let container_id = container(&process, volume);
         Who::Known(Opener { container_id, pid, program: Some(process.name) })
+    }
+
+    /// Whether this process was recognised a moment ago.
+    fn is_kubelet(&self, pid: u32) -> bool {
+        self.kubelet.is_some_and(|(known, then)| known == pid && now() - then < TRUSTED)
     }
 
     /// Kubelet, or another process of the agent, such as `tokenwatch check`.

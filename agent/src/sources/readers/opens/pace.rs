@@ -65,6 +65,11 @@ impl Pace {
         self.reading = Some(now);
     }
 
+    /// When the queue was last known to be empty: what happened before was taken.
+    pub(super) fn empty(&self) -> Monotonic {
+        self.empty
+    }
+
     /// How long ago the queue was last known to be empty.
     pub(super) fn since_empty(&self, now: Monotonic) -> Delta {
         now - self.empty

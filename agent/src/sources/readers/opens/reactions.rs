@@ -65,10 +65,11 @@ impl Beginning {
 }
 
 impl Reactions {
-    /// Learns from a generation: once it is due, or when it is replaced. Returns the generations
-    /// whose watches were set late, and which nobody can have read in that moment.
-    pub(super) fn learn(&mut self, from: &mut Beginning, now: Monotonic) -> Vec<OsString> {
-        let is_due = from.due().is_some_and(|due| now >= due);
+    /// Learns from a generation: once everything is known that happened until it was due, or when
+    /// it is replaced. Returns the generations whose watches were set late, and which nobody can
+    /// have read in that moment.
+    pub(super) fn learn(&mut self, from: &mut Beginning, known: Monotonic) -> Vec<OsString> {
+        let is_due = from.due().is_some_and(|due| known >= due);
         if from.is_read_soon {
             self.manner = Manner::Prompt;
         } else if self.manner == Manner::Unknown && is_due && from.is_complete {

@@ -42,6 +42,8 @@ pub(super) struct Turn<'a> {
     pub(super) own: &'a mut Own,
     pub(super) out: &'a mut Vec<Observation>,
     pub(super) now: Monotonic,
+    /// Everything that happened before was taken from the queue.
+    pub(super) read_until: Monotonic,
     /// Whether the agent runs for long enough that an unknown volume is a new one.
     pub(super) is_settled: bool,
 }
@@ -212,7 +214,7 @@ impl Volume {
         generation.watches.push((watch, PathBuf::new()));
         generation.is_complete = is_early;
         if !is_early {
-            generation.gap = age(&self.path.join(DATA)).unwrap_or(Delta::from_nanos(i64::MAX));
+            generation.gap = since_rename(&self.path);
             generation.files.resolve(|file| inode(&path.join(file)));
             generation.inodes().for_each(|unwatched| turn.own.forget(unwatched));
         }
@@ -248,6 +250,9 @@ impl Volume {
         let generation = &mut self.generations[index];
         let is_early = data_link(&self.path).as_deref() != Some(&generation.directory);
         generation.is_complete &= is_early;
+        if !is_early {
+            generation.gap = since_rename(&self.path);
+        }
     }
 
     fn position(&self, name: &OsStr) -> Option<usize> {
@@ -278,7 +283,7 @@ impl Volume {
     fn learn(&mut self, turn: &mut Turn<'_>) {
         let mut excused = Vec::new();
         for generation in self.generations.iter_mut().filter(|one| one.is_current()) {
-            excused.extend(self.reactions.learn(&mut generation.beginning, turn.now));
+            excused.extend(self.reactions.learn(&mut generation.beginning, turn.read_until));
         }
         for directory in excused {
             let directory = directory.to_string_lossy().into_owned();
@@ -539,6 +544,11 @@ fn data_link(volume: &Path) -> Option<OsString> {
 
 fn inode(path: &Path) -> Option<Inode> {
     path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// How long ago `..data` was renamed; longer than any time if that is not known.
+fn since_rename(volume: &Path) -> Delta {
+    age(&volume.join(DATA)).unwrap_or(Delta::from_nanos(i64::MAX))
 }
 
 /// How long ago a link was made or renamed; none if it is in the future.

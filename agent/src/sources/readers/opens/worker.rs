@@ -140,7 +140,9 @@ impl Worker {
     }
 
     fn timeout(&self) -> PollTimeout {
-        let volumes = self.volumes.values().filter_map(Volume::due).min();
+        // What is due for a volume waits for the queue, and for instances.
+        let may_settle = self.instances.is_ok() && !self.pace.is_reading_planned();
+        let volumes = self.volumes.values().filter(|_| may_settle).filter_map(Volume::due).min();
         let due = volumes.into_iter().chain(self.pace.due()).min();
         let now = now();
         let wait = due.map_or(LONGEST, |due| (due - now).min(LONGEST));
@@ -162,6 +164,7 @@ impl Worker {
     fn read_arrivals(&mut self, buffer: &mut [u8]) -> bool {
         let now = now();
         let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let read_until = self.pace.empty();
         let Ok(instances) = &mut self.instances else { return false };
         while let Ok(Some(events)) = instances.arrivals.fill(buffer) {
             for event in events {
@@ -172,7 +175,10 @@ impl Worker {
                 let owner = instances.arrivals.owner(event.watch);
                 let Some(volume) = owner.and_then(|id| self.volumes.get_mut(&id)) else { continue };
                 let own = &mut self.own;
-                volume.arrived(&event, &mut Turn { instances, own, out, now, is_settled });
+                volume.arrived(
+                    &event,
+                    &mut Turn { instances, own, out, now, read_until, is_settled },
+                );
             }
         }
         false
@@ -199,6 +205,7 @@ impl Worker {
     fn read_events(&mut self, buffer: &mut [u8]) -> Reading {
         let now = now();
         let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let read_until = self.pace.empty();
         let Ok(instances) = &mut self.instances else { return Reading::All };
         for _ in 0..MAX_BUFFERS {
             let Ok(Some(events)) = instances.opens.fill(buffer) else { return Reading::All };
@@ -210,7 +217,7 @@ impl Worker {
                 let owner = instances.opens.owner(event.watch);
                 let Some(volume) = owner.and_then(|id| self.volumes.get_mut(&id)) else { continue };
                 let own = &mut self.own;
-                volume.take(&event, &mut Turn { instances, own, out, now, is_settled });
+                volume.take(&event, &mut Turn { instances, own, out, now, read_until, is_settled });
             }
         }
         Reading::More
@@ -222,7 +229,8 @@ impl Worker {
         let is_settled = self.pace.has_run_for(SETTLED, now);
         let Ok(instances) = &mut self.instances else { return };
         let (own, out) = (&mut self.own, &mut self.out.waiting);
-        let mut turn = Turn { instances, own, out, now, is_settled };
+        let read_until = self.pace.empty();
+        let mut turn = Turn { instances, own, out, now, read_until, is_settled };
         self.volumes.values_mut().for_each(|volume| act(volume, &mut turn));
     }
 
