@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // a test starts programs, measures time and makes folders
 
 mod deployed;
+mod late;
 mod levels;
 mod node;
 mod openers;
@@ -71,6 +72,7 @@ enum Part {
     Verdict,
     Weight,
     Deployed,
+    Late,
     Openers,
     Levels,
 }
@@ -96,6 +98,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     if options.wants(Part::Verdict) {
         show(&verdict::figures(Duration::from_secs(options.verdict_secs))?);
+    }
+    if options.wants(Part::Late) {
+        show(&late::figures()?);
     }
     if options.wants(Part::Openers) {
         show(&openers::figures()?);
