@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::bed::{Cluster, repository};
 use crate::deployment::list;
 use crate::process::run;
-use crate::wait::{secs, until};
+use crate::wait::until;
 
 /// The pod whose token lives for an hour.
 const HOURLY: &str = "client-go-10";
@@ -83,8 +84,9 @@ impl<'a> Pods<'a> {
 
     /// Waits until kubelet has renewed all tokens. Then the container that read its token once is
     /// restarted.
-    pub fn wait_renewed(&self, before: &[Option<PathBuf>]) {
-        until("kubelet to renew all tokens", secs(120), || {
+    pub fn wait_renewed(&self, before: &[Option<PathBuf>], at_last: Instant) {
+        let time = at_last.saturating_duration_since(Instant::now());
+        until("kubelet to renew all tokens", time, || {
             let now = self.generations();
             now.iter().zip(before).all(|(now, before)| now != before).then_some(())
         });

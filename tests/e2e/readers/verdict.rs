@@ -22,17 +22,21 @@ pub struct Verdict {
     /// When kubelet replaced the token, in seconds since 1970.
     rotated_at: Option<f64>,
     habit: String,
+    /// What the agent shows and reported, for people who look for a difference.
+    shown: String,
 }
 
 /// Shortest time from a report to the first 401, in seconds: enough to notice the report.
-const LEAD: f64 = 20.0;
+const LEAD: f64 = 10.0;
+/// A client may print a refusal so much later. A report of this time may be its consequence.
+const PRINTED: f64 = 6.0;
 
 impl Verdict {
     pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
         let uid = pods.uid(client.pod);
         let refused_at = pods.first_refusal(client.pod, client.container);
         let mut alerts = agent.alerts(uid);
-        alerts.retain(|alert| refused_at.is_none_or(|refused| seconds(alert) < refused));
+        alerts.retain(|alert| refused_at.is_none_or(|at| seconds(alert) < at - PRINTED));
         let fault = alerts.iter().find(|alert| alert.severity() != "info");
         let shown = fault.or(alerts.first());
         let code = shown.and_then(|shown| CODES.into_iter().find(|code| *code == shown.code()));
@@ -44,6 +48,7 @@ impl Verdict {
             named_at: shown.map(seconds),
             rotated_at: pods.rotated_at(client.pod),
             habit: habit_of(seen, uid, client.container),
+            shown: everything(seen, uid, &agent.alerts(uid)),
         }
     }
 
@@ -74,7 +79,11 @@ impl Verdict {
             (self.habit != habit, format!("expected the habit {habit}")),
         ];
         let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);
-        wrong.map(|(_, why)| format!("{self}: {why}")).collect()
+        let mut wrong: Vec<String> = wrong.map(|(_, why)| format!("{self}: {why}")).collect();
+        if !wrong.is_empty() {
+            wrong.push(self.shown.clone());
+        }
+        wrong
     }
 }
 
@@ -100,6 +109,13 @@ fn named(code: Option<&'static str>, is_fault: bool) -> Named {
         Some(code) if is_fault => Named::Reported(code),
         Some(code) => Named::Suspected(code),
     }
+}
+
+fn everything(seen: &[Value], uid: &str, alerts: &[Alert]) -> String {
+    let of_it = seen.iter().filter(|reader| reader["pod"]["uid"] == uid);
+    let readers = of_it.map(ToString::to_string);
+    let alert = |alert: &Alert| format!("{} {:.0} {}", alert.event, seconds(alert), alert.body);
+    readers.chain(alerts.iter().map(alert)).collect::<Vec<String>>().join("\n")
 }
 
 /// The habit of a container; empty if no container is named.
