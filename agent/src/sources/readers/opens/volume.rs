@@ -205,11 +205,11 @@ impl Volume {
         if let Some(known) = self.position(name) {
             return Ok(known);
         }
-        // Nothing else first: kubelet takes 200 us from here to the rename of `..data`.
+        // Nothing else first, and no lock: kubelet takes 200 us from here to the rename of `..data`.
         let path = self.path.join(name);
-        turn.own.collect();
         let watch = turn.instances.opens.add(&path, Generation::FIRST_MASK, self.id)?;
         let is_early = data_link(&self.path).as_deref() != Some(name);
+        let watch = if is_early { watch } else { self.watch_again(watch, &path, turn)? };
         let mut generation = Generation::new(name, inode(&path), Files::of(&self.of));
         generation.watches.push((watch, PathBuf::new()));
         generation.is_complete = is_early;
@@ -222,6 +222,19 @@ impl Volume {
         let index = self.generations.len() - 1;
         self.watch_below(index, turn);
         Ok(index)
+    }
+
+    /// The agent may have opened the files of a current generation, before the watch or after it.
+    /// With the watch set again, what it has noted by now was before.
+    fn watch_again(
+        &self,
+        watch: WatchId,
+        path: &Path,
+        turn: &mut Turn<'_>,
+    ) -> Result<WatchId, WatchError> {
+        turn.instances.opens.remove(watch);
+        turn.own.collect();
+        turn.instances.opens.add(path, Generation::FIRST_MASK, self.id)
     }
 
     /// Watches the directories in a generation that lead to a token, as far as they exist.
