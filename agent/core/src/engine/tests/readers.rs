@@ -472,6 +472,29 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }
 
+#[test]
+fn what_several_containers_read_at_their_starts_is_no_habit() {
+    let started = |started: Option<i64>| {
+        let mut events = pod(&[("app", started.unwrap_or_default())]);
+        for (_, event) in &mut events {
+            if let Observation::Cluster(ClusterSeen::Listed(pods)) = event {
+                pods[0].containers[0].started = started.map(|age| Wall::from_secs(IAT + age));
+            }
+        }
+        events
+    };
+    let at_age = |events: Events, age| events.into_iter().map(|(_, event)| (age, event)).collect();
+    // Restarted after each rotation: the API server reports its start a moment after its read.
+    let restarts = [2, 485, 965].map(|age| {
+        let waits: Events = at_age(started(None), age);
+        let runs = at_age(started(Some(age)), age + 3);
+        [waits, reads(&[age + 1]), runs].concat()
+    });
+    let (engine, reports) = play([kubelet(3), restarts.concat()].concat(), 1_200);
+    assert_eq!((reports, engine.habits()), (vec![], vec![]));
+    assert_eq!(habit(&engine, 1_200), (Habit::Unknown, ReaderVerdict::Current));
+}
+
 /// The finding as people read it, from the observations to the sentence.
 #[test]
 fn the_finding_names_container_time_evidence_habit_and_library() {
