@@ -165,7 +165,7 @@ pub(crate) fn line(observation: &Observation) -> Option<String> {
         _ => return None,
     };
     let what = match what {
-        ReaderEvent::Watching { directory, complete } => {
+        ReaderEvent::Watching { directory, complete, .. } => {
             format!("watching {directory} {}", if *complete { "completely" } else { "from now" })
         }
         ReaderEvent::Opened { directory, path, .. } => format!("opened {directory} {path}"),

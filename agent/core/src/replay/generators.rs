@@ -380,8 +380,9 @@ fn readers() -> impl Strategy<Value = ReadersSeen> {
 
 fn reader_event() -> impl Strategy<Value = ReaderEvent> {
     prop_oneof![
-        (name("directory"), any::<bool>())
-            .prop_map(|(directory, complete)| ReaderEvent::Watching { directory, complete }),
+        (name("directory"), any::<(bool, bool)>()).prop_map(|(directory, (complete, moment))| {
+            ReaderEvent::Watching { directory, complete, moment }
+        }),
         (name("directory"), token_path(), option::of(opener()))
             .prop_map(|(directory, path, by)| ReaderEvent::Opened { directory, path, by }),
         (name("directory"), option::of(token_path()), option::of(opener()))

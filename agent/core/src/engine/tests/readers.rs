@@ -34,8 +34,11 @@ fn generation(nth: i64, complete: bool) -> Events {
     let age = nth * ROTATION;
     let Observation::File(mut file) = token("p1", age, LIFETIME) else { unreachable!() };
     file.directory = Some(directory(nth));
-    let watching = ReaderEvent::Watching { directory: directory(nth), complete };
-    vec![(age + 1, Observation::File(file)), (age + 1, readers(watching))]
+    vec![(age + 1, Observation::File(file)), (age + 1, watching(nth, complete, false))]
+}
+
+fn watching(nth: i64, complete: bool, moment: bool) -> Observation {
+    readers(ReaderEvent::Watching { directory: directory(nth), complete, moment })
 }
 
 /// A client reads the token that is in the file at these ages.
@@ -341,10 +344,30 @@ fn a_rotation_that_was_seen_too_late_counts_once_nobody_can_have_read_in_that_mo
     let (engine, reports) = play(kept.clone(), 1_400);
     assert_eq!(reports, []);
     assert_eq!(habit(&engine, 1_400).1, ReaderVerdict::Unknown);
-    let excused = readers(ReaderEvent::Watching { directory: directory(1), complete: true });
+    let excused = watching(1, true, false);
     let (engine, reports) = play([kept, vec![(966, excused)]].concat(), 1_400);
     assert_eq!(reports[0].0, 966);
     assert_eq!(habit(&engine, 1_400), (Habit::Once, ReaderVerdict::Stale));
+}
+
+#[test]
+fn a_moment_that_was_missed_makes_a_suspicion_and_never_more() {
+    let mut late = kubelet(2);
+    late[3].1 = watching(1, false, true);
+    let used = processes(&["id-app"], 2, 659, 1, true);
+    let kept = [late, pod(&[("app", 2)]), used].concat();
+    let (engine, reports) = play([kept.clone(), reads(&[3])].concat(), 659);
+    assert_eq!(reports, [(630, AlertEvent::Raised, Severity::Info)]);
+    let shown = engine.status(&at(659)).findings[0].0.summary.clone();
+    assert!(shown.contains("missed the first moment"), "{shown}");
+    let again = watching(1, true, false); // a later rotation showed that nobody waits for it
+    let (_, reports) = play([kept.clone(), reads(&[3]), vec![(640, again)]].concat(), 659);
+    assert_eq!(
+        reports.last().map(|(at, _, severity)| (*at, *severity)),
+        Some((640, Severity::Critical))
+    );
+    let read = play([kept, reads(&[3, 500])].concat(), 659);
+    assert_eq!(habit(&read.0, 659).1, ReaderVerdict::Current);
 }
 
 #[test]

@@ -64,6 +64,9 @@ fn evidence_sentence(stale: &StaleReader) -> String {
 fn phrase(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::NotReadAgain => "it has not read the new token",
+        Evidence::NotSeenAgain => {
+            "it was not seen to read the new token, of which the agent missed the first moment"
+        }
         Evidence::Holds => "somebody holds an old token open (a file descriptor or a mapping)",
         Evidence::ReadsOld => "it read the old token after kubelet had replaced it",
         Evidence::Connected => {

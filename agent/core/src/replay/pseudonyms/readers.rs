@@ -19,8 +19,9 @@ impl Pseudonyms {
 
     fn reader_event(&self, event: ReaderEvent) -> ReaderEvent {
         match event {
-            ReaderEvent::Watching { directory, complete } => {
-                ReaderEvent::Watching { directory: self.generation_directory(&directory), complete }
+            ReaderEvent::Watching { directory, complete, moment } => {
+                let directory = self.generation_directory(&directory);
+                ReaderEvent::Watching { directory, complete, moment }
             }
             ReaderEvent::Opened { directory, path, by } => ReaderEvent::Opened {
                 directory: self.generation_directory(&directory),

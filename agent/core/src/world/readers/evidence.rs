@@ -31,6 +31,8 @@ impl Strength {
 pub enum Evidence {
     /// It read an earlier generation, and not the current one.
     NotReadAgain,
+    /// It was not seen to read the current one, of which the agent missed the first moment.
+    NotSeenAgain,
     /// Somebody holds an earlier generation: by an open descriptor or a mapping.
     Holds,
     /// It read an earlier generation after kubelet had replaced it.
@@ -53,6 +55,7 @@ impl Evidence {
     pub fn name(self) -> &'static str {
         match self {
             Self::NotReadAgain => "not_read_again",
+            Self::NotSeenAgain => "not_seen_again",
             Self::Holds => "holds_old_generation",
             Self::ReadsOld => "reads_old_generation",
             Self::Connected => "connected",
@@ -65,7 +68,7 @@ impl Evidence {
     /// How much it proves.
     pub fn strength(self) -> Strength {
         match self {
-            Self::NotReadAgain | Self::Holds => Strength::Hint,
+            Self::NotReadAgain | Self::NotSeenAgain | Self::Holds => Strength::Hint,
             Self::Connected | Self::NewConnection | Self::Requests | Self::LearnedHabit => {
                 Strength::Likely
             }

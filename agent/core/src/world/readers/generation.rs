@@ -58,6 +58,8 @@ pub enum Watched {
     NotYet,
     /// All were seen.
     All,
+    /// All but those in the first moment, which ended at this time.
+    ButMoment(Wall),
     /// Some may have been missed, the last at this time, and this is why.
     Missed(Wall, String),
 }
@@ -66,11 +68,14 @@ pub enum Watched {
 pub(super) const NOT_WATCHED_YET: &str =
     "the agent did not watch the file yet when this token appeared";
 
+/// The same, if that was only a moment.
+const MOMENT: &str = "the agent did not see the first moment after this token appeared";
+
 impl Watched {
     /// Whether nothing but the beginning may have been missed.
     pub(super) fn is_late(&self) -> bool {
         match self {
-            Self::NotYet => true,
+            Self::NotYet | Self::ButMoment(_) => true,
             Self::All => false,
             Self::Missed(_, why) => why == NOT_WATCHED_YET,
         }
@@ -81,6 +86,7 @@ impl Watched {
         match self {
             Self::NotYet => Some("the agent does not watch the file yet"),
             Self::All => None,
+            Self::ButMoment(_) => Some(MOMENT),
             Self::Missed(_, why) => Some(why),
         }
     }

@@ -26,6 +26,10 @@ pub enum ReaderEvent {
         directory: String,
         /// Whether every earlier open is seen, too: nobody could open a file in it before.
         complete: bool,
+        /// If not: whether only a moment was missed. Nobody but a client that waits for the
+        /// rotation reads in it, or one by coincidence.
+        #[serde(default)]
+        moment: bool,
     },
     /// A process that is neither kubelet nor the agent opened a file.
     Opened {

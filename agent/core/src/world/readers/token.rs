@@ -76,8 +76,13 @@ impl TokenReaders {
     /// Takes an event. Returns whether something changed that decides a verdict.
     pub(super) fn see(&mut self, event: &ReaderEvent, now: &Reading) -> bool {
         match event {
-            ReaderEvent::Watching { directory, complete } => {
-                self.watching(directory, *complete, event, now)
+            ReaderEvent::Watching { directory, complete, moment } => {
+                let from = match (complete, moment) {
+                    (true, _) => Watched::All,
+                    (false, true) => Watched::ButMoment(now.wall),
+                    (false, false) => Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned()),
+                };
+                self.watching(directory, from, event, now)
             }
             ReaderEvent::Opened { directory, by, .. } => {
                 self.opened(directory, by.as_ref(), event, now)
@@ -94,7 +99,7 @@ impl TokenReaders {
     fn watching(
         &mut self,
         directory: &str,
-        complete: bool,
+        from: Watched,
         event: &ReaderEvent,
         now: &Reading,
     ) -> bool {
@@ -103,10 +108,9 @@ impl TokenReaders {
         };
         self.unseen = None;
         // Another source may have seen what this one missed.
-        if complete && generation.seen.is_late() {
-            generation.seen = Watched::All;
-        } else if generation.seen == Watched::NotYet {
-            generation.seen = Watched::Missed(now.wall, NOT_WATCHED_YET.to_owned());
+        let is_better = from == Watched::All && generation.seen.is_late();
+        if is_better || generation.seen == Watched::NotYet {
+            generation.seen = from;
         }
         true
     }

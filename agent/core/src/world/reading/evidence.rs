@@ -45,15 +45,17 @@ impl Case<'_> {
     }
 
     pub(super) fn evidence(&self) -> Vec<Evidence> {
-        let not_read = self.last().is_some() && !self.is_current() && self.unseen().is_none();
+        let not_seen = self.last().is_some() && !self.is_current() && self.unseen().is_none();
+        let not_read = not_seen && !self.misses_moment();
         let all = [
             (Evidence::ReadsOld, self.reads_old()),
             (Evidence::NewConnection, not_read && self.opened_connection()),
             (Evidence::Requests, not_read && self.sends_requests()),
             (Evidence::Connected, not_read && self.stays_connected()),
-            (Evidence::LearnedHabit, not_read && self.is_habit()),
+            (Evidence::LearnedHabit, not_seen && self.is_habit()),
             (Evidence::Holds, self.holds()),
             (Evidence::NotReadAgain, not_read),
+            (Evidence::NotSeenAgain, not_seen && !not_read),
         ];
         all.into_iter().filter(|(_, found)| *found).map(|(evidence, _)| evidence).collect()
     }

@@ -151,14 +151,27 @@ impl<'a> Case<'a> {
 
     /// Why the agent may have missed that a newer generation was read.
     pub(super) fn unseen(&self) -> Option<&'a str> {
-        let mut newer =
-            self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at());
-        let unseen = newer.rfind(|one| !self.is_seen(one));
+        let unseen = self.newer().rev().find(|one| !self.is_seen(one));
         let hidden = self.of.sandbox.map(Sandbox::hides_reads).or(self.token.unseen.as_deref());
         hidden
             .or(self.of.is_frozen.then_some(FROZEN))
             .or(unseen.and_then(|one| one.seen.missed()))
             .or_else(|| self.read_by_nobody())
+    }
+
+    /// The generations after the one that it read last, oldest first.
+    fn newer(&self) -> impl DoubleEndedIterator<Item = &'a InFile> + use<'a, '_> {
+        self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at())
+    }
+
+    /// Whether it may have read a newer generation in a moment that the agent missed, as one that
+    /// waits for the rotation does.
+    pub(super) fn misses_moment(&self) -> bool {
+        let missed = |one: &InFile| match &one.seen {
+            Watched::ButMoment(until) => self.started.is_none_or(|started| *until > started),
+            Watched::NotYet | Watched::All | Watched::Missed(..) => false,
+        };
+        self.newer().any(missed)
     }
 
     /// A process read the current generation that may have been of this container; or this reader
@@ -179,7 +192,7 @@ impl<'a> Case<'a> {
     /// nobody could read.
     fn is_seen(&self, one: &InFile) -> bool {
         match &one.seen {
-            Watched::All => true,
+            Watched::All | Watched::ButMoment(_) => true,
             Watched::NotYet => self.now.wall < one.appeared + STARTING,
             Watched::Missed(until, _) => self.started.is_some_and(|started| *until <= started),
         }

@@ -47,6 +47,15 @@ pub(super) struct Beginning {
     is_read_soon: bool,
 }
 
+/// What the agent may have missed at the beginning of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missed {
+    Nothing,
+    /// The read of a client that waits for the rotation.
+    Moment,
+    Something,
+}
+
 impl Beginning {
     /// Kubelet replaced another generation by this one.
     pub(super) fn rotated(now: Monotonic, is_complete: bool) -> Self {
@@ -88,19 +97,19 @@ impl Reactions {
         }
     }
 
-    /// Whether nobody can have read a generation in so much time after it became the current one.
-    /// If that is not known yet, it may be later.
-    pub(super) fn excuse(&mut self, generation: &OsString, gap: Delta) -> bool {
+    /// What a watch has missed that was set so long after the generation became the current one.
+    /// What is not known yet may be later.
+    pub(super) fn missed(&mut self, generation: &OsString, gap: Delta) -> Missed {
         if gap > MOMENT {
-            return false;
+            return Missed::Something;
         }
         match self.manner {
-            Manner::Calm => true,
-            Manner::Prompt => false,
+            Manner::Calm => Missed::Nothing,
+            Manner::Prompt => Missed::Something,
             Manner::Unknown => {
                 self.late.truncate(MAX_LATE - 1);
                 self.late.insert(0, generation.clone());
-                false
+                Missed::Moment
             }
         }
     }
@@ -127,7 +136,8 @@ mod tests {
         let (mut reactions, mut excused) = (Reactions::default(), Vec::new());
         for (number, (is_complete, read)) in generations.iter().enumerate() {
             let mut beginning = Beginning::rotated(at(0), *is_complete);
-            if !is_complete && reactions.excuse(&name(number), Delta::from_millis(3)) {
+            let gap = Delta::from_millis(3);
+            if !is_complete && reactions.missed(&name(number), gap) == Missed::Nothing {
                 excused.push(name(number));
             }
             if let Some(millis) = read {
@@ -173,8 +183,12 @@ mod tests {
     #[test]
     fn only_a_moment_is_excused_and_the_number_of_generations_is_bounded() {
         let (mut reactions, _) = learned(&[(true, None)]);
-        assert!(reactions.excuse(&name(1), Delta::from_millis(20)));
-        assert!(!reactions.excuse(&name(1), Delta::from_millis(101)));
+        assert_eq!(reactions.missed(&name(1), Delta::from_millis(20)), Missed::Nothing);
+        assert_eq!(reactions.missed(&name(1), Delta::from_millis(101)), Missed::Something);
+        let mut unknown = Reactions::default();
+        assert_eq!(unknown.missed(&name(1), Delta::from_millis(20)), Missed::Moment);
+        let (mut prompt, _) = learned(&[(true, Some(40))]);
+        assert_eq!(prompt.missed(&name(1), Delta::from_millis(20)), Missed::Something);
         let (reactions, _) = learned(&[(false, None); 100]);
         assert_eq!(reactions.late, [99, 98, 97, 96].map(name));
     }

@@ -15,7 +15,7 @@ use super::generation::{Generation, Sign, Stage};
 use super::held::{self, Held};
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
-use super::reactions::{Beginning, Reactions};
+use super::reactions::{Beginning, Missed, Reactions};
 use super::watches::{Event, Kind, WatchId};
 use crate::clocks;
 use crate::sources::own_opens::Inode;
@@ -180,7 +180,8 @@ impl Volume {
         if self.position(&name).is_none() {
             let is_first = self.is_first_generation(turn);
             let index = self.add(&name, turn)?;
-            self.make_current(index, is_first, turn);
+            let missed = if is_first { Missed::Nothing } else { Missed::Something };
+            self.make_current(index, missed, turn);
         }
         Ok(())
     }
@@ -273,17 +274,22 @@ impl Volume {
     }
 
     /// `..data` leads to this generation.
-    fn make_current(&mut self, index: usize, is_complete: bool, turn: &mut Turn<'_>) {
+    fn make_current(&mut self, index: usize, missed: Missed, turn: &mut Turn<'_>) {
         self.end_current(turn);
         let directories = self.of.token_directories().len();
         let generation = &mut self.generations[index];
         let path = self.path.join(&generation.directory);
         generation.files.resolve(|file| inode(&path.join(file)));
-        let complete = is_complete && generation.watches.len() == directories;
+        let is_whole = generation.watches.len() == directories;
+        let (complete, moment) = match missed {
+            Missed::Nothing => (is_whole, false),
+            Missed::Moment => (false, is_whole),
+            Missed::Something => (false, false),
+        };
         generation.begin(complete);
         let directory = generation.directory.to_string_lossy().into_owned();
         self.unseen = None;
-        self.report(ReaderEvent::Watching { directory, complete }, turn.out);
+        self.report(ReaderEvent::Watching { directory, complete, moment }, turn.out);
         self.drop_oldest(turn.instances);
     }
 
@@ -300,7 +306,8 @@ impl Volume {
         }
         for directory in excused {
             let directory = directory.to_string_lossy().into_owned();
-            self.report(ReaderEvent::Watching { directory, complete: true }, turn.out);
+            let (complete, moment) = (true, false);
+            self.report(ReaderEvent::Watching { directory, complete, moment }, turn.out);
         }
     }
 
@@ -406,11 +413,14 @@ impl Volume {
         let index = name.and_then(|name| self.add(&name, turn).ok());
         if let Some(index) = index {
             let found = &mut self.generations[index];
-            found.beginning = Beginning::rotated(turn.now, found.is_complete);
             let is_whole = found.watches.len() == self.of.token_directories().len();
-            let is_complete =
-                found.is_complete || is_whole && self.reactions.excuse(&found.directory, found.gap);
-            self.make_current(index, is_complete, turn);
+            found.beginning = Beginning::rotated(turn.now, found.is_complete && is_whole);
+            let missed = match (found.is_complete, is_whole) {
+                (_, false) => Missed::Something,
+                (true, true) => Missed::Nothing,
+                (false, true) => self.reactions.missed(&found.directory, found.gap),
+            };
+            self.make_current(index, missed, turn);
         }
         self.held.rotated(turn.now);
     }
