@@ -68,13 +68,14 @@ impl Verdict {
         is_shown.then(|| format!("| {what} | {habit} | {named} | {lead} |\n"))
     }
 
-    /// What is expected where the agent missed the first moment of a generation, because the machine
-    /// was busy: then it has no more than a suspicion.
+    /// What is expected where the agent saw less because the machine was busy, and says so: no more
+    /// than a suspicion if it missed the first moment of a generation, and nothing if another
+    /// container of the pod may have been the one that read the new token.
     fn as_far_as_seen(&self, expected: Named) -> Named {
+        let says = |words: &str| self.shown.contains(words);
         match expected {
-            Named::Reported(code) if self.shown.contains("not_seen_again") => {
-                Named::Suspected(code)
-            }
+            Named::Reported(code) if says("not_seen_again") => Named::Suspected(code),
+            Named::Suspected(_) if says("whose container the agent does not know") => Named::Not,
             Named::Reported(_) | Named::Suspected(_) | Named::Not => expected,
         }
     }
