@@ -186,7 +186,8 @@ fn habits_are_restored_and_one_that_nobody_knows_costs_nothing() {
         path: "token".into(),
     };
     let at = Wall::from_secs(5);
-    let habit = KnownHabit { key, habit: Habit::Once, generations: 2, is_confirmed: true, at };
+    let (since, is_confirmed) = (at, true);
+    let habit = KnownHabit { key, habit: Habit::Once, generations: 2, is_confirmed, since, at };
     let file = File { directory: directory.path().to_owned(), node: "n1".into() };
     file.write(&BTreeMap::new(), vec![habit.clone()]).unwrap();
     assert_eq!(read(directory.path(), "n1").unwrap().habits, [habit]);

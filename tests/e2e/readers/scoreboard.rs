@@ -10,7 +10,9 @@ const INTRODUCTION: &str = "\
 
 `tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and
 an agent at each privilege level. The test checks this page. A level that cannot tell says nothing,
-or has a suspicion (info).
+or has a suspicion (info). Where the agent missed the first moment of a generation because the
+machine was busy, it says so and has a suspicion in place of a report. [The last
+run](readers-last-run.md) has the times.
 
 - **refused**: the API server answers 401 in the end
 - **suspected**: reported as info; **reported**: as warning or critical. Both before the first 401

@@ -453,7 +453,7 @@ fn known_habit() -> impl Strategy<Value = KnownHabit> {
             at,
         )| {
             let key = HabitKey { namespace, workload, container, image, volume, path };
-            KnownHabit { key, habit, generations, is_confirmed, at }
+            KnownHabit { key, habit, generations, is_confirmed, since: at, at }
         },
     )
 }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::world::cluster::{Container, MountedPart, Phase, Sandbox, TokenMount};
 use crate::world::readers::{
-    Connected, ContainersSeen, Habit, MountKind, Opener, ReaderEvent, ReaderVerdict, ReadersSeen,
-    RunningContainer, SeenMount,
+    Connected, ContainersSeen, Evidence, Habit, MountKind, Opener, ReaderEvent, ReaderVerdict,
+    ReadersSeen, RunningContainer, SeenMount,
 };
 
 /// kubelet replaces a token of 600 s after 480 s. The API server refuses it after 660 s.
@@ -485,13 +485,16 @@ fn a_workload_that_kept_its_token_once_is_named_early_the_next_time() {
     let app = [("app", 2)];
     let used = processes(&["id-app"], 2, 659, 0, true);
     let (first, _) = play([kubelet(2), pod(&app), reads(&[4]), used].concat(), 659);
-    let habits = first.habits();
+    let mut habits = first.habits();
     assert_eq!((habits.len(), habits[0].habit, habits[0].is_confirmed), (1, Habit::Once, true));
-    let known = vec![(0, Observation::Habits(habits))];
+    let shown = first.status(&at(659)).readers[0].evidence.clone();
+    assert!(!shown.contains(&Evidence::LearnedHabit), "from this very generation: {shown:?}");
+    habits[0].since = Wall::from_secs(IAT - 3_600);
+    let known = vec![(0, Observation::Habits(habits.clone()))];
     let (_, reports) = play([known, kubelet(2), pod(&app), reads(&[4])].concat(), 599);
     assert_eq!(reports, [(556, AlertEvent::Raised, Severity::Warning)], "at level files");
     let healthy = reads(&every(55, 3, 659));
-    let known = vec![(0, Observation::Habits(first.habits()))];
+    let known = vec![(0, Observation::Habits(habits))];
     assert_eq!(play([known, kubelet(2), pod(&app), healthy].concat(), 659).1, []);
 }
 

@@ -86,7 +86,7 @@ impl Pseudonyms {
     }
 
     pub(super) fn known_habit(&self, habit: KnownHabit) -> KnownHabit {
-        let KnownHabit { key, habit, generations, is_confirmed, at } = habit;
+        let KnownHabit { key, habit, generations, is_confirmed, since, at } = habit;
         let HabitKey { namespace, workload, container, image, volume, path } = key;
         let key = HabitKey {
             namespace: self.name(Kind::Namespace, &namespace),
@@ -96,7 +96,7 @@ impl Pseudonyms {
             volume: self.name(Kind::Volume, &volume),
             path: self.path(&path),
         };
-        KnownHabit { key, habit, generations, is_confirmed, at }
+        KnownHabit { key, habit, generations, is_confirmed, since, at }
     }
 
     pub(super) fn generation_directory(&self, directory: &str) -> String {

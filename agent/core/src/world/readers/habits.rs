@@ -60,7 +60,10 @@ pub struct KnownHabit {
     pub generations: u32,
     /// Whether evidence showed that the container used a token which had been replaced.
     pub is_confirmed: bool,
-    /// When it was last seen, on the node's clock.
+    /// When it was first seen, on the node's clock; long ago, if an earlier agent did not note it.
+    #[serde(default)]
+    pub since: Wall,
+    /// When it was last seen.
     pub at: Wall,
 }
 
@@ -90,7 +93,8 @@ impl Habits {
     fn learn(&mut self, habit: KnownHabit) {
         let before = self.0.get(&habit.key).filter(|before| before.habit == habit.habit);
         let is_confirmed = habit.is_confirmed || before.is_some_and(|before| before.is_confirmed);
-        self.0.insert(habit.key.clone(), KnownHabit { is_confirmed, ..habit });
+        let since = before.map_or(habit.since, |before| before.since.min(habit.since));
+        self.0.insert(habit.key.clone(), KnownHabit { is_confirmed, since, ..habit });
         if self.0.len() > MAX_HABITS {
             self.forget_oldest();
         }
@@ -115,7 +119,8 @@ mod tests {
             volume: API_ACCESS.into(),
             path: "token".into(),
         };
-        KnownHabit { key, habit, generations: 1, is_confirmed, at: Wall::from_secs(at) }
+        let at = Wall::from_secs(at);
+        KnownHabit { key, habit, generations: 1, is_confirmed, since: at, at }
     }
 
     #[test]

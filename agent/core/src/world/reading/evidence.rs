@@ -102,13 +102,15 @@ impl Case<'_> {
     /// an earlier container of the workload used the token of its start to the end.
     fn is_habit(&self) -> bool {
         let Learned { habit, generations } = self.habit();
-        let is_known = self.known.is_some_and(|known| known.habit == habit);
+        // What this generation itself has shown is no further evidence.
+        let known = self.known.filter(|known| known.since < self.replaced_at());
+        let is_known = known.is_some_and(|known| known.habit == habit);
         let is_settled = self.now.wall >= self.replaced_at() + FRESH;
         let is_learned = is_settled && (generations > 1 || is_known);
         let Some(last) = self.last().filter(|_| is_learned) else { return false };
         match habit {
             Habit::Once => {
-                self.known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
+                known.is_some_and(|known| known.is_confirmed && known.habit == Habit::Once)
             }
             Habit::AfterRefusal => true,
             Habit::BeforeExpiry { window } => {

@@ -72,7 +72,7 @@ impl<'a> Facts<'a> {
         let is_confirmed = judged.verdict == ReaderVerdict::Stale && judged.is_confirmed();
         let key = self.habit_key(judged.who.container.as_deref()?)?;
         let is_sure = generations > 1 || is_confirmed;
-        is_sure.then_some(KnownHabit { key, habit, generations, is_confirmed, at })
+        is_sure.then_some(KnownHabit { key, habit, generations, is_confirmed, since: at, at })
     }
 
     fn habit_key(&self, container: &str) -> Option<HabitKey> {
