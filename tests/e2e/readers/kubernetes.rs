@@ -88,7 +88,10 @@ impl<'a> Pods<'a> {
         let time = at_last.saturating_duration_since(Instant::now());
         until("kubelet to renew all tokens", time, || {
             let now = self.generations();
-            now.iter().zip(before).all(|(now, before)| now != before).then_some(())
+            let is_renewed = |(now, before): (&Option<PathBuf>, &Option<PathBuf>)| {
+                before.is_none() || now != before // of a job that has ended, there is none
+            };
+            now.iter().zip(before).all(is_renewed).then_some(())
         });
         println!("[{}] kubelet has renewed all tokens", self.cluster.name());
         let kill = format!("{} kubectl exec restarted -- kill 1 || true", self.cluster.get("KUBE"));
