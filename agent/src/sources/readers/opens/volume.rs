@@ -206,7 +206,8 @@ impl Volume {
         if let Some(known) = self.position(name) {
             return Ok(known);
         }
-        // Nothing else first, and no lock: kubelet takes 200 us from here to the rename of `..data`.
+        // Nothing else first, and no lock: kubelet takes 200 us from here to the rename of
+        // `..data`.
         let path = self.path.join(name);
         let watch = turn.instances.opens.add(&path, Generation::FIRST_MASK, self.id)?;
         let is_early = data_link(&self.path).as_deref() != Some(name);
