@@ -1,10 +1,8 @@
-//! A program that opens a token and keeps the file, while kubelet replaces the token.
+//! A program that opens a token and keeps the file, while kubelet replaces the token. It is a
+//! process of its own: this one writes the volume, as kubelet does.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::node::{payload, token};
@@ -13,39 +11,32 @@ use crate::situations::{POD, Scene};
 /// Time after the first scan in which the agent sets its watches, and in which it takes an event
 /// for one of before the rotation.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Between two reads.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Opens the file, waits for a line, and reads what it has opened, twice a second.
+const KEEP: &str =
+    r#"exec 3<"$0"; read -r _; while :; do cat /proc/self/fd/3 >/dev/null; sleep 0.5; done"#;
 
 /// The running program. Dropping it ends it.
-pub(crate) struct Keeper {
-    stop: Arc<AtomicBool>,
-    reading: Option<JoinHandle<()>>,
-}
+pub(crate) struct Keeper(Child);
 
 impl Keeper {
     /// Opens the token, lets kubelet replace it, and goes on reading the old one.
     pub(crate) fn start(scene: &Scene) -> Self {
         std::thread::sleep(SETTLE);
-        let file = File::open(scene.node.volume(POD).directory().join("token")).unwrap();
+        let file = scene.node.volume(POD).directory().join("token");
+        let mut command = Command::new("sh");
+        let child = command.args(["-c", KEEP]).arg(file).stdin(Stdio::piped()).spawn().unwrap();
+        let mut keeper = Self(child);
         std::thread::sleep(SETTLE);
         scene.node.pod(POD, &token(&payload(POD, 0, 3_607)));
         std::thread::sleep(SETTLE);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let reading = std::thread::spawn(move || {
-            let mut bytes = [0; 4_096];
-            while !stopped.load(Ordering::Relaxed) {
-                let _ = file.read_at(&mut bytes, 0).unwrap();
-                std::thread::sleep(PAUSE);
-            }
-        });
-        Self { stop, reading: Some(reading) }
+        keeper.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+        keeper
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.reading.take().map(JoinHandle::join);
+        let _ = self.0.kill(); // it runs until then
+        let _ = self.0.wait();
     }
 }

@@ -39,19 +39,15 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
     let refused = true_now.is_some_and(|true_now| is_refused_unseen(generation, now, true_now));
     // A lost account is an answer of the API server: the clock cannot explain it.
     let symptom = match true_now.filter(|_| facts.lost.is_none()) {
-        Some(true_now) => {
-            let corrected = explained(generation, true_now, facts);
-            // The API server decides by true time: the clock does not make a refused token good.
-            let refusal = corrected.filter(|_| refused && seen.is_some());
-            by_both_clocks(seen, corrected).or(refusal)
-        }
+        Some(true_now) => by_both_clocks(seen, explained(generation, true_now, facts)),
         None => seen,
     };
     let by_kubelet = symptom.filter(|symptom| is_kubelets(symptom.fault));
     let only_by_clock = seen.is_some() && symptom.is_none();
+    // The API server decides by true time: the clock does not make a refused token good.
     let clock_effect = match (only_by_clock, refused) {
-        (true, _) => ClockEffect::LooksWrong,
-        (false, true) => ClockEffect::Refused,
+        (_, true) => ClockEffect::Refused,
+        (true, false) => ClockEffect::LooksWrong,
         (false, false) => ClockEffect::None,
     };
     let symptom = symptom.filter(|_| by_kubelet.is_none() || !facts.kubelet_stalled);
