@@ -235,7 +235,8 @@ fn few_requests(scene: &Scene, time: Duration) {
         rest.len() as f64 / minutes,
         events.len()
     );
-    assert!(rest.len() as f64 <= minutes, "{rest:?}");
+    // One a minute on average: some minutes may hold the first and the last of one more.
+    assert!(rest.len() as f64 <= minutes + 1.0, "{rest:?}");
 }
 
 fn stalled(scene: &Scene, cart: &Pod) {

@@ -9,10 +9,10 @@ const INTRODUCTION: &str = "\
 # Scoreboard: real clients, and who names them
 
 `tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and
-an agent at each privilege level. The test checks this page. A level that cannot tell says nothing,
+an agent at each privilege level. This is what they expect. A level that cannot tell says nothing,
 or has a suspicion (info). Where the agent missed the first moment of a generation because the
-machine was busy, it says so and has a suspicion in place of a report. [The last
-run](readers-last-run.md) has the times.
+machine was busy, it says so and has a suspicion in place of a report. `tests/clients` compares the
+agent with this page. It has not passed as a whole yet.
 
 - **refused**: the API server answers 401 in the end
 - **suspected**: reported as info; **reported**: as warning or critical. Both before the first 401
