@@ -118,14 +118,15 @@ impl<'a> Gathered<'a> {
     fn case(&self, reader: &'a Reader) -> Case<'a> {
         let who = self.who(Some(reader));
         let is_frozen = self.is_frozen(who.container_id.as_deref());
+        let nobody = self.nobody();
         Case {
             reader: Some(reader),
-            of: Circumstances { is_frozen, ..self.circumstances() },
+            of: Circumstances { is_frozen, ..nobody.of },
             known: self.known(&who),
             who,
             started: self.started(reader.container_id.as_deref()),
             connections: self.connections(reader),
-            ..self.nobody()
+            ..nobody
         }
     }
 
