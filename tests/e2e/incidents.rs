@@ -235,8 +235,8 @@ fn few_requests(scene: &Scene, time: Duration) {
         rest.len() as f64 / minutes,
         events.len()
     );
-    // One a minute on average: some minutes may hold the first and the last of one more.
-    assert!(rest.len() as f64 <= minutes + 1.0, "{rest:?}");
+    // One a minute on average.
+    assert!(rest.len() as f64 <= minutes, "{rest:?}");
 }
 
 fn stalled(scene: &Scene, cart: &Pod) {

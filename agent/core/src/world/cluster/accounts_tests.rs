@@ -68,18 +68,8 @@ fn begun() -> Accounts {
 fn every_account_has_its_turn_soon_after_the_start_and_then_in_rounds() {
     let mut accounts = begun();
     let taken = turns(&mut accounts, &used(&["a", "b", "c"]), 700);
-    // Turns are 90 s apart after the first three, and no account has another turn within 200 s.
-    let expected = [
-        (1, "a"),
-        (11, "b"),
-        (21, "c"),
-        (201, "a"),
-        (291, "b"),
-        (381, "c"),
-        (471, "a"),
-        (561, "b"),
-        (651, "c"),
-    ];
+    // Turns are 120 s apart after the first three, and no account has another turn within 200 s.
+    let expected = [(1, "a"), (11, "b"), (21, "c"), (261, "a"), (381, "b"), (501, "c"), (621, "a")];
     let expected: Vec<_> = expected.iter().map(|(at, name)| (*at, (*name).to_owned())).collect();
     assert_eq!(taken, expected);
 }
@@ -142,7 +132,7 @@ fn an_account_out_of_turn_is_requested_every_five_minutes() {
 fn a_request_out_of_turn_counts_as_the_accounts_turn() {
     let mut accounts = begun();
     assert!(accounts.query(&named("b"), &at(0)));
-    let taken = turns(&mut accounts, &used(&["a", "b"]), 250);
+    let taken = turns(&mut accounts, &used(&["a", "b"]), 200);
     assert_eq!(taken, [(1, "a".to_owned())]);
 }
 
