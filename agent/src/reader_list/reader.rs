@@ -65,6 +65,12 @@ pub struct Held {
     pub dead_at: Moment,
     /// When a cluster without expiry extension would refuse it, if that is earlier.
     pub dead_without_extension: Option<Moment>,
+    /// The service that exchanges it for a credential of its own (AWS STS, Vault).
+    #[serde(default)]
+    pub exchanged_by: Option<String>,
+    /// When the last credential that the service issues for it ends, by that service's default.
+    #[serde(default)]
+    pub credential_ends_by: Option<Moment>,
     /// Whether it is the token in the file.
     pub is_current: bool,
 }
@@ -164,6 +170,8 @@ impl Held {
             issued_at: Moment(held.issued_at),
             dead_at: Moment(held.dead_at),
             dead_without_extension: held.dead_without_extension.map(Moment),
+            exchanged_by: held.exchange.map(|one| one.name().to_owned()),
+            credential_ends_by: held.credential_ends_by().map(Moment),
             is_current: held.is_current,
         }
     }

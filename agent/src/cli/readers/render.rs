@@ -119,9 +119,17 @@ fn holds(reader: &Reader, now: Wall) -> Option<String> {
         format!(" (without expiry extension: from {}, {})", at.0.rfc3339(), relative(at.0, now))
     });
     let earlier = earlier.unwrap_or_default();
+    let verifier = match &held.exchanged_by {
+        Some(service) => shown(service).into_owned(),
+        None => "the API server".to_owned(),
+    };
+    let credential = held.credential_ends_by.map(|at| {
+        format!("; by default its credential ends by {}, {}", at.0.rfc3339(), relative(at.0, now))
+    });
+    let credential = credential.unwrap_or_default();
     Some(format!(
-        "holds a replaced token, issued {issued}: the API server {verb} it from {at} \
-         ({away}){earlier}"
+        "holds a replaced token, issued {issued}: {verifier} {verb} it from {at} \
+         ({away}){earlier}{credential}"
     ))
 }
 

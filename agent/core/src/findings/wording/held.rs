@@ -3,10 +3,14 @@
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::world::readers::HeldGeneration;
+use crate::world::tokens::Exchange;
 
 /// When requests with the token start to fail.
 pub(super) fn death(held: &HeldGeneration, now: Wall) -> String {
     let left = held.dead_at - now;
+    if let Some(exchange) = held.exchange {
+        return exchanged(held, exchange, left);
+    }
     if left <= Delta::ZERO && left > -Delta::from_secs(1) {
         return "The old token is refused from now on: requests get 401.".to_owned();
     }
@@ -28,6 +32,25 @@ pub(super) fn death(held: &HeldGeneration, now: Wall) -> String {
     }
 }
 
+/// When a service starts to refuse it that issues a credential for it: requests fail later, when
+/// that credential ends.
+fn exchanged(held: &HeldGeneration, exchange: Exchange, left: Delta) -> String {
+    let service = exchange.name();
+    let refused = if left > Delta::ZERO {
+        format!("{service} refuses the old token from {} on, in {left}", held.dead_at.rfc3339())
+    } else {
+        format!("{service} has refused the old token since {}", held.dead_at.rfc3339())
+    };
+    let ends = match exchange.credential_life().zip(held.credential_ends_by()) {
+        Some((life, end)) => format!(
+            "A credential lives {life}, if nobody chose another time: requests fail by {}.",
+            end.rfc3339()
+        ),
+        None => "How long a credential lives is not known: requests fail when it ends.".to_owned(),
+    };
+    format!("{refused}, and issues no new credential for it. {ends}")
+}
+
 /// What the extension hides.
 fn unextended(earlier: Wall, now: Wall) -> String {
     let would = if earlier > now { "refuses" } else { "has refused" };
@@ -46,4 +69,6 @@ pub(super) fn evidence(held: &HeldGeneration) -> Attributes {
         .with("held_issued_at", held.issued_at)
         .with("refused_from", held.dead_at)
         .with_some("refused_without_extension_from", held.dead_without_extension)
+        .with_some("exchanged_by", held.exchange.map(Exchange::name))
+        .with_some("credential_ends_by", held.credential_ends_by())
 }

@@ -5,7 +5,7 @@ use crate::base::time::{Delta, Wall};
 use crate::findings::Severity;
 use crate::world::cluster::PodRef;
 use crate::world::readers::{Evidence, FrozenMount, Habit, HeldGeneration, StaleReader, Who};
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{Exchange, TokenKey};
 
 /// 2027-01-15T08:00:00Z
 const IAT: Wall = Wall::from_secs(1_800_000_000);
@@ -33,6 +33,7 @@ fn held() -> HeldGeneration {
         issued_at: IAT,
         dead_at: at(3_660),
         dead_without_extension: None,
+        exchange: None,
         is_current: false,
     }
 }
@@ -131,6 +132,40 @@ fn the_time_of_the_first_401_is_in_the_sentence() {
         let stale = StaleReader { held: held.clone(), ..stale(&[Evidence::ReadsOld], Habit::Once) };
         let text = summary(&stale, at(age));
         assert!(text.contains(words), "at {age}: {text}");
+    }
+}
+
+#[test]
+fn an_exchanged_token_ends_with_the_other_credential() {
+    let table = [
+        (
+            Exchange::AwsSts,
+            3_000,
+            "AWS STS refuses the old token from 2027-01-15T09:01:00Z on, in 11m 00s, and issues no \
+             new credential for it. A credential lives 1h 00m, if nobody chose another time: \
+             requests fail by 2027-01-15T10:01:00Z.",
+        ),
+        (
+            Exchange::EksPodIdentity,
+            3_960,
+            "EKS Pod Identity has refused the old token since 2027-01-15T09:01:00Z, and issues no \
+             new credential for it. How long a credential lives is not known: requests fail when \
+             it ends.",
+        ),
+    ];
+    for (exchange, age, words) in table {
+        let held = HeldGeneration { exchange: Some(exchange), ..held() };
+        let stale = StaleReader { held, ..stale(&[Evidence::ReadsOld], Habit::Exchange) };
+        let text = summary(&stale, at(age));
+        assert!(text.contains(words), "at {age}: {text}");
+        assert!(!text.contains("401"), "{text}");
+        let facts = reader::evidence(&stale);
+        assert!(facts.get("exchanged_by").is_some());
+        assert_eq!(
+            facts.get("credential_ends_by").is_some(),
+            exchange.credential_life().is_some(),
+            "{exchange:?}"
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Pseudonyms;
 use crate::base::ids::hex;
 use crate::world::copies::Plugin;
+use crate::world::tokens::telling_part;
 
 /// What makes the pseudonyms of one recording its own. Wiped when it is dropped.
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
@@ -90,6 +91,17 @@ fn plugins(kind: Kind, name: &str) -> String {
     kept.iter().flat_map(|alias| ["-", alias]).collect()
 }
 
+/// The service that a token is for. It stays: the agent judges readers by it.
+fn verifier(kind: Kind, name: &str) -> Option<&'static str> {
+    telling_part(name).filter(|_| kind == Kind::Audience)
+}
+
+/// What stays of a name, behind its pseudonym.
+fn kept(kind: Kind, name: &str) -> String {
+    let verifier = verifier(kind, name).map(|part| format!("-{part}")).unwrap_or_default();
+    plugins(kind, name) + &verifier
+}
+
 impl Pseudonyms {
     /// The pseudonym of a name. What is empty stays so: it names nothing.
     pub(super) fn name(&self, kind: Kind, name: &str) -> String {
@@ -97,7 +109,8 @@ impl Pseudonyms {
         match name {
             "" => String::new(),
             _ if access => format!("{API_ACCESS}{}", self.hash(name)),
-            _ => format!("{}-{}{}", kind.prefix(), self.hash(name), plugins(kind, name)),
+            _ if verifier(kind, name) == Some(name) => name.to_owned(),
+            _ => format!("{}-{}{}", kind.prefix(), self.hash(name), kept(kind, name)),
         }
     }
 

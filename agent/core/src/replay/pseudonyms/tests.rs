@@ -7,7 +7,7 @@ use crate::ledger::Restored;
 use crate::traces::generation;
 use crate::world::clocks::ServerName;
 use crate::world::cluster::PodRef;
-use crate::world::tokens::{TokenKey, claims_for_tests};
+use crate::world::tokens::{Claims, Exchange, TokenKey, claims_for_tests, is_for_api_server};
 
 fn pseudonyms() -> Pseudonyms {
     Pseudonyms::new(Key::new([7; 32]))
@@ -238,5 +238,29 @@ fn a_restored_finding_about_a_reader_keeps_its_words_and_loses_its_names() {
         "It reads the token only once, at its start.",
     ] {
         assert!(finding.summary.contains(words), "{words:?}: {}", finding.summary);
+    }
+}
+
+/// The agent judges the readers of a token by whom it is for.
+#[test]
+fn an_audience_keeps_the_service_that_it_names() {
+    let pseudonyms = pseudonyms();
+    let table = [
+        ("sts.amazonaws.com", "sts.amazonaws.com"),
+        ("api://AzureADTokenExchange", "api://AzureADTokenExchange"),
+        ("k3s", "k3s"),
+        ("https://vault.acme.example", "-vault"),
+        ("acme.svc.id.goog", "-svc.id.goog"),
+        ("https://kubernetes.default.svc.acme", "-kubernetes"),
+        ("acme-k3s", ""),
+    ];
+    for (audience, kept) in table {
+        let claims =
+            Claims { audiences: vec![audience.into()], ..claims_for_tests(1_000, 600, None) };
+        let replaced = pseudonyms.claims(claims.clone());
+        assert!(replaced.audiences[0].ends_with(kept), "{replaced:?}");
+        assert!(!replaced.audiences[0].contains("acme"), "{replaced:?}");
+        assert_eq!(Exchange::of(&replaced), Exchange::of(&claims), "{audience}");
+        assert_eq!(is_for_api_server(&replaced), is_for_api_server(&claims), "{audience}");
     }
 }

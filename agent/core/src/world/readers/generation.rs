@@ -1,7 +1,7 @@
 //! The generations of one token that readers may hold.
 
 use crate::base::time::{Delta, Wall};
-use crate::world::tokens::{Claims, Generation, GenerationId, LEEWAY};
+use crate::world::tokens::{Claims, Exchange, Generation, GenerationId, LEEWAY};
 
 /// Life of a token whose expiry the API server does not extend, where a cluster extends that of the
 /// others: one hour and some seconds (WarnOnlyBoundTokenExpirationPeriod in
@@ -22,6 +22,8 @@ pub struct Kept {
     pub dead_at: Wall,
     /// When a cluster without expiry extension would refuse it, if its expiry is extended.
     pub dead_without_extension: Option<Wall>,
+    /// The service that exchanges it for another credential, if its audience shows one.
+    pub exchange: Option<Exchange>,
 }
 
 impl Kept {
@@ -33,6 +35,7 @@ impl Kept {
             issued_at: claims.issued_at,
             dead_at: claims.expires_at + LEEWAY,
             dead_without_extension: warned.map(|at| at + LEEWAY),
+            exchange: Exchange::of(claims),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::generation::Kept;
 use super::{Evidence, Habit, ReaderVerdict};
 use crate::base::time::Wall;
 use crate::world::cluster::PodRef;
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{Exchange, TokenKey};
 
 /// One reader of one token, for `tokenwatch readers` and the status page.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,8 @@ pub struct HeldGeneration {
     pub dead_at: Wall,
     /// When a cluster without expiry extension would refuse it, if that is earlier.
     pub dead_without_extension: Option<Wall>,
+    /// The service that exchanges it for another credential, if its audience shows one.
+    pub exchange: Option<Exchange>,
     /// Whether it is the current one.
     pub is_current: bool,
 }
@@ -68,7 +70,13 @@ impl HeldGeneration {
             issued_at: kept.issued_at,
             dead_at: kept.dead_at,
             dead_without_extension: kept.dead_without_extension,
+            exchange: kept.exchange,
             is_current,
         }
+    }
+
+    /// When the last credential that the service issues for it ends, by that service's default.
+    pub fn credential_ends_by(&self) -> Option<Wall> {
+        Some(self.dead_at + self.exchange?.credential_life()?)
     }
 }

@@ -6,20 +6,7 @@ use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
-use crate::world::tokens::TokenKey;
-
-/// Audiences of the services that exchange a token for a credential of their own. Their clients
-/// read the token when that credential must be renewed, hours or days later (AWS STS and EKS Pod
-/// Identity, Microsoft Entra, Google STS, Vault, linkerd).
-const EXCHANGES: [&str; 7] = [
-    "sts.amazonaws.com",
-    "pods.eks.amazonaws.com",
-    "api://AzureADTokenExchange",
-    "iam.googleapis.com",
-    "svc.id.goog",
-    "vault",
-    "identity.l5d.io",
-];
+use crate::world::tokens::{TokenKey, is_for_api_server};
 
 /// One reader of a token.
 pub(super) struct Case<'a> {
@@ -148,7 +135,7 @@ impl<'a> Gathered<'a> {
         Circumstances {
             has_subpath: self.has_subpath,
             is_frozen: self.is_frozen(None),
-            is_exchanged: self.is_exchanged(),
+            is_exchanged: self.current.kept.exchange.is_some(),
             sandbox: self.facts.pod().and_then(|pod| pod.isolation.sandbox),
         }
     }
@@ -216,22 +203,8 @@ impl<'a> Gathered<'a> {
         pod.and_then(|pod| pod.connections)
     }
 
-    /// Whether the API server accepts the token's audience, as far as the names show it.
     fn is_for_api_server(&self) -> bool {
-        self.facts.generation().is_some_and(|generation| {
-            let claims = &generation.claims;
-            let is_api = |audience: &String| {
-                *audience == claims.issuer || audience.contains("kubernetes") || audience == "k3s"
-            };
-            claims.audiences.iter().any(is_api)
-        })
-    }
-
-    fn is_exchanged(&self) -> bool {
-        let known = |audience: &String| EXCHANGES.iter().any(|name| audience.contains(name));
-        self.facts
-            .generation()
-            .is_some_and(|generation| generation.claims.audiences.iter().any(known))
+        self.facts.generation().is_some_and(|generation| is_for_api_server(&generation.claims))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tokens: from the bytes of a file to claims and deadlines, and the token files of the node. The
 //! token itself is never kept.
 
+mod audience;
 mod claims;
 mod deadlines;
 mod decode;
@@ -10,13 +11,13 @@ mod store;
 pub(crate) mod testing;
 mod tracked;
 
+pub use audience::{Exchange, is_for_api_server, telling_part};
 pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
 pub use decode::{
     Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch,
     TokenIdentity, decode, foreign,
 };
-
 pub use file::{Absence, FileContent, FileSeen};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Tracked, Trouble};
