@@ -13,6 +13,8 @@ mod verdict;
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use self::agent::Agent;
 use self::clients::CLIENTS;
 use self::kubernetes::Pods;
@@ -75,9 +77,11 @@ fn stale_readers_are_named(level: Level) {
     pods.wait_renewed(&first, started + RENEWED[0]);
     let second = pods.generations();
     pods.note_rotation(&second);
+    wait_until(started + RENEWED[0]);
+    let earlier = Agent::readers(&scene.deployment);
     pods.wait_renewed(&second, started + RENEWED[1]);
     std::thread::sleep(READ_AGAIN);
-    every_client_is_judged_as_expected(&scene, &pods);
+    every_client_is_judged_as_expected(&scene, &pods, &earlier);
 }
 
 struct Scene {
@@ -101,9 +105,9 @@ fn wait_until(moment: Instant) {
     std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
-fn every_client_is_judged_as_expected(scene: &Scene, pods: &Pods<'_>) {
+fn every_client_is_judged_as_expected(scene: &Scene, pods: &Pods<'_>, earlier: &[Value]) {
     let seen = Agent::readers(&scene.deployment);
-    let judge = |client| Verdict::about(client, pods, &scene.agent, &seen);
+    let judge = |client| Verdict::about(client, pods, &scene.agent, (earlier, &seen));
     let verdicts: Vec<Verdict> = CLIENTS.iter().map(judge).collect();
     for verdict in &verdicts {
         println!("[{}] {verdict}", scene.deployment.cluster.name());

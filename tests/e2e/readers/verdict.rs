@@ -22,6 +22,8 @@ pub struct Verdict {
     /// When kubelet replaced the token, in seconds since 1970.
     rotated_at: Option<f64>,
     habit: String,
+    /// When its container was first seen to read, in seconds since 1970.
+    read_at: Option<f64>,
     /// What the agent shows and reported, for people who look for a difference.
     shown: String,
 }
@@ -31,11 +33,25 @@ const LEAD: f64 = 10.0;
 /// A client may print a refusal so much later. A report of this time may be its consequence.
 const PRINTED: f64 = 6.0;
 
+/// Longest time for which a client watches with the token that it read: client-go asks for 5 to 10
+/// minutes, and the agent adds 15 s.
+const WATCH: f64 = 615.0;
+/// What the agent says where it saw less.
+const MISSED_MOMENT: &str = "missed the first moment";
+const NOBODYS: &str = "whose container the agent does not know";
+
 impl Verdict {
-    pub fn about(client: &'static Client, pods: &Pods<'_>, agent: &Agent, seen: &[Value]) -> Self {
+    /// `seen`: the readers that the agent shows at the end. `earlier`: after the first rotation.
+    pub fn about(
+        client: &'static Client,
+        pods: &Pods<'_>,
+        agent: &Agent,
+        (earlier, seen): (&[Value], &[Value]),
+    ) -> Self {
         let uid = pods.uid(client.pod);
         let refused_at = pods.first_refusal(client.pod, client.container);
         let mut alerts = agent.alerts(uid);
+        alerts.retain(|alert| is_about(alert, client.container));
         alerts.retain(|alert| refused_at.is_none_or(|at| seconds(alert) < at - PRINTED));
         let fault = alerts.iter().find(|alert| alert.severity() != "info");
         let shown = fault.or(alerts.first());
@@ -48,7 +64,8 @@ impl Verdict {
             named_at: shown.map(seconds),
             rotated_at: pods.rotated_at(client.pod),
             habit: habit_of(seen, uid, client.container),
-            shown: everything(seen, uid, &agent.alerts(uid)),
+            read_at: first_read(earlier, uid, client.container),
+            shown: everything(&[earlier, seen].concat(), uid, &agent.alerts(uid)),
         }
     }
 
@@ -70,14 +87,26 @@ impl Verdict {
 
     /// What is expected where the agent saw less because the machine was busy, and says so: no more
     /// than a suspicion if it missed the first moment of a generation, and nothing if another
-    /// container of the pod may have been the one that read the new token.
+    /// container of the pod may have been the one that read the new token. And nothing of a client
+    /// that may only watch until its token is refused.
     fn as_far_as_seen(&self, expected: Named) -> Named {
         let says = |words: &str| self.shown.contains(words);
+        let is_no_more = |code| self.named != Named::Reported(code);
         match expected {
-            Named::Reported(code) if says("not_seen_again") => Named::Suspected(code),
-            Named::Suspected(_) if says("whose container the agent does not know") => Named::Not,
+            Named::Reported(code) if says(MISSED_MOMENT) && is_no_more(code) => {
+                Named::Suspected(code)
+            }
+            Named::Suspected(code) if (says(NOBODYS) || self.may_watch()) && is_no_more(code) => {
+                self.named
+            }
             Named::Reported(_) | Named::Suspected(_) | Named::Not => expected,
         }
+    }
+
+    /// Whether it read its token so late that it may have watched with it until the first 401.
+    fn may_watch(&self) -> bool {
+        let both = self.read_at.zip(self.refused_at);
+        both.is_some_and(|(read, refused)| read + WATCH >= refused - PRINTED - LEAD)
     }
 
     /// What differs from what is expected, for people.
@@ -109,6 +138,19 @@ impl fmt::Display for Verdict {
         let refused = if self.refused_at.is_some() { "refused" } else { "not refused" };
         write!(f, ", {refused}, habit {}", self.habit)
     }
+}
+
+/// Whether it names this container, or none.
+fn is_about(alert: &Alert, container: &str) -> bool {
+    let name = alert.body.strip_prefix("Container ").and_then(|rest| rest.split(' ').next());
+    name.is_none_or(|name| name == container)
+}
+
+/// The first read of a container that the agent shows, in seconds since 1970.
+fn first_read(seen: &[Value], uid: &str, container: &str) -> Option<f64> {
+    let of_it = |reader: &&Value| reader["pod"]["uid"] == uid && reader["container"] == container;
+    let read = seen.iter().find(of_it)?["reads"][0].as_str()?;
+    Some(chrono::DateTime::parse_from_rfc3339(read).ok()?.timestamp() as f64)
 }
 
 fn seconds(alert: &Alert) -> f64 {

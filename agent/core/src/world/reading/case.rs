@@ -1,12 +1,15 @@
 //! One reader with everything that decides what the agent concludes about it.
 
-use crate::base::time::{Reading, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
 use crate::world::tokens::{TokenKey, is_for_api_server};
+
+/// Time within which the containers of a pod read the token that they use from their start on.
+const TOGETHER: Delta = Delta::from_secs(60);
 
 /// One reader of a token.
 pub(super) struct Case<'a> {
@@ -192,20 +195,27 @@ impl<'a> Gathered<'a> {
         self.mounting.iter().filter(is_it).filter_map(|one| one.started).min()
     }
 
-    /// The connections belong to the pod: where another reader of the pod has the current token,
-    /// they may be its own. And they say nothing about a token for another audience.
+    /// The connections belong to the pod: where another container of the pod reads more than this
+    /// one, they may be its own. And they say nothing about a token for another audience.
     fn connections(&self, reader: &Reader) -> Option<Connections> {
-        let other = self.readers().any(|other| {
-            other.container_id != reader.container_id
-                && other.last().is_some_and(|last| last.kept.id == self.current.kept.id)
-        });
-        let pod = self.facts.readers.pod.filter(|_| !other && self.is_for_api_server());
+        let is_other = |other: &&Reader| other.container_id != reader.container_id;
+        let any_reads_more = self.readers().filter(is_other).any(|other| reads_more(other, reader));
+        let pod = self.facts.readers.pod.filter(|_| !any_reads_more && self.is_for_api_server());
         pod.and_then(|pod| pod.connections)
     }
 
     fn is_for_api_server(&self) -> bool {
         self.facts.generation().is_some_and(|generation| is_for_api_server(&generation.claims))
     }
+}
+
+/// Whether `other` has read a newer token than `reader`, or the same one much later.
+fn reads_more(other: &Reader, reader: &Reader) -> bool {
+    let Some(last) = other.last() else { return false };
+    reader.last().is_none_or(|own| {
+        let is_newer = last.kept.issued_at > own.kept.issued_at;
+        is_newer || last.last.wall > own.last.wall + TOGETHER
+    })
 }
 
 fn mounts(container: &Container, key: &TokenKey) -> bool {

@@ -86,6 +86,24 @@ fn with_attribution_one_container_of_two_is_named() {
 }
 
 #[test]
+fn the_use_of_a_pod_is_that_of_its_container_that_reads() {
+    let pair = [("app", 2), ("proxy", 2)];
+    let by = |age: i64, id: &str| (age, opened(age / ROTATION, Some(id)));
+    let used = || processes(&["id-app", "id-proxy"], 2, 1_200, 1, true);
+    let warned = |proxy: Vec<i64>| {
+        let proxy = proxy.into_iter().map(|age| by(age, "id-proxy")).collect();
+        let read = [vec![by(4, "id-app")], proxy].concat();
+        let (_, reports) = play([kubelet(3), pod(&pair), read, used()].concat(), 1_200);
+        reports.into_iter().find(|(_, _, severity)| *severity > Severity::Info)
+    };
+    for step in [5, 55, 240, 300] {
+        assert_eq!(warned(every(step, 3, 1_200)), None, "the other one reads every {step} s");
+    }
+    let expected = Some((497, AlertEvent::Raised, Severity::Warning));
+    assert_eq!(warned(vec![5]), expected, "neither has read the new one");
+}
+
+#[test]
 fn a_read_of_a_process_that_has_ended_accuses_no_container() {
     let pair = [("app", 2), ("proxy", 2)];
     let named = |age: i64, id: &str| vec![(age, opened(age / ROTATION, Some(id)))];
