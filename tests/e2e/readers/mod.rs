@@ -40,8 +40,9 @@ const FREEZE: Duration = secs(200);
 /// By then kubelet has renewed all tokens for the first time, and for the second: after 480 s it is
 /// due, and a volume has its turn every 60 to 90 s.
 const RENEWED: [Duration; 2] = [secs(620), secs(1_240)];
-/// Clients that keep a token for a minute have read the next one then.
-const READ_AGAIN: Duration = secs(75);
+/// Clients that keep a token for a minute have read the next one then, and those that wait until
+/// it is refused, 180 s after its replacement.
+const READ_AGAIN: Duration = secs(210);
 
 #[test]
 #[ignore = "takes 20 minutes and an image of clients: tests/clients"]

@@ -166,7 +166,8 @@ impl Engine {
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
-        let missing = Missing::Token { current, explained: diagnosis.explained };
+        let (explained, is_reader_unknown) = (diagnosis.explained, facts.is_reader_unknown(now));
+        let missing = Missing::Token { current, explained, is_reader_unknown };
         self.world.readers.habits.learn_all(learned);
         self.report_token(now, key, diagnosis, missing, outcome);
     }

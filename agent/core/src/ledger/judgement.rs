@@ -23,6 +23,8 @@ pub enum Missing {
         current: Option<TraceContext>,
         /// What explains that a finding is missing.
         explained: Explained,
+        /// Whether the agent cannot tell what a reader of it holds.
+        is_reader_unknown: bool,
     },
     /// The token file no longer exists.
     Gone,
@@ -52,6 +54,21 @@ impl Judgement {
 }
 
 impl Missing {
+    /// Whether nothing shows that `finding` is resolved: it stays.
+    pub(super) fn keeps(&self, finding: &Finding) -> bool {
+        match self {
+            Self::Token { is_reader_unknown, .. } => {
+                *is_reader_unknown && finding.code == Code::ReaderStale
+            }
+            Self::Gone
+            | Self::Rewritten
+            | Self::Clock(_)
+            | Self::Kubelet { .. }
+            | Self::Delivered { .. }
+            | Self::Recovered => false,
+        }
+    }
+
     /// How `finding`, which is missing, was resolved.
     pub(super) fn resolution(&self, finding: &Finding) -> Resolution {
         match self {

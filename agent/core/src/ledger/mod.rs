@@ -85,7 +85,7 @@ impl Ledger {
         let successor = self.successor(entries, &judgement.findings);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
-            if ids.contains(&entry.id) {
+            if ids.contains(&entry.id) || judgement.missing.keeps(&entry.finding) {
                 return true;
             }
             let resolution =

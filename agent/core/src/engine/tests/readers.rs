@@ -1,5 +1,6 @@
 //! Who keeps a token that was replaced: each habit, and the look-alike that is healthy.
 
+mod certainty;
 mod containers;
 
 use super::*;
@@ -229,21 +230,28 @@ fn at_level_files_the_same_readers_are_not_accused_either() {
 }
 
 #[test]
-fn habits_are_learned_from_two_rotations() {
-    let table: [(&str, Vec<i64>, Habit); 4] = [
-        ("each change", vec![3, 482, 962], Habit::OnChange),
-        ("after each refusal", vec![3, 662, 1_142], Habit::AfterRefusal),
+fn habits_are_learned_from_two_or_three_rotations() {
+    let before = Habit::BeforeExpiry { window: Delta::from_secs(60) };
+    // (what it does, its reads, the habit after two rotations, and after three)
+    let table: [(&str, Vec<i64>, Habit, Habit); 5] = [
+        ("each change", vec![3, 482, 962, 1_442], Habit::OnChange, Habit::OnChange),
         (
-            "60 s before each end",
-            vec![3, 600, 1_080],
-            Habit::BeforeExpiry { window: Delta::from_secs(60) },
+            "after each refusal",
+            vec![3, 662, 1_142, 1_622],
+            Habit::AfterRefusal,
+            Habit::AfterRefusal,
         ),
-        ("once", vec![3], Habit::Once),
+        ("60 s before each end", vec![3, 600, 1_080, 1_560], Habit::Unknown, before),
+        ("when its watch ends", vec![3, 593, 1_018, 1_500], Habit::Unknown, Habit::Unknown),
+        ("once", vec![3], Habit::Once, Habit::Once),
     ];
-    for (what, ages, expected) in table {
-        let events = [kubelet(3), pod(&[("app", 2)]), reads(&ages)].concat();
-        let (engine, _) = play(events, 1_200);
-        assert_eq!(habit(&engine, 1_200).0, expected, "{what}");
+    for (what, ages, two, three) in table {
+        let events = [kubelet(4), pod(&[("app", 2)]), reads(&ages)].concat();
+        let at = |until| {
+            let events = events.iter().filter(|(age, _)| *age <= until).cloned().collect();
+            habit(&play(events, until).0, until).0
+        };
+        assert_eq!((at(1_200), at(1_680)), (two, three), "{what}");
     }
 }
 

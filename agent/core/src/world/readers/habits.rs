@@ -14,7 +14,7 @@ use crate::world::tokens::TokenKey;
 /// some hundred containers, and its pods come and go.
 const MAX_HABITS: usize = 1_024;
 /// How kubelet's own volumes begin. The rest of their names is random for each pod.
-const API_ACCESS: &str = "kube-api-access-";
+pub const API_ACCESS: &str = "kube-api-access-";
 
 /// The container of a workload, and the token that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -19,6 +19,13 @@ const AT_ONCE: Delta = Delta::from_secs(30);
 /// Time after the first refusal within which a client that waits for it has read the token again.
 const AFTER: Delta = Delta::from_secs(60);
 
+/// Generations that have to show that a client waits for a refusal, or reads some time before the
+/// end: one that only watches reads once or twice in ten minutes, and may do so at such a time.
+const REFUSED_OFTEN: usize = 2;
+const BEFORE_OFTEN: usize = 3;
+/// A client that reads some time before the end does so at the same time within this.
+const STEADY: Delta = Delta::from_secs(20);
+
 /// A habit, and how many generations show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
@@ -63,10 +70,10 @@ fn common(visits: &[&Visit]) -> Option<Habit> {
     if visits.iter().all(|visit| visit.lag <= AT_ONCE) {
         return Some(Habit::OnChange);
     }
-    if before().all(is_refused) {
+    if visits.len() >= REFUSED_OFTEN && before().all(is_refused) {
         return Some(Habit::AfterRefusal);
     }
-    let is_steady = visits.len() > 1 && first > CACHE && last - first <= START;
+    let is_steady = visits.len() >= BEFORE_OFTEN && first > CACHE && last - first <= STEADY;
     is_steady.then_some(Habit::BeforeExpiry { window: first.fraction(1, 2) + last.fraction(1, 2) })
 }
 

@@ -135,6 +135,27 @@ pub fn hint(reference: &str, program: Option<&str>) -> Option<String> {
     of_image.or_else(of_program)
 }
 
+/// The longest time after which what the image or the program shows reads the token again, of all
+/// its versions; none if the table has no such time.
+pub fn longest_period(reference: &str, program: Option<&str>) -> Option<Delta> {
+    let of_image = component(Kind::Image, packages::image(reference).0);
+    let component = of_image.or_else(|| component(Kind::Exe, program?))?;
+    let lines = table().filter(|library| library.component == component);
+    let periods = lines.filter_map(|library| match library.reads {
+        Reads::Every(period) => period,
+        Reads::EachRequest
+        | Reads::Exchange
+        | Reads::AfterRefusal
+        | Reads::Once
+        | Reads::Watch
+        | Reads::BrokenWatch
+        | Reads::OwnRequest
+        | Reads::SendsNone
+        | Reads::Caller => None,
+    });
+    periods.max()
+}
+
 /// The line about `text`, which is a component and its version, and the version. A component
 /// without a version is found if the table has one line about it.
 pub fn named(text: &str) -> Option<(Library, Option<&str>)> {

@@ -26,6 +26,8 @@ pub struct Reader {
     pub visits: VecDeque<Visit>,
     /// When it last read a generation that was replaced then.
     pub read_old: Option<Reading>,
+    /// The generation that it read then, if the agent still knows it.
+    pub old: Option<Kept>,
 }
 
 /// The reads of one generation.
@@ -83,6 +85,7 @@ impl Reader {
             reads: VecDeque::new(),
             visits: VecDeque::new(),
             read_old: None,
+            old: None,
         }
     }
 
@@ -108,9 +111,9 @@ impl Reader {
     }
 
     /// It read a generation after that was replaced.
-    pub(super) fn read_old(&mut self, by: Option<&Opener>, now: &Reading) {
+    pub(super) fn read_old(&mut self, kept: Option<&Kept>, by: Option<&Opener>, now: &Reading) {
         self.note(by, now);
-        self.read_old = Some(*now);
+        (self.read_old, self.old) = (Some(*now), kept.cloned());
     }
 
     fn note(&mut self, by: Option<&Opener>, now: &Reading) {

@@ -30,6 +30,8 @@ pub struct TokenReaders {
     pub held: Option<(u32, Reading)>,
     /// Why opens cannot be seen at all, if they cannot.
     pub unseen: Option<String>,
+    /// Until when opens of a generation may have been missed that is not kept any more, and why.
+    pub forgotten: Option<(Wall, String)>,
     unplaced: VecDeque<(String, ReaderEvent, Reading)>,
 }
 
@@ -46,12 +48,24 @@ impl TokenReaders {
             self.replace(InFile::new(generation));
         }
         if self.generations.len() > MAX_GENERATIONS {
-            self.generations.pop_front();
+            self.forget_oldest();
         }
         if let (Some(current), Some(directory)) = (self.generations.back_mut(), directory) {
             current.add(directory);
             self.place(directory);
         }
+    }
+
+    /// What may have been missed of a generation stays known.
+    fn forget_oldest(&mut self) {
+        let oldest = self.generations.pop_front();
+        let replaced = self.generations.front().map(|next| next.appeared);
+        let missed = oldest.zip(replaced).and_then(|(oldest, at)| match oldest.seen {
+            Watched::All | Watched::ButMoment(_) => None,
+            Watched::NotYet => Some((at, NOT_WATCHED_YET.to_owned())),
+            Watched::Missed(until, why) => Some((until, why)),
+        });
+        self.forgotten = missed.or(self.forgotten.take());
     }
 
     fn replace(&mut self, next: InFile) {
@@ -129,7 +143,7 @@ impl TokenReaders {
         let is_old = replaced_at.is_some_and(|at| now.wall - at > JUST_REPLACED);
         let (of, reader) = (&self.generations[index], reader(&mut self.readers, by));
         if is_old {
-            reader.read_old(by, now);
+            reader.read_old(Some(&of.kept), by, now);
             return true;
         }
         let is_first = reader.read(of, by, now);
@@ -143,7 +157,9 @@ impl TokenReaders {
     fn read_again(&mut self, directory: &str, by: Option<&Opener>, now: &Reading) -> bool {
         let is_old = !self.current().is_some_and(|current| current.is_in(directory));
         if is_old {
-            reader(&mut self.readers, by).read_old(by, now);
+            let of = self.generations.iter().find(|one| one.is_in(directory));
+            let kept = of.map(|one| one.kept.clone());
+            reader(&mut self.readers, by).read_old(kept.as_ref(), by, now);
         }
         is_old
     }

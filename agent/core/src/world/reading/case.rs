@@ -1,15 +1,13 @@
 //! One reader with everything that decides what the agent concludes about it.
 
-use crate::base::time::{Delta, Reading, Wall};
+use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
+use crate::world::readers::API_ACCESS;
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
 use crate::world::tokens::{TokenKey, is_for_api_server};
-
-/// Time within which the containers of a pod read the token that they use from their start on.
-const TOGETHER: Delta = Delta::from_secs(60);
 
 /// One reader of a token.
 pub(super) struct Case<'a> {
@@ -20,8 +18,12 @@ pub(super) struct Case<'a> {
     pub(super) who: Who,
     /// When the container that could hold a token longest was started, if that is known.
     pub(super) started: Option<Wall>,
-    /// Its use of the API server, where that says something about this reader.
+    /// The pod's use of the API server, where that says something about this token.
     pub(super) connections: Option<Connections>,
+    /// The other readers of the token, whose use that may be.
+    pub(super) others: Vec<&'a Reader>,
+    /// The image of its container; empty if it is not known.
+    pub(super) image: &'a str,
     pub(super) of: Circumstances,
     /// What was learned before about containers of this workload.
     pub(super) known: Option<&'a KnownHabit>,
@@ -115,7 +117,8 @@ impl<'a> Gathered<'a> {
             known: self.known(&who),
             who,
             started: self.started(reader.container_id.as_deref()),
-            connections: self.connections(reader),
+            others: self.others(reader),
+            image: self.image(reader),
             ..nobody
         }
     }
@@ -128,7 +131,9 @@ impl<'a> Gathered<'a> {
             current: self.current,
             who: self.who(None),
             started: self.started(None),
-            connections: None,
+            connections: self.connections(),
+            others: Vec::new(),
+            image: "",
             of: self.circumstances(),
             known: None,
         }
@@ -176,6 +181,10 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    fn image(&self, reader: &Reader) -> &'a str {
+        self.container(reader.container_id.as_deref()).map_or("", |one| one.image.as_str())
+    }
+
     /// A container by its id, or the only one that mounts the token.
     fn container(&self, id: Option<&str>) -> Option<&'a Container> {
         let by_id = self.mounting.iter().find(|one| id.is_some() && one.id.as_deref() == id);
@@ -195,27 +204,23 @@ impl<'a> Gathered<'a> {
         self.mounting.iter().filter(is_it).filter_map(|one| one.started).min()
     }
 
-    /// The connections belong to the pod: where another container of the pod reads more than this
-    /// one, they may be its own. And they say nothing about a token for another audience.
-    fn connections(&self, reader: &Reader) -> Option<Connections> {
-        let is_other = |other: &&Reader| other.container_id != reader.container_id;
-        let any_reads_more = self.readers().filter(is_other).any(|other| reads_more(other, reader));
-        let pod = self.facts.readers.pod.filter(|_| !any_reads_more && self.is_for_api_server());
+    /// The other readers of the pod. Its connections may be theirs.
+    fn others(&self, reader: &Reader) -> Vec<&'a Reader> {
+        self.readers().filter(|other| other.container_id != reader.container_id).collect()
+    }
+
+    /// Connections say nothing about a token for another audience.
+    fn connections(&self) -> Option<Connections> {
+        let pod = self.facts.readers.pod.filter(|_| self.is_for_api_server());
         pod.and_then(|pod| pod.connections)
     }
 
+    /// Whether the API server accepts the token: kubelet's own volumes are for that.
     fn is_for_api_server(&self) -> bool {
-        self.facts.generation().is_some_and(|generation| is_for_api_server(&generation.claims))
+        let is_own = self.facts.tracked.key.volume.starts_with(API_ACCESS);
+        let of = self.facts.generation();
+        is_own || of.is_some_and(|generation| is_for_api_server(&generation.claims))
     }
-}
-
-/// Whether `other` has read a newer token than `reader`, or the same one much later.
-fn reads_more(other: &Reader, reader: &Reader) -> bool {
-    let Some(last) = other.last() else { return false };
-    reader.last().is_none_or(|own| {
-        let is_newer = last.kept.issued_at > own.kept.issued_at;
-        is_newer || last.last.wall > own.last.wall + TOGETHER
-    })
 }
 
 fn mounts(container: &Container, key: &TokenKey) -> bool {

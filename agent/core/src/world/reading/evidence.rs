@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use crate::base::time::{Delta, Wall};
-use crate::world::readers::{Evidence, Habit, Learned};
+use crate::world::readers::{Evidence, Habit, Learned, Visit, libraries};
 
 /// Time for which clients keep a token that they have read: a minute (client-go and those that
 /// follow it; KEP-1205 asks for no more).
@@ -12,11 +12,21 @@ const CACHED_LONG: Delta = Delta::from_secs(300);
 /// A client that only watches sends a request when its watch ends: after 5 to 10 min (reflector.go
 /// in client-go). It may have begun with a token that was a minute old.
 pub(super) const WATCH: Delta = Delta::from_secs(660);
+/// The API server ends a watch whose client gave no time after 30 to 60 min (twice its
+/// `--min-request-timeout`): plain watches of the Python, Java and JavaScript clients. Such a
+/// client then reads the token again.
+pub(super) const WATCH_UNTIL_ENDED: Delta = Delta::from_secs(3_660);
+/// A read of a replaced generation says nothing about the present after this time, where nothing
+/// shows which container it was: that may have been restarted.
+const LINGERS: Delta = Delta::from_secs(900);
 /// Time after a rotation in which nobody has to have read the new token: a minute, and the time
 /// between two looks.
 pub(super) const FRESH: Delta = Delta::from_secs(75);
 /// An open file may be read just after it was replaced.
 const IN_FLIGHT: Delta = Delta::from_secs(10);
+/// Generations that show the same habit before it is evidence: two may be chance, as an informer
+/// reads once or twice in ten minutes.
+pub(super) const SURE: u32 = 3;
 /// Two looks at the processes: what the last one counted began within this time.
 pub(super) const LOOKS: Delta = Delta::from_secs(65);
 
@@ -35,12 +45,15 @@ impl Case<'_> {
     /// minute nothing else.
     pub(super) fn turns_at(&self) -> Option<Wall> {
         let is_one = self.who.container.is_some() || self.who.container_id.is_some();
-        let last = self.last().filter(|_| is_one && self.is_current())?;
-        let read = self.reader?.read_old.filter(|read| read.wall < last.last.wall)?;
-        Some(read.wall + FRESH)
+        let read = self.reader?.read_old?;
+        if !is_one {
+            return Some(read.wall + LINGERS);
+        }
+        let last = self.last().filter(|_| self.is_current())?;
+        (read.wall < last.last.wall).then(|| read.wall + FRESH)
     }
 
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.token.held.is_some() && !self.of.has_subpath
     }
 
@@ -64,7 +77,7 @@ impl Case<'_> {
     pub(super) fn must_read_after(&self) -> Option<Wall> {
         let last = self.last()?.last.wall;
         let usual = match self.habit().habit {
-            Habit::Every { period } => period.fraction(5, 4).max(CACHED),
+            Habit::Every { period } => longer(period).max(CACHED),
             Habit::EachRequest => CACHED,
             Habit::Unknown
             | Habit::Never
@@ -72,14 +85,32 @@ impl Case<'_> {
             | Habit::Once
             | Habit::AfterRefusal
             | Habit::BeforeExpiry { .. }
-            | Habit::Exchange => CACHED_LONG,
+            | Habit::Exchange => self.known_period().map_or(CACHED_LONG, longer).max(CACHED_LONG),
         };
         Some(self.replaced_at().max(last + usual))
     }
 
+    /// When its library reads again, if the image or the program shows that.
+    fn known_period(&self) -> Option<Delta> {
+        let _ = self.connections?; // it matters for their evidence alone
+        libraries::longest_period(self.image, self.who.program.as_deref())
+    }
+
+    /// Whether the pod's use of the API server at this time may be that of another container: one
+    /// that had a newer token, or had read the same one not long before.
+    fn is_of_another(&self, at: Wall) -> bool {
+        let Some(own) = self.last() else { return !self.others.is_empty() };
+        let uses = |visit: &Visit| {
+            let is_newer = visit.kept.issued_at > own.kept.issued_at;
+            visit.first.wall <= at && (is_newer || at < visit.last.wall + CACHED_LONG)
+        };
+        self.others.iter().flat_map(|other| &other.visits).any(uses)
+    }
+
     fn opened_connection(&self) -> bool {
         let opened = self.connections.and_then(|connections| connections.opened_after);
-        opened.zip(self.must_read_after()).is_some_and(|(opened, after)| opened.wall >= after)
+        let used = opened.zip(self.must_read_after());
+        used.is_some_and(|(opened, after)| opened.wall >= after && !self.is_of_another(opened.wall))
     }
 
     /// The last look found requests, and all that it counted is later than the read that a client
@@ -87,15 +118,20 @@ impl Case<'_> {
     fn sends_requests(&self) -> bool {
         let sends = self.connections.is_some_and(|one| one.requests_since.is_some());
         let counted = self.must_read_after().map(|after| after + LOOKS);
-        sends && counted.is_some_and(|counted| self.now.wall >= counted)
+        sends
+            && counted.is_some_and(|counted| self.now.wall >= counted)
+            && !self.is_of_another(self.now.wall)
     }
 
     fn stays_connected(&self) -> bool {
         let is_connected = self.connections.is_some_and(|one| one.established > 0);
         let since = self.last().map(|last| last.last.wall);
-        let until = since.zip(self.must_read_after()).map(|(last, after)| after.max(last + WATCH));
+        let until = since
+            .zip(self.must_read_after())
+            .map(|(last, after)| after.max(last + WATCH_UNTIL_ENDED));
         is_connected
             && until.is_some_and(|until| self.now.wall >= until.max(self.replaced_at() + FRESH))
+            && !self.is_of_another(self.now.wall)
     }
 
     /// In earlier generations it waited for the refusal, or for a window that has passed now. Or
@@ -106,7 +142,7 @@ impl Case<'_> {
         let known = self.known.filter(|known| known.since < self.replaced_at());
         let is_known = known.is_some_and(|known| known.habit == habit);
         let is_settled = self.now.wall >= self.replaced_at() + FRESH;
-        let is_learned = is_settled && (generations > 1 || is_known);
+        let is_learned = is_settled && (generations >= SURE || is_known);
         let Some(last) = self.last().filter(|_| is_learned) else { return false };
         match habit {
             Habit::Once => {
@@ -114,7 +150,7 @@ impl Case<'_> {
             }
             Habit::AfterRefusal => true,
             Habit::BeforeExpiry { window } => {
-                self.now.wall > last.kept.dead_at - window.fraction(3, 4)
+                self.now.wall >= window_passed(last.kept.dead_at, window)
             }
             Habit::Unknown
             | Habit::Never
@@ -133,4 +169,14 @@ impl Case<'_> {
             connections.established == 0 && !lately
         })
     }
+}
+
+/// When one that reads this long before the end has not read.
+pub(super) fn window_passed(dead_at: Wall, window: Delta) -> Wall {
+    dead_at - window.fraction(3, 4)
+}
+
+/// A quarter more than a period: a client may read a little later.
+fn longer(period: Delta) -> Delta {
+    period.fraction(5, 4)
 }

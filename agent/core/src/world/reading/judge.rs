@@ -1,13 +1,14 @@
 //! The conclusion about one reader.
 
 use super::case::Case;
-use super::evidence::{FRESH, LOOKS, WATCH};
+use super::evidence::{FRESH, LOOKS, WATCH, WATCH_UNTIL_ENDED, window_passed};
 use crate::base::time::{Delta, Wall};
 use crate::world::cluster::Sandbox;
 use crate::world::readers::{
     Evidence, Habit, InFile, Kept, Learned, Reader, ReaderVerdict, Strength, Visit, Watched, Who,
     learn, looks_once,
 };
+use crate::world::tokens::Exchange;
 
 /// `WATCH`, if the watch began with its first read.
 const FIRST_WATCH: Delta = Delta::from_secs(615);
@@ -26,6 +27,9 @@ const NOBODYS: &str = "a process whose container the agent does not know read th
 /// Why a reader may have read it although the agent does not know.
 const ENDED: &str = "a process read it that ended before the agent could look, and the agent does \
                      not know whether its container has read the new token";
+/// Why a reader of a token that ended may be healthy.
+const OVER: &str = "the API server refuses the token that it read, and nothing shows whether it \
+                    still uses that";
 /// Why the reads of an old mount are not known.
 const FROZEN: &str = "it has an old mount of the volume, and the agent does not see reads there";
 
@@ -117,13 +121,34 @@ impl<'a> Case<'a> {
         if self.is_current() {
             return Weighed::plain(ReaderVerdict::Current);
         }
-        if self.of.is_exchanged {
+        match last.kept.exchange {
+            Some(exchange) => self.weigh_exchanged(last, exchange),
+            None => self.weigh_old(last),
+        }
+    }
+
+    /// It reads the token again when its other credential ends.
+    fn weigh_exchanged(&self, last: &Visit, exchange: Exchange) -> Weighed {
+        if self.now.wall < last.kept.dead_at + exchange.longest_life() {
             return Weighed::plain(ReaderVerdict::Waiting);
         }
-        self.weigh_old(last)
+        match self.unseen() {
+            Some(why) => Weighed::unknown(why),
+            None => Weighed { evidence: self.evidence(), ..Weighed::plain(ReaderVerdict::Stale) },
+        }
+    }
+
+    /// From when on it matters that somebody holds an old generation: a client that was not seen
+    /// yet has read the new one by then.
+    fn held_from(&self) -> Option<Wall> {
+        let (_, since) = self.token.held.filter(|_| self.holds())?;
+        Some(since.wall.max(self.replaced_at()) + FRESH)
     }
 
     fn nobody_read(&self) -> Weighed {
+        if self.held_from().is_some_and(|from| self.now.wall >= from) {
+            return Weighed { evidence: self.evidence(), ..Weighed::plain(ReaderVerdict::Stale) };
+        }
         match self.unseen() {
             Some(why) => Weighed::unknown(why),
             None => Weighed::plain(ReaderVerdict::NeverRead),
@@ -145,8 +170,13 @@ impl<'a> Case<'a> {
         let held = evidence.contains(&Evidence::Holds).then(|| self.replaced_at() + FRESH);
         let once = self.looks_once(last).then(|| self.patience(last));
         let is_over = held.into_iter().chain(once).any(|until| self.now.wall >= until);
-        let verdict = if is_over { ReaderVerdict::Stale } else { ReaderVerdict::Waiting };
-        Weighed { evidence, ..Weighed::plain(verdict) }
+        if is_over {
+            return Weighed { evidence, ..Weighed::plain(ReaderVerdict::Stale) };
+        }
+        if self.now.wall >= last.kept.dead_at {
+            return Weighed::unknown(OVER);
+        }
+        Weighed { evidence, ..Weighed::plain(ReaderVerdict::Waiting) }
     }
 
     /// Why the agent may have missed that a newer generation was read.
@@ -156,12 +186,23 @@ impl<'a> Case<'a> {
         hidden
             .or(self.of.is_frozen.then_some(FROZEN))
             .or(unseen.and_then(|one| one.seen.missed()))
+            .or_else(|| self.forgotten())
             .or_else(|| self.read_by_nobody())
     }
 
-    /// The generations after the one that it read last, oldest first.
+    /// The generations after the one that it read last, oldest first; all, if it was not seen to
+    /// read.
     fn newer(&self) -> impl DoubleEndedIterator<Item = &'a InFile> + use<'a, '_> {
-        self.token.generations.iter().filter(|one| one.appeared >= self.replaced_at())
+        let from = self.last().map(|_| self.replaced_at());
+        self.token.generations.iter().filter(move |one| from.is_none_or(|at| one.appeared >= at))
+    }
+
+    /// Why it may have read a generation that is not kept any more.
+    fn forgotten(&self) -> Option<&'a str> {
+        let (until, why) = self.token.forgotten.as_ref()?;
+        let is_newer = self.last().is_none_or(|_| *until >= self.replaced_at());
+        let is_its_own = self.started.is_none_or(|started| *until > started);
+        (is_newer && is_its_own).then_some(why.as_str())
     }
 
     /// Whether it may have read a newer generation in a moment that the agent missed, as one that
@@ -262,7 +303,7 @@ impl<'a> Case<'a> {
     /// The times at which the conclusion may change.
     pub(super) fn times(&self) -> Vec<Wall> {
         let Some(last) = self.last().filter(|_| !self.is_current()) else {
-            return self.turns_at().into_iter().collect();
+            return self.turns_at().into_iter().chain(self.held_from()).collect();
         };
         let mut times = vec![
             self.current.appeared + STARTING,
@@ -270,7 +311,20 @@ impl<'a> Case<'a> {
             self.replaced_at() + FRESH,
         ];
         times.extend(self.must_read_after().map(|after| after + LOOKS));
+        times.extend(self.ends(last));
         times.push(self.patience(last));
         times
+    }
+
+    /// The times that have to do with the end of what it read.
+    fn ends(&self, last: &Visit) -> Vec<Wall> {
+        let Kept { dead_at, exchange, .. } = &last.kept;
+        let mut ends = vec![*dead_at, last.last.wall + WATCH_UNTIL_ENDED];
+        ends.extend(exchange.map(|exchange| *dead_at + exchange.longest_life()));
+        if let Habit::BeforeExpiry { window } = self.habit().habit {
+            ends.push(window_passed(*dead_at, window));
+        }
+        ends.extend(self.turns_at());
+        ends
     }
 }

@@ -11,9 +11,10 @@ use super::Facts;
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::world::cluster::Container;
 use crate::world::readers::{
-    HabitKey, HeldGeneration, KnownHabit, Learned, ReaderVerdict, ReaderView, Who, libraries,
+    Habit, HabitKey, HeldGeneration, KnownHabit, Learned, ReaderVerdict, ReaderView, Who, libraries,
 };
 use case::Case;
+use evidence::SURE;
 
 impl<'a> Facts<'a> {
     /// Every reader of this token, and what the agent concludes about it at `now`.
@@ -71,7 +72,7 @@ impl<'a> Facts<'a> {
         let judged = case.judge();
         let is_confirmed = judged.verdict == ReaderVerdict::Stale && judged.is_confirmed();
         let key = self.habit_key(judged.who.container.as_deref()?)?;
-        let is_sure = generations > 1 || is_confirmed;
+        let is_sure = generations >= needed(habit) || is_confirmed;
         is_sure.then_some(KnownHabit { key, habit, generations, is_confirmed, since: at, at })
     }
 
@@ -84,6 +85,20 @@ impl<'a> Facts<'a> {
         let times = Case::all(self, now).into_iter().flat_map(|case| case.times());
         let later = times.filter(|at| *at > now.wall).min();
         later.map(|at: Wall| now.monotonic + (at - now.wall))
+    }
+}
+
+/// Generations that have to show a habit before it is kept. Where it accuses, more.
+fn needed(habit: Habit) -> u32 {
+    match habit {
+        Habit::AfterRefusal | Habit::BeforeExpiry { .. } => SURE,
+        Habit::Unknown
+        | Habit::Never
+        | Habit::EachRequest
+        | Habit::Every { .. }
+        | Habit::OnChange
+        | Habit::Once
+        | Habit::Exchange => 2,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Readers that keep a token which was replaced, and mounts that do.
 
 use super::judge::Judged;
-use crate::base::time::{Delta, Reading};
+use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
 use crate::world::readers::{
-    FrozenMount, HeldGeneration, InFile, MountKind, ReaderVerdict, RunningContainer, SeenMount,
-    StaleReader,
+    Evidence, FrozenMount, HeldGeneration, InFile, MountKind, ReaderVerdict, RunningContainer,
+    SeenMount, StaleReader,
 };
 
 impl Facts<'_> {
@@ -17,13 +17,18 @@ impl Facts<'_> {
         }
         let mut stale: Vec<Judged<'_>> = self.judged(now);
         stale.retain(|judged| judged.verdict == ReaderVerdict::Stale);
+        // A suspicion is no reason to say more of the others.
+        let is_confirmed = stale.iter().any(Judged::is_confirmed);
+        stale.retain(|judged| judged.is_confirmed() == is_confirmed);
         let others = stale.len().saturating_sub(1);
-        let worst = stale.into_iter().max_by_key(rank)?;
+        let worst = stale.into_iter().min_by_key(first_failure)?;
         Some(self.named(worst, others, now))
     }
 
     fn named(&self, judged: Judged<'_>, others: usize, now: &Reading) -> StaleReader {
-        let old = judged.held.filter(|_| !judged.is_current());
+        let reads_old = judged.evidence.contains(&Evidence::ReadsOld);
+        let read = judged.reader.and_then(|reader| reader.old.as_ref()).filter(|_| reads_old);
+        let old = read.or(judged.held.filter(|_| !judged.is_current()));
         let last = judged.reader.and_then(|reader| reader.last());
         StaleReader {
             others,
@@ -42,6 +47,11 @@ impl Facts<'_> {
         let generations = self.readers.token.map(|token| &token.generations);
         let before = generations.and_then(|all| all.iter().rev().nth(1)).map(|one| &one.kept);
         HeldGeneration::of(before.unwrap_or(&judged.current.kept), false)
+    }
+
+    /// Whether a reader may keep an earlier generation, and the agent cannot tell.
+    pub fn is_reader_unknown(&self, now: &Reading) -> bool {
+        self.judged(now).iter().any(|judged| judged.verdict == ReaderVerdict::Unknown)
     }
 
     /// The container that has an old file system mounted where the node has a new one.
@@ -81,8 +91,8 @@ impl Facts<'_> {
     }
 }
 
-/// Those that are certain to use their token come last, and of them those that fail first.
-fn rank(judged: &Judged<'_>) -> (bool, Option<Delta>) {
-    let late = judged.held.map(|kept| judged.replaced_at - kept.dead_at);
-    (judged.is_confirmed(), late)
+/// When what it holds is refused; last, if the agent does not know that.
+fn first_failure(judged: &Judged<'_>) -> (bool, Option<Wall>) {
+    let dead_at = judged.held.map(|kept| kept.dead_at);
+    (dead_at.is_none(), dead_at)
 }

@@ -53,9 +53,11 @@ pub fn telling_part(audience: &str) -> Option<&'static str> {
 }
 
 impl Exchange {
-    /// The service for which a token with these claims is meant.
+    /// The service for which a token with these claims is meant. The name of a cluster is no
+    /// service: the API server's own audience is often its issuer.
     pub fn of(claims: &Claims) -> Option<Self> {
-        let has = |name: &str| claims.audiences.iter().any(|audience| audience.contains(name));
+        let others = || claims.audiences.iter().filter(|audience| **audience != claims.issuer);
+        let has = |name: &str| others().any(|audience| audience.contains(name));
         AUDIENCES.iter().find(|(name, _)| has(name)).map(|(_, exchange)| *exchange)
     }
 
@@ -79,13 +81,26 @@ impl Exchange {
             // `expires_in` of Google's exchange, and of an impersonated service account.
             Self::AwsSts | Self::GoogleSts => hours(1),
             Self::EksPodIdentity => None,
-            // Between 60 and 90 minutes, at random.
-            Self::Entra => Some(Delta::from_secs(90 * 60)),
             // `default_lease_ttl`: 768 hours. The role's `token_ttl` is often shorter.
             Self::Vault => hours(768),
-            // `identity.issuer.issuanceLifetime` of the chart.
-            Self::Linkerd => hours(24),
+            // `identity.issuer.issuanceLifetime` of linkerd's chart. Entra: at least an hour, and
+            // a day where the resource supports continuous access evaluation.
+            Self::Linkerd | Self::Entra => hours(24),
         }
+    }
+
+    /// How long its credentials live at most, if that is not unusual. A client that has not read a
+    /// valid token for longer has none.
+    pub fn longest_life(self) -> Delta {
+        let hours = match self {
+            // The longest session of a role.
+            Self::AwsSts | Self::EksPodIdentity | Self::GoogleSts => 12,
+            Self::Entra => 28,
+            // `max_lease_ttl`
+            Self::Vault => 768,
+            Self::Linkerd => 48,
+        };
+        Delta::from_secs(hours * 3_600)
     }
 }
 
@@ -100,7 +115,7 @@ mod tests {
             ("sts.amazonaws.com", Some(("AWS STS", Some(3_600)))),
             ("sts.amazonaws.com.cn", Some(("AWS STS", Some(3_600)))),
             ("pods.eks.amazonaws.com", Some(("EKS Pod Identity", None))),
-            ("api://AzureADTokenExchange", Some(("Microsoft Entra", Some(5_400)))),
+            ("api://AzureADTokenExchange", Some(("Microsoft Entra", Some(86_400)))),
             ("//iam.googleapis.com/projects/1/x", Some(("Google STS", Some(3_600)))),
             ("shop.svc.id.goog", Some(("Google STS", Some(3_600)))),
             ("https://vault.example:8200", Some(("Vault", Some(768 * 3_600)))),
@@ -116,6 +131,21 @@ mod tests {
             let found = Exchange::of(&claims)
                 .map(|one| (one.name(), one.credential_life().map(Delta::as_secs)));
             assert_eq!(found, expected, "{audience}");
+            assert!(Exchange::of(&claims).is_none_or(|one| {
+                one.credential_life().is_none_or(|life| life <= one.longest_life())
+            }));
         }
+    }
+
+    #[test]
+    fn a_cluster_that_is_called_like_a_service_exchanges_nothing() {
+        let issuer = "https://k8s.vault-prod.example:6443";
+        let claims = crate::world::tokens::Claims {
+            issuer: issuer.into(),
+            audiences: vec![issuer.into()],
+            ..claims_for_tests(1_800_000_000, 3_600, None)
+        };
+        assert_eq!(Exchange::of(&claims), None);
+        assert!(is_for_api_server(&claims));
     }
 }

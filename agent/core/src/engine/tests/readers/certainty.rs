@@ -1,0 +1,167 @@
+//! What the agent does not know, and what it must not conclude from little.
+
+use super::*;
+use crate::world::tokens::LEEWAY;
+
+const APP: [(&str, i64); 1] = [("app", 2)];
+const PAIR: [(&str, i64); 2] = [("app", 2), ("proxy", 2)];
+
+fn by(age: i64, id: &str) -> (i64, Observation) {
+    (age, opened(age / ROTATION, Some(id)))
+}
+
+fn missed(age: i64) -> Events {
+    let span = Delta::from_secs(5);
+    vec![(age, readers(ReaderEvent::Missed { span, why: "overflow".into() }))]
+}
+
+/// The first report above info.
+fn warned(reports: &[Reported]) -> Option<Reported> {
+    reports.iter().copied().find(|(_, _, severity)| *severity > Severity::Info)
+}
+
+fn has_cleared(reports: &[Reported]) -> bool {
+    reports.iter().any(|(_, event, _)| *event == AlertEvent::Cleared)
+}
+
+#[test]
+fn what_was_read_before_the_agent_watched_stays_unknown() {
+    let later: Events = (2..8).flat_map(|nth| generation(nth, true)).collect();
+    let late = [generation(1, false), later].concat();
+    for until in [1_000, 1_400, 3_600] {
+        let (engine, reports) = play([late.clone(), pod(&APP)].concat(), until);
+        assert_eq!(reports, []);
+        assert_eq!(habit(&engine, until), (Habit::Unknown, ReaderVerdict::Unknown), "at {until}");
+        let started_later = pod(&[("app", 700)]);
+        let (engine, _) = play([late.clone(), started_later].concat(), until);
+        assert_eq!(habit(&engine, until), (Habit::Never, ReaderVerdict::NeverRead), "at {until}");
+    }
+}
+
+#[test]
+fn what_somebody_holds_since_before_the_agent_started_is_a_hint() {
+    let held = vec![(970, readers(ReaderEvent::Held { generations: 1 }))];
+    let late = [generation(1, false), generation(2, true), pod(&APP), held].concat();
+    let (engine, reports) = play(late, 1_400);
+    assert_eq!(reports, [(1_045, AlertEvent::Raised, Severity::Info)]);
+    assert_eq!(engine.status(&at(1_400)).readers[0].verdict, ReaderVerdict::Stale);
+}
+
+#[test]
+fn a_finding_stays_while_the_agent_cannot_tell() {
+    let used = processes(&["id-app"], 2, 500, 0, true);
+    let kept = [kubelet(2), pod(&APP), reads(&[4]), used, missed(510)].concat();
+    let (engine, reports) = play(kept.clone(), 900);
+    assert_eq!(warned(&reports), Some((497, AlertEvent::Raised, Severity::Warning)));
+    assert!(!has_cleared(&reports), "{reports:?}");
+    assert_eq!(engine.status(&at(900)).readers[0].verdict, ReaderVerdict::Unknown);
+    let (_, reports) = play([kept, reads(&[550])].concat(), 900);
+    assert!(has_cleared(&reports), "{reports:?}");
+}
+
+#[test]
+fn a_container_that_read_a_little_later_is_no_excuse() {
+    let used = || processes(&["id-app", "id-proxy"], 2, 659, 1, true);
+    let slow = vec![by(4, "id-app"), by(70, "id-proxy")];
+    let (_, reports) = play([kubelet(2), pod(&PAIR), slow, used()].concat(), 659);
+    assert_eq!(warned(&reports), Some((497, AlertEvent::Raised, Severity::Warning)));
+}
+
+#[test]
+fn what_a_pod_did_before_another_container_read_is_no_use_of_that_one() {
+    let ids = ["id-app", "id-proxy"];
+    let used = [processes(&ids, 2, 600, 1, true), processes(&ids, 600, 659, 1, false)].concat();
+    let read = vec![by(4, "id-app"), by(5, "id-proxy"), by(604, "id-proxy")];
+    let (_, reports) = play([kubelet(2), pod(&PAIR), read, used].concat(), 659);
+    assert_eq!(warned(&reports), Some((497, AlertEvent::Raised, Severity::Warning)));
+    assert!(!has_cleared(&reports), "{reports:?}");
+}
+
+#[test]
+fn a_pod_without_connections_is_idle_whatever_another_container_reads() {
+    let quiet = processes(&["id-app", "id-proxy"], 2, 1_200, 0, false);
+    let proxy = every(55, 3, 1_200).into_iter().map(|age| by(age, "id-proxy")).collect();
+    let read = [vec![by(4, "id-app")], proxy].concat();
+    assert_eq!(play([kubelet(3), pod(&PAIR), read, quiet].concat(), 1_200).1, []);
+}
+
+#[test]
+fn a_watch_without_an_end_of_its_own_lasts_an_hour() {
+    let watching = |until| processes(&["id-app"], 2, until, 1, false);
+    let healthy = [kubelet(6), pod(&APP), reads(&[4, 2_404]), watching(2_500)].concat();
+    assert_eq!(warned(&play(healthy, 2_500).1), None);
+    let stale = [kubelet(9), pod(&APP), reads(&[4]), watching(4_000)].concat();
+    let (at, ..) = warned(&play(stale, 4_000).1).unwrap();
+    assert!((3_664..3_700).contains(&at), "{at}");
+}
+
+#[test]
+fn one_that_exchanges_its_token_is_suspected_when_it_can_have_no_credential() {
+    let mut events = [kubelet(2), pod(&APP), reads(&[4])].concat();
+    for (_, event) in &mut events {
+        if let Observation::File(seen) = event
+            && let FileContent::Token(claims) = &mut seen.content
+        {
+            claims.audiences = vec!["api://AzureADTokenExchange".into()];
+        }
+    }
+    let end = LIFETIME + LEEWAY.as_secs() + 28 * 3_600;
+    let (_, reports) = play(events, end + 60);
+    assert_eq!(reports, [(end, AlertEvent::Raised, Severity::Info)]);
+}
+
+#[test]
+fn reads_that_happen_to_come_late_twice_are_no_habit_to_accuse_by() {
+    let informer = reads(&[3, 355, 656, 1_141, 1_700]);
+    assert_eq!(warned(&play([kubelet(4), pod(&APP), informer].concat(), 1_700).1), None);
+}
+
+#[test]
+fn one_that_misses_its_window_is_named_when_that_has_passed() {
+    let habit = reads(&[3, 600, 1_080, 1_560]); // 60 s before each end
+    let (_, reports) = play([kubelet(5), pod(&APP), habit].concat(), 2_099);
+    assert_eq!(warned(&reports).map(|(at, ..)| at), Some(2_055));
+}
+
+#[test]
+fn a_library_that_reads_seldom_has_its_time() {
+    let mut fluent_bit = pod(&APP);
+    if let Observation::Cluster(ClusterSeen::Listed(pods)) = &mut fluent_bit[0].1 {
+        pods[0].containers[0].image = "registry.example/fluent/fluent-bit:3.1.0".into();
+    }
+    let used = || processes(&["id-app"], 2, 659, 1, true);
+    let plain = play([kubelet(2), pod(&APP), reads(&[4]), used()].concat(), 659).1;
+    assert_eq!(warned(&plain).map(|(at, ..)| at), Some(497));
+    let seldom = play([kubelet(2), fluent_bit, reads(&[4]), used()].concat(), 659).1;
+    assert_eq!(warned(&seldom), None);
+}
+
+#[test]
+fn an_old_read_of_nobody_in_particular_counts_for_a_quarter_of_an_hour() {
+    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let read = [reads(&[4, 510]), vec![(500, readers(again))]].concat();
+    let (_, reports) = play([kubelet(2), pod(&PAIR), read].concat(), 1_439);
+    assert_eq!(warned(&reports).map(|(at, ..)| at), Some(500));
+    assert_eq!(
+        reports.last().map(|(at, event, _)| (*at, *event)),
+        Some((1_400, AlertEvent::Cleared))
+    );
+}
+
+#[test]
+fn an_old_generation_that_is_read_has_its_own_end() {
+    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let events = [kubelet(3), pod(&APP), reads(&[4, 500, 970]), vec![(980, readers(again))]];
+    let (engine, _) = play(events.concat(), 1_000);
+    let stale = engine.findings().into_iter().find(|one| one.code == Code::ReaderStale).unwrap();
+    assert_eq!(stale.deadline, Some(at(660).wall), "{}", stale.summary);
+}
+
+#[test]
+fn nobody_waits_for_a_token_that_is_refused() {
+    let (engine, reports) = play([kubelet(3), pod(&APP), reads(&[4, 300])].concat(), 1_000);
+    assert_eq!(reports, []);
+    let reader = &engine.status(&at(1_000)).readers[0];
+    assert_eq!(reader.verdict, ReaderVerdict::Unknown);
+    assert!(reader.why.as_ref().unwrap().contains("nothing shows whether it still uses"));
+}
