@@ -36,7 +36,7 @@ const PRINTED: f64 = 6.0;
 /// Longest time for which a client watches with the token that it read: client-go asks for 5 to 10
 /// minutes, and the agent adds 15 s.
 const WATCH: f64 = 615.0;
-/// What the agent says where it saw less.
+/// What the agent reports where it saw less.
 const MISSED_MOMENT: &str = "missed the first moment";
 const NOBODYS: &str = "whose container the agent does not know";
 

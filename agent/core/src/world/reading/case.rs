@@ -22,9 +22,15 @@ pub(super) struct Case<'a> {
     pub(super) connections: Option<Connections>,
     /// The other readers of the token, whose use that may be.
     pub(super) others: Vec<&'a Reader>,
-    /// The image of its container; empty if it is not known.
-    pub(super) image: &'a str,
     pub(super) of: Circumstances,
+    pub(super) workload: Workload<'a>,
+}
+
+/// What is known of its container without its reads.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Workload<'a> {
+    /// The image; empty if it is not known.
+    pub(super) image: &'a str,
     /// What was learned before about containers of this workload.
     pub(super) known: Option<&'a KnownHabit>,
 }
@@ -114,11 +120,10 @@ impl<'a> Gathered<'a> {
         Case {
             reader: Some(reader),
             of: Circumstances { is_frozen, ..nobody.of },
-            known: self.known(&who),
+            workload: Workload { image: self.image(reader), known: self.known(&who) },
             who,
             started: self.started(reader.container_id.as_deref()),
             others: self.others(reader),
-            image: self.image(reader),
             ..nobody
         }
     }
@@ -133,9 +138,8 @@ impl<'a> Gathered<'a> {
             started: self.started(None),
             connections: self.connections(),
             others: Vec::new(),
-            image: "",
             of: self.circumstances(),
-            known: None,
+            workload: Workload::default(),
         }
     }
 

@@ -93,7 +93,7 @@ impl Case<'_> {
     /// When its library reads again, if the image or the program shows that.
     fn known_period(&self) -> Option<Delta> {
         let _ = self.connections?; // it matters for their evidence alone
-        libraries::longest_period(self.image, self.who.program.as_deref())
+        libraries::longest_period(self.workload.image, self.who.program.as_deref())
     }
 
     /// Whether the pod's use of the API server at this time may be that of another container: one
@@ -139,7 +139,7 @@ impl Case<'_> {
     fn is_habit(&self) -> bool {
         let Learned { habit, generations } = self.habit();
         // What this generation itself has shown is no further evidence.
-        let known = self.known.filter(|known| known.since < self.replaced_at());
+        let known = self.workload.known.filter(|known| known.since < self.replaced_at());
         let is_known = known.is_some_and(|known| known.habit == habit);
         let is_settled = self.now.wall >= self.replaced_at() + FRESH;
         let is_learned = is_settled && (generations >= SURE || is_known);

@@ -296,7 +296,7 @@ impl<'a> Case<'a> {
         }
         let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
         let learned = learn::habit(&visits, keeps);
-        let known = self.known.filter(|_| learned.habit == Habit::Unknown);
+        let known = self.workload.known.filter(|_| learned.habit == Habit::Unknown);
         known.map_or(learned, |known| Learned { habit: known.habit, generations: 0 })
     }
 
