@@ -20,7 +20,7 @@ pub use decode::{
 };
 pub use file::{Absence, FileContent, FileSeen};
 pub use store::{MAX_TOKENS, Tokens};
-pub use tracked::{Change, Generation, Tracked, Trouble};
+pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};
 

@@ -44,7 +44,23 @@ pub struct Tracked {
     /// What is wrong with the file now.
     pub trouble: Option<Trouble>,
     /// The generations before the current one, the latest last: at most [`EARLIER`].
-    earlier: Vec<GenerationId>,
+    earlier: Vec<Earlier>,
+}
+
+/// A generation that kubelet replaced, and when, on the node's clock.
+#[derive(Clone, Debug, PartialEq)]
+struct Earlier {
+    generation: GenerationId,
+    replaced_at: Wall,
+}
+
+/// When kubelet replaced a generation, on the node's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// At this time.
+    At(Wall),
+    /// At this time at the latest.
+    Before(Wall),
 }
 
 /// What an observation of the file changed.
@@ -75,7 +91,27 @@ impl Tracked {
     pub fn had(&self, generation: &GenerationId) -> bool {
         let is_current =
             self.current.as_ref().is_some_and(|now| now.claims.generation() == *generation);
-        is_current || self.earlier.contains(generation)
+        is_current || self.earlier.iter().any(|earlier| earlier.generation == *generation)
+    }
+
+    /// When kubelet replaced the token with these claims, if the one in the file is a later one.
+    /// Where the agent did not see that, the current one may be its successor, unless kubelet
+    /// issued it much later than that was due.
+    pub fn replaced(&self, claims: &Claims, kubelet: KubeletPolicy) -> Option<Replaced> {
+        let current = self.current.as_ref()?;
+        let generation = claims.generation();
+        let issued = current.claims.issued_at;
+        if issued <= claims.issued_at || current.claims.generation() == generation {
+            return None;
+        }
+        let known = self.earlier.iter().find(|earlier| earlier.generation == generation);
+        let is_next = issued <= Deadlines::of(claims, &kubelet).stalled;
+        Some(match (known, self.earlier.first()) {
+            (Some(known), _) => Replaced::At(known.replaced_at),
+            (None, Some(first)) => Replaced::Before(first.replaced_at),
+            (None, None) if is_next => Replaced::At(issued),
+            (None, None) => Replaced::Before(issued),
+        })
     }
 
     /// Takes the observed content of the file. Only a new `jti` or `iat` is a rotation.
@@ -100,8 +136,8 @@ impl Tracked {
         if current == Some(claims.generation()) {
             return if recovered { Change::Trouble } else { Change::None };
         }
-        self.keep(current.as_ref());
         let at = appearance(written_at, self.current.as_ref(), now);
+        self.keep(current.as_ref(), at);
         let next = Generation {
             deadlines: Deadlines::of(&claims, &kubelet),
             claims,
@@ -114,12 +150,14 @@ impl Tracked {
     }
 
     /// Keeps the id of a generation that is replaced.
-    fn keep(&mut self, replaced: Option<&GenerationId>) {
+    fn keep(&mut self, replaced: Option<&GenerationId>, replaced_at: Wall) {
         let full = replaced.is_some() && self.earlier.len() == EARLIER;
         if full {
             self.earlier.remove(0);
         }
-        self.earlier.extend(replaced.cloned());
+        let earlier =
+            |generation: &GenerationId| Earlier { generation: generation.clone(), replaced_at };
+        self.earlier.extend(replaced.map(earlier));
     }
 
     fn see_trouble(&mut self, malformed: bool, reason: String, now: &Reading) -> Change {
@@ -168,6 +206,28 @@ mod tests {
                 other => panic!("no rotation: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn each_generation_is_replaced_at_its_own_time() {
+        let of = |age| crate::world::tokens::claims_for_tests(IAT + age, 600, None);
+        let wall = |age| Wall::from_secs(IAT + age);
+        let replaced =
+            |tracked: &Tracked, age| tracked.replaced(&of(age), KubeletPolicy::default());
+        let mut tracked = Tracked::new(key());
+        let _ = see(&mut tracked, 3_000, None, 3_005);
+        let next = Some(Replaced::At(wall(3_000)));
+        assert_eq!(replaced(&tracked, 2_500), next, "not seen, and due at 2980");
+        let before = |age| Some(Replaced::Before(wall(age)));
+        assert_eq!(replaced(&tracked, 2_000), before(3_000), "due long before the current one");
+        assert_eq!(replaced(&tracked, 3_000), None, "the current one");
+        assert_eq!(replaced(&tracked, 3_100), None, "a newer one");
+        for age in [3_490, 3_980, 4_470] {
+            let _ = see(&mut tracked, age, None, age + 5);
+        }
+        assert_eq!(replaced(&tracked, 3_000), Some(Replaced::At(wall(3_495))));
+        assert_eq!(replaced(&tracked, 3_490), Some(Replaced::At(wall(3_985))));
+        assert_eq!(replaced(&tracked, 2_500), before(3_495), "before the agent started");
     }
 
     #[test]
