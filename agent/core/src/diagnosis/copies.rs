@@ -2,8 +2,10 @@
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{CopyFault, CopySymptom, Finding, Severity, wording};
-use crate::world::copies::{BoundPod, CopiedFile, CopiedToken, CopyFacts, GRACE, Plugin};
-use crate::world::tokens::{Deadlines, KubeletPolicy};
+use crate::world::copies::{
+    BoundPod, CopiedFile, CopiedToken, CopyFacts, GRACE, Owner, Plugin, Use,
+};
+use crate::world::tokens::{Deadlines, KubeletPolicy, Replaced};
 use crate::world::{Config, World};
 
 /// An extended copy is a warning from this long before it expires: time to plan a change of the
@@ -48,7 +50,11 @@ fn of(file: &CopiedFile, world: &World, config: &Config, now: &Reading) -> CopyD
 /// The symptom of one copied token. A file that nothing uses harms nobody.
 fn symptom(facts: &CopyFacts<'_>) -> Option<CopySymptom> {
     let fault = fault(facts)?;
-    let severity = if facts.is_in_use() { severity(fault, facts) } else { Severity::Info };
+    let severity = match facts.usage() {
+        Use::Used => severity(fault, facts),
+        Use::Uncertain => severity(fault, facts).min(Severity::Warning),
+        Use::Unused => Severity::Info,
+    };
     Some(CopySymptom { fault, severity })
 }
 
@@ -56,9 +62,10 @@ fn fault(facts: &CopyFacts<'_>) -> Option<CopyFault> {
     let faults = [
         (CopyFault::Expired, facts.verifier >= facts.refused_from()),
         (CopyFault::PodGone, is_gone(facts)),
-        (CopyFault::OtherPod, facts.is_of_other_pod),
+        (CopyFault::OtherPod, facts.owner == Owner::Other),
         (CopyFault::Behind, behind_from(facts).is_some_and(|from| facts.now.wall >= from)),
         (CopyFault::NotRenewed, old_from(facts).is_some_and(|from| facts.verifier >= from)),
+        (CopyFault::UnknownPod, facts.owner == Owner::Unknown),
     ];
     faults.into_iter().find(|(_, is_so)| *is_so).map(|(fault, _)| fault)
 }
@@ -73,7 +80,11 @@ fn is_gone(facts: &CopyFacts<'_>) -> bool {
 /// From when on a copy of a generation that kubelet replaced counts as left behind, on the node's
 /// clock. A healthy writer has replaced it by then.
 fn behind_from(facts: &CopyFacts<'_>) -> Option<Wall> {
-    Some(facts.replaced_at()? + grace(facts))
+    match facts.replaced? {
+        Replaced::At(at) => Some(at + grace(facts)),
+        // Its successor was replaced, too, or is old.
+        Replaced::Before(at) => Some(at.min(facts.now.wall)),
+    }
 }
 
 /// At most half of the time that kubelet leaves between a rotation and the end.
@@ -118,7 +129,11 @@ fn severity(fault: CopyFault, facts: &CopyFacts<'_>) -> Severity {
             Severity::Critical
         }
         CopyFault::Behind | CopyFault::NotRenewed if is_extended && left > FAR => Severity::Info,
-        CopyFault::OtherPod | CopyFault::Behind | CopyFault::NotRenewed => Severity::Warning,
+        // The plugin may be installed under another name, and its pod is here.
+        CopyFault::UnknownPod if facts.source.is_some() => Severity::Info,
+        CopyFault::OtherPod | CopyFault::UnknownPod | CopyFault::Behind | CopyFault::NotRenewed => {
+            Severity::Warning
+        }
     }
 }
 

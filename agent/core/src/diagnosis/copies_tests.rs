@@ -257,16 +257,28 @@ fn what_nothing_uses_is_left_over() {
     assert_found("named", &dead(Mention::Named), at_once);
     assert_found("configured", &dead(Mention::Configured), at_once);
     assert_found("not named", &dead(Mention::NotNamed), left_over);
+    assert_found("another is named", &dead(Mention::OtherNamed), left_over);
     assert_found("no configuration and no pod", &dead(Mention::Unknown), left_over);
     let with_pod = |plugin, mention| {
         [(0, HOURLY.at(3_000).in_volume()), (0, HOURLY.copied(Some(plugin), mention))]
     };
     let multus = Plugin::Multus;
     assert_found("no configuration", &with_pod(multus, Mention::Unknown), at_once);
-    assert_found("another path is named", &with_pod(multus, Mention::NotNamed), left_over);
+    assert_found("another path is named", &with_pod(multus, Mention::OtherNamed), left_over);
+    // The runtime may read its configurations from somewhere else.
+    let uncertain: &[Row] = &[(3_700, Some(("expired", Warning)))];
+    assert_found("not named, and runs", &with_pod(multus, Mention::NotNamed), uncertain);
     // NetworkAttachmentDefinitions name it, and the agent does not see those.
     let whereabouts = with_pod(Plugin::Whereabouts, Mention::NotNamed);
-    assert_found("whereabouts", &whereabouts, at_once);
+    assert_found("whereabouts, by multus", &whereabouts, at_once);
+    let uninstalled = |plugin, account| {
+        let copy = HOURLY.of(account).copied(Some(plugin), Mention::NotNamed);
+        [(0, HOURLY.at(3_000).in_volume()), (0, copy)]
+    };
+    let whereabouts = uninstalled(Plugin::Whereabouts, "whereabouts");
+    assert_found("whereabouts was uninstalled", &whereabouts, left_over);
+    let spiderpool = uninstalled(Plugin::Spiderpool, "spiderpool-agent");
+    assert_found("spiderpool was uninstalled", &spiderpool, left_over);
 }
 
 #[test]
@@ -275,7 +287,19 @@ fn a_copy_of_another_pods_token_is_named() {
     let with_writer = [(0, HOURLY.in_volume()), (0, foreign.in_volume()), (0, foreign.in_use())];
     assert_found("beside the plugin's pod", &with_writer, &[(60, Some(("other pod", Warning)))]);
     let without = [(0, foreign.in_volume()), (0, foreign.in_use())];
-    assert_found("the plugin has no pod here", &without, &[(60, None)]);
+    assert_found("the plugin has no pod here", &without, &[(60, Some(("unknown pod", Info)))]);
+    let custom = [
+        (0, HOURLY.of("multus-admission-controller-6d8f-x7k2p").in_volume()),
+        (0, HOURLY.of("cni-meta").in_volume()),
+        (0, HOURLY.of("cni-meta").in_use()),
+        (2_880, HOURLY.of("cni-meta").at(2_880).in_volume()),
+    ];
+    let rows: &[Row] = &[(60, Some(("unknown pod", Info))), (3_310, Some(("behind", Critical)))];
+    assert_found("the plugin has another name, and is behind", &custom, rows);
+    let elsewhere = Token { node: "n2", ..foreign };
+    let unseen = [(0, HOURLY.of("shop").in_volume()), (0, elsewhere.in_use())];
+    assert_found("a pod of another node", &unseen, &[(60, Some(("unknown pod", Warning)))]);
+    assert_found("the plugin has another name", &custom[..3], &[(60, Some(("unknown pod", Info)))]);
     let installer = HOURLY.of("multus-additional-cni-plugins");
     let openshift = [
         (0, HOURLY.of("whereabouts-reconciler").in_volume()),
@@ -287,6 +311,123 @@ fn a_copy_of_another_pods_token_is_named() {
     let summary = copies(&world, &config(), &at(60)).pop().unwrap().finding.unwrap().summary;
     for part in ["pod kube-system/cart", "kube-system/cart", "that is pod kube-system/multus"] {
         assert!(summary.contains(part), "{part} in {summary}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_known_to_be_the_plugins_is_not_accused() {
+    let foreign = HOURLY.of("cart");
+    let world = world(&[(0, foreign.in_volume()), (0, foreign.in_use())]);
+    let finding = copies(&world, &config(), &at(60)).pop().unwrap().finding.unwrap();
+    let summary = finding.summary;
+    assert!(summary.contains("which is not known to be the plugin's"), "{summary}");
+    assert!(!summary.contains("no pod can be created"), "{summary}");
+    let command = "kubectl get pods -A -o wide --field-selector spec.nodeName=n1 | grep multus";
+    assert_eq!(finding.remedy.command.as_deref(), Some(command));
+    assert_eq!((finding.deadline, finding.evidence.get("writer")), (None, None));
+}
+
+#[test]
+fn a_rotation_does_not_hide_a_copy_that_is_generations_behind() {
+    let once = |age: i64| [(0, EXTENDED.in_volume()), (0, EXTENDED.at(-age).in_use())];
+    let behind: &[Row] = &[(10, Some(("behind", Info)))];
+    assert_found("20 d old", &once(20 * DAY), behind);
+    assert_found("a rotation missed", &once(6_000), behind);
+    assert_found("the last one", &once(2_900), &[(10, None), (301, Some(("behind", Info)))]);
+    assert_found("of a late kubelet", &once(3_100), &[(10, None), (301, Some(("behind", Info)))]);
+    let copy = EXTENDED.at(-20 * DAY);
+    let mut observations = vec![(0, EXTENDED.in_volume()), (0, copy.in_use())];
+    for age in [2_880, 5_760, 8_640] {
+        observations.push((age, EXTENDED.at(age).in_volume()));
+        assert_found("after each rotation", &observations, &[(age, Some(("behind", Info)))]);
+    }
+    let world = world(&observations);
+    let finding = copies(&world, &config(), &at(8_700)).pop().unwrap().finding.unwrap();
+    let summary = finding.summary;
+    assert!(summary.contains("kubelet replaced that token at least 1h 37m ago"), "{summary}");
+    assert_eq!(finding.evidence.get("replaced_at"), None);
+}
+
+#[test]
+fn each_copy_counts_from_when_its_own_generation_was_replaced() {
+    let observations = [
+        (0, EXTENDED.in_volume()),
+        (0, EXTENDED.in_use()),
+        (2_880, EXTENDED.at(2_880).in_volume()),
+        (5_760, EXTENDED.at(5_760).in_volume()),
+    ];
+    assert_found("two behind", &observations, &[(5_761, Some(("behind", Info)))]);
+    let world = world(&observations);
+    let finding = copies(&world, &config(), &at(5_820)).pop().unwrap().finding.unwrap();
+    assert!(finding.summary.contains("replaced that token 49m 00s ago"), "{}", finding.summary);
+}
+
+/// The command of the remedy for a dead kubeconfig of this plugin, with pods of these names.
+fn command(plugin: Plugin, copy: Token, pods: &[&'static str]) -> String {
+    let pods = pods.iter().map(|pod| (0, HOURLY.of(pod).at(3_000).in_volume()));
+    let copy = [(0, copy.copied(Some(plugin), Mention::Named))];
+    let world = world(&pods.chain(copy).collect::<Vec<_>>());
+    let finding = copies(&world, &config(), &at(2 * DAY)).pop().unwrap().finding.unwrap();
+    finding.remedy.command.unwrap()
+}
+
+#[test]
+fn the_remedy_restarts_the_pod_that_writes_the_file_or_none() {
+    use Plugin::{Calico, Cilium, Multus};
+    let delete = |pod: &str| format!("kubectl delete pod -n kube-system {pod}");
+    let list = |plugin: &str| {
+        format!("kubectl get pods -A -o wide --field-selector spec.nodeName=n1 | grep {plugin}")
+    };
+    let table: [(Plugin, Token, &[&'static str], String); 7] = [
+        (
+            Calico,
+            REQUESTED,
+            &["calico-kube-controllers-7d", "calico-node-x"],
+            delete("calico-node-x"),
+        ),
+        (Calico, REQUESTED, &["calico-kube-controllers-7d"], list("calico")),
+        (Calico, REQUESTED, &["canal-api-0", "calico-node-x"], delete("calico-node-x")),
+        (Calico, REQUESTED, &["calico-node-x", "canal-x"], list("calico")),
+        (Cilium, REQUESTED.of("c"), &["cilium-operator-7d-x", "cilium-x"], delete("cilium-x")),
+        (Multus, HOURLY.of("multus-b"), &["multus-a", "multus-b"], delete("multus-b")),
+        (Multus, HOURLY.of("own-cni"), &["multus-ac-7d-x", "own-cni"], delete("own-cni")),
+    ];
+    for (plugin, copy, pods, expected) in table {
+        assert_eq!(command(plugin, copy, pods), expected, "{pods:?}");
+    }
+}
+
+#[test]
+fn a_token_of_another_cluster_is_not_of_a_pod_that_is_gone() {
+    let claims = |issuer: &str| {
+        let mut claims = EXTENDED.of("vault").claims();
+        claims.binding.node = None;
+        claims.issuer = issuer.into();
+        claims
+    };
+    let copied = |issuer, plugin, mention| {
+        Observation::Copies(CopiesSeen {
+            path: PATH.into(),
+            kind: CopyKind::Token,
+            plugin,
+            mention,
+            written_at: None,
+            tokens: vec![CopiedToken { user: None, token_file: None, claims: claims(issuer) }],
+        })
+    };
+    let (ours, theirs) = ("https://kubernetes.default.svc", "https://oidc.example/other");
+    let gone = Some(("pod gone", Critical));
+    let calico = Some(Plugin::Calico);
+    let table = [
+        ("another issuer", copied(theirs, None, Mention::Configured), None),
+        ("the pod may be on another node", copied(ours, None, Mention::Configured), None),
+        ("a plugin of another cluster", copied(theirs, calico, Mention::Named), None),
+        ("before Kubernetes 1.30", copied(ours, calico, Mention::Named), gone),
+    ];
+    for (name, copy, expected) in table {
+        let known = [(0, HOURLY.of("cart").in_volume()), (0, copy)];
+        let found = found(&world(&known), 200).filter(|(reason, _)| reason == "pod gone");
+        assert_eq!(found, expected.map(|(reason, of)| (reason.to_owned(), of)), "{name}");
     }
 }
 

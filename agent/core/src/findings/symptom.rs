@@ -184,6 +184,8 @@ pub enum CopyFault {
     PodGone,
     /// It was made from the token of a pod that is not the plugin's.
     OtherPod,
+    /// It is of a pod that is not known to be the plugin's.
+    UnknownPod,
     /// kubelet replaced the token that it was made from, and nobody wrote the copy again.
     Behind,
     /// It is too old for a token that somebody renews.

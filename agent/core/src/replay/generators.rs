@@ -187,6 +187,7 @@ fn copies() -> impl Strategy<Value = CopiesSeen> {
     let mention = prop_oneof![
         Just(Mention::Configured),
         Just(Mention::Named),
+        Just(Mention::OtherNamed),
         Just(Mention::NotNamed),
         Just(Mention::Unknown)
     ];

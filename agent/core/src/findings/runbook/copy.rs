@@ -33,7 +33,8 @@ pub(super) const COPY_STALE: Runbook = Runbook {
     )],
     resolved_when: "The file holds the token that is in the pod's volume, or a new one. The \
                     finding clears within seconds, and pods on the node start.",
-    false_positives: "The plugin's pod is being replaced and takes longer than two minutes to \
-                      write the file. A file that nothing uses, while a CNI configuration still \
-                      names it: remove the configuration, too.",
+    false_positives: "The plugin is installed under another name, and the file holds the token of \
+                      its pod (reason unknown pod). The plugin's pod is being replaced and takes \
+                      longer than two minutes to write the file. A file that nothing uses, while a \
+                      CNI configuration still names it: remove the configuration, too.",
 };

@@ -6,8 +6,8 @@ use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{CopyFault, CopySymptom, Finding, Subject};
 use crate::world::cluster::PodRef;
-use crate::world::copies::{CopyFacts, CopyKind, Mention, Plugin};
-use crate::world::tokens::{Claims, ObjectRef};
+use crate::world::copies::{CopyFacts, CopyKind, Mention, Plugin, Use};
+use crate::world::tokens::{Claims, ObjectRef, Replaced};
 
 /// The evidence that names the generation of the copy.
 pub(crate) const GENERATION: &str = "generation";
@@ -21,7 +21,7 @@ pub(crate) fn copy(node: &str, symptom: CopySymptom, facts: &CopyFacts<'_>) -> F
         summary: summary(node, symptom.fault, facts),
         deadline: deadline(symptom.fault, facts),
         evidence: evidence(symptom.fault, facts),
-        remedy: copy_remedy::of(node, facts),
+        remedy: copy_remedy::of(node, symptom.fault, facts),
         trace: None,
     }
 }
@@ -30,7 +30,7 @@ pub(crate) fn copy(node: &str, symptom: CopySymptom, facts: &CopyFacts<'_>) -> F
 /// agent does not know.
 fn deadline(fault: CopyFault, facts: &CopyFacts<'_>) -> Option<Wall> {
     match fault {
-        CopyFault::PodGone => None,
+        CopyFault::PodGone | CopyFault::UnknownPod => None,
         CopyFault::Expired | CopyFault::OtherPod | CopyFault::Behind | CopyFault::NotRenewed => {
             Some(facts.refused_from())
         }
@@ -39,10 +39,10 @@ fn deadline(fault: CopyFault, facts: &CopyFacts<'_>) -> Option<Wall> {
 
 fn summary(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     let what = format!("{} {}", name(facts), what(fault, facts));
-    if facts.is_in_use() {
-        format!("{what} {}", effect(node, fault, facts))
-    } else {
-        format!("{what} The file is left over: {}.", unused(facts))
+    match facts.usage() {
+        Use::Used => format!("{what} {}", effect(node, fault, facts)),
+        Use::Uncertain => format!("{what} {}", uncertain(facts)),
+        Use::Unused => format!("{what} The file is left over: {}.", unused(facts)),
     }
 }
 
@@ -74,14 +74,14 @@ fn what(fault: CopyFault, facts: &CopyFacts<'_>) -> String {
             claims.expires_at.rfc3339()
         ),
         CopyFault::OtherPod => format!(
-            "holds a token of {owner} with service account {}, which is not the plugin's: that is \
-             {}. Requests with it act as another account, and are probably forbidden (403).",
+            "holds a token of {owner} with service account {}, which is not the plugin's{}. \
+             Requests with it act as another account, and are probably forbidden (403).",
             account(claims),
-            facts.writer.as_ref().map_or_else(|| "another pod".to_owned(), pod_name)
+            facts.writer.as_ref().map(pod_name).unwrap_or_default()
         ),
         CopyFault::Behind => format!(
-            "holds an old token of {owner}: kubelet replaced that token {} ago, and nobody wrote \
-             the copy again. {}",
+            "holds an old token of {owner}: kubelet replaced that token {}, and nobody wrote the \
+             copy again. {}",
             ago(facts),
             life(left, facts)
         ),
@@ -92,12 +92,21 @@ fn what(fault: CopyFault, facts: &CopyFacts<'_>) -> String {
             facts.lifetime(),
             life(left, facts)
         ),
+        CopyFault::UnknownPod => format!(
+            "holds a token of {owner} with service account {}, which is not known to be the \
+             plugin's.",
+            account(claims)
+        ),
     }
 }
 
-/// How long ago kubelet replaced the token.
-fn ago(facts: &CopyFacts<'_>) -> Delta {
-    facts.replaced_at().map_or(Delta::ZERO, |at| facts.now.wall - at)
+/// How long ago kubelet replaced the token: `5m 10s ago`.
+fn ago(facts: &CopyFacts<'_>) -> String {
+    match facts.replaced {
+        Some(Replaced::At(at)) => format!("{} ago", facts.now.wall - at),
+        Some(Replaced::Before(at)) => format!("at least {} ago", facts.now.wall - at),
+        None => "before".to_owned(),
+    }
 }
 
 fn life(left: Delta, facts: &CopyFacts<'_>) -> String {
@@ -117,6 +126,7 @@ fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     let is_now = match fault {
         CopyFault::Expired | CopyFault::PodGone | CopyFault::OtherPod => true,
         CopyFault::Behind | CopyFault::NotRenewed => false,
+        CopyFault::UnknownPod => return UNKNOWN_POD.to_owned(),
     };
     let is_cni = facts.plugin().is_some() || facts.file.seen.kind == CopyKind::Configuration;
     let no_pod = format!("no pod can be created or deleted on node {}.", shown(node));
@@ -128,12 +138,25 @@ fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     }
 }
 
+/// The plugin may be installed under another name: then all is well.
+const UNKNOWN_POD: &str = "If that pod does not write the file, requests with the token act as \
+                           another account, and are probably forbidden (403).";
+
+fn uncertain(facts: &CopyFacts<'_>) -> String {
+    let of = facts.plugin().map_or("whatever wrote it", Plugin::name);
+    format!("No CNI configuration on the node names it, but {of} runs on the node and may use it.")
+}
+
 fn unused(facts: &CopyFacts<'_>) -> String {
     let of = facts.plugin().map_or("whatever wrote it", Plugin::name);
     match facts.file.seen.mention {
-        Mention::NotNamed => {
-            format!("no CNI configuration on the node names it, or {of} without another kubeconfig")
+        Mention::OtherNamed => {
+            format!("the CNI configurations on the node name another kubeconfig of {of}")
         }
+        Mention::NotNamed if facts.plugin().is_none() => {
+            "no CNI configuration on the node names it".to_owned()
+        }
+        Mention::NotNamed => format!("no CNI configuration on the node names it or {of}"),
         Mention::Configured | Mention::Named | Mention::Unknown => {
             format!("the node has no CNI configuration and no pod of {of}")
         }
@@ -156,13 +179,14 @@ fn account(claims: &Claims) -> String {
 }
 
 fn pod_name(pod: &PodRef) -> String {
-    format!("pod {}", shown(&pod.full_name()))
+    format!(": that is pod {}", shown(&pod.full_name()))
 }
 
 fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
     let (seen, claims) = (&facts.file.seen, facts.claims());
+    let writer = facts.writer.as_ref().filter(|_| fault != CopyFault::UnknownPod);
     let current = facts.source.and_then(|source| source.tracked.current.as_ref());
-    let current = current.filter(|_| facts.replaced_at().is_some());
+    let current = current.filter(|_| facts.replaced.is_some());
     Attributes::new()
         .with("reason", reason(fault))
         .with_some("plugin", facts.plugin().map(Plugin::name))
@@ -173,13 +197,13 @@ fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
         .with_some("pod", claims.binding.pod.as_ref().map(|_| owner(claims)))
         .with("bound_pod", facts.pod.name())
         .with("service_account", &claims.binding.service_account.name)
-        .with_some("writer", facts.writer.as_ref().map(|pod| shown(&pod.full_name()).into_owned()))
+        .with_some("writer", writer.map(|pod| shown(&pod.full_name()).into_owned()))
         .with(GENERATION, claims.generation().as_str())
         .with_some(
             "current_generation",
             current.map(|of| of.claims.generation().as_str().to_owned()),
         )
-        .with_some("replaced_at", facts.replaced_at())
+        .with_some("replaced_at", replaced_at(facts))
         .with_some("written_at", seen.written_at)
         .with("issued_at", claims.issued_at)
         .with_some("warn_after", claims.warn_after)
@@ -188,11 +212,20 @@ fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
         .with("seconds_left", facts.refused_from() - facts.verifier)
 }
 
+/// When kubelet replaced the token, where the agent knows it.
+fn replaced_at(facts: &CopyFacts<'_>) -> Option<Wall> {
+    match facts.replaced? {
+        Replaced::At(at) => Some(at),
+        Replaced::Before(_) => None,
+    }
+}
+
 fn reason(fault: CopyFault) -> &'static str {
     match fault {
         CopyFault::Expired => "expired",
         CopyFault::PodGone => "pod gone",
         CopyFault::OtherPod => "other pod",
+        CopyFault::UnknownPod => "unknown pod",
         CopyFault::Behind => "behind",
         CopyFault::NotRenewed => "not renewed",
     }

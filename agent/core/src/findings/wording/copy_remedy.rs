@@ -1,18 +1,23 @@
 //! What to do about a copy of a token on the host.
 
 use super::remedy::{delete_pod, safe};
-use crate::findings::{Code, Remedy};
-use crate::world::copies::{CopyFacts, Plugin};
+use crate::findings::{Code, CopyFault, Remedy};
+use crate::world::copies::{CopyFacts, Owner, Plugin, Use};
 
-/// The remedy, for a file on `node`.
-pub(super) fn of(node: &str, facts: &CopyFacts<'_>) -> Remedy {
-    if !facts.is_in_use() {
+/// The remedy for a fault of a file on `node`.
+pub(super) fn of(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> Remedy {
+    if facts.usage() == Use::Unused {
         let text = "Delete the file if nothing uses it: no CNI configuration has to change for \
                     that.";
         return Remedy { text: text.to_owned(), command: None };
     }
-    let text = facts.plugin().map_or_else(unknown, |plugin| of_plugin(plugin).to_owned());
-    Remedy { text, command: command(node, facts) }
+    if fault == CopyFault::UnknownPod {
+        return Remedy { text: UNKNOWN_POD.to_owned(), command: list(node, facts) };
+    }
+    let plugin = facts.plugin().filter(|_| facts.owner != Owner::Unknown);
+    let text = plugin.map_or_else(unknown, |plugin| of_plugin(plugin).to_owned());
+    let restart = facts.writer.as_ref().and_then(delete_pod);
+    Remedy { text, command: restart.or_else(|| list(node, facts)) }
 }
 
 fn unknown() -> String {
@@ -34,6 +39,10 @@ fn of_plugin(plugin: Plugin) -> &'static str {
     }
 }
 
+const UNKNOWN_POD: &str = "Find out which pod writes the file. If it is the pod of this token, \
+                           nothing is wrong: the plugin is installed under another name. If not, \
+                           restart the plugin's pod on this node: it writes the file when it \
+                           starts.";
 const MULTUS: &str = "Restart the Multus pod on this node: it writes the file when it starts. The \
                       thin plugin copies its token only then. Use the thick plugin, or a version \
                       of the thin one that writes the file again when its token changes.";
@@ -53,13 +62,10 @@ const LINKERD: &str = "Restart the linkerd-cni pod on this node: it writes the f
                        starts. Use a version of linkerd-cni that watches its token \
                        (linkerd2-proxy-init pull request 440).";
 
-/// Restarts the pod that writes the file, or lists what may be it.
-fn command(node: &str, facts: &CopyFacts<'_>) -> Option<String> {
-    let restart = facts.writer.as_ref().and_then(delete_pod);
-    restart.or_else(|| {
-        let (node, plugin) = (safe(node)?, facts.plugin()?.name());
-        Some(format!(
-            "kubectl get pods -A -o wide --field-selector spec.nodeName={node} | grep {plugin}"
-        ))
-    })
+/// Lists the pods that may write the file.
+fn list(node: &str, facts: &CopyFacts<'_>) -> Option<String> {
+    let (node, plugin) = (safe(node)?, facts.plugin()?.name());
+    Some(format!(
+        "kubectl get pods -A -o wide --field-selector spec.nodeName={node} | grep {plugin}"
+    ))
 }

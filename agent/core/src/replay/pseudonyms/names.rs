@@ -83,12 +83,22 @@ pub(super) const TOKEN: &str = "token";
 const DIRECTORIES: [&str; 7] =
     ["var", "lib", "kubelet", "pods", "volumes", "kubernetes.io~projected", "host"];
 
+/// What follows the name of a plugin where the pod is not of the DaemonSet that writes the file.
+const NO_DAEMON: &str = "other-pod";
+
 /// The CNI plugins in the name of a pod or an account. They stay: the diagnosis of a copied token
 /// asks whether it is the plugin's own.
 fn plugins(kind: Kind, name: &str) -> String {
     let kept =
         if matches!(kind, Kind::Account | Kind::Pod) { Plugin::aliases_in(name) } else { vec![] };
-    kept.iter().flat_map(|alias| ["-", alias]).collect()
+    let daemons = Plugin::ALL.into_iter().filter(|_| kind == Kind::Pod);
+    let mut daemons = daemons.filter_map(|plugin| plugin.daemon_of(name));
+    let last = match daemons.next() {
+        Some(daemon) => Some(daemon),
+        None if kind == Kind::Pod && !kept.is_empty() => Some(NO_DAEMON),
+        None => None,
+    };
+    kept.into_iter().chain(last).flat_map(|part| ["-", part]).collect()
 }
 
 /// The service that a token is for. It stays: the agent judges readers by it.

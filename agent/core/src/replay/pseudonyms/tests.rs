@@ -78,6 +78,25 @@ fn what_verdicts_and_readers_depend_on_stays() {
 }
 
 #[test]
+fn which_pods_may_write_a_copy_stays() {
+    use crate::world::copies::Plugin::{Calico, Multus};
+    let pseudonyms = pseudonyms();
+    let pods = [
+        (Multus, "kube-multus-ds-x7k2p"),
+        (Multus, "multus-admission-controller-6d8f-x7k2p"),
+        (Multus, "cart-0"),
+        (Calico, "rke2-canal-x7k2p"),
+        (Calico, "canal-api-0"),
+    ];
+    for (plugin, name) in pods {
+        let pod = pseudonyms.name(Kind::Pod, name);
+        assert_eq!(plugin.has_alias(&pod), plugin.has_alias(name), "{name}: {pod}");
+        let is_daemon = |name| plugin.daemon_of(name).is_some();
+        assert_eq!(is_daemon(&pod), is_daemon(name), "{name}: {pod}");
+    }
+}
+
+#[test]
 fn a_server_has_the_same_pseudonym_in_findings_and_in_answers() {
     let pseudonyms = pseudonyms();
     let table = [

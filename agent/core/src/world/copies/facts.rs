@@ -1,10 +1,11 @@
 //! The facts about one copied token at one moment, as the diagnosis needs them.
 
-use super::{CopiedFile, CopiedToken, Mention, Plugin};
+use super::writer::Writers;
+use super::{CopiedFile, CopiedToken, Mention, Owner, Plugin};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::World;
 use crate::world::cluster::{PodRef, PodStage};
-use crate::world::tokens::{Bound, CACHE, Claims, LEEWAY, TokenKey, Tracked};
+use crate::world::tokens::{Bound, CACHE, Claims, LEEWAY, Replaced, TokenKey, Tracked};
 
 /// Longest time in which a writer replaces a copy after its token was rotated. Those that follow
 /// the file need seconds. Tokens that live for an hour have 12 minutes left then.
@@ -40,6 +41,17 @@ impl BoundPod {
     }
 }
 
+/// Whether something uses a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The settings or a CNI configuration name it, or its plugin runs on the node.
+    Used,
+    /// Its plugin runs on the node, and no CNI configuration names either.
+    Uncertain,
+    /// Nothing, as far as the agent can tell.
+    Unused,
+}
+
 /// The token that a copy was made from, in its pod's volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -64,11 +76,14 @@ pub struct CopyFacts<'a> {
     pub pod: BoundPod,
     /// The token that it was made from.
     pub source: Option<Source<'a>>,
-    /// A pod on this node that looks like the plugin's own.
+    /// When kubelet replaced the token that it was made from, if it is of an earlier generation.
+    pub replaced: Option<Replaced>,
+    /// The pod on this node that writes the file, if only one comes into question.
     pub writer: Option<PodRef>,
-    /// Whether the token was made from the token of a pod that is not the plugin's, while the
-    /// plugin has a pod on this node.
-    pub is_of_other_pod: bool,
+    /// Whether the plugin, or the pod of the copy, runs on this node.
+    pub has_writer: bool,
+    /// Whose token it is.
+    pub owner: Owner,
 }
 
 impl<'a> CopyFacts<'a> {
@@ -92,28 +107,14 @@ impl<'a> CopyFacts<'a> {
         (self.claims().expires_at - self.claims().issued_at).max(Delta::ZERO)
     }
 
-    /// When kubelet replaced the token that the copy was made from, if it did, and the copy is of
-    /// an earlier generation: on the node's clock.
-    pub fn replaced_at(&self) -> Option<Wall> {
-        let current = self.source?.tracked.current.as_ref()?;
-        let claims = &current.claims;
-        let is_newer = claims.issued_at > self.claims().issued_at
-            && claims.generation() != self.claims().generation();
-        is_newer.then(|| current.appeared_at.unwrap_or(claims.issued_at))
-    }
-
-    /// Whether the copy is of the generation in the file of its source, or a newer one.
-    pub fn is_current(&self) -> bool {
-        self.source.is_some() && self.replaced_at().is_none()
-    }
-
     /// Whether something uses the file, as far as the agent can tell.
-    pub fn is_in_use(&self) -> bool {
-        let has_writer = self.writer.is_some() || self.pod == BoundPod::Exists;
-        match self.file.seen.mention {
-            Mention::Configured | Mention::Named => true,
-            Mention::NotNamed => self.plugin().is_none_or(Plugin::is_used_unnamed) && has_writer,
-            Mention::Unknown => has_writer,
+    pub fn usage(&self) -> Use {
+        let is_used_unnamed = self.plugin().is_none_or(Plugin::is_used_unnamed);
+        match (self.file.seen.mention, self.has_writer) {
+            (Mention::Configured | Mention::Named, _) | (Mention::Unknown, true) => Use::Used,
+            (Mention::OtherNamed | Mention::NotNamed, true) if is_used_unnamed => Use::Used,
+            (Mention::NotNamed, true) => Use::Uncertain,
+            (Mention::OtherNamed, _) | (Mention::NotNamed | Mention::Unknown, false) => Use::Unused,
         }
     }
 }
@@ -128,26 +129,22 @@ impl World {
     ) -> CopyFacts<'a> {
         let estimate = self.clock.estimate(now);
         let verifier = estimate.true_time(now.wall).unwrap_or(now.wall);
-        let writer = file.seen.plugin.and_then(|plugin| self.writer(plugin));
+        let Writers { one, runs, owner } = self.writers(file.seen.plugin, &token.claims);
+        let source = self.source_of(&token.claims);
+        let policy = self.kubelet.policy();
+        let pod = self.bound_pod(file, &token.claims, now, verifier);
         CopyFacts {
             file,
             token,
             now: *now,
             verifier,
-            pod: self.bound_pod(file, &token.claims, now, verifier),
-            source: self.source_of(&token.claims),
-            is_of_other_pod: writer.is_some() && is_of_other(file.seen.plugin, &token.claims),
-            writer,
+            pod,
+            source,
+            replaced: source.and_then(|source| source.tracked.replaced(&token.claims, policy)),
+            writer: one,
+            has_writer: runs || pod == BoundPod::Exists,
+            owner,
         }
-    }
-
-    /// A pod on this node whose name or account is the plugin's.
-    fn writer(&self, plugin: Plugin) -> Option<PodRef> {
-        let mut own = self.tokens.iter().filter(|tracked| {
-            let claims = tracked.current.as_ref().map(|current| &current.claims);
-            claims.is_some_and(|claims| is_of_plugin(plugin, claims))
-        });
-        own.next().map(|tracked| PodRef::of(tracked, self.cluster.pod(&tracked.key.pod_uid)))
     }
 
     /// The token in a pod's volume that a copy was made from: one that has, or had, the same
@@ -175,7 +172,8 @@ impl World {
         verifier: Wall,
     ) -> BoundPod {
         let Bound::Pod(pod) = claims.binding.bound() else { return BoundPod::None };
-        let Some(uid) = pod.uid.as_deref().filter(|_| self.is_of_this_node(claims)) else {
+        let Some(uid) = pod.uid.as_deref().filter(|uid| self.is_of_this_node(file, claims, uid))
+        else {
             return BoundPod::Unknown;
         };
         let gone = || BoundPod::Gone { counts_from: self.counts_gone_from(uid, file) };
@@ -199,9 +197,16 @@ impl World {
     }
 
     /// Whether the pod of a copy is on this node, if it exists. Claims without a node (before
-    /// Kubernetes 1.30) count as of this one.
-    fn is_of_this_node(&self, claims: &Claims) -> bool {
-        let Some(node) = &claims.binding.node else { return true };
+    /// Kubernetes 1.30) count as of this one if they are of the same issuer: plugins copy the
+    /// tokens of their node. A file that only the settings name may have a token of anywhere.
+    fn is_of_this_node(&self, file: &CopiedFile, claims: &Claims, uid: &str) -> bool {
+        let was_here = self.has_directory(uid) || self.copies.saw_leave(uid);
+        let is_plugins = file.seen.mention != Mention::Configured || file.seen.plugin.is_some();
+        let Some(node) = &claims.binding.node else {
+            let mut here = self.tokens.generations();
+            let is_of_cluster = is_plugins && here.any(|of| of.claims.issuer == claims.issuer);
+            return was_here || is_of_cluster;
+        };
         let claimed = |name: &str| {
             let mut nodes =
                 self.tokens.generations().filter_map(|of| of.claims.binding.node.as_ref());
@@ -221,16 +226,4 @@ impl World {
         let is_scanned = self.startup.is_scanned() || self.startup.settle() == Delta::ZERO;
         is_scanned && self.visibility.covers(&key) && self.tokens.left_out().is_none()
     }
-}
-
-fn is_of_plugin(plugin: Plugin, claims: &Claims) -> bool {
-    let binding = &claims.binding;
-    let pod = binding.pod.as_ref().is_some_and(|pod| plugin.has_alias(&pod.name));
-    pod || plugin.has_alias(&binding.service_account.name)
-}
-
-/// Whether a token that is bound to a pod is not the plugin's.
-fn is_of_other(plugin: Option<Plugin>, claims: &Claims) -> bool {
-    let is_bound = matches!(claims.binding.bound(), Bound::Pod(_));
-    is_bound && plugin.is_some_and(|plugin| !is_of_plugin(plugin, claims))
 }

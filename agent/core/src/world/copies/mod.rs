@@ -4,10 +4,12 @@
 mod facts;
 mod plugin;
 mod seen;
+mod writer;
 
-pub use facts::{BoundPod, CopyFacts, GRACE, Source};
+pub use facts::{BoundPod, CopyFacts, GRACE, Source, Use};
 pub use plugin::Plugin;
 pub use seen::{CopiedToken, CopiesSeen, CopyKind, Mention};
+pub use writer::Owner;
 
 use std::collections::BTreeMap;
 
@@ -75,6 +77,11 @@ impl Copies {
     /// Whether there is any copy. Each token of the node may be that of its writer.
     pub(super) fn has_any(&self) -> bool {
         !self.files.is_empty()
+    }
+
+    /// Whether the agent saw this pod leave the node.
+    fn saw_leave(&self, uid: &str) -> bool {
+        self.left.contains_key(uid)
     }
 
     /// Whether a copy is bound to this pod.

@@ -76,7 +76,9 @@ pub enum Mention {
     Configured,
     /// A CNI configuration names it, or its plugin without another kubeconfig.
     Named,
-    /// There are CNI configurations, and none names it.
+    /// CNI configurations name another kubeconfig of its plugin, and not this one.
+    OtherNamed,
+    /// There are CNI configurations, and none names it or its plugin.
     NotNamed,
     /// There is no CNI configuration that could be read.
     Unknown,
@@ -88,6 +90,7 @@ impl Mention {
         match self {
             Self::Configured => "settings",
             Self::Named => "cni configuration",
+            Self::OtherNamed => "none, but another of the plugin",
             Self::NotNamed => "none",
             Self::Unknown => "unknown",
         }
