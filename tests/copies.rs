@@ -143,6 +143,46 @@ fn what_cannot_be_judged_is_reported_and_the_rest_is_judged() {
 }
 
 #[test]
+fn a_rotation_does_not_hide_a_stale_copy() {
+    let node = Node::of_host();
+    let extended = |age| {
+        let mut claims = payload("kube-multus-ds-x", age, 31_536_000);
+        claims["kubernetes.io"]["warnafter"] = json!(claims["iat"].as_i64().unwrap() + 3_607);
+        token(&claims)
+    };
+    node.host_file(PATH, &kubeconfig(&extended(355 * 86_400)));
+    let configuration = json!({"cniVersion": "0.3.1", "type": "multus", "kubeconfig": PATH});
+    node.host_file("/etc/cni/net.d/00-multus.conf", &configuration.to_string());
+    for age in [10, 400] {
+        node.pod("kube-multus-ds-x", &extended(age));
+        assert_eq!(found(&node), is("behind", "warning"), "{age} s after a rotation");
+    }
+}
+
+#[test]
+fn a_known_file_that_may_not_be_read_is_no_success() {
+    let node = multus(400, 3_200);
+    let file = node.host_file(PATH, &kubeconfig(&of_multus(3_200, 3_607)));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(&file, mode).unwrap();
+    if File::open(&file).is_ok() {
+        return; // root reads everything
+    }
+    let (status, findings, all) = check(&node, &[]);
+    assert_eq!((status, findings.len()), (Some(2), 0), "{all}");
+    assert!(all.contains("multus.kubeconfig: Permission denied"), "{all}");
+}
+
+#[test]
+fn a_file_of_the_settings_without_a_token_is_no_success() {
+    let node = multus(400, 400);
+    let file = node.host_file("/opt/token", "not a token");
+    let (status, _, all) = check(&node, &["--copies-path", file.to_str().unwrap()]);
+    assert_eq!(status, Some(2), "{all}");
+    assert!(all.contains("it holds no token that can be read"), "{all}");
+}
+
+#[test]
 fn a_file_of_the_settings_is_judged_wherever_it_is() {
     let node = Node::new(); // not at kubelet's usual place: the known places say nothing about it
     node.pod("cart-0", &token(&payload("cart-0", 400, 3_607)));

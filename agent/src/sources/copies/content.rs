@@ -3,12 +3,12 @@
 use std::fmt;
 
 use tokenwatch_core::world::copies::{CopiedToken, CopyKind, MAX_COPIED_TOKENS};
-use tokenwatch_core::world::tokens::Claims;
+use tokenwatch_core::world::tokens::{Claims, Malformed};
 use zeroize::Zeroizing;
 
 use super::kubeconfig::{self, NotAKubeconfig, User};
 use super::mentions::Named;
-use crate::sources::tokens::found::{self, Span, Token};
+use crate::sources::tokens::found::{self, MAX_FOUND, Span, Token};
 use crate::sources::tokens::place;
 
 /// What takes the place of a token in a text, with its number.
@@ -24,6 +24,17 @@ pub(super) struct Content {
     pub(super) files: Vec<TokenFile>,
     /// What a CNI configuration names.
     pub(super) named: Option<Named>,
+    /// What it holds beside these.
+    pub(super) rest: Rest,
+}
+
+/// What a file holds beside tokens that expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// A credential of another kind: a certificate, or a token that never expires.
+    Other,
+    /// Nothing that authenticates anybody, and what is wrong with what begins like a token.
+    Nothing(Option<Malformed>),
 }
 
 /// A `tokenFile` of a kubeconfig.
@@ -42,6 +53,8 @@ pub(super) enum Unusable {
     NotText,
     /// It looks like a kubeconfig and is none.
     Kubeconfig(NotAKubeconfig),
+    /// More begins like a token than is examined: the rest would be taken for plain text.
+    TooMany,
 }
 
 impl fmt::Display for Unusable {
@@ -49,6 +62,9 @@ impl fmt::Display for Unusable {
         match self {
             Self::NotText => f.write_str("it is binary, or text that is not UTF-8"),
             Self::Kubeconfig(why) => why.fmt(f),
+            Self::TooMany => {
+                write!(f, "{MAX_FOUND} or more words in it begin like a token, and it is not read")
+            }
         }
     }
 }
@@ -57,9 +73,12 @@ impl fmt::Display for Unusable {
 pub(super) fn of(bytes: &[u8], name: &str) -> Result<Content, Unusable> {
     let text = found::text(bytes).ok_or(Unusable::NotText)?;
     let spans = found::spans(&text);
+    if spans.len() >= MAX_FOUND {
+        return Err(Unusable::TooMany);
+    }
     let plain = without_tokens(&text, &spans);
     if plain.trim() == placeholder(0) {
-        return Ok(Content { files: vec![], named: None, ..all(CopyKind::Token, &text, &spans) });
+        return Ok(all(CopyKind::Token, &text, &spans));
     }
     if place::is_kubeconfig(&plain) {
         return of_kubeconfig(&plain, &spans).map_err(Unusable::Kubeconfig);
@@ -102,40 +121,76 @@ fn claims(span: &Span) -> Option<&Claims> {
 
 /// Every token of a text, each with its key. Lines that are comments hold none.
 fn all(kind: CopyKind, text: &str, spans: &[Span]) -> Content {
+    let is_json = text.trim_start().starts_with(['{', '[']);
     let copied = |span: &Span| {
         let before = text.get(..span.start)?;
         let token = |claims: &Claims| CopiedToken {
-            user: place::key(before),
+            user: place::token_key(before),
             token_file: None,
             claims: claims.clone(),
         };
-        claims(span).filter(|_| !is_comment(before)).map(token)
+        claims(span).filter(|_| is_json || !is_comment(before)).map(token)
     };
     let tokens = spans.iter().filter_map(copied).take(MAX_COPIED_TOKENS).collect();
-    Content { kind, tokens, files: Vec::new(), named: None }
+    Content { kind, tokens, files: Vec::new(), named: None, rest: rest(spans) }
 }
 
-/// Whether what follows `before` is in a comment: of YAML, a shell or an environment file.
+fn rest(spans: &[Span]) -> Rest {
+    let is_other = |span: &Span| matches!(span.token, Ok(Token::Legacy(_) | Token::Foreign(_)));
+    if spans.iter().any(is_other) {
+        return Rest::Other;
+    }
+    Rest::Nothing(spans.iter().find_map(malformed))
+}
+
+fn malformed(span: &Span) -> Option<Malformed> {
+    span.token.as_ref().err().copied().flatten()
+}
+
+/// Whether what follows `before` is in a comment: of YAML, a shell or an environment file. JSON has
+/// none.
 fn is_comment(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
-    line.trim_start().starts_with('#') || line.contains(" #")
+    let (mut quote, mut last) = (None, ' ');
+    for c in line.chars() {
+        match (quote, c) {
+            (None, '#') if last.is_whitespace() => return true,
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            (None | Some(_), _) => {}
+        }
+        last = c;
+    }
+    false
 }
 
 fn of_kubeconfig(plain: &str, spans: &[Span]) -> Result<Content, NotAKubeconfig> {
-    let (mut tokens, mut files) = (Vec::new(), Vec::new());
+    let (mut tokens, mut files, mut wrong) = (Vec::new(), Vec::new(), None);
     for user in kubeconfig::users(plain)?.into_iter().take(MAX_COPIED_TOKENS) {
-        let token = token_of(&user, spans);
+        let span = span_of(&user, spans);
+        wrong = wrong.or(span.and_then(malformed));
+        let token = span.and_then(|span| token_of(&user, span));
         match user.token_file {
             Some(path) => files.push(TokenFile { user: user.name, path, instead: token }),
             None => tokens.extend(token),
         }
     }
-    Ok(Content { kind: CopyKind::Kubeconfig, tokens, files, named: None })
+    let has_other = wrong.is_none() && CREDENTIALS.iter().any(|key| plain.contains(key));
+    let rest = if has_other { Rest::Other } else { Rest::Nothing(wrong) };
+    Ok(Content { kind: CopyKind::Kubeconfig, tokens, files, named: None, rest })
 }
 
+/// The keys of a user's credentials in a kubeconfig.
+const CREDENTIALS: [&str; 5] = ["token", "client-certificate", "exec", "auth-provider", "password"];
+
 /// The token that a user has in the kubeconfig itself.
-fn token_of(user: &User, spans: &[Span]) -> Option<CopiedToken> {
-    let number = user.token.as_deref()?.strip_prefix(PLACEHOLDER)?;
-    let claims = claims(spans.get(number.parse::<usize>().ok()?)?)?.clone();
+fn token_of(user: &User, span: &Span) -> Option<CopiedToken> {
+    let claims = claims(span)?.clone();
     Some(CopiedToken { user: user.name.clone(), token_file: None, claims })
+}
+
+/// Where the text has the token of a user.
+fn span_of<'a>(user: &User, spans: &'a [Span]) -> Option<&'a Span> {
+    let number = user.token.as_deref()?.strip_prefix(PLACEHOLDER)?;
+    spans.get(number.parse::<usize>().ok()?)
 }

@@ -87,10 +87,12 @@ impl Mentions {
             is_configured && !self.plugins.contains(&plugin)
         };
         let is_named = self.files.contains(&file) || plugin.is_some_and(by_type);
-        match (self.any, is_named) {
-            (false, _) => Mention::Unknown,
-            (true, true) => Mention::Named,
-            (true, false) => Mention::NotNamed,
+        let is_other_named = plugin.is_some_and(|plugin| self.plugins.contains(&plugin));
+        match (self.any, is_named, is_other_named) {
+            (false, _, _) => Mention::Unknown,
+            (true, true, _) => Mention::Named,
+            (true, false, true) => Mention::OtherNamed,
+            (true, false, false) => Mention::NotNamed,
         }
     }
 }

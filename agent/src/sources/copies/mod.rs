@@ -45,5 +45,5 @@ pub struct CopiesConfig {
 /// Looks once, for `check`: what the files hold, and what could not be read. Blocks.
 pub fn check(config: &CopiesConfig) -> (Vec<Observation>, Vec<String>) {
     let scan = Scanner::new(config.clone()).scan();
-    (scan.observations, scan.problems)
+    (scan.observations, scan.problems.into_iter().chain(scan.denied).collect())
 }

@@ -16,8 +16,13 @@ const DIRECTORIES: [&str; 7] = [
     "/var/lib/rancher/rke2/agent/etc/cni/net.d",
     "/var/snap/microk8s/current/args/cni-network",
 ];
-/// Files elsewhere: kube-router's.
-const FILES: [&str; 1] = ["/var/lib/kube-router/kubeconfig"];
+/// Files elsewhere: kube-router's, and Istio's from 1.24 on. `/var/run` is a link to `/run` on a
+/// host, and need not be one in a copy of its files.
+const FILES: [&str; 3] = [
+    "/var/lib/kube-router/kubeconfig",
+    "/var/run/istio-cni/istio-cni-kubeconfig",
+    "/run/istio-cni/istio-cni-kubeconfig",
+];
 
 /// A place to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +46,8 @@ pub(super) enum PlaceKind {
     Configured,
 }
 
-/// Every place of a configuration. What the settings name comes last.
-pub(super) fn all(config: &CopiesConfig) -> Vec<Place> {
+/// The known places.
+pub(super) fn known(config: &CopiesConfig) -> Vec<Place> {
     let known = config.tree.iter().flat_map(|tree| {
         let at = |kind| {
             let tree = tree.clone();
@@ -51,12 +56,17 @@ pub(super) fn all(config: &CopiesConfig) -> Vec<Place> {
         let directories = DIRECTORIES.into_iter().map(at(PlaceKind::Cni));
         directories.chain(FILES.into_iter().map(at(PlaceKind::Plugin)))
     });
-    let configured = config.paths.iter().map(|path| Place {
+    known.collect()
+}
+
+/// What the settings name.
+pub(super) fn configured(config: &CopiesConfig) -> Vec<Place> {
+    let place = |path: &PathBuf| Place {
         tree: config.prefix.clone(),
         path: path.clone(),
         kind: PlaceKind::Configured,
-    });
-    known.chain(configured).collect()
+    };
+    config.paths.iter().map(place).collect()
 }
 
 /// The root directory of the host whose copies belong to these kubelet roots. It is `prefix` in a

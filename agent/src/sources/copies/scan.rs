@@ -16,7 +16,7 @@ use tokenwatch_core::world::copies::{CopiedToken, CopiesSeen, MAX_COPIES, Mentio
 use tokenwatch_core::world::observation::Observation;
 
 use super::CopiesConfig;
-use super::content::{self, Content, TokenFile, Unusable};
+use super::content::{self, Content, Rest, TokenFile, Unusable};
 use super::mentions::{FileId, Mentions};
 use super::places::{self, Place, PlaceKind};
 use crate::discovery::inside;
@@ -58,6 +58,18 @@ struct File {
     id: FileId,
     written_at: Wall,
     content: Content,
+    setting: Setting,
+}
+
+/// How the settings name a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Setting {
+    /// They do not.
+    No,
+    /// By a directory that it is in.
+    Directory,
+    /// Itself.
+    File,
 }
 
 /// One scan while it runs.
@@ -83,7 +95,12 @@ impl Scanner {
             files: Vec::new(),
             scan: Scan::default(),
         };
-        for place in places::all(&self.config) {
+        for place in places::known(&self.config) {
+            walk.look(&place, &place.path, 0);
+        }
+        walk.named();
+        walk.seen.clear(); // what the settings name counts as that, wherever it is
+        for place in places::configured(&self.config) {
             walk.look(&place, &place.path, 0);
         }
         let (found, mut scan) = walk.finish();
@@ -117,6 +134,7 @@ impl Walk<'_> {
                 SFlag::S_IFREG => self.file(place, path, &stat),
                 SFlag::S_IFDIR if depth <= MAX_DEPTH => self.directory(place, path, depth),
                 SFlag::S_IFDIR => {}
+                _ if !expects_tokens(place, path) => {}
                 _ => self.problem(path, &Unread::NotAFile.to_string()),
             },
             Err(error) => self.failed(place, path, &error),
@@ -126,8 +144,9 @@ impl Walk<'_> {
     /// A place may not exist, and a link in it may lead nowhere.
     fn failed(&mut self, place: &Place, path: &Path, error: &std::io::Error) {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+        let must_exist = place.kind == PlaceKind::Configured && place.path == path;
         match errno {
-            Errno::ENOENT | Errno::ENOTDIR if place.kind != PlaceKind::Configured => {}
+            Errno::ENOENT | Errno::ENOTDIR if !must_exist => {}
             Errno::EACCES | Errno::EPERM if place.kind != PlaceKind::Configured => {
                 self.scan.denied.push(describe(path, errno.desc()));
             }
@@ -136,8 +155,9 @@ impl Walk<'_> {
     }
 
     fn problem(&mut self, path: &Path, why: &str) {
-        if self.scan.problems.len() < MAX_PROBLEMS {
-            self.scan.problems.push(describe(path, why));
+        let problem = describe(path, why);
+        if self.scan.problems.len() < MAX_PROBLEMS && !self.scan.problems.contains(&problem) {
+            self.scan.problems.push(problem);
         }
     }
 
@@ -155,7 +175,24 @@ impl Walk<'_> {
         }
     }
 
+    /// Reads the kubeconfigs that CNI configurations name and that are elsewhere.
+    fn named(&mut self) {
+        let mut paths = Vec::new();
+        for file in self.files.iter().filter(|file| file.is_configuration()) {
+            let named = file.content.named.iter().flat_map(|named| &named.kubeconfigs);
+            let found = named.filter_map(|name| find(file, name));
+            paths.extend(found.map(|(path, _)| (file.place.tree.clone(), path)));
+        }
+        for (tree, path) in paths.into_iter().take(MAX_COPIES) {
+            let place = Place { tree, path: path.clone(), kind: PlaceKind::Plugin };
+            self.look(&place, &path, MAX_DEPTH + 1);
+        }
+    }
+
     fn file(&mut self, place: &Place, path: &Path, stat: &FileStat) {
+        if place.kind == PlaceKind::Configured && self.is_kept(place, path, id(stat)) {
+            return;
+        }
         if let Some(parent) = path.parent() {
             self.scan.directories.insert(seen_at(&place.tree, parent));
         }
@@ -171,10 +208,26 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether a file that the settings name was read at a known place. It is theirs then.
+    fn is_kept(&mut self, place: &Place, path: &Path, id: FileId) -> bool {
+        let known = self.files.iter_mut().find(|file| file.id == id);
+        if let Some(file) = known {
+            file.setting = file.setting.max(setting(place, path));
+            return true;
+        }
+        false
+    }
+
     fn keep(&mut self, place: &Place, path: &Path, stat: &FileStat, content: Content) {
-        if !content.is_empty() {
-            let (place, path, id) = (place.clone(), path.to_owned(), id(stat));
-            self.files.push(File { place, path, id, written_at: written_at(stat), content });
+        if !content.is_empty() || expects_tokens(place, path) {
+            self.files.push(File {
+                place: place.clone(),
+                path: path.to_owned(),
+                id: id(stat),
+                written_at: written_at(stat),
+                content,
+                setting: setting(place, path),
+            });
         }
     }
 
@@ -182,7 +235,7 @@ impl Walk<'_> {
     fn unusable(&mut self, place: &Place, path: &Path, why: Unusable) {
         let matters = match why {
             Unusable::NotText => expects_tokens(place, path),
-            Unusable::Kubeconfig(_) => true,
+            Unusable::Kubeconfig(_) | Unusable::TooMany => true,
         };
         if matters {
             self.problem(path, &why.to_string());
@@ -210,17 +263,37 @@ impl Walk<'_> {
         let mentions = mentions(&files);
         let (mut used, mut seen) = (BTreeSet::new(), Vec::new());
         for mut file in files {
+            let mention = mention(&file, &mentions);
+            self.check_content(&file, mention);
             let token_files = std::mem::take(&mut file.content.files);
-            let tokens =
-                token_files.into_iter().filter_map(|of| self.token_file(&file, of, &mut used));
-            let tokens: Vec<CopiedToken> = tokens.collect();
-            file.content.tokens.extend(tokens);
-            seen.push((file.id, report(file, &mentions)));
+            let is_used = matches!(mention, Mention::Configured | Mention::Named);
+            for named in token_files {
+                let token = self.token_file(&file, named, is_used, &mut used);
+                file.content.tokens.extend(token);
+            }
+            seen.push((file.id, report(file, mention)));
         }
         // A token file that a kubeconfig names is judged as the kubeconfig's.
         seen.retain(|(id, of)| !used.contains(id) && !of.tokens.is_empty());
         let reported = seen.into_iter().map(|(_, seen)| seen).collect();
         (self.bounded(reported), self.scan)
+    }
+
+    /// A file that something uses and that authenticates nobody is emptied, or cut off.
+    fn check_content(&mut self, file: &File, mention: Mention) {
+        let is_expected = match mention {
+            Mention::Configured => file.setting == Setting::File,
+            Mention::Named => expects_tokens(&file.place, &file.path),
+            Mention::OtherNamed | Mention::NotNamed | Mention::Unknown => false,
+        };
+        let lacks = file.content.tokens.is_empty() && file.content.files.is_empty();
+        match file.content.rest {
+            Rest::Nothing(why) if is_expected && lacks => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                self.problem(&file.path, &format!("it holds no token that can be read{why}"));
+            }
+            Rest::Nothing(_) | Rest::Other => {}
+        }
     }
 
     /// The first copies. More are a problem.
@@ -233,28 +306,59 @@ impl Walk<'_> {
         reported
     }
 
-    /// The token in a kubeconfig's `tokenFile`: on the host, or relative to the kubeconfig. In a
-    /// container the path may be one of the container: then there is no such file here.
+    /// The token in a kubeconfig's `tokenFile`: on the host, or relative to the kubeconfig.
     fn token_file(
         &mut self,
         of: &File,
         named: TokenFile,
+        is_used: bool,
         used: &mut BTreeSet<FileId>,
     ) -> Option<CopiedToken> {
         let TokenFile { user, path, instead } = named;
         let path = of.path.parent()?.join(path);
-        let read = self.token_at(&of.place.tree, &path);
-        used.extend(read.as_ref().map(|(id, _)| *id));
         let token_file = Some(text(&path));
-        read.map(|(_, token)| CopiedToken { user, token_file, ..token }).or(instead)
+        match self.token_at(&of.place.tree, &path) {
+            Ok(Some((id, token))) => {
+                used.insert(id);
+                return Some(CopiedToken { user, token_file, ..token });
+            }
+            Err(why) if is_used && !is_of_container(&path) => {
+                let named = shown(&path.to_string_lossy()).into_owned();
+                self.problem(&of.path, &format!("its tokenFile {named} cannot be read: {why}"));
+            }
+            Ok(None) | Err(_) => {}
+        }
+        instead
     }
 
-    /// The token in a file that holds one.
-    fn token_at(&mut self, tree: &Path, path: &Path) -> Option<(FileId, CopiedToken)> {
-        let id = file_id(tree, path)?;
-        let content = self.fetch(tree, path, "").ok()?.ok()?;
-        content.tokens.into_iter().next().map(|token| (id, token))
+    /// The token in a file that holds one. Nothing: it never expires.
+    fn token_at(
+        &mut self,
+        tree: &Path,
+        path: &Path,
+    ) -> Result<Option<(FileId, CopiedToken)>, String> {
+        let read = self.fetch(tree, path, "").map_err(|why| why.to_string())?;
+        let content = read.map_err(|why| why.to_string())?;
+        match (content.tokens.into_iter().next(), content.rest) {
+            (Some(token), _) => Ok(file_id(tree, path).map(|id| (id, token))),
+            (None, Rest::Other) => Ok(None),
+            (None, Rest::Nothing(_)) => Err("it holds no token that can be read".to_owned()),
+        }
     }
+}
+
+impl File {
+    /// Whether a container runtime reads it as a CNI configuration. Those of plugins lie in
+    /// directories of their own.
+    fn is_configuration(&self) -> bool {
+        let is_read = self.path.parent() == Some(&self.place.path);
+        is_read && self.place.kind == PlaceKind::Cni && self.content.named.is_some()
+    }
+}
+
+/// Whether a path is one that kubelet mounts in containers. On the host there is no such file.
+fn is_of_container(path: &Path) -> bool {
+    ["/var/run/secrets", "/run/secrets"].iter().any(|directory| path.starts_with(directory))
 }
 
 impl Content {
@@ -269,31 +373,40 @@ fn expects_tokens(place: &Place, path: &Path) -> bool {
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let is_named = name.windows(10).any(|part| part.eq_ignore_ascii_case(b"kubeconfig"));
     match place.kind {
-        PlaceKind::Configured | PlaceKind::Plugin => true,
+        PlaceKind::Plugin => true,
+        PlaceKind::Configured => path == place.path || is_named,
         PlaceKind::Cni => is_named,
     }
 }
 
-/// What the CNI configurations name. Those of plugins lie in directories of their own, and no
-/// runtime reads them.
+fn setting(place: &Place, path: &Path) -> Setting {
+    match place.kind {
+        PlaceKind::Configured if path == place.path => Setting::File,
+        PlaceKind::Configured => Setting::Directory,
+        PlaceKind::Cni | PlaceKind::Plugin => Setting::No,
+    }
+}
+
+/// What the CNI configurations name.
 fn mentions(files: &[File]) -> Mentions {
     let mut mentions = Mentions::default();
-    for file in files {
-        let is_read = file.path.parent() == Some(&file.place.path);
-        let named = file.content.named.as_ref().filter(|_| is_read);
-        if let Some(named) = named.filter(|_| file.place.kind == PlaceKind::Cni) {
-            mentions.add(named, |name| find(file, name));
+    for file in files.iter().filter(|file| file.is_configuration()) {
+        if let Some(named) = &file.content.named {
+            mentions.add(named, |name| find(file, name).map(|(_, id)| id));
         }
     }
     mentions
 }
 
 /// The file that a configuration names, by its path on the host or in the container that wrote it.
-fn find(by: &File, name: &str) -> Option<FileId> {
+fn find(by: &File, name: &str) -> Option<(PathBuf, FileId)> {
     let path = by.path.parent()?.join(name);
     let within = path.strip_prefix("/host").ok().map(|path| Path::new("/").join(path));
     let paths = [Some(path), within];
-    paths.into_iter().flatten().find_map(|path| file_id(&by.place.tree, &path))
+    paths.into_iter().flatten().find_map(|path| {
+        let id = file_id(&by.place.tree, &path)?;
+        Some((path, id))
+    })
 }
 
 fn file_id(tree: &Path, path: &Path) -> Option<FileId> {
@@ -301,18 +414,26 @@ fn file_id(tree: &Path, path: &Path) -> Option<FileId> {
     fstat(&file).ok().map(|stat| id(&stat))
 }
 
-fn report(file: File, mentions: &Mentions) -> CopiesSeen {
-    let path = text(&file.path);
-    let plugin = Plugin::of_path(&path).filter(|_| file.place.kind != PlaceKind::Configured);
-    let mention = match file.place.kind {
-        PlaceKind::Configured => Mention::Configured,
-        PlaceKind::Cni if file.content.named.is_some() => Mention::Named,
-        PlaceKind::Cni | PlaceKind::Plugin => mentions.of(file.id, plugin),
-    };
+/// The plugin that writes a file at a known place.
+fn plugin(file: &File) -> Option<Plugin> {
+    Plugin::of_path(&text(&file.path)).filter(|_| file.place.kind != PlaceKind::Configured)
+}
+
+fn mention(file: &File, mentions: &Mentions) -> Mention {
+    match (file.setting, file.place.kind) {
+        (Setting::Directory | Setting::File, _) => Mention::Configured,
+        (Setting::No, PlaceKind::Cni) if file.content.named.is_some() => Mention::Named,
+        (Setting::No, PlaceKind::Cni | PlaceKind::Plugin | PlaceKind::Configured) => {
+            mentions.of(file.id, plugin(file))
+        }
+    }
+}
+
+fn report(file: File, mention: Mention) -> CopiesSeen {
     CopiesSeen {
-        path,
+        path: text(&file.path),
         kind: file.content.kind,
-        plugin,
+        plugin: plugin(&file),
         mention,
         written_at: Some(file.written_at),
         tokens: file.content.tokens,

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::place;
 
 /// Most beginnings of tokens that are examined: no paste has more, and each costs time.
-const MAX_FOUND: usize = 64;
+pub(crate) const MAX_FOUND: usize = 64;
 /// Most lines of a wrapped token. 64 KiB in lines of 64 characters.
 const MAX_LINES: usize = 1024;
 /// Shortest text that counts as base64. Shorter words happen to be.

@@ -29,7 +29,7 @@ fn described(text: &str, before: &str) -> Option<String> {
     let of_kind = OBJECTS.iter().find(|(kind, _)| is_kind(text, kind));
     match of_kind {
         Some((kind, part)) => Some(format!("{part}.{key} of {} {kind}", article(kind))),
-        None => KEYS.iter().any(|known| key.to_ascii_lowercase().contains(known)).then_some(key),
+        None => names_token(&key).then_some(key),
     }
 }
 
@@ -38,6 +38,15 @@ const OBJECTS: [(&str, &str); 3] =
     [("TokenRequest", "status"), ("ExecCredential", "status"), ("Secret", "data")];
 /// What keys of tokens contain. Others are not named: what stands before a token may be a secret.
 const KEYS: [&str; 5] = ["token", "jwt", "auth", "credential", "bearer"];
+
+fn names_token(key: &str) -> bool {
+    KEYS.iter().any(|known| key.to_ascii_lowercase().contains(known))
+}
+
+/// The key of the token that follows, if it is called like one.
+pub(crate) fn token_key(before: &str) -> Option<String> {
+    key(before).filter(|key| names_token(key))
+}
 
 fn article(kind: &str) -> &'static str {
     if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
@@ -51,7 +60,7 @@ fn is_header(before: &str) -> bool {
 }
 
 /// The key of the value that follows: of YAML, JSON, an assignment or an option.
-pub(crate) fn key(before: &str) -> Option<String> {
+fn key(before: &str) -> Option<String> {
     let is_between = |c: char| c.is_ascii_whitespace() || "\"'`\\>|-".contains(c);
     let named = before.trim_end_matches(is_between).strip_suffix([':', '='])?;
     let named = named.trim_end_matches([' ', '"', '\'', '\\']);
