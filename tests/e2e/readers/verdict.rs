@@ -37,7 +37,7 @@ const PRINTED: f64 = 6.0;
 /// minutes, and the agent adds 15 s.
 const WATCH: f64 = 615.0;
 /// What the agent reports where it saw less.
-const MISSED_MOMENT: &str = "missed the first moment";
+const MISSED_MOMENT: [&str; 2] = ["missed the first moment", "not_seen_again"];
 const NOBODYS: &str = "whose container the agent does not know";
 
 impl Verdict {
@@ -90,16 +90,18 @@ impl Verdict {
     /// container of the pod may have been the one that read the new token. And nothing of a client
     /// that may only watch until its token is refused.
     fn as_far_as_seen(&self, expected: Named) -> Named {
-        let says = |words: &str| self.shown.contains(words);
-        let is_no_more = |code| self.named != Named::Reported(code);
-        match expected {
-            Named::Reported(code) if says(MISSED_MOMENT) && is_no_more(code) => {
+        let says_any = |all: &[&str]| all.iter().any(|words| self.shown.contains(words));
+        let is_less_sure = says_any(&MISSED_MOMENT);
+        let suspected = match expected {
+            Named::Reported(code) if is_less_sure && self.named != expected => {
                 Named::Suspected(code)
             }
-            Named::Suspected(code) if (says(NOBODYS) || self.may_watch()) && is_no_more(code) => {
-                self.named
-            }
             Named::Reported(_) | Named::Suspected(_) | Named::Not => expected,
+        };
+        let may_be_healthy = says_any(&[NOBODYS]) || self.may_watch();
+        match suspected {
+            Named::Suspected(_) if may_be_healthy && self.named == Named::Not => Named::Not,
+            Named::Reported(_) | Named::Suspected(_) | Named::Not => suspected,
         }
     }
 
