@@ -154,7 +154,8 @@ fn the_recording_of_a_killed_agent_is_replayed() {
     let (node, folder) = (Node::new(), tempfile::tempdir().unwrap());
     node.pod("cart", &token(&payload("cart", 700, 600)));
     let mut agent = Agent::start(folder.path(), &["--root", node.root().to_str().unwrap()]);
-    agent.until(&["uid-cart"]);
+    // Nothing is judged before the scan has ended.
+    agent.until(&["uid-cart", r#""source":"files""#]);
     agent.child.kill().unwrap();
     agent.child.wait().unwrap();
     let (status, out, _) = replay(&agent.recording, &[]);
