@@ -120,7 +120,7 @@ fn a_stopped_agent_does_not_keep_a_volume_mounted() {
     agent.signal(Signal::SIGCONT);
     let second = mounted(&agent.node, "cart-0");
     agent.wait_followed(&current(&second));
-    assert_eq!(second.unmount(), Ok(()), "while it runs");
+    assert_eq!(second.unmount_beside_agent(), Ok(()), "while it runs");
 }
 
 /// Why the agent does not use events with descriptors: the test above would fail.
@@ -171,7 +171,7 @@ fn the_agent_uses_the_capability_and_gives_it_up() {
         threads += 1;
     }
     assert!(threads > 2, "{threads}");
-    assert_eq!(volume.unmount(), Ok(()));
+    assert_eq!(volume.unmount_beside_agent(), Ok(()));
 }
 
 /// In a user namespace the process has the capability, and the kernel refuses.

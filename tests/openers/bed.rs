@@ -103,6 +103,19 @@ impl Volume {
     pub(crate) fn unmount(&self) -> nix::Result<()> {
         umount2(&self.path, MntFlags::empty())
     }
+
+    /// The same while an agent runs. It may be reading a file just then, and kubelet tries again.
+    pub(crate) fn unmount_beside_agent(&self) -> nix::Result<()> {
+        let mut result = self.unmount();
+        for _ in 0..20 {
+            if result != Err(nix::Error::EBUSY) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            result = self.unmount();
+        }
+        result
+    }
 }
 
 impl Drop for Volume {
