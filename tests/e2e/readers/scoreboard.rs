@@ -11,8 +11,11 @@ const INTRODUCTION: &str = "\
 `tests/e2e/readers` runs these clients on a real cluster, with tokens of 600 s, two rotations, and
 an agent at each privilege level. This is what they expect. A level that cannot tell says nothing,
 or has a suspicion (info). Where the agent missed the first moment of a generation because the
-machine was busy, it says so and has a suspicion in place of a report. `tests/clients` compares the
-agent with this page. It has not passed as a whole yet.
+machine was busy, it says so and has a suspicion in place of a report. Where another container of
+the pod may have been the one that read the new token, or a client read its token so late that it
+may only have watched until the refusal, a level may say nothing in place of a suspicion.
+`tests/clients` compares the agent with this page, and writes what it measured to
+[the last run](readers-last-run.md). It takes 25 minutes and is no part of `tests/all`.
 
 - **refused**: the API server answers 401 in the end
 - **suspected**: reported as info; **reported**: as warning or critical. Both before the first 401
