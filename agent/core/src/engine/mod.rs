@@ -166,7 +166,10 @@ impl Engine {
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
-        let (explained, is_reader_unknown) = (diagnosis.explained, facts.is_reader_unknown(now));
+        // Without a finding there is none to keep, and nothing to judge again.
+        let has_findings = self.ledger.has(&Scope::Token(key.clone()));
+        let is_reader_unknown = has_findings && facts.is_reader_unknown(now);
+        let explained = diagnosis.explained;
         let missing = Missing::Token { current, explained, is_reader_unknown };
         self.world.readers.habits.learn_all(learned);
         self.report_token(now, key, diagnosis, missing, outcome);

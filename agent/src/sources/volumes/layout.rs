@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use notify::event::{EventKind, ModifyKind};
+use tokenwatch_core::world::tokens::API_ACCESS;
 
 pub(super) use crate::discovery::roots::PROJECTED;
 
@@ -48,7 +49,7 @@ pub(super) const TOKEN: &str = "token";
 pub(super) fn is_api_access(volume: &str) -> bool {
     let is_random = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     volume
-        .strip_prefix("kube-api-access-")
+        .strip_prefix(API_ACCESS)
         .is_some_and(|random| random.len() == 5 && random.bytes().all(is_random))
 }
 

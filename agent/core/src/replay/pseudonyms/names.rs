@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Pseudonyms;
 use crate::base::ids::hex;
 use crate::world::copies::Plugin;
-use crate::world::tokens::telling_part;
+use crate::world::tokens::{API_ACCESS, telling_part};
 
 /// What makes the pseudonyms of one recording its own. Wiped when it is dropped.
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
@@ -75,8 +75,6 @@ impl Kind {
     }
 }
 
-/// kubelet's own volumes begin like this, and nothing else does by default.
-const API_ACCESS: &str = "kube-api-access-";
 /// The path of the token in kubelet's own volumes.
 pub(super) const TOKEN: &str = "token";
 /// What kubelet's directories are called on every node.

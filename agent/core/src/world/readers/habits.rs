@@ -8,13 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::Habit;
 use crate::base::time::Wall;
 use crate::world::cluster::{Container, PodRef};
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{API_ACCESS, TokenKey};
 
 /// Habits that are kept. The one that was not seen for the longest time makes room: a node runs
 /// some hundred containers, and its pods come and go.
 const MAX_HABITS: usize = 1_024;
-/// How kubelet's own volumes begin. The rest of their names is random for each pod.
-pub const API_ACCESS: &str = "kube-api-access-";
 
 /// The container of a workload, and the token that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

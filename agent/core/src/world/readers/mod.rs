@@ -19,7 +19,7 @@ mod view;
 pub use evidence::{Evidence, ReaderVerdict, Strength};
 pub use generation::{InFile, Kept, Watched};
 pub use habit::Habit;
-pub use habits::{API_ACCESS, HabitKey, Habits, KnownHabit};
+pub use habits::{HabitKey, Habits, KnownHabit};
 pub use learn::Learned;
 pub(crate) use learn::looks_once;
 pub use processes::{Connections, PodProcesses};

@@ -3,11 +3,10 @@
 use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
-use crate::world::readers::API_ACCESS;
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
-use crate::world::tokens::{TokenKey, is_for_api_server};
+use crate::world::tokens::{API_ACCESS, TokenKey, is_for_api_server};
 
 /// One reader of a token.
 pub(super) struct Case<'a> {

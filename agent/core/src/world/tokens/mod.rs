@@ -24,6 +24,10 @@ pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
 
 use serde::{Deserialize, Serialize};
 
+/// Begins the names of the volumes that the admission plugin adds to pods (TokenVolumeSource in
+/// plugin/pkg/admission/serviceaccount). The rest is random for each pod.
+pub const API_ACCESS: &str = "kube-api-access-";
+
 /// The place of a token file on the node. It identifies the token in findings and traces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenKey {

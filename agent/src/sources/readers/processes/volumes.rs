@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use tokenwatch_core::world::readers::MountKind;
+use tokenwatch_core::world::tokens;
 
 use crate::discovery::roots::PROJECTED;
 use crate::proc::{Device, Mount};
@@ -27,8 +28,6 @@ const SYSTEM: [&str; 3] = ["proc", "sys", "dev"];
 /// `/var/run` is a link in most images.
 const API_ACCESS: [&str; 2] =
     ["/var/run/secrets/kubernetes.io/serviceaccount", "/run/secrets/kubernetes.io/serviceaccount"];
-/// Begins the name of the volume of that token.
-const API_ACCESS_VOLUME: &str = "kube-api-access-";
 
 /// A projected volume of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +153,7 @@ impl Volumes {
             |id: &VolumeId| others.iter().any(|other| self.all.get(&other.device) == Some(id));
         let lacking = self.of_pod(pod_uid).map(|(id, _)| id).filter(|id| !has(id));
         let is_api_access = API_ACCESS.iter().any(|at| mount.point == Path::new(at));
-        let fits = |id: &&VolumeId| id.name.starts_with(API_ACCESS_VOLUME) == is_api_access;
+        let fits = |id: &&VolumeId| id.name.starts_with(tokens::API_ACCESS) == is_api_access;
         let mut fitting = lacking.filter(fits);
         let first = fitting.next().filter(|_| is_api_access || is_alone)?;
         fitting.next().is_none().then(|| first.name.clone())
