@@ -17,8 +17,9 @@ use crate::table::{Figure, median, megabytes};
 use crate::weight::Process;
 
 const PODS: usize = 250;
-/// By then the agent has read all tokens, and looked at the processes twice.
-const SETTLED: Duration = Duration::from_secs(45);
+/// By then the agent has read all tokens in its first scan, and again in the one a minute later:
+/// files that were written a moment before are not trusted the first time.
+const SETTLED: Duration = Duration::from_secs(75);
 /// Reads of each token by one reader. They are further apart than reads that count as one.
 const READS: u32 = 8;
 const APART: &str = "2.1";

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokenwatch::sources::readers::fanotify::{Group, Openers, VolumeId, run};
-use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::base::time::{Delta, Monotonic};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -240,16 +240,21 @@ async fn only_what_is_certainly_seen_needs_no_other_report() {
         let (directory, path) = (directory.to_owned(), Some("token".to_owned()));
         following.observation(ReaderEvent::ReadAgain { directory, path, by: None })
     };
-    assert!(!openers.sees(&open(&first, "token"), now()), "somebody opened it before");
-    assert!(openers.sees(&open(&first, "token"), later), "that was reported long ago");
-    assert!(!openers.sees(&open(&first, "b/token"), later), "another directory");
+    let start = Monotonic::from_nanos(0);
+    assert!(!openers.sees(&open(&first, "token"), start, now()), "somebody opened it before");
+    assert!(openers.sees(&open(&first, "token"), start, later), "that was reported long ago");
+    assert!(openers.sees(&open(&first, "token"), now(), now()), "it was opened since");
+    assert!(!openers.sees(&open(&first, "b/token"), start, later), "another directory");
     let second = volume.rotate(2, "token");
-    assert!(openers.sees(&open(&second, "token"), now()), "from the beginning");
-    assert!(openers.sees(&read_again(&first), later), "reads of a replaced one are seen");
+    assert!(openers.sees(&open(&second, "token"), start, now()), "from the beginning");
+    assert!(openers.sees(&read_again(&first), start, later), "reads of a replaced one are seen");
     volume.rotate_at_once(3, "token");
-    assert!(openers.sees(&read_again(&second), now()), "also where kubelet removed it at once");
+    assert!(
+        openers.sees(&read_again(&second), start, now()),
+        "also where kubelet removed it at once"
+    );
     openers.forget(&following.id);
-    assert!(!openers.sees(&open(&second, "token"), later), "forgotten");
+    assert!(!openers.sees(&open(&second, "token"), start, later), "forgotten");
 }
 
 /// The queue is full while nobody takes the reports.

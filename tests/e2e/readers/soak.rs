@@ -24,7 +24,7 @@ const MEASURED: Duration = secs(60);
 #[ignore = "takes half an hour: tests/soak readers"]
 fn a_long_load_of_healthy_readers_has_no_false_alarm() {
     let scene = Scene::start("soak", Level::Files);
-    start(&scene.deployment.cluster, &["readers.yaml", "soak.yaml"]);
+    start(&scene.deployment.cluster);
     let minutes = minutes();
     let rows: Vec<Row> =
         Level::ALL.into_iter().map(|level| scene.load(level, minutes / 3)).collect();
@@ -39,15 +39,18 @@ fn minutes() -> u64 {
     minutes.and_then(|text| text.parse().ok()).unwrap_or(30)
 }
 
-fn start(cluster: &Cluster, files: &[&str]) {
-    for file in files {
-        let file = repository().join("tests/cluster").join(file);
-        cluster.apply(&std::fs::read_to_string(file).unwrap());
-    }
+fn start(cluster: &Cluster) {
+    apply(cluster, "readers.yaml");
+    apply(cluster, "soak.yaml");
     let others: Vec<&str> = OTHERS.split(',').collect();
     let delete = ["delete", "pod", "--ignore-not-found", "--wait=true"];
     cluster.kubectl(&[&delete[..], &others].concat());
     cluster.kubectl(&["wait", "--for=condition=Ready", "pods", "--all", "--timeout=180s"]);
+}
+
+fn apply(cluster: &Cluster, file: &str) {
+    let file = repository().join("tests/cluster").join(file);
+    cluster.apply(&std::fs::read_to_string(file).unwrap());
 }
 
 /// What one level reported, and what it cost.
@@ -73,7 +76,8 @@ impl Scene {
         let (busy, memory) = self.cost();
         cluster.kubectl(&["delete", "pod", "burst"]);
         let (cpu, _) = self.cost();
-        start(cluster, &["soak.yaml"]);
+        apply(cluster, "soak.yaml");
+        cluster.kubectl(&["wait", "--for=condition=Ready", "pod/burst", "--timeout=180s"]);
         (0..minutes).for_each(|round| self.a_busy_minute(round));
         let alerts = self.agent.accusations().into_iter().skip(before);
         let (suspected, reported): (Vec<_>, Vec<_>) =

@@ -20,6 +20,16 @@ pub enum Value {
     List(Vec<String>),
 }
 
+impl Value {
+    /// The text that it is; none if it is something else.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::List(_) => None,
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Text(crate::base::text::shown(text).into_owned())

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::diagnosis::{self, Survey, TokenDiagnosis};
-use crate::findings::Finding;
+use crate::findings::{Code, Finding};
 use crate::ledger::{Judgement, Ledger, Missing, Restored, Scope};
 use crate::traces::{self, Exported};
 use crate::view::Scene;
@@ -167,8 +167,8 @@ impl Engine {
         let diagnosis = diagnosis::token(&facts, now);
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         // Without a finding there is none to keep, and nothing to judge again.
-        let has_findings = self.ledger.has(&Scope::Token(key.clone()));
-        let is_reader_unknown = has_findings && facts.is_reader_unknown(now);
+        let stale = self.ledger.find(key, Code::ReaderStale).map(Finding::container);
+        let is_reader_unknown = stale.is_some_and(|named| facts.is_reader_unknown(now, named));
         let explained = diagnosis.explained;
         let missing = Missing::Token { current, explained, is_reader_unknown };
         self.world.readers.habits.learn_all(learned);

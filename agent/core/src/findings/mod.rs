@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ids::{TraceContext, stable_id};
 use crate::base::time::Wall;
-use crate::base::value::Attributes;
+use crate::base::value::{Attributes, Value};
 use crate::world::cluster::PodRef;
 use crate::world::tokens::TokenKey;
 
@@ -144,6 +144,9 @@ pub struct Remedy {
 #[serde(transparent)]
 pub struct FindingId(pub String);
 
+/// The evidence that names a container of the pod.
+pub(crate) const CONTAINER: &str = "container";
+
 /// One thing that is wrong at this moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -172,5 +175,10 @@ impl Finding {
     pub fn id(&self, node: &str) -> FindingId {
         let [kind, a, b, c] = self.subject.identity();
         FindingId(stable_id("finding", &[node, self.code.family(), kind, a, b, c]))
+    }
+
+    /// The container that it names. None: it names a pod or a node, and no container.
+    pub fn container(&self) -> Option<&str> {
+        self.evidence.get(CONTAINER).and_then(Value::text)
     }
 }

@@ -43,7 +43,7 @@ impl Ledger {
     /// Takes the complete diagnosis of `scope`. Raises new findings, reminds of active ones where
     /// that is due, and clears those that are missing.
     pub fn judge(&mut self, now: &Reading, scope: &Scope, judgement: Judgement) -> Vec<Alert> {
-        if judgement.findings.is_empty() && !self.has(scope) {
+        if judgement.findings.is_empty() && !self.entries.contains_key(scope) {
             return Vec::new();
         }
         let mut entries = self.entries.remove(scope).unwrap_or_default();
@@ -115,9 +115,11 @@ impl Ledger {
         Some(alert)
     }
 
-    /// Whether there is an active finding in `scope`.
-    pub fn has(&self, scope: &Scope) -> bool {
-        self.entries.contains_key(scope)
+    /// The active finding about the token with this code.
+    pub fn find(&self, key: &TokenKey, code: Code) -> Option<&Finding> {
+        let entries = self.entries.get(&Scope::Token(key.clone()))?;
+        let mut findings = entries.iter().map(|entry| &entry.finding);
+        findings.find(|finding| finding.code == code)
     }
 
     /// When `scope` must be diagnosed again although nothing changed: a hold ends, or a reminder is

@@ -4,6 +4,7 @@ use super::{held, names};
 use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
+use crate::findings::CONTAINER;
 use crate::world::cluster::PodRef;
 use crate::world::readers::FrozenMount;
 use crate::world::tokens::TokenKey;
@@ -32,7 +33,7 @@ pub(super) fn summary(pod: &PodRef, key: &TokenKey, frozen: &FrozenMount, now: W
 /// Where the mount is, and the token in it.
 pub(super) fn evidence(frozen: &FrozenMount) -> Attributes {
     Attributes::new()
-        .with_some("container", frozen.container.as_ref())
+        .with_some(CONTAINER, frozen.container.as_ref())
         .with("mount_path", &frozen.mount_path)
         .with("seen_since", frozen.since)
         .with("other_containers", frozen.others)

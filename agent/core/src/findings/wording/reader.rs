@@ -5,7 +5,7 @@ use super::names::{self, plural};
 use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
-use crate::findings::{Code, Remedy, Severity};
+use crate::findings::{CONTAINER, Code, Remedy, Severity};
 use crate::world::cluster::PodRef;
 use crate::world::readers::libraries::{self, Cure, Library, Reads};
 use crate::world::readers::{Evidence, Habit, StaleReader, Who};
@@ -153,7 +153,7 @@ pub(super) fn evidence(stale: &StaleReader) -> Attributes {
         .map(|evidence| format!("{} ({})", evidence.name(), evidence.strength().name()))
         .collect();
     Attributes::new()
-        .with_some("container", container.as_ref())
+        .with_some(CONTAINER, container.as_ref())
         .with_some("program", program.as_ref())
         .with_some("library", library.as_ref())
         .with("reader_evidence", kinds.as_slice())

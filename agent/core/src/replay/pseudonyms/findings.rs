@@ -5,7 +5,7 @@ use super::names::{Kind, TOKEN};
 use super::text::Own;
 use crate::base::ids::{SpanId, TraceContext, TraceId};
 use crate::base::value::{Attributes, Value};
-use crate::findings::{Finding, Remedy, Subject};
+use crate::findings::{CONTAINER, Finding, Remedy, Subject};
 use crate::ledger::Restored;
 use crate::traces::generation;
 use crate::world::tokens::TokenKey;
@@ -19,7 +19,7 @@ const HELD: &str = "held_generation";
 /// The evidence that names a path in a container.
 const MOUNT_PATH: &str = "mount_path";
 /// The evidence that names a container and its program.
-const READER: [&str; 2] = ["container", "program"];
+const READER: [&str; 2] = [CONTAINER, "program"];
 /// The evidence that lists audiences.
 const AUDIENCES: &str = "audiences";
 /// The evidence that names directories of the node.

@@ -97,10 +97,11 @@ impl Reader {
             return false;
         }
         let visit = Visit::new(of, self.last().map(|last| &last.kept), now);
-        self.visits.push_back(visit);
-        if self.visits.len() > MAX_VISITS {
+        if self.visits.len() == MAX_VISITS {
             self.visits.pop_front();
         }
+        self.visits.reserve_exact(1); // there are few, and most readers have fewer
+        self.visits.push_back(visit);
         true
     }
 

@@ -45,10 +45,10 @@ impl TokenReaders {
     pub(super) fn generation(&mut self, generation: &Generation, directory: Option<&str>) {
         let id = generation.claims.generation();
         if self.current().is_none_or(|current| current.kept.id != id) {
+            if self.generations.len() == MAX_GENERATIONS {
+                self.forget_oldest();
+            }
             self.replace(InFile::new(generation));
-        }
-        if self.generations.len() > MAX_GENERATIONS {
-            self.forget_oldest();
         }
         if let (Some(current), Some(directory)) = (self.generations.back_mut(), directory) {
             current.add(directory);
@@ -211,6 +211,7 @@ fn add(readers: &mut Vec<Reader>, id: Option<&str>) -> usize {
         let oldest = (0..readers.len()).min_by_key(|index| readers[*index].reads.back().copied());
         oldest.map(|index| readers.remove(index));
     }
+    readers.reserve_exact(1); // most tokens have one reader
     readers.push(Reader::new(id.map(ToOwned::to_owned)));
     readers.len() - 1
 }

@@ -49,9 +49,12 @@ impl Facts<'_> {
         HeldGeneration::of(before.unwrap_or(&judged.current.kept), false)
     }
 
-    /// Whether a reader may keep an earlier generation, and the agent cannot tell.
-    pub fn is_reader_unknown(&self, now: &Reading) -> bool {
-        self.judged(now).iter().any(|judged| judged.verdict == ReaderVerdict::Unknown)
+    /// Whether a reader may keep an earlier generation, and the agent cannot tell: one that may be
+    /// of this container, or any, if none is named.
+    pub fn is_reader_unknown(&self, now: &Reading, container: Option<&str>) -> bool {
+        let may_be = |one: Option<&str>| one.zip(container).is_none_or(|(one, it)| one == it);
+        let unknown = |one: &Judged<'_>| one.verdict == ReaderVerdict::Unknown;
+        self.judged(now).iter().any(|one| unknown(one) && may_be(one.who.container.as_deref()))
     }
 
     /// The container that has an old file system mounted where the node has a new one.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::base::time::Monotonic;
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::ReaderEvent;
 
@@ -30,9 +30,6 @@ const DATA: &str = "..data";
 /// Directories of one generation that are followed, and how deep.
 const MAX_INSIDE: usize = 32;
 const MAX_DEPTH: usize = 8;
-/// How much later another source may report an open: it looks at its queue after a pause, and waits
-/// two seconds where an open may be kubelet's.
-const LATE: Delta = Delta::from_secs(5);
 /// Volumes whose failure is kept.
 const MAX_FAILED: usize = 1_024;
 
@@ -102,14 +99,15 @@ impl Openers {
     }
 
     /// Whether this is an open, or a read of a replaced generation, that another source saw without
-    /// its process, and that these openers certainly see, too.
-    pub fn sees(&self, observation: &Observation, now: Monotonic) -> bool {
+    /// its process, and that these openers certainly see, too. It happened after `after`, and is
+    /// reported `now`.
+    pub fn sees(&self, observation: &Observation, after: Monotonic, now: Monotonic) -> bool {
         let Observation::Readers(seen) = observation else { return false };
         let (volume, pod_uid) = (seen.volume.clone(), seen.pod_uid.clone());
         match &seen.what {
             ReaderEvent::Opened { directory, path, by: None }
             | ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
-                self.sees_in(&VolumeId { pod_uid, volume }, directory, path, now)
+                self.sees_in(&VolumeId { pod_uid, volume }, directory, path, (after, now))
             }
             ReaderEvent::Opened { .. }
             | ReaderEvent::ReadAgain { .. }
@@ -120,12 +118,17 @@ impl Openers {
         }
     }
 
-    fn sees_in(&self, volume: &VolumeId, directory: &str, path: &str, now: Monotonic) -> bool {
+    fn sees_in(
+        &self,
+        volume: &VolumeId,
+        directory: &str,
+        path: &str,
+        (after, now): (Monotonic, Monotonic),
+    ) -> bool {
         let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
         let mut found = false;
         lock(&self.0.places).inside(volume, |generation, below, seen| {
-            let is_seen = seen.since.is_none_or(|since| now - since > LATE);
-            found |= is_seen && generation == directory && below == parent;
+            found |= seen.includes(after, now) && generation == directory && below == parent;
         });
         found && !self.0.is_broken.load(Ordering::Relaxed)
     }

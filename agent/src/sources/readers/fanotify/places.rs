@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokenwatch_core::base::time::Monotonic;
+use tokenwatch_core::base::time::{Delta, Monotonic};
+
+/// How much later another source may report an open: it looks at its queue after a pause, and waits
+/// two seconds where an open may be kubelet's.
+const LATE: Delta = Delta::from_secs(5);
 
 /// Directories of one volume: its root, and of some generations the directory and those in it. A
 /// pod decides how many directories its volume has.
@@ -52,6 +56,13 @@ pub(super) enum Role {
 pub(super) struct Seen {
     /// From when on every open and every read is seen. None: from the beginning.
     pub(super) since: Option<Monotonic>,
+}
+
+impl Seen {
+    /// Whether it certainly includes what happened after `after`, and is reported `now`.
+    pub(super) fn includes(self, after: Monotonic, now: Monotonic) -> bool {
+        self.since.is_none_or(|since| after >= since || now - since > LATE)
+    }
 }
 
 /// All of them.
@@ -208,6 +219,18 @@ mod tests {
         assert!((1..4).all(|number| places.get(&bytes(number)).is_none()));
         places.remove(&id("p"));
         assert!(places.get(&bytes(4)).is_none() && places.path(&id("p")).is_none());
+    }
+
+    #[test]
+    fn what_happened_after_the_mark_is_seen() {
+        let at = |millis: i64| Monotonic::from_nanos(millis * 1_000_000);
+        let late = Seen { since: Some(at(10_000)) };
+        // Between the mark and the report, in milliseconds, and whether it is certainly seen.
+        let table = [(9_900, 10_050, false), (10_000, 10_050, true), (9_900, 15_001, true)];
+        for (after, now, expected) in table {
+            assert_eq!(late.includes(at(after), at(now)), expected, "{after} {now}");
+        }
+        assert!(Seen { since: None }.includes(at(0), at(1)));
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::sources::token_volumes::TokenVolume;
 /// a starved node takes longer.
 const SYNC: Delta = Delta::from_secs(2);
 
+/// When the machine started: before all that can be seen.
+const EVER: Monotonic = Monotonic::from_nanos(0);
+
 /// The files of one generation.
 #[derive(Debug, Default)]
 pub(super) struct Files {
@@ -38,8 +41,8 @@ struct File {
     is_synced: bool,
     /// How many have it open.
     open: u32,
-    /// A client opened it, which is not reported yet.
-    is_news: bool,
+    /// A client opened it, after this time, which is not reported yet.
+    news: Option<Monotonic>,
     spacing: Spacing,
 }
 
@@ -47,6 +50,8 @@ struct File {
 #[derive(Debug)]
 struct KubeletSync {
     since: Monotonic,
+    /// Before this time, none of its opens happened.
+    after: Monotonic,
     files: usize,
 }
 
@@ -74,7 +79,7 @@ impl Files {
         for file in &mut new.list {
             let known = self.list.iter_mut().find(|known| known.path == file.path);
             if let Some(known) = known {
-                (file.spacing, file.is_news) = (known.spacing, known.is_news);
+                (file.spacing, file.news) = (known.spacing, known.news);
                 file.inode = known.inode;
             }
         }
@@ -122,17 +127,17 @@ impl Files {
     }
 
     /// Somebody opened the directory of the generation. `in_walk`: and just before, that of the
-    /// volume.
-    pub(super) fn directory_opened(&mut self, now: Monotonic, in_walk: bool) {
+    /// volume. Here and below, what is taken `now` happened after `after`.
+    pub(super) fn directory_opened(&mut self, now: Monotonic, after: Monotonic, in_walk: bool) {
         self.end_sync();
         for file in &mut self.list {
             file.is_synced = false;
         }
-        self.sync = (!in_walk).then_some(KubeletSync { since: now, files: 0 });
+        self.sync = (!in_walk).then_some(KubeletSync { since: now, after, files: 0 });
     }
 
     /// Somebody other than the agent opened a file.
-    pub(super) fn opened(&mut self, file: usize, now: Monotonic) {
+    pub(super) fn opened(&mut self, file: usize, now: Monotonic, after: Monotonic) {
         self.settle(now);
         self.list[file].open += 1;
         match &mut self.sync {
@@ -143,7 +148,7 @@ impl Files {
                     self.sync = None;
                 }
             }
-            Some(_) | None => self.list[file].opened_by_client(),
+            Some(_) | None => self.list[file].opened_by_client(after),
         }
     }
 
@@ -163,7 +168,7 @@ impl Files {
         let found = &mut self.list[file];
         match found.open.checked_sub(1) {
             Some(left) => found.open = left,
-            None if self.are_balanced => found.opened_by_client(),
+            None if self.are_balanced => found.opened_by_client(EVER),
             None => {}
         }
     }
@@ -188,18 +193,20 @@ impl Files {
     /// Kubelet compares all files or finds a difference. If only some were opened and no new
     /// generation appeared, it was a client that had listed the directory.
     fn end_sync(&mut self) {
-        if self.sync.take().is_some() && self.are_whole {
+        if let Some(sync) = self.sync.take().filter(|_| self.are_whole) {
             let opened = self.list.iter_mut().filter(|file| file.is_synced);
-            opened.for_each(File::opened_by_client);
+            opened.for_each(|file| file.opened_by_client(sync.after));
         }
     }
 
-    /// The tokens that clients opened and that are to be reported now.
-    pub(super) fn take_news(&mut self, now: Monotonic, mut report: impl FnMut(&Path)) {
-        for file in self.list.iter_mut().filter(|file| file.is_news) {
-            file.is_news = false;
-            if file.spacing.admits(now) {
-                report(&file.path);
+    /// The tokens that clients opened and that are to be reported now, with a time after which
+    /// they did.
+    pub(super) fn take_news(&mut self, now: Monotonic, mut report: impl FnMut(&Path, Monotonic)) {
+        for file in &mut self.list {
+            if let Some(after) = file.news.take()
+                && file.spacing.admits(now)
+            {
+                report(&file.path, after);
             }
         }
     }
@@ -208,7 +215,7 @@ impl Files {
 impl File {
     fn new(path: PathBuf, is_token: bool) -> Self {
         let spacing = Spacing::default();
-        Self { path, is_token, inode: None, is_synced: false, open: 0, is_news: false, spacing }
+        Self { path, is_token, inode: None, is_synced: false, open: 0, news: None, spacing }
     }
 
     fn identity(&self) -> (&Path, bool) {
@@ -217,7 +224,9 @@ impl File {
 
     /// A file that was gone before its inode was known is left out: the agent may have opened it,
     /// and it was current for less than a tenth of a second.
-    fn opened_by_client(&mut self) {
-        self.is_news |= self.is_token && self.inode.is_some();
+    fn opened_by_client(&mut self, after: Monotonic) {
+        if self.is_token && self.inode.is_some() {
+            self.news = Some(self.news.map_or(after, |known| known.min(after)));
+        }
     }
 }

@@ -16,11 +16,11 @@ fn play(files: &[&str], events: &str) -> usize {
     files.set_balanced(true);
     for event in events.chars() {
         match event {
-            'D' => files.directory_opened(now, false),
-            'W' => files.directory_opened(now, true),
-            't' => files.opened(at(&files, "token"), now),
-            'c' => files.opened(at(&files, "ca.crt"), now),
-            'n' => files.opened(at(&files, "namespace"), now),
+            'D' => files.directory_opened(now, now, false),
+            'W' => files.directory_opened(now, now, true),
+            't' => files.opened(at(&files, "token"), now, now),
+            'c' => files.opened(at(&files, "ca.crt"), now, now),
+            'n' => files.opened(at(&files, "namespace"), now, now),
             'T' => files.closed(at(&files, "token")),
             'a' => files.opened_by_agent(at(&files, "token")),
             'u' => files.unknown_opened(),
@@ -29,7 +29,7 @@ fn play(files: &[&str], events: &str) -> usize {
             other => panic!("{other}"),
         }
         files.settle(now);
-        files.take_news(now, |path| {
+        files.take_news(now, |path, _| {
             assert_eq!(path, Path::new("token"));
             opened += 1;
         });
@@ -111,22 +111,52 @@ fn where_not_all_files_are_known_kubelet_is_not_accused() {
 fn an_update_keeps_what_was_opened() {
     let mut files = files_of(&volume(ALONE));
     let now = Monotonic::default();
-    files.opened(at(&files, "token"), now);
+    files.opened(at(&files, "token"), now, now);
     files.update(&volume(THREE));
     let mut opened = Vec::new();
-    files.take_news(now, |path| opened.push(path.to_owned()));
+    files.take_news(now, |path, _| opened.push(path.to_owned()));
     assert_eq!(opened, [Path::new("token")]);
-    files.opened(at(&files, "token"), now);
+    files.opened(at(&files, "token"), now, now);
     files.update(&volume(ALONE));
-    files.take_news(now, |path| opened.push(path.to_owned()));
+    files.take_news(now, |path, _| opened.push(path.to_owned()));
     assert_eq!(opened.len(), 1, "reported a moment ago");
 }
 
 #[test]
 fn a_file_that_was_gone_at_once_is_left_out() {
     let mut files = Files::of(&volume(ALONE));
-    files.opened(0, Monotonic::default());
-    files.take_news(Monotonic::default(), |path| panic!("{}", path.display()));
+    let now = Monotonic::default();
+    files.opened(0, now, now);
+    files.take_news(now, |path, _| panic!("{}", path.display()));
+}
+
+#[test]
+fn an_open_is_reported_with_a_time_before_it() {
+    let at_millis = |millis: i64| Monotonic::from_nanos(millis * 1_000_000);
+    let after = |events: &[(char, i64)]| {
+        let (mut files, mut reported) = (files_of(&volume(THREE)), Vec::new());
+        files.set_balanced(true);
+        for (event, at_time) in events {
+            // The queue is read every 100 ms.
+            let (now, after) = (at_millis(*at_time), at_millis(at_time - 100));
+            match event {
+                'D' => files.directory_opened(now, after, false),
+                't' => files.opened(at(&files, "token"), now, after),
+                'T' => files.closed(at(&files, "token")),
+                other => panic!("{other}"),
+            }
+        }
+        let end = events.last().map_or(0, |(_, last)| *last) + 3_000;
+        files.settle(at_millis(end));
+        files.take_news(at_millis(end), |_, after| reported.push(after));
+        assert_eq!(reported.len(), 1, "{events:?}");
+        reported[0]
+    };
+    assert_eq!(after(&[('t', 500)]), at_millis(400));
+    assert_eq!(after(&[('t', 500), ('t', 900)]), at_millis(400), "the first of them");
+    assert_eq!(after(&[('D', 300), ('t', 500)]), at_millis(200), "whoever listed the directory");
+    let merged = [('t', 500), ('T', 600), ('T', 700)];
+    assert_eq!(after(&merged), at_millis(0), "when an open was that has no event is not known");
 }
 
 #[test]

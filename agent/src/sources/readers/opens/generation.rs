@@ -147,19 +147,20 @@ impl Generation {
         matches!(self.stage, Stage::Replaced(at) if now - at > GRACE)
     }
 
-    /// Takes an event of one of its files. `is_own`: the agent's own open.
+    /// Takes an event of one of its files, `now`, which happened after `after`. `is_own`: the
+    /// agent's own open.
     pub(super) fn take(
         &mut self,
         event: &Event<'_>,
         file: Option<usize>,
         is_own: bool,
-        now: Monotonic,
+        (now, after): (Monotonic, Monotonic),
     ) -> Sign {
         self.events = self.events.saturating_add(1);
         match file {
             _ if self.stage == Stage::Coming => Sign::Nothing, // kubelet writes
             Some(file) if self.is_old(now) => self.kept(event.kind, file, is_own, now),
-            Some(file) => self.used(event.kind, file, is_own, now),
+            Some(file) => self.used(event.kind, file, is_own, (now, after)),
             None if event.kind == Kind::Opened => self.unknown(is_own),
             None => Sign::Nothing,
         }
@@ -171,10 +172,16 @@ impl Generation {
         if is_news { Sign::ReadAgain(file) } else { Sign::Nothing }
     }
 
-    fn used(&mut self, kind: Kind, file: usize, is_own: bool, now: Monotonic) -> Sign {
+    fn used(
+        &mut self,
+        kind: Kind,
+        file: usize,
+        is_own: bool,
+        (now, after): (Monotonic, Monotonic),
+    ) -> Sign {
         match kind {
             Kind::Opened if is_own => self.files.opened_by_agent(file),
-            Kind::Opened => self.files.opened(file, now),
+            Kind::Opened => self.files.opened(file, now, after),
             Kind::Closed => self.files.closed(file),
             Kind::Read | Kind::Created | Kind::MovedHere | Kind::Removed | Kind::Ended => {}
         }

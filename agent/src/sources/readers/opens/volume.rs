@@ -40,12 +40,20 @@ const SAME_WRITE: Delta = Delta::from_secs(1);
 pub(super) struct Turn<'a> {
     pub(super) instances: &'a mut Instances,
     pub(super) own: &'a mut Own,
-    pub(super) out: &'a mut Vec<Observation>,
+    pub(super) out: &'a mut Vec<Found>,
     pub(super) now: Monotonic,
     /// Everything that happened before was taken from the queue.
     pub(super) read_until: Monotonic,
     /// Whether the agent runs for long enough that an unknown volume is a new one.
     pub(super) is_settled: bool,
+}
+
+/// What is to be reported.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) observation: Observation,
+    /// Set if it is an open or a read: that happened after this time.
+    pub(super) opened_after: Option<Monotonic>,
 }
 
 /// A volume with tokens.
@@ -120,14 +128,23 @@ impl Volume {
         self.of = of;
     }
 
-    pub(super) fn report(&self, what: ReaderEvent, out: &mut Vec<Observation>) {
+    pub(super) fn report(&self, what: ReaderEvent, out: &mut Vec<Found>) {
+        out.push(Found { observation: self.observation(what), opened_after: None });
+    }
+
+    /// Reports what somebody opened, or read, after this time.
+    fn report_open(&self, what: ReaderEvent, after: Monotonic, out: &mut Vec<Found>) {
+        out.push(Found { observation: self.observation(what), opened_after: Some(after) });
+    }
+
+    fn observation(&self, what: ReaderEvent) -> Observation {
         let (pod_uid, volume) = (self.of.pod_uid.clone(), self.of.volume.clone());
-        out.push(Observation::Readers(ReadersSeen { pod_uid, volume, what }));
+        Observation::Readers(ReadersSeen { pod_uid, volume, what })
     }
 
     /// Its watches cannot be set, so opens are not seen. A volume without a current generation is
     /// being set up or torn down.
-    pub(super) fn fail(&mut self, error: &WatchError, out: &mut Vec<Observation>) {
+    pub(super) fn fail(&mut self, error: &WatchError, out: &mut Vec<Found>) {
         if *error == WatchError::Missing {
             return;
         }
@@ -220,6 +237,8 @@ impl Volume {
             generation.files.resolve(|file| inode(&path.join(file)));
             generation.inodes().for_each(|unwatched| turn.own.forget(unwatched));
         }
+        // One is enough until the next rotation, and each volume of the node has this list.
+        self.generations.reserve_exact(1);
         self.generations.push(generation);
         let index = self.generations.len() - 1;
         self.watch_below(index, turn);
@@ -478,7 +497,7 @@ impl Volume {
         let is_own = is_its_own && generation.inode.is_some_and(|inode| turn.own.takes(inode));
         if is_its_own && !is_own && generation.is_current() {
             let in_walk = self.walk.take().is_some_and(|at| turn.now - at <= WALK);
-            generation.files.directory_opened(turn.now, in_walk);
+            generation.files.directory_opened(turn.now, turn.read_until, in_walk);
         }
     }
 
@@ -492,7 +511,9 @@ impl Volume {
         if is_opened && !is_own {
             self.walk = None;
         }
-        if let Sign::ReadAgain(file) = generation.take(event, file, is_own, turn.now) {
+        if let Sign::ReadAgain(file) =
+            generation.take(event, file, is_own, (turn.now, turn.read_until))
+        {
             self.report_read_again(index, file, turn);
         }
     }
@@ -501,7 +522,8 @@ impl Volume {
         let generation = &self.generations[index];
         let directory = generation.directory.to_string_lossy().into_owned();
         let path = Some(text(generation.files.path(file)));
-        self.report(ReaderEvent::ReadAgain { directory, path, by: None }, turn.out);
+        let what = ReaderEvent::ReadAgain { directory, path, by: None };
+        self.report_open(what, turn.read_until, turn.out);
     }
 
     /// After a reading of the queue, and when something is due: decides, reports, adapts.
@@ -510,17 +532,17 @@ impl Volume {
         for generation in &mut self.generations {
             let directory = generation.directory.to_string_lossy();
             generation.files.settle(turn.now);
-            generation.files.take_news(turn.now, |path| {
+            generation.files.take_news(turn.now, |path, after| {
                 generation.beginning.opened(turn.now);
                 let (directory, path) = (directory.clone().into_owned(), text(path));
-                opened.push(ReaderEvent::Opened { directory, path, by: None });
+                opened.push((ReaderEvent::Opened { directory, path, by: None }, after));
             });
             if generation.adapt(turn.now) {
                 set_watches(&self.path, generation, self.id, turn.instances);
             }
         }
-        for what in opened {
-            self.report(what, turn.out);
+        for (what, after) in opened {
+            self.report_open(what, after, turn.out);
         }
         self.learn(turn);
         if self.held.due().is_some_and(|due| due <= turn.now) {

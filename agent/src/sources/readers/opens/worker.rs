@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Sender;
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
-use super::volume::{Turn, Volume};
+use super::volume::{Found, Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
 use crate::sources::health::{Health, Source};
@@ -52,7 +52,7 @@ pub(super) struct Worker {
 /// Observations of one turn, and the health of the source.
 struct Outbox {
     observations: Sender<Observation>,
-    waiting: Vec<Observation>,
+    waiting: Vec<Found>,
     health: Health,
     /// Who sees the processes, too; none below the level `fanotify`.
     openers: Option<Openers>,
@@ -62,10 +62,12 @@ impl Outbox {
     /// Sends everything. False: the receiver was dropped.
     fn flush(&mut self) -> bool {
         let (openers, now) = (&self.openers, now());
-        let is_left =
-            |found: &Observation| openers.as_ref().is_some_and(|openers| openers.sees(found, now));
+        let is_left = |found: &Found| {
+            let seen = openers.as_ref().zip(found.opened_after);
+            seen.is_some_and(|(openers, after)| openers.sees(&found.observation, after, now))
+        };
         let mut waiting = self.waiting.drain(..).filter(|found| !is_left(found));
-        waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
+        waiting.all(|found| self.observations.blocking_send(found.observation).is_ok())
     }
 }
 
@@ -123,8 +125,17 @@ impl Worker {
         let is_polled = opens.is_some();
         match readable([opens, bell, arrivals], timeout) {
             true => self.pace.plan_reading(now()),
-            false if is_polled => self.pace.idle(now()),
+            false if is_polled => self.note_empty(),
             false => {}
+        }
+    }
+
+    /// The time comes first: what happens after it may be in the queue by then.
+    fn note_empty(&mut self) {
+        let looked = now();
+        let opens = self.instances.as_ref().ok().map(|instances| instances.opens.fd());
+        if !readable([opens, None, None], PollTimeout::ZERO) {
+            self.pace.idle(looked);
         }
     }
 
@@ -190,15 +201,15 @@ impl Worker {
         let reading = self.read_events(&mut buffer);
         self.buffer = buffer;
         match reading {
-            Reading::All => self.read_to_the_end(),
+            Reading::All(looked) => self.read_to_the_end(looked),
             Reading::More => self.pace.read_partly(now()),
             Reading::Lost => self.lose(OVERFLOW),
         }
     }
 
-    fn read_to_the_end(&mut self) {
+    fn read_to_the_end(&mut self, looked: Monotonic) {
         self.own.end();
-        self.pace.read(now());
+        self.pace.read(looked);
         self.each(Volume::verify);
     }
 
@@ -206,9 +217,12 @@ impl Worker {
         let now = now();
         let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
         let read_until = self.pace.empty();
-        let Ok(instances) = &mut self.instances else { return Reading::All };
+        let Ok(instances) = &mut self.instances else { return Reading::All(now) };
         for _ in 0..MAX_BUFFERS {
-            let Ok(Some(events)) = instances.opens.fill(buffer) else { return Reading::All };
+            let looked = clocks::now().monotonic;
+            let Ok(Some(events)) = instances.opens.fill(buffer) else {
+                return Reading::All(looked);
+            };
             for event in events {
                 if watches::is_loss(&event) {
                     return Reading::Lost;
@@ -357,14 +371,16 @@ impl Worker {
     }
 
     fn report_health(&mut self, degraded: Option<String>) {
-        self.out.waiting.extend(self.out.health.update(degraded));
+        let health = self.out.health.update(degraded);
+        let found = health.map(|observation| Found { observation, opened_after: None });
+        self.out.waiting.extend(found);
     }
 }
 
 /// How far the queue was read.
 enum Reading {
-    /// To its end.
-    All,
+    /// To its end; it was looked at last after this time.
+    All(Monotonic),
     /// There is more in it.
     More,
     /// Events were lost.

@@ -165,3 +165,21 @@ fn nobody_waits_for_a_token_that_is_refused() {
     assert_eq!(reader.verdict, ReaderVerdict::Unknown);
     assert!(reader.why.as_ref().unwrap().contains("nothing shows whether it still uses"));
 }
+
+#[test]
+fn a_container_that_recovered_is_cleared_whatever_another_one_holds() {
+    let again = |id: &str| {
+        let opener = Opener { container_id: Some(id.into()), pid: 7, program: None };
+        let by = Some(opener);
+        vec![(500, readers(ReaderEvent::ReadAgain { directory: directory(0), path: None, by }))]
+    };
+    let read = vec![by(4, "id-app"), by(5, "id-proxy")];
+    let lost = [kubelet(2), pod(&PAIR), read, missed(510), vec![by(550, "id-app")]].concat();
+    let (engine, reports) = play([lost.clone(), again("id-app")].concat(), 900);
+    assert_eq!(warned(&reports), Some((500, AlertEvent::Raised, Severity::Warning)));
+    assert!(has_cleared(&reports), "{reports:?}");
+    let verdicts: Vec<_> = engine.status(&at(900)).readers.iter().map(|one| one.verdict).collect();
+    assert_eq!(verdicts, [ReaderVerdict::Current, ReaderVerdict::Unknown]);
+    let (_, reports) = play([lost, again("id-proxy")].concat(), 900);
+    assert!(!has_cleared(&reports), "{reports:?}");
+}
