@@ -31,7 +31,7 @@ use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{kernel, pods, privileges, readers, service_accounts};
+use crate::sources::{api_clock, kernel, pods, privileges, readers, service_accounts};
 use engine::SharedEngine;
 pub use error::Error;
 
@@ -176,6 +176,7 @@ fn start_sources(
         sources.spawn(copies::run(config.clone(), observations.clone()));
     }
     if let Some(client) = &plan.apiserver {
+        api_clock::show(client, observations);
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries, observations));

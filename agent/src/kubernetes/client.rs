@@ -1,14 +1,16 @@
 //! One connection pool to the API server, opened on the first request and again after failures.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::world::clocks::DateSeen;
 use tokio::time::timeout;
 
 use super::{Access, ConfigError, Error};
@@ -32,7 +34,12 @@ pub struct ApiClient {
     without_proxy: Option<String>,
     /// Where it is known how wrong the clock is.
     clock: OnceLock<KnownOffset>,
+    /// Who is shown the API server's clock.
+    dates: OnceLock<Dates>,
 }
+
+/// Takes what answers show of the API server's clock. It must not block.
+pub type Dates = Arc<dyn Fn(DateSeen) + Send + Sync>;
 
 impl std::fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,8 +95,8 @@ impl ApiRequest {
 impl ApiClient {
     /// A client that finds the API server by `access`.
     pub fn new(access: Access) -> Self {
-        let (client, clock) = (Mutex::new(None), OnceLock::new());
-        Self { access, client, without_proxy: None, clock }
+        let (client, clock, dates) = (Mutex::new(None), OnceLock::new(), OnceLock::new());
+        Self { access, client, without_proxy: None, clock, dates }
     }
 
     /// With what a failed connection has to do with a proxy.
@@ -102,6 +109,11 @@ impl ApiClient {
     /// an effect.
     pub fn explain_by(&self, clock: KnownOffset) {
         let _ = self.clock.set(clock);
+    }
+
+    /// Shows the API server's clock, as each answer shows it. Only the first call has an effect.
+    pub fn show_dates(&self, to: Dates) {
+        let _ = self.dates.set(to);
     }
 
     /// Sends a request and returns the response once its head has arrived. A status other than 2xx
@@ -144,7 +156,11 @@ impl ApiClient {
 
     async fn exchange(&self, request: ApiRequest) -> Result<Response<Body>, Error> {
         let client = self.client().await?;
-        let response = client.send(request.into_http()?).await.map_err(Error::from_kube)?;
+        let (request, sent) = (request.into_http()?, clocks::now());
+        let response = client.send(request).await.map_err(Error::from_kube)?;
+        if let (Some(dates), Some(date)) = (self.dates.get(), date(response.headers())) {
+            dates(DateSeen { sent, received: clocks::now(), date });
+        }
         if response.status().is_success() {
             return Ok(response);
         }
@@ -166,6 +182,14 @@ impl ApiClient {
     fn lock(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The time of an answer by the API server's clock (RFC 9110, section 6.6.1), if it has one that
+/// the agent can represent.
+fn date(headers: &HeaderMap) -> Option<Wall> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = chrono::DateTime::parse_from_rfc2822(date).ok()?;
+    date.timestamp_nanos_opt().map(Wall::from_nanos)
 }
 
 async fn refused(response: Response<Body>) -> Error {

@@ -19,6 +19,6 @@ mod tests;
 pub use access::Access;
 pub use backoff::Backoff;
 pub use body::read_body;
-pub use client::{ApiClient, ApiRequest, percent_encoded};
+pub use client::{ApiClient, ApiRequest, Dates, percent_encoded};
 pub use error::{ConfigError, ConnectionError, Error, ErrorKind, is_status};
 pub use lines::{LineTooLong, Lines, next_chunk};

@@ -234,3 +234,23 @@ async fn a_failed_connection_names_the_proxy_that_is_not_used() {
     assert_eq!(error.kind(), ErrorKind::Connection(Trouble::Closed));
     assert!(error.to_string().ends_with("; the agent uses no proxy"), "{error}");
 }
+
+#[tokio::test]
+async fn each_answer_shows_the_clock_of_the_api_server() {
+    use tokenwatch_core::world::clocks::DateSeen;
+
+    let fake = FakeServer::start(vec![ok(), Reply::Whole(500, None, String::new())]).await;
+    let client = fake.client();
+    let (to, mut shown) = tokio::sync::mpsc::unbounded_channel::<DateSeen>();
+    client.show_dates(std::sync::Arc::new(move |seen| {
+        let _ = to.send(seen); // the receiver is there until the end
+    }));
+    get(&client).await.unwrap();
+    get(&client).await.unwrap_err();
+    for _ in 0..2 {
+        let DateSeen { sent, received, date } = shown.try_recv().unwrap();
+        assert!(sent.monotonic <= received.monotonic);
+        let late = (received.wall - date).as_secs();
+        assert!((0..=2).contains(&late), "it shows whole seconds: {late}");
+    }
+}

@@ -3,6 +3,7 @@
 //! A source runs until the engine drops the channel. It reports what it observed and whether it
 //! works ([`health`]); what that means is decided in the core.
 
+pub mod api_clock;
 pub mod api_once;
 pub mod copies;
 mod health;

@@ -3,6 +3,7 @@
 
 mod absent;
 mod affected;
+mod apiserver;
 mod clock;
 mod copies;
 mod correlate;
@@ -58,6 +59,10 @@ pub enum Explained {
 pub struct NodeDiagnosis {
     /// Findings about the clock and the time servers.
     pub clock: Vec<Finding>,
+    /// The finding about the API server's clock.
+    pub skew: Option<Finding>,
+    /// Whether that clock is known.
+    pub verifier_known: bool,
     /// The finding about kubelet.
     pub kubelet: Option<Finding>,
     /// Whether kubelet replaced a token since it was found to be stalled.
@@ -120,10 +125,7 @@ pub fn restore_losses<'a>(world: &mut World, findings: impl IntoIterator<Item = 
 /// The lost service account that a finding from before a restart is about: the token, its
 /// generation, and the loss.
 fn restored_loss(finding: &Finding) -> Option<(TokenKey, String, AccountLoss)> {
-    let text = |name: &str| match finding.evidence.get(name) {
-        Some(Value::Text(text)) => Some(text.clone()),
-        Some(Value::List(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => None,
-    };
+    let text = |name: &str| finding.evidence.get(name).and_then(Value::text).map(ToOwned::to_owned);
     let loss = AccountLoss::named(&text(wording::ACCOUNT_STATE)?)?;
     Some((finding.subject.token_key()?, text(wording::GENERATION)?, loss))
 }
@@ -136,6 +138,10 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let stalled = survey.kubelet.symptom();
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
+        verifier_known: clock_ready && world.verifiers.are_known(now),
+        skew: apiserver::skew(world, now)
+            .filter(|_| clock_ready)
+            .map(|symptom| wording::skew(&config.node, &symptom)),
         kubelet_replaces: survey.kubelet.replaces(),
         kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         visibility: wording::blind(&config.node, &world.blind_spots()),

@@ -204,9 +204,11 @@ impl Engine {
         let delivery = &self.world.visibility.delivery;
         let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
         let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
+        let verifier = Missing::Verifier { is_known: diagnosis.verifier_known };
         let scopes = [
             (Scope::Kubelet, diagnosis.kubelet.into_iter().collect(), replaced),
             (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
+            (Scope::Verifier, diagnosis.skew.into_iter().collect(), verifier),
             (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
             (Scope::Volumes, diagnosis.volumes.into_iter().collect(), Missing::Recovered),
             (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),

@@ -155,6 +155,51 @@ impl ClockFault {
     }
 }
 
+/// The symptom of an API server's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkewSymptom {
+    /// Whose clock is wrong.
+    pub wrong: WrongClock,
+    /// How far the API server's clock is ahead: of true time, of another API server's, or of the
+    /// node's, whichever `wrong` compares it with.
+    pub ahead: Delta,
+    /// The largest error of `ahead`.
+    pub bound: Delta,
+    /// How far it is ahead of the node's clock.
+    pub ahead_of_node: Delta,
+    /// Answers that show it.
+    pub answers: u32,
+    /// What it breaks, now or when the clock is corrected.
+    pub effects: Vec<SkewEffect>,
+    /// Its severity now.
+    pub severity: Severity,
+}
+
+/// Whose clock is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongClock {
+    /// The API server's, against true time.
+    ApiServer,
+    /// That of one of several API servers, against true time.
+    OneApiServer,
+    /// That of one of two API servers, against each other: no time source shows which.
+    EitherApiServer,
+    /// The node's or the API server's: no time source shows which.
+    NodeOrApiServer,
+}
+
+/// What a clock of an API server breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkewEffect {
+    /// Its new tokens are not valid yet for verifiers whose clock is right. When it is corrected,
+    /// that holds for itself, and kubelet does not replace them.
+    NotYetValid,
+    /// These tokens are refused before kubelet replaces them.
+    DeadBeforeRefresh(usize),
+    /// kubelet requests these tokens again with each sync.
+    RefreshedEachSync(usize),
+}
+
 /// The symptom of a kubelet that replaces no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeletSymptom {

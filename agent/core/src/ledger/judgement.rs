@@ -32,6 +32,11 @@ pub enum Missing {
     Rewritten,
     /// The clock is in this state.
     Clock(ClockState),
+    /// The API server's clock is right, or not known.
+    Verifier {
+        /// Whether it is known.
+        is_known: bool,
+    },
     /// kubelet replaces tokens, or none that it should have replaced is left.
     Kubelet {
         /// Whether kubelet replaced a token.
@@ -60,6 +65,7 @@ impl Missing {
             Self::Token { is_reader_unknown, .. } => {
                 *is_reader_unknown && finding.code == Code::ReaderStale
             }
+            Self::Verifier { is_known } => !is_known,
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
@@ -88,7 +94,7 @@ impl Missing {
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
-            Self::Recovered => Resolution::Recovered,
+            Self::Recovered | Self::Verifier { .. } => Resolution::Recovered,
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum Scope {
     Token(TokenKey),
     /// The node's clock and its servers.
     Clock,
+    /// The API server's clock.
+    Verifier,
     /// The node's kubelet.
     Kubelet,
     /// What the agent cannot see.
@@ -42,6 +44,7 @@ impl Scope {
     pub(super) fn of_node(code: Code) -> Self {
         match code {
             Code::KubeletStalled => Self::Kubelet,
+            Code::ApiserverSkew => Self::Verifier,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
             Code::Missing => Self::Volumes,
@@ -69,7 +72,6 @@ impl Scope {
             | Code::ClockStepped
             | Code::ClockUnknown
             | Code::ClockServersDisagree
-            | Code::ApiserverSkew
             | Code::ApiserverRejecting
             | Code::TokenControllerDown => Self::Clock,
         }
@@ -80,6 +82,7 @@ impl Scope {
         match self {
             Self::Token(key) => Some(key),
             Self::Clock
+            | Self::Verifier
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes
@@ -94,6 +97,7 @@ impl Scope {
             Self::File(path) => Some(path),
             Self::Token(_)
             | Self::Clock
+            | Self::Verifier
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::engine::Config;
 use crate::world::clocks::{
-    Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
+    DateSeen, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
 };
 use crate::world::cluster::{
     AccountName, AccountSeen, ClusterSeen, Container, Isolation, MountedPart, Owner, Phase, Pod,
@@ -53,6 +53,7 @@ every_observation! {
     1 Source => |_| source().prop_map(Observation::Source);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
     1 Kernel => |now| kernel(now).prop_map(Observation::Kernel);
+    1 ApiServerDate => |now| date(now).prop_map(Observation::ApiServerDate);
     1 ClockStep => |now| step(now).prop_map(Observation::ClockStep);
     2 Cluster => |_| cluster().prop_map(Observation::Cluster);
     1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
@@ -280,6 +281,14 @@ fn kernel(now: Reading) -> impl Strategy<Value = KernelClock> {
             taken: now,
         },
     )
+}
+
+fn date(now: Reading) -> impl Strategy<Value = DateSeen> {
+    (offset(), offset()).prop_map(move |(took, ahead)| DateSeen {
+        sent: now.after(-took),
+        received: now,
+        date: now.wall + ahead,
+    })
 }
 
 fn step(now: Reading) -> impl Strategy<Value = Step> {

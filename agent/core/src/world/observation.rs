@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::clocks::{KernelClock, Round, Step};
+use crate::world::clocks::{DateSeen, KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::privileges::Privileges;
@@ -35,6 +35,8 @@ pub enum Observation {
     Kernel(KernelClock),
     /// The wall clock was set.
     ClockStep(Step),
+    /// An answer of the API server showed its clock.
+    ApiServerDate(DateSeen),
     /// A report of the API server about this node's pods.
     Cluster(ClusterSeen),
     /// The answer of the API server about a service account that the engine requested.

@@ -18,6 +18,7 @@ mod kubelet;
 mod readers;
 mod restart;
 mod tokens;
+mod verifier;
 
 const IAT: i64 = 1_800_000_000;
 

@@ -141,14 +141,13 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 9] = [
+    const RESERVED: [Self; 8] = [
         Self::KeyUnknown,
         Self::IssuerMismatch,
         Self::AudienceUnknown,
         Self::ExtendedOnly,
         Self::Legacy,
         Self::LifetimeLong,
-        Self::ApiserverSkew,
         Self::ApiserverRejecting,
         Self::TokenControllerDown,
     ];

@@ -1,7 +1,31 @@
 //! Runbooks about the control plane and kubelet.
 
 use super::Runbook;
-use super::steps::{LOOK, READY, RESTART, step};
+use super::steps::{API_SERVER_CLOCK, DAEMON, LOOK, MEASURE, READY, RESTART, step};
+
+pub(super) const APISERVER_SKEW: Runbook = Runbook {
+    impact: "The evidence names what breaks (effects). not_yet_valid: tokens of an API server that \
+             is ahead are refused by verifiers whose clock is right, and by itself once its clock \
+             is corrected. dead_before_refresh: the API server refuses tokens before kubelet \
+             replaces them. refreshed_each_sync: kubelet requests tokens again and again.",
+    diagnosis: &[
+        LOOK,
+        MEASURE,
+        API_SERVER_CLOCK,
+        step(
+            "Which control-plane nodes run API servers",
+            "kubectl get pods -n kube-system -l component=kube-apiserver -o wide",
+        ),
+        step("On each of them: whether its clock is synchronised", DAEMON.command),
+    ],
+    mitigation: &[step(
+        "On the control-plane node that is wrong: let the time daemon run",
+        "timedatectl set-ntp true",
+    )],
+    resolved_when: "Three answers of the API server show that its clock agrees to 2 s.",
+    false_positives: "A proxy between the agent and the API server that sets the Date of answers \
+                      itself shows its own clock.",
+};
 
 pub(super) const KUBELET_STALLED: Runbook = Runbook {
     impact: "Requests of each pod on the node are rejected from the moment when its token expires. \

@@ -58,6 +58,7 @@ impl Code {
             Self::ClockUnknown => &clock::CLOCK_UNKNOWN,
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
+            Self::ApiserverSkew => &cluster::APISERVER_SKEW,
             Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
@@ -67,7 +68,6 @@ impl Code {
             | Self::ExtendedOnly
             | Self::Legacy
             | Self::LifetimeLong
-            | Self::ApiserverSkew
             | Self::ApiserverRejecting
             | Self::TokenControllerDown => return None,
         })

@@ -1,6 +1,7 @@
 //! The texts of findings: summaries, resolutions and remedies.
 
 mod agent;
+mod apiserver;
 mod clock;
 mod clock_remedy;
 mod copy;
@@ -23,6 +24,7 @@ mod subpath;
 mod token;
 
 pub(crate) use agent::{blind, delivery};
+pub(crate) use apiserver::skew;
 pub(crate) use clock::clock;
 pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use kubelet::kubelet;

@@ -2,7 +2,9 @@
 
 use super::Pseudonyms;
 use super::names::Kind;
-use crate::world::clocks::{Exchange, ExchangeError, KernelClock, Round, Sample, ServerName, Step};
+use crate::world::clocks::{
+    DateSeen, Exchange, ExchangeError, KernelClock, Round, Sample, ServerName, Step,
+};
 
 /// What a stratum 1 server's reference id may be (RFC 5905 figure 12): anything else is an address.
 const REFERENCE_IDS: [&str; 20] = [
@@ -84,6 +86,12 @@ pub(super) fn kernel(kernel: KernelClock) -> KernelClock {
     let KernelClock { synchronised, max_error, estimated_error, leap, steering_ppm, taken } =
         kernel;
     KernelClock { synchronised, max_error, estimated_error, leap, steering_ppm, taken }
+}
+
+/// Figures only.
+pub(super) fn date(seen: DateSeen) -> DateSeen {
+    let DateSeen { sent, received, date } = seen;
+    DateSeen { sent, received, date }
 }
 
 /// Figures only.

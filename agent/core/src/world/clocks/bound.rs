@@ -53,6 +53,16 @@ impl Range {
         self.hi - self.middle()
     }
 
+    /// The offsets of this clock against another one.
+    pub(crate) fn against(self, other: Self) -> Self {
+        Self { lo: self.lo - other.hi, hi: self.hi - other.lo }
+    }
+
+    /// Distance from zero to the nearer end; none if zero is in it.
+    pub(crate) fn nearest(&self) -> Delta {
+        self.lo.max(-self.hi).max(Delta::ZERO)
+    }
+
     /// Distance from zero to the farther end.
     pub(crate) fn farthest(&self) -> Delta {
         self.lo.abs().max(self.hi.abs())

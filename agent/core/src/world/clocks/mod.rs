@@ -17,6 +17,7 @@ mod peer;
 mod public;
 mod server;
 mod types;
+mod verifier;
 
 pub use bound::HARDWARE_PPM;
 pub use estimate::{Estimate, TimeSource};
@@ -26,11 +27,13 @@ pub use server::{NotAServer, ServerName};
 pub use types::{
     Agreement, ClockState, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, Step, Vote,
 };
+pub use verifier::{DateSeen, VerifierClocks};
 
 pub(crate) use bound::Range;
 pub(crate) use camps::{Camp, camps, distance, may_be_a_leap_smear};
 pub(crate) use intersection::Selection;
 pub(crate) use model::Basis;
+pub(crate) use verifier::VerifierClock;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,0 +1,112 @@
+//! The symptom of an API server whose clock differs: who is wrong, and what that breaks.
+//!
+//! A node whose clock is wrong while the API server's is right is `clock.offset` alone.
+
+use crate::base::time::{Delta, Reading};
+use crate::findings::{Severity, SkewEffect, SkewSymptom, WrongClock};
+use crate::world::World;
+use crate::world::clocks::{ClockFacts, Range, VerifierClock};
+use crate::world::tokens::{Deadlines, LEEWAY};
+
+/// Difference from which it is reported: the answers show a second, and some verifiers of a token
+/// allow no more than that.
+const NOTABLE: Delta = Delta::from_secs(2);
+/// Difference from which it is a warning: kubelet's jitter. A smaller one moves no rotation
+/// noticeably.
+const WARNING: Delta = Delta::from_secs(10);
+
+/// A clock of an API server that differs, what it is compared with, and by how much.
+struct Skew {
+    wrong: WrongClock,
+    ahead: Range,
+    of: VerifierClock,
+}
+
+/// The symptom, if the API server's clock certainly differs by more than its limit.
+pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
+    let clocks = world.verifiers.known(now);
+    let facts = ClockFacts::new(&world.clock, now);
+    let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts))?;
+    let effects = effects(&skew, world);
+    Some(SkewSymptom {
+        wrong: skew.wrong,
+        ahead: skew.ahead.middle(),
+        bound: skew.ahead.half(),
+        ahead_of_node: skew.of.ahead.middle(),
+        answers: skew.of.answers,
+        severity: severity(&skew, &effects),
+        effects,
+    })
+}
+
+/// Whether nothing can be said of who is wrong: nothing confirms the node's clock, or one time
+/// server alone contradicts it.
+fn is_undecided(facts: &ClockFacts<'_>) -> bool {
+    let alone = facts.only_server().is_some() && facts.estimate.offset.abs() >= NOTABLE;
+    facts.estimate.assumed || alone
+}
+
+fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
+    if is_undecided(facts) {
+        return None;
+    }
+    let truth = Range::around(facts.estimate.offset, facts.estimate.bound);
+    let skew = |clock: &VerifierClock| Skew {
+        wrong: if clock.alternates { WrongClock::OneApiServer } else { WrongClock::ApiServer },
+        ahead: clock.ahead.against(truth),
+        of: *clock,
+    };
+    // One that was set is known by its last answers; before, it was another clock.
+    let current = clocks.iter().enumerate().filter(|(nth, clock)| *nth == 0 || clock.alternates);
+    let wrong = current.map(|(_, clock)| skew(clock)).filter(is_notable);
+    wrong.max_by_key(|skew| skew.ahead.nearest())
+}
+
+fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
+    let last = clocks.first().filter(|_| is_undecided(facts))?;
+    let apart = clocks.iter().filter(|clock| clock.alternates && last.alternates);
+    let apart = apart.map(|other| Skew {
+        wrong: WrongClock::EitherApiServer,
+        ahead: last.ahead.against(other.ahead),
+        of: *last,
+    });
+    let of_node = Skew { wrong: WrongClock::NodeOrApiServer, ahead: last.ahead, of: *last };
+    let widest = apart.filter(is_notable).max_by_key(|skew| skew.ahead.nearest());
+    widest.or(Some(of_node).filter(is_notable))
+}
+
+fn is_notable(skew: &Skew) -> bool {
+    skew.ahead.nearest() > NOTABLE
+}
+
+fn severity(skew: &Skew, effects: &[SkewEffect]) -> Severity {
+    let breaks_now = effects.iter().any(|effect| match effect {
+        SkewEffect::DeadBeforeRefresh(_) => true,
+        SkewEffect::NotYetValid => skew.of.alternates, // for the other API servers
+        SkewEffect::RefreshedEachSync(_) => false,
+    });
+    let is_small = skew.ahead.nearest() <= WARNING;
+    match (breaks_now, is_small) {
+        (true, _) => Severity::Critical,
+        (false, true) => Severity::Info,
+        (false, false) => Severity::Warning,
+    }
+}
+
+fn effects(skew: &Skew, world: &World) -> Vec<SkewEffect> {
+    let node = skew.of.ahead;
+    let count = |is_hit: &dyn Fn(&Deadlines) -> bool| {
+        let current = world.tokens.iter().filter_map(|tracked| tracked.current.as_ref());
+        current.filter(|generation| is_hit(&generation.deadlines)).count()
+    };
+    // kubelet replaces a token by the node's clock, and the API server refuses it by its own.
+    let dead = count(&|one| node.lo > (one.expires - one.due) + LEEWAY);
+    let each_sync = count(&|one| -node.hi > one.due - one.issued);
+    let early = skew.ahead.lo > LEEWAY && skew.wrong != WrongClock::NodeOrApiServer;
+    let found = [
+        early.then_some(SkewEffect::NotYetValid),
+        (dead > 0).then_some(SkewEffect::DeadBeforeRefresh(dead)),
+        (each_sync > 0).then_some(SkewEffect::RefreshedEachSync(each_sync)),
+    ];
+    found.into_iter().flatten().collect()
+}

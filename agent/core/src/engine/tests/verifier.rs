@@ -1,0 +1,139 @@
+//! The API server's clock: who is wrong, and what that breaks.
+
+use super::*;
+use crate::world::clocks::DateSeen;
+
+/// An answer of an API server that is `ahead` seconds ahead of the node's clock.
+fn answer(age: i64, ahead: i64) -> Observation {
+    let (sent, received) = (at(age).after(Delta::from_millis(-8)), at(age));
+    let date = Wall::from_secs((received.wall + Delta::from_millis(ahead * 1_000 - 4)).as_secs());
+    Observation::ApiServerDate(DateSeen { sent, received, date })
+}
+
+/// A node with a token of 600 s whose true time is `offset` seconds later than its clock shows,
+/// where that is known; and the API servers that answer in turn.
+fn node(offset: Option<i64>, ahead: &[i64]) -> Engine {
+    let mut config = Config { node: "n1".into(), ..Config::default() };
+    config.clock.servers_configured = true;
+    let mut engine = Engine::new(config);
+    let _ = engine.step(&at(1), token("p1", 0, 600));
+    for nth in 0..12 {
+        let age = 2 + 30 * nth;
+        if let Some(offset) = offset {
+            let _ = engine.step(&at(age), measured(&at(age), Delta::from_secs(offset)));
+        }
+        let of = ahead[usize::try_from(nth).unwrap() % ahead.len()];
+        let _ = engine.step(&at(age + 1), answer(age + 1, of));
+    }
+    let _ = engine.step(&at(360), Observation::Tick);
+    engine
+}
+
+fn skew(engine: &Engine) -> Option<Finding> {
+    engine.findings().into_iter().find(|finding| finding.code == Code::ApiserverSkew)
+}
+
+fn text(finding: &Finding, name: &str) -> String {
+    finding.evidence.get(name).and_then(crate::base::value::Value::text).unwrap().to_owned()
+}
+
+#[test]
+fn who_is_wrong_is_named() {
+    use Severity::{Critical, Info, Warning};
+    // True time after the node's clock, the API servers' clocks after it, who is wrong.
+    type Row<'a> = (Option<i64>, &'a [i64], Option<(&'a str, Severity)>);
+    let table: &[Row<'_>] = &[
+        (Some(0), &[0], None),
+        (Some(0), &[1], None), // a second is not certain
+        (Some(0), &[5], Some(("api_server", Info))),
+        (Some(0), &[-30], Some(("api_server", Warning))),
+        (Some(0), &[90], Some(("api_server", Warning))),
+        (Some(0), &[7_200], Some(("api_server", Critical))), // dead before it is refreshed
+        (Some(90), &[90], None),                             // the node alone: clock.offset
+        (Some(-90), &[-90], None),
+        (Some(90), &[0], Some(("api_server", Warning))), // the same error as the node's
+        (Some(0), &[0, 0, 30], Some(("one_api_server", Warning))),
+        (Some(0), &[0, 90], Some(("one_api_server", Critical))),
+        (Some(0), &[0, 1], None),
+        (None, &[0], None),
+        (None, &[20], Some(("node_or_api_server", Warning))),
+        (None, &[0, 90], Some(("either_api_server", Critical))),
+    ];
+    for (offset, ahead, expected) in table {
+        let found = skew(&node(*offset, ahead));
+        let found = found.map(|finding| (text(&finding, "wrong"), finding.severity));
+        let expected = expected.map(|(wrong, severity)| (wrong.to_owned(), severity));
+        assert_eq!(found, expected, "{offset:?} {ahead:?}");
+    }
+}
+
+#[test]
+fn what_it_breaks_is_named() {
+    // How far the API server is ahead of the node and of true time: 600 s tokens are due after
+    // 480 s, and refused after 660 s.
+    let table = [
+        (30, vec![]),
+        (90, vec!["not_yet_valid"]),
+        (170, vec!["not_yet_valid"]),
+        (190, vec!["not_yet_valid", "dead_before_refresh: 1"]),
+        (-300, vec![]),
+        (-500, vec!["refreshed_each_sync: 1"]),
+    ];
+    for (ahead, expected) in table {
+        let finding = skew(&node(Some(0), &[ahead])).unwrap();
+        let effects = finding.evidence.get("effects").cloned();
+        let expected = expected.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(effects, Some(crate::base::value::Value::List(expected)), "{ahead}");
+    }
+    let summary = skew(&node(Some(0), &[190])).unwrap().summary;
+    let start = "The API server's clock is 3m 10s ahead of true time (±";
+    assert!(summary.starts_with(start), "{summary}");
+    assert!(summary.contains("refuses 1 token of this node before kubelet replaces"), "{summary}");
+}
+
+#[test]
+fn it_is_reported_once_and_stays_while_the_clock_is_not_known() {
+    let mut engine = node(Some(0), &[90]);
+    let mut reports = Vec::new();
+    let mut step = |engine: &mut Engine, age, observation| {
+        let outcome = engine.step(&at(age), observation);
+        let alert = |report| if let Report::Alert(alert) = report { Some(alert) } else { None };
+        let alerts = outcome.reports.into_iter().filter_map(alert);
+        let alerts = alerts.filter(|alert| alert.finding.code == Code::ApiserverSkew);
+        reports.extend(alerts.map(|alert| (age, alert.event)));
+    };
+    step(&mut engine, 400, answer(400, 90));
+    step(&mut engine, 5_000, measured(&at(5_000), Delta::ZERO));
+    assert!(skew(&engine).is_some(), "no answer for an hour is no repair");
+    for age in 5_001..5_004 {
+        step(&mut engine, age, answer(age, 0));
+    }
+    for age in [5_100, 5_200] {
+        step(&mut engine, age, measured(&at(age), Delta::ZERO));
+    }
+    let cleared: Vec<_> = reports.iter().map(|(_, event)| *event).collect();
+    assert_eq!(cleared.last(), Some(&AlertEvent::Cleared), "{reports:?}");
+    assert!(!cleared.contains(&AlertEvent::Raised), "{reports:?}");
+}
+
+#[test]
+fn one_time_server_alone_does_not_accuse_the_api_server() {
+    let alone = |offset: i64, ahead: i64| {
+        let mut config = Config { node: "n1".into(), ..Config::default() };
+        config.clock.servers_configured = true;
+        let mut engine = Engine::new(config);
+        for nth in 0..6 {
+            let now = at(2 + 30 * nth);
+            let Observation::NtpRound(mut round) = measured(&now, Delta::from_secs(offset)) else {
+                unreachable!()
+            };
+            round.exchanges.truncate(1);
+            let _ = engine.step(&now, Observation::NtpRound(round));
+            let _ = engine.step(&at(3 + 30 * nth), answer(3 + 30 * nth, ahead));
+        }
+        skew(&engine).map(|finding| text(&finding, "wrong"))
+    };
+    assert_eq!(alone(90, 0), None, "the node and the API server agree");
+    assert_eq!(alone(0, 90).as_deref(), Some("api_server"), "two against one");
+    assert_eq!(alone(90, 300).as_deref(), Some("node_or_api_server"));
+}

@@ -1,0 +1,123 @@
+//! The finding about an API server's clock.
+
+use super::names::plural;
+use crate::base::time::{Delta, Wall};
+use crate::base::value::Attributes;
+use crate::findings::{Code, Finding, Remedy, SkewEffect, SkewSymptom, Subject, WrongClock};
+
+/// What the time daemon of a control-plane node thinks of its sources.
+const ASK_DAEMON: &str = "chronyc tracking || timedatectl timesync-status || ntpq -p";
+
+/// The finding that the API server's clock differs.
+pub(crate) fn skew(node: &str, symptom: &SkewSymptom) -> Finding {
+    let effects: Vec<String> =
+        symptom.effects.iter().map(|effect| format!(" {}", broken(*effect, symptom))).collect();
+    Finding {
+        code: Code::ApiserverSkew,
+        severity: symptom.severity,
+        subject: Subject::node(node),
+        summary: format!("{}{}", who(symptom), effects.concat()),
+        deadline: None::<Wall>,
+        evidence: evidence(symptom),
+        remedy: remedy(symptom.wrong),
+        trace: None,
+    }
+}
+
+fn who(symptom: &SkewSymptom) -> String {
+    let SkewSymptom { ahead, bound, answers, .. } = symptom;
+    let (by, answers) = (ahead.abs(), plural(u64::from(*answers), "answer"));
+    let side = if *ahead < Delta::ZERO { "behind" } else { "ahead of" };
+    let side = |what: &str| format!("{by} {side} {what}");
+    match symptom.wrong {
+        WrongClock::ApiServer => format!(
+            "The API server's clock is {} (±{bound}), by the Date of {answers}. The API server is \
+             wrong.",
+            side("true time")
+        ),
+        WrongClock::OneApiServer => format!(
+            "The clock of one of several API servers is {} (±{bound}), by the Date of {answers}. \
+             That API server is wrong: the same token may be accepted by one and refused by \
+             another.",
+            side("true time")
+        ),
+        WrongClock::EitherApiServer => format!(
+            "The clocks of two API servers are {by} apart (±{bound}), by the Date of their \
+             answers. No time source shows which of them is wrong. The same token may be accepted \
+             by one and refused by the other."
+        ),
+        WrongClock::NodeOrApiServer => format!(
+            "The API server's clock is {} (±{bound}), by the Date of {answers}. No time source \
+             shows which of the two is wrong.",
+            side("this node's clock")
+        ),
+    }
+}
+
+fn broken(effect: SkewEffect, symptom: &SkewSymptom) -> String {
+    let tokens = |count: usize| plural(count as u64, "token");
+    match effect {
+        SkewEffect::NotYetValid => format!(
+            "New tokens are not valid for {} at a verifier whose clock is right. When the clock \
+             is corrected, they are not valid at the API server either, and kubelet does not \
+             replace them.",
+            symptom.ahead
+        ),
+        SkewEffect::DeadBeforeRefresh(count) => format!(
+            "The API server refuses {} of this node before kubelet replaces them, each time.",
+            tokens(count)
+        ),
+        SkewEffect::RefreshedEachSync(count) => format!(
+            "kubelet requests {} of this node again with each sync: they look due by the node's \
+             clock.",
+            tokens(count)
+        ),
+    }
+}
+
+fn evidence(symptom: &SkewSymptom) -> Attributes {
+    let effects: Vec<String> = symptom.effects.iter().map(|effect| name(*effect)).collect();
+    Attributes::new()
+        .with("wrong", wrong(symptom.wrong))
+        .with("ahead", symptom.ahead)
+        .with("bound", symptom.bound)
+        .with("ahead_of_node", symptom.ahead_of_node)
+        .with("answers", i64::from(symptom.answers))
+        .with("effects", effects.as_slice())
+}
+
+fn wrong(wrong: WrongClock) -> &'static str {
+    match wrong {
+        WrongClock::ApiServer => "api_server",
+        WrongClock::OneApiServer => "one_api_server",
+        WrongClock::EitherApiServer => "either_api_server",
+        WrongClock::NodeOrApiServer => "node_or_api_server",
+    }
+}
+
+fn name(effect: SkewEffect) -> String {
+    match effect {
+        SkewEffect::NotYetValid => "not_yet_valid".to_owned(),
+        SkewEffect::DeadBeforeRefresh(count) => format!("dead_before_refresh: {count}"),
+        SkewEffect::RefreshedEachSync(count) => format!("refreshed_each_sync: {count}"),
+    }
+}
+
+/// Nobody should correct a clock before it is certain which one is wrong.
+fn remedy(wrong: WrongClock) -> Remedy {
+    let text = match wrong {
+        WrongClock::ApiServer | WrongClock::OneApiServer => {
+            "Repair time synchronisation on the control-plane node. Then restart the pods whose \
+             tokens token.future_dated names: kubelet does not replace those."
+        }
+        WrongClock::EitherApiServer => {
+            "Compare the clocks of the control-plane nodes with a time server, and repair the one \
+             that is wrong."
+        }
+        WrongClock::NodeOrApiServer => {
+            "Find out which of the two is wrong before you correct either: name time servers in \
+             clock.servers, and compare the control-plane node with one."
+        }
+    };
+    Remedy { text: text.to_owned(), command: Some(ASK_DAEMON.to_owned()) }
+}

@@ -1,0 +1,265 @@
+//! The clock of the API server, which decides whether a token is valid: from the `Date` header of
+//! its answers (RFC 9110, section 6.6.1).
+//!
+//! A header names a second, and the answer was made at some moment between the request and its
+//! arrival. So each answer gives an interval, and the intervals of many answers together are
+//! narrower than a second. Several API servers may be behind one address: an answer that
+//! contradicts a clock is of another one, or that clock was set.
+
+use serde::{Deserialize, Serialize};
+
+use super::bound::{HARDWARE_PPM, Range};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
+
+/// A header shows whole seconds, rounded down.
+const RESOLUTION: Delta = Delta::from_secs(1);
+/// Largest difference between the speed of two clocks, in parts per million: the node's measures
+/// age by its hardware, and a time daemon may slew that of the API server (MAXFREQ in
+/// include/linux/timex.h).
+const DRIFT_PPM: i64 = HARDWARE_PPM + 500;
+/// Answers that took longer show too little.
+const SLOWEST: Delta = Delta::from_secs(10);
+/// Answers that make a clock certain: one alone may be of a proxy, or of a machine that resumes.
+const CERTAIN: u32 = 3;
+/// API servers behind one address that are told apart. Beyond, the one that has not answered for
+/// the longest time is forgotten.
+const MAX_CLOCKS: usize = 8;
+/// A clock that nobody has read for so long is not known any more.
+const FORGOTTEN: Delta = Delta::from_secs(3_600);
+
+/// An answer of the API server with the time at which it was made, by the API server's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DateSeen {
+    /// When the agent sent the request.
+    pub sent: Reading,
+    /// When the head of the answer arrived.
+    pub received: Reading,
+    /// The second that the API server's clock showed in between.
+    pub date: Wall,
+}
+
+/// The clocks of the API servers behind the address that the agent uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifierClocks {
+    /// The one that answered last is the last.
+    clocks: Vec<Clock>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Clock {
+    /// What it shows more than the node's monotonic clock, as of the last answer.
+    ahead: Range,
+    first: Monotonic,
+    last: Monotonic,
+    answers: u32,
+}
+
+/// What is known of the clock of one API server at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VerifierClock {
+    /// How far it is ahead of the node's wall clock.
+    pub(crate) ahead: Range,
+    /// How many answers show it.
+    pub(crate) answers: u32,
+    /// Whether it and another one answer in turn: they are different servers.
+    pub(crate) alternates: bool,
+}
+
+impl Clock {
+    fn new(seen: &DateSeen) -> Self {
+        let at = seen.received.monotonic;
+        Self { ahead: ahead(seen), first: at, last: at, answers: 1 }
+    }
+
+    fn ahead_at(&self, now: Monotonic) -> Range {
+        let drift = (now - self.last).drift(DRIFT_PPM);
+        Range { lo: self.ahead.lo - drift, hi: self.ahead.hi + drift }
+    }
+
+    /// Takes an answer; false if that contradicts this clock.
+    fn take(&mut self, seen: &DateSeen) -> bool {
+        let at = seen.received.monotonic;
+        let (known, new) = (self.ahead_at(at), ahead(seen));
+        if !known.meets(&new) {
+            return false;
+        }
+        let ahead = Range { lo: known.lo.max(new.lo), hi: known.hi.min(new.hi) };
+        (self.ahead, self.last, self.answers) = (ahead, at, self.answers.saturating_add(1));
+        true
+    }
+
+    fn alternates_with(&self, other: &Self) -> bool {
+        self.last > other.first && other.last > self.first
+    }
+}
+
+/// By how much the API server's clock was ahead of the monotonic clock when the answer was made.
+fn ahead(seen: &DateSeen) -> Range {
+    let since =
+        |at: Monotonic| Delta::from_nanos(seen.date.as_nanos().saturating_sub(at.as_nanos()));
+    Range { lo: since(seen.received.monotonic), hi: since(seen.sent.monotonic) + RESOLUTION }
+}
+
+impl VerifierClocks {
+    /// Takes an answer.
+    pub fn see(&mut self, seen: &DateSeen) {
+        let took = seen.received.monotonic - seen.sent.monotonic;
+        if took < Delta::ZERO || took > SLOWEST {
+            return;
+        }
+        let index = (0..self.clocks.len()).rev().find(|index| self.clocks[*index].take(seen));
+        let clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
+        if self.clocks.len() == MAX_CLOCKS {
+            self.clocks.remove(0);
+        }
+        self.clocks.push(clock);
+    }
+
+    /// Whether a clock is known.
+    pub fn are_known(&self, now: &Reading) -> bool {
+        !self.known(now).is_empty()
+    }
+
+    /// What is known of each clock at `now`; first the one that answered last. A clock with few
+    /// answers, or with none for an hour, is left out.
+    pub(crate) fn known(&self, now: &Reading) -> Vec<VerifierClock> {
+        let monotonic = now.monotonic;
+        let certain = self.clocks.iter().rev().filter(|clock| clock.answers >= CERTAIN);
+        let known: Vec<&Clock> =
+            certain.filter(|clock| monotonic - clock.last <= FORGOTTEN).collect();
+        let wall = Delta::from_nanos(now.wall.as_nanos().saturating_sub(monotonic.as_nanos()));
+        let of = |clock: &&Clock| {
+            let Range { lo, hi } = clock.ahead_at(monotonic);
+            VerifierClock {
+                ahead: Range { lo: lo - wall, hi: hi - wall },
+                answers: clock.answers,
+                alternates: known
+                    .iter()
+                    .any(|other| *other != *clock && clock.alternates_with(other)),
+            }
+        };
+        known.iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_800_000_000;
+
+    fn at(millis: i64) -> Reading {
+        let delta = Delta::from_millis(millis);
+        Reading { wall: Wall::from_secs(START) + delta, monotonic: Monotonic::default() + delta }
+    }
+
+    /// An answer of a server that is `ahead` milliseconds ahead of the node, after `took` of them.
+    fn answer(sent: i64, took: i64, ahead: i64) -> DateSeen {
+        let made = at(sent + took / 2).wall + Delta::from_millis(ahead);
+        let date = Wall::from_secs(made.as_secs());
+        DateSeen { sent: at(sent), received: at(sent + took), date }
+    }
+
+    fn seen(answers: impl IntoIterator<Item = DateSeen>) -> VerifierClocks {
+        let mut clocks = VerifierClocks::default();
+        answers.into_iter().for_each(|answer| clocks.see(&answer));
+        clocks
+    }
+
+    fn contains(range: &Range, millis: i64) -> bool {
+        let it = Delta::from_millis(millis);
+        range.lo <= it && it <= range.hi
+    }
+
+    #[test]
+    fn many_answers_are_better_than_a_second() {
+        let clocks = seen((0..30).map(|nth| answer(nth * 60_370, 8, 3_500)));
+        let known = clocks.known(&at(30 * 60_370));
+        assert_eq!((known.len(), known[0].answers, known[0].alternates), (1, 30, false));
+        assert!(contains(&known[0].ahead, 3_500), "{known:?}");
+        assert!(known[0].ahead.half() < Delta::from_millis(300), "{known:?}");
+    }
+
+    #[test]
+    fn few_answers_and_slow_ones_and_old_ones_are_no_knowledge() {
+        assert_eq!(seen([answer(0, 8, 0), answer(60_000, 8, 0)]).known(&at(60_100)), []);
+        assert_eq!(seen((0..9).map(|nth| answer(nth * 60_000, 11_000, 0))).known(&at(0)), []);
+        let clocks = seen((0..3).map(|nth| answer(nth * 60_000, 8, 0)));
+        assert_eq!(clocks.known(&at(3_719_000)).len(), 1);
+        assert_eq!(clocks.known(&at(3_721_000)), []);
+    }
+
+    #[test]
+    fn a_slow_answer_is_wide_and_still_right() {
+        let clocks = seen((0..3).map(|nth| answer(nth * 60_000, 9_000, -40_000)));
+        let known = clocks.known(&at(180_000));
+        assert!(contains(&known[0].ahead, -40_000), "{known:?}");
+    }
+
+    #[test]
+    fn servers_that_answer_in_turn_are_told_apart() {
+        let turns = (0..12).map(|nth| answer(nth * 60_370, 8, (nth % 3) * 90_000));
+        let known = seen(turns).known(&at(12 * 60_370));
+        assert_eq!(known.len(), 3);
+        assert!(known.iter().all(|clock| clock.alternates && clock.answers == 4), "{known:?}");
+        assert!(contains(&known[0].ahead, 180_000), "the last one is the first: {known:?}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_one_clock() {
+        let set = (0..8).map(|nth| answer(nth * 60_000, 8, if nth < 4 { 0 } else { 7_200_000 }));
+        let known = seen(set).known(&at(480_000));
+        assert!(contains(&known[0].ahead, 7_200_000), "{known:?}");
+        assert!(known.iter().all(|clock| !clock.alternates), "{known:?}");
+    }
+
+    #[test]
+    fn a_step_of_the_node_moves_no_api_server() {
+        let clocks = seen((0..5).map(|nth| answer(nth * 60_000, 8, 0)));
+        let mut later = at(300_000);
+        later.wall = later.wall - Delta::from_secs(600);
+        assert!(contains(&clocks.known(&later)[0].ahead, 600_000));
+    }
+
+    #[test]
+    fn more_servers_than_fit_forget_the_oldest() {
+        let many = (0..60).map(|nth| answer(nth * 1_000, 8, (nth % 20) * 90_000));
+        assert_eq!(seen(many).clocks.len(), MAX_CLOCKS);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_clock_is_in_its_interval(
+            ahead in -100_000_i64..100_000,
+            answers in proptest::collection::vec((1_000_i64..90_000, 0_i64..9_000), 3..40),
+        ) {
+            let (mut clocks, mut now) = (VerifierClocks::default(), 0);
+            for (pause, took) in answers {
+                now += pause;
+                clocks.see(&answer(now, took, ahead));
+                now += took;
+            }
+            let known = clocks.known(&at(now));
+            proptest::prop_assert_eq!(known.len(), 1);
+            proptest::prop_assert!(contains(&known[0].ahead, ahead), "{:?}", known);
+        }
+
+        #[test]
+        fn no_date_does_harm(dates: Vec<(i64, i64, i64)>, wall: i64, monotonic: i64) {
+            let mut clocks = VerifierClocks::default();
+            let reading = |nanos| Reading {
+                wall: Wall::from_nanos(nanos),
+                monotonic: Monotonic::from_nanos(nanos),
+            };
+            for (sent, received, date) in dates {
+                let date = Wall::from_nanos(date);
+                clocks.see(&DateSeen { sent: reading(sent), received: reading(received), date });
+            }
+            let now = Reading {
+                wall: Wall::from_nanos(wall),
+                monotonic: Monotonic::from_nanos(monotonic),
+            };
+            clocks.known(&now);
+        }
+    }
+}
