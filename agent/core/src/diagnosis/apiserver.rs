@@ -24,7 +24,7 @@ struct Skew {
 
 /// The symptom, if the API server's clock certainly differs by more than its limit.
 pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
-    let clocks = world.verifiers.known(now);
+    let clocks = world.cluster.verifiers.known(now);
     let facts = ClockFacts::new(&world.clock, now);
     let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts))?;
     let effects = effects(&skew, world);
@@ -39,7 +39,7 @@ pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
     })
 }
 
-/// Whether nothing can be said of who is wrong: nothing confirms the node's clock, or one time
+/// Whether nothing shows who is wrong: nothing confirms the node's clock, or one time
 /// server alone contradicts it.
 fn is_undecided(facts: &ClockFacts<'_>) -> bool {
     let alone = facts.only_server().is_some() && facts.estimate.offset.abs() >= NOTABLE;

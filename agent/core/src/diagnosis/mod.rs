@@ -138,7 +138,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let stalled = survey.kubelet.symptom();
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
-        verifier_known: clock_ready && world.verifiers.are_known(now),
+        verifier_known: clock_ready && world.cluster.verifiers.are_known(now),
         skew: apiserver::skew(world, now)
             .filter(|_| clock_ready)
             .map(|symptom| wording::skew(&config.node, &symptom)),

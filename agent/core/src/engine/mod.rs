@@ -201,21 +201,9 @@ impl Engine {
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
-        let delivery = &self.world.visibility.delivery;
-        let delivered = Missing::Delivered { lost: delivery.given_up + delivery.rejected };
-        let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
-        let verifier = Missing::Verifier { is_known: diagnosis.verifier_known };
-        let scopes = [
-            (Scope::Kubelet, diagnosis.kubelet.into_iter().collect(), replaced),
-            (Scope::Clock, diagnosis.clock, Missing::Clock(self.estimate.state)),
-            (Scope::Verifier, diagnosis.skew.into_iter().collect(), verifier),
-            (Scope::Visibility, diagnosis.visibility.into_iter().collect(), Missing::Recovered),
-            (Scope::Volumes, diagnosis.volumes.into_iter().collect(), Missing::Recovered),
-            (Scope::Delivery, diagnosis.delivery.into_iter().collect(), delivered),
-        ];
         let mut next = diagnosis.next;
-        for (scope, findings, missing) in scopes {
-            let judgement = Judgement { findings, missing };
+        let delivery = &self.world.visibility.delivery;
+        for (scope, judgement) in Judgement::of_node(diagnosis, delivery, self.estimate.state) {
             outcome.alerts(self.ledger.judge(now, &scope, judgement));
             next = next.into_iter().chain(self.ledger.next_wake(&scope)).min();
         }

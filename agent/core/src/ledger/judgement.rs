@@ -1,9 +1,11 @@
 //! The complete diagnosis of one scope, and the meaning of a finding that is missing from it.
 
+use super::scope::Scope;
 use crate::base::ids::TraceContext;
-use crate::diagnosis::Explained;
+use crate::diagnosis::{Explained, NodeDiagnosis};
 use crate::findings::{Code, Finding, Resolution};
 use crate::world::clocks::ClockState;
+use crate::world::observation::DeliveryState;
 
 /// The complete diagnosis of one scope.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,27 @@ impl Judgement {
     /// The diagnosis of a token whose file no longer exists.
     pub fn gone() -> Self {
         Self { findings: Vec::new(), missing: Missing::Gone }
+    }
+
+    /// The diagnosis of the node, by scope.
+    pub fn of_node(
+        diagnosis: NodeDiagnosis,
+        delivery: &DeliveryState,
+        clock: ClockState,
+    ) -> [(Scope, Self); 6] {
+        let lost = delivery.given_up + delivery.rejected;
+        let of = |findings, missing| Self { findings, missing };
+        let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
+        let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
+        let verifier = Missing::Verifier { is_known: diagnosis.verifier_known };
+        [
+            (Scope::Kubelet, one(diagnosis.kubelet, replaced)),
+            (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
+            (Scope::Verifier, one(diagnosis.skew, verifier)),
+            (Scope::Visibility, one(diagnosis.visibility, Missing::Recovered)),
+            (Scope::Volumes, one(diagnosis.volumes, Missing::Recovered)),
+            (Scope::Delivery, one(diagnosis.delivery, Missing::Delivered { lost })),
+        ]
     }
 }
 

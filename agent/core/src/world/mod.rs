@@ -29,7 +29,7 @@ pub use visibility::{ClusterFigures, DECIDING, Visibility};
 use std::collections::BTreeSet;
 
 use crate::base::time::{Monotonic, Reading, Wall};
-use clocks::{ClockModel, Round, VerifierClocks};
+use clocks::{ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
 use kubelet::Kubelet;
@@ -46,8 +46,6 @@ pub struct World {
     pub absent: AbsentTokens,
     /// The node's clock.
     pub clock: ClockModel,
-    /// The clocks of the API servers.
-    pub verifiers: VerifierClocks,
     /// The node's pods.
     pub cluster: Cluster,
     /// The service accounts that the agent requested.
@@ -126,7 +124,6 @@ impl World {
             tokens: Tokens::default(),
             absent: AbsentTokens::default(),
             clock: ClockModel::new(config.clock.clone()),
-            verifiers: VerifierClocks::default(),
             cluster: Cluster::of_node(&config.node),
             accounts: Accounts::new(config.jitter_seed),
             copies: Copies::new(&config.node),
@@ -168,7 +165,7 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
-            Observation::ApiServerDate(seen) => self.verifiers.see(&seen),
+            Observation::ApiServerDate(seen) => self.cluster.verifiers.see(&seen),
             Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }

@@ -3,14 +3,15 @@
 use super::Entry;
 
 pub(super) const APISERVER_SKEW: Entry = Entry {
-    meaning: "The clock of an API server differs. It decides whether a token is valid, and it dates \
-            new tokens.",
-    found_by: "The Date header of at least three answers of the API server, compared with true time \
-            by the time servers, with the clock of another API server that answers in turn, or with \
-            the node's clock where no time source confirms that. A node whose own clock is wrong is \
-            clock.offset.",
-    severity: "info from 2 s, warning from 10 s, critical where the API server refuses tokens before \
-            kubelet replaces them, or where API servers are more than their leeway of 60 s apart",
+    meaning: "The clock of an API server differs. It decides whether a token is valid, and it \
+            dates new tokens.",
+    found_by: "The Date header of at least three answers of the API server, compared with true \
+            time by the time servers, with the clock of another API server that answers in turn, \
+            or with the node's clock where no time source confirms that. A node whose own clock \
+            is wrong is clock.offset.",
+    severity: "info from 2 s, warning from 10 s, critical where the API server refuses tokens \
+            before kubelet replaces them, or where API servers are more than their leeway of \
+            60 s apart",
     action: "Repair time synchronisation on the control-plane node. Then restart the pods whose \
             tokens are future-dated: kubelet does not replace those.",
 };

@@ -21,7 +21,7 @@ const DRIFT_PPM: i64 = HARDWARE_PPM + 500;
 const SLOWEST: Delta = Delta::from_secs(10);
 /// Answers that make a clock certain: one alone may be of a proxy, or of a machine that resumes.
 const CERTAIN: u32 = 3;
-/// API servers behind one address that are told apart. Beyond, the one that has not answered for
+/// API servers behind one address that are distinguished. Beyond, the one that has not answered for
 /// the longest time is forgotten.
 const MAX_CLOCKS: usize = 8;
 /// A clock that nobody has read for so long is not known any more.
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_answer_in_turn_are_told_apart() {
+    fn servers_that_answer_in_turn_are_distinguished() {
         let turns = (0..12).map(|nth| answer(nth * 60_370, 8, (nth % 3) * 90_000));
         let known = seen(turns).known(&at(12 * 60_370));
         assert_eq!(known.len(), 3);

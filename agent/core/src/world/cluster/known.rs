@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClusterSeen, Deleted, Pod, PodStage};
 use crate::base::time::{Delta, Reading, Wall};
+use crate::world::clocks::VerifierClocks;
 use crate::world::tokens::Tracked;
 
 /// Most pods that the agent keeps: 20 times kubelet's default of 110 (`maxPods`). It bounds memory
@@ -17,6 +18,8 @@ const ISSUED_BEFORE: Delta = Delta::from_secs(300);
 /// The pods of this node.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
+    /// The clocks of its API servers.
+    pub verifiers: VerifierClocks,
     pods: BTreeMap<String, Pod>,
     /// UIDs of those pods that no longer exist at the API server, and when the agent learned it.
     /// kubelet may still be removing their files.
