@@ -146,6 +146,8 @@ pub struct FindingId(pub String);
 
 /// The evidence that names a container of the pod.
 pub(crate) const CONTAINER: &str = "container";
+/// The evidence that counts the readers that a finding is about and does not name.
+pub(crate) const OTHER_READERS: &str = "other_readers";
 
 /// One thing that is wrong at this moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -177,8 +179,9 @@ impl Finding {
         FindingId(stable_id("finding", &[node, self.code.family(), kind, a, b, c]))
     }
 
-    /// The container that it names. None: it names a pod or a node, and no container.
-    pub fn container(&self) -> Option<&str> {
-        self.evidence.get(CONTAINER).and_then(Value::text)
+    /// The only container that it is about. None: it is about several, or does not name one.
+    pub fn only_container(&self) -> Option<&str> {
+        let is_one = self.evidence.get(OTHER_READERS) == Some(&Value::Int(0));
+        self.evidence.get(CONTAINER).filter(|_| is_one).and_then(Value::text)
     }
 }

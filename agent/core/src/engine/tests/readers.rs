@@ -2,6 +2,7 @@
 
 mod certainty;
 mod containers;
+mod lasting;
 
 use super::*;
 use crate::world::cluster::{Container, MountedPart, Phase, Sandbox, TokenMount};

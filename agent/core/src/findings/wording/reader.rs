@@ -5,7 +5,7 @@ use super::names::{self, plural};
 use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
-use crate::findings::{CONTAINER, Code, Remedy, Severity};
+use crate::findings::{CONTAINER, Code, OTHER_READERS, Remedy, Severity};
 use crate::world::cluster::PodRef;
 use crate::world::readers::libraries::{self, Cure, Library, Reads};
 use crate::world::readers::{Evidence, Habit, StaleReader, Who};
@@ -161,7 +161,7 @@ pub(super) fn evidence(stale: &StaleReader) -> Attributes {
         .with_some("habit_time", stale.habit.time())
         .with_some("last_read", last_read(stale))
         .with("replaced_at", stale.rotated_at)
-        .with("other_readers", stale.others)
+        .with(OTHER_READERS, stale.others)
         .and(held::evidence(&stale.held))
 }
 

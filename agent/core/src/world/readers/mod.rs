@@ -29,6 +29,7 @@ pub use seen::{
     SeenMount,
 };
 pub use stale::{FrozenMount, StaleReader};
+pub(crate) use store::Proof;
 pub use store::{ReaderFacts, Readers};
 pub use token::TokenReaders;
 pub use view::{HeldGeneration, ReaderView, Who};

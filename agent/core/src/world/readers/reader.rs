@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::evidence::Evidence;
 use super::generation::{InFile, Kept};
 use super::seen::Opener;
 use crate::base::time::{Delta, Reading, Wall};
@@ -48,6 +49,8 @@ pub struct Visit {
     pub before: Option<Delta>,
     /// When the generation was replaced, on the node's clock, if it was.
     pub replaced_at: Option<Wall>,
+    /// Uses of the API server that showed that it kept the generation after that.
+    pub proven: Vec<Evidence>,
 }
 
 impl Visit {
@@ -61,6 +64,7 @@ impl Visit {
             lag,
             before,
             replaced_at: None,
+            proven: Vec::new(),
         }
     }
 
@@ -128,6 +132,11 @@ impl Reader {
             self.reads.pop_front();
         }
         self.reads.push_back(now.wall);
+    }
+
+    /// The same, to be changed.
+    pub(super) fn last_mut(&mut self) -> Option<&mut Visit> {
+        self.visits.iter_mut().max_by_key(|visit| visit.last.monotonic)
     }
 
     /// Its last read of a generation that was in the file.

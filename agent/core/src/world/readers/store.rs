@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::evidence::Evidence;
 use super::habits::Habits;
 use super::processes::PodProcesses;
+use super::reader::Reader;
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
 use crate::base::time::Reading;
-use crate::world::tokens::{Generation, MAX_TOKENS, TokenKey};
+use crate::world::tokens::{self, API_ACCESS, Claims, Generation, MAX_TOKENS, TokenKey};
 
 /// The readers of the tokens on this node.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,21 @@ pub struct ReaderFacts<'a> {
     pub pod: Option<&'a PodProcesses>,
     /// The habits that were learned.
     pub habits: Option<&'a Habits>,
+    /// Every token of the node.
+    pub(crate) all: Option<&'a ByKey>,
+}
+
+/// Uses of the API server by a reader, by its container, that show that it keeps a token.
+pub(crate) type Proof = (Option<String>, Vec<Evidence>);
+
+impl<'a> ReaderFacts<'a> {
+    /// The readers of the pod's other tokens for the API server.
+    pub(crate) fn of_other_tokens(&self, key: &'a TokenKey) -> impl Iterator<Item = &'a Reader> {
+        let tokens = self.all.into_iter().flat_map(|all| all.range(first(&key.pod_uid, "")..));
+        let of_pod = tokens.take_while(|(other, _)| other.pod_uid == key.pod_uid);
+        let others = of_pod.filter(move |(other, token)| *other != key && token.is_for_api_server);
+        others.flat_map(|(_, token)| &token.readers)
+    }
 }
 
 impl Readers {
@@ -43,7 +60,8 @@ impl Readers {
     /// What is known of the readers of a token.
     pub fn facts(&self, key: &TokenKey) -> ReaderFacts<'_> {
         let pod = self.processes(&key.pod_uid);
-        ReaderFacts { token: self.of(key), pod, habits: Some(&self.habits) }
+        let (habits, all) = (Some(&self.habits), Some(&self.tokens));
+        ReaderFacts { token: self.of(key), pod, habits, all }
     }
 
     /// Takes the generation that is in a file now.
@@ -54,7 +72,19 @@ impl Readers {
         directory: Option<&str>,
     ) {
         let readers = self.tokens.entry(key.clone()).or_default();
+        readers.is_for_api_server = is_for_api_server(key, &generation.claims);
         readers.generation(generation, directory);
+    }
+
+    /// Keeps what showed that readers keep a token: a connection ends, and the token is kept still.
+    pub(crate) fn prove(&mut self, key: &TokenKey, proofs: Vec<Proof>) {
+        let Some(token) = self.tokens.get_mut(key) else { return };
+        for (id, found) in proofs {
+            let reader = token.readers.iter_mut().find(|reader| reader.container_id == id);
+            if let Some(last) = reader.and_then(Reader::last_mut) {
+                last.proven = found;
+            }
+        }
     }
 
     /// Forgets a token.
@@ -104,6 +134,11 @@ impl Readers {
         }
         self.pods.len() < MAX_TOKENS || self.pods.contains_key(uid)
     }
+}
+
+/// Whether the API server accepts the token: kubelet's own volumes are for that.
+pub(crate) fn is_for_api_server(key: &TokenKey, claims: &Claims) -> bool {
+    key.volume.starts_with(API_ACCESS) || tokens::is_for_api_server(claims)
 }
 
 type ByKey = BTreeMap<TokenKey, Box<TokenReaders>>;

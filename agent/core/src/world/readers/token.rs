@@ -30,6 +30,8 @@ pub struct TokenReaders {
     pub held: Option<(u32, Reading)>,
     /// Why opens cannot be seen at all, if they cannot.
     pub unseen: Option<String>,
+    /// Whether the API server accepts it.
+    pub is_for_api_server: bool,
     /// Until when opens of a generation may have been missed that is not kept any more, and why.
     pub forgotten: Option<(Wall, String)>,
     unplaced: VecDeque<(String, ReaderEvent, Reading)>,

@@ -1,12 +1,17 @@
 //! One reader with everything that decides what the agent concludes about it.
 
-use crate::base::time::{Reading, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
 };
-use crate::world::tokens::{API_ACCESS, TokenKey, is_for_api_server};
+use crate::world::tokens::TokenKey;
+
+/// A time daemon slews a clock by no more than this and one thousandth of the time (500 ppm by
+/// MAXFREQ in include/linux/timex.h, and the error of the clock that measures age).
+const SLEWED: Delta = Delta::from_secs(1);
+const SLEWED_BY: i64 = 1_000;
 
 /// One reader of a token.
 pub(super) struct Case<'a> {
@@ -71,6 +76,15 @@ impl<'a> Case<'a> {
         is_nobody && is_known && !self.reads_old()
     }
 
+    /// When something happened, by the node's clock as it is set now: a step since then is no time
+    /// that has passed.
+    pub(super) fn at(&self, then: &Reading) -> Wall {
+        let age = self.now.monotonic - then.monotonic;
+        let by_age = self.now.wall - age;
+        let is_slewed = (by_age - then.wall).abs() <= SLEWED + age.fraction(1, SLEWED_BY);
+        if is_slewed { then.wall } else { by_age }
+    }
+
     /// Whether it has read the current generation.
     pub(super) fn is_current(&self) -> bool {
         self.reader.and_then(Reader::last).is_some_and(|last| last.kept.id == self.current.kept.id)
@@ -105,11 +119,14 @@ impl<'a> Gathered<'a> {
 
     /// The readers that may still exist: a container that has no process any more is left out.
     fn readers(&self) -> impl Iterator<Item = &'a Reader> + use<'a, '_> {
-        let lives = |reader: &&Reader| match (self.facts.readers.pod, &reader.container_id) {
+        self.token.readers.iter().filter(|reader| self.lives(reader))
+    }
+
+    fn lives(&self, reader: &Reader) -> bool {
+        match (self.facts.readers.pod, &reader.container_id) {
             (Some(pod), Some(id)) => pod.container(id).is_some(),
             (Some(_) | None, None) | (None, Some(_)) => true,
-        };
-        self.token.readers.iter().filter(lives)
+        }
     }
 
     fn case(&self, reader: &'a Reader) -> Case<'a> {
@@ -207,22 +224,18 @@ impl<'a> Gathered<'a> {
         self.mounting.iter().filter(is_it).filter_map(|one| one.started).min()
     }
 
-    /// The other readers of the pod. Its connections may be theirs.
+    /// The other readers of the pod, of this token and of others for the API server. Its
+    /// connections may be theirs.
     fn others(&self, reader: &Reader) -> Vec<&'a Reader> {
-        self.readers().filter(|other| other.container_id != reader.container_id).collect()
+        let of_token = self.readers().filter(|other| other.container_id != reader.container_id);
+        let of_others = self.facts.readers.of_other_tokens(&self.facts.tracked.key);
+        of_token.chain(of_others.filter(|other| self.lives(other))).collect()
     }
 
     /// Connections say nothing about a token for another audience.
     fn connections(&self) -> Option<Connections> {
-        let pod = self.facts.readers.pod.filter(|_| self.is_for_api_server());
+        let pod = self.facts.readers.pod.filter(|_| self.token.is_for_api_server);
         pod.and_then(|pod| pod.connections)
-    }
-
-    /// Whether the API server accepts the token: kubelet's own volumes are for that.
-    fn is_for_api_server(&self) -> bool {
-        let is_own = self.facts.tracked.key.volume.starts_with(API_ACCESS);
-        let of = self.facts.generation();
-        is_own || of.is_some_and(|generation| is_for_api_server(&generation.claims))
     }
 }
 

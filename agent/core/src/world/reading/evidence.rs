@@ -1,6 +1,7 @@
 //! The evidence about one reader.
 
 use super::case::Case;
+use super::judge::AT_START;
 use crate::base::time::{Delta, Wall};
 use crate::world::readers::{Evidence, Habit, Learned, Visit, libraries};
 
@@ -36,7 +37,7 @@ impl Case<'_> {
     pub(super) fn reads_old(&self) -> bool {
         let Some(read) = self.reader.and_then(|reader| reader.read_old) else { return false };
         !self.of.has_subpath
-            && self.is_since_start(read.wall)
+            && self.is_since_start(self.at(&read))
             && read.wall >= self.replaced_at() + IN_FLIGHT
             && self.turns_at().is_none_or(|at| self.now.wall < at)
     }
@@ -47,10 +48,10 @@ impl Case<'_> {
         let is_one = self.who.container.is_some() || self.who.container_id.is_some();
         let read = self.reader?.read_old?;
         if !is_one {
-            return Some(read.wall + LINGERS);
+            return Some(self.at(&read) + LINGERS);
         }
         let last = self.last().filter(|_| self.is_current())?;
-        (read.wall < last.last.wall).then(|| read.wall + FRESH)
+        (read.monotonic < last.last.monotonic).then(|| self.at(&read) + FRESH)
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -62,9 +63,9 @@ impl Case<'_> {
         let not_read = not_seen && !self.misses_moment();
         let all = [
             (Evidence::ReadsOld, self.reads_old()),
-            (Evidence::NewConnection, not_read && self.opened_connection()),
-            (Evidence::Requests, not_read && self.sends_requests()),
-            (Evidence::Connected, not_read && self.stays_connected()),
+            (Evidence::NewConnection, not_read && self.uses(Evidence::NewConnection)),
+            (Evidence::Requests, not_read && self.uses(Evidence::Requests)),
+            (Evidence::Connected, not_read && self.uses(Evidence::Connected)),
             (Evidence::LearnedHabit, not_seen && self.is_habit()),
             (Evidence::Holds, self.holds()),
             (Evidence::NotReadAgain, not_read),
@@ -73,9 +74,51 @@ impl Case<'_> {
         all.into_iter().filter(|(_, found)| *found).map(|(evidence, _)| evidence).collect()
     }
 
+    /// Whether its use of the API server shows, or has shown, that it keeps the token. What was
+    /// seen stays true until it reads another one. Some time after the end of the token, nothing
+    /// shows that it is used still.
+    fn uses(&self, evidence: Evidence) -> bool {
+        if self.may_be_a_look() {
+            return false;
+        }
+        let was_seen = self.last().is_some_and(|last| {
+            last.proven.contains(&evidence) && self.now.wall < last.kept.dead_at + LINGERS
+        });
+        was_seen
+            || match evidence {
+                Evidence::NewConnection => self.opened_connection(),
+                Evidence::Requests => self.sends_requests(),
+                Evidence::Connected => self.stays_connected(),
+                Evidence::NotReadAgain
+                | Evidence::NotSeenAgain
+                | Evidence::Holds
+                | Evidence::ReadsOld
+                | Evidence::LearnedHabit => false,
+            }
+    }
+
+    /// Whether all that was seen is one read, long after the start of the container, by a process
+    /// that the agent does not know: somebody may have looked at the token, and the container use
+    /// the API server with another credential.
+    fn may_be_a_look(&self) -> bool {
+        let Some([only]) = self.reader.map(|reader| reader.visits.as_slices().0) else {
+            return false;
+        };
+        let began = self.started.map(|started| started + AT_START);
+        let is_late = began.is_some_and(|began| self.at(&only.first) > began);
+        !self.is_named() && is_late && only.count == 1
+    }
+
+    /// The uses that show that it keeps an earlier generation, for later.
+    pub(super) fn proof(&self) -> Vec<Evidence> {
+        let uses = [Evidence::NewConnection, Evidence::Requests, Evidence::Connected];
+        let found = self.evidence();
+        uses.into_iter().filter(|evidence| found.contains(evidence)).collect()
+    }
+
     /// When a request shows that it keeps the token: it would have read a newer one by then.
     pub(super) fn must_read_after(&self) -> Option<Wall> {
-        let last = self.last()?.last.wall;
+        let last = self.at(&self.last()?.last);
         let usual = match self.habit().habit {
             Habit::Every { period } => longer(period).max(CACHED),
             Habit::EachRequest => CACHED,
@@ -102,7 +145,7 @@ impl Case<'_> {
         let Some(own) = self.last() else { return !self.others.is_empty() };
         let uses = |visit: &Visit| {
             let is_newer = visit.kept.issued_at > own.kept.issued_at;
-            visit.first.wall <= at && (is_newer || at < visit.last.wall + CACHED_LONG)
+            self.at(&visit.first) <= at && (is_newer || at < self.at(&visit.last) + CACHED_LONG)
         };
         self.others.iter().flat_map(|other| &other.visits).any(uses)
     }
@@ -110,7 +153,10 @@ impl Case<'_> {
     fn opened_connection(&self) -> bool {
         let opened = self.connections.and_then(|connections| connections.opened_after);
         let used = opened.zip(self.must_read_after());
-        used.is_some_and(|(opened, after)| opened.wall >= after && !self.is_of_another(opened.wall))
+        used.is_some_and(|(opened, after)| {
+            let at = self.at(&opened);
+            at >= after && !self.is_of_another(at)
+        })
     }
 
     /// The last look found requests, and all that it counted is later than the read that a client
@@ -125,7 +171,7 @@ impl Case<'_> {
 
     fn stays_connected(&self) -> bool {
         let is_connected = self.connections.is_some_and(|one| one.established > 0);
-        let since = self.last().map(|last| last.last.wall);
+        let since = self.last().map(|last| self.at(&last.last));
         let until = since
             .zip(self.must_read_after())
             .map(|(last, after)| after.max(last + WATCH_UNTIL_ENDED));

@@ -17,7 +17,7 @@ const STARTING: Delta = Delta::from_secs(5);
 /// The last moment to name a reader before its token is refused.
 const LAST_CALL: Delta = Delta::from_secs(30);
 /// Time after the start of its container within which a client reads the token that it keeps.
-const AT_START: Delta = Delta::from_secs(120);
+pub(super) const AT_START: Delta = Delta::from_secs(120);
 /// The start of a process is known to 10 ms, in the time since the machine started. The API server
 /// gives that of a container in seconds, and never too late.
 const ROUNDING: Delta = Delta::from_millis(100);
@@ -57,10 +57,17 @@ pub struct Judged<'a> {
     pub why: Option<String>,
 }
 
-impl Judged<'_> {
+impl<'a> Judged<'a> {
     /// Whether it has read the current generation.
     pub fn is_current(&self) -> bool {
         self.held.is_some_and(|held| held.id == self.current.kept.id)
+    }
+
+    /// What it holds: the earlier generation that it reads, or else the one that it read last.
+    pub fn kept(&self) -> Option<&'a Kept> {
+        let reads_old = self.evidence.contains(&Evidence::ReadsOld);
+        let old = self.reader.and_then(|reader| reader.old.as_ref()).filter(|_| reads_old);
+        old.or(self.held)
     }
 
     /// Whether the evidence goes beyond "it has not read the new token".
@@ -142,7 +149,7 @@ impl<'a> Case<'a> {
     /// yet has read the new one by then.
     fn held_from(&self) -> Option<Wall> {
         let (_, since) = self.token.held.filter(|_| self.holds())?;
-        Some(since.wall.max(self.replaced_at()) + FRESH)
+        Some(self.at(&since).max(self.replaced_at()) + FRESH)
     }
 
     fn nobody_read(&self) -> Weighed {
@@ -246,7 +253,7 @@ impl<'a> Case<'a> {
     }
 
     fn is_of_container(&self, visit: &Visit) -> bool {
-        self.is_since_start(visit.last.wall)
+        self.is_since_start(self.at(&visit.last))
     }
 
     /// A container that is known by its id made its reads itself, whatever the clock showed.
@@ -254,7 +261,7 @@ impl<'a> Case<'a> {
         self.is_named() || self.started.is_none_or(|started| at + ROUNDING >= started)
     }
 
-    fn is_named(&self) -> bool {
+    pub(super) fn is_named(&self) -> bool {
         self.reader.is_some_and(|reader| reader.container_id.is_some())
     }
 
@@ -272,7 +279,8 @@ impl<'a> Case<'a> {
 
     /// All its reads were at the start of its container, and the agent would have seen others.
     fn looks_once(&self, last: &Visit) -> bool {
-        let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
+        let started =
+            self.started.is_some_and(|started| self.at(&last.first) <= started + AT_START);
         let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
         let is_certain = watched.is_none_or(|one| self.is_seen(one));
         started && is_certain && looks_once(&self.visits())
@@ -280,7 +288,7 @@ impl<'a> Case<'a> {
 
     /// Until when it may still read the new token without having failed.
     fn patience(&self, last: &Visit) -> Wall {
-        let read = last.last.wall;
+        let read = self.at(&last.last);
         let call = (last.kept.dead_at - LAST_CALL).max(read + FIRST_WATCH);
         (read + WATCH).min(call).max(self.replaced_at() + FRESH)
     }
@@ -307,7 +315,7 @@ impl<'a> Case<'a> {
         };
         let mut times = vec![
             self.current.appeared + STARTING,
-            last.last.wall + WATCH,
+            self.at(&last.last) + WATCH,
             self.replaced_at() + FRESH,
         ];
         times.extend(self.must_read_after().map(|after| after + LOOKS));
@@ -319,7 +327,7 @@ impl<'a> Case<'a> {
     /// The times that have to do with the end of what it read.
     fn ends(&self, last: &Visit) -> Vec<Wall> {
         let Kept { dead_at, exchange, .. } = &last.kept;
-        let mut ends = vec![*dead_at, last.last.wall + WATCH_UNTIL_ENDED];
+        let mut ends = vec![*dead_at, self.at(&last.last) + WATCH_UNTIL_ENDED];
         ends.extend(exchange.map(|exchange| *dead_at + exchange.longest_life()));
         if let Habit::BeforeExpiry { window } = self.habit().habit {
             ends.push(window_passed(*dead_at, window));

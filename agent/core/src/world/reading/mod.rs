@@ -11,7 +11,8 @@ use super::Facts;
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::world::cluster::Container;
 use crate::world::readers::{
-    Habit, HabitKey, HeldGeneration, KnownHabit, Learned, ReaderVerdict, ReaderView, Who, libraries,
+    Habit, HabitKey, HeldGeneration, KnownHabit, Learned, Proof, ReaderVerdict, ReaderView, Who,
+    libraries,
 };
 use case::Case;
 use evidence::SURE;
@@ -28,8 +29,9 @@ impl<'a> Facts<'a> {
     }
 
     fn view(&self, judged: Judged<'a>) -> ReaderView {
-        let is_current = judged.is_current();
-        let Judged { who, reader, held, habit, verdict, evidence, why, .. } = judged;
+        let held = judged.kept();
+        let is_current = held.is_some_and(|held| held.id == judged.current.kept.id);
+        let Judged { who, reader, habit, verdict, evidence, why, .. } = judged;
         ReaderView {
             key: self.tracked.key.clone(),
             pod: self.pod_ref(),
@@ -62,6 +64,13 @@ impl<'a> Facts<'a> {
     pub(crate) fn learned(&self, now: &Reading) -> Vec<KnownHabit> {
         let cases = Case::all(self, now);
         cases.iter().filter_map(|case| self.known_habit(case, now.wall)).collect()
+    }
+
+    /// What shows that its readers keep an earlier generation, for later.
+    pub(crate) fn proofs(&self, now: &Reading) -> Vec<Proof> {
+        let cases = Case::all(self, now);
+        let proof = |case: &Case<'_>| Some((case.reader?.container_id.clone(), case.proof()));
+        cases.iter().filter_map(proof).filter(|(_, found)| !found.is_empty()).collect()
     }
 
     fn known_habit(&self, case: &Case<'_>, at: Wall) -> Option<KnownHabit> {

@@ -4,8 +4,8 @@ use super::judge::Judged;
 use crate::base::time::{Reading, Wall};
 use crate::world::Facts;
 use crate::world::readers::{
-    Evidence, FrozenMount, HeldGeneration, InFile, MountKind, ReaderVerdict, RunningContainer,
-    SeenMount, StaleReader,
+    FrozenMount, HeldGeneration, InFile, MountKind, ReaderVerdict, RunningContainer, SeenMount,
+    StaleReader,
 };
 
 impl Facts<'_> {
@@ -26,9 +26,7 @@ impl Facts<'_> {
     }
 
     fn named(&self, judged: Judged<'_>, others: usize, now: &Reading) -> StaleReader {
-        let reads_old = judged.evidence.contains(&Evidence::ReadsOld);
-        let read = judged.reader.and_then(|reader| reader.old.as_ref()).filter(|_| reads_old);
-        let old = read.or(judged.held.filter(|_| !judged.is_current()));
+        let old = judged.kept().filter(|kept| kept.id != judged.current.kept.id);
         let last = judged.reader.and_then(|reader| reader.last());
         StaleReader {
             others,
