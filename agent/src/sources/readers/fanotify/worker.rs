@@ -114,7 +114,7 @@ impl Worker {
 
     /// Sends everything. False: the receiver was dropped.
     fn flush(&mut self) -> bool {
-        let mut waiting = self.waiting.drain(..);
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter(); // a burst takes memory
         waiting.all(|observation| self.observations.blocking_send(observation).is_ok())
             && !self.observations.is_closed()
     }

@@ -65,7 +65,9 @@ impl Files {
             })
         };
         let watched = volume.files.iter().filter(|file| is_watched(&file.path));
-        let list = watched.map(|file| File::new(file.path.clone(), file.is_token)).collect();
+        let list = watched.map(|file| File::new(file.path.clone(), file.is_token));
+        let mut list: Vec<File> = list.collect();
+        list.shrink_to_fit(); // each volume of the node has this list
         Self { list, are_whole: volume.is_whole, are_balanced: false, sync: None }
     }
 

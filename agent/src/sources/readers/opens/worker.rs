@@ -41,7 +41,7 @@ pub(super) struct Worker {
     own: Own,
     /// None while inotify cannot be set up.
     instances: Result<Instances, WatchError>,
-    volumes: BTreeMap<VolumeId, Volume>,
+    volumes: BTreeMap<VolumeId, Box<Volume>>, // boxed: a third of the map is unused
     by_path: BTreeMap<PathBuf, VolumeId>,
     next: VolumeId,
     pace: Pace,
@@ -66,7 +66,8 @@ impl Outbox {
             let seen = openers.as_ref().zip(found.opened_after);
             seen.is_some_and(|(openers, after)| openers.sees(&found.observation, after, now))
         };
-        let mut waiting = self.waiting.drain(..).filter(|found| !is_left(found));
+        let waiting = std::mem::take(&mut self.waiting).into_iter(); // a burst takes memory
+        let mut waiting = waiting.filter(|found| !is_left(found));
         waiting.all(|found| self.observations.blocking_send(found.observation).is_ok())
     }
 }
@@ -153,7 +154,7 @@ impl Worker {
     fn timeout(&self) -> PollTimeout {
         // What is due for a volume waits for the queue, and for instances.
         let may_settle = self.instances.is_ok() && !self.pace.is_reading_planned();
-        let volumes = self.volumes.values().filter(|_| may_settle).filter_map(Volume::due).min();
+        let volumes = self.volumes.values().filter(|_| may_settle).filter_map(|it| it.due()).min();
         let due = volumes.into_iter().chain(self.pace.due()).min();
         let now = now();
         let wait = due.map_or(LONGEST, |due| (due - now).min(LONGEST));
@@ -287,7 +288,7 @@ impl Worker {
             volume.update(of);
         } else {
             self.by_path.insert(path.clone(), id);
-            self.volumes.insert(id, Volume::new(id, path, of));
+            self.volumes.insert(id, Box::new(Volume::new(id, path, of)));
         }
         self.set_watches(|volume| volume.id() == id);
     }
@@ -317,7 +318,7 @@ impl Worker {
 
     /// Sets the watches that are missing.
     fn retry(&mut self) {
-        if !self.volumes.values().all(Volume::is_followed) {
+        if !self.volumes.values().all(|volume| volume.is_followed()) {
             self.pace.lacking(now());
         }
         if self.pace.is_retry_due(now()) {
@@ -327,7 +328,7 @@ impl Worker {
             self.set_watches(|volume| !volume.is_followed());
             self.forget_missing();
             self.report_watches();
-            let are_set = self.volumes.values().all(Volume::is_followed);
+            let are_set = self.volumes.values().all(|volume| volume.is_followed());
             self.pace.retried(now(), !are_set);
         }
     }
@@ -363,7 +364,7 @@ impl Worker {
     }
 
     fn report_watches(&mut self) {
-        let failed: Vec<&str> = self.volumes.values().filter_map(Volume::unseen).collect();
+        let failed: Vec<&str> = self.volumes.values().filter_map(|it| it.unseen()).collect();
         let degraded = failed
             .first()
             .map(|why| format!("{why}; the agent cannot see who reads {} volumes", failed.len()));

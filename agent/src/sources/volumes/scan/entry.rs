@@ -28,7 +28,7 @@ pub(super) struct Entry {
     /// A token was here once. From then on anything else in its place is reported.
     was_token: bool,
     /// The file cannot be read, and may be anything: the error, and why in words.
-    hidden: Option<(Errno, String)>,
+    hidden: Option<Box<(Errno, String)>>,
     /// There is no file, and one should be there.
     is_absent: bool,
 }
@@ -115,7 +115,7 @@ impl Entry {
 
     /// Why the file cannot be read, if it may be anything.
     pub(super) fn hidden(&self) -> Option<Errno> {
-        self.hidden.as_ref().map(|(errno, _)| *errno)
+        self.hidden.as_ref().map(|hidden| hidden.0)
     }
 
     /// Reports a file that does not exist any more as gone.
@@ -187,13 +187,13 @@ impl Entry {
         if self.was_token {
             self.report_bad(FileContent::Unreadable { reason }, place.written_at, reports);
         } else {
-            self.hidden = Some((errno, reason));
+            self.hidden = Some(Box::new((errno, reason)));
         }
     }
 
     /// Reports a file that cannot be read as the volume's token.
     pub(super) fn report_hidden(&mut self, written_at: Option<Wall>, reports: &mut Reports<'_>) {
-        if let Some((_, reason)) = &self.hidden {
+        if let Some((_, reason)) = self.hidden.as_deref() {
             let content = FileContent::Unreadable { reason: reason.clone() };
             self.report_bad(content, written_at, reports);
         }

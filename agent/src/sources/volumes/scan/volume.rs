@@ -297,7 +297,8 @@ impl Volume {
             return;
         }
         self.set_lost(&paths);
-        let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
+        let entries = Vec::with_capacity(paths.len());
+        let mut before = std::mem::replace(&mut self.entries, entries).into_iter().peekable();
         for path in paths {
             while let Some(missing) = before.next_if(|entry| entry.path() < path.as_path()) {
                 missing.remove(&mut scan.reports);
