@@ -12,7 +12,8 @@ pub struct TcpCounters {
     pub opened: u64,
     /// Connections that were opened from outside since then (`PassiveOpens`).
     pub accepted: u64,
-    /// Connections that are open now, from inside or outside (`CurrEstab`).
+    /// Connections that this end has not closed, from inside or outside (`CurrEstab`): ESTABLISHED
+    /// and CLOSE_WAIT.
     pub established: u64,
 }
 

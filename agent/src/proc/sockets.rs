@@ -13,8 +13,11 @@ const V6_DIGITS: usize = 32;
 /// have none yet, or listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// Both ends can send, or the remote end has closed: ESTABLISHED and CLOSE_WAIT.
+    /// Both ends can send: ESTABLISHED.
     Open,
+    /// The remote end has closed: CLOSE_WAIT. A program that does not close its end keeps the socket
+    /// for as long as it runs.
+    HalfClosed,
     /// This end has closed. The kernel keeps the socket for a minute at most: TIME_WAIT and the
     /// states before it.
     Closed,
@@ -50,7 +53,8 @@ fn state(number: u8) -> Option<ConnectionState> {
     const LAST_ACK: u8 = 9;
     const CLOSING: u8 = 11;
     match number {
-        ESTABLISHED | CLOSE_WAIT => Some(ConnectionState::Open),
+        ESTABLISHED => Some(ConnectionState::Open),
+        CLOSE_WAIT => Some(ConnectionState::HalfClosed),
         FIN_WAIT1 | FIN_WAIT2 | TIME_WAIT | LAST_ACK | CLOSING => Some(ConnectionState::Closed),
         _ => None,
     }
@@ -133,9 +137,9 @@ mod tests {
 
     #[test]
     fn only_states_with_a_connection_count() {
-        use ConnectionState::{Closed, Open};
+        use ConnectionState::{Closed, HalfClosed, Open};
         let closed = ["04", "05", "06", "09", "0B"].map(|state| (state, Some(Closed)));
-        let open = ["01", "08"].map(|state| (state, Some(Open)));
+        let open = [("01", Some(Open)), ("08", Some(HalfClosed))];
         let none = ["02", "03", "07", "0A", "0C", "00", "FF"].map(|state| (state, None));
         for (state, expected) in closed.into_iter().chain(open).chain(none) {
             let line = line("10.0.0.1:1", "10.0.0.2:2", state);

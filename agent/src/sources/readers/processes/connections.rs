@@ -1,8 +1,9 @@
 //! Which pods have connections to a verifier of tokens, and whether one is new.
 //!
 //! A short connection is seen for a minute after its end (TIME_WAIT). So a pod's list of sockets is
-//! read only if the kernel counts a new connection in the pod's network, and no oftener than a
-//! budget allows: on a machine with a large table of sockets, reading one list takes milliseconds.
+//! read only if the kernel counts a new connection in the pod's network, or the list is old, and no
+//! oftener than a budget allows: on a machine with a large table of sockets, reading one list takes
+//! milliseconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -27,6 +28,16 @@ const MIN_READS: usize = 4;
 const MAX_KEPT: usize = 1_024;
 /// How soon a pod is read again that has shown since the last rotation that it uses its tokens.
 const PROVEN: Delta = Delta::from_secs(300);
+/// How soon a list with a connection is read again although no counter has changed: the kernel
+/// counts one that the other end has closed like an established one. 250 pods then need one reading
+/// a second at most, which the budget allows.
+const OLD: Delta = Delta::from_secs(300);
+/// Age from which such a list comes first. With 250 pods and four lists in each look, which is what
+/// the slowest machine reads, a round takes this long.
+const OVERDUE: Delta = Delta::from_secs(1_800);
+/// Age from which a list is no longer reported. The evidence of a lasting connection needs an hour;
+/// it cannot rest on one list.
+const OUTDATED: Delta = Delta::from_secs(3_600);
 /// From a reading to the time at which the core takes it, at most.
 const DELAY: Delta = Delta::from_secs(1);
 
@@ -107,7 +118,7 @@ impl Connections {
         self.count_requests(proc, &pods, now);
         self.last = Some(now);
         let connected = |(uid, pod): (&String, &Pod)| {
-            pod.read?;
+            pod.read.filter(|(at, _)| now - *at < OUTDATED)?;
             let opened = opened.get(uid).copied();
             let (established, requests) = (pod.established, pod.requests);
             Some((uid.clone(), Connected { established, opened, requests }))
@@ -143,7 +154,7 @@ impl Connections {
                 continue;
             };
             let Ok(counters) = proc.tcp_counters(looked.pid) else { continue };
-            let urgency = pod.urgency(counters);
+            let urgency = pod.urgency(counters, now);
             due.extend(urgency.map(|urgency| (urgency, looked.uid, looked.pid, counters)));
         }
         due.sort_unstable_by_key(|(urgency, uid, ..)| (*urgency, *uid));
@@ -188,13 +199,16 @@ impl Pod {
         self.is_proven && self.read.is_some_and(|(at, _)| now - at < PROVEN)
     }
 
-    /// None if nothing has changed since the last reading. A list that later ones are compared with
-    /// comes first.
-    fn urgency(&self, counters: TcpCounters) -> Option<Urgency> {
+    /// None if nothing can have changed since the last reading. A list that later ones are compared
+    /// with comes first, and one that is only old comes last.
+    fn urgency(&self, counters: TcpCounters, now: Monotonic) -> Option<Urgency> {
         let Some((at, before)) = self.read else { return Some((false, false, None)) };
+        let age = if self.established > 0 { now - at } else { Delta::ZERO };
         let may_have_ended = self.established > 0 && counters.established != before.established;
-        let is_due = self.is_first || counters.opened != before.opened || may_have_ended;
-        is_due.then_some((!self.is_first, self.is_proven, Some(at)))
+        let has_changed = counters.opened != before.opened || may_have_ended;
+        let is_first = self.is_first || age >= OVERDUE;
+        let is_due = is_first || has_changed || age >= OLD;
+        is_due.then_some((!is_first, self.is_proven || !has_changed, Some(at)))
     }
 
     /// Only where it has the connections of the last list, and had no others since.

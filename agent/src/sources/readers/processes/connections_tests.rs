@@ -47,7 +47,8 @@ impl Node {
             writeln!(text, " 0: {local:08X}:{port:04X} {remote:08X}:{to:04X} {state:02X} x")
                 .unwrap();
         }
-        let established = sockets.iter().filter(|(_, _, state)| *state == 1).count();
+        let is_counted = |(_, _, state): &&Socket<'_>| matches!(state, 1 | 8);
+        let established = sockets.iter().filter(is_counted).count();
         let counters =
             format!("Tcp: ActiveOpens PassiveOpens CurrEstab\nTcp: {opened} 0 {established}\n");
         std::fs::write(self.path("7").join("tcp"), text).unwrap();
@@ -100,6 +101,47 @@ fn a_connection_that_was_opened_since_the_last_look_is_new_once() {
     assert_eq!(node.look(), Some((1, false)));
     node.sockets(2, &[(4_000, SERVER, 6)]);
     assert_eq!(node.look_at(300, 0), Some((0, false)), "it was closed");
+}
+
+#[test]
+fn a_connection_that_the_server_has_closed_does_not_last() {
+    let mut node = Node::new();
+    node.sockets(1, &[(4_000, SERVER, 1)]);
+    assert_eq!(node.look(), Some((1, false)));
+    node.sockets(1, &[(4_000, SERVER, 8)]);
+    assert_eq!(node.look_at(60, 0), Some((1, false)), "no counter changes");
+    assert_eq!(node.look_at(240, 0), Some((0, false)), "the list is old");
+    node.sockets(2, &[(4_000, SERVER, 8), (4_001, SERVER, 8)]);
+    assert_eq!(node.look(), Some((0, true)), "it was opened, however it ended");
+}
+
+#[test]
+fn a_list_that_cannot_be_read_again_is_not_reported_for_ever() {
+    let mut node = Node::new();
+    node.sockets(1, &[(4_000, SERVER, 1)]);
+    assert_eq!(node.look(), Some((1, false)));
+    let list = node.path("7").join("tcp");
+    std::fs::rename(&list, list.with_extension("kept")).unwrap();
+    std::fs::create_dir(&list).unwrap(); // it has an inode, and cannot be read
+    assert_eq!(node.look_at(3_000, 0), Some((1, false)));
+    assert_eq!(node.look_at(600, 0), None, "nobody knows");
+}
+
+#[test]
+fn an_old_list_is_read_after_those_that_changed_and_a_very_old_one_first() {
+    let at = |seconds: i64| Monotonic::from_nanos(seconds * 1_000_000_000);
+    let (now, counters) = (at(10_000), TcpCounters::default());
+    let read = |age: i64, established: u32| Pod {
+        read: Some((at(10_000 - age), counters)),
+        established,
+        ..Pod::default()
+    };
+    let opened = TcpCounters { opened: 1, ..counters };
+    let changed = read(30, 1).urgency(opened, now).unwrap();
+    assert!(read(400, 1).urgency(counters, now).unwrap() > changed);
+    assert!(read(2_000, 1).urgency(counters, now).unwrap() < changed);
+    assert_eq!(read(200, 1).urgency(counters, now), None, "it is new enough");
+    assert_eq!(read(9_000, 0).urgency(counters, now), None, "it has none that could end");
 }
 
 #[test]
@@ -194,7 +236,7 @@ fn the_most_urgent_pods_are_read_first() {
     ];
     let due = pods.iter().filter(|(_, pod)| !pod.rests(now));
     let mut order: Vec<(Urgency, &str)> =
-        due.filter_map(|(name, pod)| Some((pod.urgency(counters)?, *name))).collect();
+        due.filter_map(|(name, pod)| Some((pod.urgency(counters, now)?, *name))).collect();
     order.sort_unstable();
     let order: Vec<&str> = order.into_iter().map(|(_, name)| name).collect();
     assert_eq!(order, ["new", "rotated", "long ago", "lately", "proven"]);
