@@ -14,6 +14,8 @@ pub struct OpenerProcess {
     pub containers: Vec<InContainer>,
     /// Its name, without arguments.
     pub name: String,
+    /// The number of its parent; see [`Stat::parent`].
+    pub parent: u32,
     /// When it started, since the machine started.
     pub started: Delta,
 }
@@ -29,6 +31,7 @@ impl ProcFs {
         is_shown.then(|| OpenerProcess {
             cgroups,
             containers,
+            parent: stat.parent,
             started: started(&stat),
             name: stat.name,
         })
@@ -63,6 +66,7 @@ mod tests {
         let found = process(&format!("0::/kubepods/besteffort/pod{uid}/{ID}\n"), 0).unwrap();
         let container = InContainer { pod_uid: Some(uid.to_owned()), id: ID.to_owned() };
         assert_eq!((found.containers, found.name.as_str()), (vec![container], "cat"));
+        assert_eq!(found.parent, 1);
         assert_eq!(found.started.as_secs(), 12_300 / i64::try_from(ticks_per_second()).unwrap());
     }
 

@@ -60,6 +60,14 @@ impl ProcFs {
         stat::stat(&text).ok_or_else(|| Error::new(self.file(pid, "stat"), &"unknown format"))
     }
 
+    /// Its numbers, in the PID namespace of the proc file system first, and in its own last (`NSpid`
+    /// of proc_pid_status(5)).
+    pub fn numbers(&self, pid: u32) -> Result<Vec<u32>, Error> {
+        let text = self.small(pid, "status")?;
+        let unknown = || Error::new(self.file(pid, "status"), &"it has no NSpid");
+        numbers(&text).ok_or_else(unknown)
+    }
+
     /// The mounts that it sees. Lines of another form are left out.
     pub fn mounts(&self, pid: u32) -> Result<Vec<Mount>, Error> {
         mounts(&self.file(pid, "mountinfo"))
@@ -116,6 +124,13 @@ impl ProcFs {
     }
 }
 
+fn numbers(status: &[u8]) -> Option<Vec<u32>> {
+    let lines = status.split(|byte| *byte == b'\n');
+    let line = lines.filter_map(|line| line.strip_prefix(b"NSpid:")).next()?;
+    let numbers = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    numbers.map(|number| number.parse().ok()).collect()
+}
+
 fn mounts(path: &Path) -> Result<Vec<Mount>, Error> {
     let text = read::read(path, MOUNTS).map_err(|error| Error::io(path, &error))?;
     Ok(text.split(|byte| *byte == b'\n').filter_map(mountinfo::mount).collect())
@@ -132,9 +147,25 @@ mod tests {
         assert_eq!(proc.instance(own), proc.instance(own));
         assert!(proc.instance(own).is_some() && proc.network(own).is_some());
         assert!(proc.stat(own).unwrap().started > 0);
+        assert_eq!(proc.stat(own).unwrap().parent, std::os::unix::process::parent_id());
+        assert_eq!(proc.numbers(own).unwrap().first(), Some(&own));
         assert!(proc.containers(own).is_ok() && proc.tcp_counters(own).is_ok());
         assert_eq!(proc.mounts(own).unwrap(), proc.own_mounts().unwrap());
         proc.connections(own, |_| ()).unwrap();
+    }
+
+    #[test]
+    fn a_process_has_a_number_in_each_namespace() {
+        let table: [(&[u8], Option<Vec<u32>>); 5] = [
+            (b"Name:\tcart\nNSpid:\t4711\t1\nNSsid:\t2\t3\n", Some(vec![4_711, 1])),
+            (b"NSpid:\t7\n", Some(vec![7])),
+            (b"Name:\tNSpid:\t1\n", None),
+            (b"NSpid:\t-1\n", None),
+            (b"", None),
+        ];
+        for (status, expected) in table {
+            assert_eq!(numbers(status), expected, "{}", status.escape_ascii());
+        }
     }
 
     #[test]

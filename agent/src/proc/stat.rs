@@ -1,5 +1,7 @@
-//! Name and start of a process (proc_pid_stat(5)).
+//! Name, parent and start of a process (proc_pid_stat(5)).
 
+/// Index of the parent's number among the fields after the name.
+const PARENT: usize = 1;
 /// Index of the kernel's flags among the fields after the name.
 const FLAGS: usize = 6;
 /// PF_EXITING: the process is ending, or has ended and nobody has waited for it.
@@ -14,6 +16,8 @@ const MAX_NAME: usize = 64;
 pub struct Stat {
     /// Its name (`comm`): that of the program, unless the program changed it.
     pub name: String,
+    /// The number of its parent. 0: it has none, or one of another PID namespace.
+    pub parent: u32,
     /// When it started: ticks of the clock since the machine started.
     pub started: u64,
     /// It is ending. Its cgroups of version 1 are no longer shown.
@@ -31,6 +35,7 @@ pub(super) fn stat(text: &[u8]) -> Option<Stat> {
     let field = |index: usize| rest.split_ascii_whitespace().nth(index);
     Some(Stat {
         name: String::from_utf8_lossy(name).into_owned(),
+        parent: field(PARENT)?.parse().ok()?,
         started: field(START)?.parse().ok()?,
         is_ending: field(FLAGS)?.parse::<u32>().ok()? & EXITING != 0,
     })
@@ -57,6 +62,7 @@ mod tests {
         for (name, expected) in table {
             let stat = stat(&text(name)).unwrap();
             assert_eq!((stat.name.as_str(), stat.started), (expected, 123_456));
+            assert_eq!(stat.parent, 41);
         }
         assert_eq!(stat(&text(&[b'x'; 5_000])).unwrap().name.len(), MAX_NAME);
     }

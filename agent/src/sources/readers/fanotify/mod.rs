@@ -4,12 +4,14 @@
 //! - `follow`, `places`: which directories it is about;
 //! - `record`: the events in it;
 //! - `pace`, `recent`: when to read it, and what to leave out;
+//! - `origin`: whether a process is of its container, or was started in it from outside;
 //! - `worker`: the thread that does.
 //!
 //! `docs/design.md` explains why the events hold no descriptor and why there is no helper process.
 
 mod follow;
 mod group;
+mod origin;
 mod pace;
 mod places;
 mod recent;

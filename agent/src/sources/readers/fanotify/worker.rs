@@ -9,6 +9,7 @@ use tokenwatch_core::world::readers::{Opener, ReaderEvent, ReadersSeen};
 use tokio::sync::mpsc::Sender;
 
 use super::follow::Openers;
+use super::origin::{Origin, Origins};
 use super::pace::Pace;
 use super::places::{Role, VolumeId};
 use super::recent::Recent;
@@ -52,6 +53,7 @@ pub(super) struct Worker {
     has_readers: bool,
     pace: Pace,
     recent: Recent,
+    origins: Origins,
     /// Processes that opened or made a directory of a volume. Outside of all containers, that is
     /// kubelet, whatever its name is.
     writers: BTreeSet<u32>,
@@ -64,7 +66,10 @@ pub(super) struct Worker {
 enum Who {
     /// Kubelet or the agent.
     Own,
-    /// A process that has ended, or of another PID namespace.
+    /// A process that somebody started in the container from outside. It is no reader: it neither
+    /// shows that the container has read the token, nor keeps it.
+    Session,
+    /// A process that has ended, or whose parent has, or of another PID namespace.
     Unknown,
     /// Another process.
     Known(Opener),
@@ -88,6 +93,7 @@ impl Worker {
             has_readers: false,
             pace: Pace::new(now()),
             recent: Recent::default(),
+            origins: Origins::default(),
             writers: BTreeSet::new(),
             looked: (now(), clocks::since_boot()),
         }
@@ -208,7 +214,7 @@ impl Worker {
             return;
         }
         let by = match self.who(event.pid, volume) {
-            Who::Own => return,
+            Who::Own | Who::Session => return,
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
@@ -239,7 +245,16 @@ impl Worker {
             return Who::Own;
         }
         let container_id = container(&process, volume);
-        Who::Known(Opener { container_id, pid, program: Some(process.name) })
+        let origin = container_id
+            .as_deref()
+            .map_or(Origin::Container, |id| self.origins.of(&self.proc, (pid, process.parent), id));
+        match origin {
+            Origin::Container => {
+                Who::Known(Opener { container_id, pid, program: Some(process.name) })
+            }
+            Origin::Session => Who::Session,
+            Origin::Unknown => Who::Unknown,
+        }
     }
 
     /// Whether this process was recognised a moment ago.
@@ -306,6 +321,7 @@ mod tests {
             cgroups: Vec::new(),
             containers,
             name: "cat".to_owned(),
+            parent: 1,
             started: Delta::ZERO,
         };
         let volume = VolumeId { pod_uid: "p".to_owned(), volume: "v".to_owned() };
