@@ -7,7 +7,7 @@ use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::world::World;
 use crate::world::cluster::{Container, Pod};
-use crate::world::readers::{Reader, Watched};
+use crate::world::readers::{PodProcesses, Reader, Watched};
 use crate::world::tokens::{Generation, TokenKey};
 
 /// Most readers of one generation that get a span. A pod has few containers.
@@ -22,7 +22,8 @@ pub struct ReaderLag {
     pub id: String,
     /// When it first read the generation.
     pub first_read: Option<Wall>,
-    /// Whether the agent saw every read of the generation.
+    /// Whether the agent saw every read of the generation: it saw every open, and no sandbox hides
+    /// reads.
     pub complete: bool,
     /// The id of the generation that it held before.
     pub held: Option<String>,
@@ -33,8 +34,10 @@ pub(super) fn of(world: &World, key: &TokenKey, generation: &Generation) -> Vec<
     let Some(readers) = world.readers.of(key) else { return Vec::new() };
     let id = generation.claims.generation();
     let in_file = readers.generations.iter().find(|one| one.kept.id == id);
-    let complete = in_file.is_some_and(|one| one.seen == Watched::All);
     let pod = world.cluster.pod(&key.pod_uid);
+    let is_hidden = pod.is_some_and(|pod| pod.isolation.sandbox.is_some());
+    let complete = !is_hidden && in_file.is_some_and(|one| one.seen == Watched::All);
+    let processes = world.readers.processes(&key.pod_uid);
     let lag = |reader: &Reader| {
         let at = reader.visits.iter().position(|visit| visit.kept.id == id);
         let before = reader.visits.iter().take(at.unwrap_or(reader.visits.len())).next_back();
@@ -46,7 +49,19 @@ pub(super) fn of(world: &World, key: &TokenKey, generation: &Generation) -> Vec<
             held: before.map(|visit| visit.kept.id.as_str().to_owned()),
         }
     };
-    readers.readers.iter().map(lag).collect()
+    let counts = |reader: &&Reader| {
+        let has_read = reader.visits.iter().any(|visit| visit.kept.id == id);
+        has_read || lives(processes, reader.container_id.as_deref())
+    };
+    readers.readers.iter().filter(counts).map(lag).collect()
+}
+
+/// Whether a container has a process, as far as the agent sees: one that has none reads nothing.
+fn lives(processes: Option<&PodProcesses>, container_id: Option<&str>) -> bool {
+    match (processes, container_id) {
+        (Some(processes), Some(id)) => processes.container(id).is_some(),
+        (Some(_) | None, None) | (None, Some(_)) => true,
+    }
 }
 
 /// The name of the container with this id, or of the only one that mounts the volume.
@@ -120,6 +135,12 @@ mod tests {
     use super::*;
     use crate::base::ids::TraceId;
     use crate::base::time::Delta;
+    use crate::engine::Config;
+    use crate::world::cluster::{ClusterSeen, Isolation, Sandbox};
+    use crate::world::readers::{
+        ContainersSeen, Opener, ReaderEvent, ReadersSeen, RunningContainer,
+    };
+    use crate::world::tokens::{Deadlines, KubeletPolicy, claims_for_tests, testing};
 
     const IAT: i64 = 1_800_000_000;
 
@@ -187,6 +208,72 @@ mod tests {
         let unseen = ReaderLag { complete: false, ..reader("app", None) };
         let spans = lags(&root(), at(2), &[unseen]);
         assert_eq!(spans[0].attributes.get(schema::READER_OUTCOME), Some(&"unknown".into()));
+    }
+
+    /// The lags of two containers that have read the token before. `running` are those with a
+    /// process when the generation ends, where the agent sees that.
+    fn lags_of(sandbox: Option<Sandbox>, running: Option<&[&str]>) -> Vec<(String, bool)> {
+        let (key, now) = (testing::key(), testing::at(0));
+        let mut world = World::new(&Config::default());
+        let old = generation(0);
+        world.readers.generation(&key, &old, Some("..1"));
+        watch(&mut world, "..1");
+        for id in ["app", "sidecar"] {
+            let by = Opener { container_id: Some(id.into()), pid: 7, program: None };
+            let (directory, path) = ("..1".into(), key.path.clone());
+            see(&mut world, ReaderEvent::Opened { directory, path, by: Some(by) });
+        }
+        let new = generation(480);
+        world.readers.generation(&key, &new, Some("..2"));
+        watch(&mut world, "..2");
+        let isolation = Isolation { sandbox, ..Isolation::default() };
+        let pod = Pod { uid: key.pod_uid.clone(), isolation, ..Pod::default() };
+        let _ = world.cluster.see(ClusterSeen::Pod(Box::new(pod)), &now);
+        if let Some(ids) = running {
+            let containers = ids.iter().map(|id| container_with(id)).collect();
+            let pod_uid = key.pod_uid.clone();
+            let seen = ContainersSeen { pod_uid, containers, connected: None };
+            let _ = world.readers.containers(seen, &now);
+        }
+        let found = of(&world, &key, &new).into_iter();
+        found.map(|reader| (reader.id, reader.complete)).collect()
+    }
+
+    fn generation(age: i64) -> Generation {
+        let claims = claims_for_tests(IAT + age, 600, None);
+        let deadlines = Deadlines::of(&claims, &KubeletPolicy::default());
+        let seen = testing::at(age);
+        Generation { claims, deadlines, appeared_at: None, seen, previous: None }
+    }
+
+    fn see(world: &mut World, what: ReaderEvent) {
+        let TokenKey { pod_uid, volume, path: _ } = testing::key();
+        let _ = world.readers.see(&ReadersSeen { pod_uid, volume, what }, &testing::at(0));
+    }
+
+    fn watch(world: &mut World, directory: &str) {
+        let (directory, moment) = (directory.to_owned(), false);
+        see(world, ReaderEvent::Watching { directory, complete: true, moment });
+    }
+
+    fn container_with(id: &str) -> RunningContainer {
+        RunningContainer {
+            id: id.to_owned(),
+            started: at(0),
+            program: String::new(),
+            mounts: Vec::new(),
+            library: None,
+        }
+    }
+
+    #[test]
+    fn what_has_ended_or_is_hidden_is_not_one_that_never_read() {
+        let both = |complete| vec![("app".into(), complete), ("sidecar".into(), complete)];
+        assert_eq!(lags_of(None, None), both(true));
+        assert_eq!(lags_of(None, Some(&["app", "sidecar"])), both(true));
+        assert_eq!(lags_of(None, Some(&["app"])), [("app".to_owned(), true)]);
+        assert_eq!(lags_of(Some(Sandbox::Gvisor), None), both(false));
+        assert_eq!(lags_of(Some(Sandbox::Kata), None), both(false));
     }
 
     #[test]
