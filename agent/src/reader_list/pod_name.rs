@@ -47,14 +47,14 @@ impl fmt::Display for PodName {
 }
 
 impl PodName {
-    /// Whether it is the name of this pod.
+    /// Whether it is the name of this pod. The digits of a UID may be in either case (RFC 9562).
     pub fn is_of(&self, pod: &PodRef) -> bool {
         let name = pod.name.as_deref();
         match self.0.split_once('/') {
             Some((namespace, of)) => {
                 pod.namespace.as_deref() == Some(namespace) && name == Some(of)
             }
-            None => name == Some(&self.0) || pod.uid == self.0,
+            None => name == Some(&self.0) || pod.uid.eq_ignore_ascii_case(&self.0),
         }
     }
 
@@ -81,6 +81,8 @@ mod tests {
             ("cart-0", true, false),
             ("shop/cart-0", true, false),
             ("0d8b7c1e", true, true),
+            ("0D8B7C1E", true, true),
+            ("Cart-0", false, false),
             ("shop", false, false),
             ("other/cart-0", false, false),
             ("cart", false, false),

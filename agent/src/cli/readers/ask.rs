@@ -46,7 +46,7 @@ pub(super) enum Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Off => f.write_str("http.enabled is false, so no agent can be asked"),
+            Self::Off => f.write_str("no agent can be asked (http.enabled is false)"),
             Self::Nobody(tried) => write!(f, "no agent answers on this node ({})", listed(tried)),
             Self::NoList(at, status) => {
                 write!(f, "what answers at {at} is no agent, or an older one (HTTP {status})")
