@@ -62,14 +62,14 @@ fn json(output: &(Option<i32>, String, String)) -> Value {
 fn without_an_agent_it_looks_itself_and_says_what_it_cannot_know() {
     let node = node();
     let (status, out, err) = alone(&node, &["readers"]);
-    assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
+    assert_eq!((status, err.as_str()), (Some(2), ""), "nobody read meanwhile: {out}");
     let text = out.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "of 1 token at 20",
         "no agent answers on this node (127.0.0.1:",
         "so this command looked for 2s itself",
         "It does not know habits, or reads before that",
-        "no stale reader",
+        "no stale reader; 1 unknown",
     ] {
         assert!(text.contains(part), "{part}: {out}");
     }
@@ -86,7 +86,7 @@ fn the_agent_is_asked_and_named() {
     let output = beside(&agent.port, &["readers", "--output", "json"]);
     assert!(started.elapsed() < Duration::from_secs(8), "it does not look itself");
     let list = json(&output);
-    assert_eq!(output.0, Some(0), "{output:?}");
+    assert_eq!(output.0, Some(2), "nobody has read yet: {output:?}");
     assert_eq!(list["source"]["kind"], "agent");
     assert_eq!(list["source"]["address"], format!("127.0.0.1:{}", agent.port));
     assert_eq!((&list["node"], &list["tokens"]), (&"node-1".into(), &1.into()));
@@ -129,7 +129,8 @@ fn a_pod_that_is_not_there_and_a_root_that_cannot_be_read_are_errors() {
 fn check_has_the_readers_if_asked_and_only_then() {
     let node = node();
     let (status, out, err) = alone(&node, &["check", "--readers"]);
-    assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
+    assert_eq!((status, err.as_str()), (Some(2), ""), "nobody read meanwhile: {out}");
+    assert!(out.ends_with("no finding at warning or above; no stale reader; 1 unknown\n"), "{out}");
     assert!(out.contains("no agent answers on this node"), "{out}");
     let checked = json(&alone(&node, &["check", "--readers", "--output", "json"]));
     assert_eq!(

@@ -64,7 +64,8 @@ Exit status: 0 stopped by a signal; 2 wrong configuration; 1 any other failure."
   tokenwatch check --output json | jq '.findings[].code'
 
 Exit status: 0 no finding at warning or above; 1 findings, or a stale reader;
-  2 something could not be read, and no finding at warning or above in the rest.")]
+  2 something could not be read, or every reader is unknown, and no finding at warning or above
+  in the rest.")]
     Check(CheckArguments),
 
     /// Show who reads which token, and who keeps one that kubelet has replaced
@@ -80,7 +81,8 @@ Exit status: 0 no finding at warning or above; 1 findings, or a stale reader;
                             minute, if no agent watches this root
   tokenwatch readers --output json | jq '.readers[] | select(.verdict == \"stale\")'
 
-Exit status: 0 no reader is stale; 1 one is stale; 2 nothing could be seen.")]
+Exit status: 0 no reader is stale; 1 one is stale; 2 something could not be seen, or every
+  reader is unknown, and none is stale.")]
     Readers(ReadersArguments),
 
     /// Decode one token and show all its deadlines

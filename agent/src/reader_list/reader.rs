@@ -127,6 +127,11 @@ impl Reader {
         self.verdict == ReaderVerdict::Stale.name()
     }
 
+    /// Whether the agent cannot tell what it holds.
+    pub fn is_unknown(&self) -> bool {
+        self.verdict == ReaderVerdict::Unknown.name()
+    }
+
     /// `shop/cart-0`, volume, path and container, for sorting.
     pub(super) fn place(&self) -> (String, String, String, Option<String>) {
         (self.pod.shown(), self.volume.clone(), self.path.clone(), self.container.clone())

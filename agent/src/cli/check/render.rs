@@ -147,12 +147,17 @@ fn subject(subject: &Subject) -> String {
 fn summary_line(checked: &Checked, layout: Layout) -> String {
     let count =
         |severity| checked.findings.iter().filter(|finding| finding.severity == severity).count();
+    let unknown = checked.readers.as_ref().map(readers::unknown_words).unwrap_or_default();
+    let readers = if unknown.is_empty() { unknown } else { format!("; no stale reader{unknown}") };
     match (count(Severity::Critical), count(Severity::Warning)) {
         (0, 0) if checked.has_stale_reader() => "\na reader is stale\n".to_owned(),
-        (0, 0) if checked.problems.is_empty() => {
+        (0, 0) if checked.problems.is_empty() && readers.is_empty() => {
             format!("\n{}\n", layout.good("no finding at warning or above"))
         }
-        (0, 0) => "\nno finding at warning or above in what could be read\n".to_owned(),
+        (0, 0) if checked.problems.is_empty() => {
+            format!("\nno finding at warning or above{readers}\n")
+        }
+        (0, 0) => format!("\nno finding at warning or above in what could be read{readers}\n"),
         (critical, warning) => format!("\n{critical} critical, {}\n", count_of(warning, "warning")),
     }
 }

@@ -20,7 +20,7 @@ use crate::reader_list::{PodName, ReaderList};
 use crate::setup;
 use ask::Unanswered;
 
-pub(super) use render::{json, section};
+pub(super) use render::{json, section, unknown_words};
 
 /// Exit status: nothing could be seen.
 const UNSEEN: u8 = 2;
@@ -145,13 +145,20 @@ fn is_blind(status: &Status) -> bool {
 }
 
 impl Found {
-    /// 0 nothing stale, 1 a stale reader, 2 something could not be seen.
+    /// 0 nothing stale, 1 a stale reader, 2 something could not be seen, or no reader is known.
     pub(super) fn exit_code(&self) -> u8 {
+        let readers = self.list.readers.len();
+        let is_blind = readers > 0 && self.unknown() == readers;
         match (self.has_stale(), self.list.problems.as_slice()) {
             (true, _) => 1,
-            (false, []) => 0,
+            (false, []) if !is_blind => 0,
             (false, _) => UNSEEN,
         }
+    }
+
+    /// Number of readers of which the agent cannot tell what they hold.
+    fn unknown(&self) -> usize {
+        self.list.readers.iter().filter(|reader| reader.is_unknown()).count()
     }
 
     /// Whether a reader keeps a replaced token.

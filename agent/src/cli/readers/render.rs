@@ -145,11 +145,20 @@ fn evidence(reader: &Reader) -> Option<String> {
 }
 
 fn summary(found: &Found, layout: Layout) -> String {
-    let stale = found.list.stale().count();
+    let (stale, unknown) = (found.list.stale().count(), unknown_words(found));
     match (stale, found.list.problems.as_slice()) {
-        (0, []) => format!("\n{}\n", layout.good("no stale reader")),
-        (0, _) => "\nno stale reader in what could be seen\n".to_owned(),
-        (stale, _) => format!("\n{}\n", count_of(stale, "stale reader")),
+        (0, []) if unknown.is_empty() => format!("\n{}\n", layout.good("no stale reader")),
+        (0, []) => format!("\nno stale reader{unknown}\n"),
+        (0, _) => format!("\nno stale reader in what could be seen{unknown}\n"),
+        (stale, _) => format!("\n{}{unknown}\n", count_of(stale, "stale reader")),
+    }
+}
+
+/// `; 3 unknown`, for the end of a summary; empty if all are known.
+pub(in crate::cli) fn unknown_words(found: &Found) -> String {
+    match found.unknown() {
+        0 => String::new(),
+        count => format!("; {count} unknown"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The readers of an example node, as people and scripts see them.
 
 use tokenwatch_core::engine::Status;
+use tokenwatch_core::world::readers::ReaderView;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -67,6 +68,30 @@ fn what_could_not_be_seen_is_not_healthy() {
 }
 
 #[test]
+fn unknown_readers_are_counted_and_alone_are_not_healthy() {
+    let at = |readers: &[ReaderView]| {
+        let origin = Origin::Agent("127.0.0.1:9723".parse().unwrap());
+        seen(origin, &Status { readers: readers.to_vec(), ..status() })
+    };
+    let (token, now) = (token("cart-0", 600), NOW.wall);
+    let (well, bad, hidden) = (healthy(&token, now), stale(&token, now), unknown(&token, now));
+    let table = [
+        (vec![], "no stale reader", 0),
+        (vec![well.clone()], "no stale reader", 0),
+        (vec![well.clone(), hidden.clone(), hidden.clone()], "no stale reader; 2 unknown", 0),
+        (vec![hidden.clone()], "no stale reader; 1 unknown", UNSEEN),
+        (vec![bad.clone(), hidden], "1 stale reader; 1 unknown", 1),
+        (vec![bad, well], "1 stale reader", 1),
+    ];
+    for (readers, expected, status) in table {
+        let found = at(&readers);
+        let table = render::table(&found, Layout::plain());
+        assert!(table.ends_with(&format!("\n{expected}\n")), "{expected}: {table}");
+        assert_eq!(found.exit_code(), status, "{expected}");
+    }
+}
+
+#[test]
 fn a_node_that_was_not_read_is_not_empty() {
     let mut status = empty();
     assert!(!is_blind(&status), "it has no token, and its files were read");
@@ -120,5 +145,5 @@ async fn an_agent_that_does_not_run_is_named_with_its_address() {
     assert!(why.starts_with("no agent answers on this node (127.0.0.1:"), "{why}");
     settings.http.enabled = false;
     let why = ask::agent(&settings, None).await.unwrap_err().to_string();
-    assert!(why.contains("http.enabled is false"), "{why}");
+    assert_eq!(why, "no agent can be asked (http.enabled is false)");
 }
