@@ -125,8 +125,8 @@ impl ProcFs {
 }
 
 fn numbers(status: &[u8]) -> Option<Vec<u32>> {
-    let lines = status.split(|byte| *byte == b'\n');
-    let line = lines.filter_map(|line| line.strip_prefix(b"NSpid:")).next()?;
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let line = lines.find_map(|line| line.strip_prefix(b"NSpid:"))?;
     let numbers = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     numbers.map(|number| number.parse().ok()).collect()
 }

@@ -1,5 +1,5 @@
-//! Whether a process of a container is the container's own, or of a session that the runtime started
-//! in it from outside: `kubectl exec`, a probe or a hook that runs a command.
+//! Whether a process of a container is the container's own, or of a session that the runtime
+//! started in it from outside: `kubectl exec`, a probe or a hook that runs a command.
 //!
 //! Both have the container's cgroup. But only the container's own processes descend from its first
 //! process: an orphan gets the first process of its PID namespace as parent, and a session's parent
@@ -144,7 +144,9 @@ mod tests {
             let node = Self { proc, origins: Origins::default() };
             node.add((1, 0, None, "1"));
             node.add((SHIM, 1, None, "50"));
-            processes.iter().for_each(|process| node.add(*process));
+            for process in processes {
+                node.add(*process);
+            }
             node
         }
 
