@@ -71,7 +71,7 @@ impl Following {
 
 /// Directory, path, container and program of an open.
 fn opened(event: &ReaderEvent) -> (&str, &str, Option<&str>, Option<&str>) {
-    let ReaderEvent::Opened { directory, path, by } = event else { panic!("{event:?}") };
+    let ReaderEvent::Opened { directory, path, by, .. } = event else { panic!("{event:?}") };
     let by = by.as_ref();
     let container = by.and_then(|by| by.container_id.as_deref());
     (directory, path, container, by.and_then(|by| by.program.as_deref()))
@@ -183,7 +183,7 @@ async fn reads_of_a_replaced_generation_are_attributed() {
         ReaderEvent::ReadAgain { by, .. } => by.is_some(),
         _ => panic!("{event:?}"),
     });
-    let [ReaderEvent::ReadAgain { directory, path, by }, ..] = &again[..] else {
+    let [ReaderEvent::ReadAgain { directory, path, by, .. }, ..] = &again[..] else {
         panic!("{again:?}")
     };
     assert_eq!((directory, path.as_deref()), (&old, Some("token")));
@@ -234,11 +234,21 @@ async fn only_what_is_certainly_seen_needs_no_other_report() {
     let (openers, later) = (&following.openers, now() + Delta::from_secs(6));
     let open = |directory: &str, path: &str| {
         let (directory, path) = (directory.to_owned(), path.to_owned());
-        following.observation(ReaderEvent::Opened { directory, path, by: None })
+        following.observation(ReaderEvent::Opened {
+            directory,
+            path,
+            by: None,
+            within: Delta::ZERO,
+        })
     };
     let read_again = |directory: &str| {
         let (directory, path) = (directory.to_owned(), Some("token".to_owned()));
-        following.observation(ReaderEvent::ReadAgain { directory, path, by: None })
+        following.observation(ReaderEvent::ReadAgain {
+            directory,
+            path,
+            by: None,
+            within: Delta::ZERO,
+        })
     };
     let start = Monotonic::from_nanos(0);
     assert!(!openers.sees(&open(&first, "token"), start, now()), "somebody opened it before");

@@ -60,6 +60,12 @@ impl Delta {
         self.0.div_euclid(NANOS)
     }
 
+    /// Whether there is no difference.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's `skip_serializing_if` passes it so
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The absolute value.
     pub const fn abs(self) -> Self {
         Self(self.0.saturating_abs())

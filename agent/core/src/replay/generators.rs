@@ -393,10 +393,12 @@ fn reader_event() -> impl Strategy<Value = ReaderEvent> {
         (name("directory"), any::<(bool, bool)>()).prop_map(|(directory, (complete, moment))| {
             ReaderEvent::Watching { directory, complete, moment }
         }),
-        (name("directory"), token_path(), option::of(opener()))
-            .prop_map(|(directory, path, by)| ReaderEvent::Opened { directory, path, by }),
-        (name("directory"), option::of(token_path()), option::of(opener()))
-            .prop_map(|(directory, path, by)| ReaderEvent::ReadAgain { directory, path, by }),
+        (name("directory"), token_path(), option::of(opener()), offset()).prop_map(
+            |(directory, path, by, within)| ReaderEvent::Opened { directory, path, by, within }
+        ),
+        (name("directory"), option::of(token_path()), option::of(opener()), offset()).prop_map(
+            |(directory, path, by, within)| ReaderEvent::ReadAgain { directory, path, by, within }
+        ),
         (0..4u32).prop_map(|generations| ReaderEvent::Held { generations }),
         (offset(), reason()).prop_map(|(span, why)| ReaderEvent::Missed { span, why }),
         reason().prop_map(|why| ReaderEvent::Unseen { why }),

@@ -52,7 +52,12 @@ fn reads(ages: &[i64]) -> Events {
 
 fn opened(nth: i64, container: Option<&str>) -> Observation {
     let by = container.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None });
-    readers(ReaderEvent::Opened { directory: directory(nth), path: "token".into(), by })
+    readers(ReaderEvent::Opened {
+        directory: directory(nth),
+        path: "token".into(),
+        by,
+        within: Delta::ZERO,
+    })
 }
 
 /// The API server knows the pod; its containers were started at age 2, or as given.
@@ -258,7 +263,12 @@ fn habits_are_learned_from_two_or_three_rotations() {
 
 #[test]
 fn a_read_of_the_replaced_token_is_certain() {
-    let again = || ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let again = || ReaderEvent::ReadAgain {
+        directory: directory(0),
+        path: None,
+        by: None,
+        within: Delta::ZERO,
+    };
     let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4])].concat();
     let (engine, reports) = play([kept.clone(), vec![(500, readers(again()))]].concat(), 520);
     assert_eq!(reports, [(500, AlertEvent::Raised, Severity::Warning)]);

@@ -23,15 +23,17 @@ impl Pseudonyms {
                 let directory = self.generation_directory(&directory);
                 ReaderEvent::Watching { directory, complete, moment }
             }
-            ReaderEvent::Opened { directory, path, by } => ReaderEvent::Opened {
+            ReaderEvent::Opened { directory, path, by, within } => ReaderEvent::Opened {
                 directory: self.generation_directory(&directory),
                 path: self.path(&path),
                 by: by.map(|by| self.opener(by)),
+                within,
             },
-            ReaderEvent::ReadAgain { directory, path, by } => ReaderEvent::ReadAgain {
+            ReaderEvent::ReadAgain { directory, path, by, within } => ReaderEvent::ReadAgain {
                 directory: self.generation_directory(&directory),
                 path: path.map(|path| self.path(&path)),
                 by: by.map(|by| self.opener(by)),
+                within,
             },
             ReaderEvent::Held { generations } => ReaderEvent::Held { generations },
             ReaderEvent::Missed { span, why } => ReaderEvent::Missed { span, why: self.text(&why) },

@@ -25,7 +25,8 @@ pub struct Reader {
     pub reads: VecDeque<Wall>,
     /// Its reads of each generation, oldest first.
     pub visits: VecDeque<Visit>,
-    /// When it last read a generation that was replaced then.
+    /// When it last read a generation that was replaced then; the first moment, if only a span is
+    /// known.
     pub read_old: Option<Reading>,
     /// The generation that it read then, if the agent still knows it.
     pub old: Option<Kept>,
@@ -116,9 +117,12 @@ impl Reader {
     }
 
     /// It read a generation after that was replaced.
-    pub(super) fn read_old(&mut self, kept: Option<&Kept>, by: Option<&Opener>, now: &Reading) {
-        self.note(by, now);
-        (self.read_old, self.old) = (Some(*now), kept.cloned());
+    pub(super) fn read_old(&mut self, kept: Option<&Kept>, by: Option<&Opener>, at: &Reading) {
+        self.note(by, at);
+        // Sources report with different delays: a later read stays the last one.
+        if self.read_old.is_none_or(|known| known.monotonic <= at.monotonic) {
+            (self.read_old, self.old) = (Some(*at), kept.cloned());
+        }
     }
 
     fn note(&mut self, by: Option<&Opener>, now: &Reading) {

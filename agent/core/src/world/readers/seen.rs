@@ -39,6 +39,10 @@ pub enum ReaderEvent {
         path: String,
         /// The process, where it can be seen.
         by: Option<Opener>,
+        /// How long ago it happened at most: a busy or stopped agent takes an event late. Zero in
+        /// recordings of earlier agents.
+        #[serde(default, skip_serializing_if = "Delta::is_zero")]
+        within: Delta,
     },
     /// A process read a replaced generation through a descriptor that it had kept.
     ReadAgain {
@@ -48,6 +52,9 @@ pub enum ReaderEvent {
         path: Option<String>,
         /// The process, where it can be seen.
         by: Option<Opener>,
+        /// How long ago it happened at most, as in `Opened`.
+        #[serde(default, skip_serializing_if = "Delta::is_zero")]
+        within: Delta,
     },
     /// How many replaced generations somebody still holds: by an open descriptor, a mapping, or a
     /// `subPath` mount. Zero: none.
@@ -67,6 +74,19 @@ pub enum ReaderEvent {
         /// Why, for people.
         why: String,
     },
+}
+
+impl ReaderEvent {
+    /// Notes how long ago an open or a read happened at most. Other events have no such time.
+    pub fn set_within(&mut self, at_most: Delta) {
+        match self {
+            Self::Opened { within, .. } | Self::ReadAgain { within, .. } => *within = at_most,
+            Self::Watching { .. }
+            | Self::Held { .. }
+            | Self::Missed { .. }
+            | Self::Unseen { .. } => {}
+        }
+    }
 }
 
 /// A process that opened a token file.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::generation::{InFile, NOT_WATCHED_YET, Watched};
+use super::generation::{InFile, Kept, NOT_WATCHED_YET, Watched};
 use super::reader::Reader;
 use super::seen::{Opener, ReaderEvent};
 use crate::base::time::{Delta, Reading, Wall};
@@ -13,8 +13,8 @@ const MAX_GENERATIONS: usize = 4;
 /// Readers of one token that are kept. Beyond, the one that has not read for the longest time is
 /// forgotten.
 const MAX_READERS: usize = 16;
-/// Opens are reported some time after they happened: for so long after a rotation, one of the last
-/// generation may have been before it.
+/// The time of a rotation is that of the file, and a client may have found the file just before:
+/// for so long after a rotation, an open or a read says nothing.
 const JUST_REPLACED: Delta = Delta::from_secs(2);
 /// Reads that are kept until the scan has read which generation their directory holds.
 const MAX_UNPLACED: usize = 16;
@@ -100,11 +100,9 @@ impl TokenReaders {
                 };
                 self.watching(directory, from, event, now)
             }
-            ReaderEvent::Opened { directory, by, .. } => {
-                self.opened(directory, by.as_ref(), event, now)
-            }
-            ReaderEvent::ReadAgain { directory, by, .. } => {
-                self.read_again(directory, by.as_ref(), now)
+            ReaderEvent::Opened { directory, .. } => self.opened(directory, event, now),
+            ReaderEvent::ReadAgain { directory, by, within, .. } => {
+                self.read_again(directory, by.as_ref(), &earliest(*within, now))
             }
             ReaderEvent::Held { generations } => self.hold(*generations, now),
             ReaderEvent::Missed { span, why } => self.missed(now.wall - *span, now.wall, why),
@@ -131,39 +129,44 @@ impl TokenReaders {
         true
     }
 
-    fn opened(
-        &mut self,
-        directory: &str,
-        by: Option<&Opener>,
-        event: &ReaderEvent,
-        now: &Reading,
-    ) -> bool {
+    fn opened(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {
+        let ReaderEvent::Opened { by, within, .. } = event else { return false };
         let Some(index) = self.generations.iter().position(|one| one.is_in(directory)) else {
             return self.wait(directory, event, now);
         };
+        let (by, earliest) = (by.as_ref(), earliest(*within, now));
         let replaced_at = self.generations.get(index + 1).map(|next| next.appeared);
-        let is_old = replaced_at.is_some_and(|at| now.wall - at > JUST_REPLACED);
         let (of, reader) = (&self.generations[index], reader(&mut self.readers, by));
-        if is_old {
-            reader.read_old(Some(&of.kept), by, now);
+        let Some(replaced_at) = replaced_at else { return reader.read(of, by, now) };
+        if earliest.wall - replaced_at > JUST_REPLACED {
+            reader.read_old(Some(&of.kept), by, &earliest);
             return true;
         }
-        let is_first = reader.read(of, by, now);
-        if let Some(at) = replaced_at {
-            reader.replaced(&of.kept, at);
-        }
+        // It may have been in time, and then it was before every read of the next generation.
+        let in_time = now.after((replaced_at - now.wall).min(Delta::ZERO));
+        let is_first = reader.read(of, by, &in_time);
+        reader.replaced(&of.kept, replaced_at);
         is_first
     }
 
-    /// A directory was read that kubelet has replaced: perhaps by another one with the same token.
-    fn read_again(&mut self, directory: &str, by: Option<&Opener>, now: &Reading) -> bool {
-        let is_old = !self.current().is_some_and(|current| current.is_in(directory));
+    /// A directory was read that kubelet has replaced: perhaps by another one with the same token,
+    /// and perhaps just after the read.
+    fn read_again(&mut self, directory: &str, by: Option<&Opener>, earliest: &Reading) -> bool {
+        let Some((kept, replaced_at)) = self.replaced(directory) else { return false };
+        let is_old = earliest.wall - replaced_at > JUST_REPLACED;
         if is_old {
-            let of = self.generations.iter().find(|one| one.is_in(directory));
-            let kept = of.map(|one| one.kept.clone());
-            reader(&mut self.readers, by).read_old(kept.as_ref(), by, now);
+            let kept = kept.cloned();
+            reader(&mut self.readers, by).read_old(kept.as_ref(), by, earliest);
         }
         is_old
+    }
+
+    /// The generation that was in this directory, if it is kept, and when it was replaced at the
+    /// latest. None if it is the current one, or not known.
+    fn replaced(&self, directory: &str) -> Option<(Option<&Kept>, Wall)> {
+        let index = self.generations.iter().position(|one| one.is_in(directory))?;
+        let next = self.generations.get(index + 1)?;
+        Some((Some(&self.generations[index].kept), next.appeared))
     }
 
     fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {
@@ -197,6 +200,11 @@ impl TokenReaders {
         }
         changed
     }
+}
+
+/// The first moment at which something may have happened that was at most `within` ago.
+fn earliest(within: Delta, now: &Reading) -> Reading {
+    now.after(-within.max(Delta::ZERO))
 }
 
 /// The reader that this process is, or belongs to. While the agent can see which container reads, a

@@ -105,8 +105,8 @@ impl Openers {
         let Observation::Readers(seen) = observation else { return false };
         let (volume, pod_uid) = (seen.volume.clone(), seen.pod_uid.clone());
         match &seen.what {
-            ReaderEvent::Opened { directory, path, by: None }
-            | ReaderEvent::ReadAgain { directory, path: Some(path), by: None } => {
+            ReaderEvent::Opened { directory, path, by: None, .. }
+            | ReaderEvent::ReadAgain { directory, path: Some(path), by: None, .. } => {
                 self.sees_in(&VolumeId { pod_uid, volume }, directory, path, (after, now))
             }
             ReaderEvent::Opened { .. }

@@ -128,10 +128,12 @@ impl Worker {
     fn drain(&mut self, buffer: &mut [u8]) {
         let openers = self.openers.clone();
         for _ in 0..MAX_READS {
+            // Before the read: what happens after it may be in the queue by then.
+            let looked = (now(), clocks::since_boot());
             match openers.group().read(buffer) {
                 Ok([]) => {
                     openers.set_broken(false);
-                    self.looked = (now(), clocks::since_boot());
+                    self.looked = looked;
                     return;
                 }
                 Ok(bytes) => records(bytes).for_each(|record| self.take(record)),
@@ -220,10 +222,12 @@ impl Worker {
         };
         self.has_readers = true;
         let directory = directory.to_owned();
+        // When the queue was last empty, it had not happened.
+        let within = now() - self.looked.0;
         let what = if is_open {
-            ReaderEvent::Opened { directory, path, by }
+            ReaderEvent::Opened { directory, path, by, within }
         } else {
-            ReaderEvent::ReadAgain { directory, path: Some(path), by }
+            ReaderEvent::ReadAgain { directory, path: Some(path), by, within }
         };
         self.report(volume, what);
     }

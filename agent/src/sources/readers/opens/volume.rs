@@ -56,6 +56,17 @@ pub(super) struct Found {
     pub(super) opened_after: Option<Monotonic>,
 }
 
+impl Found {
+    /// What is sent at this time: an open or a read shows how long ago it happened at most.
+    pub(super) fn sent(self, now: Monotonic) -> Observation {
+        let Self { mut observation, opened_after } = self;
+        if let (Observation::Readers(seen), Some(after)) = (&mut observation, opened_after) {
+            seen.what.set_within(now - after);
+        }
+        observation
+    }
+}
+
 /// A volume with tokens.
 #[derive(Debug)]
 pub(super) struct Volume {
@@ -522,7 +533,8 @@ impl Volume {
         let generation = &self.generations[index];
         let directory = generation.directory.to_string_lossy().into_owned();
         let path = Some(text(generation.files.path(file)));
-        let what = ReaderEvent::ReadAgain { directory, path, by: None };
+        let within = Delta::ZERO; // until it is sent
+        let what = ReaderEvent::ReadAgain { directory, path, by: None, within };
         self.report_open(what, turn.read_until, turn.out);
     }
 
@@ -535,7 +547,8 @@ impl Volume {
             generation.files.take_news(turn.now, |path, after| {
                 generation.beginning.opened(turn.now);
                 let (directory, path) = (directory.clone().into_owned(), text(path));
-                opened.push((ReaderEvent::Opened { directory, path, by: None }, after));
+                let within = Delta::ZERO; // until it is sent
+                opened.push((ReaderEvent::Opened { directory, path, by: None, within }, after));
             });
             if generation.adapt(turn.now) {
                 set_watches(&self.path, generation, self.id, turn.instances);
@@ -558,6 +571,11 @@ impl Volume {
         if let Some(generations) = self.held.look(found, turn.now) {
             self.report(ReaderEvent::Held { generations }, turn.out);
         }
+    }
+
+    /// Whether somebody keeps a replaced generation: its watches end with it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.generations.iter().any(|one| matches!(one.stage, Stage::Replaced(_)))
     }
 
     /// When to settle.
@@ -610,4 +628,24 @@ fn changed_nanos(found: &std::fs::Metadata) -> i64 {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_late_shows_how_long_ago_it_happened_at_most() {
+        let at = |secs| Monotonic::default() + Delta::from_secs(secs);
+        let read_again = |within| {
+            let (directory, path, by) = ("..1".to_owned(), None, None);
+            let what = ReaderEvent::ReadAgain { directory, path, by, within };
+            let (pod_uid, volume) = ("p".to_owned(), "v".to_owned());
+            Observation::Readers(ReadersSeen { pod_uid, volume, what })
+        };
+        for (opened_after, within) in [(Some(at(83)), 17), (None, 0)] {
+            let found = Found { observation: read_again(Delta::ZERO), opened_after };
+            assert_eq!(found.sent(at(100)), read_again(Delta::from_secs(within)));
+        }
+    }
 }

@@ -29,6 +29,10 @@ use crate::sys;
 const MAX_BUFFERS: usize = 64;
 /// Longest sleep.
 const LONGEST: Delta = Delta::from_secs(60);
+/// The same while somebody keeps a replaced generation. An event shows that it happened after the
+/// last look, and one from before a rotation accuses nobody: with looks more seldom than the 10 s
+/// in which a read after the rotation is no evidence, the first read would be lost.
+const WHILE_KEPT: Delta = Delta::from_secs(5);
 /// When the agent has run for this long, an unknown volume is a new one.
 const SETTLED: Delta = Delta::from_secs(1);
 
@@ -61,14 +65,14 @@ struct Outbox {
 impl Outbox {
     /// Sends everything. False: the receiver was dropped.
     fn flush(&mut self) -> bool {
-        let (openers, now) = (&self.openers, now());
+        let (openers, looked) = (&self.openers, now());
         let is_left = |found: &Found| {
             let seen = openers.as_ref().zip(found.opened_after);
-            seen.is_some_and(|(openers, after)| openers.sees(&found.observation, after, now))
+            seen.is_some_and(|(openers, after)| openers.sees(&found.observation, after, looked))
         };
         let waiting = std::mem::take(&mut self.waiting).into_iter(); // a burst takes memory
         let mut waiting = waiting.filter(|found| !is_left(found));
-        waiting.all(|found| self.observations.blocking_send(found.observation).is_ok())
+        waiting.all(|found| self.observations.blocking_send(found.sent(now())).is_ok())
     }
 }
 
@@ -157,7 +161,9 @@ impl Worker {
         let volumes = self.volumes.values().filter(|_| may_settle).filter_map(|it| it.due()).min();
         let due = volumes.into_iter().chain(self.pace.due()).min();
         let now = now();
-        let wait = due.map_or(LONGEST, |due| (due - now).min(LONGEST));
+        let is_kept = self.volumes.values().any(Volume::is_kept);
+        let longest = if is_kept { WHILE_KEPT } else { LONGEST };
+        let wait = due.map_or(longest, |due| (due - now).min(longest));
         let millis = wait.to_std().as_micros().div_ceil(1_000);
         PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
     }

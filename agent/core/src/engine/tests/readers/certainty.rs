@@ -138,7 +138,12 @@ fn a_library_that_reads_seldom_has_its_time() {
 
 #[test]
 fn an_old_read_of_nobody_in_particular_counts_for_a_quarter_of_an_hour() {
-    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let again = ReaderEvent::ReadAgain {
+        directory: directory(0),
+        path: None,
+        by: None,
+        within: Delta::ZERO,
+    };
     let read = [reads(&[4, 510]), vec![(500, readers(again))]].concat();
     let (_, reports) = play([kubelet(2), pod(&PAIR), read].concat(), 1_439);
     assert_eq!(warned(&reports).map(|(at, ..)| at), Some(500));
@@ -150,7 +155,12 @@ fn an_old_read_of_nobody_in_particular_counts_for_a_quarter_of_an_hour() {
 
 #[test]
 fn an_old_generation_that_is_read_has_its_own_end() {
-    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let again = ReaderEvent::ReadAgain {
+        directory: directory(0),
+        path: None,
+        by: None,
+        within: Delta::ZERO,
+    };
     let events = [kubelet(3), pod(&APP), reads(&[4, 500, 970]), vec![(980, readers(again))]];
     let (engine, _) = play(events.concat(), 1_000);
     let stale = engine.findings().into_iter().find(|one| one.code == Code::ReaderStale).unwrap();
@@ -171,7 +181,15 @@ fn a_container_that_recovered_is_cleared_whatever_another_one_holds() {
     let again = |id: &str| {
         let opener = Opener { container_id: Some(id.into()), pid: 7, program: None };
         let by = Some(opener);
-        vec![(500, readers(ReaderEvent::ReadAgain { directory: directory(0), path: None, by }))]
+        vec![(
+            500,
+            readers(ReaderEvent::ReadAgain {
+                directory: directory(0),
+                path: None,
+                by,
+                within: Delta::ZERO,
+            }),
+        )]
     };
     let read = vec![by(4, "id-app"), by(5, "id-proxy")];
     let lost = [kubelet(2), pod(&PAIR), read, missed(510), vec![by(550, "id-app")]].concat();
@@ -182,4 +200,46 @@ fn a_container_that_recovered_is_cleared_whatever_another_one_holds() {
     assert_eq!(verdicts, [ReaderVerdict::Current, ReaderVerdict::Unknown]);
     let (_, reports) = play([lost, again("id-proxy")].concat(), 900);
     assert!(!has_cleared(&reports), "{reports:?}");
+}
+
+/// The old token was used at an age that the agent knows no better than `within`: opened, or read.
+fn used_old(age: i64, id: Option<&str>, within: i64) -> [Events; 2] {
+    let by = || id.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None });
+    let (directory, within) = (|| directory(0), Delta::from_secs(within));
+    let opened =
+        ReaderEvent::Opened { directory: directory(), path: "token".into(), by: by(), within };
+    let again = ReaderEvent::ReadAgain { directory: directory(), path: None, by: by(), within };
+    [opened, again].map(|event| vec![(age, readers(event))])
+}
+
+#[test]
+fn a_stopped_agent_that_takes_a_read_late_accuses_nobody() {
+    let warning = (497, AlertEvent::Raised, Severity::Warning);
+    // (how long the agent was stopped until 497, expected)
+    for (within, expected) in
+        [(30, None), (17, None), (10, None), (6, Some(warning)), (0, Some(warning))]
+    {
+        for id in [None, Some("id-app")] {
+            for late in used_old(497, id, within) {
+                let (again, now) = (reads(&every(10, 498, 560)), vec![(497, opened(1, id))]);
+                let before = vec![(4, opened(0, id)), (474, opened(0, id))];
+                let events = [kubelet(2), pod(&APP), before, late.clone(), now, again].concat();
+                assert_eq!(warned(&play(events, 520).1), expected, "{within} {late:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_read_that_may_have_been_in_time_hides_neither_a_newer_nor_an_old_one() {
+    let [opened_late, read_late] = used_old(497, Some("id-app"), 17);
+    let read = vec![by(4, "id-app"), by(485, "id-app")];
+    let newer = [kubelet(2), pod(&APP), read, opened_late].concat();
+    assert_eq!(habit(&play(newer, 560).0, 560).1, ReaderVerdict::Current);
+    let [_, certain] = used_old(495, Some("id-app"), 0);
+    let old = [kubelet(2), pod(&APP), vec![by(4, "id-app")], certain, read_late].concat();
+    let (engine, reports) = play(old, 640);
+    assert_eq!(warned(&reports), Some((495, AlertEvent::Raised, Severity::Warning)));
+    assert!(!has_cleared(&reports), "{reports:?}");
+    assert_eq!(habit(&engine, 640).1, ReaderVerdict::Stale);
 }

@@ -7,7 +7,15 @@ fn a_read_of_the_replaced_token_counts_until_the_container_turns_to_the_new_one(
     use AlertEvent::{Cleared, Raised};
     let again = |age| {
         let directory = directory(0);
-        vec![(age, readers(ReaderEvent::ReadAgain { directory, path: None, by: None }))]
+        vec![(
+            age,
+            readers(ReaderEvent::ReadAgain {
+                directory,
+                path: None,
+                by: None,
+                within: Delta::ZERO,
+            }),
+        )]
     };
     let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), again(500)].concat();
     let turned = |age| reads(&[age]);
@@ -26,7 +34,12 @@ fn a_read_of_the_replaced_token_counts_until_the_container_turns_to_the_new_one(
 fn a_directory_that_kubelet_replaced_by_one_with_the_same_token_is_not_old() {
     let Observation::File(mut file) = token("p1", 0, LIFETIME) else { unreachable!() };
     file.directory = Some("..again".into());
-    let again = ReaderEvent::ReadAgain { directory: directory(0), path: None, by: None };
+    let again = ReaderEvent::ReadAgain {
+        directory: directory(0),
+        path: None,
+        by: None,
+        within: Delta::ZERO,
+    };
     let rewritten = vec![(100, Observation::File(file)), (200, readers(again))];
     let events = [kubelet(1), pod(&[("app", 2)]), reads(&[4]), rewritten].concat();
     let (engine, reports) = play(events, 400);
