@@ -48,9 +48,19 @@ pub struct InFile {
     /// When it appeared in the file, on the node's clock; when the agent first saw it, if that is
     /// all that is known.
     pub appeared: Wall,
-    /// Whether every open since it appeared was seen, up to now.
+    /// Whether every open since it appeared was seen, up to now: in each of its directories.
     pub seen: Watched,
-    directories: Vec<String>,
+    /// The same without what the directories that are kept show.
+    lost: Watched,
+    directories: Vec<Directory>,
+}
+
+/// A directory that holds, or held, a generation.
+#[derive(Clone, Debug, PartialEq)]
+struct Directory {
+    name: String,
+    /// How far the watch on it has seen its opens.
+    seen: Watched,
 }
 
 /// How far the opens of one generation are seen.
@@ -75,6 +85,19 @@ pub(super) const NOT_WATCHED_YET: &str =
 const MOMENT: &str = "the agent did not see the first moment after this token appeared";
 
 impl Watched {
+    /// What holds if both do. What is not watched yet adds nothing.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NotYet, one)
+            | (Self::All, one @ (Self::ButMoment(_) | Self::Missed(..)))
+            | (one, Self::NotYet | Self::All) => one,
+            (Self::ButMoment(one), Self::ButMoment(other)) => Self::ButMoment(one.max(other)),
+            (Self::Missed(until, why), Self::ButMoment(at))
+            | (Self::ButMoment(at), Self::Missed(until, why)) => Self::Missed(until.max(at), why),
+            (Self::Missed(one, why), Self::Missed(other, _)) => Self::Missed(one.max(other), why),
+        }
+    }
+
     /// Whether nothing but the beginning may have been missed.
     pub(super) fn is_late(&self) -> bool {
         match self {
@@ -101,13 +124,14 @@ impl InFile {
             kept: Kept::of(&generation.claims),
             appeared: generation.appeared_at.unwrap_or(generation.seen.wall),
             seen: Watched::default(),
+            lost: Watched::default(),
             directories: Vec::new(),
         }
     }
 
     /// Whether its file is, or was, in this directory.
     pub fn is_in(&self, directory: &str) -> bool {
-        self.directories.iter().any(|known| known == directory)
+        self.directories.iter().any(|known| known.name == directory)
     }
 
     pub(super) fn add(&mut self, directory: &str) {
@@ -115,8 +139,32 @@ impl InFile {
             return;
         }
         if self.directories.len() == MAX_DIRECTORIES {
+            self.lose(self.directories[0].seen.clone());
             self.directories.remove(0);
         }
-        self.directories.push(directory.to_owned());
+        self.directories.push(Directory { name: directory.to_owned(), seen: Watched::NotYet });
+    }
+
+    /// From now on, the opens in this directory are seen, and so far they were as in `from`: a later
+    /// report excuses a watch that was late, and a watch that is set again has a gap.
+    pub(super) fn watching(&mut self, directory: &str, from: Watched) {
+        let found = self.directories.iter_mut().find(|known| known.name == directory);
+        if let Some(found) = found {
+            let before = std::mem::take(&mut found.seen);
+            let is_excused = from == Watched::All && before.is_late();
+            found.seen = if is_excused { from } else { from.and(before) };
+        }
+        self.sum_up();
+    }
+
+    /// Opens may have been missed, whatever the watches show.
+    pub(super) fn lose(&mut self, missed: Watched) {
+        self.lost = missed.and(std::mem::take(&mut self.lost));
+        self.sum_up();
+    }
+
+    fn sum_up(&mut self) {
+        let each = self.directories.iter().map(|known| known.seen.clone());
+        self.seen = each.fold(self.lost.clone(), Watched::and);
     }
 }

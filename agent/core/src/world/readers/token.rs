@@ -19,6 +19,10 @@ const JUST_REPLACED: Delta = Delta::from_secs(2);
 /// Reads that are kept until the scan has read which generation their directory holds.
 const MAX_UNPLACED: usize = 16;
 
+/// Why an open may be lost that waited for the scan.
+const TOO_EARLY: &str =
+    "more opens of this token came than the agent keeps before it has read the file";
+
 /// The readers of one token, and what is known of its generations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenReaders {
@@ -34,6 +38,8 @@ pub struct TokenReaders {
     pub is_for_api_server: bool,
     /// Until when opens of a generation may have been missed that is not kept any more, and why.
     pub forgotten: Option<(Wall, String)>,
+    /// Until when opens of a generation may have been missed that is not known yet, and why.
+    lost: Option<(Wall, String)>,
     unplaced: VecDeque<(String, ReaderEvent, Reading)>,
 }
 
@@ -56,17 +62,34 @@ impl TokenReaders {
             current.add(directory);
             self.place(directory);
         }
+        self.mark_lost();
+    }
+
+    /// Events were lost after the generation appeared, and before the agent knew it.
+    fn mark_lost(&mut self) {
+        if let (Some(current), Some((until, why))) = (self.generations.back_mut(), &self.lost)
+            && current.appeared <= *until
+        {
+            current.lose(Watched::Missed(*until, why.clone()));
+        }
+    }
+
+    fn note_lost(&mut self, until: Wall, why: &str) {
+        if self.lost.as_ref().is_none_or(|(known, _)| *known <= until) {
+            self.lost = Some((until, why.to_owned()));
+        }
     }
 
     /// What may have been missed of a generation stays known.
     fn forget_oldest(&mut self) {
         let oldest = self.generations.pop_front();
         let replaced = self.generations.front().map(|next| next.appeared);
-        let missed = oldest.zip(replaced).and_then(|(oldest, at)| match oldest.seen {
+        let Some((oldest, at)) = oldest.zip(replaced) else { return };
+        let missed = match &oldest.seen {
             Watched::All | Watched::ButMoment(_) => None,
             Watched::NotYet => Some((at, NOT_WATCHED_YET.to_owned())),
-            Watched::Missed(until, why) => Some((until, why)),
-        });
+            Watched::Missed(until, why) => Some((*until, why.clone())),
+        };
         self.forgotten = missed.or(self.forgotten.take());
     }
 
@@ -121,11 +144,7 @@ impl TokenReaders {
             return self.wait(directory, event, now);
         };
         self.unseen = None;
-        // Another source may have seen what this one missed.
-        let is_better = from == Watched::All && generation.seen.is_late();
-        if is_better || generation.seen == Watched::NotYet {
-            generation.seen = from;
-        }
+        generation.watching(directory, from);
         true
     }
 
@@ -162,7 +181,7 @@ impl TokenReaders {
     }
 
     /// The generation that was in this directory, if it is kept, and when it was replaced at the
-    /// latest. None if it is the current one, or not known.
+    /// latest. None if it is the current one, or may be.
     fn replaced(&self, directory: &str) -> Option<(Option<&Kept>, Wall)> {
         let index = self.generations.iter().position(|one| one.is_in(directory))?;
         let next = self.generations.get(index + 1)?;
@@ -170,8 +189,10 @@ impl TokenReaders {
     }
 
     fn wait(&mut self, directory: &str, event: &ReaderEvent, now: &Reading) -> bool {
-        if self.unplaced.len() == MAX_UNPLACED {
-            self.unplaced.pop_front();
+        if self.unplaced.len() == MAX_UNPLACED
+            && let Some((.., dropped)) = self.unplaced.pop_front()
+        {
+            self.note_lost(dropped.wall, TOO_EARLY);
         }
         self.unplaced.push_back((directory.to_owned(), event.clone(), *now));
         false
@@ -189,11 +210,12 @@ impl TokenReaders {
 
     /// Opens between the two times may have been missed.
     fn missed(&mut self, from: Wall, until: Wall, why: &str) -> bool {
+        self.note_lost(until, why);
         let mut changed = false;
         let mut replaced_at = None;
         for generation in self.generations.iter_mut().rev() {
             if generation.appeared <= until && replaced_at.is_none_or(|at| at >= from) {
-                generation.seen = Watched::Missed(until, why.to_owned());
+                generation.lose(Watched::Missed(until, why.to_owned()));
                 changed = true;
             }
             replaced_at = Some(generation.appeared);

@@ -243,3 +243,63 @@ fn a_read_that_may_have_been_in_time_hides_neither_a_newer_nor_an_old_one() {
     assert!(!has_cleared(&reports), "{reports:?}");
     assert_eq!(habit(&engine, 640).1, ReaderVerdict::Stale);
 }
+
+/// The token of this rotation, which kubelet has written again into another directory.
+fn rewritten(age: i64, nth: i64, name: &str, complete: bool) -> Events {
+    let Observation::File(mut file) = token("p1", nth * ROTATION, LIFETIME) else { unreachable!() };
+    file.directory = Some(name.into());
+    let directory = name.into();
+    let watching = readers(ReaderEvent::Watching { directory, complete, moment: false });
+    vec![(age, Observation::File(file)), (age, watching)]
+}
+
+/// The verdict about a reader that uses the token of its start, if it was not accused.
+fn doubt(gaps: Events, until: i64) -> Option<ReaderVerdict> {
+    let used = processes(&["id-app"], 520, until, 1, true);
+    let (engine, reports) = play([gaps, pod(&APP), reads(&[4]), used].concat(), until);
+    warned(&reports).is_none().then(|| habit(&engine, until).1)
+}
+
+#[test]
+fn events_that_were_lost_before_the_file_was_read_are_missed() {
+    let scanned_late = |age: i64| {
+        let mut late = generation(1, true);
+        late[0].0 = age;
+        [kubelet(1), late].concat()
+    };
+    // (what, the events, whether the reader may have read the new token)
+    let flood = |ages: std::ops::Range<i64>| ages.map(|age| (age, opened(7, None))).collect();
+    let table: [(&str, Events, bool); 5] = [
+        ("nothing was lost", scanned_late(487), false),
+        ("between the watch and the scan", [scanned_late(487), missed(485)].concat(), true),
+        ("before the rotation", [scanned_late(487), missed(479)].concat(), false),
+        ("too many opens before the scan", [scanned_late(510), flood(482..499)].concat(), true),
+        ("as many as are kept", [scanned_late(510), flood(482..497)].concat(), false),
+    ];
+    for (what, events, may_have_read) in table {
+        let expected = may_have_read.then_some(ReaderVerdict::Unknown);
+        assert_eq!(doubt(events, 640), expected, "{what}");
+    }
+}
+
+#[test]
+fn each_directory_of_a_token_has_to_be_watched_in_time() {
+    let second = |complete| rewritten(500, 1, "..gen-1b", complete);
+    let late_first = [generation(0, true), generation(1, false)].concat();
+    let set_again = vec![(500, watching(1, false, false))];
+    let many = (2..8).map(|nth| rewritten(500 + nth, 1, &format!("..gen-1-{nth}"), true));
+    let many = many.collect::<Vec<_>>().concat();
+    // (what, the events, whether the reader may have read the new token)
+    let table: [(&str, Events, bool); 6] = [
+        ("both in time", [kubelet(2), second(true)].concat(), false),
+        ("the second late", [kubelet(2), second(false)].concat(), true),
+        ("the first late", [late_first, second(true)].concat(), true),
+        ("the watch was set again", [kubelet(2), set_again].concat(), true),
+        ("many in time", [kubelet(2), many.clone()].concat(), false),
+        ("one of many late", [kubelet(2), second(false), many].concat(), true),
+    ];
+    for (what, events, may_have_read) in table {
+        let expected = may_have_read.then_some(ReaderVerdict::Unknown);
+        assert_eq!(doubt(events, 640), expected, "{what}");
+    }
+}
