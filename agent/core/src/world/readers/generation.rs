@@ -134,6 +134,11 @@ impl InFile {
         self.directories.iter().any(|known| known.name == directory)
     }
 
+    /// The directories that are known to hold it, or to have held it.
+    pub(super) fn into_directories(self) -> impl Iterator<Item = String> {
+        self.directories.into_iter().map(|known| known.name)
+    }
+
     pub(super) fn add(&mut self, directory: &str) {
         if self.is_in(directory) {
             return;

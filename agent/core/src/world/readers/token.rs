@@ -18,6 +18,9 @@ const MAX_READERS: usize = 16;
 const JUST_REPLACED: Delta = Delta::from_secs(2);
 /// Reads that are kept until the scan has read which generation their directory holds.
 const MAX_UNPLACED: usize = 16;
+/// Directories of generations that are not kept any more. One that is read stays, and a reader
+/// keeps one.
+const MAX_OLD_DIRECTORIES: usize = 8;
 
 /// Why an open may be lost that waited for the scan.
 const TOO_EARLY: &str =
@@ -40,6 +43,7 @@ pub struct TokenReaders {
     pub forgotten: Option<(Wall, String)>,
     /// Until when opens of a generation may have been missed that is not known yet, and why.
     lost: Option<(Wall, String)>,
+    old_directories: VecDeque<String>,
     unplaced: VecDeque<(String, ReaderEvent, Reading)>,
 }
 
@@ -91,6 +95,9 @@ impl TokenReaders {
             Watched::Missed(until, why) => Some((*until, why.clone())),
         };
         self.forgotten = missed.or(self.forgotten.take());
+        self.old_directories.extend(oldest.into_directories());
+        let surplus = self.old_directories.len().saturating_sub(MAX_OLD_DIRECTORIES);
+        self.old_directories.drain(..surplus);
     }
 
     fn replace(&mut self, next: InFile) {
@@ -182,8 +189,13 @@ impl TokenReaders {
 
     /// The generation that was in this directory, if it is kept, and when it was replaced at the
     /// latest. None if it is the current one, or may be.
-    fn replaced(&self, directory: &str) -> Option<(Option<&Kept>, Wall)> {
-        let index = self.generations.iter().position(|one| one.is_in(directory))?;
+    fn replaced(&mut self, directory: &str) -> Option<(Option<&Kept>, Wall)> {
+        let Some(index) = self.generations.iter().position(|one| one.is_in(directory)) else {
+            let old = self.old_directories.iter().position(|old| old == directory)?;
+            let read = self.old_directories.remove(old)?;
+            self.old_directories.push_back(read);
+            return Some((None, self.generations.front()?.appeared));
+        };
         let next = self.generations.get(index + 1)?;
         Some((Some(&self.generations[index].kept), next.appeared))
     }

@@ -303,3 +303,22 @@ fn each_directory_of_a_token_has_to_be_watched_in_time() {
         assert_eq!(doubt(events, 640), expected, "{what}");
     }
 }
+
+#[test]
+fn a_read_in_a_directory_that_the_agent_does_not_know_accuses_nobody() {
+    let again = |age: i64| {
+        let (directory, within) = (directory(0), Delta::ZERO);
+        vec![(age, readers(ReaderEvent::ReadAgain { directory, path: None, by: None, within }))]
+    };
+    let many = (0..6).map(|nth| rewritten(20 + nth, 0, &format!("..gen-0-{nth}"), true));
+    let many = [kubelet(1), many.collect::<Vec<_>>().concat()].concat();
+    let (engine, reports) = play([many, pod(&APP), reads(&[4]), again(120)].concat(), 200);
+    assert_eq!((reports, habit(&engine, 200).1), (vec![], ReaderVerdict::Current));
+    // One that is known to be old stays so, however many follow, if it is read.
+    let read = |until: i64| [reads(&every(55, 3, until)), again(2_450)].concat();
+    let (_, reports) = play([kubelet(7), pod(&APP), read(2_900)].concat(), 2_900);
+    assert_eq!(warned(&reports), Some((2_450, AlertEvent::Raised, Severity::Warning)));
+    let often: Events = every(400, 500, 12_000).into_iter().flat_map(again).collect();
+    let (engine, _) = play([kubelet(25), pod(&APP), reads(&[4]), often].concat(), 12_000);
+    assert_eq!(habit(&engine, 12_000).1, ReaderVerdict::Stale);
+}
