@@ -74,6 +74,8 @@ impl Readers {
         let readers = self.tokens.entry(key.clone()).or_default();
         readers.is_for_api_server = is_for_api_server(key, &generation.claims);
         readers.generation(generation, directory);
+        let pod = self.pods.get(&key.pod_uid);
+        readers.make_room(|id| may_run(pod, id), &generation.seen);
     }
 
     /// Keeps what showed that readers keep a token: a connection ends, and the token is kept still.
@@ -110,8 +112,12 @@ impl Readers {
         let of_volume = |key: &TokenKey| key.pod_uid == seen.pod_uid && key.volume == seen.volume;
         let tokens = self.tokens.range_mut(first(&seen.pod_uid, &seen.volume)..);
         let tokens = tokens.take_while(|(key, _)| of_volume(key)).filter(|(key, _)| named(key));
-        let changed =
-            tokens.filter_map(|(key, token)| token.see(&seen.what, now).then(|| key.clone()));
+        let pod = self.pods.get(&seen.pod_uid);
+        let changed = tokens.filter_map(|(key, token)| {
+            let is_changed = token.see(&seen.what, now);
+            token.make_room(|id| may_run(pod, id), now);
+            is_changed.then(|| key.clone())
+        });
         changed.collect()
     }
 
@@ -139,6 +145,11 @@ impl Readers {
 /// Whether the API server accepts the token: kubelet's own volumes are for that.
 pub(crate) fn is_for_api_server(key: &TokenKey, claims: &Claims) -> bool {
     key.volume.starts_with(API_ACCESS) || tokens::is_for_api_server(claims)
+}
+
+/// Whether a container of the pod may have a process, as far as the agent sees them.
+fn may_run(pod: Option<&PodProcesses>, id: &str) -> bool {
+    pod.is_none_or(|pod| pod.container(id).is_some())
 }
 
 type ByKey = BTreeMap<TokenKey, Box<TokenReaders>>;

@@ -10,8 +10,7 @@ use crate::world::tokens::Generation;
 
 /// Generations that are kept: the current one, and those before it that events may still name.
 const MAX_GENERATIONS: usize = 4;
-/// Readers of one token that are kept. Beyond, the one that has not read for the longest time is
-/// forgotten.
+/// Readers of one token that are kept: more than a pod has containers.
 const MAX_READERS: usize = 16;
 /// The time of a rotation is that of the file, and a client may have found the file just before:
 /// for so long after a rotation, an open or a read says nothing.
@@ -41,6 +40,8 @@ pub struct TokenReaders {
     pub is_for_api_server: bool,
     /// Until when opens of a generation may have been missed that is not kept any more, and why.
     pub forgotten: Option<(Wall, String)>,
+    /// Until when a reader was left out that may still exist: there were too many.
+    pub left_out: Option<Wall>,
     /// Until when opens of a generation may have been missed that is not known yet, and why.
     lost: Option<(Wall, String)>,
     old_directories: VecDeque<String>,
@@ -220,6 +221,27 @@ impl TokenReaders {
         before != generations
     }
 
+    /// Leaves out readers if there are too many: first those whose container has ended, then those
+    /// that have read the current token, and of equal ones the one that has not read for the longest
+    /// time. The last one that read stays, and so does the one that stands for unknown containers.
+    pub(super) fn make_room(&mut self, is_running: impl Fn(&str) -> bool, now: &Reading) {
+        while self.readers.len() > MAX_READERS {
+            let lives = |one: &Reader| one.container_id.as_deref().is_none_or(&is_running);
+            let current = self.current().map(|current| &current.kept.id);
+            let holds = |one: &Reader| one.last().is_some_and(|it| Some(&it.kept.id) == current);
+            let keeps = |one: &Reader| !holds(one) || one.read_old.is_some();
+            let rank = |one: &Reader| (lives(one), keeps(one), one.reads.back().copied());
+            let of = |index: &usize| &self.readers[*index];
+            let newest = (0..self.readers.len()).max_by_key(|index| of(index).reads.back());
+            let may_go = |index: &usize| Some(*index) != newest && of(index).container_id.is_some();
+            let others = (0..self.readers.len()).filter(may_go);
+            let Some(index) = others.min_by_key(|index| rank(of(index))) else { return };
+            if lives(&self.readers.remove(index)) {
+                self.left_out = Some(now.wall);
+            }
+        }
+    }
+
     /// Opens between the two times may have been missed.
     fn missed(&mut self, from: Wall, until: Wall, why: &str) -> bool {
         self.note_lost(until, why);
@@ -251,10 +273,6 @@ fn reader<'a>(readers: &'a mut Vec<Reader>, by: Option<&Opener>) -> &'a mut Read
 }
 
 fn add(readers: &mut Vec<Reader>, id: Option<&str>) -> usize {
-    if readers.len() == MAX_READERS {
-        let oldest = (0..readers.len()).min_by_key(|index| readers[*index].reads.back().copied());
-        oldest.map(|index| readers.remove(index));
-    }
     readers.reserve_exact(1); // most tokens have one reader
     readers.push(Reader::new(id.map(ToOwned::to_owned)));
     readers.len() - 1

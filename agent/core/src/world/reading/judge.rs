@@ -30,6 +30,8 @@ const ENDED: &str = "a process read it that ended before the agent could look, a
 /// Why a reader of a token that ended may be healthy.
 const OVER: &str = "the API server refuses the token that it read, and nothing shows whether it \
                     still uses that";
+/// Why a reader may not be known any more.
+const CROWDED: &str = "more containers read this token than the agent keeps";
 /// Why the reads of an old mount are not known.
 const FROZEN: &str = "it has an old mount of the volume, and the agent does not see reads there";
 
@@ -194,6 +196,7 @@ impl<'a> Case<'a> {
             .or(self.of.is_frozen.then_some(FROZEN))
             .or(unseen.and_then(|one| one.seen.missed()))
             .or_else(|| self.forgotten())
+            .or_else(|| self.left_out())
             .or_else(|| self.read_by_nobody())
     }
 
@@ -210,6 +213,12 @@ impl<'a> Case<'a> {
         let is_newer = self.last().is_none_or(|_| *until >= self.replaced_at());
         let is_its_own = self.started.is_none_or(|started| *until > started);
         (is_newer && is_its_own).then_some(why.as_str())
+    }
+
+    /// Why it may be a reader that is not kept any more: one that is known by its id is kept.
+    fn left_out(&self) -> Option<&'static str> {
+        let until = self.token.left_out.filter(|_| !self.is_named())?;
+        self.started.is_none_or(|started| until > started).then_some(CROWDED)
     }
 
     /// Whether it may have read a newer generation in a moment that the agent missed, as one that

@@ -322,3 +322,42 @@ fn a_read_in_a_directory_that_the_agent_does_not_know_accuses_nobody() {
     let (engine, _) = play([kubelet(25), pod(&APP), reads(&[4]), often].concat(), 12_000);
     assert_eq!(habit(&engine, 12_000).1, ReaderVerdict::Stale);
 }
+
+#[test]
+fn containers_that_end_leave_room_for_those_that_run() {
+    let used = |until| processes(&["id-app"], 2, until, 1, true);
+    for (until, pause) in [(1_900, 60), (640, 1)] {
+        let crashed = |nth: i64| (500 + nth * pause, format!("id-crash-{nth}"));
+        let crashes = (0..40).map(crashed).filter(|(age, _)| *age < until);
+        let crashes: Events = crashes.map(|(age, id)| by(age, &id)).collect();
+        let read = [vec![by(4, "id-app")], crashes].concat();
+        let (engine, reports) = play([kubelet(5), pod(&PAIR), read, used(until)].concat(), until);
+        assert_eq!(warned(&reports), Some((497, AlertEvent::Raised, Severity::Warning)));
+        assert!(!has_cleared(&reports), "every {pause} s: {reports:?}");
+        let readers = engine.status(&at(until)).readers;
+        let app = readers.iter().find(|one| one.who.container.as_deref() == Some("app"));
+        assert_eq!(app.map(|app| app.verdict), Some(ReaderVerdict::Stale), "every {pause} s");
+    }
+}
+
+#[test]
+fn of_more_readers_than_fit_those_stay_that_may_keep_an_old_token() {
+    let ids: Vec<String> = (0..20).map(|nth| format!("id-{nth}")).collect();
+    let running: Vec<&str> = ids.iter().map(String::as_str).chain(["id-app"]).collect();
+    let used = processes(&running, 2, 640, 1, true);
+    let healthy: Events = ids.iter().map(|id| by(500, id)).collect();
+    let read = [vec![by(4, "id-app")], healthy].concat();
+    let (engine, _) = play([kubelet(2), pod(&APP), read, used].concat(), 640);
+    let readers = engine.status(&at(640)).readers;
+    let app = readers.iter().find(|one| one.who.container_id.as_deref() == Some("id-app"));
+    assert_eq!(readers.len(), 16);
+    assert_eq!(app.map(|app| app.verdict), Some(ReaderVerdict::Stale));
+    // Nobody is called a container that never read while some readers are not kept.
+    let ended = vec![(600, containers(&[], &MountKind::Current, None))];
+    let all: Events = ids.iter().map(|id| by(500, id)).collect();
+    let early = processes(&running, 2, 590, 0, false);
+    let (engine, _) = play([kubelet(2), pod(&APP), all, early, ended].concat(), 640);
+    let reader = &engine.status(&at(640)).readers[0];
+    assert_eq!(reader.verdict, ReaderVerdict::Unknown, "{reader:?}");
+    assert!(reader.why.as_ref().unwrap().contains("more containers"), "{reader:?}");
+}
