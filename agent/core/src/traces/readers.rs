@@ -221,7 +221,10 @@ mod tests {
         for id in ["app", "sidecar"] {
             let by = Opener { container_id: Some(id.into()), pid: 7, program: None };
             let (directory, path) = ("..1".into(), key.path.clone());
-            see(&mut world, ReaderEvent::Opened { directory, path, by: Some(by) });
+            see(
+                &mut world,
+                ReaderEvent::Opened { directory, path, by: Some(by), within: Delta::ZERO },
+            );
         }
         let new = generation(480);
         world.readers.generation(&key, &new, Some("..2"));

@@ -105,6 +105,7 @@ impl TokenReaders {
         if let Some(old) = self.current().map(|current| current.kept.clone()) {
             self.readers.iter_mut().for_each(|reader| reader.replaced(&old, next.appeared));
         }
+        self.generations.reserve_exact(1); // most tokens of a new node have one
         self.generations.push_back(next);
     }
 

@@ -161,7 +161,7 @@ impl Worker {
         let volumes = self.volumes.values().filter(|_| may_settle).filter_map(|it| it.due()).min();
         let due = volumes.into_iter().chain(self.pace.due()).min();
         let now = now();
-        let is_kept = self.volumes.values().any(Volume::is_kept);
+        let is_kept = self.volumes.values().any(|volume| volume.is_kept());
         let longest = if is_kept { WHILE_KEPT } else { LONGEST };
         let wait = due.map_or(longest, |due| (due - now).min(longest));
         let millis = wait.to_std().as_micros().div_ceil(1_000);
