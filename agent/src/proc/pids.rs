@@ -60,8 +60,8 @@ impl ProcFs {
         stat::stat(&text).ok_or_else(|| Error::new(self.file(pid, "stat"), &"unknown format"))
     }
 
-    /// Its numbers, in the PID namespace of the proc file system first, and in its own last (`NSpid`
-    /// of proc_pid_status(5)).
+    /// Its numbers, in the PID namespace of the proc file system first, and in its own last
+    /// (`NSpid` of proc_pid_status(5)).
     pub fn numbers(&self, pid: u32) -> Result<Vec<u32>, Error> {
         let text = self.small(pid, "status")?;
         let unknown = || Error::new(self.file(pid, "status"), &"it has no NSpid");

@@ -15,8 +15,8 @@ const V6_DIGITS: usize = 32;
 pub enum ConnectionState {
     /// Both ends can send: ESTABLISHED.
     Open,
-    /// The remote end has closed: CLOSE_WAIT. A program that does not close its end keeps the socket
-    /// for as long as it runs.
+    /// The remote end has closed: CLOSE_WAIT. A program that does not close its end keeps the
+    /// socket for as long as it runs.
     HalfClosed,
     /// This end has closed. The kernel keeps the socket for a minute at most: TIME_WAIT and the
     /// states before it.

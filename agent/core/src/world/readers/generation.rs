@@ -150,8 +150,8 @@ impl InFile {
         self.directories.push(Directory { name: directory.to_owned(), seen: Watched::NotYet });
     }
 
-    /// From now on, the opens in this directory are seen, and so far they were as in `from`: a later
-    /// report excuses a watch that was late, and a watch that is set again has a gap.
+    /// From now on, the opens in this directory are seen, and so far they were as in `from`: a
+    /// later report excuses a watch that was late, and a watch that is set again has a gap.
     pub(super) fn watching(&mut self, directory: &str, from: Watched) {
         let found = self.directories.iter_mut().find(|known| known.name == directory);
         if let Some(found) = found {

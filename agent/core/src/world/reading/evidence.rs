@@ -1,7 +1,6 @@
 //! The evidence about one reader.
 
 use super::case::Case;
-use super::judge::AT_START;
 use crate::base::time::{Delta, Wall};
 use crate::world::readers::{Evidence, Habit, Learned, Visit, libraries};
 
@@ -28,6 +27,8 @@ const IN_FLIGHT: Delta = Delta::from_secs(10);
 /// Generations that show the same habit before it is evidence: two may be chance, as an informer
 /// reads once or twice in ten minutes.
 pub(super) const SURE: u32 = 3;
+/// Time after the start of its container within which a client reads the token that it keeps.
+pub(super) const AT_START: Delta = Delta::from_secs(120);
 /// Two looks at the processes: what the last one counted began within this time.
 pub(super) const LOOKS: Delta = Delta::from_secs(65);
 

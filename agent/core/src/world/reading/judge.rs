@@ -1,7 +1,7 @@
 //! The conclusion about one reader.
 
 use super::case::Case;
-use super::evidence::{FRESH, LOOKS, WATCH, WATCH_UNTIL_ENDED, window_passed};
+use super::evidence::{AT_START, FRESH, LOOKS, WATCH, WATCH_UNTIL_ENDED, window_passed};
 use crate::base::time::{Delta, Wall};
 use crate::world::cluster::Sandbox;
 use crate::world::readers::{
@@ -16,8 +16,6 @@ const FIRST_WATCH: Delta = Delta::from_secs(615);
 const STARTING: Delta = Delta::from_secs(5);
 /// The last moment to name a reader before its token is refused.
 const LAST_CALL: Delta = Delta::from_secs(30);
-/// Time after the start of its container within which a client reads the token that it keeps.
-pub(super) const AT_START: Delta = Delta::from_secs(120);
 /// The start of a process is known to 10 ms, in the time since the machine started. The API server
 /// gives that of a container in seconds, and never too late.
 const ROUNDING: Delta = Delta::from_millis(100);

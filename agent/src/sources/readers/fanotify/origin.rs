@@ -20,7 +20,7 @@ const MAX_CONTAINERS: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The container's first process or a descendant of it. Or the container has the PID namespace
-    /// of its pod or of the node, where a session cannot be told from an orphan.
+    /// of its pod or of the node, where a session looks like an orphan.
     Container,
     /// A session.
     Session,
