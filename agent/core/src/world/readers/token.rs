@@ -224,7 +224,8 @@ impl TokenReaders {
 
     /// Leaves out readers if there are too many: first those whose container has ended, then those
     /// that have read the current token, and of equal ones the one that has not read for the
-    /// longest time. The last one that read stays, and so does the one that stands for unknown containers.
+    /// longest time. The last one that read stays, and so does the one that stands for unknown
+    /// containers.
     pub(super) fn make_room(&mut self, is_running: impl Fn(&str) -> bool, now: &Reading) {
         while self.readers.len() > MAX_READERS {
             let lives = |one: &Reader| one.container_id.as_deref().is_none_or(&is_running);
