@@ -412,7 +412,7 @@ fn the_finding_names_container_time_evidence_habit_and_library() {
     let findings = engine.findings();
     let stale = findings.iter().find(|finding| finding.code == Code::ReaderStale).unwrap();
     let parts = [
-        "Container app (app) of pod shop/cart-0 still uses the token",
+        "Container app (app) of pod shop/cart-0 most likely still uses the token",
         "that it read at 2027-01-15T08:00:04Z. kubelet replaced that token at",
         "is refused from 2027-01-15T08:11:00Z on, in ",
         "Evidence: it opened a connection to the API server without reading the new token",

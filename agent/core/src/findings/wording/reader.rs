@@ -8,7 +8,7 @@ use crate::base::value::Attributes;
 use crate::findings::{CONTAINER, Code, OTHER_READERS, Remedy, Severity};
 use crate::world::cluster::PodRef;
 use crate::world::readers::libraries::{self, Cure, Library, Reads};
-use crate::world::readers::{Evidence, Habit, StaleReader, Who};
+use crate::world::readers::{Evidence, Habit, StaleReader, Strength, Who};
 use crate::world::tokens::TokenKey;
 
 /// The text of the finding. An accusation needs more than a token that was not read again.
@@ -19,7 +19,8 @@ pub(super) fn summary(pod: &PodRef, key: &TokenKey, stale: &StaleReader, now: Wa
     let what = if stale.is_confirmed() {
         let read = last_read(stale).map(|at| format!(" that it read at {}", at.rfc3339()));
         let read = read.unwrap_or_default();
-        format!("{who} still uses the {token}{read}. kubelet replaced that token at {replaced}.")
+        let uses = if is_certain(stale) { "still uses" } else { "most likely still uses" };
+        format!("{who} {uses} the {token}{read}. kubelet replaced that token at {replaced}.")
     } else {
         let read = last_read(stale).map(|at| format!("; it read the old one at {}", at.rfc3339()));
         let read = read.unwrap_or_default();
@@ -32,6 +33,11 @@ pub(super) fn summary(pod: &PodRef, key: &TokenKey, stale: &StaleReader, now: Wa
     let sentences =
         [Some(what), Some(death), Some(evidence_sentence(stale)), habit(stale), library(stale)];
     sentences.into_iter().flatten().collect::<Vec<String>>().join(" ")
+}
+
+/// Whether it was seen to use the old token. Else nothing but the evidence shows that.
+fn is_certain(stale: &StaleReader) -> bool {
+    stale.evidence.iter().any(|evidence| evidence.strength() == Strength::Certain)
 }
 
 /// `Container app (python3) and 1 more reader of pod shop/cart-0`
@@ -76,7 +82,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         Evidence::NewConnection => {
             "it opened a connection to the API server without reading the new token"
         }
-        Evidence::Requests => "it sends requests to the API server without reading the new token",
+        Evidence::Requests => "it sent requests to the API server without reading the new token",
         Evidence::LearnedHabit => "this workload kept earlier tokens in the same way",
     }
 }

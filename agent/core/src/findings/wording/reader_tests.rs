@@ -4,7 +4,9 @@ use super::{mount_frozen, reader};
 use crate::base::time::{Delta, Wall};
 use crate::findings::Severity;
 use crate::world::cluster::PodRef;
-use crate::world::readers::{Evidence, FrozenMount, Habit, HeldGeneration, StaleReader, Who};
+use crate::world::readers::{
+    Evidence, FrozenMount, Habit, HeldGeneration, StaleReader, Strength, Who,
+};
 use crate::world::tokens::{Exchange, TokenKey};
 
 /// 2027-01-15T08:00:00Z
@@ -61,8 +63,9 @@ fn a_reader_that_uses_the_old_token_is_accused_with_what_is_known() {
     stale.who.library = Some("python kubernetes 11.0.0".into());
     assert_eq!(
         summary(&stale, at(3_120)),
-        "Container app (python3) of pod shop/cart-0 still uses the token \"token\" (volume \
-         kube-api-access-x) that it read at 2027-01-15T08:00:05Z. kubelet replaced that token at \
+        "Container app (python3) of pod shop/cart-0 most likely still uses the token \"token\" \
+         (volume kube-api-access-x) that it read at 2027-01-15T08:00:05Z. kubelet replaced that \
+         token at \
          2027-01-15T08:48:12Z. The old token is refused from 2027-01-15T09:01:00Z on, in 9m 00s: \
          requests then get 401. Evidence: it has not read the new token; it opened a connection \
          to the API server without reading the new token. It reads the token only once, at its \
@@ -102,12 +105,14 @@ fn one_kind_of_evidence_beyond_a_hint_accuses() {
         (Evidence::ReadsOld, "read the old token after kubelet had replaced it"),
         (Evidence::Connected, "stayed connected to the API server"),
         (Evidence::NewConnection, "opened a connection to the API server"),
-        (Evidence::Requests, "sends requests to the API server"),
+        (Evidence::Requests, "sent requests to the API server"),
         (Evidence::LearnedHabit, "this workload kept earlier tokens in the same way"),
     ];
     for (evidence, words) in kinds {
         let text = summary(&stale(&[evidence], Habit::Unknown), at(3_120));
+        let is_likely = evidence.strength() == Strength::Likely;
         assert!(text.contains("still uses the token") && text.contains(words), "{text}");
+        assert_eq!(text.contains("most likely still uses"), is_likely, "{text}");
     }
 }
 

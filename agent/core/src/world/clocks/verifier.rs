@@ -52,6 +52,8 @@ struct Clock {
     first: Monotonic,
     last: Monotonic,
     answers: u32,
+    /// Whether it answered again after another one had.
+    came_back: bool,
 }
 
 /// What is known of the clock of one API server at one moment.
@@ -68,7 +70,7 @@ pub(crate) struct VerifierClock {
 impl Clock {
     fn new(seen: &DateSeen) -> Self {
         let at = seen.received.monotonic;
-        Self { ahead: ahead(seen), first: at, last: at, answers: 1 }
+        Self { ahead: ahead(seen), first: at, last: at, answers: 1, came_back: false }
     }
 
     fn ahead_at(&self, now: Monotonic) -> Range {
@@ -88,8 +90,10 @@ impl Clock {
         true
     }
 
+    /// Both came back: a clock that was set, and was set right again, did so only once.
     fn alternates_with(&self, other: &Self) -> bool {
-        self.last > other.first && other.last > self.first
+        let overlap = self.last > other.first && other.last > self.first;
+        overlap && self.came_back && other.came_back
     }
 }
 
@@ -108,7 +112,9 @@ impl VerifierClocks {
             return;
         }
         let index = (0..self.clocks.len()).rev().find(|index| self.clocks[*index].take(seen));
-        let clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
+        let is_last = index.is_none_or(|index| index + 1 == self.clocks.len());
+        let mut clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
+        clock.came_back |= !is_last;
         if self.clocks.len() == MAX_CLOCKS {
             self.clocks.remove(0);
         }
@@ -210,6 +216,15 @@ mod tests {
         let set = (0..8).map(|nth| answer(nth * 60_000, 8, if nth < 4 { 0 } else { 7_200_000 }));
         let known = seen(set).known(&at(480_000));
         assert!(contains(&known[0].ahead, 7_200_000), "{known:?}");
+        assert!(known.iter().all(|clock| !clock.alternates), "{known:?}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_and_set_right_again_is_one_clock() {
+        let wrong = |nth| if (4..8).contains(&nth) { 90_000 } else { 0 };
+        let known =
+            seen((0..12).map(|nth| answer(nth * 60_000, 8, wrong(nth)))).known(&at(720_000));
+        assert!(contains(&known[0].ahead, 0), "{known:?}");
         assert!(known.iter().all(|clock| !clock.alternates), "{known:?}");
     }
 
