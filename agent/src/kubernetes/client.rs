@@ -19,6 +19,7 @@ use crate::network::{KnownOffset, Trouble};
 
 /// Bytes read of an error response: its message is for people.
 const MAX_ERROR_BODY: usize = 64 << 10;
+const AUDIT_ID: &str = "audit-id";
 const JSON: &str = "application/json";
 /// `metav1.PartialObjectMetadata`, or else the whole object.
 const METADATA: &str =
@@ -185,8 +186,10 @@ impl ApiClient {
 }
 
 /// The time of an answer by the API server's clock (RFC 9110, section 6.6.1), if it has one that
-/// the agent can represent.
+/// the agent can represent. An API server numbers each request (k8s.io/apiserver/pkg/endpoints,
+/// filters/audit_init.go); what a load balancer answers itself has its own clock, and no number.
 fn date(headers: &HeaderMap) -> Option<Wall> {
+    headers.get(AUDIT_ID)?;
     let date = headers.get(DATE)?.to_str().ok()?;
     let date = chrono::DateTime::parse_from_rfc2822(date).ok()?;
     date.timestamp_nanos_opt().map(Wall::from_nanos)

@@ -122,7 +122,7 @@ impl FakeServer {
             state.requests.push(received);
             state.replies.pop_front().unwrap_or(Reply::Silence)
         };
-        let mut response = Response::builder().status(200);
+        let mut response = Response::builder().status(200).header("audit-id", "1");
         let (parts, end) = match reply {
             Reply::Whole(status, retry, body) => {
                 response = response.status(status);

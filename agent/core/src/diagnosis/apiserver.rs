@@ -39,18 +39,28 @@ pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
     })
 }
 
-/// Whether nothing shows who is wrong: nothing confirms the node's clock, or one time
-/// server alone contradicts it.
-fn is_undecided(facts: &ClockFacts<'_>) -> bool {
+/// True time against the node's clock, where time servers show it. One time server alone, which
+/// contradicts the node, shows nothing.
+fn truth(facts: &ClockFacts<'_>) -> Option<Range> {
     let alone = facts.only_server().is_some() && facts.estimate.offset.abs() >= NOTABLE;
-    facts.estimate.assumed || alone
+    facts.truth().filter(|_| !alone)
+}
+
+/// Whether the clock of the API server can be compared with true time.
+pub(super) fn is_comparable(world: &World, now: &Reading) -> bool {
+    let truth = truth(&ClockFacts::new(&world.clock, now));
+    let clocks = world.cluster.verifiers.known(now);
+    truth.is_some_and(|truth| clocks.first().is_some_and(|clock| is_still(clock, &truth)))
+}
+
+/// Whether true time has gone on evenly since the clock was read. After a pause of the machine that
+/// its clocks do not show, it has not.
+fn is_still(clock: &VerifierClock, truth: &Range) -> bool {
+    clock.truth.is_some_and(|then| then.meets(truth))
 }
 
 fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
-    if is_undecided(facts) {
-        return None;
-    }
-    let truth = Range::around(facts.estimate.offset, facts.estimate.bound);
+    let truth = truth(facts)?;
     let skew = |clock: &VerifierClock| Skew {
         wrong: if clock.alternates { WrongClock::OneApiServer } else { WrongClock::ApiServer },
         ahead: clock.ahead.against(truth),
@@ -58,12 +68,12 @@ fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Ske
     };
     // One that was set is known by its last answers; before, it was another clock.
     let current = clocks.iter().enumerate().filter(|(nth, clock)| *nth == 0 || clock.alternates);
-    let wrong = current.map(|(_, clock)| skew(clock)).filter(is_notable);
-    wrong.max_by_key(|skew| skew.ahead.nearest())
+    let current = current.map(|(_, clock)| clock).filter(|clock| is_still(clock, &truth));
+    current.map(skew).filter(is_notable).max_by_key(|skew| skew.ahead.nearest())
 }
 
 fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
-    let last = clocks.first().filter(|_| is_undecided(facts))?;
+    let last = clocks.first().filter(|_| truth(facts).is_none())?;
     let apart = clocks.iter().filter(|clock| clock.alternates && last.alternates);
     let apart = apart.map(|other| Skew {
         wrong: WrongClock::EitherApiServer,

@@ -61,8 +61,8 @@ pub struct NodeDiagnosis {
     pub clock: Vec<Finding>,
     /// The finding about the API server's clock.
     pub skew: Option<Finding>,
-    /// Whether that clock is known.
-    pub verifier_known: bool,
+    /// How far that clock is known; none if no API server is asked.
+    pub verifier: Option<VerifierKnown>,
     /// The finding about kubelet.
     pub kubelet: Option<Finding>,
     /// Whether kubelet replaced a token since it was found to be stalled.
@@ -138,7 +138,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let stalled = survey.kubelet.symptom();
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
-        verifier_known: clock_ready && world.cluster.verifiers.are_known(now),
+        verifier: config.cluster_configured.then(|| verifier(world, now, clock_ready)),
         skew: apiserver::skew(world, now)
             .filter(|_| clock_ready)
             .map(|symptom| wording::skew(&config.node, &symptom)),
@@ -153,6 +153,27 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
             .into_iter()
             .chain(survey.kubelet.next_change())
             .min(),
+    }
+}
+
+/// How far the API server's clock is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifierKnown {
+    /// Too few answers show it.
+    No,
+    /// It is known, and no time source decides who is wrong.
+    Undecided,
+    /// It is known, and true time is, too.
+    Yes,
+}
+
+fn verifier(world: &World, now: &Reading, clock_ready: bool) -> VerifierKnown {
+    if !clock_ready || !world.cluster.verifiers.are_known(now) {
+        VerifierKnown::No
+    } else if apiserver::is_comparable(world, now) {
+        VerifierKnown::Yes
+    } else {
+        VerifierKnown::Undecided
     }
 }
 

@@ -144,6 +144,8 @@ pub struct Remedy {
 #[serde(transparent)]
 pub struct FindingId(pub String);
 
+/// The evidence that names whose clock is wrong.
+pub(crate) const WRONG: &str = "wrong";
 /// The evidence that names a container of the pod.
 pub(crate) const CONTAINER: &str = "container";
 /// The evidence that counts the readers that a finding is about and does not name.

@@ -188,6 +188,21 @@ pub enum WrongClock {
     NodeOrApiServer,
 }
 
+impl WrongClock {
+    /// Those that are found without a time source.
+    pub(crate) const EVEN_WITHOUT_TRUTH: [Self; 2] = [Self::EitherApiServer, Self::NodeOrApiServer];
+
+    /// The name in JSON and in telemetry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ApiServer => "api_server",
+            Self::OneApiServer => "one_api_server",
+            Self::EitherApiServer => "either_api_server",
+            Self::NodeOrApiServer => "node_or_api_server",
+        }
+    }
+}
+
 /// What a clock of an API server breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkewEffect {

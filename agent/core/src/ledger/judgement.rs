@@ -2,8 +2,9 @@
 
 use super::scope::Scope;
 use crate::base::ids::TraceContext;
-use crate::diagnosis::{Explained, NodeDiagnosis};
-use crate::findings::{Code, Finding, Resolution};
+use crate::base::value::Value;
+use crate::diagnosis::{Explained, NodeDiagnosis, VerifierKnown};
+use crate::findings::{Code, Finding, Resolution, WRONG, WrongClock};
 use crate::world::clocks::ClockState;
 use crate::world::observation::DeliveryState;
 
@@ -35,10 +36,7 @@ pub enum Missing {
     /// The clock is in this state.
     Clock(ClockState),
     /// The API server's clock is right, or not known.
-    Verifier {
-        /// Whether it is known.
-        is_known: bool,
-    },
+    Verifier(VerifierKnown),
     /// kubelet replaces tokens, or none that it should have replaced is left.
     Kubelet {
         /// Whether kubelet replaced a token.
@@ -69,7 +67,7 @@ impl Judgement {
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
         let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
-        let verifier = Missing::Verifier { is_known: diagnosis.verifier_known };
+        let verifier = diagnosis.verifier.map_or(Missing::Gone, Missing::Verifier);
         [
             (Scope::Kubelet, one(diagnosis.kubelet, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
@@ -88,7 +86,7 @@ impl Missing {
             Self::Token { is_reader_unknown, .. } => {
                 *is_reader_unknown && finding.code == Code::ReaderStale
             }
-            Self::Verifier { is_known } => !is_known,
+            Self::Verifier(known) => is_open(*known, finding),
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
@@ -117,8 +115,21 @@ impl Missing {
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
-            Self::Recovered | Self::Verifier { .. } => Resolution::Recovered,
+            Self::Recovered | Self::Verifier(_) => Resolution::Recovered,
         }
+    }
+}
+
+/// Whether nothing shows that a finding about the API server's clock is resolved. Agreement with a
+/// node that may be wrong itself does not show that an API server is right again.
+fn is_open(known: VerifierKnown, finding: &Finding) -> bool {
+    let is_undecided = WrongClock::EVEN_WITHOUT_TRUTH
+        .iter()
+        .any(|wrong| finding.evidence.get(WRONG).and_then(Value::text) == Some(wrong.name()));
+    match known {
+        VerifierKnown::No => true,
+        VerifierKnown::Undecided => !is_undecided,
+        VerifierKnown::Yes => false,
     }
 }
 

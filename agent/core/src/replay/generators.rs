@@ -410,8 +410,13 @@ fn token_path() -> impl Strategy<Value = String> {
 }
 
 fn opener() -> impl Strategy<Value = Opener> {
-    (option::of(name("id")), any::<u32>(), option::of(name("program")))
-        .prop_map(|(container_id, pid, program)| Opener { container_id, pid, program })
+    let opener = (option::of(name("id")), any::<u32>(), option::of(name("program")), any::<bool>());
+    opener.prop_map(|(container_id, pid, program, session)| Opener {
+        container_id,
+        pid,
+        program,
+        session,
+    })
 }
 
 fn containers() -> impl Strategy<Value = ContainersSeen> {

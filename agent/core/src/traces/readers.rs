@@ -219,7 +219,8 @@ mod tests {
         world.readers.generation(&key, &old, Some("..1"));
         watch(&mut world, "..1");
         for id in ["app", "sidecar"] {
-            let by = Opener { container_id: Some(id.into()), pid: 7, program: None };
+            let by =
+                Opener { container_id: Some(id.into()), pid: 7, program: None, session: false };
             let (directory, path) = ("..1".into(), key.path.clone());
             see(
                 &mut world,

@@ -29,7 +29,7 @@ pub use visibility::{ClusterFigures, DECIDING, Visibility};
 use std::collections::BTreeSet;
 
 use crate::base::time::{Monotonic, Reading, Wall};
-use clocks::{ClockModel, Round};
+use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
 use kubelet::Kubelet;
@@ -165,7 +165,10 @@ impl World {
             Observation::Source(state) => return self.source(state),
             Observation::Privileges(privileges) => self.visibility.granted(privileges),
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
-            Observation::ApiServerDate(seen) => self.cluster.verifiers.see(&seen),
+            Observation::ApiServerDate(seen) => {
+                let truth = ClockFacts::new(&self.clock, &seen.received).truth();
+                self.cluster.verifiers.see(&seen, truth);
+            }
             Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }

@@ -51,7 +51,12 @@ fn reads(ages: &[i64]) -> Events {
 }
 
 fn opened(nth: i64, container: Option<&str>) -> Observation {
-    let by = container.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None });
+    let by = container.map(|id| Opener {
+        container_id: Some(id.into()),
+        pid: 7,
+        program: None,
+        session: false,
+    });
     readers(ReaderEvent::Opened {
         directory: directory(nth),
         path: "token".into(),

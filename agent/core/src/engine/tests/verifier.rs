@@ -1,7 +1,7 @@
 //! The API server's clock: who is wrong, and what that breaks.
 
 use super::*;
-use crate::world::clocks::DateSeen;
+use crate::world::clocks::{DateSeen, ExchangeError, KernelClock};
 
 /// An answer of an API server that is `ahead` seconds ahead of the node's clock.
 fn answer(age: i64, ahead: i64) -> Observation {
@@ -10,12 +10,16 @@ fn answer(age: i64, ahead: i64) -> Observation {
     Observation::ApiServerDate(DateSeen { sent, received, date })
 }
 
+fn config() -> Config {
+    let mut config = Config { node: "n1".into(), cluster_configured: true, ..Config::default() };
+    config.clock.servers_configured = true;
+    config
+}
+
 /// A node with a token of 600 s whose true time is `offset` seconds later than its clock shows,
 /// where that is known; and the API servers that answer in turn.
 fn node(offset: Option<i64>, ahead: &[i64]) -> Engine {
-    let mut config = Config { node: "n1".into(), ..Config::default() };
-    config.clock.servers_configured = true;
-    let mut engine = Engine::new(config);
+    let mut engine = Engine::new(config());
     let _ = engine.step(&at(1), token("p1", 0, 600));
     for nth in 0..12 {
         let age = 2 + 30 * nth;
@@ -119,9 +123,7 @@ fn it_is_reported_once_and_stays_while_the_clock_is_not_known() {
 #[test]
 fn one_time_server_alone_does_not_accuse_the_api_server() {
     let alone = |offset: i64, ahead: i64| {
-        let mut config = Config { node: "n1".into(), ..Config::default() };
-        config.clock.servers_configured = true;
-        let mut engine = Engine::new(config);
+        let mut engine = Engine::new(config());
         for nth in 0..6 {
             let now = at(2 + 30 * nth);
             let Observation::NtpRound(mut round) = measured(&now, Delta::from_secs(offset)) else {
@@ -136,4 +138,68 @@ fn one_time_server_alone_does_not_accuse_the_api_server() {
     assert_eq!(alone(90, 0), None, "the node and the API server agree");
     assert_eq!(alone(0, 90).as_deref(), Some("api_server"), "two against one");
     assert_eq!(alone(90, 300).as_deref(), Some("node_or_api_server"));
+}
+
+#[test]
+fn the_report_of_the_kernel_alone_does_not_show_who_is_wrong() {
+    let mut engine = Engine::new(config());
+    for nth in 0..6 {
+        let now = at(2 + 30 * nth);
+        let kernel = KernelClock {
+            synchronised: true,
+            max_error: Delta::from_millis(20),
+            estimated_error: Delta::from_millis(20),
+            leap: Leap::None,
+            steering_ppm: 0,
+            taken: now,
+        };
+        let Observation::NtpRound(mut round) = measured(&now, Delta::ZERO) else { unreachable!() };
+        round.exchanges.iter_mut().for_each(|one| one.result = Err(ExchangeError::Timeout));
+        let _ = engine.step(&now, Observation::NtpRound(round));
+        let _ = engine.step(&now, Observation::Kernel(kernel));
+        let _ = engine.step(&at(3 + 30 * nth), answer(3 + 30 * nth, 90));
+    }
+    let found = skew(&engine).map(|finding| text(&finding, "wrong"));
+    assert_eq!(found.as_deref(), Some("node_or_api_server"));
+}
+
+#[test]
+fn a_finding_by_true_time_stays_while_nothing_shows_that() {
+    let mut engine = node(Some(90), &[0]); // both follow a bad source
+    assert_eq!(skew(&engine).map(|finding| text(&finding, "wrong")).as_deref(), Some("api_server"));
+    for age in (400..4_000).step_by(60) {
+        let _ = engine.step(&at(age), answer(age, 0)); // no time server answers any more
+    }
+    assert!(skew(&engine).is_some(), "agreement with the node shows nothing");
+    for age in (4_000..4_400).step_by(60) {
+        let _ = engine.step(&at(age), measured(&at(age), Delta::from_secs(90)));
+        let _ = engine.step(&at(age + 1), answer(age + 1, 90));
+    }
+    let _ = engine.step(&at(4_500), Observation::Tick);
+    assert_eq!(skew(&engine), None);
+}
+
+#[test]
+fn after_a_pause_of_the_machine_old_answers_say_nothing() {
+    let mut engine = node(Some(0), &[0]);
+    let _ = engine.step(&at(400), measured(&at(400), Delta::from_secs(30)));
+    assert_eq!(skew(&engine), None, "the last answer was before the pause");
+    for age in [410, 420] {
+        let _ = engine.step(&at(age), answer(age, 30));
+        let _ = engine.step(&at(age + 1), measured(&at(age + 1), Delta::from_secs(30)));
+        assert_eq!(skew(&engine), None, "it contradicts what was known");
+    }
+}
+
+#[test]
+fn without_access_to_an_api_server_nothing_is_kept() {
+    let finding = skew(&node(Some(0), &[90])).unwrap();
+    let (raised_at, reported_at) = (at(100).wall, at(100).wall);
+    let restored = vec![Restored { finding, raised_at, reported_at }];
+    let mut after = Engine::new(Config { cluster_configured: false, ..config() });
+    let _ = after.restore(&at(500), restored);
+    for age in (500..700).step_by(30) {
+        let _ = after.step(&at(age), measured(&at(age), Delta::ZERO));
+    }
+    assert_eq!(skew(&after), None);
 }

@@ -3,7 +3,7 @@
 use super::names::plural;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Code, Finding, Remedy, SkewEffect, SkewSymptom, Subject, WrongClock};
+use crate::findings::{Code, Finding, Remedy, SkewEffect, SkewSymptom, Subject, WRONG, WrongClock};
 
 /// What the time daemon of a control-plane node thinks of its sources.
 const ASK_DAEMON: &str = "chronyc tracking || timedatectl timesync-status || ntpq -p";
@@ -78,21 +78,12 @@ fn broken(effect: SkewEffect, symptom: &SkewSymptom) -> String {
 fn evidence(symptom: &SkewSymptom) -> Attributes {
     let effects: Vec<String> = symptom.effects.iter().map(|effect| name(*effect)).collect();
     Attributes::new()
-        .with("wrong", wrong(symptom.wrong))
+        .with(WRONG, symptom.wrong.name())
         .with("ahead", symptom.ahead)
         .with("bound", symptom.bound)
         .with("ahead_of_node", symptom.ahead_of_node)
         .with("answers", i64::from(symptom.answers))
         .with("effects", effects.as_slice())
-}
-
-fn wrong(wrong: WrongClock) -> &'static str {
-    match wrong {
-        WrongClock::ApiServer => "api_server",
-        WrongClock::OneApiServer => "one_api_server",
-        WrongClock::EitherApiServer => "either_api_server",
-        WrongClock::NodeOrApiServer => "node_or_api_server",
-    }
 }
 
 fn name(effect: SkewEffect) -> String {

@@ -172,7 +172,7 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
             format!("The agent sees all projected volumes on node {node} again")
         }
         Resolution::Recovered if code == Code::ApiserverSkew => {
-            format!("The API server's clock agrees again (seen from node {node})")
+            format!("The API server that answers node {node} now agrees")
         }
         Resolution::Recovered if code == Code::Missing => {
             format!("No volume of a token on node {node} is left empty")

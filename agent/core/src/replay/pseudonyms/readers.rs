@@ -42,11 +42,12 @@ impl Pseudonyms {
     }
 
     fn opener(&self, opener: Opener) -> Opener {
-        let Opener { container_id, pid, program } = opener;
+        let Opener { container_id, pid, program, session } = opener;
         Opener {
             container_id: container_id.map(|id| self.name(Kind::ContainerId, &id)),
             pid,
             program: program.map(|program| self.name(Kind::Program, &program)),
+            session,
         }
     }
 

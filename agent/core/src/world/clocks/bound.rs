@@ -53,6 +53,16 @@ impl Range {
         self.hi - self.middle()
     }
 
+    /// The same, with more room at both ends.
+    pub(crate) fn wider(self, by: Delta) -> Self {
+        Self { lo: self.lo - by, hi: self.hi + by }
+    }
+
+    /// The same, from another origin.
+    pub(crate) fn moved(self, by: Delta) -> Self {
+        Self { lo: self.lo + by, hi: self.hi + by }
+    }
+
     /// The offsets of this clock against another one.
     pub(crate) fn against(self, other: Self) -> Self {
         Self { lo: self.lo - other.hi, hi: self.hi - other.lo }

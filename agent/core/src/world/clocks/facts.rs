@@ -157,6 +157,13 @@ impl<'a> ClockFacts<'a> {
         matches!(self.model.basis(self.now), Basis::Kernel(_))
     }
 
+    /// How far true time is ahead of the node's clock, where time servers show it. The kernel's
+    /// report alone is no second witness: it follows the same source as the clock.
+    pub(crate) fn truth(&self) -> Option<Range> {
+        let is_shown = !self.estimate.assumed && self.source() == TimeSource::Servers;
+        is_shown.then(|| Range::around(self.estimate.offset, self.estimate.bound))
+    }
+
     /// The state of the clock.
     pub fn state(&self) -> ClockState {
         self.estimate.state

@@ -54,6 +54,8 @@ struct Clock {
     answers: u32,
     /// Whether it answered again after another one had.
     came_back: bool,
+    /// What true time was more than the monotonic clock, when it answered last, if that was known.
+    truth: Option<Range>,
 }
 
 /// What is known of the clock of one API server at one moment.
@@ -65,17 +67,20 @@ pub(crate) struct VerifierClock {
     pub(crate) answers: u32,
     /// Whether it and another one answer in turn: they are different servers.
     pub(crate) alternates: bool,
+    /// How far true time was ahead of what is the node's wall clock now, when it answered last, if
+    /// that was known.
+    pub(crate) truth: Option<Range>,
 }
 
 impl Clock {
     fn new(seen: &DateSeen) -> Self {
         let at = seen.received.monotonic;
-        Self { ahead: ahead(seen), first: at, last: at, answers: 1, came_back: false }
+        let (came_back, truth) = (false, None);
+        Self { ahead: ahead(seen), first: at, last: at, answers: 1, came_back, truth }
     }
 
     fn ahead_at(&self, now: Monotonic) -> Range {
-        let drift = (now - self.last).drift(DRIFT_PPM);
-        Range { lo: self.ahead.lo - drift, hi: self.ahead.hi + drift }
+        self.ahead.wider((now - self.last).drift(DRIFT_PPM))
     }
 
     /// Takes an answer; false if that contradicts this clock.
@@ -105,8 +110,9 @@ fn ahead(seen: &DateSeen) -> Range {
 }
 
 impl VerifierClocks {
-    /// Takes an answer.
-    pub fn see(&mut self, seen: &DateSeen) {
+    /// Takes an answer. `truth` is what true time is ahead of the node's wall clock, where a time
+    /// source shows that.
+    pub(crate) fn see(&mut self, seen: &DateSeen, truth: Option<Range>) {
         let took = seen.received.monotonic - seen.sent.monotonic;
         if took < Delta::ZERO || took > SLOWEST {
             return;
@@ -115,6 +121,7 @@ impl VerifierClocks {
         let is_last = index.is_none_or(|index| index + 1 == self.clocks.len());
         let mut clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
         clock.came_back |= !is_last;
+        clock.truth = truth.map(|truth| truth.moved(wall_of(&seen.received)));
         if self.clocks.len() == MAX_CLOCKS {
             self.clocks.remove(0);
         }
@@ -127,25 +134,31 @@ impl VerifierClocks {
     }
 
     /// What is known of each clock at `now`; first the one that answered last. A clock with few
-    /// answers, or with none for an hour, is left out.
+    /// answers, or with none for an hour, is left out. While the one that answered last has few,
+    /// nothing is known: the others may be what it was before it was set.
     pub(crate) fn known(&self, now: &Reading) -> Vec<VerifierClock> {
-        let monotonic = now.monotonic;
         let certain = self.clocks.iter().rev().filter(|clock| clock.answers >= CERTAIN);
         let known: Vec<&Clock> =
-            certain.filter(|clock| monotonic - clock.last <= FORGOTTEN).collect();
-        let wall = Delta::from_nanos(now.wall.as_nanos().saturating_sub(monotonic.as_nanos()));
-        let of = |clock: &&Clock| {
-            let Range { lo, hi } = clock.ahead_at(monotonic);
-            VerifierClock {
-                ahead: Range { lo: lo - wall, hi: hi - wall },
-                answers: clock.answers,
-                alternates: known
-                    .iter()
-                    .any(|other| *other != *clock && clock.alternates_with(other)),
-            }
+            certain.filter(|clock| now.monotonic - clock.last <= FORGOTTEN).collect();
+        let alternates =
+            |clock: &Clock| known.iter().any(|one| *one != clock && one.alternates_with(clock));
+        let is_new = self.clocks.last().is_some_and(|last| last.answers < CERTAIN);
+        let is_set = is_new && !known.iter().any(|clock| alternates(clock));
+        let of = |clock: &&Clock| VerifierClock {
+            ahead: clock.ahead_at(now.monotonic).moved(-wall_of(now)),
+            answers: clock.answers,
+            alternates: alternates(clock),
+            truth: clock.truth.map(|truth| {
+                truth.moved(-wall_of(now)).wider((now.monotonic - clock.last).drift(DRIFT_PPM))
+            }),
         };
-        known.iter().map(of).collect()
+        known.iter().filter(|_| !is_set).map(of).collect()
     }
+}
+
+/// What the wall clock is ahead of the monotonic one.
+fn wall_of(reading: &Reading) -> Delta {
+    Delta::from_nanos(reading.wall.as_nanos().saturating_sub(reading.monotonic.as_nanos()))
 }
 
 #[cfg(test)]
@@ -168,7 +181,7 @@ mod tests {
 
     fn seen(answers: impl IntoIterator<Item = DateSeen>) -> VerifierClocks {
         let mut clocks = VerifierClocks::default();
-        answers.into_iter().for_each(|answer| clocks.see(&answer));
+        answers.into_iter().for_each(|answer| clocks.see(&answer, None));
         clocks
     }
 
@@ -251,7 +264,7 @@ mod tests {
             let (mut clocks, mut now) = (VerifierClocks::default(), 0);
             for (pause, took) in answers {
                 now += pause;
-                clocks.see(&answer(now, took, ahead));
+                clocks.see(&answer(now, took, ahead), None);
                 now += took;
             }
             let known = clocks.known(&at(now));
@@ -268,7 +281,9 @@ mod tests {
             };
             for (sent, received, date) in dates {
                 let date = Wall::from_nanos(date);
-                clocks.see(&DateSeen { sent: reading(sent), received: reading(received), date });
+                let (sent, received) = (reading(sent), reading(received));
+                let truth = Some(Range::around(Delta::from_nanos(wall), Delta::ZERO));
+                clocks.see(&DateSeen { sent, received, date }, truth);
             }
             let now = Reading {
                 wall: Wall::from_nanos(wall),

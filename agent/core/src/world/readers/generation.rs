@@ -1,6 +1,6 @@
 //! The generations of one token that readers may hold.
 
-use crate::base::time::{Delta, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use crate::world::tokens::{Claims, Exchange, Generation, GenerationId, LEEWAY};
 
 /// Life of a token whose expiry the API server does not extend, where a cluster extends that of the
@@ -48,6 +48,8 @@ pub struct InFile {
     /// When it appeared in the file, on the node's clock; when the agent first saw it, if that is
     /// all that is known.
     pub appeared: Wall,
+    /// When the agent first saw it.
+    known: Reading,
     /// Whether every open since it appeared was seen, up to now: in each of its directories.
     pub seen: Watched,
     /// The same without what the directories that are kept show.
@@ -123,10 +125,17 @@ impl InFile {
         Self {
             kept: Kept::of(&generation.claims),
             appeared: generation.appeared_at.unwrap_or(generation.seen.wall),
+            known: generation.seen,
             seen: Watched::default(),
             lost: Watched::default(),
             directories: Vec::new(),
         }
+    }
+
+    /// When it appeared, on both clocks.
+    pub fn appearance(&self) -> Reading {
+        let age = self.known.wall - self.appeared;
+        Reading { wall: self.appeared, monotonic: self.known.monotonic - age }
     }
 
     /// Whether its file is, or was, in this directory.

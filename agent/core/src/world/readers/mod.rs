@@ -23,13 +23,13 @@ pub use habits::{HabitKey, Habits, KnownHabit};
 pub use learn::Learned;
 pub(crate) use learn::looks_once;
 pub use processes::{Connections, PodProcesses};
-pub use reader::{Reader, Visit};
+pub use reader::{Proof, Reader, Visit};
 pub use seen::{
     Connected, ContainersSeen, MountKind, Opener, ReaderEvent, ReadersSeen, RunningContainer,
     SeenMount,
 };
 pub use stale::{FrozenMount, StaleReader};
-pub(crate) use store::Proof;
+pub(crate) use store::Proven;
 pub use store::{ReaderFacts, Readers};
 pub use token::TokenReaders;
 pub use view::{HeldGeneration, ReaderView, Who};

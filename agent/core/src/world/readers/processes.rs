@@ -21,6 +21,8 @@ pub struct Connections {
     pub established: u32,
     /// The newest one was opened after this look.
     pub opened_after: Option<Reading>,
+    /// And by then.
+    pub opened_by: Option<Reading>,
     /// Since when each look found requests, if the last one did.
     pub requests_since: Option<Reading>,
 }
@@ -43,6 +45,7 @@ impl PodProcesses {
         Connections {
             established: connected.established,
             opened_after: opened_after.or(before.and_then(|before| before.opened_after)),
+            opened_by: opened_after.map(|_| *now).or(before.and_then(|before| before.opened_by)),
             requests_since: connected
                 .requests
                 .then(|| before.and_then(|before| before.requests_since).unwrap_or(*now)),

@@ -48,10 +48,21 @@ pub struct Visit {
     /// How long before the generation that it held until then was refused the first one came.
     /// Negative: after that.
     pub before: Option<Delta>,
-    /// When the generation was replaced, on the node's clock, if it was.
-    pub replaced_at: Option<Wall>,
+    /// When the generation was replaced, if it was.
+    pub replaced_at: Option<Reading>,
     /// Uses of the API server that showed that it kept the generation after that.
-    pub proven: Vec<Evidence>,
+    pub proven: Vec<Proof>,
+}
+
+/// A use of the API server that showed that a reader kept a generation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Proof {
+    /// What it is evidence of.
+    pub evidence: Evidence,
+    /// It happened after this, …
+    pub after: Reading,
+    /// … and by then.
+    pub by: Reading,
 }
 
 impl Visit {
@@ -111,7 +122,7 @@ impl Reader {
     }
 
     /// The generation `old` was replaced.
-    pub(super) fn replaced(&mut self, old: &Kept, at: Wall) {
+    pub(super) fn replaced(&mut self, old: &Kept, at: Reading) {
         let visits = self.visits.iter_mut().filter(|visit| visit.kept.id == old.id);
         visits.for_each(|visit| visit.replaced_at = Some(at));
     }

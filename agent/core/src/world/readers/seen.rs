@@ -99,6 +99,9 @@ pub struct Opener {
     pub pid: u32,
     /// The name of its program, without arguments.
     pub program: Option<String>,
+    /// Whether somebody started it in the container from outside: `kubectl exec`, or a probe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub session: bool,
 }
 
 /// The processes of one pod. Each observation has the complete list.

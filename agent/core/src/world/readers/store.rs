@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::Evidence;
 use super::habits::Habits;
 use super::processes::PodProcesses;
-use super::reader::Reader;
+use super::reader::{Proof, Reader};
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
 use crate::base::time::Reading;
@@ -33,8 +32,8 @@ pub struct ReaderFacts<'a> {
     pub(crate) all: Option<&'a ByKey>,
 }
 
-/// Uses of the API server by a reader, by its container, that show that it keeps a token.
-pub(crate) type Proof = (Option<String>, Vec<Evidence>);
+/// What showed that a reader keeps a token, by its container.
+pub(crate) type Proven = (Option<String>, Vec<Proof>);
 
 impl<'a> ReaderFacts<'a> {
     /// The readers of the pod's other tokens for the API server.
@@ -79,7 +78,7 @@ impl Readers {
     }
 
     /// Keeps what showed that readers keep a token: a connection ends, and the token is kept still.
-    pub(crate) fn prove(&mut self, key: &TokenKey, proofs: Vec<Proof>) {
+    pub(crate) fn prove(&mut self, key: &TokenKey, proofs: Vec<Proven>) {
         let Some(token) = self.tokens.get_mut(key) else { return };
         for (id, found) in proofs {
             let reader = token.readers.iter_mut().find(|reader| reader.container_id == id);

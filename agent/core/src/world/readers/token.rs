@@ -38,14 +38,24 @@ pub struct TokenReaders {
     pub unseen: Option<String>,
     /// Whether the API server accepts it.
     pub is_for_api_server: bool,
+    /// Sessions that somebody started in a container from outside, as one reader. They are nobody's
+    /// reads, and the pod's use of the API server may be theirs.
+    pub sessions: Option<Box<Reader>>,
+    /// What may have been missed beside the generations that are kept.
+    pub gaps: Gaps,
+    old_directories: VecDeque<String>,
+    unplaced: VecDeque<(String, ReaderEvent, Reading)>,
+}
+
+/// What may have been missed of generations and readers that are not kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gaps {
     /// Until when opens of a generation may have been missed that is not kept any more, and why.
     pub forgotten: Option<(Wall, String)>,
     /// Until when a reader was left out that may still exist: there were too many.
     pub left_out: Option<Wall>,
     /// Until when opens of a generation may have been missed that is not known yet, and why.
     lost: Option<(Wall, String)>,
-    old_directories: VecDeque<String>,
-    unplaced: VecDeque<(String, ReaderEvent, Reading)>,
 }
 
 impl TokenReaders {
@@ -72,7 +82,7 @@ impl TokenReaders {
 
     /// Events were lost after the generation appeared, and before the agent knew it.
     fn mark_lost(&mut self) {
-        if let (Some(current), Some((until, why))) = (self.generations.back_mut(), &self.lost)
+        if let (Some(current), Some((until, why))) = (self.generations.back_mut(), &self.gaps.lost)
             && current.appeared <= *until
         {
             current.lose(Watched::Missed(*until, why.clone()));
@@ -80,8 +90,8 @@ impl TokenReaders {
     }
 
     fn note_lost(&mut self, until: Wall, why: &str) {
-        if self.lost.as_ref().is_none_or(|(known, _)| *known <= until) {
-            self.lost = Some((until, why.to_owned()));
+        if self.gaps.lost.as_ref().is_none_or(|(known, _)| *known <= until) {
+            self.gaps.lost = Some((until, why.to_owned()));
         }
     }
 
@@ -95,7 +105,7 @@ impl TokenReaders {
             Watched::NotYet => Some((at, NOT_WATCHED_YET.to_owned())),
             Watched::Missed(until, why) => Some((*until, why.clone())),
         };
-        self.forgotten = missed.or(self.forgotten.take());
+        self.gaps.forgotten = missed.or(self.gaps.forgotten.take());
         self.old_directories.extend(oldest.into_directories());
         let surplus = self.old_directories.len().saturating_sub(MAX_OLD_DIRECTORIES);
         self.old_directories.drain(..surplus);
@@ -103,7 +113,7 @@ impl TokenReaders {
 
     fn replace(&mut self, next: InFile) {
         if let Some(old) = self.current().map(|current| current.kept.clone()) {
-            self.readers.iter_mut().for_each(|reader| reader.replaced(&old, next.appeared));
+            self.readers.iter_mut().for_each(|reader| reader.replaced(&old, next.appearance()));
         }
         self.generations.reserve_exact(1); // most tokens of a new node have one
         self.generations.push_back(next);
@@ -163,15 +173,20 @@ impl TokenReaders {
             return self.wait(directory, event, now);
         };
         let (by, earliest) = (by.as_ref(), earliest(*within, now));
-        let replaced_at = self.generations.get(index + 1).map(|next| next.appeared);
+        if by.is_some_and(|by| by.session) {
+            let session = self.sessions.get_or_insert_with(|| Box::new(Reader::new(None)));
+            session.read(&self.generations[index], None, now);
+            return false;
+        }
+        let replaced_at = self.generations.get(index + 1).map(InFile::appearance);
         let (of, reader) = (&self.generations[index], reader(&mut self.readers, by));
         let Some(replaced_at) = replaced_at else { return reader.read(of, by, now) };
-        if earliest.wall - replaced_at > JUST_REPLACED {
+        if earliest.wall - replaced_at.wall > JUST_REPLACED {
             reader.read_old(Some(&of.kept), by, &earliest);
             return true;
         }
         // It may have been in time, and then it was before every read of the next generation.
-        let in_time = now.after((replaced_at - now.wall).min(Delta::ZERO));
+        let in_time = now.after((replaced_at.wall - now.wall).min(Delta::ZERO));
         let is_first = reader.read(of, by, &in_time);
         reader.replaced(&of.kept, replaced_at);
         is_first
@@ -180,6 +195,9 @@ impl TokenReaders {
     /// A directory was read that kubelet has replaced: perhaps by another one with the same token,
     /// and perhaps just after the read.
     fn read_again(&mut self, directory: &str, by: Option<&Opener>, earliest: &Reading) -> bool {
+        if by.is_some_and(|by| by.session) {
+            return false;
+        }
         let Some((kept, replaced_at)) = self.replaced(directory) else { return false };
         let is_old = earliest.wall - replaced_at > JUST_REPLACED;
         if is_old {
@@ -239,7 +257,7 @@ impl TokenReaders {
             let others = (0..self.readers.len()).filter(may_go);
             let Some(index) = others.min_by_key(|index| rank(of(index))) else { return };
             if lives(&self.readers.remove(index)) {
-                self.left_out = Some(now.wall);
+                self.gaps.left_out = Some(now.wall);
             }
         }
     }

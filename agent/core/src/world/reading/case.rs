@@ -85,6 +85,18 @@ impl<'a> Case<'a> {
         if is_slewed { then.wall } else { by_age }
     }
 
+    /// When what it holds was replaced; when the current one appeared, if it holds that, or if the
+    /// agent does not know.
+    pub(super) fn replaced(&self) -> Reading {
+        let known = self.last().and_then(|last| last.replaced_at);
+        known.unwrap_or_else(|| self.current.appearance())
+    }
+
+    /// The same, by the node's clock as it is set now.
+    pub(super) fn replaced_at(&self) -> Wall {
+        self.at(&self.replaced())
+    }
+
     /// Whether it has read the current generation.
     pub(super) fn is_current(&self) -> bool {
         self.reader.and_then(Reader::last).is_some_and(|last| last.kept.id == self.current.kept.id)

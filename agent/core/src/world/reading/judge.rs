@@ -1,7 +1,8 @@
 //! The conclusion about one reader.
 
 use super::case::Case;
-use super::evidence::{AT_START, FRESH, LOOKS, WATCH, WATCH_UNTIL_ENDED, window_passed};
+use super::evidence::{FRESH, WATCH, window_passed};
+use super::uses::{AT_START, LOOKS, WATCH_UNTIL_ENDED};
 use crate::base::time::{Delta, Wall};
 use crate::world::cluster::Sandbox;
 use crate::world::readers::{
@@ -102,7 +103,7 @@ impl<'a> Case<'a> {
             reader: self.reader,
             held: self.last_of_container().map(|last| &last.kept),
             current: self.current,
-            replaced_at: self.replaced_at(),
+            replaced_at: self.replaced().wall,
             habit: self.habit().habit,
             verdict,
             evidence,
@@ -112,11 +113,6 @@ impl<'a> Case<'a> {
 
     pub(super) fn last(&self) -> Option<&'a Visit> {
         self.reader.and_then(Reader::last)
-    }
-
-    pub(super) fn replaced_at(&self) -> Wall {
-        let known = self.last().and_then(|last| last.replaced_at);
-        known.unwrap_or(self.current.appeared)
     }
 
     fn weigh(&self) -> Weighed {
@@ -201,21 +197,21 @@ impl<'a> Case<'a> {
     /// The generations after the one that it read last, oldest first; all, if it was not seen to
     /// read.
     fn newer(&self) -> impl DoubleEndedIterator<Item = &'a InFile> + use<'a, '_> {
-        let from = self.last().map(|_| self.replaced_at());
+        let from = self.last().map(|_| self.replaced().wall);
         self.token.generations.iter().filter(move |one| from.is_none_or(|at| one.appeared >= at))
     }
 
     /// Why it may have read a generation that is not kept any more.
     fn forgotten(&self) -> Option<&'a str> {
-        let (until, why) = self.token.forgotten.as_ref()?;
-        let is_newer = self.last().is_none_or(|_| *until >= self.replaced_at());
+        let (until, why) = self.token.gaps.forgotten.as_ref()?;
+        let is_newer = self.last().is_none_or(|_| *until >= self.replaced().wall);
         let is_its_own = self.started.is_none_or(|started| *until > started);
         (is_newer && is_its_own).then_some(why.as_str())
     }
 
     /// Why it may be a reader that is not kept any more: one that is known by its id is kept.
     fn left_out(&self) -> Option<&'static str> {
-        let until = self.token.left_out.filter(|_| !self.is_named())?;
+        let until = self.token.gaps.left_out.filter(|_| !self.is_named())?;
         self.started.is_none_or(|started| until > started).then_some(CROWDED)
     }
 
@@ -260,7 +256,7 @@ impl<'a> Case<'a> {
     }
 
     fn is_of_container(&self, visit: &Visit) -> bool {
-        self.is_since_start(self.at(&visit.last))
+        self.is_since_start(visit.last.wall)
     }
 
     /// A container that is known by its id made its reads itself, whatever the clock showed.
@@ -286,8 +282,7 @@ impl<'a> Case<'a> {
 
     /// All its reads were at the start of its container, and the agent would have seen others.
     fn looks_once(&self, last: &Visit) -> bool {
-        let started =
-            self.started.is_some_and(|started| self.at(&last.first) <= started + AT_START);
+        let started = self.started.is_some_and(|started| last.first.wall <= started + AT_START);
         let watched = self.token.generations.iter().find(|one| one.kept.id == last.kept.id);
         let is_certain = watched.is_none_or(|one| self.is_seen(one));
         started && is_certain && looks_once(&self.visits())

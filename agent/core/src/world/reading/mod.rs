@@ -4,6 +4,7 @@ mod case;
 mod evidence;
 mod judge;
 mod stale;
+mod uses;
 
 pub use judge::Judged;
 
@@ -11,7 +12,7 @@ use super::Facts;
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::world::cluster::Container;
 use crate::world::readers::{
-    Habit, HabitKey, HeldGeneration, KnownHabit, Learned, Proof, ReaderVerdict, ReaderView, Who,
+    Habit, HabitKey, HeldGeneration, KnownHabit, Learned, Proven, ReaderVerdict, ReaderView, Who,
     libraries,
 };
 use case::Case;
@@ -67,10 +68,10 @@ impl<'a> Facts<'a> {
     }
 
     /// What shows that its readers keep an earlier generation, for later.
-    pub(crate) fn proofs(&self, now: &Reading) -> Vec<Proof> {
+    pub(crate) fn proofs(&self, now: &Reading) -> Vec<Proven> {
         let cases = Case::all(self, now);
-        let proof = |case: &Case<'_>| Some((case.reader?.container_id.clone(), case.proof()));
-        cases.iter().filter_map(proof).filter(|(_, found)| !found.is_empty()).collect()
+        let proofs = |case: &Case<'_>| Some((case.reader?.container_id.clone(), case.proofs()));
+        cases.iter().filter_map(proofs).filter(|(_, found)| !found.is_empty()).collect()
     }
 
     fn known_habit(&self, case: &Case<'_>, at: Wall) -> Option<KnownHabit> {

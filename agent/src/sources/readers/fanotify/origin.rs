@@ -40,7 +40,7 @@ impl Origins {
     pub(super) fn of(&mut self, proc: &ProcFs, (pid, parent): (u32, u32), id: &str) -> Origin {
         let Some(oldest) = oldest_ancestor(proc, (pid, parent), id) else { return Origin::Unknown };
         match self.first(proc, oldest, id) {
-            Some(first) if first != oldest => Origin::Session,
+            Some(first) if first != oldest => beside(proc, oldest, first),
             Some(_) | None => Origin::Container,
         }
     }
@@ -62,6 +62,17 @@ impl Origins {
         self.firsts.insert(id.to_owned(), first);
         first
     }
+}
+
+/// Where a process with a parent outside comes from that is not the container's first one. A
+/// session is in the same PID namespace as that. The first process of a further one was left behind
+/// by a program in the container.
+fn beside(proc: &ProcFs, oldest: u32, first: u32) -> Origin {
+    let (Ok(numbers), Ok(of_first)) = (proc.numbers(oldest), proc.numbers(first)) else {
+        return Origin::Unknown;
+    };
+    let is_beside = numbers.len() == of_first.len() && !is_first(&numbers);
+    if is_beside { Origin::Session } else { Origin::Container }
 }
 
 /// The last of the process and its ancestors that is in the container. None if one of them has
@@ -209,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_has_ended_meanwhile_is_known_by_its_parent() {
+    fn a_session_that_has_ended_meanwhile_is_unknown() {
         let mut node = node();
         node.end(200);
-        assert_eq!(node.origin(200, SHIM), Origin::Session);
-        assert_eq!(node.origin(200, 0), Origin::Session, "its parent is not visible");
+        assert_eq!(node.origin(200, SHIM), Origin::Unknown);
+        assert_eq!(node.origin(200, 0), Origin::Unknown, "its parent is not visible");
     }
 
     #[test]
@@ -223,6 +234,22 @@ mod tests {
         node.add((202, 200, Some(APP), "202 22 1")); // one of the session
         assert_eq!(node.origin(202, 200), Origin::Session);
         assert_eq!(node.origin(90, 101), Origin::Container);
+    }
+
+    #[test]
+    fn a_sandbox_that_was_left_behind_makes_nobody_a_session() {
+        let of_node = [(100, SHIM, Some(APP), "100"), (101, 1, Some(APP), "101 1")];
+        let shared = [
+            (90, SHIM, Some(PAUSE), "90 1"),
+            (100, SHIM, Some(APP), "100 7"),
+            (101, 90, Some(APP), "101 8 1"),
+        ];
+        for processes in [of_node.as_slice(), shared.as_slice()] {
+            let mut node = Node::new(processes);
+            let of = |pid| processes.iter().find(|one| one.0 == pid).unwrap().1;
+            assert_eq!(node.origin(101, of(101)), Origin::Container, "it opens the token first");
+            assert_eq!(node.origin(100, of(100)), Origin::Container);
+        }
     }
 
     #[test]

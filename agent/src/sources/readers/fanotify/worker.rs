@@ -66,9 +66,6 @@ pub(super) struct Worker {
 enum Who {
     /// Kubelet or the agent.
     Own,
-    /// A process that somebody started in the container from outside. It is no reader: it neither
-    /// shows that the container has read the token, nor keeps it.
-    Session,
     /// A process that has ended, or whose parent has, or of another PID namespace.
     Unknown,
     /// Another process.
@@ -216,7 +213,7 @@ impl Worker {
             return;
         }
         let by = match self.who(event.pid, volume) {
-            Who::Own | Who::Session => return,
+            Who::Own => return,
             Who::Unknown => None,
             Who::Known(opener) => Some(opener),
         };
@@ -252,13 +249,12 @@ impl Worker {
         let origin = container_id
             .as_deref()
             .map_or(Origin::Container, |id| self.origins.of(&self.proc, (pid, process.parent), id));
-        match origin {
-            Origin::Container => {
-                Who::Known(Opener { container_id, pid, program: Some(process.name) })
-            }
-            Origin::Session => Who::Session,
-            Origin::Unknown => Who::Unknown,
-        }
+        let session = match origin {
+            Origin::Container => false,
+            Origin::Session => true,
+            Origin::Unknown => return Who::Unknown,
+        };
+        Who::Known(Opener { container_id, pid, program: Some(process.name), session })
     }
 
     /// Whether this process was recognised a moment ago.

@@ -179,7 +179,8 @@ fn nobody_waits_for_a_token_that_is_refused() {
 #[test]
 fn a_container_that_recovered_is_cleared_whatever_another_one_holds() {
     let again = |id: &str| {
-        let opener = Opener { container_id: Some(id.into()), pid: 7, program: None };
+        let opener =
+            Opener { container_id: Some(id.into()), pid: 7, program: None, session: false };
         let by = Some(opener);
         vec![(
             500,
@@ -204,7 +205,9 @@ fn a_container_that_recovered_is_cleared_whatever_another_one_holds() {
 
 /// The old token was used at an age that the agent knows no better than `within`: opened, or read.
 fn used_old(age: i64, id: Option<&str>, within: i64) -> [Events; 2] {
-    let by = || id.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None });
+    let by = || {
+        id.map(|id| Opener { container_id: Some(id.into()), pid: 7, program: None, session: false })
+    };
     let (directory, within) = (|| directory(0), Delta::from_secs(within));
     let opened =
         ReaderEvent::Opened { directory: directory(), path: "token".into(), by: by(), within };

@@ -152,3 +152,71 @@ fn a_clock_that_is_set_is_no_time_that_passes() {
         assert_eq!(after_a_step(seconds), [], "{seconds}");
     }
 }
+
+/// A reader that uses its old token over one connection, on a node whose clock is set at 600.
+#[test]
+fn a_stale_reader_stays_one_when_the_clock_is_set() {
+    for seconds in [-7_200, -60, -20, 20, 200, 7_200] {
+        let used = |age| {
+            let connected = Connected { established: 1, opened: None, requests: true };
+            (age, containers(&["id-app"], &MountKind::Current, Some(connected)))
+        };
+        let looks = (2..660).step_by(15).map(used).collect();
+        let mut events = [kubelet(2), pod(&APP), reads(&[4]), looks].concat();
+        events.sort_by_key(|(age, _)| *age);
+        let (mut engine, mut reported) = (engine(), Vec::new());
+        for (age, seen) in events {
+            let step = if age < 600 { 0 } else { seconds };
+            let now = Reading { wall: at(age + step).wall, ..at(age) };
+            reported.extend(alerts(&engine.step(&now, seen).reports, at(age).wall));
+        }
+        reported.retain(|(_, _, code, _)| *code == Code::ReaderStale);
+        let events: Vec<AlertEvent> = reported.iter().map(|(_, event, ..)| *event).collect();
+        assert_eq!(events.first(), Some(&AlertEvent::Raised), "{seconds}: {reported:?}");
+        assert!(!events.contains(&AlertEvent::Cleared), "{seconds}: {reported:?}");
+    }
+}
+
+fn look_with_new_connection(age: i64) -> Events {
+    let opened = Some(Delta::from_secs(30));
+    let connected = Connected { established: 1, opened, requests: false };
+    vec![(age, containers(&["id-app", "id-proxy"], &MountKind::Current, Some(connected)))]
+}
+
+#[test]
+fn a_session_neither_reads_for_its_container_nor_accuses_it() {
+    let session = |age: i64| {
+        let by = Opener {
+            container_id: Some("id-app".into()),
+            pid: 7,
+            program: Some("kubectl".into()),
+            session: true,
+        };
+        let what = ReaderEvent::Opened {
+            directory: directory(age / ROTATION),
+            path: "token".into(),
+            by: Some(by),
+            within: Delta::ZERO,
+        };
+        vec![(age, readers(what))]
+    };
+    let idle = || [kubelet(2), pod(&APP), vec![by(4, "id-app")]].concat();
+    let used = [idle(), session(540), look_with_new_connection(545)].concat();
+    assert_eq!(warned(&play(used, 640).1), None, "the session connected");
+    let look_alike = [idle(), look_with_new_connection(545)].concat();
+    assert_eq!(warned(&play(look_alike, 640).1), Some(545));
+    let stale = [idle(), look_with_new_connection(525), session(560)].concat();
+    let (engine, reports) = play(stale, 640);
+    assert_eq!(warned(&reports), Some(525));
+    assert!(!has_cleared(&reports), "a person looked: {reports:?}");
+    assert_eq!(engine.status(&at(640)).readers.len(), 1, "a session is no reader");
+}
+
+#[test]
+fn a_container_that_read_and_connected_between_two_looks_explains_the_connection() {
+    let first = || [kubelet(2), pod(&PAIR), vec![by(4, "id-app")]].concat();
+    let restarted = [first(), vec![by(530, "id-proxy")], look_with_new_connection(545)].concat();
+    assert_eq!(warned(&play(restarted, 640).1), None);
+    let later = [first(), look_with_new_connection(545), vec![by(560, "id-proxy")]].concat();
+    assert_eq!(warned(&play(later, 640).1), Some(545), "it read after the connection");
+}
