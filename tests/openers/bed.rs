@@ -154,7 +154,7 @@ impl Container {
         let id = format!("{number:08x}").repeat(8);
         let pod = cgroups().unwrap().join(format!("kubepods/besteffort/pod{pod_uid}"));
         let cgroup = pod.join(&id);
-        fs::create_dir_all(&cgroup).unwrap();
+        make_cgroup(&cgroup);
         fs::write(cgroup.join("cgroup.procs"), shell.id().to_string()).unwrap();
         let answers = BufReader::new(shell.stdout.take().unwrap());
         let mut container = Self { shell, answers, cgroup, id };
@@ -184,6 +184,18 @@ impl Container {
             assert!(self.answers.read_line(&mut line).unwrap() > 0, "the container ended");
         }
     }
+}
+
+/// Another test may remove a parent that is still empty: then it is made again.
+fn make_cgroup(cgroup: &Path) {
+    let mut made = fs::create_dir_all(cgroup);
+    for _ in 0..100 {
+        if !made.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            break;
+        }
+        made = fs::create_dir_all(cgroup);
+    }
+    made.unwrap();
 }
 
 impl Drop for Container {
