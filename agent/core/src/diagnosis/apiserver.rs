@@ -80,9 +80,12 @@ fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
         ahead: last.ahead.against(other.ahead),
         of: *last,
     });
+    // A time server and the API server that agree are two witnesses against the node: clock.offset.
+    let agrees = |truth: Range| last.ahead.against(truth).nearest() <= NOTABLE;
     let of_node = Skew { wrong: WrongClock::NodeOrApiServer, ahead: last.ahead, of: *last };
+    let of_node = Some(of_node).filter(|_| !facts.truth().is_some_and(agrees));
     let widest = apart.filter(is_notable).max_by_key(|skew| skew.ahead.nearest());
-    widest.or(Some(of_node).filter(is_notable))
+    widest.or(of_node.filter(is_notable))
 }
 
 fn is_notable(skew: &Skew) -> bool {

@@ -136,6 +136,7 @@ fn one_time_server_alone_does_not_accuse_the_api_server() {
         skew(&engine).map(|finding| text(&finding, "wrong"))
     };
     assert_eq!(alone(90, 0), None, "the node and the API server agree");
+    assert_eq!(alone(90, 90), None, "the time server and the API server agree");
     assert_eq!(alone(0, 90).as_deref(), Some("api_server"), "two against one");
     assert_eq!(alone(90, 300).as_deref(), Some("node_or_api_server"));
 }
