@@ -327,8 +327,15 @@ fn a_volume_remounted_while_events_are_lost_is_followed() {
     let agent = Agent::start(&node, "slave");
     agent.signal(Signal::SIGSTOP);
     node::overflow(&node.root());
-    unmount(node.volume("p").directory());
-    mount_tmpfs(node.volume("p").directory());
+    for _ in 0..100 {
+        unmount(node.volume("p").directory());
+        mount_tmpfs(node.volume("p").directory());
+        if numbers() == before {
+            break;
+        }
+        // A test that runs beside this one has taken the number, and gives it back at its end.
+        std::thread::sleep(Duration::from_millis(100));
+    }
     assert_eq!(numbers(), before, "otherwise this test proves nothing");
     write_token(&node, "p", 300);
     agent.signal(Signal::SIGCONT);
