@@ -10,9 +10,11 @@
 //! What the agent may have missed is reported, too: silence never means that nobody reads.
 
 mod files;
+mod found;
 mod generation;
 mod held;
 mod instances;
+mod links;
 mod own;
 mod pace;
 mod reactions;

@@ -1,8 +1,6 @@
 //! One followed volume: its generations, and which of their opens are a client's.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use inotify::WatchMask;
@@ -11,31 +9,24 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{ReaderEvent, ReadersSeen};
 
 use super::files::Files;
+use super::found::Found;
 use super::generation::{Generation, Sign, Stage};
 use super::held::{self, Held};
 use super::instances::{Instances, VolumeId};
+use super::links::{self, DATA, data_link, inode, is_generation, since_rename};
 use super::own::Own;
 use super::reactions::{Beginning, Missed, Reactions};
 use super::watches::{Event, Kind, WatchId};
-use crate::clocks;
 use crate::sources::own_opens::Inode;
 use crate::sources::readers::fanotify;
 use crate::sources::token_volumes::TokenVolume;
 use crate::sources::watch_error::WatchError;
 
-/// The link to the current generation.
-const DATA: &str = "..data";
 /// Replaced generations that are watched while somebody holds them. `statfs` counts the others.
 const MAX_HELD: usize = 4;
 /// A walk opens the volume's directory, and microseconds later that of the generation. The queue is
 /// read in steps.
 const WALK: Delta = Delta::from_millis(150);
-/// The first generation of a new volume has no reader yet: kubelet starts containers when it has
-/// mounted all volumes, and looks for that every 300 ms (pkg/kubelet/volumemanager).
-const BEFORE_CONTAINERS: Delta = Delta::from_millis(200);
-/// Kubelet makes the links for the pod just after `..data`, and only once.
-const SAME_WRITE: Delta = Delta::from_secs(1);
-
 /// What is passed to a volume each time.
 pub(super) struct Turn<'a> {
     pub(super) instances: &'a mut Instances,
@@ -46,25 +37,6 @@ pub(super) struct Turn<'a> {
     pub(super) read_until: Monotonic,
     /// Whether the agent runs for long enough that an unknown volume is a new one.
     pub(super) is_settled: bool,
-}
-
-/// What is to be reported.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) observation: Observation,
-    /// Set if it is an open or a read: that happened after this time.
-    pub(super) opened_after: Option<Monotonic>,
-}
-
-impl Found {
-    /// What is sent at this time: an open or a read shows how long ago it happened at most.
-    pub(super) fn sent(self, now: Monotonic) -> Observation {
-        let Self { mut observation, opened_after } = self;
-        if let (Observation::Readers(seen), Some(after)) = (&mut observation, opened_after) {
-            seen.what.set_within(now - after);
-        }
-        observation
-    }
 }
 
 /// A volume with tokens.
@@ -217,16 +189,8 @@ impl Volume {
     /// Whether the generation that is current is the volume's first, and so new that no container
     /// can have opened it.
     fn is_first_generation(&self, turn: &Turn<'_>) -> bool {
-        let changed =
-            |path: PathBuf| path.symlink_metadata().ok().map(|found| changed_nanos(&found));
         let link = self.of.files.first().and_then(|file| file.path.components().next());
-        let (Some(data), Some(link)) =
-            (changed(self.path.join(DATA)), link.and_then(|link| changed(self.path.join(link))))
-        else {
-            return false;
-        };
-        let is_new = age(&self.path.join(DATA)).is_some_and(|age| age < BEFORE_CONTAINERS);
-        turn.is_settled && is_new && (link - data).abs() < SAME_WRITE.as_nanos()
+        turn.is_settled && link.is_some_and(|link| links::is_first_write(&self.path, link.as_ref()))
     }
 
     /// Watches a generation. Returns its index.
@@ -598,54 +562,6 @@ fn drop_watches(generation: &Generation, instances: &mut Instances) {
     generation.arrivals.iter().for_each(|watch| instances.arrivals.remove(*watch));
 }
 
-fn is_generation(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b"..")
-}
-
-fn data_link(volume: &Path) -> Option<OsString> {
-    std::fs::read_link(volume.join(DATA)).ok().map(PathBuf::into_os_string)
-}
-
-fn inode(path: &Path) -> Option<Inode> {
-    path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// How long ago `..data` was renamed; longer than any time if that is not known.
-fn since_rename(volume: &Path) -> Delta {
-    age(&volume.join(DATA)).unwrap_or(Delta::from_nanos(i64::MAX))
-}
-
-/// How long ago a link was made or renamed; none if it is in the future.
-fn age(link: &Path) -> Option<Delta> {
-    let changed = changed_nanos(&link.symlink_metadata().ok()?);
-    let age = Delta::from_nanos(clocks::now().wall.as_nanos().saturating_sub(changed));
-    (age >= Delta::ZERO).then_some(age)
-}
-
-fn changed_nanos(found: &std::fs::Metadata) -> i64 {
-    found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec())
-}
-
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_sent_late_shows_how_long_ago_it_happened_at_most() {
-        let at = |secs| Monotonic::default() + Delta::from_secs(secs);
-        let read_again = |within| {
-            let (directory, path, by) = ("..1".to_owned(), None, None);
-            let what = ReaderEvent::ReadAgain { directory, path, by, within };
-            let (pod_uid, volume) = ("p".to_owned(), "v".to_owned());
-            Observation::Readers(ReadersSeen { pod_uid, volume, what })
-        };
-        for (opened_after, within) in [(Some(at(83)), 17), (None, 0)] {
-            let found = Found { observation: read_again(Delta::ZERO), opened_after };
-            assert_eq!(found.sent(at(100)), read_again(Delta::from_secs(within)));
-        }
-    }
 }

@@ -12,10 +12,11 @@ use tokenwatch_core::world::readers::ReaderEvent;
 use tokenwatch_core::world::tokens::MAX_TOKENS;
 use tokio::sync::mpsc::Sender;
 
+use super::found::Found;
 use super::instances::{Instances, VolumeId};
 use super::own::Own;
 use super::pace::Pace;
-use super::volume::{Found, Turn, Volume};
+use super::volume::{Turn, Volume};
 use super::watches::{self, Event};
 use crate::clocks;
 use crate::sources::health::{Health, Source};
