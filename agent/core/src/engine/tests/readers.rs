@@ -50,6 +50,13 @@ fn reads(ages: &[i64]) -> Events {
     ages.iter().map(|age| (*age, opened(*age / ROTATION, None))).collect()
 }
 
+/// Somebody reads the token of the first rotation again at these ages.
+fn read_again(ages: &[i64]) -> Events {
+    let (path, by, within) = (None, None, Delta::ZERO);
+    let what = ReaderEvent::ReadAgain { directory: directory(0), path, by, within };
+    ages.iter().map(|age| (*age, readers(what.clone()))).collect()
+}
+
 fn opened(nth: i64, container: Option<&str>) -> Observation {
     let by = container.map(|id| Opener {
         container_id: Some(id.into()),

@@ -138,13 +138,7 @@ fn a_library_that_reads_seldom_has_its_time() {
 
 #[test]
 fn an_old_read_of_nobody_in_particular_counts_for_a_quarter_of_an_hour() {
-    let again = ReaderEvent::ReadAgain {
-        directory: directory(0),
-        path: None,
-        by: None,
-        within: Delta::ZERO,
-    };
-    let read = [reads(&[4, 510]), vec![(500, readers(again))]].concat();
+    let read = [reads(&[4, 510]), read_again(&[500])].concat();
     let (_, reports) = play([kubelet(2), pod(&PAIR), read].concat(), 1_439);
     assert_eq!(warned(&reports).map(|(at, ..)| at), Some(500));
     assert_eq!(
@@ -155,13 +149,7 @@ fn an_old_read_of_nobody_in_particular_counts_for_a_quarter_of_an_hour() {
 
 #[test]
 fn an_old_generation_that_is_read_has_its_own_end() {
-    let again = ReaderEvent::ReadAgain {
-        directory: directory(0),
-        path: None,
-        by: None,
-        within: Delta::ZERO,
-    };
-    let events = [kubelet(3), pod(&APP), reads(&[4, 500, 970]), vec![(980, readers(again))]];
+    let events = [kubelet(3), pod(&APP), reads(&[4, 500, 970]), read_again(&[980])];
     let (engine, _) = play(events.concat(), 1_000);
     let stale = engine.findings().into_iter().find(|one| one.code == Code::ReaderStale).unwrap();
     assert_eq!(stale.deadline, Some(at(660).wall), "{}", stale.summary);

@@ -5,24 +5,12 @@ use super::*;
 #[test]
 fn a_read_of_the_replaced_token_counts_until_the_container_turns_to_the_new_one() {
     use AlertEvent::{Cleared, Raised};
-    let again = |age| {
-        let directory = directory(0);
-        vec![(
-            age,
-            readers(ReaderEvent::ReadAgain {
-                directory,
-                path: None,
-                by: None,
-                within: Delta::ZERO,
-            }),
-        )]
-    };
-    let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), again(500)].concat();
+    let kept = [kubelet(2), pod(&[("app", 2)]), reads(&[4]), read_again(&[500])].concat();
     let turned = |age| reads(&[age]);
     let (_, reports) = play([kept.clone(), turned(510)].concat(), 900);
     let expected = [(500, Raised, Severity::Warning), (575, Cleared, Severity::Warning)];
     assert_eq!(reports, expected);
-    let (_, reports) = play([kept.clone(), turned(510), again(560)].concat(), 600);
+    let (_, reports) = play([kept.clone(), turned(510), read_again(&[560])].concat(), 600);
     assert_eq!(reports, [(500, Raised, Severity::Warning)], "another process read the new one");
     let restarted = pod(&[("app", 520)]).into_iter().map(|(_, event)| (521, event)).collect();
     let (engine, reports) = play([kept, restarted, reads(&[522])].concat(), 600);

@@ -104,19 +104,7 @@ fn one_look_at_a_token_does_not_make_its_container_a_user() {
 
 #[test]
 fn what_is_read_again_and_again_has_the_end_of_what_is_read() {
-    let again = |age| {
-        let directory = directory(0);
-        (
-            age,
-            readers(ReaderEvent::ReadAgain {
-                directory,
-                path: None,
-                by: None,
-                within: Delta::ZERO,
-            }),
-        )
-    };
-    let kept = (505..640).step_by(10).map(again).collect();
+    let kept = read_again(&every(10, 505, 640));
     let (engine, _) = play([kubelet(2), pod(&APP), reads(&[4, 500]), kept].concat(), 640);
     let reader = &engine.status(&at(640)).readers[0];
     assert_eq!((reader.verdict, reader.deadline), (ReaderVerdict::Stale, Some(at(660).wall)));
