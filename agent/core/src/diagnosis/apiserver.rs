@@ -2,6 +2,7 @@
 //!
 //! A node whose clock is wrong while the API server's is right is `clock.offset` alone.
 
+use super::VerifierKnown;
 use crate::base::time::{Delta, Reading};
 use crate::findings::{Severity, SkewEffect, SkewSymptom, WrongClock};
 use crate::world::World;
@@ -22,21 +23,43 @@ struct Skew {
     of: VerifierClock,
 }
 
-/// The symptom, if the API server's clock certainly differs by more than its limit.
-pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
+/// The API server's clock.
+#[derive(Debug, Default)]
+pub(super) struct Verifier {
+    /// How far it is known.
+    pub(super) known: VerifierKnown,
+    /// The symptom, if it certainly differs by more than its limit.
+    pub(super) skew: Option<SkewSymptom>,
+}
+
+/// What the answers of the API server show of its clock.
+pub(super) fn verifier(world: &World, now: &Reading) -> Verifier {
     let clocks = world.cluster.verifiers.known(now);
     let facts = ClockFacts::new(&world.clock, now);
-    let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts))?;
-    let effects = effects(&skew, world);
-    Some(SkewSymptom {
+    let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts));
+    let skew = skew.map(|skew| symptom(&skew, world));
+    Verifier { known: known(&clocks, &facts), skew }
+}
+
+fn known(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> VerifierKnown {
+    let Some(last) = clocks.first() else { return VerifierKnown::No };
+    match truth(facts) {
+        Some(truth) if is_still(last, &truth) => VerifierKnown::Yes,
+        Some(_) | None => VerifierKnown::Undecided,
+    }
+}
+
+fn symptom(skew: &Skew, world: &World) -> SkewSymptom {
+    let effects = effects(skew, world);
+    SkewSymptom {
         wrong: skew.wrong,
         ahead: skew.ahead.middle(),
         bound: skew.ahead.half(),
         ahead_of_node: skew.of.ahead.middle(),
         answers: skew.of.answers,
-        severity: severity(&skew, &effects),
+        severity: severity(skew, &effects),
         effects,
-    })
+    }
 }
 
 /// True time against the node's clock, where time servers show it. One time server alone, which
@@ -44,13 +67,6 @@ pub(super) fn skew(world: &World, now: &Reading) -> Option<SkewSymptom> {
 fn truth(facts: &ClockFacts<'_>) -> Option<Range> {
     let alone = facts.only_server().is_some() && facts.estimate.offset.abs() >= NOTABLE;
     facts.truth().filter(|_| !alone)
-}
-
-/// Whether the clock of the API server can be compared with true time.
-pub(super) fn is_comparable(world: &World, now: &Reading) -> bool {
-    let truth = truth(&ClockFacts::new(&world.clock, now));
-    let clocks = world.cluster.verifiers.known(now);
-    truth.is_some_and(|truth| clocks.first().is_some_and(|clock| is_still(clock, &truth)))
 }
 
 /// Whether true time has gone on evenly since the clock was read. After a pause of the machine that

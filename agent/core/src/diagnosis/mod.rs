@@ -26,8 +26,9 @@ use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
 use crate::world::cluster::{AccountLoss, AccountName};
+use crate::world::readers::{KnownHabit, Proven};
 use crate::world::tokens::{State, TokenKey};
-use crate::world::{Config, Facts, World};
+use crate::world::{Conclusions, Config, Facts, World};
 
 /// The diagnosis of one token.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,8 +40,34 @@ pub struct TokenDiagnosis {
     /// The service account to request from the API server, because it may be why the token is not
     /// replaced.
     pub query: Option<AccountName>,
+    /// What its readers show.
+    pub readers: ReaderDiagnosis,
     /// When the diagnosis may change by the passing of time alone.
     pub next: Option<Monotonic>,
+}
+
+/// What the readers of a token show beside the findings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReaderDiagnosis {
+    /// Habits that are worth keeping.
+    pub learned: Vec<KnownHabit>,
+    /// What shows that a reader keeps an earlier generation, for later.
+    pub(crate) proofs: Vec<Proven>,
+    /// The container of each reader that may keep one without that the agent can tell.
+    unknown: Vec<Option<String>>,
+}
+
+impl ReaderDiagnosis {
+    fn of(readers: &Conclusions<'_>) -> Self {
+        Self { learned: readers.learned(), proofs: readers.proofs(), unknown: readers.unknown() }
+    }
+
+    /// Whether a reader may keep an earlier generation, and the agent cannot tell: one that may be
+    /// of this container, or any, if none is named.
+    pub fn is_unknown(&self, container: Option<&str>) -> bool {
+        let is_it = |one: Option<&str>| one.zip(container).is_none_or(|(one, it)| one == it);
+        self.unknown.iter().any(|one| is_it(one.as_deref()))
+    }
 }
 
 /// What explains a symptom of a token that is no finding of its own.
@@ -77,21 +104,32 @@ pub struct NodeDiagnosis {
     pub next: Option<Monotonic>,
 }
 
+impl NodeDiagnosis {
+    /// Every finding.
+    pub(crate) fn findings(self) -> Vec<Finding> {
+        let Self { clock, skew, kubelet, visibility, volumes, delivery, .. } = self;
+        let others = [skew, kubelet, visibility, volumes, delivery];
+        clock.into_iter().chain(others.into_iter().flatten()).collect()
+    }
+}
+
 /// Diagnoses a token at `now`.
 pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
     let cause = facts.generation().map(|generation| correlate::token(generation, now.wall, facts));
     let lifecycle = cause.and_then(|cause| cause.symptom);
+    let readers = Conclusions::new(facts, now);
     let symptoms = token::file(facts, now)
         .into_iter()
         .chain(lifecycle)
         .chain(subpath::symptom(facts, now.wall))
-        .chain(reader::stale(facts, now))
+        .chain(reader::stale(facts, &readers, now.wall))
         .chain(reader::frozen(facts, now.wall));
     TokenDiagnosis {
-        findings: symptoms.map(|symptom| wording::token(symptom, facts, now)).collect(),
+        findings: symptoms.map(|symptom| wording::token(symptom, facts, &readers, now)).collect(),
         explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
         query: account_to_request(facts, now),
-        next: next::for_token(facts, now),
+        next: next::for_token(facts, &readers, now),
+        readers: ReaderDiagnosis::of(&readers),
     }
 }
 
@@ -136,12 +174,11 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
     let stalled = survey.kubelet.symptom();
+    let verifier = clock_ready.then(|| apiserver::verifier(world, now)).unwrap_or_default();
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
-        verifier: config.cluster_configured.then(|| verifier(world, now, clock_ready)),
-        skew: apiserver::skew(world, now)
-            .filter(|_| clock_ready)
-            .map(|symptom| wording::skew(&config.node, &symptom)),
+        verifier: config.cluster_configured.then_some(verifier.known),
+        skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
         kubelet_replaces: survey.kubelet.replaces(),
         kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         visibility: wording::blind(&config.node, &world.blind_spots()),
@@ -157,24 +194,15 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
 }
 
 /// How far the API server's clock is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VerifierKnown {
     /// Too few answers show it.
+    #[default]
     No,
     /// It is known, and no time source decides who is wrong.
     Undecided,
     /// It is known, and true time is, too.
     Yes,
-}
-
-fn verifier(world: &World, now: &Reading, clock_ready: bool) -> VerifierKnown {
-    if !clock_ready || !world.cluster.verifiers.are_known(now) {
-        VerifierKnown::No
-    } else if apiserver::is_comparable(world, now) {
-        VerifierKnown::Yes
-    } else {
-        VerifierKnown::Undecided
-    }
 }
 
 /// Diagnoses a clock at `now`.

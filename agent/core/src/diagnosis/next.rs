@@ -5,10 +5,14 @@ use super::{absent, reader, subpath};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::cluster::PodStage;
 use crate::world::tokens::{CACHE, Generation, LEEWAY};
-use crate::world::{Config, Facts, World};
+use crate::world::{Conclusions, Config, Facts, World};
 
 /// When the diagnosis of a token may change.
-pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
+pub(super) fn for_token(
+    facts: &Facts<'_>,
+    readers: &Conclusions<'_>,
+    now: &Reading,
+) -> Option<Monotonic> {
     let trouble = facts.tracked.trouble.as_ref();
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
     let caught_up = facts.catching_up.map(|step| step.until);
@@ -17,7 +21,7 @@ pub(super) fn for_token(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
         .into_iter()
         .flatten()
         .chain(subpath::next(facts, now))
-        .chain(reader::next(facts, now));
+        .chain(reader::next(facts, readers, now));
     others.filter(|at| *at > now.monotonic).chain(deadline(facts, now)).min()
 }
 

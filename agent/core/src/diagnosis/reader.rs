@@ -2,18 +2,22 @@
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{Severity, TokenFault, TokenSymptom};
-use crate::world::Facts;
 use crate::world::readers::HeldGeneration;
+use crate::world::{Conclusions, Facts};
 
 /// Longest time before a failure in which it is critical.
 const NEAR: Delta = Delta::from_secs(600);
 
 /// The symptom of a reader that keeps an earlier generation.
-pub(super) fn stale(facts: &Facts<'_>, now: &Reading) -> Option<TokenSymptom> {
-    let stale = facts.stale_reader(now)?;
+pub(super) fn stale(
+    facts: &Facts<'_>,
+    readers: &Conclusions<'_>,
+    now: Wall,
+) -> Option<TokenSymptom> {
+    let stale = readers.stale()?;
     let severity = match (stale.is_confirmed(), critical_from(&stale.held, stale.rotated_at)) {
         (false, _) => Severity::Info,
-        (true, from) if verifier(facts, now.wall) >= from => Severity::Critical,
+        (true, from) if verifier(facts, now) >= from => Severity::Critical,
         (true, _) => Severity::Warning,
     };
     Some(TokenSymptom { fault: TokenFault::ReaderStale, severity })
@@ -39,11 +43,15 @@ fn verifier(facts: &Facts<'_>, now: Wall) -> Wall {
 }
 
 /// When a symptom may change by the passing of time alone.
-pub(super) fn next(facts: &Facts<'_>, now: &Reading) -> Option<Monotonic> {
+pub(super) fn next(
+    facts: &Facts<'_>,
+    readers: &Conclusions<'_>,
+    now: &Reading,
+) -> Option<Monotonic> {
     let at = verifier(facts, now.wall);
-    let stale = facts.stale_reader(now).map(|one| critical_from(&one.held, one.rotated_at));
+    let stale = readers.stale().map(|one| critical_from(&one.held, one.rotated_at));
     let frozen = facts.frozen_mount().map(|one| critical_from(&one.held, one.since));
     let critical = stale.into_iter().chain(frozen).filter(|from| *from > at).min();
     let critical = critical.map(|from| now.monotonic + (from - at));
-    critical.into_iter().chain(facts.next_reader_change(now)).min()
+    critical.into_iter().chain(readers.next_change()).min()
 }

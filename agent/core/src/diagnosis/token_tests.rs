@@ -1,13 +1,13 @@
 use super::{ClockEffect, Explained, TokenDiagnosis, correlate, next};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{Code, Severity};
-use crate::world::Facts;
 use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::PodStage;
 use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
+use crate::world::{Conclusions, Facts};
 
 pub(super) const IAT: i64 = 1_800_000_000;
 
@@ -56,7 +56,8 @@ pub(super) fn diagnose(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> To
 }
 
 pub(super) fn next_change(tracked: &Tracked, now: &Reading, facts: Facts<'_>) -> Option<Monotonic> {
-    next::for_token(&Facts { tracked, ..facts }, now)
+    let facts = Facts { tracked, ..facts };
+    next::for_token(&facts, &Conclusions::new(&facts, now), now)
 }
 
 fn effect_of(tracked: &Tracked, age: i64, clock: &Estimate) -> ClockEffect {

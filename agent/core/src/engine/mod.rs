@@ -159,7 +159,6 @@ impl Engine {
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
-        let (learned, proofs) = (facts.learned(now), facts.proofs(now));
         // An exported trace is final. It ends as expired only once the node's clock and true time
         // (where they are known to differ) are both past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
@@ -168,11 +167,9 @@ impl Engine {
         let current = facts.generation().map(|of| traces::generation::root(key, &of.claims));
         // Without a finding there is none to keep, and nothing to judge again.
         let stale = self.ledger.find(key, Code::ReaderStale).map(Finding::only_container);
-        let is_reader_unknown = stale.is_some_and(|named| facts.is_reader_unknown(now, named));
+        let is_reader_unknown = stale.is_some_and(|named| diagnosis.readers.is_unknown(named));
         let explained = diagnosis.explained;
         let missing = Missing::Token { current, explained, is_reader_unknown };
-        self.world.readers.habits.learn_all(learned);
-        self.world.readers.prove(key, proofs);
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 
@@ -185,7 +182,8 @@ impl Engine {
         missing: Missing,
         outcome: &mut Outcome,
     ) {
-        let TokenDiagnosis { findings, query, next, .. } = diagnosis;
+        let TokenDiagnosis { findings, explained: _, query, readers, next } = diagnosis;
+        self.world.readers.learn(key, readers.learned, readers.proofs);
         let scope = Scope::Token(key.clone());
         let judgement = Judgement { findings, missing };
         outcome.alerts(self.ledger.judge(now, &scope, judgement));

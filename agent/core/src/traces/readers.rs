@@ -7,7 +7,7 @@ use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::world::World;
 use crate::world::cluster::{Container, Pod};
-use crate::world::readers::{PodProcesses, Reader, Watched};
+use crate::world::readers::{Reader, Watched, may_run};
 use crate::world::tokens::{Generation, TokenKey};
 
 /// Most readers of one generation that get a span. A pod has few containers.
@@ -51,17 +51,9 @@ pub(super) fn of(world: &World, key: &TokenKey, generation: &Generation) -> Vec<
     };
     let counts = |reader: &&Reader| {
         let has_read = reader.visits.iter().any(|visit| visit.kept.id == id);
-        has_read || lives(processes, reader.container_id.as_deref())
+        has_read || may_run(processes, reader.container_id.as_deref()) // else it reads nothing
     };
     readers.readers.iter().filter(counts).map(lag).collect()
-}
-
-/// Whether a container has a process, as far as the agent sees: one that has none reads nothing.
-fn lives(processes: Option<&PodProcesses>, container_id: Option<&str>) -> bool {
-    match (processes, container_id) {
-        (Some(processes), Some(id)) => processes.container(id).is_some(),
-        (Some(_) | None, None) | (None, Some(_)) => true,
-    }
 }
 
 /// The name of the container with this id, or of the only one that mounts the volume.

@@ -86,13 +86,12 @@ impl Scene<'_> {
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
     fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
-        let others = [node.kubelet, node.visibility, node.volumes, node.delivery];
         let copies = diagnosis::copies(self.world, self.config, &self.now).into_iter();
-        let others = others.into_iter().flatten().chain(copies.filter_map(|copy| copy.finding));
-        let node: Vec<Finding> = node.clock.into_iter().chain(others).collect();
+        let copies = copies.filter_map(|copy| copy.finding);
+        let others: Vec<Finding> = node.findings().into_iter().chain(copies).collect();
         let again = |old: &Finding| {
             let same = |new: &Finding| new.id("") == old.id("");
-            self.of_token(&old.subject).into_iter().chain(node.iter().cloned()).find(same)
+            self.of_token(&old.subject).into_iter().chain(others.iter().cloned()).find(same)
         };
         let raised = self.ledger.raised().into_iter();
         raised.map(|(old, at)| (again(&old).unwrap_or(old), at)).collect()

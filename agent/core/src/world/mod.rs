@@ -22,7 +22,7 @@ pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
 pub use facts::Facts;
 pub use pinned::{PinEnd, Pinned};
-pub use reading::Judged;
+pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, DECIDING, Visibility};
 

@@ -4,13 +4,18 @@ use super::parts::{Parts, identity};
 use super::{mount_frozen, reader, remedy};
 use crate::base::time::Reading;
 use crate::findings::{TokenFault, TokenSymptom};
-use crate::world::Facts;
 use crate::world::readers::{FrozenMount, StaleReader};
+use crate::world::{Conclusions, Facts};
 
 /// The texts of such a finding; none if the symptom is another one.
-pub(super) fn parts(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Option<Parts> {
+pub(super) fn parts(
+    symptom: TokenSymptom,
+    facts: &Facts<'_>,
+    readers: &Conclusions<'_>,
+    now: &Reading,
+) -> Option<Parts> {
     if symptom.fault == TokenFault::ReaderStale {
-        return Some(of_reader(symptom, &facts.stale_reader(now)?, facts, now));
+        return Some(of_reader(symptom, readers.stale()?, facts, now));
     }
     let frozen = facts.frozen_mount().filter(|_| symptom.fault == TokenFault::MountFrozen)?;
     Some(of_mount(symptom, &frozen, facts, now))

@@ -7,17 +7,22 @@ use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
-use crate::world::Facts;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
+use crate::world::{Conclusions, Facts};
 
 /// The evidence that tells how a service account was lost.
 pub(crate) const ACCOUNT_STATE: &str = "service_account_state";
 
 /// The finding about `symptom`, with times relative to `now`.
-pub(crate) fn token(symptom: TokenSymptom, facts: &Facts<'_>, now: &Reading) -> Finding {
+pub(crate) fn token(
+    symptom: TokenSymptom,
+    facts: &Facts<'_>,
+    readers: &Conclusions<'_>,
+    now: &Reading,
+) -> Finding {
     let (key, generation) = (&facts.tracked.key, facts.generation());
-    let parts = kept::parts(symptom, facts, now);
+    let parts = kept::parts(symptom, facts, readers, now);
     let Parts { summary, deadline, evidence, remedy } =
         parts.unwrap_or_else(|| parts_of(symptom, facts, now.wall));
     Finding {

@@ -128,11 +128,6 @@ impl VerifierClocks {
         self.clocks.push(clock);
     }
 
-    /// Whether a clock is known.
-    pub fn are_known(&self, now: &Reading) -> bool {
-        !self.known(now).is_empty()
-    }
-
     /// What is known of each clock at `now`; first the one that answered last. A clock with few
     /// answers, or with none for an hour, is left out. While the one that answered last has few,
     /// nothing is known: the others may be what it was before it was set.

@@ -22,6 +22,7 @@ pub use habit::Habit;
 pub use habits::{HabitKey, Habits, KnownHabit};
 pub use learn::Learned;
 pub(crate) use learn::looks_once;
+pub(crate) use processes::may_run;
 pub use processes::{Connections, PodProcesses};
 pub use reader::{Proof, Reader, Visit};
 pub use seen::{

@@ -57,3 +57,12 @@ impl PodProcesses {
         self.containers.iter().find(|container| container.id == id)
     }
 }
+
+/// Whether a container may have a process: the agent does not see those of this pod, or not which
+/// container it is, or it sees one.
+pub(crate) fn may_run(pod: Option<&PodProcesses>, container_id: Option<&str>) -> bool {
+    match (pod, container_id) {
+        (Some(pod), Some(id)) => pod.container(id).is_some(),
+        (Some(_) | None, None) | (None, Some(_)) => true,
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::habits::Habits;
-use super::processes::PodProcesses;
+use super::habits::{Habits, KnownHabit};
+use super::processes::{PodProcesses, may_run};
 use super::reader::{Proof, Reader};
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
@@ -74,11 +74,13 @@ impl Readers {
         readers.is_for_api_server = is_for_api_server(key, &generation.claims);
         readers.generation(generation, directory);
         let pod = self.pods.get(&key.pod_uid);
-        readers.make_room(|id| may_run(pod, id), &generation.seen);
+        readers.make_room(|id| may_run(pod, Some(id)), &generation.seen);
     }
 
-    /// Keeps what showed that readers keep a token: a connection ends, and the token is kept still.
-    pub(crate) fn prove(&mut self, key: &TokenKey, proofs: Vec<Proven>) {
+    /// Keeps habits, and what showed that readers keep a token: a connection ends, and the token is
+    /// kept still.
+    pub(crate) fn learn(&mut self, key: &TokenKey, learned: Vec<KnownHabit>, proofs: Vec<Proven>) {
+        self.habits.learn_all(learned);
         let Some(token) = self.tokens.get_mut(key) else { return };
         for (id, found) in proofs {
             let reader = token.readers.iter_mut().find(|reader| reader.container_id == id);
@@ -114,7 +116,7 @@ impl Readers {
         let pod = self.pods.get(&seen.pod_uid);
         let changed = tokens.filter_map(|(key, token)| {
             let is_changed = token.see(&seen.what, now);
-            token.make_room(|id| may_run(pod, id), now);
+            token.make_room(|id| may_run(pod, Some(id)), now);
             is_changed.then(|| key.clone())
         });
         changed.collect()
@@ -144,11 +146,6 @@ impl Readers {
 /// Whether the API server accepts the token: kubelet's own volumes are for that.
 pub(crate) fn is_for_api_server(key: &TokenKey, claims: &Claims) -> bool {
     key.volume.starts_with(API_ACCESS) || tokens::is_for_api_server(claims)
-}
-
-/// Whether a container of the pod may have a process, as far as the agent sees them.
-fn may_run(pod: Option<&PodProcesses>, id: &str) -> bool {
-    pod.is_none_or(|pod| pod.container(id).is_some())
 }
 
 type ByKey = BTreeMap<TokenKey, Box<TokenReaders>>;

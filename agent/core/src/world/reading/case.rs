@@ -5,6 +5,7 @@ use crate::world::Facts;
 use crate::world::cluster::{Container, MountedPart, Sandbox};
 use crate::world::readers::{
     Connections, InFile, KnownHabit, MountKind, Reader, RunningContainer, TokenReaders, Who,
+    may_run,
 };
 use crate::world::tokens::TokenKey;
 
@@ -135,10 +136,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn lives(&self, reader: &Reader) -> bool {
-        match (self.facts.readers.pod, &reader.container_id) {
-            (Some(pod), Some(id)) => pod.container(id).is_some(),
-            (Some(_) | None, None) | (None, Some(_)) => true,
-        }
+        may_run(self.facts.readers.pod, reader.container_id.as_deref())
     }
 
     fn case(&self, reader: &'a Reader) -> Case<'a> {

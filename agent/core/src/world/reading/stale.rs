@@ -11,31 +11,34 @@ use crate::world::readers::{
 impl Facts<'_> {
     /// The reader that keeps an earlier generation: of several, the one with the strongest
     /// evidence, and of those the one that fails first.
-    pub fn stale_reader(&self, now: &Reading) -> Option<StaleReader> {
+    pub(super) fn stale_of<'b>(
+        &self,
+        judged: impl Iterator<Item = &'b Judged<'b>>,
+        now: &Reading,
+    ) -> Option<StaleReader> {
         if self.frozen_mount().is_some() {
             return None; // explains it
         }
-        let mut stale: Vec<Judged<'_>> = self.judged(now);
-        stale.retain(|judged| judged.verdict == ReaderVerdict::Stale);
+        let is_stale = |judged: &&Judged<'_>| judged.verdict == ReaderVerdict::Stale;
+        let mut stale: Vec<&Judged<'_>> = judged.filter(is_stale).collect();
         // A suspicion is no reason to say more of the others.
-        let is_confirmed = stale.iter().any(Judged::is_confirmed);
+        let is_confirmed = stale.iter().any(|judged| judged.is_confirmed());
         stale.retain(|judged| judged.is_confirmed() == is_confirmed);
-        let others = stale.len().saturating_sub(1);
-        let worst = stale.into_iter().min_by_key(first_failure)?;
-        Some(self.named(worst, others, now))
+        let worst = stale.iter().copied().min_by_key(|judged| first_failure(judged))?;
+        Some(self.named(worst, stale.len() - 1, now))
     }
 
-    fn named(&self, judged: Judged<'_>, others: usize, now: &Reading) -> StaleReader {
+    fn named(&self, judged: &Judged<'_>, others: usize, now: &Reading) -> StaleReader {
         let old = judged.kept().filter(|kept| kept.id != judged.current.kept.id);
         let last = judged.reader.and_then(|reader| reader.last());
         StaleReader {
             others,
-            held: old.map_or_else(|| self.earlier(&judged), |kept| HeldGeneration::of(kept, false)),
+            held: old.map_or_else(|| self.earlier(judged), |kept| HeldGeneration::of(kept, false)),
             since: last.map_or(now.wall, |last| last.last.wall),
             rotated_at: judged.replaced_at,
             habit: judged.habit,
-            who: self.with_library(judged.who),
-            evidence: judged.evidence,
+            who: self.with_library(judged.who.clone()),
+            evidence: judged.evidence.clone(),
         }
     }
 
@@ -45,14 +48,6 @@ impl Facts<'_> {
         let generations = self.readers.token.map(|token| &token.generations);
         let before = generations.and_then(|all| all.iter().rev().nth(1)).map(|one| &one.kept);
         HeldGeneration::of(before.unwrap_or(&judged.current.kept), false)
-    }
-
-    /// Whether a reader may keep an earlier generation, and the agent cannot tell: one that may be
-    /// of this container, or any, if none is named.
-    pub fn is_reader_unknown(&self, now: &Reading, container: Option<&str>) -> bool {
-        let may_be = |one: Option<&str>| one.zip(container).is_none_or(|(one, it)| one == it);
-        let unknown = |one: &Judged<'_>| one.verdict == ReaderVerdict::Unknown;
-        self.judged(now).iter().any(|one| unknown(one) && may_be(one.who.container.as_deref()))
     }
 
     /// The container that has an old file system mounted where the node has a new one.
