@@ -13,7 +13,7 @@ use crate::world::readers::{
 pub struct Conclusions<'a> {
     facts: &'a Facts<'a>,
     now: Reading,
-    readers: Vec<(Case<'a>, Judged<'a>)>,
+    readers: Vec<(Judged<'a>, Case<'a>)>,
     stale: Option<StaleReader>,
 }
 
@@ -21,14 +21,8 @@ impl<'a> Conclusions<'a> {
     /// What the facts show at `now`.
     pub fn new(facts: &'a Facts<'a>, now: &Reading) -> Self {
         let cases = Case::all(facts, now).into_iter();
-        let readers: Vec<_> = cases
-            .map(|case| {
-                let judged = case.judge();
-                (case, judged)
-            })
-            .collect();
-        let judged = readers.iter().map(|(_, judged)| judged);
-        let stale = facts.stale_of(judged, now);
+        let readers: Vec<_> = cases.map(|case| (case.judge(), case)).collect();
+        let stale = facts.stale_of(readers.iter().map(|(judged, _)| judged), now);
         Self { facts, now: *now, readers, stale }
     }
 
@@ -40,7 +34,7 @@ impl<'a> Conclusions<'a> {
     /// The readers that may keep an earlier generation without that the agent can tell: each by the
     /// name of its container, if that is known.
     pub(crate) fn unknown(&self) -> Vec<Option<String>> {
-        let judged = self.readers.iter().map(|(_, judged)| judged);
+        let judged = self.readers.iter().map(|(judged, _)| judged);
         let unknown = judged.filter(|judged| judged.verdict == ReaderVerdict::Unknown);
         unknown.map(|judged| judged.who.container.clone()).collect()
     }
@@ -48,7 +42,7 @@ impl<'a> Conclusions<'a> {
     /// The habits that are worth keeping: those that were seen more than once, and those that were
     /// confirmed.
     pub(crate) fn learned(&self) -> Vec<KnownHabit> {
-        let habit = |(case, judged): &(Case<'a>, Judged<'a>)| self.known_habit(case, judged);
+        let habit = |(judged, case): &(Judged<'a>, Case<'a>)| self.known_habit(case, judged);
         self.readers.iter().filter_map(habit).collect()
     }
 
@@ -66,14 +60,14 @@ impl<'a> Conclusions<'a> {
 
     /// What shows that readers keep an earlier generation, for later.
     pub(crate) fn proofs(&self) -> Vec<Proven> {
-        let cases = self.readers.iter().map(|(case, _)| case);
+        let cases = self.readers.iter().map(|(_, case)| case);
         let proofs = |case: &Case<'_>| Some((case.reader?.container_id.clone(), case.proofs()));
         cases.filter_map(proofs).filter(|(_, found)| !found.is_empty()).collect()
     }
 
     /// When a conclusion may change by the passing of time alone.
     pub fn next_change(&self) -> Option<Monotonic> {
-        let times = self.readers.iter().flat_map(|(case, _)| case.times());
+        let times = self.readers.iter().flat_map(|(_, case)| case.times());
         let later = times.filter(|at| *at > self.now.wall).min();
         later.map(|at: Wall| self.now.monotonic + (at - self.now.wall))
     }
