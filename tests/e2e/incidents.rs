@@ -43,6 +43,7 @@ fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
     );
     scene.kubectl(&["delete", "configmap", "settings", "-n", "shop"]);
     upgraded(&scene, &pods["slow"]);
+    unsynced(&scene, &pods["cart-"]);
 
     few_requests(&scene, QUIET);
     stalled(&scene, &pods["cart-"]);
@@ -239,8 +240,23 @@ fn few_requests(scene: &Scene, time: Duration) {
     assert!(rest.len() as f64 <= minutes, "{rest:?}");
 }
 
+/// The agent that was started since has learned how often kubelet syncs volumes, and names the one
+/// that it leaves out: minutes before its token is due.
+fn unsynced(scene: &Scene, cart: &Pod) {
+    let unsynced = raised(scene, cart, "token.rotation_stalled", secs(180));
+    println!("[incidents] {}", unsynced.body);
+    assert_eq!(unsynced.severity(), "info", "{}", unsynced.body);
+    assert!(unsynced.body.contains("kubelet has not synced its volume"), "{}", unsynced.body);
+    assert!(unsynced.body.contains("It is due in"), "{}", unsynced.body);
+}
+
 fn stalled(scene: &Scene, cart: &Pod) {
-    let stalled = raised(scene, cart, "token.rotation_stalled", secs(120));
+    let uid = cart.uid.clone();
+    let stalled = scene.telemetry.wait_alert("it to get worse", secs(120), move |alert| {
+        alert.reports("token.rotation_stalled")
+            && alert.attribute("k8s.pod.uid") == uid
+            && alert.severity() != "info"
+    });
     assert_eq!(stalled.attribute("k8s.deployment.name"), "cart");
     let containers = stalled.attribute("tokenwatch.finding.evidence.containers");
     assert!(

@@ -7,6 +7,7 @@ use crate::findings::{ClockFault, ClockSymptom, Severity, TokenFault, TokenSympt
 use crate::world::Facts;
 use crate::world::clocks::ClockFacts;
 use crate::world::cluster::PodStage;
+use crate::world::kubelet::Extent;
 use crate::world::tokens::{Generation, State};
 
 /// The effect of a wrong node clock on a token.
@@ -50,7 +51,7 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
         (true, false) => ClockEffect::LooksWrong,
         (false, false) => ClockEffect::None,
     };
-    let symptom = symptom.filter(|_| by_kubelet.is_none() || !facts.kubelet_stalled);
+    let symptom = symptom.filter(|_| by_kubelet.is_none() || !facts.kubelet.is_stalled);
     TokenCause { symptom, by_kubelet, clock_effect }
 }
 
@@ -58,6 +59,7 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
 fn is_kubelets(fault: TokenFault) -> bool {
     match fault {
         TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired => true,
+        TokenFault::Unsynced(silence) => silence.extent == Extent::Node,
         TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
@@ -70,8 +72,9 @@ fn is_kubelets(fault: TokenFault) -> bool {
     }
 }
 
-/// The symptom at `now`, by one clock, after three rules: a pod that comes to its end, a lost
-/// service account, and a step of the clock that kubelet has to catch up with.
+/// The symptom at `now`, by one clock, after four rules: a pod that comes to its end, a lost
+/// service account, a volume that kubelet does not sync, and a step of the clock that kubelet has
+/// to catch up with.
 fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<TokenSymptom> {
     match facts.stage {
         PodStage::Unknown | PodStage::Active => {}
@@ -94,14 +97,22 @@ fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<To
         let fault = TokenFault::SubjectReplaced(lost);
         return Some(TokenSymptom { fault, severity: Severity::Critical });
     }
-    let symptom = symptoms::lifecycle(generation, now, facts)?;
-    let is_waiting =
-        matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled);
-    if is_waiting && facts.catching_up.is_some_and(|step| step.excuses(&generation.deadlines, now))
+    let symptom = symptoms::lifecycle(generation, now, facts);
+    if let Some(silence) = facts.kubelet.unsynced.filter(|_| symptom.is_none_or(is_waiting)) {
+        return Some(symptoms::unsynced(silence, symptom, facts.stage));
+    }
+    let symptom = symptom?;
+    if is_waiting(symptom)
+        && facts.kubelet.catching_up.is_some_and(|step| step.excuses(&generation.deadlines, now))
     {
         return None;
     }
     Some(symptom)
+}
+
+/// Whether the token still waits to be replaced.
+fn is_waiting(symptom: TokenSymptom) -> bool {
+    matches!(symptom.fault, TokenFault::RotationLate | TokenFault::RotationStalled)
 }
 
 fn is_early(generation: &Generation, now: Wall) -> bool {
@@ -132,7 +143,7 @@ fn is_too_new(fault: TokenFault) -> bool {
 fn rank(fault: TokenFault) -> u8 {
     match fault {
         TokenFault::RotationLate | TokenFault::FutureDated => 0,
-        TokenFault::RotationStalled => 1,
+        TokenFault::RotationStalled | TokenFault::Unsynced(_) => 1,
         TokenFault::Expired
         | TokenFault::NotYetValid
         | TokenFault::SubjectReplaced(_)

@@ -1,10 +1,10 @@
 //! The evidence about kubelet itself: tokens of several pods that it should have replaced, and
-//! nothing that it did replace since.
+//! nothing that it did replace since; or volumes of several pods, and none that it syncs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::time::{Monotonic, Reading, Wall};
-use crate::findings::{KubeletSymptom, Severity};
+use crate::findings::{KubeletSymptom, Severity, StallSign};
 use crate::world::World;
 use crate::world::tokens::{Generation, TokenKey};
 
@@ -16,7 +16,8 @@ const OWNERS: usize = 3;
 /// The tokens that kubelet should have replaced, and what follows about kubelet.
 #[derive(Debug, Default)]
 pub struct KubeletEvidence {
-    /// The late tokens that nothing else explains, with the severity of each.
+    /// The tokens that are late, or will not be replaced, for no other reason: with the severity of
+    /// each.
     late: BTreeMap<TokenKey, Severity>,
     stall: Option<Stall>,
     /// Whether kubelet replaced a token since the last stall began.
@@ -79,8 +80,10 @@ impl KubeletEvidence {
         let old = before.as_ref().map(|stall| stall.symptom.clone());
         self.stall = newest
             .and_then(|newest| {
-                let continued = before.and_then(|stall| self.continued(stall, world, now, newest));
-                continued.or_else(|| self.begun(world, newest, known))
+                let silent = self.silent(world, now, known);
+                let continued =
+                    || before.and_then(|stall| self.continued(stall, world, now, newest));
+                silent.or_else(continued).or_else(|| self.begun(world, newest, known))
             })
             .map(|stall| without(stall, has_own))
             .filter(|stall| !stall.symptom.tokens.is_empty());
@@ -101,7 +104,10 @@ impl KubeletEvidence {
         now: &Reading,
         newest: Wall,
     ) -> Option<Stall> {
-        let KubeletSymptom { since, tokens, severity } = before.symptom;
+        if before.symptom.sign == StallSign::SyncsNothing {
+            return self.resumed(&before, world, now);
+        }
+        let KubeletSymptom { sign, since, tokens, severity } = before.symptom;
         let recovers_until = before.recovers_until.or_else(|| {
             (newest > since).then(|| now.monotonic + world.kubelet.policy().patience())
         });
@@ -112,8 +118,28 @@ impl KubeletEvidence {
             |key: &TokenKey| generation(world, key).is_some_and(|of| of.claims.issued_at <= since);
         let joined = self.late.keys().filter(|_| recovers_until.is_none()).cloned();
         let tokens = tokens.into_iter().chain(joined).filter(is_left).collect();
-        let symptom = self.with_severity(KubeletSymptom { since, tokens, severity });
+        let symptom = self.with_severity(KubeletSymptom { sign, since, tokens, severity });
         Some(Stall { symptom, recovers_until })
+    }
+
+    /// kubelet syncs volumes again. What is late by now may take some time.
+    fn resumed(&self, before: &Stall, world: &World, now: &Reading) -> Option<Stall> {
+        let patience = world.kubelet.policy().patience();
+        let until = before.recovers_until.unwrap_or(now.monotonic + patience);
+        let is_late = |key: &TokenKey| self.late.contains_key(key);
+        let tokens = before.symptom.tokens.iter().filter(|key| is_late(key)).cloned().collect();
+        let symptom = self.with_severity(KubeletSymptom { tokens, ..before.symptom.clone() });
+        (until > now.monotonic).then_some(Stall { symptom, recovers_until: Some(until) })
+    }
+
+    /// kubelet syncs no volume at all.
+    fn silent(&self, world: &World, now: &Reading, known: bool) -> Option<Stall> {
+        let since = world.kubelet.syncs.silent_since(now)?;
+        let tokens: BTreeSet<TokenKey> = self.late.keys().cloned().collect();
+        let sign = StallSign::SyncsNothing;
+        let symptom = KubeletSymptom { sign, since, tokens, severity: Severity::Info };
+        is_of_kubelet(&symptom.tokens, world, known)
+            .then(|| Stall { symptom: self.with_severity(symptom), recovers_until: None })
     }
 
     /// The tokens that a healthy kubelet would have replaced by now, and after which it got no
@@ -123,10 +149,9 @@ impl KubeletEvidence {
             generation(world, key).is_some_and(|late| late.deadlines.late > newest)
         };
         let tokens: BTreeSet<TokenKey> = self.late.keys().filter(is_evidence).cloned().collect();
-        let owners: BTreeSet<String> = tokens.iter().map(|key| owner(world, key)).collect();
-        let severity = Severity::Info;
-        (owners.len() >= if known { 1 } else { OWNERS }).then(|| Stall {
-            symptom: self.with_severity(KubeletSymptom { since: newest, tokens, severity }),
+        let (sign, since, severity) = (StallSign::ReplacesNothing, newest, Severity::Info);
+        is_of_kubelet(&tokens, world, known).then(|| Stall {
+            symptom: self.with_severity(KubeletSymptom { sign, since, tokens, severity }),
             recovers_until: None,
         })
     }
@@ -146,6 +171,12 @@ fn without(mut stall: Stall, has_own: impl Fn(&TokenKey) -> bool) -> Stall {
 
 fn generation<'a>(world: &'a World, key: &TokenKey) -> Option<&'a Generation> {
     world.tokens.get(key)?.current.as_ref()
+}
+
+/// Whether the tokens belong to several owners.
+fn is_of_kubelet(tokens: &BTreeSet<TokenKey>, world: &World, known: bool) -> bool {
+    let owners: BTreeSet<String> = tokens.iter().map(|key| owner(world, key)).collect();
+    owners.len() >= if known { 1 } else { OWNERS }
 }
 
 /// The owner of the token's pod, or the pod where the owner is not known.

@@ -19,6 +19,7 @@ pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
+use apiserver::Verifier;
 use correlate::TokenCause;
 
 use crate::base::time::{Delta, Monotonic, Reading};
@@ -137,7 +138,7 @@ fn explained(cause: &TokenCause, facts: &Facts<'_>) -> Explained {
     match cause.clock_effect {
         ClockEffect::LooksWrong => Explained::Clock,
         ClockEffect::None | ClockEffect::Refused => {
-            let by_kubelet = facts.kubelet_stalled && cause.by_kubelet.is_some();
+            let by_kubelet = facts.kubelet.is_stalled && cause.by_kubelet.is_some();
             if by_kubelet { Explained::Kubelet } else { Explained::Nothing }
         }
     }
@@ -174,7 +175,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
     let stalled = survey.kubelet.symptom();
-    let verifier = clock_ready.then(|| apiserver::verifier(world, now)).unwrap_or_default();
+    let verifier = if clock_ready { apiserver::verifier(world, now) } else { Verifier::default() };
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
         verifier: config.cluster_configured.then_some(verifier.known),

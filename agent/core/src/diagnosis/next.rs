@@ -1,6 +1,6 @@
 //! When a diagnosis may change by the passing of time alone.
 
-use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING, REMOVAL, URGENT};
+use super::token::{FUTURE_TOLERANCE, FUTURE_WARNING, HELD_UP, REMOVAL, URGENT};
 use super::{absent, reader, subpath};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::cluster::PodStage;
@@ -15,8 +15,9 @@ pub(super) fn for_token(
 ) -> Option<Monotonic> {
     let trouble = facts.tracked.trouble.as_ref();
     let settled = trouble.map(|trouble| trouble.since.monotonic + facts.settle);
-    let caught_up = facts.catching_up.map(|step| step.until);
-    let times = [settled, caught_up, removed(facts, now), facts.lost_from];
+    let caught_up = facts.kubelet.catching_up.map(|step| step.until);
+    let held_up = facts.kubelet.unsynced.map(|silence| now.monotonic + (HELD_UP - silence.age));
+    let times = [settled, caught_up, removed(facts, now), facts.lost_from, held_up];
     let others = times
         .into_iter()
         .flatten()

@@ -7,7 +7,7 @@ use super::{ClockEffect, correlate};
 use crate::base::time::Reading;
 use crate::findings::{Affected, Code};
 use crate::world::tokens::TokenKey;
-use crate::world::{Facts, World};
+use crate::world::{Facts, KubeletFacts, World};
 
 /// What all tokens together show.
 #[derive(Debug, Default)]
@@ -51,7 +51,8 @@ impl Survey {
 
     /// Completes the facts about a token with what all tokens together show.
     pub fn complete<'a>(&self, facts: Facts<'a>) -> Facts<'a> {
-        Facts { kubelet_stalled: self.kubelet.explains(&facts.tracked.key), ..facts }
+        let is_stalled = self.kubelet.explains(&facts.tracked.key);
+        Facts { kubelet: KubeletFacts { is_stalled, ..facts.kubelet }, ..facts }
     }
 
     /// The tokens that a wrong node clock affects, for the findings about the clock.

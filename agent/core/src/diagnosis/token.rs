@@ -3,7 +3,8 @@
 use crate::base::time::{Delta, Reading, Wall};
 use crate::findings::{PodEnd, Severity, TokenFault, TokenSymptom};
 use crate::world::Facts;
-use crate::world::cluster::{Deleted, Phase};
+use crate::world::cluster::{Deleted, Phase, PodStage};
+use crate::world::kubelet::{Extent, Silence};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, State};
 
 /// How far `iat` may be ahead: two healthy clocks, and the rounding of `iat` to seconds, explain
@@ -16,6 +17,8 @@ pub(super) const FUTURE_WARNING: Delta = LEEWAY;
 /// Time before the effective deadline from which a late rotation is a warning: kubelet's longest
 /// time for two attempts. Tokens that live for ten minutes have less than that when they are late.
 pub(super) const URGENT: Delta = Delta::from_secs(120);
+/// Time for which a pod may hold up kubelet: a large image, or a slow hook.
+pub(super) const HELD_UP: Delta = Delta::from_secs(900);
 /// Time that kubelet has to remove the files of a pod that the API server does not know. It kills
 /// the containers after the pod's grace period (default 30 s), and needs up to 90 s to notice.
 pub(super) const REMOVAL: Delta = Delta::from_secs(120);
@@ -48,6 +51,24 @@ fn stalled_severity(generation: &Generation, now: Wall) -> Severity {
     let past = now >= generation.deadlines.effective;
     let critical = now >= generation.deadlines.critical && !(past && extended);
     if critical { Severity::Critical } else { Severity::Warning }
+}
+
+/// The symptom of a volume that kubelet does not sync. It is no more than a hint at first: kubelet
+/// may pull an image for the pod, or wait for a hook of it, and goes on then. Where it goes on with
+/// another volume of the pod, it fails at this one. Without the API server the pod may have ended.
+pub(super) fn unsynced(
+    silence: Silence,
+    lifecycle: Option<TokenSymptom>,
+    stage: PodStage,
+) -> TokenSymptom {
+    let is_of_kubelet = match silence.extent {
+        Extent::Volume | Extent::Node => true,
+        Extent::Pod | Extent::VolumeOrPod => silence.age >= HELD_UP,
+    };
+    let is_sure = is_of_kubelet && stage == PodStage::Active;
+    let severity = if is_sure { Severity::Warning } else { Severity::Info };
+    let severity = lifecycle.map_or(severity, |symptom| symptom.severity.max(severity));
+    TokenSymptom { fault: TokenFault::Unsynced(silence), severity }
 }
 
 fn future_dated(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<TokenSymptom> {

@@ -7,7 +7,7 @@ use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
-use crate::world::{Conclusions, Facts};
+use crate::world::{Conclusions, Facts, KubeletFacts};
 
 pub(super) const IAT: i64 = 1_800_000_000;
 
@@ -43,11 +43,10 @@ pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
         stage: PodStage::Unknown,
         readers: ReaderFacts::default(),
         settle: Delta::ZERO,
-        catching_up: None,
         known: None,
         lost: None,
         lost_from: None,
-        kubelet_stalled: false,
+        kubelet: KubeletFacts::default(),
     }
 }
 
@@ -192,7 +191,10 @@ fn kubelet_has_time_to_catch_up_after_a_forward_step() {
     let (token, good) = (tracked(3_600, None), clock(ClockState::Synchronised, 0, false));
     let until = at(3_300).monotonic;
     let after = |size| Facts {
-        catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }),
+        kubelet: KubeletFacts {
+            catching_up: Some(CatchingUp { size: Delta::from_secs(size), until }),
+            ..KubeletFacts::default()
+        },
         ..facts(&good)
     };
     let codes = |age, size| {

@@ -9,7 +9,7 @@ pub use catalogue::{Code, CodeInfo};
 pub use runbook::{Runbook, Step};
 pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,
-    MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, TokenFault, TokenSymptom, WrongClock,
+    MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom, WrongClock,
 };
 pub use wording::{Resolution, resolved};
 

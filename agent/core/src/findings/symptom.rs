@@ -6,6 +6,7 @@ use super::{Code, Severity};
 use crate::base::time::{Delta, Wall};
 use crate::world::clocks::{ServerName, Step};
 use crate::world::cluster::{AccountLoss, Deleted, Phase};
+use crate::world::kubelet::Silence;
 use crate::world::tokens::TokenKey;
 
 /// A symptom of one token.
@@ -24,6 +25,8 @@ pub enum TokenFault {
     RotationLate,
     /// kubelet has stopped rotating it.
     RotationStalled,
+    /// kubelet does not sync its volume, and so will not replace it.
+    Unsynced(Silence),
     /// It is past `exp`.
     Expired,
     /// Its service account was deleted, or replaced under the same name.
@@ -70,7 +73,7 @@ impl TokenFault {
     pub fn code(self) -> Code {
         match self {
             Self::RotationLate => Code::RotationLate,
-            Self::RotationStalled => Code::RotationStalled,
+            Self::RotationStalled | Self::Unsynced(_) => Code::RotationStalled,
             Self::Expired => Code::Expired,
             Self::SubjectReplaced(_) => Code::SubjectReplaced,
             Self::NotYetValid => Code::NotYetValid,
@@ -90,6 +93,7 @@ impl TokenFault {
             Self::SubjectReplaced(lost) => Some(lost),
             Self::RotationLate
             | Self::RotationStalled
+            | Self::Unsynced(_)
             | Self::Expired
             | Self::NotYetValid
             | Self::FutureDated
@@ -218,12 +222,23 @@ pub enum SkewEffect {
 /// The symptom of a kubelet that replaces no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeletSymptom {
-    /// When kubelet last got a token, by the `iat` of the newest token on the node.
+    /// How it is seen.
+    pub sign: StallSign,
+    /// Since when.
     pub since: Wall,
-    /// The tokens that kubelet should have replaced since.
+    /// The tokens that kubelet should have replaced since, or will not replace.
     pub tokens: BTreeSet<TokenKey>,
     /// The highest severity of these tokens.
     pub severity: Severity,
+}
+
+/// What shows that kubelet is stalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StallSign {
+    /// It replaces no token: the newest one on the node has the `iat` that the stall began with.
+    ReplacesNothing,
+    /// It syncs no volume: its last sync is the begin of the stall.
+    SyncsNothing,
 }
 
 /// A symptom of a copied token.

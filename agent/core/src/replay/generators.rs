@@ -14,6 +14,7 @@ use crate::world::cluster::{
     Sandbox, TokenMount,
 };
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
+use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
     Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
@@ -60,6 +61,7 @@ every_observation! {
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
+    2 Syncs => |now| syncs(now).prop_map(Observation::Syncs);
     1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
@@ -378,6 +380,15 @@ fn delivery(now: Reading) -> impl Strategy<Value = DeliveryState> {
             last_error,
         },
     )
+}
+
+fn syncs(now: Reading) -> impl Strategy<Value = SyncsSeen> {
+    let sync = (name("uid"), name("volume"), 0..200i64, any::<bool>());
+    let sync = sync.prop_map(move |(pod_uid, volume, age, is_certain)| {
+        let at = now.monotonic - Delta::from_secs(age);
+        VolumeSync { pod_uid, volume, at, is_certain }
+    });
+    vec(sync, 0..4).prop_map(move |volumes| SyncsSeen { until: now.monotonic, volumes })
 }
 
 fn readers() -> impl Strategy<Value = ReadersSeen> {

@@ -4,7 +4,7 @@ use super::World;
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
-use crate::world::kubelet::CatchingUp;
+use crate::world::kubelet::{CatchingUp, Silence};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
 
@@ -23,14 +23,26 @@ pub struct Facts<'a> {
     pub lost_from: Option<Monotonic>,
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
-    /// The step of the clock that kubelet still has to catch up with.
-    pub catching_up: Option<CatchingUp>,
-    /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
-    pub kubelet_stalled: bool,
+    /// What kubelet does with it.
+    pub kubelet: KubeletFacts,
     /// Who reads it.
     pub readers: ReaderFacts<'a>,
     /// Time for which a malformed or unreadable file is not a finding yet.
     pub settle: Delta,
+}
+
+/// What kubelet does with a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KubeletFacts {
+    /// The step of the clock that kubelet still has to catch up with.
+    pub catching_up: Option<CatchingUp>,
+    /// Set if kubelet does not sync the volume.
+    pub unsynced: Option<Silence>,
+    /// How often kubelet synced the volume since the token was due, and did not replace it; none if
+    /// it is not due, or the agent does not see syncs.
+    pub failed_renewals: Option<u32>,
+    /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
+    pub is_stalled: bool,
 }
 
 impl World {
@@ -51,9 +63,8 @@ impl World {
             stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
             lost_from: None,
-            kubelet_stalled: false,
+            kubelet: self.kubelet_facts(tracked, now),
             clock,
-            catching_up: self.kubelet.catching_up(now),
             readers: self.readers.facts(key),
             settle: self.startup.settle(),
         };
@@ -62,6 +73,18 @@ impl World {
         facts.lost_from = from.filter(|from| *from > now.monotonic);
         facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
         Some(facts)
+    }
+
+    fn kubelet_facts(&self, tracked: &Tracked, now: &Reading) -> KubeletFacts {
+        let (key, syncs) = (&tracked.key, &self.kubelet.syncs);
+        let due = tracked.current.as_ref().map(|current| current.deadlines.due);
+        let due = due.filter(|due| now.wall > *due);
+        KubeletFacts {
+            catching_up: self.kubelet.catching_up(now),
+            unsynced: syncs.silence(key, now),
+            failed_renewals: due.and_then(|due| syncs.count(key, due, now)),
+            is_stalled: false,
+        }
     }
 
     /// How the account of a token was lost. Before the API server has answered, a loss from before

@@ -20,7 +20,7 @@ mod visibility;
 
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
-pub use facts::Facts;
+pub use facts::{Facts, KubeletFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
@@ -32,9 +32,9 @@ use crate::base::time::{Monotonic, Reading, Wall};
 use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
-use kubelet::Kubelet;
+use kubelet::{Kubelet, SyncsSeen};
 use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
-use readers::Readers;
+use readers::{Readers, ReadersSeen};
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -150,7 +150,8 @@ impl World {
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
-            Observation::Readers(seen) => return Changed::of(self.readers.see(&seen, now)),
+            Observation::Readers(seen) => return self.read(now, &seen),
+            Observation::Syncs(seen) => return self.synced(seen),
             Observation::Habits(known) => {
                 self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());
@@ -173,6 +174,20 @@ impl World {
             Observation::Tick => {}
         }
         Changed::node()
+    }
+
+    fn read(&mut self, now: &Reading, seen: &ReadersSeen) -> Changed {
+        self.kubelet.syncs.watch(seen, now);
+        Changed::of(self.readers.see(seen, now))
+    }
+
+    fn synced(&mut self, seen: SyncsSeen) -> Changed {
+        let changed = self.kubelet.synced(seen);
+        if changed.node {
+            return Changed::node().with(ChangedTokens::All);
+        }
+        let is_of = |key: &TokenKey| changed.volumes.iter().any(|volume| volume.has(key));
+        Changed::of(self.tokens.keys_of(|tracked| is_of(&tracked.key)))
     }
 
     /// Takes the state of a source. The source of files reports first after its first full scan.
@@ -233,6 +248,11 @@ impl World {
     /// the token still needed both.
     pub(crate) fn forget(&mut self, key: &TokenKey) {
         self.readers.gone(key);
+        let is_of_volume =
+            |other: &TokenKey| other.pod_uid == key.pod_uid && other.volume == key.volume;
+        if !self.tokens.iter().any(|tracked| is_of_volume(&tracked.key)) {
+            self.kubelet.syncs.gone(key);
+        }
         self.forget_pods();
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::clocks::{DateSeen, KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
+use crate::world::kubelet::SyncsSeen;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::tokens::TokenKey;
@@ -45,6 +46,8 @@ pub enum Observation {
     Copies(CopiesSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
+    /// kubelet synced volumes.
+    Syncs(SyncsSeen),
     /// Habits that an earlier agent on this node learned.
     Habits(Vec<KnownHabit>),
     /// The processes of a pod.

@@ -17,6 +17,7 @@ mod copies;
 mod kubelet;
 mod readers;
 mod restart;
+mod syncs;
 mod tokens;
 mod verifier;
 

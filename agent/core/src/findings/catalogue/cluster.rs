@@ -36,9 +36,12 @@ pub(super) const KUBELET_STALLED: Entry = Entry {
             names the first ones.",
     found_by: "Tokens of pods with at least three different owners are late, and no token on the \
             node was issued after a healthy kubelet would have replaced them. The agent judges by \
-            the iat of the tokens. It also reports whether it reaches the API server itself.",
-    severity: "the highest severity of the tokens: info or warning while they are late, critical \
-            shortly before the first of them expires",
+            the iat of the tokens. Or kubelet has synced no volume of the node for 5/3 of the \
+            longest time that it needs for one (some 150 s with its default settings): the finding \
+            then comes before any token is due, and its evidence has unsynced_since. The agent \
+            also reports whether it reaches the API server itself.",
+    severity: "the highest severity of the tokens: info or warning while they are late or not \
+            synced, critical shortly before the first of them expires",
     action: "On the node, check that kubelet runs, that it reaches the API server, and that its \
             client certificate is valid. Then restart it: it requests every due token again within \
             two minutes.",

@@ -15,12 +15,18 @@ pub(super) const ROTATION_LATE: Entry = Entry {
 
 pub(super) const ROTATION_STALLED: Entry = Entry {
     meaning: "kubelet tried several times to replace this token, or should have, and the file did \
-            not change. After the effective deadline, verifiers reject requests with this token. \
-            An extended token still works then, but only because of the extension.",
+            not change. Or kubelet does not sync the volume any more, so that it will not replace \
+            the token when that is due: the finding then comes before. After the \
+            effective deadline, verifiers reject requests with this token. An extended token still \
+            works then, but only because of the extension.",
     found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its \
-            due time, by the node's clock.",
+            due time, by the node's clock. Or kubelet has not opened the volume for 5/3 of the \
+            longest time that it needs on this node (some 150 s with its default settings), while \
+            it synced the volumes of other pods. The evidence then has unsynced_since.",
     severity: "warning; critical in the last third of the slack, and after the effective deadline \
-            of a token without extension",
+            of a token without extension. For a volume that is not synced: info at first, because \
+            an image that is pulled for the pod may hold up kubelet; warning after 15 min, from \
+            late on, and at once where kubelet syncs another volume of the same pod",
     action: "In kubelet's log on this node, look for \"Couldn't update token\" and \
             MountVolume.SetUp errors. On the pod, look for FailedMount events. Check that kubelet \
             reaches the API server. Check that the service account and every source of the volume \

@@ -50,9 +50,11 @@ pub(super) const KUBELET_STALLED: Runbook = Runbook {
     ],
     mitigation: &[RESTART],
     resolved_when: "kubelet replaces the tokens, and the finding clears within two minutes of the \
-                    first replacement.",
+                    first replacement. Where no token was due, it clears when kubelet syncs \
+                    volumes again.",
     false_positives: "Three pods with different owners have causes of their own (a missing \
                       ConfigMap, for example), and kubelet had no other token to replace in the \
                       meantime. The finding becomes one finding for each token within two minutes \
-                      after kubelet replaced any.",
+                      after kubelet replaced any. kubelet was stopped on purpose for \
+                      some minutes.",
 };

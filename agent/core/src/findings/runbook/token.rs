@@ -29,7 +29,9 @@ pub(super) const ROTATION_STALLED: Runbook = Runbook {
                     explain` reports the token as fresh. The event tokenwatch.finding.cleared \
                     arrives within seconds.",
     false_positives: "The pod is terminating and ends before the deadline: kubelet does not rotate \
-                      the tokens of terminating pods.",
+                      the tokens of terminating pods. A volume that is not synced at info: kubelet \
+                      pulls a large image for the pod, or waits for its postStart hook, and syncs \
+                      the volume when that is done.",
 };
 
 pub(super) const EXPIRED: Runbook = Runbook {

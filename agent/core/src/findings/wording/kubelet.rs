@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::names::plural;
 use super::remedy;
+use super::unsynced::UNSYNCED_SINCE;
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Code, Finding, KubeletSymptom, MAX_NAMED, Subject};
+use crate::findings::{Code, Finding, KubeletSymptom, MAX_NAMED, StallSign, Subject};
 use crate::world::cluster::PodRef;
 use crate::world::tokens::{Generation, TokenKey};
 use crate::world::{Config, World};
@@ -75,12 +76,23 @@ pub(crate) fn kubelet(
     let (reach, reached) = api_server(world, config, now);
     let idle = (now.wall - stall.since).max(Delta::ZERO);
     let first = tokens.first(world);
-    let summary = format!(
-        "kubelet on node {} has replaced no token for {idle}, although {} of {} should have been \
-         replaced. {} First: {}. {reach}",
-        shown(node),
+    let silent = stall.sign == StallSign::SyncsNothing;
+    let of = format!(
+        "{} of {}",
         plural(tokens.of.len() as u64, "token"),
-        plural(tokens.pods as u64, "pod"),
+        plural(tokens.pods as u64, "pod")
+    );
+    let what = match stall.sign {
+        StallSign::ReplacesNothing => {
+            format!("has replaced no token for {idle}, although {of} should have been replaced.")
+        }
+        StallSign::SyncsNothing => {
+            format!("has synced no volume for {idle}, and so will not replace {of}.")
+        }
+    };
+    let summary = format!(
+        "kubelet on node {} {what} {} First: {}. {reach}",
+        shown(node),
         tokens.expiry(now.wall),
         first.first().map_or("none left", |name| name.as_str()),
     );
@@ -96,6 +108,7 @@ pub(crate) fn kubelet(
             .with("expired", tokens.expired)
             .with("first", first.as_slice())
             .with("since", stall.since)
+            .with_some(UNSYNCED_SINCE, silent.then_some(stall.since))
             .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
             .with("apiserver", reached),
         remedy: remedy::of_kubelet(),

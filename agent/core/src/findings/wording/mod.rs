@@ -9,6 +9,7 @@ mod copy_remedy;
 mod held;
 mod kept;
 mod kubelet;
+mod lifetime;
 mod missing;
 mod mount_frozen;
 mod names;
@@ -22,6 +23,7 @@ mod resolved;
 mod resolved_tests;
 mod subpath;
 mod token;
+mod unsynced;
 
 pub(crate) use agent::{blind, delivery};
 pub(crate) use apiserver::skew;

@@ -2,6 +2,7 @@
 
 use crate::findings::{Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
 use crate::world::cluster::{AccountLoss, PodRef};
+use crate::world::kubelet::{Extent, Silence};
 use crate::world::tokens::{Claims, Generation};
 
 /// The remedy for a symptom of a token.
@@ -14,10 +15,14 @@ pub(super) fn of_token(
     if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
         return of_account(lost, &generation.claims, pod);
     }
+    if let TokenFault::Unsynced(silence) = fault {
+        return of_unsynced(&silence, pod);
+    }
     let command = match fault {
-        TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired => {
-            kubelet_log(pod)
-        }
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled
+        | TokenFault::Unsynced(_)
+        | TokenFault::Expired => kubelet_log(pod),
         TokenFault::NotYetValid => delete_pod(pod),
         TokenFault::SubjectReplaced(_) | TokenFault::ReaderStale | TokenFault::MountFrozen => {
             renew_pods(pod)
@@ -36,6 +41,7 @@ fn action(symptom: TokenSymptom) -> &'static str {
         TokenFault::RotationLate if is_urgent => Code::RotationStalled,
         TokenFault::RotationLate
         | TokenFault::RotationStalled
+        | TokenFault::Unsynced(_)
         | TokenFault::Expired
         | TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
@@ -70,6 +76,31 @@ fn of_pod_end(end: PodEnd, pod: &PodRef) -> Remedy {
              with the pod.",
             describe_pod(pod),
         ),
+    };
+    Remedy { text: text.to_owned(), command }
+}
+
+/// The remedy for a volume that kubelet does not sync.
+fn of_unsynced(silence: &Silence, pod: &PodRef) -> Remedy {
+    let text = match silence.extent {
+        Extent::Volume => {
+            "kubelet cannot fill the volume, most likely because a ConfigMap or Secret in it is \
+             missing. Look for FailedMount in the events of the pod, and restore what is missing."
+        }
+        Extent::Pod | Extent::VolumeOrPod => {
+            "Either kubelet cannot fill the volume, because a ConfigMap or Secret in it is \
+             missing, or it is held up with the pod: by an image that it pulls, by a hook, by a \
+             PersistentVolumeClaim that is being deleted, or by the container runtime. The events \
+             of the pod show which."
+        }
+        Extent::Node => {
+            "kubelet syncs no volume on this node: it is stopped or hangs, or its tokens have \
+             ended while it does not reach the API server. Look at its state and its log."
+        }
+    };
+    let command = match silence.extent {
+        Extent::Volume | Extent::Pod | Extent::VolumeOrPod => describe_pod(pod),
+        Extent::Node => kubelet_log(pod),
     };
     Remedy { text: text.to_owned(), command }
 }

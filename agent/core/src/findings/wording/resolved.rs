@@ -1,6 +1,7 @@
 //! Texts of resolved findings. They contain no facts that are true only at one moment.
 
 use super::names;
+use super::unsynced::UNSYNCED_SINCE;
 use crate::base::schema;
 use crate::base::text::shown;
 use crate::base::time::Delta;
@@ -66,7 +67,14 @@ pub fn resolved(finding: &Finding, resolution: Resolution, lasted: Delta) -> Fin
 fn what_happened(finding: &Finding, resolution: Resolution) -> String {
     match &finding.subject {
         Subject::Token { pod, volume, path } => {
-            of_token(&names::token(pod, volume, path), finding.code, resolution)
+            let token = names::token(pod, volume, path);
+            if has_resumed(finding, resolution) {
+                return format!("{token} is in a volume that kubelet syncs again");
+            }
+            of_token(&token, finding.code, resolution)
+        }
+        Subject::Node { node } if has_resumed(finding, resolution) => {
+            format!("kubelet on node {} syncs volumes again", shown(node))
         }
         Subject::Node { node } => of_node(&shown(node), finding.code, resolution),
         Subject::Server { server } => {
@@ -74,6 +82,12 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
         }
         Subject::File { node, path } => of_file(&shown(node), &shown(path), resolution),
     }
+}
+
+/// Whether kubelet syncs what it did not sync.
+fn has_resumed(finding: &Finding, resolution: Resolution) -> bool {
+    let no_other = [Resolution::Recovered, Resolution::Kubelet { replaced: false }];
+    finding.evidence.get(UNSYNCED_SINCE).is_some() && no_other.contains(&resolution)
 }
 
 fn of_token(token: &str, code: Code, resolution: Resolution) -> String {

@@ -1,7 +1,8 @@
 //! Findings about tokens.
 
+use super::lifetime::time_left;
 use super::parts::{Parts, identity_of};
-use super::{kept, names, remedy, subpath};
+use super::{kept, names, remedy, subpath, unsynced};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
@@ -64,6 +65,7 @@ fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
         TokenFault::Subpath => subpath::deadline(facts),
         TokenFault::RotationLate
         | TokenFault::RotationStalled
+        | TokenFault::Unsynced(_)
         | TokenFault::FutureDated
         | TokenFault::PodTerminating(PodEnd::Ahead { .. })
         | TokenFault::Malformed
@@ -79,9 +81,12 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
             facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
         }
         TokenFault::Subpath => generation_evidence(facts, now).and(subpath::evidence(facts)),
-        TokenFault::RotationLate
-        | TokenFault::RotationStalled
-        | TokenFault::Expired
+        TokenFault::Unsynced(silence) => {
+            generation_evidence(facts, now).and(unsynced::evidence(&silence))
+        }
+        TokenFault::RotationLate | TokenFault::RotationStalled => generation_evidence(facts, now)
+            .with_some("failed_renewals", facts.kubelet.failed_renewals.map(i64::from)),
+        TokenFault::Expired
         | TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated
@@ -145,15 +150,18 @@ fn lifecycle(
 ) -> String {
     match fault {
         TokenFault::RotationLate => format!(
-            "{token} should have been replaced {} ago; kubelet is late. {}",
+            "{token} should have been replaced {} ago; kubelet is late. {}{}",
             now - generation.deadlines.due,
+            unsynced::renewals(facts.kubelet.failed_renewals),
             time_left(generation, now)
         ),
         TokenFault::RotationStalled => format!(
-            "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}",
+            "{token} should have been replaced {} ago: kubelet has stopped rotating it. {}{}",
             now - generation.deadlines.due,
+            unsynced::renewals(facts.kubelet.failed_renewals),
             time_left(generation, now)
         ),
+        TokenFault::Unsynced(silence) => unsynced::summary(token, &silence, generation, now),
         TokenFault::Expired => expired(token, generation, facts, now),
         TokenFault::SubjectReplaced(lost) => without_account(token, generation, lost, now),
         TokenFault::PodTerminating(end) => pod_end(token, end, generation, facts, now),
@@ -276,23 +284,5 @@ fn replacement(generation: &Generation, lost: AccountLoss, now: Wall) -> String 
             due.rfc3339()
         ),
         AccountLoss::Replaced => format!("kubelet should have replaced it {} ago.", now - due),
-    }
-}
-
-fn time_left(generation: &Generation, now: Wall) -> String {
-    let effective = generation.deadlines.effective;
-    let left = effective - now;
-    match (generation.claims.warn_after.is_some(), left > Delta::ZERO) {
-        (false, false) => format!("It expired {} ago, and requests with it get 401.", -left),
-        (false, true) => format!("It expires in {left}, at {}.", effective.rfc3339()),
-        (true, true) => format!(
-            "It goes stale in {left}, at {}. After that it works only because the API server \
-             extends its expiry.",
-            effective.rfc3339()
-        ),
-        (true, false) => format!(
-            "It went stale {} ago and works only because the API server extends its expiry.",
-            -left
-        ),
     }
 }

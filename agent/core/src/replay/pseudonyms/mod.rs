@@ -124,6 +124,7 @@ impl Pseudonyms {
                 Observation::Privileges(self.privileges(privileges))
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
+            Observation::Syncs(seen) => Observation::Syncs(self.syncs(seen)),
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }

@@ -2,6 +2,7 @@
 
 use super::Pseudonyms;
 use super::names::Kind;
+use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::readers::{
     ContainersSeen, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent, ReadersSeen,
     RunningContainer, SeenMount,
@@ -14,6 +15,21 @@ impl Pseudonyms {
             pod_uid: self.name(Kind::Uid, &pod_uid),
             volume: self.name(Kind::Volume, &volume),
             what: self.reader_event(what),
+        }
+    }
+
+    pub(super) fn syncs(&self, seen: SyncsSeen) -> SyncsSeen {
+        let SyncsSeen { until, volumes } = seen;
+        SyncsSeen { until, volumes: volumes.into_iter().map(|one| self.sync(one)).collect() }
+    }
+
+    fn sync(&self, sync: VolumeSync) -> VolumeSync {
+        let VolumeSync { pod_uid, volume, at, is_certain } = sync;
+        VolumeSync {
+            pod_uid: self.name(Kind::Uid, &pod_uid),
+            volume: self.name(Kind::Volume, &volume),
+            at,
+            is_certain,
         }
     }
 

@@ -20,6 +20,8 @@ pub const CACHE: Delta = Delta::from_secs(10);
 /// kubelet's default `syncFrequency`. kubelet then syncs a pod every 60 to 90 s (pod_workers.go)
 /// and needs up to 92 s to write a token that is due.
 const DEFAULT_SYNC_PERIOD: Delta = Delta::from_secs(60);
+/// kubelet syncs a pod after 1.0 to 1.5 times that.
+const LONGEST_SYNC: Delta = Delta::from_secs(90);
 /// A healthy kubelet with the default settings is never this late: 92 s and a margin.
 const LATE: Delta = Delta::from_secs(120);
 /// Three syncs at 90 s, and a margin.
@@ -43,6 +45,11 @@ impl KubeletPolicy {
     /// it.
     pub fn patience(self) -> Delta {
         self.stretched(LATE)
+    }
+
+    /// The longest time between two syncs of a pod, if kubelet has the settings that are known.
+    pub fn longest_sync(self) -> Delta {
+        self.stretched(LONGEST_SYNC)
     }
 
     /// `wait` in proportion to the sync period. A period below the default does not shorten it.

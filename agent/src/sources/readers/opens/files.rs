@@ -29,6 +29,8 @@ pub(super) struct Files {
     /// Whether every open and every close since the generation began was seen.
     are_balanced: bool,
     sync: Option<KubeletSync>,
+    /// The last sync of kubelet, unless it is taken already.
+    synced: Option<Monotonic>,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,8 @@ impl Files {
         let list = watched.map(|file| File::new(file.path.clone(), file.is_token));
         let mut list: Vec<File> = list.collect();
         list.shrink_to_fit(); // each volume of the node has this list
-        Self { list, are_whole: volume.is_whole, are_balanced: false, sync: None }
+        let (sync, synced) = (None, None);
+        Self { list, are_whole: volume.is_whole, are_balanced: false, sync, synced }
     }
 
     /// Of this volume from now on. What was reported of a file stays reported.
@@ -147,6 +150,7 @@ impl Files {
                 self.list[file].is_synced = true;
                 sync.files += 1;
                 if self.are_whole && sync.files == self.list.len() {
+                    self.synced = Some(sync.since);
                     self.sync = None;
                 }
             }
@@ -193,12 +197,21 @@ impl Files {
     }
 
     /// Kubelet compares all files or finds a difference. If only some were opened and no new
-    /// generation appeared, it was a client that had listed the directory.
+    /// generation appeared, it was a client that had listed the directory; if none, kubelet's
+    /// statistics.
     fn end_sync(&mut self) {
-        if let Some(sync) = self.sync.take().filter(|_| self.are_whole) {
+        let Some(sync) = self.sync.take().filter(|sync| sync.files > 0) else { return };
+        if self.are_whole {
             let opened = self.list.iter_mut().filter(|file| file.is_synced);
             opened.for_each(|file| file.opened_by_client(sync.after));
+        } else {
+            self.synced = Some(sync.since);
         }
+    }
+
+    /// The last sync of kubelet, unless it was taken already.
+    pub(super) fn take_synced(&mut self) -> Option<Monotonic> {
+        self.synced.take()
     }
 
     /// The tokens that clients opened and that are to be reported now, with a time after which

@@ -12,7 +12,12 @@ use crate::sources::token_volumes::{ProjectedFile, TokenVolume};
 /// closed; `a` the agent opens the token; `u` an unknown file is opened; `R` a new generation
 /// appears; `.` three seconds pass.
 fn play(files: &[&str], events: &str) -> usize {
-    let (mut files, mut now, mut opened) = (files_of(&volume(files)), Monotonic::default(), 0);
+    played(files_of(&volume(files)), events).0
+}
+
+/// How often a client opened the token, and how often kubelet synced the volume.
+fn played(mut files: Files, events: &str) -> (usize, usize) {
+    let (mut now, mut opened, mut synced) = (Monotonic::default(), 0, 0);
     files.set_balanced(true);
     for event in events.chars() {
         match event {
@@ -33,8 +38,9 @@ fn play(files: &[&str], events: &str) -> usize {
             assert_eq!(path, Path::new("token"));
             opened += 1;
         });
+        synced += usize::from(files.take_synced().is_some());
     }
-    opened
+    (opened, synced)
 }
 
 /// Files that are there.
@@ -88,6 +94,27 @@ fn the_opens_of_clients_are_distinguished_from_those_of_kubelet() {
         assert_eq!(play(ALONE, &of_token), alone, "{name}: a token alone");
         assert_eq!(play(THREE, events), three, "{name}: three files");
     }
+}
+
+#[test]
+fn a_sync_of_kubelet_opens_the_directory_and_the_files() {
+    let table = [
+        ("kubelet, nothing changed", "DtTcn.DctTn.DnctT", 3),
+        ("a client", "tT.tT.tT", 0),
+        ("the statistics of kubelet", "W.D.W", 0),
+        ("a walk that reads all", "WctnT", 0),
+        ("kubelet within the reads of a client", "tDTctn", 1),
+        ("the agent alone", "aT.aT", 0),
+    ];
+    for (name, events, expected) in table {
+        let of_token = events.replace(['c', 'n'], "");
+        assert_eq!(played(files_of(&volume(ALONE)), &of_token).1, expected, "{name}: alone");
+        assert_eq!(played(files_of(&volume(THREE)), events).1, expected, "{name}: three files");
+    }
+    let some = |events| played(files_of(&volume(THREE)), events).1;
+    assert_eq!(some("Dct."), 0, "some files, and no new generation: a client");
+    let of_unknown = TokenVolume { is_whole: false, ..volume(THREE) };
+    assert_eq!(played(files_of(&of_unknown), "Dct.D.").1, 1, "it may have opened all of them");
 }
 
 #[test]

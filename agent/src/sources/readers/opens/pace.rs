@@ -14,6 +14,12 @@ const FIRST_RETRY: Delta = Delta::from_secs(1);
 /// … up to this.
 const LAST_RETRY: Delta = Delta::from_secs(60);
 
+/// Longest time from a sync of kubelet to its report. The others of that time are in it, too.
+const REPORT: Delta = Delta::from_secs(5);
+/// Longest time between two reports, also of no sync: the core takes a longer one for a time in
+/// which the agent was stopped.
+const NO_SYNC: Delta = Delta::from_secs(30);
+
 /// The times of the thread.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -24,13 +30,18 @@ pub(super) struct Pace {
     empty: Monotonic,
     reading: Option<Monotonic>,
     retry: Option<Monotonic>,
+    /// When syncs were last reported.
+    reported: Monotonic,
+    /// Whether there are syncs to report.
+    has_syncs: bool,
     wait: Delta,
 }
 
 impl Pace {
     pub(super) fn new(now: Monotonic) -> Self {
         let (reading, retry, wait) = (None, None, FIRST_RETRY);
-        Self { started: now, read: now, empty: now, reading, retry, wait }
+        let (reported, has_syncs) = (now, false);
+        Self { started: now, read: now, empty: now, reading, retry, reported, has_syncs, wait }
     }
 
     pub(super) fn has_run_for(&self, time: Delta, now: Monotonic) -> bool {
@@ -95,9 +106,26 @@ impl Pace {
         self.retry = has_failed.then(|| now + self.wait);
     }
 
+    /// Whether there are syncs to report.
+    pub(super) fn has_syncs(&mut self, has_syncs: bool) {
+        self.has_syncs = has_syncs;
+    }
+
+    fn report_due(&self) -> Monotonic {
+        self.reported + if self.has_syncs { REPORT } else { NO_SYNC }
+    }
+
+    pub(super) fn is_report_due(&self, now: Monotonic) -> bool {
+        self.report_due() <= now
+    }
+
+    pub(super) fn reported(&mut self, now: Monotonic) {
+        (self.reported, self.has_syncs) = (now, false);
+    }
+
     /// When something is due.
-    pub(super) fn due(&self) -> Option<Monotonic> {
-        self.reading.into_iter().chain(self.retry).min()
+    pub(super) fn due(&self) -> Monotonic {
+        self.reading.into_iter().chain(self.retry).fold(self.report_due(), Monotonic::min)
     }
 }
 
@@ -130,15 +158,26 @@ mod tests {
         pace.retry_at(at(0));
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let due = pace.due().expect("an attempt");
+            let due = pace.retry.expect("an attempt");
             assert!(pace.is_retry_due(due));
             pace.retried(due, true);
-            waits.push((pace.due().expect("another one") - due).as_secs());
+            waits.push((pace.retry.expect("another one") - due).as_secs());
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
         pace.retry_at(at(5));
-        assert_eq!(pace.due(), Some(at(5)));
+        assert_eq!(pace.due(), at(5));
         pace.retried(at(5), false);
-        assert_eq!(pace.due(), None);
+        assert_eq!(pace.retry, None);
+    }
+
+    #[test]
+    fn syncs_are_reported_together_and_that_there_are_none_twice_a_minute() {
+        let mut pace = Pace::new(at(0));
+        assert_eq!(pace.due(), at(30_000));
+        pace.has_syncs(true);
+        assert_eq!(pace.due(), at(5_000));
+        assert!(!pace.is_report_due(at(4_999)) && pace.is_report_due(at(5_000)));
+        pace.reported(at(5_000));
+        assert_eq!(pace.due(), at(35_000));
     }
 }

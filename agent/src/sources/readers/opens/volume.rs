@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use inotify::WatchMask;
 use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::kubelet::VolumeSync;
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::{ReaderEvent, ReadersSeen};
 
@@ -32,6 +33,7 @@ pub(super) struct Turn<'a> {
     pub(super) instances: &'a mut Instances,
     pub(super) own: &'a mut Own,
     pub(super) out: &'a mut Vec<Found>,
+    pub(super) syncs: &'a mut Vec<VolumeSync>,
     pub(super) now: Monotonic,
     /// Everything that happened before was taken from the queue.
     pub(super) read_until: Monotonic,
@@ -118,6 +120,11 @@ impl Volume {
     /// Reports what somebody opened, or read, after this time.
     fn report_open(&self, what: ReaderEvent, after: Monotonic, out: &mut Vec<Found>) {
         out.push(Found { observation: self.observation(what), opened_after: Some(after) });
+    }
+
+    fn report_sync(&self, at: Monotonic, is_certain: bool, out: &mut Vec<VolumeSync>) {
+        let (pod_uid, volume) = (self.of.pod_uid.clone(), self.of.volume.clone());
+        out.push(VolumeSync { pod_uid, volume, at, is_certain });
     }
 
     fn observation(&self, what: ReaderEvent) -> Observation {
@@ -417,6 +424,7 @@ impl Volume {
             };
             self.make_current(index, missed, turn);
         }
+        self.report_sync(turn.now, true, turn.syncs);
         self.held.rotated(turn.now);
     }
 
@@ -504,7 +512,7 @@ impl Volume {
 
     /// After a reading of the queue, and when something is due: decides, reports, adapts.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
-        let mut opened = Vec::new();
+        let (mut opened, mut synced) = (Vec::new(), None);
         for generation in &mut self.generations {
             let directory = generation.directory.to_string_lossy();
             generation.files.settle(turn.now);
@@ -514,9 +522,16 @@ impl Volume {
                 let within = Delta::ZERO; // until it is sent
                 opened.push((ReaderEvent::Opened { directory, path, by: None, within }, after));
             });
+            let seen = generation.files.take_synced().map(|at| (at, true));
+            synced = seen.filter(|_| generation.is_current()).or(synced);
             if generation.adapt(turn.now) {
                 set_watches(&self.path, generation, self.id, turn.instances);
+                // While it rested, nothing was seen.
+                synced = synced.or_else(|| generation.is_current().then_some((turn.now, false)));
             }
+        }
+        if let Some((at, is_certain)) = synced {
+            self.report_sync(at, is_certain, turn.syncs);
         }
         for (what, after) in opened {
             self.report_open(what, after, turn.out);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokenwatch_core::base::time::{Delta, Monotonic};
+use tokenwatch_core::world::kubelet::{SyncsSeen, VolumeSync};
 use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::readers::ReaderEvent;
 use tokenwatch_core::world::tokens::MAX_TOKENS;
@@ -58,6 +59,8 @@ pub(super) struct Worker {
 struct Outbox {
     observations: Sender<Observation>,
     waiting: Vec<Found>,
+    /// Syncs of kubelet that are not reported yet.
+    syncs: Vec<VolumeSync>,
     health: Health,
     /// Who sees the processes, too; none below the level `fanotify`.
     openers: Option<Openers>,
@@ -97,7 +100,7 @@ impl Worker {
             next: 0,
             pace: Pace::new(now()),
             buffer: watches::buffer(),
-            out: Outbox { observations, waiting: Vec::new(), health, openers },
+            out: Outbox { observations, waiting: Vec::new(), syncs: Vec::new(), health, openers },
         }
     }
 
@@ -117,6 +120,7 @@ impl Worker {
             }
             self.settle();
             self.retry();
+            self.report_syncs();
         }
     }
 
@@ -160,11 +164,11 @@ impl Worker {
         // What is due for a volume waits for the queue, and for instances.
         let may_settle = self.instances.is_ok() && !self.pace.is_reading_planned();
         let volumes = self.volumes.values().filter(|_| may_settle).filter_map(|it| it.due()).min();
-        let due = volumes.into_iter().chain(self.pace.due()).min();
+        let due = volumes.map_or(self.pace.due(), |due| due.min(self.pace.due()));
         let now = now();
         let is_kept = self.volumes.values().any(|volume| volume.is_kept());
         let longest = if is_kept { WHILE_KEPT } else { LONGEST };
-        let wait = due.map_or(longest, |due| (due - now).min(longest));
+        let wait = (due - now).min(longest);
         let millis = wait.to_std().as_micros().div_ceil(1_000);
         PollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
     }
@@ -182,7 +186,8 @@ impl Worker {
     /// Returns whether events were lost.
     fn read_arrivals(&mut self, buffer: &mut [u8]) -> bool {
         let now = now();
-        let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let is_settled = self.pace.has_run_for(SETTLED, now);
+        let (out, syncs) = (&mut self.out.waiting, &mut self.out.syncs);
         let read_until = self.pace.empty();
         let Ok(instances) = &mut self.instances else { return false };
         while let Ok(Some(events)) = instances.arrivals.fill(buffer) {
@@ -196,7 +201,7 @@ impl Worker {
                 let own = &mut self.own;
                 volume.arrived(
                     &event,
-                    &mut Turn { instances, own, out, now, read_until, is_settled },
+                    &mut Turn { instances, own, out, syncs, now, read_until, is_settled },
                 );
             }
         }
@@ -223,7 +228,8 @@ impl Worker {
 
     fn read_events(&mut self, buffer: &mut [u8]) -> Reading {
         let now = now();
-        let (is_settled, out) = (self.pace.has_run_for(SETTLED, now), &mut self.out.waiting);
+        let is_settled = self.pace.has_run_for(SETTLED, now);
+        let (out, syncs) = (&mut self.out.waiting, &mut self.out.syncs);
         let read_until = self.pace.empty();
         let Ok(instances) = &mut self.instances else { return Reading::All(now) };
         for _ in 0..MAX_BUFFERS {
@@ -239,7 +245,10 @@ impl Worker {
                 let owner = instances.opens.owner(event.watch);
                 let Some(volume) = owner.and_then(|id| self.volumes.get_mut(&id)) else { continue };
                 let own = &mut self.own;
-                volume.take(&event, &mut Turn { instances, own, out, now, read_until, is_settled });
+                volume.take(
+                    &event,
+                    &mut Turn { instances, own, out, syncs, now, read_until, is_settled },
+                );
             }
         }
         Reading::More
@@ -250,14 +259,25 @@ impl Worker {
         let now = now();
         let is_settled = self.pace.has_run_for(SETTLED, now);
         let Ok(instances) = &mut self.instances else { return };
-        let (own, out) = (&mut self.own, &mut self.out.waiting);
+        let (own, out, syncs) = (&mut self.own, &mut self.out.waiting, &mut self.out.syncs);
         let read_until = self.pace.empty();
-        let mut turn = Turn { instances, own, out, now, read_until, is_settled };
+        let mut turn = Turn { instances, own, out, syncs, now, read_until, is_settled };
         self.volumes.values_mut().for_each(|volume| act(volume, &mut turn));
     }
 
     fn settle(&mut self) {
         self.each(Volume::settle);
+    }
+
+    /// Reports the syncs of the last seconds, or that there were none.
+    fn report_syncs(&mut self) {
+        self.pace.has_syncs(!self.out.syncs.is_empty());
+        if self.pace.is_report_due(now()) {
+            let volumes = std::mem::take(&mut self.out.syncs);
+            let observation = Observation::Syncs(SyncsSeen { until: self.pace.empty(), volumes });
+            self.out.waiting.push(Found { observation, opened_after: None });
+            self.pace.reported(now());
+        }
     }
 
     /// After lost events nothing is certain: not even which watches there are. All are set again.

@@ -1,4 +1,13 @@
-//! This node's kubelet: its settings, and the step of the clock that it has to catch up with.
+//! This node's kubelet: its settings, the step of the clock that it has to catch up with, and its
+//! syncs of volumes.
+
+mod rhythm;
+mod seen;
+mod syncs;
+
+pub use seen::{SyncsSeen, VolumeSync};
+pub(crate) use syncs::SyncsChanged;
+pub use syncs::{Extent, Silence, Syncs};
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::clocks::Step;
@@ -25,21 +34,28 @@ impl CatchingUp {
 }
 
 /// The state of this node's kubelet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Kubelet {
     policy: KubeletPolicy,
     catching_up: Option<CatchingUp>,
+    /// Its syncs of the volumes with tokens.
+    pub syncs: Syncs,
 }
 
 impl Kubelet {
     /// A kubelet with nothing to catch up with.
     pub fn new(policy: KubeletPolicy) -> Self {
-        Self { policy, catching_up: None }
+        Self { policy, catching_up: None, syncs: Syncs::default() }
     }
 
     /// The settings that affect rotation.
     pub fn policy(&self) -> KubeletPolicy {
         self.policy
+    }
+
+    /// Takes a report about syncs.
+    pub(super) fn synced(&mut self, seen: SyncsSeen) -> SyncsChanged {
+        self.syncs.see(seen, self.policy)
     }
 
     /// The step that kubelet still has to catch up with at `now`.

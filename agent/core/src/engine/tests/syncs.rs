@@ -1,0 +1,215 @@
+//! What kubelet's syncs show: a volume, a pod or a node that will get no new token.
+
+use super::*;
+use crate::world::cluster::Phase;
+use crate::world::kubelet::{SyncsSeen, VolumeSync};
+
+type Alerts = Vec<(i64, AlertEvent, Code, Severity)>;
+
+/// A node whose kubelet syncs each pod once a minute, at a second of its own.
+struct Node {
+    engine: Engine,
+    pods: Vec<Pod>,
+    /// Volumes that kubelet does not sync.
+    left_out: Vec<TokenKey>,
+    alerts: Alerts,
+    last: Vec<String>,
+}
+
+const SECOND: &str = "cloud-token";
+
+fn keys(pod: &str) -> [TokenKey; 2] {
+    [key(pod), TokenKey { volume: SECOND.into(), ..key(pod) }]
+}
+
+impl Node {
+    /// The pod p0 has two volumes with tokens.
+    fn new(pods: usize) -> Self {
+        let mut engine = Engine::new(Config {
+            node: "n1".into(),
+            cluster_configured: true,
+            ..Config::default()
+        });
+        let pod = |nth: usize| Pod {
+            uid: format!("p{nth}"),
+            namespace: "shop".into(),
+            name: format!("p{nth}-name"),
+            phase: Phase::Running,
+            ..Pod::default()
+        };
+        let pods: Vec<Pod> = (0..pods).map(pod).collect();
+        let _ = engine.step(&at(0), Observation::Cluster(ClusterSeen::Listed(pods.clone())));
+        let mut new = Self { engine, pods, left_out: vec![], alerts: vec![], last: vec![] };
+        for key in new.keys() {
+            let Observation::File(file) = token(&key.pod_uid, 0, 3_600) else { unreachable!() };
+            new.step(1, Observation::File(FileSeen { key, ..file }));
+        }
+        new
+    }
+
+    fn keys(&self) -> Vec<TokenKey> {
+        let of = |pod: &Pod| keys(&pod.uid).into_iter().take(if pod.uid == "p0" { 2 } else { 1 });
+        self.pods.iter().flat_map(of).collect()
+    }
+
+    fn step(&mut self, age: i64, observation: Observation) {
+        let reports = self.engine.step(&at(age), observation).reports;
+        for report in reports {
+            if let Report::Alert(alert) = report {
+                let finding = &alert.finding;
+                self.alerts.push((age, alert.event, finding.code, finding.severity));
+                self.last.push(finding.summary.clone());
+            }
+        }
+    }
+
+    fn synced(&mut self, age: i64, keys: Vec<TokenKey>) {
+        let sync = |key: TokenKey| VolumeSync {
+            pod_uid: key.pod_uid,
+            volume: key.volume,
+            at: at(age).monotonic,
+            is_certain: true,
+        };
+        let volumes = keys.into_iter().map(sync).collect();
+        self.step(age, Observation::Syncs(SyncsSeen { until: at(age).monotonic, volumes }));
+    }
+
+    fn run(&mut self, from: i64, to: i64) {
+        for age in from..to {
+            let due = |pod: &Pod| (age - pod.uid[1..].parse::<i64>().unwrap() * 4) % 60 == 0;
+            let due: Vec<String> =
+                self.pods.iter().filter(|pod| due(pod)).map(|pod| pod.uid.clone()).collect();
+            let is_synced =
+                |key: &TokenKey| due.contains(&key.pod_uid) && !self.left_out.contains(key);
+            let synced: Vec<TokenKey> = self.keys().into_iter().filter(is_synced).collect();
+            if !synced.is_empty() || age % 30 == 0 {
+                self.synced(age, synced);
+            }
+            if self.engine.next_wake().is_some_and(|next| next <= at(age).monotonic) {
+                self.step(age, Observation::Tick);
+            }
+        }
+    }
+
+    fn cluster(&mut self, age: i64, pod: Pod) {
+        self.step(age, Observation::Cluster(ClusterSeen::Pod(Box::new(pod))));
+    }
+}
+
+fn of_token(alerts: &Alerts) -> Alerts {
+    alerts.iter().filter(|(_, _, code, _)| *code == Code::RotationStalled).copied().collect()
+}
+
+#[test]
+fn a_volume_that_is_not_synced_is_named_long_before_its_token_is_due() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    assert_eq!(node.alerts, []);
+    node.left_out = vec![keys("p0")[1].clone()]; // synced at 540 for the last time
+    node.run(600, 1_000);
+    let [(age, AlertEvent::Raised, Code::RotationStalled, Severity::Warning)] = node.alerts[..]
+    else {
+        panic!("{:?}", node.alerts)
+    };
+    assert!((600..=720).contains(&age), "{age}");
+    assert_eq!(
+        node.last[0],
+        "Token \"token\" of pod shop/p0-name (volume cloud-token) will not be replaced: kubelet \
+         has not synced its volume for 2m 28s, although it syncs another volume of the pod. It is \
+         due in 36m 32s. It expires in 48m 32s, at 2027-01-15T09:00:00Z."
+    );
+    node.left_out.clear();
+    node.run(1_000, 1_100);
+    assert_eq!(node.alerts.len(), 2);
+    assert_eq!(node.alerts[1].1, AlertEvent::Cleared);
+    assert_eq!(
+        node.last[1],
+        "Token \"token\" of pod shop/p0-name (volume cloud-token) is in a volume that kubelet \
+         syncs again, 5m 32s after it was first reported."
+    );
+}
+
+#[test]
+fn a_pod_that_is_not_synced_is_a_hint_until_nothing_else_explains_it() {
+    use AlertEvent::{Raised, Reminded};
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = keys("p3").into(); // synced at 552 for the last time
+    node.run(600, 2_800);
+    let seen = of_token(&node.alerts);
+    let events: Vec<_> = seen.iter().map(|(_, event, _, severity)| (*event, *severity)).collect();
+    assert_eq!(events, [(Raised, Severity::Info), (Reminded, Severity::Warning)]);
+    assert!((600..=740).contains(&seen[0].0), "{seen:?}");
+    assert_eq!(seen[1].0, 552 + 900);
+    assert!(node.last[0].contains("although it syncs those of other pods"), "{}", node.last[0]);
+}
+
+#[test]
+fn a_pod_that_ends_is_not_one_that_kubelet_leaves_out() {
+    let ends: [fn(&Pod) -> Pod; 3] = [
+        |pod| Pod { deletion: Some(at(4_000).wall), ..pod.clone() },
+        |pod| Pod { phase: Phase::Succeeded, ..pod.clone() },
+        |pod| Pod { phase: Phase::Failed, ..pod.clone() },
+    ];
+    for end in ends {
+        let mut node = Node::new(8);
+        node.run(2, 600);
+        node.left_out = keys("p3").into();
+        let pod = end(&node.pods[3]);
+        node.cluster(600, pod);
+        node.run(601, 2_800);
+        assert_eq!(of_token(&node.alerts), [], "{:?}", node.last);
+    }
+}
+
+#[test]
+fn a_kubelet_that_syncs_nothing_is_one_finding_before_any_token_is_due() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = node.keys();
+    node.run(600, 1_200);
+    let [(age, AlertEvent::Raised, Code::KubeletStalled, Severity::Warning)] = node.alerts[..]
+    else {
+        panic!("{:?}", node.alerts)
+    };
+    assert!((680..=780).contains(&age), "{age}");
+    assert_eq!(
+        node.last[0],
+        "kubelet on node n1 has synced no volume for 2m 06s, and so will not replace 9 tokens of \
+         8 pods. The last of them expires in 48m 30s. First: shop/p0-name until \
+         2027-01-15T09:00:00Z. This agent reaches the API server, so the cause is on this node: \
+         kubelet itself, or its own connection or credentials."
+    );
+    node.left_out.clear();
+    node.run(1_200, 2_000);
+    assert_eq!(
+        node.alerts[1..].iter().map(|one| (one.1, one.2)).collect::<Vec<_>>(),
+        [(AlertEvent::Cleared, Code::KubeletStalled)]
+    );
+    assert_eq!(
+        node.last[1],
+        "kubelet on node n1 syncs volumes again, 8m 30s after this was reported."
+    );
+}
+
+#[test]
+fn a_renewal_that_fails_differs_from_a_volume_that_is_not_synced() {
+    let mut node = Node::new(8);
+    node.run(2, 2_890);
+    for key in node.keys().into_iter().filter(|key| key.pod_uid != "p1") {
+        let Observation::File(file) = token(&key.pod_uid, 2_890, 3_600) else { unreachable!() };
+        node.step(2_890, Observation::File(FileSeen { key, ..file }));
+    }
+    node.run(2_891, 3_200);
+    let is_it = |text: &&String| text.contains("p1-name") && text.contains("stopped");
+    let stalled = node.last.iter().find(is_it);
+    assert_eq!(
+        stalled.map(String::as_str),
+        Some(
+            "Token \"token\" of pod shop/p1-name (volume kube-api-access-x) should have been \
+             replaced 5m 00s ago: kubelet has stopped rotating it. It has synced the volume 5 \
+             times since and got no new token: it does not reach the API server, or that refuses. \
+             It expires in 7m 00s, at 2027-01-15T09:00:00Z."
+        )
+    );
+}

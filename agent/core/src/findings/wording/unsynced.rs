@@ -1,0 +1,75 @@
+//! What the syncs of kubelet say about a token.
+
+use super::lifetime::time_left;
+use crate::base::time::Wall;
+use crate::base::value::Attributes;
+use crate::world::kubelet::{Extent, Silence};
+use crate::world::tokens::Generation;
+
+/// The evidence that a finding is about a volume that kubelet does not sync.
+pub(super) const UNSYNCED_SINCE: &str = "unsynced_since";
+
+/// Failed renewals that are no chance: at the first one, the token may just have become due.
+const CERTAIN: u32 = 2;
+
+pub(super) fn summary(
+    token: &str,
+    silence: &Silence,
+    generation: &Generation,
+    now: Wall,
+) -> String {
+    let due = generation.deadlines.due;
+    let when = if due > now {
+        format!("It is due in {}", due - now)
+    } else {
+        format!("It has been due for {}", now - due)
+    };
+    let since = if silence.is_exact { "" } else { "at least " };
+    format!(
+        "{token} will not be replaced: kubelet has not synced {} for {since}{}{}. {when}. {}",
+        what(silence.extent),
+        silence.age,
+        although(silence.extent),
+        time_left(generation, now)
+    )
+}
+
+fn what(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Volume | Extent::VolumeOrPod => "its volume",
+        Extent::Pod => "the volumes of its pod",
+        Extent::Node => "any volume of this node",
+    }
+}
+
+fn although(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Volume => ", although it syncs another volume of the pod",
+        Extent::Pod | Extent::VolumeOrPod => ", although it syncs those of other pods",
+        Extent::Node => "",
+    }
+}
+
+pub(super) fn evidence(silence: &Silence) -> Attributes {
+    let extent = match silence.extent {
+        Extent::Volume => "volume",
+        Extent::Pod => "pod",
+        Extent::VolumeOrPod => "volume or pod",
+        Extent::Node => "node",
+    };
+    Attributes::new()
+        .with(UNSYNCED_SINCE, silence.since)
+        .with("last_sync_seen", silence.is_exact)
+        .with("unsynced_extent", extent)
+}
+
+/// What kubelet did since the token was due; empty if that is not known.
+pub(super) fn renewals(failed: Option<u32>) -> String {
+    match failed {
+        Some(failed) if failed >= CERTAIN => format!(
+            "It has synced the volume {failed} times since and got no new token: it does not reach \
+             the API server, or that refuses. "
+        ),
+        Some(_) | None => String::new(),
+    }
+}
