@@ -137,6 +137,7 @@ impl Places {
         let role = Role::In { generation: Arc::clone(generation), below, seen };
         let place = Place { volume: Arc::clone(volume), role };
         if self.directories.insert(directory.clone(), place).is_none() {
+            known.directories.reserve_exact(1); // each volume of the node has this list
             known.directories.push_back(directory);
         }
         self.drop_old_generations(volume);

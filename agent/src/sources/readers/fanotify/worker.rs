@@ -20,10 +20,10 @@ use crate::sources::health::{Health, Source};
 use crate::sources::kubelets::is_kubelet;
 use crate::sys;
 
-/// Bytes read at once: some 400 events.
-const BUFFER: usize = 32 << 10;
+/// Bytes read at once: some 200 events.
+const BUFFER: usize = 16 << 10;
 /// Reads in a row before what they brought is reported.
-const MAX_READS: usize = 8;
+const MAX_READS: usize = 16;
 /// Longest wait. It shows that the thread was not stopped meanwhile.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After a longer pause the thread was stopped (SIGSTOP, a frozen cgroup), and the number of a

@@ -10,8 +10,8 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use crate::sources::watch_error::WatchError;
 
-/// Some 700 events at once.
-const BUFFER: usize = 32 * 1024;
+/// Some 350 events at once.
+const BUFFER: usize = 16 * 1024;
 /// Number of a watch, in its instance.
 pub(super) type WatchId = i32;
 
