@@ -24,6 +24,9 @@ const WORKLOAD: [(&str, &str); 6] = [
 /// How long the test counts requests while nothing happens: long enough for the average of one a
 /// minute.
 const QUIET: Duration = secs(600);
+/// How long an agent sees syncs before it judges them (OBSERVED in world/kubelet/rhythm.rs), and a
+/// minute.
+const LEARNS: Duration = secs(360);
 
 #[test]
 fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
@@ -33,6 +36,7 @@ fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
         .deployment
         .cluster
         .apply(&std::fs::read_to_string(repository().join("tests/cluster/workload.yaml")).unwrap());
+    scene.deployment.cluster.apply(LEFT_OUT);
     let pods = running(&scene);
     every_token_is_named(&scene);
 
@@ -43,9 +47,12 @@ fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
     );
     scene.kubectl(&["delete", "configmap", "settings", "-n", "shop"]);
     upgraded(&scene, &pods["slow"]);
-    unsynced(&scene, &pods["cart-"]);
 
-    few_requests(&scene, QUIET);
+    let (before, quiet) = (scene.requests().len(), Instant::now());
+    std::thread::sleep(LEARNS);
+    left_out(&scene);
+    std::thread::sleep(QUIET.saturating_sub(quiet.elapsed()));
+    few_requests(&scene, before, quiet.elapsed());
     stalled(&scene, &pods["cart-"]);
     repaired(&scene, &pods["cart-"]);
 
@@ -65,6 +72,33 @@ fn running(scene: &Scene) -> BTreeMap<&'static str, Pod> {
     });
     found.into_iter().collect()
 }
+
+/// A pod whose volume has a token of an hour and a ConfigMap.
+const LEFT_OUT: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: left-out, namespace: shop}
+data: {a: b}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: left-out, namespace: shop}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: tokenwatch.test/busybox:1
+      imagePullPolicy: Never
+      command: [sleep, "86400"]
+      volumeMounts: [{name: both, mountPath: /both}]
+  volumes:
+    - name: both
+      projected:
+        sources:
+          - serviceAccountToken: {path: token, expirationSeconds: 3600}
+          - configMap: {name: left-out}
+"#;
 
 /// A pod of the workload.
 #[derive(Clone, Debug)]
@@ -222,9 +256,24 @@ fn upgraded(scene: &Scene, slow: &Pod) {
 
 /// Counts the agent's requests in the API server's audit log while nothing happens. Requests about
 /// Events do not count, because they report changes.
-fn few_requests(scene: &Scene, time: Duration) {
-    let before = scene.requests().len();
-    std::thread::sleep(time);
+/// kubelet cannot fill the volume any more: it is named long before its token is due.
+fn left_out(scene: &Scene) {
+    let pod = Pod::running(scene, "shop", "left-out").unwrap();
+    scene.kubectl(&["delete", "configmap", "left-out", "-n", "shop"]);
+    let deleted = Instant::now();
+    let raised = raised(scene, &pod, "token.rotation_stalled", secs(200));
+    println!("[incidents] after {:?}: {}", deleted.elapsed(), raised.body);
+    assert_eq!(raised.severity(), "info", "{}", raised.body);
+    assert!(raised.body.contains("kubelet has not synced its volume"), "{}", raised.body);
+    scene.kubectl(&["create", "configmap", "left-out", "-n", "shop", "--from-literal=a=b"]);
+    let cleared = scene.telemetry.wait_alert("a sync to clear it", secs(120), move |alert| {
+        alert.is("cleared", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == pod.uid
+    });
+    println!("[incidents] {}", cleared.body);
+    assert!(cleared.body.contains("kubelet syncs again"), "{}", cleared.body);
+}
+
+fn few_requests(scene: &Scene, before: usize, time: Duration) {
     let requests: Vec<_> = scene.requests().into_iter().skip(before).collect();
     let (events, rest): (Vec<_>, Vec<_>) = requests
         .iter()
@@ -240,23 +289,8 @@ fn few_requests(scene: &Scene, time: Duration) {
     assert!(rest.len() as f64 <= minutes, "{rest:?}");
 }
 
-/// The agent that was started since has learned how often kubelet syncs volumes, and names the one
-/// that it leaves out: minutes before its token is due.
-fn unsynced(scene: &Scene, cart: &Pod) {
-    let unsynced = raised(scene, cart, "token.rotation_stalled", secs(180));
-    println!("[incidents] {}", unsynced.body);
-    assert_eq!(unsynced.severity(), "info", "{}", unsynced.body);
-    assert!(unsynced.body.contains("kubelet has not synced its volume"), "{}", unsynced.body);
-    assert!(unsynced.body.contains("It is due in"), "{}", unsynced.body);
-}
-
 fn stalled(scene: &Scene, cart: &Pod) {
-    let uid = cart.uid.clone();
-    let stalled = scene.telemetry.wait_alert("it to get worse", secs(120), move |alert| {
-        alert.reports("token.rotation_stalled")
-            && alert.attribute("k8s.pod.uid") == uid
-            && alert.severity() != "info"
-    });
+    let stalled = raised(scene, cart, "token.rotation_stalled", secs(120));
     assert_eq!(stalled.attribute("k8s.deployment.name"), "cart");
     let containers = stalled.attribute("tokenwatch.finding.evidence.containers");
     assert!(

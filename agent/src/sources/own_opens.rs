@@ -23,6 +23,11 @@ impl OwnOpens {
         Self(Some(Arc::default()))
     }
 
+    /// Whether somebody takes the notes.
+    pub(super) fn are_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Opens by `open`, and notes what was opened. The notes are locked meanwhile: whoever has seen
     /// the event of an open finds its note.
     pub(super) fn noted(

@@ -98,7 +98,9 @@ fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<To
         return Some(TokenSymptom { fault, severity: Severity::Critical });
     }
     let symptom = symptoms::lifecycle(generation, now, facts);
-    if let Some(silence) = facts.kubelet.unsynced.filter(|_| symptom.is_none_or(is_waiting)) {
+    // Past its end, kubelet has no token left to write, and so the silence is a consequence.
+    let is_cause = symptom.is_none_or(is_waiting) && now < generation.deadlines.effective;
+    if let Some(silence) = facts.kubelet.unsynced.filter(|_| is_cause) {
         return Some(symptoms::unsynced(silence, symptom, facts.stage));
     }
     let symptom = symptom?;

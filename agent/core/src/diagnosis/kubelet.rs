@@ -12,6 +12,8 @@ use crate::world::tokens::{Generation, TokenKey};
 /// may have a cause of its own in all of its pods, such as a missing ConfigMap. That three of them
 /// have one within the same few minutes, while kubelet renews nothing else, is far less likely.
 const OWNERS: usize = 3;
+/// Pods whose silence is one finding.
+const PODS: usize = 3;
 
 /// The tokens that kubelet should have replaced, and what follows about kubelet.
 #[derive(Debug, Default)]
@@ -80,7 +82,7 @@ impl KubeletEvidence {
         let old = before.as_ref().map(|stall| stall.symptom.clone());
         self.stall = newest
             .and_then(|newest| {
-                let silent = self.silent(world, now, known);
+                let silent = self.silent(world, known);
                 let continued =
                     || before.and_then(|stall| self.continued(stall, world, now, newest));
                 silent.or_else(continued).or_else(|| self.begun(world, newest, known))
@@ -132,13 +134,14 @@ impl KubeletEvidence {
         (until > now.monotonic).then_some(Stall { symptom, recovers_until: Some(until) })
     }
 
-    /// kubelet syncs no volume at all.
-    fn silent(&self, world: &World, now: &Reading, known: bool) -> Option<Stall> {
-        let since = world.kubelet.syncs.silent_since(now)?;
+    /// kubelet syncs no volume at all, or few of them.
+    fn silent(&self, world: &World, known: bool) -> Option<Stall> {
+        let since = world.kubelet.syncs.silent_since()?;
         let tokens: BTreeSet<TokenKey> = self.late.keys().cloned().collect();
         let sign = StallSign::SyncsNothing;
         let symptom = KubeletSymptom { sign, since, tokens, severity: Severity::Info };
-        is_of_kubelet(&symptom.tokens, world, known)
+        let pods: BTreeSet<&str> = symptom.tokens.iter().map(|key| &*key.pod_uid).collect();
+        (pods.len() >= if known { 1 } else { PODS })
             .then(|| Stall { symptom: self.with_severity(symptom), recovers_until: None })
     }
 

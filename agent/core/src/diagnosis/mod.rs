@@ -26,7 +26,7 @@ use crate::base::time::{Delta, Monotonic, Reading};
 use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
-use crate::world::cluster::{AccountLoss, AccountName};
+use crate::world::cluster::{AccountLoss, AccountName, PodStage};
 use crate::world::readers::{KnownHabit, Proven};
 use crate::world::tokens::{State, TokenKey};
 use crate::world::{Conclusions, Config, Facts, World};
@@ -41,6 +41,8 @@ pub struct TokenDiagnosis {
     /// The service account to request from the API server, because it may be why the token is not
     /// replaced.
     pub query: Option<AccountName>,
+    /// Whether kubelet syncs its volume.
+    pub resumed: Resumed,
     /// What its readers show.
     pub readers: ReaderDiagnosis,
     /// When the diagnosis may change by the passing of time alone.
@@ -71,6 +73,17 @@ impl ReaderDiagnosis {
     }
 }
 
+/// Whether kubelet syncs a volume, for a finding that it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// A sync was seen.
+    Yes,
+    /// None was seen.
+    Unknown,
+    /// It need not: the pod comes to its end, or another finding takes its place.
+    Ended,
+}
+
 /// What explains a symptom of a token that is no finding of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Explained {
@@ -95,6 +108,8 @@ pub struct NodeDiagnosis {
     pub kubelet: Option<Finding>,
     /// Whether kubelet replaced a token since it was found to be stalled.
     pub kubelet_replaces: bool,
+    /// Whether the agent has seen kubelet sync a volume.
+    pub kubelet_syncs: bool,
     /// The finding about what the agent cannot see.
     pub visibility: Option<Finding>,
     /// The finding about volumes that kubelet has not set up.
@@ -129,8 +144,20 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         findings: symptoms.map(|symptom| wording::token(symptom, facts, &readers, now)).collect(),
         explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
         query: account_to_request(facts, now),
+        resumed: resumed(cause.as_ref(), facts),
         next: next::for_token(facts, &readers, now),
         readers: ReaderDiagnosis::of(&readers),
+    }
+}
+
+fn resumed(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Resumed {
+    let has_other =
+        cause.is_some_and(|cause| cause.symptom.is_some() || cause.by_kubelet.is_some());
+    let is_running = matches!(facts.stage, PodStage::Active | PodStage::Unknown);
+    match facts.kubelet.is_synced {
+        _ if has_other || !is_running => Resumed::Ended,
+        true => Resumed::Yes,
+        false => Resumed::Unknown,
     }
 }
 
@@ -181,6 +208,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
         verifier: config.cluster_configured.then_some(verifier.known),
         skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
         kubelet_replaces: survey.kubelet.replaces(),
+        kubelet_syncs: world.kubelet.syncs.has_seen_any(),
         kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         visibility: wording::blind(&config.node, &world.blind_spots()),
         volumes: absent::empty_volumes(world, now)

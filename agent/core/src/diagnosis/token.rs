@@ -61,11 +61,12 @@ pub(super) fn unsynced(
     lifecycle: Option<TokenSymptom>,
     stage: PodStage,
 ) -> TokenSymptom {
-    let is_of_kubelet = match silence.extent {
-        Extent::Volume | Extent::Node => true,
-        Extent::Pod | Extent::VolumeOrPod => silence.age >= HELD_UP,
+    let is_held_up = silence.age < HELD_UP || stage != PodStage::Active;
+    let is_sure = match silence.extent {
+        Extent::Node => true,
+        Extent::Volume => stage == PodStage::Active,
+        Extent::Pod | Extent::VolumeOrPod | Extent::Unknown => !is_held_up,
     };
-    let is_sure = is_of_kubelet && stage == PodStage::Active;
     let severity = if is_sure { Severity::Warning } else { Severity::Info };
     let severity = lifecycle.map_or(severity, |symptom| symptom.severity.max(severity));
     TokenSymptom { fault: TokenFault::Unsynced(silence), severity }

@@ -168,8 +168,8 @@ impl Engine {
         // Without a finding there is none to keep, and nothing to judge again.
         let stale = self.ledger.find(key, Code::ReaderStale).map(Finding::only_container);
         let is_reader_unknown = stale.is_some_and(|named| diagnosis.readers.is_unknown(named));
-        let explained = diagnosis.explained;
-        let missing = Missing::Token { current, explained, is_reader_unknown };
+        let (explained, resumed) = (diagnosis.explained, diagnosis.resumed);
+        let missing = Missing::Token { current, explained, is_reader_unknown, resumed };
         self.report_token(now, key, diagnosis, missing, outcome);
     }
 
@@ -182,7 +182,7 @@ impl Engine {
         missing: Missing,
         outcome: &mut Outcome,
     ) {
-        let TokenDiagnosis { findings, explained: _, query, readers, next } = diagnosis;
+        let TokenDiagnosis { findings, query, readers, next, .. } = diagnosis;
         self.world.readers.learn(key, readers.learned, readers.proofs);
         let scope = Scope::Token(key.clone());
         let judgement = Judgement { findings, missing };

@@ -11,6 +11,7 @@ pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,
     MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom, WrongClock,
 };
+pub(crate) use wording::is_unsynced;
 pub use wording::{Resolution, resolved};
 
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 use super::scope::Scope;
 use crate::base::ids::TraceContext;
 use crate::base::value::Value;
-use crate::diagnosis::{Explained, NodeDiagnosis, VerifierKnown};
-use crate::findings::{Code, Finding, Resolution, WRONG, WrongClock};
+use crate::diagnosis::{Explained, NodeDiagnosis, Resumed, VerifierKnown};
+use crate::findings::{Code, Finding, Resolution, WRONG, WrongClock, is_unsynced};
 use crate::world::clocks::ClockState;
 use crate::world::observation::DeliveryState;
 
@@ -28,6 +28,8 @@ pub enum Missing {
         explained: Explained,
         /// Whether the agent cannot tell what a reader of it holds.
         is_reader_unknown: bool,
+        /// Whether kubelet syncs its volume.
+        resumed: Resumed,
     },
     /// The token file no longer exists.
     Gone,
@@ -41,6 +43,8 @@ pub enum Missing {
     Kubelet {
         /// Whether kubelet replaced a token.
         replaced: bool,
+        /// Whether the agent has seen kubelet sync a volume.
+        has_syncs: bool,
     },
     /// Alerts are delivered again.
     Delivered {
@@ -66,7 +70,8 @@ impl Judgement {
         let lost = delivery.given_up + delivery.rejected;
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
-        let replaced = Missing::Kubelet { replaced: diagnosis.kubelet_replaces };
+        let (replaced, has_syncs) = (diagnosis.kubelet_replaces, diagnosis.kubelet_syncs);
+        let replaced = Missing::Kubelet { replaced, has_syncs };
         let verifier = diagnosis.verifier.map_or(Missing::Gone, Missing::Verifier);
         [
             (Scope::Kubelet, one(diagnosis.kubelet, replaced)),
@@ -83,14 +88,19 @@ impl Missing {
     /// Whether nothing shows that `finding` is resolved: it stays.
     pub(super) fn keeps(&self, finding: &Finding) -> bool {
         match self {
-            Self::Token { is_reader_unknown, .. } => {
-                *is_reader_unknown && finding.code == Code::ReaderStale
+            Self::Token { is_reader_unknown, .. } if finding.code == Code::ReaderStale => {
+                *is_reader_unknown
+            }
+            Self::Token { current, resumed, .. } => {
+                *resumed == Resumed::Unknown && is_unsynced(finding) && finding.trace == *current
+            }
+            Self::Kubelet { replaced, has_syncs } => {
+                !replaced && !has_syncs && is_unsynced(finding)
             }
             Self::Verifier(known) => is_open(*known, finding),
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
-            | Self::Kubelet { .. }
             | Self::Delivered { .. }
             | Self::Recovered => false,
         }
@@ -107,10 +117,14 @@ impl Missing {
             Self::Token { explained: Explained::Kubelet, .. } if is_of_kubelet(finding.code) => {
                 Resolution::Became(Code::KubeletStalled)
             }
+            Self::Token { resumed: Resumed::Yes, .. } if is_unsynced(finding) => {
+                Resolution::Resumed
+            }
             Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. } => {
                 Resolution::Recovered
             }
-            Self::Kubelet { replaced } => Resolution::Kubelet { replaced: *replaced },
+            Self::Kubelet { replaced: false, .. } if is_unsynced(finding) => Resolution::Resumed,
+            Self::Kubelet { replaced, .. } => Resolution::Kubelet { replaced: *replaced },
             Self::Gone => Resolution::Gone,
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),

@@ -210,6 +210,7 @@ fn with_successor(
             | Resolution::ClockToBlame
             | Resolution::Clock(_)
             | Resolution::Kubelet { .. }
+            | Resolution::Resumed
             | Resolution::Delivered { .. },
             _,
         ) => resolution,

@@ -38,6 +38,8 @@ pub struct KubeletFacts {
     pub catching_up: Option<CatchingUp>,
     /// Set if kubelet does not sync the volume.
     pub unsynced: Option<Silence>,
+    /// Whether a sync of the volume was seen.
+    pub is_synced: bool,
     /// How often kubelet synced the volume since the token was due, and did not replace it; none if
     /// it is not due, or the agent does not see syncs.
     pub failed_renewals: Option<u32>,
@@ -82,6 +84,7 @@ impl World {
         KubeletFacts {
             catching_up: self.kubelet.catching_up(now),
             unsynced: syncs.silence(key, now),
+            is_synced: syncs.has_seen(key),
             failed_renewals: due.and_then(|due| syncs.count(key, due, now)),
             is_stalled: false,
         }

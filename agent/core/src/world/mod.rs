@@ -151,7 +151,7 @@ impl World {
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return self.read(now, &seen),
-            Observation::Syncs(seen) => return self.synced(seen),
+            Observation::Syncs(seen) => return self.synced(now, seen),
             Observation::Habits(known) => {
                 self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());
@@ -181,13 +181,15 @@ impl World {
         Changed::of(self.readers.see(seen, now))
     }
 
-    fn synced(&mut self, seen: SyncsSeen) -> Changed {
-        let changed = self.kubelet.synced(seen);
+    fn synced(&mut self, now: &Reading, seen: SyncsSeen) -> Changed {
+        let changed = self.kubelet.synced(seen, now);
         if changed.node {
             return Changed::node().with(ChangedTokens::All);
         }
-        let is_of = |key: &TokenKey| changed.volumes.iter().any(|volume| volume.has(key));
-        Changed::of(self.tokens.keys_of(|tracked| is_of(&tracked.key)))
+        if changed.pods.is_empty() {
+            return Changed::of(Vec::new());
+        }
+        Changed::of(self.tokens.keys_of(|tracked| changed.pods.contains(&tracked.key.pod_uid)))
     }
 
     /// Takes the state of a source. The source of files reports first after its first full scan.

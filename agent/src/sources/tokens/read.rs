@@ -160,10 +160,15 @@ impl Reader {
         self.own_opens = own_opens;
     }
 
-    /// Opens a directory beneath another for listing. Follows no link.
+    /// Opens a directory beneath another for listing. Follows no link. Where nobody notes it,
+    /// twice: so an agent on this node knows that it is not kubelet.
     pub(crate) fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-        self.own_opens.noted(|| self.opener.open(dir, path, flags, Links::Refuse))
+        let mut open = || self.opener.open(dir, path, flags, Links::Refuse);
+        if !self.own_opens.are_kept() {
+            drop(open()?);
+        }
+        self.own_opens.noted(open)
     }
 
     /// Opens a directory beneath another as a starting point (O_PATH). Follows no link.

@@ -37,7 +37,7 @@ pub(super) const KUBELET_STALLED: Entry = Entry {
     found_by: "Tokens of pods with at least three different owners are late, and no token on the \
             node was issued after a healthy kubelet would have replaced them. The agent judges by \
             the iat of the tokens. Or kubelet has synced no volume of the node for 5/3 of the \
-            longest time that it needs for one (some 150 s with its default settings): the finding \
+            longest time that it needs for one (some 160 s with its default settings): the finding \
             then comes before any token is due, and its evidence has unsynced_since. The agent \
             also reports whether it reaches the API server itself.",
     severity: "the highest severity of the tokens: info or warning while they are late or not \

@@ -21,7 +21,7 @@ pub(super) const ROTATION_STALLED: Entry = Entry {
             works then, but only because of the extension.",
     found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its \
             due time, by the node's clock. Or kubelet has not opened the volume for 5/3 of the \
-            longest time that it needs on this node (some 150 s with its default settings), while \
+            longest time that it needs on this node (some 160 s with its default settings), while \
             it synced the volumes of other pods. The evidence then has unsynced_since.",
     severity: "warning; critical in the last third of the slack, and after the effective deadline \
             of a token without extension. For a volume that is not synced: info at first, because \

@@ -36,7 +36,7 @@ pub(super) const KUBELET_STALLED: Runbook = Runbook {
         step(
             "What kubelet logged about tokens and the API server",
             "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|Unauthorized|\
-             connection refused|i/o timeout|x509\" | tail -n 20",
+             connection refused|i/o timeout|x509|Skipping pod synchronization\" | tail -n 20",
         ),
         step(
             "Whether the control plane hears from this kubelet (Ready, and the last heartbeat)",

@@ -77,19 +77,7 @@ pub(crate) fn kubelet(
     let idle = (now.wall - stall.since).max(Delta::ZERO);
     let first = tokens.first(world);
     let silent = stall.sign == StallSign::SyncsNothing;
-    let of = format!(
-        "{} of {}",
-        plural(tokens.of.len() as u64, "token"),
-        plural(tokens.pods as u64, "pod")
-    );
-    let what = match stall.sign {
-        StallSign::ReplacesNothing => {
-            format!("has replaced no token for {idle}, although {of} should have been replaced.")
-        }
-        StallSign::SyncsNothing => {
-            format!("has synced no volume for {idle}, and so will not replace {of}.")
-        }
-    };
+    let what = what(stall, &tokens, world, idle);
     let summary = format!(
         "kubelet on node {} {what} {} First: {}. {reach}",
         shown(node),
@@ -116,6 +104,22 @@ pub(crate) fn kubelet(
     }
 }
 
+/// What kubelet does not do.
+fn what(stall: &KubeletSymptom, tokens: &Tokens<'_>, world: &World, idle: Delta) -> String {
+    let (count, pods) = (tokens.of.len() as u64, tokens.pods as u64);
+    let of = format!("{} of {}", plural(count, "token"), plural(pods, "pod"));
+    if stall.sign == StallSign::ReplacesNothing {
+        return format!(
+            "has replaced no token for {idle}, although {of} should have been replaced."
+        );
+    }
+    let which = match world.kubelet.syncs.silent_pods() {
+        (silent, all) if silent < all => format!("not synced {silent} of {all} pods"),
+        _ => "synced no volume".to_owned(),
+    };
+    format!("has {which} for {idle}, and so will not replace {of}.")
+}
+
 /// Whether this agent reaches the API server: in words, and as evidence.
 fn api_server(world: &World, config: &Config, now: &Reading) -> (String, &'static str) {
     if !config.cluster_configured {
@@ -124,8 +128,9 @@ fn api_server(world: &World, config: &Config, now: &Reading) -> (String, &'stati
     }
     match (world.cluster.unreachable(), world.cluster.age(now)) {
         (None, Some(_)) => (
-            "This agent reaches the API server, so the cause is on this node: kubelet itself, or \
-             its own connection or credentials."
+            "This agent reaches the API server, so the cause is on this node: kubelet itself, the \
+             container runtime or the network of the node, or kubelet's own connection or \
+             credentials."
                 .to_owned(),
             "reachable",
         ),

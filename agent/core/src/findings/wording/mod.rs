@@ -32,5 +32,6 @@ pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub(crate) use parts::GENERATION;
+pub(crate) use resolved::is_unsynced;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::{ACCOUNT_STATE, token};

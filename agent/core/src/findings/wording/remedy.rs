@@ -82,33 +82,31 @@ fn of_pod_end(end: PodEnd, pod: &PodRef) -> Remedy {
 
 /// The remedy for a volume that kubelet does not sync.
 fn of_unsynced(silence: &Silence, pod: &PodRef) -> Remedy {
-    let text = match silence.extent {
-        Extent::Volume => {
-            "kubelet cannot fill the volume, most likely because a ConfigMap or Secret in it is \
-             missing. Look for FailedMount in the events of the pod, and restore what is missing."
-        }
-        Extent::Pod | Extent::VolumeOrPod => {
-            "Either kubelet cannot fill the volume, because a ConfigMap or Secret in it is \
-             missing, or it is held up with the pod: by an image that it pulls, by a hook, by a \
-             PersistentVolumeClaim that is being deleted, or by the container runtime. The events \
-             of the pod show which."
-        }
-        Extent::Node => {
-            "kubelet syncs no volume on this node: it is stopped or hangs, or its tokens have \
-             ended while it does not reach the API server. Look at its state and its log."
-        }
-    };
-    let command = match silence.extent {
-        Extent::Volume | Extent::Pod | Extent::VolumeOrPod => describe_pod(pod),
-        Extent::Node => kubelet_log(pod),
+    let (text, command) = match silence.extent {
+        Extent::Volume => (VOLUME_ALONE, describe_pod(pod)),
+        Extent::Pod | Extent::VolumeOrPod | Extent::Unknown => (VOLUME_OR_POD, describe_pod(pod)),
+        Extent::Node => (NODE, kubelet_log(pod)),
     };
     Remedy { text: text.to_owned(), command }
 }
 
+const VOLUME_ALONE: &str = "kubelet cannot fill the volume, most likely because a ConfigMap or \
+                            Secret in it is missing. Look for FailedMount in the events of the \
+                            pod, and restore what is missing.";
+const VOLUME_OR_POD: &str = "Either kubelet cannot fill the volume, because a ConfigMap or Secret \
+                             in it is missing, or it is held up with the pod: by an image that it \
+                             pulls, by a hook, by a PersistentVolumeClaim that is being deleted, \
+                             by the network that is not ready, or by the container runtime. The \
+                             events of the pod show which.";
+const NODE: &str = "kubelet syncs no volume on this node: it is stopped or hangs, or its tokens \
+                    have ended while it does not reach the API server. Look at its state and its \
+                    log.";
+
 /// The remedy for a kubelet that replaces no token.
 pub(super) fn of_kubelet() -> Remedy {
     let command = "systemctl status kubelet --no-pager | head -n 5; journalctl -u kubelet --since \
-                   -1h | grep -E \"Couldn't update token|Unauthorized|refused|timeout|x509\" | \
+                   -1h | grep -E \"Couldn't update token|Skipping pod|Unauthorized|refused|\
+                   timeout|x509\" | \
                    tail -n 20";
     Remedy {
         text: Code::KubeletStalled.info().action.to_owned(),

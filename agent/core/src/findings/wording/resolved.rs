@@ -29,6 +29,8 @@ pub enum Resolution {
         /// Whether it replaced a token. Else none that it should have replaced is left.
         replaced: bool,
     },
+    /// kubelet syncs again what it did not sync.
+    Resumed,
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -42,7 +44,7 @@ impl Resolution {
     /// Whether the resolution was observed, and is not only concluded from missing evidence.
     pub fn is_certain(self) -> bool {
         match self {
-            Self::Replaced | Self::Gone | Self::Became(_) => true,
+            Self::Replaced | Self::Gone | Self::Became(_) | Self::Resumed => true,
             Self::ClockToBlame
             | Self::Clock(_)
             | Self::Kubelet { .. }
@@ -68,13 +70,10 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
     match &finding.subject {
         Subject::Token { pod, volume, path } => {
             let token = names::token(pod, volume, path);
-            if has_resumed(finding, resolution) {
-                return format!("{token} is in a volume that kubelet syncs again");
+            if resolution == Resolution::Recovered && is_unsynced(finding) {
+                return format!("{token} ends with its pod");
             }
             of_token(&token, finding.code, resolution)
-        }
-        Subject::Node { node } if has_resumed(finding, resolution) => {
-            format!("kubelet on node {} syncs volumes again", shown(node))
         }
         Subject::Node { node } => of_node(&shown(node), finding.code, resolution),
         Subject::Server { server } => {
@@ -84,10 +83,9 @@ fn what_happened(finding: &Finding, resolution: Resolution) -> String {
     }
 }
 
-/// Whether kubelet syncs what it did not sync.
-fn has_resumed(finding: &Finding, resolution: Resolution) -> bool {
-    let no_other = [Resolution::Recovered, Resolution::Kubelet { replaced: false }];
-    finding.evidence.get(UNSYNCED_SINCE).is_some() && no_other.contains(&resolution)
+/// Whether a finding is about what kubelet does not sync.
+pub(crate) fn is_unsynced(finding: &Finding) -> bool {
+    finding.evidence.get(UNSYNCED_SINCE).is_some()
 }
 
 fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
@@ -102,6 +100,7 @@ fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
         Resolution::ClockToBlame => {
             format!("{token} is good and only looked wrong by this node's clock (see clock.*)")
         }
+        Resolution::Resumed => format!("{token} is in a volume that kubelet syncs again"),
         Resolution::Clock(_)
         | Resolution::Kubelet { .. }
         | Resolution::Delivered { .. }
@@ -161,6 +160,7 @@ fn of_file(node: &str, path: &str, resolution: Resolution) -> String {
         | Resolution::ClockToBlame
         | Resolution::Clock(_)
         | Resolution::Kubelet { .. }
+        | Resolution::Resumed
         | Resolution::Delivered { .. }
         | Resolution::Recovered => format!("The token in {path} on node {node} is not stale"),
     }
@@ -179,6 +179,7 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Kubelet { replaced: true } => {
             format!("kubelet on node {node} replaces tokens again")
         }
+        Resolution::Resumed => format!("kubelet on node {node} syncs volumes again"),
         Resolution::Kubelet { replaced: false } => {
             format!("The tokens that kubelet on node {node} did not replace are gone")
         }

@@ -1,7 +1,7 @@
 //! What the syncs of kubelet say about a token.
 
 use super::lifetime::time_left;
-use crate::base::time::Wall;
+use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::world::kubelet::{Extent, Silence};
 use crate::world::tokens::Generation;
@@ -12,31 +12,28 @@ pub(super) const UNSYNCED_SINCE: &str = "unsynced_since";
 /// Failed renewals that are no chance: at the first one, the token may just have become due.
 const CERTAIN: u32 = 2;
 
-pub(super) fn summary(
-    token: &str,
-    silence: &Silence,
-    generation: &Generation,
-    now: Wall,
-) -> String {
-    let due = generation.deadlines.due;
-    let when = if due > now {
-        format!("It is due in {}", due - now)
-    } else {
-        format!("It has been due for {}", now - due)
-    };
-    let since = if silence.is_exact { "" } else { "at least " };
+pub(super) fn summary(token: &str, silence: &Silence, of: &Generation, now: Wall) -> String {
+    let (what, although) = (what(silence.extent), although(silence.extent));
+    let least = if silence.is_exact { "" } else { "at least " };
+    let (age, when) = (silence.age, due(of.deadlines.due - now));
+    let left = time_left(of, now);
     format!(
-        "{token} will not be replaced: kubelet has not synced {} for {since}{}{}. {when}. {}",
-        what(silence.extent),
-        silence.age,
-        although(silence.extent),
-        time_left(generation, now)
+        "{token} will not be replaced: kubelet has not synced {what} for {least}{age}{although}. \
+         {when}. {left}"
     )
+}
+
+fn due(left: Delta) -> String {
+    if left > Delta::ZERO {
+        format!("It is due in {left}")
+    } else {
+        format!("It has been due for {}", -left)
+    }
 }
 
 fn what(extent: Extent) -> &'static str {
     match extent {
-        Extent::Volume | Extent::VolumeOrPod => "its volume",
+        Extent::Volume | Extent::VolumeOrPod | Extent::Unknown => "its volume",
         Extent::Pod => "the volumes of its pod",
         Extent::Node => "any volume of this node",
     }
@@ -46,7 +43,7 @@ fn although(extent: Extent) -> &'static str {
     match extent {
         Extent::Volume => ", although it syncs another volume of the pod",
         Extent::Pod | Extent::VolumeOrPod => ", although it syncs those of other pods",
-        Extent::Node => "",
+        Extent::Unknown | Extent::Node => "",
     }
 }
 
@@ -55,6 +52,7 @@ pub(super) fn evidence(silence: &Silence) -> Attributes {
         Extent::Volume => "volume",
         Extent::Pod => "pod",
         Extent::VolumeOrPod => "volume or pod",
+        Extent::Unknown => "unknown",
         Extent::Node => "node",
     };
     Attributes::new()

@@ -1,13 +1,16 @@
 //! This node's kubelet: its settings, the step of the clock that it has to catch up with, and its
 //! syncs of volumes.
 
+mod judge;
 mod rhythm;
 mod seen;
+mod silence;
 mod syncs;
 
 pub use seen::{SyncsSeen, VolumeSync};
+pub use silence::{Extent, Silence};
+pub use syncs::Syncs;
 pub(crate) use syncs::SyncsChanged;
-pub use syncs::{Extent, Silence, Syncs};
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::clocks::Step;
@@ -54,8 +57,8 @@ impl Kubelet {
     }
 
     /// Takes a report about syncs.
-    pub(super) fn synced(&mut self, seen: SyncsSeen) -> SyncsChanged {
-        self.syncs.see(seen, self.policy)
+    pub(super) fn synced(&mut self, seen: SyncsSeen, now: &Reading) -> SyncsChanged {
+        self.syncs.see(seen, self.policy, now)
     }
 
     /// The step that kubelet still has to catch up with at `now`.

@@ -12,6 +12,7 @@ struct Simulated {
     /// The next sync of each pod; none if kubelet does not sync it.
     next: Vec<Option<i64>>,
     period: i64,
+    policy: KubeletPolicy,
     seed: u64,
     /// Since when each pod is silent, as it was reported first.
     silent: Vec<Option<i64>>,
@@ -47,19 +48,24 @@ impl Simulated {
             reported: 0,
             next: Vec::new(),
             period,
+            policy: KubeletPolicy::default(),
             seed,
             silent: vec![None; pods],
             node_silent: None,
         };
         for pod in 0..pods {
-            let TokenKey { pod_uid, volume, path: _ } = key(pod);
-            let what =
-                ReaderEvent::Watching { directory: "..1".into(), complete: true, moment: false };
-            new.syncs.watch(&ReadersSeen { pod_uid, volume, what }, &reading(0));
+            new.watch(&key(pod));
             let first = new.wait() - period;
             new.next.push(Some(first * 2));
         }
         new
+    }
+
+    fn watch(&mut self, key: &TokenKey) {
+        let (pod_uid, volume) = (key.pod_uid.clone(), key.volume.clone());
+        let (directory, complete, moment) = ("..1".into(), true, false);
+        let what = ReaderEvent::Watching { directory, complete, moment };
+        self.syncs.watch(&ReadersSeen { pod_uid, volume, what }, &reading(self.now));
     }
 
     /// 1.0 to 1.5 periods.
@@ -91,13 +97,13 @@ impl Simulated {
     fn report(&mut self, volumes: Vec<VolumeSync>) {
         self.reported = self.now;
         let seen = SyncsSeen { until: at(self.now), volumes };
-        let _ = self.syncs.see(seen, KubeletPolicy::default());
+        let _ = self.syncs.see(seen, self.policy, &reading(self.now));
         for pod in 0..self.silent.len() {
             let is_silent = self.syncs.silence(&key(pod), &reading(self.now)).is_some();
             let since = self.silent[pod].unwrap_or(self.now);
             self.silent[pod] = is_silent.then_some(since);
         }
-        let is_silent = self.syncs.silent_since(&reading(self.now)).is_some();
+        let is_silent = self.syncs.silent_since().is_some();
         let since = self.node_silent.unwrap_or(self.now);
         self.node_silent = is_silent.then_some(since);
     }
@@ -126,8 +132,15 @@ proptest! {
         period in 10i64..600,
         seed in any::<u64>(),
         restarts in proptest::collection::vec((200i64..3_000, 1i64..50), 0..4),
+        errors in 0i64..600,
     ) {
-        let mut node = Simulated::new(pods, period, seed);
+        // At first, errors make it sync each pod more often.
+        let mut node = Simulated::new(pods, if errors > 0 { 10 } else { period }, seed);
+        if errors > 0 {
+            node.policy = KubeletPolicy { sync_period: Delta::from_secs(period.max(60)) };
+        }
+        node.run(errors);
+        node.period = period;
         for (after, down) in restarts {
             for _ in 0..after / 10 {
                 node.run(10);
@@ -147,7 +160,7 @@ proptest! {
     #[test]
     fn a_silent_pod_is_named_within_three_periods(
         pods in 12usize..60,
-        period in 30i64..300,
+        period in 60i64..300,
         seed in any::<u64>(),
         which in 0usize..4,
     ) {
@@ -245,6 +258,13 @@ fn what_was_not_seen_is_no_silence() {
         assert_eq!(node.silent_pods(), [2]);
         let silence = node.syncs.silence(&key(2), &reading(node.now)).unwrap();
         assert!(!silence.is_exact, "it may have been synced later than was seen");
+        missed(&mut node, &event);
+        node.run(30);
+        let after = node.syncs.silence(&key(2), &reading(node.now)).map(|silence| silence.since);
+        assert_eq!(after, Some(silence.since), "only a sync ends it");
+        node.next[2] = Some(node.now + 1);
+        node.run(2);
+        assert!(node.silent_pods().is_empty());
     }
     let mut node = Simulated::new(12, 60, 5);
     node.run(1_200).next[2] = None;
@@ -269,6 +289,8 @@ fn a_time_in_which_the_agent_or_the_machine_was_stopped_is_no_silence() {
 fn the_extent_is_that_of_what_is_not_synced() {
     let mut node = Simulated::new(12, 60, 5);
     let (first, second) = (of("pair", "a"), of("pair", "b"));
+    node.watch(&first);
+    node.watch(&second);
     for _ in 0..20 {
         node.run(69);
         node.now += 1;
@@ -291,16 +313,98 @@ fn the_extent_is_that_of_what_is_not_synced() {
 }
 
 #[test]
+fn two_volumes_of_a_pod_that_is_held_up_end_together() {
+    let mut node = Simulated::new(12, 60, 5);
+    let pair = [of("pair", "a"), of("pair", "b")];
+    for key in &pair {
+        node.watch(key);
+    }
+    for nth in 0..20 {
+        node.run(69);
+        node.now += 1;
+        let seen = if nth == 15 { &pair[..1] } else { &pair[..] }; // one has a longer rhythm
+        node.report(seen.iter().map(|key| sync(key, node.now)).collect());
+    }
+    for _ in 0..40 {
+        node.run(10);
+        for key in &pair {
+            let silence = node.syncs.silence(key, &reading(node.now));
+            assert!(silence.is_none_or(|silence| silence.extent == Extent::Pod), "{silence:?}");
+        }
+    }
+    assert!(pair.iter().all(|key| node.syncs.silence(key, &reading(node.now)).is_some()));
+}
+
+#[test]
+fn most_pods_are_one_silence() {
+    let mut node = Simulated::new(20, 60, 9);
+    let stopped = node.run(1_200).now;
+    node.next[3..].fill(None);
+    let mut alone = 0;
+    for _ in 0..400 {
+        node.run(1);
+        let silent = node.silent_pods().len();
+        alone = alone.max(if node.node_silent.is_none() { silent } else { 0 });
+    }
+    assert_eq!((node.syncs.silent_pods(), node.silent_pods().len()), ((17, 20), 17));
+    let named = node.node_silent.unwrap() - stopped;
+    assert!(named <= 240 && alone <= 1, "{named} s, {alone} were named alone before");
+    for pod in 3..20 {
+        node.next[pod] = Some(node.now + 5);
+    }
+    node.run(60);
+    assert_eq!((node.node_silent, node.silent_pods()), (None, vec![]));
+}
+
+#[test]
+fn a_pod_whose_images_are_pulled_has_no_rhythm() {
+    let mut node = Simulated::new(12, 60, 5);
+    node.run(1_200);
+    node.watch(&of("new", "token"));
+    node.report(vec![sync(&of("new", "token"), node.now)]);
+    node.run(1_200);
+    assert_eq!(node.syncs.silence(&of("new", "token"), &reading(node.now)), None);
+}
+
+#[test]
+fn a_report_about_a_volume_that_is_gone_is_of_nothing() {
+    let mut node = Simulated::new(4, 60, 5);
+    node.run(600);
+    node.syncs.gone(&key(1));
+    node.run(600);
+    assert_eq!(node.syncs.volumes.len(), 3);
+    assert!(node.silent_pods().is_empty());
+}
+
+#[test]
+fn a_setting_of_kubelet_that_is_known_counts() {
+    for (period, expected) in [(10, 60), (60, 190), (300, 900)] {
+        let mut node = Simulated::new(20, period, 3);
+        node.policy = KubeletPolicy { sync_period: Delta::from_secs(period) };
+        let stopped = node.run(period * 30 + 300).now;
+        node.next[2] = None;
+        node.run(period * 4 + 60);
+        let named = node.silent[2].unwrap() - stopped;
+        assert!(named <= expected, "{named} s at {period} s");
+    }
+}
+
+#[test]
 fn a_pod_that_held_up_kubelet_once_does_not_change_its_rhythm() {
     let mut rhythm = Rhythm::new(at(0));
     let mut last = 0;
-    for spacing in [60, 80, 900, 70, 75, 85, 62] {
+    for spacing in [66, 60, 80, 900, 70, 75, 85, 62, 81] {
         last += spacing;
         rhythm.synced(at(last));
     }
     assert_eq!(rhythm.longest(), Some(Delta::from_secs(86)));
     assert_eq!(rhythm.syncs_since(at(last - 160)), 3);
     rhythm.interrupted(at(last + 50));
+    assert_eq!(rhythm.syncs_since(at(0)), 0, "nothing is known of the time before");
+    rhythm.synced(at(last + 40));
+    assert_eq!(rhythm.last(), at(last + 50), "a late report");
     rhythm.synced(at(last + 55));
     assert_eq!(rhythm.longest(), Some(Delta::from_secs(86)), "5 s is no rhythm");
+    rhythm.synced(at(last + 115));
+    assert_eq!(rhythm.syncs_since(at(0)), 2);
 }

@@ -21,7 +21,7 @@ pub const CACHE: Delta = Delta::from_secs(10);
 /// and needs up to 92 s to write a token that is due.
 const DEFAULT_SYNC_PERIOD: Delta = Delta::from_secs(60);
 /// kubelet syncs a pod after 1.0 to 1.5 times that.
-const LONGEST_SYNC: Delta = Delta::from_secs(90);
+const LONGEST_SYNC: (i64, i64) = (3, 2);
 /// A healthy kubelet with the default settings is never this late: 92 s and a margin.
 const LATE: Delta = Delta::from_secs(120);
 /// Three syncs at 90 s, and a margin.
@@ -49,7 +49,8 @@ impl KubeletPolicy {
 
     /// The longest time between two syncs of a pod, if kubelet has the settings that are known.
     pub fn longest_sync(self) -> Delta {
-        self.stretched(LONGEST_SYNC)
+        let (times, of) = LONGEST_SYNC;
+        self.sync_period.min(MAX_AGE).fraction(times, of)
     }
 
     /// `wait` in proportion to the sync period. A period below the default does not shorten it.

@@ -29,8 +29,8 @@ pub(super) struct Files {
     /// Whether every open and every close since the generation began was seen.
     are_balanced: bool,
     sync: Option<KubeletSync>,
-    /// The last sync of kubelet, unless it is taken already.
-    synced: Option<Monotonic>,
+    /// The last sync of kubelet, unless it is taken already, and whether it is certain.
+    synced: Option<(Monotonic, bool)>,
 }
 
 #[derive(Debug)]
@@ -51,11 +51,27 @@ struct File {
 /// What may be a sync of kubelet.
 #[derive(Debug)]
 struct KubeletSync {
+    kind: SyncKind,
     since: Monotonic,
     /// Before this time, none of its opens happened.
     after: Monotonic,
     files: usize,
 }
+
+/// Who opened the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SyncKind {
+    /// kubelet, as far as it seems.
+    Sync,
+    /// Somebody who had opened the volume's own directory just before: kubelet's statistics, or a
+    /// client that lists its mount. kubelet's sync may be among them.
+    InWalk,
+    /// Another tokenwatch, which opens it twice.
+    Look,
+}
+
+/// Another tokenwatch opens the directory twice within this time, with nothing in between.
+const TWICE: Delta = Delta::from_millis(20);
 
 impl Files {
     /// Of a volume, as far as they are in the directories that are watched.
@@ -134,11 +150,23 @@ impl Files {
     /// Somebody opened the directory of the generation. `in_walk`: and just before, that of the
     /// volume. Here and below, what is taken `now` happened after `after`.
     pub(super) fn directory_opened(&mut self, now: Monotonic, after: Monotonic, in_walk: bool) {
+        let kind = self.kind(now, in_walk);
         self.end_sync();
         for file in &mut self.list {
             file.is_synced = false;
         }
-        self.sync = (!in_walk).then_some(KubeletSync { since: now, after, files: 0 });
+        self.sync = Some(KubeletSync { kind, since: now, after, files: 0 });
+    }
+
+    fn kind(&self, now: Monotonic, in_walk: bool) -> SyncKind {
+        let is_second = self.sync.as_ref().is_some_and(|sync| {
+            sync.kind != SyncKind::InWalk && sync.files == 0 && now - sync.since <= TWICE
+        });
+        match (in_walk, is_second) {
+            (true, _) => SyncKind::InWalk,
+            (false, true) => SyncKind::Look,
+            (false, false) => SyncKind::Sync,
+        }
     }
 
     /// Somebody other than the agent opened a file.
@@ -149,8 +177,11 @@ impl Files {
             Some(sync) if !self.list[file].is_synced => {
                 self.list[file].is_synced = true;
                 sync.files += 1;
+                if sync.kind == SyncKind::InWalk {
+                    self.list[file].opened_by_client(after);
+                }
                 if self.are_whole && sync.files == self.list.len() {
-                    self.synced = Some(sync.since);
+                    self.synced = sync.seen().or(self.synced);
                     self.sync = None;
                 }
             }
@@ -201,16 +232,19 @@ impl Files {
     /// statistics.
     fn end_sync(&mut self) {
         let Some(sync) = self.sync.take().filter(|sync| sync.files > 0) else { return };
+        if sync.kind == SyncKind::InWalk && self.are_whole {
+            return; // those were a client's already
+        }
         if self.are_whole {
             let opened = self.list.iter_mut().filter(|file| file.is_synced);
             opened.for_each(|file| file.opened_by_client(sync.after));
         } else {
-            self.synced = Some(sync.since);
+            self.synced = sync.seen().or(self.synced);
         }
     }
 
-    /// The last sync of kubelet, unless it was taken already.
-    pub(super) fn take_synced(&mut self) -> Option<Monotonic> {
+    /// The last sync of kubelet, unless it was taken already, and whether it is certain.
+    pub(super) fn take_synced(&mut self) -> Option<(Monotonic, bool)> {
         self.synced.take()
     }
 
@@ -223,6 +257,17 @@ impl Files {
             {
                 report(&file.path, after);
             }
+        }
+    }
+}
+
+impl KubeletSync {
+    /// A sync of kubelet, and whether it is certain, once all files were opened.
+    fn seen(&self) -> Option<(Monotonic, bool)> {
+        match self.kind {
+            SyncKind::Sync => Some((self.since, true)),
+            SyncKind::InWalk => Some((self.since, false)),
+            SyncKind::Look => None,
         }
     }
 }

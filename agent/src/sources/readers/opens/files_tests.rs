@@ -38,7 +38,7 @@ fn played(mut files: Files, events: &str) -> (usize, usize) {
             assert_eq!(path, Path::new("token"));
             opened += 1;
         });
-        synced += usize::from(files.take_synced().is_some());
+        synced += usize::from(files.take_synced().is_some_and(|(_, is_certain)| is_certain));
     }
     (opened, synced)
 }
@@ -81,6 +81,7 @@ fn the_opens_of_clients_are_distinguished_from_those_of_kubelet() {
         ("the statistics, and a client that reads all", "WctnT", 1, 1),
         ("statistics of which the walk was not seen, and a client later", "D.tT", 1, 1),
         ("statistics and a sync", "WDctTn", 0, 0),
+        ("another tokenwatch", "DDctTn", 0, 0),
         ("kubelet finds a difference", "DtR", 0, 0),
         ("kubelet finds a difference in the second file", "DctR", 0, 0),
         ("nobody", "", 0, 0),
@@ -105,6 +106,9 @@ fn a_sync_of_kubelet_opens_the_directory_and_the_files() {
         ("a walk that reads all", "WctnT", 0),
         ("kubelet within the reads of a client", "tDTctn", 1),
         ("the agent alone", "aT.aT", 0),
+        ("another tokenwatch", "DDtTcn", 0),
+        ("another tokenwatch, then kubelet", "DDtTcn.DtTcn", 1),
+        ("statistics of which the walk was not seen, and kubelet later", "D.DtTcn", 1),
     ];
     for (name, events, expected) in table {
         let of_token = events.replace(['c', 'n'], "");

@@ -28,6 +28,9 @@ const MAX_HELD: usize = 4;
 /// A walk opens the volume's directory, and microseconds later that of the generation. The queue is
 /// read in steps.
 const WALK: Delta = Delta::from_millis(150);
+/// A client that opens a file so soon after a walk began did not end it.
+const AT_ONCE: Delta = Delta::from_millis(10);
+
 /// What is passed to a volume each time.
 pub(super) struct Turn<'a> {
     pub(super) instances: &'a mut Instances,
@@ -491,7 +494,8 @@ impl Volume {
         let is_opened = event.kind == Kind::Opened && generation.stage != Stage::Coming;
         let inode = file.filter(|_| is_opened).and_then(|file| generation.files.inode(file));
         let is_own = inode.is_some_and(|inode| turn.own.takes(inode));
-        if is_opened && !is_own {
+        let is_later = self.walk.is_some_and(|at| turn.now - at > AT_ONCE);
+        if is_opened && !is_own && is_later {
             self.walk = None;
         }
         if let Sign::ReadAgain(file) =
@@ -522,7 +526,7 @@ impl Volume {
                 let within = Delta::ZERO; // until it is sent
                 opened.push((ReaderEvent::Opened { directory, path, by: None, within }, after));
             });
-            let seen = generation.files.take_synced().map(|at| (at, true));
+            let seen = generation.files.take_synced();
             synced = seen.filter(|_| generation.is_current()).or(synced);
             if generation.adapt(turn.now) {
                 set_watches(&self.path, generation, self.id, turn.instances);

@@ -28,7 +28,7 @@ use crate::sys;
 
 /// Buffers that are read at once: as much as the kernel's whole queue, so that a client that opens
 /// files without end does not keep the thread there.
-const MAX_BUFFERS: usize = 64;
+const MAX_BUFFERS: usize = 128;
 /// Longest sleep.
 const LONGEST: Delta = Delta::from_secs(60);
 /// The same while somebody keeps a replaced generation. An event shows that it happened after the

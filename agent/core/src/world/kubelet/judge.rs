@@ -1,0 +1,167 @@
+//! Which volumes kubelet does not sync, and whether it syncs any.
+
+use std::collections::BTreeSet;
+
+use super::rhythm::{BUSY, limit};
+use super::silence::{Extent, Since, VolumeKey};
+use super::syncs::{NodeSilence, Syncs, SyncsChanged, Volume};
+use crate::base::time::{Delta, Monotonic, Reading};
+use crate::world::tokens::KubeletPolicy;
+
+/// Pods from which they show kubelet's rhythm, and from which the silence of most is kubelet's.
+const PODS: usize = 3;
+/// The longest time that is learned: kubelet's documentation names no `syncFrequency` beyond some
+/// minutes.
+const LONGEST_FREQUENCY: Delta = Delta::from_secs(900);
+
+/// What is usual on the node.
+struct Usual {
+    /// The longest time between two syncs.
+    longest: Delta,
+    /// Until when others were synced.
+    others: Option<Monotonic>,
+}
+
+impl Syncs {
+    /// Judges the node and each volume.
+    pub(super) fn judge(
+        &mut self,
+        policy: KubeletPolicy,
+        now: &Reading,
+        was: Option<NodeSilence>,
+    ) -> SyncsChanged {
+        self.usual = self.usual.max(self.longest().min(LONGEST_FREQUENCY));
+        let longest = self.usual.max(policy.longest_sync());
+        self.node = self.silence_of_all(longest, now).or(self.node);
+        let silent: Vec<Option<Since>> = self.silences(longest, now);
+        if !self.node.is_some_and(|node| node.is_of_all) {
+            self.node = self.silence_of_most(longest, &silent);
+        }
+        SyncsChanged { pods: self.keep(&silent), node: was != self.node }
+    }
+
+    /// Keeps what each volume is judged to be. Returns the pods where that changed.
+    fn keep(&mut self, silent: &[Option<Since>]) -> Vec<String> {
+        let extents = self.extents(silent);
+        let judged = silent.iter().zip(extents).map(|(since, extent)| Some(((*since)?, extent)));
+        let judged: Vec<Option<(Since, Extent)>> = judged.collect();
+        let mut pods = Vec::new();
+        for ((key, volume), silence) in self.volumes.iter_mut().zip(judged) {
+            if std::mem::replace(&mut volume.silence, silence) != silence {
+                pods.push(key.pod_uid.clone());
+            }
+        }
+        pods.dedup();
+        pods
+    }
+
+    /// Since when each volume is not synced.
+    fn silences(&self, longest: Delta, now: &Reading) -> Vec<Option<Since>> {
+        let usual = Usual { longest, others: self.others() };
+        let judge = |volume: &Volume| {
+            let goes_on = |since: &Since| volume.rhythm.last_sync().is_none_or(|at| at <= since.at);
+            let known = volume.silence.map(|(since, _)| since).filter(goes_on);
+            let is_new = known.is_none() && self.is_silent(volume, &usual);
+            known.or_else(|| is_new.then(|| Since::new(volume.rhythm, now)))
+        };
+        self.volumes.values().map(judge).collect()
+    }
+
+    /// Whether kubelet syncs others and not this one, or nothing.
+    fn is_silent(&self, volume: &Volume, usual: &Usual) -> bool {
+        let last = volume.rhythm.last();
+        if self.node.is_some_and(|node| node.is_of_all && last <= node.since.at) {
+            return volume.rhythm.longest().is_some();
+        }
+        let silent = usual.others.map_or(Delta::ZERO, |others| others - last);
+        self.limit_of(volume, usual.longest).is_some_and(|limit| silent > limit)
+    }
+
+    /// Until when kubelet was seen to sync others. Without others, only time tells.
+    fn others(&self) -> Option<Monotonic> {
+        let (_, pods) = self.count_pods(|_| false);
+        let is_alone = pods == 1 || self.node.is_some_and(|node| node.is_of_all);
+        if is_alone { self.until } else { self.newest }
+    }
+
+    /// The time without a sync of this volume that a healthy kubelet does not need; none if it has
+    /// not shown its rhythm: kubelet may pull the images of a new pod.
+    fn limit_of(&self, volume: &Volume, longest: Delta) -> Option<Delta> {
+        let (own, last) = (volume.rhythm.longest()?, volume.rhythm.last());
+        let pauses = self.pauses.iter().filter(|(end, _)| *end > last);
+        let pause = pauses.map(|(_, pause)| *pause).max().unwrap_or_default();
+        Some(limit(longest.max(own)) + pause)
+    }
+
+    /// The longest time between two syncs that most volumes needed.
+    fn longest(&self) -> Delta {
+        let known = self.volumes.values().filter_map(|volume| volume.rhythm.longest());
+        let mut longest: Vec<Delta> = known.collect();
+        longest.sort_unstable();
+        let usual = longest.get(longest.len() / 2).filter(|_| longest.len() >= PODS);
+        usual.copied().unwrap_or_default()
+    }
+
+    /// Whether kubelet syncs nothing, after it synced several pods.
+    fn silence_of_all(&self, longest: Delta, now: &Reading) -> Option<NodeSilence> {
+        let since = self.newest(|volume| Some(volume.rhythm.last()))?;
+        let rhythms = self.volumes.iter().filter(|(_, one)| one.rhythm.longest().is_some());
+        let pods: BTreeSet<&str> = rhythms.map(|(key, _)| &*key.pod_uid).collect();
+        let is_silent = pods.len() > 1 && self.until? - since > limit(longest);
+        let is_new = is_silent && !self.node.is_some_and(|node| node.is_of_all);
+        is_new.then(|| NodeSilence { since: Since::at(since, now), is_of_all: true })
+    }
+
+    /// Whether kubelet does not sync most pods. Those count that are not silent yet, and soon will
+    /// be.
+    fn silence_of_most(&self, longest: Delta, silent: &[Option<Since>]) -> Option<NodeSilence> {
+        let newest = self.newest?;
+        let is_overdue = |(volume, silent): (&Volume, &Option<Since>)| {
+            let is_known = volume.rhythm.longest().is_some();
+            silent.is_some() || is_known && newest - volume.rhythm.last() > longest + BUSY
+        };
+        let volumes = self.volumes.iter().zip(silent);
+        let overdue = volumes.filter(|((_, volume), silent)| is_overdue((volume, silent)));
+        let overdue: BTreeSet<&str> = overdue.map(|((key, _), _)| &*key.pod_uid).collect();
+        let (_, all) = self.count_pods(|_| false);
+        let known = self.node.map(|node| node.since);
+        let since =
+            known.or_else(|| silent.iter().flatten().copied().max_by_key(|since| since.at))?;
+        let are_most = overdue.len() >= PODS && overdue.len() * 2 > all;
+        are_most.then_some(NodeSilence { since, is_of_all: false })
+    }
+
+    /// What else is not synced, for each volume.
+    fn extents(&self, silent: &[Option<Since>]) -> Vec<Extent> {
+        let all: Vec<(&VolumeKey, &Volume, bool)> = self
+            .volumes
+            .iter()
+            .zip(silent)
+            .map(|((key, volume), silent)| (key, volume, silent.is_some()))
+            .collect();
+        let mut extents = Vec::with_capacity(all.len());
+        for pod in all.chunk_by(|(one, ..), (other, ..)| one.pod_uid == other.pod_uid) {
+            let since = silent[extents.len()..][..pod.len()].iter();
+            extents.extend(since.map(|since| self.extent(pod, *since)));
+        }
+        extents
+    }
+
+    fn extent(&self, pod: &[(&VolumeKey, &Volume, bool)], since: Option<Since>) -> Extent {
+        let is_synced = |(_, volume, is_silent): &(&VolumeKey, &Volume, bool)| {
+            let after = since.map(|since| since.at + BUSY);
+            !is_silent && volume.rhythm.last_sync() > after
+        };
+        if self.node.is_some() {
+            Extent::Node
+        } else if pod.iter().any(is_synced) {
+            Extent::Volume
+        } else if pod.len() > 1 {
+            Extent::Pod
+        } else if self.volumes.len() > 1 {
+            Extent::VolumeOrPod
+        } else {
+            Extent::Unknown
+        }
+    }
+}
