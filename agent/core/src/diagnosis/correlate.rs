@@ -59,7 +59,7 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
 fn is_kubelets(fault: TokenFault) -> bool {
     match fault {
         TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired => true,
-        TokenFault::Unsynced(silence) => silence.extent == Extent::Node,
+        TokenFault::Unsynced(silence) => matches!(silence.extent, Extent::Node | Extent::Most),
         TokenFault::SubjectReplaced(_)
         | TokenFault::NotYetValid
         | TokenFault::FutureDated

@@ -82,7 +82,7 @@ impl KubeletEvidence {
         let old = before.as_ref().map(|stall| stall.symptom.clone());
         self.stall = newest
             .and_then(|newest| {
-                let silent = self.silent(world, known);
+                let silent = self.silent(before.as_ref(), world, known);
                 let continued =
                     || before.and_then(|stall| self.continued(stall, world, now, newest));
                 silent.or_else(continued).or_else(|| self.begun(world, newest, known))
@@ -135,9 +135,11 @@ impl KubeletEvidence {
     }
 
     /// kubelet syncs no volume at all, or few of them.
-    fn silent(&self, world: &World, known: bool) -> Option<Stall> {
+    fn silent(&self, before: Option<&Stall>, world: &World, known: bool) -> Option<Stall> {
         let since = world.kubelet.syncs.silent_since()?;
-        let tokens: BTreeSet<TokenKey> = self.late.keys().cloned().collect();
+        let is_left = |key: &&TokenKey| generation(world, key).is_some();
+        let before = before.into_iter().flat_map(|stall| &stall.symptom.tokens).filter(is_left);
+        let tokens: BTreeSet<TokenKey> = self.late.keys().chain(before).cloned().collect();
         let sign = StallSign::SyncsNothing;
         let symptom = KubeletSymptom { sign, since, tokens, severity: Severity::Info };
         let pods: BTreeSet<&str> = symptom.tokens.iter().map(|key| &*key.pod_uid).collect();

@@ -22,7 +22,7 @@ pub use survey::Survey;
 use apiserver::Verifier;
 use correlate::TokenCause;
 
-use crate::base::time::{Delta, Monotonic, Reading};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
@@ -104,12 +104,8 @@ pub struct NodeDiagnosis {
     pub skew: Option<Finding>,
     /// How far that clock is known; none if no API server is asked.
     pub verifier: Option<VerifierKnown>,
-    /// The finding about kubelet.
-    pub kubelet: Option<Finding>,
-    /// Whether kubelet replaced a token since it was found to be stalled.
-    pub kubelet_replaces: bool,
-    /// Whether the agent has seen kubelet sync a volume.
-    pub kubelet_syncs: bool,
+    /// About kubelet.
+    pub kubelet: KubeletDiagnosis,
     /// The finding about what the agent cannot see.
     pub visibility: Option<Finding>,
     /// The finding about volumes that kubelet has not set up.
@@ -120,11 +116,24 @@ pub struct NodeDiagnosis {
     pub next: Option<Monotonic>,
 }
 
+/// The diagnosis of kubelet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KubeletDiagnosis {
+    /// The finding.
+    pub finding: Option<Finding>,
+    /// Whether it replaced a token since it was found to be stalled.
+    pub replaces: bool,
+    /// Whether it syncs volumes.
+    pub resumed: Resumed,
+    /// When it last got a token, by the `iat` of the newest token on the node.
+    pub newest: Option<Wall>,
+}
+
 impl NodeDiagnosis {
     /// Every finding.
     pub(crate) fn findings(self) -> Vec<Finding> {
         let Self { clock, skew, kubelet, visibility, volumes, delivery, .. } = self;
-        let others = [skew, kubelet, visibility, volumes, delivery];
+        let others = [skew, kubelet.finding, visibility, volumes, delivery];
         clock.into_iter().chain(others.into_iter().flatten()).collect()
     }
 }
@@ -147,6 +156,17 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         resumed: resumed(cause.as_ref(), facts),
         next: next::for_token(facts, &readers, now),
         readers: ReaderDiagnosis::of(&readers),
+    }
+}
+
+fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
+    let (syncs, stalled) = (&world.kubelet.syncs, survey.kubelet.symptom());
+    let has_resumed = syncs.has_seen_any() && syncs.silent_since().is_none();
+    KubeletDiagnosis {
+        finding: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
+        replaces: survey.kubelet.replaces(),
+        resumed: if has_resumed { Resumed::Yes } else { Resumed::Unknown },
+        newest: world.tokens.generations().map(|of| of.claims.issued_at).max(),
     }
 }
 
@@ -201,15 +221,12 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let clock_ready = world.startup.clock_ready_at(now).is_none();
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
-    let stalled = survey.kubelet.symptom();
     let verifier = if clock_ready { apiserver::verifier(world, now) } else { Verifier::default() };
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
         verifier: config.cluster_configured.then_some(verifier.known),
         skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
-        kubelet_replaces: survey.kubelet.replaces(),
-        kubelet_syncs: world.kubelet.syncs.has_seen_any(),
-        kubelet: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
+        kubelet: kubelet_of(world, config, survey, now),
         visibility: wording::blind(&config.node, &world.blind_spots()),
         volumes: absent::empty_volumes(world, now)
             .map(|empty| wording::empty_volumes(&config.node, &empty)),

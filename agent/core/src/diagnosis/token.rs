@@ -64,7 +64,7 @@ pub(super) fn unsynced(
     let is_held_up = silence.age < HELD_UP || stage != PodStage::Active;
     let is_sure = match silence.extent {
         Extent::Node => true,
-        Extent::Volume => stage == PodStage::Active,
+        Extent::Volume | Extent::Most => stage == PodStage::Active,
         Extent::Pod | Extent::VolumeOrPod | Extent::Unknown => !is_held_up,
     };
     let severity = if is_sure { Severity::Warning } else { Severity::Info };

@@ -11,8 +11,8 @@ pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,
     MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom, WrongClock,
 };
-pub(crate) use wording::is_unsynced;
 pub use wording::{Resolution, resolved};
+pub(crate) use wording::{UNSYNCED_SINCE, is_unsynced};
 
 use serde::{Deserialize, Serialize};
 

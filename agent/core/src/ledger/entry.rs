@@ -120,6 +120,11 @@ impl Entry {
         Some(self.alert(AlertEvent::Reminded, now, self.finding.clone()))
     }
 
+    /// Notes that nothing shows that it is resolved. Returns an alert if a reminder is due.
+    pub(super) fn kept(&mut self, now: &Reading, remind_every: Delta) -> Option<Alert> {
+        self.confirmed(now, self.finding.clone(), remind_every)
+    }
+
     /// Whether a restored finding is observed with a lower severity. The cause of its severity may
     /// only not be observed again yet, so it stays as it is until the hold ends.
     fn lacks_evidence(&self, now: &Reading, finding: &Finding) -> bool {

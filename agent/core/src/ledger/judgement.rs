@@ -2,9 +2,10 @@
 
 use super::scope::Scope;
 use crate::base::ids::TraceContext;
+use crate::base::time::Wall;
 use crate::base::value::Value;
-use crate::diagnosis::{Explained, NodeDiagnosis, Resumed, VerifierKnown};
-use crate::findings::{Code, Finding, Resolution, WRONG, WrongClock, is_unsynced};
+use crate::diagnosis::{Explained, KubeletDiagnosis, NodeDiagnosis, Resumed, VerifierKnown};
+use crate::findings::{Code, Finding, Resolution, UNSYNCED_SINCE, WRONG, WrongClock, is_unsynced};
 use crate::world::clocks::ClockState;
 use crate::world::observation::DeliveryState;
 
@@ -43,8 +44,10 @@ pub enum Missing {
     Kubelet {
         /// Whether kubelet replaced a token.
         replaced: bool,
-        /// Whether the agent has seen kubelet sync a volume.
-        has_syncs: bool,
+        /// Whether kubelet syncs volumes.
+        resumed: Resumed,
+        /// When kubelet last got a token.
+        newest: Option<Wall>,
     },
     /// Alerts are delivered again.
     Delivered {
@@ -70,11 +73,12 @@ impl Judgement {
         let lost = delivery.given_up + delivery.rejected;
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
-        let (replaced, has_syncs) = (diagnosis.kubelet_replaces, diagnosis.kubelet_syncs);
-        let replaced = Missing::Kubelet { replaced, has_syncs };
+        let KubeletDiagnosis { finding: stalled, replaces: replaced, resumed, newest } =
+            diagnosis.kubelet;
+        let replaced = Missing::Kubelet { replaced, resumed, newest };
         let verifier = diagnosis.verifier.map_or(Missing::Gone, Missing::Verifier);
         [
-            (Scope::Kubelet, one(diagnosis.kubelet, replaced)),
+            (Scope::Kubelet, one(stalled, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
             (Scope::Verifier, one(diagnosis.skew, verifier)),
             (Scope::Visibility, one(diagnosis.visibility, Missing::Recovered)),
@@ -94,8 +98,9 @@ impl Missing {
             Self::Token { current, resumed, .. } => {
                 *resumed == Resumed::Unknown && is_unsynced(finding) && finding.trace == *current
             }
-            Self::Kubelet { replaced, has_syncs } => {
-                !replaced && !has_syncs && is_unsynced(finding)
+            Self::Kubelet { replaced, resumed, newest } => {
+                let has_replaced = *replaced || is_replaced_since(finding, *newest);
+                *resumed == Resumed::Unknown && is_unsynced(finding) && !has_replaced
             }
             Self::Verifier(known) => is_open(*known, finding),
             Self::Gone
@@ -117,14 +122,19 @@ impl Missing {
             Self::Token { explained: Explained::Kubelet, .. } if is_of_kubelet(finding.code) => {
                 Resolution::Became(Code::KubeletStalled)
             }
-            Self::Token { resumed: Resumed::Yes, .. } if is_unsynced(finding) => {
+            Self::Token { resumed: Resumed::Yes, .. }
+            | Self::Kubelet { resumed: Resumed::Yes, .. }
+                if is_unsynced(finding) =>
+            {
                 Resolution::Resumed
             }
             Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. } => {
                 Resolution::Recovered
             }
-            Self::Kubelet { replaced: false, .. } if is_unsynced(finding) => Resolution::Resumed,
-            Self::Kubelet { replaced, .. } => Resolution::Kubelet { replaced: *replaced },
+            Self::Kubelet { replaced, newest, .. } => {
+                let replaced = *replaced || is_replaced_since(finding, *newest);
+                Resolution::Kubelet { replaced }
+            }
             Self::Gone => Resolution::Gone,
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
@@ -145,6 +155,13 @@ fn is_open(known: VerifierKnown, finding: &Finding) -> bool {
         VerifierKnown::Undecided => !is_undecided,
         VerifierKnown::Yes => false,
     }
+}
+
+/// Whether kubelet got a token since a finding that it syncs nothing began.
+fn is_replaced_since(finding: &Finding, newest: Option<Wall>) -> bool {
+    let since = finding.evidence.get(UNSYNCED_SINCE).and_then(Value::text);
+    // Times of this form are ordered as texts.
+    since.zip(newest).is_some_and(|(since, newest)| *newest.rfc3339() > *since)
 }
 
 /// Whether `kubelet.stalled` takes the place of findings with this code.

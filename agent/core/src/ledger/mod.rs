@@ -85,7 +85,11 @@ impl Ledger {
         let successor = self.successor(entries, &judgement.findings);
         let mut alerts = Vec::new();
         entries.retain_mut(|entry| {
-            if ids.contains(&entry.id) || judgement.missing.keeps(&entry.finding) {
+            if ids.contains(&entry.id) {
+                return true;
+            }
+            if judgement.missing.keeps(&entry.finding) {
+                alerts.extend(entry.kept(now, self.remind_every));
                 return true;
             }
             let resolution =

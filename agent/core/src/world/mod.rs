@@ -17,6 +17,7 @@ mod reading;
 mod startup;
 pub mod tokens;
 mod visibility;
+mod watched;
 
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use config::Config;
@@ -32,9 +33,9 @@ use crate::base::time::{Monotonic, Reading, Wall};
 use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
 use copies::Copies;
-use kubelet::{Kubelet, SyncsSeen};
+use kubelet::Kubelet;
 use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
-use readers::{Readers, ReadersSeen};
+use readers::Readers;
 use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
@@ -176,22 +177,6 @@ impl World {
         Changed::node()
     }
 
-    fn read(&mut self, now: &Reading, seen: &ReadersSeen) -> Changed {
-        self.kubelet.syncs.watch(seen, now);
-        Changed::of(self.readers.see(seen, now))
-    }
-
-    fn synced(&mut self, now: &Reading, seen: SyncsSeen) -> Changed {
-        let changed = self.kubelet.synced(seen, now);
-        if changed.node {
-            return Changed::node().with(ChangedTokens::All);
-        }
-        if changed.pods.is_empty() {
-            return Changed::of(Vec::new());
-        }
-        Changed::of(self.tokens.keys_of(|tracked| changed.pods.contains(&tracked.key.pod_uid)))
-    }
-
     /// Takes the state of a source. The source of files reports first after its first full scan.
     fn source(&mut self, state: SourceState) -> Changed {
         if state.is_of_copies() {
@@ -209,6 +194,9 @@ impl World {
         let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
+        if matches!(seen.change, Change::Rotated { .. }) {
+            self.kubelet.syncs.replaced(&key, now);
+        }
         if let Some(token) = self.tokens.get(&key) {
             self.cluster.has_token(token);
             let generation = token.current.iter();

@@ -91,6 +91,8 @@ impl Node {
             }
             if self.engine.next_wake().is_some_and(|next| next <= at(age).monotonic) {
                 self.step(age, Observation::Tick);
+                let next = self.engine.next_wake();
+                assert!(next.is_none_or(|next| next > at(age).monotonic), "wakes at once again");
             }
         }
     }
@@ -271,4 +273,84 @@ fn a_pod_that_is_deleted_is_not_synced_again() {
     node.run(901, 1_000);
     let last = node.last.last().unwrap();
     assert!(last.contains("ends with its pod"), "{last}");
+}
+
+#[test]
+fn a_new_token_ends_it_as_what_it_is() {
+    for complete in [true, false] {
+        let mut node = Node::new(8);
+        node.run(2, 600);
+        node.left_out = keys("p3").into();
+        node.run(600, 2_900);
+        node.alerts.clear();
+        node.step(2_900, Observation::Readers(watching(&key("p3"), complete)));
+        let Observation::File(file) = token("p3", 2_899, 3_600) else { unreachable!() };
+        node.step(2_900, Observation::File(FileSeen { key: key("p3"), ..file }));
+        assert_eq!(node.alerts.len(), 1, "{:?}", node.alerts);
+        assert_eq!(node.alerts[0].1, AlertEvent::Cleared);
+        let last = node.last.last().unwrap();
+        assert!(last.contains("was replaced by a new token"), "{last}");
+        node.synced(2_904, keys("p3")[..1].to_vec());
+        node.left_out.clear();
+        node.run(2_905, 2_990);
+        assert_eq!(of_token(&node.alerts).len(), 1, "{:?}", node.alerts);
+    }
+}
+
+#[test]
+fn two_pods_of_a_kubelet_that_is_back_are_cleared_one_by_one() {
+    let mut node = Node::new(2);
+    node.run(2, 900);
+    node.left_out = node.keys();
+    node.run(900, 1_300);
+    assert_eq!(node.alerts.len(), 3, "{:?}", node.alerts);
+    node.left_out.clear();
+    node.run(1_300, 1_400);
+    let cleared = node.alerts.iter().filter(|(_, event, ..)| *event == AlertEvent::Cleared);
+    assert_eq!(cleared.count(), 3, "{:?}", node.alerts);
+}
+
+#[test]
+fn a_node_that_loses_its_pods_while_kubelet_is_silent_stays_named() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = node.keys();
+    node.run(600, 900);
+    for pod in node.pods.clone() {
+        node.cluster(900, Pod { deletion: Some(at(930).wall), ..pod });
+    }
+    node.run(901, 1_500);
+    let stalled: Vec<_> =
+        node.alerts.iter().filter(|(_, _, code, _)| *code == Code::KubeletStalled).collect();
+    assert_eq!(stalled.len(), 1, "{:?}", node.alerts);
+}
+
+#[test]
+fn pods_that_end_are_no_majority() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    for nth in 1..7 {
+        let pod = Pod { deletion: Some(at(4_000).wall), ..node.pods[nth].clone() };
+        node.left_out.extend(keys(&pod.uid));
+        node.cluster(600, pod);
+    }
+    node.run(601, 2_000);
+    let all = node.alerts.iter().map(|(_, _, code, _)| *code);
+    let others: Vec<Code> = all.filter(|code| *code != Code::PodTerminating).collect();
+    assert_eq!(others, []);
+}
+
+#[test]
+fn the_volumes_of_a_pod_may_go_on_one_after_the_other() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = keys("p0").into();
+    node.run(600, 900);
+    let worst = |node: &Node| of_token(&node.alerts).iter().map(|one| one.3).max();
+    assert_eq!(worst(&node), Some(Severity::Info));
+    node.synced(900, vec![key("p0")]);
+    node.synced(905, vec![keys("p0")[1].clone()]);
+    node.left_out.clear();
+    node.run(906, 1_000);
+    assert_eq!(worst(&node), Some(Severity::Info), "{:?}", node.last);
 }

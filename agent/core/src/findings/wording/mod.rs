@@ -35,3 +35,4 @@ pub(crate) use parts::GENERATION;
 pub(crate) use resolved::is_unsynced;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::{ACCOUNT_STATE, token};
+pub(crate) use unsynced::UNSYNCED_SINCE;

@@ -85,6 +85,7 @@ fn of_unsynced(silence: &Silence, pod: &PodRef) -> Remedy {
     let (text, command) = match silence.extent {
         Extent::Volume => (VOLUME_ALONE, describe_pod(pod)),
         Extent::Pod | Extent::VolumeOrPod | Extent::Unknown => (VOLUME_OR_POD, describe_pod(pod)),
+        Extent::Most => (VOLUME_OR_POD, kubelet_log(pod)),
         Extent::Node => (NODE, kubelet_log(pod)),
     };
     Remedy { text: text.to_owned(), command }

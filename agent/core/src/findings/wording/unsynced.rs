@@ -7,7 +7,7 @@ use crate::world::kubelet::{Extent, Silence};
 use crate::world::tokens::Generation;
 
 /// The evidence that a finding is about a volume that kubelet does not sync.
-pub(super) const UNSYNCED_SINCE: &str = "unsynced_since";
+pub(crate) const UNSYNCED_SINCE: &str = "unsynced_since";
 
 /// Failed renewals that are no chance: at the first one, the token may just have become due.
 const CERTAIN: u32 = 2;
@@ -35,6 +35,7 @@ fn what(extent: Extent) -> &'static str {
     match extent {
         Extent::Volume | Extent::VolumeOrPod | Extent::Unknown => "its volume",
         Extent::Pod => "the volumes of its pod",
+        Extent::Most => "the volumes of most pods of this node",
         Extent::Node => "any volume of this node",
     }
 }
@@ -43,7 +44,7 @@ fn although(extent: Extent) -> &'static str {
     match extent {
         Extent::Volume => ", although it syncs another volume of the pod",
         Extent::Pod | Extent::VolumeOrPod => ", although it syncs those of other pods",
-        Extent::Unknown | Extent::Node => "",
+        Extent::Unknown | Extent::Most | Extent::Node => "",
     }
 }
 
@@ -53,6 +54,7 @@ pub(super) fn evidence(silence: &Silence) -> Attributes {
         Extent::Pod => "pod",
         Extent::VolumeOrPod => "volume or pod",
         Extent::Unknown => "unknown",
+        Extent::Most => "most pods",
         Extent::Node => "node",
     };
     Attributes::new()

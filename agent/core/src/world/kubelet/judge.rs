@@ -13,6 +13,8 @@ const PODS: usize = 3;
 /// The longest time that is learned: kubelet's documentation names no `syncFrequency` beyond some
 /// minutes.
 const LONGEST_FREQUENCY: Delta = Delta::from_secs(900);
+/// How long the usual time counts when it becomes shorter.
+const USUAL_FOR: Delta = Delta::from_secs(3_600);
 
 /// What is usual on the node.
 struct Usual {
@@ -27,17 +29,26 @@ impl Syncs {
     pub(super) fn judge(
         &mut self,
         policy: KubeletPolicy,
+        ends: impl Fn(&str) -> bool,
         now: &Reading,
-        was: Option<NodeSilence>,
     ) -> SyncsChanged {
-        self.usual = self.usual.max(self.longest().min(LONGEST_FREQUENCY));
-        let longest = self.usual.max(policy.longest_sync());
+        let longest = self.learn(now.monotonic).max(policy.longest_sync());
         self.node = self.silence_of_all(longest, now).or(self.node);
         let silent: Vec<Option<Since>> = self.silences(longest, now);
         if !self.node.is_some_and(|node| node.is_of_all) {
-            self.node = self.silence_of_most(longest, &silent);
+            self.node = self.silence_of_most(longest, &silent, ends);
         }
-        SyncsChanged { pods: self.keep(&silent), node: was != self.node }
+        SyncsChanged { pods: self.keep(&silent), node: false }
+    }
+
+    /// Learns the usual time between two syncs.
+    fn learn(&mut self, now: Monotonic) -> Delta {
+        let (known, at) = self.usual;
+        let longest = self.longest().min(LONGEST_FREQUENCY);
+        if longest >= known || now - at > USUAL_FOR {
+            self.usual = (longest, now);
+        }
+        self.usual.0
     }
 
     /// Keeps what each volume is judged to be. Returns the pods where that changed.
@@ -109,18 +120,27 @@ impl Syncs {
         let pods: BTreeSet<&str> = rhythms.map(|(key, _)| &*key.pod_uid).collect();
         let is_silent = pods.len() > 1 && self.until? - since > limit(longest);
         let is_new = is_silent && !self.node.is_some_and(|node| node.is_of_all);
-        is_new.then(|| NodeSilence { since: Since::at(since, now), is_of_all: true })
+        is_new.then(|| NodeSilence {
+            since: Since::at(since, now),
+            is_of_all: true,
+            newest: self.newest,
+        })
     }
 
     /// Whether kubelet does not sync most pods. Those count that are not silent yet, and soon will
     /// be.
-    fn silence_of_most(&self, longest: Delta, silent: &[Option<Since>]) -> Option<NodeSilence> {
+    fn silence_of_most(
+        &self,
+        longest: Delta,
+        silent: &[Option<Since>],
+        ends: impl Fn(&str) -> bool,
+    ) -> Option<NodeSilence> {
         let newest = self.newest?;
         let is_overdue = |(volume, silent): (&Volume, &Option<Since>)| {
             let is_known = volume.rhythm.longest().is_some();
             silent.is_some() || is_known && newest - volume.rhythm.last() > longest + BUSY
         };
-        let volumes = self.volumes.iter().zip(silent);
+        let volumes = self.volumes.iter().zip(silent).filter(|((key, _), _)| !ends(&key.pod_uid));
         let overdue = volumes.filter(|((_, volume), silent)| is_overdue((volume, silent)));
         let overdue: BTreeSet<&str> = overdue.map(|((key, _), _)| &*key.pod_uid).collect();
         let (_, all) = self.count_pods(|_| false);
@@ -128,7 +148,7 @@ impl Syncs {
         let since =
             known.or_else(|| silent.iter().flatten().copied().max_by_key(|since| since.at))?;
         let are_most = overdue.len() >= PODS && overdue.len() * 2 > all;
-        are_most.then_some(NodeSilence { since, is_of_all: false })
+        are_most.then_some(NodeSilence { since, is_of_all: false, newest: self.newest })
     }
 
     /// What else is not synced, for each volume.
@@ -141,19 +161,30 @@ impl Syncs {
             .collect();
         let mut extents = Vec::with_capacity(all.len());
         for pod in all.chunk_by(|(one, ..), (other, ..)| one.pod_uid == other.pod_uid) {
-            let since = silent[extents.len()..][..pod.len()].iter();
-            extents.extend(since.map(|since| self.extent(pod, *since)));
+            let since = silent[extents.len()..].iter();
+            extents
+                .extend(pod.iter().zip(since).map(|(one, since)| self.extent(pod, one.1, *since)));
         }
         extents
     }
 
-    fn extent(&self, pod: &[(&VolumeKey, &Volume, bool)], since: Option<Since>) -> Extent {
-        let is_synced = |(_, volume, is_silent): &(&VolumeKey, &Volume, bool)| {
-            let after = since.map(|since| since.at + BUSY);
-            !is_silent && volume.rhythm.last_sync() > after
+    fn extent(
+        &self,
+        pod: &[(&VolumeKey, &Volume, bool)],
+        volume: &Volume,
+        since: Option<Since>,
+    ) -> Extent {
+        let was_alone = volume.silence.is_some_and(|(_, extent)| extent == Extent::Volume);
+        let after = since.map(|since| since.at + BUSY);
+        // In the report that the pod goes on with, other volumes of it may be missing still.
+        let by = self.until.filter(|_| !was_alone).map(|until| until - BUSY);
+        let is_synced = |(_, other, is_silent): &(&VolumeKey, &Volume, bool)| {
+            let last = other.rhythm.last_sync().filter(|_| !is_silent);
+            let is_again = after.is_some_and(|after| other.rhythm.syncs_since(after) > 1);
+            last > after && (is_again || by.is_none_or(|by| last < Some(by)))
         };
-        if self.node.is_some() {
-            Extent::Node
+        if let Some(node) = self.node {
+            if node.is_of_all { Extent::Node } else { Extent::Most }
         } else if pod.iter().any(is_synced) {
             Extent::Volume
         } else if pod.len() > 1 {

@@ -56,9 +56,14 @@ impl Kubelet {
         self.policy
     }
 
-    /// Takes a report about syncs.
-    pub(super) fn synced(&mut self, seen: SyncsSeen, now: &Reading) -> SyncsChanged {
-        self.syncs.see(seen, self.policy, now)
+    /// Takes a report about syncs. `ends` tells of a pod, by its UID, whether it comes to its end.
+    pub(super) fn synced(
+        &mut self,
+        seen: SyncsSeen,
+        ends: impl Fn(&str) -> bool,
+        now: &Reading,
+    ) -> SyncsChanged {
+        self.syncs.see(seen, self.policy, ends, now)
     }
 
     /// The step that kubelet still has to catch up with at `now`.

@@ -28,7 +28,9 @@ pub enum Extent {
     VolumeOrPod,
     /// The volume, the pod or all: the agent sees no other volume of the node.
     Unknown,
-    /// All volumes of the node, or most.
+    /// The volumes of most pods of the node.
+    Most,
+    /// All volumes of the node.
     Node,
 }
 

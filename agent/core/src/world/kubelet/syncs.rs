@@ -36,9 +36,9 @@ pub struct Syncs {
     pub(super) until: Option<Monotonic>,
     /// When kubelet synced last.
     pub(super) newest: Option<Monotonic>,
-    /// The longest time between two syncs that most volumes needed, ever: what makes kubelet sync a
-    /// pod more often, as an error does, ends.
-    pub(super) usual: Delta,
+    /// The longest time between two syncs that most volumes needed in the last hour, and when that
+    /// was: what makes kubelet sync a pod more often, as an error does, ends.
+    pub(super) usual: (Delta, Monotonic),
     /// The last times without a sync: their ends, and how long they were.
     pub(super) pauses: Vec<(Monotonic, Delta)>,
     /// Set while kubelet syncs nothing, or few pods.
@@ -56,6 +56,8 @@ pub(super) struct Volume {
 pub(super) struct NodeSilence {
     pub(super) since: Since,
     pub(super) is_of_all: bool,
+    /// The last sync of all by then.
+    pub(super) newest: Option<Monotonic>,
 }
 
 /// What a report changed.
@@ -73,6 +75,7 @@ impl Syncs {
         &mut self,
         seen: SyncsSeen,
         policy: KubeletPolicy,
+        ends: impl Fn(&str) -> bool,
         now: &Reading,
     ) -> SyncsChanged {
         let SyncsSeen { until, volumes } = seen;
@@ -80,13 +83,14 @@ impl Syncs {
             self.interrupt(|_| true, until);
         }
         self.until = self.until.max(Some(until));
-        for sync in volumes {
-            self.take(sync);
-        }
+        let mut first: Vec<String> = volumes.into_iter().filter_map(|one| self.take(one)).collect();
+        let (was, was_seen) = (self.node, self.newest.is_some());
         self.advance(policy);
-        let was = self.node;
         self.end_node_silence(until);
-        self.judge(policy, now, was)
+        let mut changed = self.judge(policy, ends, now);
+        changed.node = was != self.node || was_seen != self.newest.is_some();
+        changed.pods.append(&mut first);
+        changed
     }
 
     /// Takes what a watch of a volume shows: that it is set, that it may have missed something, or
@@ -127,14 +131,26 @@ impl Syncs {
         }
     }
 
-    /// Takes a sync of a volume that is watched: it may be gone since.
-    fn take(&mut self, sync: VolumeSync) {
+    /// Takes a sync of a volume that is watched: it may be gone since. Returns the pod if it is the
+    /// first after a gap.
+    fn take(&mut self, sync: VolumeSync) -> Option<String> {
         let VolumeSync { pod_uid, volume, at, is_certain } = sync;
-        let Some(volume) = self.volumes.get_mut(&VolumeKey { pod_uid, volume }) else { return };
+        let key = VolumeKey { pod_uid, volume };
+        let rhythm = &mut self.volumes.get_mut(&key)?.rhythm;
+        let was_seen = rhythm.last_sync().is_some();
         if is_certain {
-            volume.rhythm.synced(at);
+            rhythm.synced(at);
         } else {
-            volume.rhythm.interrupted(at);
+            rhythm.interrupted(at);
+        }
+        (!was_seen && rhythm.last_sync().is_some()).then_some(key.pod_uid)
+    }
+
+    /// kubelet replaced a token: it synced the volume.
+    pub(crate) fn replaced(&mut self, key: &TokenKey, now: &Reading) {
+        if let Some(volume) = self.volumes.get_mut(&VolumeKey::of(key)) {
+            volume.rhythm.synced(now.monotonic);
+            volume.silence = None;
         }
     }
 
@@ -156,7 +172,7 @@ impl Syncs {
 
     /// A time without any sync that few nodes with so many pods have, or that matters.
     fn unusual_pause(&self, policy: KubeletPolicy) -> Delta {
-        let longest = self.usual.max(policy.longest_sync());
+        let longest = self.usual.0.max(policy.longest_sync());
         let (_, pods) = self.count_pods(|_| false);
         let pods = i64::try_from(pods.max(1)).unwrap_or(i64::MAX);
         longest.fraction(PAUSE_TIMES, pods).min(limit(longest) - longest).max(PAUSE)
@@ -164,8 +180,8 @@ impl Syncs {
 
     /// kubelet syncs again. It needs some time for all volumes.
     fn end_node_silence(&mut self, until: Monotonic) {
-        let Some(NodeSilence { since, is_of_all: true }) = self.node else { return };
-        if self.newest > Some(since.at) {
+        let Some(NodeSilence { since, is_of_all: true, newest }) = self.node else { return };
+        if self.newest > newest {
             self.node = None;
             self.interrupt(|volume| volume.rhythm.last() <= since.at, until);
             self.volumes.values_mut().for_each(|volume| volume.silence = None);
