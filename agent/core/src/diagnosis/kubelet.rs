@@ -137,11 +137,14 @@ impl KubeletEvidence {
     /// kubelet syncs no volume at all, or few of them.
     fn silent(&self, before: Option<&Stall>, world: &World, known: bool) -> Option<Stall> {
         let since = world.kubelet.syncs.silent_since()?;
-        let is_left = |key: &&TokenKey| generation(world, key).is_some();
+        let is_left = |key: &&TokenKey| {
+            generation(world, key).is_some() && world.kubelet.syncs.leaves_out(key)
+        };
+        let severity = before.map_or(Severity::Info, |stall| stall.symptom.severity);
         let before = before.into_iter().flat_map(|stall| &stall.symptom.tokens).filter(is_left);
         let tokens: BTreeSet<TokenKey> = self.late.keys().chain(before).cloned().collect();
         let sign = StallSign::SyncsNothing;
-        let symptom = KubeletSymptom { sign, since, tokens, severity: Severity::Info };
+        let symptom = KubeletSymptom { sign, since, tokens, severity };
         let pods: BTreeSet<&str> = symptom.tokens.iter().map(|key| &*key.pod_uid).collect();
         (pods.len() >= if known { 1 } else { PODS })
             .then(|| Stall { symptom: self.with_severity(symptom), recovers_until: None })

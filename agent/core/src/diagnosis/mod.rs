@@ -22,6 +22,8 @@ pub use survey::Survey;
 use apiserver::Verifier;
 use correlate::TokenCause;
 
+use std::collections::BTreeMap;
+
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
@@ -125,7 +127,7 @@ pub struct KubeletDiagnosis {
     pub replaces: bool,
     /// Whether it syncs volumes.
     pub resumed: Resumed,
-    /// When it last got a token, by the `iat` of the newest token on the node.
+    /// When it last got a token for half of the pods, by the `iat` of the newest token of each.
     pub newest: Option<Wall>,
 }
 
@@ -161,13 +163,25 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
 
 fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
     let (syncs, stalled) = (&world.kubelet.syncs, survey.kubelet.symptom());
-    let has_resumed = syncs.has_seen_any() && syncs.silent_since().is_none();
     KubeletDiagnosis {
         finding: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
         replaces: survey.kubelet.replaces(),
-        resumed: if has_resumed { Resumed::Yes } else { Resumed::Unknown },
-        newest: world.tokens.generations().map(|of| of.claims.issued_at).max(),
+        resumed: if syncs.is_alive() { Resumed::Yes } else { Resumed::Unknown },
+        newest: usual_newest(world),
     }
+}
+
+fn usual_newest(world: &World) -> Option<Wall> {
+    let mut pods: BTreeMap<&str, Wall> = BTreeMap::new();
+    for tracked in world.tokens.iter() {
+        if let Some(current) = &tracked.current {
+            let newest = pods.entry(&tracked.key.pod_uid).or_insert(current.claims.issued_at);
+            *newest = current.claims.issued_at.max(*newest);
+        }
+    }
+    let mut newest: Vec<Wall> = pods.into_values().collect();
+    newest.sort_unstable();
+    newest.get(newest.len().saturating_sub(1) / 2).copied()
 }
 
 fn resumed(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Resumed {

@@ -213,7 +213,7 @@ impl Engine {
 
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
     pub fn next_wake(&self) -> Option<Monotonic> {
-        let unseen = self.ledger.next_unseen(|key| self.world.would_see(key));
+        let unseen = self.ledger.next_unseen(|key| self.world.is_gone(key));
         let turn = self.world.accounts.next_turn();
         self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turn).min()
     }

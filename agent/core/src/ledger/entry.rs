@@ -122,6 +122,9 @@ impl Entry {
 
     /// Notes that nothing shows that it is resolved. Returns an alert if a reminder is due.
     pub(super) fn kept(&mut self, now: &Reading, remind_every: Delta) -> Option<Alert> {
+        if self.held_until.is_some_and(|until| now.monotonic < until) {
+            return None;
+        }
         self.confirmed(now, self.finding.clone(), remind_every)
     }
 

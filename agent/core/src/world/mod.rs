@@ -202,7 +202,7 @@ impl World {
             let generation = token.current.iter();
             generation.for_each(|of| self.readers.generation(&key, of, directory.as_deref()));
         }
-        let tokens = if seen.change == Change::None { Vec::new() } else { vec![key.clone()] };
+        let tokens = self.changed(&key, &seen.change);
         self.copies.pod(&key.pod_uid, true, now);
         let event = match seen.change {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
@@ -211,6 +211,18 @@ impl World {
         let concerns = !tokens.is_empty() && self.copies.has_any();
         let node = seen.left_out_changed || was_absent || concerns;
         Changed { tokens: ChangedTokens::These(tokens), node, event }
+    }
+
+    /// The tokens whose diagnosis a change of this one may change: a rotation shows that kubelet
+    /// syncs the volume.
+    fn changed(&self, key: &TokenKey, change: &Change) -> Vec<TokenKey> {
+        let is_of_volume =
+            |other: &Tracked| other.key.pod_uid == key.pod_uid && other.key.volume == key.volume;
+        match change {
+            Change::None => Vec::new(),
+            Change::Rotated { .. } => self.tokens.keys_of(is_of_volume),
+            Change::First | Change::Trouble => vec![key.clone()],
+        }
     }
 
     fn measured(&mut self, round: Round) -> Changed {

@@ -206,7 +206,7 @@ fn a_kubelet_that_syncs_nothing_is_one_finding_before_any_token_is_due() {
     );
     assert_eq!(
         node.last[1],
-        "kubelet on node n1 syncs volumes again, 7m 30s after this was reported."
+        "kubelet on node n1 syncs volumes again, 7m 52s after this was reported."
     );
 }
 
@@ -353,4 +353,46 @@ fn the_volumes_of_a_pod_may_go_on_one_after_the_other() {
     node.left_out.clear();
     node.run(906, 1_000);
     assert_eq!(worst(&node), Some(Severity::Info), "{:?}", node.last);
+}
+
+#[test]
+fn deleting_pods_that_are_stuck_clears_nothing() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = (1..7).flat_map(|nth| keys(&format!("p{nth}"))).collect();
+    node.run(600, 1_000);
+    let codes = |node: &Node| -> Vec<(AlertEvent, Code)> {
+        node.alerts.iter().map(|(_, event, code, _)| (*event, *code)).collect()
+    };
+    let stalled = vec![(AlertEvent::Raised, Code::KubeletStalled)];
+    assert_eq!(codes(&node), stalled, "{:?}", node.last);
+    for nth in [2, 5] {
+        let pod = Pod { deletion: Some(at(4_000).wall), ..node.pods[nth].clone() };
+        node.cluster(1_000, pod);
+    }
+    node.alerts.retain(|(_, _, code, _)| *code != Code::PodTerminating);
+    node.run(1_001, 1_300);
+    assert_eq!(codes(&node), stalled, "{:?}", node.last);
+}
+
+#[test]
+fn one_sync_after_a_restart_is_no_kubelet_that_is_back() {
+    let mut node = Node::new(8);
+    node.run(2, 600);
+    node.left_out = node.keys();
+    node.run(600, 900);
+    let finding = node.engine.findings()[0].clone();
+    assert_eq!(finding.code, Code::KubeletStalled);
+    node.engine = engine_with_cluster();
+    let (raised_at, reported_at) = (at(780).wall, at(780).wall);
+    let _ = node.engine.restore(&at(900), vec![Restored { finding, raised_at, reported_at }]);
+    node.alerts.clear();
+    node.begin(900);
+    node.left_out.retain(|key| key.pod_uid != "p4");
+    node.run(901, 1_500);
+    assert_eq!(node.alerts, [], "{:?}", node.last);
+    node.left_out.clear();
+    node.run(1_500, 1_600);
+    assert_eq!(node.alerts.len(), 1, "{:?}", node.last);
+    assert!(node.last.last().unwrap().contains("syncs volumes again"), "{:?}", node.last);
 }

@@ -110,7 +110,7 @@ impl Syncs {
         let mut longest: Vec<Delta> = known.collect();
         longest.sort_unstable();
         let usual = longest.get(longest.len() / 2).filter(|_| longest.len() >= PODS);
-        usual.copied().unwrap_or_default()
+        usual.or(longest.last()).copied().unwrap_or_default()
     }
 
     /// Whether kubelet syncs nothing, after it synced several pods.
@@ -120,11 +120,9 @@ impl Syncs {
         let pods: BTreeSet<&str> = rhythms.map(|(key, _)| &*key.pod_uid).collect();
         let is_silent = pods.len() > 1 && self.until? - since > limit(longest);
         let is_new = is_silent && !self.node.is_some_and(|node| node.is_of_all);
-        is_new.then(|| NodeSilence {
-            since: Since::at(since, now),
-            is_of_all: true,
-            newest: self.newest,
-        })
+        let syncs = self.volumes.values().filter_map(|volume| volume.rhythm.last_sync());
+        let newest = syncs.chain(self.newest).max();
+        is_new.then(|| NodeSilence { since: Since::at(since, now), is_of_all: true, newest })
     }
 
     /// Whether kubelet does not sync most pods. Those count that are not silent yet, and soon will
@@ -143,12 +141,13 @@ impl Syncs {
         let volumes = self.volumes.iter().zip(silent).filter(|((key, _), _)| !ends(&key.pod_uid));
         let overdue = volumes.filter(|((_, volume), silent)| is_overdue((volume, silent)));
         let overdue: BTreeSet<&str> = overdue.map(|((key, _), _)| &*key.pod_uid).collect();
-        let (_, all) = self.count_pods(|_| false);
+        let all = self.volumes.keys().map(|key| &*key.pod_uid).filter(|pod| !ends(pod));
+        let all = all.collect::<BTreeSet<&str>>().len();
         let known = self.node.map(|node| node.since);
         let since =
             known.or_else(|| silent.iter().flatten().copied().max_by_key(|since| since.at))?;
         let are_most = overdue.len() >= PODS && overdue.len() * 2 > all;
-        are_most.then_some(NodeSilence { since, is_of_all: false, newest: self.newest })
+        are_most.then_some(NodeSilence { since, is_of_all: false, newest: None })
     }
 
     /// What else is not synced, for each volume.
@@ -179,7 +178,8 @@ impl Syncs {
         // In the report that the pod goes on with, other volumes of it may be missing still.
         let by = self.until.filter(|_| !was_alone).map(|until| until - BUSY);
         let is_synced = |(_, other, is_silent): &(&VolumeKey, &Volume, bool)| {
-            let last = other.rhythm.last_sync().filter(|_| !is_silent);
+            let known = Some(other.rhythm.last()).filter(|_| was_alone);
+            let last = known.or(other.rhythm.last_sync()).filter(|_| !is_silent);
             let is_again = after.is_some_and(|after| other.rhythm.syncs_since(after) > 1);
             last > after && (is_again || by.is_none_or(|by| last < Some(by)))
         };

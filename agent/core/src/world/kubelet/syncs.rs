@@ -84,11 +84,11 @@ impl Syncs {
         }
         self.until = self.until.max(Some(until));
         let mut first: Vec<String> = volumes.into_iter().filter_map(|one| self.take(one)).collect();
-        let (was, was_seen) = (self.node, self.newest.is_some());
+        let (was, was_alive) = (self.node, self.is_alive());
         self.advance(policy);
         self.end_node_silence(until);
         let mut changed = self.judge(policy, ends, now);
-        changed.node = was != self.node || was_seen != self.newest.is_some();
+        changed.node = was != self.node || was_alive != self.is_alive();
         changed.pods.append(&mut first);
         changed
     }
@@ -234,9 +234,15 @@ impl Syncs {
         self.volume(key).is_some_and(|volume| volume.rhythm.last_sync().is_some())
     }
 
-    /// Whether syncs of any volume were seen.
-    pub(crate) fn has_seen_any(&self) -> bool {
-        self.newest.is_some()
+    /// Whether kubelet syncs most pods, as far as syncs were seen.
+    pub(crate) fn is_alive(&self) -> bool {
+        let (seen, all) = self.count_pods(|volume| volume.rhythm.last_sync().is_some());
+        self.node.is_none() && seen * 2 > all
+    }
+
+    /// Whether kubelet does not sync this volume.
+    pub(crate) fn leaves_out(&self, key: &TokenKey) -> bool {
+        self.volume(key).is_some_and(|volume| volume.silence.is_some())
     }
 
     /// Whether this volume is not synced.
