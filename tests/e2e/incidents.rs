@@ -266,7 +266,8 @@ fn left_out(scene: &Scene) {
     assert_eq!(raised.severity(), "info", "{}", raised.body);
     assert!(raised.body.contains("kubelet has not synced its volume"), "{}", raised.body);
     scene.kubectl(&["create", "configmap", "left-out", "-n", "shop", "--from-literal=a=b"]);
-    let cleared = scene.telemetry.wait_alert("a sync to clear it", secs(120), move |alert| {
+    // After failures kubelet waits up to 2 min 2 s (exponential_backoff.go) before it tries again.
+    let cleared = scene.telemetry.wait_alert("a sync to clear it", secs(240), move |alert| {
         alert.is("cleared", "token.rotation_stalled") && alert.attribute("k8s.pod.uid") == pod.uid
     });
     println!("[incidents] {}", cleared.body);
