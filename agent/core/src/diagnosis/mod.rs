@@ -19,10 +19,10 @@ pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use survey::Survey;
 
+use std::collections::BTreeMap;
+
 use apiserver::Verifier;
 use correlate::TokenCause;
-
-use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::base::value::Value;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::rhythm::{BUSY, limit};
 use super::silence::{Extent, Since, VolumeKey};
-use super::syncs::{NodeSilence, Syncs, SyncsChanged, Volume};
+use super::syncs::{NodeSilence, Syncs, Volume};
 use crate::base::time::{Delta, Monotonic, Reading};
 use crate::world::tokens::KubeletPolicy;
 
@@ -25,20 +25,20 @@ struct Usual {
 }
 
 impl Syncs {
-    /// Judges the node and each volume.
+    /// Judges the node and each volume. Returns the pods where that changed.
     pub(super) fn judge(
         &mut self,
         policy: KubeletPolicy,
         ends: impl Fn(&str) -> bool,
         now: &Reading,
-    ) -> SyncsChanged {
+    ) -> Vec<String> {
         let longest = self.learn(now.monotonic).max(policy.longest_sync());
         self.node = self.silence_of_all(longest, now).or(self.node);
         let silent: Vec<Option<Since>> = self.silences(longest, now);
         if !self.node.is_some_and(|node| node.is_of_all) {
             self.node = self.silence_of_most(longest, &silent, ends);
         }
-        SyncsChanged { pods: self.keep(&silent), node: false }
+        self.keep(&silent)
     }
 
     /// Learns the usual time between two syncs.

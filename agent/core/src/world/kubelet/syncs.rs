@@ -87,10 +87,9 @@ impl Syncs {
         let (was, was_alive) = (self.node, self.is_alive());
         self.advance(policy);
         self.end_node_silence(until);
-        let mut changed = self.judge(policy, ends, now);
-        changed.node = was != self.node || was_alive != self.is_alive();
-        changed.pods.append(&mut first);
-        changed
+        let mut pods = self.judge(policy, ends, now);
+        pods.append(&mut first);
+        SyncsChanged { pods, node: was != self.node || was_alive != self.is_alive() }
     }
 
     /// Takes what a watch of a volume shows: that it is set, that it may have missed something, or
