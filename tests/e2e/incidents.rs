@@ -272,8 +272,8 @@ fn left_out(scene: &Scene) {
     assert!(cleared.body.contains("kubelet syncs again"), "{}", cleared.body);
 }
 
-/// Counts the agent's requests in the API server's audit log, after the first `before`, in a time in
-/// which little happens. Requests about Events do not count, because they report changes.
+/// Counts the agent's requests in the API server's audit log, after the first `before`, in a time
+/// in which little happens. Requests about Events do not count, because they report changes.
 fn few_requests(scene: &Scene, before: usize, time: Duration) {
     let requests: Vec<_> = scene.requests().into_iter().skip(before).collect();
     let (events, rest): (Vec<_>, Vec<_>) = requests
