@@ -12,7 +12,7 @@ use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::findings::Code;
 
 /// Findings without an alert: if such a finding does harm, another finding reports it.
-const INFO_ONLY: [Code; 2] = [Code::RotationLate, Code::ClockUnsynchronized];
+const INFO_ONLY: [Code; 3] = [Code::RotationLate, Code::ClockUnsynchronized, Code::IssuerMismatch];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")

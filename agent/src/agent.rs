@@ -5,12 +5,14 @@
 mod engine;
 mod error;
 mod heartbeat;
+mod queries;
+mod start_code;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::{Config, Query, Report, Status};
+use tokenwatch_core::engine::{Config, Report, Status};
 use tokenwatch_core::ledger::Restored;
 use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::{DeliveryState, Observation};
@@ -31,9 +33,10 @@ use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{api_clock, kernel, pods, privileges, readers, service_accounts};
+use crate::sources::{api_clock, kernel, keys, pods, privileges, readers, service_accounts};
 use engine::SharedEngine;
 pub use error::Error;
+use queries::{Queries, Waiting};
 
 /// Observations that may wait for the engine: the tokens of two full nodes. When it is full, the
 /// sources wait; nothing is lost, because files keep their content.
@@ -86,16 +89,18 @@ pub async fn run<S>(
     let level = privileges.rung;
     sinks.take(first_reports(&engine, &plan, privileges));
     let (sender, mut observations) = channel(QUEUE);
-    let (queries, receiver) = channel(service_accounts::QUEUE);
-    let mut sources = start_sources(&plan, level, &sender, receiver);
+    let (queries, waiting) = queries::channels();
+    let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
+    let giving_back = tokio::spawn(start_code::give_back());
     tokio::select! {
         () = stop => {}
         () = drive(&engine, &sinks, &mut observations, delivery, &queries) => {}
         () = sinks.closed() => return Err(Error::OutputClosed),
         Some(_) = sources.join_next() => return Err(Error::SourceEnded),
     }
+    giving_back.abort();
     sources.abort_all();
     sinks.take(engine.close());
     let (report, ()) = tokio::join!(sinks.shutdown(plan.shutdown), finish(&plan));
@@ -109,8 +114,8 @@ pub async fn look(plan: Plan, span: Duration) -> Status {
     let level = privileges.rung;
     drop(engine.step(Observation::Privileges(privileges)));
     let (sender, observations) = channel(QUEUE);
-    let (queries, receiver) = channel(service_accounts::QUEUE);
-    let sources = start_sources(&plan, level, &sender, receiver);
+    let (queries, waiting) = queries::channels();
+    let sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     // Only the time limit ends it.
     let _ = tokio::time::timeout(span, follow(&engine, observations, &queries)).await;
@@ -119,17 +124,13 @@ pub async fn look(plan: Plan, span: Duration) -> Status {
 }
 
 /// Steps the engine with each observation, and drops the reports.
-async fn follow(
-    engine: &SharedEngine,
-    mut observations: Receiver<Observation>,
-    queries: &Sender<AccountName>,
-) {
+async fn follow(engine: &SharedEngine, mut observations: Receiver<Observation>, queries: &Queries) {
     loop {
         let observation = tokio::select! {
             Some(observation) = observations.recv() => observation,
             () = tokio::time::sleep(engine.until_next_wake()) => Observation::Tick,
         };
-        send(queries, engine.step(observation).queries);
+        queries.send(engine.step(observation).queries);
     }
 }
 
@@ -163,7 +164,7 @@ fn start_sources(
     plan: &Plan,
     level: Level,
     observations: &Sender<Observation>,
-    queries: Receiver<AccountName>,
+    queries: Waiting,
 ) -> JoinSet<()> {
     let stepped = Arc::new(Notify::new());
     let mut sources = JoinSet::new();
@@ -179,7 +180,8 @@ fn start_sources(
         api_clock::show(client, observations);
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
-        start_accounts(&mut sources, plan, client, (queries, observations));
+        sources.spawn(keys::run(Arc::clone(client), queries.keys, observations.clone()));
+        start_accounts(&mut sources, plan, client, (queries.accounts, observations));
     }
     sources
 }
@@ -247,7 +249,7 @@ async fn drive(
     sinks: &Sinks,
     observations: &mut Receiver<Observation>,
     mut delivery: watch::Receiver<DeliveryState>,
-    queries: &Sender<AccountName>,
+    queries: &Queries,
 ) {
     loop {
         let observation = tokio::select! {
@@ -259,18 +261,10 @@ async fn drive(
         };
         log_health(&observation);
         let outcome = engine.step(observation);
-        send(queries, outcome.queries);
+        queries.send(outcome.queries);
         if !outcome.reports.is_empty() {
             sinks.take(outcome.reports);
         }
-    }
-}
-
-/// Hands queries to the source that answers them. The engine repeats a query that does not fit into
-/// the queue.
-fn send(to: &Sender<AccountName>, queries: Vec<Query>) {
-    for Query::ServiceAccount(account) in queries {
-        let _ = to.try_send(account);
     }
 }
 

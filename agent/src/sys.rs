@@ -11,6 +11,9 @@ use nix::errno::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// A multiple of the page size of every architecture that the agent runs on: arm64 has up to 64 kB.
+const PAGE: usize = 64 << 10;
+
 /// What adjtimex(2) returns, in its units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timex {
@@ -137,6 +140,63 @@ pub fn give_memory_back() {
     }
 }
 
+/// Takes the program's code out of this process's memory (madvise(2), MADV_DONTNEED). What is used
+/// again, the kernel maps again from the page cache or from the program's file.
+pub fn give_code_back() -> nix::Result<()> {
+    let (start, bytes) = own_code();
+    if bytes == 0 {
+        return Ok(());
+    }
+    give_back(start, bytes)
+}
+
+#[allow(unsafe_code)]
+fn give_back(start: usize, bytes: usize) -> nix::Result<()> {
+    // SAFETY: the range is that of `own_code`, a private mapping of the program's file that nothing
+    // writes to. So each page has the content of the file, and an access to a page that was taken
+    // out maps that again, as it does for a page that was not used before, or that the kernel has
+    // taken out itself when memory was short.
+    let given = unsafe {
+        libc::madvise(std::ptr::without_provenance_mut(start), bytes, libc::MADV_DONTNEED)
+    };
+    Errno::result(given).map(drop)
+}
+
+/// Where the program's own code is, in whole pages: its segment that can be executed and not be
+/// written (dl_iterate_phdr(3)). Without bytes if there is none.
+#[allow(unsafe_code)]
+fn own_code() -> (usize, usize) {
+    let mut found = (0, 0);
+    // SAFETY: the callback has the type that is asked for, and `found` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(first_code), (&raw mut found).cast()) };
+    let (start, bytes): (usize, usize) = found;
+    let whole = start.next_multiple_of(PAGE);
+    (whole, (start + bytes).saturating_sub(whole) / PAGE * PAGE)
+}
+
+/// Notes the code of the first object, which is the program itself, and ends the iteration.
+#[allow(unsafe_code)]
+unsafe extern "C" fn first_code(
+    object: *mut libc::dl_phdr_info,
+    _size: usize,
+    found: *mut libc::c_void,
+) -> i32 {
+    // SAFETY: dl_iterate_phdr passes an object that is valid during the call, with as many segments
+    // as it says, and passes on the pointer of `own_code` to a pair that nobody else uses.
+    let (object, found) = unsafe { (&*object, &mut *found.cast::<(usize, usize)>()) };
+    // SAFETY: the same.
+    let segments =
+        unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+    let is_code = |segment: &&libc::Elf64_Phdr| {
+        segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_X | libc::PF_W) == libc::PF_X
+    };
+    if let Some(code) = segments.iter().find(is_code) {
+        let place = |number: u64| usize::try_from(number).unwrap_or_default();
+        *found = (place(object.dlpi_addr + code.p_vaddr), place(code.p_filesz));
+    }
+    1
+}
+
 /// Gives up CAP_SYS_ADMIN (capset(2)): this thread, and those that it starts, do not get it back as
 /// long as they run no program. Does nothing in a process that does not have it.
 #[allow(unsafe_code)]
@@ -249,6 +309,21 @@ fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Owned
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_code_can_be_given_back_while_it_runs() {
+        let (start, bytes) = super::own_code();
+        let here = super::own_code as *const () as usize;
+        assert!((start..start + bytes).contains(&here), "{start:x} {bytes} {here:x}");
+        let resident = || crate::proc::own_usage().unwrap().resident_bytes;
+        // Other tests use more code meanwhile.
+        let is_less = |_| {
+            let before = resident();
+            super::give_code_back().unwrap();
+            resident() < before
+        };
+        assert!((0..20).any(is_less), "and it still runs");
+    }
+
     #[test]
     fn a_thread_may_ask_for_short_slices() {
         super::ask_for_short_slices().unwrap();

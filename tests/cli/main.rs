@@ -93,6 +93,7 @@ fn help_shows_examples_and_exit_status() {
         "run",
         "check",
         "readers",
+        "report",
         "explain",
         "clock",
         "demo",
@@ -107,6 +108,7 @@ fn help_shows_examples_and_exit_status() {
         assert!(out.contains("Example") && out.contains("Exit status: 0"), "{command}");
         golden(&format!("help-{command}.txt"), &out);
     }
+    golden("help-report-upgrade.txt", &run(&["report", "upgrade", "--help"]).1);
     golden("help.txt", &run(&["--help"]).1);
 }
 

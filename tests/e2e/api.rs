@@ -60,6 +60,7 @@ fn the_agent_reports_what_the_api_server_knows_and_sends_only_granted_requests()
     assert!(agent.stop(secs(15)).success());
     recording.gives_the_same_alerts(&telemetry);
     all_granted_rights_are_used_and_no_others(&cluster);
+    keys_are_requested_rarely(&cluster);
     println!("[{NAME}] the agent's log:\n{}", std::fs::read_to_string(&log).unwrap());
 }
 
@@ -209,15 +210,32 @@ fn the_trace_of_a_jobs_pod_names_the_job(cluster: &Cluster, telemetry: &Telemetr
     cluster.kubectl(&["delete", "job", "report"]);
 }
 
-/// The agent's requests by their audit id. The audit log has two lines for a watch, at its start
-/// and at its end.
+/// The agent's requests about objects by their audit id. The audit log has two lines for a watch,
+/// at its start and at its end.
 fn requests(cluster: &Cluster) -> BTreeMap<String, Value> {
+    audited(cluster, true)
+}
+
+fn audited(cluster: &Cluster, is_about_objects: bool) -> BTreeMap<String, Value> {
     let log = std::fs::read_to_string(cluster.get("AUDIT_LOG")).unwrap_or_default();
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events
         .filter(|event| event["user"]["username"] == ACCOUNT)
+        .filter(|event| event["objectRef"].is_object() == is_about_objects)
         .map(|event| (event["auditID"].to_string(), event))
         .collect()
+}
+
+/// The keys and the issuer, once at the start and once after each restart of the API server: every
+/// service account may read them.
+fn keys_are_requested_rarely(cluster: &Cluster) {
+    let requests = audited(cluster, false);
+    let paths: BTreeSet<&str> =
+        requests.values().filter_map(|event| event["requestURI"].as_str()).collect();
+    assert_eq!(paths, BTreeSet::from(["/.well-known/openid-configuration", "/openid/v1/jwks"]));
+    let answered = requests.values().filter(|event| event["responseStatus"]["code"] == 200);
+    println!("[{NAME}] {} requests for keys, {} answered", requests.len(), answered.count());
+    assert!(requests.len() <= 24, "{requests:#?}");
 }
 
 /// While nothing happens, the agent sends one request a minute for the reminders, which this test

@@ -31,8 +31,14 @@ fn pod(name: &str, expiration: Option<u32>) -> String {
 
 /// The HTTP status with which the API server answers a request with this token.
 pub fn status_for(cluster: &Cluster, token: &str) -> String {
+    text(&run(&mut asking(cluster, token)).stdout)
+}
+
+/// The request whose answer has that status. It fails if the API server does not answer.
+pub fn asking(cluster: &Cluster, token: &str) -> Command {
     let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
-    let output = run(Command::new("curl").args([
+    let mut command = Command::new("curl");
+    command.args([
         "-sk",
         "-o",
         "/dev/null",
@@ -41,8 +47,8 @@ pub fn status_for(cluster: &Cluster, token: &str) -> String {
         "-H",
         &format!("Authorization: Bearer {token}"),
         &url,
-    ]));
-    text(&output.stdout)
+    ]);
+    command
 }
 
 pub fn token_of(cluster: &Cluster, uid: &str) -> String {

@@ -2,12 +2,15 @@
 //! which failures it survives.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::bed::repository;
+use crate::faulty::{asking, status_for, token_of};
 use crate::installed::{Scene, page_at, sample};
+use crate::process::{run, text};
 use crate::telemetry::Alert;
 use crate::wait::{secs, until};
 use crate::watches::Limited;
@@ -59,9 +62,11 @@ fn an_installed_agent_reports_incidents_in_all_outputs_and_survives_failures() {
     killed(&scene, &pods["slow"]);
     restarted(&scene, "containerd");
     restarted(&scene, "kubelet");
+    not_ready_for_an_upgrade(&scene);
     without_an_api_server(&scene);
     without_watches(&scene);
     no_other_pod_has_an_alert(&scene);
+    replaced_key(&scene);
     println!("[incidents] all of it in {:?}", started.elapsed());
 }
 
@@ -73,7 +78,8 @@ fn running(scene: &Scene) -> BTreeMap<&'static str, Pod> {
     found.into_iter().collect()
 }
 
-/// A pod whose volume has a token of an hour and a ConfigMap.
+/// A pod whose volume has a token of an hour and a ConfigMap, and one that opens its extended token
+/// once and keeps it.
 const LEFT_OUT: &str = r#"
 apiVersion: v1
 kind: ConfigMap
@@ -98,6 +104,22 @@ spec:
         sources:
           - serviceAccountToken: {path: token, expirationSeconds: 3600}
           - configMap: {name: left-out}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: keeper, namespace: shop}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: tokenwatch.test/busybox:1
+      imagePullPolicy: Never
+      command:
+        - sh
+        - -c
+        - >-
+          exec 3</var/run/secrets/kubernetes.io/serviceaccount/token;
+          while :; do cat /proc/self/fd/3 >/dev/null; sleep 5; done
 "#;
 
 /// A pod of the workload.
@@ -357,6 +379,28 @@ fn restarted(scene: &Scene, component: &str) {
     sees(scene, &name);
 }
 
+/// kubelet has requested every token again. A program that keeps its first one works for a year,
+/// and would not without expiry extension.
+fn not_ready_for_an_upgrade(scene: &Scene) {
+    let failing = until("the report to name keeper", secs(180), || {
+        let (status, report) = scene.tokenwatch(&["report", "upgrade"]);
+        let workloads = report["workloads"].as_array()?;
+        let fails = |one: &&Value| {
+            one["workload"]["name"] == "keeper" && one["result"] == "fails" && status == 1
+        };
+        workloads.iter().find(fails).cloned()
+    });
+    println!("[incidents] {failing}");
+    let others = ["cart", "vault", "left-out"];
+    assert!(failing["refused_at"].is_string() && failing["container"] == "main", "{failing:#}");
+    let (_, report) = scene.tokenwatch(&["report", "upgrade"]);
+    let accused: Vec<&Value> = report["workloads"].as_array().unwrap().iter().collect();
+    let is_wrong = |one: &&&Value| {
+        one["result"] == "fails" && others.iter().any(|name| one["workload"]["name"] == *name)
+    };
+    assert!(!accused.iter().any(|one| is_wrong(&one)), "{report:#}");
+}
+
 /// Waits until the running agent knows the token of a new pod.
 fn sees(scene: &Scene, pod: &str) {
     until(&format!("the agent to see the token of {pod}"), secs(180), || {
@@ -396,7 +440,7 @@ fn without_watches(scene: &Scene) {
 }
 
 fn no_other_pod_has_an_alert(scene: &Scene) {
-    let expected = ["ahead", "slow"];
+    let expected = ["ahead", "slow", "keeper"];
     let is_unexpected = |alert: &Alert| {
         let name = alert.attribute("k8s.pod.name");
         alert.code().starts_with("token.")
@@ -406,4 +450,34 @@ fn no_other_pod_has_an_alert(scene: &Scene) {
     };
     let unexpected: Vec<_> = scene.telemetry.alerts().into_iter().filter(is_unexpected).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}");
+}
+
+/// The signing key is replaced, and the API server does not keep the old one: it refuses every
+/// token, the agent's own too. The command of the runbook repairs it.
+fn replaced_key(scene: &Scene) {
+    let cluster = &scene.deployment.cluster;
+    let pod = Pod::running(scene, "shop", "left-out").unwrap();
+    let old = token_of(cluster, &pod.uid);
+    assert_eq!(status_for(cluster, &old), "403", "authenticated, and without a right");
+    let key = format!("{}/etc/service-account.key", cluster.get("STATE"));
+    run(Command::new("openssl").args(["genrsa", "-out", &key, "2048"]));
+    cluster.component("apiserver", &[]);
+    let replaced = Instant::now();
+    until("the API server to refuse the old token", secs(120), || {
+        let answered = asking(cluster, &old).output().unwrap();
+        (text(&answered.stdout) == "401").then_some(())
+    });
+    println!("[incidents] refused {:?} after the key was replaced", replaced.elapsed());
+    let is_it = |alert: &Alert| alert.is("raised", "token.key_unknown");
+    let raised = scene.telemetry.wait_alert("token.key_unknown", secs(300), is_it);
+    println!("[incidents] after {:?}: {}", replaced.elapsed(), raised.body);
+    assert!(raised.body.contains("shop/"), "{}", raised.body);
+    // The remedy: kubelet keeps tokens in memory only.
+    cluster.component("kubelet", &[]);
+    let restarted = Instant::now();
+    let cleared = scene.telemetry.wait_alert("new tokens to clear it", secs(420), |alert| {
+        alert.is("cleared", "token.key_unknown")
+    });
+    println!("[incidents] {:?} after kubelet restarted: {}", restarted.elapsed(), cleared.body);
+    assert_eq!(status_for(cluster, &token_of(cluster, &pod.uid)), "403", "the new token works");
 }

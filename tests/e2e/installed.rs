@@ -86,19 +86,14 @@ impl Scene {
     /// `kubectl exec … -- tokenwatch check`: its exit status, which kubectl passes on, and its
     /// JSON.
     pub fn check(&self) -> (i32, Value) {
+        self.tokenwatch(&["check"])
+    }
+
+    /// `kubectl exec … -- tokenwatch …`, as [`Self::check`].
+    pub fn tokenwatch(&self, arguments: &[&str]) -> (i32, Value) {
         let mut command = Command::new(self.deployment.cluster.get("KUBE"));
-        command.args([
-            "kubectl",
-            "exec",
-            "-n",
-            NAMESPACE,
-            "daemonset/tokenwatch",
-            "--",
-            "tokenwatch",
-            "check",
-            "--output",
-            "json",
-        ]);
+        let exec = ["kubectl", "exec", "-n", NAMESPACE, "daemonset/tokenwatch", "--", "tokenwatch"];
+        command.args(exec).args(arguments).args(["--output", "json"]);
         let output = self.deployment.cluster.reached_by(&mut command).output().unwrap();
         let printed = text(&output.stdout);
         let checked = serde_json::from_str(&printed)

@@ -62,7 +62,7 @@ const AGENT: &[(&str, &[&str])] = &[
     ),
     ("demo", &["clocks"]),
     ("recorder", &["clocks"]),
-    ("agent", &["clocks", "kubernetes", "network", "recorder", "sinks", "sources"]),
+    ("agent", &["clocks", "kubernetes", "network", "recorder", "sinks", "sources", "sys"]),
     (
         "setup",
         &[

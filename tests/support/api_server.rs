@@ -10,12 +10,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+/// The key that signs the tokens of `support/node.rs`.
+const KEY: &str = "key-1";
+/// Their issuer.
+const ISSUER: &str = "https://kubernetes.default.svc";
+
 /// What it knows, and what it was asked.
 #[derive(Debug, Default)]
 struct Known {
     pods: Vec<Value>,
     /// UIDs by namespace and name.
     accounts: BTreeMap<(String, String), String>,
+    /// Ids of the keys that it verifies with.
+    keys: Vec<String>,
     events: Vec<Value>,
     requests: Vec<String>,
 }
@@ -46,7 +53,12 @@ impl ApiServer {
         let port = listener.local_addr().expect("an address").port();
         let name = ("shop".to_owned(), "cart".to_owned());
         let accounts = account.map(|uid| (name, uid.to_owned())).into_iter().collect();
-        let known = Arc::new(Mutex::new(Known { pods, accounts, ..Known::default() }));
+        let known = Arc::new(Mutex::new(Known {
+            pods,
+            accounts,
+            keys: vec![KEY.to_owned()],
+            ..Known::default()
+        }));
         let server = Self { port, known };
         let serving = server.clone();
         std::thread::spawn(move || {
@@ -56,6 +68,12 @@ impl ApiServer {
             }
         });
         server
+    }
+
+    /// Verifies with these keys from now on.
+    pub(crate) fn verify_with(&self, keys: &[&str]) {
+        self.known.lock().expect("not poisoned").keys =
+            keys.iter().map(ToString::to_string).collect();
     }
 
     /// The Events that were written.
@@ -119,12 +137,25 @@ impl ApiServer {
             return ("201 Created", json!({}));
         }
         let place = path.split('?').next().unwrap_or_default();
+        if let Some(published) = published(&known, place) {
+            return ("200 OK", published);
+        }
         match place.strip_prefix("/api/v1/namespaces/").and_then(|rest| rest.split_once('/')) {
             Some((namespace, account)) => {
                 account_of(&known, namespace, account.trim_start_matches("serviceaccounts/"))
             }
             None => ("200 OK", pods_of(&known, path)),
         }
+    }
+}
+
+/// The keys and the issuer.
+fn published(known: &Known, path: &str) -> Option<Value> {
+    let key = |id: &String| json!({"use": "sig", "kty": "RSA", "kid": id, "alg": "RS256"});
+    match path {
+        "/openid/v1/jwks" => Some(json!({"keys": known.keys.iter().map(key).collect::<Vec<_>>()})),
+        "/.well-known/openid-configuration" => Some(json!({"issuer": ISSUER})),
+        _ => None,
     }
 }
 

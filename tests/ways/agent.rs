@@ -39,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) check_status: Option<i32>,
     pub(crate) check_verdict: Option<String>,
     pub(crate) explain_verdict: Option<String>,
+    pub(crate) why: Findings,
+    pub(crate) why_status: Option<i32>,
     pub(crate) readers: Readers,
 }
 
@@ -128,6 +130,14 @@ impl Seen {
         let (_, json) = run("explain", &[scene.clock_flags()], &["--output", "json", &file]);
         let json: Value = serde_json::from_str(&json).unwrap_or_default();
         self.explain_verdict = text(&json["verdict"]);
+        let mut flags = scene.node_flags();
+        flags.retain(|flag| !flag.starts_with("--copies"));
+        // The name of a pod without a token is known from the API server alone.
+        let more = ["--why", &format!("uid-{POD}"), "--output", "json"];
+        let (status, json) = run("explain", &[flags, scene.clock_flags()], &more);
+        let json: Value = serde_json::from_str(&json).unwrap_or_default();
+        self.why_status = status;
+        self.why = loud(in_why(&json));
     }
 }
 
@@ -299,6 +309,15 @@ fn in_table(table: &str) -> Findings {
         }
     }
     findings
+}
+
+/// The findings that `explain --why` has about the pod and the node.
+fn in_why(json: &Value) -> Findings {
+    let tokens = json["tokens"].as_array().into_iter().flatten();
+    let of_tokens = tokens.filter_map(|token| token["findings"].as_array());
+    let others = json["other_findings"].as_array();
+    let all: Vec<Value> = of_tokens.chain(others).flatten().cloned().collect();
+    in_json(&serde_json::json!({"findings": all}))
 }
 
 fn in_json(checked: &Value) -> Findings {

@@ -49,6 +49,9 @@ fn differences(situation: &Situation) -> Vec<String> {
         compare("check --output json", &seen.check_json);
         compare("check", &seen.check_table);
     }
+    if situation.is_about_pod() {
+        compare("explain --why", &seen.why);
+    }
     if let Some(events) = &seen.events {
         compare("Events", events);
     }
@@ -57,6 +60,10 @@ fn differences(situation: &Situation) -> Vec<String> {
     }
     if !expected.is_empty() && !situation.is_kept && seen.check_status != Some(1) {
         found.push(format!("{}: check: exit status {:?}", situation.name, seen.check_status));
+    }
+    let is_bad = !expected.is_empty() || situation.verdict.is_some_and(|verdict| verdict != "live");
+    if situation.is_about_pod() && seen.why_status != Some(i32::from(is_bad)) {
+        found.push(format!("{}: --why: exit status {:?}", situation.name, seen.why_status));
     }
     let verdicts = [
         ("page", &seen.page_verdict, situation.verdict),

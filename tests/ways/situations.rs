@@ -33,6 +33,8 @@ pub(crate) enum Api {
     Mounted,
     /// The node also has another pod, without its volume. The accounts exist.
     Missing,
+    /// It knows the pod and the account, and not the key of the token.
+    OtherKey,
     /// Nothing answers at its address.
     Away,
 }
@@ -59,6 +61,13 @@ pub(crate) struct Situation {
 }
 
 impl Situation {
+    /// Whether everything that is wrong is about the pod, or the node.
+    pub(crate) fn is_about_pod(&self) -> bool {
+        let is_elsewhere =
+            |(code, _): &(&str, &str)| ["copy.stale", "token.missing"].contains(code);
+        !self.is_kept && self.copy.is_none() && !self.expected.iter().any(is_elsewhere)
+    }
+
     pub(crate) fn findings(&self) -> Findings {
         let named = |(code, severity): &(&str, &str)| ((*code).into(), (*severity).into());
         self.expected.iter().map(|finding| (named(finding), 1)).collect()
@@ -131,6 +140,14 @@ fn accounts() -> Vec<Situation> {
             api: Api::Account(Some("another")),
             words: &["was deleted and created again", "kubelet keeps it until it is due"],
             ..LOST
+        },
+        Situation {
+            name: "fresh, and the API server does not have its key",
+            api: Api::OtherKey,
+            expected: &[("token.key_unknown", "critical")],
+            verdict: Some("dead"),
+            words: &["No API server that answers has the key of 1 token", "shop/cart-0"],
+            ..QUIET
         },
         Situation {
             name: "late, and its account was deleted",
@@ -306,6 +323,11 @@ impl Scene {
         let api = match &situation.api {
             Api::None | Api::Away => None,
             Api::Account(uid) => Some(ApiServer::start(vec![api_pod(POD, NODE)], *uid)),
+            Api::OtherKey => {
+                let api = ApiServer::start(vec![mounting(POD, false)], Some("sa-uid"));
+                api.verify_with(&["key-2"]);
+                Some(api)
+            }
             Api::Deleting(left) => Some(ApiServer::start(vec![deleted(*left)], Some("sa-uid"))),
             Api::Ended => Some(ApiServer::start(vec![ended()], Some("sa-uid"))),
             Api::Mounted => Some(ApiServer::start(vec![mounting(POD, false)], Some("sa-uid"))),

@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(claims.warn_after, Some(Wall::from_secs(1_800_003_607)));
         assert_eq!(claims.expires_at, Wall::from_secs(1_831_536_000));
         assert_eq!(claims.binding.pod.unwrap().uid, Some(pod.uid()));
-        assert_eq!(claims.key_id.unwrap().len(), 43, "SHA-256 in base64url");
+        assert_eq!(claims.key.id.unwrap().len(), 43, "SHA-256 in base64url");
         let plain = read(&signer.sign(&request(&pod, false)).unwrap());
         assert_eq!((plain.warn_after, plain.expires_at), (None, Wall::from_secs(1_800_003_607)));
     }

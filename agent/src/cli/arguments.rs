@@ -8,7 +8,7 @@ use tokenwatch_core::base::time::Delta;
 #[cfg(feature = "demo")]
 use super::flags::Exporting;
 use super::flags::{ClockOnly, Everything, Flags, OneToken, ReadersOnly, Scope, SingleScan};
-use super::output::{TableOrJson, TextOrJson, TextOrMarkdown};
+use super::output::{TableJsonOrMarkdown, TableOrJson, TextOrJson, TextOrMarkdown};
 use super::record::Recording;
 use super::replay::Replaying;
 use crate::config::duration;
@@ -85,6 +85,17 @@ Exit status: 0 no reader is stale; 1 one is stale; 2 something could not be seen
   reader is unknown, and none is stale.")]
     Readers(ReadersArguments),
 
+    /// Report what works today and will fail later
+    #[command(after_help = "Example:
+  tokenwatch report upgrade   who fails when the API server no longer extends the expiry of \
+                            tokens
+
+Exit status: 0, 1 or 2, as each report says.")]
+    Report {
+        #[command(subcommand)]
+        report: Report,
+    },
+
     /// Decode one token and show all its deadlines
     ///
     /// Finds the token in what people paste: a header, a kubeconfig, a Secret, base64. Shows no
@@ -94,6 +105,8 @@ Exit status: 0 no reader is stale; 1 one is stale; 2 something could not be seen
   tokenwatch explain /etc/cni/net.d/calico-kubeconfig
   kubectl create token default | tokenwatch explain -
   kubectl create token default | tokenwatch explain --output json - | jq .state
+  tokenwatch explain --why shop/cart-0                   eight questions \
+                            about a pod of this node
 
 Exit status: 0 live; 1 dead, stale or uncertain; 2 not a token.")]
     Explain(ExplainArguments),
@@ -162,6 +175,33 @@ Exit status: 0.")]
     Telemetry,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Report {
+    /// Show which workloads fail when the API server no longer extends the expiry of tokens
+    ///
+    /// By default it extends a token of 3607 s to a year, so that a client that reads its token
+    /// once keeps working. An upgrade, or --service-account-extend-token-expiration=false, ends
+    /// that. Asks the agent that runs on this node. If there is none, it looks itself for a moment.
+    #[command(after_help = "Examples:
+  tokenwatch report upgrade                              a table
+  tokenwatch report upgrade --output markdown > node.md
+  tokenwatch report upgrade --output json | jq '.workloads[] | select(.result == \"fails\")'
+
+Exit status: 0 no workload fails; 1 one fails; 2 something is not known, and none fails.")]
+    Upgrade(UpgradeArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpgradeArguments {
+    /// Format of the output
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) output: TableJsonOrMarkdown,
+    #[command(flatten)]
+    pub(super) look: Look,
+    #[command(flatten)]
+    pub(super) settings: Flags<ReadersOnly>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct WithSettings<S: Scope> {
     #[command(flatten)]
@@ -221,9 +261,13 @@ pub(super) struct ReadersArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
-    /// File that holds the token; - or no argument for standard input
+    /// File that holds the token; - or no argument for standard input. With --why also a pod: its
+    /// name, namespace/name or UID
     #[arg(value_name = "FILE|-")]
     pub(super) file: Option<PathBuf>,
+    /// Answer eight questions about why the API server refuses the tokens of a pod, or will
+    #[arg(long)]
+    pub(super) why: bool,
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(super) output: TextOrJson,

@@ -83,7 +83,7 @@ pub(super) async fn report(
 
 /// Why `check` has no result.
 #[derive(Debug)]
-enum CheckError {
+pub(super) enum CheckError {
     /// The API server is configured, and nothing describes how to reach it.
     ApiServer(ApiServerError),
     /// No kubelet root is configured, and none was found.
@@ -132,7 +132,7 @@ async fn check_all(
     environment: &Environment,
     looking: Option<Delta>,
 ) -> Result<Checked, CheckError> {
-    let mut checked = check(settings, environment).await?;
+    let (_, mut checked) = looked(settings, environment).await?;
     if let Some(span) = looking {
         match readers::find(settings, environment, Asked { pod: None, span }).await {
             Ok(found) => checked.readers = Some(found),
@@ -142,7 +142,11 @@ async fn check_all(
     Ok(checked)
 }
 
-async fn check(settings: &Settings, environment: &Environment) -> Result<Checked, CheckError> {
+/// Looks at the node once: the engine, and what it found.
+pub(super) async fn looked(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<(Engine, Checked), CheckError> {
     let api = api_server(settings, environment).map_err(CheckError::ApiServer)?;
     let roots = kubelet_roots(settings).map_err(CheckError::Setup)?;
     let ntp = ntp_config(settings, time_servers(settings));
@@ -161,8 +165,9 @@ async fn check(settings: &Settings, environment: &Environment) -> Result<Checked
         at: clocks::now(),
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
-    let at = cluster.accounts(&mut engine, sample.at).await;
-    Ok(Checked { cluster, ..evaluate(&config, engine, Sample { at, ..sample }) })
+    let at = cluster.answers(&mut engine, sample.at).await;
+    let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
+    Ok((engine, Checked { cluster, ..checked }))
 }
 
 /// Scans the token files, and the copies on the host, while the time servers answer.
@@ -209,7 +214,7 @@ fn observed(config: Config, sample: &Sample) -> Engine {
 }
 
 /// The verdicts of this engine at the time of the sample.
-fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
+fn evaluate(config: &Config, engine: &mut Engine, sample: Sample) -> Checked {
     let Sample { roots, problems, pods: _, files: _, round, kernel, at } = sample;
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
@@ -219,6 +224,11 @@ fn evaluate(config: &Config, mut engine: Engine, sample: Sample) -> Checked {
 }
 
 impl Checked {
+    /// Why an answer of the API server is missing, for the end of a sentence.
+    pub(super) fn no_answer(&self) -> String {
+        self.cluster.no_answer()
+    }
+
     fn has_stale_reader(&self) -> bool {
         self.readers.as_ref().is_some_and(Found::has_stale)
     }

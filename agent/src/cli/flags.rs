@@ -64,8 +64,11 @@ scopes! {
         "roots", "host_prefix", "node", "kubelet", "kubernetes.enabled", "kubernetes.kubeconfig",
         "http", "readers.verifiers", "log"
     ];
-    #[doc = "Settings for judging one token."]
-    OneToken = ["host_prefix", "kubelet", "clock", "log"];
+    #[doc = "Settings for judging one token, and for finding out why it is refused."]
+    OneToken = [
+        "roots", "host_prefix", "node", "kubelet", "clock", "kubernetes.enabled",
+        "kubernetes.kubeconfig", "http", "readers.verifiers", "log"
+    ];
     #[doc = "Settings for measuring the clock."]
     ClockOnly = ["host_prefix", "node", "clock", "log"] shorter ["clock.servers" is "server"];
     #[doc = "Settings for the demo: its export and its log."]

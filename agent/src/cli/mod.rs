@@ -14,6 +14,7 @@ mod output;
 mod readers;
 mod record;
 mod replay;
+mod report;
 mod run;
 mod settings;
 mod telemetry;
@@ -27,7 +28,7 @@ use clap::Parser as _;
 use tokenwatch_core::base::secrecy::redacted_input;
 
 use crate::environment::Environment;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Report};
 use output::print_error;
 use settings::Sources;
 
@@ -87,9 +88,22 @@ fn run_command(
             let asked = readers::Asked { pod: it.pod, span: it.look.span };
             on_threads(Box::pin(readers::report(&settings, environment, it.output, asked)))
         }
+        Command::Report { report: Report::Upgrade(it) } => {
+            let settings = sources.as_for_run(it.settings.given())?.settings;
+            let (output, span) = (it.output, it.look.span);
+            on_threads(Box::pin(report::upgrade(&settings, environment, output, span)))
+        }
         Command::Explain(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
             let file = it.file.as_deref();
+            if it.why {
+                return Some(on_threads(Box::pin(explain::why(
+                    &settings,
+                    environment,
+                    file,
+                    it.output,
+                ))));
+            }
             on_threads(Box::pin(explain::report(&settings, environment, file, it.output)))
         }
         Command::Clock(it) => {

@@ -21,6 +21,17 @@ pub(super) enum TableOrJson {
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TableJsonOrMarkdown {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+    /// For an issue or a wiki.
+    Markdown,
+}
+
+/// The format of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TextOrJson {
     /// For people.
     Text,

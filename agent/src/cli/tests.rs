@@ -2,7 +2,7 @@
 
 use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::world::clocks::{KernelClock, Leap, Limits, Round};
-use tokenwatch_core::world::tokens::{Binding, Claims, ObjectRef};
+use tokenwatch_core::world::tokens::{Binding, Claims, ObjectRef, SigningKey};
 
 use super::clock::{ClockReport, KernelError};
 
@@ -56,6 +56,6 @@ pub(super) fn claims(name: &str, age: i64, lifetime: i64, warn_after: Option<i64
             secret: None,
             node: Some(ObjectRef { name: "node-1".into(), uid: None }),
         },
-        key_id: Some("key-1".into()),
+        key: SigningKey { id: Some("key-1".into()), is_external: false },
     }
 }

@@ -66,6 +66,14 @@ impl Access {
         }
     }
 
+    /// The directory that holds the token of the agent's own pod.
+    pub(super) fn own_token(&self) -> Option<&Path> {
+        match self {
+            Self::Pod { directory, .. } => Some(directory),
+            Self::Kubeconfig(_) => None,
+        }
+    }
+
     /// The client's configuration, read now. The client itself reads the token and certificate
     /// files again each minute.
     pub(super) async fn config(&self) -> Result<Config, ConfigError> {

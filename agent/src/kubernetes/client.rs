@@ -1,5 +1,6 @@
 //! One connection pool to the API server, opened on the first request and again after failures.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -143,6 +144,11 @@ impl ApiClient {
             return certificate.by_clock(clocks::now().wall, offset);
         }
         self.without_proxy.clone()
+    }
+
+    /// The directory that holds the agent's own token, unless a kubeconfig has its credentials.
+    pub fn own_token(&self) -> Option<&Path> {
+        self.access.own_token()
     }
 
     /// Drops all connections. The next request reads kubeconfig, certificates and token again.

@@ -7,19 +7,23 @@
 mod moment;
 mod pod_name;
 mod reader;
+mod readiness;
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::engine::Status;
+use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::readers::ReaderView;
+use tokenwatch_core::world::tokens::TokenKey;
 
 pub use moment::Moment;
 pub use pod_name::{NotAPod, PodName};
-pub use reader::{Held, Pod, Proof, Reader, ReadingHabit, verdict_words};
+pub use reader::{Held, Pod, PodOwner, Proof, Reader, ReadingHabit, verdict_words};
+pub use readiness::Readiness;
 
 /// Most readers in one list: four on each of 250 pods. Stale ones come first.
 const MOST: usize = 1_000;
@@ -55,6 +59,9 @@ impl ReaderList {
         let mut views: Vec<&ReaderView> =
             status.readers.iter().filter(|view| is_asked(&view.pod)).collect();
         views.sort_by_cached_key(|view| order(view));
+        let is_extended = |token: &&TokenView| token.claims.warn_after.is_some();
+        let extended: BTreeSet<&TokenKey> =
+            status.tokens.iter().filter(is_extended).map(|token| &token.key).collect();
         Self {
             at: Moment(status.now.wall),
             node: shown(&status.node).into_owned(),
@@ -63,7 +70,7 @@ impl ReaderList {
             tokens: status.tokens.iter().filter(|token| is_asked(&token.pod)).count(),
             problems: problems(status),
             left_out: views.len().saturating_sub(MOST),
-            readers: views.into_iter().take(MOST).map(Reader::of).collect(),
+            readers: views.into_iter().take(MOST).map(|view| reader(view, &extended)).collect(),
         }
     }
 
@@ -77,6 +84,10 @@ impl ReaderList {
     pub fn stale(&self) -> impl Iterator<Item = &Reader> {
         self.readers.iter().filter(|reader| reader.is_stale())
     }
+}
+
+fn reader(view: &ReaderView, extended: &BTreeSet<&TokenKey>) -> Reader {
+    Reader { token_is_extended: extended.contains(&view.key), ..Reader::of(view) }
 }
 
 /// Stale ones first, the nearest deadline first among them.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::world::cluster::PodRef;
+use tokenwatch_core::world::cluster::{Owner, PodRef};
 use tokenwatch_core::world::readers::{Evidence, Habit, HeldGeneration, ReaderVerdict, ReaderView};
 
 use super::Moment;
@@ -41,6 +41,9 @@ pub struct Reader {
     pub deadline: Option<Moment>,
     /// What limits the verdict, for people.
     pub why: Option<String>,
+    /// Whether the API server has extended the expiry of the token in the file.
+    #[serde(default)]
+    pub token_is_extended: bool,
 }
 
 /// The pod of a reader.
@@ -52,6 +55,18 @@ pub struct Pod {
     pub name: Option<String>,
     /// Its UID.
     pub uid: String,
+    /// Its owner, if the agent knows it from the Kubernetes API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<PodOwner>,
+}
+
+/// The owner of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodOwner {
+    /// `Deployment`, `StatefulSet`, `Job`…
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A generation that a reader holds.
@@ -99,7 +114,7 @@ pub struct Proof {
 }
 
 impl Reader {
-    /// The reader in the form of the list.
+    /// The reader in the form of the list, of a token that is not extended.
     pub fn of(view: &ReaderView) -> Self {
         let text = |text: &Option<String>| text.as_deref().map(|text| shown(text).into_owned());
         let reads: Vec<Moment> = view.reads.iter().copied().map(Moment).collect();
@@ -119,6 +134,7 @@ impl Reader {
             verdict: view.verdict.name().to_owned(),
             deadline: view.deadline.map(Moment),
             why: text(&view.why),
+            token_is_extended: false,
         }
     }
 
@@ -156,6 +172,7 @@ impl Pod {
             namespace: name(&pod.namespace),
             name: name(&pod.name),
             uid: shown(&pod.uid).into_owned(),
+            owner: pod.owner.as_ref().map(PodOwner::of),
         }
     }
 
@@ -165,6 +182,12 @@ impl Pod {
             (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
             _ => self.uid.clone(),
         }
+    }
+}
+
+impl PodOwner {
+    fn of(owner: &Owner) -> Self {
+        Self { kind: shown(&owner.kind).into_owned(), name: shown(&owner.name).into_owned() }
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::world::cluster::{AccountName, AccountSeen, ClusterSeen};
+use tokenwatch_core::world::keys::KeysSeen;
 use tokenwatch_core::world::observation::Observation;
 
-use super::{pods, service_accounts};
+use super::{keys, pods, service_accounts};
 use crate::kubernetes::ApiClient;
 
 /// Longest wait for the list of pods, and then for all service accounts.
@@ -61,6 +62,12 @@ impl ApiOnce {
         });
         (answers.seen, problem)
     }
+
+    /// Requests the keys of the API server: the answers, and what is missing, for people.
+    pub async fn keys(&self) -> (Vec<KeysSeen>, Option<String>) {
+        let asked = keys::ask(&self.0, TIMEOUT).await;
+        (asked.seen, asked.error.map(|error| without_keys(&error.to_string())))
+    }
 }
 
 fn cluster_seen(observation: Option<&Observation>) -> Option<&ClusterSeen> {
@@ -78,6 +85,13 @@ fn without_accounts(missing: usize, wanted: usize, reason: &str) -> String {
     format!(
         "{missing} of {wanted} service accounts are unknown: a deleted one is not named as the \
          cause ({reason})"
+    )
+}
+
+fn without_keys(reason: &str) -> String {
+    format!(
+        "the keys of the API server are unknown: tokens whose key it does not have are not \
+         recognised ({reason})"
     )
 }
 

@@ -27,6 +27,8 @@ pub(super) enum Source {
     Pods,
     /// Service accounts, from the Kubernetes API.
     ServiceAccounts,
+    /// The keys of the API server, from the Kubernetes API.
+    Keys,
     /// The watch of all service accounts.
     AccountWatch,
     /// Fanotify events about who opens tokens.
@@ -45,6 +47,7 @@ impl Source {
             Self::Processes => "processes",
             Self::Pods => "apiserver",
             Self::ServiceAccounts => "serviceaccounts",
+            Self::Keys => "keys",
             Self::AccountWatch => "accountwatch",
             Self::Openers => "fanotify",
         }

@@ -8,6 +8,7 @@ pub mod api_once;
 pub mod copies;
 mod health;
 pub mod kernel;
+pub mod keys;
 mod kubelets;
 pub mod ntp;
 mod own_opens;

@@ -119,7 +119,10 @@ impl Verdict {
             (self.refused_at.is_some() != *is_refused, format!("refused: expected {is_refused}")),
             (self.named != named, format!("expected {named:?}")),
             (self.lead().is_some_and(|lead| lead < LEAD), format!("expected {LEAD} s of lead")),
-            (self.habit != habit, format!("expected the habit {habit}")),
+            (
+                !habit.split(" or ").any(|one| one == self.habit),
+                format!("expected the habit {habit}"),
+            ),
         ];
         let wrong = all.into_iter().filter(|(is_wrong, _)| *is_wrong);
         let mut wrong: Vec<String> = wrong.map(|(_, why)| format!("{self}: {why}")).collect();

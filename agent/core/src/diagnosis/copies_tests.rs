@@ -3,7 +3,7 @@ use crate::base::time::Monotonic;
 use crate::base::value::Value;
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention};
 use crate::world::observation::{BlindSpot, FileContent, FileSeen, Observation};
-use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
+use crate::world::tokens::{Binding, Claims, ObjectRef, SigningKey, TokenKey};
 
 const START: i64 = 1_800_000_000;
 const YEAR: i64 = 31_536_000;
@@ -62,7 +62,7 @@ impl Token {
                 secret: None,
                 node: self.is_bound.then(|| object(self.node)),
             },
-            key_id: None,
+            key: SigningKey::default(),
         }
     }
 

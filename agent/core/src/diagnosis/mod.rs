@@ -7,6 +7,7 @@ mod apiserver;
 mod clock;
 mod copies;
 mod correlate;
+mod keys;
 mod kubelet;
 mod next;
 mod reader;
@@ -106,6 +107,11 @@ pub struct NodeDiagnosis {
     pub skew: Option<Finding>,
     /// How far that clock is known; none if no API server is asked.
     pub verifier: Option<VerifierKnown>,
+    /// Findings about keys and issuers.
+    pub keys: Vec<Finding>,
+    /// Whether the answers of the API servers tell about every token; none if no API server is
+    /// asked.
+    pub knows_keys: Option<bool>,
     /// About kubelet.
     pub kubelet: KubeletDiagnosis,
     /// The finding about what the agent cannot see.
@@ -134,9 +140,9 @@ pub struct KubeletDiagnosis {
 impl NodeDiagnosis {
     /// Every finding.
     pub(crate) fn findings(self) -> Vec<Finding> {
-        let Self { clock, skew, kubelet, visibility, volumes, delivery, .. } = self;
+        let Self { clock, skew, keys, kubelet, visibility, volumes, delivery, .. } = self;
         let others = [skew, kubelet.finding, visibility, volumes, delivery];
-        clock.into_iter().chain(others.into_iter().flatten()).collect()
+        clock.into_iter().chain(keys).chain(others.into_iter().flatten()).collect()
     }
 }
 
@@ -159,6 +165,14 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         next: next::for_token(facts, &readers, now),
         readers: ReaderDiagnosis::of(&readers),
     }
+}
+
+fn keys_of(world: &World, node: &str, now: &Reading) -> (Vec<Finding>, Option<bool>) {
+    let found = keys::keys(world, now);
+    let key = |symptom| wording::key(node, &symptom, &world.cluster.keys, now.wall);
+    let unknown = found.unknown.map(key);
+    let issuer = found.issuer.map(|symptom| wording::issuer(node, &symptom, now.wall));
+    (unknown.into_iter().chain(issuer).collect(), found.is_complete)
 }
 
 fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
@@ -235,11 +249,14 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let clock_ready = world.startup.clock_ready_at(now).is_none();
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
+    let (keys, knows_keys) = keys_of(world, &config.node, now);
     let verifier = if clock_ready { apiserver::verifier(world, now) } else { Verifier::default() };
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
         verifier: config.cluster_configured.then_some(verifier.known),
         skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
+        keys,
+        knows_keys,
         kubelet: kubelet_of(world, config, survey, now),
         visibility: wording::blind(&config.node, &world.blind_spots()),
         volumes: absent::empty_volumes(world, now)

@@ -64,6 +64,7 @@ fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Optio
 /// When the diagnosis of the node itself may change.
 pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<Monotonic> {
     let has_absent = world.absent.iter().next().is_some();
+    let waits_for_tokens = has_absent || world.cluster.keys.has_answers();
     let delayed = world
         .visibility
         .delivery
@@ -74,7 +75,7 @@ pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<
         delayed.filter(|at| *at > now.monotonic),
         world.startup.clock_ready_at(now),
         absent::boot_hold_end(now).filter(|_| has_absent),
-        world.startup.tokens_ready_at(now).filter(|_| has_absent),
+        world.startup.tokens_ready_at(now).filter(|_| waits_for_tokens),
     ];
     rest.into_iter().flatten().min()
 }

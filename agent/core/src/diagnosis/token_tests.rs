@@ -3,6 +3,7 @@ use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{Code, Severity};
 use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::PodStage;
+use crate::world::keys::KeyState;
 use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::readers::ReaderFacts;
@@ -39,6 +40,7 @@ pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
     let tracked = Box::leak(Box::new(tracked(600, None)));
     Facts {
         tracked,
+        key: KeyState::NotChecked,
         clock,
         stage: PodStage::Unknown,
         readers: ReaderFacts::default(),

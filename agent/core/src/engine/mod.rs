@@ -7,7 +7,9 @@
 mod outcome;
 mod schedule;
 
-pub use crate::view::{AgentView, ClockView, Snapshot, Status, TokenView};
+pub use crate::view::{
+    AccountState, AgentView, ApiClock, ClockView, Snapshot, Status, TokenView, Why,
+};
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
 
@@ -71,6 +73,7 @@ impl Engine {
         self.resolve_unseen(now, &mut outcome);
         let kubelet_changed = self.diagnose_tokens(now, &mut outcome);
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
+        outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
         if node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
@@ -193,9 +196,10 @@ impl Engine {
         self.schedule.at(key, next);
     }
 
-    /// A query for every service account in use, for a caller that looks only once.
+    /// Every query that there is, for a caller that looks only once.
     pub fn every_query(&mut self, now: &Reading) -> Vec<Query> {
-        self.world.take_all_accounts(now).into_iter().map(Query::ServiceAccount).collect()
+        let accounts = self.world.take_all_accounts(now).into_iter().map(Query::ServiceAccount);
+        accounts.chain(self.world.cluster.keys.is_enabled().then_some(Query::Keys)).collect()
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
@@ -214,8 +218,9 @@ impl Engine {
     /// When to call [`Self::step`] with [`Observation::Tick`], if there is no observation before.
     pub fn next_wake(&self) -> Option<Monotonic> {
         let unseen = self.ledger.next_unseen(|key| self.world.is_gone(key));
-        let turn = self.world.accounts.next_turn();
-        self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turn).min()
+        let turns =
+            self.world.accounts.next_turn().into_iter().chain(self.world.cluster.keys.next_turn());
+        self.schedule.next().into_iter().chain(self.node_next).chain(unseen).chain(turns).min()
     }
 
     /// Reports the known part of unfinished traces. Call it when the agent stops.
@@ -247,6 +252,11 @@ impl Engine {
     /// Every token, ordered by pod UID, volume and path, for `check`.
     pub fn tokens(&self, now: &Reading) -> Vec<TokenView> {
         self.scene(now).tokens()
+    }
+
+    /// What decides whether the API server accepts this token. Nothing if there is none.
+    pub fn why(&self, key: &TokenKey, now: &Reading) -> Option<Why> {
+        self.scene(now).why(key)
     }
 
     /// The habits of readers that the agent learned, for the next agent on this node.

@@ -53,7 +53,8 @@ pub enum Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Query {
-    /// Request this service account from the API server: it is its turn, or a token of it is late
-    /// and the account may be the reason.
+    /// Request this service account: it is its turn, or a token of it is late.
     ServiceAccount(AccountName),
+    /// Request the keys with which the API server verifies tokens.
+    Keys,
 }

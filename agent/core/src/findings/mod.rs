@@ -1,11 +1,13 @@
 //! Findings: code, severity, subject, evidence and remedy. The list of codes is closed.
 
 mod catalogue;
+mod key_symptom;
 mod runbook;
 mod symptom;
 pub mod wording;
 
 pub use catalogue::{Code, CodeInfo};
+pub use key_symptom::{IssuerSymptom, KeySymptom, TokenGroup};
 pub use runbook::{Runbook, Step};
 pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,

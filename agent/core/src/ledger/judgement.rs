@@ -49,6 +49,11 @@ pub enum Missing {
         /// When kubelet last got a token.
         newest: Option<Wall>,
     },
+    /// The API servers have the keys of the tokens, or not every token is checked.
+    Keys {
+        /// Whether every token is checked.
+        is_complete: bool,
+    },
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -69,7 +74,7 @@ impl Judgement {
         diagnosis: NodeDiagnosis,
         delivery: &DeliveryState,
         clock: ClockState,
-    ) -> [(Scope, Self); 6] {
+    ) -> [(Scope, Self); 7] {
         let lost = delivery.given_up + delivery.rejected;
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
@@ -77,10 +82,13 @@ impl Judgement {
             diagnosis.kubelet;
         let replaced = Missing::Kubelet { replaced, resumed, newest };
         let verifier = diagnosis.verifier.map_or(Missing::Gone, Missing::Verifier);
+        let keys = diagnosis.knows_keys;
+        let keys = keys.map_or(Missing::Gone, |is_complete| Missing::Keys { is_complete });
         [
             (Scope::Kubelet, one(stalled, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
             (Scope::Verifier, one(diagnosis.skew, verifier)),
+            (Scope::Keys, of(diagnosis.keys, keys)),
             (Scope::Visibility, one(diagnosis.visibility, Missing::Recovered)),
             (Scope::Volumes, one(diagnosis.volumes, Missing::Recovered)),
             (Scope::Delivery, one(diagnosis.delivery, Missing::Delivered { lost })),
@@ -103,6 +111,7 @@ impl Missing {
                 *resumed == Resumed::Unknown && is_unsynced(finding) && !has_replaced
             }
             Self::Verifier(known) => is_open(*known, finding),
+            Self::Keys { is_complete } => !is_complete,
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
@@ -139,7 +148,7 @@ impl Missing {
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
-            Self::Recovered | Self::Verifier(_) => Resolution::Recovered,
+            Self::Recovered | Self::Verifier(_) | Self::Keys { .. } => Resolution::Recovered,
         }
     }
 }

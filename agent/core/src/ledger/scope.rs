@@ -13,6 +13,8 @@ pub enum Scope {
     Clock,
     /// The API server's clock.
     Verifier,
+    /// The keys and issuers of the API servers.
+    Keys,
     /// The node's kubelet.
     Kubelet,
     /// What the agent cannot see.
@@ -45,6 +47,7 @@ impl Scope {
         match code {
             Code::KubeletStalled => Self::Kubelet,
             Code::ApiserverSkew => Self::Verifier,
+            Code::KeyUnknown | Code::IssuerMismatch => Self::Keys,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
             Code::Missing => Self::Volumes,
@@ -59,8 +62,6 @@ impl Scope {
             | Code::MountFrozen
             | Code::Subpath
             | Code::PodTerminating
-            | Code::KeyUnknown
-            | Code::IssuerMismatch
             | Code::AudienceUnknown
             | Code::SubjectReplaced
             | Code::ExtendedOnly
@@ -83,6 +84,7 @@ impl Scope {
             Self::Token(key) => Some(key),
             Self::Clock
             | Self::Verifier
+            | Self::Keys
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes
@@ -98,6 +100,7 @@ impl Scope {
             Self::Token(_)
             | Self::Clock
             | Self::Verifier
+            | Self::Keys
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes

@@ -14,6 +14,7 @@ use crate::world::cluster::{
     Sandbox, TokenMount,
 };
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
+use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
     Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
@@ -23,7 +24,7 @@ use crate::world::readers::{
     Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
     ReadersSeen, RunningContainer, SeenMount,
 };
-use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
+use crate::world::tokens::{Binding, Claims, ObjectRef, SigningKey, TokenKey};
 
 pub(super) const START: i64 = 1_800_000_000;
 
@@ -58,6 +59,7 @@ every_observation! {
     1 ClockStep => |now| step(now).prop_map(Observation::ClockStep);
     2 Cluster => |_| cluster().prop_map(Observation::Cluster);
     1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
+    2 Keys => |now| keys(now).prop_map(Observation::Keys);
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
@@ -163,12 +165,13 @@ fn claims() -> impl Strategy<Value = Claims> {
     let names = (name("issuer"), name("subject"), vec(name("audience"), 0..3), name("namespace"));
     let optional = |kind| option::of(object(kind));
     let objects = (object("account-multus"), optional("pod"), optional("secret"), optional("node"));
-    let ids = (option::of(name("jti")), option::of(name("key")), option::of(wall()));
+    let key = (option::of(name("key")), any::<bool>())
+        .prop_map(|(id, is_external)| SigningKey { id, is_external });
+    let ids = (option::of(name("jti")), key, option::of(wall()));
     (times, names, objects, ids).prop_map(|(times, names, objects, ids)| {
         let ([issued_at, not_before, expires_at], (issuer, subject, audiences, namespace)) =
             (times, names);
-        let ((service_account, pod, secret, node), (credential, key_id, warn_after)) =
-            (objects, ids);
+        let ((service_account, pod, secret, node), (credential, key, warn_after)) = (objects, ids);
         Claims {
             issuer,
             subject,
@@ -179,9 +182,16 @@ fn claims() -> impl Strategy<Value = Claims> {
             warn_after,
             credential,
             binding: Binding { namespace, service_account, pod, secret, node },
-            key_id,
+            key,
         }
     })
+}
+
+fn keys(now: Reading) -> impl Strategy<Value = KeysSeen> {
+    let set = (option::of(name("issuer")), vec(name("key"), 0..3))
+        .prop_map(|(issuer, ids)| KeysAnswer::Published(KeySet { issuer, ids }));
+    let refused = claims().prop_map(|claims| KeysAnswer::Refused(Box::new(claims)));
+    prop_oneof![3 => set, 1 => refused].prop_map(move |answer| KeysSeen { sent: now, answer })
 }
 
 fn copies() -> impl Strategy<Value = CopiesSeen> {

@@ -1,8 +1,10 @@
 //! Views of the core at one moment, for metrics, `check` and the status page.
 
 mod render;
+mod why;
 
 pub(crate) use render::Scene;
+pub use why::{AccountState, ApiClock, Why};
 
 use std::collections::BTreeMap;
 

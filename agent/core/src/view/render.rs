@@ -57,7 +57,7 @@ impl Scene<'_> {
         self.world.tokens.iter().filter_map(|tracked| self.token(tracked, &interval)).collect()
     }
 
-    fn token(&self, tracked: &Tracked, interval: &Interval) -> Option<TokenView> {
+    pub(super) fn token(&self, tracked: &Tracked, interval: &Interval) -> Option<TokenView> {
         let generation = tracked.current.as_ref()?;
         let Generation { claims, deadlines, appeared_at, .. } = generation;
         let facts = self.world.facts(&tracked.key, &self.now, self.estimate)?;
@@ -84,7 +84,7 @@ impl Scene<'_> {
     }
 
     /// Active findings, diagnosed again at this moment: their sentences contain the time left.
-    fn active_findings(&self) -> Vec<(Finding, Wall)> {
+    pub(super) fn active_findings(&self) -> Vec<(Finding, Wall)> {
         let node = diagnosis::node(self.world, self.config, self.survey, &self.now);
         let copies = diagnosis::copies(self.world, self.config, &self.now).into_iter();
         let copies = copies.filter_map(|copy| copy.finding);

@@ -4,6 +4,7 @@ use super::World;
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
+use crate::world::keys::KeyState;
 use crate::world::kubelet::{CatchingUp, Silence};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub lost: Option<AccountLoss>,
     /// When a loss of the account that was just observed starts to count.
     pub lost_from: Option<Monotonic>,
+    /// What the API servers show of the key that signed it.
+    pub key: KeyState,
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
     /// What kubelet does with it.
@@ -58,19 +61,21 @@ impl World {
     ) -> Option<Facts<'a>> {
         let tracked = self.tokens.get(key)?;
         let known = self.cluster.known(&key.pod_uid, now);
-        let token = tracked.current.as_ref().map(|token| (token.claims.issued_at, token.seen));
+        let current = tracked.current.as_ref();
+        let token = current.map(|token| (token.claims.issued_at, token.seen));
         let mut facts = Facts {
             tracked,
             known,
             stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
             lost_from: None,
+            key: self.cluster.key_state(tracked),
             kubelet: self.kubelet_facts(tracked, now),
             clock,
             readers: self.readers.facts(key),
             settle: self.startup.settle(),
         };
-        let loss = tracked.current.as_ref().and_then(|current| self.loss(&facts, current));
+        let loss = current.and_then(|current| self.loss(&facts, current));
         let from = loss.map(|loss| self.counts_from(loss, &facts, now));
         facts.lost_from = from.filter(|from| *from > now.monotonic);
         facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
@@ -147,10 +152,14 @@ impl<'a> Facts<'a> {
     /// The verdict of the API server, if true time is in `interval`.
     pub fn verdict(&self, generation: &Generation, interval: &Interval) -> Verdict {
         let is_unknown = matches!(self.stage, PodStage::Deleted(_));
-        if self.lost.is_some() || is_unknown {
+        if self.lost.is_some() || is_unknown || self.key == KeyState::Unknown {
             return Verdict::Dead;
         }
-        let by_itself = verdict(&generation.claims, interval);
+        let by_itself = match verdict(&generation.claims, interval) {
+            // One of several API servers refuses it, or most likely all do.
+            Verdict::Live if self.key.is_bad() => Verdict::Uncertain,
+            alone @ (Verdict::Live | Verdict::Uncertain | Verdict::Dead) => alone,
+        };
         let Some(from) = self.rejected_from() else { return by_itself };
         if interval.lo > from {
             return Verdict::Dead;

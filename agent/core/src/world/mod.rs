@@ -2,12 +2,14 @@
 //! knows neither findings nor spans.
 
 mod absent;
+mod asked;
 pub mod clocks;
 pub mod cluster;
 mod config;
 pub mod copies;
 mod delivery;
 mod facts;
+pub mod keys;
 pub mod kubelet;
 pub mod observation;
 mod pinned;
@@ -27,11 +29,9 @@ pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, DECIDING, Visibility};
 
-use std::collections::BTreeSet;
-
-use crate::base::time::{Monotonic, Reading, Wall};
+use crate::base::time::{Reading, Wall};
 use clocks::{ClockFacts, ClockModel, Round};
-use cluster::{AccountName, AccountSeen, Accounts, Cluster, ClusterSeen, PodStage};
+use cluster::{Accounts, Cluster, ClusterSeen};
 use copies::Copies;
 use kubelet::Kubelet;
 use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
@@ -125,7 +125,7 @@ impl World {
             tokens: Tokens::default(),
             absent: AbsentTokens::default(),
             clock: ClockModel::new(config.clock.clone()),
-            cluster: Cluster::of_node(&config.node),
+            cluster: Cluster::of(config),
             accounts: Accounts::new(config.jitter_seed),
             copies: Copies::new(&config.node),
             readers: Readers::default(),
@@ -138,6 +138,7 @@ impl World {
     /// Takes one observation, made at `now`.
     pub fn learn(&mut self, now: &Reading, observation: Observation) -> Changed {
         self.startup.begin(now);
+        self.cluster.keys.begin(now);
         match observation {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
@@ -150,6 +151,7 @@ impl World {
             }
             Observation::Cluster(seen) => return self.pods(now, seen),
             Observation::ServiceAccount(seen) => return self.account(now, seen),
+            Observation::Keys(seen) => return self.published(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
@@ -208,7 +210,9 @@ impl World {
             Change::Rotated { old, at } => Some(Event::Rotated { key, old, at }),
             Change::None | Change::First | Change::Trouble => None,
         };
-        let concerns = !tokens.is_empty() && self.copies.has_any();
+        let has_answers = self.copies.has_any() || self.cluster.keys.has_answers();
+        let concerns = !tokens.is_empty() && has_answers;
+        self.want_keys(tokens.iter(), now);
         let node = seen.left_out_changed || was_absent || concerns;
         Changed { tokens: ChangedTokens::These(tokens), node, event }
     }
@@ -234,6 +238,7 @@ impl World {
     /// Takes a report about pods. A change of a pod may change the diagnosis of its tokens.
     fn pods(&mut self, now: &Reading, seen: ClusterSeen) -> Changed {
         let answered = !matches!(seen, ClusterSeen::Unreachable { .. });
+        self.cluster.keys.reached(answered, now);
         let first = answered && self.startup.cluster_answered();
         if first {
             self.accounts.begin(now);
@@ -262,59 +267,6 @@ impl World {
     pub(crate) fn forget_pods(&mut self) {
         let tokens = &self.tokens;
         self.cluster.retain_gone(|uid| tokens.has_pod(uid));
-    }
-
-    /// Takes an answer about a service account. It may be why the tokens of the account are not
-    /// replaced.
-    fn account(&mut self, now: &Reading, seen: AccountSeen) -> Changed {
-        let account = seen.account.clone();
-        if !self.accounts.see(seen, now) {
-            return Changed::node();
-        }
-        let is_of = |generation: &Generation| AccountName::of(&generation.claims) == account;
-        let keys = self.tokens.keys_of(|tracked| tracked.current.as_ref().is_some_and(is_of));
-        Changed::node().with(ChangedTokens::These(keys))
-    }
-
-    /// The service account to request now out of turn, unless that was done recently; and when it
-    /// may be requested again.
-    pub fn query(
-        &mut self,
-        account: Option<AccountName>,
-        now: &Reading,
-    ) -> (Option<AccountName>, Option<Monotonic>) {
-        let Some(account) = account else { return (None, None) };
-        let is_due = self.accounts.query(&account, now);
-        let next = self.accounts.next(&account);
-        (is_due.then_some(account), next)
-    }
-
-    /// The service account to request now because it is its turn: an account may be lost while its
-    /// tokens are fresh.
-    pub fn take_turn(&mut self, now: &Reading) -> Option<AccountName> {
-        if !self.accounts.is_turn(now) {
-            return None;
-        }
-        let used = self.accounts_in_use();
-        self.accounts.take_turn(&used, now)
-    }
-
-    /// Every service account that tokens on this node use, for a caller that looks only once.
-    pub fn take_all_accounts(&mut self, now: &Reading) -> Vec<AccountName> {
-        let used = self.accounts_in_use();
-        self.accounts.take_all(&used, now)
-    }
-
-    /// The accounts that tokens on this node use, as far as the API server confirms them. Those of
-    /// pods that come to their end are left out: kubelet does not replace their tokens.
-    fn accounts_in_use(&self) -> BTreeSet<AccountName> {
-        let account = |tracked: &Tracked| {
-            let pod = self.cluster.pod(&tracked.key.pod_uid)?;
-            let is_active = PodStage::of(pod) == PodStage::Active;
-            let generation = tracked.current.as_ref().filter(|_| is_active)?;
-            facts::confirmed_account(generation, pod)
-        };
-        self.tokens.iter().filter_map(account).collect()
     }
 
     /// Whether the agent would track this token if the file existed.

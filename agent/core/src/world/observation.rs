@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::world::clocks::{DateSeen, KernelClock, Round, Step};
 use crate::world::cluster::{AccountSeen, ClusterSeen};
 use crate::world::copies::CopiesSeen;
+use crate::world::keys::KeysSeen;
 use crate::world::kubelet::SyncsSeen;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
@@ -42,6 +43,8 @@ pub enum Observation {
     Cluster(ClusterSeen),
     /// The answer of the API server about a service account that the engine requested.
     ServiceAccount(AccountSeen),
+    /// An API server's answer to the question for the keys that it verifies with.
+    Keys(KeysSeen),
     /// What a file on the host holds that may have copies of tokens.
     Copies(CopiesSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::Reading;
 use tokenwatch_core::engine::{Engine, Query};
+use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::observation::Observation;
 
 use crate::clocks;
@@ -20,6 +21,13 @@ pub(super) struct Cluster {
     problems: Vec<String>,
 }
 
+fn account(query: Query) -> Option<AccountName> {
+    match query {
+        Query::ServiceAccount(account) => Some(account),
+        Query::Keys => None,
+    }
+}
+
 impl Cluster {
     /// Lists this node's pods. A failure costs a warning, the names of pods, and what their service
     /// accounts would show.
@@ -32,20 +40,22 @@ impl Cluster {
         (cluster, pods.observation)
     }
 
-    /// Requests every service account that the engine asks for, and steps it with the answers.
-    /// Returns the time of the last step.
-    pub(super) async fn accounts(&mut self, engine: &mut Engine, at: Reading) -> Reading {
+    /// Requests the keys and every service account that the engine asks for, and steps it with the
+    /// answers. Returns the time of the last step.
+    pub(super) async fn answers(&mut self, engine: &mut Engine, at: Reading) -> Reading {
         let Some(api) = &self.api else { return at };
-        let queries = engine.every_query(&at).into_iter();
-        let accounts: Vec<_> = queries.map(|Query::ServiceAccount(account)| account).collect();
-        if accounts.is_empty() {
-            return at;
+        if self.pods.is_none() {
+            return at; // it did not answer, and would not now
         }
-        let (seen, problem) = api.accounts(accounts).await;
-        self.note(problem);
+        let accounts = engine.every_query(&at).into_iter().filter_map(account).collect();
+        let ((keys, no_keys), (accounts, no_accounts)) =
+            tokio::join!(api.keys(), api.accounts(accounts));
+        self.note(no_keys);
+        self.note(no_accounts);
         let now = clocks::now();
-        for account in seen {
-            drop(engine.step(&now, Observation::ServiceAccount(account)));
+        let accounts = accounts.into_iter().map(Observation::ServiceAccount);
+        for observation in keys.into_iter().map(Observation::Keys).chain(accounts) {
+            drop(engine.step(&now, observation));
         }
         now
     }
@@ -55,6 +65,15 @@ impl Cluster {
             tracing::warn!("{problem}");
         }
         self.problems.extend(problem);
+    }
+
+    /// Why an answer is missing, for the end of a sentence.
+    pub(super) fn no_answer(&self) -> String {
+        match (&self.api, self.problems.first()) {
+            (None, _) => "the Kubernetes API is not enabled (kubernetes.enabled)".to_owned(),
+            (Some(_), Some(problem)) => shown(problem).into_owned(),
+            (Some(_), None) => "the API server has not answered about it".to_owned(),
+        }
     }
 
     /// For scripts; nothing if the settings do not enable the API.

@@ -47,8 +47,8 @@ fn checked(seen: Vec<Observation>) -> Checked {
         kernel: Ok(kernel()),
         at: now(),
     };
-    let engine = observed(without_waiting(config.clone()), &sample);
-    evaluate(&config, engine, sample)
+    let mut engine = observed(without_waiting(config.clone()), &sample);
+    evaluate(&config, &mut engine, sample)
 }
 
 /// The same, with one root that could not be read.

@@ -49,7 +49,7 @@ fn title(claims: &Claims) -> String {
 
 fn facts(claims: &Claims) -> Vec<(&'static str, String)> {
     let audiences: Vec<_> = claims.audiences.iter().map(|audience| shown(audience)).collect();
-    let key = claims.key_id.as_deref().map(|key| ("key", shown(key).into_owned()));
+    let key = claims.key.id.as_deref().map(|key| ("key", shown(key).into_owned()));
     let uid = bound_uid(claims).map(|(name, uid)| (name, shown(uid).into_owned()));
     let always =
         [("issuer", shown(&claims.issuer).into_owned()), ("audiences", audiences.join(", "))];
@@ -246,7 +246,7 @@ pub(super) fn json(explained: &Explained) -> Value {
         "issuer": shown(&claims.issuer),
         "subject": shown(&claims.subject),
         "audiences": claims.audiences.iter().map(|audience| shown(audience)).collect::<Vec<_>>(),
-        "key_id": claims.key_id.as_deref().map(shown),
+        "key_id": claims.key.id.as_deref().map(shown),
         "generation": claims.generation().as_str(),
         "issued_at": claims.issued_at.rfc3339(),
         "not_before": claims.not_before.rfc3339(),

@@ -85,7 +85,7 @@ fn claims_cannot_steer_a_terminal() {
     let mut hostile = claims("\u{1b}[2J", 1_000, 3_600, None);
     hostile.issuer = "\u{1b}]0;x\u{7}".into();
     hostile.audiences = vec!["\u{202e}".into()];
-    hostile.key_id = Some("\r\n".into());
+    hostile.key.id = Some("\r\n".into());
     let text = render::text(
         &explain_by(ReadFrom::default(), hostile, KubeletPolicy::default(), clock(Ok(kernel()))),
         Layout::plain(),

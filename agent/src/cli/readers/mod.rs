@@ -20,7 +20,9 @@ use crate::reader_list::{PodName, ReaderList};
 use crate::setup;
 use ask::Unanswered;
 
-pub(super) use render::{json, section, unknown_words};
+pub(super) use render::{json, origin, section, unknown_words};
+#[cfg(test)]
+pub(super) use tests::example;
 
 /// Exit status: nothing could be seen.
 const UNSEEN: u8 = 2;
@@ -145,6 +147,16 @@ fn is_blind(status: &Status) -> bool {
 }
 
 impl Found {
+    /// The readers.
+    pub(super) fn list(&self) -> &ReaderList {
+        &self.list
+    }
+
+    /// Who saw them, for scripts.
+    pub(super) fn source(&self) -> serde_json::Value {
+        render::source(&self.origin)
+    }
+
     /// 0 nothing stale, 1 a stale reader, 2 something could not be seen, or no reader is known.
     pub(super) fn exit_code(&self) -> u8 {
         let readers = self.list.readers.len();

@@ -49,7 +49,7 @@ fn left_out(count: usize) -> Option<String> {
 }
 
 /// Who saw this, and what that cannot know.
-fn origin(found: &Found) -> String {
+pub(in crate::cli) fn origin(found: &Found) -> String {
     let level = found.list.privilege.as_deref().unwrap_or("unknown");
     match &found.origin {
         Origin::Agent(at) => {
@@ -171,7 +171,7 @@ pub(in crate::cli) fn json(found: &Found) -> Value {
     value
 }
 
-fn source(origin: &Origin) -> Value {
+pub(super) fn source(origin: &Origin) -> Value {
     match origin {
         Origin::Agent(at) => json!({"kind": "agent", "address": at.to_string()}),
         Origin::Look(span, why) => {

@@ -173,7 +173,7 @@ fn a_lost_account_is_requested_every_five_minutes() {
 fn a_caller_that_looks_once_gets_a_query_for_every_account() {
     let mut engine = fresh();
     let names = |queries: Vec<Query>| queries.len();
-    assert_eq!(names(engine.every_query(&at(1))), 1);
+    assert_eq!(names(engine.every_query(&at(1))), 2, "the account, and the keys");
     let mut without = self::engine();
     let _ = without.step(&at(1), token("p1", 0, 3_600));
     assert_eq!(names(without.every_query(&at(1))), 0, "no API server confirms the account");
@@ -215,7 +215,7 @@ fn the_account_of_a_pod_that_has_ended_is_not_requested() {
     pods[0].phase = crate::world::cluster::Phase::Failed;
     let _ = engine.step(&at(1), Observation::Cluster(ClusterSeen::Listed(pods)));
     let _ = engine.step(&at(1), token("p1", 0, 3_600));
-    assert_eq!(engine.every_query(&at(2)), []);
+    assert_eq!(engine.every_query(&at(2)), [Query::Keys]);
 }
 
 /// The pod of [`listed`], with a container that mounts its token.

@@ -14,6 +14,7 @@ mod agent;
 mod clock;
 mod cluster;
 mod copies;
+mod keys;
 mod kubelet;
 mod readers;
 mod restart;
@@ -143,8 +144,12 @@ fn account(uid: Option<&str>) -> Observation {
     Observation::ServiceAccount(AccountSeen { account, uid: uid.map(Into::into) })
 }
 
-fn queries(outcome: &Outcome) -> Vec<&str> {
-    outcome.queries.iter().map(|Query::ServiceAccount(account)| account.name.as_str()).collect()
+fn queries(outcome: &Outcome) -> Vec<String> {
+    let account = |query: &'_ Query| match query {
+        Query::ServiceAccount(account) => Some(account.name.clone()),
+        Query::Keys => None,
+    };
+    outcome.queries.iter().filter_map(account).collect()
 }
 
 /// An engine with access to the API server, whose only token is late, and its last outcome.

@@ -141,9 +141,7 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 8] = [
-        Self::KeyUnknown,
-        Self::IssuerMismatch,
+    const RESERVED: [Self; 6] = [
         Self::AudienceUnknown,
         Self::ExtendedOnly,
         Self::Legacy,

@@ -170,17 +170,37 @@ pub(super) const POD_TERMINATING: Entry = Entry {
 };
 
 pub(super) const KEY_UNKNOWN: Entry = Entry {
-    meaning: "The API server cannot verify the signature.",
-    found_by: "The agent does not detect this yet.",
-    severity: "critical",
-    action: "Restore the key, or delete the pods that hold such tokens.",
+    meaning: "The API server does not have the key that signed these tokens. It answers 401 to \
+            every request with them, although they have not expired. A signing key was replaced, \
+            and the old public key was not kept. One finding stands for all tokens of the node.",
+    found_by: "The agent compares the key id (kid) of each token with the keys that the API server \
+            publishes (/openid/v1/jwks): three times in a row, every half hour, when the API \
+            server answers again after an interruption, and within a minute where a token has a \
+            new key. Tokens of a signer outside of the API server are left out, because it may \
+            keep good keys to itself (KEP-740), and so are files that the pod's spec does not have \
+            as a serviceAccountToken. Where the API server refuses the agent's own token, the \
+            agent cannot see the keys: the state is then own_token_refused, for tokens with the \
+            same key. The agent needs access to the Kubernetes API for this.",
+    severity: "critical; warning if only some API servers lack the key, and if the refusal of the \
+            agent's own token is the only evidence",
+    action: "Give the API servers the old public key again, until every token is replaced: \
+            --service-account-key-file can be given several times. Or restart kubelet on each \
+            node: it then requests every token again. Then restart the containers that do not \
+            read their token again.",
 };
 
 pub(super) const ISSUER_MISMATCH: Entry = Entry {
-    meaning: "The API server does not accept this issuer.",
-    found_by: "The agent does not detect this yet.",
-    severity: "critical",
-    action: "Add the old issuer to --service-account-issuer until all tokens are replaced.",
+    meaning: "These tokens name another issuer than the tokens that the API server issues now. It \
+            accepts them only while the old issuer is still one of its \
+            --service-account-issuer. Verifiers outside of the cluster trust one issuer: they \
+            refuse the tokens with the other one.",
+    found_by: "The issuer in the token differs from the one that the API server publishes \
+            (/.well-known/openid-configuration), and the API server has the token's key. The \
+            agent cannot see which other issuers it accepts. It needs access to the Kubernetes API \
+            for this.",
+    severity: "info",
+    action: "Keep the old issuer as a second --service-account-issuer until all tokens are \
+            replaced, and tell the verifiers outside of the cluster about the new one.",
 };
 
 pub(super) const AUDIENCE_UNKNOWN: Entry = Entry {

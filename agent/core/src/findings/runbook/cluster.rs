@@ -1,7 +1,7 @@
 //! Runbooks about the control plane and kubelet.
 
-use super::Runbook;
-use super::steps::{API_SERVER_CLOCK, DAEMON, LOOK, MEASURE, READY, RESTART, step};
+use super::steps::{API_SERVER_CLOCK, DAEMON, LOOK, MEASURE, READY, RESTART, TOKEN, step};
+use super::{Runbook, Step};
 
 pub(super) const APISERVER_SKEW: Runbook = Runbook {
     impact: "The evidence names what breaks (effects). not_yet_valid: tokens of an API server that \
@@ -25,6 +25,56 @@ pub(super) const APISERVER_SKEW: Runbook = Runbook {
     resolved_when: "Three answers of the API server show that its clock agrees to 2 s.",
     false_positives: "A proxy between the agent and the API server that sets the Date of answers \
                       itself shows its own clock.",
+};
+
+const PUBLISHED: Step = step(
+    "The ids of the keys that the API server verifies with",
+    "kubectl get --raw /openid/v1/jwks | grep -o '\"kid\":\"[^\"]*\"'",
+);
+const KEY_FILES: Step = step(
+    "On each control-plane node: the files that the API server verifies and signs with",
+    "grep service-account /etc/kubernetes/manifests/kube-apiserver.yaml",
+);
+const DISCOVERY: Step = step(
+    "The issuer that the API server writes into new tokens",
+    "kubectl get --raw /.well-known/openid-configuration",
+);
+
+pub(super) const KEY_UNKNOWN: Runbook = Runbook {
+    impact: "Every request with these tokens gets 401 now, from the API server and from all that \
+             ask it about tokens (TokenReview). DNS, the network plugin and other system pods fail \
+             with the rest, and kubectl logs and exec may fail, too. A verifier outside of the \
+             cluster refuses them when it next fetches the keys. Each pod recovers when kubelet \
+             replaces its token, and its containers read the new one.",
+    diagnosis: &[PUBLISHED, KEY_FILES, TOKEN],
+    mitigation: &[
+        step(
+            "If the old public key cannot be given back: restart kubelet on each node, so that it \
+             requests every token again",
+            RESTART.command,
+        ),
+        step(
+            "Then see which readers still have an old token, and restart those",
+            "kubectl exec -n tokenwatch AGENT -- tokenwatch readers",
+        ),
+    ],
+    resolved_when: "The keys that the API server publishes include that of every token on the \
+                    node. The finding clears at once when the last token is replaced, and after \
+                    some minutes if the old key is given back.",
+    false_positives: "A proxy between the agent and the API server that answers /openid/v1/jwks \
+                      itself. An API server that publishes other keys than it verifies with is \
+                      not known.",
+};
+
+pub(super) const ISSUER_MISMATCH: Runbook = Runbook {
+    impact: "None at an API server that still lists the old issuer. Else it answers 401 to these \
+             tokens until kubelet has replaced them. A cloud, Vault or a mesh that trusts one of \
+             the two issuers refuses the tokens of the other.",
+    diagnosis: &[DISCOVERY, KEY_FILES, TOKEN],
+    mitigation: &[],
+    resolved_when: "kubelet has replaced the tokens, and they name the issuer of new tokens.",
+    false_positives: "The issuer is replaced with care: the API server lists both issuers, and \
+                      each verifier outside of the cluster trusts both.",
 };
 
 pub(super) const KUBELET_STALLED: Runbook = Runbook {

@@ -52,6 +52,8 @@ impl Code {
             Self::Subpath => &token::SUBPATH,
             Self::PodTerminating => &token::POD_TERMINATING,
             Self::SubjectReplaced => &token::SUBJECT_REPLACED,
+            Self::KeyUnknown => &cluster::KEY_UNKNOWN,
+            Self::IssuerMismatch => &cluster::ISSUER_MISMATCH,
             Self::ClockOffset => &clock::CLOCK_OFFSET,
             Self::ClockUnsynchronized => &clock::CLOCK_UNSYNCHRONIZED,
             Self::ClockStepped => &clock::CLOCK_STEPPED,
@@ -62,9 +64,7 @@ impl Code {
             Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
-            Self::KeyUnknown
-            | Self::IssuerMismatch
-            | Self::AudienceUnknown
+            Self::AudienceUnknown
             | Self::ExtendedOnly
             | Self::Legacy
             | Self::LifetimeLong

@@ -189,6 +189,14 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Recovered if code == Code::ApiserverSkew => {
             format!("The API server that answers node {node} now agrees")
         }
+        Resolution::Recovered if code == Code::KeyUnknown => {
+            format!(
+                "No token on node {node} is left whose key the API servers that answer do not have"
+            )
+        }
+        Resolution::Recovered if code == Code::IssuerMismatch => {
+            format!("No token on node {node} is left that names another issuer than new ones")
+        }
         Resolution::Recovered if code == Code::Missing => {
             format!("No volume of a token on node {node} is left empty")
         }

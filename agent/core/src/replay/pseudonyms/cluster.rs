@@ -5,7 +5,8 @@ use super::names::Kind;
 use crate::world::cluster::{
     AccountName, AccountSeen, ClusterSeen, Container, Owner, Pod, PodRef, TokenMount,
 };
-use crate::world::tokens::{Binding, Claims, ObjectRef, TokenKey};
+use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
+use crate::world::tokens::{Binding, Claims, ObjectRef, SigningKey, TokenKey};
 
 /// Kinds of owners that every cluster has. Others may be named after who wrote them.
 const OWNER_KINDS: [&str; 9] = [
@@ -44,7 +45,7 @@ impl Pseudonyms {
             warn_after,
             credential,
             binding,
-            key_id,
+            key: SigningKey { id, is_external },
         } = claims;
         Claims {
             issuer: self.name(Kind::Audience, &issuer),
@@ -56,7 +57,7 @@ impl Pseudonyms {
             warn_after,
             credential: self.some_name(Kind::Credential, credential),
             binding: self.binding(binding),
-            key_id: self.some_name(Kind::Key, key_id),
+            key: SigningKey { id: self.some_name(Kind::Key, id), is_external },
         }
     }
 
@@ -109,6 +110,18 @@ impl Pseudonyms {
             name: self.name(Kind::Account, &name),
         };
         AccountSeen { account, uid: self.some_name(Kind::Uid, uid) }
+    }
+
+    pub(super) fn keys(&self, seen: KeysSeen) -> KeysSeen {
+        let KeysSeen { sent, answer } = seen;
+        let answer = match answer {
+            KeysAnswer::Published(KeySet { issuer, ids }) => KeysAnswer::Published(KeySet {
+                issuer: self.some_name(Kind::Audience, issuer),
+                ids: ids.iter().map(|id| self.name(Kind::Key, id)).collect(),
+            }),
+            KeysAnswer::Refused(claims) => KeysAnswer::Refused(Box::new(self.claims(*claims))),
+        };
+        KeysSeen { sent, answer }
     }
 
     fn pod(&self, pod: Pod) -> Pod {

@@ -119,6 +119,7 @@ impl Pseudonyms {
             Observation::ClockStep(step) => Observation::ClockStep(clock::step(step)),
             Observation::Cluster(seen) => Observation::Cluster(self.cluster(seen)),
             Observation::ServiceAccount(seen) => Observation::ServiceAccount(self.account(seen)),
+            Observation::Keys(seen) => Observation::Keys(self.keys(seen)),
             Observation::Copies(seen) => Observation::Copies(self.copies(seen)),
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))

@@ -243,6 +243,18 @@ impl Accounts {
         }
     }
 
+    /// Whether the API server has answered that the account of this generation exists, since the
+    /// agent first saw the generation.
+    pub fn is_confirmed(&self, generation: &Generation) -> bool {
+        let claims = &generation.claims;
+        let known = self.known.get(&AccountName::of(claims));
+        let answer = known.and_then(|known| known.answer.as_ref());
+        let uid = claims.binding.service_account.uid.as_ref();
+        answer.is_some_and(|of| {
+            of.at > generation.seen.monotonic && of.uid.as_ref() == uid && uid.is_some()
+        })
+    }
+
     fn restored_loss(&self, key: &TokenKey, generation: &Generation) -> Option<Loss> {
         let restored = self.restored.get(key)?;
         let is_it = restored.generation == generation.claims.generation().as_str();

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ClusterSeen, Deleted, Pod, PodStage};
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::clocks::VerifierClocks;
+use crate::world::config::Config;
+use crate::world::keys::{KeyState, Keys};
 use crate::world::tokens::Tracked;
 
 /// Most pods that the agent keeps: 20 times kubelet's default of 110 (`maxPods`). It bounds memory
@@ -20,6 +22,8 @@ const ISSUED_BEFORE: Delta = Delta::from_secs(300);
 pub struct Cluster {
     /// The clocks of its API servers.
     pub verifiers: VerifierClocks,
+    /// The keys with which its API servers verify tokens.
+    pub keys: Keys,
     pods: BTreeMap<String, Pod>,
     /// UIDs of those pods that no longer exist at the API server, and when the agent learned it.
     /// kubelet may still be removing their files.
@@ -112,9 +116,21 @@ impl Cluster {
         self.pod(uid).map(|pod| Known { pod, age: self.age(now).filter(|_| stale) })
     }
 
-    /// The pods of the node with this name.
-    pub fn of_node(node: &str) -> Self {
-        Self { node: node.to_owned(), ..Self::default() }
+    /// The pods of the node with the name in the settings.
+    pub fn of(config: &Config) -> Self {
+        let keys = Keys::new(config.cluster_configured, config.jitter_seed);
+        Self { node: config.node.clone(), keys, ..Self::default() }
+    }
+
+    /// What the answers of the API servers show of the key of a token. They judge only what kubelet
+    /// requested for the pod: a pod can have any file in a volume.
+    pub fn key_state(&self, tracked: &Tracked) -> KeyState {
+        let Some(current) = &tracked.current else { return KeyState::NotChecked };
+        let pod = self.pod(&tracked.key.pod_uid);
+        let is_kubelets = pod.is_some_and(|pod| pod.needs(&tracked.key));
+        let state = self.keys.state(&tracked.key, current);
+        let is_by_answers = matches!(state, KeyState::Split | KeyState::Unknown);
+        if is_by_answers && !is_kubelets { KeyState::NotChecked } else { state }
     }
 
     /// Notes that this token is on this node. It confirms the node's name if it contains it, or if

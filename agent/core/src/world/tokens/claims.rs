@@ -55,8 +55,21 @@ pub struct Claims {
     pub credential: Option<String>,
     /// The objects that the token is bound to.
     pub binding: Binding,
-    /// `kid` of the header: the key that signed the token.
-    pub key_id: Option<String>,
+    /// The key that signed the token, by the header.
+    #[serde(flatten)]
+    pub key: SigningKey,
+}
+
+/// The key that signed a token, as the token's header has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// `kid`
+    #[serde(rename = "key_id")]
+    pub id: Option<String>,
+    /// Whether `typ` is there. The API server itself signs without it, and a signer outside of the
+    /// API server must set it (KEP-740).
+    #[serde(default, rename = "key_is_external", skip_serializing_if = "std::ops::Not::not")]
+    pub is_external: bool,
 }
 
 /// The object whose deletion ends a token early. The API server checks one of them (KEP-1205,

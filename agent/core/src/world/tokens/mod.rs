@@ -12,12 +12,13 @@ pub(crate) mod testing;
 mod tracked;
 
 pub use audience::{Exchange, is_for_api_server, telling_part};
-pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef};
+pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef, SigningKey};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
 pub use decode::{
     Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch,
     TokenIdentity, decode, foreign,
 };
+pub(crate) use decode::{kept_issuer, kept_name};
 pub use file::{Absence, FileContent, FileSeen};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
@@ -66,6 +67,6 @@ pub(crate) fn claims_for_tests(iat: i64, lifetime: i64, warn_after: Option<i64>)
             pod: Some(ObjectRef { name: "cart-0".into(), uid: Some("pod-uid".into()) }),
             ..Binding::default()
         },
-        key_id: None,
+        key: SigningKey::default(),
     }
 }

@@ -15,7 +15,7 @@ use tokenwatch_core::world::observation::{BlindSpot, DeliveryState};
 use tokenwatch_core::world::privileges::{Level, Privileges};
 use tokenwatch_core::world::readers::ReaderView;
 use tokenwatch_core::world::tokens::{
-    Binding, Claims, Deadlines, KubeletPolicy, ObjectRef, TokenKey, verdict,
+    Binding, Claims, Deadlines, KubeletPolicy, ObjectRef, SigningKey, TokenKey, verdict,
 };
 
 use crate::reader_list;
@@ -110,7 +110,7 @@ pub(crate) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
             service_account: ObjectRef { name: "cart".into(), uid: None },
             ..Binding::default()
         },
-        key_id: None,
+        key: SigningKey::default(),
     };
     let deadlines = Deadlines::of(&claims, &KubeletPolicy::default());
     let interval = empty().clock.estimate.interval(NOW.wall);

@@ -7,6 +7,7 @@ mod payload;
 
 pub use foreign::Foreign;
 pub use parsed::{ParsedToken, TokenIdentity};
+pub(crate) use parsed::{kept_issuer, kept_name};
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;

@@ -5,7 +5,7 @@ use super::payload::{Audience, Header, Kubernetes, Object, Payload, Text};
 use crate::base::text::MAX_SHOWN;
 use crate::base::time::Wall;
 use crate::base::value::MAX_LISTED;
-use crate::world::tokens::claims::{Binding, Claims, ObjectRef, digest, hashed};
+use crate::world::tokens::claims::{Binding, Claims, ObjectRef, SigningKey, digest, hashed};
 
 /// Most bytes that are kept of a name, a UID, a key id or an audience: the length of a DNS
 /// subdomain (RFC 1123), the longest name in Kubernetes.
@@ -74,7 +74,10 @@ impl ParsedToken<'_> {
             warn_after: self.warn_after(),
             credential: payload.jti.as_deref().map(hashed),
             binding: payload.kubernetes.as_ref().map(binding).unwrap_or_default(),
-            key_id: self.header.kid.as_deref().map(name),
+            key: SigningKey {
+                id: self.header.kid.as_deref().map(kept_name),
+                is_external: self.header.typ.is_some(),
+            },
         }
     }
 
@@ -88,7 +91,7 @@ impl ParsedToken<'_> {
 
 fn binding(kubernetes: &Kubernetes<'_>) -> Binding {
     Binding {
-        namespace: kubernetes.namespace.as_deref().map(name).unwrap_or_default(),
+        namespace: kubernetes.namespace.as_deref().map(kept_name).unwrap_or_default(),
         service_account: object(kubernetes.serviceaccount.as_ref()).unwrap_or_default(),
         pod: object(kubernetes.pod.as_ref()),
         secret: object(kubernetes.secret.as_ref()),
@@ -97,11 +100,11 @@ fn binding(kubernetes: &Kubernetes<'_>) -> Binding {
 }
 
 fn owned(text: Option<&Text<'_>>) -> String {
-    text.map(|text| cut(text, MAX_SHOWN)).unwrap_or_default()
+    text.map(|text| kept_issuer(text)).unwrap_or_default()
 }
 
 fn object(object: Option<&Object<'_>>) -> Option<ObjectRef> {
-    object.map(|o| ObjectRef { name: name(&o.name), uid: o.uid.as_deref().map(name) })
+    object.map(|o| ObjectRef { name: kept_name(&o.name), uid: o.uid.as_deref().map(kept_name) })
 }
 
 /// At most [`MAX_LISTED`] audiences: a file of 64 KiB has room for 16,000 empty ones, which would
@@ -113,15 +116,20 @@ pub(super) fn audiences(audience: Option<&Audience<'_>>) -> Vec<String> {
         audience.more.len() + usize::from(audience.first.is_some()),
     );
     if count <= MAX_LISTED {
-        return all.map(|text| name(text)).collect();
+        return all.map(|text| kept_name(text)).collect();
     }
     let more = format!("… and {} more", count - (MAX_LISTED - 1));
-    all.take(MAX_LISTED - 1).map(|text| name(text)).chain([more]).collect()
+    all.take(MAX_LISTED - 1).map(|text| kept_name(text)).chain([more]).collect()
 }
 
 /// The text, cut to [`MAX_NAME_LENGTH`].
-fn name(text: &str) -> String {
+pub(crate) fn kept_name(text: &str) -> String {
     cut(text, MAX_NAME_LENGTH)
+}
+
+/// The issuer as claims keep it.
+pub(crate) fn kept_issuer(text: &str) -> String {
+    cut(text, MAX_SHOWN)
 }
 
 pub(super) fn cut(text: &str, max_bytes: usize) -> String {

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub(super) struct Header<'a> {
     #[serde(borrow, default)]
     pub(super) kid: Option<Text<'a>>,
+    #[serde(default)]
+    pub(super) typ: Option<IgnoredAny>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

@@ -71,7 +71,7 @@ fn an_extended_token_is_decoded() {
         Some(ObjectRef { name: "shell".into(), uid: Some("0d8b".into()) })
     );
     assert_eq!(claims.binding.node, Some(ObjectRef { name: "n1".into(), uid: None }));
-    assert_eq!(claims.key_id.as_deref(), Some("k1"));
+    assert_eq!(claims.key.id.as_deref(), Some("k1"));
     assert!(!claims.generation().as_str().contains("e51f1fbc"), "the jti itself is not revealed");
 }
 

@@ -1,0 +1,42 @@
+//! The way of queries from the engine to the sources that answer them.
+
+use std::sync::Arc;
+
+use tokenwatch_core::engine::Query;
+use tokenwatch_core::world::cluster::AccountName;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::sources::service_accounts;
+
+/// Where the engine's queries go.
+#[derive(Debug)]
+pub(super) struct Queries {
+    accounts: Sender<AccountName>,
+    keys: Arc<Notify>,
+}
+
+/// Where the sources take them.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) accounts: Receiver<AccountName>,
+    pub(super) keys: Arc<Notify>,
+}
+
+pub(super) fn channels() -> (Queries, Waiting) {
+    let (sender, accounts) = channel(service_accounts::QUEUE);
+    let keys = Arc::new(Notify::new());
+    (Queries { accounts: sender, keys: Arc::clone(&keys) }, Waiting { accounts, keys })
+}
+
+impl Queries {
+    /// Hands queries to the sources. The engine repeats a query that does not fit into the queue.
+    pub(super) fn send(&self, queries: Vec<Query>) {
+        for query in queries {
+            match query {
+                Query::ServiceAccount(account) => drop(self.accounts.try_send(account)),
+                Query::Keys => self.keys.notify_one(),
+            }
+        }
+    }
+}

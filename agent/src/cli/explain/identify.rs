@@ -1,0 +1,88 @@
+//! Which token somebody asks about, or why there is none.
+
+use std::fmt;
+
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::world::tokens::{Claims, Foreign, LegacyClaims, Malformed};
+
+use super::input::NotRead;
+use super::{render, resemblance};
+use crate::cli::output::count_of;
+use crate::clocks;
+use crate::sources::tokens::found::{self, Found, Token};
+
+/// A service-account token that was decoded.
+#[derive(Debug)]
+pub(super) enum Known {
+    Bound(Box<Claims>),
+    Legacy(LegacyClaims),
+}
+
+/// Why there is no token to explain. Never contains a byte of the input.
+#[derive(Debug)]
+pub(super) enum ExplainError {
+    /// Nothing was read.
+    Read(NotRead),
+    /// It looks like a token, and does not parse.
+    Malformed(Malformed),
+    /// Several tokens, at these places.
+    Several(Vec<String>),
+    /// A JWT of another issuer.
+    Foreign(Foreign, Wall),
+    /// It is something else, and looks like this.
+    Other(&'static str),
+}
+
+impl fmt::Display for ExplainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(why) => why.fmt(f),
+            Self::Malformed(reason) => {
+                write!(f, "not a token: it starts like one, but {reason}; pass the whole token")
+            }
+            Self::Several(places) => write!(
+                f,
+                "{}, and one at a time can be explained: pass only one of\n  {}",
+                count_of(places.len(), "token"),
+                places.join("\n  ")
+            ),
+            Self::Foreign(foreign, now) => render::foreign(f, foreign, *now),
+            Self::Other(resemblance) => write!(f, "not a service-account token: {resemblance}"),
+        }
+    }
+}
+
+/// The one token of Kubernetes in the input, and where it was in it.
+pub(super) fn identify(bytes: &[u8]) -> Result<(Known, Option<String>), ExplainError> {
+    let Some(text) = found::text(bytes) else {
+        return Err(ExplainError::Other("binary data, or text that is not UTF-8"));
+    };
+    let Found { tokens, malformed } = found::find(&text);
+    let (mut known, mut foreign) = (Vec::new(), None);
+    for (token, place) in tokens {
+        match token {
+            Token::Bound(claims) => known.push((Known::Bound(claims), place)),
+            Token::Legacy(legacy) => known.push((Known::Legacy(legacy), place)),
+            Token::Foreign(other) => foreign = foreign.or(Some(other)),
+        }
+    }
+    if known.len() > 1 {
+        return Err(ExplainError::Several(known.iter().map(named).collect()));
+    }
+    known.pop().ok_or_else(|| match (foreign, malformed) {
+        (Some(foreign), _) => ExplainError::Foreign(foreign, clocks::now().wall),
+        (None, Some(malformed)) => ExplainError::Malformed(malformed),
+        (None, None) => ExplainError::Other(resemblance::of(&text)),
+    })
+}
+
+/// One of several tokens: its account, and its place.
+fn named((token, place): &(Known, Option<String>)) -> String {
+    let (namespace, account) = match token {
+        Known::Bound(claims) => (&claims.binding.namespace, &claims.binding.service_account.name),
+        Known::Legacy(legacy) => (&legacy.namespace, &legacy.service_account),
+    };
+    let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("the token of service account {}/{}{place}", shown(namespace), shown(account))
+}

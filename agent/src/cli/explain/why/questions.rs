@@ -1,0 +1,365 @@
+//! The eight questions about a token that is refused, and the answer of the evidence to each.
+
+use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::engine::{AccountState, ApiClock, Why};
+use tokenwatch_core::findings::{Code, Finding, Severity};
+use tokenwatch_core::world::clocks::{ClockState, Estimate};
+use tokenwatch_core::world::cluster::{AccountLoss, Pod, PodStage};
+use tokenwatch_core::world::keys::KeyState;
+use tokenwatch_core::world::tokens::{State, Verdict, is_for_api_server};
+
+use crate::cli::output::{count_of, relative, whole};
+use crate::reader_list::Reader;
+
+/// What an answer means for the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finds {
+    /// No reason for a refusal.
+    Good,
+    /// A reason for a refusal, now or soon.
+    Bad,
+    /// The evidence does not tell.
+    NotKnown,
+}
+
+impl Finds {
+    /// The name in JSON.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::NotKnown => "not_known",
+        }
+    }
+}
+
+/// A question, and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) question: &'static str,
+    pub(super) finds: Finds,
+    pub(super) text: String,
+}
+
+/// Why the API server may not have answered, and who reads the token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    /// Why an answer of the API server is missing.
+    pub(super) no_answer: &'a str,
+    /// The readers of the token; none if nobody could be asked.
+    pub(super) readers: Option<&'a [&'a Reader]>,
+    pub(super) now: Wall,
+}
+
+/// All of them, in order.
+pub(super) fn answers(why: &Why, beside: Beside<'_>) -> [Answer; 8] {
+    let of = |question, (finds, text)| Answer { question, finds, text };
+    [
+        of("Which pod is it?", pod(why, beside)),
+        of("Which service account?", account(why, beside)),
+        of("What is in the token?", token(why, beside.now)),
+        of("Is the token controller well?", controller()),
+        of("Are the clocks right?", clocks(why, beside)),
+        of("What does the API server accept?", accepted(why, beside)),
+        of("Does a restart help?", restart(why, beside)),
+        of("Is the lifetime right?", lifetime(why)),
+    ]
+}
+
+fn pod(why: &Why, beside: Beside<'_>) -> (Finds, String) {
+    let pod = &why.token.pod;
+    let name = match (&pod.namespace, &pod.name) {
+        (Some(namespace), Some(name)) => format!("{}/{}", shown(namespace), shown(name)),
+        _ => format!("the pod with the UID {}", shown(&pod.uid)),
+    };
+    let owner = pod.owner.as_ref().map(|owner| format!(" of {}", shown(&owner.to_string())));
+    let name = format!("{name}{}", owner.unwrap_or_default());
+    let (finds, stage) = stage(why.stage, beside);
+    let who = why.token.known.as_ref().map(|pod| mounting(pod, &why.token.key.volume));
+    (finds, format!("{name}. {stage}{}", who.unwrap_or_default()))
+}
+
+fn stage(stage: PodStage, beside: Beside<'_>) -> (Finds, String) {
+    match stage {
+        PodStage::Active => (Finds::Good, "It exists.".to_owned()),
+        PodStage::Unknown => (Finds::NotKnown, not_known("whether it still exists", beside)),
+        PodStage::Terminating { deletion } => {
+            (Finds::Bad, format!("It is being deleted, by {}: {NO_MORE}.", deletion.rfc3339()))
+        }
+        PodStage::Ended(phase) => (Finds::Bad, format!("It has ended ({}).", phase.name())),
+        PodStage::Deleted(_) => (Finds::Bad, POD_UNKNOWN.to_owned()),
+    }
+}
+
+const NO_MORE: &str = "kubelet does not replace its token any more";
+const POD_UNKNOWN: &str = "The API server does not know it, and refuses every token that is bound \
+                           to it.";
+
+/// `Not known whether it still exists, because …`
+fn not_known(what: &str, beside: Beside<'_>) -> String {
+    format!("Not known {what}, because {}.", beside.no_answer)
+}
+
+fn mounting(pod: &Pod, volume: &str) -> String {
+    let mounts = |names: &Vec<String>| names.iter().any(|name| name == volume);
+    let containers = pod.containers.iter().filter(|one| mounts(&one.volumes));
+    let names: Vec<_> = containers.map(|one| shown(&one.name)).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => format!(" Container {} mounts the token.", names.concat()),
+        _ => format!(" Containers {} mount the token.", names.join(", ")),
+    }
+}
+
+fn account(why: &Why, beside: Beside<'_>) -> (Finds, String) {
+    let binding = &why.token.claims.binding;
+    let name = format!("{}/{}", shown(&binding.namespace), shown(&binding.service_account.name));
+    let (finds, text) = match why.account {
+        AccountState::Exists => (Finds::Good, ACCOUNT_EXISTS.to_owned()),
+        AccountState::Lost(AccountLoss::Missing) => (Finds::Bad, ACCOUNT_MISSING.to_owned()),
+        AccountState::Lost(AccountLoss::Replaced) => (Finds::Bad, ACCOUNT_REPLACED.to_owned()),
+        AccountState::NotKnown => (Finds::NotKnown, not_known("whether it still exists", beside)),
+    };
+    (finds, format!("{name}. {text}"))
+}
+
+const ACCOUNT_EXISTS: &str = "It exists, with the UID that the token has.";
+const ACCOUNT_MISSING: &str = "It does not exist: every token of it is refused.";
+const ACCOUNT_REPLACED: &str = "It was deleted and created again: the token has the UID of the old \
+                                one, and is refused.";
+
+fn token(why: &Why, now: Wall) -> (Finds, String) {
+    let is_in_time = match why.token.state {
+        State::Fresh | State::Due => true,
+        State::Late | State::Stalled | State::Expired | State::NotYetValid => false,
+    };
+    let is_good = is_in_time && why.token.verdict != Verdict::Dead;
+    let text = [content(why, now), extension(why, now), renewal(why, now)].concat();
+    (if is_good { Finds::Good } else { Finds::Bad }, text)
+}
+
+fn content(why: &Why, now: Wall) -> String {
+    let claims = &why.token.claims;
+    let audiences: Vec<_> = claims.audiences.iter().map(|one| shown(one)).collect();
+    format!(
+        "It was issued {} for {}, and expires at {} ({}). Its state is {}, its verdict {}.",
+        relative(claims.issued_at, now),
+        audiences.join(", "),
+        claims.expires_at.rfc3339(),
+        relative(claims.expires_at, now),
+        why.token.state.name(),
+        why.token.verdict.name(),
+    )
+}
+
+fn extension(why: &Why, now: Wall) -> String {
+    let text = |at: Wall| {
+        let (at, away) = (at.rfc3339(), relative(at, now));
+        format!(" The API server has extended its expiry: by itself it would end at {at} ({away}).")
+    };
+    why.token.claims.warn_after.map(text).unwrap_or_default()
+}
+
+fn renewal(why: &Why, now: Wall) -> String {
+    let due = why.token.deadlines.due;
+    let is_ahead = due > now;
+    if is_ahead { format!(" kubelet replaces it {}.", relative(due, now)) } else { String::new() }
+}
+
+fn controller() -> (Finds, String) {
+    (
+        Finds::NotKnown,
+        "Not known, because the agent does not look at kube-controller-manager. It does not \
+         matter for this token: kubelet requests it from the API server. The controller creates \
+         only Secret-based tokens."
+            .to_owned(),
+    )
+}
+
+fn clocks(why: &Why, beside: Beside<'_>) -> (Finds, String) {
+    let (node, node_text) = node_clock(&why.clock);
+    let (api, api_text) = api_clock(why.api_clock, beside);
+    (worse(node, api), format!("{node_text} {api_text}"))
+}
+
+fn node_clock(clock: &Estimate) -> (Finds, String) {
+    let Estimate { offset, bound, state, .. } = clock;
+    let (error, name) = (format!("{} {}", offset.abs(), side(-*offset)), state.name());
+    match state {
+        ClockState::Synchronised => {
+            (Finds::Good, format!("The node's clock is {error} true time, ±{bound}."))
+        }
+        ClockState::Off | ClockState::Stepped | ClockState::Drifting => {
+            (Finds::Bad, format!("The node's clock is {error} true time, ±{bound} ({name})."))
+        }
+        ClockState::Disagreeing | ClockState::Unknown => {
+            (Finds::NotKnown, format!("{UNCONFIRMED} ({name}); ±{bound} is assumed."))
+        }
+    }
+}
+
+const UNCONFIRMED: &str = "The node's clock is not known, because no source confirms it";
+
+fn side(ahead: Delta) -> &'static str {
+    if ahead < Delta::ZERO { "behind" } else { "ahead of" }
+}
+
+/// A difference from which kubelet replaces a token at another time: kubelet's own jitter.
+const NOTABLE: Delta = Delta::from_secs(10);
+
+fn api_clock(clock: Option<ApiClock>, beside: Beside<'_>) -> (Finds, String) {
+    let Some(ApiClock { ahead, bound, answers }) = clock else {
+        return (Finds::NotKnown, format!("{TOO_FEW}, or {}.", beside.no_answer));
+    };
+    let answers = count_of(answers as usize, "answer");
+    let error = format!("{} {}", ahead.abs(), side(ahead));
+    let text = format!("The API server's clock is {error} the node's, ±{bound}, by {answers}.");
+    (if ahead.abs() - bound > NOTABLE { Finds::Bad } else { Finds::Good }, text)
+}
+
+const TOO_FEW: &str = "The API server's clock is not known, because too few answers show it";
+
+fn accepted(why: &Why, beside: Beside<'_>) -> (Finds, String) {
+    let Some(published) = &why.published else {
+        return (Finds::NotKnown, format!("Not known, because {}.", beside.no_answer));
+    };
+    let (finds, key) = key(why.key);
+    let keys = count_of(published.ids.len(), "key");
+    let issuer = published.issuer.as_ref().map(|issuer| issued_by(issuer, why));
+    let issuer = issuer.unwrap_or_default();
+    (finds, format!("It verifies with {keys}, {key}.{issuer} {}", audience(why)))
+}
+
+fn key(state: KeyState) -> (Finds, &'static str) {
+    match state {
+        KeyState::Known => (Finds::Good, "that of the token among them"),
+        KeyState::Unknown => (Finds::Bad, "and not that of the token"),
+        KeyState::Split | KeyState::Suspected => (Finds::Bad, "that of the token not always"),
+        KeyState::Open => (Finds::NotKnown, "as of before the token"),
+        KeyState::NotChecked => (Finds::NotKnown, "which show nothing about this token"),
+    }
+}
+
+fn issued_by(issuer: &str, why: &Why) -> String {
+    let (issuer, named) = (shown(issuer), shown(&why.token.claims.issuer));
+    if issuer == named {
+        return format!(" Its issuer is that of the token ({issuer}).");
+    }
+    format!(
+        " It issues tokens as {issuer}, and the token names {named}: it is accepted only if the \
+         API server still lists that issuer."
+    )
+}
+
+fn audience(why: &Why) -> &'static str {
+    if is_for_api_server(&why.token.claims) {
+        "By its audience, the token is for the API server. Authenticators for other tokens \
+         (webhook, OIDC) do not show here."
+    } else {
+        "By its audience, the token is for another verifier, whose configuration does not show \
+         here."
+    }
+}
+
+fn restart(why: &Why, beside: Beside<'_>) -> (Finds, String) {
+    let worst = why.findings.iter().find(|finding| finding.severity > Severity::Info);
+    let stale = beside.readers.into_iter().flatten().find(|reader| reader.is_stale());
+    match (worst, stale) {
+        (Some(finding), _) => of_finding(finding),
+        (None, Some(reader)) => {
+            (Finds::Bad, format!("Yes, of {}: {READS_AGAIN}.", shown(&reader.who())))
+        }
+        (None, None) => no_restart(beside),
+    }
+}
+
+const READS_AGAIN: &str = "it keeps a token that kubelet has replaced, and reads the current one \
+                           when it starts";
+
+fn no_restart(beside: Beside<'_>) -> (Finds, String) {
+    match beside.readers {
+        None => (Finds::NotKnown, format!("{NO_RESTART} {NOBODY_ASKED}")),
+        Some(readers) if readers.iter().any(|reader| reader.is_unknown()) => {
+            (Finds::NotKnown, format!("{NO_RESTART} {NOT_ALL_SEEN}"))
+        }
+        Some(_) => (Finds::Good, NO_RESTART.to_owned()),
+    }
+}
+
+const NO_RESTART: &str = "No: nothing shows that the file holds a bad token. If requests get 401 \
+                          all the same, see whether the client sends the token at all \
+                          (Authorization header). 403 is a matter of RBAC.";
+const NOBODY_ASKED: &str = "Not known whether a client keeps an old token, because no agent could \
+                            be asked who reads it.";
+const NOT_ALL_SEEN: &str = "Not known whether every client holds this token, because the agent has \
+                            not seen all of them read it.";
+
+/// What a restart does about a finding.
+fn of_finding(finding: &Finding) -> (Finds, String) {
+    let text = match finding.code {
+        Code::ReaderStale | Code::MountFrozen | Code::Subpath => {
+            "Yes, of the container: it gets the current token when it starts"
+        }
+        Code::KeyUnknown => {
+            "Yes: a new pod gets a token with a key that the API server has. A restart of kubelet \
+             does it for all pods of the node, and the old public key at the API server for all \
+             nodes"
+        }
+        Code::SubjectReplaced => {
+            "Only once the service account exists: a new pod then gets a token of it"
+        }
+        Code::NotYetValid | Code::FutureDated => {
+            "Only once the clocks agree: kubelet does not replace a token that looks new"
+        }
+        Code::RotationLate | Code::RotationStalled | Code::Expired | Code::Missing => {
+            "A new pod gets a new token only if kubelet can get one: find out first why it did not"
+        }
+        Code::KubeletStalled => "Of kubelet: it requests every token again when it starts",
+        Code::PodTerminating => "The pod is at its end: a new one takes its place",
+        Code::Malformed | Code::Unreadable => {
+            "Yes, if kubelet writes the file: it writes a new one for a new pod"
+        }
+        Code::ClockOffset
+        | Code::ClockUnsynchronized
+        | Code::ClockStepped
+        | Code::ClockUnknown
+        | Code::ClockServersDisagree
+        | Code::ApiserverSkew => "No: the clock is wrong, and a new token is dated by it, too",
+        Code::IssuerMismatch
+        | Code::AudienceUnknown
+        | Code::ExtendedOnly
+        | Code::Legacy
+        | Code::LifetimeLong
+        | Code::CopyStale
+        | Code::ApiserverRejecting
+        | Code::TokenControllerDown
+        | Code::AgentBlind
+        | Code::DeliveryDelayed => "Not known: the finding does not show it",
+    };
+    (Finds::Bad, format!("{text} ({}).", finding.code))
+}
+
+/// Time to replace a token in which a pod has some syncs only: kubelet syncs it every 60 to 90 s.
+const SHORT: Delta = Delta::from_secs(180);
+
+fn lifetime(why: &Why) -> (Finds, String) {
+    let deadlines = &why.token.deadlines;
+    let life = whole(deadlines.effective - deadlines.issued);
+    let slack = deadlines.effective - deadlines.due;
+    let room = if slack < SHORT { "some syncs" } else { "many syncs" };
+    let text = format!(
+        "It lives for {life}. kubelet has {} to replace it after it is due: {room} of the pod.",
+        whole(slack)
+    );
+    (Finds::Good, text)
+}
+
+/// Bad before not known before good.
+fn worse(one: Finds, other: Finds) -> Finds {
+    match (one, other) {
+        (Finds::Bad, _) | (_, Finds::Bad) => Finds::Bad,
+        (Finds::NotKnown, _) | (_, Finds::NotKnown) => Finds::NotKnown,
+        (Finds::Good, Finds::Good) => Finds::Good,
+    }
+}

@@ -1,0 +1,122 @@
+//! The questions and answers about an example token, as people and scripts see them.
+
+use tokenwatch_core::base::time::Delta;
+use tokenwatch_core::engine::{AccountState, ApiClock};
+use tokenwatch_core::world::clocks::{ClockState, Estimate};
+use tokenwatch_core::world::cluster::{AccountLoss, PodStage};
+use tokenwatch_core::world::keys::{KeySet, KeyState};
+
+use super::questions::{Answer, Finds};
+use super::*;
+use crate::cli::tests::golden;
+use crate::reader_list::sample::{healthy, stale};
+use crate::sinks::http::sample::{NOW, token};
+
+/// A good token, of which everything is known.
+fn good() -> Why {
+    let token = token("cart-0", 600);
+    let issuer = token.claims.issuer.clone();
+    Why {
+        stage: PodStage::Active,
+        account: AccountState::Exists,
+        key: KeyState::Known,
+        published: KeySet::new(Some(&issuer), ["k1".to_owned(), "k2".to_owned()]),
+        clock: Estimate {
+            offset: Delta::from_millis(2),
+            bound: Delta::from_millis(9),
+            assumed: false,
+            state: ClockState::Synchronised,
+        },
+        api_clock: Some(ApiClock {
+            ahead: Delta::from_millis(120),
+            bound: Delta::from_millis(400),
+            answers: 4,
+        }),
+        findings: Vec::new(),
+        token,
+    }
+}
+
+fn reasons(why: Why, readers: Option<Vec<Reader>>) -> Reasons {
+    let no_answer = "the Kubernetes API is not enabled (kubernetes.enabled)".to_owned();
+    Reasons { tokens: vec![why], others: Vec::new(), readers, no_answer, at: NOW.wall }
+}
+
+fn answer(why: Why, nth: usize) -> Answer {
+    let reasons = reasons(why, Some(Vec::new()));
+    reasons.answers(&reasons.tokens[0])[nth - 1].clone()
+}
+
+#[test]
+fn a_good_token_has_good_answers() {
+    let why = good();
+    let reader = Reader::of(&healthy(&why.token, NOW.wall));
+    let reasons = reasons(why, Some(vec![reader]));
+    golden("explain-why-good.txt", &render::text(&reasons, Layout::plain()));
+    golden("explain-why-good.json", &format!("{:#}\n", render::json(&reasons)));
+    assert_eq!(reasons.exit_code(), 0);
+    let finds = reasons.answers(&reasons.tokens[0]).map(|answer| answer.finds);
+    let open = finds.iter().filter(|finds| **finds == Finds::NotKnown).count();
+    assert_eq!((open, finds.contains(&Finds::Bad)), (1, false), "only the controller: {finds:?}");
+}
+
+#[test]
+fn what_no_source_shows_is_not_known_and_has_a_reason() {
+    let why = Why {
+        stage: PodStage::Unknown,
+        account: AccountState::NotKnown,
+        key: KeyState::Open,
+        published: None,
+        clock: Estimate { state: ClockState::Unknown, assumed: true, ..good().clock },
+        api_clock: None,
+        ..good()
+    };
+    let reasons = reasons(why, None);
+    golden("explain-why-unknown.txt", &render::text(&reasons, Layout::plain()));
+    for nth in [1, 2, 4, 5, 6, 7] {
+        let answer = &reasons.answers(&reasons.tokens[0])[nth - 1];
+        assert_eq!(answer.finds, Finds::NotKnown, "{answer:?}");
+        assert!(answer.text.to_lowercase().contains("not known"), "{answer:?}");
+    }
+}
+
+#[test]
+fn each_reason_for_a_refusal_is_a_bad_answer() {
+    let lost = |loss| Why { account: AccountState::Lost(loss), ..good() };
+    let off = Estimate { state: ClockState::Off, offset: Delta::from_secs(90), ..good().clock };
+    let ahead = ApiClock { ahead: Delta::from_secs(-90), ..good().api_clock.unwrap() };
+    let table = [
+        (1, Why { stage: PodStage::Terminating { deletion: NOW.wall }, ..good() }, "being deleted"),
+        (2, lost(AccountLoss::Missing), "does not exist"),
+        (2, lost(AccountLoss::Replaced), "created again"),
+        (5, Why { clock: off, ..good() }, "behind true time"),
+        (5, Why { api_clock: Some(ahead), ..good() }, "behind the node's"),
+        (6, Why { key: KeyState::Unknown, ..good() }, "and not that of the token"),
+        (6, Why { key: KeyState::Split, ..good() }, "not always"),
+    ];
+    for (nth, why, expected) in table {
+        let answer = answer(why, nth);
+        assert_eq!(answer.finds, Finds::Bad, "{answer:?}");
+        assert!(answer.text.contains(expected), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_stale_reader_is_restarted_and_the_exit_status_tells() {
+    let why = good();
+    let reader = Reader::of(&stale(&why.token, NOW.wall));
+    let reasons = reasons(why, Some(vec![reader]));
+    let answer = &reasons.answers(&reasons.tokens[0])[6];
+    assert!(answer.text.starts_with("Yes, of container worker"), "{answer:?}");
+    assert_eq!((answer.finds, reasons.exit_code()), (Finds::Bad, 1));
+}
+
+#[test]
+fn names_from_outside_are_escaped() {
+    let mut why = good();
+    why.token.pod.name = Some("a\u{1b}[31m".into());
+    why.token.claims.issuer = "https://x\r\nevil: ".into();
+    let reasons = reasons(why, None);
+    let text = render::text(&reasons, Layout::plain());
+    assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text}");
+}
