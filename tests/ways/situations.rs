@@ -144,9 +144,9 @@ fn accounts() -> Vec<Situation> {
         Situation {
             name: "fresh, and the API server does not have its key",
             api: Api::OtherKey,
-            expected: &[("token.key_unknown", "critical")],
-            verdict: Some("dead"),
-            words: &["No API server that answers has the key of 1 token", "shop/cart-0"],
+            expected: &[("token.key_unknown", "warning")],
+            verdict: Some("uncertain"),
+            words: &["do not have the key of 1 token", "shop/cart-0"],
             ..QUIET
         },
         Situation {

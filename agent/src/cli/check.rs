@@ -32,6 +32,7 @@ use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::{kernel, ntp, volumes};
 use cluster::Cluster;
+pub(super) use cluster::Missing;
 
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
@@ -224,9 +225,9 @@ fn evaluate(config: &Config, engine: &mut Engine, sample: Sample) -> Checked {
 }
 
 impl Checked {
-    /// Why an answer of the API server is missing, for the end of a sentence.
-    pub(super) fn no_answer(&self) -> String {
-        self.cluster.no_answer()
+    /// Why answers of the API server are missing.
+    pub(super) fn missing(&self) -> Missing {
+        self.cluster.missing()
     }
 
     fn has_stale_reader(&self) -> bool {

@@ -44,6 +44,9 @@ pub struct Reader {
     /// Whether the API server has extended the expiry of the token in the file.
     #[serde(default)]
     pub token_is_extended: bool,
+    /// Whether the container has the token by `subPath`, and so keeps that of its start.
+    #[serde(default)]
+    pub is_subpath: bool,
 }
 
 /// The pod of a reader.
@@ -114,7 +117,8 @@ pub struct Proof {
 }
 
 impl Reader {
-    /// The reader in the form of the list, of a token that is not extended.
+    /// The reader in the form of the list, of a token that is neither extended nor
+    /// mounted by `subPath`.
     pub fn of(view: &ReaderView) -> Self {
         let text = |text: &Option<String>| text.as_deref().map(|text| shown(text).into_owned());
         let reads: Vec<Moment> = view.reads.iter().copied().map(Moment).collect();
@@ -135,6 +139,7 @@ impl Reader {
             deadline: view.deadline.map(Moment),
             why: text(&view.why),
             token_is_extended: false,
+            is_subpath: false,
         }
     }
 

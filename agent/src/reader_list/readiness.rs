@@ -31,23 +31,31 @@ impl Readiness {
 }
 
 impl Reader {
-    /// What happens to it without the extension. Nothing if its token is not extended, or if it
-    /// never reads one.
-    pub fn readiness(&self) -> Option<Readiness> {
+    /// What happens to it without the extension, as of `now`. Nothing if its token is not extended,
+    /// or if it never reads one.
+    pub fn readiness(&self, now: Moment) -> Option<Readiness> {
         let is = |verdict: ReaderVerdict| self.verdict == verdict.name();
         let is_extended = self.token_is_extended || self.refused_without_extension().is_some();
         if !is_extended || is(ReaderVerdict::NeverRead) {
             return None;
         }
-        Some(if self.habit.name == Habit::AfterRefusal.name() {
+        Some(if self.is_subpath {
+            Readiness::Fails
+        } else if self.habit.name == Habit::AfterRefusal.name() {
             Readiness::Recovers
         } else if self.is_stale() {
             Readiness::Fails
-        } else if is(ReaderVerdict::Unknown) {
+        } else if is(ReaderVerdict::Unknown) || self.holds_too_long(now) {
             Readiness::Unknown
         } else {
             self.by_habit()
         })
+    }
+
+    /// Whether it has not read the current token, and the one that it read would be refused by now.
+    fn holds_too_long(&self, now: Moment) -> bool {
+        let is_replaced = self.held.as_ref().is_some_and(|held| !held.is_current);
+        is_replaced && self.refused_without_extension().is_some_and(|at| at.0 <= now.0)
     }
 
     /// When an API server without the extension would refuse the token that it holds.
@@ -83,7 +91,7 @@ mod tests {
     use crate::reader_list::sample::healthy;
     use crate::sinks::http::sample::{NOW, token};
     use tokenwatch_core::base::time::Delta;
-    use tokenwatch_core::world::readers::ReaderView;
+    use tokenwatch_core::world::readers::{HeldGeneration, ReaderView};
 
     #[test]
     fn the_habit_and_the_verdict_tell_what_happens() {
@@ -107,15 +115,30 @@ mod tests {
             let mut held = view.held.take().unwrap();
             held.dead_without_extension = Some(held.issued_at + Delta::from_secs(3_667));
             (view.held, view.verdict, view.habit) = (Some(held), verdict, habit);
-            assert_eq!(Reader::of(&view).readiness(), Some(expected), "{verdict:?} {habit:?}");
+            assert_eq!(
+                Reader::of(&view).readiness(Moment(NOW.wall)),
+                Some(expected),
+                "{verdict:?} {habit:?}"
+            );
         }
         let reader = |verdict, extended| {
             let view = ReaderView { held: None, verdict, ..healthy(&token, NOW.wall) };
-            Reader { token_is_extended: extended, ..Reader::of(&view) }.readiness()
+            Reader { token_is_extended: extended, ..Reader::of(&view) }.readiness(Moment(NOW.wall))
         };
         assert_eq!(reader(ReaderVerdict::Unknown, true), Some(Unknown), "no read was seen");
         assert_eq!(reader(ReaderVerdict::Stale, true), Some(Fails), "something holds an old one");
         assert_eq!(reader(ReaderVerdict::NeverRead, true), None);
         assert_eq!(reader(ReaderVerdict::Unknown, false), None, "not extended");
+        let mut late = healthy(&token, NOW.wall);
+        late.habit = Habit::EachRequest;
+        let held = late.held.take().map(|held| HeldGeneration {
+            is_current: false,
+            dead_without_extension: Some(NOW.wall - Delta::from_secs(1)),
+            ..held
+        });
+        let late = Reader::of(&ReaderView { held, verdict: ReaderVerdict::Waiting, ..late });
+        assert_eq!(late.readiness(Moment(NOW.wall)), Some(Unknown), "it has not read in time");
+        let by_subpath = Reader { is_subpath: true, ..late };
+        assert_eq!(by_subpath.readiness(Moment(NOW.wall)), Some(Fails));
     }
 }

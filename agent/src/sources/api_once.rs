@@ -1,10 +1,11 @@
 //! The Kubernetes API asked once, within a time limit, for `check`: the questions that the sources
 //! of pods and of service accounts ask all the time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::world::clocks::DateSeen;
 use tokenwatch_core::world::cluster::{AccountName, AccountSeen, ClusterSeen};
 use tokenwatch_core::world::keys::KeysSeen;
 use tokenwatch_core::world::observation::Observation;
@@ -17,7 +18,11 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A client that is asked once.
 #[derive(Clone, Debug)]
-pub struct ApiOnce(Arc<ApiClient>);
+pub struct ApiOnce {
+    client: Arc<ApiClient>,
+    /// What its answers show of the API server's clock.
+    dates: Arc<Mutex<Vec<DateSeen>>>,
+}
 
 /// The API server's answer about this node's pods.
 #[derive(Debug)]
@@ -33,19 +38,29 @@ pub struct Pods {
 impl ApiOnce {
     /// With this client.
     pub fn new(client: Arc<ApiClient>) -> Self {
-        Self(client)
+        let dates = Arc::<Mutex<Vec<DateSeen>>>::default();
+        let seen = Arc::clone(&dates);
+        client.show_dates(Arc::new(move |date| {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(date);
+        }));
+        Self { client, dates }
+    }
+
+    /// What the answers so far show of the API server's clock.
+    pub fn dates(&self) -> Vec<DateSeen> {
+        self.dates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Lists the pods of the node.
     pub async fn pods(&self, node: &str) -> Pods {
-        let observation = pods::first(Arc::clone(&self.0), node.to_owned(), TIMEOUT).await;
+        let observation = pods::first(Arc::clone(&self.client), node.to_owned(), TIMEOUT).await;
         let (listed, problem) = match cluster_seen(observation.as_ref()) {
             Some(ClusterSeen::Listed(pods)) => {
                 (Some(pods.len()), pods.is_empty().then(|| pods::no_pods(node)))
             }
             Some(ClusterSeen::Unreachable { reason }) => (None, Some(without_pods(&shown(reason)))),
             Some(ClusterSeen::Pod(_) | ClusterSeen::PodGone(_) | ClusterSeen::Unchanged) | None => {
-                let waited = format!("{} {}", self.0.address(), too_slow());
+                let waited = format!("{} {}", self.client.address(), too_slow());
                 (None, Some(without_pods(&waited)))
             }
         };
@@ -55,7 +70,7 @@ impl ApiOnce {
     /// Requests these accounts: the answers, and what is missing, for people.
     pub async fn accounts(&self, accounts: Vec<AccountName>) -> (Vec<AccountSeen>, Option<String>) {
         let wanted = accounts.len();
-        let answers = service_accounts::ask(&self.0, accounts, TIMEOUT).await;
+        let answers = service_accounts::ask(&self.client, accounts, TIMEOUT).await;
         let problem = (answers.missing > 0).then(|| {
             let reason = answers.error.map_or_else(too_slow, |error| error.to_string());
             without_accounts(answers.missing, wanted, &reason)
@@ -65,7 +80,7 @@ impl ApiOnce {
 
     /// Requests the keys of the API server: the answers, and what is missing, for people.
     pub async fn keys(&self) -> (Vec<KeysSeen>, Option<String>) {
-        let asked = keys::ask(&self.0, TIMEOUT).await;
+        let asked = keys::ask(&self.client, TIMEOUT).await;
         (asked.seen, asked.error.map(|error| without_keys(&error.to_string())))
     }
 }

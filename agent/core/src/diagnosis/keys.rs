@@ -43,7 +43,9 @@ pub(super) fn keys(world: &World, now: &Reading) -> KeysDiagnosis {
 }
 
 fn is_complete(checked: &[Checked<'_>], world: &World) -> bool {
-    let is_known = world.cluster.keys.has_answers() && world.startup.is_scanned();
+    let startup = &world.startup;
+    let is_known =
+        world.cluster.keys.has_answers() && startup.is_scanned() && !startup.lacks_cluster();
     is_known && checked.iter().all(|token| token.state != KeyState::Open)
 }
 
@@ -69,8 +71,8 @@ fn unknown(checked: &[Checked<'_>], world: &World) -> Option<KeySymptom> {
     let newer = checked.iter().filter(|token| token.claims.issued_at > last);
     let has_newer = newer.filter_map(Checked::key).any(|id| {
         // A key that was there before the refusal shows no replacement.
-        let was_there = worst == KeyState::Suspected && world.cluster.keys.publishes(id);
-        !key_ids.contains(id) && !was_there
+        let may_be_old = worst == KeyState::Suspected && !world.cluster.keys.lacked(id);
+        !key_ids.contains(id) && !may_be_old
     });
     Some(KeySymptom { state: worst, has_newer, key_ids, tokens: group(&affected, world)? })
 }

@@ -20,13 +20,14 @@ pub struct KeySymptom {
 }
 
 impl KeySymptom {
-    /// Critical where requests fail. That an API server refuses the agent's own token may have
+    /// Critical where requests certainly fail: one of several API servers may have given all of the
+    /// first answers. That an API server refuses the agent's own token may have
     /// another cause, but hardly if another key signs new tokens now.
     pub fn severity(&self) -> Severity {
         match self.state {
             KeyState::Unknown => Severity::Critical,
             KeyState::Suspected if self.has_newer => Severity::Critical,
-            KeyState::Suspected | KeyState::Split => Severity::Warning,
+            KeyState::Suspected | KeyState::Split | KeyState::Missing => Severity::Warning,
             KeyState::NotChecked | KeyState::Open | KeyState::Known => Severity::Info,
         }
     }

@@ -19,6 +19,16 @@ pub(super) struct Cluster {
     pods: Option<usize>,
     /// What it did not answer, for people.
     problems: Vec<String>,
+    /// Why single answers are missing.
+    missing: Missing,
+}
+
+/// Why answers of the API server are missing, each for the end of a sentence.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct Missing {
+    pub(in crate::cli) pod: Option<String>,
+    pub(in crate::cli) account: Option<String>,
+    pub(in crate::cli) keys: Option<String>,
 }
 
 fn account(query: Query) -> Option<AccountName> {
@@ -36,6 +46,7 @@ impl Cluster {
         let Some(api) = &cluster.api else { return (cluster, None) };
         let pods = api.pods(node).await;
         cluster.pods = pods.listed;
+        cluster.missing.pod.clone_from(&pods.problem);
         cluster.note(pods.problem);
         (cluster, pods.observation)
     }
@@ -44,17 +55,18 @@ impl Cluster {
     /// answers. Returns the time of the last step.
     pub(super) async fn answers(&mut self, engine: &mut Engine, at: Reading) -> Reading {
         let Some(api) = &self.api else { return at };
-        if self.pods.is_none() {
-            return at; // it did not answer, and would not now
-        }
         let accounts = engine.every_query(&at).into_iter().filter_map(account).collect();
         let ((keys, no_keys), (accounts, no_accounts)) =
             tokio::join!(api.keys(), api.accounts(accounts));
+        let dates = api.dates();
+        (self.missing.keys, self.missing.account) = (no_keys.clone(), no_accounts.clone());
         self.note(no_keys);
         self.note(no_accounts);
         let now = clocks::now();
         let accounts = accounts.into_iter().map(Observation::ServiceAccount);
-        for observation in keys.into_iter().map(Observation::Keys).chain(accounts) {
+        let dates = dates.into_iter().map(Observation::ApiServerDate);
+        let keys = keys.into_iter().map(Observation::Keys);
+        for observation in dates.chain(keys).chain(accounts) {
             drop(engine.step(&now, observation));
         }
         now
@@ -67,13 +79,13 @@ impl Cluster {
         self.problems.extend(problem);
     }
 
-    /// Why an answer is missing, for the end of a sentence.
-    pub(super) fn no_answer(&self) -> String {
-        match (&self.api, self.problems.first()) {
-            (None, _) => "the Kubernetes API is not enabled (kubernetes.enabled)".to_owned(),
-            (Some(_), Some(problem)) => shown(problem).into_owned(),
-            (Some(_), None) => "the API server has not answered about it".to_owned(),
+    /// Why answers are missing.
+    pub(super) fn missing(&self) -> Missing {
+        if self.api.is_some() {
+            return self.missing.clone();
         }
+        let off = Some("the Kubernetes API is not enabled (kubernetes.enabled)".to_owned());
+        Missing { pod: off.clone(), account: off.clone(), keys: off }
     }
 
     /// For scripts; nothing if the settings do not enable the API.

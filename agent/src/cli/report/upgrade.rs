@@ -71,7 +71,7 @@ impl Upgrade {
         let mut upgrade = Self { workloads, ready: 0, not_concerned: 0, problems };
         let mut groups: BTreeMap<_, Vec<(Readiness, &Reader)>> = BTreeMap::new();
         for reader in &list.readers {
-            match reader.readiness() {
+            match reader.readiness(list.at) {
                 None => upgrade.not_concerned += 1,
                 Some(Readiness::Ready) => upgrade.ready += 1,
                 Some(readiness @ (Readiness::Recovers | Readiness::Unknown | Readiness::Fails)) => {

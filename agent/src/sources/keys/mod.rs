@@ -24,7 +24,7 @@ use super::health::{Health, Meaning, Source};
 use super::send::send_all;
 use crate::clocks;
 use crate::kubernetes::{ApiClient, Error};
-use published::{issuer, published};
+use published::published;
 
 /// Requests for the keys in one round.
 const ROUND: usize = 3;
@@ -64,12 +64,11 @@ pub(super) struct Asked {
 /// Asks so many times, each time on a new connection: behind one address there may be several API
 /// servers. Each response takes at most `limit`.
 pub(super) async fn ask(client: &ApiClient, limit: Duration) -> Asked {
-    let issuer = issuer(client, limit).await;
     let mut asked = Asked::default();
     while asked.seen.len() < ROUND && asked.error.is_none() {
         client.reset();
         let sent = clocks::now();
-        match published(client, issuer.as_deref(), limit).await {
+        match published(client, limit).await {
             Ok(keys) => asked.seen.push(KeysSeen { sent, answer: KeysAnswer::Published(keys) }),
             Err(error) => {
                 let refused = refused(client, &error).await;

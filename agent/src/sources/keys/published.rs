@@ -34,22 +34,15 @@ struct Discovery {
     issuer: Option<String>,
 }
 
-/// Requests the issuer. Without it, the keys still tell something.
-pub(super) async fn issuer(client: &ApiClient, limit: Duration) -> Option<String> {
-    let discovery: Discovery = get(client, DISCOVERY, limit).await.ok()?;
-    discovery.issuer
-}
-
-/// Requests the keys.
-pub(super) async fn published(
-    client: &ApiClient,
-    issuer: Option<&str>,
-    limit: Duration,
-) -> Result<KeySet, Error> {
+/// Requests the keys, and the issuer of the same API server. Without the issuer, the keys still
+/// show something.
+pub(super) async fn published(client: &ApiClient, limit: Duration) -> Result<KeySet, Error> {
     let Jwks { keys } = get(client, KEYS, limit).await?;
+    let discovery: Option<Discovery> = get(client, DISCOVERY, limit).await.ok();
+    let issuer = discovery.and_then(|discovery| discovery.issuer);
     let count = keys.len();
     let ids = keys.into_iter().filter_map(|key| key.kid);
-    KeySet::new(issuer, ids).ok_or_else(|| unusable(count))
+    KeySet::new(issuer.as_deref(), ids).ok_or_else(|| unusable(count))
 }
 
 async fn get<T: DeserializeOwned>(

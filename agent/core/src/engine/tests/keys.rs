@@ -104,8 +104,14 @@ fn a_key_that_was_replaced_hard_is_one_finding_for_all_tokens_of_the_node() {
     assert!(engine.findings().is_empty(), "{:?}", engine.findings());
     let raised = round(&mut engine, 699, &["k2"]);
     assert_eq!(raised, [(AlertEvent::Raised, Code::KeyUnknown)]);
+    let first = unknown(&engine).unwrap();
+    assert_eq!((first.severity, &first.subject), (Severity::Warning, &Subject::node("n1")));
+    assert!(first.summary.contains("do not have the key of 3 tokens"), "{}", first.summary);
+    let more: Vec<_> =
+        [719, 739].into_iter().flat_map(|at| round(&mut engine, at, &["k2"])).collect();
+    assert_eq!(more, [(AlertEvent::Reminded, Code::KeyUnknown)], "it is critical now");
     let finding = unknown(&engine).unwrap();
-    assert_eq!((finding.severity, &finding.subject), (Severity::Critical, &Subject::node("n1")));
+    assert_eq!(finding.severity, Severity::Critical);
     assert!(
         finding.summary.contains("No API server that answers has the key of 3 tokens"),
         "{}",
@@ -242,7 +248,7 @@ fn the_refusal_of_the_agents_own_token_names_the_tokens_of_the_same_key() {
     // The agent has a new token, and sees the keys.
     round(&mut engine, 260, &["k2", "k9"]);
     let finding = unknown(&engine).unwrap();
-    assert!(finding.summary.contains("has the key of 1 token"), "{}", finding.summary);
+    assert!(finding.summary.contains("do not have the key of 1 token"), "{}", finding.summary);
 }
 
 #[test]

@@ -181,8 +181,9 @@ pub(super) const KEY_UNKNOWN: Entry = Entry {
             as a serviceAccountToken. Where the API server refuses the agent's own token, the \
             agent cannot see the keys: the state is then own_token_refused, for tokens with the \
             same key. The agent needs access to the Kubernetes API for this.",
-    severity: "critical; warning if only some API servers lack the key, and if the refusal of the \
-            agent's own token is the only evidence",
+    severity: "warning after the first round of answers, and critical two minutes later; warning \
+            if only some API servers lack the key, and if the refusal of the agent's own token \
+            is the only evidence",
     action: "Give the API servers the old public key again, until every token is replaced: \
             --service-account-key-file can be given several times. Or restart kubelet on each \
             node: it then requests every token again. Then restart the containers that do not \

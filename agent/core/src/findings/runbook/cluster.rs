@@ -60,7 +60,7 @@ pub(super) const KEY_UNKNOWN: Runbook = Runbook {
     ],
     resolved_when: "The keys that the API server publishes include that of every token on the \
                     node. The finding clears at once when the last token is replaced, and after \
-                    some minutes if the old key is given back.",
+                    some 20 minutes if the old key is given back.",
     false_positives: "A proxy between the agent and the API server that answers /openid/v1/jwks \
                       itself. An API server that publishes other keys than it verifies with is \
                       not known.",

@@ -19,6 +19,7 @@ pub(crate) fn key(node: &str, symptom: &KeySymptom, keys: &Keys, now: Wall) -> F
     let summary = match symptom.state {
         KeyState::Suspected => suspected(node, symptom, now),
         KeyState::Split => split(node, symptom, now),
+        KeyState::Missing => missing(node, symptom, now),
         KeyState::Unknown | KeyState::NotChecked | KeyState::Open | KeyState::Known => {
             unknown(node, symptom, now)
         }
@@ -44,6 +45,20 @@ fn unknown(node: &str, symptom: &KeySymptom, now: Wall) -> String {
         them(of),
         pods(of),
         newer(symptom),
+        until(of, now),
+    )
+}
+
+fn missing(node: &str, symptom: &KeySymptom, now: Wall) -> String {
+    let of = &symptom.tokens;
+    format!(
+        "The last answers of the API server do not have the key of {} on node {}: an API server \
+         without it answers 401 to {}: {}. Whether every API server lacks it will show within \
+         minutes.{}",
+        tokens(of),
+        shown(node),
+        them(of),
+        pods(of),
         until(of, now),
     )
 }
@@ -145,6 +160,7 @@ fn name(state: KeyState) -> &'static str {
         KeyState::Known => "known",
         KeyState::Split => "some_api_servers",
         KeyState::Suspected => "own_token_refused",
+        KeyState::Missing => "missing",
         KeyState::Unknown => "unknown",
     }
 }
@@ -153,9 +169,11 @@ fn remedy(state: KeyState) -> Remedy {
     let text = match state {
         KeyState::Split => SAME_FILES,
         KeyState::Suspected => COMPARE,
-        KeyState::Unknown | KeyState::NotChecked | KeyState::Open | KeyState::Known => {
-            Code::KeyUnknown.info().action
-        }
+        KeyState::Missing
+        | KeyState::Unknown
+        | KeyState::NotChecked
+        | KeyState::Open
+        | KeyState::Known => Code::KeyUnknown.info().action,
     };
     Remedy { text: text.to_owned(), command: Some(PUBLISHED.to_owned()) }
 }

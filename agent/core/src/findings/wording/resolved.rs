@@ -191,7 +191,8 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         }
         Resolution::Recovered if code == Code::KeyUnknown => {
             format!(
-                "No token on node {node} is left whose key the API servers that answer do not have"
+                "No token file on node {node} is left whose key the API servers that answer lack \
+                 (a client that keeps an old token is refused until it reads again)"
             )
         }
         Resolution::Recovered if code == Code::IssuerMismatch => {

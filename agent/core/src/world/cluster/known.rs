@@ -118,19 +118,21 @@ impl Cluster {
 
     /// The pods of the node with the name in the settings.
     pub fn of(config: &Config) -> Self {
-        let keys = Keys::new(config.cluster_configured, config.jitter_seed);
-        Self { node: config.node.clone(), keys, ..Self::default() }
+        Self { node: config.node.clone(), keys: Keys::new(config), ..Self::default() }
     }
 
     /// What the answers of the API servers show of the key of a token. They judge only what kubelet
-    /// requested for the pod: a pod can have any file in a volume.
+    /// requested for the pod: a pod can have any file in a volume. A refusal of the agent's own
+    /// token counts for pods that the API server has not listed, too.
     pub fn key_state(&self, tracked: &Tracked) -> KeyState {
         let Some(current) = &tracked.current else { return KeyState::NotChecked };
-        let pod = self.pod(&tracked.key.pod_uid);
-        let is_kubelets = pod.is_some_and(|pod| pod.needs(&tracked.key));
         let state = self.keys.state(&tracked.key, current);
-        let is_by_answers = matches!(state, KeyState::Split | KeyState::Unknown);
-        if is_by_answers && !is_kubelets { KeyState::NotChecked } else { state }
+        let is_by_keys = matches!(state, KeyState::Split | KeyState::Missing | KeyState::Unknown);
+        match self.pod(&tracked.key.pod_uid) {
+            Some(pod) if pod.needs(&tracked.key) => state,
+            None if !is_by_keys => state,
+            Some(_) | None => KeyState::NotChecked,
+        }
     }
 
     /// Notes that this token is on this node. It confirms the node's name if it contains it, or if

@@ -13,42 +13,53 @@ pub use seen::{KeySet, KeysAnswer, KeysSeen};
 use std::collections::VecDeque;
 
 use crate::base::time::{Delta, Interval, Monotonic, Reading};
+use crate::world::config::Config;
 use crate::world::tokens::{Generation, TokenKey, Verdict, verdict};
 use turns::Turns;
 
-/// Answers that are kept. A round has three, each on a connection of its own. If one of two API
-/// servers lacks a key, eight answers in a row hide that in one case of 256.
-const KEPT: usize = 8;
-/// Answers without a key, and none with it since, from which it is missing everywhere.
-const ALL_LACK: u32 = 3;
-/// Time over which an API server must refuse the agent's own token before that counts: while it
-/// starts, it may not know the objects yet that a token is bound to.
-const REFUSES: Delta = Delta::from_secs(50);
+/// Answers that are kept: those of 16 rounds, each on a connection of its own. If one of five API
+/// servers lacks a key, as many answers in a row hide that in one case of 40,000.
+const KEPT: usize = 48;
+/// Answers without a key, and none with it since, from which it is missing: those of one round.
+const LACK: u32 = 3;
+/// The same from which it is missing everywhere: those of three rounds.
+const ALL_LACK: u32 = 9;
+/// How many times longer than a file may settle an API server must refuse the agent's own token
+/// before that counts: while it starts, it may not know the objects yet that a token is bound to.
+const REFUSES: i64 = 5;
 
 /// The answers of the API servers, and when to ask again.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     /// Oldest first.
     answers: VecDeque<Answer>,
-    /// The refusal of the agent's own token, until an API server publishes its keys again.
-    refusal: Option<Refusal>,
     /// The issuer that an API server named last.
     issuer: Option<String>,
+    /// Time over which a refusal must last.
+    patience: Delta,
     turns: Turns,
 }
 
 #[derive(Clone, Debug)]
 struct Answer {
     sent: Monotonic,
-    keys: KeySet,
+    content: Content,
 }
 
-/// The agent's own token, which an API server refuses.
 #[derive(Clone, Debug)]
-struct Refusal {
-    first: Monotonic,
-    last: Monotonic,
-    key_id: String,
+enum Content {
+    Set(KeySet),
+    /// A refusal of the agent's own token, which this key signed.
+    Refusal(String),
+}
+
+/// What an answer shows of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    Has,
+    Lacks,
+    /// It refuses a token with this key.
+    Refuses,
 }
 
 /// What the answers say about the key of a token.
@@ -64,6 +75,8 @@ pub enum KeyState {
     Split,
     /// An API server refuses the agent's own token, which has the same key.
     Suspected,
+    /// The last answers do not have it.
+    Missing,
     /// No API server that answers has it.
     Unknown,
 }
@@ -73,17 +86,16 @@ impl KeyState {
     pub fn is_bad(self) -> bool {
         match self {
             Self::NotChecked | Self::Open | Self::Known => false,
-            Self::Split | Self::Suspected | Self::Unknown => true,
+            Self::Split | Self::Suspected | Self::Missing | Self::Unknown => true,
         }
     }
 }
 
 impl Keys {
-    /// Without answers. `seed` spreads the first requests of many agents. Without access to the API
-    /// server there are none.
-    pub(super) fn new(is_enabled: bool, seed: u16) -> Self {
-        let turns = Turns::new(is_enabled, seed);
-        Self { answers: VecDeque::new(), refusal: None, issuer: None, turns }
+    /// Without answers. Without access to the API server there are none.
+    pub(super) fn new(config: &Config) -> Self {
+        let turns = Turns::new(config.cluster_configured, config.jitter_seed);
+        Self { turns, patience: config.settle.fraction(REFUSES, 1), ..Self::default() }
     }
 
     /// The agent started: requests begin.
@@ -114,31 +126,30 @@ impl Keys {
     /// of its lifetime tells nothing about keys.
     pub(super) fn see(&mut self, seen: KeysSeen, interval: &Interval) {
         self.turns.answered();
-        let sent = seen.sent.monotonic;
-        match seen.answer {
-            KeysAnswer::Published(keys) => self.publishes_now(Answer { sent, keys }),
+        let content = match seen.answer {
+            KeysAnswer::Published(keys) => {
+                self.issuer = keys.issuer.clone().or(self.issuer.take());
+                Some(Content::Set(keys))
+            }
             KeysAnswer::Refused(own) => {
                 let is_within_life =
                     verdict(&own, interval) != Verdict::Dead && interval.hi < own.expires_at;
-                self.refused(sent, own.key.id.filter(|_| is_within_life));
+                own.key.id.filter(|_| is_within_life).map(Content::Refusal)
             }
-        }
-    }
-
-    fn publishes_now(&mut self, answer: Answer) {
-        self.refusal = None;
-        self.issuer = answer.keys.issuer.clone().or(self.issuer.take());
-        self.answers.push_back(answer);
+        };
+        let sent = seen.sent.monotonic;
+        self.answers.extend(content.map(|content| Answer { sent, content }));
         if self.answers.len() > KEPT {
             self.answers.pop_front();
         }
     }
 
-    fn refused(&mut self, sent: Monotonic, key_id: Option<String>) {
-        let before = self.refusal.take();
-        let same = before.filter(|before| Some(&before.key_id) == key_id.as_ref());
-        let first = same.map_or(sent, |before| before.first);
-        self.refusal = key_id.map(|key_id| Refusal { first, last: sent, key_id });
+    /// The last key set.
+    pub fn published(&self) -> Option<&KeySet> {
+        self.answers.iter().rev().find_map(|answer| match &answer.content {
+            Content::Set(set) => Some(set),
+            Content::Refusal(_) => None,
+        })
     }
 
     /// Asks again soon if this state of a token leaves something open.
@@ -155,17 +166,12 @@ impl Keys {
 
     /// Whether any answer came since the agent started.
     pub fn has_answers(&self) -> bool {
-        !self.answers.is_empty() || self.refusal.is_some()
+        !self.answers.is_empty()
     }
 
-    /// The key set of the last answer.
-    pub fn published(&self) -> Option<&KeySet> {
-        self.answers.back().map(|answer| &answer.keys)
-    }
-
-    /// Whether the last key set has this key.
-    pub fn publishes(&self, id: &str) -> bool {
-        self.published().is_some_and(|set| set.ids.iter().any(|known| known == id))
+    /// Whether there is a key set, and the last one lacks this key.
+    pub fn lacked(&self, id: &str) -> bool {
+        self.published().is_some_and(|set| set.ids.iter().all(|known| known != id))
     }
 
     /// The issuer of new tokens, as an API server named it last.
@@ -176,47 +182,65 @@ impl Keys {
     /// What the answers say about the key of this generation.
     pub fn state(&self, key: &TokenKey, generation: &Generation) -> KeyState {
         let Some(id) = checkable_key(key, generation) else { return KeyState::NotChecked };
-        match &self.refusal {
-            // The answers are from before it.
-            Some(refusal) if refusal.key_id == id && refusal.lasts() => KeyState::Suspected,
-            Some(refusal) if refusal.key_id == id => KeyState::Open,
-            Some(_) | None => self.published_state(id, generation.seen.monotonic),
+        let seen = generation.seen.monotonic;
+        let mut tally = Tally::default();
+        for answer in &self.answers {
+            tally.take(answer.sent, answer.shows(id, seen));
+        }
+        tally.state(self.patience)
+    }
+}
+
+/// What the answers show of one key, oldest first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    has: u32,
+    lack: u32,
+    /// Answers with the key after one without it: they are of two API servers.
+    has_again: u32,
+    refused: Option<(Monotonic, Monotonic)>,
+    /// Another key was refused after the first answer without this one: an API server that refuses
+    /// the agent shows no keys, and may have this one.
+    is_partial: bool,
+}
+
+impl Tally {
+    fn take(&mut self, sent: Monotonic, shows: Option<Shows>) {
+        let is_missing = self.lack > 0 || self.refused.is_some();
+        match shows {
+            Some(Shows::Has) if is_missing => self.has_again += 1,
+            Some(Shows::Has) => self.has += 1,
+            Some(Shows::Lacks) => self.lack += 1,
+            Some(Shows::Refuses) => {
+                self.refused = Some((self.refused.map_or(sent, |(first, _)| first), sent));
+            }
+            None => self.is_partial |= self.lack > 0,
         }
     }
 
-    /// Answers without the key show that it was removed. If a later one has it, they are of two API
-    /// servers.
-    fn published_state(&self, id: &str, seen: Monotonic) -> KeyState {
-        let (mut has, mut lack, mut has_again) = (0, 0_u32, 0);
-        for answer in self.answers.iter().filter_map(|answer| answer.has(id, seen)) {
-            match answer {
-                false => lack += 1,
-                true if lack == 0 => has += 1,
-                true => has_again += 1,
-            }
-        }
-        match (has, lack, has_again) {
-            (0, 0, _) => KeyState::Open,
-            (_, 0, _) => KeyState::Known,
-            (_, ALL_LACK.., 0) => KeyState::Unknown,
-            (_, _, 0) => KeyState::Open, // the rest of the round will tell
+    fn state(&self, patience: Delta) -> KeyState {
+        let lasts = self.refused.is_some_and(|(first, last)| last - first >= patience);
+        match (self.has, self.lack, self.has_again) {
+            (_, 0, 0) if lasts => KeyState::Suspected,
+            (_, 0, 0) if self.refused.is_some() => KeyState::Open,
+            (0, 0, 0) => KeyState::Open,
+            (_, 0, 0) => KeyState::Known,
+            (_, ALL_LACK.., 0) if !self.is_partial => KeyState::Unknown,
+            (_, LACK.., 0) => KeyState::Missing,
+            (_, _, 0) => KeyState::Open, // the rest of the round will show it
             (_, _, _) => KeyState::Split,
         }
     }
 }
 
-impl Refusal {
-    /// Whether it has lasted longer than a start of the API server.
-    fn lasts(&self) -> bool {
-        self.last - self.first >= REFUSES
-    }
-}
-
 impl Answer {
-    /// Whether it has a key; none if it may be too old to have it.
-    fn has(&self, id: &str, seen: Monotonic) -> Option<bool> {
-        let has = self.keys.ids.iter().any(|known| known == id);
-        (has || self.sent > seen).then_some(has)
+    /// What it shows of a key of a token that the agent saw at `seen`; none if nothing.
+    fn shows(&self, id: &str, seen: Monotonic) -> Option<Shows> {
+        match &self.content {
+            Content::Set(keys) if keys.ids.iter().any(|known| known == id) => Some(Shows::Has),
+            Content::Set(_) => (self.sent > seen).then_some(Shows::Lacks),
+            Content::Refusal(key) => (key == id).then_some(Shows::Refuses),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::base::time::Reading;
 use crate::world::tokens::{Claims, kept_issuer, kept_name};
 
 /// Most keys of an API server. It has one for each replacement of the last lifetime of a token.
-const MAX_KEYS: usize = 256;
+const MAX_KEYS: usize = 128;
 
 /// An answer of an API server to the question for its keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

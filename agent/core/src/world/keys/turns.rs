@@ -8,7 +8,7 @@ const INTERVAL: Delta = Delta::from_secs(1_800);
 /// Time between two rounds while something is open, and until the first one is repeated that got no
 /// answer.
 const AGAIN: Delta = Delta::from_secs(60);
-/// The first rounds of agents that start together are spread over this time.
+/// The rounds of agents that ask for the same reason are spread over this time.
 const SPREAD: Delta = Delta::from_secs(30);
 
 /// The next round, and what became of the last one.
@@ -33,9 +33,13 @@ impl Turns {
     /// The agent started. Only the first call has an effect.
     pub(super) fn begin(&mut self, now: &Reading) {
         if self.is_enabled && self.next.is_none() {
-            let spread = SPREAD.fraction(i64::from(self.seed), 1 << 16);
-            self.next = Some(now.monotonic + spread);
+            self.next = Some(now.monotonic + self.spread());
         }
+    }
+
+    /// Agents that ask for the same reason do not ask at the same time.
+    fn spread(&self) -> Delta {
+        SPREAD.fraction(i64::from(self.seed), 1 << 16)
     }
 
     pub(super) fn is_enabled(&self) -> bool {
@@ -69,17 +73,25 @@ impl Turns {
     /// The API server answered another request, or did not. It may refuse the agent's token, or
     /// have restarted with other keys.
     pub(super) fn reached(&mut self, is_answer: bool, now: &Reading) {
-        let was_away = std::mem::replace(&mut self.is_away, !is_answer);
-        if was_away == is_answer {
-            self.soon(now);
+        match (std::mem::replace(&mut self.is_away, !is_answer), is_answer) {
+            (true, true) => self.at_most_a_minute_after(now),
+            (false, false) => self.soon(now),
+            (true, false) | (false, true) => {}
         }
     }
 
-    /// Another answer would tell more. Moves the next round forward, at most to a minute after the
-    /// last one.
+    /// Another answer would tell more: asks soon, as long as answers come.
     pub(super) fn soon(&mut self, now: &Reading) {
+        if self.unanswered == 0 {
+            self.at_most_a_minute_after(now);
+        }
+    }
+
+    /// Moves the next round forward, at most to a minute after the last one.
+    fn at_most_a_minute_after(&mut self, now: &Reading) {
         if let Some((next, asked)) = self.next.zip(self.asked) {
-            self.next = Some(next.min((asked + AGAIN).max(now.monotonic)));
+            let earliest = (asked + AGAIN).max(now.monotonic) + self.spread();
+            self.next = Some(next.min(earliest));
         }
     }
 }

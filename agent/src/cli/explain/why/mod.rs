@@ -12,11 +12,11 @@ use std::path::Path;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::{TokenView, Why};
 use tokenwatch_core::findings::{Finding, Severity, Subject};
-use tokenwatch_core::world::tokens::{GenerationId, TokenKey, Verdict};
+use tokenwatch_core::world::tokens::{Claims, TokenKey, Verdict};
 
 use super::identify::{ExplainError, Known, identify};
 use super::input;
-use crate::cli::check::{self, CheckError, Checked};
+use crate::cli::check::{self, CheckError, Checked, Missing};
 use crate::cli::output::{Layout, TextOrJson, print, print_error, print_json};
 use crate::cli::readers::{self, Asked};
 use crate::config::Settings;
@@ -75,7 +75,8 @@ impl fmt::Display for WhyError {
 #[derive(Debug)]
 enum About {
     Pod(PodName),
-    Generation(GenerationId),
+    /// The token with these claims.
+    Token(Box<Claims>),
 }
 
 /// What there is to say about some tokens.
@@ -86,7 +87,7 @@ struct Reasons {
     others: Vec<Finding>,
     /// Who reads tokens on this node; none if nobody could be asked.
     readers: Option<Vec<Reader>>,
-    no_answer: String,
+    missing: Missing,
     at: Wall,
 }
 
@@ -126,8 +127,8 @@ async fn reasons(
     let readers = readers::find(settings, environment, Asked { pod: None, span: LOOK }).await;
     let readers = readers.ok().map(|found| found.list().readers.clone());
     let tokens = keys.iter().filter_map(|key| engine.why(key, &checked.at)).collect();
-    let (no_answer, at) = (checked.no_answer(), checked.at.wall);
-    Ok(Reasons { tokens, others, readers, no_answer, at })
+    let (missing, at) = (checked.missing(), checked.at.wall);
+    Ok(Reasons { tokens, others, readers, missing, at })
 }
 
 /// A file that exists is a file, and everything else the name of a pod.
@@ -136,7 +137,7 @@ fn about(asked: &Path) -> Result<About, WhyError> {
         let (from, bytes) = input::read(Some(asked));
         let token = bytes.map_err(ExplainError::Read).and_then(|bytes| identify(&bytes));
         return match token.map_err(|error| WhyError::File(from.to_string(), error))? {
-            (Known::Bound(claims), _) => Ok(About::Generation(claims.generation())),
+            (Known::Bound(claims), _) => Ok(About::Token(claims)),
             (Known::Legacy(_), _) => Err(WhyError::Legacy),
         };
     }
@@ -148,7 +149,7 @@ impl About {
     fn keys(&self, tokens: &[TokenView]) -> Vec<TokenKey> {
         let is_it = |token: &&TokenView| match self {
             Self::Pod(pod) => pod.is_of(&token.pod),
-            Self::Generation(id) => token.claims.generation() == *id,
+            Self::Token(claims) => token.claims == **claims,
         };
         tokens.iter().filter(is_it).map(|token| token.key.clone()).collect()
     }
@@ -169,7 +170,7 @@ impl About {
     fn not_found(self) -> WhyError {
         match self {
             Self::Pod(pod) => WhyError::NoSuchPod(pod),
-            Self::Generation(_) => WhyError::NoSuchToken,
+            Self::Token(_) => WhyError::NoSuchToken,
         }
     }
 }
@@ -187,8 +188,7 @@ impl Reasons {
 
     fn answers(&self, why: &Why) -> [questions::Answer; 8] {
         let readers = self.readers_of(why);
-        let beside =
-            Beside { no_answer: &self.no_answer, readers: readers.as_deref(), now: self.at };
+        let beside = Beside { missing: &self.missing, readers: readers.as_deref(), now: self.at };
         questions::answers(why, beside)
     }
 

@@ -1,5 +1,7 @@
 //! The eight questions about a token that is refused, and the answer of the evidence to each.
 
+use std::borrow::Cow;
+
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::{AccountState, ApiClock, Why};
@@ -9,6 +11,7 @@ use tokenwatch_core::world::cluster::{AccountLoss, Pod, PodStage};
 use tokenwatch_core::world::keys::KeyState;
 use tokenwatch_core::world::tokens::{State, Verdict, is_for_api_server};
 
+use crate::cli::check::Missing;
 use crate::cli::output::{count_of, relative, whole};
 use crate::reader_list::Reader;
 
@@ -45,8 +48,8 @@ pub(super) struct Answer {
 /// Why the API server may not have answered, and who reads the token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Beside<'a> {
-    /// Why an answer of the API server is missing.
-    pub(super) no_answer: &'a str,
+    /// Why answers of the API server are missing.
+    pub(super) missing: &'a Missing,
     /// The readers of the token; none if nobody could be asked.
     pub(super) readers: Option<&'a [&'a Reader]>,
     pub(super) now: Wall,
@@ -83,7 +86,9 @@ fn pod(why: &Why, beside: Beside<'_>) -> (Finds, String) {
 fn stage(stage: PodStage, beside: Beside<'_>) -> (Finds, String) {
     match stage {
         PodStage::Active => (Finds::Good, "It exists.".to_owned()),
-        PodStage::Unknown => (Finds::NotKnown, not_known("whether it still exists", beside)),
+        PodStage::Unknown => {
+            (Finds::NotKnown, not_known("whether it still exists", beside.missing.pod.as_deref()))
+        }
         PodStage::Terminating { deletion } => {
             (Finds::Bad, format!("It is being deleted, by {}: {NO_MORE}.", deletion.rfc3339()))
         }
@@ -97,8 +102,12 @@ const POD_UNKNOWN: &str = "The API server does not know it, and refuses every to
                            to it.";
 
 /// `Not known whether it still exists, because …`
-fn not_known(what: &str, beside: Beside<'_>) -> String {
-    format!("Not known {what}, because {}.", beside.no_answer)
+fn not_known(what: &str, why: Option<&str>) -> String {
+    format!("Not known {what}, because {}.", because(why))
+}
+
+fn because(why: Option<&str>) -> Cow<'_, str> {
+    why.map_or(Cow::Borrowed("the API server has not shown it"), shown)
 }
 
 fn mounting(pod: &Pod, volume: &str) -> String {
@@ -119,7 +128,10 @@ fn account(why: &Why, beside: Beside<'_>) -> (Finds, String) {
         AccountState::Exists => (Finds::Good, ACCOUNT_EXISTS.to_owned()),
         AccountState::Lost(AccountLoss::Missing) => (Finds::Bad, ACCOUNT_MISSING.to_owned()),
         AccountState::Lost(AccountLoss::Replaced) => (Finds::Bad, ACCOUNT_REPLACED.to_owned()),
-        AccountState::NotKnown => (Finds::NotKnown, not_known("whether it still exists", beside)),
+        AccountState::NotKnown => (
+            Finds::NotKnown,
+            not_known("whether it still exists", beside.missing.account.as_deref()),
+        ),
     };
     (finds, format!("{name}. {text}"))
 }
@@ -210,7 +222,10 @@ const NOTABLE: Delta = Delta::from_secs(10);
 
 fn api_clock(clock: Option<ApiClock>, beside: Beside<'_>) -> (Finds, String) {
     let Some(ApiClock { ahead, bound, answers }) = clock else {
-        return (Finds::NotKnown, format!("{TOO_FEW}, or {}.", beside.no_answer));
+        return (
+            Finds::NotKnown,
+            format!("{TOO_FEW}, or {}.", because(beside.missing.keys.as_deref())),
+        );
     };
     let answers = count_of(answers as usize, "answer");
     let error = format!("{} {}", ahead.abs(), side(ahead));
@@ -222,34 +237,39 @@ const TOO_FEW: &str = "The API server's clock is not known, because too few answ
 
 fn accepted(why: &Why, beside: Beside<'_>) -> (Finds, String) {
     let Some(published) = &why.published else {
-        return (Finds::NotKnown, format!("Not known, because {}.", beside.no_answer));
+        return (
+            Finds::NotKnown,
+            format!("Not known, because {}.", because(beside.missing.keys.as_deref())),
+        );
     };
     let (finds, key) = key(why.key);
     let keys = count_of(published.ids.len(), "key");
     let issuer = published.issuer.as_ref().map(|issuer| issued_by(issuer, why));
-    let issuer = issuer.unwrap_or_default();
-    (finds, format!("It verifies with {keys}, {key}.{issuer} {}", audience(why)))
+    let (of_issuer, issuer) = issuer.unwrap_or((Finds::Good, String::new()));
+    let text = format!("It verifies with {keys}, {key}.{issuer} {}", audience(why));
+    (worse(finds, of_issuer), text)
 }
 
 fn key(state: KeyState) -> (Finds, &'static str) {
     match state {
         KeyState::Known => (Finds::Good, "that of the token among them"),
-        KeyState::Unknown => (Finds::Bad, "and not that of the token"),
+        KeyState::Missing | KeyState::Unknown => (Finds::Bad, "and not that of the token"),
         KeyState::Split | KeyState::Suspected => (Finds::Bad, "that of the token not always"),
-        KeyState::Open => (Finds::NotKnown, "as of before the token"),
+        KeyState::Open => (Finds::NotKnown, "and whether that of the token is among them is open"),
         KeyState::NotChecked => (Finds::NotKnown, "which show nothing about this token"),
     }
 }
 
-fn issued_by(issuer: &str, why: &Why) -> String {
+fn issued_by(issuer: &str, why: &Why) -> (Finds, String) {
     let (issuer, named) = (shown(issuer), shown(&why.token.claims.issuer));
     if issuer == named {
-        return format!(" Its issuer is that of the token ({issuer}).");
+        return (Finds::Good, format!(" Its issuer is that of the token ({issuer})."));
     }
-    format!(
+    let text = format!(
         " It issues tokens as {issuer}, and the token names {named}: it is accepted only if the \
          API server still lists that issuer."
-    )
+    );
+    (Finds::NotKnown, text)
 }
 
 fn audience(why: &Why) -> &'static str {
@@ -263,15 +283,23 @@ fn audience(why: &Why) -> &'static str {
 }
 
 fn restart(why: &Why, beside: Beside<'_>) -> (Finds, String) {
-    let worst = why.findings.iter().find(|finding| finding.severity > Severity::Info);
     let stale = beside.readers.into_iter().flatten().find(|reader| reader.is_stale());
-    match (worst, stale) {
-        (Some(finding), _) => of_finding(finding),
-        (None, Some(reader)) => {
-            (Finds::Bad, format!("Yes, of {}: {READS_AGAIN}.", shown(&reader.who())))
-        }
-        (None, None) => no_restart(beside),
+    if let Some(reader) = stale {
+        return (Finds::Bad, format!("Yes, of {}: {READS_AGAIN}.", shown(&reader.who())));
     }
+    let loud = || why.findings.iter().filter(|finding| finding.severity > Severity::Info);
+    let of_token = loud().find(|finding| finding.subject.token_key().is_some());
+    let of_node = || loud().find(|finding| decides(finding.code, why));
+    of_token.or_else(of_node).map_or_else(|| no_restart(beside), of_finding)
+}
+
+/// Findings about the node that decide about each of its tokens.
+const OF_ALL: [Code; 4] =
+    [Code::KubeletStalled, Code::ClockOffset, Code::ClockStepped, Code::ApiserverSkew];
+
+/// Whether a finding about the node decides about this token.
+fn decides(code: Code, why: &Why) -> bool {
+    OF_ALL.contains(&code) || code == Code::KeyUnknown && why.key.is_bad()
 }
 
 const READS_AGAIN: &str = "it keeps a token that kubelet has replaced, and reads the current one \
@@ -302,9 +330,9 @@ fn of_finding(finding: &Finding) -> (Finds, String) {
             "Yes, of the container: it gets the current token when it starts"
         }
         Code::KeyUnknown => {
-            "Yes: a new pod gets a token with a key that the API server has. A restart of kubelet \
-             does it for all pods of the node, and the old public key at the API server for all \
-             nodes"
+            "Yes, if every API server has the key that signs now: a new pod gets a token of it. A \
+             restart of kubelet does it for all pods of the node, and the old public key at the \
+             API servers for all nodes"
         }
         Code::SubjectReplaced => {
             "Only once the service account exists: a new pod then gets a token of it"
@@ -343,14 +371,21 @@ fn of_finding(finding: &Finding) -> (Finds, String) {
 /// Time to replace a token in which a pod has some syncs only: kubelet syncs it every 60 to 90 s.
 const SHORT: Delta = Delta::from_secs(180);
 
+/// Above the longest lifetime that tokens of other verifiers usually have (24 h).
+const LONG: Delta = Delta::from_secs(172_800);
+const LONG_LIVED: &str = " Until it expires, whoever has a copy of it can use it, as long as its \
+                          pod exists.";
+
 fn lifetime(why: &Why) -> (Finds, String) {
     let deadlines = &why.token.deadlines;
     let life = whole(deadlines.effective - deadlines.issued);
     let slack = deadlines.effective - deadlines.due;
     let room = if slack < SHORT { "some syncs" } else { "many syncs" };
+    let long = if deadlines.expires - deadlines.issued > LONG { LONG_LIVED } else { "" };
+    let slack = whole(slack);
     let text = format!(
-        "It lives for {life}. kubelet has {} to replace it after it is due: {room} of the pod.",
-        whole(slack)
+        "It lives for {life}. kubelet has {slack} to replace it after it is due: {room} of the \
+         pod.{long}"
     );
     (Finds::Good, text)
 }

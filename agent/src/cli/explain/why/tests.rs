@@ -38,8 +38,9 @@ fn good() -> Why {
 }
 
 fn reasons(why: Why, readers: Option<Vec<Reader>>) -> Reasons {
-    let no_answer = "the Kubernetes API is not enabled (kubernetes.enabled)".to_owned();
-    Reasons { tokens: vec![why], others: Vec::new(), readers, no_answer, at: NOW.wall }
+    let off = Some("the Kubernetes API is not enabled (kubernetes.enabled)".to_owned());
+    let missing = Missing { pod: off.clone(), account: off.clone(), keys: off };
+    Reasons { tokens: vec![why], others: Vec::new(), readers, missing, at: NOW.wall }
 }
 
 fn answer(why: Why, nth: usize) -> Answer {
@@ -92,6 +93,7 @@ fn each_reason_for_a_refusal_is_a_bad_answer() {
         (5, Why { clock: off, ..good() }, "behind true time"),
         (5, Why { api_clock: Some(ahead), ..good() }, "behind the node's"),
         (6, Why { key: KeyState::Unknown, ..good() }, "and not that of the token"),
+        (6, Why { key: KeyState::Missing, ..good() }, "and not that of the token"),
         (6, Why { key: KeyState::Split, ..good() }, "not always"),
     ];
     for (nth, why, expected) in table {
