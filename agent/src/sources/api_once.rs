@@ -105,8 +105,8 @@ fn without_accounts(missing: usize, wanted: usize, reason: &str) -> String {
 
 fn without_keys(reason: &str) -> String {
     format!(
-        "the keys of the API server are unknown: tokens whose key it does not have are not \
-         recognised ({reason})"
+        "the keys of the API server are unknown: tokens of this node whose key it does not have \
+         are not recognised ({reason})"
     )
 }
 
