@@ -10,15 +10,16 @@ mod reader;
 mod readiness;
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokenwatch_core::base::text::shown;
-use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::engine::Status;
-use tokenwatch_core::findings::{Code, Finding};
+use tokenwatch_core::engine::{Status, TokenView};
+use tokenwatch_core::findings::Code;
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::readers::ReaderView;
+use tokenwatch_core::world::tokens::TokenKey;
 
 pub use moment::Moment;
 pub use pod_name::{NotAPod, PodName};
@@ -59,6 +60,7 @@ impl ReaderList {
         let mut views: Vec<&ReaderView> =
             status.readers.iter().filter(|view| is_asked(&view.pod)).collect();
         views.sort_by_cached_key(|view| order(view));
+        let marks = Marks::of(status);
         Self {
             at: Moment(status.now.wall),
             node: shown(&status.node).into_owned(),
@@ -67,7 +69,7 @@ impl ReaderList {
             tokens: status.tokens.iter().filter(|token| is_asked(&token.pod)).count(),
             problems: problems(status),
             left_out: views.len().saturating_sub(MOST),
-            readers: views.into_iter().take(MOST).map(|view| reader(view, status)).collect(),
+            readers: views.into_iter().take(MOST).map(|view| marks.on(view)).collect(),
         }
     }
 
@@ -83,16 +85,29 @@ impl ReaderList {
     }
 }
 
-fn reader(view: &ReaderView, status: &Status) -> Reader {
-    let key = &view.key;
-    let token = status.tokens.iter().find(|token| token.key == *key);
-    let is_subpath = |(finding, _): &(Finding, Wall)| {
-        finding.code == Code::Subpath && finding.subject.token_key().as_ref() == Some(key)
-    };
-    Reader {
-        token_is_extended: token.is_some_and(|token| token.claims.warn_after.is_some()),
-        is_subpath: status.findings.iter().any(is_subpath),
-        ..Reader::of(view)
+/// What is known of tokens, apart from their readers.
+struct Marks<'a> {
+    extended: BTreeSet<&'a TokenKey>,
+    by_subpath: BTreeSet<TokenKey>,
+}
+
+impl<'a> Marks<'a> {
+    fn of(status: &'a Status) -> Self {
+        let is_extended = |token: &&TokenView| token.claims.warn_after.is_some();
+        let findings = status.findings.iter().map(|(finding, _)| finding);
+        let by_subpath = findings.filter(|finding| finding.code == Code::Subpath);
+        Self {
+            extended: status.tokens.iter().filter(is_extended).map(|token| &token.key).collect(),
+            by_subpath: by_subpath.filter_map(|finding| finding.subject.token_key()).collect(),
+        }
+    }
+
+    fn on(&self, view: &ReaderView) -> Reader {
+        Reader {
+            token_is_extended: self.extended.contains(&view.key),
+            is_subpath: self.by_subpath.contains(&view.key),
+            ..Reader::of(view)
+        }
     }
 }
 

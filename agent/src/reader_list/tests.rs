@@ -4,6 +4,9 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::readers::{Habit, ReaderVerdict};
 
 use super::sample::{healthy, stale, unknown};
+use tokenwatch_core::base::value::Attributes;
+use tokenwatch_core::findings::{Finding, Remedy, Severity, Subject};
+
 use super::*;
 use crate::sinks::http::sample::{NOW, empty, token};
 
@@ -86,4 +89,26 @@ fn only_the_verdict_stale_is_stale() {
         let view = ReaderView { verdict, ..healthy(&token("cart-0", 600), NOW.wall) };
         assert_eq!(Reader::of(&view).is_stale(), verdict == ReaderVerdict::Stale);
     }
+}
+
+#[test]
+fn the_token_of_a_reader_is_marked_as_extended_and_as_mounted_by_subpath() {
+    let (mut long, plain) = (token("cart-0", 600), token("pay-0", 600));
+    long.claims.warn_after = Some(long.claims.issued_at);
+    let finding = Finding {
+        code: Code::Subpath,
+        severity: Severity::Warning,
+        subject: Subject::token(&plain.key, plain.pod.clone()),
+        summary: String::new(),
+        deadline: None,
+        evidence: Attributes::new(),
+        remedy: Remedy { text: String::new(), command: None },
+        trace: None,
+    };
+    let readers = vec![healthy(&long, NOW.wall), healthy(&plain, NOW.wall)];
+    let findings = vec![(finding, NOW.wall)];
+    let status = Status { tokens: vec![long, plain], readers, findings, ..empty() };
+    let list = ReaderList::of(&status, &[], None);
+    let marks = list.readers.iter().map(|reader| (reader.token_is_extended, reader.is_subpath));
+    assert_eq!(marks.collect::<Vec<_>>(), [(true, false), (false, true)]);
 }
