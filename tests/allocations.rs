@@ -169,6 +169,7 @@ fn pod(number: usize) -> Pod {
         path: "token".to_owned(),
         mount_path: "/var/run/secrets/kubernetes.io/serviceaccount".to_owned(),
         part: MountedPart::Whole,
+        convention: None,
     };
     let container = |name: &str| Container {
         id: None,

@@ -12,7 +12,14 @@ use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::findings::Code;
 
 /// Findings without an alert: if such a finding does harm, another finding reports it.
-const INFO_ONLY: [Code; 3] = [Code::RotationLate, Code::ClockUnsynchronized, Code::IssuerMismatch];
+const INFO_ONLY: [Code; 6] = [
+    Code::RotationLate,
+    Code::ClockUnsynchronized,
+    Code::IssuerMismatch,
+    Code::ExtendedOnly,
+    Code::Legacy,
+    Code::LifetimeLong,
+];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")

@@ -21,7 +21,7 @@ use tokenwatch::discovery::roots::Search;
 use tokenwatch::proc::ProcFs;
 use tokenwatch::sources::volumes::{FilesConfig, Scanner};
 use tokenwatch_core::world::observation::Observation;
-use tokenwatch_core::world::tokens::MAX_TOKEN_BYTES;
+use tokenwatch_core::world::tokens::{LegacyToken, MAX_TOKEN_BYTES};
 use tokenwatch_lab::kubelet::remove_pod;
 use tokio::sync::mpsc::Receiver;
 use volumes::{Node, by_events, lines, start, token, until};
@@ -51,6 +51,62 @@ fn every_token_is_found_by_content_and_only_changes_are_reported() {
     assert_eq!(scan(&mut scanner), ["p1/vol/token token 2"]);
     remove_pod(&node.root(), "p2").unwrap();
     assert_eq!(scan(&mut scanner), ["p2/vol/deep/er/vault gone", "p2/vol/x gone"]);
+}
+
+/// A Secret-based token (pkg/serviceaccount/legacy.go) of this account.
+fn legacy_token(account: &str) -> String {
+    let payload = serde_json::json!({
+        "iss": "kubernetes/serviceaccount",
+        "sub": format!("system:serviceaccount:shop:{account}"),
+        "kubernetes.io/serviceaccount/namespace": "shop",
+        "kubernetes.io/serviceaccount/secret.name": format!("{account}-token-x"),
+        "kubernetes.io/serviceaccount/service-account.name": account,
+        "kubernetes.io/serviceaccount/service-account.uid": "u",
+    });
+    tokenwatch_lab::signer::unsigned(&serde_json::json!({"alg": "RS256"}), &payload, "c2ln")
+}
+
+/// What `check` finds of Secret-based tokens: volume, path and Secret of each.
+fn legacy(node: &Node) -> Vec<String> {
+    let (found, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
+    let lists = found.into_iter().filter_map(|observation| match observation {
+        Observation::Legacy(all) => Some(all),
+        _ => None,
+    });
+    let shown = |one: LegacyToken| {
+        let secret = one.claims.secret.unwrap_or_default();
+        format!("{} {} {} {secret}", one.key.pod_uid, one.key.volume, one.key.path)
+    };
+    lists.flatten().map(shown).collect()
+}
+
+#[test]
+fn secret_based_tokens_are_found_in_secret_volumes_and_in_projected_ones() {
+    let node = Node::new();
+    node.write("p1", 1);
+    assert_eq!(legacy(&node), [""; 0]);
+    node.write_files("p2", 1, &[("old/token", &legacy_token("projected")), ("x", "y")]);
+    let secret = |pod: &str, volume: &str, files: &[(&str, &str)]| {
+        let at = node.root().join("pods").join(pod).join("volumes/kubernetes.io~secret");
+        let generation = at.join(volume).join("..2026_11_24_10_00_00.1");
+        fs::create_dir_all(&generation).unwrap();
+        for (name, content) in files {
+            fs::write(generation.join(name), content).unwrap();
+            symlink(Path::new("..data").join(name), at.join(volume).join(name)).unwrap();
+        }
+        symlink("..2026_11_24_10_00_00.1", at.join(volume).join("..data")).unwrap();
+    };
+    let beside = [("ca.crt", "c"), ("namespace", "shop")];
+    let mounted = legacy_token("mounted");
+    secret("p1", "ci", &[("token", mounted.as_str()), beside[0], beside[1]]);
+    // These are somebody's own Secrets, and not read: the one has no ca.crt.
+    secret("p1", "alike", &[("token", mounted.as_str()), beside[1]]);
+    secret("p1", "other", &[("token", "hunter2"), beside[0], beside[1]]);
+    secret("p1", "tls", &[("tls.key", "k")]);
+    assert_eq!(
+        legacy(&node),
+        ["p1 ci token mounted-token-x", "p2 vol old/token projected-token-x"]
+    );
 }
 
 #[test]

@@ -33,7 +33,9 @@ use crate::sources::readers::processes::{self, ProcessesConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
-use crate::sources::{api_clock, kernel, keys, pods, privileges, readers, service_accounts};
+use crate::sources::{
+    api_clock, controller_lease, kernel, keys, pods, privileges, readers, service_accounts,
+};
 use engine::SharedEngine;
 pub use error::Error;
 use queries::{Queries, Waiting};
@@ -61,6 +63,8 @@ pub struct Plan {
     pub apiserver: Option<Arc<ApiClient>>,
     /// Whether to watch all service accounts as well.
     pub watch_accounts: bool,
+    /// Whether to request the lease of the controller manager.
+    pub controller_lease: bool,
     /// Whether to watch who reads the tokens.
     pub readers: bool,
     /// Findings that were active when the last agent stopped.
@@ -235,6 +239,9 @@ fn start_accounts(
     (queries, observations): (Receiver<AccountName>, &Sender<Observation>),
 ) {
     let followed = Followed::default();
+    if plan.controller_lease {
+        sources.spawn(controller_lease::run(Arc::clone(client), observations.clone()));
+    }
     if plan.watch_accounts {
         let (client, followed) = (Arc::clone(client), followed.clone());
         sources.spawn(service_accounts::watch(client, observations.clone(), followed));

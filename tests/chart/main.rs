@@ -241,9 +241,11 @@ fn every_object_is_labelled() {
         "PodMonitor",
         "PrometheusRule",
         "ResourceQuota",
+        "Role",
+        "RoleBinding",
         "Service",
     ];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 11, "{kinds:?}");
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 13, "{kinds:?}");
     for object in objects {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");

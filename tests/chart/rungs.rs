@@ -129,6 +129,24 @@ fn rbac_grants_only_the_needed_rights() {
     assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched]));
 }
 
+/// Of kube-system, the agent may read one lease, and only on request.
+#[test]
+fn one_lease_may_be_read_on_request() {
+    let Some(helm) = helm() else { return };
+    let roles = |arguments: &[&str]| -> Vec<_> {
+        let objects = render(helm, arguments).unwrap();
+        let of_kind = objects.into_iter().filter(|object| object["kind"] == "Role");
+        of_kind.map(|role| (role["metadata"]["namespace"].clone(), role["rules"].clone())).collect()
+    };
+    assert_eq!(roles(&[]), []);
+    let lease = json!([{
+        "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+        "resourceNames": ["kube-controller-manager"], "verbs": ["get"],
+    }]);
+    let expected = [(json!("kube-system"), lease)];
+    assert_eq!(roles(&["--set", "kubernetes.controllerLease=true"]), expected);
+}
+
 #[test]
 fn the_agent_has_a_token_only_if_it_uses_it() {
     let Some(helm) = helm() else { return };

@@ -18,7 +18,7 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 23] = [
+const SET_BY_THE_CHART: [&str; 24] = [
     "roots",
     "host_prefix",
     "node",
@@ -28,6 +28,7 @@ const SET_BY_THE_CHART: [&str; 23] = [
     "readers.verifiers",
     "kubernetes.enabled",
     "kubernetes.account_watch",
+    "kubernetes.controller_lease",
     "kubernetes.events",
     "kubernetes.kubeconfig",
     "http.enabled",

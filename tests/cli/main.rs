@@ -108,7 +108,10 @@ fn help_shows_examples_and_exit_status() {
         assert!(out.contains("Example") && out.contains("Exit status: 0"), "{command}");
         golden(&format!("help-{command}.txt"), &out);
     }
-    golden("help-report-upgrade.txt", &run(&["report", "upgrade", "--help"]).1);
+    for report in ["upgrade", "posture"] {
+        let help = run(&["report", report, "--help"]).1;
+        golden(&format!("help-report-{report}.txt"), &help);
+    }
     golden("help.txt", &run(&["--help"]).1);
 }
 

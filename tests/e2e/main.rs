@@ -13,6 +13,7 @@ mod api;
 mod bed;
 mod clocks;
 mod collector_trouble;
+mod controller;
 mod deployed;
 mod deployment;
 mod evicted;

@@ -200,6 +200,7 @@ pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
 /// other resource is so much as named, and Secrets least of all.
 pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     let asking = [
+        "agent/src/sources/controller_lease.rs",
         "agent/src/sources/keys/published.rs",
         "agent/src/sources/pods/watch.rs",
         "agent/src/sources/service_accounts/look_up.rs",
@@ -229,6 +230,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/namespaces/{}/serviceaccounts/{}",
     "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
     "/api/v1/serviceaccounts",
+    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager",
     "/apis/events.k8s.io/v1/namespaces/{}/events",
     "/openid/v1/jwks",
 ];
@@ -242,9 +244,11 @@ pub(crate) fn reserved_codes_are_those_that_nothing_looks_for(tree: &Tree) -> Ve
     let rooms = [
         "agent/core/src/diagnosis",
         "agent/core/src/engine",
+        "agent/core/src/findings/posture_symptom.rs",
         "agent/core/src/findings/symptom.rs",
         "agent/core/src/findings/wording/agent.rs",
         "agent/core/src/findings/wording/apiserver.rs",
+        "agent/core/src/findings/wording/controller.rs",
         "agent/core/src/findings/wording/keys.rs",
         "agent/core/src/findings/wording/missing.rs",
     ];

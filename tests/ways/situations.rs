@@ -33,6 +33,8 @@ pub(crate) enum Api {
     Mounted,
     /// The node also has another pod, without its volume. The accounts exist.
     Missing,
+    /// One container mounts the token's volume, and gives the token to AWS. The account exists.
+    ForAws,
     /// It knows the pod and the account, and not the key of the token.
     OtherKey,
     /// Nothing answers at its address.
@@ -47,6 +49,8 @@ pub(crate) struct Situation {
     /// Age and lifetime of the token in seconds, by true time; none: no token, but a cut one.
     token: Option<(i64, i64)>,
     api: Api,
+    /// The audience of the token, if it is not that of the API server.
+    audience: Option<&'static str>,
     /// How far the node's clock is behind that of the time servers, in seconds.
     behind: i64,
     /// Code and severity of each finding at warning or above.
@@ -80,6 +84,7 @@ const QUIET: Situation = Situation {
     copy: None,
     token: Some((60, 3_607)),
     api: Api::None,
+    audience: None,
     behind: 0,
     expected: &[],
     verdict: Some("live"),
@@ -211,6 +216,20 @@ fn pods() -> Vec<Situation> {
             ..QUIET
         },
         Situation {
+            name: "the audience is misspelt",
+            api: Api::ForAws,
+            audience: Some("sts.amazon.com"),
+            expected: &[("token.audience_unknown", "warning")],
+            words: &["gives it to AWS STS", "looks like sts.amazonaws.com with a mistake"],
+            ..QUIET
+        },
+        Situation {
+            name: "the audience is that of its client",
+            api: Api::ForAws,
+            audience: Some("sts.amazonaws.com"),
+            ..QUIET
+        },
+        Situation {
             name: "a program keeps a replaced token",
             api: Api::Mounted,
             expected: &[("token.reader_stale", "warning")],
@@ -315,7 +334,7 @@ impl Scene {
     pub(crate) fn set(situation: &Situation) -> Self {
         let node = Node::new();
         let behind = situation.behind;
-        node.pod(POD, &content(situation.token, behind));
+        node.pod(POD, &content(situation.token, behind, situation.audience));
         let time = [(); 3].map(|()| {
             let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
             TimeServer::start(at, move || true_time(behind)).unwrap()
@@ -331,6 +350,7 @@ impl Scene {
             Api::Deleting(left) => Some(ApiServer::start(vec![deleted(*left)], Some("sa-uid"))),
             Api::Ended => Some(ApiServer::start(vec![ended()], Some("sa-uid"))),
             Api::Mounted => Some(ApiServer::start(vec![mounting(POD, false)], Some("sa-uid"))),
+            Api::ForAws => Some(ApiServer::start(vec![for_aws()], Some("sa-uid"))),
             Api::Subpath => Some(ApiServer::start(vec![mounting(POD, true)], Some("sa-uid"))),
             Api::Missing => {
                 std::fs::create_dir_all(node.root().join("pods/uid-other-0/volumes")).unwrap();
@@ -340,7 +360,7 @@ impl Scene {
         };
         let away = matches!(situation.api, Api::Away).then(|| away(&node));
         let kubeconfig = api.as_ref().map(|api| api.kubeconfig(node.root())).or(away);
-        let copied = situation.copy.map(|of| content(Some(of), behind));
+        let copied = situation.copy.map(|of| content(Some(of), behind, None));
         let copy = copied.map(|token| node.file("copy", &token));
         Self { node, api, time, kubeconfig, copy }
     }
@@ -369,9 +389,15 @@ impl Scene {
 }
 
 /// The file's content: a token that has this age at true time.
-fn content(token_of: Option<(i64, i64)>, behind: i64) -> String {
+fn content(token_of: Option<(i64, i64)>, behind: i64, audience: Option<&str>) -> String {
     match token_of {
-        Some((age, lifetime)) => token(&payload(POD, age - behind, lifetime)),
+        Some((age, lifetime)) => {
+            let mut payload = payload(POD, age - behind, lifetime);
+            if let Some(audience) = audience {
+                payload["aud"] = json!([audience]);
+            }
+            token(&payload)
+        }
         None => "eyJhbGciOiJSUzI1NiJ9.cut".to_owned(),
     }
 }
@@ -411,6 +437,14 @@ fn mounting(name: &str, by_subpath: bool) -> Value {
         "name": "app", "ready": true, "restartCount": 0, "image": "i", "imageID": "i",
         "state": {"running": {"startedAt": started}},
     }]);
+    pod
+}
+
+/// A pod whose container gives the token to AWS.
+fn for_aws() -> Value {
+    let mut pod = mounting(POD, false);
+    pod["spec"]["containers"][0]["env"] =
+        json!([{"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/token/token"}]);
     pod
 }
 

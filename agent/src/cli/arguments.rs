@@ -86,9 +86,10 @@ Exit status: 0 no reader is stale; 1 one is stale; 2 something could not be seen
     Readers(ReadersArguments),
 
     /// Report what works today and will fail later
-    #[command(after_help = "Example:
+    #[command(after_help = "Examples:
   tokenwatch report upgrade   who fails when the API server no longer extends the expiry of \
                             tokens
+  tokenwatch report posture   which tokens live too long, are never read, or are shared
 
 Exit status: 0, 1 or 2, as each report says.")]
     Report {
@@ -188,11 +189,24 @@ pub(super) enum Report {
   tokenwatch report upgrade --output json | jq '.workloads[] | select(.result == \"fails\")'
 
 Exit status: 0 no workload fails; 1 one fails; 2 something is not known, and none fails.")]
-    Upgrade(UpgradeArguments),
+    Upgrade(ReportArguments),
+
+    /// Show tokens that live too long, that nobody needs, or that many share
+    ///
+    /// Secret-based tokens, lifetimes of more than two days, mounts by subPath, the default
+    /// service account, and tokens that are mounted and never read. Asks the agent that runs on
+    /// this node. If there is none, it looks itself for a moment, and cannot tell who never reads.
+    #[command(after_help = "Examples:
+  tokenwatch report posture                              a table
+  tokenwatch report posture --output markdown > node.md
+  tokenwatch report posture --output json | jq '.rows[] | select(.concern == \"legacy\")'
+
+Exit status: 0 no concern; 1 one or more; 2 something could not be seen, and none in the rest.")]
+    Posture(ReportArguments),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct UpgradeArguments {
+pub(super) struct ReportArguments {
     /// Format of the output
     #[arg(long, value_enum, default_value = "table")]
     pub(super) output: TableJsonOrMarkdown,

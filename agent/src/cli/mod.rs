@@ -93,6 +93,11 @@ fn run_command(
             let (output, span) = (it.output, it.look.span);
             on_threads(Box::pin(report::upgrade(&settings, environment, output, span)))
         }
+        Command::Report { report: Report::Posture(it) } => {
+            let settings = sources.as_for_run(it.settings.given())?.settings;
+            let (output, span) = (it.output, it.look.span);
+            on_threads(Box::pin(report::posture(&settings, environment, output, span)))
+        }
         Command::Explain(it) => {
             let settings = sources.with_quiet_log(it.settings.given())?.settings;
             let file = it.file.as_deref();

@@ -184,6 +184,10 @@ settings! {
             agent notices within seconds, not within 20 minutes, that one was deleted. Requires \
             list and watch on serviceaccounts. Default false."]
         account_watch: bool = false, --"kubernetes-account-watch" "BOOL";
+        #[doc = "Whether to request the lease of kube-controller-manager every five minutes, for \
+            the finding controlplane.token_controller_down. One node is enough. Requires get on \
+            the lease kube-controller-manager in kube-system. Default false."]
+        controller_lease: bool = false, --"kubernetes-controller-lease" "BOOL";
         #[doc = "Kubeconfig file, for an agent outside of a pod. Default: the pod's own service \
             account."]
         kubeconfig: Option<PathBuf> = None, --"kubeconfig" "FILE";

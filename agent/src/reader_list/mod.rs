@@ -6,6 +6,7 @@
 
 mod moment;
 mod pod_name;
+mod posture;
 mod reader;
 mod readiness;
 
@@ -23,6 +24,7 @@ use tokenwatch_core::world::tokens::TokenKey;
 
 pub use moment::Moment;
 pub use pod_name::{NotAPod, PodName};
+pub use posture::{Concern, PostureRow};
 pub use reader::{Held, Pod, PodOwner, Proof, Reader, ReadingHabit, verdict_words};
 pub use readiness::Readiness;
 
@@ -48,6 +50,9 @@ pub struct ReaderList {
     pub left_out: usize,
     /// Stale readers first, then by pod.
     pub readers: Vec<Reader>,
+    /// What should not be relied on, for all pods; nothing in the list of an older agent.
+    #[serde(default)]
+    pub posture: Option<Vec<PostureRow>>,
 }
 
 /// The sources that a list depends on.
@@ -70,6 +75,7 @@ impl ReaderList {
             problems: problems(status),
             left_out: views.len().saturating_sub(MOST),
             readers: views.into_iter().take(MOST).map(|view| marks.on(view)).collect(),
+            posture: pod.is_none().then(|| posture::rows(status)),
         }
     }
 

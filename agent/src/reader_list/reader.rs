@@ -171,7 +171,7 @@ impl Reader {
 }
 
 impl Pod {
-    fn of(pod: &PodRef) -> Self {
+    pub(super) fn of(pod: &PodRef) -> Self {
         let name = |name: &Option<String>| name.as_deref().map(|name| shown(name).into_owned());
         Self {
             namespace: name(&pod.namespace),

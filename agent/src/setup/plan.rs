@@ -55,6 +55,7 @@ pub(super) fn plan(
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
+        controller_lease: settings.kubernetes.controller_lease,
         readers: settings.readers.enabled,
         restored: host.restored,
         habits: host.habits,

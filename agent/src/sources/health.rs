@@ -31,6 +31,8 @@ pub(super) enum Source {
     Keys,
     /// The watch of all service accounts.
     AccountWatch,
+    /// The lease of the controller manager.
+    ControllerLease,
     /// Fanotify events about who opens tokens.
     Openers,
 }
@@ -49,6 +51,7 @@ impl Source {
             Self::ServiceAccounts => "serviceaccounts",
             Self::Keys => "keys",
             Self::AccountWatch => "accountwatch",
+            Self::ControllerLease => "controllerlease",
             Self::Openers => "fanotify",
         }
     }

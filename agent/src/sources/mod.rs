@@ -5,6 +5,7 @@
 
 pub mod api_clock;
 pub mod api_once;
+pub mod controller_lease;
 pub mod copies;
 mod health;
 pub mod kernel;

@@ -70,7 +70,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $config := dict
   "host_prefix" "/host"
   "roots" .Values.kubelet.rootDirs
-  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch)
+  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch "controller_lease" .Values.kubernetes.controllerLease)
   "copies" (dict "enabled" .Values.copies.enabled)
   "readers" (dict "enabled" .Values.readers.enabled)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))

@@ -42,6 +42,7 @@ fn pod(phase: Phase, deletion: Option<i64>) -> Pod {
         path: "token".into(),
         mount_path: "/t".into(),
         part: MountedPart::Whole,
+        convention: None,
     };
     let app = Container {
         name: "app".into(),

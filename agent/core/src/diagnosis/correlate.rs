@@ -68,7 +68,8 @@ fn is_kubelets(fault: TokenFault) -> bool {
         | TokenFault::Unreadable
         | TokenFault::Subpath
         | TokenFault::ReaderStale
-        | TokenFault::MountFrozen => false,
+        | TokenFault::MountFrozen
+        | TokenFault::Audience(_) => false,
     }
 }
 
@@ -154,7 +155,8 @@ fn rank(fault: TokenFault) -> u8 {
         | TokenFault::Unreadable
         | TokenFault::Subpath
         | TokenFault::ReaderStale
-        | TokenFault::MountFrozen => 2,
+        | TokenFault::MountFrozen
+        | TokenFault::Audience(_) => 2,
     }
 }
 

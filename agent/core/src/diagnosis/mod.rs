@@ -4,12 +4,14 @@
 mod absent;
 mod affected;
 mod apiserver;
+mod audience;
 mod clock;
 mod copies;
 mod correlate;
 mod keys;
 mod kubelet;
 mod next;
+mod posture;
 mod reader;
 mod subpath;
 mod survey;
@@ -59,13 +61,21 @@ pub struct ReaderDiagnosis {
     pub learned: Vec<KnownHabit>,
     /// What shows that a reader keeps an earlier generation, for later.
     pub(crate) proofs: Vec<Proven>,
+    /// From when on the API server would refuse what somebody keeps, without the extension of its
+    /// expiry.
+    extended_until: Option<Wall>,
     /// The container of each reader that may keep one without that the agent can tell.
     unknown: Vec<Option<String>>,
 }
 
 impl ReaderDiagnosis {
-    fn of(readers: &Conclusions<'_>) -> Self {
-        Self { learned: readers.learned(), proofs: readers.proofs(), unknown: readers.unknown() }
+    fn of(facts: &Facts<'_>, readers: &Conclusions<'_>) -> Self {
+        Self {
+            learned: readers.learned(),
+            proofs: readers.proofs(),
+            extended_until: posture::extended_until(facts, readers),
+            unknown: readers.unknown(),
+        }
     }
 
     /// Whether a reader may keep an earlier generation, and the agent cannot tell: one that may be
@@ -103,15 +113,14 @@ pub enum Explained {
 pub struct NodeDiagnosis {
     /// Findings about the clock and the time servers.
     pub clock: Vec<Finding>,
-    /// The finding about the API server's clock.
-    pub skew: Option<Finding>,
-    /// How far that clock is known; none if no API server is asked.
-    pub verifier: Option<VerifierKnown>,
-    /// Findings about keys and issuers.
-    pub keys: Vec<Finding>,
-    /// Whether the answers of the API servers tell about every token; none if no API server is
-    /// asked.
-    pub knows_keys: Option<bool>,
+    /// About the API server's clock.
+    pub verifier: VerifierDiagnosis,
+    /// About keys and issuers.
+    pub keys: KeyDiagnosis,
+    /// The finding about the controller manager.
+    pub controller: Option<Finding>,
+    /// Findings about tokens that work, and should not be relied on.
+    pub posture: Vec<Finding>,
     /// About kubelet.
     pub kubelet: KubeletDiagnosis,
     /// The finding about what the agent cannot see.
@@ -122,6 +131,25 @@ pub struct NodeDiagnosis {
     pub delivery: Option<Finding>,
     /// When the diagnosis may change by the passing of time alone.
     pub next: Option<Monotonic>,
+}
+
+/// The diagnosis of the API server's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifierDiagnosis {
+    /// The finding.
+    pub skew: Option<Finding>,
+    /// How far the clock is known; none if no API server is asked.
+    pub known: Option<VerifierKnown>,
+}
+
+/// The diagnosis of keys and issuers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyDiagnosis {
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// Whether the answers of the API servers tell about every token; none if no API server is
+    /// asked.
+    pub is_complete: Option<bool>,
 }
 
 /// The diagnosis of kubelet.
@@ -140,9 +168,10 @@ pub struct KubeletDiagnosis {
 impl NodeDiagnosis {
     /// Every finding.
     pub(crate) fn findings(self) -> Vec<Finding> {
-        let Self { clock, skew, keys, kubelet, visibility, volumes, delivery, .. } = self;
-        let others = [skew, kubelet.finding, visibility, volumes, delivery];
-        clock.into_iter().chain(keys).chain(others.into_iter().flatten()).collect()
+        let Self { clock, verifier, keys, posture, kubelet, visibility, volumes, .. } = self;
+        let others = [verifier.skew, self.controller, kubelet.finding, visibility, volumes];
+        let others = others.into_iter().chain([self.delivery]).flatten();
+        clock.into_iter().chain(keys.findings).chain(posture).chain(others).collect()
     }
 }
 
@@ -155,6 +184,7 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         .into_iter()
         .chain(lifecycle)
         .chain(subpath::symptom(facts, now.wall))
+        .chain(audience::symptom(facts))
         .chain(reader::stale(facts, &readers, now.wall))
         .chain(reader::frozen(facts, now.wall));
     TokenDiagnosis {
@@ -163,16 +193,17 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         query: account_to_request(facts, now),
         resumed: resumed(cause.as_ref(), facts),
         next: next::for_token(facts, &readers, now),
-        readers: ReaderDiagnosis::of(&readers),
+        readers: ReaderDiagnosis::of(facts, &readers),
     }
 }
 
-fn keys_of(world: &World, node: &str, now: &Reading) -> (Vec<Finding>, Option<bool>) {
+fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {
     let found = keys::keys(world, now);
     let key = |symptom| wording::key(node, &symptom, &world.cluster.keys, now.wall);
     let unknown = found.unknown.map(key);
     let issuer = found.issuer.map(|symptom| wording::issuer(node, &symptom, now.wall));
-    (unknown.into_iter().chain(issuer).collect(), found.is_complete)
+    let findings = unknown.into_iter().chain(issuer).collect();
+    KeyDiagnosis { findings, is_complete: found.is_complete }
 }
 
 fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
@@ -249,14 +280,24 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let clock_ready = world.startup.clock_ready_at(now).is_none();
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
-    let (keys, knows_keys) = keys_of(world, &config.node, now);
     let verifier = if clock_ready { apiserver::verifier(world, now) } else { Verifier::default() };
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
-        verifier: config.cluster_configured.then_some(verifier.known),
-        skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
-        keys,
-        knows_keys,
+        verifier: VerifierDiagnosis {
+            known: config.cluster_configured.then_some(verifier.known),
+            skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
+        },
+        keys: keys_of(world, &config.node, now),
+        controller: world
+            .cluster
+            .controller
+            .silent()
+            .map(|silent| wording::controller(&config.node, &silent)),
+        posture: survey
+            .posture(world, now)
+            .iter()
+            .map(|symptom| wording::posture(&config.node, symptom))
+            .collect(),
         kubelet: kubelet_of(world, config, survey, now),
         visibility: wording::blind(&config.node, &world.blind_spots()),
         volumes: absent::empty_volumes(world, now)

@@ -13,6 +13,7 @@ fn container(name: &str, part: MountedPart, started: Option<i64>) -> Container {
         path: "token".into(),
         mount_path: format!("/run/{name}"),
         part,
+        convention: None,
     };
     let started = started.map(|age| Wall::from_secs(IAT + age));
     Container { name: name.into(), started, tokens: vec![mount], ..Container::default() }

@@ -3,9 +3,10 @@
 
 use super::affected::AffectedTokens;
 use super::kubelet::KubeletEvidence;
-use super::{ClockEffect, correlate};
+use super::posture::{self, ExtendedTokens};
+use super::{ClockEffect, ReaderDiagnosis, correlate};
 use crate::base::time::Reading;
-use crate::findings::{Affected, Code};
+use crate::findings::{Affected, Code, PostureSymptom};
 use crate::world::tokens::TokenKey;
 use crate::world::{Facts, KubeletFacts, World};
 
@@ -14,6 +15,8 @@ use crate::world::{Facts, KubeletFacts, World};
 pub struct Survey {
     /// The tokens that a wrong node clock affects.
     affected: AffectedTokens,
+    /// The tokens that work only because the API server extends their expiry.
+    extended: ExtendedTokens,
     /// The tokens that kubelet should have replaced.
     pub kubelet: KubeletEvidence,
 }
@@ -32,7 +35,18 @@ impl Survey {
     /// Removes a token that no longer exists.
     pub fn remove(&mut self, key: &TokenKey) {
         self.affected.remove(key);
+        self.extended.set(key, None);
         self.kubelet.set(key, None);
+    }
+
+    /// Takes account of what the readers of a token show.
+    pub fn see_readers(&mut self, key: &TokenKey, readers: &ReaderDiagnosis) {
+        self.extended.set(key, readers.extended_until);
+    }
+
+    /// The tokens that work, and should not be relied on.
+    pub(super) fn posture(&self, world: &World, now: &Reading) -> Vec<PostureSymptom> {
+        posture::posture(world, &self.extended, now)
     }
 
     /// Concludes from all tokens. Returns those whose explanation changed. A token whose reported

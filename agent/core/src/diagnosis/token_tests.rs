@@ -8,7 +8,7 @@ use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
-use crate::world::{Conclusions, Facts, KubeletFacts};
+use crate::world::{Conclusions, Facts, KubeletFacts, VerifierFacts};
 
 pub(super) const IAT: i64 = 1_800_000_000;
 
@@ -40,7 +40,7 @@ pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
     let tracked = Box::leak(Box::new(tracked(600, None)));
     Facts {
         tracked,
-        key: KeyState::NotChecked,
+        verifier: VerifierFacts { key: KeyState::NotChecked, misfit: None },
         clock,
         stage: PodStage::Unknown,
         readers: ReaderFacts::default(),

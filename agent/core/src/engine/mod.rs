@@ -186,10 +186,10 @@ impl Engine {
         outcome: &mut Outcome,
     ) {
         let TokenDiagnosis { findings, query, readers, next, .. } = diagnosis;
+        self.survey.see_readers(key, &readers);
         self.world.readers.learn(key, readers.learned, readers.proofs);
         let scope = Scope::Token(key.clone());
-        let judgement = Judgement { findings, missing };
-        outcome.alerts(self.ledger.judge(now, &scope, judgement));
+        outcome.alerts(self.ledger.judge(now, &scope, Judgement { findings, missing }));
         let (query, again) = self.world.query(query, now);
         outcome.queries.extend(query.map(Query::ServiceAccount));
         let next = next.into_iter().chain(self.ledger.next_wake(&scope)).chain(again).min();

@@ -132,7 +132,7 @@ fn container(pod: u8) -> Container {
         _ => MountedPart::Directory,
     };
     let TokenKey { volume, path, .. } = key(pod);
-    let mount = TokenMount { volume, path, mount_path: "/t".into(), part };
+    let mount = TokenMount { volume, path, mount_path: "/t".into(), part, convention: None };
     let started = Some(Wall::from_secs(START + 60));
     Container { started, tokens: vec![mount], ..Container::default() }
 }

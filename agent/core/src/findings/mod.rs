@@ -2,12 +2,14 @@
 
 mod catalogue;
 mod key_symptom;
+mod posture_symptom;
 mod runbook;
 mod symptom;
 pub mod wording;
 
 pub use catalogue::{Code, CodeInfo};
 pub use key_symptom::{IssuerSymptom, KeySymptom, TokenGroup};
+pub use posture_symptom::{PostureFault, PostureItem, PostureSymptom};
 pub use runbook::{Runbook, Step};
 pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Code, Severity};
 use crate::base::time::{Delta, Wall};
+use crate::world::Misfit;
 use crate::world::clocks::{ServerName, Step};
 use crate::world::cluster::{AccountLoss, Deleted, Phase};
 use crate::world::kubelet::Silence;
@@ -47,6 +48,8 @@ pub enum TokenFault {
     ReaderStale,
     /// A container has an old mount of its volume.
     MountFrozen,
+    /// The client that reads it gives it to a verifier of another audience.
+    Audience(Misfit),
 }
 
 /// How a pod comes to its end.
@@ -84,6 +87,7 @@ impl TokenFault {
             Self::Subpath => Code::Subpath,
             Self::ReaderStale => Code::ReaderStale,
             Self::MountFrozen => Code::MountFrozen,
+            Self::Audience(_) => Code::AudienceUnknown,
         }
     }
 
@@ -102,7 +106,8 @@ impl TokenFault {
             | Self::Unreadable
             | Self::Subpath
             | Self::ReaderStale
-            | Self::MountFrozen => None,
+            | Self::MountFrozen
+            | Self::Audience(_) => None,
         }
     }
 }

@@ -74,21 +74,23 @@ impl Judgement {
         diagnosis: NodeDiagnosis,
         delivery: &DeliveryState,
         clock: ClockState,
-    ) -> [(Scope, Self); 7] {
+    ) -> [(Scope, Self); 9] {
         let lost = delivery.given_up + delivery.rejected;
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
         let KubeletDiagnosis { finding: stalled, replaces: replaced, resumed, newest } =
             diagnosis.kubelet;
         let replaced = Missing::Kubelet { replaced, resumed, newest };
-        let verifier = diagnosis.verifier.map_or(Missing::Gone, Missing::Verifier);
-        let keys = diagnosis.knows_keys;
+        let verifier = diagnosis.verifier.known.map_or(Missing::Gone, Missing::Verifier);
+        let keys = diagnosis.keys.is_complete;
         let keys = keys.map_or(Missing::Gone, |is_complete| Missing::Keys { is_complete });
         [
             (Scope::Kubelet, one(stalled, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
-            (Scope::Verifier, one(diagnosis.skew, verifier)),
-            (Scope::Keys, of(diagnosis.keys, keys)),
+            (Scope::Verifier, one(diagnosis.verifier.skew, verifier)),
+            (Scope::Keys, of(diagnosis.keys.findings, keys)),
+            (Scope::Controller, one(diagnosis.controller, Missing::Recovered)),
+            (Scope::Posture, of(diagnosis.posture, Missing::Recovered)),
             (Scope::Visibility, one(diagnosis.visibility, Missing::Recovered)),
             (Scope::Volumes, one(diagnosis.volumes, Missing::Recovered)),
             (Scope::Delivery, one(diagnosis.delivery, Missing::Delivered { lost })),

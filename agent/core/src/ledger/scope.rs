@@ -15,6 +15,10 @@ pub enum Scope {
     Verifier,
     /// The keys and issuers of the API servers.
     Keys,
+    /// The controller manager.
+    Controller,
+    /// Tokens that work, and should not be relied on.
+    Posture,
     /// The node's kubelet.
     Kubelet,
     /// What the agent cannot see.
@@ -48,6 +52,8 @@ impl Scope {
             Code::KubeletStalled => Self::Kubelet,
             Code::ApiserverSkew => Self::Verifier,
             Code::KeyUnknown | Code::IssuerMismatch => Self::Keys,
+            Code::TokenControllerDown => Self::Controller,
+            Code::ExtendedOnly | Code::Legacy | Code::LifetimeLong => Self::Posture,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
             Code::Missing => Self::Volumes,
@@ -64,47 +70,39 @@ impl Scope {
             | Code::PodTerminating
             | Code::AudienceUnknown
             | Code::SubjectReplaced
-            | Code::ExtendedOnly
-            | Code::Legacy
-            | Code::LifetimeLong
             | Code::CopyStale
             | Code::ClockOffset
             | Code::ClockUnsynchronized
             | Code::ClockStepped
             | Code::ClockUnknown
             | Code::ClockServersDisagree
-            | Code::ApiserverRejecting
-            | Code::TokenControllerDown => Self::Clock,
+            | Code::ApiserverRejecting => Self::Clock,
         }
     }
 
     /// The token, if this is the scope of a token.
     pub(super) fn token(&self) -> Option<&TokenKey> {
-        match self {
-            Self::Token(key) => Some(key),
-            Self::Clock
-            | Self::Verifier
-            | Self::Keys
-            | Self::Kubelet
-            | Self::Visibility
-            | Self::Volumes
-            | Self::Delivery
-            | Self::File(_) => None,
-        }
+        self.about().0
     }
 
     /// The path of the file, if this is the scope of a file.
     pub(super) fn file(&self) -> Option<&str> {
+        self.about().1
+    }
+
+    fn about(&self) -> (Option<&TokenKey>, Option<&str>) {
         match self {
-            Self::File(path) => Some(path),
-            Self::Token(_)
-            | Self::Clock
+            Self::Token(key) => (Some(key), None),
+            Self::File(path) => (None, Some(path)),
+            Self::Clock
             | Self::Verifier
             | Self::Keys
+            | Self::Controller
+            | Self::Posture
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes
-            | Self::Delivery => None,
+            | Self::Delivery => (None, None),
         }
     }
 }

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::engine::Config;
@@ -10,8 +11,8 @@ use crate::world::clocks::{
     DateSeen, Exchange, ExchangeError, KernelClock, Leap, Round, Sample, ServerName, Step,
 };
 use crate::world::cluster::{
-    AccountName, AccountSeen, ClusterSeen, Container, Isolation, MountedPart, Owner, Phase, Pod,
-    Sandbox, TokenMount,
+    AccountName, AccountSeen, ClusterSeen, Container, Convention, Isolation, LeaseSeen,
+    MountedPart, Owner, Phase, Pod, Sandbox, TokenMount,
 };
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
@@ -24,7 +25,9 @@ use crate::world::readers::{
     Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
     ReadersSeen, RunningContainer, SeenMount,
 };
-use crate::world::tokens::{Binding, Claims, ObjectRef, SigningKey, TokenKey};
+use crate::world::tokens::{
+    Binding, Claims, LegacyClaims, LegacyToken, ObjectRef, SigningKey, TokenKey,
+};
 
 pub(super) const START: i64 = 1_800_000_000;
 
@@ -51,6 +54,7 @@ every_observation! {
     6 File => |_| file().prop_map(Observation::File);
     1 Gone => |_| key().prop_map(Observation::Gone);
     1 WithoutTokens => |_| vec(name("uid"), 0..3).prop_map(Observation::WithoutTokens);
+    1 Legacy => |_| vec(legacy(), 0..3).prop_map(Observation::Legacy);
     1 Blind => |_| vec(blind_spot(), 0..3).prop_map(Observation::Blind);
     1 Source => |_| source().prop_map(Observation::Source);
     2 NtpRound => |now| round(now).prop_map(Observation::NtpRound);
@@ -60,6 +64,7 @@ every_observation! {
     2 Cluster => |_| cluster().prop_map(Observation::Cluster);
     1 ServiceAccount => |_| account().prop_map(Observation::ServiceAccount);
     2 Keys => |now| keys(now).prop_map(Observation::Keys);
+    1 ControllerLease => |_| option::of(lease()).prop_map(Observation::ControllerLease);
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
@@ -360,12 +365,25 @@ fn token_mount() -> impl Strategy<Value = TokenMount> {
         Just(MountedPart::File),
         Just(MountedPart::Directory)
     ];
-    (key(), name("path"), part).prop_map(|(key, mount_path, part)| TokenMount {
-        volume: key.volume,
-        path: key.path,
-        mount_path,
-        part,
+    let convention = option::of(select(Convention::ALL.as_slice()));
+    (key(), name("path"), part, convention).prop_map(|(key, mount_path, part, convention)| {
+        let (volume, path) = (key.volume, key.path);
+        TokenMount { volume, path, mount_path, part, convention }
     })
+}
+
+fn lease() -> impl Strategy<Value = LeaseSeen> {
+    (option::of(name("holder")), option::of(wall()))
+        .prop_map(|(holder, renewed)| LeaseSeen { holder, renewed })
+}
+
+fn legacy() -> impl Strategy<Value = LegacyToken> {
+    (key(), name("namespace"), name("account"), option::of(name("secret"))).prop_map(
+        |(key, namespace, service_account, secret)| LegacyToken {
+            key,
+            claims: LegacyClaims { namespace, service_account, secret },
+        },
+    )
 }
 
 fn account() -> impl Strategy<Value = AccountSeen> {

@@ -16,7 +16,7 @@ use crate::world::cluster::{Pod, PodRef};
 use crate::world::observation::{BlindSpot, DeliveryState};
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{ReaderVerdict, ReaderView};
-use crate::world::tokens::{Claims, Deadlines, State, TokenKey, Verdict};
+use crate::world::tokens::{Claims, Deadlines, LegacyToken, State, TokenKey, Verdict};
 
 /// Aggregated figures, for metrics.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +120,8 @@ pub struct Status {
     pub now: Reading,
     /// Every token, ordered by pod UID, volume and path.
     pub tokens: Vec<TokenView>,
+    /// Every Secret-based token that a pod mounts, with its pod.
+    pub legacy: Vec<(LegacyToken, PodRef)>,
     /// Every reader of a token, ordered by pod UID, volume and path.
     pub readers: Vec<ReaderView>,
     /// Active findings, highest severity first, each with the time when it was raised.

@@ -6,8 +6,9 @@ use crate::diagnosis::{self, Survey};
 use crate::findings::{Finding, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
+use crate::world::cluster::PodRef;
 use crate::world::readers::ReaderView;
-use crate::world::tokens::{Generation, Tracked};
+use crate::world::tokens::{Generation, LegacyToken, Tracked};
 use crate::world::{Config, Facts, World};
 
 /// The inputs of all views.
@@ -112,11 +113,17 @@ impl Scene<'_> {
             node: self.config.node.clone(),
             now: self.now,
             tokens: self.tokens(),
+            legacy: self.legacy(),
             readers: self.readers(),
             findings: self.active_findings(),
             clock: self.clock(),
             agent: self.agent(),
         }
+    }
+
+    fn legacy(&self) -> Vec<(LegacyToken, PodRef)> {
+        let all = self.world.tokens.legacy.iter();
+        all.map(|one| (one.clone(), self.world.pod_of_legacy(one))).collect()
     }
 
     fn clock(&self) -> ClockView {

@@ -63,7 +63,7 @@ impl Scene<'_> {
             token: self.token(tracked, &interval)?,
             stage: facts.stage,
             account: self.account(&facts),
-            key: facts.key,
+            key: facts.verifier.key,
             published: world.cluster.keys.published().cloned(),
             clock: *self.estimate,
             api_clock: self.api_clock(),

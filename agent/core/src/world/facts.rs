@@ -1,6 +1,6 @@
 //! The facts about one token at one moment, as the diagnosis needs them.
 
-use super::World;
+use super::{Misfit, World};
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
@@ -22,8 +22,8 @@ pub struct Facts<'a> {
     pub lost: Option<AccountLoss>,
     /// When a loss of the account that was just observed starts to count.
     pub lost_from: Option<Monotonic>,
-    /// What the API servers show of the key that signed it.
-    pub key: KeyState,
+    /// What is known of those who verify it.
+    pub verifier: VerifierFacts,
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
     /// What kubelet does with it.
@@ -32,6 +32,15 @@ pub struct Facts<'a> {
     pub readers: ReaderFacts<'a>,
     /// Time for which a malformed or unreadable file is not a finding yet.
     pub settle: Delta,
+}
+
+/// What is known of those who verify a token.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifierFacts {
+    /// What the API servers show of the key that signed it.
+    pub key: KeyState,
+    /// How its audience fails to fit the clients that read it.
+    pub misfit: Option<Misfit>,
 }
 
 /// What kubelet does with a token.
@@ -69,7 +78,7 @@ impl World {
             stage: self.cluster.stage(&key.pod_uid, token, now),
             lost: None,
             lost_from: None,
-            key: self.cluster.key_state(tracked),
+            verifier: self.verifier_facts(tracked, known),
             kubelet: self.kubelet_facts(tracked, now),
             clock,
             readers: self.readers.facts(key),
@@ -80,6 +89,13 @@ impl World {
         facts.lost_from = from.filter(|from| *from > now.monotonic);
         facts.lost = loss.filter(|_| facts.lost_from.is_none()).map(|loss| loss.kind);
         Some(facts)
+    }
+
+    fn verifier_facts(&self, tracked: &Tracked, known: Option<Known<'_>>) -> VerifierFacts {
+        let known = tracked.current.as_ref().zip(known);
+        let misfit =
+            known.and_then(|(token, known)| self.misfit(&tracked.key, &token.claims, known.pod));
+        VerifierFacts { key: self.cluster.key_state(tracked), misfit }
     }
 
     fn kubelet_facts(&self, tracked: &Tracked, now: &Reading) -> KubeletFacts {
@@ -152,12 +168,12 @@ impl<'a> Facts<'a> {
     /// The verdict of the API server, if true time is in `interval`.
     pub fn verdict(&self, generation: &Generation, interval: &Interval) -> Verdict {
         let is_unknown = matches!(self.stage, PodStage::Deleted(_));
-        if self.lost.is_some() || is_unknown || self.key == KeyState::Unknown {
+        if self.lost.is_some() || is_unknown || self.verifier.key == KeyState::Unknown {
             return Verdict::Dead;
         }
         let by_itself = match verdict(&generation.claims, interval) {
             // One of several API servers refuses it, or most likely all do.
-            Verdict::Live if self.key.is_bad() => Verdict::Uncertain,
+            Verdict::Live if self.verifier.key.is_bad() => Verdict::Uncertain,
             alone @ (Verdict::Live | Verdict::Uncertain | Verdict::Dead) => alone,
         };
         let Some(from) = self.rejected_from() else { return by_itself };

@@ -3,6 +3,7 @@
 
 mod absent;
 mod asked;
+mod audiences;
 pub mod clocks;
 pub mod cluster;
 mod config;
@@ -11,6 +12,7 @@ mod delivery;
 mod facts;
 pub mod keys;
 pub mod kubelet;
+mod legacy;
 pub mod observation;
 mod pinned;
 pub mod privileges;
@@ -22,8 +24,9 @@ mod visibility;
 mod watched;
 
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
+pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
-pub use facts::{Facts, KubeletFacts};
+pub use facts::{Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
@@ -173,6 +176,8 @@ impl World {
                 let truth = ClockFacts::new(&self.clock, &seen.received).truth();
                 self.cluster.verifiers.see(&seen, truth);
             }
+            Observation::Legacy(all) => self.tokens.set_legacy(all),
+            Observation::ControllerLease(lease) => self.cluster.controller.see(lease, now),
             Observation::Delivery(state) => self.visibility.delivery = state,
             Observation::Tick => {}
         }

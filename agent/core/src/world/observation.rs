@@ -4,13 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::world::clocks::{DateSeen, KernelClock, Round, Step};
-use crate::world::cluster::{AccountSeen, ClusterSeen};
+use crate::world::cluster::{AccountSeen, ClusterSeen, LeaseSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::keys::KeysSeen;
 use crate::world::kubelet::SyncsSeen;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{LegacyToken, TokenKey};
 
 pub use crate::world::delivery::DeliveryState;
 pub use crate::world::tokens::{Absence, FileContent, FileSeen};
@@ -26,6 +26,8 @@ pub enum Observation {
     Gone(TokenKey),
     /// UIDs of the pods whose directories hold no token. Each observation has the complete list.
     WithoutTokens(Vec<String>),
+    /// The Secret-based tokens that pods mount. Each observation has the complete list.
+    Legacy(Vec<LegacyToken>),
     /// The volumes that kubelet sees and the agent does not. Each observation has the complete
     /// list.
     Blind(Vec<BlindSpot>),
@@ -45,6 +47,8 @@ pub enum Observation {
     ServiceAccount(AccountSeen),
     /// An API server's answer to the question for the keys that it verifies with.
     Keys(KeysSeen),
+    /// The lease of kube-controller-manager; none if there is none.
+    ControllerLease(Option<LeaseSeen>),
     /// What a file on the host holds that may have copies of tokens.
     Copies(CopiesSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.

@@ -124,6 +124,9 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
 - `accountwatch`: `kubernetes.account_watch` is set, and the agent may not list and watch service \
      accounts. It then notices a deleted account within 20 minutes, not within seconds. The \
      chart's `kubernetes.accountWatch` sets the switch and grants the rights.
+- `controllerlease`: `kubernetes.controller_lease` is set, and the agent may not get the lease of \
+     kube-controller-manager. The chart's `kubernetes.controllerLease` sets the switch and grants \
+     the right.
 
 ## TokenwatchClusterUnheard
 

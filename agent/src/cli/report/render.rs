@@ -14,7 +14,7 @@ use crate::reader_list::{Proof, Readiness};
 const LIMITS: [usize; 6] = [44, 20, 11, 7, 14, 17];
 const HEADINGS: [&str; 6] = ["WORKLOAD", "CONTAINER", "RESULT", "READERS", "REFUSED", "READS"];
 const RESULT: usize = 2;
-const NOTHING: &str = "-";
+pub(super) const NOTHING: &str = "-";
 /// What the report is about.
 const TITLE: &str = "Without expiry extension (--service-account-extend-token-expiration=false), \
                      the API server refuses a token when kubelet has replaced it for some twelve \
@@ -116,11 +116,7 @@ pub(super) fn json(upgrade: &Upgrade, found: &Found) -> Value {
 
 fn of_workload(workload: &Workload) -> Value {
     json!({
-        "workload": {
-            "namespace": workload.name.namespace,
-            "kind": workload.name.kind,
-            "name": workload.name.name,
-        },
+        "workload": workload.name.json(),
         "container": workload.container,
         "path": workload.example.path,
         "result": workload.readiness.name(),
@@ -149,7 +145,7 @@ pub(super) fn markdown(upgrade: &Upgrade, found: &Found) -> String {
 }
 
 /// Text that means itself in a cell of Markdown: names come from outside.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let escaped = |c: char| if "\\`*_{}[]()<>#!|@~".contains(c) { vec!['\\', c] } else { vec![c] };
     shown(text).chars().flat_map(escaped).collect()
 }

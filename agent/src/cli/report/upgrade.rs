@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::workload::WorkloadName;
 use crate::reader_list::{Moment, Reader, ReaderList, Readiness};
 
 /// Most pods that are named for one workload. The count beside them is complete.
@@ -37,33 +38,6 @@ pub(super) struct Workload {
     pub(super) example: Reader,
 }
 
-/// The name of a workload.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WorkloadName {
-    pub(super) namespace: Option<String>,
-    pub(super) kind: String,
-    pub(super) name: String,
-}
-
-impl WorkloadName {
-    fn of(reader: &Reader) -> Self {
-        let pod = &reader.pod;
-        let (kind, name) = match (&pod.owner, &pod.name) {
-            (Some(owner), _) => (owner.kind.clone(), owner.name.clone()),
-            (None, Some(name)) => ("Pod".to_owned(), name.clone()),
-            (None, None) => ("Pod".to_owned(), pod.uid.clone()),
-        };
-        Self { namespace: pod.namespace.clone(), kind, name }
-    }
-
-    /// `shop/Deployment/cart`
-    pub(super) fn shown(&self) -> String {
-        let Self { namespace, kind, name } = self;
-        let namespace = namespace.as_ref().map(|it| format!("{it}/")).unwrap_or_default();
-        format!("{namespace}{kind}/{name}")
-    }
-}
-
 impl Upgrade {
     /// Of the readers in the list.
     pub(super) fn of(list: &ReaderList) -> Self {
@@ -75,7 +49,7 @@ impl Upgrade {
                 None => upgrade.not_concerned += 1,
                 Some(Readiness::Ready) => upgrade.ready += 1,
                 Some(readiness @ (Readiness::Recovers | Readiness::Unknown | Readiness::Fails)) => {
-                    let group = (WorkloadName::of(reader), &reader.container, &reader.path);
+                    let group = (WorkloadName::of(&reader.pod), &reader.container, &reader.path);
                     groups.entry(group).or_default().push((readiness, reader));
                 }
             }

@@ -14,11 +14,15 @@ use crate::sinks::metrics::Counters;
 pub(super) const SPAN_MEMORY: usize = 2 << 20;
 /// The specification's default wait for a batch of spans to fill (`OTEL_BSP_SCHEDULE_DELAY`).
 const GATHER_SPANS: Duration = Duration::from_secs(5);
+/// Shortest time between two requests with alerts. With the spans (one in five seconds) and the
+/// metrics, a node then sends less than one request a second: when one cause stalls the tokens of
+/// 150 nodes within seconds, the collector gets no flood. The first alert does not wait.
+const SPACE_ALERTS: Duration = Duration::from_millis(1_500);
 
 /// What a courier carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cargo {
-    /// At least once, and at once.
+    /// At least once, and the first at once.
     Alerts,
     /// Best effort, in batches: what the collector refuses is dropped.
     Spans,
@@ -38,6 +42,14 @@ impl Cargo {
         match self {
             Self::Alerts => None,
             Self::Spans => Some(GATHER_SPANS),
+        }
+    }
+
+    /// How long a record waits after the last request; nothing where its batch gathers anyway.
+    pub(super) fn spacing(self) -> Duration {
+        match self {
+            Self::Alerts => SPACE_ALERTS,
+            Self::Spans => Duration::ZERO,
         }
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Courier {
     news: News,
     /// When to send a request without records; none once the collector was reached.
     greeting: Option<Instant>,
+    /// Before this time, only a full batch is sent.
+    spaced_until: Instant,
 }
 
 /// How the courier learns that the agent stops, and where it reports how delivery goes.
@@ -74,6 +76,7 @@ impl Courier {
             most: MOST_PER_REQUEST,
             accepted: 0,
             greeting: Some(clocks::timer() + GREETING),
+            spaced_until: clocks::timer(),
         }
     }
 
@@ -138,11 +141,12 @@ impl Courier {
         outside.report(&self.shared, Some(failure.text.clone()));
     }
 
-    /// Lets a batch fill. Records that wait after a failure have waited enough.
+    /// Lets a batch fill, and keeps a distance from the last request. Records that wait after a
+    /// failure have waited enough.
     async fn gather(&self, outside: &mut Outside) {
-        let Some(time) = self.cargo.gather() else { return };
-        let end = clocks::timer() + time;
-        while !outside.is_closing() && self.has_time_to_fill() {
+        let gathered = self.cargo.gather().map(|time| clocks::timer() + time);
+        let end = gathered.map_or(self.spaced_until, |end| end.max(self.spaced_until));
+        while !outside.is_closing() && clocks::timer() < end && self.has_time_to_fill() {
             tokio::select! {
                 () = self.shared.arrived.notified() => {}
                 () = outside.closed() => {}
@@ -169,9 +173,11 @@ impl Courier {
         }
     }
 
-    async fn send(&self, batch: &[Entry]) -> Result<PartialSuccess, Failure> {
+    async fn send(&mut self, batch: &[Entry]) -> Result<PartialSuccess, Failure> {
         let request = self.envelope.request(batch.iter().map(Entry::record));
-        let answer = self.transport.send(request.into()).await?;
+        let answer = self.transport.send(request.into()).await;
+        self.spaced_until = clocks::timer() + self.cargo.spacing();
+        let answer = answer?;
         PartialSuccess::decode(&answer).map_err(|why| {
             let failure = Failure::new(Kind::Refused, Cause::NotOtlp, why.to_string());
             self.transport.at_target(failure)

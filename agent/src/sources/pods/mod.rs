@@ -5,6 +5,7 @@
 //! need while they are parsed ([`slim`]); this source stores none.
 
 mod bounds;
+mod conventions;
 mod mounts;
 mod slim;
 mod watch;

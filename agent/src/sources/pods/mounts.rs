@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tokenwatch_core::world::cluster::{MountedPart, TokenMount};
 
 use super::bounds::{bounded, cut};
+use super::conventions::{self, NamedFile};
 
 /// Begins a variable of the container in `subPathExpr`.
 const VARIABLE: &str = "$(";
@@ -51,8 +52,8 @@ pub(super) struct Mount {
     pub(super) sub_path_expr: Option<String>,
 }
 
-/// The tokens of `volume` that a container has by `mount`.
-pub(super) fn tokens(volume: &Volume, mount: &Mount) -> Vec<TokenMount> {
+/// The tokens of `volume` that a container with these variables has by `mount`.
+pub(super) fn tokens(volume: &Volume, mount: &Mount, named: &[NamedFile]) -> Vec<TokenMount> {
     let sources = volume.projected.as_ref().map(|projected| projected.sources.as_slice());
     let sources = sources.unwrap_or_default();
     let only_tokens = sources.iter().all(|source| source.service_account_token.is_some());
@@ -64,9 +65,18 @@ pub(super) fn tokens(volume: &Volume, mount: &Mount) -> Vec<TokenMount> {
             path: cut(token.path.trim_start_matches("./")),
             mount_path: cut(&mount.at),
             part,
+            convention: conventions::of(&volume.name, &file(mount, part, &token.path), named),
         })
     });
     mounted.collect()
+}
+
+/// The path of the token in the container.
+fn file(mount: &Mount, part: MountedPart, path: &str) -> String {
+    match part {
+        MountedPart::File => mount.at.clone(),
+        MountedPart::Whole | MountedPart::Directory => format!("{}/{path}", mount.at),
+    }
 }
 
 /// How the mount contains the token at `path`; none if it does not. What a variable stands for is
@@ -108,7 +118,7 @@ mod tests {
 
     fn parts(paths: &[&str], others: usize, mount: &str) -> Vec<(String, MountedPart)> {
         let mount = serde_json::from_str(mount).unwrap();
-        let found = tokens(&volume(paths, others), &mount);
+        let found = tokens(&volume(paths, others), &mount, &[]);
         assert!(found.iter().all(|token| token.volume == "v" && token.mount_path == "/t"));
         found.into_iter().map(|token| (token.path, token.part)).collect()
     }

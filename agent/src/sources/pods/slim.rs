@@ -7,6 +7,7 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::{Container, Isolation, Owner, Pod, Sandbox, TokenMount};
 
 use super::bounds::{Bounded, bounded, cut};
+use super::conventions::{NamedFile, Variable};
 use super::mounts::{self, Mount, Volume};
 
 /// Pods kept of a list: more than the core keeps.
@@ -121,6 +122,9 @@ struct ContainerSpec {
     restart_policy: Option<String>,
     #[serde(deserialize_with = "bounded")]
     volume_mounts: Vec<Mount>,
+    /// Those that name the file of a token.
+    #[serde(deserialize_with = "variables")]
+    env: Vec<NamedFile>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -260,7 +264,7 @@ impl Spec {
         let tokens: Vec<TokenMount> = mounts
             .flat_map(|mount| {
                 let volume = self.volumes.iter().find(|volume| volume.name == mount.name);
-                volume.map(|volume| mounts::tokens(volume, mount)).unwrap_or_default()
+                volume.map(|volume| mounts::tokens(volume, mount, &spec.env)).unwrap_or_default()
             })
             .take(*room)
             .collect();
@@ -324,6 +328,11 @@ impl Status {
 fn wall(rfc3339: &str) -> Option<Wall> {
     let time = DateTime::parse_from_rfc3339(rfc3339).ok()?;
     time.timestamp_nanos_opt().map(Wall::from_nanos)
+}
+
+fn variables<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<NamedFile>, D::Error> {
+    let each: fn(Variable) -> Option<NamedFile> = |variable| variable.0;
+    from.deserialize_option(Bounded { max: MAX_KEPT, each })
 }
 
 fn pods<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Pod>, D::Error> {

@@ -46,6 +46,7 @@ fn a_pod_is_reduced_to_the_fields_that_findings_need() {
         path: "token".into(),
         mount_path: mount_path.into(),
         part,
+        convention: None,
     };
     let container = |name: &str, image: &str, started: i64, tokens| Container {
         name: name.into(),

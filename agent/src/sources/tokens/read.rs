@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use tokenwatch_core::world::tokens::{
-    Decoded, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, decode,
+    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, decode,
 };
 use zeroize::Zeroize;
 
@@ -69,12 +69,12 @@ pub enum Look<'a> {
 }
 
 /// What a file without a bound token contains, as far as it matters where a token used to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Other {
     /// Nothing.
     Empty,
-    /// A Secret-based token.
-    Legacy,
+    /// A Secret-based token, and whose it is.
+    Legacy(Box<LegacyClaims>),
     /// A key, a ConfigMap, somebody else's JWT.
     Foreign,
 }
@@ -291,7 +291,7 @@ fn found(decoded: Decoded<'_>, stamp: Stamp, is_empty: bool) -> Look<'_> {
     match decoded {
         Decoded::Token(token) => Look::Token(stamp, token),
         Decoded::Malformed(malformed) => Look::Malformed(malformed),
-        Decoded::Legacy(_) => Look::Other(stamp, Other::Legacy),
+        Decoded::Legacy(claims) => Look::Other(stamp, Other::Legacy(Box::new(claims))),
         Decoded::Other if is_empty => Look::Other(stamp, Other::Empty),
         Decoded::Other => Look::Other(stamp, Other::Foreign),
     }

@@ -15,6 +15,9 @@ use tokenwatch_core::world::tokens::API_ACCESS;
 
 pub(super) use crate::discovery::roots::PROJECTED;
 
+/// Where kubelet keeps Secret volumes below a pod's directory.
+pub(super) const SECRETS: &str = "volumes/kubernetes.io~secret";
+
 /// The link to the current generation, which kubelet's AtomicWriter renames into place
 /// (pkg/volume/util/atomic_writer.go).
 pub(super) const DATA: &str = "..data";

@@ -18,7 +18,7 @@ use tokenwatch_core::world::observation::Observation;
 use crate::clocks;
 use scan::absences::AbsentFile;
 use scan::held_back::{HOLD_BACK, HeldBack};
-use scan::{absences, blind_spots};
+use scan::{absences, blind_spots, secrets};
 
 pub use layout::PodId;
 pub use scan::{Scanner, Summary, VolumeOutcome};
@@ -49,6 +49,8 @@ pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
     }
     let bare = scanner.pods_without_tokens();
     out.extend((!bare.is_empty()).then_some(Observation::WithoutTokens(bare)));
+    let legacy = secrets::legacy(&scanner);
+    out.extend((!legacy.is_empty()).then_some(Observation::Legacy(legacy)));
     (out, summary)
 }
 

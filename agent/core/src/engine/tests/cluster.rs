@@ -225,6 +225,7 @@ fn listed_with_token(phase: Phase) -> Observation {
         path: key("p1").path,
         mount_path: "/t".into(),
         part: MountedPart::Whole,
+        convention: None,
     };
     let app = Container { tokens: vec![mount], ..Container::default() };
     let (uid, namespace, name) = ("p1".into(), "shop".into(), "cart-0".into());

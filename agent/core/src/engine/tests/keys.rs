@@ -50,6 +50,7 @@ fn pod(name: &str) -> Pod {
         path: "token".into(),
         mount_path: "/t".into(),
         part: MountedPart::Whole,
+        convention: None,
     };
     let container = Container { name: "app".into(), tokens: vec![mount], ..Container::default() };
     Pod {

@@ -16,6 +16,7 @@ mod cluster;
 mod copies;
 mod keys;
 mod kubelet;
+mod posture;
 mod readers;
 mod restart;
 mod syncs;

@@ -79,6 +79,7 @@ fn pod(containers: &[(&str, i64)]) -> Events {
         path: "token".into(),
         mount_path: "/t".into(),
         part: MountedPart::Whole,
+        convention: None,
     };
     let container = |(name, started): &(&str, i64)| Container {
         name: (*name).into(),

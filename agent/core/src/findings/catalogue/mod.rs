@@ -97,15 +97,15 @@ codes! {
     KeyUnknown = "token.key_unknown" in token::KEY_UNKNOWN;
     #[doc = "the token's issuer is not the cluster's"]
     IssuerMismatch = "token.issuer_mismatch" in token::ISSUER_MISMATCH;
-    #[doc = "no known verifier accepts the token's audience"]
+    #[doc = "the token's audience does not fit the client that reads it"]
     AudienceUnknown = "token.audience_unknown" in token::AUDIENCE_UNKNOWN;
     #[doc = "the token's service account was deleted, or replaced under the same name"]
     SubjectReplaced = "token.subject_replaced" in token::SUBJECT_REPLACED;
-    #[doc = "the token works only because of expiry extension"]
+    #[doc = "a token works only because of expiry extension"]
     ExtendedOnly = "token.extended_only" in token::EXTENDED_ONLY;
-    #[doc = "a legacy token that never expires"]
+    #[doc = "a Secret-based token that never expires"]
     Legacy = "token.legacy" in token::LEGACY;
-    #[doc = "the token lives longer than policy allows"]
+    #[doc = "a token lives longer than is usual"]
     LifetimeLong = "token.lifetime_long" in token::LIFETIME_LONG;
     #[doc = "a copy of a token on the host is stale"]
     CopyStale = "copy.stale" in copy::COPY_STALE;
@@ -125,7 +125,7 @@ codes! {
     ApiserverSkew = "apiserver.skew" in cluster::APISERVER_SKEW;
     #[doc = "the API server rejects good tokens"]
     ApiserverRejecting = "apiserver.rejecting" in cluster::APISERVER_REJECTING;
-    #[doc = "the token controller is down"]
+    #[doc = "kube-controller-manager does not run"]
     TokenControllerDown = "controlplane.token_controller_down" in cluster::TOKEN_CONTROLLER_DOWN;
     #[doc = "the agent cannot see some volumes"]
     AgentBlind = "agent.blind" in agent::AGENT_BLIND;
@@ -141,14 +141,7 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 6] = [
-        Self::AudienceUnknown,
-        Self::ExtendedOnly,
-        Self::Legacy,
-        Self::LifetimeLong,
-        Self::ApiserverRejecting,
-        Self::TokenControllerDown,
-    ];
+    const RESERVED: [Self; 1] = [Self::ApiserverRejecting];
 
     /// The family of the code. Findings of one family about one subject are one finding, which gets
     /// worse or better: a late rotation that becomes an expired token is not a second incident.

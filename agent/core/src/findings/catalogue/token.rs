@@ -205,10 +205,22 @@ pub(super) const ISSUER_MISMATCH: Entry = Entry {
 };
 
 pub(super) const AUDIENCE_UNKNOWN: Entry = Entry {
-    meaning: "The audience is neither the API server's nor that of a known verifier.",
-    found_by: "The agent does not detect this yet.",
-    severity: "info",
-    action: "Check the audience in the pod's volume.",
+    meaning: "A client gives this token to a verifier that expects another audience. Unless the \
+            verifier was configured for this audience, it refuses every request with the token, \
+            from the pod's start on.",
+    found_by: "A convention shows who reads the token: a variable of the container \
+            (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, \
+            AZURE_FEDERATED_TOKEN_FILE), the volumes istio-token and linkerd-identity-token, or \
+            the directory in which clients of the API server look. The token's audience is not \
+            the one that this verifier usually has. For the API server, the tokens in the volumes \
+            kube-api-access-… of the node show its audiences. The agent needs access to the \
+            Kubernetes API for this. It cannot see how a verifier is configured.",
+    severity: "warning if the verifier accepts another audience alone, or if the audience looks \
+            like the usual one with a mistake in it; else info",
+    action: "Compare audience in the pod's volume with what the verifier accepts: the identity \
+            provider's audiences in AWS IAM, the federated credential in Microsoft Entra, \
+            --api-audiences of the API server. Correct the pod's template or the annotation that \
+            sets it, and start the pod again.",
 };
 
 pub(super) const SUBJECT_REPLACED: Entry = Entry {
@@ -226,23 +238,41 @@ pub(super) const SUBJECT_REPLACED: Entry = Entry {
 };
 
 pub(super) const EXTENDED_ONLY: Entry = Entry {
-    meaning: "Without --service-account-extend-token-expiration, the API server would reject the \
-            token.",
-    found_by: "The agent does not detect this yet.",
+    meaning: "A client holds a token for longer than it was requested for. The API server accepts \
+            it only because it extends the expiry of such tokens to a year. On the day the \
+            extension ends (an upgrade, a hardening profile, \
+            --service-account-extend-token-expiration=false), the client gets 401 an hour after \
+            its start. One finding stands for all such tokens of the node.",
+    found_by: "A reader keeps a token that kubelet has replaced (token.reader_stale, on more than \
+            a hint), or a container mounts one by subPath, and warnafter of that token and the \
+            leeway of 60 s have passed.",
     severity: "info",
-    action: "Make the client re-read the file.",
+    action: "Make the clients read the file again: use a client library that does, or restart the \
+            pods. `tokenwatch report upgrade` on the node names each workload, its owner and the \
+            evidence.",
 };
 
 pub(super) const LEGACY: Entry = Entry {
-    meaning: "The token comes from a Secret and has no expiry.",
-    found_by: "The agent does not detect this yet.",
+    meaning: "A pod mounts a Secret-based token. It has no expiry, and is bound to no pod: whoever \
+            has a copy can use it until the Secret or the service account is deleted. kubelet does \
+            not renew it. One finding stands for all such tokens of the node.",
+    found_by: "A Secret volume with the files token, ca.crt and namespace, or a file of a \
+            projected volume, holds a token of the issuer kubernetes/serviceaccount. The agent \
+            looks for new ones with each full rescan (files.rescan).",
     severity: "info",
-    action: "Use a projected token.",
+    action: "Give the pod a projected token instead (serviceAccountToken), and make sure that its \
+            client reads the file again. Then delete the Secret. The label \
+            kubernetes.io/legacy-token-last-used of the Secret has the day of its last use.",
 };
 
 pub(super) const LIFETIME_LONG: Entry = Entry {
-    meaning: "A long-lived credential is on the node.",
-    found_by: "The agent does not detect this yet.",
+    meaning: "Tokens on the node were requested for more than two days. Whoever has a copy of one \
+            can use it for so long, as long as its pod exists. The pod has no use for it: kubelet \
+            replaces each token after a day at the latest. One finding stands for all such tokens \
+            of the node.",
+    found_by: "exp less iat of the token in the file is more than 48 h, and the API server did not \
+            extend it (no warnafter).",
     severity: "info",
-    action: "Set a shorter expirationSeconds.",
+    action: "Set a shorter expirationSeconds in the pod's volume: an hour for clients that read \
+            the file again, and no more than a day for those of a cloud.",
 };

@@ -108,3 +108,27 @@ pub(super) const KUBELET_STALLED: Runbook = Runbook {
                       after kubelet replaced any. kubelet was stopped on purpose for \
                       some minutes.",
 };
+
+pub(super) const TOKEN_CONTROLLER_DOWN: Runbook = Runbook {
+    impact: "None for running pods: kubelet requests their tokens from the API server. Pods in new \
+             namespaces do not start (no service account, no kube-root-ca.crt), and new Secrets of \
+             the type kubernetes.io/service-account-token stay empty. Nothing else that \
+             controllers do happens either: no new pods of Deployments, no garbage collection.",
+    diagnosis: &[
+        step(
+            "Who held the lease, and when it was last renewed",
+            "kubectl get lease -n kube-system kube-controller-manager -o \
+             custom-columns=HOLDER:.spec.holderIdentity,RENEWED:.spec.renewTime",
+        ),
+        step(
+            "Whether its pods run (kubeadm; a managed control plane does not show them)",
+            "kubectl get pods -n kube-system -l component=kube-controller-manager -o wide",
+        ),
+        READY,
+    ],
+    mitigation: &[],
+    resolved_when: "The renewTime of the lease changes again. The finding clears within a minute \
+                    of that.",
+    false_positives: "A controller manager without leader election (--leader-elect=false) beside \
+                      the lease of an earlier one.",
+};

@@ -4,6 +4,7 @@ mod agent;
 mod clock;
 mod cluster;
 mod copy;
+mod posture;
 mod reader;
 mod steps;
 mod token;
@@ -54,6 +55,10 @@ impl Code {
             Self::SubjectReplaced => &token::SUBJECT_REPLACED,
             Self::KeyUnknown => &cluster::KEY_UNKNOWN,
             Self::IssuerMismatch => &cluster::ISSUER_MISMATCH,
+            Self::AudienceUnknown => &posture::AUDIENCE_UNKNOWN,
+            Self::ExtendedOnly => &posture::EXTENDED_ONLY,
+            Self::Legacy => &posture::LEGACY,
+            Self::LifetimeLong => &posture::LIFETIME_LONG,
             Self::ClockOffset => &clock::CLOCK_OFFSET,
             Self::ClockUnsynchronized => &clock::CLOCK_UNSYNCHRONIZED,
             Self::ClockStepped => &clock::CLOCK_STEPPED,
@@ -61,15 +66,11 @@ impl Code {
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
             Self::ApiserverSkew => &cluster::APISERVER_SKEW,
+            Self::TokenControllerDown => &cluster::TOKEN_CONTROLLER_DOWN,
             Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
-            Self::AudienceUnknown
-            | Self::ExtendedOnly
-            | Self::Legacy
-            | Self::LifetimeLong
-            | Self::ApiserverRejecting
-            | Self::TokenControllerDown => return None,
+            Self::ApiserverRejecting => return None,
         })
     }
 }

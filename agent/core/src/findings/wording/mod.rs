@@ -2,8 +2,10 @@
 
 mod agent;
 mod apiserver;
+mod audience;
 mod clock;
 mod clock_remedy;
+mod controller;
 mod copy;
 mod copy_remedy;
 mod held;
@@ -15,6 +17,7 @@ mod missing;
 mod mount_frozen;
 mod names;
 mod parts;
+mod posture;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
@@ -29,11 +32,13 @@ mod unsynced;
 pub(crate) use agent::{blind, delivery};
 pub(crate) use apiserver::skew;
 pub(crate) use clock::clock;
+pub(crate) use controller::controller;
 pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
 pub(crate) use keys::{issuer, key};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub(crate) use parts::GENERATION;
+pub(crate) use posture::posture;
 pub(crate) use resolved::is_unsynced;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::{ACCOUNT_STATE, token};

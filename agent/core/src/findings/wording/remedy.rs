@@ -29,7 +29,10 @@ pub(super) fn of_token(
         }
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
-        TokenFault::Malformed | TokenFault::Unreadable | TokenFault::Subpath => describe_pod(pod),
+        TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath
+        | TokenFault::Audience(_) => describe_pod(pod),
     };
     Remedy { text: action(symptom).to_owned(), command }
 }
@@ -50,6 +53,7 @@ fn action(symptom: TokenSymptom) -> &'static str {
         | TokenFault::Malformed
         | TokenFault::Unreadable
         | TokenFault::Subpath
+        | TokenFault::Audience(_)
         | TokenFault::ReaderStale
         | TokenFault::MountFrozen => symptom.fault.code(),
     };

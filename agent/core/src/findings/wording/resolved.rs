@@ -130,9 +130,9 @@ fn good_state(code: Code) -> &'static str {
         Code::Subpath => "is no longer mounted by subPath",
         Code::ReaderStale => "has no reader left that keeps an old one",
         Code::MountFrozen => "is in no old mount of a container any more",
+        Code::AudienceUnknown => "has an audience that fits its client",
         Code::KeyUnknown
         | Code::IssuerMismatch
-        | Code::AudienceUnknown
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
@@ -197,6 +197,18 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         }
         Resolution::Recovered if code == Code::IssuerMismatch => {
             format!("No token on node {node} is left that names another issuer than new ones")
+        }
+        Resolution::Recovered if code == Code::TokenControllerDown => {
+            format!("kube-controller-manager renews its lease again, as node {node} sees it")
+        }
+        Resolution::Recovered if code == Code::ExtendedOnly => {
+            format!("No token on node {node} is left that works only because of expiry extension")
+        }
+        Resolution::Recovered if code == Code::Legacy => {
+            format!("No pod on node {node} is left that mounts a Secret-based token")
+        }
+        Resolution::Recovered if code == Code::LifetimeLong => {
+            format!("No token on node {node} is left that lives longer than is usual")
         }
         Resolution::Recovered if code == Code::Missing => {
             format!("No volume of a token on node {node} is left empty")

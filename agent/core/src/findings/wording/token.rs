@@ -2,7 +2,7 @@
 
 use super::lifetime::time_left;
 use super::parts::{Parts, identity_of};
-use super::{kept, names, remedy, subpath, unsynced};
+use super::{audience, kept, names, remedy, subpath, unsynced};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
@@ -55,7 +55,7 @@ fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
     let deadlines = facts.generation().map(|generation| generation.deadlines);
     let effective = deadlines.map(|deadlines| deadlines.effective);
     match fault {
-        TokenFault::SubjectReplaced(_) => None,
+        TokenFault::SubjectReplaced(_) | TokenFault::Audience(_) => None,
         // The API server may refuse the token before it expires, because of its pod.
         TokenFault::PodTerminating(
             PodEnd::Overdue { .. } | PodEnd::Deleted(_) | PodEnd::Ended(_),
@@ -81,6 +81,9 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
             facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
         }
         TokenFault::Subpath => generation_evidence(facts, now).and(subpath::evidence(facts)),
+        TokenFault::Audience(misfit) => {
+            generation_evidence(facts, now).and(audience::evidence(misfit))
+        }
         TokenFault::Unsynced(silence) => {
             generation_evidence(facts, now).and(unsynced::evidence(&silence))
         }
@@ -131,6 +134,7 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
         (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
         (TokenFault::Subpath, _) => subpath::summary(&token, facts, now),
+        (TokenFault::Audience(misfit), _) => audience::summary(&token, misfit, facts),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
         (_, None) => token, // every other fault needs a generation
     }
@@ -179,6 +183,7 @@ fn lifecycle(
         TokenFault::Malformed
         | TokenFault::Unreadable
         | TokenFault::Subpath
+        | TokenFault::Audience(_)
         | TokenFault::ReaderStale
         | TokenFault::MountFrozen => token.to_owned(),
     }

@@ -3,10 +3,12 @@
 use super::Pseudonyms;
 use super::names::Kind;
 use crate::world::cluster::{
-    AccountName, AccountSeen, ClusterSeen, Container, Owner, Pod, PodRef, TokenMount,
+    AccountName, AccountSeen, ClusterSeen, Container, LeaseSeen, Owner, Pod, PodRef, TokenMount,
 };
 use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
-use crate::world::tokens::{Binding, Claims, ObjectRef, SigningKey, TokenKey};
+use crate::world::tokens::{
+    Binding, Claims, LegacyClaims, LegacyToken, ObjectRef, SigningKey, TokenKey,
+};
 
 /// Kinds of owners that every cluster has. Others may be named after who wrote them.
 const OWNER_KINDS: [&str; 9] = [
@@ -112,6 +114,22 @@ impl Pseudonyms {
         AccountSeen { account, uid: self.some_name(Kind::Uid, uid) }
     }
 
+    pub(super) fn lease(&self, lease: LeaseSeen) -> LeaseSeen {
+        let LeaseSeen { holder, renewed } = lease;
+        LeaseSeen { holder: self.some_name(Kind::Name, holder), renewed }
+    }
+
+    pub(super) fn legacy(&self, token: LegacyToken) -> LegacyToken {
+        let LegacyToken { key, claims: LegacyClaims { namespace, service_account, secret } } =
+            token;
+        let claims = LegacyClaims {
+            namespace: self.name(Kind::Namespace, &namespace),
+            service_account: self.name(Kind::Account, &service_account),
+            secret: self.some_name(Kind::Name, secret),
+        };
+        LegacyToken { key: self.token_key(key), claims }
+    }
+
     pub(super) fn keys(&self, seen: KeysSeen) -> KeysSeen {
         let KeysSeen { sent, answer } = seen;
         let answer = match answer {
@@ -172,12 +190,13 @@ impl Pseudonyms {
     }
 
     fn token_mount(&self, mount: TokenMount) -> TokenMount {
-        let TokenMount { volume, path, mount_path, part } = mount;
+        let TokenMount { volume, path, mount_path, part, convention } = mount;
         TokenMount {
             volume: self.name(Kind::Volume, &volume),
             path: self.path(&path),
             mount_path: self.name(Kind::Directory, &mount_path),
             part,
+            convention,
         }
     }
 

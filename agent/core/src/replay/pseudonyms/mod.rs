@@ -109,6 +109,9 @@ impl Pseudonyms {
             Observation::WithoutTokens(pods) => Observation::WithoutTokens(
                 pods.iter().map(|uid| self.name(Kind::Uid, uid)).collect(),
             ),
+            Observation::Legacy(all) => {
+                Observation::Legacy(all.into_iter().map(|one| self.legacy(one)).collect())
+            }
             Observation::Blind(spots) => {
                 Observation::Blind(spots.into_iter().map(|spot| self.blind_spot(spot)).collect())
             }
@@ -120,6 +123,9 @@ impl Pseudonyms {
             Observation::Cluster(seen) => Observation::Cluster(self.cluster(seen)),
             Observation::ServiceAccount(seen) => Observation::ServiceAccount(self.account(seen)),
             Observation::Keys(seen) => Observation::Keys(self.keys(seen)),
+            Observation::ControllerLease(lease) => {
+                Observation::ControllerLease(lease.map(|lease| self.lease(lease)))
+            }
             Observation::Copies(seen) => Observation::Copies(self.copies(seen)),
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))

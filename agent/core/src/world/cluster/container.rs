@@ -36,6 +36,54 @@ pub struct TokenMount {
     pub mount_path: String,
     /// How much of the volume is mounted there.
     pub part: MountedPart,
+    /// The convention by which a client reads it there, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convention: Option<Convention>,
+}
+
+/// What shows who reads a token: a name that a kind of client is known for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// The container's variable `AWS_WEB_IDENTITY_TOKEN_FILE` has its path: the SDKs of AWS give
+    /// the token to STS.
+    AwsWebIdentity,
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` has it: they give it to the agent of EKS Pod
+    /// Identity.
+    AwsContainerAuthorization,
+    /// `AZURE_FEDERATED_TOKEN_FILE` has it: the SDKs of Azure give it to Entra.
+    AzureFederated,
+    /// It is where clients of the API server look
+    /// (`/var/run/secrets/kubernetes.io/serviceaccount/token`).
+    InCluster,
+    /// Its volume is `istio-token`: istio's agent gives it to istiod.
+    IstioToken,
+    /// Its volume is `linkerd-identity-token`: linkerd's proxy gives it to the identity service.
+    LinkerdIdentity,
+}
+
+impl Convention {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::AwsWebIdentity,
+        Self::AwsContainerAuthorization,
+        Self::AzureFederated,
+        Self::InCluster,
+        Self::IstioToken,
+        Self::LinkerdIdentity,
+    ];
+
+    /// What shows it: a variable, the name of a volume, or a directory.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::AwsWebIdentity => "AWS_WEB_IDENTITY_TOKEN_FILE",
+            Self::AwsContainerAuthorization => "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            Self::AzureFederated => "AZURE_FEDERATED_TOKEN_FILE",
+            Self::InCluster => "/var/run/secrets/kubernetes.io/serviceaccount",
+            Self::IstioToken => "istio-token",
+            Self::LinkerdIdentity => "linkerd-identity-token",
+        }
+    }
 }
 
 /// How much of a volume a container mounts.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClusterSeen, Deleted, Pod, PodStage};
+use super::{ClusterSeen, Controller, Deleted, Pod, PodStage};
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::clocks::VerifierClocks;
 use crate::world::config::Config;
@@ -24,6 +24,8 @@ pub struct Cluster {
     pub verifiers: VerifierClocks,
     /// The keys with which its API servers verify tokens.
     pub keys: Keys,
+    /// The lease of its controller manager.
+    pub controller: Controller,
     pods: BTreeMap<String, Pod>,
     /// UIDs of those pods that no longer exist at the API server, and when the agent learned it.
     /// kubelet may still be removing their files.

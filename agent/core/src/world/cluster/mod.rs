@@ -6,6 +6,7 @@
 
 mod accounts;
 mod container;
+mod controller;
 mod known;
 mod mounts;
 mod pod;
@@ -14,7 +15,8 @@ mod stage;
 mod turns;
 
 pub use accounts::{AccountLoss, AccountName, AccountSeen, Accounts, Loss};
-pub use container::{Container, MountedPart, TokenMount};
+pub use container::{Container, Convention, MountedPart, TokenMount};
+pub use controller::{Controller, LeaseSeen, SilentController};
 pub use known::{Cluster, Known};
 pub use pod::{Owner, Phase, Pod, PodRef};
 pub use sandbox::{Isolation, Sandbox};

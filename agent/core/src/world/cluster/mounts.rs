@@ -62,6 +62,7 @@ mod tests {
             path: path.into(),
             mount_path: "/t".into(),
             part: MountedPart::Whole,
+            convention: None,
         }
     }
 

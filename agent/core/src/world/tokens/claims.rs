@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::time::Wall;
+use crate::base::time::{Delta, Wall};
 
 /// A Kubernetes object that a token names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -98,7 +98,16 @@ impl Binding {
     }
 }
 
+/// The longest life that is usual: cloud services ask for a day, and kubelet replaces a token
+/// after a day at the latest, so that a longer life serves nobody who reads it again.
+pub const USUAL_LIFE: Delta = Delta::from_secs(172_800);
+
 impl Claims {
+    /// How long somebody asked the token to live. An extension of its expiry is the API server's.
+    pub fn requested_life(&self) -> Delta {
+        self.warn_after.unwrap_or(self.expires_at) - self.issued_at
+    }
+
     /// The generation of the token. A rotation is a change of this id; the file's mtime does not
     /// count.
     pub fn generation(&self) -> GenerationId {

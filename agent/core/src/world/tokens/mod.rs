@@ -6,13 +6,14 @@ mod claims;
 mod deadlines;
 mod decode;
 mod file;
+mod legacy;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tracked;
 
 pub use audience::{Exchange, is_for_api_server, telling_part};
-pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef, SigningKey};
+pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef, SigningKey, USUAL_LIFE};
 pub use deadlines::{CACHE, Deadlines, JITTER, KubeletPolicy, LEEWAY, State, Verdict, verdict};
 pub use decode::{
     Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch,
@@ -20,6 +21,7 @@ pub use decode::{
 };
 pub(crate) use decode::{kept_issuer, kept_name};
 pub use file::{Absence, FileContent, FileSeen};
+pub use legacy::{LegacyToken, MAX_LEGACY};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::FileSeen;
-use super::{Change, Generation, KubeletPolicy, TokenKey, Tracked};
+use super::{Change, Generation, KubeletPolicy, LegacyToken, MAX_LEGACY, TokenKey, Tracked};
 use crate::base::time::Reading;
 
 /// Most tokens that the agent tracks: twice those of a full node (250 pods with four tokens each).
@@ -18,6 +18,8 @@ pub struct Tokens {
     tracked: BTreeMap<TokenKey, Box<Tracked>>,
     /// Tokens beyond the limit: at most [`MAX_TOKENS`] keys.
     left_out: BTreeSet<TokenKey>,
+    /// The Secret-based tokens that pods mount.
+    pub legacy: Vec<LegacyToken>,
 }
 
 /// The result of one observation of a file.
@@ -41,6 +43,12 @@ impl Tokens {
         let tracked =
             self.tracked.entry(key).or_insert_with_key(|key| Box::new(Tracked::new(key.clone())));
         Seen { change: tracked.see(seen, now, kubelet), left_out_changed }
+    }
+
+    /// Takes the complete list of Secret-based tokens.
+    pub(crate) fn set_legacy(&mut self, mut all: Vec<LegacyToken>) {
+        all.truncate(MAX_LEGACY);
+        self.legacy = all;
     }
 
     /// Removes a file that no longer exists. Returns it, and whether the set of left out tokens

@@ -344,6 +344,9 @@ fn of_finding(finding: &Finding) -> (Finds, String) {
             "A new pod gets a new token only if kubelet can get one: find out first why it did not"
         }
         Code::KubeletStalled => "Of kubelet: it requests every token again when it starts",
+        Code::TokenControllerDown => {
+            "No: the controller manager does not matter for a token that kubelet requests"
+        }
         Code::PodTerminating => "The pod is at its end: a new one takes its place",
         Code::Malformed | Code::Unreadable => {
             "Yes, if kubelet writes the file: it writes a new one for a new pod"
@@ -354,14 +357,15 @@ fn of_finding(finding: &Finding) -> (Finds, String) {
         | Code::ClockUnknown
         | Code::ClockServersDisagree
         | Code::ApiserverSkew => "No: the clock is wrong, and a new token is dated by it, too",
+        Code::AudienceUnknown => {
+            "No: a new pod gets a token for the same audience. Correct the pod's template first"
+        }
         Code::IssuerMismatch
-        | Code::AudienceUnknown
         | Code::ExtendedOnly
         | Code::Legacy
         | Code::LifetimeLong
         | Code::CopyStale
         | Code::ApiserverRejecting
-        | Code::TokenControllerDown
         | Code::AgentBlind
         | Code::DeliveryDelayed => "Not known: the finding does not show it",
     };

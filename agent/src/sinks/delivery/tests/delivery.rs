@@ -67,6 +67,26 @@ async fn alerts_arrive() {
     delivered(&[], 3).await;
 }
 
+/// Whatever arises while a request was made just before leaves with the next one.
+#[tokio::test]
+async fn alerts_that_arise_together_leave_together() {
+    for protocol in BOTH {
+        let collector = Collector::new(protocol, []);
+        let sink = sink(&own(collector.serve().await, protocol));
+        sink.take(alerts(1));
+        collector.until(|seen| seen.accepted.len() == 1).await;
+        for _ in 0..20 {
+            sink.take(alerts(1));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        collector.until(|seen| seen.accepted.len() == 21).await;
+        let requests = collector.seen.lock().unwrap().requests;
+        // A machine that stops for a while may make a request more; one for each would be 21.
+        assert!((2..=4).contains(&requests), "{protocol:?}: {requests} requests");
+        assert!(sink.shutdown(Duration::from_secs(2)).await.is_clean());
+    }
+}
+
 #[tokio::test]
 async fn a_busy_collector_is_tried_again() {
     delivered(&[Answer::Later], 3).await;

@@ -32,6 +32,7 @@ pub(crate) fn empty() -> Status {
         now: NOW,
         readers: Vec::new(),
         tokens: Vec::new(),
+        legacy: Vec::new(),
         findings: Vec::new(),
         clock: ClockView {
             estimate: Estimate {

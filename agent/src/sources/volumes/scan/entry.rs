@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{Absence, FileContent};
-use tokenwatch_core::world::tokens::{ParsedToken, TokenIdentity};
+use tokenwatch_core::world::tokens::{LegacyClaims, ParsedToken, TokenIdentity};
 
 use super::context::{Owner, Reports, Scan};
 use super::denied;
@@ -29,6 +29,8 @@ pub(super) struct Entry {
     was_token: bool,
     /// The file cannot be read, and may be anything: the error, and why in words.
     hidden: Option<Box<(Errno, String)>>,
+    /// Whose Secret-based token it is, if it is one.
+    legacy: Option<Box<LegacyClaims>>,
     /// There is no file, and one should be there.
     is_absent: bool,
 }
@@ -47,8 +49,8 @@ enum Held {
 #[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
 enum Found<'a> {
     Token(Stamp, ParsedToken<'a>),
-    /// Something that never was a token.
-    Other(Stamp),
+    /// Something that never was a bound token.
+    Other(Stamp, Other),
     /// To be reported.
     Bad(FileContent),
     /// It cannot be read, and may be anything.
@@ -73,6 +75,7 @@ impl Entry {
             stamp: None,
             was_token: false,
             hidden: None,
+            legacy: None,
             is_absent: false,
         }
     }
@@ -90,6 +93,11 @@ impl Entry {
     /// Whether there is a file, as far as the agent can see.
     pub(super) fn is_there(&self) -> bool {
         !self.is_absent && self.hidden.is_none()
+    }
+
+    /// Whose Secret-based token it holds, if it does.
+    pub(super) fn legacy(&self) -> Option<&LegacyClaims> {
+        self.legacy.as_deref()
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -147,7 +155,7 @@ impl Entry {
             return Ok(());
         }
         self.stamp = None;
-        self.hidden = None;
+        (self.hidden, self.legacy) = (None, None);
         if self.is_absent {
             let content = FileContent::Missing(Absence::NoFile);
             self.report_bad(content, place.written_at, &mut scan.reports);
@@ -165,8 +173,9 @@ impl Entry {
                 self.set_token(&token, place.written_at, reports);
                 self.stamp = TrustedStamp::new(stamp, place.moment);
             }
-            Found::Other(stamp) => {
+            Found::Other(stamp, other) => {
                 self.set_other(reports);
+                self.legacy = legacy(other);
                 self.stamp = TrustedStamp::new(stamp, place.moment);
             }
             Found::Bad(content) => self.report_bad(content, place.written_at, reports),
@@ -273,7 +282,8 @@ fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
         (Look::Token(stamp, token), _) => Ok(Found::Token(stamp, token)),
         (Look::Malformed(malformed), _) => Ok(malformed_because(&malformed.to_string())),
         (Look::Other(stamp, other), expected) => {
-            Ok(not_token(other, expected).map_or(Found::Other(stamp), malformed_because))
+            let why = not_token(&other, expected);
+            Ok(why.map_or(Found::Other(stamp, other), malformed_because))
         }
         (Look::Refused(_), Expected::Was) => Ok(malformed_because(NO_LONGER_REGULAR)),
         (Look::Refused(_), Expected::Is) => Ok(malformed_because(NOT_REGULAR)),
@@ -281,6 +291,13 @@ fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
         (Look::Unreadable(_, errno), _) if is_own_limit(errno) => Err(errno),
         (Look::Unreadable(step, errno), _) => Ok(Found::Hidden(step, errno)),
         (Look::Vanished, _) => Err(Errno::ENOENT),
+    }
+}
+
+fn legacy(other: Other) -> Option<Box<LegacyClaims>> {
+    match other {
+        Other::Legacy(claims) => Some(claims),
+        Other::Empty | Other::Foreign => None,
     }
 }
 
@@ -292,11 +309,11 @@ const NO_LONGER_REGULAR: &str = "it is no longer a regular file within its volum
 const NOT_REGULAR: &str = "it is not a regular file within its volume";
 
 /// Why content that is no bound token is wrong; none if it is not. A Secret-based token works.
-fn not_token(other: Other, expected: Expected) -> Option<&'static str> {
+fn not_token(other: &Other, expected: Expected) -> Option<&'static str> {
     match (other, expected) {
-        (_, Expected::No) | (Other::Legacy, Expected::Is) => None,
+        (_, Expected::No) | (Other::Legacy(_), Expected::Is) => None,
         (Other::Empty, _) => Some("the file is empty"),
-        (Other::Legacy, Expected::Was) => {
+        (Other::Legacy(_), Expected::Was) => {
             Some("it holds a Secret-based token, and held a bound token before")
         }
         (Other::Foreign, Expected::Was) => {

@@ -12,6 +12,7 @@ mod files;
 pub(super) mod held_back;
 mod opened;
 mod pod;
+pub(super) mod secrets;
 mod stamps;
 mod volume;
 
@@ -232,7 +233,9 @@ impl Scanner {
     /// Scans every volume of one pod, below the open directory of pods.
     fn scan_pod(&mut self, pod: &PodId, pods: Opened<'_>, out: &mut Vec<Observation>) {
         let Some((known, tools)) = self.pod(pod) else { return };
-        known.scan(pods, &mut Turn::new(pod, tools), out);
+        let mut turn = Turn::new(pod, tools);
+        known.scan(pods, &mut turn, out);
+        known.scan_secrets(pods, &mut turn);
     }
 
     /// What is known of a pod, which may be nothing yet. (The map's `entry` would need a copy of
@@ -249,6 +252,14 @@ impl Scanner {
         let pods = open_pods(&self.roots[pod.root]);
         let Some((known, tools)) = self.pod(pod) else { return Vec::new() };
         known.list(fd(&pods), &mut Turn::new(pod, tools))
+    }
+
+    /// Looks for Secret-based tokens in the Secret volumes of one pod, if it is known.
+    pub fn scan_secrets(&mut self, pod: &PodId) {
+        let pods = open_pods(&self.roots[pod.root]);
+        if let Some(known) = self.pods.get_mut(pod) {
+            known.scan_secrets(fd(&pods), &mut Turn::new(pod, &mut self.tools));
+        }
     }
 
     /// Scans one volume.

@@ -10,6 +10,7 @@ use tokenwatch_core::world::observation::Observation;
 
 use super::context::{Owner, Reports, Scan, Turn};
 use super::opened::{Opened, fd, is_own_limit, stamp};
+use super::secrets::SecretVolumes;
 use super::stamps::TrustedStamp;
 use super::volume::{Content, Volume};
 use super::{VolumeOutcome, directory};
@@ -25,6 +26,8 @@ pub(super) struct Pod {
     names: Vec<OsString>,
     /// Why the directory cannot be listed.
     list_error: Option<Errno>,
+    /// Its Secret volumes.
+    secrets: SecretVolumes,
     /// Boxed, because a map allocates space for eleven values and a pod has few.
     volumes: BTreeMap<OsString, Box<Volume>>,
 }
@@ -37,6 +40,16 @@ impl Pod {
     /// Number of tokens, including broken ones.
     pub(super) fn tokens(&self) -> usize {
         self.volumes.values().map(|volume| volume.tokens()).sum()
+    }
+
+    /// The Secret-based tokens in its Secret volumes.
+    pub(super) fn secrets(&self) -> &SecretVolumes {
+        &self.secrets
+    }
+
+    /// Looks for Secret-based tokens in its Secret volumes, below the open directory of pods.
+    pub(super) fn scan_secrets(&mut self, pods: Opened<'_>, turn: &mut Turn<'_>) {
+        self.secrets.scan(pods, turn);
     }
 
     pub(super) fn knows(&self, volume: &OsStr) -> bool {

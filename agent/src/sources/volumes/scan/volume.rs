@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::FileContent;
+use tokenwatch_core::world::tokens::LegacyClaims;
 
 use super::context::{Owner, Reports, Scan};
 use super::denied;
@@ -119,6 +120,11 @@ impl Volume {
             files: files.collect(),
             is_whole: !self.is_truncated && self.entries.iter().all(Entry::is_there),
         })
+    }
+
+    /// The paths of the Secret-based tokens in it, and whose each is.
+    pub(super) fn legacy(&self) -> impl Iterator<Item = (&Path, &LegacyClaims)> {
+        self.entries.iter().filter_map(|entry| Some((entry.path(), entry.legacy()?)))
     }
 
     /// Whether it has no files, and can be opened.

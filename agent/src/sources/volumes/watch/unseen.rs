@@ -2,11 +2,12 @@
 
 use tokenwatch_core::base::time::Monotonic;
 use tokenwatch_core::world::observation::{BlindSpot, Observation};
+use tokenwatch_core::world::tokens::LegacyToken;
 
 use crate::sources::volumes::scan::Scanner;
 use crate::sources::volumes::scan::absences::AbsenceTracker;
-use crate::sources::volumes::scan::blind_spots;
 use crate::sources::volumes::scan::held_back::HeldBack;
+use crate::sources::volumes::scan::{blind_spots, secrets};
 
 /// What was reported about it.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(super) struct Unseen {
     absences: AbsenceTracker,
     /// The pods without tokens that were last reported.
     bare: Vec<String>,
+    /// The Secret-based tokens that were last reported.
+    legacy: Vec<LegacyToken>,
 }
 
 impl Unseen {
@@ -25,12 +28,18 @@ impl Unseen {
         self.absences.update(now, scanner, out);
     }
 
-    /// Reports the pods without tokens after a rescan of everything, if they changed.
+    /// Reports the pods without tokens, and the Secret-based tokens, after a rescan of everything,
+    /// if they changed.
     pub(super) fn rescanned(&mut self, scanner: &Scanner, out: &mut Vec<Observation>) {
         let bare = scanner.pods_without_tokens();
         if bare != self.bare {
             self.bare.clone_from(&bare);
             out.push(Observation::WithoutTokens(bare));
+        }
+        let legacy = secrets::legacy(scanner);
+        if legacy != self.legacy {
+            self.legacy.clone_from(&legacy);
+            out.push(Observation::Legacy(legacy));
         }
     }
 

@@ -333,7 +333,10 @@ impl Worker {
         match self.rescan.step(now()) {
             Step::None => {}
             Step::Start => self.start_rescan(),
-            Step::Pod(pod) => self.scan_pod(&pod),
+            Step::Pod(pod) => {
+                self.scan_pod(&pod);
+                self.scanner.scan_secrets(&pod);
+            }
             Step::End => self.end_rescan(),
         }
     }

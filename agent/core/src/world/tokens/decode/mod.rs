@@ -75,7 +75,7 @@ pub enum Decoded<'a> {
 }
 
 /// The subject of a Secret-based token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct LegacyClaims {
     /// Namespace of the service account.
     pub namespace: String,
