@@ -25,8 +25,9 @@ impl World {
     /// Takes an answer about the keys of the API servers. It may tell something else about every
     /// token.
     pub(super) fn published(&mut self, now: &Reading, seen: KeysSeen) -> Changed {
-        let estimate = self.clock.estimate(now);
-        self.cluster.keys.see(seen, &estimate.interval(now.wall));
+        let truth = self.clock.estimate(now).interval(now.wall);
+        let verifier = self.cluster.verifiers.last(now);
+        self.cluster.keys.see(seen, &truth, verifier);
         let keys = self.tokens.keys_of(|_| true);
         self.want_keys(keys.iter(), now);
         Changed::node().with(ChangedTokens::All)

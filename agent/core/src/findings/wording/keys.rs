@@ -91,9 +91,9 @@ fn suspected(node: &str, symptom: &KeySymptom, now: Wall) -> String {
 
 const LIKELY: &str = "A key that was not there before signs new tokens: most likely the signing \
                       key was replaced, and the old one was not kept.";
-const EITHER: &str = "Either the API server does not have the key any more, or only the agent's \
-                      own pod or service account was deleted: the agent cannot tell before it gets \
-                      a new token.";
+const EITHER: &str = "The API server does not have the key any more, or does not accept the issuer \
+                      any more, or only the agent's own pod or service account was deleted: the \
+                      agent cannot tell before it gets a new token.";
 
 fn newer(symptom: &KeySymptom) -> &'static str {
     if symptom.has_newer {
@@ -183,7 +183,8 @@ const SAME_FILES: &str = "Give every API server the same files in --service-acco
                           API server that answers.";
 const COMPARE: &str = "Compare the key ids: if key_ids of the evidence is not among those that the \
                        command shows, give the API servers the old public key again \
-                       (--service-account-key-file can be given several times). Else check the \
+                       (--service-account-key-file can be given several times). Else compare \
+                       --service-account-issuer with the issuer of the tokens, and check the \
                        service account of the agent.";
 
 /// The finding about tokens whose issuer is not that of new tokens.

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bound::{HARDWARE_PPM, Range};
-use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 
 /// A header shows whole seconds, rounded down.
 const RESOLUTION: Delta = Delta::from_secs(1);
@@ -128,6 +128,14 @@ impl VerifierClocks {
         self.clocks.push(clock);
     }
 
+    /// What the clock of the API server that answered last shows at `now`, however few answers show
+    /// it.
+    pub(crate) fn last(&self, now: &Reading) -> Option<Interval> {
+        let last = self.clocks.last().filter(|last| now.monotonic - last.last <= FORGOTTEN)?;
+        let ahead = last.ahead_at(now.monotonic).moved(-wall_of(now));
+        Some(Interval { lo: now.wall + ahead.lo, hi: now.wall + ahead.hi })
+    }
+
     /// What is known of each clock at `now`; first the one that answered last. A clock with few
     /// answers, or with none for an hour, is left out. While the one that answered last has few,
     /// nothing is known: the others may be what it was before it was set.
@@ -192,6 +200,16 @@ mod tests {
         assert_eq!((known.len(), known[0].answers, known[0].alternates), (1, 30, false));
         assert!(contains(&known[0].ahead, 3_500), "{known:?}");
         assert!(known[0].ahead.half() < Delta::from_millis(300), "{known:?}");
+    }
+
+    #[test]
+    fn one_answer_shows_the_clock_of_the_last_server() {
+        assert_eq!(VerifierClocks::default().last(&at(0)), None);
+        let clocks = seen([answer(0, 8, 0), answer(60_000, 8, 7_200_000)]);
+        let shown = clocks.last(&at(60_100)).unwrap();
+        let expected = at(60_100 + 7_200_000).wall;
+        assert!(shown.lo <= expected && expected <= shown.hi, "{shown:?}");
+        assert_eq!(clocks.last(&at(3_661_000)), None, "too long ago");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use crate::base::time::{Delta, Interval, Monotonic, Reading};
 use crate::world::config::Config;
-use crate::world::tokens::{Generation, TokenKey, Verdict, verdict};
+use crate::world::tokens::{Claims, Generation, LEEWAY, TokenKey, Verdict, verdict};
 use turns::Turns;
 
 /// Answers that are kept: those of 16 rounds, each on a connection of its own. If one of five API
@@ -24,6 +24,9 @@ const KEPT: usize = 48;
 const LACK: u32 = 3;
 /// The same from which it is missing everywhere: those of three rounds.
 const ALL_LACK: u32 = 9;
+/// Answers with a key in a row, after a refusal that did not last, from which an API server that was
+/// starting explains it: those of two rounds.
+const FORGIVEN: u32 = 6;
 /// How many times longer than a file may settle an API server must refuse the agent's own token
 /// before that counts: while it starts, it may not know the objects yet that a token is bound to.
 const REFUSES: i64 = 5;
@@ -122,9 +125,10 @@ impl Keys {
         is_now
     }
 
-    /// Takes an answer. True time is in `interval`: that an API server refuses an own token outside
-    /// of its lifetime tells nothing about keys.
-    pub(super) fn see(&mut self, seen: KeysSeen, interval: &Interval) {
+    /// Takes an answer. True time is in `truth`, and the API server's clock in `verifier`, if that is
+    /// known: that an API server refuses an own token outside of its lifetime tells nothing about
+    /// keys.
+    pub(super) fn see(&mut self, seen: KeysSeen, truth: &Interval, verifier: Option<Interval>) {
         self.turns.answered();
         let content = match seen.answer {
             KeysAnswer::Published(keys) => {
@@ -132,9 +136,8 @@ impl Keys {
                 Some(Content::Set(keys))
             }
             KeysAnswer::Refused(own) => {
-                let is_within_life =
-                    verdict(&own, interval) != Verdict::Dead && interval.hi < own.expires_at;
-                own.key.id.filter(|_| is_within_life).map(Content::Refusal)
+                let is_alive = is_alive(&own, truth, verifier);
+                own.key.id.filter(|_| is_alive).map(Content::Refusal)
             }
         };
         let sent = seen.sent.monotonic;
@@ -183,11 +186,11 @@ impl Keys {
     pub fn state(&self, key: &TokenKey, generation: &Generation) -> KeyState {
         let Some(id) = checkable_key(key, generation) else { return KeyState::NotChecked };
         let seen = generation.seen.monotonic;
-        let mut tally = Tally::default();
+        let mut tally = Tally { patience: self.patience, ..Tally::default() };
         for answer in &self.answers {
             tally.take(answer.sent, answer.shows(id, seen));
         }
-        tally.state(self.patience)
+        tally.state()
     }
 }
 
@@ -202,6 +205,8 @@ struct Tally {
     /// Another key was refused after the first answer without this one: an API server that refuses
     /// the agent shows no keys, and may have this one.
     is_partial: bool,
+    /// Time over which a refusal must last.
+    patience: Delta,
 }
 
 impl Tally {
@@ -216,13 +221,22 @@ impl Tally {
             }
             None => self.is_partial |= self.lack > 0,
         }
+        if self.has_again == FORGIVEN && self.is_short() {
+            (self.refused, self.has_again, self.has) = (None, 0, self.has + FORGIVEN);
+        }
     }
 
-    fn state(&self, patience: Delta) -> KeyState {
-        let lasts = self.refused.is_some_and(|(first, last)| last - first >= patience);
+    /// Whether nothing but a refusal speaks against the key, and it has not lasted: an API server
+    /// that starts refuses tokens until it knows their objects.
+    fn is_short(&self) -> bool {
+        let short = |(first, last): (Monotonic, Monotonic)| last - first < self.patience;
+        self.lack == 0 && self.refused.is_some_and(short)
+    }
+
+    fn state(&self) -> KeyState {
         match (self.has, self.lack, self.has_again) {
-            (_, 0, 0) if lasts => KeyState::Suspected,
-            (_, 0, 0) if self.refused.is_some() => KeyState::Open,
+            (_, 0, _) if self.is_short() => KeyState::Open,
+            (_, 0, 0) if self.refused.is_some() => KeyState::Suspected,
             (0, 0, 0) => KeyState::Open,
             (_, 0, 0) => KeyState::Known,
             (_, ALL_LACK.., 0) if !self.is_partial => KeyState::Unknown,
@@ -242,6 +256,15 @@ impl Answer {
             Content::Refusal(key) => (key == id).then_some(Shows::Refuses),
         }
     }
+}
+
+/// Whether the agent's own token is within its lifetime, by true time and by the clock of the API
+/// server, which may be wrong.
+fn is_alive(own: &Claims, truth: &Interval, verifier: Option<Interval>) -> bool {
+    let accepts =
+        |clock: Interval| own.not_before - LEEWAY <= clock.lo && clock.hi < own.expires_at;
+    let is_alive = verdict(own, truth) != Verdict::Dead && truth.hi < own.expires_at;
+    is_alive && verifier.is_none_or(accepts)
 }
 
 /// The id of the key that signed the token, if an API server of this cluster should have it. A

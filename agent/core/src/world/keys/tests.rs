@@ -58,7 +58,7 @@ fn after_answers(answers: Vec<KeysSeen>) -> Keys {
     let mut keys = keys_of(true, 0);
     for answer in answers {
         let sent = (answer.sent.monotonic - Monotonic::default()).as_secs();
-        keys.see(answer, &true_time(sent));
+        keys.see(answer, &true_time(sent), None);
     }
     keys
 }
@@ -130,6 +130,11 @@ fn a_lasting_refusal_of_the_agents_token_makes_its_key_suspect() {
     let known = || published(150, &["k1"]);
     let without = |count: i64| (300..300 + count).map(|sent| published(sent, &["k2"]));
     let refusals = || [refused(200, "k1"), refused(260, "k1")].into_iter();
+    let with = |count: i64| (210..210 + count).map(|sent| published(sent, &["k1"]));
+    let starts = |at: i64| {
+        let later = (at + 10..at + 16).map(|sent| published(sent, &["k1"]));
+        [refused(at, "k1")].into_iter().chain(later)
+    };
     let table: Vec<(Vec<KeysSeen>, KeyState)> = vec![
         (vec![refused(200, "k1")], Open), // an API server that starts
         (vec![refused(200, "k1"), refused(249, "k1")], Open),
@@ -139,6 +144,15 @@ fn a_lasting_refusal_of_the_agents_token_makes_its_key_suspect() {
         (vec![known(), refused(200, "k9"), refused(260, "k9")], Known), // of another key
         (refusals().chain([published(300, &["k1"])]).collect(), Split),
         (refusals().chain(without(1)).collect(), Open),
+        // An API server that started, and then all is well.
+        (vec![known(), refused(200, "k1"), published(201, &["k1"])], Open),
+        ([known(), refused(200, "k1")].into_iter().chain(with(5)).collect(), Open),
+        ([known(), refused(200, "k1")].into_iter().chain(with(6)).collect(), Known),
+        ([refused(200, "k1")].into_iter().chain(with(6)).chain(without(3)).collect(), Missing),
+        // It does so again hours later.
+        (starts(200).chain(starts(9_000)).collect(), Known),
+        // One of two API servers refuses the agent in two rounds.
+        (vec![refused(200, "k1"), known(), refused(260, "k1"), published(261, &["k1"])], Split),
         (refusals().chain(without(3)).collect(), Missing),
         (refusals().chain(without(9)).collect(), Unknown),
         // The agent's token has expired: that is why.
@@ -146,6 +160,27 @@ fn a_lasting_refusal_of_the_agents_token_makes_its_key_suspect() {
     ];
     for (answers, expected) in table {
         assert_eq!(state(answers.clone()), expected, "{answers:?}");
+    }
+}
+
+#[test]
+fn a_refusal_by_a_wrong_clock_tells_nothing_about_keys() {
+    let state = |ahead: Option<i64>| {
+        let mut keys = keys_of(true, 0);
+        for sent in [200, 260] {
+            let verifier = ahead.map(|ahead| true_time(sent + ahead));
+            keys.see(refused(sent, "k1"), &true_time(sent), verifier);
+        }
+        keys.state(&key(), &generation(|_| ()))
+    };
+    let table = [
+        (None, KeyState::Suspected),
+        (Some(0), KeyState::Suspected),
+        (Some(7_200), KeyState::Open),  // it has expired there
+        (Some(-7_200), KeyState::Open), // it is not valid there yet
+    ];
+    for (ahead, expected) in table {
+        assert_eq!(state(ahead), expected, "{ahead:?}");
     }
 }
 
@@ -167,7 +202,7 @@ fn requests_are_rare_and_come_soon_where_something_is_open() {
     keys.begin(&at(100));
     assert!(keys.take_turn(&at(100)) && !keys.take_turn(&at(101)));
     assert_eq!(next(&keys), Some(160), "no answer yet");
-    keys.see(published(100, &["k1"]), &true_time(100));
+    keys.see(published(100, &["k1"]), &true_time(100), None);
     assert_eq!(next(&keys), Some(1_900));
     keys.want(KeyState::Known, &at(110));
     assert_eq!(next(&keys), Some(1_900));
@@ -196,7 +231,7 @@ fn rounds_without_an_answer_become_rare() {
         asked.extend(keys.take_turn(&at(age)).then_some(age));
     }
     assert_eq!(asked, [0, 60, 180, 420, 900, 1_860, 3_660, 5_460, 7_260, 9_060]);
-    keys.see(published(9_060, &["k1"]), &true_time(9_060));
+    keys.see(published(9_060, &["k1"]), &true_time(9_060), None);
     assert!(!keys.take_turn(&at(10_859)) && keys.take_turn(&at(10_860)));
     assert!(keys.take_turn(&at(10_920)), "from the beginning");
 }
@@ -206,7 +241,7 @@ fn an_api_server_that_comes_back_is_asked() {
     let mut keys = keys_of(true, 0);
     keys.begin(&at(0));
     assert!(keys.take_turn(&at(0)));
-    keys.see(published(0, &["k1"]), &true_time(0));
+    keys.see(published(0, &["k1"]), &true_time(0), None);
     keys.reached(true, &at(300));
     assert!(!keys.take_turn(&at(301)), "it was not away");
     keys.reached(false, &at(310));
@@ -251,7 +286,7 @@ proptest::proptest! {
                 _ => {
                     let ids: Vec<String> = verifies.iter().map(|key| format!("k{key}")).collect();
                     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-                    keys.see(published(now, &ids), &true_time(now));
+                    keys.see(published(now, &ids), &true_time(now), None);
                 }
             }
             let state = token.as_ref().map(|token| keys.state(&key(), token));

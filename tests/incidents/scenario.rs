@@ -1,0 +1,117 @@
+//! A scenario: a story, and what the agent must report of it.
+
+use tokenwatch_core::findings::{Code, Severity};
+use tokenwatch_core::ledger::AlertEvent;
+
+use crate::node::Node;
+use crate::play::{Played, Reported, play};
+
+/// One kind of incident that the agent can distinguish, or a look-alike.
+pub(crate) struct Scenario {
+    /// Its name: the class of its incidents, and a few words.
+    pub id: &'static str,
+    /// What happened.
+    pub what: &'static str,
+    pub story: fn() -> Node,
+    pub expected: Expected,
+}
+
+/// What the agent must report.
+#[derive(Clone, Copy)]
+pub(crate) enum Expected {
+    /// A finding with this code, and at least this severity.
+    Named {
+        code: Code,
+        severity: Severity,
+        /// Seconds before the first refusal by which it must be there. Negative: so long after.
+        lead: i64,
+        /// A part of its summary that names the cause.
+        cause: &'static str,
+        /// The other codes that may be warnings or critical.
+        also: &'static [Code],
+    },
+    /// A finding of info with this code, and nothing above: nothing fails.
+    Hint { code: Code, cause: &'static str },
+    /// Nothing, although requests fail: the agent cannot tell.
+    NotNamed { why: &'static str },
+    /// Nothing above info: nothing fails.
+    Quiet,
+}
+
+/// What became of a scenario.
+pub(crate) struct Trial {
+    pub scenario: &'static Scenario,
+    pub played: Played,
+}
+
+impl Trial {
+    pub(crate) fn of(scenario: &'static Scenario) -> Self {
+        Self { scenario, played: play(&(scenario.story)()) }
+    }
+
+    /// The first report with the expected code and severity.
+    pub(crate) fn named(&self) -> Option<&Reported> {
+        let (code, severity, cause) = match self.scenario.expected {
+            Expected::Named { code, severity, cause, .. } => (code, severity, cause),
+            Expected::Hint { code, cause } => (code, Severity::Info, cause),
+            Expected::NotNamed { .. } | Expected::Quiet => return None,
+        };
+        let is_it = |one: &&Reported| {
+            one.code == code && one.severity >= severity && one.summary.contains(cause)
+        };
+        self.active().find(is_it)
+    }
+
+    /// Milliseconds from the naming to the first refusal; negative if that was first.
+    pub(crate) fn lead(&self) -> Option<i64> {
+        let fails = self.played.fails?;
+        Some(fails * 1_000 - self.named()?.at.as_nanos() / 1_000_000)
+    }
+
+    /// The reports of findings, without those of their resolutions.
+    fn active(&self) -> impl Iterator<Item = &Reported> {
+        self.played.reports.iter().filter(|one| one.event != AlertEvent::Cleared)
+    }
+
+    /// The reports that are neither expected nor info.
+    pub(crate) fn false_alarms(&self) -> Vec<&Reported> {
+        let allowed: Vec<Code> = match self.scenario.expected {
+            Expected::Named { code, also, .. } => [&[code], also].concat(),
+            Expected::Hint { .. } | Expected::NotNamed { .. } | Expected::Quiet => Vec::new(),
+        };
+        let is_loud = |one: &&Reported| one.severity > Severity::Info;
+        self.active().filter(is_loud).filter(|one| !allowed.contains(&one.code)).collect()
+    }
+
+    /// What differs from what is expected.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        let fails = self.played.fails;
+        let wrong = match self.scenario.expected {
+            Expected::Quiet => fails.map(|at| format!("a request fails at {at} s")),
+            Expected::Hint { .. } => self.named().is_none().then(|| self.not_named()),
+            Expected::NotNamed { .. } => fails.is_none().then(|| "nothing fails".to_owned()),
+            Expected::Named { lead, .. } => self.wrong_lead(lead),
+        };
+        let loud = self.false_alarms().into_iter().map(|one| format!("also {}", shown(one)));
+        wrong.into_iter().chain(loud).map(|text| format!("{}: {text}", self.scenario.id)).collect()
+    }
+
+    fn not_named(&self) -> String {
+        let reports: Vec<String> = self.active().map(shown).collect();
+        format!("not named; reported:\n    {}", reports.join("\n    "))
+    }
+
+    fn wrong_lead(&self, least: i64) -> Option<String> {
+        match self.lead() {
+            None if self.played.fails.is_none() => Some("nothing fails".to_owned()),
+            None => Some(self.not_named()),
+            Some(lead) if lead < least * 1_000 => Some(format!("{lead} ms, not {least} s")),
+            Some(_) => None,
+        }
+    }
+}
+
+fn shown(one: &Reported) -> String {
+    let (at, code, severity) = (one.at.as_secs_f64(), one.code.as_str(), one.severity.name());
+    format!("{at:.0} s {severity} {code}: {}", one.summary)
+}
