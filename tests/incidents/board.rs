@@ -15,16 +15,18 @@ const INTRODUCTION: &str = "\
 People have reported many failures of service account tokens in public. `tests/incidents` has each
 kind of them as a scenario: a node and its cluster as they really are, what the agent on the node
 observes, and what it must report. The scenarios run through the same engine as `tokenwatch replay`,
-with an injected clock, in some milliseconds each. The test writes this page, and fails where the
-engine differs from it.
+with an injected clock: hours of a node in some milliseconds. The test writes this page, and fails
+where the engine differs from it.
 
 - **incidents**: how many public incidents have the observations of this scenario. Some have none:
   they are variants, or come from the rules of Kubernetes.
-- **first 401**: when the first request is refused, by the rule of the verifier (for the API server:
-  `exp` and 60 s of leeway, by its own clock), or when the client fails for another reason.
-- **lead**: the time from the first report with this code and severity to the first 401. *after*: the
-  agent names it so long after the first 401. Where the API server refuses a token at once, as after
-  the replacement of a key, nothing can be named before.
+- **lead**: the time from the first report with this code and severity to the first 401. That is when
+  the first request is refused by the rule of the verifier (for the API server: `exp` and 60 s of
+  leeway, by its own clock), or when a client fails for another reason.
+- *after*: the agent names it so long after the first 401. Where the API server refuses a token at
+  once, as after the replacement of a key, nothing can be named before. A client that exchanges its
+  token, as those of AWS and Entra do, may hold a credential for many hours: the agent reports it
+  when none can be left.
 
 ";
 
@@ -111,7 +113,7 @@ impl<'a> Board<'a> {
              | nothing fails, and the agent has a hint | {hint} |\n\
              | not named, with the reason below | {not} |\n\
              | without a scenario, with the reason below | {without} |\n\n\
-             Of the {quiet} look-alikes, {alarms} give a false alarm.\n\n"
+             False alarms: {alarms} of {quiet} look-alikes.\n\n"
         )
     }
 
@@ -175,13 +177,16 @@ fn outcome(result: &Trial) -> Outcome {
         Expected::Named { .. } => Outcome::After,
         Expected::Hint { .. } => Outcome::Hint,
         Expected::NotNamed { .. } => Outcome::Not,
-        Expected::Quiet => Outcome::Quiet,
+        Expected::Quiet | Expected::FalseAlarm { .. } => Outcome::Quiet,
     }
 }
 
 fn finding(result: &Trial) -> String {
     if let Expected::NotNamed { why } = result.scenario.expected {
         return format!("not named: {why}");
+    }
+    if let Expected::FalseAlarm { code, times, why } = result.scenario.expected {
+        return format!("**false alarm**, {times} times: warning `{}`: {why}", code.as_str());
     }
     let named = result.named();
     named.map_or("-".to_owned(), |one| format!("{} `{}`", one.severity.name(), one.code.as_str()))
@@ -190,6 +195,7 @@ fn finding(result: &Trial) -> String {
 fn lead(result: &Trial) -> String {
     match result.lead() {
         None => "-".to_owned(),
+        Some(0) => "at once".to_owned(),
         Some(lead) if lead < 0 => format!("{} after", Delta::from_millis(-lead)),
         Some(lead) => Delta::from_millis(lead).to_string(),
     }

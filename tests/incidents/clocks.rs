@@ -162,8 +162,9 @@ const fn named(
     Expected::Named { code, severity, lead, cause, also }
 }
 
-/// What an offset brings with it.
-const WITH_OFFSET: &[Code] = &[Code::ClockStepped, Code::NotYetValid, Code::FutureDated];
+/// What comes with the offset of a machine that has the control plane, too.
+const WITH_OFFSET: &[Code] =
+    &[Code::ClockStepped, Code::NotYetValid, Code::FutureDated, Code::ApiserverSkew];
 
 /// The scenarios of the class.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -237,7 +238,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Severity::Critical,
             -60,
             "shop/cart-0",
-            &[Code::ClockUnknown, Code::ClockStepped, Code::FutureDated],
+            &[Code::ClockUnknown, Code::ClockStepped, Code::FutureDated, Code::ApiserverSkew],
         ),
     },
     Scenario {
@@ -261,7 +262,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Severity::Critical,
             1_800,
             "ahead",
-            &[Code::FutureDated],
+            &[Code::FutureDated, Code::NotYetValid],
         ),
     },
     Scenario {
@@ -312,6 +313,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "e-suspended",
         what: "A machine with a whole cluster is suspended for a day, and its clock lags.",
         story: suspended,
-        expected: named(Code::ClockOffset, Severity::Critical, 3_600, "behind", &[]),
+        expected: named(
+            Code::ClockOffset,
+            Severity::Critical,
+            3_600,
+            "behind",
+            &[Code::ApiserverSkew],
+        ),
     },
 ];

@@ -6,6 +6,7 @@ use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::tokens::{Claims, ObjectRef};
 
 use crate::node::{FOREVER, HostFile, Node, Spec, Use, Verifier, key};
+use crate::play::AGENT;
 use crate::readers::with_agent;
 use crate::scenario::{Expected, Scenario};
 
@@ -122,10 +123,11 @@ fn day_75() -> Node {
 
 /// The signing key is replaced in two steps, and kubelet has replaced all tokens in between.
 fn key_replaced() -> Node {
-    let mut node = with_agent(13_000);
+    let mut node = Node::new(13_000);
     let keys = &mut node.cluster.servers[0].keys;
     keys.change(7_200, &["key-2", "key-1"]);
     keys.change(12_000, &["key-2"]);
+    node.runs(AGENT, Spec::HOUR, 13_000);
     node.runs("linkerd-cni-x7k2p", Spec::YEAR, 13_000);
     let claims = node.token("linkerd-cni-x7k2p", Spec::YEAR, 5);
     node.copy(5, LINKERD, Some(claims.clone()));
@@ -170,7 +172,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Severity::Critical,
             -64,
             "expired",
-            &[Code::ClockOffset, Code::ClockStepped],
+            &[Code::ClockOffset, Code::ClockStepped, Code::ApiserverSkew, Code::Expired],
         ),
     },
     Scenario {

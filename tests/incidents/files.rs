@@ -36,8 +36,8 @@ fn malformed(reason: &str) -> Node {
 fn missing() -> Node {
     let mut node = with_agent(900);
     node.pod("cart-0", &[Spec::HOUR]);
-    node.lacks(AT, "cart-0", Spec::HOUR, Absence::NoFile);
-    node.breaks = Some(AT);
+    node.lacks(2, "cart-0", Spec::HOUR, Absence::NoFile);
+    node.breaks = Some(2);
     node.finish()
 }
 
@@ -64,6 +64,15 @@ fn subpath() -> Node {
         let kind = MountKind::Subpath { directory: directory.clone(), path, deleted };
         node.containers(second, "cart-0", Spec::HOUR, &kind, None);
     }
+    node.finish()
+}
+
+/// The file holds the token of another pod, which has another account.
+fn other_subject() -> Node {
+    let mut node = with_cart(900, Spec::HOUR);
+    let claims = node.token("web-0", Spec::HOUR, AT);
+    node.writes(&key("cart-0", Spec::HOUR), claims, AT);
+    node.breaks = Some(AT);
     node.finish()
 }
 
@@ -148,6 +157,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         story: || fails_otherwise(5, Spec::HOUR).finish(),
         expected: Expected::NotNamed {
             why: "the agent does not compare the mode of the file with the user of the container",
+        },
+    },
+    Scenario {
+        id: "i-other-subject",
+        what: "The file holds the token of another pod's account, which may do nothing here.",
+        story: other_subject,
+        expected: Expected::NotNamed {
+            why: "no finding yet compares the account of a token with that of its pod",
         },
     },
     Scenario {

@@ -4,7 +4,6 @@ use tokenwatch_core::findings::{Code, Severity};
 
 use crate::cluster::{ISSUER, Server};
 use crate::node::{Node, Spec};
-use crate::readers::with_cart;
 use crate::rotation::reads_each_minute;
 use crate::scenario::{Expected, Scenario};
 
@@ -50,11 +49,13 @@ fn issuer_hard() -> Node {
 /// The old issuer is accepted for a day. A client keeps the first token, which is extended.
 fn issuer_kept() -> Node {
     let end = 4_000;
-    let mut node = with_cart(end, Spec::YEAR);
+    let mut node = Node::new(end);
     node.cluster.away.push(RESTART);
     let issuers = &mut node.cluster.servers[0].issuers;
     issuers.change(RESTART.0, &[NEW, ISSUER]);
     issuers.change(RESTART.0 + 86_400, &[NEW]);
+    node.runs(crate::play::AGENT, Spec::HOUR, end);
+    node.runs("cart-0", Spec::YEAR, end);
     node.reads("cart-0", Spec::YEAR, &[4]);
     node.finish()
 }

@@ -35,6 +35,8 @@ pub(crate) struct Played {
     pub reports: Vec<Reported>,
     /// When the first request fails.
     pub fails: Option<i64>,
+    /// When the story ends.
+    pub end: i64,
     /// What a recorder would have written.
     pub header: Header,
     pub entries: Vec<Entry>,
@@ -69,6 +71,7 @@ pub(crate) fn play(node: &Node) -> Played {
     Played {
         reports: player.reports,
         fails: first_failure(node),
+        end: node.end,
         header: Header::new("0.1.0", node.config.clone()),
         entries: player.entries,
     }

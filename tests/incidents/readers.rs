@@ -145,7 +145,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "b-service",
         what: "A client keeps the first token for another service, which lives for an hour.",
         story: || at_level_files(3_700, Spec::SERVICE),
-        expected: stale(Severity::Info, 600),
+        expected: stale(Severity::Info, 580),
     },
     Scenario {
         id: "b-entra",

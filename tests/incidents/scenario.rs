@@ -1,5 +1,7 @@
 //! A scenario: a story, and what the agent must report of it.
 
+use std::time::{Duration, Instant};
+
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::ledger::AlertEvent;
 
@@ -36,17 +38,23 @@ pub(crate) enum Expected {
     NotNamed { why: &'static str },
     /// Nothing above info: nothing fails.
     Quiet,
+    /// Nothing fails, and the agent raises this code so many times: a known false alarm.
+    FalseAlarm { code: Code, times: usize, why: &'static str },
 }
 
 /// What became of a scenario.
 pub(crate) struct Trial {
     pub scenario: &'static Scenario,
     pub played: Played,
+    /// How long this took.
+    pub took: Duration,
 }
 
 impl Trial {
     pub(crate) fn of(scenario: &'static Scenario) -> Self {
-        Self { scenario, played: play(&(scenario.story)()) }
+        let started = Instant::now();
+        let played = play(&(scenario.story)());
+        Self { scenario, played, took: started.elapsed() }
     }
 
     /// The first report with the expected code and severity.
@@ -54,7 +62,9 @@ impl Trial {
         let (code, severity, cause) = match self.scenario.expected {
             Expected::Named { code, severity, cause, .. } => (code, severity, cause),
             Expected::Hint { code, cause } => (code, Severity::Info, cause),
-            Expected::NotNamed { .. } | Expected::Quiet => return None,
+            Expected::NotNamed { .. } | Expected::Quiet | Expected::FalseAlarm { .. } => {
+                return None;
+            }
         };
         let is_it = |one: &&Reported| {
             one.code == code && one.severity >= severity && one.summary.contains(cause)
@@ -64,6 +74,7 @@ impl Trial {
 
     /// Milliseconds from the naming to the first refusal; negative if that was first.
     pub(crate) fn lead(&self) -> Option<i64> {
+        let Expected::Named { .. } = self.scenario.expected else { return None };
         let fails = self.played.fails?;
         Some(fails * 1_000 - self.named()?.at.as_nanos() / 1_000_000)
     }
@@ -77,7 +88,10 @@ impl Trial {
     pub(crate) fn false_alarms(&self) -> Vec<&Reported> {
         let allowed: Vec<Code> = match self.scenario.expected {
             Expected::Named { code, also, .. } => [&[code], also].concat(),
-            Expected::Hint { .. } | Expected::NotNamed { .. } | Expected::Quiet => Vec::new(),
+            Expected::Hint { .. }
+            | Expected::NotNamed { .. }
+            | Expected::Quiet
+            | Expected::FalseAlarm { .. } => Vec::new(),
         };
         let is_loud = |one: &&Reported| one.severity > Severity::Info;
         self.active().filter(is_loud).filter(|one| !allowed.contains(&one.code)).collect()
@@ -86,14 +100,31 @@ impl Trial {
     /// What differs from what is expected.
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let fails = self.played.fails;
+        let within = fails.filter(|at| *at <= self.played.end);
         let wrong = match self.scenario.expected {
-            Expected::Quiet => fails.map(|at| format!("a request fails at {at} s")),
+            Expected::Quiet => within.map(|at| format!("a request fails at {at} s")),
             Expected::Hint { .. } => self.named().is_none().then(|| self.not_named()),
-            Expected::NotNamed { .. } => fails.is_none().then(|| "nothing fails".to_owned()),
+            Expected::NotNamed { .. } => self.unexpected(),
             Expected::Named { lead, .. } => self.wrong_lead(lead),
+            Expected::FalseAlarm { code, times, .. } => return self.wrong_alarms(code, times),
         };
         let loud = self.false_alarms().into_iter().map(|one| format!("also {}", shown(one)));
         wrong.into_iter().chain(loud).map(|text| format!("{}: {text}", self.scenario.id)).collect()
+    }
+
+    /// What is reported although nothing should be, not even info: the board would hide it.
+    fn unexpected(&self) -> Option<String> {
+        let nothing_fails = self.played.fails.is_none().then(|| "nothing fails".to_owned());
+        nothing_fails.or_else(|| self.active().next().map(|one| format!("named: {}", shown(one))))
+    }
+
+    fn wrong_alarms(&self, code: Code, times: usize) -> Vec<String> {
+        let alarms = self.false_alarms();
+        let raised = alarms.iter().filter(|one| one.event == AlertEvent::Raised).count();
+        let is_known = raised == times && alarms.iter().all(|one| one.code == code);
+        let shown = alarms.iter().map(|one| shown(one)).collect::<Vec<_>>().join("\n    ");
+        let text = || format!("{}: {raised} alarms:\n    {shown}", self.scenario.id);
+        (!is_known).then(text).into_iter().collect()
     }
 
     fn not_named(&self) -> String {

@@ -44,7 +44,7 @@ pub(super) fn verifier(world: &World, now: &Reading) -> Verifier {
 fn known(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> VerifierKnown {
     let Some(last) = clocks.first() else { return VerifierKnown::No };
     match truth(facts) {
-        Some(truth) if is_still(last, &truth) => VerifierKnown::Yes,
+        Some(truth) if is_still(last, &truth) && is_measured(last, facts) => VerifierKnown::Yes,
         Some(_) | None => VerifierKnown::Undecided,
     }
 }
@@ -75,6 +75,12 @@ fn is_still(clock: &VerifierClock, truth: &Range) -> bool {
     clock.truth.is_some_and(|then| then.meets(truth))
 }
 
+/// Whether a time server has answered since the clock was first read, if it took the place of
+/// another one: else the node may have stood still, and what is known of true time is from before.
+fn is_measured(clock: &VerifierClock, facts: &ClockFacts<'_>) -> bool {
+    clock.differs_since.is_none_or(|since| facts.answered_since(since))
+}
+
 fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
     let truth = truth(facts)?;
     let skew = |clock: &VerifierClock| Skew {
@@ -84,12 +90,14 @@ fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Ske
     };
     // One that was set is known by its last answers; before, it was another clock.
     let current = clocks.iter().enumerate().filter(|(nth, clock)| *nth == 0 || clock.alternates);
-    let current = current.map(|(_, clock)| clock).filter(|clock| is_still(clock, &truth));
+    let is_known = |clock: &&VerifierClock| is_still(clock, &truth) && is_measured(clock, facts);
+    let current = current.map(|(_, clock)| clock).filter(is_known);
     current.map(skew).filter(is_notable).max_by_key(|skew| skew.ahead.nearest())
 }
 
 fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
-    let last = clocks.first().filter(|_| truth(facts).is_none())?;
+    let is_open = |last: &&VerifierClock| truth(facts).is_none() || !is_measured(last, facts);
+    let last = clocks.first().filter(is_open)?;
     let apart = clocks.iter().filter(|clock| clock.alternates && last.alternates);
     let apart = apart.map(|other| Skew {
         wrong: WrongClock::EitherApiServer,

@@ -192,6 +192,26 @@ fn after_a_pause_of_the_machine_old_answers_say_nothing() {
     }
 }
 
+/// The API server's clock seems to jump. Whose it was shows when a time server answers again.
+#[test]
+fn after_a_pause_of_the_machine_new_answers_accuse_nobody() {
+    let wrong = |engine: &Engine| skew(engine).map(|finding| text(&finding, "wrong"));
+    for (offset, expected) in [(7_200, None), (0, Some("api_server"))] {
+        let mut engine = node(Some(0), &[0]);
+        for age in [400, 401, 402] {
+            let _ = engine.step(&at(age), answer(age, 7_200));
+        }
+        let _ = engine.step(&at(402), Observation::Tick);
+        assert_eq!(wrong(&engine).as_deref(), Some("node_or_api_server"));
+        for age in [410, 474] {
+            let _ = engine.step(&at(age), measured(&at(age), Delta::from_secs(offset)));
+            let _ = engine.step(&at(age + 1), answer(age + 1, 7_200));
+        }
+        let _ = engine.step(&at(476), measured(&at(476), Delta::from_secs(offset)));
+        assert_eq!(wrong(&engine).as_deref(), expected, "{offset}");
+    }
+}
+
 #[test]
 fn without_access_to_an_api_server_nothing_is_kept() {
     let finding = skew(&node(Some(0), &[90])).unwrap();

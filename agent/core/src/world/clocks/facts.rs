@@ -5,7 +5,7 @@ use super::{
     Basis, Camp, ClockModel, ClockState, Estimate, ExchangeError, Range, Selection, ServerName,
     Step, TimeSource, Vote, camps,
 };
-use crate::base::time::{Delta, Reading};
+use crate::base::time::{Delta, Monotonic, Reading};
 
 /// The clock model, with its estimate at one moment.
 #[derive(Clone, Debug)]
@@ -131,6 +131,11 @@ impl<'a> ClockFacts<'a> {
     /// Time since the last usable answer of any server.
     pub fn answer_age(&self) -> Option<Delta> {
         self.model.last_answer().map(|at| self.now.monotonic - at)
+    }
+
+    /// Whether a server has answered since then.
+    pub(crate) fn answered_since(&self, at: Monotonic) -> bool {
+        self.model.last_answer().is_some_and(|last| last >= at)
     }
 
     /// The servers with the vote `wanted`.

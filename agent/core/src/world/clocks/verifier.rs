@@ -70,6 +70,9 @@ pub(crate) struct VerifierClock {
     /// How far true time was ahead of what is the node's wall clock now, when it answered last, if
     /// that was known.
     pub(crate) truth: Option<Range>,
+    /// When it was first read, if another clock was read before: one of them was set, or the node
+    /// stood still, or they are of two servers.
+    pub(crate) differs_since: Option<Monotonic>,
 }
 
 impl Clock {
@@ -147,6 +150,7 @@ impl VerifierClocks {
             |clock: &Clock| known.iter().any(|one| *one != clock && one.alternates_with(clock));
         let is_new = self.clocks.last().is_some_and(|last| last.answers < CERTAIN);
         let is_set = is_new && !known.iter().any(|clock| alternates(clock));
+        let is_later = |clock: &Clock| self.clocks.iter().any(|one| one.first < clock.first);
         let of = |clock: &&Clock| VerifierClock {
             ahead: clock.ahead_at(now.monotonic).moved(-wall_of(now)),
             answers: clock.answers,
@@ -154,6 +158,7 @@ impl VerifierClocks {
             truth: clock.truth.map(|truth| {
                 truth.moved(-wall_of(now)).wider((now.monotonic - clock.last).drift(DRIFT_PPM))
             }),
+            differs_since: is_later(clock).then_some(clock.first),
         };
         known.iter().filter(|_| !is_set).map(of).collect()
     }

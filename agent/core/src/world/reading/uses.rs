@@ -1,7 +1,7 @@
 //! The pod's use of the API server, and what it shows of one reader.
 
 use super::case::Case;
-use super::evidence::{FRESH, LINGERS};
+use super::evidence::{FRESH, LINGERS, window_passed};
 use crate::base::time::{Delta, Wall};
 use crate::world::readers::{Evidence, Habit, Proof, Visit, libraries};
 
@@ -107,8 +107,13 @@ impl Case<'_> {
 
     /// When a request shows that it keeps the token: it would have read a newer one by then.
     pub(super) fn must_read_after(&self) -> Option<Wall> {
-        let last = self.at(&self.last()?.last);
+        let visit = self.last()?;
+        let last = self.at(&visit.last);
         let usual = match self.habit().habit {
+            Habit::BeforeExpiry { window } => {
+                let passed = window_passed(visit.kept.dead_at, window);
+                return Some(self.replaced_at().max(passed));
+            }
             Habit::Every { period } => longer(period).max(CACHED),
             Habit::EachRequest => CACHED,
             Habit::Unknown
@@ -116,7 +121,6 @@ impl Case<'_> {
             | Habit::OnChange
             | Habit::Once
             | Habit::AfterRefusal
-            | Habit::BeforeExpiry { .. }
             | Habit::Exchange => self.known_period().map_or(CACHED_LONG, longer).max(CACHED_LONG),
         };
         Some(self.replaced_at().max(last + usual))

@@ -124,6 +124,17 @@ fn one_that_misses_its_window_is_named_when_that_has_passed() {
 }
 
 #[test]
+fn one_that_is_known_to_read_before_the_end_has_its_time() {
+    let reads = reads(&[3, 600, 1_080, 1_560, 2_040, 2_520]); // 60 s before each end
+    let used = processes(&["id-app"], 2, 2_600, 0, true);
+    let (_, reports) = play([kubelet(6), pod(&APP), reads, used].concat(), 2_600);
+    let raised = reports.iter().filter(|(at, event, _)| {
+        *at > 1_600 && *event != AlertEvent::Cleared // three generations have shown it
+    });
+    assert_eq!(raised.count(), 0, "{reports:?}");
+}
+
+#[test]
 fn a_library_that_reads_seldom_has_its_time() {
     let mut fluent_bit = pod(&APP);
     if let Observation::Cluster(ClusterSeen::Listed(pods)) = &mut fluent_bit[0].1 {
