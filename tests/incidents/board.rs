@@ -110,7 +110,7 @@ impl<'a> Board<'a> {
             "| public incidents of the classes A to I | {all} |\n|---|---|\n\
              | named before the first 401 | {before} |\n\
              | named after it | {after} |\n\
-             | nothing fails, and the agent has a hint | {hint} |\n\
+             | nothing fails, and the agent has a hint of it | {hint} |\n\
              | not named, with the reason below | {not} |\n\
              | without a scenario, with the reason below | {without} |\n\n\
              False alarms: {alarms} of {quiet} look-alikes.\n\n"

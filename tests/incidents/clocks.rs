@@ -134,6 +134,11 @@ fn suspended() -> Node {
     node.finish()
 }
 
+/// One of three time servers is ten seconds ahead of the others.
+fn false_server() -> Node {
+    polled(1_800, Spec::HOUR, |node| node.false_server = 10).finish()
+}
+
 /// Without time servers, only the step shows.
 fn stepped_unseen() -> Node {
     let mut node = with_cart(1_500, Spec::HOUR);
@@ -302,6 +307,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "20",
             &[Code::ClockUnknown, Code::ApiserverSkew],
         ),
+    },
+    Scenario {
+        id: "e-false-server",
+        what: "One of three time servers is ten seconds ahead. Nothing fails.",
+        story: false_server,
+        expected: Expected::Hint {
+            code: Code::ClockServersDisagree,
+            severity: Severity::Warning,
+            cause: "c:123",
+        },
     },
     Scenario {
         id: "e-node-ahead",

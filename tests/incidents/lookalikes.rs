@@ -1,7 +1,7 @@
 //! Class J: what looks like an incident, and is none. The agent must not report it as one.
 
 use tokenwatch_core::base::time::Delta;
-use tokenwatch_core::findings::Code;
+use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::clocks::{KernelClock, Leap};
 use tokenwatch_core::world::cluster::{Phase, Pod};
 use tokenwatch_core::world::copies::{Mention, Plugin};
@@ -220,7 +220,7 @@ fn without_end() -> Node {
 
 /// calico-node renews its kubeconfig every eight hours.
 fn copy_renewed() -> Node {
-    let end = 86_400;
+    let end = 50_000; // the first copy would be late by then
     let mut node = with_agent(end);
     node.pace = 600;
     let spec = Spec { life: 86_400, ..Spec::HOUR };
@@ -230,7 +230,7 @@ fn copy_renewed() -> Node {
         plugin: Some(Plugin::Calico),
         mention: Mention::Named,
     };
-    for (nth, second) in [5, 28_800, 57_600].into_iter().enumerate() {
+    for (nth, second) in [5, 28_800].into_iter().enumerate() {
         let mut claims = node.issued(&key("calico-node-x7k2p", spec), spec, second, nth);
         claims.binding.pod = None;
         claims.credential = Some(format!("calico-{nth}"));
@@ -274,6 +274,10 @@ fn syncs_unseen() -> Node {
     node.finish()
 }
 
+const fn info(code: Code, cause: &'static str) -> Expected {
+    Expected::Hint { code, severity: Severity::Info, cause }
+}
+
 const QUIET: Expected = Expected::Quiet;
 
 /// The scenarios of the class.
@@ -302,7 +306,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "j-ended",
         what: "A pod has ended, and its volume stays with an expired token.",
         story: job_ends,
-        expected: Expected::Hint { code: Code::PodTerminating, cause: "shop/cart-0" },
+        expected: info(Code::PodTerminating, "shop/cart-0"),
     },
     Scenario {
         id: "j-once-and-ends",
@@ -340,7 +344,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "j-leeway",
         what: "The API server is five seconds ahead, within its leeway.",
         story: within_leeway,
-        expected: Expected::Hint { code: Code::ApiserverSkew, cause: "ahead" },
+        expected: info(Code::ApiserverSkew, "ahead"),
     },
     Scenario {
         id: "j-both-keys",

@@ -34,6 +34,8 @@ pub(crate) const NODE: &str = "node-1";
 const NAMESPACE: &str = "shop";
 /// kubelet syncs a pod once a minute (`syncFrequency`).
 const SYNC: i64 = 60;
+/// Seconds between two looks at the processes: the longest time between those of the agent.
+pub(crate) const LOOK: i64 = 60;
 /// kubelet replaces a token after a day at the latest (maxTTL in token_manager.go).
 const OLDEST: i64 = 86_400;
 /// An end that no story reaches.
@@ -105,6 +107,8 @@ pub(crate) struct Node {
     pub pace: i64,
     /// Whether time servers answer.
     pub has_time_servers: bool,
+    /// How far one of the three time servers is ahead of true time, in seconds.
+    pub false_server: i64,
     /// How long the machine had run when the story began.
     pub up: i64,
     listed: Vec<Pod>,
@@ -133,6 +137,7 @@ impl Node {
             end,
             pace: 64, // the agent's default interval between two rounds
             has_time_servers: true,
+            false_server: 0,
             up: UP,
             listed: Vec::new(),
             files: BTreeMap::new(),
@@ -344,7 +349,7 @@ impl Node {
         (one.directory.clone(), one.claims.clone())
     }
 
-    /// The processes of a pod with these connections: a look every 30 s.
+    /// The processes of a pod with these connections: a look a minute.
     pub(crate) fn processes(
         &mut self,
         pod: &str,
@@ -352,7 +357,7 @@ impl Node {
         (from, to): (i64, i64),
         connected: Connected,
     ) {
-        for second in (from..to).step_by(30) {
+        for second in (from..to).step_by(usize::try_from(LOOK).unwrap()) {
             self.containers(second, pod, spec, &MountKind::Current, Some(connected));
         }
     }
@@ -447,6 +452,26 @@ impl Node {
         self
     }
 
+    /// The agent starts at `second`. It finds what is there, and has not seen who read it.
+    pub(crate) fn agent_starts(mut self, second: i64) -> Self {
+        let start = Delta::from_secs(second);
+        let is_found = |one: &Observation| {
+            matches!(one, Observation::File(_) | Observation::Cluster(_) | Observation::Source(_))
+        };
+        self.observed.retain(|(at, one)| *at >= start || is_found(one));
+        for (at, _) in &mut self.observed {
+            *at = start.max(*at);
+        }
+        let keys: Vec<TokenKey> = self.files.keys().cloned().collect();
+        for key in keys {
+            let (directory, _) = self.in_file(&key, second);
+            let (complete, moment) = (false, false);
+            self.readers(second, &key, ReaderEvent::Watching { directory, complete, moment });
+        }
+        self.observed.sort_by_key(|(at, _)| *at);
+        self
+    }
+
     fn looks(&mut self, second: i64) {
         let round = self.round(Delta::from_secs(second));
         self.observe(second, Observation::NtpRound(round));
@@ -489,11 +514,15 @@ impl Node {
             taken: ended,
         };
         let answers = self.has_time_servers;
+        let of = |host: &str| {
+            let wrong = if host == "c" { self.false_server } else { 0 };
+            Sample { offset: sample.offset + Delta::from_secs(wrong), ..sample.clone() }
+        };
         let exchange = |host: &str| Exchange {
             server: ServerName { host: host.into(), port: 123, address: None },
             started,
             ended,
-            result: if answers { Ok(sample.clone()) } else { Err(ExchangeError::Timeout) },
+            result: if answers { Ok(of(host)) } else { Err(ExchangeError::Timeout) },
         };
         Round { started, ended, exchanges: ["a", "b", "c"].map(exchange).into() }
     }

@@ -1,6 +1,7 @@
 //! A story through the real engine, as a recording of it would be replayed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::{Engine, Outcome, Query, Report};
@@ -93,7 +94,7 @@ impl Player<'_> {
             };
             now = at.max(now);
             let queued = self.queue.first_entry().filter(|entry| entry.key().0 <= now);
-            let observation = queued.map_or(Observation::Tick, |entry| entry.remove());
+            let observation = queued.map_or(Observation::Tick, OccupiedEntry::remove);
             self.step(now, observation);
         }
     }

@@ -4,13 +4,13 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::readers::Connected;
 
-use crate::node::{Node, Spec};
+use crate::node::{LOOK, Node, Spec};
 use crate::play::AGENT;
 use crate::scenario::{Expected, Scenario};
 
 /// It opens a connection for each request.
 pub(crate) const OPENS: Connected =
-    Connected { established: 0, opened: Some(Delta::from_secs(30)), requests: false };
+    Connected { established: 0, opened: Some(Delta::from_secs(LOOK)), requests: false };
 /// It has one connection and sends no more than a client that watches.
 pub(crate) const WATCHES: Connected = Connected { established: 1, opened: None, requests: false };
 /// It sends requests on one connection.
@@ -64,6 +64,11 @@ fn loses_watch() -> Node {
     node.reads("cart-0", Spec::HOUR, &reads);
     node.processes("cart-0", Spec::HOUR, (3, 9_700), OPENS);
     node.finish()
+}
+
+/// The agent starts ten minutes after the client has read.
+fn before_the_agent() -> Node {
+    once(3_700, Spec::HOUR, OPENS).agent_starts(600)
 }
 
 /// What an agent without hostPID sees.
@@ -128,6 +133,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         what: "A client reads at each change of the file, until it loses its watch.",
         story: loses_watch,
         expected: stale(Severity::Warning, 300),
+    },
+    Scenario {
+        id: "a-late-agent",
+        what: "A client keeps the first token, and has read it before the agent started.",
+        story: before_the_agent,
+        expected: Expected::NotNamed {
+            why: "the agent did not see the read: it cannot tell this client from one that needs \
+                  no token",
+        },
     },
     Scenario {
         id: "a-files",

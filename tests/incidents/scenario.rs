@@ -32,8 +32,8 @@ pub(crate) enum Expected {
         /// The other codes that may be warnings or critical.
         also: &'static [Code],
     },
-    /// A finding of info with this code, and nothing above: nothing fails.
-    Hint { code: Code, cause: &'static str },
+    /// A finding with this code and severity, and nothing above info beside it: nothing fails.
+    Hint { code: Code, severity: Severity, cause: &'static str },
     /// Nothing, although requests fail: the agent cannot tell.
     NotNamed { why: &'static str },
     /// Nothing above info: nothing fails.
@@ -60,8 +60,8 @@ impl Trial {
     /// The first report with the expected code and severity.
     pub(crate) fn named(&self) -> Option<&Reported> {
         let (code, severity, cause) = match self.scenario.expected {
-            Expected::Named { code, severity, cause, .. } => (code, severity, cause),
-            Expected::Hint { code, cause } => (code, Severity::Info, cause),
+            Expected::Named { code, severity, cause, .. }
+            | Expected::Hint { code, severity, cause } => (code, severity, cause),
             Expected::NotNamed { .. } | Expected::Quiet | Expected::FalseAlarm { .. } => {
                 return None;
             }
@@ -88,6 +88,7 @@ impl Trial {
     pub(crate) fn false_alarms(&self) -> Vec<&Reported> {
         let allowed: Vec<Code> = match self.scenario.expected {
             Expected::Named { code, also, .. } => [&[code], also].concat(),
+            Expected::Hint { code, severity, .. } if severity > Severity::Info => vec![code],
             Expected::Hint { .. }
             | Expected::NotNamed { .. }
             | Expected::Quiet
