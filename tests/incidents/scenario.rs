@@ -84,18 +84,22 @@ impl Trial {
         self.played.reports.iter().filter(|one| one.event != AlertEvent::Cleared)
     }
 
-    /// The reports that are neither expected nor info.
+    /// The reports above info that are not expected: of another code, or of another cause.
     pub(crate) fn false_alarms(&self) -> Vec<&Reported> {
-        let allowed: Vec<Code> = match self.scenario.expected {
-            Expected::Named { code, also, .. } => [&[code], also].concat(),
-            Expected::Hint { code, severity, .. } if severity > Severity::Info => vec![code],
-            Expected::Hint { .. }
-            | Expected::NotNamed { .. }
-            | Expected::Quiet
-            | Expected::FalseAlarm { .. } => Vec::new(),
-        };
-        let is_loud = |one: &&Reported| one.severity > Severity::Info;
-        self.active().filter(is_loud).filter(|one| !allowed.contains(&one.code)).collect()
+        let loud = self.active().filter(|one| one.severity > Severity::Info);
+        loud.filter(|one| !self.is_expected(one)).collect()
+    }
+
+    fn is_expected(&self, one: &Reported) -> bool {
+        match self.scenario.expected {
+            Expected::Named { code, cause, also, .. } => {
+                (one.code == code && one.summary.contains(cause)) || also.contains(&one.code)
+            }
+            Expected::Hint { code, severity, cause } => {
+                one.code == code && severity > Severity::Info && one.summary.contains(cause)
+            }
+            Expected::NotNamed { .. } | Expected::Quiet | Expected::FalseAlarm { .. } => false,
+        }
     }
 
     /// What differs from what is expected.

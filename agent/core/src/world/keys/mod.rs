@@ -24,8 +24,8 @@ const KEPT: usize = 48;
 const LACK: u32 = 3;
 /// The same from which it is missing everywhere: those of three rounds.
 const ALL_LACK: u32 = 9;
-/// Answers with a key in a row, after a refusal that did not last, from which an API server that was
-/// starting explains it: those of two rounds.
+/// Answers with a key in a row, after a refusal that did not last, from which an API server that
+/// was starting explains it: those of two rounds.
 const FORGIVEN: u32 = 6;
 /// How many times longer than a file may settle an API server must refuse the agent's own token
 /// before that counts: while it starts, it may not know the objects yet that a token is bound to.
@@ -125,9 +125,9 @@ impl Keys {
         is_now
     }
 
-    /// Takes an answer. True time is in `truth`, and the API server's clock in `verifier`, if that is
-    /// known: that an API server refuses an own token outside of its lifetime tells nothing about
-    /// keys.
+    /// Takes an answer. True time is in `truth`, and the API server's clock in `verifier`, if that
+    /// is known: that an API server refuses an own token outside of its lifetime tells nothing
+    /// about keys.
     pub(super) fn see(&mut self, seen: KeysSeen, truth: &Interval, verifier: Option<Interval>) {
         self.turns.answered();
         let content = match seen.answer {
