@@ -139,6 +139,20 @@ fn false_server() -> Node {
     polled(1_800, Spec::HOUR, |node| node.false_server = 10).finish()
 }
 
+/// The node stands still for ten minutes, and its daemon steps the clock two minutes later.
+fn paused() -> Node {
+    let (from, long) = (1_000, 600);
+    let end = from + long;
+    let mut node = Node::new(3_700);
+    node.pause = Some((from, long));
+    node.clock_set(end + 120, long * 1_000);
+    for pod in [crate::play::AGENT, "web-0", "cart-0"] {
+        node.runs(pod, Spec::HOUR, 3_700);
+    }
+    node.breaks = Some(end); // a program that compares times of two nodes
+    node.finish()
+}
+
 /// Without time servers, only the step shows.
 fn stepped_unseen() -> Node {
     let mut node = with_cart(1_500, Spec::HOUR);
@@ -306,6 +320,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             -1,
             "20",
             &[Code::ClockUnknown, Code::ApiserverSkew],
+        ),
+    },
+    Scenario {
+        id: "e-paused",
+        what: "The node stands still for ten minutes, and its clock lags until it is stepped.",
+        story: paused,
+        expected: named(
+            Code::ClockOffset,
+            Severity::Critical,
+            -64,
+            "behind",
+            &[Code::ClockStepped],
         ),
     },
     Scenario {

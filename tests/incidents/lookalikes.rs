@@ -184,6 +184,44 @@ fn both_keys() -> Node {
     node.finish()
 }
 
+/// Two API servers get the new key one after the other, and sign with it when both have it.
+fn rolling_keys() -> Node {
+    let mut node = Node::new(END);
+    node.cluster.servers.push(Server::good());
+    for (server, second) in node.cluster.servers.iter_mut().zip([1_000, 1_300]) {
+        server.keys.change(second, &["key-1", "key-2"]);
+        server.keys.change(second + 600, &["key-2", "key-1"]);
+        server.keys.change(second + 5_000, &["key-2"]);
+    }
+    for pod in [AGENT, "cart-0", "web-0"] {
+        node.runs(pod, Spec::HOUR, END);
+    }
+    reads_each_minute(&mut node, "cart-0", Spec::HOUR);
+    node.finish()
+}
+
+/// Pods start while the agent watches kubelet's syncs, and each ends after ten minutes.
+fn pods_come_and_go() -> Node {
+    const JOBS: [&str; 8] = ["a-0", "b-0", "c-0", "d-0", "e-0", "f-0", "g-0", "h-0"];
+    let mut node = Node::new(4_000);
+    for pod in [AGENT, "cart-0", "web-0"] {
+        node.runs(pod, Spec::HOUR, 4_000);
+    }
+    let mut ended = Vec::new();
+    for (nth, pod) in (0..).zip(JOBS) {
+        let (start, end) = (200 + 400 * nth, 800 + 400 * nth);
+        node.starts_at(start, pod, Spec::HOUR, end);
+        node.pod_changes(end, pod, |pod: &mut Pod| pod.phase = Phase::Succeeded);
+        node.pod_gone(end + 30, pod);
+        node.observe(end + 31, Observation::Gone(key(pod, Spec::HOUR)));
+        ended.push((pod, end));
+    }
+    reads_each_minute(&mut node, "cart-0", Spec::HOUR);
+    let has_ended = |pod: &str, second| ended.iter().any(|(one, end)| *one == pod && second > *end);
+    node.syncs(|key, second| has_ended(&key.pod_uid, second));
+    node.finish()
+}
+
 /// One of two API servers restarts, and refuses all tokens for some seconds when it is back.
 fn api_server_starts() -> Node {
     let mut node = Node::new(END);
@@ -350,6 +388,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "j-both-keys",
         what: "The signing key is replaced as documented: the old one is kept for an hour.",
         story: both_keys,
+        expected: QUIET,
+    },
+    Scenario {
+        id: "j-rolling-keys",
+        what: "The same with two API servers, which get the key one after the other.",
+        story: rolling_keys,
+        expected: QUIET,
+    },
+    Scenario {
+        id: "j-jobs",
+        what: "Pods of jobs start, and each ends after ten minutes.",
+        story: pods_come_and_go,
         expected: QUIET,
     },
     Scenario {

@@ -206,6 +206,16 @@ impl Node {
         self.kubelet(name, spec, 2, until);
     }
 
+    /// The same for a pod that starts later.
+    pub(crate) fn starts_at(&mut self, second: i64, name: &'static str, spec: Spec, until: i64) {
+        self.pod(name, &[spec]);
+        let mut pod = self.listed.pop().expect("it was listed just now");
+        pod.containers[0].started = Some(self.at(second).wall);
+        self.pods.insert(name, pod);
+        self.pod_changes(second, name, |_| ());
+        self.kubelet(name, spec, second, until);
+    }
+
     /// The API server reports a changed pod.
     pub(crate) fn pod_changes(&mut self, second: i64, name: &str, change: impl Fn(&mut Pod)) {
         let pod = self.pods.get_mut(name).expect("a pod of the story");
@@ -404,7 +414,8 @@ impl Node {
     pub(crate) fn syncs(&mut self, leaves_out: impl Fn(&TokenKey, i64) -> bool) {
         for second in 3..self.end {
             let is_synced = |(key, file): &(&TokenKey, &File)| {
-                (second - file.phase) % SYNC == 0 && !leaves_out(key, second)
+                let is_turn = second > file.phase && (second - file.phase) % SYNC == 0;
+                is_turn && !leaves_out(key, second)
             };
             let until = self.at(second).monotonic;
             let sync = |key: &TokenKey| VolumeSync {
