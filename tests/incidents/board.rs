@@ -30,6 +30,13 @@ where the engine differs from it.
 
 ";
 
+/// The head of the table of sums.
+const SUMS: &str = "\
+| class | public incidents | named before the first 401 | named with it or later \
+| nothing fails: a hint | not named: reason in the tables | no scenario: reason at the end |
+|---|---|---|---|---|---|---|
+";
+
 /// The classes and what they are about.
 const CLASSES: [(char, &str); 10] = [
     ('a', "A reader keeps a token for the API server"),
@@ -85,36 +92,37 @@ impl<'a> Board<'a> {
         self.incidents.iter().filter(|one| is_it(one)).count()
     }
 
-    /// How many incidents have a scenario that ends like this.
-    fn ends(&self, outcome: Outcome) -> usize {
-        self.count(|one| {
-            one.class != LOOK_ALIKES && self.outcome_of(one.place).is_some_and(|of| of == outcome)
-        })
-    }
-
     fn outcome_of(&self, id: &str) -> Option<Outcome> {
         self.results.iter().find(|one| one.scenario.id == id).map(outcome)
     }
 
     fn sums(&self) -> String {
-        let all = self.count(|one| one.class != LOOK_ALIKES);
-        let without = self.count(|one| one.class != LOOK_ALIKES && one.place.starts_with('-'));
-        let [before, after, hint, not] =
-            [Outcome::Before, Outcome::After, Outcome::Hint, Outcome::Not].map(|of| self.ends(of));
-        let look_alikes = self.results.iter().filter(|one| class(one) == 'j');
-        let (quiet, alarms) = (
-            look_alikes.clone().count(),
-            look_alikes.filter(|one| !one.false_alarms().is_empty()).count(),
-        );
+        let incidents = |one: &Incident| one.class != LOOK_ALIKES;
+        let classes = CLASSES.iter().map(|(letter, _)| letter.to_ascii_uppercase());
+        let rows: String = classes
+            .filter(|class| *class != LOOK_ALIKES)
+            .map(|class| self.sum(&class.to_string(), |one| one.class == class))
+            .collect();
+        let look_alikes = || self.results.iter().filter(|one| class(one) == 'j');
+        let alarms = look_alikes().filter(|one| !one.false_alarms().is_empty()).count();
         format!(
-            "| public incidents of the classes A to I | {all} |\n|---|---|\n\
-             | named before the first 401 | {before} |\n\
-             | named after it | {after} |\n\
-             | nothing fails, and the agent has a hint of it | {hint} |\n\
-             | not named, with the reason below | {not} |\n\
-             | without a scenario, with the reason below | {without} |\n\n\
-             False alarms: {alarms} of {quiet} look-alikes.\n\n"
+            "{SUMS}{rows}{}\nFalse alarms: {alarms} of {} look-alikes.\n\n",
+            self.sum("all", incidents),
+            look_alikes().count()
         )
+    }
+
+    /// A row of the sums, of the incidents that `is_it` selects.
+    fn sum(&self, name: &str, is_it: impl Fn(&Incident) -> bool) -> String {
+        let ends = |outcome| {
+            let ends_so = |one: &Incident| self.outcome_of(one.place) == Some(outcome);
+            self.count(|one| is_it(one) && ends_so(one))
+        };
+        let [before, after, hint, not] =
+            [Outcome::Before, Outcome::After, Outcome::Hint, Outcome::Not].map(ends);
+        let without = self.count(|one| is_it(one) && one.place.starts_with('-'));
+        let all = self.count(&is_it);
+        format!("| {name} | {all} | {before} | {after} | {hint} | {not} | {without} |\n")
     }
 
     fn table(&self, letter: char, title: &str) -> String {
@@ -173,7 +181,7 @@ fn class(result: &Trial) -> char {
 
 fn outcome(result: &Trial) -> Outcome {
     match result.scenario.expected {
-        Expected::Named { .. } if result.lead().is_some_and(|lead| lead >= 0) => Outcome::Before,
+        Expected::Named { .. } if result.lead().is_some_and(|lead| lead > 0) => Outcome::Before,
         Expected::Named { .. } => Outcome::After,
         Expected::Hint { .. } => Outcome::Hint,
         Expected::NotNamed { .. } => Outcome::Not,
