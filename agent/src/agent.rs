@@ -30,6 +30,7 @@ use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::readers::processes::{self, ProcessesConfig};
+use crate::sources::server_logs::{self, ServerLogsConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
@@ -53,6 +54,8 @@ pub struct Plan {
     pub files: FilesConfig,
     /// Of the source of copies on the host, if the agent looks for them.
     pub copies: Option<CopiesConfig>,
+    /// Of the source of an API server's logs, if the settings name any.
+    pub server_logs: Option<ServerLogsConfig>,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
@@ -179,6 +182,9 @@ fn start_sources(
     sources.spawn(volumes::run(files, observations.clone()));
     if let Some(config) = &plan.copies {
         sources.spawn(copies::run(config.clone(), observations.clone()));
+    }
+    if let Some(config) = &plan.server_logs {
+        sources.spawn(server_logs::run(config.clone(), observations.clone()));
     }
     if let Some(client) = &plan.apiserver {
         api_clock::show(client, observations);

@@ -116,6 +116,8 @@ fn mistakes_are_refused() {
             "resourceQuota.enabled=true,priorityClassName=",
             "resourceQuota.enabled needs priorityClassName",
         ),
+        ("controlPlane.enabled=true,controlPlane.logs=null", "controlPlane.enabled needs"),
+        ("controlPlane.logs={var/log/a}", "'/controlPlane/logs/0'"),
         ("serviceAccount.create=false", "serviceAccount.create=false needs serviceAccount.name"),
         ("enabled=false", "enabled is for a parent chart that has this chart as a dependency"),
         (
@@ -245,11 +247,41 @@ fn every_object_is_labelled() {
         "RoleBinding",
         "Service",
     ];
-    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 13, "{kinds:?}");
+    assert!(expected.iter().all(|kind| kinds.contains(kind)) && kinds.len() == 14, "{kinds:?}");
     for object in objects {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/instance"], "tokenwatch", "{object}");
         assert_eq!(labels["team"], "platform", "{object}");
+    }
+}
+
+/// Control-plane nodes have a DaemonSet of their own, and no node has two agents.
+#[test]
+fn an_agent_of_a_control_plane_node_reads_the_logs_of_the_api_server() {
+    let Some(helm) = helm() else { return };
+    for arguments in [&["--set", "controlPlane.enabled=true"], &["--values", EVERYTHING]] {
+        let objects = render(helm, arguments).unwrap();
+        let sets: Vec<&Value> =
+            objects.iter().filter(|object| object["kind"] == "DaemonSet").collect();
+        assert_eq!(sets.len(), 2);
+        for (set, operator) in sets.iter().zip(["DoesNotExist", "Exists"]) {
+            let pod = &set["spec"]["template"]["spec"];
+            let required = "requiredDuringSchedulingIgnoredDuringExecution";
+            let terms = &pod["affinity"]["nodeAffinity"][required]["nodeSelectorTerms"];
+            for term in list(terms) {
+                let last = list(&term["matchExpressions"]).last().unwrap();
+                assert_eq!(last["operator"], operator, "{terms}");
+            }
+            let text = pod.to_string();
+            let is_control_plane = operator == "Exists";
+            assert_eq!(text.contains("TOKENWATCH_APISERVER_LOGS"), is_control_plane);
+            assert_eq!(text.contains("/host/var/log/pods"), is_control_plane);
+            let labels = &set["spec"]["template"]["metadata"]["labels"];
+            for (label, value) in set["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+                assert_eq!(&labels[label], value, "{label}");
+            }
+        }
+        assert_ne!(sets[0]["metadata"]["name"], sets[1]["metadata"]["name"]);
     }
 }
 

@@ -26,6 +26,7 @@ const SET_BY_THE_CHART: [&str; 24] = [
     "copies.enabled",
     "readers.enabled",
     "readers.verifiers",
+    "apiserver.logs",
     "kubernetes.enabled",
     "kubernetes.account_watch",
     "kubernetes.controller_lease",

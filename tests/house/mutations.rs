@@ -172,7 +172,6 @@ fn matches() -> Vec<Mutation> {
 
 fn rooms() -> Vec<Mutation> {
     let pure = "the_core_is_pure";
-    let reserved = Code::ALL.iter().find(|code| code.is_reserved()).unwrap();
     vec![
         append(
             pure,
@@ -222,10 +221,11 @@ fn rooms() -> Vec<Mutation> {
             "agent/src/cli/check.rs",
             "fn stray() { std::io::stderr(); }",
         ),
-        append(
+        replace(
             "reserved_codes_are_those_that_nothing_looks_for",
-            "agent/core/src/diagnosis/mod.rs",
-            format!("const STRAY: Code = Code::{reserved:?};"),
+            "agent/core/src/findings/wording/controller.rs",
+            "Code::TokenControllerDown",
+            "Code::Expired",
         ),
         replace(
             "the_core_depends_on_nothing_that_acts",

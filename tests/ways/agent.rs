@@ -19,6 +19,9 @@ use crate::web::{free_port, get};
 /// A debug build on a busy machine, twenty of them at once.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Time from the start of an agent to its first look at the logs of the API server.
+const LOOKS: Duration = Duration::from_secs(3);
+
 /// Number of agents that were started.
 static AGENTS: AtomicU8 = AtomicU8::new(1);
 
@@ -94,6 +97,10 @@ impl Seen {
         let events = || scene.api.is_none() || scene.events() == *expected;
         wait(|| agent.get("/readyz").is_some_and(|body| body.starts_with("ok")));
         let _keeper = situation.is_kept.then(|| Keeper::start(scene));
+        if situation.is_refused {
+            std::thread::sleep(LOOKS); // the agent reads what is written after its first look
+            scene.refuse();
+        }
         wait(|| agent.metrics() == *expected && agent.printed() == *expected && events());
         let html = agent.get("/").unwrap_or_default();
         let mut seen = Self {
@@ -223,6 +230,7 @@ impl Agent {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
         bare(&mut command)
             .env("TOKENWATCH_HTTP_ENABLED", "true")
+            .env("TOKENWATCH_APISERVER_LOGS", &scene.server_log)
             .args(["run", "--http-address", &host, "--http-port", &port])
             .args(scene.node_flags())
             .args(scene.clock_flags())

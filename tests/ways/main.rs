@@ -45,7 +45,7 @@ fn differences(situation: &Situation) -> Vec<String> {
     compare("run", &seen.printed);
     compare("/metrics", &seen.metrics);
     compare("the page", &seen.page);
-    if !situation.is_kept {
+    if !situation.is_only_seen_by_run() {
         compare("check --output json", &seen.check_json);
         compare("check", &seen.check_table);
     }
@@ -58,7 +58,8 @@ fn differences(situation: &Situation) -> Vec<String> {
     if situation.is_kept {
         found.extend(seen.readers.differences());
     }
-    if !expected.is_empty() && !situation.is_kept && seen.check_status != Some(1) {
+    let is_only_run = situation.is_only_seen_by_run();
+    if !expected.is_empty() && !is_only_run && seen.check_status != Some(1) {
         found.push(format!("{}: check: exit status {:?}", situation.name, seen.check_status));
     }
     let is_bad = !expected.is_empty() || situation.verdict.is_some_and(|verdict| verdict != "live");
@@ -78,10 +79,8 @@ fn differences(situation: &Situation) -> Vec<String> {
     }
     for text in situation.words {
         let ways = [("run", &seen.out), ("check", &seen.table), ("page", &seen.html)];
-        // Only who watches knows readers.
-        for (way, texts) in
-            ways.into_iter().filter(|(way, _)| !situation.is_kept || *way != "check")
-        {
+        // Only who watches knows readers, and what the API server refuses.
+        for (way, texts) in ways.into_iter().filter(|(way, _)| !is_only_run || *way != "check") {
             // A table wraps its lines.
             let words = texts.split_whitespace().collect::<Vec<_>>().join(" ");
             if !words.contains(text) {

@@ -62,6 +62,8 @@ pub(crate) struct Situation {
     pub(crate) words: &'static [&'static str],
     /// Whether kubelet replaces the token, and a program keeps the old one.
     pub(crate) is_kept: bool,
+    /// Whether the API server on the node refuses the pod's requests, and logs that.
+    pub(crate) is_refused: bool,
 }
 
 impl Situation {
@@ -69,7 +71,14 @@ impl Situation {
     pub(crate) fn is_about_pod(&self) -> bool {
         let is_elsewhere =
             |(code, _): &(&str, &str)| ["copy.stale", "token.missing"].contains(code);
-        !self.is_kept && self.copy.is_none() && !self.expected.iter().any(is_elsewhere)
+        !self.is_only_seen_by_run()
+            && self.copy.is_none()
+            && !self.expected.iter().any(is_elsewhere)
+    }
+
+    /// Whether only an agent that goes on watching sees it, and no command that looks once.
+    pub(crate) fn is_only_seen_by_run(&self) -> bool {
+        self.is_kept || self.is_refused
     }
 
     pub(crate) fn findings(&self) -> Findings {
@@ -91,6 +100,7 @@ const QUIET: Situation = Situation {
     explained: Some("live"),
     words: &[],
     is_kept: false,
+    is_refused: false,
 };
 
 /// The API server refuses the token because of its account.
@@ -245,6 +255,13 @@ fn pods() -> Vec<Situation> {
             ..QUIET
         },
         Situation {
+            name: "the API server on the node refuses the pod's requests",
+            expected: &[("apiserver.rejecting", "warning")],
+            words: &["refused 3 requests (401)", "shop/cart-0", "tokenwatch missed this"],
+            is_refused: true,
+            ..QUIET
+        },
+        Situation {
             name: "another running pod has no token",
             api: Api::Missing,
             expected: &[("token.missing", "critical")],
@@ -328,9 +345,23 @@ pub(crate) struct Scene {
     time: [TimeServer; 3],
     kubeconfig: Option<PathBuf>,
     copy: Option<PathBuf>,
+    /// The log of the API server on this node.
+    pub(crate) server_log: PathBuf,
 }
 
+/// What an API server logs at level 4 of a request that it refuses.
+const REFUSED: &str = "I1128 04:17:00.123456       1 claims.go:179] Could not retrieve bound pod \
+                       shop/cart-0 for service account shop/cart: pods \"cart-0\" not found\n\
+                       E1128 04:17:00.123457       1 authentication.go:75] \"Unable to \
+                       authenticate the request\" err=\"[invalid bearer token, service account \
+                       token has been invalidated]\"\n";
+
 impl Scene {
+    /// The API server refuses three requests of the pod.
+    pub(crate) fn refuse(&self) {
+        std::fs::write(&self.server_log, REFUSED.repeat(3)).unwrap();
+    }
+
     pub(crate) fn set(situation: &Situation) -> Self {
         let node = Node::new();
         let behind = situation.behind;
@@ -362,7 +393,8 @@ impl Scene {
         let kubeconfig = api.as_ref().map(|api| api.kubeconfig(node.root())).or(away);
         let copied = situation.copy.map(|of| content(Some(of), behind, None));
         let copy = copied.map(|token| node.file("copy", &token));
-        Self { node, api, time, kubeconfig, copy }
+        let server_log = node.file("server-log", "");
+        Self { node, api, time, kubeconfig, copy, server_log }
     }
 
     /// The settings of the clock, for any command.

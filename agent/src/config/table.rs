@@ -192,6 +192,13 @@ settings! {
             account."]
         kubeconfig: Option<PathBuf> = None, --"kubeconfig" "FILE";
     }
+    #[doc = "Logs of an API server on this node, on a control-plane node."]
+    apiserver: Apiserver {
+        #[doc = "Files on the host with the log and the audit log of an API server, by patterns \
+            too, such as /var/log/pods/kube-system_kube-apiserver-*/*/*.log. The agent reports \
+            which requests it refuses (401), and the pods behind them. Default: none."]
+        logs: Vec<PathBuf> = Vec::new(), --"apiserver-log" "PATH";
+    }
     #[doc = "HTTP server of the agent. It shows no token bytes and has no authentication: \
         listen only on addresses that you trust."]
     http: Http {

@@ -1,6 +1,7 @@
 //! What the agent looks for at its start, and again where it may appear later: kubelet root
 //! directories and time servers.
 
+pub(crate) mod glob;
 pub(crate) mod inside;
 pub mod roots;
 pub mod time_servers;

@@ -20,6 +20,7 @@ use crate::sources::copies::{CopiesConfig, tree_of};
 use crate::sources::ntp::NtpConfig;
 use crate::sources::readers::fanotify::Access;
 use crate::sources::readers::processes::{ProcessesConfig, Verifier};
+use crate::sources::server_logs::ServerLogsConfig;
 use crate::sources::volumes::FilesConfig;
 
 /// What setup found on this machine.
@@ -52,6 +53,7 @@ pub(super) fn plan(
         ntp: ntp_config(settings, host.servers),
         processes: processes_config(settings, host.api_server),
         copies: copies_config(settings),
+        server_logs: server_logs_config(settings),
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
@@ -135,6 +137,13 @@ pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
         rescan: settings.files.rescan.to_std(),
     };
     (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
+}
+
+/// Where the logs of an API server are; nothing if the settings name none.
+fn server_logs_config(settings: &Settings) -> Option<ServerLogsConfig> {
+    let paths = settings.apiserver.logs.clone();
+    let prefix = settings.host_prefix.clone();
+    (!paths.is_empty()).then_some(ServerLogsConfig { prefix, paths })
 }
 
 /// Where to search for kubelet roots.

@@ -35,6 +35,8 @@ pub(super) enum Source {
     ControllerLease,
     /// Fanotify events about who opens tokens.
     Openers,
+    /// The logs of an API server on this node.
+    ServerLogs,
 }
 
 impl Source {
@@ -53,6 +55,7 @@ impl Source {
             Self::AccountWatch => "accountwatch",
             Self::ControllerLease => "controllerlease",
             Self::Openers => "fanotify",
+            Self::ServerLogs => "serverlogs",
         }
     }
 }

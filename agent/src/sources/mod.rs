@@ -17,6 +17,7 @@ pub mod pods;
 pub mod privileges;
 pub mod readers;
 mod send;
+pub mod server_logs;
 pub mod service_accounts;
 pub mod token_volumes;
 pub mod tokens;

@@ -56,6 +56,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ne .Values.privilege "files" }}true{{ end }}
 {{- end }}
 
+{{- /* The affinity of the pods. With a DaemonSet of their own, the control-plane nodes are left out of the other one: two agents would share the state
+       directory. The terms of a node selector are alternatives, so each gets the requirement. */ -}}
+{{- define "tokenwatch.affinity" -}}
+{{- $affinity := deepCopy (default dict .root.Values.affinity) }}
+{{- if .root.Values.controlPlane.enabled }}
+{{- $expression := dict "key" .root.Values.controlPlane.nodeLabel "operator" (ternary "Exists" "DoesNotExist" .isControlPlane) }}
+{{- $node := default dict $affinity.nodeAffinity }}
+{{- $required := default dict $node.requiredDuringSchedulingIgnoredDuringExecution }}
+{{- $terms := list }}
+{{- range $term := default (list dict) $required.nodeSelectorTerms }}
+{{- $expressions := append (default list $term.matchExpressions) $expression }}
+{{- $terms = append $terms (merge (dict "matchExpressions" $expressions) $term) }}
+{{- end }}
+{{- $_ := set $node "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms) }}
+{{- $_ := set $affinity "nodeAffinity" $node }}
+{{- end }}
+{{- toYaml $affinity }}
+{{- end }}
+
 {{- /* The agent's configuration file. values.schema.json defines which settings `config` accepts. */ -}}
 {{- define "tokenwatch.config" -}}
 {{- $clock := dict }}
@@ -162,6 +181,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if hasKey (default dict $.Values.podLabels) $label }}
 {{- fail (printf "podLabels: the DaemonSet selects its pods by %s" $label) }}
 {{- end }}
+{{- end }}
+{{- range $labels := list "commonLabels" "podLabels" }}
+{{- if and $.Values.controlPlane.enabled (hasKey (default dict (index $.Values $labels)) "app.kubernetes.io/component") }}
+{{- fail (printf "%s: with controlPlane.enabled the chart itself sets app.kubernetes.io/component" $labels) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.controlPlane.enabled (not .Values.controlPlane.logs) }}
+{{- fail "controlPlane.enabled needs controlPlane.logs: the files with the log or the audit log of the API server" }}
 {{- end }}
 {{- include "tokenwatch.validateMemory" . }}
 {{- end }}

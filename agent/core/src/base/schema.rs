@@ -251,6 +251,12 @@ metrics! {
         "Pods of this node that the API server reported. Absent without access to it.";
     METRIC_CLUSTER_AGE = "tokenwatch.cluster.age" "gauge" "s" [""]
         "Time since the last data from the API server. Absent without access to it.";
+    METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}" ["reason"]
+        "Requests that the API servers on this node refused (401), by the reason in their log. \
+         Absent without apiserver.logs.";
+    METRIC_MISSED = "tokenwatch.apiserver.missed" "counter" "{pod}" [""]
+        "Pods of this node behind refused requests that no finding had named before. Absent \
+         without apiserver.logs.";
     METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"]
         "CPU time of the agent, user and system.";
     METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""]

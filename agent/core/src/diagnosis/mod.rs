@@ -13,6 +13,7 @@ mod kubelet;
 mod next;
 mod posture;
 mod reader;
+mod rejecting;
 mod subpath;
 mod survey;
 mod token;
@@ -113,8 +114,8 @@ pub enum Explained {
 pub struct NodeDiagnosis {
     /// Findings about the clock and the time servers.
     pub clock: Vec<Finding>,
-    /// About the API server's clock.
-    pub verifier: VerifierDiagnosis,
+    /// About the API servers.
+    pub api_server: ApiServerDiagnosis,
     /// About keys and issuers.
     pub keys: KeyDiagnosis,
     /// The finding about the controller manager.
@@ -131,15 +132,6 @@ pub struct NodeDiagnosis {
     pub delivery: Option<Finding>,
     /// When the diagnosis may change by the passing of time alone.
     pub next: Option<Monotonic>,
-}
-
-/// The diagnosis of the API server's clock.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VerifierDiagnosis {
-    /// The finding.
-    pub skew: Option<Finding>,
-    /// How far the clock is known; none if no API server is asked.
-    pub known: Option<VerifierKnown>,
 }
 
 /// The diagnosis of keys and issuers.
@@ -165,11 +157,25 @@ pub struct KubeletDiagnosis {
     pub newest: Option<Wall>,
 }
 
+/// The diagnosis of the API servers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiServerDiagnosis {
+    /// The finding about their clocks.
+    pub skew: Option<Finding>,
+    /// How far these are known; none if no API server is asked.
+    pub clock: Option<VerifierKnown>,
+    /// The finding about the requests that those on this node refuse.
+    pub rejecting: Option<Finding>,
+    /// Whether they have refused none for a while.
+    pub is_quiet: bool,
+}
+
 impl NodeDiagnosis {
     /// Every finding.
     pub(crate) fn findings(self) -> Vec<Finding> {
-        let Self { clock, verifier, keys, posture, kubelet, visibility, volumes, .. } = self;
-        let others = [verifier.skew, self.controller, kubelet.finding, visibility, volumes];
+        let Self { clock, api_server, keys, posture, kubelet, visibility, volumes, .. } = self;
+        let ApiServerDiagnosis { skew, rejecting, .. } = api_server;
+        let others = [skew, rejecting, self.controller, kubelet.finding, visibility, volumes];
         let others = others.into_iter().chain([self.delivery]).flatten();
         clock.into_iter().chain(keys.findings).chain(posture).chain(others).collect()
     }
@@ -204,6 +210,18 @@ fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {
     let issuer = found.issuer.map(|symptom| wording::issuer(node, &symptom, now.wall));
     let findings = unknown.into_iter().chain(issuer).collect();
     KeyDiagnosis { findings, is_complete: found.is_complete }
+}
+
+fn api_server_of(world: &World, config: &Config, now: &Reading) -> ApiServerDiagnosis {
+    let is_ready = world.startup.clock_ready_at(now).is_none();
+    let verifier = if is_ready { apiserver::verifier(world, now) } else { Verifier::default() };
+    let rejecting = rejecting::rejecting(world, now);
+    ApiServerDiagnosis {
+        skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
+        clock: config.cluster_configured.then_some(verifier.known),
+        rejecting: rejecting.map(|symptom| wording::rejecting(&config.node, &symptom)),
+        is_quiet: world.readers.refusals.is_quiet(now),
+    }
 }
 
 fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
@@ -280,13 +298,9 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     let clock_ready = world.startup.clock_ready_at(now).is_none();
     let affected = survey.affected(world);
     let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
-    let verifier = if clock_ready { apiserver::verifier(world, now) } else { Verifier::default() };
     NodeDiagnosis {
         clock: clock.unwrap_or_default(),
-        verifier: VerifierDiagnosis {
-            known: config.cluster_configured.then_some(verifier.known),
-            skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
-        },
+        api_server: api_server_of(world, config, now),
         keys: keys_of(world, &config.node, now),
         controller: world
             .cluster

@@ -64,7 +64,8 @@ fn next_deadline(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Optio
 /// When the diagnosis of the node itself may change.
 pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<Monotonic> {
     let has_absent = world.absent.iter().next().is_some();
-    let waits_for_tokens = has_absent || world.cluster.keys.has_answers();
+    let refusals = world.readers.refusals.next_change(now);
+    let waits_for_tokens = has_absent || world.cluster.keys.has_answers() || refusals.is_some();
     let delayed = world
         .visibility
         .delivery
@@ -72,6 +73,7 @@ pub(super) fn for_node(world: &World, config: &Config, now: &Reading) -> Option<
         .map(|since| since.monotonic + config.delivery_limit);
     let rest = [
         world.clock.next_change(now),
+        refusals,
         delayed.filter(|at| *at > now.monotonic),
         world.startup.clock_ready_at(now),
         absent::boot_hold_end(now).filter(|_| has_absent),

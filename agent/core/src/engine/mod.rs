@@ -59,8 +59,7 @@ impl Engine {
         }
     }
 
-    /// Takes one observation, which was made at `now`. Call it with [`Observation::Tick`] at the
-    /// time of [`Self::next_wake`].
+    /// Takes one observation, made at `now`. It needs a `Tick` at the time of [`Self::next_wake`].
     pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         let mut outcome = Outcome::default();
         let changed = self.world.learn(now, observation);
@@ -203,6 +202,7 @@ impl Engine {
     }
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
+        self.ledger.judge_refusals(now, &mut self.world);
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let mut next = diagnosis.next;
         let delivery = &self.world.visibility.delivery;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod key_symptom;
 mod posture_symptom;
+mod rejecting_symptom;
 mod runbook;
 mod symptom;
 pub mod wording;
@@ -10,6 +11,7 @@ pub mod wording;
 pub use catalogue::{Code, CodeInfo};
 pub use key_symptom::{IssuerSymptom, KeySymptom, TokenGroup};
 pub use posture_symptom::{PostureFault, PostureItem, PostureSymptom};
+pub use rejecting_symptom::RejectingSymptom;
 pub use runbook::{Runbook, Step};
 pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,

@@ -4,7 +4,9 @@ use super::scope::Scope;
 use crate::base::ids::TraceContext;
 use crate::base::time::Wall;
 use crate::base::value::Value;
-use crate::diagnosis::{Explained, KubeletDiagnosis, NodeDiagnosis, Resumed, VerifierKnown};
+use crate::diagnosis::{
+    ApiServerDiagnosis, Explained, KubeletDiagnosis, NodeDiagnosis, Resumed, VerifierKnown,
+};
 use crate::findings::{Code, Finding, Resolution, UNSYNCED_SINCE, WRONG, WrongClock, is_unsynced};
 use crate::world::clocks::ClockState;
 use crate::world::observation::DeliveryState;
@@ -54,6 +56,11 @@ pub enum Missing {
         /// Whether every token is checked.
         is_complete: bool,
     },
+    /// The API servers refuse no request, or too few to report.
+    Refusals {
+        /// Whether they have refused none for a while.
+        is_quiet: bool,
+    },
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -74,20 +81,22 @@ impl Judgement {
         diagnosis: NodeDiagnosis,
         delivery: &DeliveryState,
         clock: ClockState,
-    ) -> [(Scope, Self); 9] {
+    ) -> [(Scope, Self); 10] {
         let lost = delivery.given_up + delivery.rejected;
         let of = |findings, missing| Self { findings, missing };
         let one = |finding: Option<Finding>, missing| of(finding.into_iter().collect(), missing);
         let KubeletDiagnosis { finding: stalled, replaces: replaced, resumed, newest } =
             diagnosis.kubelet;
         let replaced = Missing::Kubelet { replaced, resumed, newest };
-        let verifier = diagnosis.verifier.known.map_or(Missing::Gone, Missing::Verifier);
+        let ApiServerDiagnosis { skew, clock: known, rejecting, is_quiet } = diagnosis.api_server;
+        let verifier = known.map_or(Missing::Gone, Missing::Verifier);
         let keys = diagnosis.keys.is_complete;
         let keys = keys.map_or(Missing::Gone, |is_complete| Missing::Keys { is_complete });
         [
             (Scope::Kubelet, one(stalled, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
-            (Scope::Verifier, one(diagnosis.verifier.skew, verifier)),
+            (Scope::Verifier, one(skew, verifier)),
+            (Scope::Refusals, one(rejecting, Missing::Refusals { is_quiet })),
             (Scope::Keys, of(diagnosis.keys.findings, keys)),
             (Scope::Controller, one(diagnosis.controller, Missing::Recovered)),
             (Scope::Posture, of(diagnosis.posture, Missing::Recovered)),
@@ -114,6 +123,7 @@ impl Missing {
             }
             Self::Verifier(known) => is_open(*known, finding),
             Self::Keys { is_complete } => !is_complete,
+            Self::Refusals { is_quiet } => !is_quiet,
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
@@ -139,9 +149,6 @@ impl Missing {
             {
                 Resolution::Resumed
             }
-            Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. } => {
-                Resolution::Recovered
-            }
             Self::Kubelet { replaced, newest, .. } => {
                 let replaced = *replaced || is_replaced_since(finding, *newest);
                 Resolution::Kubelet { replaced }
@@ -150,7 +157,11 @@ impl Missing {
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
-            Self::Recovered | Self::Verifier(_) | Self::Keys { .. } => Resolution::Recovered,
+            Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. }
+            | Self::Recovered
+            | Self::Verifier(_)
+            | Self::Keys { .. }
+            | Self::Refusals { .. } => Resolution::Recovered,
         }
     }
 }

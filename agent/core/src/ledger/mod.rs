@@ -4,6 +4,7 @@
 mod alert;
 mod copies;
 mod entry;
+mod foresight;
 mod judgement;
 mod restored;
 mod scope;

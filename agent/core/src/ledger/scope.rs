@@ -19,6 +19,8 @@ pub enum Scope {
     Controller,
     /// Tokens that work, and should not be relied on.
     Posture,
+    /// The requests that the API servers refuse.
+    Refusals,
     /// The node's kubelet.
     Kubelet,
     /// What the agent cannot see.
@@ -54,6 +56,7 @@ impl Scope {
             Code::KeyUnknown | Code::IssuerMismatch => Self::Keys,
             Code::TokenControllerDown => Self::Controller,
             Code::ExtendedOnly | Code::Legacy | Code::LifetimeLong => Self::Posture,
+            Code::ApiserverRejecting => Self::Refusals,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
             Code::Missing => Self::Volumes,
@@ -75,8 +78,7 @@ impl Scope {
             | Code::ClockUnsynchronized
             | Code::ClockStepped
             | Code::ClockUnknown
-            | Code::ClockServersDisagree
-            | Code::ApiserverRejecting => Self::Clock,
+            | Code::ClockServersDisagree => Self::Clock,
         }
     }
 
@@ -99,6 +101,7 @@ impl Scope {
             | Self::Keys
             | Self::Controller
             | Self::Posture
+            | Self::Refusals
             | Self::Kubelet
             | Self::Visibility
             | Self::Volumes

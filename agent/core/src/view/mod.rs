@@ -16,6 +16,7 @@ use crate::world::cluster::{Pod, PodRef};
 use crate::world::observation::{BlindSpot, DeliveryState};
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{ReaderVerdict, ReaderView};
+use crate::world::refusals::RefusalFigures;
 use crate::world::tokens::{Claims, Deadlines, LegacyToken, State, TokenKey, Verdict};
 
 /// Aggregated figures, for metrics.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub rung: Option<Level>,
     /// Figures about the cluster; nothing if the API server never answered.
     pub cluster: Option<ClusterFigures>,
+    /// Requests that the API servers on this node refused; nothing without their logs.
+    pub refusals: Option<RefusalFigures>,
     /// Whether the agent still waits for the first answer of the configured time servers.
     pub awaits_clock: bool,
 }
@@ -53,6 +56,7 @@ impl Default for Snapshot {
             sources: BTreeMap::new(),
             rung: None,
             cluster: None,
+            refusals: None,
             awaits_clock: false,
         }
     }

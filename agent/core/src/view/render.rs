@@ -31,6 +31,7 @@ impl Scene<'_> {
             sources: visibility.sources_up(),
             rung: visibility.privileges().map(|privileges| privileges.rung),
             cluster: world.cluster_figures(&self.now),
+            refusals: world.readers.refusals.figures(),
             awaits_clock: world.startup.clock_ready_at(&self.now).is_some(),
             ..Snapshot::default()
         };

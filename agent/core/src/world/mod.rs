@@ -18,6 +18,7 @@ mod pinned;
 pub mod privileges;
 pub mod readers;
 mod reading;
+pub mod refusals;
 mod startup;
 pub mod tokens;
 mod visibility;
@@ -142,6 +143,7 @@ impl World {
     pub fn learn(&mut self, now: &Reading, observation: Observation) -> Changed {
         self.startup.begin(now);
         self.cluster.keys.begin(now);
+        self.readers.refusals.begin(now);
         match observation {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
@@ -156,6 +158,7 @@ impl World {
             Observation::ServiceAccount(seen) => return self.account(now, seen),
             Observation::Keys(seen) => return self.published(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
+            Observation::ServerLog(seen) => return self.server_log(now, seen),
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
             Observation::Habits(known) => {

@@ -10,6 +10,7 @@ use crate::world::keys::KeysSeen;
 use crate::world::kubelet::SyncsSeen;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
+use crate::world::refusals::ServerLogSeen;
 use crate::world::tokens::{LegacyToken, TokenKey};
 
 pub use crate::world::delivery::DeliveryState;
@@ -51,6 +52,8 @@ pub enum Observation {
     ControllerLease(Option<LeaseSeen>),
     /// What a file on the host holds that may have copies of tokens.
     Copies(CopiesSeen),
+    /// What the logs of an API server on this node showed.
+    ServerLog(ServerLogSeen),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
     /// kubelet synced volumes.

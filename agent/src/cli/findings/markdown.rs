@@ -121,6 +121,9 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
      does not notice that one was deleted, and blames kubelet for a late token. Its ClusterRole \
      lacks `get` on `serviceaccounts`: apply the manifests of the agent's version, or upgrade the \
      chart.
+- `serverlogs`: the agent cannot read a log of the API server that `apiserver.logs` names, or \
+     does not find it. It then does not see which requests the API server refuses. Compare the \
+     path with `--audit-log-path`, and with the mounts (`controlPlane.hostPaths` of the chart).
 - `accountwatch`: `kubernetes.account_watch` is set, and the agent may not list and watch service \
      accounts. It then notices a deleted account within 20 minutes, not within seconds. The \
      chart's `kubernetes.accountWatch` sets the switch and grants the rights.

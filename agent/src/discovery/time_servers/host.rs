@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 
-use super::glob::{is_pattern, matches};
+use crate::discovery::glob::{is_pattern, matches};
 use crate::discovery::inside;
 
 /// Bytes read of a file. A time daemon's configuration has a few kilobytes.

@@ -8,7 +8,6 @@
 mod chrony;
 mod cloud;
 mod dhcp;
-mod glob;
 mod host;
 mod ntpd;
 mod ntpd_rs;

@@ -7,6 +7,7 @@ use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{ClusterFigures, Snapshot};
 use tokenwatch_core::findings::{Code, Severity};
 use tokenwatch_core::world::privileges::Level;
+use tokenwatch_core::world::refusals::{RefusalFigures, RefusalReason};
 use tokenwatch_otlp::Resource;
 
 use super::*;
@@ -21,6 +22,10 @@ fn all_metrics(format: Format) -> String {
         sources: BTreeMap::from([("a \"quoted\"\\\n source".to_owned(), true)]),
         rung: Some(Level::Files),
         cluster: Some(ClusterFigures { pods: 7, age: Delta::from_secs(3) }),
+        refusals: Some(RefusalFigures {
+            by_reason: BTreeMap::from([(RefusalReason::Expired, 4)]),
+            missed: 1,
+        }),
         ..Snapshot::default()
     };
     snapshot.clock.assumed = false;

@@ -197,7 +197,25 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     counts(schema::METRIC_SOURCES_UP, sources);
     counts(schema::METRIC_PRIVILEGE, privilege);
     counts(schema::METRIC_CLUSTER_PODS, cluster_pods);
+    let counters = |name, read: fn(&Snapshot, Observer<'_, u64>)| {
+        let snapshot = Arc::clone(snapshot);
+        Instruments(meter, name).counter_u64(move |observer| read(&snapshot(), observer));
+    };
+    counters(schema::METRIC_REFUSALS, refusals);
+    counters(schema::METRIC_MISSED, missed);
     observe_durations(meter, snapshot);
+}
+
+fn refusals(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for (reason, count) in snapshot.refusals.iter().flat_map(|figures| &figures.by_reason) {
+        observer.observe(*count, &[KeyValue::new("reason", reason.name())]);
+    }
+}
+
+fn missed(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    if let Some(figures) = &snapshot.refusals {
+        observer.observe(figures.missed, &[]);
+    }
 }
 
 fn observe_durations(meter: &Meter, snapshot: &SnapshotSource) {

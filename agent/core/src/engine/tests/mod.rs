@@ -18,6 +18,7 @@ mod keys;
 mod kubelet;
 mod posture;
 mod readers;
+mod rejecting;
 mod restart;
 mod syncs;
 mod tokens;

@@ -17,10 +17,18 @@ pub(super) const APISERVER_SKEW: Entry = Entry {
 };
 
 pub(super) const APISERVER_REJECTING: Entry = Entry {
-    meaning: "The API server answers 401 to tokens that should work.",
-    found_by: "The agent does not detect this yet.",
-    severity: "critical",
-    action: "Compare the signing keys with the verification keys.",
+    meaning: "An API server on this control-plane node refuses requests (401). The finding has the \
+            number of them by reason, and names the pods of any node behind them, as far as the \
+            logs show that. A pod of this node that no other finding had named is one that \
+            tokenwatch missed.",
+    found_by: "The API server's own log has the reason, and the audit log the address, of each \
+            refused request of the last 10 minutes (apiserver.logs). The pod is that of the only \
+            user whose requests were accepted from the same address, by credential-id, or it is \
+            named in the log (from level 4 on). An address with several users names nobody.",
+    severity: "warning where a pod is named behind at least three refused requests, info without: \
+            some clients send useless tokens all the time",
+    action: "Look at the reasons, and at the other findings about the pods that are named. A pod \
+            without another finding keeps a token from elsewhere, or an old one: restart it.",
 };
 
 pub(super) const TOKEN_CONTROLLER_DOWN: Entry = Entry {

@@ -123,7 +123,7 @@ codes! {
     KubeletStalled = "kubelet.stalled" in cluster::KUBELET_STALLED;
     #[doc = "the API server's clock differs"]
     ApiserverSkew = "apiserver.skew" in cluster::APISERVER_SKEW;
-    #[doc = "the API server rejects good tokens"]
+    #[doc = "the API server refuses tokens"]
     ApiserverRejecting = "apiserver.rejecting" in cluster::APISERVER_REJECTING;
     #[doc = "kube-controller-manager does not run"]
     TokenControllerDown = "controlplane.token_controller_down" in cluster::TOKEN_CONTROLLER_DOWN;
@@ -141,7 +141,7 @@ impl std::fmt::Display for Code {
 
 impl Code {
     /// Codes whose meaning is fixed, but which the agent does not detect yet.
-    const RESERVED: [Self; 1] = [Self::ApiserverRejecting];
+    const RESERVED: [Self; 0] = [];
 
     /// The family of the code. Findings of one family about one subject are one finding, which gets
     /// worse or better: a late rotation that becomes an expired token is not a second incident.

@@ -27,6 +27,36 @@ pub(super) const APISERVER_SKEW: Runbook = Runbook {
                       itself shows its own clock.",
 };
 
+const REFUSALS: Step = step(
+    "The reasons of the last refused requests, on the control-plane node",
+    "grep -h 'Unable to authenticate the request' \
+     /var/log/pods/kube-system_kube-apiserver-*/*/*.log | grep -o 'err=.*' | sort | uniq -c | \
+     sort -n | tail",
+);
+const REFUSED_FROM: Step = step(
+    "The addresses that they came from, in the audit log (the path is that of --audit-log-path)",
+    "grep '\"code\":401' /var/log/kubernetes/audit/audit.log | grep -o '\"sourceIPs\":[^]]*' \
+     | sort | uniq -c | sort -n | tail",
+);
+const BY_ADDRESS: Step =
+    step("The pods with these addresses", "kubectl get pods -A -o wide --sort-by=.status.podIP");
+
+pub(super) const APISERVER_REJECTING: Runbook = Runbook {
+    impact: "Each of these requests failed. A client that does not read its token again fails \
+             until it is restarted. The reasons show what all of them share: expired and \
+             invalidated are of old tokens, signature of a replaced key, audience and issuer of \
+             a token for somebody else. certificate is no token at all.",
+    diagnosis: &[LOOK, REFUSALS, REFUSED_FROM, BY_ADDRESS],
+    mitigation: &[step(
+        "Restart the pods that are named: their containers read the token again",
+        "kubectl delete pod -n NAMESPACE POD",
+    )],
+    resolved_when: "The API servers on the node have refused no request for 10 minutes.",
+    false_positives: "A client that sends a useless token on purpose, such as a scanner or a \
+                      test. An expired kubeconfig of a person. A controller outside of the \
+                      cluster with a copied token. These are info, because they name no pod.",
+};
+
 const PUBLISHED: Step = step(
     "The ids of the keys that the API server verifies with",
     "kubectl get --raw /openid/v1/jwks | grep -o '\"kid\":\"[^\"]*\"'",

@@ -66,11 +66,11 @@ impl Code {
             Self::ClockServersDisagree => &clock::CLOCK_SERVERS_DISAGREE,
             Self::KubeletStalled => &cluster::KUBELET_STALLED,
             Self::ApiserverSkew => &cluster::APISERVER_SKEW,
+            Self::ApiserverRejecting => &cluster::APISERVER_REJECTING,
             Self::TokenControllerDown => &cluster::TOKEN_CONTROLLER_DOWN,
             Self::CopyStale => &copy::COPY_STALE,
             Self::AgentBlind => &agent::AGENT_BLIND,
             Self::DeliveryDelayed => &agent::DELIVERY_DELAYED,
-            Self::ApiserverRejecting => return None,
         })
     }
 }

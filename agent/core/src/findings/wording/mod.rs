@@ -21,6 +21,7 @@ mod posture;
 mod reader;
 #[cfg(test)]
 mod reader_tests;
+mod rejecting;
 mod remedy;
 mod resolved;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};
 pub(crate) use parts::GENERATION;
 pub(crate) use posture::posture;
+pub(crate) use rejecting::rejecting;
 pub(crate) use resolved::is_unsynced;
 pub use resolved::{Resolution, resolved};
 pub(crate) use token::{ACCOUNT_STATE, token};

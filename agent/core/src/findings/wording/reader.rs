@@ -75,6 +75,7 @@ fn phrase(evidence: Evidence) -> &'static str {
         }
         Evidence::Holds => "somebody holds an old token open (a file descriptor or a mapping)",
         Evidence::ReadsOld => "it read the old token after kubelet had replaced it",
+        Evidence::Audit => "the API server accepted the old token from its pod (audit log)",
         Evidence::Connected => {
             "it has stayed connected to the API server for longer than a client that re-reads \
              needs to read the new token"

@@ -189,6 +189,9 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Recovered if code == Code::ApiserverSkew => {
             format!("The API server that answers node {node} now agrees")
         }
+        Resolution::Recovered if code == Code::ApiserverRejecting => {
+            format!("The API server on node {node} has refused no request for 10 minutes")
+        }
         Resolution::Recovered if code == Code::KeyUnknown => {
             format!(
                 "No token file on node {node} is left whose key the API servers that answer lack \

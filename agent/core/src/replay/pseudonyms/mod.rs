@@ -14,6 +14,7 @@ mod copies;
 mod findings;
 mod names;
 mod readers;
+mod refusals;
 mod text;
 mod words;
 
@@ -127,6 +128,7 @@ impl Pseudonyms {
                 Observation::ControllerLease(lease.map(|lease| self.lease(lease)))
             }
             Observation::Copies(seen) => Observation::Copies(self.copies(seen)),
+            Observation::ServerLog(seen) => Observation::ServerLog(self.server_log(seen)),
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))
             }

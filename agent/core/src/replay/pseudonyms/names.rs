@@ -152,7 +152,7 @@ impl Pseudonyms {
     }
 
     /// 48 bits: among a million names that meet, two are alike once in 500 recordings.
-    fn hash(&self, name: &str) -> String {
+    pub(super) fn hash(&self, name: &str) -> String {
         let hash = Sha256::new()
             .chain_update(b"tokenwatch/pseudonym/1\0")
             .chain_update(self.key.0)

@@ -37,6 +37,9 @@ pub enum Evidence {
     Holds,
     /// It read an earlier generation after kubelet had replaced it.
     ReadsOld,
+    /// The API server accepted a request with an earlier generation, long after kubelet had
+    /// replaced it (audit log).
+    Audit,
     /// It has been connected to the API server for longer than a client that only watches needs
     /// to read the token again.
     Connected,
@@ -58,6 +61,7 @@ impl Evidence {
             Self::NotSeenAgain => "not_seen_again",
             Self::Holds => "holds_old_generation",
             Self::ReadsOld => "reads_old_generation",
+            Self::Audit => "audit",
             Self::Connected => "connected",
             Self::NewConnection => "new_connection",
             Self::Requests => "sends_requests",
@@ -72,7 +76,7 @@ impl Evidence {
             Self::Connected | Self::NewConnection | Self::Requests | Self::LearnedHabit => {
                 Strength::Likely
             }
-            Self::ReadsOld => Strength::Certain,
+            Self::ReadsOld | Self::Audit => Strength::Certain,
         }
     }
 }

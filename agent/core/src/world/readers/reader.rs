@@ -28,7 +28,9 @@ pub struct Reader {
     /// When it last read a generation that was replaced then; the first moment, if only a span is
     /// known.
     pub read_old: Option<Reading>,
-    /// The generation that it read then, if the agent still knows it.
+    /// When the API server last accepted a generation from it that had been replaced.
+    pub used_old: Option<Reading>,
+    /// The generation that it read or used then, if the agent still knows it.
     pub old: Option<Kept>,
 }
 
@@ -101,6 +103,7 @@ impl Reader {
             reads: VecDeque::new(),
             visits: VecDeque::new(),
             read_old: None,
+            used_old: None,
             old: None,
         }
     }
@@ -134,6 +137,11 @@ impl Reader {
         if self.read_old.is_none_or(|known| known.monotonic <= at.monotonic) {
             (self.read_old, self.old) = (Some(*at), kept.cloned());
         }
+    }
+
+    /// The API server accepted this generation from it.
+    pub(super) fn used_old(&mut self, kept: &Kept, at: &Reading) {
+        (self.used_old, self.old) = (Some(*at), Some(kept.clone()));
     }
 
     fn note(&mut self, by: Option<&Opener>, now: &Reading) {

@@ -8,7 +8,10 @@ use super::reader::{Proof, Reader};
 use super::seen::{ContainersSeen, ReaderEvent, ReadersSeen};
 use super::token::TokenReaders;
 use crate::base::time::Reading;
-use crate::world::tokens::{self, API_ACCESS, Claims, Generation, MAX_TOKENS, TokenKey};
+use crate::world::refusals::Refusals;
+use crate::world::tokens::{
+    self, API_ACCESS, Claims, Generation, GenerationId, MAX_TOKENS, TokenKey,
+};
 
 /// The readers of the tokens on this node.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,8 @@ pub struct Readers {
     pods: BTreeMap<String, PodProcesses>,
     /// Habits that were learned.
     pub habits: Habits,
+    /// The requests with tokens that API servers on this node refused, and who sent them.
+    pub refusals: Refusals,
 }
 
 /// What is known of the readers of one token.
@@ -88,6 +93,12 @@ impl Readers {
                 last.proven = found;
             }
         }
+    }
+
+    /// The API server accepted this generation from the pod of the token. Returns whether it had
+    /// been replaced.
+    pub(crate) fn used(&mut self, key: &TokenKey, of: &GenerationId, now: &Reading) -> bool {
+        self.tokens.get_mut(key).is_some_and(|token| token.used(of, now))
     }
 
     /// Forgets a token.

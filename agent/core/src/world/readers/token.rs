@@ -6,7 +6,7 @@ use super::generation::{InFile, Kept, NOT_WATCHED_YET, Watched};
 use super::reader::Reader;
 use super::seen::{Opener, ReaderEvent};
 use crate::base::time::{Delta, Reading, Wall};
-use crate::world::tokens::Generation;
+use crate::world::tokens::{Generation, GenerationId};
 
 /// Generations that are kept: the current one, and those before it that events may still name.
 const MAX_GENERATIONS: usize = 4;
@@ -205,6 +205,18 @@ impl TokenReaders {
             reader(&mut self.readers, by).read_old(kept.as_ref(), by, earliest);
         }
         is_old
+    }
+
+    /// The API server accepted this generation from the pod. Returns whether it had been replaced.
+    /// Whose request it was is known where the token has one reader.
+    pub(super) fn used(&mut self, generation: &GenerationId, now: &Reading) -> bool {
+        let mut old = self.generations.iter().rev().skip(1).map(|one| &one.kept);
+        let Some(kept) = old.find(|kept| kept.id == *generation).cloned() else { return false };
+        match self.readers.as_mut_slice() {
+            [one] => one.used_old(&kept, now),
+            _ => reader(&mut self.readers, None).used_old(&kept, now),
+        }
+        true
     }
 
     /// The generation that was in this directory, if it is kept, and when it was replaced at the

@@ -51,6 +51,7 @@ impl Case<'_> {
         let not_read = not_seen && !self.misses_moment();
         let all = [
             (Evidence::ReadsOld, self.reads_old()),
+            (Evidence::Audit, self.is_audited()),
             (Evidence::NewConnection, not_read && self.uses(Evidence::NewConnection)),
             (Evidence::Requests, not_read && self.uses(Evidence::Requests)),
             (Evidence::Connected, not_read && self.uses(Evidence::Connected)),

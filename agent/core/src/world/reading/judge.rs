@@ -66,8 +66,9 @@ impl<'a> Judged<'a> {
 
     /// What it holds: the earlier generation that it reads, or else the one that it read last.
     pub fn kept(&self) -> Option<&'a Kept> {
-        let reads_old = self.evidence.contains(&Evidence::ReadsOld);
-        let old = self.reader.and_then(|reader| reader.old.as_ref()).filter(|_| reads_old);
+        let is_seen = |evidence| self.evidence.contains(&evidence);
+        let has_old = is_seen(Evidence::ReadsOld) || is_seen(Evidence::Audit);
+        let old = self.reader.and_then(|reader| reader.old.as_ref()).filter(|_| has_old);
         old.or(self.held)
     }
 
@@ -116,7 +117,7 @@ impl<'a> Case<'a> {
     }
 
     fn weigh(&self) -> Weighed {
-        if self.reads_old() {
+        if self.reads_old() || self.is_audited() {
             let evidence = self.evidence();
             return Weighed { evidence, ..Weighed::plain(ReaderVerdict::Stale) };
         }
@@ -313,7 +314,8 @@ impl<'a> Case<'a> {
     /// The times at which the conclusion may change.
     pub(super) fn times(&self) -> Vec<Wall> {
         let Some(last) = self.last().filter(|_| !self.is_current()) else {
-            return self.turns_at().into_iter().chain(self.held_from()).collect();
+            let used = self.audited_until();
+            return self.turns_at().into_iter().chain(self.held_from()).chain(used).collect();
         };
         let mut times = vec![
             self.current.appeared + STARTING,
@@ -323,6 +325,7 @@ impl<'a> Case<'a> {
         times.extend(self.must_read_after().map(|after| after + LOOKS));
         times.extend(self.ends(last));
         times.push(self.patience(last));
+        times.extend(self.audited_until());
         times
     }
 

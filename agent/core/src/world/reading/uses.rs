@@ -30,6 +30,24 @@ impl Case<'_> {
         !self.may_be_a_look() && self.proof(evidence).is_some()
     }
 
+    /// The API server accepted a replaced generation from it at a time when it should have read a
+    /// newer one, and it has read none since.
+    pub(super) fn is_audited(&self) -> bool {
+        let Some(used) = self.reader.and_then(|reader| reader.used_old) else { return false };
+        let has_turned = self.is_current()
+            && self.last().is_some_and(|last| last.last.monotonic > used.monotonic);
+        !self.of.has_subpath
+            && self.is_since_start(used.wall)
+            && used.wall >= self.replaced().wall + CACHED_LONG
+            && self.audited_until().is_some_and(|until| self.now.wall < until)
+            && !has_turned
+    }
+
+    /// Until when such a request shows what it uses.
+    pub(super) fn audited_until(&self) -> Option<Wall> {
+        self.reader?.used_old.map(|used| self.at(&used) + LINGERS)
+    }
+
     /// The uses that show that it keeps an earlier generation, for later.
     pub(super) fn proofs(&self) -> Vec<Proof> {
         let found = self.evidence();
@@ -56,6 +74,7 @@ impl Case<'_> {
             | Evidence::NotSeenAgain
             | Evidence::Holds
             | Evidence::ReadsOld
+            | Evidence::Audit
             | Evidence::LearnedHabit => return None,
         };
         Some(Proof { evidence, after, by })

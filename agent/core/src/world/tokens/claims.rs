@@ -129,6 +129,16 @@ impl GenerationId {
         }
     }
 
+    /// Of the token with this `jti`: as an audit log has it.
+    pub fn of_jti(jti: &str) -> Self {
+        Self(hashed(jti))
+    }
+
+    /// With another name in place of the hash, for a recording without names.
+    pub(crate) fn renamed(&self, name: impl FnOnce(&str) -> String) -> Self {
+        Self(name(&self.0))
+    }
+
     /// As text, for telemetry.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,12 +1,12 @@
 //! Patterns of file names, as in glob(7).
 
 /// Whether a name has to be matched instead of taken as it is.
-pub(super) fn is_pattern(name: &str) -> bool {
+pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
 /// Whether `name` matches `pattern`.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     // Where to continue after the last `*`: it takes one character more each time.

@@ -1,0 +1,64 @@
+//! The messages of the API server's own log, in klog's text form:
+//!
+//! `E1128 04:17:00.1 1 authentication.go:75] "Unable to authenticate the request" err="[…]"`
+//!
+//! The texts are those of Kubernetes 1.29 to 1.36 (endpoints/filters/authentication.go and
+//! pkg/serviceaccount/claims.go).
+
+use tokenwatch_core::world::cluster::AccountName;
+use tokenwatch_core::world::refusals::{RefusalReason, Suspect};
+
+use super::Logged;
+use super::name::namespaced;
+use super::reason::reason;
+
+/// The message of a refused request.
+pub(super) const REFUSED: &str = "Unable to authenticate the request";
+/// The message of a request with a token for somebody else.
+const AUDIENCE: &str = "unable to match the audience: ";
+
+/// Who is behind a refused request, at log level 4: how the message begins, and whether the name
+/// that follows is that of a pod.
+const NAMING: [(&str, bool); 6] = [
+    ("Could not retrieve bound pod ", true),
+    ("Bound pod is deleted and awaiting removal: ", true),
+    ("Pod UID no longer matches ", true),
+    ("Could not retrieve service account ", false),
+    ("Service account has been deleted ", false),
+    ("Service account UID no longer matches ", false),
+];
+
+/// What a line of text shows.
+pub(super) fn text(line: &str) -> Option<Logged> {
+    let text = after_header(line)?;
+    let quoted = text.strip_prefix('"').and_then(|text| text.strip_prefix(REFUSED));
+    match quoted.and_then(|rest| rest.strip_prefix("\" err=")) {
+        Some(error) => Some(Logged::Refused(reason(error))),
+        None => message(text),
+    }
+}
+
+/// The message after `E1128 04:17:00.123456       1 authentication.go:75] `.
+fn after_header(line: &str) -> Option<&str> {
+    let (level, rest) = line.split_at_checked(1)?;
+    let is_header = "IWEF".contains(level)
+        && rest.len() > 4
+        && rest.bytes().take(4).all(|byte| byte.is_ascii_digit());
+    line.split_once("] ").map(|(_, text)| text).filter(|_| is_header)
+}
+
+/// What a message without values shows.
+pub(super) fn message(text: &str) -> Option<Logged> {
+    if text.starts_with(AUDIENCE) {
+        return Some(Logged::Refused(RefusalReason::Audience));
+    }
+    let (rest, is_pod) =
+        NAMING.iter().find_map(|(begin, is_pod)| Some((text.strip_prefix(begin)?, *is_pod)))?;
+    let named = rest.split([' ', ':']).next().unwrap_or_default();
+    let (namespace, name) = namespaced(named)?;
+    Some(Logged::Suspect(if is_pod {
+        Suspect::Pod { namespace, name }
+    } else {
+        Suspect::Account(AccountName { namespace, name })
+    }))
+}

@@ -1,0 +1,174 @@
+//! What was appended to one file. A file that was renamed is read to its end before the new one;
+//! one that was truncated (copytruncate) is read from its beginning.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use zeroize::Zeroize as _;
+
+use super::lines::Lines;
+use crate::discovery::inside;
+
+/// Bytes of one read.
+const CHUNK: usize = 64 << 10;
+/// Bytes that are read at most before another file has its turn.
+const MAX_TURN: u64 = 8 << 20;
+/// Bytes that a file may be ahead. Of a file that is written faster than it is read, the rest is
+/// skipped: a late report of who was refused helps nobody.
+const MAX_BACKLOG: u64 = 64 << 20;
+
+/// Files that are known by their inode: a file that was renamed is not read again under its new
+/// name.
+const MAX_KNOWN: usize = 128;
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// The files that were read, under any name. Oldest first.
+#[derive(Debug, Default)]
+pub(super) struct KnownFiles(VecDeque<Identity>);
+
+impl KnownFiles {
+    /// Notes a file. Returns whether it was known.
+    fn see(&mut self, identity: Identity) -> bool {
+        let is_known = self.0.contains(&identity);
+        if !is_known {
+            self.0.push_back(identity);
+            self.0.drain(..self.0.len().saturating_sub(MAX_KNOWN));
+        }
+        is_known
+    }
+}
+
+/// A buffer for [`Tail::read`].
+pub(super) fn buffer() -> Box<[u8]> {
+    vec![0; CHUNK].into_boxed_slice()
+}
+
+/// One file, and how far it was read.
+#[derive(Debug)]
+pub(super) struct Tail {
+    path: PathBuf,
+    open: Option<Open>,
+    lines: Lines,
+    /// Whether the file may have been there before: it is read from its end on.
+    is_old: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    identity: Identity,
+    /// Bytes that were read.
+    at: u64,
+}
+
+/// What a turn gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Whether there is more to read.
+    pub(super) has_more: bool,
+    /// Bytes that were skipped.
+    pub(super) skipped: u64,
+}
+
+impl Tail {
+    /// Of a file on the host. One that exists when the agent starts, `is_old`, is read from its end
+    /// on.
+    pub(super) fn new(path: PathBuf, is_old: bool) -> Self {
+        Self { path, open: None, lines: Lines::new(), is_old }
+    }
+
+    /// Whether there is a file.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Reads what was appended, and gives each line away. The error is that of opening or reading
+    /// the file; a file that does not exist has none.
+    pub(super) fn read(
+        &mut self,
+        (prefix, known): (&Path, &mut KnownFiles),
+        buffer: &mut [u8],
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<Turn> {
+        let turn = self.read_open(buffer, &mut take)?;
+        if turn.has_more || !self.renew(prefix, known)? {
+            return Ok(turn);
+        }
+        let next = self.read_open(buffer, &mut take)?;
+        Ok(Turn { skipped: turn.skipped + next.skipped, ..next })
+    }
+
+    /// Opens the file that is at the path now, if it is another one. Returns whether it is.
+    fn renew(&mut self, prefix: &Path, known: &mut KnownFiles) -> io::Result<bool> {
+        let file = match open(prefix, &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (self.open, self.is_old) = (None, false);
+                return Ok(false);
+            }
+            opened => opened?,
+        };
+        let found = file.metadata()?;
+        let identity = (found.dev(), found.ino());
+        if self.open.as_ref().is_some_and(|open| open.identity == identity) {
+            return Ok(false);
+        }
+        let is_old = known.see(identity) || self.is_old;
+        // One byte before the end, so that a line end there is seen.
+        let at = if is_old { found.len().saturating_sub(1) } else { 0 };
+        self.begin(Open { file, identity, at });
+        Ok(true)
+    }
+
+    fn begin(&mut self, open: Open) {
+        self.lines.begin(open.at > 0);
+        (self.open, self.is_old) = (Some(open), false);
+    }
+
+    /// Reads the file that is open, also if it is elsewhere now.
+    fn read_open(&mut self, buffer: &mut [u8], take: &mut impl FnMut(&[u8])) -> io::Result<Turn> {
+        let Some(open) = &mut self.open else { return Ok(Turn::default()) };
+        let skipped = open.place(&mut self.lines)?;
+        let end = open.at.saturating_add(MAX_TURN);
+        while open.at < end {
+            let length = open.file.read_at(buffer, open.at)?;
+            if length == 0 {
+                return Ok(Turn { has_more: false, skipped });
+            }
+            open.at += length as u64;
+            self.lines.push(&buffer[..length], &mut *take);
+            buffer[..length].zeroize();
+        }
+        Ok(Turn { has_more: true, skipped })
+    }
+}
+
+impl Open {
+    /// Goes to where reading continues. Returns how much that skips.
+    fn place(&mut self, lines: &mut Lines) -> io::Result<u64> {
+        let size = self.file.metadata()?.len();
+        if size < self.at {
+            self.at = 0;
+            lines.begin(false);
+        }
+        let skipped = (size - self.at).saturating_sub(MAX_BACKLOG);
+        if skipped > 0 {
+            self.at += skipped;
+            lines.begin(true);
+        }
+        Ok(skipped)
+    }
+}
+
+/// Opens a regular file for reading. Nothing else is waited for, or read.
+fn open(prefix: &Path, path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = File::from(inside::open(prefix, path, flags)?);
+    let is_file = file.metadata()?.is_file();
+    is_file.then_some(file).ok_or_else(|| io::Error::other("it is no regular file"))
+}
