@@ -111,9 +111,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             let typed = Spec { audience: "sts.amazon.com", ..Spec::AWS };
             fails_otherwise(5, typed).finish()
         },
-        expected: Expected::NotNamed {
-            why: "no finding yet judges an audience (token.audience_unknown is reserved)",
-        },
+        expected: named(Code::AudienceUnknown, Severity::Warning, -11),
     },
     Scenario {
         id: "i-missing",

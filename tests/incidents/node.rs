@@ -9,7 +9,7 @@ use tokenwatch_core::world::clocks::{
     DateSeen, Exchange, ExchangeError, Leap, Round, Sample, ServerName, Step,
 };
 use tokenwatch_core::world::cluster::{
-    ClusterSeen, Container, MountedPart, Owner, Phase, Pod, TokenMount,
+    ClusterSeen, Container, Convention, MountedPart, Owner, Phase, Pod, TokenMount,
 };
 use tokenwatch_core::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use tokenwatch_core::world::kubelet::{SyncsSeen, VolumeSync};
@@ -52,6 +52,17 @@ pub(crate) struct Spec {
     pub warn_after: Option<i64>,
     /// Who decides whether it is accepted.
     pub verifier: Verifier,
+}
+
+/// How clients are known to read the token of this volume.
+fn convention(volume: &str) -> Option<Convention> {
+    match volume {
+        "aws-iam-token" => Some(Convention::AwsWebIdentity),
+        "azure-identity-token" => Some(Convention::AzureFederated),
+        "istio-token" => Some(Convention::IstioToken),
+        "kube-api-access-x" => Some(Convention::InCluster),
+        _ => None,
+    }
 }
 
 /// Who verifies a token.
@@ -177,6 +188,7 @@ impl Node {
             path: "token".into(),
             mount_path: format!("/var/run/{}", spec.volume),
             part: MountedPart::Whole,
+            convention: convention(spec.volume),
         };
         let container = Container {
             name: "app".into(),

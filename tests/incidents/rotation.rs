@@ -164,8 +164,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "d-ten-years",
         what: "A virtual cluster writes a token of ten years, and the cloud refuses it.",
         story: ten_years,
-        expected: Expected::NotNamed {
-            why: "no finding yet judges a lifetime (token.lifetime_long is reserved)",
-        },
+        expected: named(Code::LifetimeLong, Severity::Info, -11, "shop/cart-0"),
     },
 ];

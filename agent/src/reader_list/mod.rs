@@ -53,6 +53,14 @@ pub struct ReaderList {
     /// What should not be relied on, for all pods; nothing in the list of an older agent.
     #[serde(default)]
     pub posture: Option<Vec<PostureRow>>,
+    /// Number of these for which the list has no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub posture_left_out: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // for serde
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The sources that a list depends on.
@@ -65,7 +73,7 @@ impl ReaderList {
         let mut views: Vec<&ReaderView> =
             status.readers.iter().filter(|view| is_asked(&view.pod)).collect();
         views.sort_by_cached_key(|view| order(view));
-        let marks = Marks::of(status);
+        let (marks, (rows, rows_left_out)) = (Marks::of(status), posture::rows(status));
         Self {
             at: Moment(status.now.wall),
             node: shown(&status.node).into_owned(),
@@ -75,7 +83,8 @@ impl ReaderList {
             problems: problems(status),
             left_out: views.len().saturating_sub(MOST),
             readers: views.into_iter().take(MOST).map(|view| marks.on(view)).collect(),
-            posture: pod.is_none().then(|| posture::rows(status)),
+            posture: pod.is_none().then_some(rows),
+            posture_left_out: rows_left_out,
         }
     }
 

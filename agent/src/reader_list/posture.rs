@@ -8,14 +8,14 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::base::value::Value;
 use tokenwatch_core::engine::{Status, TokenView};
 use tokenwatch_core::findings::{Code, Finding, Subject};
-use tokenwatch_core::world::cluster::PodRef;
+use tokenwatch_core::world::cluster::{Phase, PodRef};
 use tokenwatch_core::world::readers::{ReaderVerdict, ReaderView};
 use tokenwatch_core::world::tokens::{API_ACCESS, LegacyToken, TokenKey, USUAL_LIFE};
 
 use super::Pod;
 
-/// Most rows in one list: two for each of 250 pods.
-pub(super) const MOST: usize = 500;
+/// Most rows in one list: eight for each of 250 pods.
+const MOST: usize = 2_000;
 /// The service account of pods that name none.
 const DEFAULT: &str = "default";
 
@@ -65,8 +65,15 @@ pub struct PostureRow {
     pub detail: String,
 }
 
-/// Every row, the gravest concern first.
-pub(super) fn rows(status: &Status) -> Vec<PostureRow> {
+/// Every row, the gravest concern first, and how many more there are.
+pub(super) fn rows(status: &Status) -> (Vec<PostureRow>, usize) {
+    let mut all = all(status);
+    let left_out = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    (all, left_out)
+}
+
+fn all(status: &Status) -> Vec<PostureRow> {
     let findings = status.findings.iter().map(|(finding, _)| finding);
     let legacy = status.legacy.iter().map(|(token, pod)| legacy(token, pod));
     legacy
@@ -74,7 +81,6 @@ pub(super) fn rows(status: &Status) -> Vec<PostureRow> {
         .chain(findings.flat_map(by_subpath))
         .chain(status.tokens.iter().filter_map(of_default))
         .chain(never_used(status))
-        .take(MOST)
         .collect()
 }
 
@@ -103,7 +109,7 @@ fn row(
 
 fn long_lived(token: &TokenView) -> Option<PostureRow> {
     let life: Delta = token.claims.requested_life();
-    (life > USUAL_LIFE)
+    (life > USUAL_LIFE && !has_ended(token))
         .then(|| row(Concern::LongLived, (&token.pod, &token.key), (None, &life.to_string())))
 }
 
@@ -136,9 +142,15 @@ fn of_mount(pod: &PodRef, key: &TokenKey, mount: &str) -> Option<PostureRow> {
     Some(row(Concern::BySubpath, (pod, key), (Some(container), at)))
 }
 
+fn has_ended(token: &TokenView) -> bool {
+    let phase = token.known.as_ref().map(|pod| pod.phase);
+    matches!(phase, Some(Phase::Succeeded | Phase::Failed))
+}
+
 fn of_default(token: &TokenView) -> Option<PostureRow> {
     let account = &token.claims.binding.service_account.name;
     let is_it = account == DEFAULT && token.key.volume.starts_with(API_ACCESS);
+    let is_it = is_it && !has_ended(token);
     is_it.then(|| {
         row(Concern::DefaultAccount, (&token.pod, &token.key), (None, "shared by its namespace"))
     })

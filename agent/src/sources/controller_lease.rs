@@ -8,7 +8,7 @@ use chrono::DateTime;
 use http::StatusCode;
 use rand::Rng as _;
 use serde::Deserialize;
-use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::LeaseSeen;
 use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
@@ -30,7 +30,8 @@ struct Pace {
     /// While the lease is renewed: the controller manager may be down for as long without harm to
     /// pods that run.
     usual: Duration,
-    /// While nobody renews it, and after the first answer, which alone shows nothing.
+    /// While nobody renews it, after the first answer, which alone shows nothing, and after an
+    /// error.
     unchanged: Duration,
     /// Of a response.
     timeout: Duration,
@@ -47,11 +48,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// How long to wait after this lease, given the one before. Jittered, so that the agents of a
-    /// cluster do not ask at the same time.
-    fn after(&self, lease: Option<&LeaseSeen>, before: Option<&LeaseSeen>) -> Duration {
-        let is_open = |lease| before.is_none_or(|before| before == lease);
-        let wait = if lease.is_some_and(is_open) { self.unchanged } else { self.usual };
+    /// How long to wait after this answer, given the lease before; none: it failed. Jittered, so
+    /// that the agents of a cluster do not ask at the same time.
+    fn after(&self, answer: Option<&Option<LeaseSeen>>, before: Option<&LeaseSeen>) -> Duration {
+        let is_renewed = |lease: &LeaseSeen| before.is_some_and(|before| before != lease);
+        let is_settled = answer.is_some_and(|lease| lease.as_ref().is_none_or(is_renewed));
+        let wait = if is_settled { self.usual } else { self.unchanged };
         wait.mul_f64(rand::rng().random_range(0.9..1.1))
     }
 }
@@ -68,6 +70,7 @@ struct Lease {
 struct Spec {
     holder_identity: Option<String>,
     renew_time: Option<String>,
+    lease_duration_seconds: Option<u32>,
 }
 
 /// Requests the lease until the engine drops the channel.
@@ -79,7 +82,7 @@ async fn run_at(client: Arc<ApiClient>, observations: Sender<Observation>, pace:
     let (mut health, mut last) = (Health::new(Source::ControllerLease), None);
     loop {
         let asked = lease(&client, pace.timeout).await;
-        let wait = pace.after(asked.as_ref().ok().and_then(Option::as_ref), last.as_ref());
+        let wait = pace.after(asked.as_ref().ok(), last.as_ref());
         last = asked.as_ref().map_or(last, Clone::clone);
         if !send_all(&observations, reported(&client, &mut health, asked)).await {
             return;
@@ -117,6 +120,7 @@ async fn lease(client: &ApiClient, limit: Duration) -> Result<Option<LeaseSeen>,
     Ok(Some(LeaseSeen {
         holder: holder.map(|holder| cut(&holder)),
         renewed: spec.renew_time.as_deref().and_then(wall),
+        duration: spec.lease_duration_seconds.map(|secs| Delta::from_secs(i64::from(secs))),
     }))
 }
 
@@ -153,7 +157,9 @@ mod tests {
     };
 
     fn of(holder: &str, renewed: &str) -> Reply {
-        let spec = format!(r#"{{"holderIdentity": "{holder}", "renewTime": "{renewed}"}}"#);
+        let spec = format!(
+            r#"{{"holderIdentity": "{holder}", "renewTime": "{renewed}", "leaseDurationSeconds": 15}}"#
+        );
         Reply::Whole(200, None, format!(r#"{{"kind": "Lease", "spec": {spec}}}"#))
     }
 
@@ -170,9 +176,10 @@ mod tests {
         let (sender, mut seen) = channel(16);
         tokio::spawn(run_at(server.client(), sender, FAST));
         let renewed = wall("2027-01-15T08:00:00.123456Z");
+        let duration = Some(Delta::from_secs(15));
         let expected = [
-            Some(LeaseSeen { holder: Some("cp-1_x".into()), renewed }),
-            Some(LeaseSeen { holder: None, renewed: None }),
+            Some(LeaseSeen { holder: Some("cp-1_x".into()), renewed, duration }),
+            Some(LeaseSeen { holder: None, renewed: None, duration }),
             None,
         ];
         let mut leases = Vec::new();

@@ -11,6 +11,7 @@ mod correlate;
 mod keys;
 mod kubelet;
 mod next;
+mod node;
 mod posture;
 mod reader;
 mod rejecting;
@@ -21,21 +22,22 @@ mod token;
 pub use absent::{AbsentDiagnosis, absent};
 pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
+pub use node::{
+    ApiServerDiagnosis, ControllerDiagnosis, KeyDiagnosis, KubeletDiagnosis, NodeDiagnosis,
+    VerifierKnown, node,
+};
 pub use survey::Survey;
 
-use std::collections::BTreeMap;
-
-use apiserver::Verifier;
 use correlate::TokenCause;
 
-use crate::base::time::{Delta, Monotonic, Reading, Wall};
+use crate::base::time::{Monotonic, Reading, Wall};
 use crate::base::value::Value;
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
 use crate::world::cluster::{AccountLoss, AccountName, PodStage};
 use crate::world::readers::{KnownHabit, Proven};
 use crate::world::tokens::{State, TokenKey};
-use crate::world::{Conclusions, Config, Facts, World};
+use crate::world::{Conclusions, Facts, World};
 
 /// The diagnosis of one token.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,78 +109,8 @@ pub enum Explained {
     Clock,
     /// kubelet replaces no token at all. It has its own finding.
     Kubelet,
-}
-
-/// The diagnosis of the node itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeDiagnosis {
-    /// Findings about the clock and the time servers.
-    pub clock: Vec<Finding>,
-    /// About the API servers.
-    pub api_server: ApiServerDiagnosis,
-    /// About keys and issuers.
-    pub keys: KeyDiagnosis,
-    /// The finding about the controller manager.
-    pub controller: Option<Finding>,
-    /// Findings about tokens that work, and should not be relied on.
-    pub posture: Vec<Finding>,
-    /// About kubelet.
-    pub kubelet: KubeletDiagnosis,
-    /// The finding about what the agent cannot see.
-    pub visibility: Option<Finding>,
-    /// The finding about volumes that kubelet has not set up.
-    pub volumes: Option<Finding>,
-    /// The finding about alerts that are not delivered.
-    pub delivery: Option<Finding>,
-    /// When the diagnosis may change by the passing of time alone.
-    pub next: Option<Monotonic>,
-}
-
-/// The diagnosis of keys and issuers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeyDiagnosis {
-    /// The findings.
-    pub findings: Vec<Finding>,
-    /// Whether the answers of the API servers tell about every token; none if no API server is
-    /// asked.
-    pub is_complete: Option<bool>,
-}
-
-/// The diagnosis of kubelet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KubeletDiagnosis {
-    /// The finding.
-    pub finding: Option<Finding>,
-    /// Whether it replaced a token since it was found to be stalled.
-    pub replaces: bool,
-    /// Whether it syncs volumes.
-    pub resumed: Resumed,
-    /// When it last got a token for half of the pods, by the `iat` of the newest token of each.
-    pub newest: Option<Wall>,
-}
-
-/// The diagnosis of the API servers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ApiServerDiagnosis {
-    /// The finding about their clocks.
-    pub skew: Option<Finding>,
-    /// How far these are known; none if no API server is asked.
-    pub clock: Option<VerifierKnown>,
-    /// The finding about the requests that those on this node refuse.
-    pub rejecting: Option<Finding>,
-    /// Whether they have refused none for a while.
-    pub is_quiet: bool,
-}
-
-impl NodeDiagnosis {
-    /// Every finding.
-    pub(crate) fn findings(self) -> Vec<Finding> {
-        let Self { clock, api_server, keys, posture, kubelet, visibility, volumes, .. } = self;
-        let ApiServerDiagnosis { skew, rejecting, .. } = api_server;
-        let others = [skew, rejecting, self.controller, kubelet.finding, visibility, volumes];
-        let others = others.into_iter().chain([self.delivery]).flatten();
-        clock.into_iter().chain(keys.findings).chain(posture).chain(others).collect()
-    }
+    /// The API server has not shown the pod.
+    UnknownPod,
 }
 
 /// Diagnoses a token at `now`.
@@ -195,56 +127,12 @@ pub fn token(facts: &Facts<'_>, now: &Reading) -> TokenDiagnosis {
         .chain(reader::frozen(facts, now.wall));
     TokenDiagnosis {
         findings: symptoms.map(|symptom| wording::token(symptom, facts, &readers, now)).collect(),
-        explained: cause.map_or(Explained::Nothing, |cause| explained(&cause, facts)),
+        explained: explained(cause.as_ref(), facts),
         query: account_to_request(facts, now),
         resumed: resumed(cause.as_ref(), facts),
         next: next::for_token(facts, &readers, now),
         readers: ReaderDiagnosis::of(facts, &readers),
     }
-}
-
-fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {
-    let found = keys::keys(world, now);
-    let key = |symptom| wording::key(node, &symptom, &world.cluster.keys, now.wall);
-    let unknown = found.unknown.map(key);
-    let issuer = found.issuer.map(|symptom| wording::issuer(node, &symptom, now.wall));
-    let findings = unknown.into_iter().chain(issuer).collect();
-    KeyDiagnosis { findings, is_complete: found.is_complete }
-}
-
-fn api_server_of(world: &World, config: &Config, now: &Reading) -> ApiServerDiagnosis {
-    let is_ready = world.startup.clock_ready_at(now).is_none();
-    let verifier = if is_ready { apiserver::verifier(world, now) } else { Verifier::default() };
-    let rejecting = rejecting::rejecting(world, now);
-    ApiServerDiagnosis {
-        skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
-        clock: config.cluster_configured.then_some(verifier.known),
-        rejecting: rejecting.map(|symptom| wording::rejecting(&config.node, &symptom)),
-        is_quiet: world.readers.refusals.is_quiet(now),
-    }
-}
-
-fn kubelet_of(world: &World, config: &Config, survey: &Survey, now: &Reading) -> KubeletDiagnosis {
-    let (syncs, stalled) = (&world.kubelet.syncs, survey.kubelet.symptom());
-    KubeletDiagnosis {
-        finding: stalled.map(|symptom| wording::kubelet(symptom, world, config, now)),
-        replaces: survey.kubelet.replaces(),
-        resumed: if syncs.is_alive() { Resumed::Yes } else { Resumed::Unknown },
-        newest: usual_newest(world),
-    }
-}
-
-fn usual_newest(world: &World) -> Option<Wall> {
-    let mut pods: BTreeMap<&str, Wall> = BTreeMap::new();
-    for tracked in world.tokens.iter() {
-        if let Some(current) = &tracked.current {
-            let newest = pods.entry(&tracked.key.pod_uid).or_insert(current.claims.issued_at);
-            *newest = current.claims.issued_at.max(*newest);
-        }
-    }
-    let mut newest: Vec<Wall> = pods.into_values().collect();
-    newest.sort_unstable();
-    newest.get(newest.len().saturating_sub(1) / 2).copied()
 }
 
 fn resumed(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Resumed {
@@ -258,12 +146,16 @@ fn resumed(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Resumed {
     }
 }
 
-fn explained(cause: &TokenCause, facts: &Facts<'_>) -> Explained {
-    match cause.clock_effect {
+fn explained(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Explained {
+    match cause.map_or(ClockEffect::None, |cause| cause.clock_effect) {
         ClockEffect::LooksWrong => Explained::Clock,
         ClockEffect::None | ClockEffect::Refused => {
-            let by_kubelet = facts.kubelet.is_stalled && cause.by_kubelet.is_some();
-            if by_kubelet { Explained::Kubelet } else { Explained::Nothing }
+            let by_kubelet = cause.is_some_and(|cause| cause.by_kubelet.is_some());
+            match by_kubelet && facts.kubelet.is_stalled {
+                true => Explained::Kubelet,
+                false if facts.known.is_none() => Explained::UnknownPod,
+                false => Explained::Nothing,
+            }
         }
     }
 }
@@ -293,50 +185,6 @@ fn restored_loss(finding: &Finding) -> Option<(TokenKey, String, AccountLoss)> {
     Some((finding.subject.token_key()?, text(wording::GENERATION)?, loss))
 }
 
-/// Diagnoses the node at `now`. `survey` has what all tokens together show.
-pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> NodeDiagnosis {
-    let clock_ready = world.startup.clock_ready_at(now).is_none();
-    let affected = survey.affected(world);
-    let clock = clock_ready.then(|| clock_of(&config.node, &world.clock, &affected, now));
-    NodeDiagnosis {
-        clock: clock.unwrap_or_default(),
-        api_server: api_server_of(world, config, now),
-        keys: keys_of(world, &config.node, now),
-        controller: world
-            .cluster
-            .controller
-            .silent()
-            .map(|silent| wording::controller(&config.node, &silent)),
-        posture: survey
-            .posture(world, now)
-            .iter()
-            .map(|symptom| wording::posture(&config.node, symptom))
-            .collect(),
-        kubelet: kubelet_of(world, config, survey, now),
-        visibility: wording::blind(&config.node, &world.blind_spots()),
-        volumes: absent::empty_volumes(world, now)
-            .map(|empty| wording::empty_volumes(&config.node, &empty)),
-        delivery: delayed(world, config.delivery_limit, now)
-            .map(|waited| wording::delivery(&config.node, &world.visibility.delivery, waited)),
-        next: next::for_node(world, config, now)
-            .into_iter()
-            .chain(survey.kubelet.next_change())
-            .min(),
-    }
-}
-
-/// How far the API server's clock is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VerifierKnown {
-    /// Too few answers show it.
-    #[default]
-    No,
-    /// It is known, and no time source decides who is wrong.
-    Undecided,
-    /// It is known, and true time is, too.
-    Yes,
-}
-
 /// Diagnoses a clock at `now`.
 pub fn clock_of(
     node: &str,
@@ -348,12 +196,6 @@ pub fn clock_of(
     let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
     let worded = |symptom| wording::clock(node, symptom, &facts, affected);
     symptoms.iter().map(worded).collect()
-}
-
-/// How long the oldest undelivered alert has waited, if that is at least `limit`.
-fn delayed(world: &World, limit: Delta, now: &Reading) -> Option<Delta> {
-    let waited = now.monotonic - world.visibility.delivery.waiting_since?.monotonic;
-    (waited >= limit).then_some(waited)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::time::{Delta, Reading, Wall};
 use crate::findings::{PostureFault, PostureItem, PostureSymptom};
-use crate::world::cluster::{PodRef, PodStage};
+use crate::world::cluster::PodRef;
 use crate::world::tokens::{LEEWAY, LegacyToken, TokenKey, USUAL_LIFE};
 use crate::world::{Conclusions, Facts, Pinned, World};
 
@@ -63,7 +63,7 @@ fn of_extended(world: &World, extended: &ExtendedTokens, now: &Reading) -> Optio
 }
 
 fn legacy(world: &World, now: &Reading) -> Option<PostureSymptom> {
-    let used = world.tokens.legacy.iter().filter(|one| is_used(world, &one.key, None, now));
+    let used = world.tokens.legacy.iter().filter(|one| world.is_used(&one.key, None, now));
     symptom(PostureFault::Legacy, used.map(|one| legacy_item(world, one)))
 }
 
@@ -79,20 +79,13 @@ fn long_lived(world: &World, now: &Reading) -> Option<PostureSymptom> {
     let current = world.tokens.iter().filter_map(|one| Some((&one.key, one.current.as_ref()?)));
     let long = current.filter(|(key, token)| {
         let of = (token.claims.issued_at, token.seen);
-        token.claims.requested_life() > USUAL_LIFE && is_used(world, key, Some(of), now)
+        token.claims.requested_life() > USUAL_LIFE && world.is_used(key, Some(of), now)
     });
     let lives: Vec<(&TokenKey, Delta)> =
         long.map(|(key, token)| (key, token.claims.requested_life())).collect();
     let longest = lives.iter().map(|(_, life)| *life).max()?;
     let items = lives.into_iter().map(|(key, life)| item(world, key, format!("lives for {life}")));
     symptom(PostureFault::LifetimeLong { longest }, items)
-}
-
-fn is_used(world: &World, key: &TokenKey, token: Option<(Wall, Reading)>, now: &Reading) -> bool {
-    match world.cluster.stage(&key.pod_uid, token, now) {
-        PodStage::Unknown | PodStage::Active | PodStage::Terminating { .. } => true,
-        PodStage::Ended(_) | PodStage::Deleted(_) => false,
-    }
 }
 
 fn item(world: &World, key: &TokenKey, what: String) -> PostureItem {

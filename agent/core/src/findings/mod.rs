@@ -18,7 +18,7 @@ pub use symptom::{
     MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom, WrongClock,
 };
 pub use wording::{Resolution, resolved};
-pub(crate) use wording::{UNSYNCED_SINCE, is_unsynced};
+pub(crate) use wording::{UNSYNCED_SINCE, WITHOUT_EXTENSION, is_unsynced};
 
 use serde::{Deserialize, Serialize};
 

@@ -61,6 +61,11 @@ pub enum Missing {
         /// Whether they have refused none for a while.
         is_quiet: bool,
     },
+    /// The lease of the controller manager is renewed, or not known any more.
+    Controller {
+        /// Whether a renewal was seen.
+        is_renewed: bool,
+    },
     /// Alerts are delivered again.
     Delivered {
         /// Number of alerts that were lost since the agent started.
@@ -90,6 +95,7 @@ impl Judgement {
         let replaced = Missing::Kubelet { replaced, resumed, newest };
         let ApiServerDiagnosis { skew, clock: known, rejecting, is_quiet } = diagnosis.api_server;
         let verifier = known.map_or(Missing::Gone, Missing::Verifier);
+        let is_renewed = diagnosis.controller.is_renewed;
         let keys = diagnosis.keys.is_complete;
         let keys = keys.map_or(Missing::Gone, |is_complete| Missing::Keys { is_complete });
         [
@@ -98,7 +104,10 @@ impl Judgement {
             (Scope::Verifier, one(skew, verifier)),
             (Scope::Refusals, one(rejecting, Missing::Refusals { is_quiet })),
             (Scope::Keys, of(diagnosis.keys.findings, keys)),
-            (Scope::Controller, one(diagnosis.controller, Missing::Recovered)),
+            (
+                Scope::Controller,
+                one(diagnosis.controller.finding, Missing::Controller { is_renewed }),
+            ),
             (Scope::Posture, of(diagnosis.posture, Missing::Recovered)),
             (Scope::Visibility, one(diagnosis.visibility, Missing::Recovered)),
             (Scope::Volumes, one(diagnosis.volumes, Missing::Recovered)),
@@ -114,6 +123,11 @@ impl Missing {
             Self::Token { is_reader_unknown, .. } if finding.code == Code::ReaderStale => {
                 *is_reader_unknown
             }
+            Self::Token { explained: Explained::UnknownPod, .. }
+                if finding.code == Code::AudienceUnknown =>
+            {
+                true
+            }
             Self::Token { current, resumed, .. } => {
                 *resumed == Resumed::Unknown && is_unsynced(finding) && finding.trace == *current
             }
@@ -127,6 +141,7 @@ impl Missing {
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)
+            | Self::Controller { .. }
             | Self::Delivered { .. }
             | Self::Recovered => false,
         }
@@ -153,11 +168,15 @@ impl Missing {
                 let replaced = *replaced || is_replaced_since(finding, *newest);
                 Resolution::Kubelet { replaced }
             }
-            Self::Gone => Resolution::Gone,
+            Self::Gone | Self::Controller { is_renewed: false } => Resolution::Gone,
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
-            Self::Token { explained: Explained::Nothing | Explained::Kubelet, .. }
+            Self::Token {
+                explained: Explained::Nothing | Explained::Kubelet | Explained::UnknownPod,
+                ..
+            }
+            | Self::Controller { is_renewed: true }
             | Self::Recovered
             | Self::Verifier(_)
             | Self::Keys { .. }

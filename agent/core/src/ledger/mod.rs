@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::diagnosis;
-use crate::findings::{Code, Finding, Resolution, Severity};
+use crate::findings::{Code, Finding, Resolution, Severity, WITHOUT_EXTENSION};
 use crate::world::World;
 use crate::world::tokens::TokenKey;
 use entry::Entry;
@@ -89,7 +89,8 @@ impl Ledger {
             if ids.contains(&entry.id) {
                 return true;
             }
-            if judgement.missing.keeps(&entry.finding) {
+            let is_kept = judgement.missing.keeps(&entry.finding);
+            if is_kept || self.is_still_extended(&entry.finding) {
                 alerts.extend(entry.kept(now, self.remind_every));
                 return true;
             }
@@ -100,6 +101,14 @@ impl Ledger {
             !is_resolved
         });
         alerts
+    }
+
+    /// Whether another finding still shows that somebody keeps a token whose expiry is extended.
+    fn is_still_extended(&self, finding: &Finding) -> bool {
+        let shows = |other: &Finding| {
+            other.code == Code::ReaderStale && other.evidence.get(WITHOUT_EXTENSION).is_some()
+        };
+        finding.code == Code::ExtendedOnly && self.active().any(shows)
     }
 
     /// The first new finding: an earlier one may have become it.

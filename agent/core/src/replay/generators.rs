@@ -415,8 +415,8 @@ fn token_mount() -> impl Strategy<Value = TokenMount> {
 }
 
 fn lease() -> impl Strategy<Value = LeaseSeen> {
-    (option::of(name("holder")), option::of(wall()))
-        .prop_map(|(holder, renewed)| LeaseSeen { holder, renewed })
+    (option::of(name("holder")), option::of(wall()), option::of(offset()))
+        .prop_map(|(holder, renewed, duration)| LeaseSeen { holder, renewed, duration })
 }
 
 fn legacy() -> impl Strategy<Value = LegacyToken> {

@@ -123,7 +123,8 @@ impl Scene<'_> {
     }
 
     fn legacy(&self) -> Vec<(LegacyToken, PodRef)> {
-        let all = self.world.tokens.legacy.iter();
+        let used = |one: &&LegacyToken| self.world.is_used(&one.key, None, &self.now);
+        let all = self.world.tokens.legacy.iter().filter(used);
         all.map(|one| (one.clone(), self.world.pod_of_legacy(one))).collect()
     }
 

@@ -1,9 +1,11 @@
 //! Tokens whose audience does not fit the client that reads them, by a convention that shows the
 //! client.
 
+use std::collections::BTreeSet;
+
 use super::World;
 use crate::world::cluster::{Convention, Pod};
-use crate::world::tokens::{API_ACCESS, Claims, TokenKey};
+use crate::world::tokens::{API_ACCESS, Claims, Exchange, TokenKey};
 
 /// A token whose audience does not fit the client that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +30,10 @@ pub enum MisfitKind {
 /// What a verifier accepts.
 struct Accepted {
     by: Convention,
-    /// Part of the usual audience.
+    /// The usual audience.
     usual: &'static str,
+    /// Parts of audiences that it is known to accept somewhere.
+    parts: &'static [&'static str],
     /// Part of what somebody writes who means the usual one, in lower case.
     stem: &'static str,
     /// Whether it accepts the usual audience alone.
@@ -38,27 +42,54 @@ struct Accepted {
 
 /// What each accepts. The API server is not among them: its audiences are the cluster's own.
 const ACCEPTED: [Accepted; 5] = [
-    // The list of audiences of the identity provider in IAM. In China it may end in `.cn`.
-    of(Convention::AwsWebIdentity, "sts.amazonaws.com", "amazon"),
+    // The list of audiences of the identity provider in IAM. `sts.amazonaws.com.cn` in China, and
+    // `amazonaws.com` in clusters of kOps (pkg/model/iam/subject.go).
+    Accepted {
+        by: Convention::AwsWebIdentity,
+        usual: "sts.amazonaws.com",
+        parts: &["amazonaws.com", "amazonaws.eu"],
+        stem: "amazon",
+        alone: false,
+    },
     // The variable is of the SDKs, and another agent may answer at the address beside it.
-    of(Convention::AwsContainerAuthorization, "pods.eks.amazonaws.com", "amazon"),
+    Accepted {
+        by: Convention::AwsContainerAuthorization,
+        usual: "pods.eks.amazonaws.com",
+        parts: &["pods.eks.amazonaws.com"],
+        stem: "amazon",
+        alone: false,
+    },
     // The federated credential has it. In some clouds a name of theirs follows.
-    of(Convention::AzureFederated, "api://AzureADTokenExchange", "azuread"),
-    // `global.sds.token.aud` of istio's chart.
-    of(Convention::IstioToken, "istio-ca", "istio"),
+    Accepted {
+        by: Convention::AzureFederated,
+        usual: "api://AzureADTokenExchange",
+        parts: &["api://AzureADTokenExchange"],
+        stem: "azuread",
+        alone: false,
+    },
+    // `global.sds.token.aud` of istio's chart; the workload pool where Google runs the mesh.
+    Accepted {
+        by: Convention::IstioToken,
+        usual: "istio-ca",
+        parts: &["istio-ca", ".svc.id.goog"],
+        stem: "istio",
+        alone: false,
+    },
     // A constant of linkerd's proxy injector and identity service.
-    Accepted { alone: true, ..of(Convention::LinkerdIdentity, "identity.l5d.io", "l5d") },
+    Accepted {
+        by: Convention::LinkerdIdentity,
+        usual: "identity.l5d.io",
+        parts: &["identity.l5d.io"],
+        stem: "l5d",
+        alone: true,
+    },
 ];
-
-const fn of(by: Convention, usual: &'static str, stem: &'static str) -> Accepted {
-    Accepted { by, usual, stem, alone: false }
-}
 
 impl Accepted {
     /// How the audiences of a token fail to fit; none if they fit.
     fn misfit(&self, audiences: &[String]) -> Option<MisfitKind> {
-        let has = |part: &str| audiences.iter().any(|one| one.contains(part));
-        (!has(self.usual)).then(|| self.kind(audiences))
+        let has = |part: &&str| audiences.iter().any(|one| one.contains(*part));
+        (!self.parts.iter().any(has)).then(|| self.kind(audiences))
     }
 
     fn kind(&self, audiences: &[String]) -> MisfitKind {
@@ -109,22 +140,29 @@ impl World {
     }
 
     /// The volumes that the admission plugin adds show which audiences the API server has: it puts
-    /// all of them into a token that asks for none. Without such a volume they are not known.
+    /// all of them into a token that asks for none. Without such a volume they are not known. A
+    /// token for a service may be there because the service's own client looks there, too.
     fn misfit_of_cluster(&self, key: &TokenKey, claims: &Claims) -> Option<MisfitKind> {
         if key.volume.starts_with(API_ACCESS) {
             return None;
         }
-        let accepted = self.api_audiences()?;
-        let fits = claims.audiences.iter().any(|one| accepted.contains(one));
-        (!fits).then_some(MisfitKind::Refused)
+        let accepted = self.api_audiences(&claims.issuer);
+        let fits = claims.audiences.iter().any(|one| accepted.contains(one.as_str()));
+        let of_service = Exchange::of(claims).is_some();
+        let kind = if of_service { MisfitKind::Chosen } else { MisfitKind::Refused };
+        (!fits && !accepted.is_empty()).then_some(kind)
     }
 
-    /// The audiences of the API server, if a token on the node shows them.
-    pub fn api_audiences(&self) -> Option<&[String]> {
+    /// The audiences that the API server with this issuer has, as far as tokens on the node show
+    /// them: those that pods have by their specs. Other files may be anybody's.
+    fn api_audiences(&self, issuer: &str) -> BTreeSet<&str> {
+        let is_by_spec =
+            |key: &TokenKey| self.cluster.pod(&key.pod_uid).is_some_and(|pod| pod.needs(key));
         let of_cluster = self.tokens.iter().filter(|one| one.key.volume.starts_with(API_ACCESS));
-        let generations = of_cluster.filter_map(|one| one.current.as_ref());
-        let newest = generations.max_by_key(|one| one.claims.issued_at)?;
-        Some(&newest.claims.audiences)
+        let by_spec = of_cluster.filter(|one| is_by_spec(&one.key));
+        let claims = by_spec.filter_map(|one| Some(&one.current.as_ref()?.claims));
+        let same = claims.filter(|claims| claims.issuer == issuer);
+        same.flat_map(|claims| claims.audiences.iter().map(String::as_str)).collect()
     }
 }
 
@@ -139,7 +177,9 @@ mod tests {
             (Convention::AwsWebIdentity, "sts.amazonaws.com", None),
             (Convention::AwsWebIdentity, "sts.amazonaws.com.cn", None),
             (Convention::AwsWebIdentity, "sts.amazon.com", Some(Misspelt)),
-            (Convention::AwsWebIdentity, "amazonaws.com", Some(Misspelt)),
+            (Convention::AwsWebIdentity, "amazonaws.com", None), // kOps
+            (Convention::AwsWebIdentity, "sts.amazonaws.eu", None),
+            (Convention::IstioToken, "shop.svc.id.goog", None),
             (Convention::AwsWebIdentity, "https://kubernetes.default.svc", Some(Chosen)),
             (Convention::AwsWebIdentity, "my-company", Some(Chosen)),
             (Convention::AwsContainerAuthorization, "pods.eks.amazonaws.com", None),

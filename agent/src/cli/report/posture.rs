@@ -49,7 +49,11 @@ impl Posture {
             groups.entry(group).or_default().push(row);
         }
         let rows = groups.into_iter().filter_map(|((_, name, _), all)| of_group(name, &all));
-        Ok(Self { rows: rows.collect(), problems: list.problems.clone() })
+        let left_out = (list.posture_left_out > 0).then(|| {
+            format!("{} more rows, for which the list has no room", list.posture_left_out)
+        });
+        let problems = list.problems.iter().cloned().chain(left_out).collect();
+        Ok(Self { rows: rows.collect(), problems })
     }
 
     /// How many rows have this concern.

@@ -71,11 +71,16 @@ pub(super) fn tokens(volume: &Volume, mount: &Mount, named: &[NamedFile]) -> Vec
     mounted.collect()
 }
 
-/// The path of the token in the container.
+/// The path of the token in the container. A directory is mounted in place of the one above it.
 fn file(mount: &Mount, part: MountedPart, path: &str) -> String {
+    let below = mount.sub_path.as_deref().filter(|_| part == MountedPart::Directory);
+    let below = below.map_or(path, |above| {
+        let above = above.trim_start_matches("./").trim_end_matches('/');
+        path.trim_start_matches("./").strip_prefix(above).unwrap_or(path)
+    });
     match part {
         MountedPart::File => mount.at.clone(),
-        MountedPart::Whole | MountedPart::Directory => format!("{}/{path}", mount.at),
+        MountedPart::Whole | MountedPart::Directory => format!("{}/{below}", mount.at),
     }
 }
 

@@ -78,12 +78,16 @@ fn what_clients_of_the_api_server_read_has_an_audience_of_the_api_server() {
     let seen = |audience: &str| {
         vec![with_audience("p2", own, "api.example"), with_audience("p1", "v", audience)]
     };
+    let not_by_spec = node(vec![in_cluster()], seen("mine.example"));
+    assert_eq!(found(&not_by_spec, Code::AudienceUnknown), None, "anybody can write such a file");
     let fits = node(vec![in_cluster(), other()], seen("api.example"));
     assert_eq!(found(&fits, Code::AudienceUnknown), None);
-    let wrong = node(vec![in_cluster(), other()], seen("vault"));
-    let finding = found(&wrong, Code::AudienceUnknown).unwrap();
-    assert_eq!(finding.severity, Severity::Warning);
-    assert!(finding.summary.contains("answers 401 to this one"), "{}", finding.summary);
+    for (audience, severity) in [("ledger", Severity::Warning), ("vault", Severity::Info)] {
+        let wrong = node(vec![in_cluster(), other()], seen(audience));
+        let finding = found(&wrong, Code::AudienceUnknown).unwrap();
+        assert_eq!(finding.severity, severity, "{audience}");
+        assert!(finding.summary.contains("401"), "{}", finding.summary);
+    }
 }
 
 #[test]
@@ -96,6 +100,28 @@ fn the_audience_of_a_pod_that_ends_does_not_matter() {
         found(&engine, Code::AudienceUnknown).is_some()
     };
     assert_eq!([linkerd, ended, terminating].map(named), [true, false, false]);
+}
+
+#[test]
+fn while_the_api_server_is_away_after_a_restart_the_audience_is_not_judged() {
+    let pods = || vec![pod("p1", "v", Some(Convention::LinkerdIdentity))];
+    let before = node(pods(), vec![with_audience("p1", "v", "vault")]);
+    let finding = found(&before, Code::AudienceUnknown).unwrap();
+    let (raised_at, reported_at) = (at(30).wall, at(30).wall);
+    let config = Config { node: "n1".into(), cluster_configured: true, ..Config::default() };
+    let mut engine = Engine::new(config);
+    let _ = engine.restore(&at(100), vec![Restored { finding, raised_at, reported_at }]);
+    let _ = engine.step(&at(101), with_audience("p1", "v", "vault"));
+    for age in (102..900).step_by(7) {
+        let _ = engine.step(&at(age), Observation::Tick);
+    }
+    assert!(found(&engine, Code::AudienceUnknown).is_some(), "nothing shows that it fits");
+    let plain = vec![pod("p1", "v", None)];
+    let _ = engine.step(&at(901), Observation::Cluster(ClusterSeen::Listed(plain)));
+    for age in (902..1_100).step_by(7) {
+        let _ = engine.step(&at(age), Observation::Tick);
+    }
+    assert_eq!(found(&engine, Code::AudienceUnknown), None, "no client of linkerd any more");
 }
 
 fn legacy(uid: &str) -> LegacyToken {

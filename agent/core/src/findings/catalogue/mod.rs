@@ -125,7 +125,7 @@ codes! {
     ApiserverSkew = "apiserver.skew" in cluster::APISERVER_SKEW;
     #[doc = "the API server refuses tokens"]
     ApiserverRejecting = "apiserver.rejecting" in cluster::APISERVER_REJECTING;
-    #[doc = "kube-controller-manager does not run"]
+    #[doc = "kube-controller-manager does not renew its lease"]
     TokenControllerDown = "controlplane.token_controller_down" in cluster::TOKEN_CONTROLLER_DOWN;
     #[doc = "the agent cannot see some volumes"]
     AgentBlind = "agent.blind" in agent::AGENT_BLIND;

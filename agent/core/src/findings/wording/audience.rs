@@ -22,15 +22,19 @@ fn consequence(convention: Convention, kind: MisfitKind) -> String {
     let usual = convention.usual().unwrap_or_default();
     match (kind, convention.usual()) {
         (MisfitKind::Refused, None) => {
-            "The API server issues tokens for other audiences, and answers 401 to this one."
-                .to_owned()
+            "The API server has other audiences, and answers 401 to this one.".to_owned()
         }
         (MisfitKind::Refused, Some(_)) => format!("That accepts {usual} alone."),
         (MisfitKind::Misspelt, _) => format!(
             "It looks like {usual} with a mistake in it: it is refused unless somebody has \
              configured exactly this audience there."
         ),
-        (MisfitKind::Chosen, _) => format!(
+        (MisfitKind::Chosen, None) => {
+            "A client of the API server gets 401 with it; the client of a service that looks in \
+             the same place does not."
+                .to_owned()
+        }
+        (MisfitKind::Chosen, Some(_)) => format!(
             "The usual audience is {usual}: it is refused unless somebody has configured this one \
              there, which the agent cannot see."
         ),

@@ -5,6 +5,9 @@ use crate::base::value::Attributes;
 use crate::world::readers::HeldGeneration;
 use crate::world::tokens::Exchange;
 
+/// The evidence that an API server without the extension of expiry would refuse the token.
+pub(crate) const WITHOUT_EXTENSION: &str = "refused_without_extension_from";
+
 /// When requests with the token start to fail.
 pub(super) fn death(held: &HeldGeneration, now: Wall) -> String {
     let left = held.dead_at - now;
@@ -68,7 +71,7 @@ pub(super) fn evidence(held: &HeldGeneration) -> Attributes {
         .with("held_generation", held.id.as_str())
         .with("held_issued_at", held.issued_at)
         .with("refused_from", held.dead_at)
-        .with_some("refused_without_extension_from", held.dead_without_extension)
+        .with_some(WITHOUT_EXTENSION, held.dead_without_extension)
         .with_some("exchanged_by", held.exchange.map(Exchange::name))
         .with_some("credential_ends_by", held.credential_ends_by())
 }

@@ -35,6 +35,7 @@ pub(crate) use apiserver::skew;
 pub(crate) use clock::clock;
 pub(crate) use controller::controller;
 pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};
+pub(crate) use held::WITHOUT_EXTENSION;
 pub(crate) use keys::{issuer, key};
 pub(crate) use kubelet::kubelet;
 pub(crate) use missing::{empty_volumes, missing};

@@ -32,24 +32,50 @@ pub(crate) fn posture(node: &str, symptom: &PostureSymptom) -> Finding {
 }
 
 fn summary(node: &str, symptom: &PostureSymptom) -> String {
-    let (node, first) = (shown(node), first(&symptom.items));
-    let tokens = plural(symptom.items.len() as u64, "token");
-    let (is, them) = if symptom.items.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let (of, first) = (Counted::of(symptom, node), first(&symptom.items));
     match symptom.fault {
         PostureFault::ExtendedOnly { from } => format!(
-            "{tokens} on node {node} {is} held by clients that did not read the next one, and \
-             works only because the API server extends its expiry: {first}. Without the extension \
-             it would have refused the first one since {}.",
+            "{} held by clients that did not read the next one, and {} only because the API \
+             server extends the expiry: {first}. Without the extension it would have refused the \
+             first one since {}.",
+            of.verb("is", "are"),
+            of.word("works", "work"),
             from.rfc3339()
         ),
         PostureFault::Legacy => format!(
-            "{tokens} on node {node} come from Secrets: they never expire, and whoever has a copy \
-             can use {them} until the Secret is deleted: {first}."
+            "{} from a Secret: {} no expiry, and whoever has a copy can use it until the Secret \
+             is deleted: {first}.",
+            of.verb("comes", "come"),
+            of.word("it has", "they have"),
         ),
         PostureFault::LifetimeLong { longest } => format!(
-            "{tokens} on node {node} live for up to {longest}: whoever has a copy can use {them} \
-             so long, as long as the pod exists. kubelet replaces them after a day: {first}."
+            "{} for up to {longest}: whoever has a copy can use it so long, as long as the pod \
+             exists. kubelet replaces a token after a day at the latest: {first}.",
+            of.verb("lives", "live")
         ),
+    }
+}
+
+/// A number of tokens of a node, for sentences about one or several.
+struct Counted {
+    tokens: String,
+    is_one: bool,
+}
+
+impl Counted {
+    fn of(symptom: &PostureSymptom, node: &str) -> Self {
+        let count = symptom.items.len();
+        let tokens = format!("{} on node {}", plural(count as u64, "token"), shown(node));
+        Self { tokens, is_one: count == 1 }
+    }
+
+    fn word<'a>(&self, one: &'a str, several: &'a str) -> &'a str {
+        if self.is_one { one } else { several }
+    }
+
+    /// `2 tokens on node n1 come`
+    fn verb(&self, one: &str, several: &str) -> String {
+        format!("{} {}", self.tokens, self.word(one, several))
     }
 }
 

@@ -130,7 +130,7 @@ fn good_state(code: Code) -> &'static str {
         Code::Subpath => "is no longer mounted by subPath",
         Code::ReaderStale => "has no reader left that keeps an old one",
         Code::MountFrozen => "is in no old mount of a container any more",
-        Code::AudienceUnknown => "has an audience that fits its client",
+        Code::AudienceUnknown => "has an audience that fits its client, or its pod ends",
         Code::KeyUnknown
         | Code::IssuerMismatch
         | Code::ExtendedOnly
@@ -200,6 +200,9 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         }
         Resolution::Recovered if code == Code::IssuerMismatch => {
             format!("No token on node {node} is left that names another issuer than new ones")
+        }
+        Resolution::Gone if code == Code::TokenControllerDown => {
+            format!("Node {node} does not see the lease of kube-controller-manager any more")
         }
         Resolution::Recovered if code == Code::TokenControllerDown => {
             format!("kube-controller-manager renews its lease again, as node {node} sees it")

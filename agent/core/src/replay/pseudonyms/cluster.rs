@@ -115,8 +115,8 @@ impl Pseudonyms {
     }
 
     pub(super) fn lease(&self, lease: LeaseSeen) -> LeaseSeen {
-        let LeaseSeen { holder, renewed } = lease;
-        LeaseSeen { holder: self.some_name(Kind::Name, holder), renewed }
+        let LeaseSeen { holder, renewed, duration } = lease;
+        LeaseSeen { holder: self.some_name(Kind::Name, holder), renewed, duration }
     }
 
     pub(super) fn legacy(&self, token: LegacyToken) -> LegacyToken {

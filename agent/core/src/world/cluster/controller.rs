@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::time::{Delta, Reading, Wall};
 
-/// Time without a renewal from which nobody holds the lease: three times the default of
-/// leaseDurationSeconds, after which another instance takes it over (component-base,
-/// LeaderElectionConfiguration). The holder renews it every 2 s.
-const SILENT: Delta = Delta::from_secs(45);
+/// Lifetimes of the lease without a renewal from which nobody holds it. After one, another instance
+/// takes it over, and needs some seconds for that.
+const SILENT_LIVES: i64 = 3;
+/// The default of leaseDurationSeconds (component-base, LeaderElectionConfiguration). The holder
+/// renews the lease every 2 s. A released lease has a duration of 1 s, and the next holder takes it
+/// as fast as any other.
+const LIFE: Delta = Delta::from_secs(15);
 
 /// The lease, as the API server has it (coordination.k8s.io/v1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub struct LeaseSeen {
     pub holder: Option<String>,
     /// When the holder last renewed it, by its own clock (`spec.renewTime`).
     pub renewed: Option<Wall>,
+    /// How long it is valid after a renewal (`spec.leaseDurationSeconds`).
+    pub duration: Option<Delta>,
 }
 
 /// What the answers of the API server show of the lease. As client-go does, it counts how long the
@@ -24,6 +29,8 @@ pub struct LeaseSeen {
 #[derive(Clone, Debug, Default)]
 pub struct Controller {
     last: Option<Seen>,
+    /// Whether the last answer had another renewal than the one before.
+    is_renewed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +57,8 @@ impl Controller {
     /// Takes an answer; none: there is no such lease, or it is not known any more.
     pub(crate) fn see(&mut self, lease: Option<LeaseSeen>, now: &Reading) {
         let before = self.last.take();
+        let renewals = before.as_ref().zip(lease.as_ref());
+        self.is_renewed = renewals.is_some_and(|(before, lease)| before.lease != *lease);
         self.last = lease.map(|lease| {
             let same = before.filter(|before| before.lease == lease);
             let first = same.map_or(*now, |before| before.first);
@@ -61,8 +70,15 @@ impl Controller {
     pub fn silent(&self) -> Option<SilentController> {
         let Seen { lease, first, last } = self.last.as_ref()?;
         let age = last.monotonic - first.monotonic;
-        let LeaseSeen { holder, renewed } = lease.clone();
-        (age >= SILENT).then_some(SilentController { holder, renewed, age })
+        let LeaseSeen { holder, renewed, duration } = lease.clone();
+        let life = duration.unwrap_or(LIFE).max(LIFE);
+        let is_silent = age.as_secs() >= SILENT_LIVES * life.as_secs();
+        is_silent.then_some(SilentController { holder, renewed, age })
+    }
+
+    /// Whether the last answer showed a renewal.
+    pub fn is_renewed(&self) -> bool {
+        self.is_renewed
     }
 }
 
@@ -78,7 +94,7 @@ mod tests {
 
     fn lease(secs: i64) -> LeaseSeen {
         let renewed = Some(Wall::from_secs(1_800_000_000 + secs));
-        LeaseSeen { holder: Some("cp-1".into()), renewed }
+        LeaseSeen { holder: Some("cp-1".into()), renewed, duration: Some(LIFE) }
     }
 
     #[test]
@@ -99,7 +115,11 @@ mod tests {
         let back = [(0, renewed(0)), (60, renewed(0)), (120, renewed(119))];
         assert_eq!(after(&back), None);
         assert_eq!(after(&[(0, renewed(0)), (60, renewed(0)), (120, None)]), None, "not known");
-        let released = Some(LeaseSeen { holder: None, renewed: None });
+        let longer = |secs| Some(LeaseSeen { duration: Some(Delta::from_secs(60)), ..lease(secs) });
+        assert_eq!(after(&[(0, longer(0)), (90, longer(0))]), None, "a failover takes so long");
+        assert_eq!(after(&[(0, longer(0)), (180, longer(0))]), Some(180));
+        let duration = Some(Delta::from_secs(1));
+        let released = Some(LeaseSeen { holder: None, renewed: None, duration });
         assert_eq!(after(&[(0, released.clone()), (90, released)]), Some(90));
     }
 }

@@ -11,11 +11,11 @@ use nix::sys::stat::fstatat;
 use tokenwatch_core::world::tokens::{LegacyClaims, LegacyToken, MAX_LEGACY};
 
 use super::context::{Owner, Turn};
-use super::opened::{Opened, fd, stamp};
+use super::opened::{Opened, fd, stamp, stamp_at};
 use super::stamps::TrustedStamp;
 use super::{Scanner, data_link, directory};
-use crate::sources::tokens::{At, Look, Other, Reader};
-use crate::sources::volumes::layout::{SECRETS, TOKEN};
+use crate::sources::tokens::{At, Look, Other, Reader, Stamp};
+use crate::sources::volumes::layout::{DATA, SECRETS, TOKEN};
 
 /// What a Secret with a token has beside it (pkg/controller/serviceaccount/tokens_controller.go). A
 /// volume without these is somebody's own Secret: its files are not read.
@@ -26,10 +26,19 @@ const MAX_VOLUMES: usize = 64;
 /// The Secret-based tokens in the Secret volumes of one pod.
 #[derive(Debug, Default)]
 pub(super) struct SecretVolumes {
-    /// Stamp of the directory of the volumes when all of them had been written: their tokens never
-    /// change.
+    /// Stamp of the directory of the volumes.
     listed: Option<TrustedStamp>,
-    tokens: Vec<(OsString, LegacyClaims)>,
+    volumes: Vec<Known>,
+}
+
+/// A Secret volume that was looked into.
+#[derive(Debug)]
+struct Known {
+    name: OsString,
+    /// Stamp of `..data`, which kubelet renames when the Secret changes; none while it is not
+    /// written.
+    written: Option<TrustedStamp>,
+    token: Option<LegacyClaims>,
 }
 
 impl SecretVolumes {
@@ -38,34 +47,51 @@ impl SecretVolumes {
         let path = Path::new(&turn.id.name).join(SECRETS);
         let opened = pods.and_then(|pods| turn.tools.reader.place(pods, &path));
         let now = fd(&opened).and_then(stamp);
-        if now.is_ok() && self.listed.is_some_and(|known| known.is_current(now, turn.moment)) {
+        if fd(&opened).is_ok_and(|parent| self.is_current(parent, now, turn)) {
             return;
         }
         *self = Self::default();
-        let Ok(opened) = opened else { return };
-        let is_written = self.read(opened.as_fd(), &mut turn.tools.reader).is_ok_and(|all| all);
-        let stamp = now.ok().and_then(|stamp| TrustedStamp::new(stamp, turn.moment));
-        self.listed = stamp.filter(|_| is_written);
+        if let Ok(parent) = fd(&opened) {
+            self.volumes = read(parent, turn).unwrap_or_default();
+            self.listed = now.ok().and_then(|stamp| TrustedStamp::new(stamp, turn.moment));
+        }
     }
 
-    /// Reads each volume. Returns whether all of them had been written.
-    fn read(&mut self, parent: BorrowedFd<'_>, reader: &mut Reader) -> nix::Result<bool> {
-        let listing = reader.directory(parent, Path::new("."))?;
-        let names = directory::subdirectories(listing.as_fd(), reader)?;
-        let mut are_written = true;
-        for name in names.into_iter().take(MAX_VOLUMES) {
-            match token(parent, &name, reader) {
-                Ok(Some(claims)) => self.tokens.push((name, claims)),
-                Ok(None) => {}
-                Err(_) => are_written = false,
-            }
-        }
-        Ok(are_written)
+    fn is_current(&self, parent: BorrowedFd<'_>, now: nix::Result<Stamp>, turn: &Turn<'_>) -> bool {
+        let is_same = |known: &Known| {
+            let link = stamp_at(parent, &Path::new(&known.name).join(DATA));
+            known.written.is_some_and(|written| written.is_current(link, turn.moment))
+        };
+        self.listed.is_some_and(|listed| listed.is_current(now, turn.moment))
+            && self.volumes.iter().all(is_same)
+    }
+
+    /// Its tokens, each with its volume.
+    fn tokens(&self) -> impl Iterator<Item = (&OsStr, &LegacyClaims)> {
+        self.volumes
+            .iter()
+            .filter_map(|known| Some((known.name.as_os_str(), known.token.as_ref()?)))
     }
 }
 
-/// The token in a Secret volume, if there is one. An error: kubelet has not written it, or it
-/// cannot be read.
+/// Looks into each volume.
+fn read(parent: BorrowedFd<'_>, turn: &mut Turn<'_>) -> nix::Result<Vec<Known>> {
+    let reader = &mut turn.tools.reader;
+    let listing = reader.directory(parent, Path::new("."))?;
+    let names = directory::subdirectories(listing.as_fd(), reader)?;
+    let moment = turn.moment;
+    let known = |name: OsString| {
+        // The stamp comes first: a change after it shows.
+        let link = stamp_at(parent, &Path::new(&name).join(DATA)).ok();
+        let written = link.and_then(|link| TrustedStamp::new(link, moment));
+        let token = token(parent, &name, reader).ok().flatten();
+        Known { name, written, token }
+    };
+    Ok(names.into_iter().take(MAX_VOLUMES).map(known).collect())
+}
+
+/// The token in a Secret volume, if there is one. An error: kubelet has not written the volume, or
+/// it cannot be read.
 fn token(
     parent: BorrowedFd<'_>,
     name: &OsStr,
@@ -97,7 +123,7 @@ fn claims(look: Look<'_>) -> Option<LegacyClaims> {
 /// Every Secret-based token that pods mount, sorted.
 pub(in crate::sources::volumes) fn legacy(scanner: &Scanner) -> Vec<LegacyToken> {
     let of_secrets = scanner.pods.iter().flat_map(|(id, pod)| {
-        let tokens = pod.secrets().tokens.iter();
+        let tokens = pod.secrets().tokens();
         tokens.map(|(volume, claims)| of(&id.name, volume, Path::new(TOKEN), claims))
     });
     let projected = scanner.all().flat_map(|(id, name, volume)| {

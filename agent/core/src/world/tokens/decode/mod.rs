@@ -20,6 +20,9 @@ use payload::{Header, Legacy, Payload};
 /// Size limit of a token file, in bytes. It bounds the agent's memory; real tokens have 1 to 2 kB.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
+/// The issuer of every Secret-based token (LegacyIssuer in pkg/serviceaccount/legacy.go).
+const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
+
 /// base64url without padding (RFC 7515, section 2). Padding is accepted, because some signers add
 /// it.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -220,12 +223,13 @@ fn classified<'a>(header: Header<'a>, payload: Payload<'a>, json: &[u8]) -> Deco
 }
 
 fn legacy(payload: &Payload<'_>, json: &[u8]) -> Option<LegacyClaims> {
-    let namespace = payload.legacy_namespace.as_deref()?;
+    let is_it = payload.iss.as_deref() == Some(LEGACY_ISSUER);
+    let namespace = payload.legacy_namespace.as_deref().filter(|_| is_it)?;
     let rest = serde_json::from_slice::<Legacy<'_>>(json).unwrap_or_default();
     Some(LegacyClaims {
-        namespace: namespace.to_owned(),
-        service_account: rest.account.as_deref().unwrap_or_default().to_owned(),
-        secret: rest.secret.as_deref().map(ToOwned::to_owned),
+        namespace: kept_name(namespace),
+        service_account: rest.account.as_deref().map(kept_name).unwrap_or_default(),
+        secret: rest.secret.as_deref().map(kept_name),
     })
 }
 
