@@ -18,7 +18,7 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 24] = [
+const SET_BY_THE_CHART: [&str; 25] = [
     "roots",
     "host_prefix",
     "node",

@@ -1,5 +1,5 @@
-//! A control plane whose controller manager does not run: what stops, what goes on, and what the
-//! agent reports.
+//! A control plane whose controller manager does not run, and whose API server refuses requests:
+//! what stops, what goes on, and what the agent reports.
 
 use std::time::Instant;
 
@@ -7,11 +7,12 @@ use crate::access::{account, kubeconfig};
 use crate::bed::{Cluster, Collector, free_udp_port, ntp_server, workdir};
 use crate::faulty::{status_for, token_of};
 use crate::process::Process;
+use crate::telemetry::Telemetry;
 use crate::wait::{secs, until};
 
 const NAME: &str = "controller";
 /// The right that the chart grants with kubernetes.controllerLease.
-const RIGHT: &str = r#"
+const RIGHT: &str = r"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: tokenwatch, namespace: kube-system}
@@ -26,10 +27,10 @@ kind: RoleBinding
 metadata: {name: tokenwatch, namespace: kube-system}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tokenwatch}
 subjects: [{kind: ServiceAccount, name: tokenwatch, namespace: tokenwatch}]
-"#;
+";
 
 #[test]
-fn a_controller_manager_that_is_down_is_named_and_told_from_kubelet() {
+fn a_controller_manager_that_is_down_is_named_and_kubelet_is_not() {
     let directory = workdir(NAME);
     let cluster = Cluster::up(NAME);
     let (collector, time) = (Collector::planned(&directory), free_udp_port());
@@ -44,6 +45,7 @@ fn a_controller_manager_that_is_down_is_named_and_told_from_kubelet() {
     let stopped = Instant::now();
 
     let mut command = cluster.agent(time);
+    command.arg("--apiserver-log").arg(format!("{}/log/apiserver.log", cluster.get("STATE")));
     command.args(["--kubernetes", "true", "--kubernetes-controller-lease", "true", "--kubeconfig"]);
     collector.receives(command.arg(&kubeconfig), "grpc");
     let agent = Process::start(&mut command, &directory.join("agent.log"));
@@ -63,6 +65,7 @@ fn a_controller_manager_that_is_down_is_named_and_told_from_kubelet() {
     let accounts = || cluster.kubectl(&["get", "serviceaccounts", "-n", "new", "-o", "name"]);
     assert_eq!(accounts().trim(), "");
 
+    refused(&cluster, &telemetry, token.trim());
     cluster.component("controller-manager", &["--only-start"]);
     let started = Instant::now();
     let cleared = telemetry.wait_alert("its end", secs(240), |alert| alert.is("cleared", code));
@@ -71,6 +74,22 @@ fn a_controller_manager_that_is_down_is_named_and_told_from_kubelet() {
         accounts().contains("default").then_some(())
     });
     assert!(agent.stop(secs(15)).success());
+}
+
+/// Somebody sends a token whose signature is wrong.
+fn refused(cluster: &Cluster, telemetry: &Telemetry, token: &str) {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let broken: String = signature.chars().rev().collect();
+    let forged = format!("{signed}.{broken}");
+    let sent = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(status_for(cluster, &forged), "401");
+    }
+    let code = "apiserver.rejecting";
+    let raised = telemetry.wait_alert(code, secs(60), |alert| alert.is("raised", code));
+    println!("[{NAME}] {:?} after the first refusal: {}", sent.elapsed(), raised.body);
+    assert_eq!(raised.severity(), "info", "no pod is known behind them");
+    assert!(raised.body.contains("because of the token's key or signature"), "{}", raised.body);
 }
 
 /// The controller manager holds its lease, as everywhere but in this test bed.

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-
 use crate::tree::Tree;
 use crate::{RULES, Rule};
 

@@ -158,7 +158,8 @@ mod tests {
 
     fn of(holder: &str, renewed: &str) -> Reply {
         let spec = format!(
-            r#"{{"holderIdentity": "{holder}", "renewTime": "{renewed}", "leaseDurationSeconds": 15}}"#
+            r#"{{"holderIdentity": "{holder}", "renewTime": "{renewed}",
+                "leaseDurationSeconds": 15}}"#
         );
         Reply::Whole(200, None, format!(r#"{{"kind": "Lease", "spec": {spec}}}"#))
     }

@@ -2,7 +2,6 @@
 //!
 //! A node whose clock is wrong while the API server's is right is `clock.offset` alone.
 
-use super::VerifierKnown;
 use crate::base::time::{Delta, Reading};
 use crate::findings::{Severity, SkewEffect, SkewSymptom, WrongClock};
 use crate::world::World;
@@ -15,6 +14,18 @@ const NOTABLE: Delta = Delta::from_secs(2);
 /// Difference from which it is a warning: kubelet's jitter. A smaller one moves no rotation
 /// noticeably.
 const WARNING: Delta = Delta::from_secs(10);
+
+/// How far the API server's clock is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifierKnown {
+    /// Too few answers show it.
+    #[default]
+    No,
+    /// It is known, and no time source decides who is wrong.
+    Undecided,
+    /// It is known, and true time is, too.
+    Yes,
+}
 
 /// A clock of an API server that differs, what it is compared with, and by how much.
 struct Skew {

@@ -20,11 +20,12 @@ mod survey;
 mod token;
 
 pub use absent::{AbsentDiagnosis, absent};
+pub use apiserver::VerifierKnown;
 pub use copies::{CopyDiagnosis, copies, next as next_of_copies};
 pub use correlate::ClockEffect;
 pub use node::{
     ApiServerDiagnosis, ControllerDiagnosis, KeyDiagnosis, KubeletDiagnosis, NodeDiagnosis,
-    VerifierKnown, node,
+    clock_of, node,
 };
 pub use survey::Survey;
 
@@ -32,8 +33,7 @@ use correlate::TokenCause;
 
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::base::value::Value;
-use crate::findings::{Affected, Finding, wording};
-use crate::world::clocks::{ClockFacts, ClockModel};
+use crate::findings::{Finding, wording};
 use crate::world::cluster::{AccountLoss, AccountName, PodStage};
 use crate::world::readers::{KnownHabit, Proven};
 use crate::world::tokens::{State, TokenKey};
@@ -183,19 +183,6 @@ fn restored_loss(finding: &Finding) -> Option<(TokenKey, String, AccountLoss)> {
     let text = |name: &str| finding.evidence.get(name).and_then(Value::text).map(ToOwned::to_owned);
     let loss = AccountLoss::named(&text(wording::ACCOUNT_STATE)?)?;
     Some((finding.subject.token_key()?, text(wording::GENERATION)?, loss))
-}
-
-/// Diagnoses a clock at `now`.
-pub fn clock_of(
-    node: &str,
-    model: &ClockModel,
-    affected: &Affected,
-    now: &Reading,
-) -> Vec<Finding> {
-    let facts = ClockFacts::new(model, now);
-    let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
-    let worded = |symptom| wording::clock(node, symptom, &facts, affected);
-    symptoms.iter().map(worded).collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::apiserver::{self, Verifier};
-use super::{Resumed, Survey, absent, clock_of, keys, next, rejecting};
+use super::apiserver::{self, Verifier, VerifierKnown};
+use super::{Resumed, Survey, absent, clock, correlate, keys, next, rejecting};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
-use crate::findings::{Finding, wording};
+use crate::findings::{Affected, Finding, wording};
+use crate::world::clocks::{ClockFacts, ClockModel};
 use crate::world::{Config, World};
 
 /// The diagnosis of the node itself.
@@ -74,6 +75,8 @@ pub struct ApiServerDiagnosis {
     pub clock: Option<VerifierKnown>,
     /// The finding about the requests that those on this node refuse.
     pub rejecting: Option<Finding>,
+    /// The finding about pods of other nodes that use stale tokens.
+    pub stale: Option<Finding>,
     /// Whether they have refused none for a while.
     pub is_quiet: bool,
 }
@@ -82,10 +85,9 @@ impl NodeDiagnosis {
     /// Every finding.
     pub(crate) fn findings(self) -> Vec<Finding> {
         let Self { clock, api_server, keys, posture, kubelet, visibility, volumes, .. } = self;
-        let ApiServerDiagnosis { skew, rejecting, .. } = api_server;
-        let others =
-            [skew, rejecting, self.controller.finding, kubelet.finding, visibility, volumes];
-        let others = others.into_iter().chain([self.delivery]).flatten();
+        let ApiServerDiagnosis { skew, rejecting, stale, .. } = api_server;
+        let of_cluster = [skew, rejecting, stale, self.controller.finding, kubelet.finding];
+        let others = of_cluster.into_iter().chain([visibility, volumes, self.delivery]).flatten();
         clock.into_iter().chain(keys.findings).chain(posture).chain(others).collect()
     }
 }
@@ -114,18 +116,6 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
     }
 }
 
-/// How far the API server's clock is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VerifierKnown {
-    /// Too few answers show it.
-    #[default]
-    No,
-    /// It is known, and no time source decides who is wrong.
-    Undecided,
-    /// It is known, and true time is, too.
-    Yes,
-}
-
 fn keys_of(world: &World, node: &str, now: &Reading) -> KeyDiagnosis {
     let found = keys::keys(world, now);
     let key = |symptom| wording::key(node, &symptom, &world.cluster.keys, now.wall);
@@ -142,6 +132,7 @@ fn api_server_of(world: &World, config: &Config, now: &Reading) -> ApiServerDiag
     ApiServerDiagnosis {
         skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
         clock: config.cluster_configured.then_some(verifier.known),
+        stale: wording::stale_elsewhere(&config.node, &world.stale_elsewhere(now)),
         rejecting: rejecting.map(|symptom| wording::rejecting(&config.node, &symptom)),
         is_quiet: world.readers.refusals.is_quiet(now),
     }
@@ -187,4 +178,17 @@ fn posture_of(world: &World, node: &str, survey: &Survey, now: &Reading) -> Vec<
 fn delayed(world: &World, limit: Delta, now: &Reading) -> Option<Delta> {
     let waited = now.monotonic - world.visibility.delivery.waiting_since?.monotonic;
     (waited >= limit).then_some(waited)
+}
+
+/// Diagnoses a clock at `now`.
+pub fn clock_of(
+    node: &str,
+    model: &ClockModel,
+    affected: &Affected,
+    now: &Reading,
+) -> Vec<Finding> {
+    let facts = ClockFacts::new(model, now);
+    let symptoms = correlate::clock(clock::symptoms(&facts), &facts);
+    let worded = |symptom| wording::clock(node, symptom, &facts, affected);
+    symptoms.iter().map(worded).collect()
 }

@@ -93,7 +93,9 @@ impl Judgement {
         let KubeletDiagnosis { finding: stalled, replaces: replaced, resumed, newest } =
             diagnosis.kubelet;
         let replaced = Missing::Kubelet { replaced, resumed, newest };
-        let ApiServerDiagnosis { skew, clock: known, rejecting, is_quiet } = diagnosis.api_server;
+        let ApiServerDiagnosis { skew, clock: known, rejecting, stale, is_quiet } =
+            diagnosis.api_server;
+        let refusals = rejecting.into_iter().chain(stale).collect();
         let verifier = known.map_or(Missing::Gone, Missing::Verifier);
         let is_renewed = diagnosis.controller.is_renewed;
         let keys = diagnosis.keys.is_complete;
@@ -102,7 +104,7 @@ impl Judgement {
             (Scope::Kubelet, one(stalled, replaced)),
             (Scope::Clock, of(diagnosis.clock, Missing::Clock(clock))),
             (Scope::Verifier, one(skew, verifier)),
-            (Scope::Refusals, one(rejecting, Missing::Refusals { is_quiet })),
+            (Scope::Refusals, of(refusals, Missing::Refusals { is_quiet })),
             (Scope::Keys, of(diagnosis.keys.findings, keys)),
             (
                 Scope::Controller,
@@ -137,7 +139,7 @@ impl Missing {
             }
             Self::Verifier(known) => is_open(*known, finding),
             Self::Keys { is_complete } => !is_complete,
-            Self::Refusals { is_quiet } => !is_quiet,
+            Self::Refusals { is_quiet } => !is_quiet && finding.code == Code::ApiserverRejecting,
             Self::Gone
             | Self::Rewritten
             | Self::Clock(_)

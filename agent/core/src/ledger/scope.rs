@@ -56,7 +56,8 @@ impl Scope {
             Code::KeyUnknown | Code::IssuerMismatch => Self::Keys,
             Code::TokenControllerDown => Self::Controller,
             Code::ExtendedOnly | Code::Legacy | Code::LifetimeLong => Self::Posture,
-            Code::ApiserverRejecting => Self::Refusals,
+            // Of the node: readers on other nodes.
+            Code::ApiserverRejecting | Code::ReaderStale => Self::Refusals,
             Code::AgentBlind => Self::Visibility,
             Code::DeliveryDelayed => Self::Delivery,
             Code::Missing => Self::Volumes,
@@ -67,7 +68,6 @@ impl Scope {
             | Code::FutureDated
             | Code::Malformed
             | Code::Unreadable
-            | Code::ReaderStale
             | Code::MountFrozen
             | Code::Subpath
             | Code::PodTerminating

@@ -18,6 +18,8 @@ use super::reason::reason;
 
 /// HTTP status of a request that was not authenticated.
 const UNAUTHORIZED: i64 = 401;
+/// The user of a request without credentials.
+const ANONYMOUS: &str = "system:anonymous";
 /// The only stage of the audit event of a refused request (endpoints/filters/authn_audit.go).
 const STAGE: &str = "ResponseStarted";
 /// Longest duration of a request whose event shows which token its sender uses now.
@@ -104,6 +106,9 @@ pub(super) fn json(line: &[u8]) -> Option<Logged> {
 fn event(line: &Line<'_>) -> Option<Logged> {
     let address = line.address();
     if let Some(user) = line.user.as_ref().filter(|user| !user.username.0.is_empty()) {
+        if user.username.0 == ANONYMOUS {
+            return None; // a request without a token tells nothing about who has one
+        }
         return Some(Logged::Accepted(Accepted { address, user: user.account(line) }));
     }
     let status = line.response_status.as_ref().map(|status| status.code);

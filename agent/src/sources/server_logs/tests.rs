@@ -141,6 +141,8 @@ fn an_audit_event_shows_an_address_or_a_user() {
     assert_eq!(logged(mapped.as_bytes()), logged(REFUSED_EVENT.as_bytes()));
     let nowhere = REFUSED_EVENT.replace("10.0.0.7", "nowhere");
     assert_eq!(logged(nowhere.as_bytes()), Some(Logged::RefusedUnnamed));
+    let anonymous = kubelet.replace("system:node:n1", "system:anonymous");
+    assert_eq!(logged(anonymous.as_bytes()), None);
     // An extension API server refused an authenticated request.
     let behind = REFUSED_EVENT.replace("\"user\":{}", "\"user\":{\"username\":\"someone\"}");
     assert_eq!(logged(behind.as_bytes()), Some(Logged::Accepted(Accepted { address, user: None })));

@@ -173,3 +173,26 @@ fn a_request_with_a_replaced_token_shows_a_stale_reader() {
     let _ = engine.step(&at(4_210), Observation::Gone(key("p1")));
     assert_eq!(stale(&engine), None);
 }
+
+#[test]
+fn clients_of_other_nodes_with_extended_tokens_are_one_finding() {
+    let mut engine = node();
+    let stale = |pod: &str| {
+        let Observation::ServerLog(mut seen) = accepted(pod, None) else { unreachable!() };
+        let user = seen.accepted[0].user.as_mut().unwrap();
+        user.stale_for = Some(Delta::from_secs(75));
+        Observation::ServerLog(seen)
+    };
+    let found = |engine: &Engine| {
+        engine.findings().into_iter().find(|finding| finding.code == Code::ReaderStale)
+    };
+    let _ = engine.step(&at(50), stale("p1"));
+    assert_eq!(found(&engine), None, "a pod of this node has a finding of its own");
+    let _ = engine.step(&at(60), stale("far"));
+    let finding = found(&engine).unwrap();
+    assert_eq!((finding.severity, &finding.subject), (Severity::Info, &Subject::node("n1")));
+    assert!(finding.summary.starts_with("1 client of the cluster uses"), "{}", finding.summary);
+    assert!(finding.summary.contains("shop/far-name (service account cart, 1m 15s past"));
+    let _ = run(&mut engine, 60, 1_000);
+    assert_eq!(found(&engine), None, "15 minutes without a request");
+}

@@ -32,15 +32,16 @@ pub(super) const APISERVER_REJECTING: Entry = Entry {
 };
 
 pub(super) const TOKEN_CONTROLLER_DOWN: Entry = Entry {
-    meaning: "kube-controller-manager does not renew its lease, so it does not work. Tokens in projected volumes are replaced as \
-            before, because kubelet requests them from the API server. But new namespaces get no \
-            service account and no kube-root-ca.crt, so that their pods do not start, a service \
-            account or kube-root-ca.crt that is deleted does not come back, and new Secrets get no \
-            token.",
+    meaning: "kube-controller-manager does not renew its lease, so it does not work. Tokens in \
+            projected volumes are replaced as before, because kubelet requests them from the API \
+            server. But new namespaces get no service account and no kube-root-ca.crt, so that \
+            their pods do not start, a service account or kube-root-ca.crt that is deleted does \
+            not come back, and new Secrets get no token.",
     found_by: "With kubernetes.controller_lease, the agent requests the lease \
-            kube-system/kube-controller-manager every five minutes. The renewTime is the same in answers that are at \
-            least three times the lease's duration apart (45 s by default). As client-go does, the agent compares the answers with \
-            each other, and not with a clock. Not known where the control plane has no such lease.",
+            kube-system/kube-controller-manager every five minutes. The renewTime is the same in \
+            answers that are at least three times the lease's duration apart (45 s by default). \
+            As client-go does, the agent compares the answers with each other, and not with a \
+            clock. Not known where the control plane has no such lease.",
     severity: "warning",
     action: "On the control-plane nodes, check that kube-controller-manager runs and reaches the \
             API server. Its log names the reason that it lost its lease.",

@@ -111,9 +111,12 @@ pub(super) const READER_STALE: Entry = Entry {
             generations. Without that, the finding is info, and comes only if a client that reads \
             again would have done so by then. The evidence has each kind with its strength, and \
             docs/reader-evidence.md explains them. How much the agent sees depends on its \
-            privilege level.",
-    severity: "info without evidence of use; warning with it; critical in the last third of the \
-            time from the rotation to the refusal, at most 10 minutes before, and from then on",
+            privilege level. With apiserver.logs, the audit log also shows requests with a \
+            replaced token, and clients on other nodes that use an extended one (one finding \
+            about the node).",
+    severity: "info without evidence of use, and for clients on other nodes; warning with it; \
+            critical in the last third of the time from the rotation to the refusal, at most 10 \
+            minutes before, and from then on",
     action: "Restart the container before the deadline: it reads the current token when it starts. \
             Then make the client read the file again at least once a minute (KEP-1205). If the \
             finding names a client library, update it to the version that reads the token again. \

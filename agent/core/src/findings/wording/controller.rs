@@ -27,8 +27,8 @@ pub(crate) fn controller(node: &str, silent: &SilentController) -> Finding {
 fn summary(silent: &SilentController) -> String {
     let whose = silent.holder.as_ref().map(|holder| format!(" of {}", shown(holder)));
     format!(
-        "kube-controller-manager does not renew its lease: nobody has renewed the one{} for {} or longer. \
-         {EFFECT}",
+        "kube-controller-manager does not renew its lease: nobody has renewed the one{} for {} or \
+         longer. {EFFECT}",
         whose.unwrap_or_default(),
         silent.age
     )

@@ -26,6 +26,7 @@ mod remedy;
 mod resolved;
 #[cfg(test)]
 mod resolved_tests;
+mod stale_elsewhere;
 mod subpath;
 mod token;
 mod unsynced;
@@ -44,5 +45,6 @@ pub(crate) use posture::posture;
 pub(crate) use rejecting::rejecting;
 pub(crate) use resolved::is_unsynced;
 pub use resolved::{Resolution, resolved};
+pub(crate) use stale_elsewhere::stale_elsewhere;
 pub(crate) use token::{ACCOUNT_STATE, token};
 pub(crate) use unsynced::UNSYNCED_SINCE;

@@ -8,18 +8,21 @@
 mod counts;
 mod facts;
 mod seen;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod users;
 
 pub use facts::{Match, RefusedFacts, RefusedPod};
 pub use seen::{Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect};
+pub use stale::StaleUser;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Changed, World};
 use crate::base::time::{Delta, Monotonic, Reading};
 use counts::Counts;
+use stale::StaleUsers;
 use users::Users;
 
 /// Time for which a refused request counts. A client that fails repeats its request within
@@ -37,6 +40,8 @@ pub struct Refusals {
     steps: VecDeque<(Monotonic, Counts)>,
     /// Who uses which address.
     users: Users,
+    /// Who uses tokens past `warnafter`.
+    stale: StaleUsers,
     /// When the last request was refused; before the first one, when the agent started.
     last: Option<Monotonic>,
     /// Since the start, by reason.
@@ -71,14 +76,15 @@ impl Refusals {
         self.last.get_or_insert(now.monotonic);
     }
 
-    /// Takes what the logs showed. Returns whether a request was refused.
+    /// Takes what the logs showed. Returns whether a request was refused, or a stale token used.
     fn see(&mut self, seen: ServerLogSeen, now: &Reading) -> bool {
+        let is_stale = self.stale.see(&seen.accepted, now.monotonic);
         for accepted in seen.accepted {
             self.users.see(accepted, now.monotonic);
         }
         let new = Counts::of(seen.reasons, seen.refused, seen.others);
         if new.is_empty() {
-            return false;
+            return is_stale;
         }
         self.count(&new);
         self.last = Some(now.monotonic);
@@ -129,7 +135,8 @@ impl Refusals {
         let last = self.last.filter(|_| !self.steps.is_empty());
         // One nanosecond later, because the limit is exclusive.
         let ends = begins.chain(last).map(|at| at + WINDOW + Delta::from_nanos(1));
-        ends.filter(|at| *at > now.monotonic).min()
+        let ends = ends.filter(|at| *at > now.monotonic);
+        ends.chain(self.stale.next_change(now.monotonic)).min()
     }
 
     /// Whether a finding had named this pod, if that was judged.

@@ -126,7 +126,7 @@ pub struct AcceptedAccount {
 }
 
 /// The pod of an accepted request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AcceptedPod {
     /// Its name.
     pub name: String,
