@@ -18,6 +18,8 @@ use super::reason::reason;
 
 /// HTTP status of a request that was not authenticated.
 const UNAUTHORIZED: i64 = 401;
+/// The kinds of credentials in the message of such an event that are tokens.
+const TOKENS: [&str; 2] = ["bearer", "access_token"];
 /// The user of a request without credentials.
 const ANONYMOUS: &str = "system:anonymous";
 /// The only stage of the audit event of a refused request (endpoints/filters/authn_audit.go).
@@ -44,8 +46,8 @@ struct Line<'a> {
     addresses: Option<Vec<Text<'a>>>,
     #[serde(borrow, default)]
     user: Option<User<'a>>,
-    #[serde(default)]
-    response_status: Option<Status>,
+    #[serde(borrow, default)]
+    response_status: Option<Status<'a>>,
     #[serde(borrow, default)]
     annotations: Option<Annotations<'a>>,
     /// Of a line of the log.
@@ -60,9 +62,11 @@ struct Line<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Debug, Deserialize)]
-struct Status {
+struct Status<'a> {
     #[serde(default)]
     code: i64,
+    #[serde(borrow, default)]
+    message: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,10 +115,20 @@ fn event(line: &Line<'_>) -> Option<Logged> {
         }
         return Some(Logged::Accepted(Accepted { address, user: user.account(line) }));
     }
-    let status = line.response_status.as_ref().map(|status| status.code);
-    let is_refused = status == Some(UNAUTHORIZED) && line.stage.0 == STAGE;
+    let is_refused =
+        line.stage.0 == STAGE && line.response_status.as_ref().is_some_and(Status::is_of_token);
     let from = |address| Logged::Suspect(Suspect::Address(address));
     is_refused.then(|| address.map_or(Logged::RefusedUnnamed, from))
+}
+
+impl Status<'_> {
+    /// Whether a token was refused: not a request without credentials, as of a probe, nor one with
+    /// a certificate. Without a message, it may be (endpoints/filters/authn_audit.go).
+    fn is_of_token(&self) -> bool {
+        let message = &self.message.0;
+        self.code == UNAUTHORIZED
+            && (message.is_empty() || TOKENS.iter().any(|kind| message.contains(kind)))
+    }
 }
 
 impl Line<'_> {

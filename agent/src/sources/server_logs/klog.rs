@@ -18,11 +18,11 @@ pub(super) const REFUSED: &str = "Unable to authenticate the request";
 const AUDIENCE: &str = "unable to match the audience: ";
 
 /// Who is behind a refused request, at log level 4: how the message begins, and whether the name
-/// that follows is that of a pod.
-const NAMING: [(&str, bool); 6] = [
+/// that follows is that of a pod. "Pod UID no longer matches" is not among them: the pod that has
+/// the name now is another one.
+const NAMING: [(&str, bool); 5] = [
     ("Could not retrieve bound pod ", true),
     ("Bound pod is deleted and awaiting removal: ", true),
-    ("Pod UID no longer matches ", true),
     ("Could not retrieve service account ", false),
     ("Service account has been deleted ", false),
     ("Service account UID no longer matches ", false),

@@ -56,6 +56,21 @@ fn account(namespace: &str, name: &str) -> Logged {
     Logged::Suspect(Suspect::Account(account))
 }
 
+/// Probes without credentials and expired certificates are refused, too: no token is.
+#[test]
+fn only_refused_tokens_count() {
+    let attempted = "Authentication failed, attempted: bearer";
+    let counts = |message: &str| logged(REFUSED_EVENT.replace(attempted, message).as_bytes());
+    for message in [attempted, "Authentication failed, attempted: access_token", ""] {
+        assert!(counts(message).is_some(), "{message}");
+    }
+    for message in
+        ["Authentication failed, no credentials provided", "Authentication failed, attempted: x509"]
+    {
+        assert_eq!(counts(message), None, "{message}");
+    }
+}
+
 #[test]
 fn a_line_of_the_log_has_its_reason_or_its_name() {
     let refused = |reason| Some(Logged::Refused(reason));
@@ -86,7 +101,7 @@ fn a_line_of_the_log_has_its_reason_or_its_name() {
             "I1128 04:17:00.1 1 claims.go:188] Pod UID no longer matches shop/cart-0: \"a\" != \
              \"b\""
                 .to_owned(),
-            Some(pod("shop", "cart-0")),
+            None, // another pod has that name now
         ),
         (
             "I1128 04:17:00.1 1 claims.go:143] Could not retrieve service account shop/cart: x"

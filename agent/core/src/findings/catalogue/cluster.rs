@@ -25,8 +25,9 @@ pub(super) const APISERVER_REJECTING: Entry = Entry {
             refused request of the last 10 minutes (apiserver.logs). The pod is that of the only \
             user whose requests were accepted from the same address, by credential-id, or it is \
             named in the log (from level 4 on). An address with several users names nobody.",
-    severity: "warning where a pod is named behind at least three refused requests, info without: \
-            some clients send useless tokens all the time",
+    severity: "warning where the log names a pod behind at least three refused requests, or its \
+            last token was one that kubelet has replaced; info without: some clients send useless \
+            tokens all the time, and an address may be that of several clients",
     action: "Look at the reasons, and at the other findings about the pods that are named. A pod \
             without another finding keeps a token from elsewhere, or an old one: restart it.",
 };

@@ -74,14 +74,25 @@ fn because(reason: RefusalReason) -> &'static str {
 }
 
 fn pods(facts: &RefusedFacts) -> Option<String> {
-    let named: Vec<&RefusedPod> = facts.named().collect();
+    let proven = listed(facts.named().filter(|pod| pod.is_proven()));
+    let others = listed(facts.named().filter(|pod| !pod.is_proven()));
+    let proven = proven.map(|pods| format!("Behind them: {pods}."));
+    let others = others.map(|pods| {
+        format!("Perhaps behind them, or another client with the same address: {pods}.")
+    });
+    let both: Vec<String> = proven.into_iter().chain(others).collect();
+    (!both.is_empty()).then(|| both.join(" "))
+}
+
+fn listed<'a>(pods: impl Iterator<Item = &'a RefusedPod>) -> Option<String> {
+    let named: Vec<&RefusedPod> = pods.collect();
     let others = named.len().saturating_sub(MAX_SHOWN);
     let shown: Vec<String> = named.into_iter().take(MAX_SHOWN).map(pod).collect();
     let more = match others {
         0 => String::new(),
         others => format!(" and {}", plural(others as u64, "other pod")),
     };
-    (!shown.is_empty()).then(|| format!("Behind them: {}{more}.", shown.join(", ")))
+    (!shown.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
 }
 
 /// `pod shop/cart-0 (12, the only user of its address)`
@@ -133,7 +144,10 @@ fn unknown_because(facts: &RefusedFacts) -> Option<&'static str> {
             "the API server's log has no sender, and no audit event showed who uses which address",
         ),
         (0, _, true) => Some("several users share the address"),
-        (_, _, true) => Some("no request was accepted from the same address before"),
+        (_, _, true) => Some(
+            "no request of a service account was accepted from the same address within the last \
+             hour, or the audit policy leaves them out",
+        ),
     }
 }
 

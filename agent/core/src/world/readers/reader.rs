@@ -14,6 +14,15 @@ const MAX_VISITS: usize = 6;
 /// Reads that follow each other sooner are one: a client may open the file several times.
 const SAME: Delta = Delta::from_secs(2);
 
+/// A request with a generation that kubelet had replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedOld {
+    /// When the API server accepted it.
+    pub at: Reading,
+    /// When that generation was replaced.
+    pub replaced: Reading,
+}
+
 /// A reader of one token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reader {
@@ -29,7 +38,7 @@ pub struct Reader {
     /// known.
     pub read_old: Option<Reading>,
     /// When the API server last accepted a generation from it that had been replaced.
-    pub used_old: Option<Reading>,
+    pub used_old: Option<UsedOld>,
     /// The generation that it read or used then, if the agent still knows it.
     pub old: Option<Kept>,
 }
@@ -140,8 +149,8 @@ impl Reader {
     }
 
     /// The API server accepted this generation from it.
-    pub(super) fn used_old(&mut self, kept: &Kept, at: &Reading) {
-        (self.used_old, self.old) = (Some(*at), Some(kept.clone()));
+    pub(super) fn used_old(&mut self, kept: &Kept, used: UsedOld) {
+        (self.used_old, self.old) = (Some(used), Some(kept.clone()));
     }
 
     fn note(&mut self, by: Option<&Opener>, now: &Reading) {

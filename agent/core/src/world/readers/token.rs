@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::generation::{InFile, Kept, NOT_WATCHED_YET, Watched};
-use super::reader::Reader;
+use super::reader::{Reader, UsedOld};
 use super::seen::{Opener, ReaderEvent};
 use crate::base::time::{Delta, Reading, Wall};
 use crate::world::tokens::{Generation, GenerationId};
@@ -210,12 +210,15 @@ impl TokenReaders {
     /// The API server accepted this generation from the pod. Returns whether it had been replaced.
     /// Whose request it was is known where the token has one reader.
     pub(super) fn used(&mut self, generation: &GenerationId, now: &Reading) -> bool {
-        let mut old = self.generations.iter().rev().skip(1).map(|one| &one.kept);
-        let Some(kept) = old.find(|kept| kept.id == *generation).cloned() else { return false };
-        match self.readers.as_mut_slice() {
-            [one] => one.used_old(&kept, now),
-            _ => reader(&mut self.readers, None).used_old(&kept, now),
-        }
+        let nth = self.generations.iter().position(|one| one.kept.id == *generation);
+        let next = nth.and_then(|nth| Some((nth, self.generations.get(nth + 1)?.appearance())));
+        let Some((nth, replaced)) = next else { return false };
+        let kept = self.generations[nth].kept.clone();
+        let of = match self.readers.as_mut_slice() {
+            [one] => one,
+            _ => reader(&mut self.readers, None),
+        };
+        of.used_old(&kept, UsedOld { at: *now, replaced });
         true
     }
 

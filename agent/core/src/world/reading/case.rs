@@ -74,7 +74,7 @@ impl<'a> Case<'a> {
         let is_nobody = self.reader.is_some_and(|reader| reader.container_id.is_none());
         let id = &self.who.container_id;
         let is_known = id.is_some() && self.token.readers.iter().any(|one| one.container_id == *id);
-        is_nobody && is_known && !self.reads_old()
+        is_nobody && is_known && !self.reads_old() && !self.is_audited()
     }
 
     /// When something happened, by the node's clock as it is set now: a step since then is no time

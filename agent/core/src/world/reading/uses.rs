@@ -10,6 +10,10 @@ use crate::world::readers::{Evidence, Habit, Proof, Visit, libraries};
 const CACHED: Delta = Delta::from_secs(60);
 /// The same of older ones: client-go v9 and v10.
 const CACHED_LONG: Delta = Delta::from_secs(300);
+/// Time after a rotation from which a request with the old token shows that its client keeps it:
+/// the longest period of a library that reads in time (fluent-bit, 600 s), and a minute for which
+/// it may keep what it read.
+const AUDITED: Delta = Delta::from_secs(660);
 /// The API server ends a watch whose client gave no time after 30 to 60 min (twice its
 /// `--min-request-timeout`): plain watches of the Python, Java and JavaScript clients. Such a
 /// client then reads the token again.
@@ -34,18 +38,20 @@ impl Case<'_> {
     /// newer one, and it has read none since.
     pub(super) fn is_audited(&self) -> bool {
         let Some(used) = self.reader.and_then(|reader| reader.used_old) else { return false };
-        let has_turned = self.is_current()
-            && self.last().is_some_and(|last| last.last.monotonic > used.monotonic);
+        let is_one = self.who.container.is_some() || self.who.container_id.is_some();
+        let has_turned = is_one
+            && self.is_current()
+            && self.last().is_some_and(|last| last.last.monotonic > used.at.monotonic);
         !self.of.has_subpath
-            && self.is_since_start(used.wall)
-            && used.wall >= self.replaced().wall + CACHED_LONG
+            && self.is_since_start(used.at.wall)
+            && self.at(&used.at) >= self.at(&used.replaced) + AUDITED
             && self.audited_until().is_some_and(|until| self.now.wall < until)
             && !has_turned
     }
 
     /// Until when such a request shows what it uses.
     pub(super) fn audited_until(&self) -> Option<Wall> {
-        self.reader?.used_old.map(|used| self.at(&used) + LINGERS)
+        self.reader?.used_old.map(|used| self.at(&used.at) + WATCH_UNTIL_ENDED)
     }
 
     /// The uses that show that it keeps an earlier generation, for later.

@@ -87,6 +87,12 @@ impl RefusedFacts {
 }
 
 impl RefusedPod {
+    /// Whether more than its address shows that the requests are its: a pod whose users' tokens are
+    /// refused, or one behind the address of a node, has the same address.
+    pub fn is_proven(&self) -> bool {
+        self.by == Match::Log || self.was_replaced
+    }
+
     /// Its UID, if it has a token on this node.
     pub(super) fn uid_here(&self) -> Option<String> {
         self.is_here.then(|| self.pod.uid.clone())

@@ -164,7 +164,8 @@ impl World {
     /// it. A pod that is not refused any more is judged again next time.
     pub fn judge_refusals(&mut self, now: &Reading, is_foreseen: impl Fn(&str) -> bool) {
         let facts = self.refused(now);
-        let here: Vec<String> = facts.named().filter_map(RefusedPod::uid_here).collect();
+        let proven = facts.named().filter(|pod| pod.is_proven());
+        let here: Vec<String> = proven.filter_map(RefusedPod::uid_here).collect();
         let Refusals { judged, missed, .. } = &mut self.readers.refusals;
         judged.retain(|uid, _| here.contains(uid));
         for uid in here {

@@ -10,9 +10,9 @@ use crate::world::cluster::AccountName;
 
 /// Most users that are kept.
 const MAX_USERS: usize = 256;
-/// Time after which a request shows nothing about the present. The source reports a user every two
-/// minutes, and a client that only watches sends a request every ten.
-const LASTS: Delta = Delta::from_secs(900);
+/// Time after which a request shows nothing about the present: a client that only watches, and
+/// gives no time for it, sends one every 30 to 60 min.
+const LASTS: Delta = Delta::from_secs(3_660);
 
 /// An account, and the pod of the token, if it is bound to one.
 type Who = (AccountName, Option<AcceptedPod>);

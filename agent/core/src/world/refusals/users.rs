@@ -13,6 +13,10 @@ const MAX_ADDRESSES: usize = 8_192;
 /// to another pod when the first one is gone.
 const SHARED: Delta = Delta::from_secs(900);
 
+/// Time after which an accepted request does not show the user of an address any more: a client
+/// that only watches sends one within 61 minutes.
+const KNOWN: Delta = Delta::from_secs(3_660);
+
 /// The users of addresses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Users {
@@ -24,7 +28,7 @@ pub(super) struct Users {
 struct AddressUser {
     last: Option<AcceptedAccount>,
     at: Monotonic,
-    /// When a different user last used it.
+    /// When the user before this one was replaced by it.
     other_at: Option<Monotonic>,
 }
 
@@ -42,7 +46,7 @@ pub(super) enum UserOf<'a> {
 impl AddressUser {
     fn see(&mut self, user: Option<AcceptedAccount>, now: Monotonic) {
         if !is_same(self.last.as_ref(), user.as_ref()) {
-            self.other_at = Some(self.at);
+            self.other_at = Some(now);
         }
         (self.last, self.at) = (user, now);
     }
@@ -73,6 +77,9 @@ impl Users {
         let Some(user) = self.by_address.get(address) else { return UserOf::Unknown };
         if user.other_at.is_some_and(|at| now - at < SHARED) {
             return UserOf::Several;
+        }
+        if now - user.at > KNOWN {
+            return UserOf::Unknown;
         }
         user.last.as_ref().map_or(UserOf::Unknown, UserOf::One)
     }

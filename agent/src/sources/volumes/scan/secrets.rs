@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -12,7 +12,7 @@ use tokenwatch_core::world::tokens::{LegacyClaims, LegacyToken, MAX_LEGACY};
 
 use super::context::{Owner, Turn};
 use super::opened::{Opened, fd, stamp, stamp_at};
-use super::stamps::TrustedStamp;
+use super::stamps::{Moment, TrustedStamp};
 use super::{Scanner, data_link, directory};
 use crate::sources::tokens::{At, Look, Other, Reader, Stamp};
 use crate::sources::volumes::layout::{DATA, SECRETS, TOKEN};
@@ -44,10 +44,14 @@ struct Known {
 impl SecretVolumes {
     /// Looks for tokens, unless nothing has changed. What cannot be read has none.
     pub(super) fn scan(&mut self, pods: Opened<'_>, turn: &mut Turn<'_>) {
-        let path = Path::new(&turn.id.name).join(SECRETS);
-        let opened = pods.and_then(|pods| turn.tools.reader.place(pods, &path));
+        let tools = &mut *turn.tools;
+        tools.path.as_mut_os_string().clear();
+        tools.path.push(&turn.id.name);
+        tools.path.push(SECRETS);
+        let opened = pods.and_then(|pods| tools.reader.place(pods, &tools.path));
         let now = fd(&opened).and_then(stamp);
-        if fd(&opened).is_ok_and(|parent| self.is_current(parent, now, turn)) {
+        let (path, moment) = (&mut tools.path, turn.moment);
+        if fd(&opened).is_ok_and(|parent| self.is_current((parent, now), path, moment)) {
             return;
         }
         *self = Self::default();
@@ -57,13 +61,22 @@ impl SecretVolumes {
         }
     }
 
-    fn is_current(&self, parent: BorrowedFd<'_>, now: nix::Result<Stamp>, turn: &Turn<'_>) -> bool {
-        let is_same = |known: &Known| {
-            let link = stamp_at(parent, &Path::new(&known.name).join(DATA));
-            known.written.is_some_and(|written| written.is_current(link, turn.moment))
+    /// Whether nothing has changed in the open directory. `path` is a buffer for paths.
+    fn is_current(
+        &self,
+        (parent, now): (BorrowedFd<'_>, nix::Result<Stamp>),
+        path: &mut PathBuf,
+        moment: Moment,
+    ) -> bool {
+        let mut is_same = |known: &Known| {
+            path.as_mut_os_string().clear();
+            path.push(&known.name);
+            path.push(DATA);
+            let link = stamp_at(parent, path);
+            known.written.is_some_and(|written| written.is_current(link, moment))
         };
-        self.listed.is_some_and(|listed| listed.is_current(now, turn.moment))
-            && self.volumes.iter().all(is_same)
+        self.listed.is_some_and(|listed| listed.is_current(now, moment))
+            && self.volumes.iter().all(&mut is_same)
     }
 
     /// Its tokens, each with its volume.
