@@ -48,12 +48,19 @@ macro_rules! scopes {
     };
 }
 
+/// All settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Everything;
+
+impl Scope for Everything {
+    const PARTS: &'static [&'static str] = &[];
+
+    fn settings() -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter()
+    }
+}
+
 scopes! {
-    #[doc = "All settings."]
-    Everything = [
-        "roots", "host_prefix", "node", "shutdown_timeout", "kubelet", "files", "copies", "clock",
-        "alerts", "otlp", "kubernetes", "readers", "http", "state", "log"
-    ];
     #[doc = "Settings for reading tokens and clock once."]
     SingleScan = [
         "roots", "host_prefix", "node", "kubelet", "copies", "clock", "kubernetes.enabled",
@@ -138,9 +145,26 @@ fn heading(setting: &Setting) -> &'static str {
         "alerts" => "Alerts",
         "otlp" => "OTLP export",
         "kubernetes" => "Kubernetes API",
+        "apiserver" => "Logs of the API server",
         "http" => "HTTP server",
         "state" => "State",
         "log" => "Log",
         _ => "Node",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_has_a_flag_for_every_setting_and_each_section_a_heading() {
+        let command = Flags::<Everything>::augment_args(Command::new("run"));
+        let flags: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).collect();
+        for setting in SETTINGS {
+            assert!(flags.contains(&setting.flag), "{}", setting.name);
+            let is_of_node = setting.section().is_empty();
+            assert_eq!(heading(setting) == "Node", is_of_node, "{}", setting.name);
+        }
     }
 }
