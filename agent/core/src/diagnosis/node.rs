@@ -109,10 +109,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
             .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)
             .map(|waited| wording::delivery(&config.node, &world.visibility.delivery, waited)),
-        next: next::for_node(world, config, now)
-            .into_iter()
-            .chain(survey.kubelet.next_change())
-            .min(),
+        next: next::for_node(world, config, now).into_iter().chain(survey.next_change(now)).min(),
     }
 }
 

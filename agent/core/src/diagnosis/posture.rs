@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::time::{Delta, Reading, Wall};
+use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{PostureFault, PostureItem, PostureSymptom};
 use crate::world::cluster::PodRef;
-use crate::world::tokens::{LEEWAY, LegacyToken, TokenKey, USUAL_LIFE};
+use crate::world::tokens::{LEEWAY, LegacyToken, TokenKey};
 use crate::world::{Conclusions, Facts, Pinned, World};
 
 /// The tokens that somebody holds past the time at which the API server would refuse them without
@@ -14,12 +14,20 @@ use crate::world::{Conclusions, Facts, Pinned, World};
 pub(super) struct ExtendedTokens(BTreeMap<TokenKey, Wall>);
 
 impl ExtendedTokens {
-    /// Sets from when on the API server would refuse what is held of a token.
-    pub(super) fn set(&mut self, key: &TokenKey, from: Option<Wall>) {
-        match from {
-            Some(from) => drop(self.0.insert(key.clone(), from)),
-            None => drop(self.0.remove(key)),
-        }
+    /// Sets from when on the API server would refuse what is held of a token. Returns whether that
+    /// changed.
+    pub(super) fn set(&mut self, key: &TokenKey, from: Option<Wall>) -> bool {
+        let before = match from {
+            Some(from) => self.0.insert(key.clone(), from),
+            None => self.0.remove(key),
+        };
+        before != from
+    }
+
+    /// When the next of these times comes.
+    pub(super) fn next_change(&self, now: &Reading) -> Option<Monotonic> {
+        let next = self.0.values().filter(|from| **from > now.wall).min()?;
+        Some(now.monotonic + (*next - now.wall))
     }
 }
 
@@ -76,13 +84,12 @@ fn legacy_item(world: &World, one: &LegacyToken) -> PostureItem {
 }
 
 fn long_lived(world: &World, now: &Reading) -> Option<PostureSymptom> {
-    let current = world.tokens.iter().filter_map(|one| Some((&one.key, one.current.as_ref()?)));
-    let long = current.filter(|(key, token)| {
+    let long = world.tokens.iter().filter_map(|one| {
+        let (life, token) = (one.long_life()?, one.current.as_ref()?);
         let of = (token.claims.issued_at, token.seen);
-        token.claims.requested_life() > USUAL_LIFE && world.is_used(key, Some(of), now)
+        world.is_used(&one.key, Some(of), now).then_some((&one.key, life))
     });
-    let lives: Vec<(&TokenKey, Delta)> =
-        long.map(|(key, token)| (key, token.claims.requested_life())).collect();
+    let lives: Vec<(&TokenKey, Delta)> = long.collect();
     let longest = lives.iter().map(|(_, life)| *life).max()?;
     let items = lives.into_iter().map(|(key, life)| item(world, key, format!("lives for {life}")));
     symptom(PostureFault::LifetimeLong { longest }, items)

@@ -5,9 +5,9 @@ use super::affected::AffectedTokens;
 use super::kubelet::KubeletEvidence;
 use super::posture::{self, ExtendedTokens};
 use super::{ClockEffect, ReaderDiagnosis, correlate};
-use crate::base::time::Reading;
+use crate::base::time::{Monotonic, Reading};
 use crate::findings::{Affected, Code, PostureSymptom};
-use crate::world::tokens::TokenKey;
+use crate::world::tokens::{TokenKey, Tracked};
 use crate::world::{Facts, KubeletFacts, World};
 
 /// What all tokens together show.
@@ -17,6 +17,8 @@ pub struct Survey {
     affected: AffectedTokens,
     /// The tokens that work only because the API server extends their expiry.
     extended: ExtendedTokens,
+    /// Whether these, or the tokens with a long life, changed.
+    is_posture_changed: bool,
     /// The tokens that kubelet should have replaced.
     pub kubelet: KubeletEvidence,
 }
@@ -33,15 +35,26 @@ impl Survey {
     }
 
     /// Removes a token that no longer exists.
-    pub fn remove(&mut self, key: &TokenKey) {
-        self.affected.remove(key);
-        self.extended.set(key, None);
-        self.kubelet.set(key, None);
+    pub fn remove(&mut self, token: &Tracked) {
+        self.affected.remove(&token.key);
+        self.kubelet.set(&token.key, None);
+        let was_extended = self.extended.set(&token.key, None);
+        self.is_posture_changed |= was_extended || token.long_life().is_some();
     }
 
     /// Takes account of what the readers of a token show.
     pub fn see_readers(&mut self, key: &TokenKey, readers: &ReaderDiagnosis) {
-        self.extended.set(key, readers.extended_until);
+        self.is_posture_changed |= self.extended.set(key, readers.extended_until);
+    }
+
+    /// Whether the findings about the posture of the node may differ since the last call.
+    pub fn take_posture_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_posture_changed)
+    }
+
+    /// When the findings about the node may change by the passing of time alone.
+    pub(super) fn next_change(&self, now: &Reading) -> Option<Monotonic> {
+        self.kubelet.next_change().into_iter().chain(self.extended.next_change(now)).min()
     }
 
     /// The tokens that work, and should not be relied on.

@@ -74,7 +74,7 @@ impl Engine {
         outcome.queries.extend(self.world.take_turn(now).map(Query::ServiceAccount));
         outcome.queries.extend(self.world.cluster.keys.take_turn(now).then_some(Query::Keys));
         let due = self.node_next.is_some_and(|next| next <= now.monotonic);
-        if node_changed || kubelet_changed || due {
+        if self.survey.take_posture_changed() || node_changed || kubelet_changed || due {
             self.diagnose_node(now, &mut outcome);
         }
         outcome
@@ -112,7 +112,7 @@ impl Engine {
     fn gone(&mut self, tracked: Tracked, now: &Reading, outcome: &mut Outcome) {
         outcome.spans(self.exported.gone(&self.world, &tracked, now.wall));
         self.schedule.remove(&tracked.key);
-        self.survey.remove(&tracked.key);
+        self.survey.remove(&tracked);
         self.world.forget(&tracked.key);
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
     }

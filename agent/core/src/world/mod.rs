@@ -33,7 +33,7 @@ pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, DECIDING, Visibility};
 
-use crate::base::time::{Reading, Wall};
+use crate::base::time::{Delta, Reading, Wall};
 use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{Accounts, Cluster, ClusterSeen};
 use copies::Copies;
@@ -203,6 +203,7 @@ impl World {
         }
         let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
+        let long_life = self.long_life(&key);
         let seen = self.tokens.see(seen, now, self.kubelet.policy());
         if matches!(seen.change, Change::Rotated { .. }) {
             self.kubelet.syncs.replaced(&key, now);
@@ -212,6 +213,7 @@ impl World {
             let generation = token.current.iter();
             generation.for_each(|of| self.readers.generation(&key, of, directory.as_deref()));
         }
+        let is_other_life = long_life != self.long_life(&key);
         let tokens = self.changed(&key, &seen.change);
         self.copies.pod(&key.pod_uid, true, now);
         let event = match seen.change {
@@ -221,8 +223,13 @@ impl World {
         let has_answers = self.copies.has_any() || self.cluster.keys.has_answers();
         let concerns = !tokens.is_empty() && has_answers;
         self.want_keys(tokens.iter(), now);
-        let node = seen.left_out_changed || was_absent || concerns;
+        let node = seen.left_out_changed || was_absent || concerns || is_other_life;
         Changed { tokens: ChangedTokens::These(tokens), node, event }
+    }
+
+    /// How long somebody asked this token to live, if that is unusually long.
+    fn long_life(&self, key: &TokenKey) -> Option<Delta> {
+        self.tokens.get(key)?.long_life()
     }
 
     /// The tokens whose diagnosis a change of this one may change: a rotation shows that kubelet

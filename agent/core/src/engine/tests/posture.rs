@@ -190,12 +190,30 @@ fn a_container_that_keeps_an_extended_token_works_only_because_of_the_extension(
     extended = claims(IAT + 2_900, 31_536_000, Some(3_607));
     file.content = FileContent::Token(Box::new(extended));
     let _ = engine.step(&at(2_901), Observation::File(file));
-    let _ = engine.step(&at(3_600), measured(&at(3_600), Delta::ZERO));
+    let _ = run(&mut engine, 2_901, 3_666);
     assert_eq!(held(&engine), None, "still within it");
-    let _ = engine.step(&at(3_700), measured(&at(3_700), Delta::ZERO));
+    let _ = engine.step(&at(3_667), Observation::Tick);
     let finding = held(&engine).unwrap();
     assert_eq!(finding.severity, Severity::Info);
     let since = Wall::from_secs(IAT + 3_667).rfc3339();
     assert!(finding.summary.contains(&since), "{}", finding.summary);
     assert_eq!(finding.evidence.get("tokens"), Some(&Value::from(1_usize)));
+    let _ = engine.step(&at(3_700), Observation::Gone(key("p1")));
+    assert_eq!(held(&engine), None);
+}
+
+/// These findings are about the node, and its next diagnosis may be a minute away.
+#[test]
+fn a_long_life_is_noticed_at_once_and_gone_with_its_token() {
+    let mut engine = node(vec![pod("p1", "v", None)], vec![token("p1", 0, 3_600)]);
+    let long = |engine: &Engine| found(engine, Code::LifetimeLong).map(|one| one.summary);
+    assert_eq!(long(&engine), None);
+    let _ = engine.step(&at(100), token("p1", 99, 30 * 86_400));
+    assert!(long(&engine).unwrap().contains("30d"));
+    let _ = engine.step(&at(200), token("p1", 199, 3_600));
+    assert_eq!(long(&engine), None, "the pod asked for less");
+    let _ = engine.step(&at(300), token("p1", 299, 20 * 86_400));
+    assert!(long(&engine).unwrap().contains("20d"));
+    let _ = engine.step(&at(400), Observation::Gone(key("p1")));
+    assert_eq!(long(&engine), None);
 }

@@ -1,8 +1,8 @@
 //! One token file: the generation in it, since when, and what is wrong with the file.
 
 use super::file::{FileContent, FileSeen};
-use crate::base::time::{Reading, Wall};
-use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey};
+use crate::base::time::{Delta, Reading, Wall};
+use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey, USUAL_LIFE};
 
 /// Generations that are kept of each token, to recognise copies of them.
 const EARLIER: usize = 4;
@@ -85,6 +85,12 @@ impl Tracked {
     /// A file that was not read yet.
     pub fn new(key: TokenKey) -> Self {
         Self { key, current: None, trouble: None, earlier: Vec::new() }
+    }
+
+    /// How long somebody asked the token to live, if that is unusually long.
+    pub fn long_life(&self) -> Option<Delta> {
+        let life = self.current.as_ref()?.claims.requested_life();
+        (life > USUAL_LIFE).then_some(life)
     }
 
     /// Whether the file holds this generation, or held it lately.
