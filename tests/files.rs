@@ -99,7 +99,8 @@ fn secret_based_tokens_are_found_in_secret_volumes_and_in_projected_ones() {
     let beside = [("ca.crt", "c"), ("namespace", "shop")];
     let mounted = legacy_token("mounted");
     secret("p1", "ci", &[("token", mounted.as_str()), beside[0], beside[1]]);
-    // These are somebody's own Secrets, and not read: the one has no ca.crt.
+    // These are somebody's own Secrets: one has no ca.crt, and is not even read, and the token of
+    // one is no token.
     secret("p1", "alike", &[("token", mounted.as_str()), beside[1]]);
     secret("p1", "other", &[("token", "hunter2"), beside[0], beside[1]]);
     secret("p1", "tls", &[("tls.key", "k")]);

@@ -23,6 +23,7 @@ where the engine differs from it.
 - **lead**: the time from the first report with this code and severity to the first 401. That is
   when the first request is refused by the rule of the verifier (for the API server: `exp` and 60 s
   of leeway, by its own clock), or when a client fails for another reason.
+- **named**: at any severity, also info, which wakes nobody. The tables have the severity.
 - *after*: the agent names it so long after the first 401. Where the API server refuses a token at
   once, as after the replacement of a key, nothing can be named before. A client that exchanges its
   token, as those of AWS and Entra do, may hold a credential for many hours: the agent reports it

@@ -255,7 +255,7 @@ metrics! {
         "Requests that the API servers on this node refused (401), by the reason in their log. \
          Absent without apiserver.logs.";
     METRIC_MISSED = "tokenwatch.apiserver.missed" "counter" "{pod}" [""]
-        "Pods of this node behind refused requests that no finding had named before. Absent \
+        "Pods of this node behind refused requests that no warning had named before. Absent \
          without apiserver.logs.";
     METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"]
         "CPU time of the agent, user and system.";

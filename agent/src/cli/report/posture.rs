@@ -45,10 +45,11 @@ impl Posture {
         let rows = list.posture.as_deref().ok_or(TooOld)?;
         let mut groups: BTreeMap<_, Vec<&PostureRow>> = BTreeMap::new();
         for row in rows {
-            let group = (rank(&row.concern), WorkloadName::of(&row.pod), &row.container);
+            let workload = WorkloadName::of(&row.pod);
+            let group = (rank(&row.concern), workload, &row.container, &row.detail);
             groups.entry(group).or_default().push(row);
         }
-        let rows = groups.into_iter().filter_map(|((_, name, _), all)| of_group(name, &all));
+        let rows = groups.into_iter().filter_map(|((_, name, ..), all)| of_group(name, &all));
         let left_out = (list.posture_left_out > 0).then(|| {
             format!("{} more rows, for which the list has no room", list.posture_left_out)
         });

@@ -1,4 +1,5 @@
-//! Names that are kept of a line. A token has capital letters (`eyJ…`), and none of these has.
+//! Names that are kept of a line. A token begins with `eyJ`, and none of these has a capital
+//! letter after F.
 
 /// Longest name in Kubernetes (RFC 1123 subdomain).
 const MAX_NAME: usize = 253;

@@ -31,9 +31,13 @@ fn refused(count: u64) -> Observation {
     })
 }
 
-/// The log names the pod behind so many refusals.
+/// The log names the pod `p1` behind so many refusals.
 fn named(count: u64) -> Observation {
-    let pod = Suspect::Pod { namespace: "shop".into(), name: "p1-name".into() };
+    named_as("p1-name", count)
+}
+
+fn named_as(pod: &str, count: u64) -> Observation {
+    let pod = Suspect::Pod { namespace: "shop".into(), name: pod.into() };
     Observation::ServerLog(ServerLogSeen {
         reasons: vec![(RefusalReason::Expired, count)],
         refused: vec![(pod, count)],
@@ -123,10 +127,12 @@ fn a_pod_that_a_finding_names_is_no_miss() {
 fn a_pod_of_another_node_is_named_and_not_judged() {
     let mut engine = node();
     let _ = engine.step(&at(50), accepted("elsewhere", None));
-    let _ = engine.step(&at(60), refused(3));
+    let _ = engine.step(&at(60), named_as("elsewhere-name", 3));
     let finding = found(&engine).unwrap();
-    assert!(finding.summary.contains("shop/elsewhere-name"), "{}", finding.summary);
-    assert!(text(&finding, "missed").is_empty());
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.summary.contains("shop/elsewhere-name (3, named in"), "{}", finding.summary);
+    assert!(text(&finding, "missed").is_empty(), "other agents judge it");
+    assert_eq!(engine.snapshot(&at(61)).refusals.unwrap().missed, 0);
 }
 
 #[test]

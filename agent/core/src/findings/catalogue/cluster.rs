@@ -19,12 +19,12 @@ pub(super) const APISERVER_SKEW: Entry = Entry {
 pub(super) const APISERVER_REJECTING: Entry = Entry {
     meaning: "An API server on this control-plane node refuses requests (401). The finding has the \
             number of them by reason, and names the pods of any node behind them, as far as the \
-            logs show that. A pod of this node that no other finding had named is one that \
-            tokenwatch missed.",
+            logs show that. A pod of this node that no warning had named is one that tokenwatch \
+            missed.",
     found_by: "The API server's own log has the reason, and the audit log the address, of each \
             refused request of the last 10 minutes (apiserver.logs). The pod is that of the only \
-            user whose requests were accepted from the same address, by credential-id, or it is \
-            named in the log (from level 4 on). An address with several users names nobody.",
+            user whose requests were accepted from the same address, or it is named in the log \
+            (from level 4 on). An address with several users names nobody.",
     severity: "warning where the log names a pod behind at least three refused requests, or its \
             last token was one that kubelet has replaced; info without: some clients send useless \
             tokens all the time, and an address may be that of several clients",

@@ -48,13 +48,14 @@ pub(super) const APISERVER_REJECTING: Runbook = Runbook {
              a token for somebody else. certificate is no token at all.",
     diagnosis: &[LOOK, REFUSALS, REFUSED_FROM, BY_ADDRESS],
     mitigation: &[step(
-        "Restart the pods that are named: their containers read the token again",
+        "Restart the pods that a warning names: their containers read the token again",
         "kubectl delete pod -n NAMESPACE POD",
     )],
     resolved_when: "The API servers on the node have refused no request for 10 minutes.",
     false_positives: "A client that sends a useless token on purpose, such as a scanner or a \
                       test. An expired kubeconfig of a person. A controller outside of the \
-                      cluster with a copied token. These are info, because they name no pod.",
+                      cluster with a copied token. These are info: at most an address points to \
+                      a pod.",
 };
 
 const PUBLISHED: Step = step(

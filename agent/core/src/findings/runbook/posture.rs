@@ -78,7 +78,7 @@ pub(super) const LIFETIME_LONG: Runbook = Runbook {
         ),
     ],
     mitigation: &[],
-    resolved_when: "No token on the node lives for more than 48 h.",
+    resolved_when: "No token on the node was requested for more than 48 h.",
     false_positives: "The node's kubelet does not replace tokens at all (a virtual cluster, a \
                       virtual kubelet), and somebody chose a long life for that reason.",
 };

@@ -46,16 +46,16 @@ pub struct Refusals {
     last: Option<Monotonic>,
     /// Since the start, by reason.
     totals: BTreeMap<RefusalReason, u64>,
-    /// The pods of this node behind refusals, by UID, and whether a finding had named each.
+    /// The pods of this node behind refusals, by UID, and whether a warning had named each.
     judged: BTreeMap<String, Foresight>,
-    /// The pods that no finding had named, since the start.
+    /// The pods that no warning had named, since the start.
     missed: u64,
 }
 
-/// Whether a finding had named a pod before its requests were refused.
+/// Whether a warning had named a pod before its requests were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foresight {
-    /// A finding was active.
+    /// A warning was active.
     Foreseen,
     /// None was: the agent missed it.
     Missed,
@@ -66,7 +66,7 @@ pub enum Foresight {
 pub struct RefusalFigures {
     /// Refused requests by reason.
     pub by_reason: BTreeMap<RefusalReason, u64>,
-    /// Pods of this node whose requests were refused, and that no finding had named.
+    /// Pods of this node whose requests were refused, and that no warning had named.
     pub missed: u64,
 }
 

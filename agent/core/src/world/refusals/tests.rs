@@ -143,11 +143,12 @@ fn memory_is_bounded_whoever_sends_what() {
 }
 
 #[test]
-fn a_pod_is_judged_once_while_it_is_refused() {
+fn a_pod_of_another_node_is_not_judged() {
     let mut world = world();
     let users = vec![accepted(1, Some("cart-0"))];
-    let suspects = vec![(Suspect::Address(address(1)), 4)];
+    let suspects = vec![(Suspect::Pod { namespace: "shop".into(), name: "cart-0".into() }, 4)];
     let _ = world.server_log(&at(0), ServerLogSeen { accepted: users, ..refused(suspects) });
     world.judge_refusals(&at(1), |_| false);
-    assert_eq!(world.readers.refusals.figures().unwrap().missed, 0, "the pod is on another node");
+    assert_eq!(world.readers.refusals.figures().unwrap().missed, 0);
+    assert!(world.readers.refusals.judged.is_empty());
 }

@@ -84,7 +84,7 @@ impl Users {
         user.last.as_ref().map_or(UserOf::Unknown, UserOf::One)
     }
 
-    /// Whether any request was accepted: there is an audit log.
+    /// Whether no accepted request is known: there is no audit log.
     pub(super) fn is_empty(&self) -> bool {
         self.by_address.is_empty()
     }

@@ -22,15 +22,20 @@ pub enum Exchange {
 }
 
 /// What the audience of such a token contains.
-const AUDIENCES: [(&str, Exchange); 7] = [
-    ("sts.amazonaws.com", Exchange::AwsSts),
+const AUDIENCES: [(&str, Exchange); 8] = [
     ("pods.eks.amazonaws.com", Exchange::EksPodIdentity),
+    ("sts.amazonaws.com", Exchange::AwsSts),
+    // The European Sovereign Cloud.
+    ("sts.amazonaws.eu", Exchange::AwsSts),
     ("api://AzureADTokenExchange", Exchange::Entra),
     ("iam.googleapis.com", Exchange::GoogleSts),
     ("svc.id.goog", Exchange::GoogleSts),
     ("vault", Exchange::Vault),
     ("identity.l5d.io", Exchange::Linkerd),
 ];
+
+/// The audience of AWS STS in kOps. It is the domain of EKS issuers, too, so it must be all.
+const KOPS: &str = "amazonaws.com";
 
 /// What an audience of the API server contains, if it is not the issuer.
 const API_SERVER: &str = "kubernetes";
@@ -48,8 +53,8 @@ pub fn is_for_api_server(claims: &Claims) -> bool {
 /// The part of an audience that decides what it is for. It names no user.
 pub fn telling_part(audience: &str) -> Option<&'static str> {
     let parts = AUDIENCES.iter().map(|(name, _)| *name).chain([API_SERVER]);
-    let k3s = (audience == K3S).then_some(K3S);
-    k3s.into_iter().chain(parts.filter(|part| audience.contains(part))).next()
+    let whole = [K3S, KOPS].into_iter().filter(|whole| audience == *whole);
+    whole.chain(parts.filter(|part| audience.contains(part))).next()
 }
 
 impl Exchange {
@@ -58,7 +63,8 @@ impl Exchange {
     pub fn of(claims: &Claims) -> Option<Self> {
         let others = || claims.audiences.iter().filter(|audience| **audience != claims.issuer);
         let has = |name: &str| others().any(|audience| audience.contains(name));
-        AUDIENCES.iter().find(|(name, _)| has(name)).map(|(_, exchange)| *exchange)
+        let kops = others().any(|audience| audience == KOPS).then_some(Self::AwsSts);
+        kops.or_else(|| AUDIENCES.iter().find(|(name, _)| has(name)).map(|(_, service)| *service))
     }
 
     /// The name of the service.
@@ -114,6 +120,9 @@ mod tests {
         let table = [
             ("sts.amazonaws.com", Some(("AWS STS", Some(3_600)))),
             ("sts.amazonaws.com.cn", Some(("AWS STS", Some(3_600)))),
+            ("sts.amazonaws.eu", Some(("AWS STS", Some(3_600)))),
+            ("amazonaws.com", Some(("AWS STS", Some(3_600)))),
+            ("https://oidc.eks.eu-west-1.amazonaws.com/id/1", None),
             ("pods.eks.amazonaws.com", Some(("EKS Pod Identity", None))),
             ("api://AzureADTokenExchange", Some(("Microsoft Entra", Some(86_400)))),
             ("//iam.googleapis.com/projects/1/x", Some(("Google STS", Some(3_600)))),
