@@ -184,6 +184,26 @@ impl Agent {
         self.child.signal(signal);
     }
 
+    /// Stops it while it has nothing open below this directory: stopped, it could not close that,
+    /// and nobody could unmount the directory.
+    fn stop_outside(&self, directory: &Path) {
+        let open = format!("/proc/{}/fd", self.child.id());
+        let is_inside = || {
+            let files = fs::read_dir(&open).unwrap().filter_map(Result::ok);
+            let mut paths = files.filter_map(|file| fs::read_link(file.path()).ok());
+            paths.any(|path| path.starts_with(directory))
+        };
+        for _ in 0..1_000 {
+            self.signal(Signal::SIGSTOP);
+            if !is_inside() {
+                return;
+            }
+            self.signal(Signal::SIGCONT);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the agent never leaves {}", directory.display());
+    }
+
     fn wait(&self, file: &str, words: &str) {
         self.wait_times(file, words, 1);
     }
@@ -325,7 +345,7 @@ fn a_volume_remounted_while_events_are_lost_is_followed() {
     };
     let before = numbers();
     let agent = Agent::start(&node, "slave");
-    agent.signal(Signal::SIGSTOP);
+    agent.stop_outside(node.volume("p").directory());
     node::overflow(&node.root());
     for _ in 0..100 {
         unmount(node.volume("p").directory());
