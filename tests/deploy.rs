@@ -104,7 +104,7 @@ fn every_alert_has_a_place_a_meaning_and_a_remedy() {
                 .unwrap_or_else(|| panic!("{}: no {name}", alert["alert"]))
                 .to_owned()
         };
-        let of_all = ["TokenwatchFleetStalled", "TokenwatchNobodyHeard"]
+        let of_all = ["TokenwatchSharedCause", "TokenwatchFleetStalled", "TokenwatchNobodyHeard"]
             .iter()
             .any(|name| alert["alert"] == *name);
         let place = ["$labels.k8s_node_name", "$labels.pod"]

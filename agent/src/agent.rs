@@ -5,8 +5,8 @@
 mod engine;
 mod error;
 mod heartbeat;
+mod idle_code;
 mod queries;
-mod start_code;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ pub async fn run<S>(
     let mut sources = start_sources(&plan, level, &sender, waiting);
     drop(sender);
     let delivery = sinks.delivery();
-    let giving_back = tokio::spawn(start_code::give_back());
+    let giving_back = tokio::spawn(idle_code::give_back(plan.files.rescanned.clone()));
     tokio::select! {
         () = stop => {}
         () = drive(&engine, &sinks, &mut observations, delivery, &queries) => {}

@@ -140,38 +140,44 @@ pub fn give_memory_back() {
     }
 }
 
-/// Takes the program's code out of this process's memory (madvise(2), MADV_DONTNEED). What is used
+/// Takes the program's code and constants out of this process's memory (madvise(2)). What is used
 /// again, the kernel maps again from the page cache or from the program's file.
 pub fn give_code_back() -> nix::Result<()> {
-    let (start, bytes) = own_code();
-    if bytes == 0 {
-        return Ok(());
-    }
-    give_back(start, bytes)
+    own_code().into_iter().filter(|(_, bytes)| *bytes > 0).try_for_each(give_back)
+}
+
+fn give_back((start, bytes): (usize, usize)) -> nix::Result<()> {
+    // Pages that are taken out count as used once more, also those that the kernel mapped beside a
+    // used one (zap_present_folio_ptes in mm/memory.c). After the second time they belong to the
+    // working set of the container, unless they are cold. A kernel before 5.4 has no such hint.
+    let _ = advise(start, bytes, libc::MADV_COLD);
+    advise(start, bytes, libc::MADV_DONTNEED)
 }
 
 #[allow(unsafe_code)]
-fn give_back(start: usize, bytes: usize) -> nix::Result<()> {
-    // SAFETY: the range is that of `own_code`, a private mapping of the program's file that nothing
+fn advise(start: usize, bytes: usize, advice: i32) -> nix::Result<()> {
+    // SAFETY: the range is one of `own_code`, a private mapping of the program's file that nothing
     // writes to. So each page has the content of the file, and an access to a page that was taken
     // out maps that again, as it does for a page that was not used before, or that the kernel has
     // taken out itself when memory was short.
-    let given = unsafe {
-        libc::madvise(std::ptr::without_provenance_mut(start), bytes, libc::MADV_DONTNEED)
-    };
+    let given = unsafe { libc::madvise(std::ptr::without_provenance_mut(start), bytes, advice) };
     Errno::result(given).map(drop)
 }
 
-/// Where the program's own code is, in whole pages: its segment that can be executed and not be
-/// written (dl_iterate_phdr(3)). Without bytes if there is none.
+/// Where a program has its code and its constants: two segments, four with some linkers.
+type Code = [(usize, usize); 4];
+
+/// Where the program's own code and constants are, in whole pages: its segments that cannot be
+/// written (dl_iterate_phdr(3)), each with its start and its length. Those without bytes are none.
 #[allow(unsafe_code)]
-fn own_code() -> (usize, usize) {
-    let mut found = (0, 0);
+fn own_code() -> Code {
+    let mut found = Code::default();
     // SAFETY: the callback has the type that is asked for, and `found` outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(first_code), (&raw mut found).cast()) };
-    let (start, bytes): (usize, usize) = found;
-    let whole = start.next_multiple_of(PAGE);
-    (whole, (start + bytes).saturating_sub(whole) / PAGE * PAGE)
+    found.map(|(start, bytes)| {
+        let whole = start.next_multiple_of(PAGE);
+        (whole, (start + bytes).saturating_sub(whole) / PAGE * PAGE)
+    })
 }
 
 /// Notes the code of the first object, which is the program itself, and ends the iteration.
@@ -182,16 +188,16 @@ unsafe extern "C" fn first_code(
     found: *mut libc::c_void,
 ) -> i32 {
     // SAFETY: dl_iterate_phdr passes an object that is valid during the call, with as many segments
-    // as it says, and passes on the pointer of `own_code` to a pair that nobody else uses.
-    let (object, found) = unsafe { (&*object, &mut *found.cast::<(usize, usize)>()) };
+    // as it says, and passes on the pointer of `own_code` to an array that nobody else uses.
+    let (object, found) = unsafe { (&*object, &mut *found.cast::<Code>()) };
     // SAFETY: the same.
     let segments =
         unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
     let is_code = |segment: &&libc::Elf64_Phdr| {
-        segment.p_type == libc::PT_LOAD && segment.p_flags & (libc::PF_X | libc::PF_W) == libc::PF_X
+        segment.p_type == libc::PT_LOAD && segment.p_flags & libc::PF_W == 0
     };
-    if let Some(code) = segments.iter().find(is_code) {
-        let place = |number: u64| usize::try_from(number).unwrap_or_default();
+    let place = |number: u64| usize::try_from(number).unwrap_or_default();
+    for (found, code) in found.iter_mut().zip(segments.iter().filter(is_code)) {
         *found = (place(object.dlpi_addr + code.p_vaddr), place(code.p_filesz));
     }
     1
@@ -311,9 +317,12 @@ fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Owned
 mod tests {
     #[test]
     fn the_code_can_be_given_back_while_it_runs() {
-        let (start, bytes) = super::own_code();
-        let here = super::own_code as *const () as usize;
-        assert!((start..start + bytes).contains(&here), "{start:x} {bytes} {here:x}");
+        let code = super::own_code();
+        let has = |place: usize| {
+            code.iter().any(|(start, bytes)| (*start..start + bytes).contains(&place))
+        };
+        assert!(has(super::own_code as *const () as usize), "its code: {code:x?}");
+        assert!(has("a constant".as_ptr() as usize), "its constants: {code:x?}");
         let resident = || crate::proc::own_usage().unwrap().resident_bytes;
         // Other tests use more code meanwhile.
         let is_less = |_| {

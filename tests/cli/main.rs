@@ -323,7 +323,7 @@ fn check_keeps_the_keys_of_its_json() {
         .unwrap();
     assert_eq!(
         keys(expired),
-        ["code", "deadline", "evidence", "remedy", "severity", "subject", "summary"]
+        ["cause", "code", "deadline", "evidence", "remedy", "severity", "subject", "summary"]
     );
     assert_eq!(keys(&expired["remedy"]), ["command", "text"]);
     assert_eq!(keys(&expired["subject"]), ["path", "pod", "volume"]);

@@ -8,7 +8,7 @@ use prost::Message as _;
 use tokenwatch_core::base::schema;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::base::value::{Attributes, Value};
-use tokenwatch_core::findings::{Finding, Severity, Subject};
+use tokenwatch_core::findings::{CauseId, Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 
 use crate::value::{SAMPLED, any_value, attributes, unix_nanos};
@@ -77,6 +77,7 @@ fn alert_attributes(alert: &Alert) -> Attributes {
         .with(schema::FINDING_CODE, finding.code.as_str())
         .with(schema::FINDING_SEVERITY, finding.severity.name())
         .with(schema::FINDING_RAISED_AT, alert.raised_at)
+        .with_some(schema::CAUSE_ID, finding.cause().as_ref().map(CauseId::as_str))
         .with_some(schema::FINDING_DEADLINE, finding.deadline)
         .with_some(schema::FINDING_REMEDY, remedy.map(|remedy| remedy.text.as_str()))
         .with_some(schema::FINDING_COMMAND, remedy.and_then(|remedy| remedy.command.as_ref()));

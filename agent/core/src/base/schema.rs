@@ -127,6 +127,8 @@ names! {
         FINDING_CODE = "tokenwatch.finding.code";
         #[doc = "Severity of the finding: info, warning or critical."]
         FINDING_SEVERITY = "tokenwatch.finding.severity";
+        #[doc = "Id of the cause, if other nodes may have it, too. The same on each of them."]
+        CAUSE_ID = "tokenwatch.cause.id";
         #[doc = "Time when the finding begins to have an impact, RFC 3339."]
         FINDING_DEADLINE = "tokenwatch.finding.deadline";
         #[doc = "What to do, as a sentence."]
@@ -226,6 +228,9 @@ metrics! {
     METRIC_FINDINGS = "tokenwatch.findings" "gauge" "{finding}"
         ["tokenwatch.finding.code, tokenwatch.finding.severity"]
         "Active findings.";
+    METRIC_CAUSES = "tokenwatch.causes" "gauge" "{finding}"
+        ["tokenwatch.cause.id, tokenwatch.finding.code, tokenwatch.finding.severity"]
+        "Active findings above info whose cause other nodes may have, too, by cause: the 16 worst.";
     METRIC_READERS = "tokenwatch.readers" "gauge" "{reader}" ["token.reader.verdict"]
         "Readers of tokens on this node that the agent has seen.";
     METRIC_ROTATION_DELAY = "tokenwatch.rotation.delay" "histogram" "s" [""]

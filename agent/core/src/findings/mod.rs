@@ -1,6 +1,7 @@
 //! Findings: code, severity, subject, evidence and remedy. The list of codes is closed.
 
 mod catalogue;
+mod cause;
 mod key_symptom;
 mod posture_symptom;
 mod rejecting_symptom;
@@ -9,6 +10,7 @@ mod symptom;
 pub mod wording;
 
 pub use catalogue::{Code, CodeInfo};
+pub use cause::CauseId;
 pub use key_symptom::{IssuerSymptom, KeySymptom, TokenGroup};
 pub use posture_symptom::{PostureFault, PostureItem, PostureSymptom};
 pub use rejecting_symptom::RejectingSymptom;

@@ -9,7 +9,7 @@ pub use why::{AccountState, ApiClock, Why};
 use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Reading, Wall};
-use crate::findings::{Code, Finding, Severity};
+use crate::findings::{CauseId, Code, Finding, Severity};
 use crate::world::ClusterFigures;
 use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::world::cluster::{Pod, PodRef};
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub tokens: BTreeMap<State, u64>,
     /// Number of active findings by code and severity.
     pub findings: BTreeMap<(Code, Severity), u64>,
+    /// Of the active findings above info, those whose cause other nodes may have, too, by cause.
+    pub causes: BTreeMap<(CauseId, Code, Severity), u64>,
     /// Time to the nearest effective deadline, on the node's clock. Negative if it has passed.
     pub nearest_deadline: Option<Delta>,
     /// Number of readers by verdict. Every verdict is present.
@@ -50,6 +52,7 @@ impl Default for Snapshot {
         Self {
             tokens: State::ALL.into_iter().map(|state| (state, 0)).collect(),
             findings: BTreeMap::new(),
+            causes: BTreeMap::new(),
             nearest_deadline: None,
             readers: ReaderVerdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect(),
             clock: Estimate { offset, bound, assumed: true, state: ClockState::Unknown },

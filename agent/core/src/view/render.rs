@@ -1,9 +1,12 @@
 //! Rendering of the state and the ledger as views.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use super::{AgentView, ClockView, Snapshot, Status, TokenView};
 use crate::base::time::{Interval, Reading, Wall};
 use crate::diagnosis::{self, Survey};
-use crate::findings::{Finding, Subject};
+use crate::findings::{CauseId, Code, Finding, Severity, Subject};
 use crate::ledger::Ledger;
 use crate::world::clocks::Estimate;
 use crate::world::cluster::PodRef;
@@ -20,6 +23,23 @@ pub(crate) struct Scene<'a> {
     pub(crate) estimate: &'a Estimate,
     pub(crate) survey: &'a Survey,
     pub(crate) now: Reading,
+}
+
+/// Most causes that metrics name: a node with more has a cause of its own behind them.
+const MAX_CAUSES: usize = 16;
+
+/// The number of findings of each cause that other nodes may have, too: the worst causes.
+fn causes<'a>(
+    active: impl Iterator<Item = &'a Finding>,
+) -> BTreeMap<(CauseId, Code, Severity), u64> {
+    let mut all = BTreeMap::new();
+    for finding in active.filter(|finding| finding.severity > Severity::Info) {
+        if let Some(cause) = finding.cause() {
+            *all.entry((Reverse(finding.severity), cause, finding.code)).or_default() += 1;
+        }
+    }
+    let worst = all.into_iter().take(MAX_CAUSES);
+    worst.map(|((severity, cause, code), count)| ((cause, code, severity.0), count)).collect()
 }
 
 impl Scene<'_> {
@@ -42,6 +62,7 @@ impl Scene<'_> {
         for finding in self.ledger.active() {
             *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
         }
+        snapshot.causes = causes(self.ledger.active());
         snapshot
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokenwatch_core::base::text::{escaped, shown};
 use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
-use tokenwatch_core::findings::{Finding, Severity, Subject};
+use tokenwatch_core::findings::{CauseId, Finding, Severity, Subject};
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::tokens::{State, Verdict};
 
@@ -216,6 +216,7 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> Value {
         "code": finding.code,
         "severity": finding.severity,
         "subject": subject_json(&finding.subject),
+        "cause": finding.cause().as_ref().map(CauseId::as_str),
         "summary": finding.summary,
         "deadline": finding.deadline.map(Wall::rfc3339),
         "evidence": finding.evidence,

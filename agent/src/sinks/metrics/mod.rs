@@ -192,6 +192,7 @@ fn observe_snapshot(meter: &Meter, snapshot: &SnapshotSource) {
     };
     counts(schema::METRIC_TOKENS, tokens);
     counts(schema::METRIC_FINDINGS, findings);
+    counts(schema::METRIC_CAUSES, causes);
     counts(schema::METRIC_READERS, readers);
     counts(schema::METRIC_CLOCK_STATE, clock_state);
     counts(schema::METRIC_SOURCES_UP, sources);
@@ -248,6 +249,17 @@ fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
     for ((code, severity), count) in &snapshot.findings {
         let attributes = [
+            KeyValue::new(schema::FINDING_CODE, code.as_str()),
+            KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
+        ];
+        observer.observe(*count, &attributes);
+    }
+}
+
+fn causes(snapshot: &Snapshot, observer: Observer<'_, u64>) {
+    for ((cause, code, severity), count) in &snapshot.causes {
+        let attributes = [
+            KeyValue::new(schema::CAUSE_ID, cause.to_string()),
             KeyValue::new(schema::FINDING_CODE, code.as_str()),
             KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
         ];

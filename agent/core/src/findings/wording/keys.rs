@@ -4,6 +4,7 @@ use super::names::plural;
 use crate::base::text::shown;
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
+use crate::findings::cause::{KEY_IDS, PUBLISHED_ISSUER};
 use crate::findings::{
     Code, Finding, IssuerSymptom, KeySymptom, MAX_NAMED, Remedy, Severity, Subject, TokenGroup,
 };
@@ -134,7 +135,7 @@ fn evidence(symptom: &KeySymptom, keys: &Keys) -> Attributes {
     let published = keys.published().map(|set| set.ids.as_slice()).unwrap_or_default();
     let ids = firsts(symptom.key_ids.iter());
     group(&symptom.tokens)
-        .with("key_ids", ids.as_slice())
+        .with(KEY_IDS, ids.as_slice())
         .with("published_key_ids", firsts(published.iter()).as_slice())
         .with("state", name(symptom.state))
         .with("newer_key", symptom.has_newer)
@@ -198,7 +199,7 @@ pub(crate) fn issuer(node: &str, symptom: &IssuerSymptom, now: Wall) -> Finding 
         deadline: None,
         evidence: group(&symptom.tokens)
             .with("issuers", issuers.as_slice())
-            .with("published_issuer", &symptom.published),
+            .with(PUBLISHED_ISSUER, &symptom.published),
         remedy: Remedy {
             text: Code::IssuerMismatch.info().action.to_owned(),
             command: Some("kubectl get --raw /.well-known/openid-configuration".to_owned()),

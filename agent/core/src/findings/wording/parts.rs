@@ -3,6 +3,7 @@
 use crate::base::time::Wall;
 use crate::base::value::Attributes;
 use crate::findings::Remedy;
+use crate::findings::cause::SERVICE_ACCOUNT;
 use crate::world::Facts;
 use crate::world::tokens::Generation;
 
@@ -25,7 +26,7 @@ pub(super) fn identity(facts: &Facts<'_>) -> Attributes {
 pub(super) fn identity_of(generation: &Generation) -> Attributes {
     let claims = &generation.claims;
     Attributes::new()
-        .with("service_account", &claims.binding.service_account.name)
+        .with(SERVICE_ACCOUNT, &claims.binding.service_account.name)
         .with("audiences", claims.audiences.as_slice())
         .with(GENERATION, claims.generation().as_str())
         .with("issued_at", claims.issued_at)

@@ -13,9 +13,11 @@ mod unseen;
 mod worker;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::world::observation::Observation;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
@@ -39,6 +41,8 @@ pub struct FilesConfig {
     pub search: Option<Search>,
     /// Those who want to know which volumes hold tokens.
     pub followers: TokenVolumes,
+    /// Is told of the end of each rescan.
+    pub rescanned: Arc<Notify>,
 }
 
 impl FilesConfig {
@@ -53,6 +57,7 @@ impl FilesConfig {
             max_watches: None,
             search: None,
             followers: TokenVolumes::default(),
+            rescanned: Arc::default(),
         }
     }
 

@@ -386,6 +386,7 @@ impl Worker {
         self.unseen.rescanned(&self.scanner, &mut self.out.waiting);
         self.out.files((!problems.is_empty()).then_some(degraded));
         self.update_unseen();
+        self.config.rescanned.notify_one();
     }
 
     fn report_watch(&mut self, error: Option<&WatchError>) {
