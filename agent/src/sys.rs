@@ -147,7 +147,7 @@ pub fn give_code_back() -> nix::Result<()> {
 }
 
 fn give_back((start, bytes): (usize, usize)) -> nix::Result<()> {
-    // Pages that are taken out count as used once more, also those that the kernel mapped beside a
+    // Pages that are taken out count as used again, also those that the kernel mapped beside a
     // used one (zap_present_folio_ptes in mm/memory.c). After the second time they belong to the
     // working set of the container, unless they are cold. A kernel before 5.4 has no such hint.
     let _ = advise(start, bytes, libc::MADV_COLD);

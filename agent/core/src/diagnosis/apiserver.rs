@@ -1,12 +1,14 @@
 //! The symptom of an API server whose clock differs: who is wrong, and what that breaks.
 //!
-//! A node whose clock is wrong while the API server's is right is `clock.offset` alone.
+//! A node whose clock is wrong while the API server's is right is `clock.offset` alone. Where the
+//! answers of an API server show nothing, the tokens that one signed may show that it is ahead.
 
-use crate::base::time::{Delta, Reading};
-use crate::findings::{Severity, SkewEffect, SkewSymptom, WrongClock};
-use crate::world::World;
-use crate::world::clocks::{ClockFacts, Range, VerifierClock};
+use super::token::FUTURE_TOLERANCE;
+use crate::base::time::{Delta, Reading, Wall};
+use crate::findings::{Severity, ShownBy, SkewEffect, SkewSymptom, WrongClock};
+use crate::world::clocks::{ClockFacts, IssuedClock, Range, VerifierClock};
 use crate::world::tokens::{Deadlines, LEEWAY};
+use crate::world::{AheadClock, World};
 
 /// Difference from which it is reported: the answers show a second, and some verifiers of a token
 /// allow no more than that.
@@ -31,25 +33,112 @@ pub enum VerifierKnown {
 struct Skew {
     wrong: WrongClock,
     ahead: Range,
-    of: VerifierClock,
+    /// How far it is ahead of the node's clock.
+    of_node: Range,
+    /// Whether it and another one answer in turn.
+    alternates: bool,
+    shown_by: ShownBy,
+}
+
+impl Skew {
+    fn of(clock: &VerifierClock, wrong: WrongClock, ahead: Range) -> Self {
+        let VerifierClock { ahead: of_node, answers, alternates, .. } = *clock;
+        Self { wrong, ahead, of_node, alternates, shown_by: ShownBy::Answers(answers) }
+    }
+
+    /// Tokens show only how far it is ahead at least.
+    fn of_tokens(issued: &IssuedClock, wrong: WrongClock, ahead: Delta) -> Self {
+        let at_least = |ahead| Range { lo: ahead, hi: ahead };
+        let (ahead, of_node) = (at_least(ahead), at_least(issued.ahead));
+        let shown_by = ShownBy::Tokens(issued.tokens);
+        Self { wrong, ahead, of_node, alternates: false, shown_by }
+    }
 }
 
 /// The API server's clock.
 #[derive(Debug, Default)]
 pub(super) struct Verifier {
-    /// How far it is known.
+    /// How far it is known by its answers.
     pub(super) known: VerifierKnown,
+    /// How far it is known by the tokens that it signed.
+    pub(super) by_tokens: VerifierKnown,
     /// The symptom, if it certainly differs by more than its limit.
     pub(super) skew: Option<SkewSymptom>,
+    /// If the symptom is that it is ahead.
+    pub(super) ahead: Option<AheadClock>,
 }
 
-/// What the answers of the API server show of its clock.
+/// What the answers of the API server and its tokens show of its clock.
 pub(super) fn verifier(world: &World, now: &Reading) -> Verifier {
     let clocks = world.cluster.verifiers.known(now);
     let facts = ClockFacts::new(&world.clock, now);
+    let issued = world.cluster.issued.known(now);
     let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts));
-    let skew = skew.map(|skew| symptom(&skew, world));
-    Verifier { known: known(&clocks, &facts), skew }
+    let skew = skew.or_else(|| by_tokens(&issued?, &clocks, &facts));
+    Verifier {
+        known: known(&clocks, &facts),
+        by_tokens: issued.map_or(VerifierKnown::No, |issued| known_by_tokens(&issued, &facts)),
+        ahead: skew.as_ref().and_then(ahead),
+        skew: skew.map(|skew| symptom(&skew, world, now)),
+    }
+}
+
+fn ahead(skew: &Skew) -> Option<AheadClock> {
+    let answers = matches!(skew.shown_by, ShownBy::Answers(_));
+    (skew.of_node.lo > Delta::ZERO).then_some(AheadClock { by: skew.of_node.hi, answers })
+}
+
+/// Whether a clock that is ahead explains the `iat` of a token that is ahead of the node's clock by
+/// `lead`.
+pub(super) fn is_dated_by(clock: AheadClock, lead: Delta) -> bool {
+    lead > FUTURE_TOLERANCE && lead <= clock.by + FUTURE_TOLERANCE
+}
+
+/// The clock of an API server that signs tokens and is ahead, if its answers do not show that: it
+/// does not answer the agent, or another one does.
+fn by_tokens(
+    issued: &IssuedClock,
+    clocks: &[VerifierClock],
+    facts: &ClockFacts<'_>,
+) -> Option<Skew> {
+    // A clock that answers, or did before it was set, signed them.
+    if clocks.iter().any(|clock| issued.ahead <= clock.ahead.hi + NOTABLE) {
+        return None;
+    }
+    let others = clocks.iter().map(|clock| clock.ahead.hi).max();
+    let (wrong, ahead) = match truth(facts) {
+        Some(truth) if facts.answered_since(issued.last) => {
+            let wrong = others.map_or(WrongClock::ApiServer, |_| WrongClock::OneApiServer);
+            (wrong, issued.ahead - truth.hi)
+        }
+        // What was known of true time may be from before a pause of the machine.
+        Some(_) => return None,
+        None => undecided_by_tokens(issued, others, facts)?,
+    };
+    (ahead > NOTABLE).then(|| Skew::of_tokens(issued, wrong, ahead))
+}
+
+/// What it is compared with while no time source shows true time: the clocks of `others`, or the
+/// node's.
+fn undecided_by_tokens(
+    issued: &IssuedClock,
+    others: Option<Delta>,
+    facts: &ClockFacts<'_>,
+) -> Option<(WrongClock, Delta)> {
+    if let Some(others) = others {
+        return Some((WrongClock::EitherApiServer, issued.ahead - others));
+    }
+    // One time server and the API server that agree are two witnesses: clock.offset.
+    let agrees = |alone: Range| issued.ahead <= alone.hi + NOTABLE;
+    let is_nodes = facts.truth().is_some_and(agrees);
+    (!is_nodes).then_some((WrongClock::NodeOrApiServer, issued.ahead))
+}
+
+fn known_by_tokens(issued: &IssuedClock, facts: &ClockFacts<'_>) -> VerifierKnown {
+    match truth(facts) {
+        Some(_) if facts.answered_since(issued.last) => VerifierKnown::Yes,
+        Some(_) | None => VerifierKnown::Undecided,
+    }
 }
 
 fn known(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> VerifierKnown {
@@ -60,14 +149,14 @@ fn known(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> VerifierKnown {
     }
 }
 
-fn symptom(skew: &Skew, world: &World) -> SkewSymptom {
-    let effects = effects(skew, world);
+fn symptom(skew: &Skew, world: &World, now: &Reading) -> SkewSymptom {
+    let effects = effects(skew, world, now.wall);
     SkewSymptom {
         wrong: skew.wrong,
         ahead: skew.ahead.middle(),
         bound: skew.ahead.half(),
-        ahead_of_node: skew.of.ahead.middle(),
-        answers: skew.of.answers,
+        ahead_of_node: skew.of_node.middle(),
+        shown_by: skew.shown_by,
         severity: severity(skew, &effects),
         effects,
     }
@@ -94,10 +183,9 @@ fn is_measured(clock: &VerifierClock, facts: &ClockFacts<'_>) -> bool {
 
 fn against_truth(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
     let truth = truth(facts)?;
-    let skew = |clock: &VerifierClock| Skew {
-        wrong: if clock.alternates { WrongClock::OneApiServer } else { WrongClock::ApiServer },
-        ahead: clock.ahead.against(truth),
-        of: *clock,
+    let skew = |clock: &VerifierClock| {
+        let wrong = if clock.alternates { WrongClock::OneApiServer } else { WrongClock::ApiServer };
+        Skew::of(clock, wrong, clock.ahead.against(truth))
     };
     // One that was set is known by its last answers; before, it was another clock.
     let current = clocks.iter().enumerate().filter(|(nth, clock)| *nth == 0 || clock.alternates);
@@ -110,14 +198,11 @@ fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
     let is_open = |last: &&VerifierClock| truth(facts).is_none() || !is_measured(last, facts);
     let last = clocks.first().filter(is_open)?;
     let apart = clocks.iter().filter(|clock| clock.alternates && last.alternates);
-    let apart = apart.map(|other| Skew {
-        wrong: WrongClock::EitherApiServer,
-        ahead: last.ahead.against(other.ahead),
-        of: *last,
-    });
+    let apart = apart
+        .map(|other| Skew::of(last, WrongClock::EitherApiServer, last.ahead.against(other.ahead)));
     // A time server and the API server that agree are two witnesses against the node: clock.offset.
     let agrees = |truth: Range| last.ahead.against(truth).nearest() <= NOTABLE;
-    let of_node = Skew { wrong: WrongClock::NodeOrApiServer, ahead: last.ahead, of: *last };
+    let of_node = Skew::of(last, WrongClock::NodeOrApiServer, last.ahead);
     let of_node = Some(of_node).filter(|_| !facts.truth().is_some_and(agrees));
     let widest = apart.filter(is_notable).max_by_key(|skew| skew.ahead.nearest());
     widest.or(of_node.filter(is_notable))
@@ -130,8 +215,8 @@ fn is_notable(skew: &Skew) -> bool {
 fn severity(skew: &Skew, effects: &[SkewEffect]) -> Severity {
     let breaks_now = effects.iter().any(|effect| match effect {
         SkewEffect::DeadBeforeRefresh(_) => true,
-        SkewEffect::NotYetValid => skew.of.alternates, // for the other API servers
-        SkewEffect::RefreshedEachSync(_) => false,
+        SkewEffect::NotYetValid => skew.alternates, // for the other API servers
+        SkewEffect::RefreshedEachSync(_) | SkewEffect::FutureDated(_) => false,
     });
     let is_small = skew.ahead.nearest() <= WARNING;
     match (breaks_now, is_small) {
@@ -141,8 +226,8 @@ fn severity(skew: &Skew, effects: &[SkewEffect]) -> Severity {
     }
 }
 
-fn effects(skew: &Skew, world: &World) -> Vec<SkewEffect> {
-    let node = skew.of.ahead;
+fn effects(skew: &Skew, world: &World, now: Wall) -> Vec<SkewEffect> {
+    let node = skew.of_node;
     let count = |is_hit: &dyn Fn(&Deadlines) -> bool| {
         let current = world.tokens.iter().filter_map(|tracked| tracked.current.as_ref());
         current.filter(|generation| is_hit(&generation.deadlines)).count()
@@ -150,11 +235,14 @@ fn effects(skew: &Skew, world: &World) -> Vec<SkewEffect> {
     // kubelet replaces a token by the node's clock, and the API server refuses it by its own.
     let dead = count(&|one| node.lo > (one.expires - one.due) + LEEWAY);
     let each_sync = count(&|one| -node.hi > one.due - one.issued);
+    let ahead = ahead(skew);
+    let dated = count(&|one| ahead.is_some_and(|clock| is_dated_by(clock, one.issued - now)));
     let early = skew.ahead.lo > LEEWAY && skew.wrong != WrongClock::NodeOrApiServer;
     let found = [
         early.then_some(SkewEffect::NotYetValid),
         (dead > 0).then_some(SkewEffect::DeadBeforeRefresh(dead)),
         (each_sync > 0).then_some(SkewEffect::RefreshedEachSync(each_sync)),
+        (dated > 0).then_some(SkewEffect::FutureDated(dated)),
     ];
     found.into_iter().flatten().collect()
 }

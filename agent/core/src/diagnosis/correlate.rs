@@ -1,6 +1,7 @@
 //! From symptoms to causes. This file has every rule that drops, softens or replaces a symptom
 //! because something else explains it.
 
+use super::apiserver::is_dated_by;
 use super::token as symptoms;
 use crate::base::time::Wall;
 use crate::findings::{ClockFault, ClockSymptom, Severity, TokenFault, TokenSymptom};
@@ -31,6 +32,8 @@ pub(super) struct TokenCause {
     pub(super) by_kubelet: Option<TokenSymptom>,
     /// The effect of the node's clock, which has its own finding.
     pub(super) clock_effect: ClockEffect,
+    /// Whether the clock of an API server, which has its own finding, explains the symptom.
+    pub(super) is_api_servers: bool,
 }
 
 /// Diagnoses a generation, given the clock, its pod, its service account and kubelet.
@@ -51,8 +54,34 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
         (true, false) => ClockEffect::LooksWrong,
         (false, false) => ClockEffect::None,
     };
-    let symptom = symptom.filter(|_| by_kubelet.is_none() || !facts.kubelet.is_stalled);
-    TokenCause { symptom, by_kubelet, clock_effect }
+    let is_api_servers = symptom.is_some_and(|symptom| is_dated(symptom, generation, now, facts));
+    let is_kubelets = by_kubelet.is_some() && facts.kubelet.is_stalled;
+    let symptom = symptom.filter(|_| !is_kubelets && !is_api_servers);
+    TokenCause { symptom, by_kubelet, clock_effect, is_api_servers }
+}
+
+/// Whether the token looks too new because the clock of the API server that signed it is ahead. One
+/// that does not answer the agent may not be the one that answers the pod: a token that is not
+/// valid yet is refused by another one.
+fn is_dated(symptom: TokenSymptom, generation: &Generation, now: Wall, facts: &Facts<'_>) -> bool {
+    let lead = generation.claims.issued_at - now;
+    let clock = facts.verifier.ahead.filter(|clock| is_dated_by(*clock, lead));
+    clock.is_some_and(|clock| match symptom.fault {
+        TokenFault::FutureDated => true,
+        TokenFault::NotYetValid => clock.answers,
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled
+        | TokenFault::Expired
+        | TokenFault::Unsynced(_)
+        | TokenFault::SubjectReplaced(_)
+        | TokenFault::PodTerminating(_)
+        | TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen
+        | TokenFault::Audience(_) => false,
+    })
 }
 
 /// Whether a kubelet that replaces no token at all explains the fault.

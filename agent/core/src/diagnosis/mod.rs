@@ -109,6 +109,8 @@ pub enum Explained {
     Clock,
     /// kubelet replaces no token at all. It has its own finding.
     Kubelet,
+    /// The clock of an API server is ahead. It has its own finding.
+    ApiServer,
     /// The API server has not shown the pod.
     UnknownPod,
 }
@@ -147,6 +149,9 @@ fn resumed(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Resumed {
 }
 
 fn explained(cause: Option<&TokenCause>, facts: &Facts<'_>) -> Explained {
+    if cause.is_some_and(|cause| cause.is_api_servers) {
+        return Explained::ApiServer;
+    }
     match cause.map_or(ClockEffect::None, |cause| cause.clock_effect) {
         ClockEffect::LooksWrong => Explained::Clock,
         ClockEffect::None | ClockEffect::Refused => {

@@ -7,7 +7,7 @@ use super::{Resumed, Survey, absent, clock, correlate, keys, next, rejecting};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::findings::{Affected, Finding, wording};
 use crate::world::clocks::{ClockFacts, ClockModel};
-use crate::world::{Config, World};
+use crate::world::{AheadClock, Config, World};
 
 /// The diagnosis of the node itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +71,12 @@ pub struct KubeletDiagnosis {
 pub struct ApiServerDiagnosis {
     /// The finding about their clocks.
     pub skew: Option<Finding>,
-    /// How far these are known; none if no API server is asked.
+    /// How far these are known by their answers; none if no API server is asked.
     pub clock: Option<VerifierKnown>,
+    /// How far they are known by the tokens that they signed.
+    pub by_tokens: VerifierKnown,
+    /// If the finding is that one is ahead.
+    pub ahead: Option<AheadClock>,
     /// The finding about the requests that those on this node refuse.
     pub rejecting: Option<Finding>,
     /// The finding about pods of other nodes that use stale tokens.
@@ -129,6 +133,8 @@ fn api_server_of(world: &World, config: &Config, now: &Reading) -> ApiServerDiag
     ApiServerDiagnosis {
         skew: verifier.skew.map(|symptom| wording::skew(&config.node, &symptom)),
         clock: config.cluster_configured.then_some(verifier.known),
+        by_tokens: verifier.by_tokens,
+        ahead: verifier.ahead,
         stale: wording::stale_elsewhere(&config.node, &world.stale_elsewhere(now)),
         rejecting: rejecting.map(|symptom| wording::rejecting(&config.node, &symptom)),
         is_quiet: world.readers.refusals.is_quiet(now),

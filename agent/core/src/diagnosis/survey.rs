@@ -7,8 +7,8 @@ use super::posture::{self, ExtendedTokens};
 use super::{ClockEffect, ReaderDiagnosis, correlate};
 use crate::base::time::{Monotonic, Reading};
 use crate::findings::{Affected, Code, PostureSymptom};
-use crate::world::tokens::{TokenKey, Tracked};
-use crate::world::{Facts, KubeletFacts, World};
+use crate::world::tokens::{Generation, TokenKey, Tracked};
+use crate::world::{AheadClock, Facts, KubeletFacts, VerifierFacts, World};
 
 /// What all tokens together show.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Survey {
     is_posture_changed: bool,
     /// The tokens that kubelet should have replaced.
     pub kubelet: KubeletEvidence,
+    /// The clock of an API server that is ahead.
+    ahead: Option<AheadClock>,
 }
 
 impl Survey {
@@ -79,7 +81,26 @@ impl Survey {
     /// Completes the facts about a token with what all tokens together show.
     pub fn complete<'a>(&self, facts: Facts<'a>) -> Facts<'a> {
         let is_stalled = self.kubelet.explains(&facts.tracked.key);
-        Facts { kubelet: KubeletFacts { is_stalled, ..facts.kubelet }, ..facts }
+        let verifier = VerifierFacts { ahead: self.ahead, ..facts.verifier };
+        let kubelet = KubeletFacts { is_stalled, ..facts.kubelet };
+        Facts { kubelet, verifier, ..facts }
+    }
+
+    /// Takes the clock of an API server that is ahead. Returns the tokens that it may explain, or
+    /// does not explain any more.
+    pub fn set_ahead(
+        &mut self,
+        ahead: Option<AheadClock>,
+        world: &World,
+        now: &Reading,
+    ) -> Vec<TokenKey> {
+        let rounded = |clock: AheadClock| (clock.by.as_secs(), clock.answers);
+        let before = std::mem::replace(&mut self.ahead, ahead);
+        if before.map(rounded) == ahead.map(rounded) {
+            return Vec::new();
+        }
+        let is_too_new = |current: &Generation| current.claims.issued_at > now.wall;
+        world.tokens.keys_of(|token| token.current.as_ref().is_some_and(is_too_new))
     }
 
     /// The tokens that a wrong node clock affects, for the findings about the clock.

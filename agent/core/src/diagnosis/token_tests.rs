@@ -40,7 +40,7 @@ pub(super) fn facts(clock: &Estimate) -> Facts<'_> {
     let tracked = Box::leak(Box::new(tracked(600, None)));
     Facts {
         tracked,
-        verifier: VerifierFacts { key: KeyState::NotChecked, misfit: None },
+        verifier: VerifierFacts { key: KeyState::NotChecked, misfit: None, ahead: None },
         clock,
         stage: PodStage::Unknown,
         readers: ReaderFacts::default(),

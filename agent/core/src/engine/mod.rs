@@ -8,7 +8,7 @@ mod outcome;
 mod schedule;
 
 pub use crate::view::{
-    AccountState, AgentView, ApiClock, ClockView, Snapshot, Status, TokenView, Why,
+    AccountState, AgentView, ApiClock, ClockView, FindingCounts, Snapshot, Status, TokenView, Why,
 };
 pub use crate::world::{ClusterFigures, Config};
 pub use outcome::{Outcome, Query, Report};
@@ -98,7 +98,7 @@ impl Engine {
             None => {}
         }
         match changed.tokens {
-            ChangedTokens::These(keys) => keys.iter().for_each(|key| self.schedule.due_now(key)),
+            ChangedTokens::These(keys) => self.schedule.due_now(&keys),
             ChangedTokens::All => self.schedule_all(),
         }
         changed.node
@@ -118,8 +118,8 @@ impl Engine {
     }
 
     fn schedule_all(&mut self) {
-        self.world.tokens.iter().for_each(|tracked| self.schedule.due_now(&tracked.key));
-        self.world.absent.iter().for_each(|absent| self.schedule.due_now(&absent.key));
+        self.schedule.due_now(self.world.tokens.iter().map(|tracked| &tracked.key));
+        self.schedule.due_now(self.world.absent.iter().map(|absent| &absent.key));
     }
 
     /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
@@ -148,9 +148,7 @@ impl Engine {
         let before = self.survey.kubelet.symptom().cloned();
         let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
         due.extend(self.survey.conclude(&self.world, now, active));
-        for key in &due {
-            self.diagnose_token(now, key, outcome);
-        }
+        due.iter().for_each(|key| self.diagnose_token(now, key, outcome));
         before.as_ref() != self.survey.kubelet.symptom()
     }
 
@@ -170,7 +168,7 @@ impl Engine {
         // Without a finding there is none to keep, and nothing to judge again.
         let stale = self.ledger.find(key, Code::ReaderStale).map(Finding::only_container);
         let is_reader_unknown = stale.is_some_and(|named| diagnosis.readers.is_unknown(named));
-        let (explained, resumed) = (diagnosis.explained, diagnosis.resumed);
+        let TokenDiagnosis { explained, resumed, .. } = diagnosis;
         let missing = Missing::Token { current, explained, is_reader_unknown, resumed };
         self.report_token(now, key, diagnosis, missing, outcome);
     }
@@ -204,6 +202,8 @@ impl Engine {
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         self.ledger.judge_refusals(now, &mut self.world);
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
+        let dated = self.survey.set_ahead(diagnosis.api_server.ahead, &self.world, now);
+        self.schedule.due_now(&dated);
         let mut next = diagnosis.next;
         let delivery = &self.world.visibility.delivery;
         for (scope, judgement) in Judgement::of_node(diagnosis, delivery, self.estimate.state) {

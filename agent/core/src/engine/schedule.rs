@@ -22,9 +22,9 @@ impl Schedule {
         }
     }
 
-    /// Schedules the diagnosis of `key` in this step.
-    pub(super) fn due_now(&mut self, key: &TokenKey) {
-        self.at(key, Monotonic::default());
+    /// Schedules the diagnosis of `keys` in this step.
+    pub(super) fn due_now<'a>(&mut self, keys: impl IntoIterator<Item = &'a TokenKey>) {
+        keys.into_iter().for_each(|key| self.at(key, Monotonic::default()));
     }
 
     /// Removes `key` from the schedule.

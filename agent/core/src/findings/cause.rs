@@ -23,7 +23,8 @@ const MAX_LENGTH: usize = 160;
 pub struct CauseId(String);
 
 impl CauseId {
-    fn new(kind: &str, parts: &[&str]) -> Self {
+    /// The id of what `parts` name, which is of this kind.
+    pub fn new(kind: &str, parts: &[&str]) -> Self {
         let named: Vec<_> = parts.iter().map(|part| shown(part)).collect();
         let id = format!("{kind}:{}", named.join("/"));
         Self(if id.chars().count() <= MAX_LENGTH { id } else { shortened(&id) })

@@ -17,7 +17,8 @@ pub use rejecting_symptom::RejectingSymptom;
 pub use runbook::{Runbook, Step};
 pub use symptom::{
     Affected, ClockFault, ClockSymptom, CopyFault, CopySymptom, EmptyVolumes, KubeletSymptom,
-    MAX_NAMED, PodEnd, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom, WrongClock,
+    MAX_NAMED, PodEnd, ShownBy, SkewEffect, SkewSymptom, StallSign, TokenFault, TokenSymptom,
+    WrongClock,
 };
 pub use wording::{Resolution, resolved};
 pub(crate) use wording::{UNSYNCED_SINCE, WITHOUT_EXTENSION, is_unsynced};

@@ -176,12 +176,21 @@ pub struct SkewSymptom {
     pub bound: Delta,
     /// How far it is ahead of the node's clock.
     pub ahead_of_node: Delta,
-    /// Answers that show it.
-    pub answers: u32,
+    /// What shows it.
+    pub shown_by: ShownBy,
     /// What it breaks, now or when the clock is corrected.
     pub effects: Vec<SkewEffect>,
     /// Its severity now.
     pub severity: Severity,
+}
+
+/// What shows the clock of an API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownBy {
+    /// The `Date` of so many answers: from both sides.
+    Answers(u32),
+    /// The `iat` of so many tokens that kubelet got: it is at least so far ahead.
+    Tokens(u32),
 }
 
 /// Whose clock is wrong.
@@ -222,6 +231,8 @@ pub enum SkewEffect {
     DeadBeforeRefresh(usize),
     /// kubelet requests these tokens again with each sync.
     RefreshedEachSync(usize),
+    /// These tokens are dated in the future: kubelet replaces them as much later.
+    FutureDated(usize),
 }
 
 /// The symptom of a kubelet that replaces no token.

@@ -7,6 +7,7 @@ use crate::base::value::Value;
 use crate::diagnosis::{
     ApiServerDiagnosis, Explained, KubeletDiagnosis, NodeDiagnosis, Resumed, VerifierKnown,
 };
+use crate::findings::wording::BY_TOKENS;
 use crate::findings::{Code, Finding, Resolution, UNSYNCED_SINCE, WRONG, WrongClock, is_unsynced};
 use crate::world::clocks::ClockState;
 use crate::world::observation::DeliveryState;
@@ -41,7 +42,12 @@ pub enum Missing {
     /// The clock is in this state.
     Clock(ClockState),
     /// The API server's clock is right, or not known.
-    Verifier(VerifierKnown),
+    Verifier {
+        /// How far their clocks are known by their answers; none if no API server is asked.
+        answers: Option<VerifierKnown>,
+        /// How far by the tokens that they signed.
+        tokens: VerifierKnown,
+    },
     /// kubelet replaces tokens, or none that it should have replaced is left.
     Kubelet {
         /// Whether kubelet replaced a token.
@@ -93,10 +99,11 @@ impl Judgement {
         let KubeletDiagnosis { finding: stalled, replaces: replaced, resumed, newest } =
             diagnosis.kubelet;
         let replaced = Missing::Kubelet { replaced, resumed, newest };
-        let ApiServerDiagnosis { skew, clock: known, rejecting, stale, is_quiet } =
-            diagnosis.api_server;
+        let ApiServerDiagnosis {
+            skew, clock: answers, by_tokens, rejecting, stale, is_quiet, ..
+        } = diagnosis.api_server;
         let refusals = rejecting.into_iter().chain(stale).collect();
-        let verifier = known.map_or(Missing::Gone, Missing::Verifier);
+        let verifier = Missing::Verifier { answers, tokens: by_tokens };
         let is_renewed = diagnosis.controller.is_renewed;
         let keys = diagnosis.keys.is_complete;
         let keys = keys.map_or(Missing::Gone, |is_complete| Missing::Keys { is_complete });
@@ -137,7 +144,8 @@ impl Missing {
                 let has_replaced = *replaced || is_replaced_since(finding, *newest);
                 *resumed == Resumed::Unknown && is_unsynced(finding) && !has_replaced
             }
-            Self::Verifier(known) => is_open(*known, finding),
+            Self::Verifier { tokens, .. } if is_by_tokens(finding) => is_open(*tokens, finding),
+            Self::Verifier { answers, .. } => answers.is_some_and(|known| is_open(known, finding)),
             Self::Keys { is_complete } => !is_complete,
             Self::Refusals { is_quiet } => !is_quiet && finding.code == Code::ApiserverRejecting,
             Self::Gone
@@ -157,6 +165,9 @@ impl Missing {
                 Resolution::Replaced
             }
             Self::Token { explained: Explained::Clock, .. } => Resolution::ClockToBlame,
+            Self::Token { explained: Explained::ApiServer, .. } if is_too_new(finding.code) => {
+                Resolution::Became(Code::ApiserverSkew)
+            }
             Self::Token { explained: Explained::Kubelet, .. } if is_of_kubelet(finding.code) => {
                 Resolution::Became(Code::KubeletStalled)
             }
@@ -170,21 +181,34 @@ impl Missing {
                 let replaced = *replaced || is_replaced_since(finding, *newest);
                 Resolution::Kubelet { replaced }
             }
+            Self::Verifier { answers: None, .. } if !is_by_tokens(finding) => Resolution::Gone,
             Self::Gone | Self::Controller { is_renewed: false } => Resolution::Gone,
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },
             Self::Token {
-                explained: Explained::Nothing | Explained::Kubelet | Explained::UnknownPod,
+                explained:
+                    Explained::Nothing
+                    | Explained::Kubelet
+                    | Explained::ApiServer
+                    | Explained::UnknownPod,
                 ..
             }
             | Self::Controller { is_renewed: true }
             | Self::Recovered
-            | Self::Verifier(_)
+            | Self::Verifier { .. }
             | Self::Keys { .. }
             | Self::Refusals { .. } => Resolution::Recovered,
         }
     }
+}
+
+fn is_by_tokens(finding: &Finding) -> bool {
+    finding.evidence.get(BY_TOKENS).is_some()
+}
+
+fn is_too_new(code: Code) -> bool {
+    matches!(code, Code::FutureDated | Code::NotYetValid)
 }
 
 /// Whether nothing shows that a finding about the API server's clock is resolved. Agreement with a

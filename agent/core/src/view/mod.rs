@@ -24,10 +24,8 @@ use crate::world::tokens::{Claims, Deadlines, LegacyToken, State, TokenKey, Verd
 pub struct Snapshot {
     /// Number of tokens by state. Every state is present.
     pub tokens: BTreeMap<State, u64>,
-    /// Number of active findings by code and severity.
-    pub findings: BTreeMap<(Code, Severity), u64>,
-    /// Of the active findings above info, those whose cause other nodes may have, too, by cause.
-    pub causes: BTreeMap<(CauseId, Code, Severity), u64>,
+    /// Number of active findings.
+    pub findings: FindingCounts,
     /// Time to the nearest effective deadline, on the node's clock. Negative if it has passed.
     pub nearest_deadline: Option<Delta>,
     /// Number of readers by verdict. Every verdict is present.
@@ -46,13 +44,21 @@ pub struct Snapshot {
     pub awaits_clock: bool,
 }
 
+/// The number of active findings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindingCounts {
+    /// By code and severity.
+    pub by_code: BTreeMap<(Code, Severity), u64>,
+    /// Of those above info whose cause other nodes may have, too: by cause, the worst ones.
+    pub by_cause: BTreeMap<(CauseId, Code, Severity), u64>,
+}
+
 impl Default for Snapshot {
     fn default() -> Self {
         let (offset, bound) = (Delta::ZERO, Delta::ZERO);
         Self {
             tokens: State::ALL.into_iter().map(|state| (state, 0)).collect(),
-            findings: BTreeMap::new(),
-            causes: BTreeMap::new(),
+            findings: FindingCounts::default(),
             nearest_deadline: None,
             readers: ReaderVerdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect(),
             clock: Estimate { offset, bound, assumed: true, state: ClockState::Unknown },

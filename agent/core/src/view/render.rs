@@ -60,9 +60,9 @@ impl Scene<'_> {
             *snapshot.readers.entry(judged.verdict).or_default() += 1;
         }
         for finding in self.ledger.active() {
-            *snapshot.findings.entry((finding.code, finding.severity)).or_default() += 1;
+            *snapshot.findings.by_code.entry((finding.code, finding.severity)).or_default() += 1;
         }
-        snapshot.causes = causes(self.ledger.active());
+        snapshot.findings.by_cause = causes(self.ledger.active());
         snapshot
     }
 

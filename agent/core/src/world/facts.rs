@@ -41,6 +41,18 @@ pub struct VerifierFacts {
     pub key: KeyState,
     /// How its audience fails to fit the clients that read it.
     pub misfit: Option<Misfit>,
+    /// The clock of an API server that is ahead of the node's, if that has a finding.
+    pub ahead: Option<AheadClock>,
+}
+
+/// The clock of an API server that is ahead of the node's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AheadClock {
+    /// By how much, at most; where tokens alone show it, at least.
+    pub by: Delta,
+    /// Whether it answers the agent. Then it accepts its own tokens. Else another one, whose clock
+    /// is right, may answer the pods.
+    pub answers: bool,
 }
 
 /// What kubelet does with a token.
@@ -95,7 +107,7 @@ impl World {
         let known = tracked.current.as_ref().zip(known);
         let misfit =
             known.and_then(|(token, known)| self.misfit(&tracked.key, &token.claims, known.pod));
-        VerifierFacts { key: self.cluster.key_state(tracked), misfit }
+        VerifierFacts { key: self.cluster.key_state(tracked), misfit, ahead: None }
     }
 
     fn kubelet_facts(&self, tracked: &Tracked, now: &Reading) -> KubeletFacts {

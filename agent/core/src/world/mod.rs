@@ -27,7 +27,7 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
-pub use facts::{Facts, KubeletFacts, VerifierFacts};
+pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
@@ -213,6 +213,7 @@ impl World {
             let generation = token.current.iter();
             generation.for_each(|of| self.readers.generation(&key, of, directory.as_deref()));
         }
+        let is_other_clock = self.issued(&key, &seen.change, now);
         let is_other_life = long_life != self.long_life(&key);
         let tokens = self.changed(&key, &seen.change);
         self.copies.pod(&key.pod_uid, true, now);
@@ -223,8 +224,18 @@ impl World {
         let has_answers = self.copies.has_any() || self.cluster.keys.has_answers();
         let concerns = !tokens.is_empty() && has_answers;
         self.want_keys(tokens.iter(), now);
-        let node = seen.left_out_changed || was_absent || concerns || is_other_life;
+        let node =
+            seen.left_out_changed || was_absent || concerns || is_other_life || is_other_clock;
         Changed { tokens: ChangedTokens::These(tokens), node, event }
+    }
+
+    /// Takes the issue time of a new token. Returns whether the diagnosis of the API server's clock
+    /// may differ.
+    fn issued(&mut self, key: &TokenKey, change: &Change, now: &Reading) -> bool {
+        let is_new = matches!(change, Change::Rotated { .. });
+        let token = self.tokens.get(key).and_then(|token| token.current.as_ref());
+        let issued_at = token.filter(|_| is_new).map(|token| token.claims.issued_at);
+        issued_at.is_some_and(|at| self.cluster.issued.see(at, now))
     }
 
     /// How long somebody asked this token to live, if that is unusually long.

@@ -52,10 +52,10 @@ Prometheus has received no metrics from a node's agent for ten minutes. Either n
 Findings on several nodes have one cause. `tokenwatch_cause_id` names it, and \
      `tokenwatch_finding_code` names the finding, which has its own runbook.
 
-      tokenwatch check --output json | jq '.findings[] | select(.cause != null) | {cause, code, summary}'
+      tokenwatch check --output json | jq '.findings[] | select(.cause) | {cause, code, summary}'
 
-- `workload:NAMESPACE/KIND/NAME`: all pods of it have the same client or the same volume. Repair its template \
-     once; `kubectl rollout restart` helps the pods that run.
+- `workload:NAMESPACE/KIND/NAME`: all pods of it have the same client or the same volume. Repair \
+     its template once; `kubectl rollout restart` helps the pods that run.
 - `service_account:NAMESPACE/NAME`: the account was deleted or created again. See \
      [token.subject_replaced](token.subject_replaced.md).
 - `signing_key:ID`, `issuer:URL` and `api_server`: repair the API servers, not the nodes.

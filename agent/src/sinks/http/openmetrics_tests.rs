@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use tokenwatch_core::base::schema::METRICS;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::Report;
-use tokenwatch_core::engine::{ClusterFigures, Snapshot};
-use tokenwatch_core::findings::{Code, Severity};
+use tokenwatch_core::engine::{ClusterFigures, FindingCounts, Snapshot};
+use tokenwatch_core::findings::{CauseId, Code, Severity};
 use tokenwatch_core::world::privileges::Level;
 use tokenwatch_core::world::refusals::{RefusalFigures, RefusalReason};
 use tokenwatch_otlp::Resource;
@@ -14,10 +14,18 @@ use super::*;
 use crate::sinks::metrics::{Metrics, Pull};
 use crate::sinks::{SnapshotSource, delivery};
 
+fn counts(by_code: impl IntoIterator<Item = ((Code, Severity), u64)>) -> FindingCounts {
+    FindingCounts { by_code: by_code.into_iter().collect(), ..FindingCounts::default() }
+}
+
 /// Every metric of the schema.
 fn all_metrics(format: Format) -> String {
+    let cause = CauseId::new("workload", &["shop", "Deployment", "cart"]);
     let mut snapshot = Snapshot {
-        findings: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
+        findings: FindingCounts {
+            by_code: BTreeMap::from([((Code::Expired, Severity::Critical), 2)]),
+            by_cause: BTreeMap::from([((cause, Code::Expired, Severity::Critical), 2)]),
+        },
         nearest_deadline: Some(Delta::from_millis(1_500)),
         sources: BTreeMap::from([("a \"quoted\"\\\n source".to_owned(), true)]),
         rung: Some(Level::Files),
@@ -112,8 +120,10 @@ fn a_finding_that_is_resolved_is_in_no_scrape() {
     let finding = ((Code::Expired, Severity::Critical), 1);
     let findings = Arc::new(Mutex::new(BTreeMap::from([finding])));
     let now = Arc::clone(&findings);
-    let snapshot: SnapshotSource =
-        Arc::new(move || Snapshot { findings: now.lock().unwrap().clone(), ..Snapshot::default() });
+    let snapshot: SnapshotSource = Arc::new(move || Snapshot {
+        findings: counts(now.lock().unwrap().clone()),
+        ..Snapshot::default()
+    });
     let (push, pull) = (Pull::default(), Pull::default());
     let (resource, counters) = (Resource(Vec::new()), Arc::default());
     let origin = delivery::origin(&resource, &counters, &snapshot);

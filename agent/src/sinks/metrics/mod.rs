@@ -247,7 +247,7 @@ fn tokens(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 }
 
 fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
-    for ((code, severity), count) in &snapshot.findings {
+    for ((code, severity), count) in &snapshot.findings.by_code {
         let attributes = [
             KeyValue::new(schema::FINDING_CODE, code.as_str()),
             KeyValue::new(schema::FINDING_SEVERITY, severity.name()),
@@ -257,7 +257,7 @@ fn findings(snapshot: &Snapshot, observer: Observer<'_, u64>) {
 }
 
 fn causes(snapshot: &Snapshot, observer: Observer<'_, u64>) {
-    for ((cause, code, severity), count) in &snapshot.causes {
+    for ((cause, code, severity), count) in &snapshot.findings.by_cause {
         let attributes = [
             KeyValue::new(schema::CAUSE_ID, cause.to_string()),
             KeyValue::new(schema::FINDING_CODE, code.as_str()),

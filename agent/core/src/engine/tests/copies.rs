@@ -166,5 +166,8 @@ fn a_finding_about_a_copy_is_about_the_file_on_the_node() {
     let command = finding.remedy.command.as_deref();
     assert_eq!(command, Some("kubectl delete pod -n kube-system kube-multus-ds-x"));
     assert_eq!(engine.status(&at(3_210)).findings.len(), 1, "on the page");
-    assert_eq!(engine.snapshot(&at(3_210)).findings[&(Code::CopyStale, Severity::Warning)], 1);
+    assert_eq!(
+        engine.snapshot(&at(3_210)).findings.by_code[&(Code::CopyStale, Severity::Warning)],
+        1
+    );
 }

@@ -14,6 +14,7 @@ mod agent;
 mod clock;
 mod cluster;
 mod copies;
+mod issued;
 mod keys;
 mod kubelet;
 mod posture;

@@ -82,7 +82,7 @@ fn an_active_finding_is_neither_lost_nor_repeated_over_a_restart() {
     let _ = after.restore(&at(3_210), stalled_state());
     let snapshot = after.snapshot(&at(3_211));
     assert_eq!(
-        snapshot.findings.get(&(Code::RotationStalled, Severity::Warning)),
+        snapshot.findings.by_code.get(&(Code::RotationStalled, Severity::Warning)),
         Some(&1),
         "it is active before the first observation"
     );

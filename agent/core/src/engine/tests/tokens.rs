@@ -142,7 +142,7 @@ fn the_snapshot_counts_tokens_and_findings() {
     let snapshot = engine.snapshot(&at(595));
     assert_eq!(snapshot.tokens[&State::Stalled], 1);
     assert_eq!(snapshot.tokens[&State::Fresh], 1);
-    assert_eq!(snapshot.findings[&(Code::RotationStalled, Severity::Critical)], 1);
+    assert_eq!(snapshot.findings.by_code[&(Code::RotationStalled, Severity::Critical)], 1);
     assert_eq!(snapshot.nearest_deadline, Some(Delta::from_secs(5)));
     assert!(!snapshot.sources["watch"]);
 }

@@ -7,13 +7,16 @@ pub(super) const APISERVER_SKEW: Entry = Entry {
             dates new tokens.",
     found_by: "The Date header of at least three answers of the API server, compared with true \
             time by the time servers, with the clock of another API server that answers in turn, \
-            or with the node's clock where no time source confirms that. A node whose own clock \
-            is wrong is clock.offset.",
+            or with the node's clock where no time source confirms that. Or the iat of at least \
+            three new tokens: an API server signed them before kubelet wrote them, so it is at \
+            least so far ahead. That needs no access to an API server. A node whose own clock is \
+            wrong is clock.offset. The finding stands for the tokens that the clock dates in the \
+            future.",
     severity: "info from 2 s, warning from 10 s, critical where the API server refuses tokens \
             before kubelet replaces them, or where API servers are more than their leeway of \
             60 s apart",
     action: "Repair time synchronisation on the control-plane node. Then restart the pods whose \
-            tokens are future-dated: kubelet does not replace those.",
+            tokens are named then: kubelet does not replace a token that looks new.",
 };
 
 pub(super) const APISERVER_REJECTING: Entry = Entry {

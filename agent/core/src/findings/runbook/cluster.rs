@@ -7,7 +7,8 @@ pub(super) const APISERVER_SKEW: Runbook = Runbook {
     impact: "The evidence names what breaks (effects). not_yet_valid: tokens of an API server that \
              is ahead are refused by verifiers whose clock is right, and by itself once its clock \
              is corrected. dead_before_refresh: the API server refuses tokens before kubelet \
-             replaces them. refreshed_each_sync: kubelet requests tokens again and again.",
+             replaces them. refreshed_each_sync: kubelet requests tokens again and again. \
+             future_dated: kubelet replaces tokens as much later as the clock is ahead.",
     diagnosis: &[
         LOOK,
         MEASURE,
@@ -22,7 +23,9 @@ pub(super) const APISERVER_SKEW: Runbook = Runbook {
         "On the control-plane node that is wrong: let the time daemon run",
         "timedatectl set-ntp true",
     )],
-    resolved_when: "Three answers of the API server show that its clock agrees to 2 s.",
+    resolved_when: "Three answers of the API server show that its clock agrees to 2 s. Without \
+                    access to it: the next new tokens are not dated in the future. Tokens that \
+                    still are have a finding of their own from then on.",
     false_positives: "A proxy between the agent and the API server that sets the Date of answers \
                       itself shows its own clock.",
 };

@@ -3,7 +3,12 @@
 use super::names::plural;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Code, Finding, Remedy, SkewEffect, SkewSymptom, Subject, WRONG, WrongClock};
+use crate::findings::{
+    Code, Finding, Remedy, ShownBy, SkewEffect, SkewSymptom, Subject, WRONG, WrongClock,
+};
+
+/// The evidence that counts the tokens which show that an API server's clock is ahead.
+pub(crate) const BY_TOKENS: &str = "tokens";
 
 /// What the time daemon of a control-plane node thinks of its sources.
 const ASK_DAEMON: &str = "chronyc tracking || timedatectl timesync-status || ntpq -p";
@@ -25,30 +30,36 @@ pub(crate) fn skew(node: &str, symptom: &SkewSymptom) -> Finding {
 }
 
 fn who(symptom: &SkewSymptom) -> String {
-    let SkewSymptom { ahead, bound, answers, .. } = symptom;
-    let (by, answers) = (ahead.abs(), plural(u64::from(*answers), "answer"));
+    let SkewSymptom { ahead, bound, .. } = symptom;
     let side = if *ahead < Delta::ZERO { "behind" } else { "ahead of" };
-    let side = |what: &str| format!("{by} {side} {what}");
+    // Tokens show only how far it is ahead at least.
+    let (by, error, how) = match symptom.shown_by {
+        ShownBy::Answers(count) => {
+            let answers = plural(u64::from(count), "answer");
+            (ahead.abs().to_string(), format!(" (±{bound})"), format!("by the Date of {answers}"))
+        }
+        ShownBy::Tokens(count) => {
+            let tokens = plural(u64::from(count), "new token");
+            (format!("at least {ahead}"), String::new(), format!("by the iat of {tokens}"))
+        }
+    };
+    let side = |what: &str| format!("{by} {side} {what}{error}, {how}");
     match symptom.wrong {
-        WrongClock::ApiServer => format!(
-            "The API server's clock is {} (±{bound}), by the Date of {answers}. The API server is \
-             wrong.",
-            side("true time")
-        ),
+        WrongClock::ApiServer => {
+            format!("The API server's clock is {}. The API server is wrong.", side("true time"))
+        }
         WrongClock::OneApiServer => format!(
-            "The clock of one of several API servers is {} (±{bound}), by the Date of {answers}. \
-             That API server is wrong: the same token may be accepted by one and refused by \
-             another.",
+            "The clock of one of several API servers is {}. That API server is wrong: the same \
+             token may be accepted by one and refused by another.",
             side("true time")
         ),
         WrongClock::EitherApiServer => format!(
-            "The clocks of two API servers are {by} apart (±{bound}), by the Date of their \
-             answers. No time source shows which of them is wrong. The same token may be accepted \
-             by one and refused by the other."
+            "The clocks of two API servers are {by} apart{error}, {how}. No time source shows \
+             which of them is wrong. The same token may be accepted by one and refused by the \
+             other."
         ),
         WrongClock::NodeOrApiServer => format!(
-            "The API server's clock is {} (±{bound}), by the Date of {answers}. No time source \
-             shows which of the two is wrong.",
+            "The API server's clock is {}. No time source shows which of the two is wrong.",
             side("this node's clock")
         ),
     }
@@ -72,6 +83,10 @@ fn broken(effect: SkewEffect, symptom: &SkewSymptom) -> String {
              clock.",
             tokens(count)
         ),
+        SkewEffect::FutureDated(count) => format!(
+            "It dates {} of this node in the future, and kubelet replaces them as much later.",
+            tokens(count)
+        ),
     }
 }
 
@@ -82,8 +97,15 @@ fn evidence(symptom: &SkewSymptom) -> Attributes {
         .with("ahead", symptom.ahead)
         .with("bound", symptom.bound)
         .with("ahead_of_node", symptom.ahead_of_node)
-        .with("answers", i64::from(symptom.answers))
+        .and(shown_by(symptom.shown_by))
         .with("effects", effects.as_slice())
+}
+
+fn shown_by(shown_by: ShownBy) -> Attributes {
+    match shown_by {
+        ShownBy::Answers(count) => Attributes::new().with("answers", i64::from(count)),
+        ShownBy::Tokens(count) => Attributes::new().with(BY_TOKENS, i64::from(count)),
+    }
 }
 
 fn name(effect: SkewEffect) -> String {
@@ -91,6 +113,7 @@ fn name(effect: SkewEffect) -> String {
         SkewEffect::NotYetValid => "not_yet_valid".to_owned(),
         SkewEffect::DeadBeforeRefresh(count) => format!("dead_before_refresh: {count}"),
         SkewEffect::RefreshedEachSync(count) => format!("refreshed_each_sync: {count}"),
+        SkewEffect::FutureDated(count) => format!("future_dated: {count}"),
     }
 }
 
@@ -99,7 +122,8 @@ fn remedy(wrong: WrongClock) -> Remedy {
     let text = match wrong {
         WrongClock::ApiServer | WrongClock::OneApiServer => {
             "Repair time synchronisation on the control-plane node. Then restart the pods whose \
-             tokens token.future_dated names: kubelet does not replace those."
+             tokens are named then (token.future_dated, token.not_yet_valid): kubelet does not \
+             replace those."
         }
         WrongClock::EitherApiServer => {
             "Compare the clocks of the control-plane nodes with a time server, and repair the one \

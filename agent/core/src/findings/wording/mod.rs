@@ -32,7 +32,7 @@ mod token;
 mod unsynced;
 
 pub(crate) use agent::{blind, delivery};
-pub(crate) use apiserver::skew;
+pub(crate) use apiserver::{BY_TOKENS, skew};
 pub(crate) use clock::clock;
 pub(crate) use controller::controller;
 pub(crate) use copy::{GENERATION as COPY_GENERATION, copy};

@@ -11,6 +11,7 @@ mod drift;
 mod estimate;
 mod facts;
 mod intersection;
+mod issued;
 mod leap;
 mod model;
 mod peer;
@@ -22,6 +23,7 @@ mod verifier;
 pub use bound::HARDWARE_PPM;
 pub use estimate::{Estimate, TimeSource};
 pub use facts::ClockFacts;
+pub use issued::IssuedClocks;
 pub use model::{ClockModel, Limits, ServerReport};
 pub use server::{NotAServer, ServerName};
 pub use types::{
@@ -32,6 +34,7 @@ pub use verifier::{DateSeen, VerifierClocks};
 pub(crate) use bound::Range;
 pub(crate) use camps::{Camp, camps, distance, may_be_a_leap_smear};
 pub(crate) use intersection::Selection;
+pub(crate) use issued::IssuedClock;
 pub(crate) use model::Basis;
 pub(crate) use verifier::VerifierClock;
 

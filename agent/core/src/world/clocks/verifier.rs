@@ -16,16 +16,16 @@ const RESOLUTION: Delta = Delta::from_secs(1);
 /// Largest difference between the speed of two clocks, in parts per million: the node's measures
 /// age by its hardware, and a time daemon may slew that of the API server (MAXFREQ in
 /// include/linux/timex.h).
-const DRIFT_PPM: i64 = HARDWARE_PPM + 500;
+pub(super) const DRIFT_PPM: i64 = HARDWARE_PPM + 500;
 /// Answers that took longer show too little.
 const SLOWEST: Delta = Delta::from_secs(10);
 /// Answers that make a clock certain: one alone may be of a proxy, or of a machine that resumes.
-const CERTAIN: u32 = 3;
+pub(super) const CERTAIN: u32 = 3;
 /// API servers behind one address that are distinguished. Beyond, the one that has not answered for
 /// the longest time is forgotten.
 const MAX_CLOCKS: usize = 8;
 /// A clock that nobody has read for so long is not known any more.
-const FORGOTTEN: Delta = Delta::from_secs(3_600);
+pub(super) const FORGOTTEN: Delta = Delta::from_secs(3_600);
 
 /// An answer of the API server with the time at which it was made, by the API server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ impl VerifierClocks {
 }
 
 /// What the wall clock is ahead of the monotonic one.
-fn wall_of(reading: &Reading) -> Delta {
+pub(super) fn wall_of(reading: &Reading) -> Delta {
     Delta::from_nanos(reading.wall.as_nanos().saturating_sub(reading.monotonic.as_nanos()))
 }
 

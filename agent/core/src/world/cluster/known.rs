@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClusterSeen, Controller, Deleted, Pod, PodStage};
 use crate::base::time::{Delta, Reading, Wall};
-use crate::world::clocks::VerifierClocks;
+use crate::world::clocks::{IssuedClocks, VerifierClocks};
 use crate::world::config::Config;
 use crate::world::keys::{KeyState, Keys};
 use crate::world::tokens::Tracked;
@@ -22,6 +22,8 @@ const ISSUED_BEFORE: Delta = Delta::from_secs(300);
 pub struct Cluster {
     /// The clocks of its API servers.
     pub verifiers: VerifierClocks,
+    /// The clocks of those that sign tokens.
+    pub issued: IssuedClocks,
     /// The keys with which its API servers verify tokens.
     pub keys: Keys,
     /// The lease of its controller manager.

@@ -41,7 +41,7 @@ pub struct FilesConfig {
     pub search: Option<Search>,
     /// Those who want to know which volumes hold tokens.
     pub followers: TokenVolumes,
-    /// Is told of the end of each rescan.
+    /// Notified at the end of each rescan.
     pub rescanned: Arc<Notify>,
 }
 
