@@ -1,5 +1,6 @@
 //! Remedies: what to do, and a command to paste where one exists.
 
+use super::by_hand;
 use crate::findings::{Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
 use crate::world::cluster::{AccountLoss, PodRef};
 use crate::world::kubelet::{Extent, Silence};
@@ -14,6 +15,13 @@ pub(super) fn of_token(
     let fault = symptom.fault;
     if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
         return of_account(lost, &generation.claims, pod);
+    }
+    let is_old = matches!(
+        fault,
+        TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired
+    );
+    if is_old && generation.is_some_and(|of| !of.claims.binding.is_of_kubelet()) {
+        return Remedy { text: by_hand::REMEDY.to_owned(), command: describe_pod(pod) };
     }
     if let TokenFault::Unsynced(silence) = fault {
         return of_unsynced(&silence, pod);
