@@ -43,12 +43,12 @@ fn who(symptom: &SkewSymptom) -> String {
         ),
         WrongClock::EitherApiServer => format!(
             "The clocks of two API servers are {by} apart (±{bound}), by the Date of their \
-             answers. No time source shows which of them is wrong. The same token may be accepted \
-             by one and refused by the other."
+             answers. No time source has shown yet which of them is wrong. The same token may be \
+             accepted by one and refused by the other."
         ),
         WrongClock::NodeOrApiServer => format!(
-            "The API server's clock is {} (±{bound}), by the Date of {answers}. No time source \
-             shows which of the two is wrong.",
+            "The API server's clock is {} (±{bound}), by the Date of {answers}. No time source has \
+             shown yet which of the two is wrong.",
             side("this node's clock")
         ),
     }

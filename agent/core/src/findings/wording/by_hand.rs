@@ -6,8 +6,8 @@ use crate::base::time::Wall;
 use crate::world::tokens::{Bound, Generation};
 
 /// What to do about it.
-pub(super) const REMEDY: &str = "Find out what put the token into the volume, such as a Secret, and \
-                                 put a new one there. With a serviceAccountToken source in the \
+pub(super) const REMEDY: &str = "Find out what put the token into the volume, such as a Secret, \
+                                 and put a new one there. With a serviceAccountToken source in the \
                                  volume, kubelet would renew the token.";
 
 /// That nobody has replaced it.

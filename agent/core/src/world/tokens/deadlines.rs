@@ -92,7 +92,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// The deadlines of a token with these claims, on a node with this kubelet.
     pub fn of(claims: &Claims, kubelet: &KubeletPolicy) -> Self {
-        let rotated = Self::of_kubelet(claims, kubelet);
+        let rotated = Self::of_kubelet(claims, *kubelet);
         if claims.binding.is_of_kubelet() { rotated } else { rotated.by_hand() }
     }
 
@@ -106,7 +106,7 @@ impl Deadlines {
         Self { due, late: due, stalled, critical: self.effective, ..self }
     }
 
-    fn of_kubelet(claims: &Claims, kubelet: &KubeletPolicy) -> Self {
+    fn of_kubelet(claims: &Claims, kubelet: KubeletPolicy) -> Self {
         let issued = claims.issued_at;
         let effective = claims.warn_after.unwrap_or(claims.expires_at);
         let ttl = (effective - issued).max(Delta::ZERO);

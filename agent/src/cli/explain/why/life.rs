@@ -5,7 +5,6 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::engine::Why;
 use tokenwatch_core::world::tokens::{Binding, Bound};
 
-use super::questions::Finds;
 use crate::cli::output::{relative, whole};
 
 /// Who replaces the token, and when.
@@ -38,7 +37,7 @@ const LONG: Delta = Delta::from_secs(172_800);
 const LONG_LIVED: &str = " Until it expires, whoever has a copy of it can use it, as long as its \
                           pod exists.";
 
-pub(super) fn lifetime(why: &Why) -> (Finds, String) {
+pub(super) fn lifetime(why: &Why) -> String {
     let deadlines = &why.token.deadlines;
     let life = whole(deadlines.effective - deadlines.issued);
     let slack = deadlines.effective - deadlines.due;
@@ -46,14 +45,10 @@ pub(super) fn lifetime(why: &Why) -> (Finds, String) {
     let long = if deadlines.expires - deadlines.issued > LONG { LONG_LIVED } else { "" };
     let slack = whole(slack);
     if !why.token.claims.binding.is_of_kubelet() {
-        return (
-            Finds::Good,
-            format!("It lives for {life}, and kubelet does not replace it.{long}"),
-        );
+        return format!("It lives for {life}, and kubelet does not replace it.{long}");
     }
-    let text = format!(
+    format!(
         "It lives for {life}. kubelet has {slack} to replace it after it is due: {room} of the \
          pod.{long}"
-    );
-    (Finds::Good, text)
+    )
 }

@@ -63,11 +63,11 @@ pub(super) fn answers(why: &Why, beside: Beside<'_>) -> [Answer; 8] {
         of("Which pod is it?", pod(why, beside)),
         of("Which service account?", account(why, beside)),
         of("What is in the token?", token(why, beside.now)),
-        of("Is the token controller well?", controller()),
+        of("Is the token controller well?", controller(why)),
         of("Are the clocks right?", clocks(why, beside)),
         of("What does the API server accept?", accepted(why, beside)),
         of("Does a restart help?", restart(why, beside)),
-        of("Is the lifetime right?", life::lifetime(why)),
+        of("Is the lifetime right?", (Finds::Good, life::lifetime(why))),
     ]
 }
 
@@ -180,14 +180,15 @@ fn extension(why: &Why, now: Wall) -> String {
     why.token.claims.warn_after.map(text).unwrap_or_default()
 }
 
-fn controller() -> (Finds, String) {
-    (
-        Finds::NotKnown,
+fn controller(why: &Why) -> (Finds, String) {
+    let is_of_kubelet = why.token.claims.binding.is_of_kubelet();
+    let from = if is_of_kubelet { "kubelet requests it from" } else { "it was requested from" };
+    let text = format!(
         "Not known, because the agent does not look at kube-controller-manager. It does not \
-         matter for this token: kubelet requests it from the API server. The controller creates \
-         only Secret-based tokens."
-            .to_owned(),
-    )
+         matter for this token: {from} the API server. The controller creates only Secret-based \
+         tokens."
+    );
+    (Finds::NotKnown, text)
 }
 
 fn clocks(why: &Why, beside: Beside<'_>) -> (Finds, String) {
