@@ -245,7 +245,10 @@ fn what_a_token_is_bound_to_is_shown_with_what_revokes_it() {
     late["kubernetes.io"].as_object_mut().unwrap().remove("pod");
     late["iat"] = json!(node::now() - 3_500);
     let (_, out, _) = fed(&["explain"], token(&late).as_bytes());
-    assert!(out.contains("fresh: it has not expired") && !out.contains("stalled"), "{out}");
+    assert!(out.contains("fresh: it is not near its end") && !out.contains("stalled"), "{out}");
+    late["exp"] = json!(node::now() + 300); // of 3,800 s: the last tenth
+    let (_, out, _) = fed(&["explain"], token(&late).as_bytes());
+    assert!(out.contains("late: near its end, and kubelet does not replace it"), "{out}");
 }
 
 #[test]

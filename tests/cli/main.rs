@@ -301,6 +301,7 @@ fn check_keeps_the_keys_of_its_json() {
     }
     let token = [
         "audiences",
+        "bound_to",
         "effective_deadline",
         "expires_at",
         "issued_at",

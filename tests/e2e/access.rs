@@ -26,9 +26,13 @@ pub fn account() -> String {
 
 /// A kubeconfig with the account's own token in a file, as kubelet keeps it.
 pub fn kubeconfig(cluster: &Cluster, directory: &Path) -> PathBuf {
+    kubeconfig_for(cluster, directory, cluster.get("APISERVER"))
+}
+
+/// The same for another address of the API server.
+pub fn kubeconfig_for(cluster: &Cluster, directory: &Path, server: &str) -> PathBuf {
     give_token(cluster, directory);
-    let file = directory.join("agent.kubeconfig");
-    let (server, ca) = (cluster.get("APISERVER"), cluster.get("CA_FILE"));
+    let (file, ca) = (directory.join("agent.kubeconfig"), cluster.get("CA_FILE"));
     let text = format!(
         "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: \"{server}\", \
          certificate-authority: {ca}}}}}]\nusers: [{{name: u, user: {{tokenFile: \

@@ -292,7 +292,8 @@ fn a_missing_account_is_named(cluster: &Cluster, telemetry: &Telemetry, orphan: 
     );
     assert_eq!(
         alert.attribute("tokenwatch.finding.command"),
-        "kubectl create serviceaccount -n default orphan"
+        "kubectl get serviceaccount -n default orphan || kubectl create serviceaccount -n default \
+         orphan && kubectl rollout restart -n default statefulset/orphan"
     );
     let state = alert.attribute("tokenwatch.finding.evidence.state");
     assert!(state == "fresh" || state == "due", "before the token is late, not {state}");

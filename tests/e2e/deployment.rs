@@ -283,7 +283,7 @@ pub fn list(value: &Value) -> &[Value] {
 }
 
 /// Puts `helm` and `kubectl` into a folder, under the names that people type.
-fn programs_for(cluster: &Cluster, folder: &Path) {
+pub fn programs_for(cluster: &Cluster, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     symlink(built("helm"), folder.join("helm")).unwrap();
     let kubectl = folder.join("kubectl");

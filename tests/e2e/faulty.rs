@@ -36,7 +36,16 @@ pub fn status_for(cluster: &Cluster, token: &str) -> String {
 
 /// The request whose answer has that status. It fails if the API server does not answer.
 pub fn asking(cluster: &Cluster, token: &str) -> Command {
-    let url = format!("{}/api/v1/namespaces/default/pods", cluster.get("APISERVER"));
+    asking_at(cluster.get("APISERVER"), token)
+}
+
+/// The HTTP status with which the API server at this address answers a request with this token.
+pub fn status_at(server: &str, token: &str) -> String {
+    text(&asking_at(server, token).output().unwrap().stdout)
+}
+
+fn asking_at(server: &str, token: &str) -> Command {
+    let url = format!("{server}/api/v1/namespaces/default/pods");
     let mut command = Command::new("curl");
     command.args([
         "-sk",

@@ -11,6 +11,7 @@
 mod access;
 mod api;
 mod bed;
+mod causes;
 mod clocks;
 mod collector_trouble;
 mod controller;

@@ -13,7 +13,7 @@ mod why;
 use std::path::Path;
 
 use tokenwatch_core::world::tokens::{
-    Bound, Claims, Deadlines, KubeletPolicy, LegacyClaims, State, Verdict, verdict,
+    Claims, Deadlines, KubeletPolicy, LegacyClaims, State, Verdict, verdict,
 };
 
 use super::clock::{ClockReport, measured};
@@ -119,32 +119,15 @@ fn explain_by(
     let deadlines = Deadlines::of(&claims, &kubelet);
     let now = clock.at.wall;
     let verdict = verdict(&claims, &clock.estimate.interval(now));
-    let state = state(&claims, deadlines.state(now));
+    let state = deadlines.state(now);
     Explained { read_from, claims, deadlines, kubelet, state, verdict, clock }
 }
 
-/// Only kubelet makes a token late. One that it does not replace is fresh until it expires.
-fn state(claims: &Claims, by_deadlines: State) -> State {
-    match by_deadlines {
-        State::Due | State::Late | State::Stalled if !is_of_kubelet(claims) => State::Fresh,
-        State::Fresh
-        | State::Due
-        | State::Late
-        | State::Stalled
-        | State::Expired
-        | State::NotYetValid => by_deadlines,
-    }
-}
-
-/// Whether kubelet may have requested the token: for a volume, it requests only tokens that are
-/// bound to the pod.
-fn is_of_kubelet(claims: &Claims) -> bool {
-    matches!(claims.binding.bound(), Bound::Pod(_))
-}
-
 impl Explained {
+    /// Whether kubelet may have requested the token: for a volume, it requests only tokens that are
+    /// bound to the pod.
     pub(super) fn is_of_kubelet(&self) -> bool {
-        is_of_kubelet(&self.claims)
+        self.claims.binding.is_of_kubelet()
     }
 
     /// Whether the effective deadline has passed. An extended token still works then, but kubelet

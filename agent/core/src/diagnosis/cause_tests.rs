@@ -190,26 +190,33 @@ fn a_lost_account_is_one_critical_finding_at_every_age() {
 fn a_lost_account_has_a_remedy_that_gives_the_pods_new_tokens() {
     let (token, good) = (tracked(600, None), clock(ClockState::Synchronised, 0, false));
     let owned = |kind: &str| Pod {
-        owner: Some(Owner { kind: kind.into(), name: "cart".into() }),
+        owner: (!kind.is_empty()).then(|| Owner { kind: kind.into(), name: "cart".into() }),
         namespace: "shop".into(),
         name: "cart-0".into(),
         ..Pod::default()
     };
     // (the loss, the kind of the pod's owner, the command)
     let table = [
-        (AccountLoss::Missing, "Deployment", "kubectl create serviceaccount -n shop cart"),
-        (AccountLoss::Replaced, "Deployment", "kubectl rollout restart -n shop deployment/cart"),
-        (AccountLoss::Replaced, "StatefulSet", "kubectl rollout restart -n shop statefulset/cart"),
-        (AccountLoss::Replaced, "Job", "kubectl delete pod -n shop cart-0"),
+        (AccountLoss::Missing, "", CREATE.to_owned()),
+        (AccountLoss::Missing, "Deployment", format!("{CREATE} && {RESTART} deployment/cart")),
+        (AccountLoss::Missing, "Job", format!("{CREATE} && kubectl delete pod -n shop cart-0")),
+        (AccountLoss::Replaced, "Deployment", format!("{RESTART} deployment/cart")),
+        (AccountLoss::Replaced, "StatefulSet", format!("{RESTART} statefulset/cart")),
+        (AccountLoss::Replaced, "Job", "kubectl delete pod -n shop cart-0".to_owned()),
     ];
     for (lost, kind, command) in table {
         let pod = owned(kind);
         let known = Some(Known { pod: &pod, age: None });
         let facts = Facts { lost: Some(lost), known, ..facts(&good) };
         let finding = diagnose(&token, &at(100), facts).findings.remove(0);
-        assert_eq!(finding.remedy.command.as_deref(), Some(command), "{kind}");
+        assert_eq!(finding.remedy.command, Some(command), "{kind}");
     }
 }
+
+/// Creates the account, also where another finding has had it created.
+const CREATE: &str = "kubectl get serviceaccount -n shop cart || kubectl create serviceaccount -n \
+                      shop cart";
+const RESTART: &str = "kubectl rollout restart -n shop";
 
 #[test]
 fn a_terminating_pod_explains_a_lost_account() {

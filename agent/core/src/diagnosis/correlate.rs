@@ -47,6 +47,7 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
         None => seen,
     };
     let by_kubelet = symptom.filter(|symptom| is_kubelets(symptom.fault));
+    let by_kubelet = by_kubelet.filter(|_| generation.claims.binding.is_of_kubelet());
     let only_by_clock = seen.is_some() && symptom.is_none();
     // The API server decides by true time: the clock does not make a refused token good.
     let clock_effect = match (only_by_clock, refused) {
@@ -130,6 +131,7 @@ fn explained(generation: &Generation, now: Wall, facts: &Facts<'_>) -> Option<To
     let symptom = symptoms::lifecycle(generation, now, facts);
     // Past its end, kubelet has no token left to write, and so the silence is a consequence.
     let is_cause = symptom.is_none_or(is_waiting) && now < generation.deadlines.effective;
+    let is_cause = is_cause && generation.claims.binding.is_of_kubelet();
     if let Some(silence) = facts.kubelet.unsynced.filter(|_| is_cause) {
         return Some(symptoms::unsynced(silence, symptom, facts.stage));
     }

@@ -77,7 +77,9 @@ impl KubeletEvidence {
         if self.late.is_empty() && self.stall.is_none() {
             return Vec::new();
         }
-        let newest = world.tokens.generations().map(|of| of.claims.issued_at).max();
+        let of_kubelet = |of: &&Generation| of.claims.binding.is_of_kubelet();
+        let of_kubelet = world.tokens.generations().filter(of_kubelet);
+        let newest = of_kubelet.map(|of| of.claims.issued_at).max();
         let before = self.stall.take();
         let old = before.as_ref().map(|stall| stall.symptom.clone());
         self.stall = newest

@@ -7,7 +7,10 @@ use crate::world::keys::KeyState;
 use crate::world::kubelet::CatchingUp;
 use crate::world::observation::{FileContent, FileSeen};
 use crate::world::readers::ReaderFacts;
-use crate::world::tokens::{KubeletPolicy, TokenKey, Tracked, claims_for_tests as claims};
+use crate::world::tokens::{
+    Binding, Deadlines, KubeletPolicy, ObjectRef, TokenKey, Tracked, Verdict,
+    claims_for_tests as claims,
+};
 use crate::world::{Conclusions, Facts, KubeletFacts, VerifierFacts};
 
 pub(super) const IAT: i64 = 1_800_000_000;
@@ -96,6 +99,62 @@ fn severity_increases_towards_the_deadline() {
     ];
     for (token, age, expected) in table {
         assert_eq!(codes_of(token, age, &good), Vec::from_iter(expected), "age {age}");
+    }
+}
+
+/// A token that somebody has put into the volume, bound to a Secret.
+fn sealed(lifetime: i64) -> Tracked {
+    let mut token = tracked(lifetime, None);
+    let generation = token.current.as_mut().unwrap();
+    let seal = ObjectRef { name: "seal".into(), uid: Some("seal-uid".into()) };
+    generation.claims.binding =
+        Binding { pod: None, secret: Some(seal), ..generation.claims.binding.clone() };
+    generation.deadlines = Deadlines::of(&generation.claims, &KubeletPolicy::default());
+    token
+}
+
+#[test]
+fn kubelet_is_not_late_with_a_token_that_is_bound_to_a_secret() {
+    use Code::{Expired, RotationLate, RotationStalled};
+    use Severity::{Critical, Info, Warning};
+    let good = clock(ClockState::Synchronised, 0, false);
+    let (day, year) = (86_400, 31_536_000);
+    let (sealed, by_kubelet) = (sealed(year), tracked(year, None));
+    let table = [
+        (0, None),
+        (2 * day, None), // kubelet replaces its own after a day
+        (year - 8 * day, None),
+        (year - 6 * day, Some((RotationLate, Info))),
+        (year - 2 * day, Some((RotationStalled, Warning))),
+        (year - 1, Some((RotationStalled, Warning))),
+        (year, Some((Expired, Critical))),
+    ];
+    for (age, expected) in table {
+        assert_eq!(codes_of(&sealed, age, &good), Vec::from_iter(expected), "age {age}");
+        let finding = diagnose(&sealed, &at(age), facts(&good)).findings.pop();
+        let does_not = "kubelet does not replace it: it is bound to Secret seal.";
+        assert!(finding.is_none_or(|of| {
+            (of.summary.contains(does_not) || of.code == Expired)
+                && of.remedy.text.contains("put a new one there")
+        }));
+    }
+    let looks = codes_of(&by_kubelet, 2 * day, &good);
+    assert_eq!(looks, [(RotationStalled, Warning)], "one that kubelet has requested");
+}
+
+#[test]
+fn the_verdict_on_a_token_of_a_secret_is_open_until_it_ends() {
+    let good = clock(ClockState::Synchronised, 0, false);
+    let table = [(100, Verdict::Uncertain), (3_599, Verdict::Uncertain), (3_700, Verdict::Dead)];
+    for (age, expected) in table {
+        let interval = good.interval(at(age).wall);
+        let (sealed, by_kubelet) = (sealed(3_600), tracked(3_600, None));
+        let verdict = |tracked: &Tracked| {
+            let facts = Facts { tracked, ..facts(&good) };
+            facts.verdict(tracked.current.as_ref().unwrap(), &interval)
+        };
+        assert_eq!(verdict(&sealed), expected, "{age}");
+        assert_eq!(verdict(&by_kubelet) == Verdict::Live, age == 100, "{age}");
     }
 }
 

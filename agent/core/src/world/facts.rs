@@ -7,7 +7,7 @@ use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, 
 use crate::world::keys::KeyState;
 use crate::world::kubelet::{CatchingUp, Silence};
 use crate::world::readers::ReaderFacts;
-use crate::world::tokens::{Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
+use crate::world::tokens::{Bound, Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
 
 /// One token, with everything that affects its diagnosis.
 #[derive(Clone, Copy, Debug)]
@@ -184,8 +184,11 @@ impl<'a> Facts<'a> {
             return Verdict::Dead;
         }
         let by_itself = match verdict(&generation.claims, interval) {
-            // One of several API servers refuses it, or most likely all do.
-            Verdict::Live if self.verifier.key.is_bad() => Verdict::Uncertain,
+            // One of several API servers refuses it, or most likely all do. Or it is bound to a
+            // Secret, and no agent may know whether that exists.
+            Verdict::Live if self.verifier.key.is_bad() || is_sealed(generation) => {
+                Verdict::Uncertain
+            }
             alone @ (Verdict::Live | Verdict::Uncertain | Verdict::Dead) => alone,
         };
         let Some(from) = self.rejected_from() else { return by_itself };
@@ -212,6 +215,14 @@ impl<'a> Facts<'a> {
     /// any account and report the answer.
     pub fn account(&self) -> Option<AccountName> {
         confirmed_account(self.generation()?, self.pod()?)
+    }
+}
+
+/// Whether the API server refuses the token when a Secret is deleted.
+fn is_sealed(generation: &Generation) -> bool {
+    match generation.claims.binding.bound() {
+        Bound::Secret(_) => true,
+        Bound::Pod(_) | Bound::Node(_) | Bound::Nothing => false,
     }
 }
 

@@ -6,7 +6,7 @@ use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
 use tokenwatch_core::findings::{CauseId, Finding, Severity, Subject};
 use tokenwatch_core::world::cluster::PodRef;
-use tokenwatch_core::world::tokens::{State, Verdict};
+use tokenwatch_core::world::tokens::{Bound, State, Verdict};
 
 use super::Checked;
 use crate::cli::clock::clock_line;
@@ -33,6 +33,7 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
             paint_cell(tokens[row], column, cell, layout)
         });
     }
+    out += &sealed(checked, layout);
     out += &checked
         .findings
         .iter()
@@ -66,6 +67,22 @@ fn headline(checked: &Checked) -> String {
 
 fn roots(checked: &Checked) -> Vec<String> {
     checked.roots.iter().map(|root| shown(&root.to_string_lossy()).into_owned()).collect()
+}
+
+/// That the verdict on some tokens is open: nobody may tell the agent whether their Secrets exist.
+fn sealed(checked: &Checked, layout: Layout) -> String {
+    let is_sealed = |token: &&TokenView| match token.claims.binding.bound() {
+        Bound::Secret(_) => true,
+        Bound::Pod(_) | Bound::Node(_) | Bound::Nothing => false,
+    };
+    let pods: Vec<String> =
+        checked.tokens.iter().filter(is_sealed).map(|token| pod_name(&token.pod)).collect();
+    let text = format!(
+        "not known: whether the Secrets exist to which these tokens are bound (the agent has no \
+         right on Secrets): {}",
+        pods.join(", ")
+    );
+    if pods.is_empty() { String::new() } else { format!("\n{}", layout.wrap(&text, "")) }
 }
 
 /// Smaller is worse.
@@ -195,6 +212,7 @@ fn token(token: &TokenView) -> Value {
         "volume": shown(&token.key.volume),
         "path": shown(&token.key.path),
         "service_account": shown(&claims.binding.service_account.name),
+        "bound_to": claims.binding.bound().kind(),
         "audiences": claims.audiences.iter().map(|audience| shown(audience)).collect::<Vec<_>>(),
         "issued_at": claims.issued_at.rfc3339(),
         "expires_at": claims.expires_at.rfc3339(),

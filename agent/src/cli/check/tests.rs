@@ -1,7 +1,8 @@
 //! A node with every kind of token at a fixed moment, as `check` shows it.
 
+use serde_json::Value;
 use tokenwatch_core::world::observation::{FileContent, FileSeen};
-use tokenwatch_core::world::tokens::{Claims, TokenKey};
+use tokenwatch_core::world::tokens::{Claims, ObjectRef, TokenKey};
 
 use super::*;
 use crate::cli::tests::{claims, golden, kernel, no_servers, now};
@@ -79,6 +80,29 @@ fn a_late_rotation_alone_is_no_failure() {
     );
     assert_eq!(late.exit_code(), 0);
     assert!(render::table(&late, Layout::plain()).ends_with("no finding at warning or above\n"));
+}
+
+#[test]
+fn a_token_of_a_secret_is_not_called_live() {
+    let mut sealed = claims("sealed-0", 100, 3_600, None);
+    let seal = ObjectRef { name: "seal".into(), uid: Some("u".into()) };
+    (sealed.binding.pod, sealed.binding.secret) = (None, Some(seal));
+    let fresh = seen("fresh-0", token(claims("fresh-0", 100, 3_600, None)));
+    let checked = checked(vec![seen("sealed-0", token(sealed)), fresh]);
+    let json = render::json(&checked);
+    let of = |pod: &str| {
+        let tokens = json["tokens"].as_array().unwrap();
+        let is_it = |token: &&Value| token["pod"]["uid"] == format!("uid-{pod}");
+        let token = tokens.iter().find(is_it).unwrap();
+        [token["bound_to"].as_str().unwrap(), token["verdict"].as_str().unwrap()].map(str::to_owned)
+    };
+    assert_eq!(of("sealed-0"), ["secret", "uncertain"]);
+    assert_eq!(of("fresh-0")[0], "pod");
+    let table = render::table(&checked, Layout::plain());
+    let line = table.lines().find(|line| line.starts_with("not known: whether the Secrets exist"));
+    assert!(line.is_some(), "{table}");
+    assert!(table.contains("uid-sealed-0") && !table.contains("uid-fresh-0\n"), "{table}");
+    assert_eq!(checked.exit_code(), 0, "nothing shows that it is refused");
 }
 
 #[test]

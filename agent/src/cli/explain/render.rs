@@ -72,7 +72,16 @@ fn state(explained: &Explained, layout: Layout) -> String {
     let bad = |severity| layout.severity(severity, name);
     match explained.state {
         State::Fresh if !explained.is_of_kubelet() => {
-            format!("{}: it has not expired, and kubelet does not replace it", layout.good(name))
+            format!(
+                "{}: it is not near its end, and kubelet does not replace it",
+                layout.good(name)
+            )
+        }
+        State::Due | State::Late if !explained.is_of_kubelet() => {
+            format!("{}: near its end, and kubelet does not replace it", bad(Severity::Info))
+        }
+        State::Stalled if !explained.is_of_kubelet() => {
+            format!("{}: near its end, and kubelet does not replace it", bad(Severity::Warning))
         }
         State::Fresh => format!("{}: kubelet does not need to replace it yet", layout.good(name)),
         State::Due => format!("{name}: kubelet replaces it at the next sync"),
@@ -235,7 +244,7 @@ pub(super) fn json(explained: &Explained) -> Value {
     json!({
         "at": explained.clock.at.wall.rfc3339(),
         "read_from": read_from(&explained.read_from),
-        "bound_to": bound_to(claims),
+        "bound_to": claims.binding.bound().kind(),
         "clock": clock,
         "kind": "bound",
         "namespace": shown(&claims.binding.namespace),
@@ -267,16 +276,6 @@ pub(super) fn json(explained: &Explained) -> Value {
 
 fn read_from(from: &ReadFrom) -> Value {
     json!({"file": from.file, "place": from.place})
-}
-
-/// The kind of the object that revokes the token.
-fn bound_to(claims: &Claims) -> Option<&'static str> {
-    match claims.binding.bound() {
-        Bound::Pod(_) => Some("pod"),
-        Bound::Secret(_) => Some("secret"),
-        Bound::Node(_) => Some("node"),
-        Bound::Nothing => None,
-    }
 }
 
 fn seconds(delta: Delta) -> i64 {

@@ -115,6 +115,26 @@ fn a_late_token_with_a_lost_account_is_critical_at_once() {
     }
 }
 
+/// The API server refuses the token throughout: one finding, which is not resolved in between.
+#[test]
+fn an_account_that_is_created_again_stays_lost_to_its_tokens() {
+    use AlertEvent::{Cleared, Raised};
+    let lost = Code::SubjectReplaced;
+    let mut engine = fresh();
+    let _ = engine.step(&at(2), Observation::Tick);
+    let mut alerts_at = |age, observation| {
+        let reports = engine.step(&at(age), observation).reports;
+        alerts(&reports, at(age).wall)
+    };
+    assert_eq!(alerts_at(100, account(None)), [], "its release may be being removed");
+    assert_eq!(alerts_at(120, Observation::Tick), [(120, Raised, lost, Severity::Critical)]);
+    assert_eq!(alerts_at(130, account(Some("other"))), []);
+    assert_eq!(alerts_at(131, Observation::Tick), [], "it is refused all the time");
+    let back = alerts_at(150, account(Some("sa-uid")));
+    assert_eq!(back, [(150, Cleared, lost, Severity::Critical)], "a restored backup");
+    assert_eq!(alerts_at(160, account(Some("other"))), [], "a loss by itself waits again");
+}
+
 /// An engine with access to the API server and one fresh token.
 fn fresh() -> Engine {
     let mut engine = Engine::new(Config { cluster_configured: true, ..Config::default() });

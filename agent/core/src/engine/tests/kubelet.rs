@@ -167,3 +167,18 @@ fn nothing_is_cleared_over_dead_tokens_when_a_node_is_cut_off() {
     let terminating = critical(Code::PodTerminating);
     assert_eq!(dead, [terminating, terminating, terminating, critical(Code::KubeletStalled)]);
 }
+
+#[test]
+fn tokens_that_kubelet_does_not_replace_show_nothing_about_it() {
+    let mut engine = engine();
+    for pod in ["p1", "p2", "p3"] {
+        let Observation::File(mut seen) = token(pod, 0, 3_600) else { unreachable!() };
+        if let FileContent::Token(claims) = &mut seen.content {
+            claims.binding.pod = None;
+        }
+        let _ = engine.step(&at(1), Observation::File(seen));
+    }
+    let (kubelet, tokens) = run_both(&mut engine, 1, 3_500);
+    assert_eq!(kubelet, []);
+    assert_eq!(tokens.len(), 6, "each near its end, by itself: {tokens:?}");
+}

@@ -54,12 +54,12 @@ fn who(symptom: &SkewSymptom) -> String {
             side("true time")
         ),
         WrongClock::EitherApiServer => format!(
-            "The clocks of two API servers are {by} apart{error}, {how}. No time source shows \
-             which of them is wrong. The same token may be accepted by one and refused by the \
+            "The clocks of two API servers are {by} apart{error}, {how}. No time source has shown \
+             yet which of them is wrong. The same token may be accepted by one and refused by the \
              other."
         ),
         WrongClock::NodeOrApiServer => format!(
-            "The API server's clock is {}. No time source shows which of the two is wrong.",
+            "The API server's clock is {}. No time source has shown yet which of the two is wrong.",
             side("this node's clock")
         ),
     }

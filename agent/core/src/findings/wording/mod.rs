@@ -3,6 +3,7 @@
 mod agent;
 mod apiserver;
 mod audience;
+mod by_hand;
 mod clock;
 mod clock_remedy;
 mod controller;

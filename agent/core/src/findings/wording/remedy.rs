@@ -1,5 +1,6 @@
 //! Remedies: what to do, and a command to paste where one exists.
 
+use super::by_hand;
 use crate::findings::{Code, PodEnd, Remedy, Severity, TokenFault, TokenSymptom};
 use crate::world::cluster::{AccountLoss, PodRef};
 use crate::world::kubelet::{Extent, Silence};
@@ -15,6 +16,13 @@ pub(super) fn of_token(
     if let (Some(lost), Some(generation)) = (fault.lost(), generation) {
         return of_account(lost, &generation.claims, pod);
     }
+    let is_old = matches!(
+        fault,
+        TokenFault::RotationLate | TokenFault::RotationStalled | TokenFault::Expired
+    );
+    if is_old && generation.is_some_and(|of| !of.claims.binding.is_of_kubelet()) {
+        return Remedy { text: by_hand::REMEDY.to_owned(), command: describe_pod(pod) };
+    }
     if let TokenFault::Unsynced(silence) = fault {
         return of_unsynced(&silence, pod);
     }
@@ -23,10 +31,10 @@ pub(super) fn of_token(
         | TokenFault::RotationStalled
         | TokenFault::Unsynced(_)
         | TokenFault::Expired => kubelet_log(pod),
-        TokenFault::NotYetValid => delete_pod(pod),
-        TokenFault::SubjectReplaced(_) | TokenFault::ReaderStale | TokenFault::MountFrozen => {
-            renew_pods(pod)
-        }
+        TokenFault::NotYetValid
+        | TokenFault::SubjectReplaced(_)
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen => renew_pods(pod),
         TokenFault::FutureDated => Some("tokenwatch clock".to_owned()),
         TokenFault::PodTerminating(end) => return of_pod_end(end, pod),
         TokenFault::Malformed
@@ -143,7 +151,7 @@ fn of_account(lost: AccountLoss, claims: &Claims, pod: &PodRef) -> Remedy {
             "Create the service account again, and then restart the pods that use it: their tokens \
              belong to the deleted account and stay refused. Or delete what still uses the \
              account. Find out who deleted it.",
-            create_account(claims),
+            create_account(claims, pod),
         ),
         AccountLoss::Replaced => (
             "Restart the pods that use the account: new pods get tokens of the new account. \
@@ -162,12 +170,15 @@ pub(super) fn of_agent(code: Code) -> Remedy {
     Remedy { text: code.info().action.to_owned(), command }
 }
 
-fn create_account(claims: &Claims) -> Option<String> {
-    Some(format!(
-        "kubectl create serviceaccount -n {} {}",
-        safe(&claims.binding.namespace)?,
-        safe(&claims.binding.service_account.name)?
-    ))
+/// Creates the account unless somebody has done so for another workload, and then restarts the
+/// pods. A pod without an owner is not deleted: nothing would start it again.
+fn create_account(claims: &Claims, pod: &PodRef) -> Option<String> {
+    let binding = &claims.binding;
+    let (namespace, name) = (safe(&binding.namespace)?, safe(&binding.service_account.name)?);
+    let account = format!("serviceaccount -n {namespace} {name}");
+    let restart = pod.owner.as_ref().and_then(|_| renew_pods(pod));
+    let restart = restart.map(|restart| format!(" && {restart}")).unwrap_or_default();
+    Some(format!("kubectl get {account} || kubectl create {account}{restart}"))
 }
 
 /// Prints what kubelet logged about this pod's volumes.
@@ -224,6 +235,7 @@ pub(super) fn safe(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::cluster::Owner;
 
     #[test]
     fn names_with_shell_characters_give_no_command() {
@@ -233,10 +245,17 @@ mod tests {
             uid: "u-1".into(),
             owner: None,
         };
+        let owner = Some(Owner { kind: "Deployment".into(), name: "cart".into() });
         let early = TokenSymptom { fault: TokenFault::NotYetValid, severity: Severity::Critical };
         assert_eq!(
             of_token(early, &pod("cart-0"), None).command.as_deref(),
             Some("kubectl delete pod -n shop cart-0")
+        );
+        let owned = PodRef { owner, ..pod("cart-0") };
+        assert_eq!(
+            of_token(early, &owned, None).command.as_deref(),
+            Some("kubectl rollout restart -n shop deployment/cart"),
+            "the owner's own command"
         );
         for name in ["$(reboot)", "a;b", "-n", "", "a b", "x\n"] {
             assert_eq!(of_token(early, &pod(name), None).command, None, "{name:?}");

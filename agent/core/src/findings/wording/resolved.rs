@@ -125,7 +125,7 @@ fn good_state(code: Code) -> &'static str {
         Code::RotationLate | Code::RotationStalled | Code::Expired => {
             "is within its lifetime again by this node's clock"
         }
-        Code::SubjectReplaced => "belongs to an account that exists",
+        Code::SubjectReplaced => "belongs to an account that exists, or its pod ends",
         Code::Missing => "is there again",
         Code::Subpath => "is no longer mounted by subPath",
         Code::ReaderStale => "has no reader left that keeps an old one",

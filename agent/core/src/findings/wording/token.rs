@@ -2,7 +2,7 @@
 
 use super::lifetime::time_left;
 use super::parts::{Parts, identity_of};
-use super::{audience, kept, names, remedy, subpath, unsynced};
+use super::{audience, by_hand, kept, names, remedy, subpath, unsynced};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
@@ -153,6 +153,11 @@ fn lifecycle(
     now: Wall,
 ) -> String {
     match fault {
+        TokenFault::RotationLate | TokenFault::RotationStalled
+            if !generation.claims.binding.is_of_kubelet() =>
+        {
+            by_hand::summary(token, generation, now)
+        }
         TokenFault::RotationLate => format!(
             "{token} should have been replaced {} ago; kubelet is late. {}{}",
             now - generation.deadlines.due,

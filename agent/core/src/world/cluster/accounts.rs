@@ -104,6 +104,8 @@ struct Answer {
     /// When the API server first gave this answer.
     since: Monotonic,
     uid: Option<String>,
+    /// The answer before this one, and since when the API server gave it.
+    before: Option<(Option<String>, Monotonic)>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,14 +127,30 @@ impl Known {
 }
 
 impl Answer {
-    /// Why the API server rejects a token of the account with this UID.
+    /// Why the API server rejects a token of the account with this UID. An account that was missing
+    /// and has been created again is lost since it was missing.
     fn loss(&self, uid: Option<&String>) -> Option<Loss> {
-        let kind = match (&self.uid, uid) {
-            (None, _) => AccountLoss::Missing,
-            (Some(is), Some(was)) if is != was => AccountLoss::Replaced,
-            (Some(_), _) => return None,
-        };
-        Some(Loss { kind, since: self.since })
+        let kind = loss(self.uid.as_ref(), uid)?;
+        let before = self.before.as_ref();
+        let before = before.filter(|(is, _)| loss(is.as_ref(), uid).is_some());
+        Some(Loss { kind, since: before.map_or(self.since, |(_, since)| *since) })
+    }
+
+    /// The answer that follows this one.
+    fn followed_by(self, uid: Option<String>, at: Monotonic) -> Self {
+        if self.uid == uid {
+            return Self { at, ..self };
+        }
+        Self { at, since: at, uid, before: Some((self.uid, self.since)) }
+    }
+}
+
+/// How a token is lost whose account had the UID `was`, where the account has `is` now.
+fn loss(is: Option<&String>, was: Option<&String>) -> Option<AccountLoss> {
+    match (is, was) {
+        (None, _) => Some(AccountLoss::Missing),
+        (Some(is), Some(was)) if is != was => Some(AccountLoss::Replaced),
+        (Some(_), _) => None,
     }
 }
 
@@ -217,10 +235,12 @@ impl Accounts {
         let Some(known) = self.known.get_mut(&seen.account) else { return false };
         let (at, uid) = (now.monotonic, seen.uid);
         let before = known.answer.take();
-        let same = before.filter(|before| before.uid == uid);
-        let since = same.as_ref().map_or(at, |before| before.since);
-        known.answer = Some(Answer { at, since, uid });
-        same.is_none()
+        let is_same = before.as_ref().is_some_and(|before| before.uid == uid);
+        known.answer = Some(match before {
+            Some(before) => before.followed_by(uid, at),
+            None => Answer { at, since: at, uid, before: None },
+        });
+        !is_same
     }
 
     /// Takes a loss that was reported before a restart. It counts until the API server answers, or

@@ -86,6 +86,18 @@ pub enum Bound<'a> {
     Nothing,
 }
 
+impl Bound<'_> {
+    /// The kind of the object, for scripts.
+    pub fn kind(self) -> Option<&'static str> {
+        match self {
+            Self::Pod(_) => Some("pod"),
+            Self::Secret(_) => Some("secret"),
+            Self::Node(_) => Some("node"),
+            Self::Nothing => None,
+        }
+    }
+}
+
 impl Binding {
     /// What the token is bound to.
     pub fn bound(&self) -> Bound<'_> {
@@ -94,6 +106,15 @@ impl Binding {
             (None, Some(secret), _) => Bound::Secret(secret),
             (None, None, Some(node)) => Bound::Node(node),
             (None, None, None) => Bound::Nothing,
+        }
+    }
+
+    /// Whether kubelet may have requested the token, and so replaces it: it binds each to a pod.
+    /// Every other token is replaced by whoever put it into the volume, as a Secret.
+    pub fn is_of_kubelet(&self) -> bool {
+        match self.bound() {
+            Bound::Pod(_) => true,
+            Bound::Secret(_) | Bound::Node(_) | Bound::Nothing => false,
         }
     }
 }

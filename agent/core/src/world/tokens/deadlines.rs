@@ -26,6 +26,9 @@ const LONGEST_SYNC: (i64, i64) = (3, 2);
 const LATE: Delta = Delta::from_secs(120);
 /// Three syncs at 90 s, and a margin.
 const STALLED: Delta = Delta::from_secs(300);
+/// The end of the life of a token that kubelet does not replace, in which somebody should do so: a
+/// fifth of it, as with kubelet's. People need no more than a week.
+const BY_HAND: Delta = Delta::from_secs(7 * 24 * 3_600);
 
 /// The settings of this node's kubelet that affect rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +72,8 @@ pub struct Deadlines {
     /// `iat`
     pub issued: Wall,
     /// `iat` + min(80 % of the effective lifetime, 24 h): kubelet replaces the token from here on,
-    /// or up to 10 s earlier ([`JITTER`]).
+    /// or up to 10 s earlier ([`JITTER`]). A token that kubelet does not replace is due and late a
+    /// fifth of its lifetime before its end, at most a week, and stalled in the last third of that.
     pub due: Wall,
     /// `due` + min(120 s, 80 % of the slack): a healthy kubelet has replaced the token by now.
     pub late: Wall,
@@ -88,6 +92,21 @@ pub struct Deadlines {
 impl Deadlines {
     /// The deadlines of a token with these claims, on a node with this kubelet.
     pub fn of(claims: &Claims, kubelet: &KubeletPolicy) -> Self {
+        let rotated = Self::of_kubelet(claims, *kubelet);
+        if claims.binding.is_of_kubelet() { rotated } else { rotated.by_hand() }
+    }
+
+    /// Of a token that kubelet does not replace. It is never critical before it ends: it may be
+    /// replaced at any time.
+    fn by_hand(self) -> Self {
+        let ttl = (self.effective - self.issued).max(Delta::ZERO);
+        let slack = ttl.fraction(20, 100).min(BY_HAND);
+        let due = self.effective - slack;
+        let stalled = self.effective - slack.fraction(1, 3);
+        Self { due, late: due, stalled, critical: self.effective, ..self }
+    }
+
+    fn of_kubelet(claims: &Claims, kubelet: KubeletPolicy) -> Self {
         let issued = claims.issued_at;
         let effective = claims.warn_after.unwrap_or(claims.expires_at);
         let ttl = (effective - issued).max(Delta::ZERO);
@@ -271,6 +290,25 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_kubelet_does_not_replace_has_the_deadlines_of_people() {
+        // (lifetime, age when it is late, age when it is stalled), in seconds
+        let (day, year) = (86_400, 31_536_000);
+        let table = [
+            (600, 480, 560),
+            (3_600, 2_880, 3_360),
+            (30 * day, 24 * day, 28 * day),
+            (year, year - 7 * day, year - 7 * day / 3),
+        ];
+        for (lifetime, late, stalled) in table {
+            let mut claims = claims(IAT, lifetime, None);
+            claims.binding.pod = None;
+            let d = Deadlines::of(&claims, &KubeletPolicy::default());
+            let ages = [d.due, d.late, d.stalled, d.critical].map(|at| (at - d.issued).as_secs());
+            assert_eq!(ages, [late, late, stalled, lifetime], "{lifetime}");
+        }
+    }
+
+    #[test]
     fn verdicts_are_three_way() {
         let token = claims(IAT, 600, None);
         let at = |age: i64, bound: i64| {
@@ -296,9 +334,14 @@ mod tests {
             sync in any::<i64>(),
         ) {
             let kubelet = KubeletPolicy { sync_period: Delta::from_secs(sync) };
-            let d = Deadlines::of(&claims(iat, lifetime, None), &kubelet);
-            let ordered = [d.issued, d.due, d.late, d.stalled, d.effective, d.hard];
-            prop_assert!(ordered.is_sorted(), "{:?}", ordered);
+            let of_kubelet = claims(iat, lifetime, None);
+            let mut by_hand = of_kubelet.clone();
+            by_hand.binding.pod = None;
+            for claims in [of_kubelet, by_hand] {
+                let d = Deadlines::of(&claims, &kubelet);
+                let ordered = [d.issued, d.due, d.late, d.stalled, d.effective, d.hard];
+                prop_assert!(ordered.is_sorted(), "{:?}", ordered);
+            }
         }
 
         #[test]

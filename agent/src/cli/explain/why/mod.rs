@@ -1,6 +1,7 @@
 //! `tokenwatch explain --why`: why the API server refuses a token of a pod, or will: eight
 //! questions, each with the answer of the evidence.
 
+mod life;
 mod questions;
 mod render;
 #[cfg(test)]

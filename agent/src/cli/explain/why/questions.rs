@@ -11,8 +11,9 @@ use tokenwatch_core::world::cluster::{AccountLoss, Pod, PodStage};
 use tokenwatch_core::world::keys::KeyState;
 use tokenwatch_core::world::tokens::{State, Verdict, is_for_api_server};
 
+use super::life;
 use crate::cli::check::Missing;
-use crate::cli::output::{count_of, relative, whole};
+use crate::cli::output::{count_of, relative};
 use crate::reader_list::Reader;
 
 /// What an answer means for the token.
@@ -62,11 +63,11 @@ pub(super) fn answers(why: &Why, beside: Beside<'_>) -> [Answer; 8] {
         of("Which pod is it?", pod(why, beside)),
         of("Which service account?", account(why, beside)),
         of("What is in the token?", token(why, beside.now)),
-        of("Is the token controller well?", controller()),
+        of("Is the token controller well?", controller(why)),
         of("Are the clocks right?", clocks(why, beside)),
         of("What does the API server accept?", accepted(why, beside)),
         of("Does a restart help?", restart(why, beside)),
-        of("Is the lifetime right?", lifetime(why)),
+        of("Is the lifetime right?", (Finds::Good, life::lifetime(why))),
     ]
 }
 
@@ -147,8 +148,14 @@ fn token(why: &Why, now: Wall) -> (Finds, String) {
         State::Late | State::Stalled | State::Expired | State::NotYetValid => false,
     };
     let is_good = is_in_time && why.token.verdict != Verdict::Dead;
-    let text = [content(why, now), extension(why, now), renewal(why, now)].concat();
-    (if is_good { Finds::Good } else { Finds::Bad }, text)
+    let unseen = life::unseen(&why.token.claims.binding);
+    let finds = match (is_good, &unseen) {
+        (false, _) => Finds::Bad,
+        (true, Some(_)) => Finds::NotKnown,
+        (true, None) => Finds::Good,
+    };
+    let renewal = life::renewal(why, now);
+    (finds, [content(why, now), extension(why, now), renewal, unseen.unwrap_or_default()].concat())
 }
 
 fn content(why: &Why, now: Wall) -> String {
@@ -173,20 +180,15 @@ fn extension(why: &Why, now: Wall) -> String {
     why.token.claims.warn_after.map(text).unwrap_or_default()
 }
 
-fn renewal(why: &Why, now: Wall) -> String {
-    let due = why.token.deadlines.due;
-    let is_ahead = due > now;
-    if is_ahead { format!(" kubelet replaces it {}.", relative(due, now)) } else { String::new() }
-}
-
-fn controller() -> (Finds, String) {
-    (
-        Finds::NotKnown,
+fn controller(why: &Why) -> (Finds, String) {
+    let is_of_kubelet = why.token.claims.binding.is_of_kubelet();
+    let from = if is_of_kubelet { "kubelet requests it from" } else { "it was requested from" };
+    let text = format!(
         "Not known, because the agent does not look at kube-controller-manager. It does not \
-         matter for this token: kubelet requests it from the API server. The controller creates \
-         only Secret-based tokens."
-            .to_owned(),
-    )
+         matter for this token: {from} the API server. The controller creates only Secret-based \
+         tokens."
+    );
+    (Finds::NotKnown, text)
 }
 
 fn clocks(why: &Why, beside: Beside<'_>) -> (Finds, String) {
@@ -370,28 +372,6 @@ fn of_finding(finding: &Finding) -> (Finds, String) {
         | Code::DeliveryDelayed => "Not known: the finding does not show it",
     };
     (Finds::Bad, format!("{text} ({}).", finding.code))
-}
-
-/// Time to replace a token in which a pod has some syncs only: kubelet syncs it every 60 to 90 s.
-const SHORT: Delta = Delta::from_secs(180);
-
-/// Above the longest lifetime that tokens of other verifiers usually have (24 h).
-const LONG: Delta = Delta::from_secs(172_800);
-const LONG_LIVED: &str = " Until it expires, whoever has a copy of it can use it, as long as its \
-                          pod exists.";
-
-fn lifetime(why: &Why) -> (Finds, String) {
-    let deadlines = &why.token.deadlines;
-    let life = whole(deadlines.effective - deadlines.issued);
-    let slack = deadlines.effective - deadlines.due;
-    let room = if slack < SHORT { "some syncs" } else { "many syncs" };
-    let long = if deadlines.expires - deadlines.issued > LONG { LONG_LIVED } else { "" };
-    let slack = whole(slack);
-    let text = format!(
-        "It lives for {life}. kubelet has {slack} to replace it after it is due: {room} of the \
-         pod.{long}"
-    );
-    (Finds::Good, text)
 }
 
 /// Bad before not known before good.

@@ -5,6 +5,7 @@ use tokenwatch_core::engine::{AccountState, ApiClock};
 use tokenwatch_core::world::clocks::{ClockState, Estimate};
 use tokenwatch_core::world::cluster::{AccountLoss, PodStage};
 use tokenwatch_core::world::keys::{KeySet, KeyState};
+use tokenwatch_core::world::tokens::ObjectRef;
 
 use super::questions::{Answer, Finds};
 use super::*;
@@ -101,6 +102,23 @@ fn each_reason_for_a_refusal_is_a_bad_answer() {
         assert_eq!(answer.finds, Finds::Bad, "{answer:?}");
         assert!(answer.text.contains(expected), "{answer:?}");
     }
+}
+
+#[test]
+fn whether_a_secret_exists_is_not_known() {
+    let sealed = |verdict| {
+        let mut why = good();
+        let seal = ObjectRef { name: "seal".into(), uid: None };
+        why.token.verdict = verdict;
+        (why.token.claims.binding.pod, why.token.claims.binding.secret) = (None, Some(seal));
+        why
+    };
+    let open = answer(sealed(Verdict::Uncertain), 3);
+    assert_eq!(open.finds, Finds::NotKnown, "{open:?}");
+    assert!(open.text.contains("bound to Secret seal. Not known whether that still"), "{open:?}");
+    assert!(open.text.contains("kubelet does not replace it"), "{open:?}");
+    assert_eq!(answer(sealed(Verdict::Dead), 3).finds, Finds::Bad);
+    assert!(answer(sealed(Verdict::Uncertain), 8).text.contains("kubelet does not replace it"));
 }
 
 #[test]

@@ -109,6 +109,7 @@ pub(crate) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
         binding: Binding {
             namespace: "shop".into(),
             service_account: ObjectRef { name: "cart".into(), uid: None },
+            pod: Some(ObjectRef { name: pod.into(), uid: Some(format!("uid-{pod}")) }),
             ..Binding::default()
         },
         key: SigningKey::default(),
