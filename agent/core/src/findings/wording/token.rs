@@ -131,13 +131,19 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
     let key = &facts.tracked.key;
     let token = names::token(&facts.pod_ref(), &key.volume, &key.path);
     match (fault, facts.generation()) {
-        (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
+        (TokenFault::Malformed, _) => broken(&token, of_malformed(facts), facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
         (TokenFault::Subpath, _) => subpath::summary(&token, facts, now),
         (TokenFault::Audience(misfit), _) => audience::summary(&token, misfit, facts),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
         (_, None) => token, // every other fault needs a generation
     }
+}
+
+/// A token with a wrong signature has claims, and nobody accepts it.
+fn of_malformed(facts: &Facts<'_>) -> &'static str {
+    let is_checked = facts.tracked.signature.is_some();
+    if is_checked { "holds a token that no API server accepts" } else { "does not hold a token" }
 }
 
 fn broken(token: &str, what: &str, facts: &Facts<'_>) -> String {

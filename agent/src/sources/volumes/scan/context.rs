@@ -71,7 +71,13 @@ impl Reports<'_> {
     pub(super) fn file(&mut self, path: &Path, written_at: Option<Wall>, content: FileContent) {
         let key = self.owner.key(path);
         let directory = self.directory.clone();
-        self.out.push(Observation::File(FileSeen { key, written_at, directory, content }));
+        self.out.push(Observation::File(FileSeen {
+            key,
+            written_at,
+            directory,
+            content,
+            signature: None,
+        }));
     }
 
     /// No token is at `path` any more.
