@@ -30,6 +30,7 @@ use crate::setup::{
 use crate::sources::api_once::ApiOnce;
 use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
+use crate::sources::volumes::Scanner;
 use crate::sources::{kernel, ntp, volumes};
 use cluster::Cluster;
 pub(super) use cluster::Missing;
@@ -128,6 +129,15 @@ struct Sample {
     at: Reading,
 }
 
+/// What a scan of the node gave.
+struct Scanned {
+    files: Vec<Observation>,
+    problems: Vec<String>,
+    /// It can read the tokens again.
+    scanner: Scanner,
+    round: Round,
+}
+
 async fn check_all(
     settings: &Settings,
     environment: &Environment,
@@ -155,7 +165,8 @@ pub(super) async fn looked(
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let (files, problems, round) = read_node(&roots, copies_config(settings), &ntp).await?;
+    let Scanned { files, problems, scanner, round } =
+        read_node(&roots, copies_config(settings), &ntp).await?;
     let sample = Sample {
         roots,
         problems,
@@ -167,6 +178,7 @@ pub(super) async fn looked(
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
+    cluster.signatures(scanner, &mut engine, &at).await;
     let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
     Ok((engine, Checked { cluster, ..checked }))
 }
@@ -176,19 +188,20 @@ async fn read_node(
     roots: &[PathBuf],
     copies: Option<CopiesConfig>,
     ntp: &NtpConfig,
-) -> Result<(Vec<Observation>, Vec<String>, Round), CheckError> {
+) -> Result<Scanned, CheckError> {
     let owned = roots.to_vec();
     let scan = tokio::task::spawn_blocking(move || {
         (volumes::check(owned), copies.map(|config| copies::check(&config)))
     });
     let round = ntp::measure(ntp).await;
-    let ((files, summary), copies) = scan.await.map_err(CheckError::Scan)?;
+    let ((files, summary, scanner), copies) = scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
     let (copies, more) = copies.unwrap_or_default();
     let files = files.into_iter().chain(copies).collect();
-    Ok((files, summary.problems.into_iter().chain(more).collect(), round))
+    let problems = summary.problems.into_iter().chain(more).collect();
+    Ok(Scanned { files, problems, scanner, round })
 }
 
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.

@@ -10,6 +10,7 @@ use tokenwatch_core::world::cluster::{AccountName, AccountSeen, ClusterSeen};
 use tokenwatch_core::world::keys::KeysSeen;
 use tokenwatch_core::world::observation::Observation;
 
+use super::signatures::SharedKeys;
 use super::{keys, pods, service_accounts};
 use crate::kubernetes::ApiClient;
 
@@ -78,9 +79,10 @@ impl ApiOnce {
         (answers.seen, problem)
     }
 
-    /// Requests the keys of the API server: the answers, and what is missing, for people.
-    pub async fn keys(&self) -> (Vec<KeysSeen>, Option<String>) {
-        let asked = keys::ask(&self.client, TIMEOUT).await;
+    /// Requests the keys of the API server: the answers, and what is missing, for people. The keys
+    /// themselves go to `keys`.
+    pub async fn keys(&self, keys: &SharedKeys) -> (Vec<KeysSeen>, Option<String>) {
+        let asked = keys::ask(&self.client, keys, TIMEOUT).await;
         (asked.seen, asked.error.map(|error| without_keys(&error.to_string())))
     }
 }

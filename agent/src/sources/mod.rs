@@ -19,6 +19,7 @@ pub mod readers;
 mod send;
 pub mod server_logs;
 pub mod service_accounts;
+pub mod signatures;
 pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;

@@ -8,4 +8,4 @@ mod open;
 pub(crate) mod place;
 mod read;
 
-pub use read::{At, Look, Other, Reader, Stamp, Unread};
+pub use read::{At, Checked, Look, Other, Reader, Stamp, Unread};

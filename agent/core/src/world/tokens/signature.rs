@@ -1,5 +1,5 @@
-//! What a check of a token's signature shows. The check itself, and the bytes of the signature, stay
-//! in the reader of token files.
+//! What a check of a token's signature shows. The check itself, and the bytes of the signature,
+//! stay in the reader of token files.
 
 use serde::{Deserialize, Serialize};
 

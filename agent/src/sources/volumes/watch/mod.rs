@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
 use crate::sources::health::{Health, Source};
+use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolumes;
 use events::EventQueue;
 use worker::Worker;
@@ -39,6 +40,8 @@ pub struct FilesConfig {
     pub search: Option<Search>,
     /// Those who want to know which volumes hold tokens.
     pub followers: TokenVolumes,
+    /// The public keys against which signatures are checked.
+    pub keys: SharedKeys,
 }
 
 impl FilesConfig {
@@ -53,6 +56,7 @@ impl FilesConfig {
             max_watches: None,
             search: None,
             followers: TokenVolumes::default(),
+            keys: SharedKeys::default(),
         }
     }
 
