@@ -3,6 +3,7 @@
 
 mod cluster;
 mod render;
+mod reviews;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub(super) use render::{finding_json, paragraph};
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use super::readers::{self, Asked, Found};
+use super::review::Reviewed;
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -58,17 +60,27 @@ pub(super) struct Checked {
     cluster: Cluster,
     /// Who reads the tokens, if somebody asked.
     readers: Option<Found>,
+    /// What the API server answered about each token, if somebody asked.
+    reviews: Option<Vec<Reviewed>>,
 }
 
-/// Checks the node and prints the result; the exit status. `looking`: how long to look at readers,
-/// if they are asked for.
+/// What is asked for beside the check itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    /// How long to look at readers, if they are asked for.
+    pub(super) looking: Option<Delta>,
+    /// Whether to ask the API server about each token.
+    pub(super) token_review: bool,
+}
+
+/// Checks the node and prints the result; the exit status.
 pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     output: TableOrJson,
-    looking: Option<Delta>,
+    beside: Beside,
 ) -> u8 {
-    match check_all(settings, environment, looking).await {
+    match check_all(settings, environment, beside).await {
         Ok(checked) => match output {
             TableOrJson::Table => print(
                 &render::table(&checked, Layout::for_stdout(environment)),
@@ -141,10 +153,13 @@ struct Scanned {
 async fn check_all(
     settings: &Settings,
     environment: &Environment,
-    looking: Option<Delta>,
+    beside: Beside,
 ) -> Result<Checked, CheckError> {
-    let (_, mut checked) = looked(settings, environment).await?;
-    if let Some(span) = looking {
+    let (engine, mut checked) = looked(settings, environment).await?;
+    if beside.token_review {
+        checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
+    }
+    if let Some(span) = beside.looking {
         match readers::find(settings, environment, Asked { pod: None, span }).await {
             Ok(found) => checked.readers = Some(found),
             Err(error) => checked.problems.push(format!("readers: {error}")),
@@ -233,8 +248,8 @@ fn evaluate(config: &Config, engine: &mut Engine, sample: Sample) -> Checked {
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());
-    let (cluster, readers) = (Cluster::default(), None);
-    Checked { at, roots, problems, clock, tokens, findings, cluster, readers }
+    let (cluster, readers, reviews) = (Cluster::default(), None, None);
+    Checked { at, roots, problems, clock, tokens, findings, cluster, readers, reviews }
 }
 
 impl Checked {

@@ -15,8 +15,10 @@ mod readers;
 mod record;
 mod replay;
 mod report;
+mod review;
 mod run;
 mod settings;
+mod signature;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -80,8 +82,11 @@ fn run_command(
         }
         Command::Check(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            let looking = it.readers.then_some(it.look.span);
-            on_threads(Box::pin(check::report(&settings, environment, it.output, looking)))
+            let beside = check::Beside {
+                looking: it.readers.then_some(it.look.span),
+                token_review: it.token_review,
+            };
+            on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
         }
         Command::Readers(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
@@ -109,7 +114,8 @@ fn run_command(
                     it.output,
                 ))));
             }
-            on_threads(Box::pin(explain::report(&settings, environment, file, it.output)))
+            let asked = (file, it.token_review);
+            on_threads(Box::pin(explain::report(&settings, environment, asked, it.output)))
         }
         Command::Clock(it) => {
             let settings = sources.without_export(it.settings.given())?.settings;

@@ -20,6 +20,7 @@ mod send;
 pub mod server_logs;
 pub mod service_accounts;
 pub mod signatures;
+pub(crate) mod token_review;
 pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;

@@ -10,11 +10,12 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use tokenwatch_core::world::tokens::{
-    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, Signature,
+    Claims, Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, Signature,
     TokenIdentity, decode,
 };
 use zeroize::Zeroize;
 
+use super::TokenBytes;
 use super::open::{Links, Opener};
 use crate::sources::own_opens::OwnOpens;
 use crate::sources::signatures::{KeyRing, SharedKeys, Signed};
@@ -242,6 +243,23 @@ impl Reader {
         };
         self.buffer[..length].zeroize();
         found(decoded, stamp, checked, length == 0)
+    }
+
+    /// The bytes of a token, if the file holds the one with these claims.
+    pub(crate) fn bytes(
+        &mut self,
+        at: &At<'_>,
+        path: &Path,
+        claims: &Claims,
+    ) -> Option<TokenBytes> {
+        let (_, length) = self.fetch_at(at, path).ok()?;
+        let is_it = match decode(&self.buffer[..length], &mut self.scratch) {
+            Decoded::Token(token) => token.is(claims),
+            Decoded::Legacy(_) | Decoded::Other | Decoded::Malformed(_) => false,
+        };
+        let bytes = is_it.then(|| TokenBytes::copied(&self.buffer[..length]));
+        self.buffer[..length].zeroize();
+        bytes
     }
 
     /// Reads an open file of the host, and passes its bytes on. They are wiped afterwards.
