@@ -53,6 +53,20 @@ fn damaged(token: &str) -> String {
     token[..token.len() - 4].to_owned()
 }
 
+/// A command without the environment of this machine.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
+    bare(&mut command).args(arguments).stdin(Stdio::null()).args([
+        "--clock-discover",
+        "false",
+        "--clock-assumed-bound",
+        "1s",
+        "--node",
+        "n1",
+    ]);
+    command
+}
+
 /// A node with an API server that publishes one key.
 struct Bed {
     node: Node,
@@ -75,21 +89,8 @@ impl Bed {
         volume.write(&payload, Wall::from_secs(now())).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwatch"));
-        bare(&mut command).args(arguments).stdin(Stdio::null()).args([
-            "--clock-discover",
-            "false",
-            "--clock-assumed-bound",
-            "1s",
-            "--node",
-            "n1",
-        ]);
-        command
-    }
-
     fn with_api(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(arguments);
+        let mut command = command(arguments);
         let kubeconfig = self.server.kubeconfig(self.node.root());
         command.args(["--kubernetes", "true", "--kubeconfig"]).arg(kubeconfig);
         command
@@ -173,7 +174,7 @@ fn without_keys_a_signature_is_not_checked_and_has_a_reason() {
     bed.write("bad-0", &damaged(&signed(&bed.signer, "bad-0")));
     let root = bed.node.root().to_string_lossy().into_owned();
     let arguments = ["check", "--root", &root, "--output", "json"];
-    let off = seen(&mut bed.command(&arguments));
+    let off = seen(&mut command(&arguments));
     assert_eq!(off.status, Some(0), "nothing is accused: {}", off.out);
     let signature = &off.json()["tokens"][0]["signature"];
     assert_eq!(signature["result"], "not_checked");
@@ -200,8 +201,13 @@ fn explain_shows_the_signature_of_a_file() {
         assert!(text.out.contains("\n  signature"), "{}", text.out);
         assert_secret(&(run.out + &run.err + &text.out + &text.err), &[&good]);
     }
+    // A copy on the host, as a CNI plugin makes it.
+    let copy = format!("kind: Config\nusers:\n- name: calico\n  user:\n    token: {bad}\n");
+    let copy = bed.file(&copy).to_string_lossy().into_owned();
+    let run = seen(&mut bed.with_api(&["explain", &copy, "--output", "json"]));
+    assert_eq!(run.json()["signature"]["result"], "damaged", "{}", run.out);
     let file = bed.file(&good).to_string_lossy().into_owned();
-    let off = seen(&mut bed.command(&["explain", &file]));
+    let off = seen(&mut command(&["explain", &file]));
     let flat = off.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains("signature not checked, because the Kubernetes API"), "{flat}");
     assert!(bed.server.reviews().is_empty(), "nobody wanted a review");
@@ -252,12 +258,12 @@ fn a_review_that_is_denied_or_impossible_is_not_known() {
     assert_eq!(denied["authenticated"], Value::Null);
     let why = denied["not_known_because"].as_str().unwrap();
     assert!(why.contains("system:auth-delegator"), "{why}");
-    let off = seen(&mut bed.command(&arguments));
+    let off = seen(&mut command(&arguments));
     let why = off.json()["token_review"]["not_known_because"].to_string();
     assert!(why.contains("kubernetes.enabled") && off.status == Some(0), "{why}");
     // Without TLS, only to this machine.
     let file = bed.node.file("remote", &remote());
-    let mut command = bed.command(&arguments);
+    let mut command = command(&arguments);
     command.args(["--kubernetes", "true", "--kubeconfig"]).arg(file);
     let why = seen(&mut command).json()["token_review"]["not_known_because"].to_string();
     assert!(why.contains("without TLS"), "{why}");

@@ -198,8 +198,9 @@ pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
     only_in(tree, "agent/src", &setting, &[])
 }
 
-/// Of the API the agent asks for pods, service accounts and public keys, and writes Events; two
-/// commands create TokenReviews if they are asked to. No other resource is so much as named, and Secrets least of all.
+/// Of the API the agent asks for pods, service accounts and public keys, and writes Events. With
+/// `--token-review`, two commands create TokenReviews. No other resource is so much as named, and
+/// Secrets least of all.
 pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     let asking = [
         "agent/src/sources/controller_lease.rs",

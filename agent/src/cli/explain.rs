@@ -23,6 +23,7 @@ use super::review::Reviewed;
 use super::signature;
 use crate::config::Settings;
 use crate::environment::Environment;
+use crate::sources::tokens::TokenBytes;
 use asked::Asked;
 use identify::{ExplainError, Identified, Known, identify};
 use input::{NotRead, ReadFrom};
@@ -53,38 +54,51 @@ pub(super) async fn why(
     why::report(settings, environment, asked, output).await
 }
 
+/// What somebody wants to see of a token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) environment: &'a Environment,
+    pub(super) output: TextOrJson,
+    /// Whether to ask the API server about the token.
+    pub(super) token_review: bool,
+}
+
 /// Reads, decodes and prints a token; the exit status.
-pub(super) async fn report(
-    settings: &Settings,
-    environment: &Environment,
-    (file, review): (Option<&Path>, bool),
-    output: TextOrJson,
-) -> u8 {
-    let layout = Layout::for_stdout(environment);
+pub(super) async fn report(wanted: Wanted<'_>, file: Option<&Path>) -> u8 {
     let (mut from, bytes) = input::read(file);
-    let token = bytes.map_err(ExplainError::Read).and_then(|bytes| identify(&bytes));
-    match token {
+    match bytes.map_err(ExplainError::Read).and_then(|bytes| identify(&bytes)) {
         Ok(Identified { token, bytes, place }) => {
             from.place = place;
             match token {
-                Known::Bound(claims) => {
-                    let audiences = claims.audiences.clone();
-                    let explained = explain(from, *claims, settings, environment);
-                    let review = review.then_some(&*audiences);
-                    let asked = asked::ask(settings, environment, bytes, review);
-                    let (explained, asked) = tokio::join!(explained, asked);
-                    print_token(&Explained { asked, ..explained }, output, layout)
-                }
-                Known::Legacy(legacy) => {
-                    let asked = match review {
-                        true => asked::ask(settings, environment, bytes, Some(&[])).await,
-                        false => Asked::default(),
-                    };
-                    print_legacy((&from, &legacy, &asked), output, layout)
-                }
+                Known::Bound(claims) => wanted.bound(from, *claims, bytes).await,
+                Known::Legacy(legacy) => wanted.legacy(&from, &legacy, bytes).await,
             }
         }
         Err(error) => print_failure(&from, &error),
+    }
+}
+
+impl Wanted<'_> {
+    async fn bound(self, from: ReadFrom, claims: Claims, bytes: TokenBytes) -> u8 {
+        let audiences = claims.audiences.clone();
+        let review = self.token_review.then_some(&*audiences);
+        let explained = explain(from, claims, self.settings, self.environment);
+        let asked = asked::ask(self.settings, self.environment, bytes, review);
+        let (explained, asked) = tokio::join!(explained, asked);
+        let layout = Layout::for_stdout(self.environment);
+        print_token(&Explained { asked, ..explained }, self.output, layout)
+    }
+
+    /// Its signature is not checked: it does not expire, and the API server compares it with its
+    /// Secret.
+    async fn legacy(self, from: &ReadFrom, legacy: &LegacyClaims, bytes: TokenBytes) -> u8 {
+        let asked = if self.token_review {
+            asked::ask(self.settings, self.environment, bytes, Some(&[])).await
+        } else {
+            Asked::default()
+        };
+        print_legacy((from, legacy, &asked), self.output, Layout::for_stdout(self.environment))
     }
 }
 

@@ -81,11 +81,8 @@ fn run_command(
             on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
         }
         Command::Check(it) => {
+            let beside = check::Beside::of(&it);
             let settings = sources.as_for_run(it.settings.given())?.settings;
-            let beside = check::Beside {
-                looking: it.readers.then_some(it.look.span),
-                token_review: it.token_review,
-            };
             on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
         }
         Command::Readers(it) => {
@@ -114,8 +111,9 @@ fn run_command(
                     it.output,
                 ))));
             }
-            let asked = (file, it.token_review);
-            on_threads(Box::pin(explain::report(&settings, environment, asked, it.output)))
+            let (output, token_review) = (it.output, it.token_review);
+            let wanted = explain::Wanted { settings: &settings, environment, output, token_review };
+            on_threads(Box::pin(explain::report(wanted, file)))
         }
         Command::Clock(it) => {
             let settings = sources.without_export(it.settings.given())?.settings;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::tokens::{Signature, SignatureResult};
 
 /// For people, without a full stop. `why_not`: why there was no check, for the end of a sentence.
@@ -15,6 +16,12 @@ pub(super) fn text(signature: Option<Signature>, why_not: Option<&str>) -> Strin
             format!("{name}: {meaning}, by the keys of {}", keys_at.rfc3339())
         }
     }
+}
+
+/// The same for many tokens: what is well needs no explanation.
+pub(super) fn summary(signature: Option<Signature>, why_not: Option<&str>) -> String {
+    let is_verified = signature.is_some_and(|seen| seen.result == SignatureResult::Verified);
+    if is_verified { words(SignatureResult::Verified).to_owned() } else { text(signature, why_not) }
 }
 
 fn words(result: SignatureResult) -> &'static str {
@@ -39,7 +46,7 @@ pub(super) fn json(signature: Option<Signature>, why_not: Option<&str>) -> Value
     let (result, keys_at) = signature.map(|seen| (seen.result.name(), seen.keys_at)).unzip();
     json!({
         "result": result.unwrap_or("not_checked"),
-        "keys_at": keys_at.map(|at| at.rfc3339()),
+        "keys_at": keys_at.map(Wall::rfc3339),
         "meaning": meaning,
     })
 }

@@ -8,7 +8,7 @@ use tokenwatch_core::base::time::{Reading, Wall};
 use tokenwatch_core::engine::TokenView;
 use tokenwatch_core::findings::{Finding, Severity, Subject};
 use tokenwatch_core::world::cluster::PodRef;
-use tokenwatch_core::world::tokens::{Signature, SignatureResult, State, Verdict};
+use tokenwatch_core::world::tokens::{State, Verdict};
 
 use super::{Checked, reviews};
 use crate::cli::clock::clock_line;
@@ -42,7 +42,7 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
         .map(|finding| paragraph(finding, checked.at.wall, layout))
         .collect::<Vec<_>>()
         .concat();
-    out += &reviews::section(checked, layout);
+    out += &reviews::section(checked, token_name, layout);
     if let Some(found) = &checked.readers {
         out += "\n";
         out += &readers::section(found, layout);
@@ -73,11 +73,7 @@ fn signatures(checked: &Checked) -> String {
     let missing = checked.missing().keys;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for token in &checked.tokens {
-        let text = match token.signature {
-            Some(Signature { result: SignatureResult::Verified, .. }) => "verified".to_owned(),
-            other => signature::text(other, missing.as_deref()),
-        };
-        *counts.entry(text).or_default() += 1;
+        *counts.entry(signature::summary(token.signature, missing.as_deref())).or_default() += 1;
     }
     let counts: Vec<_> =
         counts.into_iter().map(|(text, count)| format!("{count} {text}")).collect();
@@ -114,7 +110,7 @@ fn row(token: &TokenView, at: Reading) -> Vec<String> {
 
 /// Namespace and name if they are known, or else the UID.
 /// A token by its pod, volume and path.
-pub(super) fn token_name(token: &TokenView) -> String {
+fn token_name(token: &TokenView) -> String {
     let (volume, path) = (shown(&token.key.volume), shown(&token.key.path));
     format!("{} {volume}/{path}", pod_name(&token.pod))
 }

@@ -8,8 +8,8 @@ use crate::cli::review::{Reviewed, is_refused};
 use crate::cli::signature;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::kubernetes::ApiClient;
 use crate::setup::api_server;
+use crate::sources::api_once::ApiOnce;
 use crate::sources::token_review::{NoReview, Review, TokenFiles};
 
 /// The answer about each token, in their order. One after the other: the API server should not
@@ -20,11 +20,11 @@ pub(super) async fn of(
     engine: &Engine,
     checked: &Checked,
 ) -> Vec<Reviewed> {
-    let client = api_server(settings, environment).ok().flatten();
+    let api = api_server(settings, environment).ok().flatten().map(ApiOnce::new);
     let mut files = TokenFiles::new(checked.roots.clone());
     let mut reviews = Vec::with_capacity(checked.tokens.len());
     for token in &checked.tokens {
-        let answer = answer(client.as_deref(), &mut files, token).await;
+        let answer = answer(api.as_ref(), &mut files, token).await;
         let why = engine.why(&token.key, &checked.at);
         let is_refused =
             signature::is_wrong(token.signature) || why.as_ref().is_some_and(is_refused);
@@ -34,12 +34,12 @@ pub(super) async fn of(
 }
 
 async fn answer(
-    client: Option<&ApiClient>,
+    api: Option<&ApiOnce>,
     files: &mut TokenFiles,
     token: &TokenView,
 ) -> Result<Review, NoReview> {
-    match client {
-        Some(client) => files.review(client, &token.key, &token.claims).await,
+    match api {
+        Some(api) => api.review_file(files, (&token.key, &token.claims)).await,
         None => Err(NoReview::NoServer(OFF.to_owned())),
     }
 }
@@ -47,12 +47,12 @@ async fn answer(
 const OFF: &str = "the Kubernetes API is not enabled (kubernetes.enabled)";
 
 /// For people: each token with its answer. Nothing if nobody asked.
-pub(super) fn section(checked: &Checked, layout: Layout) -> String {
+pub(super) fn section(checked: &Checked, name: fn(&TokenView) -> String, layout: Layout) -> String {
     let Some(reviews) = &checked.reviews else { return String::new() };
-    let lines = checked.tokens.iter().zip(reviews).map(|(token, review)| {
-        let name = super::render::token_name(token);
-        layout.wrap(&format!("{name}: {}", review.text()), "  ")
-    });
+    let lines =
+        checked.tokens.iter().zip(reviews).map(|(token, review)| {
+            layout.wrap(&format!("{}: {}", name(token), review.text()), "  ")
+        });
     let lines: String = lines.collect();
     let disagree = reviews.iter().filter(|review| review.disagrees()).count();
     format!("\n{}\n{lines}", layout.strong(&heading(disagree)))

@@ -1,19 +1,14 @@
 //! What the API server shows of the token that is explained, if the settings enable it.
 
-use std::sync::Arc;
-
 use tokenwatch_core::world::tokens::{Signature, Verdict};
 
 use crate::cli::review::Reviewed;
 use crate::config::Settings;
 use crate::environment::Environment;
-use crate::kubernetes::ApiClient;
 use crate::setup::api_server;
 use crate::sources::api_once::ApiOnce;
-use crate::sources::signatures::SharedKeys;
-use crate::sources::token_review::{self, NoReview, Review};
+use crate::sources::token_review::{NoReview, Review};
 use crate::sources::tokens::TokenBytes;
-use crate::sources::tokens::found::check_signature;
 
 /// What the API server showed.
 #[derive(Debug, Default)]
@@ -45,27 +40,19 @@ pub(super) async fn ask(
     review: Option<&[String]>,
 ) -> Asked {
     match api_server(settings, environment) {
-        Ok(Some(client)) => {
-            let asked = signature(&ApiOnce::new(Arc::clone(&client)), &token).await;
-            Asked { review: reviewed(&client, token, review).await, ..asked }
-        }
+        Ok(Some(client)) => asked(&ApiOnce::new(client), token, review).await,
         Ok(None) => without(OFF, review.is_some()),
         Err(error) => without(&error.to_string(), review.is_some()),
     }
 }
 
-async fn signature(api: &ApiOnce, token: &TokenBytes) -> Asked {
-    let keys = SharedKeys::default();
-    let (_, why_not) = api.keys(&keys).await;
-    Asked { signature: check_signature(&keys.current(), token), why_not, review: None }
-}
-
-async fn reviewed(
-    client: &ApiClient,
-    token: TokenBytes,
-    audiences: Option<&[String]>,
-) -> Option<Result<Review, NoReview>> {
-    Some(token_review::review(client, token, audiences?).await)
+async fn asked(api: &ApiOnce, token: TokenBytes, audiences: Option<&[String]>) -> Asked {
+    let (signature, why_not) = api.signature(&token).await;
+    let review = match audiences {
+        Some(audiences) => Some(api.review(token, audiences).await),
+        None => None,
+    };
+    Asked { signature, why_not, review }
 }
 
 fn without(why_not: &str, is_review_wanted: bool) -> Asked {

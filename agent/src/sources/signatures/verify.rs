@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, EcdsaVerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED as P256, ECDSA_P384_SHA384_FIXED as P384, EcdsaVerificationAlgorithm,
     RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use tokenwatch_core::world::tokens::Unsupported;
@@ -54,19 +54,19 @@ impl PublicKey {
         };
         match (self, algorithm) {
             (Self::Unusable(why), _) => Fits::Unknown(*why),
-            (Self::Rsa { n, e }, Algorithm::Rs256) => verified(signed.token, |text, signature| {
-                let key = RsaPublicKeyComponents { n, e };
-                key.verify(&RSA_PKCS1_2048_8192_SHA256, text, signature).is_ok()
-            }),
-            (Self::P256(point), Algorithm::Es256) => {
-                ecdsa(&ECDSA_P256_SHA256_FIXED, point, signed.token)
-            }
-            (Self::P384(point), Algorithm::Es384) => {
-                ecdsa(&ECDSA_P384_SHA384_FIXED, point, signed.token)
-            }
+            (Self::Rsa { n, e }, Algorithm::Rs256) => rsa(n, e, signed.token),
+            (Self::P256(point), Algorithm::Es256) => ecdsa(&P256, point, signed.token),
+            (Self::P384(point), Algorithm::Es384) => ecdsa(&P384, point, signed.token),
             (Self::Rsa { .. } | Self::P256(_) | Self::P384(_), _) => Fits::No,
         }
     }
+}
+
+fn rsa(n: &[u8], e: &[u8], token: &[u8]) -> Fits {
+    let key = RsaPublicKeyComponents { n, e };
+    verified(token, |text, signature| {
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, text, signature).is_ok()
+    })
 }
 
 fn ecdsa(algorithm: &'static EcdsaVerificationAlgorithm, point: &[u8], token: &[u8]) -> Fits {

@@ -3,7 +3,8 @@
 //! tokens and the last use of Secret-based ones, and the token itself is sent.
 //!
 //! - `request`: the request, in a buffer that is wiped, and what the response means;
-//! - this file: one token, or all tokens of volumes.
+//! - `volumes`: the tokens of volumes, one after the other;
+//! - this file: the answer, and how it fits the verdict.
 
 mod request;
 #[cfg(test)]
@@ -11,17 +12,13 @@ mod tests;
 mod volumes;
 
 use std::fmt;
-use std::time::Duration;
 
 use tokenwatch_core::world::tokens::Verdict;
 
-use crate::kubernetes::{ApiClient, Error};
-use crate::sources::tokens::TokenBytes;
+use crate::kubernetes::Error;
 
+pub(crate) use request::review;
 pub(crate) use volumes::TokenFiles;
-
-/// Timeout of one review, as of the other questions of a command.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The answer of the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,18 +74,6 @@ impl NoReview {
             Self::Changed => false,
         }
     }
-}
-
-/// Asks about one token.
-pub(crate) async fn review(
-    client: &ApiClient,
-    token: TokenBytes,
-    audiences: &[String],
-) -> Result<Review, NoReview> {
-    if !client.is_private() {
-        return Err(NoReview::Insecure);
-    }
-    request::send(client, token, audiences, TIMEOUT).await.map_err(NoReview::Failed)
 }
 
 /// How an answer and the agent's own verdict fit together.

@@ -8,12 +8,14 @@ use serde::Deserialize;
 use tokenwatch_core::base::secrecy::{REDACTED, redacted_input};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::Review;
+use super::{NoReview, Review};
 use crate::kubernetes::{ApiClient, ApiRequest, Error, read_body};
 use crate::sources::tokens::TokenBytes;
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const JSON: &str = "application/json";
+/// Timeout of one review, as of the other questions of a command.
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a response: it repeats the token, which has at most 64 KiB.
 const MAX_RESPONSE: usize = 256 << 10;
 /// Most audiences of a response that are kept, and most characters of an error: the strings in the
@@ -35,24 +37,34 @@ struct Status {
     audiences: Vec<String>,
 }
 
-/// Sends one request. The token's bytes are wiped when the client no longer needs the request.
-pub(super) async fn send(
+/// Asks about one token.
+pub(crate) async fn review(
     client: &ApiClient,
     token: TokenBytes,
     audiences: &[String],
-    limit: Duration,
+) -> Result<Review, NoReview> {
+    if !client.is_private() {
+        return Err(NoReview::Insecure);
+    }
+    send(client, token, audiences).await.map_err(NoReview::Failed)
+}
+
+/// Sends one request. The token's bytes are wiped when the client no longer needs the request.
+async fn send(
+    client: &ApiClient,
+    token: TokenBytes,
+    audiences: &[String],
 ) -> Result<Review, Error> {
-    let request = ApiRequest {
-        method: Method::POST,
-        path: REVIEWS.to_owned(),
-        body: Some((JSON, body(&token, audiences)?)),
-        accept: JSON,
-    };
-    let response = client.send(request, limit).await?;
-    let body = read_body(response, MAX_RESPONSE, limit).await?;
+    let response = client.send(request(&token, audiences)?, TIMEOUT).await?;
+    let body = read_body(response, MAX_RESPONSE, TIMEOUT).await?;
     let review = parsed(&body, &token);
     wipe(body);
     review
+}
+
+fn request(token: &TokenBytes, audiences: &[String]) -> Result<ApiRequest, Error> {
+    let body = Some((JSON, body(token, audiences)?));
+    Ok(ApiRequest { method: Method::POST, path: REVIEWS.to_owned(), body, accept: JSON })
 }
 
 /// The request as JSON. A token consists of characters that need no escape. The buffer has its full

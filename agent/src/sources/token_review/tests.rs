@@ -8,8 +8,9 @@ use tokenwatch_lab::kubelet::{Payload, Volume};
 use tokenwatch_lab::signer::{PodIdentity, Signer, TokenRequest};
 
 use super::*;
-use crate::kubernetes::Access;
 use crate::kubernetes::fake_server::{FakeServer, Reply, status};
+use crate::kubernetes::{Access, ApiClient};
+use crate::sources::tokens::TokenBytes;
 use crate::sources::tokens::found::{FoundToken, Token, find};
 
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";

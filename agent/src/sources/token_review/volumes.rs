@@ -7,7 +7,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use tokenwatch_core::world::tokens::{Claims, TokenKey};
 
-use super::{NoReview, Review, review};
+use super::request::review;
+use super::{NoReview, Review};
 use crate::discovery::roots::PROJECTED;
 use crate::kubernetes::ApiClient;
 use crate::sources::tokens::{At, Reader, TokenBytes};

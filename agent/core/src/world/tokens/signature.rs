@@ -63,14 +63,8 @@ impl SignatureResult {
         match self {
             Self::Verified => "it fits a key that the API server publishes",
             Self::NoSuchKey => "the API server publishes no key that it could fit",
-            Self::Damaged => {
-                "it does not fit the key that the token names, whose id is a hash of the key: the \
-                 token was damaged or forged"
-            }
-            Self::OtherKey => {
-                "it does not fit the published key of this id; another key may have the same id, \
-                 because the id is not derived from the key"
-            }
+            Self::Damaged => NO_KEY_FITS,
+            Self::OtherKey => ANOTHER_MAY_FIT,
             Self::Unsupported(why) => why.meaning(),
         }
     }
@@ -80,18 +74,22 @@ impl Unsupported {
     /// Why it was not checked, for people.
     fn meaning(self) -> &'static str {
         match self {
-            Self::Es512 => {
-                "not checked, because the agent does not verify ES512: it compares the id of the \
-                 key alone"
-            }
-            Self::RsaSize => {
-                "not checked, because the RSA key has less than 2,048 or more than 8,192 bits"
-            }
+            Self::Es512 => NO_ES512,
+            Self::RsaSize => RSA_SIZE,
             Self::Key => "not checked, because the API server publishes no usable key of this id",
             Self::Algorithm => "not checked, because no API server signs with its algorithm",
         }
     }
 }
+
+const NO_KEY_FITS: &str = "it does not fit the key that the token names, whose id is a hash of the \
+                           key: the token was damaged or forged";
+const ANOTHER_MAY_FIT: &str = "it does not fit the published key of this id; another key may have \
+                               the same id, because the id is not derived from the key";
+const NO_ES512: &str = "not checked, because the agent does not verify ES512: it compares the id \
+                        of the key alone";
+const RSA_SIZE: &str = "not checked, because the RSA key has less than 2,048 or more than 8,192 \
+                        bits";
 
 /// Why a file with this signature is broken; none if nothing proves that it is.
 pub(super) fn trouble(signature: Option<Signature>) -> Option<&'static str> {

@@ -97,7 +97,7 @@ fn a_new_set_of_keys_checks_every_token_once() {
     node.publish(&[&node.signer]);
     assert_eq!((node.scan().len(), node.scanner.take_opened()), (0, 3), "the same set, as before");
     node.publish(&[&node.signer, &Signer::new().unwrap()]);
-    assert_eq!(node.scan(), [], "read once more, and nothing is different");
+    assert_eq!(node.scan(), [], "each is read, and nothing is different");
     assert_eq!((node.scanner.take_opened(), node.scan().len()), (3, 0));
     assert_eq!(node.scanner.take_opened(), 0);
 }
