@@ -111,7 +111,7 @@ Exit status: 0, 1 or 2, as each report says.")]
   tokenwatch explain --why shop/cart-0                   eight questions \
                             about a pod of this node
 
-Exit status: 0 live; 1 dead, stale or uncertain; 2 not a token.")]
+Exit status: 0 live; 1 dead, stale or uncertain, or the signature is wrong; 2 not a token.")]
     Explain(ExplainArguments),
 
     /// Measure this node's clock now, server by server

@@ -18,7 +18,6 @@ use tokenwatch_core::world::observation::Observation;
 
 pub(super) use render::{finding_json, paragraph};
 
-use super::arguments::CheckArguments;
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use super::readers::{self, Asked, Found};
@@ -72,14 +71,6 @@ pub(super) struct Beside {
     pub(super) looking: Option<Delta>,
     /// Whether to ask the API server about each token.
     pub(super) token_review: bool,
-}
-
-impl Beside {
-    /// By the arguments.
-    pub(super) fn of(arguments: &CheckArguments) -> Self {
-        let looking = arguments.readers.then_some(arguments.look.span);
-        Self { looking, token_review: arguments.token_review }
-    }
 }
 
 /// Checks the node and prints the result; the exit status.

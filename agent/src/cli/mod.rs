@@ -81,7 +81,8 @@ fn run_command(
             on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
         }
         Command::Check(it) => {
-            let beside = check::Beside::of(&it);
+            let looking = it.readers.then_some(it.look.span);
+            let beside = check::Beside { looking, token_review: it.token_review };
             let settings = sources.as_for_run(it.settings.given())?.settings;
             on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
         }
