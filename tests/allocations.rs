@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tokenwatch::clocks;
+use tokenwatch::sources::signatures::SharedKeys;
 use tokenwatch::sources::volumes::Scanner;
 use tokenwatch_core::base::time::{Delta, Reading, Wall};
 use tokenwatch_core::world::cluster::{
@@ -19,7 +20,7 @@ use tokenwatch_core::world::cluster::{
 };
 use tokenwatch_core::world::tokens::{Decoded, Scratch, decode};
 use tokenwatch_lab::kubelet::{Payload, Volume};
-use tokenwatch_lab::signer::unsigned;
+use tokenwatch_lab::signer::{Signer, unsigned};
 
 /// Counts per thread, so that a test does not count what another one does at the same time.
 struct Counting;
@@ -127,6 +128,22 @@ fn a_rescan_of_unchanged_volumes_allocates_the_same_for_one_as_for_many() {
         (allocations_of_scan(&mut one, 1), allocations_of_scan(&mut many, 200));
     assert_eq!(for_one, for_many);
     assert!(for_one <= 8, "{for_one} allocations; the roots and their listing need a handful");
+}
+
+/// With keys, a scan compares a version for each token, and nothing else.
+#[test]
+fn a_rescan_with_keys_allocates_the_same() {
+    let (_root, mut scanner) = node(200);
+    let without = (0..2).map(|_| allocations_of_scan(&mut scanner, 200)).min();
+    let keys = SharedKeys::default();
+    scanner.check_signatures(keys.clone());
+    let jwks = json!({"keys": [Signer::new().unwrap().jwk()]});
+    keys.take(&serde_json::from_value(jwks).unwrap(), Wall::from_secs(1));
+    let mut checked = Vec::new();
+    let _ = scanner.scan(&mut checked);
+    assert_eq!(checked.len(), 200, "each token once");
+    let with = (0..2).map(|_| allocations_of_scan(&mut scanner, 200)).min();
+    assert_eq!(with, without);
 }
 
 #[test]

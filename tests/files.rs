@@ -68,7 +68,7 @@ fn legacy_token(account: &str) -> String {
 
 /// What `check` finds of Secret-based tokens: volume, path and Secret of each.
 fn legacy(node: &Node) -> Vec<String> {
-    let (found, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
+    let (found, _, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
     let lists = found.into_iter().filter_map(|observation| match observation {
         Observation::Legacy(all) => Some(all),
         _ => None,
@@ -587,7 +587,7 @@ fn a_volume_mounted_for_kubelet_alone_differs_from_an_empty_one() {
     for pod in ["hidden", "empty"] {
         fs::create_dir_all(node.volume(pod).directory()).unwrap();
     }
-    let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
+    let (observations, _, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
     let [Observation::Blind(spots), Observation::WithoutTokens(bare)] = observations.as_slice()
     else {
         panic!("{observations:?}")
@@ -607,6 +607,6 @@ fn a_visible_mount_is_no_blind_spot_even_while_empty() {
     fs::remove_dir_all(node.volume("p").directory()).unwrap();
     fs::create_dir_all(node.volume("p").directory()).unwrap();
     let _mounted = Mounted::over(node.volume("p").directory());
-    let (observations, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
+    let (observations, _, _) = tokenwatch::sources::volumes::check(vec![node.root()]);
     assert_eq!(lines(&observations), [""; 0]);
 }

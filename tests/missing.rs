@@ -116,7 +116,7 @@ fn check_reports_the_empty_volumes_that_should_hold_a_token() {
     }
     mark_as_old(&node, "kube-api-access-old22");
     let started = Instant::now();
-    let (observations, _) = check(vec![node.root()]);
+    let (observations, _, _) = check(vec![node.root()]);
     assert_eq!(
         lines(&observations),
         [

@@ -190,7 +190,8 @@ fn start_sources(
         api_clock::show(client, observations);
         let node = plan.engine.node.clone();
         sources.spawn(pods::run(Arc::clone(client), node, observations.clone()));
-        sources.spawn(keys::run(Arc::clone(client), queries.keys, observations.clone()));
+        let keys = plan.files.keys.clone();
+        sources.spawn(keys::run(Arc::clone(client), queries.keys, keys, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries.accounts, observations));
     }
     sources

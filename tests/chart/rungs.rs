@@ -122,6 +122,12 @@ fn rbac_grants_only_the_needed_rights() {
     };
     assert_eq!(rules(&[]), json!([pods, accounts, events]));
     assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods, accounts]));
+    let reviews = json!({
+        "apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"],
+        "verbs": ["create"],
+    });
+    let with_reviews = rules(&["--set", "kubernetes.tokenReview=true"]);
+    assert_eq!(with_reviews, json!([pods, accounts, reviews, events]));
     // With kubernetes.accountWatch.
     let watched = json!({
         "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"],

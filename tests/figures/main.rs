@@ -11,6 +11,7 @@ mod node;
 mod openers;
 mod processes;
 mod scan;
+mod signatures;
 mod table;
 mod verdict;
 mod weight;
@@ -68,6 +69,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     Scan,
+    Signatures,
     Processes,
     Verdict,
     Weight,
@@ -92,6 +94,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("| figure | measured | goal | |\n|---|---|---|---|");
     if options.wants(Part::Scan) {
         show(&scan::figures()?);
+    }
+    if options.wants(Part::Signatures) {
+        show(&signatures::figures()?);
     }
     if options.wants(Part::Processes) {
         show(&processes::figures()?);

@@ -198,8 +198,9 @@ pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
     only_in(tree, "agent/src", &setting, &[])
 }
 
-/// Of the API the agent asks for pods, service accounts and public keys, and writes Events: no
-/// other resource is so much as named, and Secrets least of all.
+/// Of the API the agent asks for pods, service accounts and public keys, and writes Events. With
+/// `--token-review`, two commands create TokenReviews. No other resource is so much as named, and
+/// Secrets least of all.
 pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     let asking = [
         "agent/src/sources/controller_lease.rs",
@@ -207,6 +208,7 @@ pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
         "agent/src/sources/pods/watch.rs",
         "agent/src/sources/service_accounts/look_up.rs",
         "agent/src/sources/service_accounts/watch.rs",
+        "agent/src/sources/token_review/request.rs",
         "agent/src/sinks/events/event.rs",
     ];
     let mut found = only_in(tree, "agent/src", API_ROOTS, &asking);
@@ -232,6 +234,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/namespaces/{}/serviceaccounts/{}",
     "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
     "/api/v1/serviceaccounts",
+    "/apis/authentication.k8s.io/v1/tokenreviews",
     "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager",
     "/apis/events.k8s.io/v1/namespaces/{}/events",
     "/openid/v1/jwks",

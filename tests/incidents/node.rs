@@ -320,7 +320,7 @@ impl Node {
         content: FileContent,
     ) {
         let written_at = Some(self.at(second).wall);
-        let seen = FileSeen { key: key.clone(), written_at, directory, content };
+        let seen = FileSeen { key: key.clone(), written_at, directory, content, signature: None };
         self.observe(second, Observation::File(seen));
     }
 

@@ -23,6 +23,12 @@ struct Known {
     accounts: BTreeMap<(String, String), String>,
     /// Ids of the keys that it verifies with.
     keys: Vec<String>,
+    /// Whole keys that it publishes besides.
+    jwks: Vec<Value>,
+    /// Its answer to a TokenReview: HTTP status and `status`.
+    review: Option<(&'static str, Value)>,
+    /// The TokenReviews that it received.
+    reviews: Vec<Value>,
     events: Vec<Value>,
     requests: Vec<String>,
 }
@@ -74,6 +80,25 @@ impl ApiServer {
     pub(crate) fn verify_with(&self, keys: &[&str]) {
         self.known.lock().expect("not poisoned").keys =
             keys.iter().map(ToString::to_string).collect();
+    }
+
+    /// Publishes these keys, and no others.
+    #[allow(dead_code)] // not every test that includes this file needs it
+    pub(crate) fn publish(&self, keys: Vec<Value>) {
+        let mut known = self.known.lock().expect("not poisoned");
+        (known.keys, known.jwks) = (Vec::new(), keys);
+    }
+
+    /// Answers every TokenReview like this from now on.
+    #[allow(dead_code)] // not every test that includes this file needs it
+    pub(crate) fn review_with(&self, status: &'static str, answer: Value) {
+        self.known.lock().expect("not poisoned").review = Some((status, answer));
+    }
+
+    /// The TokenReviews that it received.
+    #[allow(dead_code)] // not every test that includes this file needs it
+    pub(crate) fn reviews(&self) -> Vec<Value> {
+        self.known.lock().expect("not poisoned").reviews.clone()
     }
 
     /// The Events that were written.
@@ -130,6 +155,12 @@ impl ApiServer {
         if method == "PATCH" && !is_known_event(&known, path) {
             return ("404 Not Found", json!({"kind": "Status", "code": 404}));
         }
+        if path.ends_with("/tokenreviews") {
+            let answer = known.review.clone().unwrap_or(("404 Not Found", json!({})));
+            let echoed = json!({"spec": body["spec"], "status": answer.1});
+            known.reviews.push(body);
+            return (answer.0, echoed);
+        }
         if method == "POST" {
             known.events.push(body);
         }
@@ -153,7 +184,10 @@ impl ApiServer {
 fn published(known: &Known, path: &str) -> Option<Value> {
     let key = |id: &String| json!({"use": "sig", "kty": "RSA", "kid": id, "alg": "RS256"});
     match path {
-        "/openid/v1/jwks" => Some(json!({"keys": known.keys.iter().map(key).collect::<Vec<_>>()})),
+        "/openid/v1/jwks" => {
+            let keys = known.keys.iter().map(key).chain(known.jwks.iter().cloned());
+            Some(json!({"keys": keys.collect::<Vec<_>>()}))
+        }
         "/.well-known/openid-configuration" => Some(json!({"issuer": ISSUER})),
         _ => None,
     }

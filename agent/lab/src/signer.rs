@@ -87,6 +87,16 @@ impl Signer {
         self.key.public_key().as_ref()
     }
 
+    /// The public key as an API server publishes it (RFC 7517).
+    pub fn jwk(&self) -> Value {
+        let point = self.public_key();
+        let coordinate = |range| point.get(range).map(|part| BASE64URL.encode(part));
+        json!({
+            "use": "sig", "kty": "EC", "alg": "ES256", "crv": "P-256", "kid": key_id(point),
+            "x": coordinate(1..33), "y": coordinate(33..65),
+        })
+    }
+
     /// Signs a token.
     pub fn sign(&self, request: &TokenRequest<'_>) -> Result<String, Error> {
         let signed = format!("{}.{}", self.header, part(&claims(request)));

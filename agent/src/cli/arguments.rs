@@ -100,7 +100,9 @@ Exit status: 0, 1 or 2, as each report says.")]
     /// Decode one token and show all its deadlines
     ///
     /// Finds the token in what people paste: a header, a kubeconfig, a Secret, base64. Shows no
-    /// byte of the signature. Measures the clock as `check` does, and sends nothing else.
+    /// byte of the signature. Measures the clock as `check` does. With kubernetes.enabled, requests
+    /// the public keys of the API server and checks the signature. Sends nothing of the token,
+    /// except with --token-review.
     #[command(after_help = "Examples:
   tokenwatch explain /var/run/secrets/kubernetes.io/serviceaccount/token
   tokenwatch explain /etc/cni/net.d/calico-kubeconfig
@@ -109,7 +111,7 @@ Exit status: 0, 1 or 2, as each report says.")]
   tokenwatch explain --why shop/cart-0                   eight questions \
                             about a pod of this node
 
-Exit status: 0 live; 1 dead, stale or uncertain; 2 not a token.")]
+Exit status: 0 live; 1 dead, stale or uncertain, or the signature is wrong; 2 not a token.")]
     Explain(ExplainArguments),
 
     /// Measure this node's clock now, server by server
@@ -238,6 +240,13 @@ pub(super) struct CheckArguments {
     /// Also show who reads the tokens, as `tokenwatch readers` does
     #[arg(long)]
     pub(super) readers: bool,
+    /// Also ask the API server about each token (TokenReview)
+    ///
+    /// Sends each token to the API server, over TLS. Needs the permission to create tokenreviews.
+    /// Moves the API server's counters of stale tokens, and the label with the last use of
+    /// Secret-based tokens: those look used then.
+    #[arg(long)]
+    pub(super) token_review: bool,
     #[command(flatten)]
     pub(super) look: Look,
     #[command(flatten)]
@@ -282,6 +291,13 @@ pub(super) struct ExplainArguments {
     /// Answer eight questions about why the API server refuses the tokens of a pod, or will
     #[arg(long)]
     pub(super) why: bool,
+    /// Also ask the API server about the token (TokenReview)
+    ///
+    /// Sends the token to the API server, over TLS. Needs the permission to create tokenreviews.
+    /// Moves the API server's counters of stale tokens, and the label with the last use of a
+    /// Secret-based token: it looks used then.
+    #[arg(long, conflicts_with = "why")]
+    pub(super) token_review: bool,
     /// Format of the output
     #[arg(long, value_enum, default_value = "text")]
     pub(super) output: TextOrJson,

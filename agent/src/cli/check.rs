@@ -3,6 +3,7 @@
 
 mod cluster;
 mod render;
+mod reviews;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub(super) use render::{finding_json, paragraph};
 use super::clock::{ClockReport, KernelError};
 use super::output::{Layout, TableOrJson, print, print_error, print_json};
 use super::readers::{self, Asked, Found};
+use super::review::Reviewed;
 use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
@@ -30,6 +32,7 @@ use crate::setup::{
 use crate::sources::api_once::ApiOnce;
 use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
+use crate::sources::volumes::Scanner;
 use crate::sources::{kernel, ntp, volumes};
 use cluster::Cluster;
 pub(super) use cluster::Missing;
@@ -57,17 +60,27 @@ pub(super) struct Checked {
     cluster: Cluster,
     /// Who reads the tokens, if somebody asked.
     readers: Option<Found>,
+    /// What the API server answered about each token, if somebody asked.
+    reviews: Option<Vec<Reviewed>>,
 }
 
-/// Checks the node and prints the result; the exit status. `looking`: how long to look at readers,
-/// if they are asked for.
+/// What is asked for beside the check itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    /// How long to look at readers, if they are asked for.
+    pub(super) looking: Option<Delta>,
+    /// Whether to ask the API server about each token.
+    pub(super) token_review: bool,
+}
+
+/// Checks the node and prints the result; the exit status.
 pub(super) async fn report(
     settings: &Settings,
     environment: &Environment,
     output: TableOrJson,
-    looking: Option<Delta>,
+    beside: Beside,
 ) -> u8 {
-    match check_all(settings, environment, looking).await {
+    match check_all(settings, environment, beside).await {
         Ok(checked) => match output {
             TableOrJson::Table => print(
                 &render::table(&checked, Layout::for_stdout(environment)),
@@ -128,13 +141,25 @@ struct Sample {
     at: Reading,
 }
 
+/// What a scan of the node gave.
+struct Scanned {
+    files: Vec<Observation>,
+    problems: Vec<String>,
+    /// It can read the tokens again.
+    scanner: Scanner,
+    round: Round,
+}
+
 async fn check_all(
     settings: &Settings,
     environment: &Environment,
-    looking: Option<Delta>,
+    beside: Beside,
 ) -> Result<Checked, CheckError> {
-    let (_, mut checked) = looked(settings, environment).await?;
-    if let Some(span) = looking {
+    let (engine, mut checked) = looked(settings, environment).await?;
+    if beside.token_review {
+        checked.reviews = Some(reviews::of(settings, environment, &engine, &checked).await);
+    }
+    if let Some(span) = beside.looking {
         match readers::find(settings, environment, Asked { pod: None, span }).await {
             Ok(found) => checked.readers = Some(found),
             Err(error) => checked.problems.push(format!("readers: {error}")),
@@ -155,7 +180,8 @@ pub(super) async fn looked(
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let (files, problems, round) = read_node(&roots, copies_config(settings), &ntp).await?;
+    let Scanned { files, problems, scanner, round } =
+        read_node(&roots, copies_config(settings), &ntp).await?;
     let sample = Sample {
         roots,
         problems,
@@ -167,6 +193,7 @@ pub(super) async fn looked(
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
+    cluster.signatures(scanner, &mut engine, &at).await;
     let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
     Ok((engine, Checked { cluster, ..checked }))
 }
@@ -176,19 +203,20 @@ async fn read_node(
     roots: &[PathBuf],
     copies: Option<CopiesConfig>,
     ntp: &NtpConfig,
-) -> Result<(Vec<Observation>, Vec<String>, Round), CheckError> {
+) -> Result<Scanned, CheckError> {
     let owned = roots.to_vec();
     let scan = tokio::task::spawn_blocking(move || {
         (volumes::check(owned), copies.map(|config| copies::check(&config)))
     });
     let round = ntp::measure(ntp).await;
-    let ((files, summary), copies) = scan.await.map_err(CheckError::Scan)?;
+    let ((files, summary, scanner), copies) = scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
     let (copies, more) = copies.unwrap_or_default();
     let files = files.into_iter().chain(copies).collect();
-    Ok((files, summary.problems.into_iter().chain(more).collect(), round))
+    let problems = summary.problems.into_iter().chain(more).collect();
+    Ok(Scanned { files, problems, scanner, round })
 }
 
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.
@@ -220,8 +248,8 @@ fn evaluate(config: &Config, engine: &mut Engine, sample: Sample) -> Checked {
     let clock = ClockReport::new(&round, kernel, &config.clock, at);
     drop(engine.step(&at, Observation::Tick));
     let (tokens, findings) = (engine.tokens(&at), engine.findings());
-    let (cluster, readers) = (Cluster::default(), None);
-    Checked { at, roots, problems, clock, tokens, findings, cluster, readers }
+    let (cluster, readers, reviews) = (Cluster::default(), None, None);
+    Checked { at, roots, problems, clock, tokens, findings, cluster, readers, reviews }
 }
 
 impl Checked {

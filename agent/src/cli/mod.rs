@@ -15,8 +15,10 @@ mod readers;
 mod record;
 mod replay;
 mod report;
+mod review;
 mod run;
 mod settings;
+mod signature;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -79,9 +81,10 @@ fn run_command(
             on_threads(Box::pin(run::report(&settings, environment, record, fanotify)))
         }
         Command::Check(it) => {
-            let settings = sources.as_for_run(it.settings.given())?.settings;
             let looking = it.readers.then_some(it.look.span);
-            on_threads(Box::pin(check::report(&settings, environment, it.output, looking)))
+            let beside = check::Beside { looking, token_review: it.token_review };
+            let settings = sources.as_for_run(it.settings.given())?.settings;
+            on_threads(Box::pin(check::report(&settings, environment, it.output, beside)))
         }
         Command::Readers(it) => {
             let settings = sources.as_for_run(it.settings.given())?.settings;
@@ -109,7 +112,9 @@ fn run_command(
                     it.output,
                 ))));
             }
-            on_threads(Box::pin(explain::report(&settings, environment, file, it.output)))
+            let (output, token_review) = (it.output, it.token_review);
+            let wanted = explain::Wanted { settings: &settings, environment, output, token_review };
+            on_threads(Box::pin(explain::report(wanted, file)))
         }
         Command::Clock(it) => {
             let settings = sources.without_export(it.settings.given())?.settings;

@@ -1,6 +1,7 @@
 //! Where the API server is and which credentials are used: those of the agent's own pod, or those
 //! in a kubeconfig.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,13 @@ impl Access {
         }
     }
 
+    /// Whether the connection is encrypted, or does not leave this machine. A name is not taken for
+    /// this machine, whatever it resolves to.
+    pub(super) fn is_private(&self) -> bool {
+        let server = self.server().and_then(|server| server.parse::<Uri>().ok());
+        server.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS) || is_loopback(&uri))
+    }
+
     /// The directory that holds the token of the agent's own pod.
     pub(super) fn own_token(&self) -> Option<&Path> {
         match self {
@@ -98,6 +106,11 @@ impl std::fmt::Display for Access {
             Self::Kubeconfig(file) => write!(f, "configured in {}", file.display()),
         }
     }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn parsed(server: &str) -> Result<Uri, ConfigError> {

@@ -50,7 +50,7 @@ impl std::fmt::Debug for ApiClient {
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiRequest {
     /// HTTP method.
     pub method: Method,
@@ -60,6 +60,13 @@ pub struct ApiRequest {
     pub body: Option<(&'static str, Bytes)>,
     /// Media types of the response.
     pub accept: &'static str,
+}
+
+/// Without the content, which may be a token.
+impl std::fmt::Debug for ApiRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiRequest({} {})", self.method, self.path)
+    }
 }
 
 impl ApiRequest {
@@ -149,6 +156,11 @@ impl ApiClient {
     /// The directory that holds the agent's own token, unless a kubeconfig has its credentials.
     pub fn own_token(&self) -> Option<&Path> {
         self.access.own_token()
+    }
+
+    /// Whether nobody else can read what is sent: over TLS, or on this machine.
+    pub fn is_private(&self) -> bool {
+        self.access.is_private()
     }
 
     /// Drops all connections. The next request reads kubeconfig, certificates and token again.

@@ -9,8 +9,13 @@ use tokenwatch_core::world::clocks::DateSeen;
 use tokenwatch_core::world::cluster::{AccountName, AccountSeen, ClusterSeen};
 use tokenwatch_core::world::keys::KeysSeen;
 use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::world::tokens::{Claims, Signature, TokenKey};
 
-use super::{keys, pods, service_accounts};
+use super::signatures::SharedKeys;
+use super::token_review::{NoReview, Review, TokenFiles};
+use super::tokens::TokenBytes;
+use super::tokens::found::check_signature;
+use super::{keys, pods, service_accounts, token_review};
 use crate::kubernetes::ApiClient;
 
 /// Longest wait for the list of pods, and then for all service accounts.
@@ -78,10 +83,40 @@ impl ApiOnce {
         (answers.seen, problem)
     }
 
-    /// Requests the keys of the API server: the answers, and what is missing, for people.
-    pub async fn keys(&self) -> (Vec<KeysSeen>, Option<String>) {
-        let asked = keys::ask(&self.client, TIMEOUT).await;
+    /// Requests the keys of the API server: the answers, and what is missing, for people. The keys
+    /// themselves go to `keys`.
+    pub async fn keys(&self, keys: &SharedKeys) -> (Vec<KeysSeen>, Option<String>) {
+        let asked = keys::ask(&self.client, keys, TIMEOUT).await;
         (asked.seen, asked.error.map(|error| without_keys(&error.to_string())))
+    }
+
+    /// Checks the signature of a token against the public keys: the result, and what is missing,
+    /// for people.
+    pub(crate) async fn signature(
+        &self,
+        token: &TokenBytes,
+    ) -> (Option<Signature>, Option<String>) {
+        let keys = SharedKeys::default();
+        let (_, problem) = self.keys(&keys).await;
+        (check_signature(&keys.current(), token), problem)
+    }
+
+    /// Asks about a token (TokenReview).
+    pub(crate) async fn review(
+        &self,
+        token: TokenBytes,
+        audiences: &[String],
+    ) -> Result<Review, NoReview> {
+        token_review::review(&self.client, token, audiences).await
+    }
+
+    /// Asks about the token of a file.
+    pub(crate) async fn review_file(
+        &self,
+        files: &mut TokenFiles,
+        token: (&TokenKey, &Claims),
+    ) -> Result<Review, NoReview> {
+        files.review(&self.client, token.0, token.1).await
     }
 }
 

@@ -19,6 +19,8 @@ pub mod readers;
 mod send;
 pub mod server_logs;
 pub mod service_accounts;
+pub mod signatures;
+pub(crate) mod token_review;
 pub mod token_volumes;
 pub mod tokens;
 pub mod volumes;

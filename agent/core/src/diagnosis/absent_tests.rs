@@ -22,7 +22,7 @@ fn key() -> TokenKey {
 }
 
 fn file(key: TokenKey, content: FileContent) -> Observation {
-    Observation::File(FileSeen { key, written_at: None, directory: None, content })
+    Observation::File(FileSeen { key, written_at: None, directory: None, content, signature: None })
 }
 
 fn missing(absence: Absence) -> Observation {

@@ -76,6 +76,7 @@ impl Token {
             written_at: None,
             directory: None,
             content: FileContent::Token(Box::new(self.claims())),
+            signature: None,
         })
     }
 

@@ -33,7 +33,7 @@ use correlate::TokenCause;
 
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::base::value::Value;
-use crate::findings::{Finding, wording};
+use crate::findings::{Code, Finding, wording};
 use crate::world::cluster::{AccountLoss, AccountName, PodStage};
 use crate::world::readers::{KnownHabit, Proven};
 use crate::world::tokens::{State, TokenKey};
@@ -175,11 +175,29 @@ fn account_to_request(facts: &Facts<'_>, now: &Reading) -> Option<AccountName> {
     (is_urgent && !facts.stage.is_ending()).then(|| facts.account()).flatten()
 }
 
-/// Service accounts that were lost before a restart stay lost until the API server answers.
-pub fn restore_losses<'a>(world: &mut World, findings: impl IntoIterator<Item = &'a Finding>) {
-    for (key, generation, loss) in findings.into_iter().filter_map(restored_loss) {
-        world.accounts.restore(key, generation, loss);
+/// What findings from before a restart show, and what the agent could not find again at once:
+/// service accounts that were lost stay lost until the API server answers, and signatures that were
+/// wrong stay wrong until the keys are known.
+pub fn restore<'a>(
+    world: &mut World,
+    findings: impl IntoIterator<Item = &'a Finding>,
+    now: &Reading,
+) {
+    for finding in findings {
+        if let Some((key, generation, loss)) = restored_loss(finding) {
+            world.accounts.restore(key, generation, loss);
+        }
+        if let Some((key, generation)) = restored_damage(finding) {
+            world.tokens.restore_damaged(key, generation, now.wall);
+        }
     }
+}
+
+/// The token that a finding from before a restart is about, if its signature was wrong.
+fn restored_damage(finding: &Finding) -> Option<(TokenKey, String)> {
+    let generation = finding.evidence.get(wording::GENERATION).and_then(Value::text)?;
+    let is_damaged = finding.code == Code::Malformed;
+    is_damaged.then_some((finding.subject.token_key()?, generation.to_owned()))
 }
 
 /// The lost service account that a finding from before a restart is about: the token, its

@@ -27,7 +27,7 @@ pub(super) fn tracked(lifetime: i64, warn_after: Option<i64>) -> Tracked {
     let mut tracked = Tracked::new(key.clone());
     let content = FileContent::Token(Box::new(claims(IAT, lifetime, warn_after)));
     let _ = tracked.see(
-        FileSeen { key, written_at: None, directory: None, content },
+        FileSeen { key, written_at: None, directory: None, content, signature: None },
         &at(0),
         KubeletPolicy::default(),
     );
@@ -276,7 +276,13 @@ fn a_malformed_file_is_a_finding_once_it_has_settled() {
     let mut token = tracked(600, None);
     let content = FileContent::Malformed { reason: "its payload is cut off".into() };
     let _ = token.see(
-        FileSeen { key: token.key.clone(), written_at: None, directory: None, content },
+        FileSeen {
+            key: token.key.clone(),
+            written_at: None,
+            directory: None,
+            content,
+            signature: None,
+        },
         &at(10),
         KubeletPolicy::default(),
     );

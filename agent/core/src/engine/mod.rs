@@ -82,7 +82,7 @@ impl Engine {
 
     /// Takes the findings that were active before a restart. Call it before the first step.
     pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) -> Outcome {
-        diagnosis::restore_losses(&mut self.world, restored.iter().map(|one| &one.finding));
+        diagnosis::restore(&mut self.world, restored.iter().map(|one| &one.finding), now);
         self.ledger.restore(now, restored);
         self.step(now, Observation::Tick)
     }

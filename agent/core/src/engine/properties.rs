@@ -243,7 +243,13 @@ fn no_answer(now: &Reading) -> Observation {
 
 fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) -> Observation {
     let file = |pod: u8, written_at, content| {
-        Observation::File(FileSeen { key: key(pod), written_at, directory: None, content })
+        Observation::File(FileSeen {
+            key: key(pod),
+            written_at,
+            directory: None,
+            content,
+            signature: None,
+        })
     };
     match what {
         What::Token { pod, claims, written } => {

@@ -31,7 +31,8 @@ use crate::world::refusals::{
     Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect,
 };
 use crate::world::tokens::{
-    Binding, Claims, GenerationId, LegacyClaims, LegacyToken, ObjectRef, SigningKey, TokenKey,
+    Binding, Claims, GenerationId, LegacyClaims, LegacyToken, ObjectRef, Signature,
+    SignatureResult, SigningKey, TokenKey, Unsupported,
 };
 
 pub(super) const START: i64 = 1_800_000_000;
@@ -147,9 +148,28 @@ fn file() -> impl Strategy<Value = FileSeen> {
         1 => absence().prop_map(FileContent::Missing),
     ];
     let directory = option::of(name("directory"));
-    (key(), option::of(wall()), directory, content).prop_map(
-        |(key, written_at, directory, content)| FileSeen { key, written_at, directory, content },
+    let signature = prop_oneof![4 => Just(None), 1 => signature().prop_map(Some)];
+    (key(), option::of(wall()), directory, content, signature).prop_map(
+        |(key, written_at, directory, content, signature)| FileSeen {
+            key,
+            written_at,
+            directory,
+            content,
+            signature,
+        },
     )
+}
+
+fn signature() -> impl Strategy<Value = Signature> {
+    let result = prop_oneof![
+        Just(SignatureResult::Verified),
+        Just(SignatureResult::NoSuchKey),
+        Just(SignatureResult::Damaged),
+        Just(SignatureResult::OtherKey),
+        Just(SignatureResult::Unsupported(Unsupported::Es512)),
+        Just(SignatureResult::Unsupported(Unsupported::RsaSize)),
+    ];
+    (result, wall()).prop_map(|(result, keys_at)| Signature { result, keys_at })
 }
 
 fn absence() -> impl Strategy<Value = Absence> {

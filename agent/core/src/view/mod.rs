@@ -17,7 +17,7 @@ use crate::world::observation::{BlindSpot, DeliveryState};
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{ReaderVerdict, ReaderView};
 use crate::world::refusals::RefusalFigures;
-use crate::world::tokens::{Claims, Deadlines, LegacyToken, State, TokenKey, Verdict};
+use crate::world::tokens::{Claims, Deadlines, LegacyToken, Signature, State, TokenKey, Verdict};
 
 /// Aggregated figures, for metrics.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +90,8 @@ pub struct TokenView {
     pub appeared_at: Option<Wall>,
     /// Its pod, if the cluster knows it.
     pub known: Option<Pod>,
+    /// What a check of its signature showed; none if there was none.
+    pub signature: Option<Signature>,
 }
 
 /// The node's clock, for the status page.

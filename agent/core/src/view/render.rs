@@ -93,6 +93,7 @@ impl Scene<'_> {
             deadlines: *deadlines,
             appeared_at: *appeared_at,
             known: facts.pod().cloned(),
+            signature: tracked.signature,
         })
     }
 

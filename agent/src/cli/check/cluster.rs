@@ -9,6 +9,8 @@ use tokenwatch_core::world::observation::Observation;
 
 use crate::clocks;
 use crate::sources::api_once::ApiOnce;
+use crate::sources::signatures::SharedKeys;
+use crate::sources::volumes::{self, Scanner};
 
 /// What the API server answered.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(super) struct Cluster {
     problems: Vec<String>,
     /// Why single answers are missing.
     missing: Missing,
+    /// The keys that it published.
+    keys: SharedKeys,
 }
 
 /// Why answers of the API server are missing, each for the end of a sentence.
@@ -57,7 +61,7 @@ impl Cluster {
         let Some(api) = &self.api else { return at };
         let accounts = engine.every_query(&at).into_iter().filter_map(account).collect();
         let ((keys, no_keys), (accounts, no_accounts)) =
-            tokio::join!(api.keys(), api.accounts(accounts));
+            tokio::join!(api.keys(&self.keys), api.accounts(accounts));
         let dates = api.dates();
         (self.missing.keys, self.missing.account) = (no_keys.clone(), no_accounts.clone());
         self.note(no_keys);
@@ -70,6 +74,20 @@ impl Cluster {
             drop(engine.step(&now, observation));
         }
         now
+    }
+
+    /// Checks the signatures of the tokens that were scanned, and steps the engine with what that
+    /// shows. Without keys there is nothing to check.
+    pub(super) async fn signatures(&self, scanner: Scanner, engine: &mut Engine, at: &Reading) {
+        if self.keys.version() == 0 {
+            return;
+        }
+        let keys = self.keys.clone();
+        let check = tokio::task::spawn_blocking(|| volumes::check_signatures(scanner, keys));
+        let observations = check.await.unwrap_or_default(); // it was scanned without a panic before
+        for observation in observations {
+            drop(engine.step(at, observation));
+        }
     }
 
     fn note(&mut self, problem: Option<String>) {

@@ -1,5 +1,7 @@
 //! The result of `check`: a table for people, JSON for scripts.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tokenwatch_core::base::text::{escaped, shown};
 use tokenwatch_core::base::time::{Reading, Wall};
@@ -8,10 +10,10 @@ use tokenwatch_core::findings::{CauseId, Finding, Severity, Subject};
 use tokenwatch_core::world::cluster::PodRef;
 use tokenwatch_core::world::tokens::{Bound, State, Verdict};
 
-use super::Checked;
+use super::{Checked, reviews};
 use crate::cli::clock::clock_line;
 use crate::cli::output::{Layout, count_of, relative};
-use crate::cli::readers;
+use crate::cli::{readers, signature};
 
 /// Largest widths of the columns, with the gaps at most 120.
 const LIMITS: [usize; 6] = [40, 30, 13, 9, 12, 12];
@@ -26,6 +28,7 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
     tokens.sort_by_key(|token| (urgency(token), token.deadlines.effective));
     let clock = format!("clock: {}", clock_line(&checked.clock));
     let mut out = layout.wrap(&headline(checked), "") + &layout.wrap(&clock, "");
+    out += &layout.wrap(&signatures(checked), "");
     if !tokens.is_empty() {
         let rows: Vec<Vec<String>> = tokens.iter().map(|token| row(token, checked.at)).collect();
         out += "\n";
@@ -40,6 +43,7 @@ pub(super) fn table(checked: &Checked, layout: Layout) -> String {
         .map(|finding| paragraph(finding, checked.at.wall, layout))
         .collect::<Vec<_>>()
         .concat();
+    out += &reviews::section(checked, token_name, layout);
     if let Some(found) = &checked.readers {
         out += "\n";
         out += &readers::section(found, layout);
@@ -63,6 +67,18 @@ fn headline(checked: &Checked) -> String {
         roots(checked).join(", "),
         checked.at.wall.rfc3339()
     )
+}
+
+/// How many signatures were checked, and with which result; or why none was.
+fn signatures(checked: &Checked) -> String {
+    let missing = checked.missing().keys;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for token in &checked.tokens {
+        *counts.entry(signature::summary(token.signature, missing.as_deref())).or_default() += 1;
+    }
+    let counts: Vec<_> =
+        counts.into_iter().map(|(text, count)| format!("{count} {text}")).collect();
+    if counts.is_empty() { String::new() } else { format!("signatures: {}", counts.join("; ")) }
 }
 
 fn roots(checked: &Checked) -> Vec<String> {
@@ -110,6 +126,12 @@ fn row(token: &TokenView, at: Reading) -> Vec<String> {
 }
 
 /// Namespace and name if they are known, or else the UID.
+/// A token by its pod, volume and path.
+fn token_name(token: &TokenView) -> String {
+    let (volume, path) = (shown(&token.key.volume), shown(&token.key.path));
+    format!("{} {volume}/{path}", pod_name(&token.pod))
+}
+
 fn pod_name(pod: &PodRef) -> String {
     match (&pod.namespace, &pod.name) {
         (Some(namespace), Some(name)) => format!("{}/{}", shown(namespace), shown(name)),
@@ -187,7 +209,7 @@ pub(super) fn json(checked: &Checked) -> Value {
         "problems": checked.problems.iter().map(|problem| shown(problem)).collect::<Vec<_>>(),
         "clock": clock(checked),
         "kubernetes": checked.cluster.json(),
-        "tokens": checked.tokens.iter().map(token).collect::<Vec<_>>(),
+        "tokens": tokens(checked),
         "findings": checked.findings.iter().map(finding_json).collect::<Vec<_>>(),
     });
     if let Some(found) = &checked.readers {
@@ -205,7 +227,15 @@ fn clock(checked: &Checked) -> Value {
     clock
 }
 
-fn token(token: &TokenView) -> Value {
+fn tokens(checked: &Checked) -> Vec<Value> {
+    let mut tokens: Vec<Value> = checked.tokens.iter().map(|it| token(it, checked)).collect();
+    for (token, review) in tokens.iter_mut().zip(checked.reviews.iter().flatten()) {
+        token["token_review"] = review.json();
+    }
+    tokens
+}
+
+fn token(token: &TokenView, checked: &Checked) -> Value {
     let claims = &token.claims;
     json!({
         "pod": pod(&token.pod),
@@ -221,6 +251,7 @@ fn token(token: &TokenView) -> Value {
         "effective_deadline": token.deadlines.effective.rfc3339(),
         "state": token.state.name(),
         "verdict": token.verdict.name(),
+        "signature": signature::json(token.signature, checked.missing().keys.as_deref()),
     })
 }
 

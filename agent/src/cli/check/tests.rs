@@ -13,7 +13,7 @@ fn seen(pod: &str, content: FileContent) -> Observation {
         volume: "kube-api-access-x7k2p".into(),
         path: "token".into(),
     };
-    Observation::File(FileSeen { key, written_at: None, directory: None, content })
+    Observation::File(FileSeen { key, written_at: None, directory: None, content, signature: None })
 }
 
 fn token(claims: Claims) -> FileContent {

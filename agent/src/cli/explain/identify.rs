@@ -10,7 +10,8 @@ use super::input::NotRead;
 use super::{render, resemblance};
 use crate::cli::output::count_of;
 use crate::clocks;
-use crate::sources::tokens::found::{self, Found, Token};
+use crate::sources::tokens::TokenBytes;
+use crate::sources::tokens::found::{self, Found, FoundToken, Token};
 
 /// A service-account token that was decoded.
 #[derive(Debug)]
@@ -53,19 +54,32 @@ impl fmt::Display for ExplainError {
     }
 }
 
-/// The one token of Kubernetes in the input, and where it was in it.
-pub(super) fn identify(bytes: &[u8]) -> Result<(Known, Option<String>), ExplainError> {
+/// The one token of Kubernetes in the input.
+#[derive(Debug)]
+pub(super) struct Identified {
+    pub(super) token: Known,
+    pub(super) bytes: TokenBytes,
+    /// Where in the input it was.
+    pub(super) place: Option<String>,
+}
+
+/// Finds the one token of Kubernetes in the input.
+pub(super) fn identify(bytes: &[u8]) -> Result<Identified, ExplainError> {
     let Some(text) = found::text(bytes) else {
         return Err(ExplainError::Other("binary data, or text that is not UTF-8"));
     };
     let Found { tokens, malformed } = found::find(&text);
     let (mut known, mut foreign) = (Vec::new(), None);
-    for (token, place) in tokens {
-        match token {
-            Token::Bound(claims) => known.push((Known::Bound(claims), place)),
-            Token::Legacy(legacy) => known.push((Known::Legacy(legacy), place)),
-            Token::Foreign(other) => foreign = foreign.or(Some(other)),
-        }
+    for FoundToken { token, bytes, place } in tokens {
+        let token = match token {
+            Token::Bound(claims) => Known::Bound(claims),
+            Token::Legacy(legacy) => Known::Legacy(legacy),
+            Token::Foreign(other) => {
+                foreign = foreign.or(Some(other));
+                continue;
+            }
+        };
+        known.push(Identified { token, bytes, place });
     }
     if known.len() > 1 {
         return Err(ExplainError::Several(known.iter().map(named).collect()));
@@ -78,7 +92,7 @@ pub(super) fn identify(bytes: &[u8]) -> Result<(Known, Option<String>), ExplainE
 }
 
 /// One of several tokens: its account, and its place.
-fn named((token, place): &(Known, Option<String>)) -> String {
+fn named(Identified { token, place, .. }: &Identified) -> String {
     let (namespace, account) = match token {
         Known::Bound(claims) => (&claims.binding.namespace, &claims.binding.service_account.name),
         Known::Legacy(legacy) => (&legacy.namespace, &legacy.service_account),

@@ -46,10 +46,7 @@ fn found(text: &str) -> Vec<(String, String)> {
         Token::Foreign(_) => "foreign".to_owned(),
     };
     let tokens = find(text).tokens;
-    tokens
-        .iter()
-        .map(|(token, place)| (account(token), place.clone().unwrap_or_default()))
-        .collect()
+    tokens.iter().map(|it| (account(&it.token), it.place.clone().unwrap_or_default())).collect()
 }
 
 fn kubeconfig(token: &str) -> String {

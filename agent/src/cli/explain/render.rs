@@ -13,16 +13,21 @@ use tokenwatch_core::world::tokens::{
 use super::{Explained, ReadFrom};
 use crate::cli::clock::clock_line;
 use crate::cli::output::{Layout, pad, relative, whole};
+use crate::cli::review::Reviewed;
+use crate::cli::signature;
 
 /// For people.
 pub(super) fn text(explained: &Explained, layout: Layout) -> String {
-    let line = |(name, value): (&str, String)| format!("  {} {value}\n", pad(name, 12));
+    let line = |(name, value): (&str, String)| fact(name, &value);
+    let review = explained.reviewed().map(|review| fact("TokenReview", &review.text()));
+    let review = review.unwrap_or_default();
     let from = ("read from", explained.read_from.to_string());
     let facts = [from].into_iter().chain(facts(&explained.claims));
     let facts: String = facts.map(line).collect();
     let judgement = [
         ("state", state(explained, layout)),
         ("verdict", verdict(explained, layout)),
+        ("signature", signature(explained)),
         ("clock", clock_line(&explained.clock)),
     ];
     let title = layout.strong(&title(&explained.claims));
@@ -30,7 +35,12 @@ pub(super) fn text(explained: &Explained, layout: Layout) -> String {
     let rule = layout.wrap(&rule(explained), "");
     let revocation = layout.wrap(&revocation(&explained.claims), "");
     let stale = stale(explained, layout);
-    format!("{title}\n{facts}\n{judgement}\n{deadlines}\n{rule}\n{revocation}{stale}")
+    format!("{title}\n{facts}\n{judgement}{review}\n{deadlines}\n{rule}\n{revocation}{stale}")
+}
+
+/// One line.
+fn fact(name: &str, value: &str) -> String {
+    format!("  {} {value}\n", pad(name, 12))
 }
 
 fn title(claims: &Claims) -> String {
@@ -92,9 +102,18 @@ fn state(explained: &Explained, layout: Layout) -> String {
     }
 }
 
+fn signature(explained: &Explained) -> String {
+    let asked = &explained.asked;
+    signature::text(asked.signature, asked.why_not.as_deref())
+}
+
 fn verdict(explained: &Explained, layout: Layout) -> String {
     let name = explained.verdict.name();
     let (label, meaning) = match explained.verdict {
+        Verdict::Live if explained.is_wrong() => (
+            name.to_owned(),
+            "by its times alone: its signature is wrong, and no API server accepts it",
+        ),
         Verdict::Live => (
             layout.good(name),
             "an API server whose clock is right accepts it while its pod and account exist",
@@ -271,6 +290,8 @@ pub(super) fn json(explained: &Explained) -> Value {
         "state": explained.state.name(),
         "verdict": explained.verdict.name(),
         "stale": explained.is_stale(),
+        "token_review": explained.reviewed().as_ref().map(Reviewed::json),
+        "signature": signature::json(explained.asked.signature, explained.asked.why_not.as_deref()),
     })
 }
 
@@ -295,22 +316,33 @@ const LEGACY: &str = "It has no deadline: it works until the Secret or the servi
      replaces it. Use a projected token (the default of a pod) or `kubectl create token` instead.";
 
 /// For people: a Secret-based token has no deadlines.
-pub(super) fn legacy_text(from: &ReadFrom, legacy: &LegacyClaims, layout: Layout) -> String {
+pub(super) fn legacy_text(
+    from: &ReadFrom,
+    legacy: &LegacyClaims,
+    review: Option<&Reviewed>,
+    layout: Layout,
+) -> String {
+    let review = review.map(|review| fact("TokenReview", &review.text())).unwrap_or_default();
     let secret = legacy.secret.as_deref();
     let secret = secret.map(|secret| format!(", from Secret {}", shown(secret)));
     format!(
-        "Legacy token of service account {}/{}{}\n  {} {from}\n\n{}",
+        "Legacy token of service account {}/{}{}\n{}{review}\n{}",
         shown(&legacy.namespace),
         shown(&legacy.service_account),
         secret.unwrap_or_default(),
-        pad("read from", 12),
+        fact("read from", &from.to_string()),
         layout.wrap(LEGACY, "  ")
     )
 }
 
 /// For scripts.
-pub(super) fn legacy_json(from: &ReadFrom, legacy: &LegacyClaims) -> Value {
+pub(super) fn legacy_json(
+    from: &ReadFrom,
+    legacy: &LegacyClaims,
+    review: Option<&Reviewed>,
+) -> Value {
     json!({
+        "token_review": review.map(Reviewed::json),
         "kind": "legacy",
         "read_from": read_from(from),
         "namespace": shown(&legacy.namespace),

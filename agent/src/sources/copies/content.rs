@@ -114,8 +114,8 @@ fn without_tokens(text: &str, spans: &[Span]) -> Zeroizing<String> {
 /// Kubernetes'.
 fn claims(span: &Span) -> Option<&Claims> {
     match &span.token {
-        Ok(Token::Bound(claims)) => Some(claims),
-        Ok(Token::Legacy(_) | Token::Foreign(_)) | Err(_) => None,
+        Ok((Token::Bound(claims), _)) => Some(claims),
+        Ok((Token::Legacy(_) | Token::Foreign(_), _)) | Err(_) => None,
     }
 }
 
@@ -136,7 +136,8 @@ fn all(kind: CopyKind, text: &str, spans: &[Span]) -> Content {
 }
 
 fn rest(spans: &[Span]) -> Rest {
-    let is_other = |span: &Span| matches!(span.token, Ok(Token::Legacy(_) | Token::Foreign(_)));
+    let is_other =
+        |span: &Span| matches!(span.token, Ok((Token::Legacy(_) | Token::Foreign(_), _)));
     if spans.iter().any(is_other) {
         return Rest::Other;
     }

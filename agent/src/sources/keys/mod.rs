@@ -22,6 +22,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::health::{Health, Meaning, Source};
 use super::send::send_all;
+use super::signatures::SharedKeys;
 use crate::clocks;
 use crate::kubernetes::{ApiClient, Error};
 use published::published;
@@ -31,12 +32,17 @@ const ROUND: usize = 3;
 /// Timeout of a response, as for service accounts.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers each query until the engine drops the channel.
-pub async fn run(client: Arc<ApiClient>, queries: Arc<Notify>, observations: Sender<Observation>) {
+/// Answers each query until the engine drops the channel. The keys themselves go to `keys`.
+pub async fn run(
+    client: Arc<ApiClient>,
+    queries: Arc<Notify>,
+    keys: SharedKeys,
+    observations: Sender<Observation>,
+) {
     let mut health = Health::new(Source::Keys);
     loop {
         queries.notified().await;
-        let answers = answer(&client, &mut health).await;
+        let answers = answer(&client, &keys, &mut health).await;
         if !send_all(&observations, answers).await {
             return;
         }
@@ -44,8 +50,8 @@ pub async fn run(client: Arc<ApiClient>, queries: Arc<Notify>, observations: Sen
 }
 
 /// What there is to report after a query.
-async fn answer(client: &ApiClient, health: &mut Health) -> Vec<Observation> {
-    let Asked { seen, error } = ask(client, TIMEOUT).await;
+async fn answer(client: &ApiClient, keys: &SharedKeys, health: &mut Health) -> Vec<Observation> {
+    let Asked { seen, error } = ask(client, keys, TIMEOUT).await;
     let health = match error {
         Some(error) => health.degraded(Meaning::Api(error.kind()), degraded(client, &error)),
         None => health.update(None),
@@ -62,14 +68,17 @@ pub(super) struct Asked {
 }
 
 /// Asks so many times, each time on a new connection: behind one address there may be several API
-/// servers. Each response takes at most `limit`.
-pub(super) async fn ask(client: &ApiClient, limit: Duration) -> Asked {
+/// servers. Each response takes at most `limit`. The keys themselves go to `keys`.
+pub(super) async fn ask(client: &ApiClient, keys: &SharedKeys, limit: Duration) -> Asked {
     let mut asked = Asked::default();
     while asked.seen.len() < ROUND && asked.error.is_none() {
         client.reset();
         let sent = clocks::now();
         match published(client, limit).await {
-            Ok(keys) => asked.seen.push(KeysSeen { sent, answer: KeysAnswer::Published(keys) }),
+            Ok((set, published)) => {
+                keys.take(&published, sent.wall);
+                asked.seen.push(KeysSeen { sent, answer: KeysAnswer::Published(set) });
+            }
             Err(error) => {
                 let refused = refused(client, &error).await;
                 asked.seen.extend(refused.map(|answer| KeysSeen { sent, answer }));

@@ -20,8 +20,8 @@ fn read(directory: &Path) -> Option<Claims> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let volume = open(directory, flags, Mode::empty()).ok()?;
     let at = At { volume: volume.as_fd(), base: Path::new("."), directory: volume.as_fd() };
-    match Reader::new().look(&at, Path::new("token")) {
-        Look::Token(_, token) => Some(token.to_claims()),
+    match Reader::new().look(&at, Path::new("token"), None) {
+        Look::Token(_, token, _) => Some(token.to_claims()),
         Look::Other(..)
         | Look::Malformed(_)
         | Look::Vanished

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tokenwatch_core::world::keys::KeySet;
 
 use crate::kubernetes::{ApiClient, ApiRequest, Error, read_body};
+use crate::sources::signatures::{Jwk, Jwks};
 
 /// Where an API server publishes the keys that it verifies with (KEP-1393). The discovery document
 /// may name another address (`jwks_uri`), outside of the cluster: the agent does not go there.
@@ -18,17 +19,6 @@ const ANY: &str = "*/*";
 /// Bytes of a response: an RSA key of 8,192 bits takes 1.5 kB.
 const MAX_RESPONSE: usize = 512 << 10;
 
-/// A JSON Web Key Set (RFC 7517, section 5).
-#[derive(Debug, Deserialize)]
-struct Jwks {
-    keys: Vec<Jwk>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Jwk {
-    kid: Option<String>,
-}
-
 #[derive(Debug, Deserialize)]
 struct Discovery {
     issuer: Option<String>,
@@ -36,13 +26,18 @@ struct Discovery {
 
 /// Requests the keys, and the issuer of the same API server. Without the issuer, the keys still
 /// show something.
-pub(super) async fn published(client: &ApiClient, limit: Duration) -> Result<KeySet, Error> {
-    let Jwks { keys } = get(client, KEYS, limit).await?;
+pub(super) async fn published(
+    client: &ApiClient,
+    limit: Duration,
+) -> Result<(KeySet, Jwks), Error> {
+    let jwks: Jwks = get(client, KEYS, limit).await?;
     let discovery: Option<Discovery> = get(client, DISCOVERY, limit).await.ok();
     let issuer = discovery.and_then(|discovery| discovery.issuer);
-    let count = keys.len();
-    let ids = keys.into_iter().filter_map(|key| key.kid);
-    KeySet::new(issuer.as_deref(), ids).ok_or_else(|| unusable(count))
+    let ids = jwks.keys.iter().filter_map(Jwk::id).map(ToOwned::to_owned);
+    match KeySet::new(issuer.as_deref(), ids) {
+        Some(set) => Ok((set, jwks)),
+        None => Err(unusable(jwks.keys.len())),
+    }
 }
 
 async fn get<T: DeserializeOwned>(

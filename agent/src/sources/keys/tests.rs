@@ -14,7 +14,7 @@ const DISCOVERY: &str = r#"{"issuer": "https://issuer.example", "jwks_uri": "htt
 async fn started(replies: Vec<Reply>) -> (FakeServer, Arc<Notify>, Receiver<Observation>) {
     let server = FakeServer::start(replies).await;
     let (queries, (sender, receiver)) = (Arc::new(Notify::new()), channel(8));
-    tokio::spawn(run(server.client(), Arc::clone(&queries), sender));
+    tokio::spawn(run(server.client(), Arc::clone(&queries), SharedKeys::default(), sender));
     (server, queries, receiver)
 }
 

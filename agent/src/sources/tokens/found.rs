@@ -9,11 +9,13 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use tokenwatch_core::world::tokens::{
-    Claims, Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, Scratch, decode, foreign,
+    Claims, Decoded, Foreign, LegacyClaims, MAX_TOKEN_BYTES, Malformed, Scratch, Signature, decode,
+    foreign,
 };
 use zeroize::Zeroizing;
 
-use super::place;
+use super::{TokenBytes, place};
+use crate::sources::signatures::{KeyRing, Signed};
 
 /// Most beginnings of tokens that are examined: no paste has more, and each costs time.
 pub(crate) const MAX_FOUND: usize = 64;
@@ -36,19 +38,28 @@ pub(crate) enum Token {
     Foreign(Foreign),
 }
 
-/// Every token in a text, each once, and where it was.
+/// A token in a text.
+#[derive(Debug)]
+pub(crate) struct FoundToken {
+    pub(crate) token: Token,
+    pub(crate) bytes: TokenBytes,
+    /// Where in the text, if that holds more than the token.
+    pub(crate) place: Option<String>,
+}
+
+/// Every token in a text, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) tokens: Vec<(Token, Option<String>)>,
+    pub(crate) tokens: Vec<FoundToken>,
     /// What is wrong with the first thing that begins like a token and is none.
     pub(crate) malformed: Option<Malformed>,
 }
 
 impl Found {
-    fn add(&mut self, read: Result<Token, Option<Malformed>>, place: Option<String>) {
+    fn add(&mut self, read: Read, place: Option<String>) {
         match read {
-            Ok(token) if self.tokens.iter().all(|(known, _)| *known != token) => {
-                self.tokens.push((token, place));
+            Ok((token, bytes)) if self.tokens.iter().all(|known| known.token != token) => {
+                self.tokens.push(FoundToken { token, bytes, place });
             }
             Ok(_) => {}
             Err(malformed) => self.malformed = self.malformed.or(malformed),
@@ -133,8 +144,11 @@ pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
     /// What it is, or what is wrong with it.
-    pub(crate) token: Result<Token, Option<Malformed>>,
+    pub(crate) token: Read,
 }
+
+/// A token and its bytes, or what is wrong with what begins like one.
+type Read = Result<(Token, TokenBytes), Option<Malformed>>;
 
 /// Everything in a text that begins like a token.
 pub(crate) fn spans(text: &str) -> Vec<Span> {
@@ -158,8 +172,8 @@ fn encoded(text: &str, depth: usize) -> Found {
     {
         let (run, end) = joined(text.as_bytes(), start, is_of_base64, MAX_LINES);
         let inner = decoded(&run).map(|text| find_in(&text, depth)).unwrap_or_default();
-        for (token, _) in inner.tokens {
-            found.add(Ok(token), place::of(text, start, end, "base64"));
+        for FoundToken { token, bytes, .. } in inner.tokens {
+            found.add(Ok((token, bytes)), place::of(text, start, end, "base64"));
         }
         (at, seen) = (end, seen + 1);
     }
@@ -174,7 +188,7 @@ fn unpacked(text: &str, depth: usize) -> Found {
     }
     let inner = decoded(&without_space(text.as_bytes()));
     let mut found = inner.map(|text| find_in(&text, depth)).unwrap_or_default();
-    for (_, place) in &mut found.tokens {
+    for FoundToken { place, .. } in &mut found.tokens {
         *place =
             Some(place.as_ref().map_or("base64".to_owned(), |place| format!("base64: {place}")));
     }
@@ -211,7 +225,7 @@ fn percent_decoded(text: &str) -> Option<Zeroizing<String>> {
 
 /// The token that begins at `start`, over as many lines as it takes, and its end. A token that is
 /// whole on its line ends there.
-fn jwt(text: &[u8], start: usize) -> (Result<Token, Option<Malformed>>, usize) {
+fn jwt(text: &[u8], start: usize) -> (Read, usize) {
     let (line, end) = joined(text, start, is_of_a_jwt, 1);
     let on_its_line = read(trimmed(&line));
     if on_its_line.is_ok() {
@@ -271,7 +285,19 @@ fn without_space(text: &[u8]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-fn read(token: &[u8]) -> Result<Token, Option<Malformed>> {
+/// What the signature of a token shows by these keys; nothing if there are none.
+pub(crate) fn check_signature(keys: &KeyRing, bytes: &TokenBytes) -> Option<Signature> {
+    match decode(bytes.as_bytes(), &mut Scratch::new()) {
+        Decoded::Token(token) => keys.check(Signed::of(bytes.as_bytes(), &token)),
+        Decoded::Legacy(_) | Decoded::Other | Decoded::Malformed(_) => None,
+    }
+}
+
+fn read(bytes: &[u8]) -> Read {
+    decoded_token(bytes).map(|token| (token, TokenBytes::copied(bytes)))
+}
+
+fn decoded_token(token: &[u8]) -> Result<Token, Option<Malformed>> {
     let mut scratch = Scratch::new();
     match decode(token, &mut scratch) {
         Decoded::Token(token) => return Ok(Token::Bound(Box::new(token.to_claims()))),

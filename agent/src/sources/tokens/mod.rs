@@ -2,10 +2,12 @@
 //! and decoded ([`read`]). A file that a person names is opened by the same rules ([`named`]).
 //! Tokens in other text are found by their form ([`found`]).
 
+mod bytes;
 pub(crate) mod found;
 pub mod named;
 mod open;
 pub(crate) mod place;
 mod read;
 
-pub use read::{At, Look, Other, Reader, Stamp, Unread};
+pub(crate) use bytes::TokenBytes;
+pub use read::{At, Checked, Look, Other, Reader, Stamp, Unread};

@@ -4,17 +4,21 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use tokenwatch_core::world::tokens::{
-    Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, decode,
+    Claims, Decoded, LegacyClaims, MAX_TOKEN_BYTES, Malformed, ParsedToken, Scratch, Signature,
+    TokenIdentity, decode,
 };
 use zeroize::Zeroize;
 
+use super::TokenBytes;
 use super::open::{Links, Opener};
 use crate::sources::own_opens::OwnOpens;
+use crate::sources::signatures::{KeyRing, SharedKeys, Signed};
 
 /// One byte more than a token may have, so that a longer file is recognised.
 const BUFFER_BYTES: usize = MAX_TOKEN_BYTES + 1;
@@ -30,9 +34,36 @@ pub struct Reader {
     /// Buffer for directory entries; taken out while it is used.
     pub(crate) names: Box<[u8]>,
     own_opens: OwnOpens,
+    keys: Keys,
     /// Files opened for reading.
     #[cfg(test)]
     pub(crate) opened: usize,
+}
+
+/// The public keys against which signatures are checked.
+#[derive(Debug, Default)]
+struct Keys {
+    shared: SharedKeys,
+    /// Those of the last refresh.
+    ring: Arc<KeyRing>,
+}
+
+/// A signature that was checked: of which file, with which content, and against which keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    stamp: Stamp,
+    identity: TokenIdentity,
+    /// Version of the keys.
+    keys: u64,
+    /// What the check showed.
+    pub signature: Signature,
+}
+
+impl Checked {
+    /// The version of the keys against which it was checked.
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys
+    }
 }
 
 /// Where a file is: in an open directory, which is `base` within an open volume.
@@ -53,9 +84,9 @@ type Failed = (&'static str, Errno);
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
 pub enum Look<'a> {
-    /// A bound service-account token, valid until the reader is used again, and the stamp by which
-    /// a change of the file is noticed.
-    Token(Stamp, ParsedToken<'a>),
+    /// A bound service-account token, valid until the reader is used again, the stamp by which a
+    /// change of the file is noticed, and what its signature shows, if there are keys.
+    Token(Stamp, ParsedToken<'a>, Option<Checked>),
     /// Something else, and its stamp.
     Other(Stamp, Other),
     /// It starts like a token and does not parse.
@@ -150,6 +181,7 @@ impl Reader {
             scratch: Scratch::new(),
             names: vec![0; NAMES_BYTES].into_boxed_slice(),
             own_opens: OwnOpens::default(),
+            keys: Keys::default(),
             #[cfg(test)]
             opened: 0,
         }
@@ -158,6 +190,24 @@ impl Reader {
     /// Notes each open for reading there from now on.
     pub(crate) fn note_opens(&mut self, own_opens: OwnOpens) {
         self.own_opens = own_opens;
+    }
+
+    /// Checks signatures against these keys from now on.
+    pub(crate) fn check_signatures(&mut self, keys: SharedKeys) {
+        self.keys = Keys { ring: keys.current(), shared: keys };
+    }
+
+    /// Takes the keys that were published meanwhile. Returns their version; zero if there are none.
+    pub(crate) fn refresh_keys(&mut self) -> u64 {
+        if self.keys.shared.version() != self.keys.ring.version() {
+            self.keys.ring = self.keys.shared.current();
+        }
+        self.keys.ring.version()
+    }
+
+    /// The version of the keys against which signatures are checked; zero if there are none.
+    pub(crate) fn keys_version(&self) -> u64 {
+        self.keys.ring.version()
     }
 
     /// Opens a directory beneath another for listing. Follows no link. Where nobody notes it,
@@ -177,14 +227,39 @@ impl Reader {
     }
 
     /// Reads and decodes a file. Follows links within the volume, and none that leads out of it.
-    pub fn look(&mut self, at: &At<'_>, path: &Path) -> Look<'_> {
+    /// Checks the signature of a token, unless it is the one that was `known` with the same keys.
+    pub fn look(&mut self, at: &At<'_>, path: &Path, known: Option<Checked>) -> Look<'_> {
         let (stat, length) = match self.fetch_at(at, path) {
             Ok(fetched) => fetched,
             Err((step, errno)) => return failed(step, errno),
         };
+        let stamp = Stamp::of(&stat);
         let decoded = decode(&self.buffer[..length], &mut self.scratch);
+        let checked = match &decoded {
+            Decoded::Token(token) => {
+                checked(&self.keys.ring, &self.buffer[..length], token, (stamp, known))
+            }
+            Decoded::Legacy(_) | Decoded::Other | Decoded::Malformed(_) => None,
+        };
         self.buffer[..length].zeroize();
-        found(decoded, Stamp::of(&stat), length == 0)
+        found(decoded, stamp, checked, length == 0)
+    }
+
+    /// The bytes of a token, if the file holds the one with these claims.
+    pub(crate) fn bytes(
+        &mut self,
+        at: &At<'_>,
+        path: &Path,
+        claims: &Claims,
+    ) -> Option<TokenBytes> {
+        let (_, length) = self.fetch_at(at, path).ok()?;
+        let is_it = match decode(&self.buffer[..length], &mut self.scratch) {
+            Decoded::Token(token) => token.is(claims),
+            Decoded::Legacy(_) | Decoded::Other | Decoded::Malformed(_) => false,
+        };
+        let bytes = is_it.then(|| TokenBytes::copied(&self.buffer[..length]));
+        self.buffer[..length].zeroize();
+        bytes
     }
 
     /// Reads an open file of the host, and passes its bytes on. They are wiped afterwards.
@@ -287,9 +362,27 @@ fn wiped(buffer: &mut [u8], errno: Errno) -> nix::Result<usize> {
     Err(errno)
 }
 
-fn found(decoded: Decoded<'_>, stamp: Stamp, is_empty: bool) -> Look<'_> {
+/// What the signature of the token in `bytes` shows. One that was checked is not checked again.
+fn checked(
+    keys: &KeyRing,
+    bytes: &[u8],
+    token: &ParsedToken<'_>,
+    (stamp, known): (Stamp, Option<Checked>),
+) -> Option<Checked> {
+    let identity = token.identity();
+    let is_known = |known: &Checked| {
+        (known.stamp, known.identity, known.keys) == (stamp, identity, keys.version())
+    };
+    if let Some(known) = known.filter(is_known) {
+        return Some(known);
+    }
+    let signature = keys.check(Signed::of(bytes, token))?;
+    Some(Checked { stamp, identity, keys: keys.version(), signature })
+}
+
+fn found(decoded: Decoded<'_>, stamp: Stamp, checked: Option<Checked>, is_empty: bool) -> Look<'_> {
     match decoded {
-        Decoded::Token(token) => Look::Token(stamp, token),
+        Decoded::Token(token) => Look::Token(stamp, token, checked),
         Decoded::Malformed(malformed) => Look::Malformed(malformed),
         Decoded::Legacy(claims) => Look::Other(stamp, Other::Legacy(Box::new(claims))),
         Decoded::Other if is_empty => Look::Other(stamp, Other::Empty),

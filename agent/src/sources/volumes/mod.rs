@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokenwatch_core::world::observation::Observation;
 
 use crate::clocks;
+use crate::sources::signatures::SharedKeys;
 use scan::absences::AbsentFile;
 use scan::held_back::{HOLD_BACK, HeldBack};
 use scan::{absences, blind_spots, secrets};
@@ -31,7 +32,9 @@ const EMPTY_FOR: Duration = Duration::from_secs(1);
 /// Scans these roots once, for `check`: every token, and what is missing or hidden. Blocks; for ten
 /// seconds if a volume looks hidden, because a volume that kubelet is setting up looks the same.
 /// Roots that cannot be read are in the summary.
-pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
+///
+/// The scanner can check the signatures later, once the keys are known ([`check_signatures`]).
+pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary, Scanner) {
     let (mut scanner, mut out) = (Scanner::new(roots), Vec::new());
     let mut summary = scanner.scan(&mut out);
     let mut hidden = HeldBack::default();
@@ -51,7 +54,15 @@ pub fn check(roots: Vec<PathBuf>) -> (Vec<Observation>, Summary) {
     out.extend((!bare.is_empty()).then_some(Observation::WithoutTokens(bare)));
     let legacy = secrets::legacy(&scanner);
     out.extend((!legacy.is_empty()).then_some(Observation::Legacy(legacy)));
-    (out, summary)
+    (out, summary, scanner)
+}
+
+/// Checks the signature of every token against these keys: what is reported about them. Blocks.
+pub fn check_signatures(mut scanner: Scanner, keys: SharedKeys) -> Vec<Observation> {
+    let mut out = Vec::new();
+    scanner.check_signatures(keys);
+    let _ = scanner.scan(&mut out); // what cannot be read was reported
+    out
 }
 
 fn wait(is_hidden: bool, is_empty: bool) -> Option<Duration> {

@@ -24,6 +24,7 @@ fn in_volume(iat_age: i64) -> Observation {
         written_at: None,
         directory: None,
         content: FileContent::Token(Box::new(of_multus(iat_age))),
+        signature: None,
     })
 }
 

@@ -49,6 +49,7 @@ fn token(pod: &str, iat_age: i64, lifetime: i64) -> Observation {
         written_at: Some(Wall::from_secs(IAT + iat_age + 1)),
         directory: None,
         content: FileContent::Token(Box::new(claims)),
+        signature: None,
     })
 }
 

@@ -30,7 +30,7 @@ fn with_audience(uid: &str, volume: &str, audience: &str) -> Observation {
     claims.audiences = vec![audience.into()];
     let key = TokenKey { pod_uid: uid.into(), volume: volume.into(), path: "token".into() };
     let content = FileContent::Token(Box::new(claims));
-    Observation::File(FileSeen { key, written_at: None, directory: None, content })
+    Observation::File(FileSeen { key, written_at: None, directory: None, content, signature: None })
 }
 
 /// A node of a cluster, with these observations at age 2.

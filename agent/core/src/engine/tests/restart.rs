@@ -1,6 +1,7 @@
 //! A restart of the agent.
 
 use super::*;
+use crate::world::tokens::{Signature, SignatureResult};
 
 #[test]
 fn a_restarted_engine_gives_the_same_reports() {
@@ -182,6 +183,45 @@ fn a_restored_loss_is_not_reported_again() {
         after.findings().iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(),
         [(Code::SubjectReplaced, Severity::Critical)]
     );
+}
+
+/// A token of p1 whose signature was checked, with this result.
+fn checked(iat_age: i64, result: Option<SignatureResult>) -> Observation {
+    let Observation::File(seen) = token("p1", iat_age, 3_600) else { panic!("a file") };
+    let signature = result.map(|result| Signature { result, keys_at: at(0).wall });
+    Observation::File(FileSeen { signature, ..seen })
+}
+
+/// After a restart the keys are not known yet, and nothing shows that the file is good now.
+#[test]
+fn a_damaged_token_stays_so_until_the_keys_are_known_again() {
+    let damaged = Some(SignatureResult::Damaged);
+    let mut before = engine();
+    let _ = before.step(&at(1), checked(0, damaged));
+    let reports = before.step(&at(20), Observation::Tick).reports;
+    let raised = [(20, AlertEvent::Raised, Code::Malformed, Severity::Warning)];
+    assert_eq!(alerts(&reports, at(20).wall), raised);
+    let saved = reports.iter().filter_map(|report| {
+        if let Report::Alert(alert) = report { ledger::after(alert).1 } else { None }
+    });
+    let saved: Vec<Restored> = saved.collect();
+    // (what the next agent sees first, what it sees then, whether that resolves the finding)
+    let table = [
+        (checked(0, None), checked(0, damaged), false),
+        (checked(0, None), checked(0, None), false), // the API server does not answer
+        (checked(0, None), checked(0, Some(SignatureResult::Verified)), true),
+        (checked(90, None), checked(90, None), true), // a new token
+    ];
+    for (first, then, is_resolved) in table {
+        let mut after = engine();
+        let _ = after.restore(&at(100), saved.clone());
+        let mut reported = alerts(&after.step(&at(101), first).reports, at(101).wall);
+        reported.extend(alerts(&after.step(&at(102), then).reports, at(102).wall));
+        reported.extend(run(&mut after, 102, 300));
+        let events: Vec<_> = reported.iter().map(|alert| alert.1).collect();
+        let expected = if is_resolved { &[AlertEvent::Cleared][..] } else { &[] };
+        assert_eq!(events, expected);
+    }
 }
 
 /// The state that an engine saved after it reported a fresh token with a lost account.

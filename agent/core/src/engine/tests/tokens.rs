@@ -109,7 +109,13 @@ fn a_malformed_file_links_to_the_trace_of_its_last_token() {
     let content = FileContent::Malformed { reason: "it is empty".into() };
     let _ = engine.step(
         &at(2),
-        Observation::File(FileSeen { key: key("p1"), written_at: None, directory: None, content }),
+        Observation::File(FileSeen {
+            key: key("p1"),
+            written_at: None,
+            directory: None,
+            content,
+            signature: None,
+        }),
     );
     let _ = engine.step(&at(20), Observation::Tick);
     let malformed =

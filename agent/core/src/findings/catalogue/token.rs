@@ -67,7 +67,8 @@ pub(super) const MALFORMED: Entry = Entry {
     meaning: "The pod presents bytes that no API server accepts.",
     found_by: "The file does not decode as a service-account token, although it is the token of a \
             kube-api-access-* volume, the same path held a token before, or the content starts \
-            like a token.",
+            like a token. Or the signature does not fit the key that the token names, which the \
+            API server publishes (needs access to the Kubernetes API).",
     severity: "warning",
     action: "Find out what writes the file. If the file is in kubelet's projected volume, delete \
             the pod: kubelet then writes a new file.",

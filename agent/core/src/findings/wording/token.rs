@@ -1,7 +1,7 @@
 //! Findings about tokens.
 
 use super::lifetime::time_left;
-use super::parts::{Parts, identity_of};
+use super::parts::{GENERATION, Parts, identity_of};
 use super::{audience, by_hand, kept, names, remedy, subpath, unsynced};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
@@ -78,7 +78,8 @@ fn deadline(fault: TokenFault, facts: &Facts<'_>) -> Option<Wall> {
 fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
     match fault {
         TokenFault::Malformed | TokenFault::Unreadable => {
-            facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default()
+            let trouble = facts.tracked.trouble.as_ref().map(of_trouble).unwrap_or_default();
+            trouble.and(of_signature(facts))
         }
         TokenFault::Subpath => generation_evidence(facts, now).and(subpath::evidence(facts)),
         TokenFault::Audience(misfit) => {
@@ -102,6 +103,16 @@ fn evidence(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> Attributes {
 
 fn generation_evidence(facts: &Facts<'_>, now: Wall) -> Attributes {
     facts.generation().map(|generation| of_generation(generation, now)).unwrap_or_default()
+}
+
+/// Of a token with a wrong signature: which generation it is, and by which keys.
+fn of_signature(facts: &Facts<'_>) -> Attributes {
+    let Some((signature, generation)) = facts.tracked.signature.zip(facts.generation()) else {
+        return Attributes::new();
+    };
+    Attributes::new()
+        .with(GENERATION, generation.claims.generation().as_str())
+        .with("keys_at", signature.keys_at)
 }
 
 fn of_trouble(trouble: &Trouble) -> Attributes {
@@ -131,13 +142,19 @@ fn summary(fault: TokenFault, facts: &Facts<'_>, now: Wall) -> String {
     let key = &facts.tracked.key;
     let token = names::token(&facts.pod_ref(), &key.volume, &key.path);
     match (fault, facts.generation()) {
-        (TokenFault::Malformed, _) => broken(&token, "does not hold a token", facts),
+        (TokenFault::Malformed, _) => broken(&token, of_malformed(facts), facts),
         (TokenFault::Unreadable, _) => broken(&token, "cannot be read", facts),
         (TokenFault::Subpath, _) => subpath::summary(&token, facts, now),
         (TokenFault::Audience(misfit), _) => audience::summary(&token, misfit, facts),
         (_, Some(generation)) => lifecycle(&token, fault, generation, facts, now),
         (_, None) => token, // every other fault needs a generation
     }
+}
+
+/// A token with a wrong signature has claims, and nobody accepts it.
+fn of_malformed(facts: &Facts<'_>) -> &'static str {
+    let is_checked = facts.tracked.signature.is_some();
+    if is_checked { "holds a token that no API server accepts" } else { "does not hold a token" }
 }
 
 fn broken(token: &str, what: &str, facts: &Facts<'_>) -> String {

@@ -144,7 +144,7 @@ impl Pseudonyms {
     }
 
     fn file(&self, seen: FileSeen) -> FileSeen {
-        let FileSeen { key, written_at, directory, content } = seen;
+        let FileSeen { key, written_at, directory, content, signature } = seen;
         let content = match content {
             FileContent::Token(claims) => FileContent::Token(Box::new(self.claims(*claims))),
             FileContent::Malformed { reason } => {
@@ -156,7 +156,7 @@ impl Pseudonyms {
             FileContent::Missing(absence) => FileContent::Missing(absence),
         };
         let directory = directory.map(|name| self.generation_directory(&name));
-        FileSeen { key: self.token_key(key), written_at, directory, content }
+        FileSeen { key: self.token_key(key), written_at, directory, content, signature }
     }
 
     fn blind_spot(&self, spot: BlindSpot) -> BlindSpot {

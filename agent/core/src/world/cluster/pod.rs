@@ -270,7 +270,7 @@ mod tests {
         let key = TokenKey { pod_uid: "other".into(), ..key() };
         let content = FileContent::Token(Box::new(claims_for_tests(1_800_000_000, 600, None)));
         let mut tracked = Tracked::new(key.clone());
-        let seen = FileSeen { key, written_at: None, directory: None, content };
+        let seen = FileSeen { key, written_at: None, directory: None, content, signature: None };
         let _ = tracked.see(seen, &Reading::default(), KubeletPolicy::default());
         assert_eq!(PodRef::of(&tracked, None), PodRef { uid: "other".into(), ..PodRef::default() });
     }

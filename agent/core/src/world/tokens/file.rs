@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, TokenKey};
+use super::{Claims, Signature, TokenKey};
 use crate::base::time::Wall;
 
 /// The observed content of a token file.
@@ -17,6 +17,9 @@ pub struct FileSeen {
     pub directory: Option<String>,
     /// Its content.
     pub content: FileContent,
+    /// What a check of the token's signature showed; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 /// The content of a token file. Sources do not report files that are something else, such as a key

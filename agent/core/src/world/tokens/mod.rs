@@ -7,6 +7,7 @@ mod deadlines;
 mod decode;
 mod file;
 mod legacy;
+mod signature;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,6 +23,7 @@ pub use decode::{
 pub(crate) use decode::{kept_issuer, kept_name};
 pub use file::{Absence, FileContent, FileSeen};
 pub use legacy::{LegacyToken, MAX_LEGACY};
+pub use signature::{Signature, SignatureResult, Unsupported};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
 

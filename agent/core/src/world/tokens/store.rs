@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::FileSeen;
 use super::{Change, Generation, KubeletPolicy, LegacyToken, MAX_LEGACY, TokenKey, Tracked};
-use crate::base::time::Reading;
+use super::{FileContent, FileSeen, Signature, SignatureResult};
+use crate::base::time::{Reading, Wall};
 
 /// Most tokens that the agent tracks: twice those of a full node (250 pods with four tokens each).
 /// A limit is needed because a pod can project any number of files that look like tokens. A file
@@ -18,6 +18,8 @@ pub struct Tokens {
     tracked: BTreeMap<TokenKey, Box<Tracked>>,
     /// Tokens beyond the limit: at most [`MAX_TOKENS`] keys.
     left_out: BTreeSet<TokenKey>,
+    /// The generations that were found damaged before a restart, until the keys are known again.
+    damaged: BTreeMap<TokenKey, (String, Signature)>,
     /// The Secret-based tokens that pods mount.
     pub legacy: Vec<LegacyToken>,
 }
@@ -34,6 +36,7 @@ pub(crate) struct Seen {
 impl Tokens {
     /// Takes the observed content of a file.
     pub(crate) fn see(&mut self, seen: FileSeen, now: &Reading, kubelet: KubeletPolicy) -> Seen {
+        let seen = self.with_restored(seen);
         let key = seen.key.clone();
         if self.tracked.len() >= MAX_TOKENS && !self.tracked.contains_key(&key) {
             let left_out_changed = self.left_out.len() < MAX_TOKENS && self.left_out.insert(key);
@@ -43,6 +46,25 @@ impl Tokens {
         let tracked =
             self.tracked.entry(key).or_insert_with_key(|key| Box::new(Tracked::new(key.clone())));
         Seen { change: tracked.see(seen, now, kubelet), left_out_changed }
+    }
+
+    /// A generation was found damaged before a restart. That stays true, and without keys the agent
+    /// cannot find it again. The restart, at `at`, stands for the time of the keys.
+    pub(crate) fn restore_damaged(&mut self, key: TokenKey, generation: String, at: Wall) {
+        let signature = Signature { result: SignatureResult::Damaged, keys_at: at };
+        self.damaged.insert(key, (generation, signature));
+    }
+
+    /// With what is known of its signature from before a restart, if it was not checked since.
+    fn with_restored(&mut self, seen: FileSeen) -> FileSeen {
+        let FileContent::Token(claims) = &seen.content else { return seen };
+        if seen.signature.is_some() {
+            self.damaged.remove(&seen.key);
+            return seen;
+        }
+        let known = self.damaged.get(&seen.key);
+        let known = known.filter(|(generation, _)| claims.generation().as_str() == generation);
+        FileSeen { signature: known.map(|(_, signature)| *signature), ..seen }
     }
 
     /// Takes the complete list of Secret-based tokens.

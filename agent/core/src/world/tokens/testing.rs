@@ -23,7 +23,7 @@ pub(crate) fn key() -> TokenKey {
 /// That file with this content.
 pub(crate) fn file(content: FileContent, written_at: Option<i64>) -> FileSeen {
     let written_at = written_at.map(|age| Wall::from_secs(IAT + age));
-    FileSeen { key: key(), written_at, directory: None, content }
+    FileSeen { key: key(), written_at, directory: None, content, signature: None }
 }
 
 /// Shows `tracked` a token that was issued at age `iat_age`, at age `now`.

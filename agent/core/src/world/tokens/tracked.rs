@@ -1,8 +1,11 @@
 //! One token file: the generation in it, since when, and what is wrong with the file.
 
 use super::file::{FileContent, FileSeen};
+use super::signature;
 use crate::base::time::{Delta, Reading, Wall};
-use crate::world::tokens::{Claims, Deadlines, GenerationId, KubeletPolicy, TokenKey, USUAL_LIFE};
+use crate::world::tokens::{
+    Claims, Deadlines, GenerationId, KubeletPolicy, Signature, TokenKey, USUAL_LIFE,
+};
 
 /// Generations that are kept of each token, to recognise copies of them.
 const EARLIER: usize = 4;
@@ -43,6 +46,8 @@ pub struct Tracked {
     pub current: Option<Generation>,
     /// What is wrong with the file now.
     pub trouble: Option<Trouble>,
+    /// What the last check of the token's signature showed; none if there was none.
+    pub signature: Option<Signature>,
     /// The generations before the current one, the latest last: at most [`EARLIER`].
     earlier: Vec<Earlier>,
 }
@@ -84,7 +89,7 @@ pub enum Change {
 impl Tracked {
     /// A file that was not read yet.
     pub fn new(key: TokenKey) -> Self {
-        Self { key, current: None, trouble: None, earlier: Vec::new() }
+        Self { key, current: None, trouble: None, signature: None, earlier: Vec::new() }
     }
 
     /// How long somebody asked the token to live, if that is unusually long.
@@ -122,6 +127,7 @@ impl Tracked {
 
     /// Takes the observed content of the file. Only a new `jti` or `iat` is a rotation.
     pub fn see(&mut self, seen: FileSeen, now: &Reading, kubelet: KubeletPolicy) -> Change {
+        self.signature = seen.signature;
         match seen.content {
             FileContent::Token(claims) => self.see_token(*claims, seen.written_at, now, kubelet),
             FileContent::Malformed { reason } => self.see_trouble(true, reason, now),
@@ -137,10 +143,10 @@ impl Tracked {
         now: &Reading,
         kubelet: KubeletPolicy,
     ) -> Change {
-        let recovered = self.trouble.take().is_some();
+        let is_other_trouble = self.check_signature(now);
         let current = self.current.as_ref().map(|current| current.claims.generation());
         if current == Some(claims.generation()) {
-            return if recovered { Change::Trouble } else { Change::None };
+            return if is_other_trouble { Change::Trouble } else { Change::None };
         }
         let at = appearance(written_at, self.current.as_ref(), now);
         self.keep(current.as_ref(), at);
@@ -164,6 +170,15 @@ impl Tracked {
         let earlier =
             |generation: &GenerationId| Earlier { generation: generation.clone(), replaced_at };
         self.earlier.extend(replaced.map(earlier));
+    }
+
+    /// A file that holds a token is in trouble only if its signature is wrong. Returns whether that
+    /// is another trouble than before, or none any more.
+    fn check_signature(&mut self, now: &Reading) -> bool {
+        match signature::trouble(self.signature) {
+            Some(reason) => self.see_trouble(true, reason.to_owned(), now) == Change::Trouble,
+            None => self.trouble.take().is_some(),
+        }
     }
 
     fn see_trouble(&mut self, malformed: bool, reason: String, now: &Reading) -> Change {
@@ -247,5 +262,38 @@ mod tests {
         assert_eq!(tracked.trouble.as_ref().unwrap().since, at(10));
         assert_eq!(see(&mut tracked, 0, None, 40), Change::Trouble);
         assert!(tracked.trouble.is_none() && tracked.current.is_some());
+    }
+
+    #[test]
+    fn only_a_signature_that_is_proven_wrong_is_trouble() {
+        use crate::world::tokens::{Signature, SignatureResult as Result, Unsupported};
+        let seen = |result: Option<Result>| {
+            let signature = result.map(|result| Signature { result, keys_at: at(0).wall });
+            let claims = crate::world::tokens::claims_for_tests(IAT, 600, None);
+            FileSeen { signature, ..file(FileContent::Token(Box::new(claims)), None) }
+        };
+        let policy = KubeletPolicy::default();
+        let table = [
+            (None, false),
+            (Some(Result::Verified), false),
+            (Some(Result::NoSuchKey), false), // the keys themselves show what that means
+            (Some(Result::OtherKey), false),
+            (Some(Result::Unsupported(Unsupported::Es512)), false),
+            (Some(Result::Unsupported(Unsupported::Key)), false),
+            (Some(Result::Damaged), true),
+        ];
+        for (result, is_trouble) in table {
+            let mut tracked = Tracked::new(key());
+            // The keys come after the token, and a good token after a damaged one.
+            assert_eq!(tracked.see(seen(None), &at(5), policy), Change::First);
+            let expected = if is_trouble { Change::Trouble } else { Change::None };
+            assert_eq!(tracked.see(seen(result), &at(10), policy), expected, "{result:?}");
+            assert_eq!(tracked.see(seen(result), &at(20), policy), Change::None, "{result:?}");
+            let since = tracked.trouble.as_ref().map(|trouble| (trouble.malformed, trouble.since));
+            assert_eq!(since, is_trouble.then_some((true, at(10))), "{result:?}");
+            assert!(tracked.current.is_some(), "its claims stay");
+            let _ = tracked.see(seen(Some(Result::Verified)), &at(30), policy);
+            assert_eq!(tracked.trouble, None);
+        }
     }
 }

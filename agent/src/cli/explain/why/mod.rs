@@ -137,9 +137,9 @@ fn about(asked: &Path) -> Result<About, WhyError> {
     if asked.exists() || asked.as_os_str() == "-" {
         let (from, bytes) = input::read(Some(asked));
         let token = bytes.map_err(ExplainError::Read).and_then(|bytes| identify(&bytes));
-        return match token.map_err(|error| WhyError::File(from.to_string(), error))? {
-            (Known::Bound(claims), _) => Ok(About::Token(claims)),
-            (Known::Legacy(_), _) => Err(WhyError::Legacy),
+        return match token.map_err(|error| WhyError::File(from.to_string(), error))?.token {
+            Known::Bound(claims) => Ok(About::Token(claims)),
+            Known::Legacy(_) => Err(WhyError::Legacy),
         };
     }
     let text = asked.to_string_lossy();

@@ -9,7 +9,9 @@ use tokenwatch_core::findings::{Code, Finding, Severity};
 use tokenwatch_core::world::clocks::{ClockState, Estimate};
 use tokenwatch_core::world::cluster::{AccountLoss, Pod, PodStage};
 use tokenwatch_core::world::keys::KeyState;
-use tokenwatch_core::world::tokens::{State, Verdict, is_for_api_server};
+use tokenwatch_core::world::tokens::{
+    Signature, SignatureResult, State, Verdict, is_for_api_server,
+};
 
 use super::life;
 use crate::cli::check::Missing;
@@ -248,8 +250,25 @@ fn accepted(why: &Why, beside: Beside<'_>) -> (Finds, String) {
     let keys = count_of(published.ids.len(), "key");
     let issuer = published.issuer.as_ref().map(|issuer| issued_by(issuer, why));
     let (of_issuer, issuer) = issuer.unwrap_or((Finds::Good, String::new()));
-    let text = format!("It verifies with {keys}, {key}.{issuer} {}", audience(why));
-    (worse(finds, of_issuer), text)
+    let (of_signature, signature) = signature(why);
+    let audience = audience(why);
+    let text = format!("It verifies with {keys}, {key}.{signature}{issuer} {audience}");
+    (worse(worse(finds, of_issuer), of_signature), text)
+}
+
+/// Nothing if the key itself decides: the API server does not have it, or nobody checked.
+fn signature(why: &Why) -> (Finds, String) {
+    let Some(Signature { result, .. }) = why.token.signature else {
+        return (Finds::Good, String::new());
+    };
+    let finds = match result {
+        SignatureResult::NoSuchKey => return (Finds::Good, String::new()),
+        SignatureResult::Verified => return (Finds::Good, " The signature fits.".to_owned()),
+        SignatureResult::Damaged => Finds::Bad,
+        SignatureResult::OtherKey => Finds::NotKnown,
+        SignatureResult::Unsupported(_) => Finds::Good, // the id of its key was compared
+    };
+    (finds, format!(" The signature: {}.", result.meaning()))
 }
 
 fn key(state: KeyState) -> (Finds, &'static str) {

@@ -134,6 +134,7 @@ pub(crate) fn token_of(pod: &str, age: i64, lifetime: i64, warn_after: Option<i6
         deadlines,
         appeared_at: Some(issued_at + Delta::from_secs(2)),
         known: None,
+        signature: None,
     }
 }
 

@@ -32,7 +32,13 @@ impl AbsentFile {
     pub(in crate::sources::volumes) fn observed(&self) -> Observation {
         let absence = if self.was_there { Absence::Emptied } else { Absence::EmptyVolume };
         let content = FileContent::Missing(absence);
-        Observation::File(FileSeen { key: self.key(), written_at: None, directory: None, content })
+        Observation::File(FileSeen {
+            key: self.key(),
+            written_at: None,
+            directory: None,
+            content,
+            signature: None,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{FileContent, FileSeen, Observation};
-use tokenwatch_core::world::tokens::TokenKey;
+use tokenwatch_core::world::tokens::{Signature, TokenKey};
 
 use super::Tools;
 use super::stamps::Moment;
@@ -23,6 +23,7 @@ impl<'a> Turn<'a> {
     /// Begins now.
     pub(super) fn new(id: &'a PodId, tools: &'a mut Tools) -> Self {
         let moment = tools.moment();
+        tools.reader.refresh_keys();
         Self { id, tools, moment }
     }
 }
@@ -69,9 +70,21 @@ pub(super) struct Reports<'a> {
 impl Reports<'_> {
     /// What the file at `path` contains.
     pub(super) fn file(&mut self, path: &Path, written_at: Option<Wall>, content: FileContent) {
+        self.token(path, written_at, content, None);
+    }
+
+    /// What the file at `path` contains, and what the signature in it shows.
+    pub(super) fn token(
+        &mut self,
+        path: &Path,
+        written_at: Option<Wall>,
+        content: FileContent,
+        signature: Option<Signature>,
+    ) {
         let key = self.owner.key(path);
         let directory = self.directory.clone();
-        self.out.push(Observation::File(FileSeen { key, written_at, directory, content }));
+        let seen = FileSeen { key, written_at, directory, content, signature };
+        self.out.push(Observation::File(seen));
     }
 
     /// No token is at `path` any more.

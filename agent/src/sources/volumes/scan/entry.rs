@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::observation::{Absence, FileContent};
-use tokenwatch_core::world::tokens::{LegacyClaims, ParsedToken, TokenIdentity};
+use tokenwatch_core::world::tokens::{LegacyClaims, ParsedToken, SignatureResult, TokenIdentity};
 
 use super::context::{Owner, Reports, Scan};
 use super::denied;
 use super::opened::{is_own_limit, stamp_at};
 use super::stamps::{Moment, TrustedStamp};
 use crate::sources::token_volumes::ProjectedFile;
-use crate::sources::tokens::{At, Look, Other, Stamp};
+use crate::sources::tokens::{At, Checked, Look, Other, Stamp};
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Entry {
     directory: Option<String>,
     /// While it is current, the file need not be read again.
     stamp: Option<TrustedStamp>,
+    /// What its signature showed, if it is a token and there are keys.
+    checked: Option<Checked>,
     /// A token was here once. From then on anything else in its place is reported.
     was_token: bool,
     /// The file cannot be read, and may be anything: the error, and why in words.
@@ -48,7 +50,7 @@ enum Held {
 /// What a look at a file means.
 #[allow(clippy::large_enum_variant)] // lives on the stack; a box would be an allocation per file
 enum Found<'a> {
-    Token(Stamp, ParsedToken<'a>),
+    Token(Stamp, ParsedToken<'a>, Option<Checked>),
     /// Something that never was a bound token.
     Other(Stamp, Other),
     /// To be reported.
@@ -73,6 +75,7 @@ impl Entry {
             held: Held::Unknown,
             directory: None,
             stamp: None,
+            checked: None,
             was_token: false,
             hidden: None,
             legacy: None,
@@ -147,11 +150,19 @@ impl Entry {
         is_current
     }
 
+    /// Whether it is a token whose signature was not checked with these keys. Without keys (zero)
+    /// there is nothing to check.
+    pub(super) fn wants_check(&self, keys: u64) -> bool {
+        let is_checked = self.checked.is_some_and(|checked| checked.keys() == keys);
+        keys > 0 && matches!(self.held, Held::Token(_)) && !is_checked
+    }
+
     /// Reads the file unless it has not changed, and reports what did. ENOENT: it disappeared
     /// meanwhile.
     pub(super) fn scan(&mut self, place: &Place<'_>, scan: &mut Scan<'_>) -> nix::Result<()> {
         let now = || stamp_at(place.at.directory, &self.path);
-        if self.stamp.is_some_and(|known| known.is_current(now(), place.moment)) {
+        let is_current = || self.stamp.is_some_and(|known| known.is_current(now(), place.moment));
+        if !self.wants_check(scan.reader.keys_version()) && is_current() {
             return Ok(());
         }
         self.stamp = None;
@@ -162,15 +173,15 @@ impl Entry {
             return Ok(());
         }
         let expected = Expected::new(self, scan.reports.owner);
-        let found = found(scan.reader.look(&place.at, &self.path), expected)?;
+        let found = found(scan.reader.look(&place.at, &self.path, self.checked), expected)?;
         self.set(found, place, &mut scan.reports);
         Ok(())
     }
 
     fn set(&mut self, found: Found<'_>, place: &Place<'_>, reports: &mut Reports<'_>) {
         match found {
-            Found::Token(stamp, token) => {
-                self.set_token(&token, place.written_at, reports);
+            Found::Token(stamp, token, checked) => {
+                self.set_token(&token, checked, place.written_at, reports);
                 self.stamp = TrustedStamp::new(stamp, place.moment);
             }
             Found::Other(stamp, other) => {
@@ -219,16 +230,21 @@ impl Entry {
     fn set_token(
         &mut self,
         token: &ParsedToken<'_>,
+        checked: Option<Checked>,
         written_at: Option<Wall>,
         reports: &mut Reports<'_>,
     ) {
-        let identity = token.identity();
-        if self.held != Held::Token(identity) || self.directory != reports.directory {
+        let held = Held::Token(token.identity());
+        let is_known = self.held == held
+            && self.directory == reports.directory
+            && result(self.checked) == result(checked);
+        if !is_known {
             self.directory.clone_from(&reports.directory);
             let content = FileContent::Token(Box::new(token.to_claims()));
-            reports.file(&self.path, written_at, content);
+            let signature = checked.map(|checked| checked.signature);
+            reports.token(&self.path, written_at, content, signature);
         }
-        (self.held, self.was_token) = (Held::Token(identity), true);
+        (self.held, self.checked, self.was_token) = (held, checked, true);
     }
 
     fn set_other(&mut self, reports: &mut Reports<'_>) {
@@ -252,6 +268,11 @@ impl Entry {
             self.held = Held::Bad(content);
         }
     }
+}
+
+/// What the signature showed: a new check that shows the same is nothing to report.
+fn result(checked: Option<Checked>) -> Option<SignatureResult> {
+    checked.map(|checked| checked.signature.result)
 }
 
 /// Whether a file can only be a token.
@@ -279,7 +300,7 @@ impl Expected {
 /// exist any more, or the agent reached one of its own resource limits.
 fn found(look: Look<'_>, expected: Expected) -> nix::Result<Found<'_>> {
     match (look, expected) {
-        (Look::Token(stamp, token), _) => Ok(Found::Token(stamp, token)),
+        (Look::Token(stamp, token, checked), _) => Ok(Found::Token(stamp, token, checked)),
         (Look::Malformed(malformed), _) => Ok(malformed_because(&malformed.to_string())),
         (Look::Other(stamp, other), expected) => {
             let why = not_token(&other, expected);

@@ -29,6 +29,7 @@ use tokenwatch_core::world::observation::Observation;
 use super::layout::{self, PodId};
 use crate::clocks;
 use crate::sources::own_opens::OwnOpens;
+use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolume;
 use crate::sources::tokens::{Reader, Stamp};
 use context::Turn;
@@ -132,6 +133,12 @@ impl Scanner {
     /// Notes each open of a file or directory there from now on.
     pub(super) fn note_opens(&mut self, own_opens: OwnOpens) {
         self.tools.reader.note_opens(own_opens);
+    }
+
+    /// Checks signatures against these keys from now on. A scan reads every token again whose
+    /// signature was not checked with the keys as they are then.
+    pub fn check_signatures(&mut self, keys: SharedKeys) {
+        self.tools.reader.check_signatures(keys);
     }
 
     /// The kubelet roots.
@@ -386,3 +393,6 @@ impl Scanner {
         std::mem::take(&mut self.tools.reader.opened)
     }
 }
+
+#[cfg(test)]
+mod signature_tests;

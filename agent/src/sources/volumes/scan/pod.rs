@@ -149,8 +149,9 @@ impl Pod {
         out: &mut Vec<Observation>,
     ) -> VolumeOutcome {
         let Some(known) = self.volume(name) else { return VolumeOutcome::Missing };
+        let is_checked = !known.wants_check(turn.tools.reader.keys_version());
         let (path, moment) = (&mut turn.tools.path, turn.moment);
-        if parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
+        if is_checked && parent.is_ok_and(|parent| known.is_unchanged(parent, name, path, moment)) {
             return VolumeOutcome::Scanned;
         }
         self.read_volume(name, parent, turn, out)

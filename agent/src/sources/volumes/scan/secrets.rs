@@ -118,7 +118,7 @@ fn token(
         return Ok(None);
     }
     let at = At { volume: volume.as_fd(), base: &base, directory: directory.as_fd() };
-    Ok(claims(reader.look(&at, Path::new(TOKEN))))
+    Ok(claims(reader.look(&at, Path::new(TOKEN), None)))
 }
 
 fn claims(look: Look<'_>) -> Option<LegacyClaims> {

@@ -322,6 +322,11 @@ impl Volume {
         self.lost = if paths.is_empty() { lost } else { Vec::new() };
     }
 
+    /// Whether it holds a token whose signature was not checked with the keys of this version.
+    pub(super) fn wants_check(&self, keys: u64) -> bool {
+        self.entries.iter().any(|entry| entry.wants_check(keys))
+    }
+
     /// Reports the tokens of a volume that does not exist any more as gone.
     pub(super) fn remove(self, reports: &mut Reports<'_>) {
         self.entries.into_iter().for_each(|entry| entry.remove(reports));

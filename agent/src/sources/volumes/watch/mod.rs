@@ -22,6 +22,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::discovery::roots::Search;
 use crate::sources::health::{Health, Source};
+use crate::sources::signatures::SharedKeys;
 use crate::sources::token_volumes::TokenVolumes;
 use events::EventQueue;
 use worker::Worker;
@@ -43,6 +44,8 @@ pub struct FilesConfig {
     pub followers: TokenVolumes,
     /// Notified at the end of each rescan.
     pub rescanned: Arc<Notify>,
+    /// The public keys against which signatures are checked.
+    pub keys: SharedKeys,
 }
 
 impl FilesConfig {
@@ -58,6 +61,7 @@ impl FilesConfig {
             search: None,
             followers: TokenVolumes::default(),
             rescanned: Arc::default(),
+            keys: SharedKeys::default(),
         }
     }
 

@@ -118,6 +118,7 @@ impl Worker {
     fn scanner(config: &FilesConfig) -> Scanner {
         let mut scanner = Scanner::new(config.roots.clone());
         scanner.note_opens(config.followers.own_opens());
+        scanner.check_signatures(config.keys.clone());
         scanner
     }
 

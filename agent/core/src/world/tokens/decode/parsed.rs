@@ -54,6 +54,16 @@ impl ParsedToken<'_> {
         TokenIdentity { issued_at: self.issued_at, expires_at: self.expires_at, credential }
     }
 
+    /// The id of the key that signed it, as the header has it (`kid`).
+    pub fn key_id(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// The algorithm of the signature, as the header has it (`alg`).
+    pub fn algorithm(&self) -> Option<&str> {
+        self.header.alg.as_deref()
+    }
+
     /// Whether this token is the same generation as `known`. Nothing is copied.
     pub fn is(&self, known: &Claims) -> bool {
         self.issued_at == known.issued_at

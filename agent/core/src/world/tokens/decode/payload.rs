@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer};
 pub(super) struct Header<'a> {
     #[serde(borrow, default)]
     pub(super) kid: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) alg: Option<Text<'a>>,
     #[serde(default)]
     pub(super) typ: Option<IgnoredAny>,
 }

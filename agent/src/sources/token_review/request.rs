@@ -1,0 +1,136 @@
+//! The request, in a buffer that is wiped, and what the response means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use tokenwatch_core::base::secrecy::{REDACTED, redacted_input};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{NoReview, Review};
+use crate::kubernetes::{ApiClient, ApiRequest, Error, read_body};
+use crate::sources::tokens::TokenBytes;
+
+const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+const JSON: &str = "application/json";
+/// Timeout of one review, as of the other questions of a command.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes of a response: it repeats the token, which has at most 64 KiB.
+const MAX_RESPONSE: usize = 256 << 10;
+/// Most audiences of a response that are kept, and most characters of an error: the strings in the
+/// API server's own errors (pkg/serviceaccount/claims.go) have some hundred.
+const MAX_AUDIENCES: usize = 32;
+const MAX_ERROR: usize = 1_024;
+
+#[derive(Deserialize)]
+struct TokenReview {
+    status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    authenticated: bool,
+    error: Option<String>,
+    #[serde(default)]
+    audiences: Vec<String>,
+}
+
+/// Asks about one token.
+pub(crate) async fn review(
+    client: &ApiClient,
+    token: TokenBytes,
+    audiences: &[String],
+) -> Result<Review, NoReview> {
+    if !client.is_private() {
+        return Err(NoReview::Insecure);
+    }
+    send(client, token, audiences).await.map_err(NoReview::Failed)
+}
+
+/// Sends one request. The token's bytes are wiped when the client no longer needs the request.
+async fn send(
+    client: &ApiClient,
+    token: TokenBytes,
+    audiences: &[String],
+) -> Result<Review, Error> {
+    let response = client.send(request(&token, audiences)?, TIMEOUT).await?;
+    let body = read_body(response, MAX_RESPONSE, TIMEOUT).await?;
+    let review = parsed(&body, &token);
+    wipe(body);
+    review
+}
+
+fn request(token: &TokenBytes, audiences: &[String]) -> Result<ApiRequest, Error> {
+    let body = Some((JSON, body(token, audiences)?));
+    Ok(ApiRequest { method: Method::POST, path: REVIEWS.to_owned(), body, accept: JSON })
+}
+
+/// The request as JSON. A token consists of characters that need no escape. The buffer has its full
+/// size from the start: growing it would leave a copy of the token behind.
+fn body(token: &TokenBytes, audiences: &[String]) -> Result<Bytes, Error> {
+    let audiences = serde_json::to_string(audiences).map_err(|_| invalid("the audiences"))?;
+    let token = token.as_bytes();
+    let head = format!(
+        "{{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\",\
+         \"spec\":{{\"audiences\":{audiences},\"token\":\""
+    );
+    let mut body = Zeroizing::new(Vec::with_capacity(head.len() + token.len() + 3));
+    for part in [head.as_bytes(), token, b"\"}}"] {
+        body.extend_from_slice(part);
+    }
+    Ok(Bytes::from_owner(body))
+}
+
+/// An error of the parser could repeat a part of the response, and so of the token.
+fn parsed(body: &[u8], token: &TokenBytes) -> Result<Review, Error> {
+    let review: TokenReview =
+        serde_json::from_slice(body).map_err(|_| invalid("the response is no TokenReview"))?;
+    let status = review.status.ok_or_else(|| invalid("the response has no status"))?;
+    let harmless = |text: &String| without_token(text, token);
+    Ok(Review {
+        is_authenticated: status.authenticated,
+        error: status.error.as_ref().filter(|error| !error.is_empty()).map(harmless),
+        audiences: status.audiences.iter().take(MAX_AUDIENCES).map(harmless).collect(),
+    })
+}
+
+/// A text of the response without anything of the token. No error of an API server has any, but
+/// the request may have gone through a webhook.
+fn without_token(text: &str, token: &TokenBytes) -> String {
+    let text = text.get(..text.floor_char_boundary(MAX_ERROR)).unwrap_or_default();
+    let parts = token.as_bytes().split(|byte| *byte == b'.');
+    let mut parts = parts.filter_map(|part| std::str::from_utf8(part).ok());
+    if parts.any(|part| repeats(text, part)) {
+        return REDACTED.to_owned();
+    }
+    redacted_input(text).into_owned()
+}
+
+/// Fewest characters of a token's part that are recognised: any name may have fewer in common.
+const RECOGNISED: usize = 12;
+
+/// Whether `text` has any piece of `part` of that length.
+fn repeats(text: &str, part: &str) -> bool {
+    let text = text.as_bytes();
+    part.as_bytes()
+        .windows(RECOGNISED)
+        .any(|piece| text.windows(RECOGNISED).any(|other| other == piece))
+}
+
+/// The response repeats the token. Its buffer is wiped, if the client does not share it.
+fn wipe(body: Bytes) {
+    if let Ok(mut body) = body.try_into_mut() {
+        body.as_mut().zeroize();
+    }
+}
+
+/// Whether the API server denies the request itself.
+pub(super) fn is_denied(error: &Error) -> bool {
+    error.status() == Some(StatusCode::FORBIDDEN)
+}
+
+fn invalid(what: &str) -> Error {
+    Error::Invalid(format!("{REVIEWS}: {what}"))
+}
