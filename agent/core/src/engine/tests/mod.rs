@@ -16,6 +16,7 @@ mod cluster;
 mod copies;
 mod keys;
 mod kubelet;
+mod logged;
 mod posture;
 mod readers;
 mod rejecting;

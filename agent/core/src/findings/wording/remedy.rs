@@ -162,7 +162,7 @@ pub(super) fn of_agent(code: Code) -> Remedy {
     Remedy { text: code.info().action.to_owned(), command }
 }
 
-fn create_account(claims: &Claims) -> Option<String> {
+pub(super) fn create_account(claims: &Claims) -> Option<String> {
     Some(format!(
         "kubectl create serviceaccount -n {} {}",
         safe(&claims.binding.namespace)?,
@@ -171,7 +171,7 @@ fn create_account(claims: &Claims) -> Option<String> {
 }
 
 /// Prints what kubelet logged about this pod's volumes.
-fn kubelet_log(pod: &PodRef) -> Option<String> {
+pub(super) fn kubelet_log(pod: &PodRef) -> Option<String> {
     let uid = safe(&pod.uid)?;
     Some(format!(
         "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|{uid}\" | tail -n 20"
@@ -202,7 +202,7 @@ pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
     ))
 }
 
-fn describe_pod(pod: &PodRef) -> Option<String> {
+pub(super) fn describe_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl describe pod -n {namespace} {name}"))
 }

@@ -1,0 +1,164 @@
+//! What kubelet logged about a token that it does not replace.
+
+use crate::base::text::shown;
+use crate::base::value::Attributes;
+use crate::findings::TokenFault;
+use crate::world::Facts;
+use crate::world::clocks::ClockState;
+use crate::world::cluster::PodStage;
+use crate::world::kubelet::errors::{ErrorCause, ErrorScope, ErrorSource, Logged};
+
+/// Characters of kubelet's text in a sentence. The evidence has it whole.
+const QUOTED: usize = 240;
+
+/// The error that explains this fault, if kubelet logged one.
+pub(super) fn of<'a>(fault: TokenFault, facts: &Facts<'a>) -> Option<Logged<'a>> {
+    match fault {
+        TokenFault::RotationLate
+        | TokenFault::RotationStalled
+        | TokenFault::Unsynced(_)
+        | TokenFault::Expired => facts.kubelet.logged,
+        TokenFault::SubjectReplaced(_)
+        | TokenFault::NotYetValid
+        | TokenFault::FutureDated
+        | TokenFault::PodTerminating(_)
+        | TokenFault::Malformed
+        | TokenFault::Unreadable
+        | TokenFault::Subpath
+        | TokenFault::ReaderStale
+        | TokenFault::MountFrozen
+        | TokenFault::Audience(_) => None,
+    }
+}
+
+/// The sentence, with a space before it.
+pub(super) fn sentence(logged: &Logged<'_>) -> String {
+    let did = did(logged);
+    let text = quoted(&logged.error.text);
+    let cause = cause(logged.error.cause);
+    let volume = match &logged.error.of {
+        ErrorScope::Pod { volume } => format!(" (volume {})", shown(volume)),
+        ErrorScope::Volume(_) | ErrorScope::Request { .. } => String::new(),
+    };
+    match cause {
+        Some(cause) => format!(" {did}: {cause}{volume}. Its text: \"{text}\".{}", beside(logged)),
+        None => format!(" {did}{volume}: \"{text}\"."),
+    }
+}
+
+/// `kubelet logged why 40s ago`
+fn did(logged: &Logged<'_>) -> String {
+    let what = match logged.error.by {
+        ErrorSource::Log | ErrorSource::Journal => "logged",
+        ErrorSource::Event => "reported",
+    };
+    if logged.is_last() {
+        format!("kubelet {what} why {} ago, and no error since", logged.age)
+    } else {
+        format!("kubelet {what} why {} ago", logged.age)
+    }
+}
+
+/// What this agent sees that differs.
+fn beside(logged: &Logged<'_>) -> &'static str {
+    match (logged.error.cause, logged.reaches_api) {
+        (ErrorCause::ApiServerAway, Some(true)) => {
+            " This agent reaches the API server, so look at kubelet's own connection."
+        }
+        (ErrorCause::ApiServerAway, Some(false)) => {
+            " This agent does not reach the API server either."
+        }
+        (ErrorCause::AccountMissing, _) if logged.has_account => {
+            " The API server has shown this agent that the account exists."
+        }
+        _ => "",
+    }
+}
+
+/// The cause in words; none if the text names none that is known.
+pub(super) fn cause(cause: ErrorCause) -> Option<&'static str> {
+    Some(match cause {
+        ErrorCause::NodeAuthorizer => {
+            "the API server refuses to issue the token, because its node authorizer does not know \
+             that the pod runs on this node"
+        }
+        ErrorCause::AccountMissing => "the service account does not exist",
+        ErrorCause::AccountReplaced => "the service account was deleted and created again",
+        ErrorCause::PodMissing => "the API server does not know the pod",
+        ErrorCause::PodReplaced => "the pod was deleted and created again under the same name",
+        ErrorCause::OtherNode => "by the API server, the pod runs on another node",
+        ErrorCause::Audience => {
+            "no volume of the pod names the audience, and the API server gives kubelet no token \
+             for another one"
+        }
+        ErrorCause::Credentials => {
+            "the API server does not accept kubelet's own client certificate"
+        }
+        ErrorCause::ServerCertificate => {
+            "kubelet does not accept the certificate of the API server"
+        }
+        ErrorCause::Throttled => "the API server limits the rate of requests",
+        ErrorCause::ApiServerAway => "kubelet does not reach the API server",
+        ErrorCause::SourceMissing => "a ConfigMap or Secret of the volume is missing",
+        ErrorCause::CacheNotSynced => {
+            "kubelet's cache of ConfigMaps and Secrets has not synced with the API server"
+        }
+        ErrorCause::ClaimDeleted => {
+            "a PersistentVolumeClaim of the pod is being deleted, and kubelet renews no volume of \
+             the pod before that ends"
+        }
+        ErrorCause::NotWritten => "kubelet cannot write the files of the volume",
+        ErrorCause::Other => return None,
+    })
+}
+
+/// A part of kubelet's text, safe to print.
+pub(super) fn quoted(text: &str) -> String {
+    let text = shown(text);
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+/// The evidence: what was logged, when and where, and which other causes something rules out.
+pub(super) fn evidence(logged: &Logged<'_>, facts: &Facts<'_>) -> Attributes {
+    let error = logged.error;
+    Attributes::new()
+        .with("kubelet_error", error.cause.name())
+        .with("kubelet_error_text", shown(&error.text).into_owned())
+        .with("kubelet_error_at", error.at)
+        .with("kubelet_error_source", error.by.name())
+        .with("kubelet_error_lasts", !logged.is_last())
+        .with("ruled_out", ruled_out(logged, facts).as_slice())
+}
+
+/// Each other cause that something rules out, and what does.
+fn ruled_out(logged: &Logged<'_>, facts: &Facts<'_>) -> Vec<String> {
+    let cause = logged.error.cause;
+    let others = [
+        (logged.reaches_api == Some(true) && !cause.is_of_node())
+            .then(|| "API server: this agent reaches it".to_owned()),
+        (logged.has_account && !is_of_account(cause))
+            .then(|| "service account: it exists with the UID in the token".to_owned()),
+        (facts.stage == PodStage::Active && !is_of_pod(cause))
+            .then(|| "end of the pod: the API server shows that it runs on this node".to_owned()),
+        facts
+            .kubelet
+            .failed_renewals
+            .filter(|count| *count > 0)
+            .map(|count| format!("kubelet is held up: it synced the volume {count} times")),
+        (facts.clock.state == ClockState::Synchronised)
+            .then(|| "clock of the node: time sources confirm it".to_owned()),
+    ];
+    others.into_iter().flatten().collect()
+}
+
+fn is_of_account(cause: ErrorCause) -> bool {
+    matches!(cause, ErrorCause::AccountMissing | ErrorCause::AccountReplaced)
+}
+
+fn is_of_pod(cause: ErrorCause) -> bool {
+    let of_pod = [ErrorCause::PodMissing, ErrorCause::PodReplaced, ErrorCause::OtherNode];
+    of_pod.contains(&cause)
+}
