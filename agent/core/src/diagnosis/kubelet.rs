@@ -173,16 +173,7 @@ impl KubeletEvidence {
     /// The tokens that are late, and for which kubelet logged the same cause, one of the node and
     /// of no pod. It may replace others meanwhile, as where its requests are throttled.
     fn failing(&self, world: &World, now: &Reading, known: bool) -> Option<Stall> {
-        let mut causes: BTreeMap<ErrorCause, BTreeSet<TokenKey>> = BTreeMap::new();
-        for key in self.late.keys() {
-            let logged = world.kubelet_error(key, now);
-            let logged = logged.filter(|logged| known || !logged.is_last());
-            let cause = logged.map(|logged| logged.error.cause).filter(|cause| cause.is_of_node());
-            if let Some(cause) = cause {
-                causes.entry(cause).or_default().insert(key.clone());
-            }
-        }
-        let (cause, tokens) = causes.into_iter().max_by_key(|(_, tokens)| tokens.len())?;
+        let (cause, tokens) = self.cause(world, now, known)?;
         let pods: BTreeSet<&str> = tokens.iter().map(|key| &*key.pod_uid).collect();
         let is_of_node = pods.len() >= if known { 1 } else { PODS };
         let due = tokens.iter().filter_map(|key| generation(world, key)).map(|of| of.deadlines.due);
@@ -191,6 +182,24 @@ impl KubeletEvidence {
             symptom: self.with_severity(KubeletSymptom { sign, since, tokens, severity }),
             recovers_until: None,
         })
+    }
+
+    /// The cause of the node that kubelet logged for most late tokens, and these.
+    fn cause(
+        &self,
+        world: &World,
+        now: &Reading,
+        known: bool,
+    ) -> Option<(ErrorCause, BTreeSet<TokenKey>)> {
+        let mut causes: BTreeMap<ErrorCause, BTreeSet<TokenKey>> = BTreeMap::new();
+        for key in self.late.keys() {
+            let logged = world.kubelet_error(key, now).filter(|one| known || !one.is_last());
+            let cause = logged.map(|logged| logged.error.cause).filter(|cause| cause.is_of_node());
+            if let Some(cause) = cause {
+                causes.entry(cause).or_default().insert(key.clone());
+            }
+        }
+        causes.into_iter().max_by_key(|(_, tokens)| tokens.len())
     }
 
     /// The symptom with the highest severity of its tokens; as before if none of them is late any

@@ -167,8 +167,8 @@ fn an_old_error_is_called_the_last_one() {
     assert_eq!(finding(&engine).2, None, "after a day it counts no more");
 }
 
-/// kubelet syncs the volume after an error about it: that is over. The request for the token fails
-/// all the same.
+/// kubelet syncs the volume after an error about it: it is resolved. A request for the token that
+/// fails ends no sync.
 #[test]
 fn a_sync_overcomes_an_error_of_the_volume() {
     let by_sync = |scope: Option<ErrorScope>| {

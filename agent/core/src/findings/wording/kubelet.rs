@@ -65,8 +65,8 @@ impl<'a> Tokens<'a> {
                 *last = if logged.age < last.age { logged } else { *last };
             }
         }
-        let (cause, (pods, last)) = causes.into_iter().max_by_key(|(_, (pods, _))| pods.len())?;
-        Some(Cause { cause, pods: pods.len(), last })
+        let (what, (pods, last)) = causes.into_iter().max_by_key(|(_, (pods, _))| pods.len())?;
+        Some(Cause { what, pods: pods.len(), last })
     }
 
     /// The first pods by deadline, each as `shop/cart-0 until 2027-01-15T08:10:00Z`.
@@ -83,7 +83,7 @@ impl<'a> Tokens<'a> {
 
 /// The cause of the node that kubelet logged for most of the pods with such a cause.
 struct Cause<'a> {
-    cause: ErrorCause,
+    what: ErrorCause,
     pods: usize,
     last: Logged<'a>,
 }
@@ -91,7 +91,7 @@ struct Cause<'a> {
 impl Cause<'_> {
     fn sentence(&self) -> String {
         let (pods, text) = (plural(self.pods as u64, "pod"), logged::quoted(&self.last.error.text));
-        let cause = logged::cause(self.cause).unwrap_or("another error");
+        let cause = logged::cause(self.what).unwrap_or("another error");
         let ago = self.last.age;
         format!(
             " It logged why for {pods}, the last time {ago} ago: {cause}. Its text: \"{text}\"."
@@ -100,7 +100,7 @@ impl Cause<'_> {
 
     fn evidence(&self) -> Attributes {
         Attributes::new()
-            .with("kubelet_error", self.cause.name())
+            .with("kubelet_error", self.what.name())
             .with("kubelet_error_text", shown(&self.last.error.text).into_owned())
             .with("kubelet_error_at", self.last.error.at)
             .with("kubelet_error_source", self.last.error.by.name())
@@ -120,7 +120,6 @@ pub(crate) fn kubelet(
     let (reach, reached) = api_server(world, config, now);
     let idle = (now.wall - stall.since).max(Delta::ZERO);
     let first = tokens.first(world);
-    let silent = stall.sign == StallSign::SyncsNothing;
     let what = what(stall, &tokens, world, idle);
     let cause = tokens.cause(world, now);
     let summary = format!(
@@ -137,21 +136,24 @@ pub(crate) fn kubelet(
         subject: Subject::node(node),
         summary,
         deadline: tokens.deadlines.map(|(first, _)| first),
-        evidence: Attributes::new()
-            .with("tokens", tokens.of.len())
-            .with("pods", tokens.pods)
-            .with("expired", tokens.expired)
-            .with("first", first.as_slice())
-            .with("since", stall.since)
-            .with_some(UNSYNCED_SINCE, silent.then_some(stall.since))
-            .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
-            .with("apiserver", reached)
-            .and(of_cause),
+        evidence: evidence(stall, &tokens, world).with("apiserver", reached).and(of_cause),
         remedy: cause
-            .and_then(|cause| logged_remedy::of_node(cause.cause))
+            .and_then(|cause| logged_remedy::of_node(cause.what))
             .unwrap_or_else(remedy::of_kubelet),
         trace: None,
     }
+}
+
+fn evidence(stall: &KubeletSymptom, tokens: &Tokens<'_>, world: &World) -> Attributes {
+    let silent = stall.sign == StallSign::SyncsNothing;
+    Attributes::new()
+        .with("tokens", tokens.of.len())
+        .with("pods", tokens.pods)
+        .with("expired", tokens.expired)
+        .with("first", tokens.first(world).as_slice())
+        .with("since", stall.since)
+        .with_some(UNSYNCED_SINCE, silent.then_some(stall.since))
+        .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
 }
 
 /// What kubelet does not do.

@@ -13,22 +13,14 @@ const QUOTED: usize = 240;
 
 /// The error that explains this fault, if kubelet logged one.
 pub(super) fn of<'a>(fault: TokenFault, facts: &Facts<'a>) -> Option<Logged<'a>> {
-    match fault {
+    let is_of_rotation = matches!(
+        fault,
         TokenFault::RotationLate
-        | TokenFault::RotationStalled
-        | TokenFault::Unsynced(_)
-        | TokenFault::Expired => facts.kubelet.logged,
-        TokenFault::SubjectReplaced(_)
-        | TokenFault::NotYetValid
-        | TokenFault::FutureDated
-        | TokenFault::PodTerminating(_)
-        | TokenFault::Malformed
-        | TokenFault::Unreadable
-        | TokenFault::Subpath
-        | TokenFault::ReaderStale
-        | TokenFault::MountFrozen
-        | TokenFault::Audience(_) => None,
-    }
+            | TokenFault::RotationStalled
+            | TokenFault::Unsynced(_)
+            | TokenFault::Expired
+    );
+    facts.kubelet.logged.filter(|_| is_of_rotation)
 }
 
 /// The sentence, with a space before it.
@@ -61,17 +53,15 @@ fn did(logged: &Logged<'_>) -> String {
 
 /// What this agent sees that differs.
 fn beside(logged: &Logged<'_>) -> &'static str {
-    match (logged.error.cause, logged.reaches_api) {
-        (ErrorCause::ApiServerAway, Some(true)) => {
-            " This agent reaches the API server, so look at kubelet's own connection."
-        }
-        (ErrorCause::ApiServerAway, Some(false)) => {
-            " This agent does not reach the API server either."
-        }
-        (ErrorCause::AccountMissing, _) if logged.has_account => {
-            " The API server has shown this agent that the account exists."
-        }
-        _ => "",
+    let is_away = logged.error.cause == ErrorCause::ApiServerAway;
+    let is_missing = logged.error.cause == ErrorCause::AccountMissing;
+    if is_missing && logged.has_account {
+        return " The API server has shown this agent that the account exists.";
+    }
+    match logged.reaches_api.filter(|_| is_away) {
+        Some(true) => " This agent reaches the API server, so look at kubelet's own connection.",
+        Some(false) => " This agent does not reach the API server either.",
+        None => "",
     }
 }
 
@@ -135,23 +125,25 @@ pub(super) fn evidence(logged: &Logged<'_>, facts: &Facts<'_>) -> Attributes {
 
 /// Each other cause that something rules out, and what does.
 fn ruled_out(logged: &Logged<'_>, facts: &Facts<'_>) -> Vec<String> {
+    let synced = facts.kubelet.failed_renewals.filter(|count| *count > 0);
+    let synced =
+        synced.map(|count| format!("kubelet is held up: it synced the volume {count} times"));
+    let others = others(logged, facts).into_iter().filter(|(is_so, _)| *is_so);
+    others.map(|(_, what)| what.to_owned()).chain(synced).collect()
+}
+
+fn others(logged: &Logged<'_>, facts: &Facts<'_>) -> [(bool, &'static str); 4] {
     let cause = logged.error.cause;
-    let others = [
-        (logged.reaches_api == Some(true) && !cause.is_of_node())
-            .then(|| "API server: this agent reaches it".to_owned()),
-        (logged.has_account && !is_of_account(cause))
-            .then(|| "service account: it exists with the UID in the token".to_owned()),
-        (facts.stage == PodStage::Active && !is_of_pod(cause))
-            .then(|| "end of the pod: the API server shows that it runs on this node".to_owned()),
-        facts
-            .kubelet
-            .failed_renewals
-            .filter(|count| *count > 0)
-            .map(|count| format!("kubelet is held up: it synced the volume {count} times")),
-        (facts.clock.state == ClockState::Synchronised)
-            .then(|| "clock of the node: time sources confirm it".to_owned()),
-    ];
-    others.into_iter().flatten().collect()
+    let reaches = logged.reaches_api == Some(true) && !cause.is_of_node();
+    let has_account = logged.has_account && !is_of_account(cause);
+    let runs = facts.stage == PodStage::Active && !is_of_pod(cause);
+    let is_right = facts.clock.state == ClockState::Synchronised;
+    [
+        (reaches, "API server: this agent reaches it"),
+        (has_account, "service account: it exists with the UID in the token"),
+        (runs, "end of the pod: the API server shows that it runs on this node"),
+        (is_right, "clock of the node: time sources confirm it"),
+    ]
 }
 
 fn is_of_account(cause: ErrorCause) -> bool {

@@ -12,24 +12,17 @@ const CERTIFICATE: &str = "openssl x509 -noout -subject -enddate -in \
 
 /// The remedy for a token of this pod; none for a cause that is not known.
 pub(super) fn of_token(cause: ErrorCause, pod: &PodRef, claims: Option<&Claims>) -> Option<Remedy> {
-    let command = match cause {
-        ErrorCause::NodeAuthorizer
-        | ErrorCause::PodMissing
-        | ErrorCause::OtherNode
-        | ErrorCause::Audience
-        | ErrorCause::SourceMissing
-        | ErrorCause::ClaimDeleted => describe_pod(pod),
-        ErrorCause::AccountMissing => claims.and_then(create_account),
-        ErrorCause::AccountReplaced | ErrorCause::PodReplaced => delete_pod(pod),
-        ErrorCause::NotWritten => kubelet_log(pod),
-        ErrorCause::Credentials
-        | ErrorCause::ServerCertificate
-        | ErrorCause::Throttled
-        | ErrorCause::ApiServerAway
-        | ErrorCause::CacheNotSynced => return of_node(cause),
-        ErrorCause::Other => return None,
+    let command = if cause == ErrorCause::AccountMissing {
+        claims.and_then(create_account)
+    } else if [ErrorCause::AccountReplaced, ErrorCause::PodReplaced].contains(&cause) {
+        delete_pod(pod)
+    } else if cause == ErrorCause::NotWritten {
+        kubelet_log(pod)
+    } else {
+        describe_pod(pod)
     };
-    Some(Remedy { text: text(cause)?.to_owned(), command })
+    let of_pod = || Some(Remedy { text: text(cause)?.to_owned(), command });
+    of_node(cause).or_else(of_pod)
 }
 
 /// The remedy for all tokens of the node; none for a cause that is a pod's, or not known.

@@ -8,16 +8,7 @@ use crate::world::kubelet::errors::{ErrorPod, ErrorScope, KubeletError};
 impl Pseudonyms {
     pub(super) fn kubelet_error(&self, error: KubeletError) -> KubeletError {
         let KubeletError { pod, of, cause, text, at, by } = error;
-        let mut own = Own::default();
-        match &pod {
-            ErrorPod::Uid(uid) => own.add([uid.as_str()]),
-            ErrorPod::Name { namespace, name } => own.add([namespace.as_str(), name]),
-        }
-        match &of {
-            ErrorScope::Volume(volume) | ErrorScope::Pod { volume } => own.add([volume.as_str()]),
-            ErrorScope::Request { audiences, .. } => own.add(audiences.iter().map(String::as_str)),
-        }
-        let text = self.text_without(&text, &own);
+        let text = self.text_without(&text, &own_names(&pod, &of));
         let (pod, of) = (self.error_pod(pod), self.error_scope(of));
         KubeletError { pod, of, cause, text, at, by }
     }
@@ -44,4 +35,18 @@ impl Pseudonyms {
             }
         }
     }
+}
+
+/// The names of what the error is about.
+fn own_names(pod: &ErrorPod, of: &ErrorScope) -> Own {
+    let mut own = Own::default();
+    match pod {
+        ErrorPod::Uid(uid) => own.add([uid.as_str()]),
+        ErrorPod::Name { namespace, name } => own.add([namespace.as_str(), name]),
+    }
+    match of {
+        ErrorScope::Volume(volume) | ErrorScope::Pod { volume } => own.add([volume.as_str()]),
+        ErrorScope::Request { audiences, .. } => own.add(audiences.iter().map(String::as_str)),
+    }
+    own
 }

@@ -90,23 +90,13 @@ impl ErrorCause {
 
     /// Whether it is a cause of the node, and no pod's: every request of kubelet meets it.
     pub fn is_of_node(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Credentials
-            | Self::ServerCertificate
-            | Self::Throttled
-            | Self::ApiServerAway
-            | Self::CacheNotSynced => true,
-            Self::NodeAuthorizer
-            | Self::AccountMissing
-            | Self::AccountReplaced
-            | Self::PodMissing
-            | Self::PodReplaced
-            | Self::OtherNode
-            | Self::Audience
-            | Self::SourceMissing
-            | Self::ClaimDeleted
-            | Self::NotWritten
-            | Self::Other => false,
-        }
+                | Self::ServerCertificate
+                | Self::Throttled
+                | Self::ApiServerAway
+                | Self::CacheNotSynced
+        )
     }
 }

@@ -68,18 +68,20 @@ impl Errors {
     /// Takes an error. Returns whether it differs from what is known.
     fn see(&mut self, error: KubeletError, now: &Reading) -> bool {
         let age = now.wall - error.at;
-        if age > COUNTS_FOR || age < Delta::ZERO - AHEAD {
-            return false;
-        }
-        self.make_room(&error.pod, now);
-        let kept = self.pods.entry(error.pod.clone()).or_default();
-        let before = kept.iter().position(|one| one.error.of == error.of);
-        if before.is_some_and(|nth| kept[nth].error.at >= error.at) {
+        let counts = age <= COUNTS_FOR && age >= Delta::ZERO - AHEAD;
+        counts && self.keep(Kept { at: now.monotonic - age, error }, now)
+    }
+
+    fn keep(&mut self, new: Kept, now: &Reading) -> bool {
+        self.make_room(&new.error.pod, now);
+        let kept = self.pods.entry(new.error.pod.clone()).or_default();
+        let before = kept.iter().position(|one| one.error.of == new.error.of);
+        if before.is_some_and(|nth| kept[nth].error.at >= new.error.at) {
             return false;
         }
         let old = before.map(|nth| kept.remove(nth));
-        let is_new = old.is_none_or(|old| old.error.cause != error.cause);
-        kept.push(Kept { at: now.monotonic - age, error });
+        let is_new = old.is_none_or(|old| old.error.cause != new.error.cause);
+        kept.push(new);
         kept.drain(..kept.len().saturating_sub(MAX_OF_POD));
         is_new
     }
@@ -116,34 +118,24 @@ impl World {
         now: &Reading,
         errors: Vec<KubeletError>,
     ) -> Changed {
-        let mut pods = Vec::new();
-        for error in errors {
-            let pod = error.pod.clone();
-            if self.kubelet.errors.see(error, now) {
-                pods.push(pod);
-            }
-        }
-        let is_of = |tracked: &Tracked| {
-            let of = self.pod_ref(tracked);
-            pods.iter().any(|pod| is_named(pod, &of))
-        };
-        let tokens = self.tokens.keys_of(is_of);
-        let node = !tokens.is_empty();
-        Changed { node, ..Changed::of(tokens) }
+        let known = &mut self.kubelet.errors;
+        let pod = |error: KubeletError| (error.pod.clone(), known.see(error, now));
+        let seen = errors.into_iter().map(pod).filter(|(_, is_new)| *is_new);
+        let pods: Vec<ErrorPod> = seen.map(|(pod, _)| pod).collect();
+        let of = |tracked: &Tracked| self.pod_ref(tracked);
+        let tokens = self.tokens.keys_of(|one| pods.iter().any(|pod| is_named(pod, &of(one))));
+        Changed { node: !tokens.is_empty(), ..Changed::of(tokens) }
     }
 
     /// Why kubelet does not replace this token, as far as it logged that: the last error about it
     /// that is newer than the token, and that kubelet has not overcome since.
     pub fn kubelet_error(&self, key: &TokenKey, now: &Reading) -> Option<Logged<'_>> {
+        if self.kubelet.errors.pods.is_empty() {
+            return None; // as on most nodes, and this is asked for each token
+        }
         let tracked = self.tokens.get(key)?;
         let generation = tracked.current.as_ref()?;
-        let pod = self.pod_ref(tracked);
-        let covers = |kept: &&Kept| {
-            self.covers(kept, tracked, generation)
-                && now.monotonic - kept.at <= COUNTS_FOR
-                && !self.is_overcome(kept, key)
-        };
-        let last = self.kubelet.errors.of(&pod).filter(covers).max_by_key(|kept| kept.at)?;
+        let last = self.last_error(tracked, generation, now)?;
         let reached = self.cluster.unreachable().is_none();
         Some(Logged {
             error: &last.error,
@@ -153,12 +145,26 @@ impl World {
         })
     }
 
+    fn last_error(
+        &self,
+        tracked: &Tracked,
+        generation: &Generation,
+        now: &Reading,
+    ) -> Option<&Kept> {
+        let counts = |kept: &&Kept| {
+            now.monotonic - kept.at <= COUNTS_FOR
+                && self.covers(kept, tracked, generation)
+                && !self.is_overcome(kept, &tracked.key)
+        };
+        self.kubelet.errors.of(&self.pod_ref(tracked)).filter(counts).max_by_key(|kept| kept.at)
+    }
+
     fn pod_ref(&self, tracked: &Tracked) -> PodRef {
         PodRef::of(tracked, self.cluster.pod(&tracked.key.pod_uid))
     }
 
-    /// Whether the error is about this token, and about its replacement: it is newer than the token,
-    /// and than the time from which kubelet tries, or the volume is not synced for it.
+    /// Whether the error is about this token, and about its replacement: it is newer than the
+    /// token, and than the time from which kubelet tries, or the volume is not synced for it.
     fn covers(&self, kept: &Kept, tracked: &Tracked, generation: &Generation) -> bool {
         let at = kept.error.at;
         let is_tried = at >= generation.deadlines.due - JITTER;
