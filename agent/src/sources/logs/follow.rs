@@ -1,21 +1,18 @@
 //! Follows the files: reads at each event, and looks for new ones at intervals too.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokenwatch_core::base::text::shown;
 use tokenwatch_core::world::observation::Observation;
-use tokenwatch_core::world::refusals::ServerLogSeen;
 use tokio::sync::mpsc::Sender;
 
-use super::ServerLogsConfig;
-use super::gather::Gather;
-use super::logged::logged;
+use super::LogFiles;
 use super::places::{Places, places};
-use super::tail::{KnownFiles, Tail, Turn, buffer};
+use super::tail::{KnownFiles, Turn};
 use super::watches::Watches;
-use crate::clocks;
 use crate::sources::health::{Health, Source};
 use crate::sources::send::send_all;
 use crate::sources::watch_error::WatchError;
@@ -24,19 +21,61 @@ use crate::sources::watch_error::WatchError;
 /// inotify is not available.
 const RESCAN: Duration = Duration::from_secs(30);
 
+/// A kind of log: how its files are read, and what they show.
+pub(in crate::sources) trait Kind: Send + 'static {
+    /// One file, and how far it was read.
+    type File: Send;
+
+    /// What the agent calls it.
+    const ABOUT: About;
+
+    /// Of a file on the host. `is_old`: it existed before the agent.
+    fn file(&self, path: PathBuf, is_old: bool) -> Self::File;
+
+    /// Whether there is a file.
+    fn is_open(file: &Self::File) -> bool;
+
+    /// Reads what was appended. The error is that of opening or reading the file; a file that does
+    /// not exist has none.
+    fn read(&mut self, file: &mut Self::File, place: (&Path, &mut KnownFiles)) -> io::Result<Turn>;
+
+    /// What was seen since the last report, if there is anything to report.
+    fn report(&mut self) -> Option<Observation>;
+}
+
+/// What the agent calls a kind of log.
+pub(in crate::sources) struct About {
+    pub(in crate::sources) source: Source,
+    /// `the logs of the API server`
+    pub(in crate::sources) name: &'static str,
+    /// What is skipped of a file where it is too much: `bytes`
+    pub(in crate::sources) parts: &'static str,
+    /// Whether each path of the settings needs a file; else one of them is enough.
+    pub(in crate::sources) needs_all: bool,
+    /// The setting that names the files.
+    pub(in crate::sources) setting: &'static str,
+    /// What the agent does not see where a file cannot be read …
+    pub(in crate::sources) lacks: &'static str,
+    /// … and where there is none.
+    pub(in crate::sources) lacks_all: &'static str,
+}
+
 /// Reports what the logs show until the receiver is dropped.
-pub async fn run(config: ServerLogsConfig, observations: Sender<Observation>) {
-    let mut health = Health::new(Source::ServerLogs);
+pub(in crate::sources) async fn run<K: Kind>(
+    kind: K,
+    config: LogFiles,
+    observations: Sender<Observation>,
+) {
+    let mut health = Health::new(K::ABOUT.source);
     let mut watches = Watches::new();
-    let mut follower = Follower::new(config);
+    let mut follower = Follower::new(kind, config);
     loop {
         let places = places(&follower.config);
-        let unwatched = follow(&mut watches, &follower, &places);
+        let unwatched = follow::<K>(&mut watches, &follower.config.prefix, &places);
         let Some((returned, look)) = look(follower, places).await else { break };
         follower = returned;
         let state = health.update(look.trouble.or(unwatched));
-        let seen = look.seen.map(Observation::ServerLog);
-        if !send_all(&observations, seen.into_iter().chain(state)).await {
+        if !send_all(&observations, look.seen.into_iter().chain(state)).await {
             return;
         }
         tokio::select! {
@@ -49,19 +88,17 @@ pub async fn run(config: ServerLogsConfig, observations: Sender<Observation>) {
 }
 
 /// Sets the watches. Returns what does not work.
-fn follow(
+fn follow<K: Kind>(
     watches: &mut Result<Watches, WatchError>,
-    follower: &Follower,
+    prefix: &Path,
     places: &Places,
 ) -> Option<String> {
     let error = match watches {
-        Ok(watches) => watches.follow(&follower.config.prefix, places)?,
+        Ok(watches) => watches.follow(prefix, places)?,
         Err(error) => error.clone(),
     };
-    Some(format!(
-        "{error}; the agent looks at the logs of the API server every {} s",
-        RESCAN.as_secs()
-    ))
+    let (name, every) = (K::ABOUT.name, RESCAN.as_secs());
+    Some(format!("{error}; the agent looks at {name} every {every} s"))
 }
 
 async fn changed(watches: &mut Result<Watches, WatchError>) {
@@ -75,7 +112,7 @@ async fn changed(watches: &mut Result<Watches, WatchError>) {
 }
 
 /// Reading files blocks. None: the runtime is shutting down.
-async fn look(mut follower: Follower, places: Places) -> Option<(Follower, Look)> {
+async fn look<K: Kind>(mut follower: Follower<K>, places: Places) -> Option<(Follower<K>, Look)> {
     let looked = tokio::task::spawn_blocking(move || {
         let look = follower.look(&places);
         (follower, look)
@@ -84,86 +121,88 @@ async fn look(mut follower: Follower, places: Places) -> Option<(Follower, Look)
 }
 
 /// The files, and how far each was read.
-pub(super) struct Follower {
-    config: ServerLogsConfig,
-    tails: BTreeMap<PathBuf, Tail>,
+pub(in crate::sources) struct Follower<K: Kind> {
+    kind: K,
+    config: LogFiles,
+    tails: BTreeMap<PathBuf, K::File>,
     known: KnownFiles,
-    gather: Gather,
-    buffer: Box<[u8]>,
     /// Whether the files were looked at: what appears from then on is new.
     has_looked: bool,
 }
 
 /// What a look at every file gave.
 #[derive(Debug, Default)]
-pub(super) struct Look {
-    pub(super) seen: Option<ServerLogSeen>,
+pub(in crate::sources) struct Look {
+    pub(in crate::sources) seen: Option<Observation>,
     /// What does not work.
-    pub(super) trouble: Option<String>,
+    pub(in crate::sources) trouble: Option<String>,
     /// Whether there is more to read.
-    pub(super) has_more: bool,
+    pub(in crate::sources) has_more: bool,
 }
 
-impl Follower {
-    pub(super) fn new(config: ServerLogsConfig) -> Self {
-        let (tails, known, gather) = Default::default();
-        Self { config, tails, known, gather, buffer: buffer(), has_looked: false }
+impl<K: Kind> Follower<K> {
+    pub(in crate::sources) fn new(kind: K, config: LogFiles) -> Self {
+        let (tails, known) = Default::default();
+        Self { kind, config, tails, known, has_looked: false }
     }
 
     /// Reads what was appended to each file.
-    pub(super) fn look(&mut self, places: &Places) -> Look {
+    pub(in crate::sources) fn look(&mut self, places: &Places) -> Look {
         for path in &places.files {
-            let is_old = !self.has_looked;
-            let new = || Tail::new(path.clone(), is_old);
-            self.tails.entry(path.clone()).or_insert_with(new);
+            let (kind, is_old) = (&self.kind, !self.has_looked);
+            self.tails.entry(path.clone()).or_insert_with(|| kind.file(path.clone(), is_old));
         }
         self.has_looked = true;
-        let mut look = Look { trouble: unmatched(places), ..Look::default() };
+        let mut look = Look { trouble: unmatched::<K>(places), ..Look::default() };
         self.turns(&mut look);
         // Those that were renamed were read to their end.
         self.tails.retain(|path, _| places.files.contains(path));
-        look.seen = self.gather.report();
+        look.seen = self.kind.report();
         look
     }
 
     /// Each file has its turn.
     fn turns(&mut self, look: &mut Look) {
-        let Self { config, tails, known, gather, buffer, .. } = self;
-        let now = clocks::timer();
-        for (path, tail) in tails {
-            let take = |line: &[u8]| logged(line).into_iter().for_each(|it| gather.take(it, now));
-            match tail.read((&config.prefix, &mut *known), buffer, take) {
-                Ok(turn) => look.add(path, turn),
-                Err(error) => look.fail(&format!("cannot read {}: {error}", named(path))),
+        let Self { kind, config, tails, known, .. } = self;
+        for (path, tail) in tails.iter_mut() {
+            match kind.read(tail, (&config.prefix, &mut *known)) {
+                Ok(turn) => look.add::<K>(path, turn),
+                Err(error) => look.fail::<K>(&format!("cannot read {}: {error}", named(path))),
             }
-            if !tail.is_open() {
-                look.fail(&format!("there is no file {}", named(path)));
-            }
+        }
+        let is_enough = !K::ABOUT.needs_all && tails.values().any(K::is_open);
+        let missing = tails.iter().find(|(_, tail)| !K::is_open(tail)).filter(|_| !is_enough);
+        if let Some((path, _)) = missing {
+            look.fail::<K>(&format!("there is no file {}", named(path)));
         }
     }
 }
 
 impl Look {
-    fn add(&mut self, path: &Path, turn: Turn) {
+    fn add<K: Kind>(&mut self, path: &Path, turn: Turn) {
         self.has_more |= turn.has_more;
         if turn.skipped > 0 {
-            self.fail(&format!("skipped {} bytes of {}", turn.skipped, named(path)));
+            self.fail::<K>(&format!(
+                "skipped {} {} of {}",
+                turn.skipped,
+                K::ABOUT.parts,
+                named(path)
+            ));
         }
     }
 
-    fn fail(&mut self, what: &str) {
-        let text = format!("{what}; the agent does not see all refused requests");
-        self.trouble.get_or_insert(text);
+    fn fail<K: Kind>(&mut self, what: &str) {
+        let text = || format!("{what}; the agent does not see {}", K::ABOUT.lacks);
+        self.trouble.get_or_insert_with(text);
     }
 }
 
-fn unmatched(places: &Places) -> Option<String> {
-    let first = places.unmatched.first()?;
-    Some(format!(
-        "no file matches {} (apiserver.logs); the agent does not see which requests the API server \
-         refuses",
-        named(first)
-    ))
+fn unmatched<K: Kind>(places: &Places) -> Option<String> {
+    let About { setting, lacks_all, needs_all, .. } = K::ABOUT;
+    let is_enough = !needs_all && !places.files.is_empty();
+    let first = places.unmatched.first().filter(|_| !is_enough)?;
+    let path = named(first);
+    Some(format!("no file matches {path} ({setting}); the agent does not see {lacks_all}"))
 }
 
 fn named(path: &Path) -> String {
