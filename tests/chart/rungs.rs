@@ -122,11 +122,12 @@ fn rbac_grants_only_the_needed_rights() {
     };
     assert_eq!(rules(&[]), json!([pods, accounts, events]));
     assert_eq!(rules(&["--set", "kubernetes.events=false"]), json!([pods, accounts]));
-    // With kubernetes.accountWatch.
+    // With kubernetes.accountWatch and kubernetes.podEvents.
     let watched = json!({
         "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"],
     });
-    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched]));
+    let mounts = json!({"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]});
+    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched, mounts]));
 }
 
 /// Of kube-system, the agent may read one lease, and only on request.
