@@ -75,6 +75,18 @@ fn every_cause_has_its_sentence_and_its_remedy() {
     }
 }
 
+/// Go puts the cause last.
+#[test]
+fn of_a_long_text_the_end_is_quoted() {
+    let mut engine = stalled();
+    let text = format!("{} ä dial tcp: connection refused", "x ".repeat(200));
+    let long = KubeletError { text, ..error("p1", ErrorCause::ApiServerAway, 3_205) };
+    let _ = step(&mut engine, 3_210, vec![long]);
+    let (_, summary, ..) = finding(&engine);
+    assert!(summary.contains("Its text: \"…"), "{summary}");
+    assert!(summary.ends_with("x  ä dial tcp: connection refused\"."), "{summary}");
+}
+
 /// What kubelet logged about something else, or has overcome.
 #[test]
 fn an_error_about_something_else_is_no_evidence() {

@@ -8,8 +8,9 @@ use crate::world::clocks::ClockState;
 use crate::world::cluster::PodStage;
 use crate::world::kubelet::errors::{ErrorCause, ErrorScope, ErrorSource, Logged};
 
-/// Characters of kubelet's text in a sentence. The evidence has it whole.
-const QUOTED: usize = 240;
+/// Characters of kubelet's text in a sentence, those at its end: Go puts the cause last, and what
+/// people read is cut after 512 characters. The evidence has all that is kept.
+const QUOTED: usize = 110;
 
 /// The error that explains this fault, if kubelet logged one.
 pub(super) fn of<'a>(fault: TokenFault, facts: &Facts<'a>) -> Option<Logged<'a>> {
@@ -102,11 +103,14 @@ pub(super) fn cause(cause: ErrorCause) -> Option<&'static str> {
     })
 }
 
-/// A part of kubelet's text, safe to print.
+/// The end of kubelet's text, safe to print.
 pub(super) fn quoted(text: &str) -> String {
     let text = shown(text);
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+    match text.char_indices().rev().nth(QUOTED) {
+        Some((before, _)) => {
+            let rest = text.get(before..).unwrap_or_default();
+            format!("…{}", rest.chars().skip(1).collect::<String>())
+        }
         None => text.into_owned(),
     }
 }
