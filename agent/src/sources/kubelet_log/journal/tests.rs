@@ -17,9 +17,8 @@ use tokenwatch_core::world::observation::Observation;
 use super::compressed::{Compression, MAX_TEXT};
 use super::tail::JournalTail;
 use super::units::Units;
-use super::{Journal, JournalConfig, once};
-use crate::sources::logs::follow::Follower;
-use crate::sources::logs::places::places;
+use super::{JournalConfig, once};
+use crate::clocks;
 use crate::sources::logs::tail::{KnownFiles, Turn};
 
 const ZSTD: &[u8] = include_bytes!("fixtures/zstd.journal.gz");
@@ -248,21 +247,22 @@ fn node(place: &str, bytes: &[u8]) -> (tempfile::TempDir, JournalConfig) {
 
 #[test]
 fn the_errors_of_kubelet_are_reported_and_one_of_both_places_is_enough() {
+    let now = clocks::now().wall.as_nanos() / 1_000_000_000;
+    let message = "MESSAGE=E1128 04:17:00.1 1 p.go:1] Error preparing data for projected volume \
+                   tokens for pod shop/cart-0: configmap \"ca\" not found";
     for place in ["var/log/journal/0123", "run/log/journal/0123"] {
-        let (root, config) = node(place, &unpacked(ZSTD));
-        let files = config.files();
-        let mut follower = Follower::new(Journal::new(&config), files.clone());
-        // The entries are from a time that is ahead, so that they are new.
-        let look = follower.look(&places(&files));
-        assert_eq!(look.trouble, None, "{place}");
-        let Some(Observation::KubeletErrors(errors)) = look.seen else { panic!("{place}") };
-        let mut causes: Vec<_> = errors.iter().map(|one| (one.cause, one.by)).collect();
-        causes.sort_unstable();
-        let journal = ErrorSource::Journal;
-        let expected =
-            [(ErrorCause::NodeAuthorizer, journal), (ErrorCause::ApiServerAway, journal)];
-        assert_eq!(causes, expected);
-        drop(root);
+        let mut written = Written::new(0);
+        for (unit, age) in [("kubelet.service", 600), ("sshd.service", 5)] {
+            let unit = format!("_SYSTEMD_UNIT={unit}");
+            written.entry(now - age, &[(0, message.as_bytes()), (0, unit.as_bytes())]);
+        }
+        let (_root, config) = node(place, &written.bytes);
+        let (seen, trouble) = once(&config);
+        assert_eq!(trouble, None, "{place}");
+        let Some(Observation::KubeletErrors(errors)) = seen else { panic!("{place}") };
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!((error.cause, error.by), (ErrorCause::SourceMissing, ErrorSource::Journal));
+        assert_eq!(error.at, Wall::from_secs(now - 600), "the time of the entry");
     }
 }
 
