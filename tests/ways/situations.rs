@@ -379,11 +379,12 @@ fn kubelet_log() -> String {
     let time = Wall::from_secs(now()).rfc3339();
     let time = format!("{}{} {}.1", &time[5..7], &time[8..10], &time[11..19]);
     format!(
-        "E{time}    1234 projected.go:196] Error preparing data for projected volume kube-api-access for \
-         pod shop/cart-0: failed to fetch token: serviceaccounts \"cart\" is forbidden: User \
-         \"system:node:node-1\" cannot create resource \"serviceaccounts/token\" in API group \
-         \"\" in the namespace \"shop\": no relationship found between node 'node-1' and this \
-         object\nI{time}    1234 kubelet.go:1] \"SyncLoop\"\n"
+        "E{time}    1234 projected.go:196] Error preparing data for projected volume \
+         kube-api-access for pod shop/cart-0: failed to fetch token: serviceaccounts \"cart\" is \
+         forbidden: User \"system:node:node-1\" cannot create resource \
+         \"serviceaccounts/token\" in API group \"\" in the namespace \"shop\": no relationship \
+         found between node 'node-1' and this object\n\
+         I{time}    1234 kubelet.go:1] \"SyncLoop\"\n"
     )
 }
 
