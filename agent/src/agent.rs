@@ -27,15 +27,17 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::copies::{self, CopiesConfig};
+use crate::sources::kubelet_log::KubeletLogConfig;
+use crate::sources::logs::LogFiles;
 use crate::sources::ntp::{self, NtpConfig};
 use crate::sources::readers::fanotify::{self, Access, Openers};
 use crate::sources::readers::processes::{self, ProcessesConfig};
-use crate::sources::server_logs::{self, ServerLogsConfig};
 use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{
-    api_clock, controller_lease, kernel, keys, pods, privileges, readers, service_accounts,
+    api_clock, controller_lease, kernel, keys, kubelet_log, pods, privileges, readers, server_logs,
+    service_accounts,
 };
 use engine::SharedEngine;
 pub use error::Error;
@@ -55,7 +57,9 @@ pub struct Plan {
     /// Of the source of copies on the host, if the agent looks for them.
     pub copies: Option<CopiesConfig>,
     /// Of the source of an API server's logs, if the settings name any.
-    pub server_logs: Option<ServerLogsConfig>,
+    pub server_logs: Option<LogFiles>,
+    /// Of the sources of kubelet's errors.
+    pub kubelet_log: KubeletLogConfig,
     /// Of the source of time servers.
     pub ntp: NtpConfig,
     /// Whether the agent may ask the kernel who opens files.
@@ -186,6 +190,7 @@ fn start_sources(
     if let Some(config) = &plan.server_logs {
         sources.spawn(server_logs::run(config.clone(), observations.clone()));
     }
+    start_kubelet_logs(&mut sources, plan, observations);
     if let Some(client) = &plan.apiserver {
         api_clock::show(client, observations);
         let node = plan.engine.node.clone();
@@ -195,6 +200,20 @@ fn start_sources(
         start_accounts(&mut sources, plan, client, (queries.accounts, observations));
     }
     sources
+}
+
+/// Starts the sources of what kubelet logs, as far as the settings ask for it.
+fn start_kubelet_logs(sources: &mut JoinSet<()>, plan: &Plan, observations: &Sender<Observation>) {
+    if let Some(config) = &plan.kubelet_log.files {
+        sources.spawn(kubelet_log::run_files(config.clone(), observations.clone()));
+    }
+    if let Some(config) = &plan.kubelet_log.journal {
+        sources.spawn(kubelet_log::run_journal(config.clone(), observations.clone()));
+    }
+    if let Some(client) = plan.apiserver.as_ref().filter(|_| plan.kubelet_log.events) {
+        let (client, node) = (Arc::clone(client), plan.engine.node.clone());
+        sources.spawn(kubelet_log::run_events(client, node, observations.clone()));
+    }
 }
 
 /// Starts the sources of who reads the tokens, as far as the privilege level shows it. They follow

@@ -118,6 +118,11 @@ fn mistakes_are_refused() {
         ),
         ("controlPlane.enabled=true,controlPlane.logs=null", "controlPlane.enabled needs"),
         ("controlPlane.logs={var/log/a}", "'/controlPlane/logs/0'"),
+        ("kubelet.logs={/var/log/kubelet.log}", "kubelet.logs needs kubelet.logHostPaths"),
+        (
+            "kubernetes.podEvents=true,kubernetes.enabled=false",
+            "kubernetes.podEvents needs kubernetes.enabled",
+        ),
         ("serviceAccount.create=false", "serviceAccount.create=false needs serviceAccount.name"),
         ("enabled=false", "enabled is for a parent chart that has this chart as a dependency"),
         (
@@ -283,6 +288,30 @@ fn an_agent_of_a_control_plane_node_reads_the_logs_of_the_api_server() {
         }
         assert_ne!(sets[0]["metadata"]["name"], sets[1]["metadata"]["name"]);
     }
+}
+
+/// Off, there is neither a mount nor a right for it.
+#[test]
+fn the_log_of_kubelet_is_mounted_where_it_is_asked_for() {
+    let Some(helm) = helm() else { return };
+    let of = |set: &str| {
+        let objects = render(helm, &["--set", set]).unwrap();
+        let pod = kind(&objects, "DaemonSet")["spec"]["template"]["spec"].to_string();
+        let role = kind(&objects, "ClusterRole")["rules"].to_string();
+        (pod, role)
+    };
+    let watch = r#"{"apiGroups":[""],"resources":["events"],"verbs":["list","watch"]}"#;
+    let (pod, role) = of("http.enabled=true");
+    assert!(!pod.contains("journal") && !pod.contains("kubelet-log"), "{pod}");
+    assert!(!role.contains(watch), "{role}");
+    assert!(of("kubelet.journal=true").0.contains("/host/var/log/journal"));
+    let path = "/var/lib/rancher/rke2/agent/logs";
+    let set = format!(
+        "kubelet.logs={{{path}/kubelet.log}},kubelet.logHostPaths[0].path={path},\
+         kubelet.logHostPaths[0].type=Directory"
+    );
+    assert!(of(&set).0.contains(&format!("/host{path}")));
+    assert!(of("kubernetes.podEvents=true").1.contains(watch));
 }
 
 /// GKE admits `system-node-critical` outside kube-system only with such a quota.

@@ -18,7 +18,7 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 25] = [
+const SET_BY_THE_CHART: [&str; 28] = [
     "roots",
     "host_prefix",
     "node",
@@ -27,11 +27,14 @@ const SET_BY_THE_CHART: [&str; 25] = [
     "readers.enabled",
     "readers.verifiers",
     "apiserver.logs",
+    "kubelet.journal",
+    "kubelet.logs",
     "kubernetes.enabled",
     "kubernetes.account_watch",
     "kubernetes.controller_lease",
     "kubernetes.events",
     "kubernetes.kubeconfig",
+    "kubernetes.pod_events",
     "http.enabled",
     "http.address",
     "http.port",

@@ -167,7 +167,8 @@ pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
         "agent/src/sources/kernel/alarm.rs",
         "agent/src/sources/readers/fanotify/group.rs",
         // Logs are no tokens, but may have some: the same care is taken.
-        "agent/src/sources/server_logs/tail.rs",
+        "agent/src/sources/logs/tail.rs",
+        "agent/src/sources/kubelet_log/journal/file.rs",
     ];
     found.extend(only_in(tree, "agent/src/sources", &reading, &readers));
     found
@@ -198,12 +199,13 @@ pub(crate) fn nobody_sets_a_clock(tree: &Tree) -> Vec<String> {
     only_in(tree, "agent/src", &setting, &[])
 }
 
-/// Of the API the agent asks for pods, service accounts and public keys, and writes Events. With
-/// `--token-review`, two commands create TokenReviews. No other resource is so much as named, and
-/// Secrets least of all.
+/// Of the API the agent asks for pods, service accounts, public keys and Events, and writes Events.
+/// With `--token-review`, two commands create TokenReviews. No other resource is so much as named,
+/// and Secrets least of all.
 pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     let asking = [
         "agent/src/sources/controller_lease.rs",
+        "agent/src/sources/kubelet_log/events.rs",
         "agent/src/sources/keys/published.rs",
         "agent/src/sources/pods/watch.rs",
         "agent/src/sources/service_accounts/look_up.rs",
@@ -221,7 +223,11 @@ pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     // Its typed resources would make asking for more a matter of one word.
     let typed = ["k8s_openapi", "kube::Api", "kube::api", "kube::{"];
     found.extend(only_in(tree, "agent/src", &typed, &[]));
-    let client = ["agent/src/kubernetes/", "agent/src/sources/pods/watch.rs"];
+    let client = [
+        "agent/src/kubernetes/",
+        "agent/src/sources/kubelet_log/events.rs",
+        "agent/src/sources/pods/watch.rs",
+    ];
     found.extend(only_in(tree, "agent/src", &["kube::"], &client));
     found
 }
@@ -231,6 +237,7 @@ const API_ROOTS: &[&str] = &["/api/", "/apis/", "/openid/", "/.well-known/"];
 
 const API_PATHS: &[&str] = &[
     "/.well-known/openid-configuration",
+    "/api/v1/events?fieldSelector=involvedObject.kind%3DPod%2Creason%3DFailedMount",
     "/api/v1/namespaces/{}/serviceaccounts/{}",
     "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
     "/api/v1/serviceaccounts",

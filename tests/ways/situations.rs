@@ -64,6 +64,8 @@ pub(crate) struct Situation {
     pub(crate) is_kept: bool,
     /// Whether the API server on the node refuses the pod's requests, and logs that.
     pub(crate) is_refused: bool,
+    /// Whether kubelet logged why it does not replace the token.
+    is_logged: bool,
 }
 
 impl Situation {
@@ -101,6 +103,7 @@ const QUIET: Situation = Situation {
     words: &[],
     is_kept: false,
     is_refused: false,
+    is_logged: false,
 };
 
 /// The API server refuses the token because of its account.
@@ -125,6 +128,19 @@ fn accounts() -> Vec<Situation> {
             api: Api::Account(Some("sa-uid")),
             expected: &[("token.rotation_stalled", "warning")],
             words: &["kubelet has stopped rotating it"],
+            ..QUIET
+        },
+        Situation {
+            name: "stalled, and kubelet logged why",
+            token: Some((3_250, 3_607)),
+            api: Api::Account(Some("sa-uid")),
+            expected: &[("token.rotation_stalled", "warning")],
+            words: &[
+                "kubelet has stopped rotating it",
+                "its node authorizer does not know that the pod runs on this node",
+                "no relationship found between node",
+            ],
+            is_logged: true,
             ..QUIET
         },
         Situation {
@@ -347,6 +363,8 @@ pub(crate) struct Scene {
     copy: Option<PathBuf>,
     /// The log of the API server on this node.
     pub(crate) server_log: PathBuf,
+    /// The log of kubelet on this node, where it has one.
+    kubelet_log: Option<PathBuf>,
 }
 
 /// What an API server logs at level 4 of a request that it refuses.
@@ -355,6 +373,20 @@ const REFUSED: &str = "I1128 04:17:00.123456       1 claims.go:179] Could not re
                        E1128 04:17:00.123457       1 authentication.go:75] \"Unable to \
                        authenticate the request\" err=\"[invalid bearer token, service account \
                        token has been invalidated]\"\n";
+
+/// What kubelet logged just now.
+fn kubelet_log() -> String {
+    let time = Wall::from_secs(now()).rfc3339();
+    let time = format!("{}{} {}.1", &time[5..7], &time[8..10], &time[11..19]);
+    format!(
+        "E{time}    1234 projected.go:196] Error preparing data for projected volume \
+         kube-api-access for pod shop/cart-0: failed to fetch token: serviceaccounts \"cart\" is \
+         forbidden: User \"system:node:node-1\" cannot create resource \
+         \"serviceaccounts/token\" in API group \"\" in the namespace \"shop\": no relationship \
+         found between node 'node-1' and this object\n\
+         I{time}    1234 kubelet.go:1] \"SyncLoop\"\n"
+    )
+}
 
 impl Scene {
     /// The API server refuses three requests of the pod.
@@ -394,7 +426,8 @@ impl Scene {
         let copied = situation.copy.map(|of| content(Some(of), behind, None));
         let copy = copied.map(|token| node.file("copy", &token));
         let server_log = node.file("server-log", "");
-        Self { node, api, time, kubeconfig, copy, server_log }
+        let kubelet_log = situation.is_logged.then(|| node.file("kubelet-log", &kubelet_log()));
+        Self { node, api, time, kubeconfig, copy, server_log, kubelet_log }
     }
 
     /// The settings of the clock, for any command.
@@ -415,8 +448,11 @@ impl Scene {
             .copy
             .as_ref()
             .map(|file| ["--copies-path".to_owned(), file.to_string_lossy().into_owned()]);
+        let log = self.kubelet_log.as_ref().map(|file| file.to_string_lossy().into_owned());
+        let log = log.map(|file| ["--kubelet-log".to_owned(), file]);
+        let node = node.into_iter().chain(log.into_iter().flatten());
         let more = kubernetes.into_iter().flatten().chain(copy.into_iter().flatten());
-        node.into_iter().chain(more).collect()
+        node.chain(more).collect()
     }
 }
 

@@ -26,14 +26,14 @@ use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
-    ApiServerError, Failure, api_server, copies_config, engine_config, kubelet_roots, node_name,
-    ntp_config, time_servers,
+    ApiServerError, Failure, api_server, copies_config, engine_config, kubelet_log_config,
+    kubelet_roots, node_name, ntp_config, time_servers,
 };
 use crate::sources::api_once::ApiOnce;
-use crate::sources::copies::{self, CopiesConfig};
+use crate::sources::copies;
 use crate::sources::ntp::NtpConfig;
 use crate::sources::volumes::Scanner;
-use crate::sources::{kernel, ntp, volumes};
+use crate::sources::{kernel, kubelet_log, ntp, volumes};
 use cluster::Cluster;
 pub(super) use cluster::Missing;
 
@@ -180,8 +180,7 @@ pub(super) async fn looked(
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let Scanned { files, problems, scanner, round } =
-        read_node(&roots, copies_config(settings), &ntp).await?;
+    let Scanned { files, problems, scanner, round } = read_node(&roots, settings, &ntp).await?;
     let sample = Sample {
         roots,
         problems,
@@ -198,24 +197,27 @@ pub(super) async fn looked(
     Ok((engine, Checked { cluster, ..checked }))
 }
 
-/// Scans the token files, and the copies on the host, while the time servers answer.
+/// Scans the token files, the copies on the host and kubelet's log, while the time servers answer.
 async fn read_node(
     roots: &[PathBuf],
-    copies: Option<CopiesConfig>,
+    settings: &Settings,
     ntp: &NtpConfig,
 ) -> Result<Scanned, CheckError> {
-    let owned = roots.to_vec();
+    let (owned, copies) = (roots.to_vec(), copies_config(settings));
+    let log = kubelet_log_config(settings);
     let scan = tokio::task::spawn_blocking(move || {
-        (volumes::check(owned), copies.map(|config| copies::check(&config)))
+        let copies = copies.map(|config| copies::check(&config));
+        (volumes::check(owned), copies, kubelet_log::once(log))
     });
     let round = ntp::measure(ntp).await;
-    let ((files, summary, scanner), copies) = scan.await.map_err(CheckError::Scan)?;
+    let ((files, summary, scanner), copies, (errors, unread)) =
+        scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
     let (copies, more) = copies.unwrap_or_default();
-    let files = files.into_iter().chain(copies).collect();
-    let problems = summary.problems.into_iter().chain(more).collect();
+    let files = files.into_iter().chain(copies).chain(errors).collect();
+    let problems = summary.problems.into_iter().chain(more).chain(unread).collect();
     Ok(Scanned { files, problems, scanner, round })
 }
 

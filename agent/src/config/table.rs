@@ -72,6 +72,17 @@ settings! {
             proportion. Default 60s."]
         sync_period: Delta = Delta::from_secs(60), --"kubelet-sync-period" "DURATION",
             check positive;
+        #[doc = "Files on the host with kubelet's log, by patterns too, such as \
+            /var/lib/rancher/rke2/agent/logs/kubelet.log. The agent reports why kubelet does not \
+            replace a token, by the errors there. Default: none."]
+        logs: Vec<PathBuf> = Vec::new(), --"kubelet-log" "PATH";
+        #[doc = "Whether to read kubelet's errors in the journal of systemd, in /var/log/journal \
+            and /run/log/journal on the host. Default false."]
+        journal: bool = false, --"kubelet-journal" "BOOL";
+        #[doc = "Units of systemd with kubelet's messages, beside kubelet, k3s, k3s-agent, \
+            rke2-server, rke2-agent, k0sworker, k0scontroller and those of MicroK8s and Canonical \
+            Kubernetes. Default: none."]
+        units: Vec<String> = Vec::new(), --"kubelet-unit" "UNIT";
     }
     #[doc = "Reading of token files."]
     files: Files {
@@ -188,6 +199,10 @@ settings! {
             the finding controlplane.token_controller_down. One node is enough. Requires get on \
             the lease kube-controller-manager in kube-system. Default false."]
         controller_lease: bool = false, --"kubernetes-controller-lease" "BOOL";
+        #[doc = "Whether to watch the Events FailedMount of pods, for the reason why kubelet does \
+            not replace a token. Each agent receives those of the whole cluster. Requires list and \
+            watch on events. Default false."]
+        pod_events: bool = false, --"kubernetes-pod-events" "BOOL";
         #[doc = "Kubeconfig file, for an agent outside of a pod. Default: the pod's own service \
             account."]
         kubeconfig: Option<PathBuf> = None, --"kubeconfig" "FILE";

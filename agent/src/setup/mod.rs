@@ -17,5 +17,5 @@ pub use confine::{ConfineError, confine, take_fanotify};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;
 pub use host::{kubelet_roots, named_time_servers, node_name, time_servers};
-pub use plan::{copies_config, engine_config, ntp_config};
+pub use plan::{copies_config, engine_config, kubelet_log_config, ntp_config};
 pub use start::{look, run, run_until, stop_signal};

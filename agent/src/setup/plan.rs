@@ -17,10 +17,11 @@ use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::copies::{CopiesConfig, tree_of};
+use crate::sources::kubelet_log::{JournalConfig, KubeletLogConfig};
+use crate::sources::logs::LogFiles;
 use crate::sources::ntp::NtpConfig;
 use crate::sources::readers::fanotify::Access;
 use crate::sources::readers::processes::{ProcessesConfig, Verifier};
-use crate::sources::server_logs::ServerLogsConfig;
 use crate::sources::volumes::FilesConfig;
 
 /// What setup found on this machine.
@@ -54,6 +55,7 @@ pub(super) fn plan(
         processes: processes_config(settings, host.api_server),
         copies: copies_config(settings),
         server_logs: server_logs_config(settings),
+        kubelet_log: kubelet_log_config(settings),
         apiserver: api_server,
         fanotify,
         watch_accounts: settings.kubernetes.account_watch,
@@ -140,10 +142,22 @@ pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
 }
 
 /// Where the logs of an API server are; nothing if the settings name none.
-fn server_logs_config(settings: &Settings) -> Option<ServerLogsConfig> {
+fn server_logs_config(settings: &Settings) -> Option<LogFiles> {
     let paths = settings.apiserver.logs.clone();
     let prefix = settings.host_prefix.clone();
-    (!paths.is_empty()).then_some(ServerLogsConfig { prefix, paths })
+    (!paths.is_empty()).then_some(LogFiles { prefix, paths })
+}
+
+/// Where the agent reads kubelet's errors: nowhere unless the settings name it.
+pub fn kubelet_log_config(settings: &Settings) -> KubeletLogConfig {
+    let (of, prefix) = (&settings.kubelet, || settings.host_prefix.clone());
+    let files = LogFiles { prefix: prefix(), paths: of.logs.clone() };
+    let journal = JournalConfig { prefix: prefix(), units: of.units.clone() };
+    KubeletLogConfig {
+        files: (!of.logs.is_empty()).then_some(files),
+        journal: of.journal.then_some(journal),
+        events: settings.kubernetes.pod_events,
+    }
 }
 
 /// Where to search for kubelet roots.

@@ -37,6 +37,12 @@ pub(super) enum Source {
     Openers,
     /// The logs of an API server on this node.
     ServerLogs,
+    /// Log files of kubelet.
+    KubeletLog,
+    /// The journal of systemd.
+    Journal,
+    /// Events of the pods, from the Kubernetes API.
+    PodEvents,
 }
 
 impl Source {
@@ -56,6 +62,9 @@ impl Source {
             Self::ControllerLease => "controllerlease",
             Self::Openers => "fanotify",
             Self::ServerLogs => "serverlogs",
+            Self::KubeletLog => "kubeletlog",
+            Self::Journal => "journal",
+            Self::PodEvents => "podevents",
         }
     }
 }

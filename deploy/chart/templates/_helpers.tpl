@@ -89,12 +89,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $config := dict
   "host_prefix" "/host"
   "roots" .Values.kubelet.rootDirs
-  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch "controller_lease" .Values.kubernetes.controllerLease)
+  "kubernetes" (dict "enabled" .Values.kubernetes.enabled "events" .Values.kubernetes.events "account_watch" .Values.kubernetes.accountWatch "controller_lease" .Values.kubernetes.controllerLease "pod_events" .Values.kubernetes.podEvents)
+  "kubelet" (dict "journal" .Values.kubelet.journal)
   "copies" (dict "enabled" .Values.copies.enabled)
   "readers" (dict "enabled" .Values.readers.enabled)
   "http" (dict "enabled" .Values.http.enabled "port" (int .Values.http.port))
   "log" (dict "level" .Values.log.level "format" .Values.log.format) }}
 {{- with .Values.readers.verifiers }}{{ $_ := set $config.readers "verifiers" . }}{{ end }}
+{{- with .Values.kubelet.logs }}{{ $_ := set $config.kubelet "logs" . }}{{ end }}
 {{- with $clock }}{{ $_ := set $config "clock" . }}{{ end }}
 {{- with $otlp }}{{ $_ := set $config "otlp" . }}{{ end }}
 {{- if .Values.state.enabled }}{{ $_ := set $config "state" (dict "dir" "/var/lib/tokenwatch") }}{{ end }}
@@ -186,6 +188,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and $.Values.controlPlane.enabled (hasKey (default dict (index $.Values $labels)) "app.kubernetes.io/component") }}
 {{- fail (printf "%s: with controlPlane.enabled the chart itself sets app.kubernetes.io/component" $labels) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.kubernetes.podEvents (not .Values.kubernetes.enabled) }}
+{{- fail "kubernetes.podEvents needs kubernetes.enabled" }}
+{{- end }}
+{{- if and .Values.kubelet.logs (not .Values.kubelet.logHostPaths) }}
+{{- fail "kubelet.logs needs kubelet.logHostPaths: the directories or files that are mounted" }}
 {{- end }}
 {{- if and .Values.controlPlane.enabled (not .Values.controlPlane.logs) }}
 {{- fail "controlPlane.enabled needs controlPlane.logs: the files with the log or the audit log of the API server" }}

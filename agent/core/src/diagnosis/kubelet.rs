@@ -1,11 +1,13 @@
 //! The evidence about kubelet itself: tokens of several pods that it should have replaced, and
-//! nothing that it did replace since; or volumes of several pods, and none that it syncs.
+//! nothing that it did replace since; or volumes of several pods, and none that it syncs; or one
+//! cause that it logged for tokens of several pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::findings::{KubeletSymptom, Severity, StallSign};
 use crate::world::World;
+use crate::world::kubelet::errors::ErrorCause;
 use crate::world::tokens::{Generation, TokenKey};
 
 /// Owners of pods whose tokens are late at the same time, from which kubelet is the cause. An owner
@@ -87,7 +89,9 @@ impl KubeletEvidence {
                 let silent = self.silent(before.as_ref(), world, known);
                 let continued =
                     || before.and_then(|stall| self.continued(stall, world, now, newest));
-                silent.or_else(continued).or_else(|| self.begun(world, newest, known))
+                let begun = || self.begun(world, newest, known);
+                let failing = || self.failing(world, now, known);
+                silent.or_else(continued).or_else(begun).or_else(failing)
             })
             .map(|stall| without(stall, has_own))
             .filter(|stall| !stall.symptom.tokens.is_empty());
@@ -108,8 +112,10 @@ impl KubeletEvidence {
         now: &Reading,
         newest: Wall,
     ) -> Option<Stall> {
-        if before.symptom.sign == StallSign::SyncsNothing {
-            return self.resumed(&before, world, now);
+        match before.symptom.sign {
+            StallSign::SyncsNothing => return self.resumed(&before, world, now),
+            StallSign::Fails(_) => return None, // as long as kubelet fails, it is found again
+            StallSign::ReplacesNothing => {}
         }
         let KubeletSymptom { sign, since, tokens, severity } = before.symptom;
         let recovers_until = before.recovers_until.or_else(|| {
@@ -164,6 +170,38 @@ impl KubeletEvidence {
             symptom: self.with_severity(KubeletSymptom { sign, since, tokens, severity }),
             recovers_until: None,
         })
+    }
+
+    /// The tokens that are late, and for which kubelet logged the same cause, one of the node and
+    /// of no pod. It may replace others meanwhile, as where its requests are throttled.
+    fn failing(&self, world: &World, now: &Reading, known: bool) -> Option<Stall> {
+        let (cause, tokens) = self.cause(world, now, known)?;
+        let pods: BTreeSet<&str> = tokens.iter().map(|key| &*key.pod_uid).collect();
+        let is_of_node = pods.len() >= if known { 1 } else { PODS };
+        let due = tokens.iter().filter_map(|key| generation(world, key)).map(|of| of.deadlines.due);
+        let (sign, since, severity) = (StallSign::Fails(cause), due.min()?, Severity::Info);
+        is_of_node.then(|| Stall {
+            symptom: self.with_severity(KubeletSymptom { sign, since, tokens, severity }),
+            recovers_until: None,
+        })
+    }
+
+    /// The cause of the node that kubelet logged for most late tokens, and these.
+    fn cause(
+        &self,
+        world: &World,
+        now: &Reading,
+        known: bool,
+    ) -> Option<(ErrorCause, BTreeSet<TokenKey>)> {
+        let mut causes: BTreeMap<ErrorCause, BTreeSet<TokenKey>> = BTreeMap::new();
+        for key in self.late.keys() {
+            let logged = world.kubelet_error(key, now).filter(|one| known || !one.is_last());
+            let cause = logged.map(|logged| logged.error.cause).filter(|cause| cause.is_of_node());
+            if let Some(cause) = cause {
+                causes.entry(cause).or_default().insert(key.clone());
+            }
+        }
+        causes.into_iter().max_by_key(|(_, tokens)| tokens.len())
     }
 
     /// The symptom with the highest severity of its tokens; as before if none of them is late any

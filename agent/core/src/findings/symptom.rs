@@ -8,6 +8,7 @@ use crate::world::Misfit;
 use crate::world::clocks::{ServerName, Step};
 use crate::world::cluster::{AccountLoss, Deleted, Phase};
 use crate::world::kubelet::Silence;
+use crate::world::kubelet::errors::ErrorCause;
 use crate::world::tokens::TokenKey;
 
 /// A symptom of one token.
@@ -255,6 +256,9 @@ pub enum StallSign {
     ReplacesNothing,
     /// It syncs no volume: its last sync is the begin of the stall.
     SyncsNothing,
+    /// It logged one cause of the node for the tokens of several pods that are late: the first of
+    /// them was due at the begin of the stall.
+    Fails(ErrorCause),
 }
 
 /// A symptom of a copied token.

@@ -18,6 +18,7 @@ use crate::world::cluster::{
 };
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
+use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
     Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
@@ -76,6 +77,7 @@ every_observation! {
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
     2 Syncs => |now| syncs(now).prop_map(Observation::Syncs);
+    2 KubeletErrors => |_| vec(kubelet_error(), 0..3).prop_map(Observation::KubeletErrors);
     1 Habits => |_| vec(known_habit(), 0..3).prop_map(Observation::Habits);
     2 Containers => |_| containers().prop_map(Observation::Containers);
     1 Delivery => |now| delivery(now).prop_map(Observation::Delivery);
@@ -250,6 +252,23 @@ fn accepted() -> impl Strategy<Value = Accepted> {
         stale_for,
     });
     (option::of(address()), option::of(user)).prop_map(|(address, user)| Accepted { address, user })
+}
+
+fn kubelet_error() -> impl Strategy<Value = KubeletError> {
+    let pod = prop_oneof![
+        name("uid").prop_map(ErrorPod::Uid),
+        (name("namespace"), name("pod"))
+            .prop_map(|(namespace, name)| ErrorPod::Name { namespace, name }),
+    ];
+    let of = prop_oneof![
+        name("volume").prop_map(ErrorScope::Volume),
+        name("volume").prop_map(|volume| ErrorScope::Pod { volume }),
+        (vec(name("audience"), 0..2), offset())
+            .prop_map(|(audiences, lifetime)| ErrorScope::Request { audiences, lifetime }),
+    ];
+    let by = select(vec![ErrorSource::Log, ErrorSource::Journal, ErrorSource::Event]);
+    let error = (pod, of, select(ErrorCause::ALL.to_vec()), reason(), wall(), by);
+    error.prop_map(|(pod, of, cause, text, at, by)| KubeletError { pod, of, cause, text, at, by })
 }
 
 fn address() -> impl Strategy<Value = IpAddr> {

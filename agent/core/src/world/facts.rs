@@ -5,6 +5,7 @@ use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 use crate::world::clocks::Estimate;
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::keys::KeyState;
+use crate::world::kubelet::errors::Logged;
 use crate::world::kubelet::{CatchingUp, Silence};
 use crate::world::readers::ReaderFacts;
 use crate::world::tokens::{Bound, Generation, LEEWAY, State, TokenKey, Tracked, Verdict, verdict};
@@ -27,7 +28,7 @@ pub struct Facts<'a> {
     /// The estimate of the node's clock.
     pub clock: &'a Estimate,
     /// What kubelet does with it.
-    pub kubelet: KubeletFacts,
+    pub kubelet: KubeletFacts<'a>,
     /// Who reads it.
     pub readers: ReaderFacts<'a>,
     /// Time for which a malformed or unreadable file is not a finding yet.
@@ -57,7 +58,7 @@ pub struct AheadClock {
 
 /// What kubelet does with a token.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct KubeletFacts {
+pub struct KubeletFacts<'a> {
     /// The step of the clock that kubelet still has to catch up with.
     pub catching_up: Option<CatchingUp>,
     /// Set if kubelet does not sync the volume.
@@ -67,6 +68,8 @@ pub struct KubeletFacts {
     /// How often kubelet synced the volume since the token was due, and did not replace it; none if
     /// it is not due, or the agent does not see syncs.
     pub failed_renewals: Option<u32>,
+    /// The error that kubelet logged about it, if that may be why it is not replaced.
+    pub logged: Option<Logged<'a>>,
     /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
     pub is_stalled: bool,
 }
@@ -110,7 +113,7 @@ impl World {
         VerifierFacts { key: self.cluster.key_state(tracked), misfit, ahead: None }
     }
 
-    fn kubelet_facts(&self, tracked: &Tracked, now: &Reading) -> KubeletFacts {
+    fn kubelet_facts(&self, tracked: &Tracked, now: &Reading) -> KubeletFacts<'_> {
         let (key, syncs) = (&tracked.key, &self.kubelet.syncs);
         let due = tracked.current.as_ref().map(|current| current.deadlines.due);
         let due = due.filter(|due| now.wall > *due);
@@ -119,6 +122,7 @@ impl World {
             unsynced: syncs.silence(key, now),
             is_synced: syncs.has_seen(key),
             failed_renewals: due.and_then(|due| syncs.count(key, due, now)),
+            logged: self.kubelet_error(key, now),
             is_stalled: false,
         }
     }

@@ -161,6 +161,7 @@ impl World {
             Observation::ServerLog(seen) => return self.server_log(now, seen),
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
+            Observation::KubeletErrors(errors) => return self.kubelet_errors(now, errors),
             Observation::Habits(known) => {
                 self.readers.habits.learn_all(known);
                 return Changed::of(Vec::new());

@@ -8,6 +8,7 @@ use crate::world::cluster::{AccountSeen, ClusterSeen, LeaseSeen};
 use crate::world::copies::CopiesSeen;
 use crate::world::keys::KeysSeen;
 use crate::world::kubelet::SyncsSeen;
+use crate::world::kubelet::errors::KubeletError;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::refusals::ServerLogSeen;
@@ -58,6 +59,8 @@ pub enum Observation {
     Readers(ReadersSeen),
     /// kubelet synced volumes.
     Syncs(SyncsSeen),
+    /// Errors that kubelet logged about tokens and their volumes.
+    KubeletErrors(Vec<KubeletError>),
     /// Habits that an earlier agent on this node learned.
     Habits(Vec<KnownHabit>),
     /// The processes of a pod.

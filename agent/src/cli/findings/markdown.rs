@@ -139,6 +139,12 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
 - `serverlogs`: the agent cannot read a log of the API server that `apiserver.logs` names, or \
      does not find it. It then does not see which requests the API server refuses. Compare the \
      path with `--audit-log-path`, and with the mounts (`controlPlane.hostPaths` of the chart).
+- `kubeletlog`, `journal`: the agent cannot read kubelet's log (`kubelet.logs`) or the journal of \
+     systemd (`kubelet.journal`), or does not find it. It then does not see why kubelet does not \
+     replace a token. Compare the path with the mounts (`kubelet.logHostPaths` and \
+     `kubelet.journalDirs` of the chart).
+- `podevents`: `kubernetes.pod_events` is set, and the agent may not list and watch events. The \
+     chart's `kubernetes.podEvents` sets the switch and grants the rights.
 - `accountwatch`: `kubernetes.account_watch` is set, and the agent may not list and watch service \
      accounts. It then notices a deleted account within 20 minutes, not within seconds. The \
      chart's `kubernetes.accountWatch` sets the switch and grants the rights.

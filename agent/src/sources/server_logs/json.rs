@@ -13,8 +13,8 @@ use tokenwatch_core::world::tokens::GenerationId;
 
 use super::Logged;
 use super::klog::{self, REFUSED};
-use super::name::{account, name, uid};
 use super::reason::reason;
+use crate::sources::logs::name::{account, name, uid};
 
 /// HTTP status of a request that was not authenticated.
 const UNAUTHORIZED: i64 = 401;

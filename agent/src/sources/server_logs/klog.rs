@@ -9,8 +9,9 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokenwatch_core::world::refusals::{RefusalReason, Suspect};
 
 use super::Logged;
-use super::name::namespaced;
 use super::reason::reason;
+use crate::sources::logs::klog::after_header;
+use crate::sources::logs::name::namespaced;
 
 /// The message of a refused request.
 pub(super) const REFUSED: &str = "Unable to authenticate the request";
@@ -36,15 +37,6 @@ pub(super) fn text(line: &str) -> Option<Logged> {
         Some(error) => Some(Logged::Refused(reason(error))),
         None => message(text),
     }
-}
-
-/// The message after `E1128 04:17:00.123456       1 authentication.go:75] `.
-fn after_header(line: &str) -> Option<&str> {
-    let (level, rest) = line.split_at_checked(1)?;
-    let is_header = "IWEF".contains(level)
-        && rest.len() > 4
-        && rest.bytes().take(4).all(|byte| byte.is_ascii_digit());
-    line.split_once("] ").map(|(_, text)| text).filter(|_| is_header)
 }
 
 /// What a message without values shows.

@@ -9,16 +9,19 @@ use proptest::prelude::*;
 use tokenwatch_core::base::secrecy::looks_like_a_token;
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::cluster::AccountName;
+use tokenwatch_core::world::observation::Observation;
 use tokenwatch_core::world::refusals::{
     Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect,
 };
 use tokenwatch_core::world::tokens::GenerationId;
 
-use super::follow::{Follower, Look};
-use super::lines::{Lines, MAX_LINE};
+use super::Logged;
+use super::follow::ServerLogs;
 use super::logged::logged;
-use super::places::places;
-use super::{Logged, ServerLogsConfig};
+use crate::sources::logs::LogFiles;
+use crate::sources::logs::follow::{Follower, Look};
+use crate::sources::logs::lines::{Lines, MAX_LINE};
+use crate::sources::logs::places::places;
 
 const EXPIRED: &str = "E1128 04:17:00.123456       1 authentication.go:75] \"Unable to \
                        authenticate the request\" err=\"[invalid bearer token, service account \
@@ -238,8 +241,8 @@ fn a_line_that_is_too_long_is_skipped_to_its_end() {
 /// A control-plane node with logs.
 struct Node {
     root: tempfile::TempDir,
-    follower: Follower,
-    config: ServerLogsConfig,
+    follower: Follower<ServerLogs>,
+    config: LogFiles,
 }
 
 impl Node {
@@ -247,8 +250,8 @@ impl Node {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("var/log/pods/api-1/api")).unwrap();
         let prefix = root.path().to_owned();
-        let config = ServerLogsConfig { prefix, paths: vec![pattern.into()] };
-        Self { root, follower: Follower::new(config.clone()), config }
+        let config = LogFiles { prefix, paths: vec![pattern.into()] };
+        Self { root, follower: Follower::new(ServerLogs::new(), config.clone()), config }
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -270,9 +273,17 @@ impl Node {
         self.follower.look(&places(&self.config))
     }
 
+    /// What the next look shows.
+    fn seen(&mut self) -> Option<ServerLogSeen> {
+        match self.look().seen? {
+            Observation::ServerLog(seen) => Some(seen),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Number of refused requests that the next look shows.
     fn refused(&mut self) -> u64 {
-        let seen = self.look().seen.unwrap_or_default();
+        let seen = self.seen().unwrap_or_default();
         seen.reasons.iter().map(|(_, count)| count).sum()
     }
 }
@@ -396,7 +407,7 @@ fn a_report_is_bounded_and_counts_all() {
         REFUSED_EVENT.replace("10.0.0.7", &format!("10.{a}.{b}.{c}")) + "\n"
     };
     node.append("0.log", &(0..1_000).map(event).collect::<String>());
-    let seen = node.look().seen.unwrap();
+    let seen = node.seen().unwrap();
     let named: u64 = seen.refused.iter().map(|(_, count)| count).sum();
     assert_eq!((seen.refused.len(), named + seen.others), (64, 1_000));
 }
@@ -407,12 +418,12 @@ fn a_user_is_reported_once_in_a_while() {
     node.append("0.log", "\n");
     let _ = node.look();
     node.append("0.log", &format!("{ACCEPTED_EVENT}\n").repeat(100));
-    assert_eq!(node.look().seen.unwrap().accepted.len(), 1);
+    assert_eq!(node.seen().unwrap().accepted.len(), 1);
     node.append("0.log", &format!("{ACCEPTED_EVENT}\n"));
-    assert_eq!(node.look().seen, None);
+    assert_eq!(node.seen(), None);
     // With another token it is another report.
     node.append("0.log", &format!("{}\n", ACCEPTED_EVENT.replace("b7f3", "c9")));
-    assert_eq!(node.look().seen.unwrap().accepted.len(), 1);
+    assert_eq!(node.seen().unwrap().accepted.len(), 1);
 }
 
 fn token() -> impl Strategy<Value = String> {
@@ -463,5 +474,5 @@ proptest! {
 
 #[test]
 fn a_default_report_is_none() {
-    assert_eq!(Node::new(ONE).look().seen, None::<ServerLogSeen>);
+    assert_eq!(Node::new(ONE).seen(), None::<ServerLogSeen>);
 }

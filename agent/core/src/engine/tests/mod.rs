@@ -17,6 +17,7 @@ mod copies;
 mod issued;
 mod keys;
 mod kubelet;
+mod logged;
 mod posture;
 mod readers;
 mod rejecting;

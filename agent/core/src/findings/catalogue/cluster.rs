@@ -59,8 +59,9 @@ pub(super) const KUBELET_STALLED: Entry = Entry {
             node was issued after a healthy kubelet would have replaced them. The agent judges by \
             the iat of the tokens. Or kubelet has synced no volume of the node for 5/3 of the \
             longest time that it needs for one (some 160 s with its default settings): the finding \
-            then comes before any token is due, and its evidence has unsynced_since. The agent \
-            also reports whether it reaches the API server itself.",
+            then comes before any token is due, and its evidence has unsynced_since. Or kubelet \
+            logged the same cause, one of the node, for late tokens of three pods \
+            (kubelet_error). The agent also reports whether it reaches the API server itself.",
     severity: "the highest severity of the tokens: info or warning while they are late or not \
             synced, critical shortly before the first of them expires",
     action: "On the node, check that kubelet runs, that it reaches the API server, and that its \

@@ -22,7 +22,9 @@ pub(super) const ROTATION_STALLED: Entry = Entry {
     found_by: "The file still holds the same generation min(300 s, 92 % of the slack) after its \
             due time, by the node's clock. Or kubelet has not opened the volume for 5/3 of the \
             longest time that it needs on this node (some 160 s with its default settings), while \
-            it synced the volumes of other pods. The evidence then has unsynced_since.",
+            it synced the volumes of other pods. The evidence then has unsynced_since. Where the \
+            settings name kubelet's log, the evidence has the last error of kubelet about the \
+            token that is newer than it (kubelet_error), and what rules out other causes.",
     severity: "warning; critical in the last third of the slack, and after the effective deadline \
             of a token without extension. For a volume that is not synced: info at first, because \
             an image that is pulled for the pod may hold up kubelet; warning after 15 min, from \

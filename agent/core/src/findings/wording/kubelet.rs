@@ -1,15 +1,16 @@
 //! The finding about kubelet itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::plural;
-use super::remedy;
 use super::unsynced::UNSYNCED_SINCE;
+use super::{logged, logged_remedy, remedy};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, KubeletSymptom, MAX_NAMED, StallSign, Subject};
 use crate::world::cluster::PodRef;
+use crate::world::kubelet::errors::{ErrorCause, Logged};
 use crate::world::tokens::{Generation, TokenKey};
 use crate::world::{Config, World};
 
@@ -52,6 +53,22 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// The cause of the node that kubelet logged for most of the pods.
+    fn cause(&self, world: &'a World, now: &Reading) -> Option<Cause<'a>> {
+        let mut causes: BTreeMap<ErrorCause, (BTreeSet<&str>, Logged<'a>)> = BTreeMap::new();
+        for (key, _) in &self.of {
+            let Some(logged) = world.kubelet_error(key, now) else { continue };
+            if logged.error.cause.is_of_node() {
+                let new = || (BTreeSet::new(), logged);
+                let (pods, last) = causes.entry(logged.error.cause).or_insert_with(new);
+                pods.insert(&key.pod_uid);
+                *last = if logged.age < last.age { logged } else { *last };
+            }
+        }
+        let (what, (pods, last)) = causes.into_iter().max_by_key(|(_, (pods, _))| pods.len())?;
+        Some(Cause { what, pods: pods.len(), last })
+    }
+
     /// The first pods by deadline, each as `shop/cart-0 until 2027-01-15T08:10:00Z`.
     fn first(&self, world: &World) -> Vec<String> {
         let name = |(key, generation): &(&TokenKey, &Generation)| {
@@ -61,6 +78,33 @@ impl<'a> Tokens<'a> {
             Some(format!("{} until {until}", shown(&pod.full_name())))
         };
         self.of.iter().filter_map(name).take(MAX_NAMED).collect()
+    }
+}
+
+/// The cause of the node that kubelet logged for most of the pods with such a cause.
+struct Cause<'a> {
+    what: ErrorCause,
+    pods: usize,
+    last: Logged<'a>,
+}
+
+impl Cause<'_> {
+    fn sentence(&self) -> String {
+        let (pods, text) = (plural(self.pods as u64, "pod"), logged::quoted(&self.last.error.text));
+        let cause = logged::cause(self.what).unwrap_or("another error");
+        let ago = self.last.age;
+        format!(
+            " It logged why for {pods}, the last time {ago} ago: {cause}. Its text: \"{text}\"."
+        )
+    }
+
+    fn evidence(&self) -> Attributes {
+        Attributes::new()
+            .with("kubelet_error", self.what.name())
+            .with("kubelet_error_text", shown(&self.last.error.text).into_owned())
+            .with("kubelet_error_at", self.last.error.at)
+            .with("kubelet_error_source", self.last.error.by.name())
+            .with("kubelet_error_pods", self.pods)
     }
 }
 
@@ -76,42 +120,56 @@ pub(crate) fn kubelet(
     let (reach, reached) = api_server(world, config, now);
     let idle = (now.wall - stall.since).max(Delta::ZERO);
     let first = tokens.first(world);
-    let silent = stall.sign == StallSign::SyncsNothing;
     let what = what(stall, &tokens, world, idle);
+    let cause = tokens.cause(world, now);
     let summary = format!(
-        "kubelet on node {} {what} {} First: {}. {reach}",
+        "kubelet on node {} {what} {} First: {}.{} {reach}",
         shown(node),
         tokens.expiry(now.wall),
         first.first().map_or("none left", |name| name.as_str()),
+        cause.as_ref().map(Cause::sentence).unwrap_or_default(),
     );
+    let of_cause = cause.as_ref().map(Cause::evidence).unwrap_or_default();
     Finding {
         code: Code::KubeletStalled,
         severity: stall.severity,
         subject: Subject::node(node),
         summary,
         deadline: tokens.deadlines.map(|(first, _)| first),
-        evidence: Attributes::new()
-            .with("tokens", tokens.of.len())
-            .with("pods", tokens.pods)
-            .with("expired", tokens.expired)
-            .with("first", first.as_slice())
-            .with("since", stall.since)
-            .with_some(UNSYNCED_SINCE, silent.then_some(stall.since))
-            .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
-            .with("apiserver", reached),
-        remedy: remedy::of_kubelet(),
+        evidence: evidence(stall, &tokens, world).with("apiserver", reached).and(of_cause),
+        remedy: cause
+            .and_then(|cause| logged_remedy::of_node(cause.what))
+            .unwrap_or_else(remedy::of_kubelet),
         trace: None,
     }
+}
+
+fn evidence(stall: &KubeletSymptom, tokens: &Tokens<'_>, world: &World) -> Attributes {
+    let silent = stall.sign == StallSign::SyncsNothing;
+    Attributes::new()
+        .with("tokens", tokens.of.len())
+        .with("pods", tokens.pods)
+        .with("expired", tokens.expired)
+        .with("first", tokens.first(world).as_slice())
+        .with("since", stall.since)
+        .with_some(UNSYNCED_SINCE, silent.then_some(stall.since))
+        .with_some("last_deadline", tokens.deadlines.map(|(_, last)| last))
 }
 
 /// What kubelet does not do.
 fn what(stall: &KubeletSymptom, tokens: &Tokens<'_>, world: &World, idle: Delta) -> String {
     let (count, pods) = (tokens.of.len() as u64, tokens.pods as u64);
     let of = format!("{} of {}", plural(count, "token"), plural(pods, "pod"));
-    if stall.sign == StallSign::ReplacesNothing {
-        return format!(
-            "has replaced no token for {idle}, although {of} should have been replaced."
-        );
+    match stall.sign {
+        StallSign::ReplacesNothing => {
+            return format!(
+                "has replaced no token for {idle}, although {of} should have been replaced."
+            );
+        }
+        StallSign::Fails(_) => {
+            return format!("fails to replace {of}, the first of them due {idle} ago.");
+        }
+        StallSign::SyncsNothing => {}
     }
     let which = match world.kubelet.syncs.silent_pods() {
         (silent, all) if silent < all => format!("not synced {silent} of {all} pods"),

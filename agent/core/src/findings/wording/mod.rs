@@ -14,6 +14,8 @@ mod kept;
 mod keys;
 mod kubelet;
 mod lifetime;
+mod logged;
+mod logged_remedy;
 mod missing;
 mod mount_frozen;
 mod names;

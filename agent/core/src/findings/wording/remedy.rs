@@ -172,7 +172,7 @@ pub(super) fn of_agent(code: Code) -> Remedy {
 
 /// Creates the account unless somebody has done so for another workload, and then restarts the
 /// pods. A pod without an owner is not deleted: nothing would start it again.
-fn create_account(claims: &Claims, pod: &PodRef) -> Option<String> {
+pub(super) fn create_account(claims: &Claims, pod: &PodRef) -> Option<String> {
     let binding = &claims.binding;
     let (namespace, name) = (safe(&binding.namespace)?, safe(&binding.service_account.name)?);
     let account = format!("serviceaccount -n {namespace} {name}");
@@ -182,7 +182,7 @@ fn create_account(claims: &Claims, pod: &PodRef) -> Option<String> {
 }
 
 /// Prints what kubelet logged about this pod's volumes.
-fn kubelet_log(pod: &PodRef) -> Option<String> {
+pub(super) fn kubelet_log(pod: &PodRef) -> Option<String> {
     let uid = safe(&pod.uid)?;
     Some(format!(
         "journalctl -u kubelet --since -1h | grep -E \"Couldn't update token|{uid}\" | tail -n 20"
@@ -213,7 +213,7 @@ pub(super) fn renew_pods(pod: &PodRef) -> Option<String> {
     ))
 }
 
-fn describe_pod(pod: &PodRef) -> Option<String> {
+pub(super) fn describe_pod(pod: &PodRef) -> Option<String> {
     let (namespace, name) = full_name(pod)?;
     Some(format!("kubectl describe pod -n {namespace} {name}"))
 }

@@ -2,11 +2,11 @@
 
 use super::lifetime::time_left;
 use super::parts::{GENERATION, Parts, identity_of};
-use super::{audience, by_hand, kept, names, remedy, subpath, unsynced};
+use super::{audience, by_hand, kept, logged, logged_remedy, names, remedy, subpath, unsynced};
 use crate::base::text::shown;
 use crate::base::time::{Delta, Reading, Wall};
 use crate::base::value::Attributes;
-use crate::findings::{Finding, PodEnd, Subject, TokenFault, TokenSymptom};
+use crate::findings::{Finding, PodEnd, Remedy, Severity, Subject, TokenFault, TokenSymptom};
 use crate::traces::generation::root;
 use crate::world::cluster::{AccountLoss, AccountName, Known};
 use crate::world::tokens::{CACHE, Generation, LEEWAY, Trouble};
@@ -40,12 +40,28 @@ pub(crate) fn token(
 
 fn parts_of(symptom: TokenSymptom, facts: &Facts<'_>, now: Wall) -> Parts {
     let fault = symptom.fault;
+    let logged = logged::of(fault, facts);
+    let why = logged.as_ref().map(logged::sentence).unwrap_or_default();
+    let of_error = logged.map(|logged| logged::evidence(&logged, facts)).unwrap_or_default();
     Parts {
-        summary: summary(fault, facts, now),
+        summary: summary(fault, facts, now) + &why,
         deadline: deadline(fault, facts),
-        evidence: evidence(fault, facts, now),
-        remedy: remedy::of_token(symptom, &facts.pod_ref(), facts.generation()),
+        evidence: evidence(fault, facts, now).and(of_error),
+        remedy: remedy_of(symptom, facts),
     }
+}
+
+/// The remedy for the cause that kubelet logged, or else for the symptom. A token that is late for
+/// some minutes needs none yet.
+fn remedy_of(symptom: TokenSymptom, facts: &Facts<'_>) -> Remedy {
+    let (pod, generation) = (facts.pod_ref(), facts.generation());
+    let is_pending =
+        symptom.fault == TokenFault::RotationLate && symptom.severity == Severity::Info;
+    let logged = logged::of(symptom.fault, facts).filter(|_| !is_pending);
+    let claims = generation.map(|generation| &generation.claims);
+    logged
+        .and_then(|logged| logged_remedy::of_token(logged.error.cause, &pod, claims))
+        .unwrap_or_else(|| remedy::of_token(symptom, &pod, generation))
 }
 
 /// When requests start to fail. For a token that is not valid yet, it is when they stop failing. A

@@ -12,6 +12,7 @@ mod clock;
 mod cluster;
 mod copies;
 mod findings;
+mod kubelet;
 mod names;
 mod readers;
 mod refusals;
@@ -134,6 +135,9 @@ impl Pseudonyms {
             }
             Observation::Readers(seen) => Observation::Readers(self.readers(seen)),
             Observation::Syncs(seen) => Observation::Syncs(self.syncs(seen)),
+            Observation::KubeletErrors(errors) => Observation::KubeletErrors(
+                errors.into_iter().map(|one| self.kubelet_error(one)).collect(),
+            ),
             Observation::Habits(habits) => {
                 Observation::Habits(habits.into_iter().map(|one| self.known_habit(one)).collect())
             }

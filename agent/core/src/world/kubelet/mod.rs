@@ -1,6 +1,7 @@
-//! This node's kubelet: its settings, the step of the clock that it has to catch up with, and its
-//! syncs of volumes.
+//! This node's kubelet: its settings, the step of the clock that it has to catch up with, its syncs
+//! of volumes, and the errors that it logged.
 
+pub mod errors;
 mod judge;
 mod rhythm;
 mod seen;
@@ -11,6 +12,8 @@ pub use seen::{SyncsSeen, VolumeSync};
 pub use silence::{Extent, Silence};
 pub use syncs::Syncs;
 pub(crate) use syncs::SyncsChanged;
+
+use errors::Errors;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::clocks::Step;
@@ -43,12 +46,14 @@ pub struct Kubelet {
     catching_up: Option<CatchingUp>,
     /// Its syncs of the volumes with tokens.
     pub syncs: Syncs,
+    /// What it logged about them.
+    pub errors: Errors,
 }
 
 impl Kubelet {
     /// A kubelet with nothing to catch up with.
     pub fn new(policy: KubeletPolicy) -> Self {
-        Self { policy, catching_up: None, syncs: Syncs::default() }
+        Self { policy, catching_up: None, syncs: Syncs::default(), errors: Errors::default() }
     }
 
     /// The settings that affect rotation.

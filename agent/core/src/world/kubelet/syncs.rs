@@ -233,6 +233,11 @@ impl Syncs {
         self.volume(key).is_some_and(|volume| volume.rhythm.last_sync().is_some())
     }
 
+    /// The last sync of the volume, if the agent knows that it was the last one.
+    pub(crate) fn last_sync(&self, key: &TokenKey) -> Option<Monotonic> {
+        self.volume(key)?.rhythm.last_sync()
+    }
+
     /// Whether kubelet syncs most pods, as far as syncs were seen.
     pub(crate) fn is_alive(&self) -> bool {
         let (seen, all) = self.count_pods(|volume| volume.rhythm.last_sync().is_some());

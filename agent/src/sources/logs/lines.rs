@@ -7,11 +7,11 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// Longest line that is read, in bytes. An audit event has some 2 kB, without the objects of its
 /// request; the rest of a longer line is skipped.
-pub(super) const MAX_LINE: usize = 256 << 10;
+pub(in crate::sources) const MAX_LINE: usize = 256 << 10;
 
 /// The beginnings of lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(in crate::sources) struct Lines {
     /// Of a line of the file.
     partial: Beginning,
     /// Of a line that the runtime split, by stream: `stdout`, `stderr`.
@@ -63,13 +63,13 @@ impl Beginning {
 }
 
 impl Lines {
-    pub(super) fn new() -> Self {
+    pub(in crate::sources) fn new() -> Self {
         let new = Beginning::new;
         Self { partial: new(), split: [new(), new()] }
     }
 
     /// Begins again, in another file. `is_within`: in the middle of a line.
-    pub(super) fn begin(&mut self, is_within: bool) {
+    pub(in crate::sources) fn begin(&mut self, is_within: bool) {
         for beginning in [&mut self.partial].into_iter().chain(&mut self.split) {
             beginning.wipe();
             beginning.is_skipped = false;
@@ -78,7 +78,7 @@ impl Lines {
     }
 
     /// Takes the next bytes, and gives each line away that they complete.
-    pub(super) fn push(&mut self, mut chunk: &[u8], mut take: impl FnMut(&[u8])) {
+    pub(in crate::sources) fn push(&mut self, mut chunk: &[u8], mut take: impl FnMut(&[u8])) {
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&chunk[..end], &chunk[end + 1..]);
             let split = &mut self.split;

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use tokenwatch_core::base::time::Wall;
 use zeroize::Zeroize as _;
 
 use super::lines::Lines;
@@ -25,16 +26,19 @@ const MAX_BACKLOG: u64 = 64 << 20;
 /// name.
 const MAX_KNOWN: usize = 128;
 
+/// Nanoseconds of a second.
+const NANOS: i64 = 1_000_000_000;
+
 /// Device and inode.
-type Identity = (u64, u64);
+pub(in crate::sources) type Identity = (u64, u64);
 
 /// The files that were read, under any name. Oldest first.
 #[derive(Debug, Default)]
-pub(super) struct KnownFiles(VecDeque<Identity>);
+pub(in crate::sources) struct KnownFiles(VecDeque<Identity>);
 
 impl KnownFiles {
     /// Notes a file. Returns whether it was known.
-    fn see(&mut self, identity: Identity) -> bool {
+    pub(in crate::sources) fn see(&mut self, identity: Identity) -> bool {
         let is_known = self.0.contains(&identity);
         if !is_known {
             self.0.push_back(identity);
@@ -45,18 +49,20 @@ impl KnownFiles {
 }
 
 /// A buffer for [`Tail::read`].
-pub(super) fn buffer() -> Box<[u8]> {
+pub(in crate::sources) fn buffer() -> Box<[u8]> {
     vec![0; CHUNK].into_boxed_slice()
 }
 
 /// One file, and how far it was read.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(in crate::sources) struct Tail {
     path: PathBuf,
     open: Option<Open>,
     lines: Lines,
     /// Whether the file may have been there before: it is read from its end on.
     is_old: bool,
+    /// Bytes before the end that are read of such a file.
+    backlog: u64,
 }
 
 #[derive(Debug)]
@@ -69,28 +75,40 @@ struct Open {
 
 /// What a turn gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(in crate::sources) struct Turn {
     /// Whether there is more to read.
-    pub(super) has_more: bool,
+    pub(in crate::sources) has_more: bool,
     /// Bytes that were skipped.
-    pub(super) skipped: u64,
+    pub(in crate::sources) skipped: u64,
 }
 
 impl Tail {
     /// Of a file on the host. One that exists when the agent starts, `is_old`, is read from its end
     /// on.
-    pub(super) fn new(path: PathBuf, is_old: bool) -> Self {
-        Self { path, open: None, lines: Lines::new(), is_old }
+    pub(in crate::sources) fn new(path: PathBuf, is_old: bool) -> Self {
+        Self { path, open: None, lines: Lines::new(), is_old, backlog: 0 }
+    }
+
+    /// The same, and of a file that exists the last so many bytes are read, too.
+    pub(in crate::sources) fn with_backlog(path: PathBuf, is_old: bool, backlog: u64) -> Self {
+        Self { backlog, ..Self::new(path, is_old) }
+    }
+
+    /// When the file was last written.
+    pub(in crate::sources) fn modified(&self) -> Option<Wall> {
+        let metadata = self.open.as_ref()?.file.metadata().ok()?;
+        let since = metadata.mtime().checked_mul(NANOS)?.checked_add(metadata.mtime_nsec())?;
+        Some(Wall::from_nanos(since))
     }
 
     /// Whether there is a file.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::sources) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
     /// Reads what was appended, and gives each line away. The error is that of opening or reading
     /// the file; a file that does not exist has none.
-    pub(super) fn read(
+    pub(in crate::sources) fn read(
         &mut self,
         (prefix, known): (&Path, &mut KnownFiles),
         buffer: &mut [u8],
@@ -118,9 +136,13 @@ impl Tail {
         if self.open.as_ref().is_some_and(|open| open.identity == identity) {
             return Ok(false);
         }
-        let is_old = known.see(identity) || self.is_old;
         // One byte before the end, so that a line end there is seen.
-        let at = if is_old { found.len().saturating_sub(1) } else { 0 };
+        let before = match (known.see(identity), self.is_old) {
+            (true, _) => 1,
+            (false, true) => self.backlog.max(1),
+            (false, false) => found.len(),
+        };
+        let at = found.len().saturating_sub(before);
         self.begin(Open { file, identity, at });
         Ok(true)
     }
@@ -166,7 +188,7 @@ impl Open {
 }
 
 /// Opens a regular file for reading. Nothing else is waited for, or read.
-fn open(prefix: &Path, path: &Path) -> io::Result<File> {
+pub(in crate::sources) fn open(prefix: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = File::from(inside::open(prefix, path, flags)?);
     let is_file = file.metadata()?.is_file();

@@ -9,26 +9,26 @@ const MAX_UID: usize = 64;
 const USER: &str = "system:serviceaccount:";
 
 /// A name of a namespace, an account or a pod: a subdomain of RFC 1123. None if it is not one.
-pub(super) fn name(text: &str) -> Option<String> {
+pub(in crate::sources) fn name(text: &str) -> Option<String> {
     let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = text.bytes().all(|byte| is_of_name(byte) || byte == b'.');
     (is_name && (1..=MAX_NAME).contains(&text.len())).then(|| text.to_owned())
 }
 
 /// A UID. None if it is not one.
-pub(super) fn uid(text: &str) -> Option<String> {
+pub(in crate::sources) fn uid(text: &str) -> Option<String> {
     let is_uid = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     (is_uid && (1..=MAX_UID).contains(&text.len())).then(|| text.to_owned())
 }
 
 /// `shop/cart` as namespace and name.
-pub(super) fn namespaced(text: &str) -> Option<(String, String)> {
+pub(in crate::sources) fn namespaced(text: &str) -> Option<(String, String)> {
     let (namespace, of) = text.split_once('/')?;
     Some((name(namespace)?, name(of)?))
 }
 
 /// The namespace and the name in the user name of a service account.
-pub(super) fn account(user: &str) -> Option<(String, String)> {
+pub(in crate::sources) fn account(user: &str) -> Option<(String, String)> {
     let (namespace, of) = user.strip_prefix(USER)?.split_once(':')?;
     Some((name(namespace)?, name(of)?))
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 
-use super::ServerLogsConfig;
+use super::LogFiles;
 use crate::discovery::glob::{is_pattern, matches};
 use crate::discovery::inside;
 
@@ -17,17 +17,17 @@ const ENTRIES: usize = 16_384;
 
 /// What is there now.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub(in crate::sources) struct Places {
     /// The files, as paths on the host: those that a pattern matches, and those that are named.
-    pub(super) files: BTreeSet<PathBuf>,
+    pub(in crate::sources) files: BTreeSet<PathBuf>,
     /// The directories in which one may appear.
-    pub(super) directories: BTreeSet<PathBuf>,
+    pub(in crate::sources) directories: BTreeSet<PathBuf>,
     /// The paths and patterns that match nothing.
-    pub(super) unmatched: Vec<PathBuf>,
+    pub(in crate::sources) unmatched: Vec<PathBuf>,
 }
 
 /// Looks for the files of each path.
-pub(super) fn places(config: &ServerLogsConfig) -> Places {
+pub(in crate::sources) fn places(config: &LogFiles) -> Places {
     let mut places = Places::default();
     for path in &config.paths {
         let found = expand(config, path, &mut places.directories);
@@ -42,11 +42,7 @@ pub(super) fn places(config: &ServerLogsConfig) -> Places {
     places
 }
 
-fn expand(
-    config: &ServerLogsConfig,
-    path: &Path,
-    directories: &mut BTreeSet<PathBuf>,
-) -> Vec<PathBuf> {
+fn expand(config: &LogFiles, path: &Path, directories: &mut BTreeSet<PathBuf>) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     let parts: Vec<_> = path
         .components()
@@ -66,7 +62,7 @@ fn expand(
     found
 }
 
-fn matching(config: &ServerLogsConfig, directory: &Path, pattern: &str) -> Vec<PathBuf> {
+fn matching(config: &LogFiles, directory: &Path, pattern: &str) -> Vec<PathBuf> {
     let names = names(config, directory).unwrap_or_default();
     let wanted = |name: &String| !name.starts_with('.') && matches(pattern, name);
     let mut names: Vec<String> = names.into_iter().filter(wanted).collect();
@@ -74,7 +70,7 @@ fn matching(config: &ServerLogsConfig, directory: &Path, pattern: &str) -> Vec<P
     names.iter().map(|name| directory.join(name)).collect()
 }
 
-fn names(config: &ServerLogsConfig, directory: &Path) -> Option<Vec<String>> {
+fn names(config: &LogFiles, directory: &Path) -> Option<Vec<String>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK;
     let opened = inside::open(&config.prefix, directory, flags).ok()?;
     let mut directory = Dir::from_fd(opened).ok()?;

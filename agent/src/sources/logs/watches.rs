@@ -21,7 +21,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// The watches of one inotify instance.
 #[derive(Debug)]
-pub(super) struct Watches {
+pub(in crate::sources) struct Watches {
     inotify: Inotify,
     /// The same descriptor, registered with the runtime.
     readable: AsyncFd<OwnedFd>,
@@ -31,7 +31,7 @@ pub(super) struct Watches {
 
 impl Watches {
     /// Must be called within a tokio runtime.
-    pub(super) fn new() -> Result<Self, WatchError> {
+    pub(in crate::sources) fn new() -> Result<Self, WatchError> {
         let inotify = Inotify::init()?;
         let readable = sys::readable(inotify.as_fd().try_clone_to_owned()?)?;
         let buffer = vec![0; BUFFER].into_boxed_slice();
@@ -40,7 +40,11 @@ impl Watches {
 
     /// Watches these files and directories and no others. Returns the first failure; what does not
     /// exist is none.
-    pub(super) fn follow(&mut self, prefix: &Path, places: &Places) -> Option<WatchError> {
+    pub(in crate::sources) fn follow(
+        &mut self,
+        prefix: &Path,
+        places: &Places,
+    ) -> Option<WatchError> {
         let wanted = wanted(prefix, places);
         let old: Vec<PathBuf> =
             self.watched.keys().filter(|path| !wanted.contains_key(*path)).cloned().collect();
@@ -80,7 +84,7 @@ impl Watches {
     }
 
     /// Returns some time after the first event.
-    pub(super) async fn changed(&mut self) -> io::Result<()> {
+    pub(in crate::sources) async fn changed(&mut self) -> io::Result<()> {
         let mut ready = self.readable.readable().await?;
         tokio::time::sleep(PACE).await;
         // What the events are about does not matter: every file is looked at.
