@@ -309,6 +309,7 @@ fn check_keeps_the_keys_of_its_json() {
         "pod",
         "refresh_due",
         "service_account",
+        "signature",
         "state",
         "verdict",
         "volume",

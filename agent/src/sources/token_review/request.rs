@@ -100,23 +100,19 @@ fn parsed(body: &[u8], token: &TokenBytes) -> Result<Review, Error> {
 /// the request may have gone through a webhook.
 fn without_token(text: &str, token: &TokenBytes) -> String {
     let text = text.get(..text.floor_char_boundary(MAX_ERROR)).unwrap_or_default();
-    let parts = token.as_bytes().split(|byte| *byte == b'.');
-    let mut parts = parts.filter_map(|part| std::str::from_utf8(part).ok());
-    if parts.any(|part| repeats(text, part)) {
+    if repeats(text, token.as_bytes()) {
         return REDACTED.to_owned();
     }
     redacted_input(text).into_owned()
 }
 
-/// Fewest characters of a token's part that are recognised: any name may have fewer in common.
+/// Fewest characters of a token that are recognised: any name may have fewer in common.
 const RECOGNISED: usize = 12;
 
-/// Whether `text` has any piece of `part` of that length.
-fn repeats(text: &str, part: &str) -> bool {
-    let text = text.as_bytes();
-    part.as_bytes()
-        .windows(RECOGNISED)
-        .any(|piece| text.windows(RECOGNISED).any(|other| other == piece))
+/// Whether `text` has any piece of the token of that length.
+fn repeats(text: &str, token: &[u8]) -> bool {
+    let pieces = || text.as_bytes().windows(RECOGNISED);
+    token.windows(RECOGNISED).any(|piece| pieces().any(|other| other == piece))
 }
 
 /// The response repeats the token. Its buffer is wiped, if the client does not share it.
