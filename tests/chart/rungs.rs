@@ -128,12 +128,12 @@ fn rbac_grants_only_the_needed_rights() {
     });
     let with_reviews = rules(&["--set", "kubernetes.tokenReview=true"]);
     assert_eq!(with_reviews, json!([pods, accounts, reviews, events]));
-    // With kubernetes.accountWatch and kubernetes.podEvents.
+    // With everything: a watch of accounts, reviews, and Events of pods.
     let watched = json!({
         "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"],
     });
     let mounts = json!({"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]});
-    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched, mounts]));
+    assert_eq!(rules(&["--values", EVERYTHING]), json!([pods, watched, reviews, mounts]));
 }
 
 /// Of kube-system, the agent may read one lease, and only on request.
