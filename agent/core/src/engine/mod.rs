@@ -203,7 +203,7 @@ impl Engine {
         self.ledger.judge_refusals(now, &mut self.world);
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let dated = self.survey.set_ahead(diagnosis.api_server.ahead, &self.world, now);
-        self.schedule.due_now(&dated);
+        dated.iter().for_each(|key| self.diagnose_token(now, key, outcome));
         let mut next = diagnosis.next;
         let delivery = &self.world.visibility.delivery;
         for (scope, judgement) in Judgement::of_node(diagnosis, delivery, self.estimate.state) {
