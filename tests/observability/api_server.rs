@@ -51,7 +51,13 @@ fn answer(mut stream: TcpStream, pods: &[&str]) -> Option<()> {
 fn listed(pods: &[&str]) -> String {
     let pod = |name: &&str| {
         json!({
-            "metadata": {"name": name, "namespace": "shop", "uid": name},
+            "metadata": {
+                "name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "cart", "uid": "d",
+                    "controller": true,
+                }],
+            },
             "spec": {},
             "status": {"phase": "Running"},
         })

@@ -1,5 +1,6 @@
-//! Four nodes, each with an agent of its own: a healthy one with an API server, one with tokens in
-//! every kind of trouble, one with a wrong clock, and one without a time server that stops sending.
+//! Four nodes, each with an agent of its own: a healthy one and one with tokens in every kind of
+//! trouble, both with access to an API server, one with a wrong clock, and one without a time server
+//! that stops sending.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -82,14 +83,24 @@ fn agent(
     ]);
     command.arg(node.root()).args(["--otlp-metrics-interval", "1s", "--otlp-protocol", protocol]);
     command.args(["--otlp-endpoint", &format!("http://127.0.0.1:{port}")]);
-    if name == WELL {
-        let kubeconfig = directory.join("kubeconfig");
-        api_server::start(&kubeconfig, &["fresh-0", "rotating-0"]);
+    if let Some(pods) = pods_at_api_server(name) {
+        let kubeconfig = directory.join(format!("kubeconfig-{name}"));
+        api_server::start(&kubeconfig, pods);
         command
             .args(["--kubernetes", "true", "--kubernetes-events", "false", "--kubeconfig"])
             .arg(kubeconfig);
     }
     Process::start(&mut command, &directory.join(format!("agent-{name}.log")))
+}
+
+/// The pods that the API server shows to the agent of this node, if that has access to one.
+fn pods_at_api_server(name: &str) -> Option<&'static [&'static str]> {
+    let of_well: &[&str] = &["fresh-0", "rotating-0"];
+    let of_troubled: &[&str] =
+        &["fresh-0", "late-0", "stalled-0", "expired-0", "dated-0", "early-0", "malformed-0"];
+    [(WELL, of_well), (TOKENS, of_troubled)]
+        .into_iter()
+        .find_map(|(node, pods)| (node == name).then_some(pods))
 }
 
 fn well() -> Node {
