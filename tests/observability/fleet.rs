@@ -1,6 +1,6 @@
 //! Four nodes, each with an agent of its own: a healthy one and one with tokens in every kind of
-//! trouble, both with access to an API server, one with a wrong clock, and one without a time server
-//! that stops sending.
+//! trouble, both with access to an API server, one with a wrong clock, and one without a time
+//! server that stops sending.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
