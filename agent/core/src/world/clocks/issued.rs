@@ -90,26 +90,28 @@ mod tests {
         clocks
     }
 
-    fn known(ahead: &[i64]) -> Option<(i64, u32)> {
-        let now = at(i64::try_from(ahead.len()).unwrap() * 60);
-        let known = seen(ahead).known(&now)?;
-        Some((known.ahead.as_secs_f64().ceil() as i64, known.tokens))
+    fn known(ahead: &[i64]) -> Option<IssuedClock> {
+        seen(ahead).known(&at(i64::try_from(ahead.len()).unwrap() * 60))
     }
 
     #[test]
     fn three_tokens_show_a_clock_that_is_ahead() {
-        let table: [(&[i64], Option<(i64, u32)>); 7] = [
-            (&[90, 90], None),
-            (&[90, 90, 90], Some((90, 3))),
-            (&[90, 90, 0, 0], Some((0, 4))),
-            (&[0, 90, 0, 90, 0, 90], Some((90, 3))), // one of several
-            (&[90, 120, 90, 100], Some((90, 4))),
-            (&[90, 90, 90, 90, 0, 0, 0, 0, 0, 0], Some((0, 8))), // it was set right
-            (&[-40, -40, -40], Some((-40, 3))), // kubelet may have had them for so long
+        // How far each is ahead, what is known, and by how many.
+        let table: &[(&[i64], i64, u32)] = &[
+            (&[90, 90, 90], 90, 3),
+            (&[90, 90, 0, 0], 0, 4),
+            (&[0, 90, 0, 90, 0, 90], 90, 3), // one of several
+            (&[90, 120, 90, 100], 90, 4),
+            (&[90, 90, 90, 90, 0, 0, 0, 0, 0, 0], 0, 8), // it was set right
+            (&[-40, -40, -40], -40, 3),                  // kubelet may have had them for so long
         ];
-        for (ahead, expected) in table {
-            assert_eq!(known(ahead), expected, "{ahead:?}");
+        for (ahead, expected, tokens) in table {
+            let (known, expected) = (known(ahead).unwrap(), Delta::from_secs(*expected));
+            assert_eq!(known.tokens, *tokens, "{ahead:?}");
+            let by = expected - known.ahead;
+            assert!(by >= Delta::ZERO && by < Delta::from_secs(1), "{ahead:?}: {known:?}");
         }
+        assert_eq!(known(&[90, 90]), None, "too few");
     }
 
     #[test]
