@@ -83,7 +83,7 @@ impl Survey {
         let is_stalled = self.kubelet.explains(&facts.tracked.key);
         let verifier = VerifierFacts { ahead: self.ahead, ..facts.verifier };
         let kubelet = KubeletFacts { is_stalled, ..facts.kubelet };
-        Facts { kubelet, verifier, ..facts }
+        Facts { verifier, kubelet, ..facts }
     }
 
     /// Takes the clock of an API server that is ahead. Returns the tokens that it may explain, or

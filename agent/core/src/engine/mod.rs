@@ -122,8 +122,7 @@ impl Engine {
         self.schedule.due_now(self.world.absent.iter().map(|absent| &absent.key));
     }
 
-    /// Resolves restored findings about tokens that no longer exist. A token that the agent cannot
-    /// see may still exist: its findings stay.
+    /// Resolves restored findings about tokens that are gone. One that is not seen may still exist.
     fn resolve_unseen(&mut self, now: &Reading, outcome: &mut Outcome) {
         let unseen = self.ledger.unseen(now.monotonic).into_iter();
         for key in unseen.filter(|key| self.world.is_gone(key)) {
@@ -131,8 +130,7 @@ impl Engine {
         }
     }
 
-    /// Diagnoses the tokens that are due. First it looks at all of them, because one cause may
-    /// explain several. Returns whether the finding about kubelet may differ.
+    /// Diagnoses the due tokens, after a look at all. Returns whether kubelet's finding may differ.
     fn diagnose_tokens(&mut self, now: &Reading, outcome: &mut Outcome) -> bool {
         let mut due: BTreeSet<TokenKey> =
             self.schedule.take_due(now.monotonic).into_iter().collect();
@@ -148,7 +146,9 @@ impl Engine {
         let before = self.survey.kubelet.symptom().cloned();
         let active = |token: Option<&TokenKey>, code| self.ledger.is_active(token, code);
         due.extend(self.survey.conclude(&self.world, now, active));
-        due.iter().for_each(|key| self.diagnose_token(now, key, outcome));
+        for key in &due {
+            self.diagnose_token(now, key, outcome);
+        }
         before.as_ref() != self.survey.kubelet.symptom()
     }
 
@@ -159,8 +159,7 @@ impl Engine {
             return self.schedule.at(key, next);
         };
         let facts = self.survey.complete(facts);
-        // An exported trace is final. It ends as expired only once the node's clock and true time
-        // (where they are known to differ) are both past exp.
+        // An exported trace is final: it ends as expired once both clocks are past exp.
         let earliest = facts.true_time(now.wall).map_or(now.wall, |time| time.min(now.wall));
         outcome.spans(self.exported.expired(&self.world, facts.tracked, earliest));
         let diagnosis = diagnosis::token(&facts, now);
@@ -203,7 +202,9 @@ impl Engine {
         self.ledger.judge_refusals(now, &mut self.world);
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let dated = self.survey.set_ahead(diagnosis.api_server.ahead, &self.world, now);
-        dated.iter().for_each(|key| self.diagnose_token(now, key, outcome));
+        for key in &dated {
+            self.diagnose_token(now, key, outcome);
+        }
         let mut next = diagnosis.next;
         let delivery = &self.world.visibility.delivery;
         for (scope, judgement) in Judgement::of_node(diagnosis, delivery, self.estimate.state) {

@@ -43,8 +43,7 @@ pub enum Report {
     Alert(Box<Alert>),
     /// One rotation of a token.
     Rotation {
-        /// Time from the due time to the replacement. Negative if kubelet rotated early: its
-        /// jitter, or a restart.
+        /// Time from due to the replacement. Negative where kubelet was early: jitter, a restart.
         delay: Delta,
     },
 }
