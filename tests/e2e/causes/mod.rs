@@ -18,7 +18,7 @@ use scene::Scene;
 fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     let cluster = Cluster::up("causes");
     denied::pod_with_an_old_token(&cluster);
-    let scene = Scene::with_log_of_kubelet(cluster);
+    let scene = Scene::start(cluster);
     let workloads = [accounts::workloads(), audience::workloads(), claimed::workloads()];
     scene.cluster.apply(&workloads.concat());
     let (sealed, claims) = (sealed::pod(&scene), claimed::pods(&scene));

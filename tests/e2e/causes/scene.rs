@@ -48,22 +48,11 @@ impl Scene {
     /// An agent that asks the API server itself.
     pub fn start(cluster: Cluster) -> Self {
         let server = cluster.get("APISERVER").to_owned();
-        Self::new(cluster, &server, &[])
-    }
-
-    /// The same, of an agent that reads kubelet's log.
-    pub fn with_log_of_kubelet(cluster: Cluster) -> Self {
-        let server = cluster.get("APISERVER").to_owned();
-        let log = format!("{}/log/kubelet.log", cluster.get("STATE"));
-        Self::new(cluster, &server, &["--kubelet-log", &log])
+        Self::behind(cluster, &server)
     }
 
     /// An agent that asks the API servers behind this address.
     pub fn behind(cluster: Cluster, server: &str) -> Self {
-        Self::new(cluster, server, &[])
-    }
-
-    fn new(cluster: Cluster, server: &str, options: &[&str]) -> Self {
         let directory = workdir(cluster.name());
         cluster.apply(&account());
         let kubeconfig = kubeconfig_for(&cluster, &directory, server);
@@ -73,7 +62,6 @@ impl Scene {
         let mut command = cluster.agent(time);
         command.args(["--kubernetes", "true", "--kubeconfig"]).arg(&kubeconfig);
         command.arg("--apiserver-log").arg(format!("{}/log/apiserver.log", cluster.get("STATE")));
-        command.args(options);
         let port = free_tcp_port();
         command.args(["--http", "true", "--http-port", &port.to_string()]);
         collector.receives(&mut command, "grpc");
