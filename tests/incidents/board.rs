@@ -195,7 +195,8 @@ fn finding(result: &Trial) -> String {
         return format!("not named: {why}");
     }
     if let Expected::FalseAlarm { code, times, why } = result.scenario.expected {
-        return format!("**false alarm**, {times} times: warning `{}`: {why}", code.as_str());
+        let often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+        return format!("**false alarm**, {often}: warning `{}`: {why}", code.as_str());
     }
     let named = result.named();
     named.map_or("-".to_owned(), |one| format!("{} `{}`", one.severity.name(), one.code.as_str()))

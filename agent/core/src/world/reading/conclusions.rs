@@ -39,8 +39,8 @@ impl<'a> Conclusions<'a> {
         unknown.map(|judged| judged.who.container.clone()).collect()
     }
 
-    /// The habits that are worth keeping: those that were seen more than once, and those that were
-    /// confirmed.
+    /// The habits that are worth keeping: those that were seen more than once, those that were
+    /// confirmed, and those that a known one gives way to.
     pub(crate) fn learned(&self) -> Vec<KnownHabit> {
         let habit = |(judged, case): &(Judged<'a>, Case<'a>)| self.known_habit(case, judged);
         self.readers.iter().filter_map(habit).collect()
@@ -48,12 +48,17 @@ impl<'a> Conclusions<'a> {
 
     fn known_habit(&self, case: &Case<'_>, judged: &Judged<'_>) -> Option<KnownHabit> {
         let Learned { habit, generations } = case.habit();
-        if generations == 0 || !case.is_one_container() {
+        let is_refuted = case.refutes_known();
+        if (generations == 0 && !is_refuted) || !case.is_one_container() {
             return None;
         }
         let is_confirmed = judged.verdict == ReaderVerdict::Stale && judged.is_confirmed();
         let key = self.facts.habit_key(judged.who.container.as_deref()?)?;
-        let is_sure = generations >= needed(habit) || is_confirmed;
+        let is_seen = generations >= needed(habit) || is_confirmed;
+        let (habit, is_sure) = match (is_seen, is_refuted) {
+            (true, _) => (habit, true),
+            (false, refuted) => (Habit::Unknown, refuted),
+        };
         let at = self.now.wall;
         is_sure.then_some(KnownHabit { key, habit, generations, is_confirmed, since: at, at })
     }

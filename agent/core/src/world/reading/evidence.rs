@@ -89,6 +89,13 @@ impl Case<'_> {
             | Habit::Exchange => false,
         }
     }
+
+    /// Whether an earlier container of the workload kept the token of its start, and this one has
+    /// read another one.
+    pub(super) fn refutes_known(&self) -> bool {
+        let is_once = self.workload.known.is_some_and(|known| known.habit == Habit::Once);
+        is_once && self.visits().len() > 1
+    }
 }
 
 /// When one that reads this long before the end has not read.

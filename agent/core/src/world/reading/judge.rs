@@ -276,7 +276,7 @@ impl<'a> Case<'a> {
     }
 
     /// What the container read, oldest first.
-    fn visits(&self) -> Vec<&'a Visit> {
+    pub(super) fn visits(&self) -> Vec<&'a Visit> {
         let all = self.reader.into_iter().flat_map(|reader| &reader.visits);
         all.filter(|visit| self.is_of_container(visit)).collect()
     }
@@ -307,7 +307,8 @@ impl<'a> Case<'a> {
         }
         let keeps = !self.is_current() && self.now.wall >= self.replaced_at() + FRESH;
         let learned = learn::habit(&visits, keeps);
-        let known = self.workload.known.filter(|_| learned.habit == Habit::Unknown);
+        let is_open = learned.habit == Habit::Unknown && !self.refutes_known();
+        let known = self.workload.known.filter(|_| is_open);
         known.map_or(learned, |known| Learned { habit: known.habit, generations: 0 })
     }
 

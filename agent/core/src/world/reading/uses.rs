@@ -4,6 +4,7 @@ use super::case::Case;
 use super::evidence::{FRESH, LINGERS, window_passed};
 use crate::base::time::{Delta, Wall};
 use crate::world::readers::{Evidence, Habit, Proof, Visit, libraries};
+use crate::world::tokens::CACHE;
 
 /// Time for which clients keep a token that they have read: a minute (client-go and those that
 /// follow it; KEP-1205 asks for no more).
@@ -148,7 +149,8 @@ impl Case<'_> {
             | Habit::AfterRefusal
             | Habit::Exchange => self.known_period().map_or(CACHED_LONG, longer).max(CACHED_LONG),
         };
-        Some(self.replaced_at().max(last + usual))
+        let usual = self.replaced_at().max(last + usual);
+        Some(next_window(visit).map_or(usual, |passed| usual.max(passed)))
     }
 
     /// When its library reads again, if the image or the program shows that.
@@ -165,6 +167,16 @@ impl Case<'_> {
             connections.established == 0 && !lately
         })
     }
+}
+
+/// When the window has passed in which it read the last time: it kept a replaced token for
+/// some time, and read the new one before the old one was refused. One such generation is no
+/// habit, but it has once been right to wait. With an extended token nothing shows what the
+/// client takes for its end.
+fn next_window(last: &Visit) -> Option<Wall> {
+    let is_extended = last.kept.dead_without_extension.is_some();
+    let window = last.before.filter(|window| *window > CACHE && !is_extended)?;
+    (last.lag > FRESH).then(|| window_passed(last.kept.dead_at, window))
 }
 
 /// A quarter more than a period: a client may read a little later.

@@ -208,3 +208,30 @@ fn a_container_that_read_and_connected_between_two_looks_explains_the_connection
     let later = [first(), look_with_new_connection(545), vec![by(560, "id-proxy")]].concat();
     assert_eq!(warned(&play(later, 640).1), Some(545), "it read after the connection");
 }
+
+#[test]
+fn who_read_late_and_still_in_time_is_not_accused_again_before_that_time() {
+    let used = || processes(&["id-app"], 2, 2_000, 0, true);
+    let late = |ages: &[i64]| [kubelet(4), pod(&APP), reads(ages), used()].concat();
+    // Each token is refused 660 s after it was written. It reads 60 s before that.
+    let (engine, reports) = play(late(&[4, 600, 1_080, 1_560]), 1_600);
+    assert!(warned(&reports).is_some_and(|at| at < 600), "the first time: {reports:?}");
+    assert_eq!(reports.last().map(|one| (one.0, one.1)), Some((600, AlertEvent::Cleared)));
+    // A new pod of the workload does not begin as one that never reads.
+    let habits = engine.habits();
+    assert!(habits.iter().all(|habit| habit.habit != Habit::Once), "{habits:?}");
+    // One that does not read again is named when that time has passed, and before the refusal.
+    let (_, reports) = play(late(&[4, 600]), 1_139);
+    let again: Vec<&Reported> = reports.iter().filter(|one| one.0 > 600).collect();
+    assert!(again[0].0 >= 1_095 && again[0].2 > Severity::Info, "{reports:?}");
+}
+
+#[test]
+fn a_workload_that_once_kept_its_token_is_known_better_when_it_reads_again() {
+    let used = || processes(&["id-app"], 2, 2_000, 0, true);
+    let kept = [kubelet(2), pod(&APP), reads(&[4]), used()].concat();
+    let known = play(kept.clone(), 599).0.habits();
+    assert_eq!((known[0].habit, known[0].is_confirmed), (Habit::Once, true));
+    let (engine, _) = play([kept, reads(&[600])].concat(), 650);
+    assert_eq!(engine.habits()[0].habit, Habit::Unknown);
+}
