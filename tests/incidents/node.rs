@@ -520,6 +520,7 @@ impl Node {
             date: Wall::from_secs(server.shows(sent.as_secs())),
             sent: self.reading(sent),
             received: self.reading(received),
+            names: Vec::new(),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Timeout of one connection attempt. A control plane's load balancer accepts or refuses well
 /// before.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where address and credentials are read from, each time a connection is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +89,6 @@ impl Access {
             Self::Pod { server, directory } => pod_config(server, directory)?,
             Self::Kubeconfig(file) => kubeconfig::config(file).await?,
         };
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.default_retry = false; // the caller retries, with its own backoff
         config.headers.push((
             USER_AGENT,
             HeaderValue::from_static(concat!("tokenwatch/", env!("CARGO_PKG_VERSION"))),

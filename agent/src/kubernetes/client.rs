@@ -8,12 +8,18 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
 use kube::Client;
-use kube::client::Body;
+use kube::Config;
+use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::world::clocks::DateSeen;
 use tokio::time::timeout;
+use tower::{BoxError, ServiceExt};
 
+use super::access::CONNECT_TIMEOUT;
+use super::connector::{Connector, ServerNames};
 use super::{Access, ConfigError, Error};
 use crate::clocks;
 use crate::network::{KnownOffset, Trouble};
@@ -178,7 +184,9 @@ impl ApiClient {
         let (request, sent) = (request.into_http()?, clocks::now());
         let response = client.send(request).await.map_err(Error::from_kube)?;
         if let (Some(dates), Some(date)) = (self.dates.get(), date(response.headers())) {
-            dates(DateSeen { sent, received: clocks::now(), date });
+            let names = response.extensions().get::<ServerNames>();
+            let names = names.map(|names| names.0.to_vec()).unwrap_or_default();
+            dates(DateSeen { sent, received: clocks::now(), date, names });
         }
         if response.status().is_success() {
             return Ok(response);
@@ -192,8 +200,7 @@ impl ApiClient {
             return Ok(client);
         }
         let config = self.access.config().await?;
-        let new =
-            Client::try_from(config).map_err(|error| ConfigError::Client(error.to_string()))?;
+        let new = opened(&config).map_err(|error| ConfigError::Client(error.to_string()))?;
         *self.lock() = Some(new.clone());
         Ok(new)
     }
@@ -201,6 +208,21 @@ impl ApiClient {
     fn lock(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The client that kube would make of this configuration, with connections of our own. Its own
+/// timeouts and retries are left out: the caller has them.
+fn opened(config: &Config) -> kube::Result<Client> {
+    let plain = Connector::new(config.rustls_https_connector()?, CONNECT_TIMEOUT);
+    let http = legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(plain);
+    let http = ServiceExt::<Request<Body>>::map_err(http, BoxError::from);
+    let client = ClientBuilder::new(http, &config.default_namespace);
+    let client = client.with_layer(&config.extra_headers_layer()?);
+    let (auth, base) = (config.auth_layer()?, config.base_uri_layer());
+    Ok(match auth {
+        Some(auth) => client.with_layer(&auth).with_layer(&base).build(),
+        None => client.with_layer(&base).build(),
+    })
 }
 
 /// The time of an answer by the API server's clock (RFC 9110, section 6.6.1), if it has one that

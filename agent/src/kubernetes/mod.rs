@@ -8,6 +8,7 @@ mod access;
 mod backoff;
 mod body;
 mod client;
+mod connector;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake_server;

@@ -175,12 +175,18 @@ fn an_error_has_a_kind_whatever_its_text() {
     assert_eq!(reset(1).kind(), ErrorKind::Connection(Trouble::Broken));
 }
 
-/// An API server whose certificate is valid from the year `from` on; its kubeconfig.
-async fn api_server_with_certificate(from: i32, directory: &std::path::Path) -> ApiClient {
+/// An API server whose certificate is valid from the year `from` on for 127.0.0.1 and these names;
+/// its kubeconfig.
+async fn api_server_with_certificate(
+    from: i32,
+    names: &[&str],
+    directory: &std::path::Path,
+) -> ApiClient {
     let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let names = ["127.0.0.1"].iter().chain(names).map(|name| (*name).to_owned());
+    let mut params = rcgen::CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
     params.not_before = rcgen::date_time_ymd(from, 1, 1);
-    params.not_after = rcgen::date_time_ymd(from + 1, 1, 1);
+    params.not_after = rcgen::date_time_ymd(from + 100, 1, 1);
     let certificate = params.self_signed(&key).unwrap();
     std::fs::write(directory.join("ca.crt"), certificate.pem()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -196,7 +202,9 @@ async fn api_server_with_certificate(from: i32, directory: &std::path::Path) -> 
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let _ = acceptor.accept(stream).await;
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tokio::spawn(answer_ok(stream));
+            }
         }
     });
     let file = directory.join("kubeconfig");
@@ -206,12 +214,46 @@ async fn api_server_with_certificate(from: i32, directory: &std::path::Path) -> 
     ApiClient::new(Access::Kubeconfig(file))
 }
 
+/// Responses with a number and a time, as those of an API server.
+async fn answer_ok(stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
+    let respond = hyper::service::service_fn(async |_| {
+        let response = http::Response::builder().header("audit-id", "1");
+        response.body(http_body_util::Full::new(Bytes::from_static(b"{}")))
+    });
+    let stream = hyper_util::rt::TokioIo::new(stream);
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, respond).await;
+}
+
+#[tokio::test]
+async fn each_answer_has_the_names_of_the_certificate() {
+    let many: Vec<String> = (0..40).map(|nth| format!("cp-{nth}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let table: [(&[&str], &[&str]); 4] = [
+        (&["kubernetes", "CP-2.example"], &["kubernetes", "cp-2.example"]),
+        (&["*.nodes.example"], &["*.nodes.example"]),
+        (&[], &[]),
+        (&many, &[]),
+    ];
+    for (names, expected) in table {
+        let directory = tempfile::tempdir().unwrap();
+        let client = api_server_with_certificate(2_020, names, directory.path()).await;
+        let (to, mut shown) = tokio::sync::mpsc::unbounded_channel();
+        client.show_dates(std::sync::Arc::new(move |seen| {
+            let _ = to.send(seen); // the receiver is there until the end
+        }));
+        for _ in 0..2 {
+            get(&client).await.unwrap();
+            assert_eq!(shown.try_recv().unwrap().names, expected, "{names:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_yet_is_explained_by_a_clock_that_is_behind() {
     use tokenwatch_core::base::time::Delta;
 
     let directory = tempfile::tempdir().unwrap();
-    let client = api_server_with_certificate(2_999, directory.path()).await;
+    let client = api_server_with_certificate(2_999, &[], directory.path()).await;
     let unknown = get(&client).await.unwrap_err();
     let is_not_yet =
         |trouble| matches!(trouble, Trouble::Certificate(crate::network::Certificate::NotYet(_)));
@@ -248,7 +290,8 @@ async fn each_answer_shows_the_clock_of_the_api_server() {
     get(&client).await.unwrap();
     get(&client).await.unwrap_err();
     for _ in 0..2 {
-        let DateSeen { sent, received, date } = shown.try_recv().unwrap();
+        let DateSeen { sent, received, date, names } = shown.try_recv().unwrap();
+        assert_eq!(names, Vec::<String>::new(), "without TLS");
         assert!(sent.monotonic <= received.monotonic);
         let late = (received.wall - date).as_secs();
         assert!((0..=2).contains(&late), "it shows whole seconds: {late}");

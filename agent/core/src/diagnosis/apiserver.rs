@@ -38,12 +38,15 @@ struct Skew {
     /// Whether it and another one answer in turn.
     alternates: bool,
     shown_by: ShownBy,
+    /// The names that tell the API servers apart that are meant.
+    names: Vec<String>,
 }
 
 impl Skew {
     fn of(clock: &VerifierClock, wrong: WrongClock, ahead: Range) -> Self {
         let VerifierClock { ahead: of_node, answers, alternates, .. } = *clock;
-        Self { wrong, ahead, of_node, alternates, shown_by: ShownBy::Answers(answers) }
+        let names = if alternates { clock.names.clone() } else { Vec::new() };
+        Self { wrong, ahead, of_node, alternates, shown_by: ShownBy::Answers(answers), names }
     }
 
     /// Tokens show only how far it is ahead at least.
@@ -51,7 +54,19 @@ impl Skew {
         let at_least = |ahead| Range { lo: ahead, hi: ahead };
         let (ahead, of_node) = (at_least(ahead), at_least(issued.ahead));
         let shown_by = ShownBy::Tokens(issued.tokens);
-        Self { wrong, ahead, of_node, alternates: false, shown_by }
+        Self { wrong, ahead, of_node, alternates: false, shown_by, names: Vec::new() }
+    }
+
+    /// Of two of which one is wrong. Either both have names, or neither.
+    fn between(last: &VerifierClock, other: &VerifierClock) -> Self {
+        let ahead = last.ahead.against(other.ahead);
+        let mut skew = Self::of(last, WrongClock::EitherApiServer, ahead);
+        if skew.names.is_empty() || other.names.is_empty() {
+            skew.names.clear();
+        } else {
+            skew.names.extend(other.names.iter().cloned());
+        }
+        skew
     }
 }
 
@@ -157,6 +172,7 @@ fn symptom(skew: &Skew, world: &World, now: &Reading) -> SkewSymptom {
         bound: skew.ahead.half(),
         ahead_of_node: skew.of_node.middle(),
         shown_by: skew.shown_by,
+        names: skew.names.clone(),
         severity: severity(skew, &effects),
         effects,
     }
@@ -198,8 +214,7 @@ fn undecided(clocks: &[VerifierClock], facts: &ClockFacts<'_>) -> Option<Skew> {
     let is_open = |last: &&VerifierClock| truth(facts).is_none() || !is_measured(last, facts);
     let last = clocks.first().filter(is_open)?;
     let apart = clocks.iter().filter(|clock| clock.alternates && last.alternates);
-    let apart = apart
-        .map(|other| Skew::of(last, WrongClock::EitherApiServer, last.ahead.against(other.ahead)));
+    let apart = apart.map(|other| Skew::between(last, other));
     // A time server and the API server that agree are two witnesses against the node: clock.offset.
     let agrees = |truth: Range| last.ahead.against(truth).nearest() <= NOTABLE;
     let of_node = Skew::of(last, WrongClock::NodeOrApiServer, last.ahead);

@@ -11,8 +11,13 @@ use crate::base::value::Value;
 pub(crate) const PUBLISHED_ISSUER: &str = "published_issuer";
 /// The evidence that names the keys of the tokens.
 pub(crate) const KEY_IDS: &str = "key_ids";
+/// The evidence that names API servers by their certificates.
+pub(crate) const CERTIFICATE_NAMES: &str = "certificate_names";
 /// The evidence that names the service account of a token.
 pub(crate) const SERVICE_ACCOUNT: &str = "service_account";
+
+/// The kind of an API server's id; the id alone where nothing tells it apart.
+const API_SERVER: &str = "api_server";
 
 /// Longest id: a label of a metric should fit on a screen. Longer ones end in a hash.
 const MAX_LENGTH: usize = 160;
@@ -60,7 +65,11 @@ impl Finding {
             Code::IssuerMismatch => {
                 self.text(PUBLISHED_ISSUER).map(|issuer| CauseId::new("issuer", &[issuer]))
             }
-            Code::ApiserverSkew | Code::ApiserverRejecting => Some(CauseId("api_server".into())),
+            Code::ApiserverSkew => Some(self.first_of(CERTIFICATE_NAMES).map_or_else(
+                || CauseId(API_SERVER.into()),
+                |name| CauseId::new(API_SERVER, &[name]),
+            )),
+            Code::ApiserverRejecting => Some(CauseId(API_SERVER.into())),
             Code::TokenControllerDown => Some(CauseId("controller_manager".into())),
             Code::DeliveryDelayed => Some(CauseId("collector".into())),
             Code::CopyStale | Code::ClockServersDisagree => self.by_subject(),

@@ -179,6 +179,9 @@ pub struct SkewSymptom {
     pub ahead_of_node: Delta,
     /// What shows it.
     pub shown_by: ShownBy,
+    /// The names in the certificates of the API servers that are meant, where they are some of
+    /// several, and the others' certificates do not have these names.
+    pub names: Vec<String>,
     /// What it breaks, now or when the clock is corrected.
     pub effects: Vec<SkewEffect>,
     /// Its severity now.

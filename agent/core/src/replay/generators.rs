@@ -382,10 +382,11 @@ fn kernel(now: Reading) -> impl Strategy<Value = KernelClock> {
 }
 
 fn date(now: Reading) -> impl Strategy<Value = DateSeen> {
-    (offset(), offset()).prop_map(move |(took, ahead)| DateSeen {
+    (offset(), offset(), vec(name("host"), 0..3)).prop_map(move |(took, ahead, names)| DateSeen {
         sent: now.after(-took),
         received: now,
         date: now.wall + ahead,
+        names,
     })
 }
 

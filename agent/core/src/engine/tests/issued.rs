@@ -128,7 +128,7 @@ fn it_ends_when_new_tokens_are_right_and_not_before() {
 fn answer(age: i64, ahead: i64) -> Observation {
     let (sent, received) = (at(age).after(Delta::from_millis(-8)), at(age));
     let date = Wall::from_secs((received.wall + Delta::from_millis(ahead * 1_000 - 4)).as_secs());
-    Observation::ApiServerDate(DateSeen { sent, received, date })
+    Observation::ApiServerDate(DateSeen { sent, received, date, names: Vec::new() })
 }
 
 /// A node whose tokens are replaced while the API server that answers is so far ahead.

@@ -5,9 +5,15 @@ use crate::world::clocks::{DateSeen, ExchangeError, KernelClock};
 
 /// An answer of an API server that is `ahead` seconds ahead of the node's clock.
 fn answer(age: i64, ahead: i64) -> Observation {
+    answer_of(&[], age, ahead)
+}
+
+/// The same, of one with these names in its certificate.
+fn answer_of(names: &[&str], age: i64, ahead: i64) -> Observation {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
     let (sent, received) = (at(age).after(Delta::from_millis(-8)), at(age));
     let date = Wall::from_secs((received.wall + Delta::from_millis(ahead * 1_000 - 4)).as_secs());
-    Observation::ApiServerDate(DateSeen { sent, received, date })
+    Observation::ApiServerDate(DateSeen { sent, received, date, names })
 }
 
 fn config() -> Config {
@@ -93,6 +99,42 @@ fn what_it_breaks_is_named() {
     let start = "The API server's clock is 3m 10s ahead of true time (±";
     assert!(summary.starts_with(start), "{summary}");
     assert!(summary.contains("refuses 1 token of this node before kubelet replaces"), "{summary}");
+}
+
+#[test]
+fn which_of_several_is_wrong_is_named_by_its_certificate() {
+    // (the certificates and clocks of those that answer in turn, true time, the names)
+    type Row<'a> = (&'a [(&'a [&'a str], i64)], Option<i64>, &'a str);
+    let (one, two, three): (&[&str], &[&str], &[&str]) =
+        (&["k8s", "cp-1"], &["k8s", "cp-2"], &["k8s", "cp-3"]);
+    let table: &[Row<'_>] = &[
+        (&[(one, 0), (two, 90)], Some(0), " (certificate: cp-2)"),
+        (&[(one, 0), (two, 90), (three, 0)], Some(0), " (certificate: cp-2)"),
+        (&[(one, 0), (two, 90), (three, 90)], Some(0), ""),
+        (&[(one, 0), (one, 90)], Some(0), ""),
+        (&[(&[], 0), (two, 90)], Some(0), ""),
+        (&[(one, 0), (two, 90)], None, " (certificate: cp-2, cp-1)"),
+    ];
+    for (servers, truth, expected) in table {
+        let mut engine = Engine::new(config());
+        // Before, all of them were right.
+        for nth in 0..24 {
+            let age = 2 + 30 * nth;
+            if let Some(offset) = truth {
+                let seen = measured(&at(age), Delta::from_secs(*offset));
+                let _ = engine.step(&at(age), seen);
+            }
+            let (names, ahead) = servers[usize::try_from(nth).unwrap() % servers.len()];
+            let ahead = if nth < 9 { 0 } else { ahead };
+            let _ = engine.step(&at(age + 1), answer_of(names, age + 1, ahead));
+        }
+        let finding = skew(&engine).unwrap();
+        let is_expected = finding.summary.contains(&format!("API servers{expected} "));
+        assert!(is_expected, "{servers:?}: {}", finding.summary);
+        let cause = finding.cause().unwrap();
+        let named = expected.contains("cp-2");
+        assert_eq!(cause.as_str().starts_with("api_server:cp-"), named, "{cause}");
+    }
 }
 
 #[test]

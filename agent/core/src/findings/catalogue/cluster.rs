@@ -9,7 +9,8 @@ pub(super) const APISERVER_SKEW: Entry = Entry {
             time by the time servers, with the clock of another API server that answers in turn, \
             or with the node's clock where no time source confirms that. Or the iat of at least \
             three new tokens: an API server signed them before kubelet wrote them, so it is at \
-            least so far ahead. That needs no access to an API server. A node whose own clock is \
+            least so far ahead. That needs no access to an API server. Of several API servers, the \
+            names that only its certificate has tell which one it is. A node whose own clock is \
             wrong is clock.offset. The finding stands for the tokens that the clock dates in the \
             future.",
     severity: "info from 2 s, warning from 10 s, critical where the API server refuses tokens \

@@ -1,14 +1,19 @@
 //! The finding about an API server's clock.
 
 use super::names::plural;
+use crate::base::text::shown;
 use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
+use crate::findings::cause::CERTIFICATE_NAMES;
 use crate::findings::{
     Code, Finding, Remedy, ShownBy, SkewEffect, SkewSymptom, Subject, WRONG, WrongClock,
 };
 
 /// The evidence that counts the tokens which show that an API server's clock is ahead.
 pub(crate) const BY_TOKENS: &str = "tokens";
+
+/// Names of certificates in a sentence. The evidence has all of them.
+const MAX_SHOWN: usize = 4;
 
 /// What the time daemon of a control-plane node thinks of its sources.
 const ASK_DAEMON: &str = "chronyc tracking || timedatectl timesync-status || ntpq -p";
@@ -49,20 +54,31 @@ fn who(symptom: &SkewSymptom) -> String {
             format!("The API server's clock is {}. The API server is wrong.", side("true time"))
         }
         WrongClock::OneApiServer => format!(
-            "The clock of one of several API servers is {}. That API server is wrong: the same \
+            "The clock of one of several API servers{} is {}. That API server is wrong: the same \
              token may be accepted by one and refused by another.",
+            named(&symptom.names),
             side("true time")
         ),
         WrongClock::EitherApiServer => format!(
-            "The clocks of two API servers are {by} apart{error}, {how}. No time source has shown \
-             yet which of them is wrong. The same token may be accepted by one and refused by the \
-             other."
+            "The clocks of two API servers{} are {by} apart{error}, {how}. No time source has \
+             shown yet which of them is wrong. The same token may be accepted by one and refused \
+             by the other.",
+            named(&symptom.names)
         ),
         WrongClock::NodeOrApiServer => format!(
             "The API server's clock is {}. No time source has shown yet which of the two is wrong.",
             side("this node's clock")
         ),
     }
+}
+
+/// The names that only their certificates have.
+fn named(names: &[String]) -> String {
+    let mut few: Vec<_> = names.iter().take(MAX_SHOWN).map(|name| shown(name)).collect();
+    if names.len() > MAX_SHOWN {
+        few.push("…".into());
+    }
+    if names.is_empty() { String::new() } else { format!(" (certificate: {})", few.join(", ")) }
 }
 
 fn broken(effect: SkewEffect, symptom: &SkewSymptom) -> String {
@@ -98,7 +114,15 @@ fn evidence(symptom: &SkewSymptom) -> Attributes {
         .with("bound", symptom.bound)
         .with("ahead_of_node", symptom.ahead_of_node)
         .and(shown_by(symptom.shown_by))
+        .and(certificates(&symptom.names))
         .with("effects", effects.as_slice())
+}
+
+fn certificates(names: &[String]) -> Attributes {
+    if names.is_empty() {
+        return Attributes::new();
+    }
+    Attributes::new().with(CERTIFICATE_NAMES, names)
 }
 
 fn shown_by(shown_by: ShownBy) -> Attributes {

@@ -13,6 +13,12 @@ const REFERENCE_IDS: [&str; 20] = [
 ];
 
 impl Pseudonyms {
+    pub(super) fn date(&self, seen: DateSeen) -> DateSeen {
+        let DateSeen { sent, received, date, names } = seen;
+        let names = names.iter().map(|name| self.name(Kind::Host, name)).collect();
+        DateSeen { sent, received, date, names }
+    }
+
     pub(super) fn round(&self, round: Round) -> Round {
         let Round { started, ended, exchanges } = round;
         let exchanges = exchanges.into_iter().map(|exchange| self.exchange(exchange)).collect();
@@ -86,12 +92,6 @@ pub(super) fn kernel(kernel: KernelClock) -> KernelClock {
     let KernelClock { synchronised, max_error, estimated_error, leap, steering_ppm, taken } =
         kernel;
     KernelClock { synchronised, max_error, estimated_error, leap, steering_ppm, taken }
-}
-
-/// Figures only.
-pub(super) fn date(seen: DateSeen) -> DateSeen {
-    let DateSeen { sent, received, date } = seen;
-    DateSeen { sent, received, date }
 }
 
 /// Figures only.

@@ -120,7 +120,7 @@ impl Pseudonyms {
             Observation::Source(state) => Observation::Source(self.source(state)),
             Observation::NtpRound(round) => Observation::NtpRound(self.round(round)),
             Observation::Kernel(kernel) => Observation::Kernel(clock::kernel(kernel)),
-            Observation::ApiServerDate(seen) => Observation::ApiServerDate(clock::date(seen)),
+            Observation::ApiServerDate(seen) => Observation::ApiServerDate(self.date(seen)),
             Observation::ClockStep(step) => Observation::ClockStep(clock::step(step)),
             Observation::Cluster(seen) => Observation::Cluster(self.cluster(seen)),
             Observation::ServiceAccount(seen) => Observation::ServiceAccount(self.account(seen)),

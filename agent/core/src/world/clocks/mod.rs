@@ -16,6 +16,7 @@ mod leap;
 mod model;
 mod peer;
 mod public;
+mod served_by;
 mod server;
 mod types;
 mod verifier;

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bound::{HARDWARE_PPM, Range};
+use super::served_by::ServedBy;
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
 
 /// A header shows whole seconds, rounded down.
@@ -28,7 +29,7 @@ const MAX_CLOCKS: usize = 8;
 pub(super) const FORGOTTEN: Delta = Delta::from_secs(3_600);
 
 /// An answer of the API server with the time at which it was made, by the API server's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DateSeen {
     /// When the agent sent the request.
     pub sent: Reading,
@@ -36,6 +37,10 @@ pub struct DateSeen {
     pub received: Reading,
     /// The second that the API server's clock showed in between.
     pub date: Wall,
+    /// The DNS names in the certificate of the connection; none where it has none, or too many, or
+    /// is not encrypted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// The clocks of the API servers behind the address that the agent uses.
@@ -45,7 +50,7 @@ pub struct VerifierClocks {
     clocks: Vec<Clock>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Clock {
     /// What it shows more than the node's monotonic clock, as of the last answer.
     ahead: Range,
@@ -56,10 +61,11 @@ struct Clock {
     came_back: bool,
     /// What true time was more than the monotonic clock, when it answered last, if that was known.
     truth: Option<Range>,
+    served_by: ServedBy,
 }
 
 /// What is known of the clock of one API server at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VerifierClock {
     /// How far it is ahead of the node's wall clock.
     pub(crate) ahead: Range,
@@ -73,13 +79,17 @@ pub(crate) struct VerifierClock {
     /// When it was first read, if another clock was read before: one of them was set, or the node
     /// stood still, or they are of two servers.
     pub(crate) differs_since: Option<Monotonic>,
+    /// The names that tell its server apart from those with the other clocks, if any do.
+    pub(crate) names: Vec<String>,
 }
 
 impl Clock {
     fn new(seen: &DateSeen) -> Self {
         let at = seen.received.monotonic;
+        let mut served_by = ServedBy::default();
+        served_by.add(&seen.names);
         let (came_back, truth) = (false, None);
-        Self { ahead: ahead(seen), first: at, last: at, answers: 1, came_back, truth }
+        Self { ahead: ahead(seen), first: at, last: at, answers: 1, came_back, truth, served_by }
     }
 
     fn ahead_at(&self, now: Monotonic) -> Range {
@@ -95,6 +105,7 @@ impl Clock {
         }
         let ahead = Range { lo: known.lo.max(new.lo), hi: known.hi.min(new.hi) };
         (self.ahead, self.last, self.answers) = (ahead, at, self.answers.saturating_add(1));
+        self.served_by.add(&seen.names);
         true
     }
 
@@ -122,6 +133,10 @@ impl VerifierClocks {
         }
         let index = (0..self.clocks.len()).rev().find(|index| self.clocks[*index].take(seen));
         let is_last = index.is_none_or(|index| index + 1 == self.clocks.len());
+        if index.is_none() {
+            // It may be one of theirs that was set: from now on they are of the others.
+            self.clocks.iter_mut().for_each(|clock| clock.served_by = ServedBy::default());
+        }
         let mut clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
         clock.came_back |= !is_last;
         clock.truth = truth.map(|truth| truth.moved(wall_of(&seen.received)));
@@ -159,8 +174,17 @@ impl VerifierClocks {
                 truth.moved(-wall_of(now)).wider((now.monotonic - clock.last).drift(DRIFT_PPM))
             }),
             differs_since: is_later(clock).then_some(clock.first),
+            names: self.names_of(clock),
         };
         known.iter().filter(|_| !is_set).map(of).collect()
+    }
+}
+
+impl VerifierClocks {
+    /// All clocks count that were ever read: a server that has not answered for long is still one.
+    fn names_of(&self, clock: &Clock) -> Vec<String> {
+        let others = self.clocks.iter().filter(|other| *other != clock);
+        clock.served_by.apart_from(others.map(|other| &other.served_by))
     }
 }
 
@@ -184,7 +208,7 @@ mod tests {
     fn answer(sent: i64, took: i64, ahead: i64) -> DateSeen {
         let made = at(sent + took / 2).wall + Delta::from_millis(ahead);
         let date = Wall::from_secs(made.as_secs());
-        DateSeen { sent: at(sent), received: at(sent + took), date }
+        DateSeen { sent: at(sent), received: at(sent + took), date, names: Vec::new() }
     }
 
     fn seen(answers: impl IntoIterator<Item = DateSeen>) -> VerifierClocks {
@@ -301,7 +325,7 @@ mod tests {
                 let date = Wall::from_nanos(date);
                 let (sent, received) = (reading(sent), reading(received));
                 let truth = Some(Range::around(Delta::from_nanos(wall), Delta::ZERO));
-                clocks.see(&DateSeen { sent, received, date }, truth);
+                clocks.see(&DateSeen { sent, received, date, names: Vec::new() }, truth);
             }
             let now = Reading {
                 wall: Wall::from_nanos(wall),
