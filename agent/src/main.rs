@@ -14,7 +14,9 @@ fn main() -> ExitCode {
     tokenwatch::sys::malloc_frugally();
     // Fails only if one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    ExitCode::from(cli::main(std::env::args_os(), &Environment::read(), &on_threads))
+    let code = cli::main(std::env::args_os(), &Environment::read(), &on_threads);
+    streams::finish();
+    ExitCode::from(code)
 }
 
 /// Runs the work on new threads, which inherit the confinement of this one.

@@ -12,10 +12,12 @@ use crate::environment::Environment;
 use crate::recorder::Target;
 use crate::setup::{self, Failure};
 use crate::sources::readers::fanotify::Access;
+use crate::streams;
 
 /// Gives up the rights that the agent does not need. Call it before there is a second thread.
 /// Returns what it made of one of them.
 pub(super) fn confine(settings: &Settings, environment: &Environment) -> Access {
+    streams::hold_stderr(); // until there may be a second thread
     let (fanotify, given_up) = setup::take_fanotify();
     if let Err(error) = given_up {
         warn!(%error, "running with a capability that is not needed");
@@ -34,6 +36,9 @@ pub(super) async fn report(
     record: Option<Target>,
     fanotify: Access,
 ) -> u8 {
+    if let Err(error) = streams::write_stderr_apart() {
+        warn!(%error, "the log has no thread of its own: it may hold up the agent");
+    }
     match setup::run(settings, environment, record, fanotify).await {
         Ok(()) => 0,
         Err(failure) => failed(&failure),

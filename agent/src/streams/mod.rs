@@ -1,12 +1,20 @@
 //! The one file that writes to standard output and standard error. Nothing that looks like a token
 //! passes it, whatever the text is made of.
 
+mod waiting;
+
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
+use std::time::Duration;
 
 use tokenwatch_core::base::secrecy::{redacted, redacted_input};
+use waiting::Waiting;
 
+/// What waits for standard error.
+static STDERR: Waiting = Waiting::new();
+/// Time for the last lines when the process ends.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Most bytes without a line end that are held back.
 const LONGEST_HELD: usize = 64 * 1024;
 
@@ -16,8 +24,28 @@ pub fn out() -> Screened<io::Stdout> {
 }
 
 /// Standard error.
-pub fn err() -> Screened<io::Stderr> {
-    Screened::new(io::stderr())
+pub fn err() -> Screened<Log> {
+    Screened::new(Log)
+}
+
+/// From now on, what is written to standard error waits for [`write_stderr_apart`], and blocks
+/// nobody.
+pub fn hold_stderr() {
+    STDERR.hold();
+}
+
+/// From now on, a thread of its own writes what waits for standard error. Fails if the operating
+/// system gives none. A thread has the rights of the one that starts it.
+pub fn write_stderr_apart() -> io::Result<()> {
+    STDERR.start(io::stderr)
+}
+
+/// Waits until standard error has what was written, but no longer than a second: it may be stuck.
+pub fn finish() {
+    if STDERR.is_held() && write_stderr_apart().is_err() {
+        return; // it is written
+    }
+    STDERR.finish(PATIENCE);
 }
 
 /// Standard output, to ask about it: whether it is a terminal, how wide, whether it is closed.
@@ -34,12 +62,31 @@ pub fn stderr() -> impl IsTerminal + AsFd {
 /// repeats what was typed: here, long words of random letters do not pass either.
 pub fn complain(text: &str) {
     let text = redacted_input(text.trim_end());
-    let _ = writeln!(io::stderr().lock(), "tokenwatch: {text}");
+    let _ = Log.write_all(format!("tokenwatch: {text}\n").as_bytes());
 }
 
 /// Reports a panic like an error: its message may quote a text.
 pub fn complain_of_panic(panic: &PanicHookInfo<'_>) {
     complain(&panic.to_string());
+    finish(); // the process may end at once
+}
+
+/// Standard error, or what waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if STDERR.take(bytes) { Ok(bytes.len()) } else { io::stderr().lock().write(bytes) }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if STDERR.take(bytes) { Ok(()) } else { io::stderr().lock().write_all(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // standard error has no buffer of its own
+    }
 }
 
 /// A writer without tokens. It holds back a line until it is complete or flushed.
