@@ -180,11 +180,12 @@ fn without_keys_a_signature_is_not_checked_and_has_a_reason() {
     assert_eq!(signature["result"], "not_checked");
     assert!(signature["meaning"].as_str().unwrap().contains("kubernetes.enabled"), "{signature}");
     // The API server publishes only ids, or a key that it cannot verify with.
-    bed.server.publish(vec![json!({"kid": bed.signer.jwk()["kid"], "kty": "EC", "crv": "P-521"})]);
+    let kid = &bed.signer.jwk()["kid"];
+    bed.server.publish(vec![json!({"kid": kid, "kty": "EC", "crv": "P-521"})]);
     let ids = bed.check(&["--output", "json"]);
     let signature = &ids.json()["tokens"][0]["signature"];
     assert_eq!((ids.status, &signature["result"]), (Some(0), &json!("unsupported")));
-    assert!(signature["meaning"].as_str().unwrap().contains("ES512"), "{signature}");
+    assert!(signature["meaning"].as_str().unwrap().contains("usable key"), "{signature}");
 }
 
 #[test]

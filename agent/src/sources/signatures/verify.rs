@@ -8,8 +8,8 @@ use ring::signature::{
 use tokenwatch_core::world::tokens::Unsupported;
 use zeroize::Zeroize as _;
 
-use super::Signed;
 use super::jwk::{BASE64URL, PublicKey};
+use super::{Signed, es512};
 
 /// The longest signature: that of an RSA key of 8,192 bits, and what the decoder may take more.
 const MAX_SIGNATURE: usize = 1_024 + 3;
@@ -57,7 +57,10 @@ impl PublicKey {
             (Self::Rsa { n, e }, Algorithm::Rs256) => rsa(n, e, signed.token),
             (Self::P256(point), Algorithm::Es256) => ecdsa(&P256, point, signed.token),
             (Self::P384(point), Algorithm::Es384) => ecdsa(&P384, point, signed.token),
-            (Self::Rsa { .. } | Self::P256(_) | Self::P384(_), _) => Fits::No,
+            (Self::P521(point), Algorithm::Es512) => {
+                verified(signed.token, |text, signature| es512::verify(point, text, signature))
+            }
+            (Self::Rsa { .. } | Self::P256(_) | Self::P384(_) | Self::P521(_), _) => Fits::No,
         }
     }
 }
