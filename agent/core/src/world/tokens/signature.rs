@@ -104,3 +104,17 @@ pub(super) fn trouble(signature: Option<Signature>) -> Option<&'static str> {
 
 const DAMAGED: &str = "its signature does not fit the key that it names, which the API server \
                        publishes: it was damaged or forged after it was signed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_of_a_version_without_es512_is_read() {
+        let seen: Signature =
+            serde_json::from_str(r#"{"result": {"unsupported": "es512"}, "keys_at": 1}"#).unwrap();
+        assert_eq!(seen.result, SignatureResult::Unsupported(Unsupported::Es512));
+        assert!(seen.result.meaning().contains("the version of the agent"));
+        assert_eq!(trouble(Some(seen)), None);
+    }
+}
