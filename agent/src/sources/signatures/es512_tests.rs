@@ -72,9 +72,7 @@ fn a_published_key_that_is_none_accuses_nobody() {
         ("a coordinate above the field", point(&[0xff; LENGTH], &y)),
         ("without its leading zero", point(&x[1..], &y)),
         ("a byte too many", point(&[&[0], &*x].concat(), &y)),
-        ("a point of P-256", {
-            point(&decoded(&p256["x"]), &decoded(&p256["y"]))
-        }),
+        ("a point of P-256", { point(&decoded(&p256["x"]), &decoded(&p256["y"])) }),
         ("no y", with(key(P521), "y", Value::Null)),
         ("no base64url", with(key(P521), "x", json!("?"))),
     ];

@@ -267,6 +267,7 @@ fn the_number_of_keys_is_bounded() {
     assert!(longest.is_some_and(|id| id.len() <= 253));
 }
 
+#[cfg(test)]
 #[path = "es512_tests.rs"]
 mod es512_tests;
 

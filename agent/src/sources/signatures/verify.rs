@@ -57,9 +57,7 @@ impl PublicKey {
             (Self::Rsa { n, e }, Algorithm::Rs256) => rsa(n, e, signed.token),
             (Self::P256(point), Algorithm::Es256) => ecdsa(&P256, point, signed.token),
             (Self::P384(point), Algorithm::Es384) => ecdsa(&P384, point, signed.token),
-            (Self::P521(point), Algorithm::Es512) => {
-                verified(signed.token, |text, signature| es512::verify(point, text, signature))
-            }
+            (Self::P521(point), Algorithm::Es512) => es512(point, signed.token),
             (Self::Rsa { .. } | Self::P256(_) | Self::P384(_) | Self::P521(_), _) => Fits::No,
         }
     }
@@ -75,6 +73,10 @@ fn rsa(n: &[u8], e: &[u8], token: &[u8]) -> Fits {
 fn ecdsa(algorithm: &'static EcdsaVerificationAlgorithm, point: &[u8], token: &[u8]) -> Fits {
     let key = UnparsedPublicKey::new(algorithm, point);
     verified(token, |text, signature| key.verify(text, signature).is_ok())
+}
+
+fn es512(point: &[u8], token: &[u8]) -> Fits {
+    verified(token, |text, signature| es512::verify(point, text, signature))
 }
 
 /// Decodes the signature into a buffer that is wiped.
