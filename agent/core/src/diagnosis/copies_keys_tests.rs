@@ -208,6 +208,15 @@ fn only_a_copy_that_is_for_this_cluster_is_judged_by_its_keys() {
     }
     let (_, key) = judged(&Copy::new(), &[]);
     assert_eq!(key, Not(NotJudged::NoAnswer));
+    // The agent asks the API server of another cluster, which knows no pod of this node.
+    let mut elsewhere = World::new(&with_keys());
+    let known = [HOURLY.in_volume(), Copy::requested(|_| ()).observed()];
+    for observation in known.into_iter().chain(times(9, 21, &["new"])) {
+        let _ = elsewhere.learn(&at(20), observation);
+    }
+    let file = elsewhere.copies.get(PATH).unwrap();
+    let key = elsewhere.copy_key(file, &file.seen.tokens[0]);
+    assert_eq!(key, Not(NotJudged::OtherIssuer));
 }
 
 #[test]

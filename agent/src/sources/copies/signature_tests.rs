@@ -50,11 +50,14 @@ fn inline(token: &str) -> String {
     kubeconfig("multus", &format!("token: {token}"))
 }
 
+/// Its name, its path, and how it holds a token.
+type Form = (&'static str, &'static str, fn(&str) -> String);
+
 #[test]
 fn the_signature_of_a_copy_is_checked_in_every_form() {
     use SignatureResult::{Damaged, NoSuchKey, Verified};
     let (signer, other) = (Signer::new().unwrap(), Signer::new().unwrap());
-    let forms: [(&str, &str, fn(&str) -> String); 4] = [
+    let forms: [Form; 4] = [
         ("a kubeconfig", MULTUS, inline),
         ("a token file", "/opt/token", ToOwned::to_owned),
         ("another text", "/opt/environment", |token| format!("A=b\nTOKEN={token}\n")),

@@ -1,6 +1,7 @@
 //! Copies of tokens on the host.
 
 use super::*;
+use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
 use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::tokens::Claims;
@@ -177,18 +178,38 @@ fn a_finding_about_a_copy_is_about_the_file_on_the_node() {
 /// A round of requests for the keys, which has this answer.
 fn round(engine: &mut Engine, age: i64, key: &str) -> Vec<Report> {
     let answer = |_| {
-        let set = KeySet::new(Some("https://kubernetes.default.svc"), [key.to_owned()]).unwrap();
+        let set = KeySet::new(None, [key.to_owned()]).unwrap();
         let seen = KeysSeen { sent: at(age), answer: KeysAnswer::Published(set) };
         engine.step(&at(age), Observation::Keys(seen)).reports
     };
     (0..3).flat_map(answer).collect()
 }
 
+/// The pod of Multus, as the API server lists it.
+fn listed() -> Observation {
+    let key = key("m1");
+    let mount = TokenMount {
+        volume: key.volume,
+        path: key.path,
+        mount_path: "/t".into(),
+        part: MountedPart::Whole,
+        convention: None,
+    };
+    let container = Container { name: "app".into(), tokens: vec![mount], ..Container::default() };
+    Observation::Cluster(ClusterSeen::Listed(vec![Pod {
+        uid: "m1".into(),
+        namespace: "kube-system".into(),
+        name: "kube-multus-ds-x".into(),
+        phase: Phase::Running,
+        containers: vec![container],
+        ..Pod::default()
+    }]))
+}
+
 /// A copy that calico-node requested, signed with this key.
 fn requested(key: &str) -> Observation {
     let mut claims = claims(IAT, 86_400, None);
     claims.key.id = Some(key.into());
-    claims.issuer = "https://kubernetes.default.svc".into();
     claims.credential = Some(format!("signed with {key}"));
     (claims.binding.pod, claims.binding.node) = (None, None);
     Observation::Copies(CopiesSeen {
@@ -204,7 +225,8 @@ fn requested(key: &str) -> Observation {
 #[test]
 fn a_copy_whose_key_is_retired_is_named_within_minutes_and_clears_when_it_is_written_again() {
     let mut engine = Engine::new(Config { cluster_configured: true, ..config() });
-    for observation in [requested("k1"), scanned(), Observation::Tick] {
+    let known = [in_volume(0), listed(), requested("k1"), scanned(), Observation::Tick];
+    for observation in known {
         let _ = engine.step(&at(1), observation);
     }
     let _ = round(&mut engine, 31, "k1");

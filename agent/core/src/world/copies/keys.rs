@@ -28,7 +28,7 @@ pub enum NotJudged {
     External,
     /// The kubeconfig names another address than that of the API server.
     OtherServer,
-    /// No token of the API server's pods has its issuer, and it names another one, too.
+    /// No token that kubelet requested here from that API server has its issuer.
     OtherIssuer,
     /// Only the settings name the file. Many clusters have the same issuer.
     Anybodys,
@@ -73,8 +73,8 @@ impl NotJudged {
 
 const OTHER_SERVER: &str = "not checked, because the kubeconfig names another address than that \
                             of the API server: it may be for another cluster";
-const OTHER_ISSUER: &str = "not checked, because the token has another issuer than the tokens of \
-                            this node: it may be for another cluster";
+const OTHER_ISSUER: &str = "not checked, because no token that kubelet requested here from the API \
+                            server has its issuer: it may be for another cluster";
 const ANYBODYS: &str = "not checked, because nothing shows that the file is for this cluster: its \
                         token is bound to no pod on this node";
 
@@ -117,15 +117,14 @@ impl World {
         }
     }
 
-    /// Whether the API server names this issuer, or kubelet requested a token with it from that API
-    /// server.
+    /// Whether kubelet requested a token with this issuer from the API server that the agent asks. So
+    /// that one is this node's.
     fn is_of_issuer_here(&self, claims: &Claims) -> bool {
-        let is_published = self.cluster.keys.issuer() == Some(claims.issuer.as_str());
-        let mut own = self.tokens.iter().filter_map(|tracked| {
+        let mut requested = self.tokens.iter().filter_map(|tracked| {
             let pod = self.cluster.pod(&tracked.key.pod_uid)?;
             tracked.current.as_ref().filter(|_| pod.needs(&tracked.key))
         });
-        is_published || own.any(|of| of.claims.issuer == claims.issuer)
+        requested.any(|of| of.claims.issuer == claims.issuer)
     }
 
     /// Asks for the keys again soon, where the answers leave something open about a copy.
