@@ -117,8 +117,8 @@ impl World {
         }
     }
 
-    /// Whether kubelet requested a token with this issuer from the API server that the agent asks. So
-    /// that one is this node's.
+    /// Whether kubelet requested a token with this issuer from the API server that the agent asks.
+    /// So that one is this node's.
     fn is_of_issuer_here(&self, claims: &Claims) -> bool {
         let mut requested = self.tokens.iter().filter_map(|tracked| {
             let pod = self.cluster.pod(&tracked.key.pod_uid)?;
