@@ -185,7 +185,8 @@ fn start_sources(
     let files = FilesConfig { followers: volumes, ..plan.files.clone() };
     sources.spawn(volumes::run(files, observations.clone()));
     if let Some(config) = &plan.copies {
-        sources.spawn(copies::run(config.clone(), observations.clone()));
+        let keys = plan.files.keys.clone();
+        sources.spawn(copies::run(config.clone(), keys, observations.clone()));
     }
     if let Some(config) = &plan.server_logs {
         sources.spawn(server_logs::run(config.clone(), observations.clone()));

@@ -213,7 +213,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "c-key",
         what: "A copy of an extended token is never written again, and its key is retired.",
         story: key_replaced,
-        expected: copy(Severity::Info, 7_200, "old token of pod", &[]),
+        expected: copy(Severity::Info, 7_200, "token of pod", &[]),
     },
     Scenario {
         id: "c-other-pod",

@@ -54,6 +54,18 @@ fn never() -> Node {
     node.finish()
 }
 
+/// The directory of the settings holds a kubeconfig for another cluster, which has the same issuer,
+/// as most clusters have.
+fn copy_elsewhere() -> Node {
+    let mut node = with_agent(END);
+    let mut claims = node.issued(&key("far-0", Spec::YEAR), Spec::YEAR, 5, 0);
+    claims.key.id = Some("key-elsewhere".into());
+    (claims.binding.pod, claims.binding.node) = (None, None);
+    let copy = HostFile { path: "/opt/far/config", plugin: None, mention: Mention::Configured };
+    node.copy(5, copy, Some(claims));
+    node.finish()
+}
+
 /// The pod of a job reads once, and ends. kubelet leaves its volume.
 fn job_ends() -> Node {
     let mut node = with_agent(END);
@@ -459,6 +471,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         id: "j-copy-follows",
         what: "A plugin writes its kubeconfig again 20 seconds after each rotation.",
         story: copy_follows,
+        expected: QUIET,
+    },
+    Scenario {
+        id: "j-copy-elsewhere",
+        what: "A kubeconfig for another cluster, whose keys this API server does not have.",
+        story: copy_elsewhere,
         expected: QUIET,
     },
     Scenario {

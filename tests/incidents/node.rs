@@ -412,7 +412,7 @@ impl Node {
 
     /// A file on the host holds this token from `second` on; none if the file is removed.
     pub(crate) fn copy(&mut self, second: i64, copy: HostFile, claims: Option<Claims>) {
-        let token = |claims| CopiedToken { user: Some("cni".into()), token_file: None, claims };
+        let token = |claims| CopiedToken { user: Some("cni".into()), ..CopiedToken::new(claims) };
         let written_at = Some(self.at(second).wall);
         let HostFile { path, plugin, mention } = copy;
         let tokens = claims.into_iter().map(token).collect();

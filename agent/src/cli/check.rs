@@ -26,16 +26,15 @@ use crate::clocks;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::setup::{
-    ApiServerError, Failure, api_server, copies_config, engine_config, kubelet_log_config,
-    kubelet_roots, node_name, ntp_config, time_servers,
+    ApiServerError, Failure, api_server, api_server_urls, copies_config, engine_config,
+    kubelet_log_config, kubelet_roots, node_name, ntp_config, time_servers,
 };
 use crate::sources::api_once::ApiOnce;
-use crate::sources::copies;
+use crate::sources::copies::{self, CopiesConfig};
 use crate::sources::ntp::NtpConfig;
-use crate::sources::volumes::Scanner;
 use crate::sources::{kernel, kubelet_log, ntp, volumes};
-use cluster::Cluster;
 pub(super) use cluster::Missing;
+use cluster::{Cluster, Scanners};
 
 /// Exit status: no kubelet root could be read, or some could not and the others have no findings.
 const INCOMPLETE: u8 = 2;
@@ -145,8 +144,8 @@ struct Sample {
 struct Scanned {
     files: Vec<Observation>,
     problems: Vec<String>,
-    /// It can read the tokens again.
-    scanner: Scanner,
+    /// They can read the tokens again.
+    scanners: Scanners,
     round: Round,
 }
 
@@ -180,7 +179,9 @@ pub(super) async fn looked(
     let config = engine_config(settings, &node, !ntp.servers.is_empty());
     // The pods go first: the volumes of a pod that is listed as running exist before the scan.
     let (mut cluster, pods) = Cluster::list(api.map(ApiOnce::new), &node).await;
-    let Scanned { files, problems, scanner, round } = read_node(&roots, settings, &ntp).await?;
+    let copies = copies_config(settings, api_server_urls(settings, environment));
+    let scanned = read_node((&roots, copies), settings, &ntp).await?;
+    let Scanned { files, problems, scanners, round } = scanned;
     let sample = Sample {
         roots,
         problems,
@@ -192,33 +193,35 @@ pub(super) async fn looked(
     };
     let mut engine = observed(without_waiting(config.clone()), &sample);
     let at = cluster.answers(&mut engine, sample.at).await;
-    cluster.signatures(scanner, &mut engine, &at).await;
+    cluster.signatures(scanners, &mut engine, &at).await;
     let checked = evaluate(&config, &mut engine, Sample { at, ..sample });
     Ok((engine, Checked { cluster, ..checked }))
 }
 
 /// Scans the token files, the copies on the host and kubelet's log, while the time servers answer.
 async fn read_node(
-    roots: &[PathBuf],
+    (roots, copies): (&[PathBuf], Option<CopiesConfig>),
     settings: &Settings,
     ntp: &NtpConfig,
 ) -> Result<Scanned, CheckError> {
-    let (owned, copies) = (roots.to_vec(), copies_config(settings));
+    let owned = roots.to_vec();
     let log = kubelet_log_config(settings);
     let scan = tokio::task::spawn_blocking(move || {
-        let copies = copies.map(|config| copies::check(&config));
+        let copies = copies.map(copies::check);
         (volumes::check(owned), copies, kubelet_log::once(log))
     });
     let round = ntp::measure(ntp).await;
-    let ((files, summary, scanner), copies, (errors, unread)) =
+    let ((files, summary, volumes), copies, (errors, unread)) =
         scan.await.map_err(CheckError::Scan)?;
     if summary.problems.len() >= roots.len() && files.is_empty() {
         return Err(CheckError::Unreadable(roots.to_vec(), summary.problems));
     }
-    let (copies, more) = copies.unwrap_or_default();
+    let (copies, more, of_copies) =
+        copies.map_or_else(Default::default, |(seen, more, scanner)| (seen, more, Some(scanner)));
     let files = files.into_iter().chain(copies).chain(errors).collect();
     let problems = summary.problems.into_iter().chain(more).chain(unread).collect();
-    Ok(Scanned { files, problems, scanner, round })
+    let scanners = Scanners { volumes, copies: of_copies };
+    Ok(Scanned { files, problems, scanners, round })
 }
 
 /// A single scan has nothing to wait for, but all of it counts before anything is judged.

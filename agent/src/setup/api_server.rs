@@ -62,15 +62,20 @@ pub fn api_server_mistake(loaded: &Loaded, environment: &Environment) -> Option<
     Some(Mistake { origin: loaded.origin(setting), message: error.to_string() })
 }
 
-/// The addresses of the API server: the one that every pod has in its environment, and the one that
-/// the agent itself uses. A server that is configured by name has none here.
-pub(super) fn api_server_ends(settings: &Settings, environment: &Environment) -> Vec<SocketAddr> {
+/// The URLs of the API server: the one that every pod has in its environment, and the one that the
+/// agent itself uses.
+pub fn api_server_urls(settings: &Settings, environment: &Environment) -> Vec<String> {
     let of_pod = Access::resolve(None, environment).ok();
     let own = access(settings, environment).ok().flatten();
     let servers = [of_pod, own].into_iter().flatten().filter_map(|access| access.server());
-    let mut ends: Vec<SocketAddr> = servers.filter_map(|server| end(&server)).collect();
-    ends.dedup();
-    ends
+    let mut urls: Vec<String> = servers.collect();
+    urls.dedup();
+    urls
+}
+
+/// The addresses in these URLs. A server that is configured by name has none here.
+pub(super) fn ends(urls: &[String]) -> Vec<SocketAddr> {
+    urls.iter().filter_map(|url| end(url)).collect()
 }
 
 /// The address in a URL.
@@ -98,12 +103,12 @@ mod tests {
 
     #[test]
     fn the_api_server_has_the_address_that_pods_use() {
-        let ends = |variables: [(&str, &str); 2]| {
-            let ends = api_server_ends(&Settings::default(), &Environment::of(variables));
-            ends.iter().map(ToString::to_string).collect::<Vec<_>>()
+        let shown = |variables: [(&str, &str); 2]| {
+            let urls = api_server_urls(&Settings::default(), &Environment::of(variables));
+            ends(&urls).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let of = |host, port| {
-            ends([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)])
+            shown([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)])
         };
         assert_eq!(of("10.96.0.1", "443"), ["10.96.0.1:443"]);
         assert_eq!(of("fd00::1", "6443"), ["[fd00::1]:6443"]);

@@ -26,7 +26,7 @@ pub(super) fn look_up(settings: &Settings, node: &str) -> Result<Host, Failure> 
         roots: kubelet_roots(settings)?,
         restored: restored.findings,
         habits: restored.habits,
-        api_server: Vec::new(),
+        api_servers: Vec::new(),
     })
 }
 

@@ -12,7 +12,9 @@ mod host;
 mod plan;
 mod start;
 
-pub use api_server::{ApiServerError, api_server, api_server_mistake, api_server_note};
+pub use api_server::{
+    ApiServerError, api_server, api_server_mistake, api_server_note, api_server_urls,
+};
 pub use confine::{ConfineError, confine, take_fanotify};
 pub use export::{export_mistakes, own_otlp};
 pub use failure::Failure;

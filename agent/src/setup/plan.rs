@@ -11,6 +11,7 @@ use tokenwatch_core::world::clocks::{Limits, ServerName};
 use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_core::world::tokens::KubeletPolicy;
 
+use super::api_server::ends;
 use crate::agent::Plan;
 use crate::config::Settings;
 use crate::discovery::roots::{Search, given};
@@ -33,8 +34,8 @@ pub(super) struct Host {
     pub(super) roots: Vec<PathBuf>,
     /// Time servers to query.
     pub(super) servers: Vec<ServerName>,
-    /// The addresses of the API server, as pods connect to it.
-    pub(super) api_server: Vec<SocketAddr>,
+    /// The URLs of the API server, as pods and the agent connect to it.
+    pub(super) api_servers: Vec<String>,
     /// The findings that were active when the previous agent stopped.
     pub(super) restored: Vec<Restored>,
     /// Habits that the last agent learned.
@@ -52,8 +53,8 @@ pub(super) fn plan(
         engine: engine_config(settings, &host.node, !host.servers.is_empty()),
         files: files_config(settings, host.roots),
         ntp: ntp_config(settings, host.servers),
-        processes: processes_config(settings, host.api_server),
-        copies: copies_config(settings),
+        processes: processes_config(settings, ends(&host.api_servers)),
+        copies: copies_config(settings, host.api_servers),
         server_logs: server_logs_config(settings),
         kubelet_log: kubelet_log_config(settings),
         apiserver: api_server,
@@ -130,12 +131,13 @@ fn processes_config(settings: &Settings, api_server: Vec<SocketAddr>) -> Process
 }
 
 /// Where the agent looks for copies of tokens; nothing if it does not look.
-pub fn copies_config(settings: &Settings) -> Option<CopiesConfig> {
+pub fn copies_config(settings: &Settings, api_servers: Vec<String>) -> Option<CopiesConfig> {
     let tree = tree_of(&settings.host_prefix, &settings.roots);
     let config = CopiesConfig {
         tree: tree.filter(|_| settings.copies.enabled),
         prefix: settings.host_prefix.clone(),
         paths: settings.copies.paths.clone(),
+        api_servers,
         rescan: settings.files.rescan.to_std(),
     };
     (config.tree.is_some() || !config.paths.is_empty()).then_some(config)
@@ -208,7 +210,7 @@ mod tests {
     fn a_verifier_is_the_api_server_or_named() {
         let mut settings = Settings::default();
         settings.readers.verifiers = Kind::from_text("10.0.0.7:8443, fd00::7").unwrap();
-        let found = Host { api_server: vec!["10.96.0.1:443".parse().unwrap()], ..host(&[]) };
+        let found = Host { api_servers: vec!["https://10.96.0.1:443".into()], ..host(&[]) };
         let shown = |verifier: Verifier| (verifier.ip.to_string(), verifier.port);
         let plan = plan(&settings, found, None, Access::default());
         let verifiers: Vec<_> = plan.processes.verifiers.into_iter().map(shown).collect();
@@ -221,7 +223,7 @@ mod tests {
         let with = |change: fn(&mut Settings)| {
             let mut settings = Settings::default();
             change(&mut settings);
-            copies_config(&settings).map(|config| (config.tree, config.paths.len()))
+            copies_config(&settings, Vec::new()).map(|config| (config.tree, config.paths.len()))
         };
         let host = Some(PathBuf::from("/"));
         assert_eq!(with(|_| ()), Some((host, 0)));

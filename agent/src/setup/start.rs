@@ -8,7 +8,7 @@ use tokenwatch_core::engine::{Config, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::api_server::api_server_ends;
+use super::api_server::api_server_urls;
 use super::failure::Failure;
 use super::plan::{self, Host};
 use super::{api_server, api_server_note, export, host, node_name, own_otlp};
@@ -60,7 +60,7 @@ pub async fn run_until(
         info!(note, "using no proxy for the Kubernetes API");
     }
     let host = Host {
-        api_server: api_server_ends(settings, environment),
+        api_servers: api_server_urls(settings, environment),
         ..host::look_up(settings, &node)?
     };
     let ways = WaysOut {
@@ -89,7 +89,7 @@ pub async fn look(
     let host = Host {
         roots: host::kubelet_roots(settings)?,
         node,
-        api_server: api_server_ends(settings, environment),
+        api_servers: api_server_urls(settings, environment),
         ..Host::default()
     };
     // Who asks for readers wants them watched, whatever the setting for `run`.

@@ -5,7 +5,8 @@ use crate::findings::{CopyFault, CopySymptom, Finding, Severity, wording};
 use crate::world::copies::{
     BoundPod, CopiedFile, CopiedToken, CopyFacts, GRACE, Owner, Plugin, Use,
 };
-use crate::world::tokens::{Deadlines, KubeletPolicy, Replaced};
+use crate::world::keys::KeyState;
+use crate::world::tokens::{Deadlines, KubeletPolicy, Replaced, SignatureResult};
 use crate::world::{Config, World};
 
 /// An extended copy is a warning from this long before it expires: time to plan a change of the
@@ -62,12 +63,29 @@ fn fault(facts: &CopyFacts<'_>) -> Option<CopyFault> {
     let faults = [
         (CopyFault::Expired, facts.verifier >= facts.refused_from()),
         (CopyFault::PodGone, is_gone(facts)),
+        (CopyFault::Damaged, is_damaged(facts)),
+        (CopyFault::KeyUnknown, lacks_key(facts)),
         (CopyFault::OtherPod, facts.owner == Owner::Other),
         (CopyFault::Behind, behind_from(facts).is_some_and(|from| facts.now.wall >= from)),
         (CopyFault::NotRenewed, old_from(facts).is_some_and(|from| facts.verifier >= from)),
         (CopyFault::UnknownPod, facts.owner == Owner::Unknown),
     ];
     faults.into_iter().find(|(_, is_so)| *is_so).map(|(fault, _)| fault)
+}
+
+/// Whether the signature proves that no API server accepts the copy, of whatever cluster.
+fn is_damaged(facts: &CopyFacts<'_>) -> bool {
+    facts.token.signature.is_some_and(|seen| seen.result == SignatureResult::Damaged)
+}
+
+/// Whether an API server lacks the key. That one refuses the agent's own token with the same key
+/// may have another cause, and has a finding of its own.
+fn lacks_key(facts: &CopyFacts<'_>) -> bool {
+    match facts.key.state() {
+        Some(KeyState::Split | KeyState::Missing | KeyState::Unknown) => true,
+        Some(KeyState::NotChecked | KeyState::Open | KeyState::Known | KeyState::Suspected)
+        | None => false,
+    }
 }
 
 fn is_gone(facts: &CopyFacts<'_>) -> bool {
@@ -80,7 +98,7 @@ fn is_gone(facts: &CopyFacts<'_>) -> bool {
 /// From when on a copy of a generation that kubelet replaced counts as left behind, on the node's
 /// clock. A healthy writer has replaced it by then.
 fn behind_from(facts: &CopyFacts<'_>) -> Option<Wall> {
-    match facts.replaced? {
+    match facts.replaced()? {
         Replaced::At(at) => Some(at + grace(facts)),
         // Its successor was replaced, too, or is old.
         Replaced::Before(at) => Some(at.min(facts.now.wall)),
@@ -122,7 +140,10 @@ fn severity(fault: CopyFault, facts: &CopyFacts<'_>) -> Severity {
     let left = facts.refused_from() - facts.verifier;
     let is_extended = facts.claims().warn_after.is_some();
     match fault {
-        CopyFault::Expired | CopyFault::PodGone => Severity::Critical,
+        CopyFault::Expired | CopyFault::PodGone | CopyFault::Damaged => Severity::Critical,
+        // The other API servers may have it.
+        CopyFault::KeyUnknown if facts.key.state() == Some(KeyState::Unknown) => Severity::Critical,
+        CopyFault::KeyUnknown => Severity::Warning,
         CopyFault::OtherPod | CopyFault::Behind | CopyFault::NotRenewed
             if left <= urgent(facts) =>
         {

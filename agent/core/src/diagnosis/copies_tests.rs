@@ -95,8 +95,7 @@ const PATH: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
 fn copied(tokens: &[Token], plugin: Option<Plugin>, mention: Mention) -> Observation {
     let token = |token: &Token| CopiedToken {
         user: Some(token.account.into()),
-        token_file: None,
-        claims: token.claims(),
+        ..CopiedToken::new(token.claims())
     };
     Observation::Copies(CopiesSeen {
         path: PATH.into(),
@@ -413,7 +412,7 @@ fn a_token_of_another_cluster_is_not_of_a_pod_that_is_gone() {
             plugin,
             mention,
             written_at: None,
-            tokens: vec![CopiedToken { user: None, token_file: None, claims: claims(issuer) }],
+            tokens: vec![CopiedToken::new(claims(issuer))],
         })
     };
     let (ours, theirs) = ("https://kubernetes.default.svc", "https://oidc.example/other");
@@ -504,3 +503,7 @@ fn the_next_look_is_when_something_changes() {
         "{seen:?}"
     );
 }
+
+#[cfg(test)]
+#[path = "copies_keys_tests.rs"]
+mod keys;

@@ -280,6 +280,10 @@ pub enum CopyFault {
     Expired,
     /// The pod that it is bound to does not exist any more.
     PodGone,
+    /// Its signature does not fit the key that it names.
+    Damaged,
+    /// An API server does not have the key that signed it.
+    KeyUnknown,
     /// It was made from the token of a pod that is not the plugin's.
     OtherPod,
     /// It is of a pod that is not known to be the plugin's.

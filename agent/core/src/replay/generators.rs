@@ -16,7 +16,7 @@ use crate::world::cluster::{
     AccountName, AccountSeen, ClusterSeen, Container, Convention, Isolation, LeaseSeen,
     MountedPart, Owner, Phase, Pod, Sandbox, TokenMount,
 };
-use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
+use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, CopyServer, Mention, Plugin};
 use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
@@ -281,8 +281,17 @@ fn account_name() -> impl Strategy<Value = AccountName> {
 }
 
 fn copies() -> impl Strategy<Value = CopiesSeen> {
-    let token = (option::of(name("user")), option::of(name("file")), claims())
-        .prop_map(|(user, token_file, claims)| CopiedToken { user, token_file, claims });
+    let names = (option::of(name("user")), option::of(name("file")));
+    let server = option::of(prop_oneof![Just(CopyServer::Own), Just(CopyServer::Other)]);
+    let token = (names, claims(), server, option::of(signature())).prop_map(
+        |((user, token_file), claims, api_server, signature)| CopiedToken {
+            user,
+            token_file,
+            claims,
+            api_server,
+            signature,
+        },
+    );
     let mention = prop_oneof![
         Just(Mention::Configured),
         Just(Mention::Named),

@@ -30,6 +30,7 @@ impl World {
         self.cluster.keys.see(seen, &truth, verifier);
         let keys = self.tokens.keys_of(|_| true);
         self.want_keys(keys.iter(), now);
+        self.want_keys_of_copies(now);
         Changed::node().with(ChangedTokens::All)
     }
 

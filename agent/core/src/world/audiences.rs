@@ -40,7 +40,8 @@ struct Accepted {
     alone: bool,
 }
 
-/// What each accepts. The API server is not among them: its audiences are the cluster's own.
+/// What each accepts. The API server is not among them: its audiences are the cluster's own. Nor is
+/// Vault: whoever writes a role chooses any audience, or none.
 const ACCEPTED: [Accepted; 5] = [
     // The list of audiences of the identity provider in IAM. `sts.amazonaws.com.cn` in China, and
     // `amazonaws.com` in clusters of kOps (pkg/model/iam/subject.go).
@@ -112,10 +113,12 @@ impl Convention {
             Self::InCluster => "the API server",
             Self::IstioToken => "istiod",
             Self::LinkerdIdentity => "linkerd's identity service",
+            Self::VaultAgent => "Vault",
         }
     }
 
-    /// The audience that the verifier usually accepts; none: it is the cluster's own.
+    /// The audience that the verifier usually accepts; none: it is the cluster's own, or that of a
+    /// role.
     pub fn usual(self) -> Option<&'static str> {
         self.accepted().map(|accepted| accepted.usual)
     }
@@ -132,7 +135,8 @@ impl World {
         let misfits = conventions.filter_map(|convention| {
             let kind = match convention.accepted() {
                 Some(accepted) => accepted.misfit(&claims.audiences),
-                None => self.misfit_of_cluster(key, claims),
+                None if convention == Convention::InCluster => self.misfit_of_cluster(key, claims),
+                None => None, // Vault's roles
             };
             Some(Misfit { convention, kind: kind? })
         });

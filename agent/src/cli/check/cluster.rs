@@ -10,7 +10,7 @@ use tokenwatch_core::world::observation::Observation;
 use crate::clocks;
 use crate::sources::api_once::ApiOnce;
 use crate::sources::signatures::SharedKeys;
-use crate::sources::volumes::{self, Scanner};
+use crate::sources::{copies, volumes};
 
 /// What the API server answered.
 #[derive(Debug, Default)]
@@ -25,6 +25,14 @@ pub(super) struct Cluster {
     missing: Missing,
     /// The keys that it published.
     keys: SharedKeys,
+}
+
+/// What can read the tokens again, once the keys are known.
+#[derive(Debug)]
+pub(super) struct Scanners {
+    pub(super) volumes: volumes::Scanner,
+    /// Nothing if the settings look for no copies.
+    pub(super) copies: Option<copies::Scanner>,
 }
 
 /// Why answers of the API server are missing, each for the end of a sentence.
@@ -76,14 +84,18 @@ impl Cluster {
         now
     }
 
-    /// Checks the signatures of the tokens that were scanned, and steps the engine with what that
-    /// shows. Without keys there is nothing to check.
-    pub(super) async fn signatures(&self, scanner: Scanner, engine: &mut Engine, at: &Reading) {
+    /// Checks the signatures of the tokens and copies that were scanned, and steps the engine with
+    /// what that shows. Without keys there is nothing to check.
+    pub(super) async fn signatures(&self, scanners: Scanners, engine: &mut Engine, at: &Reading) {
         if self.keys.version() == 0 {
             return;
         }
         let keys = self.keys.clone();
-        let check = tokio::task::spawn_blocking(|| volumes::check_signatures(scanner, keys));
+        let check = tokio::task::spawn_blocking(|| {
+            let copies = scanners.copies.map(|of| copies::check_signatures(of, keys.clone()));
+            let tokens = volumes::check_signatures(scanners.volumes, keys);
+            tokens.into_iter().chain(copies.unwrap_or_default()).collect::<Vec<_>>()
+        });
         let observations = check.await.unwrap_or_default(); // it was scanned without a panic before
         for observation in observations {
             drop(engine.step(at, observation));

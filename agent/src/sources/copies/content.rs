@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use tokenwatch_core::world::copies::{CopiedToken, CopyKind, MAX_COPIED_TOKENS};
+use tokenwatch_core::world::copies::{CopiedToken, CopyKind, CopyServer, MAX_COPIED_TOKENS};
 use tokenwatch_core::world::tokens::{Claims, Malformed};
 use zeroize::Zeroizing;
 
+use super::checks::FileChecks;
 use super::kubeconfig::{self, NotAKubeconfig, User};
 use super::mentions::Named;
+use super::servers::Servers;
 use crate::sources::tokens::found::{self, MAX_FOUND, Span, Token};
 use crate::sources::tokens::place;
 
@@ -44,6 +46,8 @@ pub(super) struct TokenFile {
     pub(super) path: String,
     /// The token beside it, which counts where the file cannot be read.
     pub(super) instead: Option<CopiedToken>,
+    /// The API server beside it.
+    pub(super) api_server: Option<CopyServer>,
 }
 
 /// Why the content of a file cannot be judged.
@@ -70,7 +74,12 @@ impl fmt::Display for Unusable {
 }
 
 /// Examines the bytes of a file called `name`.
-pub(super) fn of(bytes: &[u8], name: &str) -> Result<Content, Unusable> {
+pub(super) fn of(
+    bytes: &[u8],
+    name: &str,
+    servers: &Servers,
+    checks: &mut FileChecks<'_>,
+) -> Result<Content, Unusable> {
     let text = found::text(bytes).ok_or(Unusable::NotText)?;
     let spans = found::spans(&text);
     if spans.len() >= MAX_FOUND {
@@ -78,14 +87,15 @@ pub(super) fn of(bytes: &[u8], name: &str) -> Result<Content, Unusable> {
     }
     let plain = without_tokens(&text, &spans);
     if plain.trim() == placeholder(0) {
-        return Ok(all(CopyKind::Token, &text, &spans));
+        return Ok(all(CopyKind::Token, &text, &spans, checks));
     }
     if place::is_kubeconfig(&plain) {
-        return of_kubeconfig(&plain, &spans).map_err(Unusable::Kubeconfig);
+        let read = of_kubeconfig(&plain, &spans, servers, checks);
+        return read.map_err(Unusable::Kubeconfig);
     }
     let named = is_configuration(name).then(|| Named::read(&plain)).flatten();
     let kind = if named.is_some() { CopyKind::Configuration } else { CopyKind::Text };
-    Ok(Content { named, ..all(kind, &text, &spans) })
+    Ok(Content { named, ..all(kind, &text, &spans, checks) })
 }
 
 /// The names of files that a container runtime reads as CNI configurations.
@@ -110,28 +120,26 @@ fn without_tokens(text: &str, spans: &[Span]) -> Zeroizing<String> {
     plain
 }
 
-/// The claims of a bound token. A legacy token never expires, and one of another issuer is not
-/// Kubernetes'.
-fn claims(span: &Span) -> Option<&Claims> {
+/// A bound token, as far as the text around it does not matter. A legacy token never expires, and
+/// one of another issuer is not Kubernetes'.
+fn bound(span: &Span, checks: &mut FileChecks<'_>) -> Option<CopiedToken> {
     match &span.token {
-        Ok((Token::Bound(claims), _)) => Some(claims),
+        Ok((Token::Bound(claims), bytes)) => {
+            let signature = checks.signature(span.start, bytes);
+            Some(CopiedToken { signature, ..CopiedToken::new(Claims::clone(claims)) })
+        }
         Ok((Token::Legacy(_) | Token::Foreign(_), _)) | Err(_) => None,
     }
 }
 
 /// Every token of a text, each with its key. Lines that are comments hold none.
-fn all(kind: CopyKind, text: &str, spans: &[Span]) -> Content {
+fn all(kind: CopyKind, text: &str, spans: &[Span], checks: &mut FileChecks<'_>) -> Content {
     let is_json = text.trim_start().starts_with(['{', '[']);
-    let copied = |span: &Span| {
-        let before = text.get(..span.start)?;
-        let token = |claims: &Claims| CopiedToken {
-            user: place::token_key(before),
-            token_file: None,
-            claims: claims.clone(),
-        };
-        claims(span).filter(|_| is_json || !is_comment(before)).map(token)
+    let mut copied = |span: &Span| {
+        let before = text.get(..span.start).filter(|before| is_json || !is_comment(before))?;
+        Some(CopiedToken { user: place::token_key(before), ..bound(span, checks)? })
     };
-    let tokens = spans.iter().filter_map(copied).take(MAX_COPIED_TOKENS).collect();
+    let tokens = spans.iter().filter_map(&mut copied).take(MAX_COPIED_TOKENS).collect();
     Content { kind, tokens, files: Vec::new(), named: None, rest: rest(spans) }
 }
 
@@ -165,14 +173,24 @@ fn is_comment(before: &str) -> bool {
     false
 }
 
-fn of_kubeconfig(plain: &str, spans: &[Span]) -> Result<Content, NotAKubeconfig> {
+fn of_kubeconfig(
+    plain: &str,
+    spans: &[Span],
+    servers: &Servers,
+    checks: &mut FileChecks<'_>,
+) -> Result<Content, NotAKubeconfig> {
     let (mut tokens, mut files, mut wrong) = (Vec::new(), Vec::new(), None);
     for user in kubeconfig::users(plain)?.into_iter().take(MAX_COPIED_TOKENS) {
         let span = span_of(&user, spans);
         wrong = wrong.or(span.and_then(malformed));
-        let token = span.and_then(|span| token_of(&user, span));
+        let api_server = user.server.as_deref().and_then(|url| servers.owner(url));
+        let token = span.and_then(|span| bound(span, checks));
+        let name = user.name.clone();
+        let token = token.map(|token| CopiedToken { user: name, api_server, ..token });
         match user.token_file {
-            Some(path) => files.push(TokenFile { user: user.name, path, instead: token }),
+            Some(path) => {
+                files.push(TokenFile { user: user.name, path, instead: token, api_server });
+            }
             None => tokens.extend(token),
         }
     }
@@ -183,12 +201,6 @@ fn of_kubeconfig(plain: &str, spans: &[Span]) -> Result<Content, NotAKubeconfig>
 
 /// The keys of a user's credentials in a kubeconfig.
 const CREDENTIALS: [&str; 5] = ["token", "client-certificate", "exec", "auth-provider", "password"];
-
-/// The token that a user has in the kubeconfig itself.
-fn token_of(user: &User, span: &Span) -> Option<CopiedToken> {
-    let claims = claims(span)?.clone();
-    Some(CopiedToken { user: user.name.clone(), token_file: None, claims })
-}
 
 /// Where the text has the token of a user.
 fn span_of<'a>(user: &User, spans: &'a [Span]) -> Option<&'a Span> {

@@ -16,6 +16,8 @@ pub(super) struct User {
     pub(super) token: Option<String>,
     /// `tokenFile`
     pub(super) token_file: Option<String>,
+    /// URL of the API server of its context.
+    pub(super) server: Option<String>,
 }
 
 /// It is no YAML document of the form of a kubeconfig, or one that takes too much to read.
@@ -30,18 +32,45 @@ impl fmt::Display for NotAKubeconfig {
 
 /// The users that the current context names; all of them where it names none.
 pub(super) fn users(text: &str) -> Result<Vec<User>, NotAKubeconfig> {
-    let Parsed { current, contexts, users } =
+    let Parsed { current, clusters, contexts, users } =
         serde_saphyr::from_str_with_options(text, options()).map_err(|_| NotAKubeconfig)?;
-    let users: Vec<User> = users.0.into_iter().map(user).collect();
+    let servers = Servers { current: &current, clusters: &clusters.0, contexts: &contexts.0 };
+    let users: Vec<User> = users.0.into_iter().map(|one| user(one, &servers)).collect();
     let context = contexts.0.into_iter().find(|context| context.name.0 == current.0);
     let used = context.filter(|_| current.0.is_some()).and_then(|context| context.context?.user.0);
     let of_context: Vec<User> = users.iter().filter(|user| user.name == used).cloned().collect();
     Ok(if used.is_some() && !of_context.is_empty() { of_context } else { users })
 }
 
-fn user(named: NamedUser) -> User {
+fn user(named: NamedUser, servers: &Servers<'_>) -> User {
     let Credentials { token, token_file } = named.user.unwrap_or_default();
-    User { name: named.name.0, token: token.0, token_file: token_file.0 }
+    let server = servers.of(&named.name);
+    User { name: named.name.0, token: token.0, token_file: token_file.0, server }
+}
+
+/// Where the contexts of a kubeconfig lead.
+struct Servers<'a> {
+    current: &'a Text,
+    clusters: &'a [NamedCluster],
+    contexts: &'a [NamedContext],
+}
+
+impl Servers<'_> {
+    /// The server of a user: that of the current context, else of the only one it has.
+    fn of(&self, user: &Text) -> Option<String> {
+        let of_user = |context: &&NamedContext| {
+            context.context.as_ref().is_some_and(|context| context.user == *user)
+        };
+        let mut contexts = self.contexts.iter().filter(of_user);
+        let current = contexts.clone().find(|context| context.name == *self.current);
+        let only = match (contexts.next(), contexts.next()) {
+            (Some(one), None) => Some(one),
+            (Some(_), Some(_)) | (None, _) => None,
+        };
+        let name = &current.or(only)?.context.as_ref()?.cluster;
+        let cluster = self.clusters.iter().find(|cluster| cluster.name == *name)?;
+        cluster.cluster.as_ref()?.server.0.clone()
+    }
 }
 
 /// Limits on time and memory, against multiplying anchors and deep nesting.
@@ -63,6 +92,8 @@ struct Parsed {
     #[serde(default, rename = "current-context")]
     current: Text,
     #[serde(default)]
+    clusters: Items<NamedCluster>,
+    #[serde(default)]
     contexts: Items<NamedContext>,
     #[serde(default)]
     users: Items<NamedUser>,
@@ -79,7 +110,23 @@ struct NamedContext {
 #[derive(serde::Deserialize)]
 struct Context {
     #[serde(default)]
+    cluster: Text,
+    #[serde(default)]
     user: Text,
+}
+
+#[derive(serde::Deserialize)]
+struct NamedCluster {
+    #[serde(default)]
+    name: Text,
+    #[serde(default)]
+    cluster: Option<Server>,
+}
+
+#[derive(serde::Deserialize)]
+struct Server {
+    #[serde(default)]
+    server: Text,
 }
 
 #[derive(serde::Deserialize)]

@@ -2,6 +2,8 @@
 //! and in files that the settings name.
 //!
 //! - `places`: where to look;
+//! - `checks`: the signatures of the tokens, checked while the reader has the bytes;
+//! - `servers`: whose API server a kubeconfig names;
 //! - `content`: what a text holds, with the kubeconfig's own parser in `kubeconfig`;
 //! - `mentions`: which files the CNI configurations of the node name;
 //! - `scan`: reads every place, and reports what changed since the last scan;
@@ -10,11 +12,13 @@
 //! Only `sources::tokens` reads files. No token goes through a parser of YAML or JSON: each one is
 //! decoded where it is, and a placeholder takes its place in the text.
 
+mod checks;
 mod content;
 mod kubeconfig;
 mod mentions;
 mod places;
 mod scan;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -24,8 +28,10 @@ use std::time::Duration;
 
 use tokenwatch_core::world::observation::Observation;
 
+use crate::sources::signatures::SharedKeys;
+
 pub use places::tree_of;
-use scan::Scanner;
+pub use scan::Scanner;
 pub use watch::run;
 
 /// Where to look for copies.
@@ -38,12 +44,23 @@ pub struct CopiesConfig {
     pub prefix: PathBuf,
     /// Further files and directories on the host.
     pub paths: Vec<PathBuf>,
+    /// URLs of the API server: that of the agent, and that of pods.
+    pub api_servers: Vec<String>,
     /// Time between two scans without an event.
     pub rescan: Duration,
 }
 
 /// Looks once, for `check`: what the files hold, and what could not be read. Blocks.
-pub fn check(config: &CopiesConfig) -> (Vec<Observation>, Vec<String>) {
-    let scan = Scanner::new(config.clone()).scan();
-    (scan.observations, scan.problems.into_iter().chain(scan.denied).collect())
+///
+/// The scanner can check the signatures later, once the keys are known ([`check_signatures`]).
+pub fn check(config: CopiesConfig) -> (Vec<Observation>, Vec<String>, Scanner) {
+    let mut scanner = Scanner::new(config, SharedKeys::default());
+    let scan = scanner.scan();
+    (scan.observations, scan.problems.into_iter().chain(scan.denied).collect(), scanner)
+}
+
+/// Checks the signature of every copy against these keys: what is reported about them. Blocks.
+pub fn check_signatures(mut scanner: Scanner, keys: SharedKeys) -> Vec<Observation> {
+    scanner.check_signatures(keys);
+    scanner.scan().observations // what cannot be read was reported
 }

@@ -16,10 +16,14 @@ use tokenwatch_core::world::copies::{CopiedToken, CopiesSeen, MAX_COPIES, Mentio
 use tokenwatch_core::world::observation::Observation;
 
 use super::CopiesConfig;
+use super::checks::Checks;
 use super::content::{self, Content, Rest, TokenFile, Unusable};
 use super::mentions::{FileId, Mentions};
 use super::places::{self, Place, PlaceKind};
+use super::servers::Servers;
+use crate::clocks;
 use crate::discovery::inside;
+use crate::sources::signatures::SharedKeys;
 use crate::sources::tokens::{Reader, Unread};
 
 /// Most names that one scan looks at. A directory of CNI configurations has some ten.
@@ -31,7 +35,7 @@ const MAX_PROBLEMS: usize = 8;
 
 /// The result of a scan.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// What changed since the last scan.
     pub(super) observations: Vec<Observation>,
     /// What could not be read although it should be readable, for people.
@@ -44,9 +48,11 @@ pub(super) struct Scan {
 
 /// Reads places again and again.
 #[derive(Debug)]
-pub(super) struct Scanner {
+pub struct Scanner {
     config: CopiesConfig,
+    servers: Servers,
     reader: Reader,
+    checks: Checks,
     /// What was last reported of each file with tokens.
     reported: BTreeMap<String, CopiesSeen>,
 }
@@ -75,6 +81,8 @@ enum Setting {
 /// One scan while it runs.
 struct Walk<'a> {
     reader: &'a mut Reader,
+    checks: &'a mut Checks,
+    servers: &'a Servers,
     seen: BTreeSet<FileId>,
     names: usize,
     files: Vec<File>,
@@ -82,14 +90,24 @@ struct Walk<'a> {
 }
 
 impl Scanner {
-    pub(super) fn new(config: CopiesConfig) -> Self {
-        Self { config, reader: Reader::new(), reported: BTreeMap::new() }
+    /// Checks signatures against these keys.
+    pub(super) fn new(config: CopiesConfig, keys: SharedKeys) -> Self {
+        let (servers, checks) = (Servers::at(&config.api_servers), Checks::against(keys));
+        Self { config, servers, reader: Reader::new(), checks, reported: BTreeMap::new() }
+    }
+
+    /// Checks signatures against these keys from now on.
+    pub(super) fn check_signatures(&mut self, keys: SharedKeys) {
+        self.checks = Checks::against(keys);
     }
 
     /// Reads everything.
     pub(super) fn scan(&mut self) -> Scan {
+        self.checks.begin();
         let mut walk = Walk {
             reader: &mut self.reader,
+            checks: &mut self.checks,
+            servers: &self.servers,
             seen: BTreeSet::new(),
             names: 0,
             files: Vec::new(),
@@ -254,7 +272,10 @@ impl Walk<'_> {
         let file = opened.map_err(|error| {
             Unread::Failed(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
         })?;
-        self.reader.contents(file.as_fd(), |bytes| content::of(bytes, name))
+        let (checks, servers, now) = (&mut *self.checks, self.servers, clocks::now().wall);
+        self.reader.contents(file.as_fd(), |bytes, stamp| {
+            content::of(bytes, name, servers, &mut checks.of(stamp, now))
+        })
     }
 
     /// What is to be reported of the files, once all configurations are known.
@@ -314,13 +335,13 @@ impl Walk<'_> {
         is_used: bool,
         used: &mut BTreeSet<FileId>,
     ) -> Option<CopiedToken> {
-        let TokenFile { user, path, instead } = named;
+        let TokenFile { user, path, instead, api_server } = named;
         let path = of.path.parent()?.join(path);
         let token_file = Some(text(&path));
         match self.token_at(&of.place.tree, &path) {
             Ok(Some((id, token))) => {
                 used.insert(id);
-                return Some(CopiedToken { user, token_file, ..token });
+                return Some(CopiedToken { user, token_file, api_server, ..token });
             }
             Err(why) if is_used && !is_of_container(&path) => {
                 let named = shown(&path.to_string_lossy()).into_owned();

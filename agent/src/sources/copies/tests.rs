@@ -13,6 +13,7 @@ use tokenwatch_lab::signer::unsigned;
 
 use super::scan::{Scan, Scanner};
 use super::{CopiesConfig, check};
+use crate::sources::signatures::SharedKeys;
 
 const SIGNATURE: &str = "c2lnbmF0dXJlLXRoYXQtbm9ib2R5LXNlZXM";
 
@@ -77,12 +78,13 @@ impl Host {
             tree: Some(self.0.path().to_owned()),
             prefix: self.0.path().to_owned(),
             paths: paths.iter().map(Into::into).collect(),
+            api_servers: vec!["https://10.96.0.1".into()],
             rescan: std::time::Duration::from_mins(1),
         }
     }
 
     fn scan(&self) -> Scan {
-        Scanner::new(self.config(&[])).scan()
+        Scanner::new(self.config(&[]), SharedKeys::default()).scan()
     }
 
     fn seen(&self) -> Vec<CopiesSeen> {
@@ -408,9 +410,9 @@ fn a_file_of_the_settings_must_hold_a_token_and_its_neighbours_need_not() {
         host.file("/opt/a/log", vec![b'x'; 100_000]).file("/opt/a/notes", "none");
         symlink("/nowhere", host.at("/opt/a/link")).unwrap();
         drop(UnixListener::bind(host.at("/opt/a/socket")).unwrap());
-        let problems = check(&host.config(&["/opt/a"])).1;
+        let problems = check(host.config(&["/opt/a"])).1;
         assert_eq!(problems, [""; 0], "in a directory: {content}");
-        let problems = check(&host.config(&["/opt/a/token"])).1.join("");
+        let problems = check(host.config(&["/opt/a/token"])).1.join("");
         assert!(problems.contains(expected.unwrap_or_default()), "{content}: {problems}");
         assert_eq!(problems.is_empty(), expected.is_none(), "{content}: {problems}");
     }
@@ -422,7 +424,7 @@ fn the_settings_decide_on_a_file_at_a_known_place() {
     for path in [MULTUS, "/etc/cni/net.d/multus.d", "/etc/cni/net.d"] {
         let host = Host::new();
         host.file(MULTUS, with_token("multus")).file("/etc/cni/net.d/10-x.conf", &bridge);
-        let seen = copies(check(&host.config(&[path])).0);
+        let seen = copies(check(host.config(&[path])).0);
         assert_eq!(seen.len(), 1, "{seen:?}");
         let expected = (Some(Plugin::Multus), Mention::Configured);
         assert_eq!((seen[0].plugin, seen[0].mention), expected, "{path}");
@@ -442,7 +444,8 @@ fn words_that_begin_like_tokens_hide_none() {
 #[test]
 fn only_changes_are_reported() {
     let host = Host::new();
-    let mut scanner = Scanner::new(host.file(MULTUS, with_token("multus")).config(&[]));
+    let config = host.file(MULTUS, with_token("multus")).config(&[]);
+    let mut scanner = Scanner::new(config, SharedKeys::default());
     let mut next = || copies(scanner.scan().observations);
     assert_eq!(next().len(), 1);
     assert_eq!(next(), []);
@@ -536,14 +539,15 @@ fn files_and_directories_of_the_settings_are_read_and_must_exist() {
     let host = Host::new();
     host.file("/opt/agent/token", token("a")).file("/srv/kubeconfig", with_token("b"));
     let config = host.config(&["/opt/agent", "/srv/kubeconfig", "/missing"]);
-    let (seen, problems) = check(&config);
+    let (seen, problems, _) = check(config.clone());
     let seen = copies(seen);
     let found: Vec<_> = seen.iter().map(|seen| (seen.path.as_str(), seen.mention)).collect();
     let configured = Mention::Configured;
     assert_eq!(found, [("/opt/agent/token", configured), ("/srv/kubeconfig", configured)]);
     assert_eq!(problems, ["/missing: No such file or directory"]);
     let without = CopiesConfig { tree: None, ..host.config(&[]) };
-    assert_eq!(check(&without), (vec![], vec![]));
+    let (seen, problems, _) = check(without);
+    assert_eq!((seen, problems), (vec![], vec![]));
 }
 
 #[test]
@@ -563,7 +567,7 @@ async fn a_rewritten_file_is_seen_at_once() {
     host.file(MULTUS, with_token("multus"));
     let config = CopiesConfig { rescan: std::time::Duration::from_hours(1), ..host.config(&[]) };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(16);
-    let running = tokio::spawn(super::run(config, sender));
+    let running = tokio::spawn(super::run(config, SharedKeys::default(), sender));
     let mut next = async || match receiver.recv().await.unwrap() {
         Observation::Copies(seen) => Some(seen),
         Observation::Source(state) if state.degraded.is_none() => None,
@@ -589,3 +593,7 @@ async fn a_rewritten_file_is_seen_at_once() {
     }
     running.abort();
 }
+
+#[cfg(test)]
+#[path = "signature_tests.rs"]
+mod signatures;

@@ -15,14 +15,15 @@ use super::CopiesConfig;
 use super::scan::{Scan, Scanner};
 use crate::sources::health::{Health, Source};
 use crate::sources::send::send_all;
+use crate::sources::signatures::SharedKeys;
 
 /// Time from an event to the scan: a script writes a file in several steps, and writes several.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// Reports copies until the receiver is dropped.
-pub async fn run(config: CopiesConfig, observations: Sender<Observation>) {
+pub async fn run(config: CopiesConfig, keys: SharedKeys, observations: Sender<Observation>) {
     let rescan = config.rescan;
-    let (mut scanner, mut health) = (Scanner::new(config), Health::new(Source::Copies));
+    let (mut scanner, mut health) = (Scanner::new(config, keys), Health::new(Source::Copies));
     let changed = Arc::new(Notify::new());
     let mut watches = Watches::new(Arc::clone(&changed));
     while let Some((returned, mut scan)) = scan_once(scanner).await {

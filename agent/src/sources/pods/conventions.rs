@@ -3,7 +3,7 @@
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tokenwatch_core::world::cluster::Convention;
+use tokenwatch_core::world::cluster::{Container, Convention, TokenMount};
 
 use super::bounds::MAX_TEXT;
 
@@ -16,6 +16,13 @@ const VOLUMES: [Convention; 2] = [Convention::IstioToken, Convention::LinkerdIde
 const TOKEN: &str = "token";
 /// On most systems `/var/run` is a link to it.
 const RUN: &str = "/run/";
+
+/// The container that Vault's injector adds (vault-k8s, agent-inject/agent/container_sidecar.go).
+const VAULT_AGENT: &str = "vault-agent";
+/// The methods with which Vault's agent gives the token to Vault. `kubernetes` is the default.
+const VAULT_METHODS: [&str; 2] = ["kubernetes", "jwt"];
+/// What Go takes for true (strconv.ParseBool), as the injector does.
+const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
 
 /// A variable of a container, if it names the file of a token.
 #[derive(Debug)]
@@ -35,6 +42,27 @@ pub(super) fn of(volume: &str, file: &str, named: &[NamedFile]) -> Option<Conven
     let by_volume = VOLUMES.into_iter().find(|convention| convention.sign() == volume);
     let in_cluster = is_it(&format!("{}/{TOKEN}", Convention::InCluster.sign()));
     by_variable.or(by_volume).or(in_cluster.then_some(Convention::InCluster))
+}
+
+/// Whether the annotations of a pod show that Vault's agent gives a token to Vault: `agent-inject`
+/// and, if there is one, `auth-type`.
+pub(super) fn injects_vault(inject: &str, auth: Option<&str>) -> bool {
+    TRUE.contains(&inject) && auth.is_none_or(|auth| VAULT_METHODS.contains(&auth))
+}
+
+/// A container of a pod with Vault's agent. The agent has the token that the client of the API
+/// server would have, or the one of `agent-service-account-token-volume-name`.
+pub(super) fn of_vault(container: Container) -> Container {
+    let is_agent = container.name == VAULT_AGENT;
+    let of = |mount: TokenMount| {
+        let is_free = matches!(mount.convention, None | Some(Convention::InCluster));
+        let convention = if is_free { Some(Convention::VaultAgent) } else { mount.convention };
+        TokenMount { convention, ..mount }
+    };
+    if !is_agent {
+        return container;
+    }
+    Container { tokens: container.tokens.into_iter().map(of).collect(), ..container }
 }
 
 /// Whether two absolute paths are the same, apart from `/var/run`, `//` and `/./`.
@@ -145,5 +173,40 @@ mod tests {
         for (volume, file, named, expected) in table {
             assert_eq!(of(volume, file, &named), expected, "{volume} {file}");
         }
+    }
+
+    #[test]
+    fn only_the_agent_of_vault_gives_its_token_to_vault() {
+        let table = [
+            ("true", None, true),
+            ("1", Some("kubernetes"), true),
+            ("True", Some("jwt"), true),
+            ("true", Some("approle"), false),
+            ("true", Some(""), false),
+            ("false", None, false),
+            ("yes", None, false), // the injector refuses it
+            ("", None, false),
+        ];
+        for (inject, auth, expected) in table {
+            assert_eq!(injects_vault(inject, auth), expected, "{inject} {auth:?}");
+        }
+        let of = |container: &str, convention| {
+            let mount = TokenMount {
+                volume: "v".into(),
+                path: "token".into(),
+                mount_path: "/t".into(),
+                part: tokenwatch_core::world::cluster::MountedPart::Whole,
+                convention,
+            };
+            let tokens = vec![mount];
+            let container = Container { name: container.into(), tokens, ..Container::default() };
+            of_vault(container).tokens[0].convention
+        };
+        let vault = Some(Convention::VaultAgent);
+        assert_eq!(of(VAULT_AGENT, None), vault);
+        assert_eq!(of(VAULT_AGENT, Some(Convention::InCluster)), vault);
+        assert_eq!(of(VAULT_AGENT, Some(Convention::IstioToken)), Some(Convention::IstioToken));
+        assert_eq!(of("app", Some(Convention::InCluster)), Some(Convention::InCluster));
+        assert_eq!(of("app", None), None);
     }
 }

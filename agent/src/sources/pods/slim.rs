@@ -7,7 +7,7 @@ use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::{Container, Isolation, Owner, Pod, Sandbox, TokenMount};
 
 use super::bounds::{Bounded, bounded, cut};
-use super::conventions::{NamedFile, Variable};
+use super::conventions::{self, NamedFile, Variable};
 use super::mounts::{self, Mount, Volume};
 
 /// Pods kept of a list: more than the core keeps.
@@ -87,6 +87,10 @@ struct Labels {
 struct Annotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
     mirror: Option<String>,
+    #[serde(rename = "vault.hashicorp.com/agent-inject")]
+    vault_inject: Option<String>,
+    #[serde(rename = "vault.hashicorp.com/auth-type")]
+    vault_auth: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -174,7 +178,7 @@ impl Object {
             owner: meta.owner(),
             deletion: meta.deletion_timestamp.as_deref().and_then(wall),
             service_account: spec.service_account(),
-            containers: spec.mounting_projected(&self.status),
+            containers: meta.with_vault(spec.mounting_projected(&self.status)),
             phase: self.status.phase.and_then(|phase| phase.parse().ok()).unwrap_or_default(),
             isolation: spec.isolation(),
             is_static: meta.mirror().is_some(),
@@ -197,6 +201,19 @@ impl Meta {
 
     fn is_complete(&self) -> bool {
         ![self.uid(), &self.name, &self.namespace].into_iter().any(str::is_empty)
+    }
+
+    /// The containers, after what the annotations show of Vault.
+    fn with_vault(&self, containers: Vec<Container>) -> Vec<Container> {
+        let annotations = self.annotations.as_ref();
+        let of = annotations
+            .and_then(|of| Some((of.vault_inject.as_deref()?, of.vault_auth.as_deref())));
+        match of {
+            Some((inject, auth)) if conventions::injects_vault(inject, auth) => {
+                containers.into_iter().map(conventions::of_vault).collect()
+            }
+            Some(_) | None => containers,
+        }
     }
 
     fn owner(&self) -> Option<Owner> {

@@ -216,3 +216,36 @@ fn a_page_may_have_no_items() {
     .unwrap();
     assert_eq!(page.items, []);
 }
+
+#[test]
+fn the_annotations_of_vault_show_who_reads_the_token() {
+    use tokenwatch_core::world::cluster::Convention;
+    let of = |annotations: &str| {
+        let mount =
+            r#"[{"name": "v", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]"#;
+        let json = format!(
+            r#"{{"metadata": {{"name": "n", "namespace": "ns", "uid": "u",
+                "annotations": {annotations}}},
+            "spec": {{"volumes": [{{"name": "v", "projected": {{"sources":
+                [{{"serviceAccountToken": {{"path": "token"}}}}]}}}}],
+            "containers": [{{"name": "app", "volumeMounts": {mount}}},
+                {{"name": "vault-agent", "volumeMounts": {mount}}}]}}}}"#
+        );
+        let pod = pod(&json).unwrap();
+        pod.containers.iter().map(|one| one.tokens[0].convention).collect::<Vec<_>>()
+    };
+    let (client, vault) = (Some(Convention::InCluster), Some(Convention::VaultAgent));
+    let inject = r#""vault.hashicorp.com/agent-inject": "true""#;
+    let table = [
+        (format!("{{{inject}}}"), vault),
+        (format!(r#"{{{inject}, "vault.hashicorp.com/agent-inject-secret-a": "s"}}"#), vault),
+        (format!(r#"{{{inject}, "vault.hashicorp.com/auth-type": "approle"}}"#), client),
+        (r#"{"vault.hashicorp.com/agent-inject": "false"}"#.to_owned(), client),
+        (r#"{"vault.hashicorp.com/agent-inject": null}"#.to_owned(), client),
+        (r#"{"vault.hashicorp.com/role": "r"}"#.to_owned(), client),
+        ("null".to_owned(), client),
+    ];
+    for (annotations, agent) in table {
+        assert_eq!(of(&annotations), [client, agent], "{annotations}");
+    }
+}

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenwatch_core::world::tokens::Unsupported;
 
+use super::es512;
+
 /// Most bytes of a key id: what the core keeps of the id in a token.
 const MAX_ID: usize = 253;
 /// Sizes of an RSA key in bits: what `ring` verifies with. A smaller one has been too weak since
@@ -60,6 +62,8 @@ pub(super) enum PublicKey {
     P256(Vec<u8>),
     /// An uncompressed point of P-384.
     P384(Vec<u8>),
+    /// An uncompressed point that is on P-521.
+    P521(Vec<u8>),
     /// One that the agent cannot verify with.
     Unusable(Unsupported),
 }
@@ -77,7 +81,10 @@ impl Jwk {
             (Some("RSA"), _) => self.rsa().unwrap_or(unusable),
             (Some("EC"), Some("P-256")) => self.point(32).map_or(unusable, PublicKey::P256),
             (Some("EC"), Some("P-384")) => self.point(48).map_or(unusable, PublicKey::P384),
-            (Some("EC"), Some("P-521")) => PublicKey::Unusable(Unsupported::Es512),
+            (Some("EC"), Some("P-521")) => {
+                let point = self.point(66).filter(|point| es512::is_on_curve(point));
+                point.map_or(unusable, PublicKey::P521)
+            }
             _ => unusable,
         }
     }

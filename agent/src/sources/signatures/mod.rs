@@ -4,9 +4,11 @@
 //! - `jwk`: from a published key to one that can verify;
 //! - `spki`: the id that the API server derives from a key;
 //! - `verify`: one signature and one key;
+//! - `es512`: the same for the curve that `ring` does not have;
 //! - this file: the keys of the last answers, shared between the source that requests them and the
 //!   reader.
 
+mod es512;
 mod jwk;
 mod spki;
 #[cfg(test)]

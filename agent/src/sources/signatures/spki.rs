@@ -25,6 +25,11 @@ const P384: [u8; 18] = [
     0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04,
     0x00, 0x22,
 ];
+/// AlgorithmIdentifier of a key of P-521.
+const P521: [u8; 18] = [
+    0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04,
+    0x00, 0x23,
+];
 
 /// The id that the API server gives to this key.
 pub(super) fn key_id(key: &PublicKey) -> Option<String> {
@@ -35,6 +40,7 @@ pub(super) fn key_id(key: &PublicKey) -> Option<String> {
         }
         PublicKey::P256(point) => info(&P256, point),
         PublicKey::P384(point) => info(&P384, point),
+        PublicKey::P521(point) => info(&P521, point),
         PublicKey::Unusable(_) => return None,
     };
     Some(URL_SAFE_NO_PAD.encode(Sha256::digest(der)))

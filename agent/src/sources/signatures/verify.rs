@@ -8,8 +8,8 @@ use ring::signature::{
 use tokenwatch_core::world::tokens::Unsupported;
 use zeroize::Zeroize as _;
 
-use super::Signed;
 use super::jwk::{BASE64URL, PublicKey};
+use super::{Signed, es512};
 
 /// The longest signature: that of an RSA key of 8,192 bits, and what the decoder may take more.
 const MAX_SIGNATURE: usize = 1_024 + 3;
@@ -57,7 +57,8 @@ impl PublicKey {
             (Self::Rsa { n, e }, Algorithm::Rs256) => rsa(n, e, signed.token),
             (Self::P256(point), Algorithm::Es256) => ecdsa(&P256, point, signed.token),
             (Self::P384(point), Algorithm::Es384) => ecdsa(&P384, point, signed.token),
-            (Self::Rsa { .. } | Self::P256(_) | Self::P384(_), _) => Fits::No,
+            (Self::P521(point), Algorithm::Es512) => es512(point, signed.token),
+            (Self::Rsa { .. } | Self::P256(_) | Self::P384(_) | Self::P521(_), _) => Fits::No,
         }
     }
 }
@@ -72,6 +73,10 @@ fn rsa(n: &[u8], e: &[u8], token: &[u8]) -> Fits {
 fn ecdsa(algorithm: &'static EcdsaVerificationAlgorithm, point: &[u8], token: &[u8]) -> Fits {
     let key = UnparsedPublicKey::new(algorithm, point);
     verified(token, |text, signature| key.verify(text, signature).is_ok())
+}
+
+fn es512(point: &[u8], token: &[u8]) -> Fits {
+    verified(token, |text, signature| es512::verify(point, text, signature))
 }
 
 /// Decodes the signature into a buffer that is wiped.

@@ -262,11 +262,12 @@ impl Reader {
         bytes
     }
 
-    /// Reads an open file of the host, and passes its bytes on. They are wiped afterwards.
+    /// Reads an open file of the host, and passes its bytes and its stamp on. They are wiped
+    /// afterwards.
     pub(crate) fn contents<T>(
         &mut self,
         file: BorrowedFd<'_>,
-        take: impl FnOnce(&[u8]) -> T,
+        take: impl FnOnce(&[u8], Stamp) -> T,
     ) -> Result<T, Unread> {
         let stat = fstat(file)?;
         if !is_regular(&stat) {
@@ -274,7 +275,7 @@ impl Reader {
         }
         let length = fill(&mut self.buffer, file, stat.st_size)?;
         let is_whole = length < BUFFER_BYTES;
-        let taken = is_whole.then(|| take(&self.buffer[..length]));
+        let taken = is_whole.then(|| take(&self.buffer[..length], Stamp::of(&stat)));
         self.buffer[..length].zeroize();
         taken.ok_or(Unread::TooLong)
     }

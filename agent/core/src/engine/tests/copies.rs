@@ -1,7 +1,9 @@
 //! Copies of tokens on the host.
 
 use super::*;
+use crate::world::cluster::{Container, MountedPart, Phase, TokenMount};
 use crate::world::copies::{CopiedToken, CopiesSeen, CopyKind, Mention, Plugin};
+use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::tokens::Claims;
 
 const PATH: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
@@ -31,7 +33,7 @@ fn in_volume(iat_age: i64) -> Observation {
 /// The kubeconfig of Multus with this token, or without any.
 fn copied(iat_age: Option<i64>) -> Observation {
     let token =
-        |age| CopiedToken { user: Some("multus".into()), token_file: None, claims: of_multus(age) };
+        |age| CopiedToken { user: Some("multus".into()), ..CopiedToken::new(of_multus(age)) };
     Observation::Copies(CopiesSeen {
         path: PATH.into(),
         kind: CopyKind::Kubeconfig,
@@ -171,4 +173,86 @@ fn a_finding_about_a_copy_is_about_the_file_on_the_node() {
         engine.snapshot(&at(3_210)).findings.by_code[&(Code::CopyStale, Severity::Warning)],
         1
     );
+}
+
+/// A round of requests for the keys, which has this answer.
+fn round(engine: &mut Engine, age: i64, key: &str) -> Vec<Report> {
+    let answer = |_| {
+        let set = KeySet::new(None, [key.to_owned()]).unwrap();
+        let seen = KeysSeen { sent: at(age), answer: KeysAnswer::Published(set) };
+        engine.step(&at(age), Observation::Keys(seen)).reports
+    };
+    (0..3).flat_map(answer).collect()
+}
+
+/// The pod of Multus, as the API server lists it.
+fn listed() -> Observation {
+    let key = key("m1");
+    let mount = TokenMount {
+        volume: key.volume,
+        path: key.path,
+        mount_path: "/t".into(),
+        part: MountedPart::Whole,
+        convention: None,
+    };
+    let container = Container { name: "app".into(), tokens: vec![mount], ..Container::default() };
+    Observation::Cluster(ClusterSeen::Listed(vec![Pod {
+        uid: "m1".into(),
+        namespace: "kube-system".into(),
+        name: "kube-multus-ds-x".into(),
+        phase: Phase::Running,
+        containers: vec![container],
+        ..Pod::default()
+    }]))
+}
+
+/// A copy that calico-node requested, signed with this key.
+fn requested(key: &str) -> Observation {
+    let mut claims = claims(IAT, 86_400, None);
+    claims.key.id = Some(key.into());
+    claims.credential = Some(format!("signed with {key}"));
+    (claims.binding.pod, claims.binding.node) = (None, None);
+    Observation::Copies(CopiesSeen {
+        path: PATH.into(),
+        kind: CopyKind::Kubeconfig,
+        plugin: Some(Plugin::Calico),
+        mention: Mention::Named,
+        written_at: None,
+        tokens: vec![CopiedToken::new(claims)],
+    })
+}
+
+#[test]
+fn a_copy_whose_key_is_retired_is_named_within_minutes_and_clears_when_it_is_written_again() {
+    let mut engine = Engine::new(Config { cluster_configured: true, ..config() });
+    let known = [in_volume(0), listed(), requested("k1"), scanned(), Observation::Tick];
+    for observation in known {
+        let _ = engine.step(&at(1), observation);
+    }
+    let _ = round(&mut engine, 31, "k1");
+    assert_eq!(engine.findings(), []);
+    // The key was replaced since. The agent asks again after half an hour.
+    let mut reports = Vec::new();
+    let (mut first, mut rounds) = (None, 0);
+    for age in 32..2_400 {
+        let outcome = engine.step(&at(age), Observation::Tick);
+        reports.extend(of_copies(&outcome.reports, age));
+        if outcome.queries.contains(&Query::Keys) {
+            first = first.or(Some(age));
+            rounds += 1;
+            let seen = round(&mut engine, age, "k2");
+            reports.extend(of_copies(&seen, age));
+        }
+    }
+    let first = first.expect("a round");
+    let severities: Vec<_> = reports.iter().map(|(_, event, of)| (*event, *of)).collect();
+    let expected =
+        [(AlertEvent::Raised, Severity::Warning), (AlertEvent::Reminded, Severity::Critical)];
+    assert_eq!(severities, expected, "{reports:?}");
+    assert_eq!(reports[0].0, first);
+    assert!(reports[1].0 <= first + 130, "two more rounds: {reports:?}");
+    assert!(rounds <= 4, "{rounds} rounds in 40 minutes");
+    let written = engine.step(&at(2_400), requested("k2")).reports;
+    let ended: Vec<_> = of_copies(&written, 2_400).iter().map(|(_, event, _)| *event).collect();
+    assert_eq!(ended, [AlertEvent::Cleared]);
 }

@@ -14,6 +14,11 @@ pub(super) const COPY_STALE: Runbook = Runbook {
             "kubectl exec -n tokenwatch AGENT -- tokenwatch explain /host/FILE",
         ),
         step(
+            "For the reason `key unknown`: the keys that the API server has. `key_id` in the \
+             evidence is not among them",
+            "kubectl get --raw /openid/v1/jwks | grep -o '\"kid\":\"[^\"]*\"'",
+        ),
+        step(
             "Which CNI configurations name the plugin or the file; none: it is left over",
             "grep -rE 'kubeconfig|\"type\"' /etc/cni/net.d/",
         ),
@@ -35,6 +40,8 @@ pub(super) const COPY_STALE: Runbook = Runbook {
                     finding clears within seconds, and pods on the node start.",
     false_positives: "The plugin is installed under another name, and the file holds the token of \
                       its pod (reason unknown pod). The plugin's pod is being replaced and takes \
-                      longer than two minutes to write the file. A file that nothing uses, while a \
+                      longer than two minutes to write the file. One of several API servers does \
+                      not have its key yet while keys are replaced (reason key unknown, warning). \
+                      A file that nothing uses, while a \
                       CNI configuration still names it: remove the configuration, too.",
 };

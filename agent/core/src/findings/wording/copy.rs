@@ -6,7 +6,8 @@ use crate::base::time::{Delta, Wall};
 use crate::base::value::Attributes;
 use crate::findings::{CopyFault, CopySymptom, Finding, Subject};
 use crate::world::cluster::PodRef;
-use crate::world::copies::{CopyFacts, CopyKind, Mention, Plugin, Use};
+use crate::world::copies::{CopyFacts, CopyKey, CopyKind, Mention, NotJudged, Plugin, Use};
+use crate::world::keys::KeyState;
 use crate::world::tokens::{Claims, ObjectRef, Replaced};
 
 /// The evidence that names the generation of the copy.
@@ -26,11 +27,13 @@ pub(crate) fn copy(node: &str, symptom: CopySymptom, facts: &CopyFacts<'_>) -> F
     }
 }
 
-/// When the API server begins to refuse the copy. Without its pod it does so since a time that the
-/// agent does not know.
+/// When the API server begins to refuse the copy. Without its pod, its key or a good signature it
+/// does so since a time that the agent does not know.
 fn deadline(fault: CopyFault, facts: &CopyFacts<'_>) -> Option<Wall> {
     match fault {
-        CopyFault::PodGone | CopyFault::UnknownPod => None,
+        CopyFault::PodGone | CopyFault::UnknownPod | CopyFault::Damaged | CopyFault::KeyUnknown => {
+            None
+        }
         CopyFault::Expired | CopyFault::OtherPod | CopyFault::Behind | CopyFault::NotRenewed => {
             Some(facts.refused_from())
         }
@@ -73,6 +76,15 @@ fn what(fault: CopyFault, facts: &CopyFacts<'_>) -> String {
              token, although it expires only at {}.",
             claims.expires_at.rfc3339()
         ),
+        CopyFault::Damaged => format!(
+            "holds a token of {owner} whose signature does not fit the key that it names: it was \
+             damaged or forged after it was signed, and no API server accepts it."
+        ),
+        CopyFault::KeyUnknown => format!(
+            "holds a token of {owner} that is signed with a key which {}. It expires only at {}.",
+            lacking(facts),
+            claims.expires_at.rfc3339()
+        ),
         CopyFault::OtherPod => format!(
             "holds a token of {owner} with service account {}, which is not the plugin's{}. \
              Requests with it act as another account, and are probably forbidden (403).",
@@ -100,9 +112,25 @@ fn what(fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     }
 }
 
+/// Who lacks the key, and what follows.
+fn lacking(facts: &CopyFacts<'_>) -> &'static str {
+    match facts.key.state() {
+        Some(KeyState::Unknown) => "no API server has any more: each refuses the token",
+        Some(KeyState::Split) => "some API servers have and others do not: those refuse the token",
+        Some(
+            KeyState::NotChecked
+            | KeyState::Open
+            | KeyState::Known
+            | KeyState::Suspected
+            | KeyState::Missing,
+        )
+        | None => "the last answers of the API server did not have: who lacks it refuses the token",
+    }
+}
+
 /// How long ago kubelet replaced the token: `5m 10s ago`.
 fn ago(facts: &CopyFacts<'_>) -> String {
-    match facts.replaced {
+    match facts.replaced() {
         Some(Replaced::At(at)) => format!("{} ago", facts.now.wall - at),
         Some(Replaced::Before(at)) => format!("at least {} ago", facts.now.wall - at),
         None => "before".to_owned(),
@@ -124,7 +152,9 @@ fn life(left: Delta, facts: &CopyFacts<'_>) -> String {
 /// What fails then, or fails now.
 fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     let is_now = match fault {
-        CopyFault::Expired | CopyFault::PodGone | CopyFault::OtherPod => true,
+        CopyFault::Expired | CopyFault::PodGone | CopyFault::OtherPod | CopyFault::Damaged => true,
+        CopyFault::KeyUnknown if facts.key.state() == Some(KeyState::Unknown) => true,
+        CopyFault::KeyUnknown => return SOME_REFUSE.to_owned(),
         CopyFault::Behind | CopyFault::NotRenewed => false,
         CopyFault::UnknownPod => return UNKNOWN_POD.to_owned(),
     };
@@ -138,6 +168,7 @@ fn effect(node: &str, fault: CopyFault, facts: &CopyFacts<'_>) -> String {
     }
 }
 
+const SOME_REFUSE: &str = "Whatever uses the file gets 401 from an API server without the key.";
 /// The plugin may be installed under another name: then all is well.
 const UNKNOWN_POD: &str = "If that pod does not write the file, requests with the token act as \
                            another account, and are probably forbidden (403).";
@@ -186,7 +217,7 @@ fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
     let (seen, claims) = (&facts.file.seen, facts.claims());
     let writer = facts.writer.as_ref().filter(|_| fault != CopyFault::UnknownPod);
     let current = facts.source.and_then(|source| source.tracked.current.as_ref());
-    let current = current.filter(|_| facts.replaced.is_some());
+    let current = current.filter(|_| facts.replaced().is_some());
     Attributes::new()
         .with("reason", reason(fault))
         .with_some("plugin", facts.plugin().map(Plugin::name))
@@ -194,6 +225,9 @@ fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
         .with("used_by", seen.mention.name())
         .with_some("user", facts.token.user.as_ref())
         .with_some("token_file", facts.token.token_file.as_ref())
+        .with_some("key_id", claims.key.id.as_ref().filter(|_| fault == CopyFault::KeyUnknown))
+        .with_some("key", key(facts.key))
+        .with_some("signature", facts.token.signature.map(|seen| seen.result.name()))
         .with_some("pod", claims.binding.pod.as_ref().map(|_| owner(claims)))
         .with("bound_pod", facts.pod.name())
         .with("service_account", &claims.binding.service_account.name)
@@ -212,9 +246,14 @@ fn evidence(fault: CopyFault, facts: &CopyFacts<'_>) -> Attributes {
         .with("seconds_left", facts.refused_from() - facts.verifier)
 }
 
+/// What is known of its key, where an API server is asked.
+fn key(key: CopyKey) -> Option<&'static str> {
+    (key != CopyKey::NotJudged(NotJudged::NoAnswer)).then(|| key.text())
+}
+
 /// When kubelet replaced the token, where the agent knows it.
 fn replaced_at(facts: &CopyFacts<'_>) -> Option<Wall> {
-    match facts.replaced? {
+    match facts.replaced()? {
         Replaced::At(at) => Some(at),
         Replaced::Before(_) => None,
     }
@@ -224,6 +263,8 @@ fn reason(fault: CopyFault) -> &'static str {
     match fault {
         CopyFault::Expired => "expired",
         CopyFault::PodGone => "pod gone",
+        CopyFault::Damaged => "damaged",
+        CopyFault::KeyUnknown => "key unknown",
         CopyFault::OtherPod => "other pod",
         CopyFault::UnknownPod => "unknown pod",
         CopyFault::Behind => "behind",

@@ -18,11 +18,13 @@ impl Pseudonyms {
     }
 
     fn copied(&self, token: CopiedToken) -> CopiedToken {
-        let CopiedToken { user, token_file, claims } = token;
+        let CopiedToken { user, token_file, claims, api_server, signature } = token;
         CopiedToken {
             user: self.some_name(Kind::Name, user),
             token_file: token_file.map(|path| self.directory(&path)),
             claims: self.claims(claims),
+            api_server,
+            signature,
         }
     }
 }

@@ -60,20 +60,24 @@ pub enum Convention {
     IstioToken,
     /// Its volume is `linkerd-identity-token`: linkerd's proxy gives it to the identity service.
     LinkerdIdentity,
+    /// The pod's annotation `vault.hashicorp.com/agent-inject`, and the container is Vault's agent:
+    /// it gives it to Vault.
+    VaultAgent,
 }
 
 impl Convention {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AwsWebIdentity,
         Self::AwsContainerAuthorization,
         Self::AzureFederated,
         Self::InCluster,
         Self::IstioToken,
         Self::LinkerdIdentity,
+        Self::VaultAgent,
     ];
 
-    /// What shows it: a variable, the name of a volume, or a directory.
+    /// What shows it: a variable, the name of a volume, a directory, or an annotation.
     pub fn sign(self) -> &'static str {
         match self {
             Self::AwsWebIdentity => "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -82,6 +86,7 @@ impl Convention {
             Self::InCluster => "/var/run/secrets/kubernetes.io/serviceaccount",
             Self::IstioToken => "istio-token",
             Self::LinkerdIdentity => "linkerd-identity-token",
+            Self::VaultAgent => "vault.hashicorp.com/agent-inject",
         }
     }
 }

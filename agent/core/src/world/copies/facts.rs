@@ -1,5 +1,6 @@
 //! The facts about one copied token at one moment, as the diagnosis needs them.
 
+use super::keys::CopyKey;
 use super::writer::Writers;
 use super::{CopiedFile, CopiedToken, Mention, Owner, Plugin};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
@@ -59,6 +60,8 @@ pub struct Source<'a> {
     pub tracked: &'a Tracked,
     /// Whether the ids of the generations show it, and not only the pod.
     pub is_certain: bool,
+    /// When kubelet replaced it, if the copy is of an earlier generation.
+    pub replaced: Option<Replaced>,
 }
 
 /// One copied token, with everything that affects its diagnosis.
@@ -76,14 +79,14 @@ pub struct CopyFacts<'a> {
     pub pod: BoundPod,
     /// The token that it was made from.
     pub source: Option<Source<'a>>,
-    /// When kubelet replaced the token that it was made from, if it is of an earlier generation.
-    pub replaced: Option<Replaced>,
     /// The pod on this node that writes the file, if only one comes into question.
     pub writer: Option<PodRef>,
     /// Whether the plugin, or the pod of the copy, runs on this node.
     pub has_writer: bool,
     /// Whose token it is.
     pub owner: Owner,
+    /// What the keys of the API servers show of it.
+    pub key: CopyKey,
 }
 
 impl<'a> CopyFacts<'a> {
@@ -95,6 +98,11 @@ impl<'a> CopyFacts<'a> {
     /// The plugin that writes the file.
     pub fn plugin(&self) -> Option<Plugin> {
         self.file.seen.plugin
+    }
+
+    /// When kubelet replaced the token that it was made from, if it is of an earlier generation.
+    pub fn replaced(&self) -> Option<Replaced> {
+        self.source?.replaced
     }
 
     /// From when on the API server refuses the copy because of its age, on true time.
@@ -131,7 +139,6 @@ impl World {
         let verifier = estimate.true_time(now.wall).unwrap_or(now.wall);
         let Writers { one, runs, owner } = self.writers(file.seen.plugin, &token.claims);
         let source = self.source_of(&token.claims);
-        let policy = self.kubelet.policy();
         let pod = self.bound_pod(file, &token.claims, now, verifier);
         CopyFacts {
             file,
@@ -140,10 +147,10 @@ impl World {
             verifier,
             pod,
             source,
-            replaced: source.and_then(|source| source.tracked.replaced(&token.claims, policy)),
             writer: one,
             has_writer: runs || pod == BoundPod::Exists,
             owner,
+            key: self.copy_key(file, token),
         }
     }
 
@@ -155,12 +162,17 @@ impl World {
         let of_pod = || self.tokens.iter().filter(|tracked| tracked.key.pod_uid == uid);
         let generation = claims.generation();
         if let Some(tracked) = of_pod().find(|tracked| tracked.had(&generation)) {
-            return Some(Source { tracked, is_certain: true });
+            return Some(self.made_from(tracked, true, claims));
         }
         let audiences = |tracked: &&Tracked| {
             tracked.current.as_ref().is_some_and(|now| now.claims.audiences == claims.audiences)
         };
-        of_pod().find(audiences).map(|tracked| Source { tracked, is_certain: false })
+        of_pod().find(audiences).map(|tracked| self.made_from(tracked, false, claims))
+    }
+
+    fn made_from<'a>(&self, tracked: &'a Tracked, is_certain: bool, copy: &Claims) -> Source<'a> {
+        let replaced = tracked.replaced(copy, self.kubelet.policy());
+        Source { tracked, is_certain, replaced }
     }
 
     /// What is known of the pod that a copied token is bound to.

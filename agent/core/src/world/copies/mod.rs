@@ -2,13 +2,15 @@
 //! token, or requested, and that kubelet does not replace. Only claims are kept.
 
 mod facts;
+mod keys;
 mod plugin;
 mod seen;
 mod writer;
 
 pub use facts::{BoundPod, CopyFacts, GRACE, Source, Use};
+pub use keys::{CopyKey, NotJudged};
 pub use plugin::Plugin;
-pub use seen::{CopiedToken, CopiesSeen, CopyKind, Mention};
+pub use seen::{CopiedToken, CopiesSeen, CopyKind, CopyServer, Mention};
 pub use writer::Owner;
 
 use std::collections::BTreeMap;
@@ -123,6 +125,7 @@ impl World {
     /// Takes what a file on the host holds.
     pub(super) fn copied(&mut self, now: &Reading, seen: CopiesSeen) -> Changed {
         self.copies.see(seen, now);
+        self.want_keys_of_copies(now);
         Changed::node()
     }
 }

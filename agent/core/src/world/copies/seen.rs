@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Plugin;
 use crate::base::time::Wall;
-use crate::world::tokens::Claims;
+use crate::world::tokens::{Claims, Signature};
 
 /// What one file on the host holds. Sent when something about it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,29 @@ pub struct CopiedToken {
     pub token_file: Option<String>,
     /// Its claims.
     pub claims: Claims,
+    /// Whose API server the kubeconfig names, as far as that can be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_server: Option<CopyServer>,
+    /// What a check of its signature showed; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+impl CopiedToken {
+    /// Of a file that holds nothing but this token.
+    pub fn new(claims: Claims) -> Self {
+        Self { user: None, token_file: None, claims, api_server: None, signature: None }
+    }
+}
+
+/// The API server that a kubeconfig names beside a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyServer {
+    /// The one that the agent asks, or that pods on this node use.
+    Own,
+    /// At another address. It may be the same one by another name.
+    Other,
 }
 
 /// The form of a file with tokens.
@@ -94,5 +117,20 @@ impl Mention {
             Self::NotNamed => "none",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::tokens::claims_for_tests;
+
+    /// As earlier versions recorded it, and as they can read what this one records.
+    #[test]
+    fn a_recording_without_servers_and_signatures_is_read() {
+        let token = CopiedToken::new(claims_for_tests(1_800_000_000, 3_600, None));
+        let text = serde_json::to_string(&token).unwrap();
+        assert!(!text.contains("api_server") && !text.contains("signature"), "{text}");
+        assert_eq!(serde_json::from_str::<CopiedToken>(&text).unwrap(), token);
     }
 }

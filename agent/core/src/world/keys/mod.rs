@@ -184,8 +184,12 @@ impl Keys {
 
     /// What the answers say about the key of this generation.
     pub fn state(&self, key: &TokenKey, generation: &Generation) -> KeyState {
-        let Some(id) = checkable_key(key, generation) else { return KeyState::NotChecked };
-        let seen = generation.seen.monotonic;
+        let id = checkable_key(key, generation);
+        id.map_or(KeyState::NotChecked, |id| self.state_of(id, generation.seen.monotonic))
+    }
+
+    /// What the answers say about the key of a token that the agent saw at `seen`.
+    pub fn state_of(&self, id: &str, seen: Monotonic) -> KeyState {
         let mut tally = Tally { patience: self.patience, ..Tally::default() };
         for answer in &self.answers {
             tally.take(answer.sent, answer.shows(id, seen));

@@ -12,6 +12,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tracked;
+mod verifiers;
 
 pub use audience::{Exchange, is_for_api_server, telling_part};
 pub use claims::{Binding, Bound, Claims, GenerationId, ObjectRef, SigningKey, USUAL_LIFE};
@@ -26,6 +27,7 @@ pub use legacy::{LegacyToken, MAX_LEGACY};
 pub use signature::{Signature, SignatureResult, Unsupported};
 pub use store::{MAX_TOKENS, Tokens};
 pub use tracked::{Change, Generation, Replaced, Tracked, Trouble};
+pub use verifiers::{KeyCache, Leeway, Verification};
 
 use serde::{Deserialize, Serialize};
 

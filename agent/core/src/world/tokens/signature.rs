@@ -36,7 +36,7 @@ pub enum SignatureResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsupported {
-    /// ES512: a key of the curve P-521.
+    /// ES512, in recordings of versions of the agent that did not verify it.
     Es512,
     /// An RSA key of less than 2,048 or more than 8,192 bits.
     RsaSize,
@@ -86,8 +86,8 @@ const NO_KEY_FITS: &str = "it does not fit the key that the token names, whose i
                            key: the token was damaged or forged";
 const ANOTHER_MAY_FIT: &str = "it does not fit the published key of this id; another key may have \
                                the same id, because the id is not derived from the key";
-const NO_ES512: &str = "not checked, because the agent does not verify ES512: it compares the id \
-                        of the key alone";
+const NO_ES512: &str = "not checked, because the version of the agent that saw the token did not \
+                        verify ES512";
 const RSA_SIZE: &str = "not checked, because the RSA key has less than 2,048 or more than 8,192 \
                         bits";
 
@@ -104,3 +104,17 @@ pub(super) fn trouble(signature: Option<Signature>) -> Option<&'static str> {
 
 const DAMAGED: &str = "its signature does not fit the key that it names, which the API server \
                        publishes: it was damaged or forged after it was signed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_of_a_version_without_es512_is_read() {
+        let seen: Signature =
+            serde_json::from_str(r#"{"result": {"unsupported": "es512"}, "keys_at": 1}"#).unwrap();
+        assert_eq!(seen.result, SignatureResult::Unsupported(Unsupported::Es512));
+        assert!(seen.result.meaning().contains("the version of the agent"));
+        assert_eq!(trouble(Some(seen)), None);
+    }
+}

@@ -6,6 +6,7 @@ mod questions;
 mod render;
 #[cfg(test)]
 mod tests;
+mod verifier;
 
 use std::fmt;
 use std::path::Path;

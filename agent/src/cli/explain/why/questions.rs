@@ -9,11 +9,9 @@ use tokenwatch_core::findings::{Code, Finding, Severity};
 use tokenwatch_core::world::clocks::{ClockState, Estimate};
 use tokenwatch_core::world::cluster::{AccountLoss, Pod, PodStage};
 use tokenwatch_core::world::keys::KeyState;
-use tokenwatch_core::world::tokens::{
-    Signature, SignatureResult, State, Verdict, is_for_api_server,
-};
+use tokenwatch_core::world::tokens::{Signature, SignatureResult, State, Verdict};
 
-use super::life;
+use super::{life, verifier};
 use crate::cli::check::Missing;
 use crate::cli::output::{count_of, relative};
 use crate::reader_list::Reader;
@@ -251,7 +249,7 @@ fn accepted(why: &Why, beside: Beside<'_>) -> (Finds, String) {
     let issuer = published.issuer.as_ref().map(|issuer| issued_by(issuer, why));
     let (of_issuer, issuer) = issuer.unwrap_or((Finds::Good, String::new()));
     let (of_signature, signature) = signature(why);
-    let audience = audience(why);
+    let audience = verifier::audience(why);
     let text = format!("It verifies with {keys}, {key}.{signature}{issuer} {audience}");
     (worse(worse(finds, of_issuer), of_signature), text)
 }
@@ -291,16 +289,6 @@ fn issued_by(issuer: &str, why: &Why) -> (Finds, String) {
          API server still lists that issuer."
     );
     (Finds::NotKnown, text)
-}
-
-fn audience(why: &Why) -> &'static str {
-    if is_for_api_server(&why.token.claims) {
-        "By its audience, the token is for the API server. Authenticators for other tokens \
-         (webhook, OIDC) do not show here."
-    } else {
-        "By its audience, the token is for another verifier, whose configuration does not show \
-         here."
-    }
 }
 
 fn restart(why: &Why, beside: Beside<'_>) -> (Finds, String) {

@@ -3,7 +3,9 @@
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::engine::{AccountState, ApiClock};
 use tokenwatch_core::world::clocks::{ClockState, Estimate};
-use tokenwatch_core::world::cluster::{AccountLoss, PodStage};
+use tokenwatch_core::world::cluster::{
+    AccountLoss, Container, Convention, MountedPart, Pod, PodStage, TokenMount,
+};
 use tokenwatch_core::world::keys::{KeySet, KeyState};
 use tokenwatch_core::world::tokens::ObjectRef;
 
@@ -139,4 +141,69 @@ fn names_from_outside_are_escaped() {
     let reasons = reasons(why, None);
     let text = render::text(&reasons, Layout::plain());
     assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text}");
+}
+
+/// A good token for this audience, in a pod whose containers read it by this convention.
+fn read_by(audience: &str, convention: Option<Convention>) -> Why {
+    let mut why = good();
+    why.token.claims.audiences = vec![audience.into()];
+    let mount = TokenMount {
+        volume: why.token.key.volume.clone(),
+        path: why.token.key.path.clone(),
+        mount_path: "/t".into(),
+        part: MountedPart::Whole,
+        convention,
+    };
+    let container = Container { tokens: vec![mount], ..Container::default() };
+    why.token.known = Some(Pod { containers: vec![container], ..Pod::default() });
+    why
+}
+
+#[test]
+fn the_answer_names_who_verifies_the_token_and_what_is_published_of_that() {
+    let (vault, default) = (Some(Convention::VaultAgent), "https://kubernetes.default.svc");
+    let accepts = "Vault usually accepts it for 1m 00s after exp";
+    let table: [(&str, _, &[&str], &[&str]); 6] = [
+        (default, None, &["the token is for the API server."], &["Vault", "not documented"]),
+        (
+            default,
+            vault,
+            &[
+                "annotation vault.hashicorp.com/agent-inject",
+                "Kubernetes method accepts that if it names no audience",
+                "bound_audiences",
+                accepts,
+            ],
+            &["an old key"],
+        ),
+        ("vault", vault, &["must name its audience", "bound_audiences", accepts], &["an old key"]),
+        ("vault", None, &["is for Vault.", accepts], &["annotation"]),
+        (
+            "sts.amazonaws.com",
+            None,
+            &["is for AWS STS.", "count on exp"],
+            &["Vault", "accepts a key"],
+        ),
+        ("somebody", None, &["for another verifier"], &["Vault", "count on exp"]),
+    ];
+    for (audience, convention, expected, others) in table {
+        let Answer { text, finds, .. } = answer(read_by(audience, convention), 6);
+        assert_eq!(finds, Finds::Good, "nobody is accused: {text}");
+        assert!(expected.iter().all(|part| text.contains(part)), "{audience}: {text}");
+        assert!(!others.iter().any(|part| text.contains(part)), "{audience}: {text}");
+    }
+}
+
+#[test]
+fn after_a_replacement_of_the_key_the_answer_says_how_long_others_accept_the_old_one() {
+    let table = [
+        ("vault", "Vault accepts an old key until it sees a token of the new one"),
+        ("identity.l5d.io", "linkerd keeps no keys"),
+        ("api://AzureADTokenExchange", "how long Microsoft Entra accepts a key"),
+    ];
+    for (audience, expected) in table {
+        let why = Why { key: KeyState::Unknown, ..read_by(audience, None) };
+        let Answer { text, .. } = answer(why, 6);
+        assert!(text.contains(expected), "{text}");
+    }
 }
