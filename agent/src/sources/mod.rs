@@ -14,6 +14,7 @@ pub mod kubelet_log;
 mod kubelets;
 pub mod logs;
 pub mod ntp;
+mod object_watch;
 mod own_opens;
 pub mod pods;
 pub mod privileges;
