@@ -27,6 +27,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::copies::{self, CopiesConfig};
+use crate::sources::journal::JournalConfig;
 use crate::sources::kubelet_log::KubeletLogConfig;
 use crate::sources::logs::LogFiles;
 use crate::sources::ntp::{self, NtpConfig};
@@ -58,6 +59,8 @@ pub struct Plan {
     pub copies: Option<CopiesConfig>,
     /// Of the source of an API server's logs, if the settings name any.
     pub server_logs: Option<LogFiles>,
+    /// Of the same in the journal of systemd, if the settings ask for it.
+    pub server_journal: Option<JournalConfig>,
     /// Of the sources of kubelet's errors.
     pub kubelet_log: KubeletLogConfig,
     /// Of the source of time servers.
@@ -187,9 +190,7 @@ fn start_sources(
     if let Some(config) = &plan.copies {
         sources.spawn(copies::run(config.clone(), observations.clone()));
     }
-    if let Some(config) = &plan.server_logs {
-        sources.spawn(server_logs::run(config.clone(), observations.clone()));
-    }
+    start_server_logs(&mut sources, plan, observations);
     start_kubelet_logs(&mut sources, plan, observations);
     if let Some(client) = &plan.apiserver {
         api_clock::show(client, observations);
@@ -200,6 +201,16 @@ fn start_sources(
         start_accounts(&mut sources, plan, client, (queries.accounts, observations));
     }
     sources
+}
+
+/// Starts the sources of what an API server on this node logs, as far as the settings ask for it.
+fn start_server_logs(sources: &mut JoinSet<()>, plan: &Plan, observations: &Sender<Observation>) {
+    if let Some(config) = &plan.server_logs {
+        sources.spawn(server_logs::run(config.clone(), observations.clone()));
+    }
+    if let Some(config) = &plan.server_journal {
+        sources.spawn(server_logs::run_journal(config.clone(), observations.clone()));
+    }
 }
 
 /// Starts the sources of what kubelet logs, as far as the settings ask for it.

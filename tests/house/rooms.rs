@@ -168,7 +168,7 @@ pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
         "agent/src/sources/readers/fanotify/group.rs",
         // Logs are no tokens, but may have some: the same care is taken.
         "agent/src/sources/logs/tail.rs",
-        "agent/src/sources/kubelet_log/journal/file.rs",
+        "agent/src/sources/journal/file.rs",
     ];
     found.extend(only_in(tree, "agent/src/sources", &reading, &readers));
     found

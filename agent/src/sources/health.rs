@@ -37,6 +37,8 @@ pub(super) enum Source {
     Openers,
     /// The logs of an API server on this node.
     ServerLogs,
+    /// The journal of systemd, for the messages of an API server.
+    ServerJournal,
     /// Log files of kubelet.
     KubeletLog,
     /// The journal of systemd.
@@ -62,6 +64,7 @@ impl Source {
             Self::ControllerLease => "controllerlease",
             Self::Openers => "fanotify",
             Self::ServerLogs => "serverlogs",
+            Self::ServerJournal => "serverjournal",
             Self::KubeletLog => "kubeletlog",
             Self::Journal => "journal",
             Self::PodEvents => "podevents",

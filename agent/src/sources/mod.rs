@@ -8,6 +8,7 @@ pub mod api_once;
 pub mod controller_lease;
 pub mod copies;
 mod health;
+pub mod journal;
 pub mod kernel;
 pub mod keys;
 pub mod kubelet_log;

@@ -6,7 +6,7 @@
 //! - `causes`: which cause the text of an error names, from the table `causes.txt`;
 //! - `gather`: what a report has;
 //! - `files`: log files, with the means of `sources/logs`;
-//! - `journal`: the files of systemd's journal;
+//! - `journal`: its messages in the journal of systemd;
 //! - `events`: Events `FailedMount`, from the API server.
 
 mod causes;
@@ -15,6 +15,8 @@ mod files;
 mod found;
 mod gather;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod line;
 mod quoted;
 #[cfg(test)]
@@ -23,9 +25,10 @@ mod time;
 
 pub use events::run as run_events;
 pub use files::run as run_files;
-pub use journal::{JournalConfig, run as run_journal};
+pub use journal::run as run_journal;
 use tokenwatch_core::world::observation::Observation;
 
+use crate::sources::journal::JournalConfig;
 use crate::sources::logs::LogFiles;
 
 /// Where kubelet's errors are read.

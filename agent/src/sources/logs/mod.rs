@@ -4,12 +4,14 @@
 //! - `watches`: inotify watches on them, and on the directories in which they appear;
 //! - `follow`: reads each file at each event, through rotations;
 //! - `tail`: what was appended to one file of text;
-//! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI);
+//! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI), with
+//!   `docker`: the lines of Docker's log files;
 //! - `klog`: the header of a line in klog's text form;
 //! - `name`: names that are kept of a line.
 //!
 //! A log may have tokens. The buffers are wiped, and no name that is kept can be a token.
 
+mod docker;
 pub(super) mod follow;
 pub(super) mod klog;
 pub(super) mod lines;

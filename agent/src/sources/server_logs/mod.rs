@@ -1,7 +1,8 @@
 //! The logs of an API server on this node: its own log, and its audit log. The settings name them
-//! (`apiserver.logs`), and only a control-plane node has any.
+//! (`apiserver.logs`, `apiserver.journal`), and only a control-plane node has any.
 //!
-//! - `follow`: how they are read, with the means of `sources/logs`;
+//! - `follow`: how files are read, with the means of `sources/logs`;
+//! - `journal`: how the journal of systemd is read, with those of `sources/journal`;
 //! - `logged`: what one line shows, with the formats in `klog`, `json` and `reason`;
 //! - `gather`: what a report has.
 //!
@@ -10,14 +11,18 @@
 
 mod follow;
 mod gather;
+mod journal;
 mod json;
 mod klog;
 mod logged;
+#[cfg(test)]
+mod places_tests;
 mod reason;
 #[cfg(test)]
 mod tests;
 
 pub use follow::run;
+pub use journal::run as run_journal;
 use tokenwatch_core::world::refusals::{Accepted, RefusalReason, Suspect};
 
 /// What one line shows.

@@ -23,7 +23,7 @@ use crate::sources::logs::follow::{Follower, Look};
 use crate::sources::logs::lines::{Lines, MAX_LINE};
 use crate::sources::logs::places::places;
 
-const EXPIRED: &str = "E1128 04:17:00.123456       1 authentication.go:75] \"Unable to \
+pub(super) const EXPIRED: &str = "E1128 04:17:00.123456       1 authentication.go:75] \"Unable to \
                        authenticate the request\" err=\"[invalid bearer token, service account \
                        token has expired]\"";
 const REFUSED_EVENT: &str = concat!(
@@ -431,7 +431,7 @@ fn token() -> impl Strategy<Value = String> {
 }
 
 /// A line of an API server with something else at some place, or anything at all.
-fn line() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn line() -> impl Strategy<Value = Vec<u8>> {
     let real = prop_oneof![
         Just(EXPIRED.to_owned()),
         Just(REFUSED_EVENT.to_owned()),
