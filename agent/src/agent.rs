@@ -37,8 +37,8 @@ use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{
-    api_clock, controller_lease, kernel, keys, kubelet_log, pods, privileges, readers, server_logs,
-    service_accounts,
+    api_clock, controller_lease, kernel, keys, kubelet_log, pod_addresses, pods, privileges,
+    readers, server_logs, service_accounts,
 };
 use engine::SharedEngine;
 pub use error::Error;
@@ -199,6 +199,10 @@ fn start_sources(
         let keys = plan.files.keys.clone();
         sources.spawn(keys::run(Arc::clone(client), queries.keys, keys, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries.accounts, observations));
+        if plan.server_logs.is_some() || plan.server_journal.is_some() {
+            let (client, addresses) = (Arc::clone(client), queries.addresses);
+            sources.spawn(pod_addresses::run(client, addresses, observations.clone()));
+        }
     }
     sources
 }

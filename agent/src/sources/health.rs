@@ -39,6 +39,8 @@ pub(super) enum Source {
     ServerLogs,
     /// The journal of systemd, for the messages of an API server.
     ServerJournal,
+    /// The pods with the addresses of refused requests, from the Kubernetes API.
+    PodAddresses,
     /// Log files of kubelet.
     KubeletLog,
     /// The journal of systemd.
@@ -65,6 +67,7 @@ impl Source {
             Self::Openers => "fanotify",
             Self::ServerLogs => "serverlogs",
             Self::ServerJournal => "serverjournal",
+            Self::PodAddresses => "podaddresses",
             Self::KubeletLog => "kubeletlog",
             Self::Journal => "journal",
             Self::PodEvents => "podevents",

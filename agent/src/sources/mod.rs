@@ -17,6 +17,7 @@ pub mod logs;
 pub mod ntp;
 mod object_watch;
 mod own_opens;
+pub mod pod_addresses;
 pub mod pods;
 pub mod privileges;
 pub mod readers;

@@ -1,6 +1,8 @@
 //! The outcome of one step: reports to deliver, and queries to answer. These are values only; the
 //! caller acts on them.
 
+use core::net::IpAddr;
+
 use serde::Serialize;
 
 use crate::base::time::{Delta, Wall};
@@ -56,4 +58,6 @@ pub enum Query {
     ServiceAccount(AccountName),
     /// Request the keys with which the API server verifies tokens.
     Keys,
+    /// Request the pods with this address, from which requests were refused.
+    PodsAtAddress(IpAddr),
 }

@@ -29,7 +29,8 @@ use crate::world::readers::{
     ReadersSeen, RunningContainer, SeenMount,
 };
 use crate::world::refusals::{
-    Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect,
+    Accepted, AcceptedAccount, AcceptedPod, AuditedRefusal, IssuedToken, PodAtAddress,
+    PodsAtAddress, RefusalReason, ServerLogSeen, Suspect, TimedRefusals,
 };
 use crate::world::tokens::{
     Binding, Claims, GenerationId, LegacyClaims, LegacyToken, ObjectRef, Signature,
@@ -73,6 +74,7 @@ every_observation! {
     2 Keys => |now| keys(now).prop_map(Observation::Keys);
     1 ControllerLease => |_| option::of(lease()).prop_map(Observation::ControllerLease);
     2 ServerLog => |_| server_log().prop_map(Observation::ServerLog);
+    1 PodsAtAddress => |_| pods_at().prop_map(Observation::PodsAtAddress);
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
@@ -236,22 +238,67 @@ fn server_log() -> impl Strategy<Value = ServerLogSeen> {
         account_name().prop_map(Suspect::Account),
     ];
     let counted = (vec((reason, 0..9u64), 0..2), vec((suspect, 0..9u64), 0..3), 0..2u64);
-    (counted, vec(accepted(), 0..3)).prop_map(|((reasons, refused, others), accepted)| {
-        ServerLogSeen { reasons, refused, others, accepted }
+    let rest = (vec(accepted(), 0..3), timed(), vec(issued(), 0..3));
+    (counted, rest).prop_map(|((reasons, refused, others), (accepted, timed, issued))| {
+        ServerLogSeen { reasons, refused, others, accepted, timed, issued }
+    })
+}
+
+fn timed() -> impl Strategy<Value = TimedRefusals> {
+    let audited = (option::of(address()), wall(), wall())
+        .prop_map(|(address, received, answered)| AuditedRefusal { address, received, answered });
+    let logged = vec((wall(), Just(RefusalReason::Expired)), 0..3);
+    (logged, vec(audited, 0..3), option::of((wall(), wall())))
+        .prop_map(|(logged, audited, unlisted)| TimedRefusals { logged, audited, unlisted })
+}
+
+fn issued() -> impl Strategy<Value = IssuedToken> {
+    (name("uid"), name("audience"), offset(), name("jti"), wall()).prop_map(
+        |(pod_uid, request, lifetime, jti, at)| IssuedToken {
+            pod_uid,
+            request,
+            lifetime,
+            generation: GenerationId::of_jti(&jti),
+            at,
+        },
+    )
+}
+
+fn pods_at() -> impl Strategy<Value = PodsAtAddress> {
+    let names = (name("namespace"), name("pod"), name("uid"), option::of(name("node")));
+    let pod = (names, any::<bool>(), option::of(wall()), any::<bool>()).prop_map(
+        |((namespace, name, uid, node), on_host_network, started, has_ended)| PodAtAddress {
+            namespace,
+            name,
+            uid,
+            node,
+            on_host_network,
+            started,
+            has_ended,
+        },
+    );
+    (address(), vec(pod, 0..3), any::<bool>()).prop_map(|(address, pods, has_more)| PodsAtAddress {
+        address,
+        pods,
+        has_more,
     })
 }
 
 fn accepted() -> impl Strategy<Value = Accepted> {
     let pod = (name("pod"), name("uid")).prop_map(|(name, uid)| AcceptedPod { name, uid });
     let generation = option::of(name("jti").prop_map(|id| GenerationId::of_jti(&id)));
-    let user = (account_name(), option::of(pod), generation, option::of(offset()));
-    let user = user.prop_map(|(account, pod, generation, stale_for)| AcceptedAccount {
+    let pod = (option::of(pod), option::of(name("node")));
+    let user = (account_name(), pod, generation, option::of(offset()));
+    let user = user.prop_map(|(account, (pod, node), generation, stale_for)| AcceptedAccount {
         account,
         pod,
+        node,
         generation,
         stale_for,
     });
-    (option::of(address()), option::of(user)).prop_map(|(address, user)| Accepted { address, user })
+    let rest = (option::of(wall()), option::of(name("agent")));
+    (option::of(address()), option::of(user), rest)
+        .prop_map(|(address, user, (at, agent))| Accepted { address, user, at, agent })
 }
 
 fn kubelet_error() -> impl Strategy<Value = KubeletError> {

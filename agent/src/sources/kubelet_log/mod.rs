@@ -1,7 +1,7 @@
 //! The errors that kubelet logs about tokens and their volumes: in a log file, in the journal of
 //! systemd, and in Events of the pods. All of it is off unless the settings name it.
 //!
-//! - `line`: the parts of a line, with `quoted` and `time`;
+//! - `line`: the parts of a line, with `quoted`;
 //! - `found`: which lines are about a token, and about whose;
 //! - `causes`: which cause the text of an error names, from the table `causes.txt`;
 //! - `gather`: what a report has;
@@ -21,7 +21,6 @@ mod line;
 mod quoted;
 #[cfg(test)]
 mod tests;
-mod time;
 
 pub use events::run as run_events;
 pub use files::run as run_files;

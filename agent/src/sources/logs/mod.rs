@@ -7,6 +7,7 @@
 //! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI), with
 //!   `docker`: the lines of Docker's log files;
 //! - `klog`: the header of a line in klog's text form;
+//! - `time`: when a line was written;
 //! - `name`: names that are kept of a line.
 //!
 //! A log may have tokens. The buffers are wiped, and no name that is kept can be a token.
@@ -18,6 +19,7 @@ pub(super) mod lines;
 pub(super) mod name;
 pub(super) mod places;
 pub(super) mod tail;
+pub(super) mod time;
 mod watches;
 
 use std::path::PathBuf;

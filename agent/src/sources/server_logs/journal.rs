@@ -7,7 +7,6 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
 use super::gather::Gather;
-use super::logged::logged;
 use crate::clocks;
 use crate::sources::health::Source;
 use crate::sources::journal::{Begin, JournalConfig, JournalTail, Units};
@@ -69,8 +68,9 @@ impl Kind for ServerJournal {
     ) -> io::Result<Turn> {
         let Self { gather, units } = self;
         let (now, wall) = (clocks::timer(), clocks::now().wall);
-        let take = |message: &[u8], _| {
-            logged(message).into_iter().for_each(|it| gather.take(it, now));
+        let take = |message: &[u8], at| {
+            gather.line(message, now);
+            gather.settle(Some(at));
         };
         file.read(place, units, wall, take)
     }

@@ -6,15 +6,18 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
-use tokenwatch_core::base::time::Delta;
+use serde_json::value::RawValue;
+use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::AccountName;
-use tokenwatch_core::world::refusals::{Accepted, AcceptedAccount, AcceptedPod, Suspect};
+use tokenwatch_core::world::refusals::{Accepted, AcceptedAccount, AcceptedPod, AuditedRefusal};
 use tokenwatch_core::world::tokens::GenerationId;
 
-use super::Logged;
+use super::issued::issued;
 use super::klog::{self, REFUSED};
 use super::reason::reason;
-use crate::sources::logs::name::{account, name, uid};
+use super::{Audited, Logged};
+use crate::sources::logs::name::{account, agent, name, uid};
+use crate::sources::logs::time::{LineTime, milliseconds};
 
 /// HTTP status of a request that was not authenticated.
 const UNAUTHORIZED: i64 = 401;
@@ -27,17 +30,26 @@ const STAGE: &str = "ResponseStarted";
 /// Longest duration of a request whose event shows which token its sender uses now.
 const LASTS: TimeDelta = TimeDelta::minutes(1);
 /// How the id of a token begins in `credential-id` (authentication/serviceaccount/util.go).
-const JTI: &str = "JTI=";
+pub(super) const JTI: &str = "JTI=";
 
 /// The parts of a line that tell something.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     /// Of an audit event.
     #[serde(borrow, default)]
     api_version: Text<'a>,
     #[serde(borrow, default)]
-    stage: Text<'a>,
+    pub(super) verb: Text<'a>,
+    #[serde(borrow, default)]
+    user_agent: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) object_ref: Option<ObjectRef<'a>>,
+    /// Left as it is: it may be any object, or a part of one.
+    #[serde(borrow, default)]
+    pub(super) request_object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) stage: Text<'a>,
     #[serde(borrow, default)]
     request_received_timestamp: Text<'a>,
     #[serde(borrow, default)]
@@ -45,12 +57,14 @@ struct Line<'a> {
     #[serde(borrow, default, rename = "sourceIPs")]
     addresses: Option<Vec<Text<'a>>>,
     #[serde(borrow, default)]
-    user: Option<User<'a>>,
+    pub(super) user: Option<User<'a>>,
     #[serde(borrow, default)]
-    response_status: Option<Status<'a>>,
+    pub(super) response_status: Option<Status<'a>>,
     #[serde(borrow, default)]
-    annotations: Option<Annotations<'a>>,
+    pub(super) annotations: Option<Annotations<'a>>,
     /// Of a line of the log.
+    #[serde(borrow, default)]
+    ts: Option<&'a RawValue>,
     #[serde(borrow, default)]
     msg: Text<'a>,
     #[serde(borrow, default)]
@@ -59,20 +73,29 @@ struct Line<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// What the request was for.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ObjectRef<'a> {
+    #[serde(borrow, default)]
+    pub(super) resource: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) subresource: Text<'a>,
+}
 
 #[derive(Debug, Deserialize)]
-struct Status<'a> {
+pub(super) struct Status<'a> {
     #[serde(default)]
-    code: i64,
+    pub(super) code: i64,
     #[serde(borrow, default)]
     message: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct User<'a> {
+pub(super) struct User<'a> {
     #[serde(borrow, default)]
-    username: Text<'a>,
+    pub(super) username: Text<'a>,
     #[serde(borrow, default)]
     extra: Option<Extra<'a>>,
 }
@@ -82,6 +105,8 @@ struct User<'a> {
 struct Extra<'a> {
     #[serde(borrow, default, rename = "authentication.kubernetes.io/credential-id")]
     credential: Option<Vec<Text<'a>>>,
+    #[serde(borrow, default, rename = "authentication.kubernetes.io/node-name")]
+    node_name: Option<Vec<Text<'a>>>,
     #[serde(borrow, default, rename = "authentication.kubernetes.io/pod-name")]
     pod_name: Option<Vec<Text<'a>>>,
     #[serde(borrow, default, rename = "authentication.kubernetes.io/pod-uid")]
@@ -89,7 +114,10 @@ struct Extra<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Annotations<'a> {
+pub(super) struct Annotations<'a> {
+    /// `JTI=…` of a token that was issued.
+    #[serde(borrow, default, rename = "authentication.kubernetes.io/issued-credential-id")]
+    pub(super) issued: Option<Text<'a>>,
     /// `subject: system:serviceaccount:NS:SA, seconds after warning threshold: N`
     #[serde(borrow, default, rename = "authentication.k8s.io/stale-token")]
     stale: Option<Text<'a>>,
@@ -102,8 +130,8 @@ pub(super) fn json(line: &[u8]) -> Option<Logged> {
         return event(&line);
     }
     match &*line.msg.0 {
-        REFUSED => Some(Logged::Refused(reason(&line.err.0))),
-        message => klog::message(message),
+        REFUSED => Some(Logged::Refused(reason(&line.err.0), line.time())),
+        message => klog::message(message, line.time()),
     }
 }
 
@@ -113,12 +141,15 @@ fn event(line: &Line<'_>) -> Option<Logged> {
         if user.username.0 == ANONYMOUS {
             return None; // a request without a token tells nothing about who has one
         }
-        return Some(Logged::Accepted(Accepted { address, user: user.account(line) }));
+        let accepted = line.accepted(user, address);
+        return Some(match issued(line) {
+            Some(issued) => Logged::Issued(issued, accepted),
+            None => Logged::Accepted(accepted),
+        });
     }
     let is_refused =
         line.stage.0 == STAGE && line.response_status.as_ref().is_some_and(Status::is_of_token);
-    let from = |address| Logged::Suspect(Suspect::Address(address));
-    is_refused.then(|| address.map_or(Logged::RefusedUnnamed, from))
+    is_refused.then(|| Logged::Audited(Audited { address, timed: line.refusal(address) }))
 }
 
 impl Status<'_> {
@@ -132,6 +163,32 @@ impl Status<'_> {
 }
 
 impl Line<'_> {
+    fn accepted(&self, user: &User<'_>, address: Option<IpAddr>) -> Accepted {
+        let user = user.account(self);
+        // Of others, as kubelet, nobody asks for more than that there was one.
+        let (at, agent) = match &user {
+            Some(_) => (self.received(), agent(&self.user_agent.0)),
+            None => (None, None),
+        };
+        Accepted { address, user, at, agent }
+    }
+
+    fn refusal(&self, address: Option<IpAddr>) -> Option<AuditedRefusal> {
+        let (received, answered) = (self.received()?, wall(&self.stage_timestamp)?);
+        Some(AuditedRefusal { address, received, answered })
+    }
+
+    /// When the API server received the request.
+    pub(super) fn received(&self) -> Option<Wall> {
+        wall(&self.request_received_timestamp)
+    }
+
+    /// Of a line of the log.
+    fn time(&self) -> Option<LineTime> {
+        let ts = self.ts?.get().parse().ok()?;
+        milliseconds(ts).map(LineTime::At)
+    }
+
     /// The address of the connection. Those before it are what the client's headers have.
     fn address(&self) -> Option<IpAddr> {
         let address: IpAddr = self.addresses.as_ref()?.last()?.0.parse().ok()?;
@@ -159,16 +216,27 @@ impl User<'_> {
         let extra = self.extra.as_ref();
         let credential = extra.and_then(|extra| first(extra.credential.as_ref()));
         let credential = credential.filter(|_| line.is_new());
+        let node = extra.and_then(Extra::node);
         Some(AcceptedAccount {
             account,
             pod: extra.and_then(Extra::pod),
+            node,
             generation: credential.and_then(|id| id.strip_prefix(JTI)).map(GenerationId::of_jti),
             stale_for: line.stale_for().filter(|_| line.is_new()),
         })
     }
 }
 
+fn wall(text: &Text<'_>) -> Option<Wall> {
+    let time = DateTime::parse_from_rfc3339(&text.0).ok()?;
+    time.timestamp_nanos_opt().map(Wall::from_nanos)
+}
+
 impl Extra<'_> {
+    fn node(&self) -> Option<String> {
+        name(first(self.node_name.as_ref())?)
+    }
+
     fn pod(&self) -> Option<AcceptedPod> {
         let (of, by) = (first(self.pod_name.as_ref())?, first(self.pod_uid.as_ref())?);
         Some(AcceptedPod { name: name(of)?, uid: uid(by)? })

@@ -1,5 +1,6 @@
 //! Counted refusals, in bounded memory.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::{RefusalReason, Suspect};
@@ -14,6 +15,8 @@ pub(super) struct Counts {
     suspects: BTreeMap<Suspect, u64>,
     /// Of senders beyond the limit.
     others: u64,
+    /// Of those from an address, the ones whose reason is known by the times in both logs.
+    joined: BTreeMap<(IpAddr, RefusalReason), u64>,
 }
 
 impl Counts {
@@ -29,6 +32,10 @@ impl Counts {
 
     pub(super) fn add(&mut self, other: Self) {
         self.add_all(other.reasons, other.suspects);
+        for ((address, reason), count) in other.joined {
+            let known = self.joined.entry((address, reason)).or_default();
+            *known = known.saturating_add(count);
+        }
         self.others = self.others.saturating_add(other.others);
     }
 
@@ -55,6 +62,20 @@ impl Counts {
         let known =
             if has_room { self.suspects.entry(suspect).or_default() } else { &mut self.others };
         *known = known.saturating_add(count);
+    }
+
+    /// The reason of a request from this address is known. Only of addresses that are counted
+    /// apart, so that their number is bounded.
+    pub(super) fn join(&mut self, address: IpAddr, reason: RefusalReason) {
+        if self.suspects.contains_key(&Suspect::Address(address)) {
+            *self.joined.entry((address, reason)).or_default() += 1;
+        }
+    }
+
+    /// The reasons of requests from this address, as far as they are known.
+    pub(super) fn joined(&self, address: &IpAddr) -> impl Iterator<Item = (RefusalReason, u64)> {
+        let of = self.joined.iter().filter(move |((from, _), _)| from == address);
+        of.map(|((_, reason), count)| (*reason, *count))
     }
 
     pub(super) fn is_empty(&self) -> bool {
