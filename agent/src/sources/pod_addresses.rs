@@ -82,18 +82,25 @@ pub async fn run(
 ) {
     let mut health = Health::new(Source::PodAddresses);
     while let Some(address) = queries.recv().await {
-        let (seen, health) = match pods_at(&client, address).await {
-            Ok(seen) => (Some(Observation::PodsAtAddress(seen)), health.update(None)),
-            Err(error) => {
-                let text = degraded(&client, &error);
-                (None, health.degraded(Meaning::Api(error.kind()), text))
-            }
-        };
-        if !send_all(&observations, seen.into_iter().chain(health)).await {
+        let answer = pods_at(&client, address).await;
+        if !send_all(&observations, reported(&client, &mut health, answer)).await {
             return;
         }
     }
     observations.closed().await; // the runtime is shutting down
+}
+
+/// What there is to report after a query.
+fn reported(
+    client: &ApiClient,
+    health: &mut Health,
+    answer: Result<PodsAtAddress, Error>,
+) -> impl Iterator<Item = Observation> {
+    let (seen, health) = match answer {
+        Ok(seen) => (Some(Observation::PodsAtAddress(seen)), health.update(None)),
+        Err(error) => (None, health.degraded(Meaning::Api(error.kind()), degraded(client, &error))),
+    };
+    seen.into_iter().chain(health)
 }
 
 fn degraded(client: &ApiClient, error: &Error) -> String {
@@ -106,38 +113,45 @@ fn degraded(client: &ApiClient, error: &Error) -> String {
 
 async fn pods_at(client: &ApiClient, address: IpAddr) -> Result<PodsAtAddress, Error> {
     let of = percent_encoded(&address.to_string());
-    let path =
-        format!("/api/v1/pods?fieldSelector=status.podIP%3D{of}&limit={LIMIT}&resourceVersion=0");
-    let response = client.send(ApiRequest::get(path), TIMEOUT).await?;
+    let path = format!("/api/v1/pods?fieldSelector=status.podIP%3D{of}");
+    let request = ApiRequest::get(format!("{path}&limit={LIMIT}&resourceVersion=0"));
+    let response = client.send(request, TIMEOUT).await?;
     let body = read_body(response, MAX_LIST, TIMEOUT).await?;
     let list: List = serde_json::from_slice(&body)
         .map_err(|error| Error::Invalid(format!("not a list of pods: {error}")))?;
-    let has_more =
-        list.items.len() > LIMIT || list.metadata.next.is_some_and(|next| !next.is_empty());
-    let (all, first) = (list.items.len(), list.items.into_iter().take(LIMIT));
-    let pods: Vec<PodAtAddress> = first.filter_map(Pod::reduced).collect();
-    let has_more = has_more || pods.len() < all.min(LIMIT);
-    Ok(PodsAtAddress { address, pods, has_more })
+    Ok(list.reduced(address))
+}
+
+impl List {
+    fn reduced(self, address: IpAddr) -> PodsAtAddress {
+        let (count, next) = (self.items.len(), self.metadata.next);
+        let pods = self.items.into_iter().take(LIMIT).filter_map(Pod::reduced);
+        let pods: Vec<PodAtAddress> = pods.collect();
+        // A pod without names is another one all the same.
+        let has_more = count > pods.len() || next.is_some_and(|next| !next.is_empty());
+        PodsAtAddress { address, pods, has_more }
+    }
 }
 
 impl Pod {
     /// None: its names are none.
     fn reduced(self) -> Option<PodAtAddress> {
         let Self { metadata, spec, status } = self;
-        let started = status.start_time.as_deref().and_then(|time| {
-            let time = DateTime::parse_from_rfc3339(time).ok()?;
-            time.timestamp_nanos_opt().map(Wall::from_nanos)
-        });
         Some(PodAtAddress {
             namespace: name(&metadata.namespace)?,
             name: name(&metadata.name)?,
             uid: uid(&metadata.uid)?,
             node: spec.node_name.as_deref().and_then(name),
             on_host_network: spec.host_network,
-            started,
+            started: status.start_time.as_deref().and_then(wall),
             has_ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         })
     }
+}
+
+fn wall(time: &str) -> Option<Wall> {
+    let time = DateTime::parse_from_rfc3339(time).ok()?;
+    time.timestamp_nanos_opt().map(Wall::from_nanos)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod schedule;
 pub use crate::view::{
     AccountState, AgentView, ApiClock, ClockView, FindingCounts, Snapshot, Status, TokenView, Why,
 };
-pub use crate::world::{ClusterFigures, Config};
-pub use outcome::{Outcome, Query, Report};
+pub use crate::world::{ClusterFigures, Config, Query};
+pub use outcome::{Outcome, Report};
 
 use std::collections::BTreeSet;
 

@@ -2,13 +2,24 @@
 //!
 //! `{"log":"…\n","stream":"stderr","time":"2026-11-28T04:17:00.123456789Z"}`
 //!
-//! A part of a line has no `\n` at its end: Docker splits at 16 KiB. The text is not given to a JSON
-//! parser, which would keep a copy that nobody wipes.
+//! A part of a line has no `\n` at its end: Docker splits at 16 KiB. The text is not given to a
+//! JSON parser, which would keep a copy that nobody wipes.
 
 /// How such a line begins: Docker writes the fields in this order.
 const BEGIN: &[u8] = b"{\"log\":\"";
 /// What stands before the name of the stream.
 const STREAM: &[u8] = b"\"stream\":\"";
+/// The escapes of one letter (RFC 8259, section 7), and what each stands for.
+const ESCAPES: [(u8, u8); 8] = [
+    (b'n', b'\n'),
+    (b't', b'\t'),
+    (b'r', b'\r'),
+    (b'b', 0x08),
+    (b'f', 0x0c),
+    (b'"', b'"'),
+    (b'\\', b'\\'),
+    (b'/', b'/'),
+];
 /// The longest text of one escape, in bytes: a character of UTF-8.
 const MAX_CHARACTER: usize = 4;
 
@@ -68,19 +79,12 @@ impl<'a> Docker<'a> {
 /// Gives the text of an escape away, whose backslash was read. Returns what follows it.
 fn escape<'a>(text: &'a [u8], take: &mut impl FnMut(&[u8])) -> &'a [u8] {
     let Some((kind, rest)) = text.split_first() else { return &[] };
-    let plain = match kind {
-        b'n' => b"\n",
-        b't' => b"\t",
-        b'r' => b"\r",
-        b'b' => b"\x08",
-        b'f' => b"\x0c",
-        b'"' => b"\"",
-        b'\\' => b"\\",
-        b'/' => b"/",
-        b'u' => return unicode(rest, take),
-        _ => return rest,
-    };
-    take(plain);
+    if *kind == b'u' {
+        return unicode(rest, take);
+    }
+    if let Some((_, plain)) = ESCAPES.iter().find(|(escape, _)| escape == kind) {
+        take(&[*plain]);
+    }
     rest
 }
 
@@ -154,8 +158,8 @@ mod tests {
             let log = log.trim_end_matches('\n').to_owned();
             let end = if is_last { "\n" } else { "" };
             let line = serde_json::json!({"log": format!("{log}{end}")}).to_string();
-            let line = format!("{},\"stream\":\"stderr\",\"time\":\"x\"}}", line.trim_end_matches('}'));
-            // A text that ends with a brace lost it above: its quote comes before.
+            let line = line.strip_suffix('}').unwrap_or_default();
+            let line = format!("{line},\"stream\":\"stderr\",\"time\":\"x\"}}");
             prop_assert_eq!(text(line.as_bytes()), Some((log, 1, is_last)));
         }
 

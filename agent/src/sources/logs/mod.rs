@@ -4,8 +4,8 @@
 //! - `watches`: inotify watches on them, and on the directories in which they appear;
 //! - `follow`: reads each file at each event, through rotations;
 //! - `tail`: what was appended to one file of text;
-//! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI), with
-//!   `docker`: the lines of Docker's log files;
+//! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI);
+//! - `docker`: the lines of Docker's log files;
 //! - `klog`: the header of a line in klog's text form;
 //! - `time`: when a line was written;
 //! - `name`: names that are kept of a line.

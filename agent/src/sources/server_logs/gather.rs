@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::logged::logged;
 use super::timed::Timed;
 use super::{Audited, Logged};
+use crate::sources::logs::time::LineTime;
 
 /// Most senders of refused requests in one report. The others are counted together.
 const MAX_SUSPECTS: usize = 64;
@@ -56,17 +57,12 @@ impl Gather {
 
     fn take(&mut self, logged: Logged, now: Instant) {
         match logged {
-            Logged::Refused(reason, time) => {
-                *self.reasons.entry(reason).or_default() += 1;
-                self.timed.logged(reason, time);
-            }
+            Logged::Refused(reason, time) => self.refused(reason, time),
             Logged::Named(suspect) => self.suspect(suspect),
             Logged::Audited(audited) => self.audited(audited),
             Logged::Accepted(accepted) => self.accepted(accepted, now),
             Logged::Issued(issued, accepted) => {
-                if self.issued.len() < MAX_ISSUED {
-                    self.issued.push(issued);
-                }
+                self.issued(issued);
                 self.accepted(accepted, now);
             }
         }
@@ -76,6 +72,17 @@ impl Gather {
     /// this time. None: it is not known.
     pub(super) fn settle(&mut self, written: Option<Wall>) {
         self.timed.settle(written);
+    }
+
+    fn refused(&mut self, reason: RefusalReason, time: Option<LineTime>) {
+        *self.reasons.entry(reason).or_default() += 1;
+        self.timed.logged(reason, time);
+    }
+
+    fn issued(&mut self, issued: IssuedToken) {
+        if self.issued.len() < MAX_ISSUED {
+            self.issued.push(issued);
+        }
     }
 
     fn audited(&mut self, Audited { address, timed }: Audited) {

@@ -9,7 +9,7 @@ use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::refusals::IssuedToken;
 use tokenwatch_core::world::tokens::GenerationId;
 
-use super::json::{JTI, Line, Text};
+use super::audit::{JTI, Line, Text};
 use crate::sources::logs::name::uid;
 
 /// HTTP status of a request that created something.
@@ -50,25 +50,42 @@ struct Bound<'a> {
 /// The token that this event shows, if it is one of a kubelet for a pod and the level of the audit
 /// policy shows which.
 pub(super) fn issued(line: &Line<'_>) -> Option<IssuedToken> {
-    let object = line.object_ref.as_ref()?;
-    let is_request = line.verb.0 == "create"
-        && line.stage.0 == STAGE
-        && object.resource.0 == "serviceaccounts"
-        && object.subresource.0 == "token"
-        && line.user.as_ref()?.username.0.starts_with(KUBELET)
-        && line.response_status.as_ref()?.code == CREATED;
+    let is_request = is_request(line).unwrap_or_default();
     let raw = line.request_object.filter(|_| is_request)?;
     let Request { spec } = serde_json::from_str(raw.get()).ok()?;
     let jti = line.annotations.as_ref()?.issued.as_ref()?.0.strip_prefix(JTI)?;
-    let audiences = spec.audiences.unwrap_or_default();
-    let fits = spec.bound_object_ref.kind.0 == "Pod" && audiences.len() <= MAX_AUDIENCES;
-    let lifetime = Delta::from_secs(spec.expiration_seconds.into());
-    let names: Vec<&str> = audiences.iter().map(|audience| &*audience.0).collect();
-    fits.then_some(IssuedToken {
-        pod_uid: uid(&spec.bound_object_ref.uid.0)?,
-        request: IssuedToken::request_of(&names, lifetime),
-        lifetime,
+    Some(IssuedToken {
+        pod_uid: spec.pod()?,
+        lifetime: spec.lifetime(),
+        request: spec.hash()?,
         generation: GenerationId::of_jti(jti),
         at: line.received()?,
     })
+}
+
+/// Whether a kubelet got a token.
+fn is_request(line: &Line<'_>) -> Option<bool> {
+    let object = line.object_ref.as_ref()?;
+    let is_of_token = object.resource.0 == "serviceaccounts" && object.subresource.0 == "token";
+    let is_by_kubelet = line.user.as_ref()?.username.0.starts_with(KUBELET);
+    let is_created = line.stage.0 == STAGE && line.response_status.as_ref()?.code == CREATED;
+    Some(line.verb.0 == "create" && is_of_token && is_by_kubelet && is_created)
+}
+
+impl Spec<'_> {
+    fn pod(&self) -> Option<String> {
+        let bound = &self.bound_object_ref;
+        uid(&bound.uid.0).filter(|_| bound.kind.0 == "Pod")
+    }
+
+    fn lifetime(&self) -> Delta {
+        Delta::from_secs(self.expiration_seconds.into())
+    }
+
+    fn hash(&self) -> Option<String> {
+        let audiences = self.audiences.as_deref().unwrap_or_default();
+        let names: Vec<&str> = audiences.iter().map(|audience| &*audience.0).collect();
+        let fits = names.len() <= MAX_AUDIENCES;
+        fits.then(|| IssuedToken::request_of(&names, self.lifetime()))
+    }
 }

@@ -202,7 +202,8 @@ proptest! {
         object in "[\\[\\]{}:,\"a0-9]{0,40}",
         cut in 0..1_200usize,
     ) {
-        let line = ISSUED.replace(r#""requestObject":{"#, &format!(r#""requestObject":{object}{{"#));
+        let changed = format!(r#""requestObject":{object}{{"#);
+        let line = ISSUED.replace(r#""requestObject":{"#, &changed);
         let _ = logged(line.as_bytes());
         let _ = logged(&ISSUED.as_bytes()[..cut.min(ISSUED.len())]);
     }

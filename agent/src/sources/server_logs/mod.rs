@@ -3,13 +3,14 @@
 //!
 //! - `follow`: how files are read, with the means of `sources/logs`;
 //! - `journal`: how the journal of systemd is read, with those of `sources/journal`;
-//! - `logged`: what one line shows, with the formats in `klog`, `json` and `reason`;
+//! - `logged`: what one line shows, with the formats in `klog`, `json`, `audit` and `reason`;
 //! - `issued`: tokens that kubelets requested;
 //! - `gather`: what a report has, and `timed` of it what has a time.
 //!
 //! An audit log of level RequestResponse has the tokens of TokenReview and TokenRequest. The JSON
 //! parser skips what nobody asks for.
 
+mod audit;
 mod follow;
 mod gather;
 mod issued;

@@ -1,5 +1,5 @@
-//! Refused requests with their times. A line of klog has neither a year nor a time zone: both follow
-//! from when it was written.
+//! Refused requests with their times. A line of klog has neither a year nor a time zone: both
+//! follow from when it was written.
 
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::refusals::{AuditedRefusal, RefusalReason, TimedRefusals};

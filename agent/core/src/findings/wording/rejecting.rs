@@ -206,10 +206,7 @@ fn evidence(facts: &RefusedFacts) -> Attributes {
         .with("reasons", reasons(facts).as_slice())
         .with("pods", facts.named().count())
         .with("first", first(facts).as_slice())
-        .with("first_reasons", first_reasons(facts).as_slice())
-        .with("without_reason", count(facts.without_reason))
-        .with_some("without_reason_because", without_reason_because(facts))
-        .with("nodes", nodes(facts).as_slice())
+        .and(joined_evidence(facts))
         .with("missed", missed.as_slice())
         .with("accounts", accounts.as_slice())
         .with("not_known", count(facts.unknown.saturating_add(facts.shared)))
@@ -227,6 +224,16 @@ fn first(facts: &RefusedFacts) -> Vec<String> {
     let text =
         |pod: &RefusedPod| format!("{}: {} ({})", pod.pod.full_name(), pod.count, pod.by.name());
     facts.named().take(MAX_NAMED).map(text).collect()
+}
+
+/// What both logs and the API server tell together.
+fn joined_evidence(facts: &RefusedFacts) -> Attributes {
+    let without_reason = i64::try_from(facts.without_reason).unwrap_or(i64::MAX);
+    Attributes::new()
+        .with("first_reasons", first_reasons(facts).as_slice())
+        .with("without_reason", without_reason)
+        .with_some("without_reason_because", without_reason_because(facts))
+        .with("nodes", nodes(facts).as_slice())
 }
 
 /// `n2 (7)`

@@ -44,21 +44,25 @@ fn summary(node: &str, users: &[StaleUser]) -> String {
         0 => String::new(),
         others => format!(" and {others} more"),
     };
-    let is_extended = users.iter().any(|user| matches!(user.by, StaleBy::Extended(_)));
-    let extended = if is_extended {
-        " A token past its warnafter works only because of expiry extension."
-    } else {
-        ""
-    };
     format!(
         "{} of the cluster {} an old token, by the audit log of the API server on node {}: \
-         {}{more}.{extended} The client has not read the new one, or kubelet on its node has not \
+         {}{more}.{} The client has not read the new one, or kubelet on its node has not \
          written it.",
         plural(users.len() as u64, "client"),
         if users.len() == 1 { "uses" } else { "use" },
         shown(node),
         named(users, MAX_SHOWN).join(", "),
+        extended(users),
     )
+}
+
+fn extended(users: &[StaleUser]) -> &'static str {
+    let is_extended = users.iter().any(|user| matches!(user.by, StaleBy::Extended(_)));
+    if is_extended {
+        " A token past its warnafter works only because of expiry extension."
+    } else {
+        ""
+    }
 }
 
 /// `shop/cart-0 on node n2 (service account cart, user agent app/1.0, replaced 14m 3s ago)`
@@ -71,13 +75,13 @@ fn user(user: &StaleUser) -> String {
     let pod = user.pod.as_ref().map_or_else(|| "no pod".into(), |pod| shown(&pod.name));
     let node = user.node.as_ref().map(|node| format!(" on node {}", shown(node)));
     let agent = user.agent.as_ref().map(|agent| format!(", user agent {}", shown(agent)));
-    let by = match user.by {
+    let (node, agent) = (node.unwrap_or_default(), agent.unwrap_or_default());
+    format!("{namespace}/{pod}{node} (service account {account}{agent}, {})", by(user.by))
+}
+
+fn by(what: StaleBy) -> String {
+    match what {
         StaleBy::Extended(past) => format!("{past} past warnafter"),
         StaleBy::Replaced(ago) => format!("kubelet requested a newer one {ago} before"),
-    };
-    format!(
-        "{namespace}/{pod}{} (service account {account}{}, {by})",
-        node.unwrap_or_default(),
-        agent.unwrap_or_default(),
-    )
+    }
 }

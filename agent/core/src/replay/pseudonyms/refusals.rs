@@ -44,21 +44,19 @@ impl Pseudonyms {
 
     pub(super) fn pods_at(&self, seen: PodsAtAddress) -> PodsAtAddress {
         let PodsAtAddress { address, pods, has_more } = seen;
-        let pod = |pod: PodAtAddress| {
-            let PodAtAddress { namespace, name, uid, node, on_host_network, started, has_ended } =
-                pod;
-            PodAtAddress {
-                namespace: self.name(Kind::Namespace, &namespace),
-                name: self.name(Kind::Pod, &name),
-                uid: self.name(Kind::Uid, &uid),
-                node: self.some_name(Kind::Node, node),
-                on_host_network,
-                started,
-                has_ended,
-            }
-        };
-        let pods = pods.into_iter().map(pod).collect();
+        let pods = pods.into_iter().map(|pod| self.pod_at(pod)).collect();
         PodsAtAddress { address: self.address(address), pods, has_more }
+    }
+
+    fn pod_at(&self, pod: PodAtAddress) -> PodAtAddress {
+        let PodAtAddress { namespace, name, uid, node, .. } = &pod;
+        PodAtAddress {
+            namespace: self.name(Kind::Namespace, namespace),
+            name: self.name(Kind::Pod, name),
+            uid: self.name(Kind::Uid, uid),
+            node: self.some_name(Kind::Node, node.clone()),
+            ..pod
+        }
     }
 
     fn suspect(&self, suspect: Suspect) -> Suspect {

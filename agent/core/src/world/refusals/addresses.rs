@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::NAMED;
 use super::users::UserOf;
-use super::{Refusals, Suspect};
+use super::{NAMED, Refusals, Suspect};
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::world::{Changed, World};
 
@@ -71,6 +70,28 @@ pub(super) enum PodOf<'a> {
     Unknown,
 }
 
+impl PodsAtAddress {
+    fn pod(&self, since: Wall) -> PodOf<'_> {
+        let mut pods = self.pods.iter().filter(|pod| !pod.has_ended);
+        let on_host = pods.clone().find(|pod| pod.on_host_network);
+        if let Some(node) = on_host.and_then(|pod| pod.node.as_deref()) {
+            return PodOf::Node(node);
+        }
+        match (pods.next(), pods.next()) {
+            (Some(pod), None) if !self.has_more => pod.if_started(since),
+            (Some(_), _) => PodOf::Several,
+            (None, _) => PodOf::Unknown,
+        }
+    }
+}
+
+impl PodAtAddress {
+    fn if_started(&self, since: Wall) -> PodOf<'_> {
+        let had_started = self.started.is_some_and(|started| started <= since);
+        if had_started { PodOf::One(self) } else { PodOf::Unknown }
+    }
+}
+
 impl Addresses {
     fn see(&mut self, seen: PodsAtAddress, now: Monotonic) {
         self.answers.retain(|_, (_, at)| now - *at < LASTS);
@@ -82,24 +103,8 @@ impl Addresses {
 
     /// Who has this address, from which requests were refused since `since`.
     pub(super) fn of(&self, address: &IpAddr, since: Wall, now: Monotonic) -> PodOf<'_> {
-        let Some((answer, at)) = self.answers.get(address) else { return PodOf::Unknown };
-        if now - *at >= LASTS {
-            return PodOf::Unknown;
-        }
-        let alive = || answer.pods.iter().filter(|pod| !pod.has_ended);
-        let on_host = alive().find(|pod| pod.on_host_network);
-        if let Some(node) = on_host.and_then(|pod| pod.node.as_deref()) {
-            return PodOf::Node(node);
-        }
-        let mut pods = alive();
-        match (pods.next(), pods.next()) {
-            (Some(pod), None) if !answer.has_more => {
-                let had_started = pod.started.is_some_and(|started| started <= since);
-                if had_started { PodOf::One(pod) } else { PodOf::Unknown }
-            }
-            (Some(_), _) => PodOf::Several,
-            (None, _) => PodOf::Unknown,
-        }
+        let answer = self.answers.get(address).filter(|(_, at)| now - *at < LASTS);
+        answer.map_or(PodOf::Unknown, |(answer, _)| answer.pod(since))
     }
 
     /// The first of these that is to be asked for now, if one is.
@@ -110,14 +115,16 @@ impl Addresses {
         if self.asked.len() >= MAX_ASKED {
             return None;
         }
-        let is_known = |address: &IpAddr| {
-            let answer = self.answers.get(address);
-            answer.is_some_and(|(_, at)| now - *at < LASTS)
-                || self.asked.iter().any(|(asked, _)| asked == address)
-        };
-        let address = all.find(|address| !is_known(address))?;
+        let address = all.find(|address| !self.is_known(address, now))?;
         self.asked.push_back((address, now));
         Some(address)
+    }
+
+    /// Whether there is an answer, or one may come.
+    fn is_known(&self, address: &IpAddr, now: Monotonic) -> bool {
+        let answer = self.answers.get(address);
+        answer.is_some_and(|(_, at)| now - *at < LASTS)
+            || self.asked.iter().any(|(asked, _)| asked == address)
     }
 }
 
@@ -142,17 +149,10 @@ impl World {
     /// which no accepted request is known.
     pub(crate) fn take_address(&mut self, now: &Reading) -> Option<IpAddr> {
         let refusals = &mut self.readers.refusals;
-        if refusals.steps.is_empty() {
-            return None;
-        }
         let recent = refusals.recent(now);
         let Refusals { users, addresses, .. } = refusals;
-        let unknown = recent.suspects().filter_map(|(suspect, count)| match suspect {
-            Suspect::Address(address) if count >= NAMED => {
-                matches!(users.of(address, now.monotonic), UserOf::Unknown).then_some(*address)
-            }
-            Suspect::Address(_) | Suspect::Pod { .. } | Suspect::Account(_) => None,
-        });
-        addresses.take(unknown, now.monotonic)
+        let is_unknown = |of: &IpAddr| matches!(users.of(of, now.monotonic), UserOf::Unknown);
+        let unknown = recent.addresses().filter(|(of, count)| *count >= NAMED && is_unknown(of));
+        addresses.take(unknown.map(|(of, _)| of), now.monotonic)
     }
 }

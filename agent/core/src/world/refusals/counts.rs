@@ -95,10 +95,15 @@ impl Counts {
     pub(super) fn requests(&self) -> u64 {
         let sum = |all: &mut dyn Iterator<Item = u64>| all.fold(0, u64::saturating_add);
         let logged = sum(&mut self.reasons.values().copied());
-        let addresses = self.suspects.iter().filter_map(|(suspect, count)| match suspect {
-            Suspect::Address(_) => Some(*count),
-            Suspect::Pod { .. } | Suspect::Account(_) => None,
-        });
+        let addresses = self.addresses().map(|(_, count)| count);
         logged.max(sum(&mut addresses.chain([self.others])))
+    }
+
+    /// The addresses that requests came from, and how many from each.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.suspects.iter().filter_map(|(suspect, count)| match suspect {
+            Suspect::Address(address) => Some((*address, *count)),
+            Suspect::Pod { .. } | Suspect::Account(_) => None,
+        })
     }
 }

@@ -6,15 +6,11 @@ use std::collections::BTreeMap;
 use super::addresses::{PodAtAddress, PodOf};
 use super::counts::Counts;
 use super::users::UserOf;
-use super::{Accepted, AcceptedAccount, Foresight, RefusalReason, Suspect};
+use super::{Accepted, AcceptedAccount, Foresight, NAMED, RefusalReason, Suspect};
 use crate::base::time::Reading;
 use crate::world::World;
 use crate::world::cluster::{AccountName, PodRef};
 use crate::world::tokens::{GenerationId, TokenKey, Tracked};
-
-/// Refused requests from which a pod counts as named. A client that reads its token again after a
-/// 401 causes one for each rotation, and two where its request is repeated before that.
-pub(super) const NAMED: u64 = 3;
 
 /// The refused requests of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,6 +106,13 @@ impl RefusedPod {
         self.is_here.then(|| self.pod.uid.clone())
     }
 
+    fn add_reason(&mut self, reason: RefusalReason, count: u64) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, known)) => *known = known.saturating_add(count),
+            None => self.reasons.push((reason, count)),
+        }
+    }
+
     /// Adds refusals of the same pod. Those of the log are not added to those of an address: they
     /// may be the same requests.
     fn add(&mut self, other: Self) {
@@ -120,12 +123,7 @@ impl RefusedPod {
             self.count.saturating_add(other.count)
         };
         self.by = self.by.min(other.by);
-        for (reason, count) in other.reasons {
-            match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, known)) => *known = known.saturating_add(count),
-                None => self.reasons.push((reason, count)),
-            }
-        }
+        other.reasons.into_iter().for_each(|(reason, count)| self.add_reason(reason, count));
         self.was_replaced |= other.was_replaced;
         if self.pod.uid.is_empty() {
             (self.pod, self.is_here) = (other.pod, other.is_here);
@@ -133,6 +131,9 @@ impl RefusedPod {
         }
     }
 }
+
+/// The number of refused requests from one address, and the reasons that are known of them.
+type Refused = (u64, Vec<(RefusalReason, u64)>);
 
 /// Who is behind one suspect.
 enum Behind {
@@ -185,12 +186,7 @@ impl World {
         let (count, recent) = of;
         match suspect {
             Suspect::Address(address) => {
-                let reasons = recent.joined(address).collect();
-                match self.readers.refusals.users.of(address, now.monotonic) {
-                    UserOf::One(user) => self.user(user, count, reasons),
-                    UserOf::Several => Behind::Several,
-                    UserOf::Unknown => self.listed(address, (count, reasons), now),
-                }
+                self.behind_address(address, (count, recent.joined(address).collect()), now)
             }
             Suspect::Pod { namespace, name } => {
                 Behind::Pod(Box::new(self.logged(namespace, name, count)))
@@ -199,13 +195,16 @@ impl World {
         }
     }
 
+    fn behind_address(&self, address: &IpAddr, of: Refused, now: &Reading) -> Behind {
+        match self.readers.refusals.users.of(address, now.monotonic) {
+            UserOf::One(user) => self.user(user, of),
+            UserOf::Several => Behind::Several,
+            UserOf::Unknown => self.listed(address, of, now),
+        }
+    }
+
     /// Who has an address by the API server.
-    fn listed(
-        &self,
-        address: &IpAddr,
-        of: (u64, Vec<(RefusalReason, u64)>),
-        now: &Reading,
-    ) -> Behind {
+    fn listed(&self, address: &IpAddr, of: Refused, now: &Reading) -> Behind {
         let refusals = &self.readers.refusals;
         let since = refusals.refused_since(address, now);
         match refusals.addresses.of(address, since, now.monotonic) {
@@ -216,11 +215,7 @@ impl World {
         }
     }
 
-    fn with_address(
-        &self,
-        pod: &PodAtAddress,
-        (count, reasons): (u64, Vec<(RefusalReason, u64)>),
-    ) -> Behind {
+    fn with_address(&self, pod: &PodAtAddress, (count, reasons): Refused) -> Behind {
         Behind::Pod(Box::new(RefusedPod {
             count,
             by: Match::Api,
@@ -233,12 +228,7 @@ impl World {
     }
 
     /// The only user of an address.
-    fn user(
-        &self,
-        user: &AcceptedAccount,
-        count: u64,
-        reasons: Vec<(RefusalReason, u64)>,
-    ) -> Behind {
+    fn user(&self, user: &AcceptedAccount, (count, reasons): Refused) -> Behind {
         let Some(of) = &user.pod else { return Behind::Account(user.account.clone()) };
         let held = self.token_with(user);
         Behind::Pod(Box::new(RefusedPod {

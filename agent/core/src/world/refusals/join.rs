@@ -79,18 +79,26 @@ impl Joins {
             self.leave_out(from, until, now);
         }
         for (at, reason) in logged {
-            if self.lines.len() >= MAX_HELD {
-                self.leave_out(at, at, now);
-                continue;
-            }
-            self.lines.push(Line { at, reason, seen: now, is_joined: false });
+            self.line(Line { at, reason, seen: now, is_joined: false });
         }
         for refusal in audited {
-            if self.events.len() >= MAX_HELD {
-                self.leave_out(refusal.received, refusal.answered, now);
-                continue;
-            }
-            self.events.push(Event { refusal, seen: now, is_decided: false });
+            self.event(Event { refusal, seen: now, is_decided: false });
+        }
+    }
+
+    fn line(&mut self, line: Line) {
+        if self.lines.len() < MAX_HELD {
+            self.lines.push(line);
+        } else {
+            self.leave_out(line.at, line.at, line.seen);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() < MAX_HELD {
+            self.events.push(event);
+        } else {
+            self.leave_out(event.refusal.received, event.refusal.answered, event.seen);
         }
     }
 
@@ -121,14 +129,17 @@ impl Joins {
         }
         let mut lines = self.lines.iter().enumerate().filter(|(_, line)| refusal.has(line.at));
         let (Some((of, line)), None) = (lines.next(), lines.next()) else { return None };
-        let mut events = self.events.iter().filter(|event| event.refusal.has(line.at));
-        let is_only = events.next().is_some() && events.next().is_none();
-        // A certificate is no token: its line is of another request.
-        let is_token = line.reason != RefusalReason::Certificate;
-        let address = refusal.address.filter(|_| is_only && is_token && !line.is_joined)?;
+        let address = refusal.address.filter(|_| self.is_of_one(line))?;
         let joined = Joined { address, reason: line.reason, seen: *seen };
         self.lines[of].is_joined = true;
         Some(joined)
+    }
+
+    /// Whether this line is of the only event around it. A certificate is no token: its line is of
+    /// another request.
+    fn is_of_one(&self, line: &Line) -> bool {
+        let events = self.events.iter().filter(|event| event.refusal.has(line.at));
+        events.count() == 1 && !line.is_joined && line.reason != RefusalReason::Certificate
     }
 
     /// Forgets what no event that arrives now can be about: twice the time of the decision, because

@@ -132,8 +132,10 @@ proptest! {
         delays in vec(0..39i64, 24),
         order in any::<u64>(),
     ) {
-        let events: Vec<AuditedRefusal> =
-            events.iter().map(|(last, from, takes)| event(*last, from * 5, (from + takes) * 5)).collect();
+        let event_of = |(last, from, takes): &(u8, i64, i64)| {
+            event(*last, from * 5, (from + takes) * 5)
+        };
+        let events: Vec<AuditedRefusal> = events.iter().map(event_of).collect();
         let lines: Vec<i64> = lines.iter().map(|at| at * 5).collect();
         let mut joins = Joins::default();
         let mut all = Vec::new();

@@ -44,6 +44,9 @@ use users::Users;
 pub const WINDOW: Delta = Delta::from_secs(600);
 /// Time that is counted together.
 const STEP: Delta = Delta::from_secs(30);
+/// Refused requests from which a pod counts as named. A client that reads its token again after a
+/// 401 causes one for each rotation, and two where its request is repeated before that.
+const NAMED: u64 = 3;
 /// Most pods whose refusals were judged. Beyond that, a pod is judged again.
 const MAX_JUDGED: usize = 1_024;
 
