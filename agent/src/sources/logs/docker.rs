@@ -55,7 +55,7 @@ fn end(text: &[u8]) -> Option<usize> {
     }
 }
 
-impl<'a> Docker<'a> {
+impl Docker<'_> {
     /// Whether the line ends here.
     pub(super) fn is_last(self) -> bool {
         let text = self.escaped.strip_suffix(b"\\n");

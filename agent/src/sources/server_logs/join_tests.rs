@@ -92,7 +92,7 @@ fn other_requests_for_tokens_are_not_taken_for_it() {
         let line = format!(r#"{before}{object}"responseObject":{after}"#);
         assert!(matches!(logged(line.as_bytes()), Some(Logged::Accepted(_))), "{object}");
     }
-    let patch = ACCEPTED_EVENT.replacen("{", r#"{"requestObject":{"spec":{"audiences":7}},"#, 1);
+    let patch = ACCEPTED_EVENT.replacen('{', r#"{"requestObject":{"spec":{"audiences":7}},"#, 1);
     assert!(matches!(logged(patch.as_bytes()), Some(Logged::Accepted(_))));
 }
 
@@ -120,6 +120,24 @@ fn seen(lines: &[String], written: Option<Wall>) -> ServerLogSeen {
     }
     gather.settle(written);
     gather.report().unwrap()
+}
+
+/// As Kubernetes 1.34.4 writes it.
+#[test]
+fn a_real_event_of_a_refused_token_is_read() {
+    let line = concat!(
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"59a39e59","#,
+        r#""stage":"ResponseStarted","requestURI":"/api/v1/pods","verb":"list","user":{},"#,
+        r#""sourceIPs":["127.0.0.1"],"objectRef":{"resource":"pods","apiVersion":"v1"},"#,
+        r#""responseStatus":{"metadata":{},"status":"Failure","message":"Unauthorized","#,
+        r#""reason":"Unauthorized","code":401},"#,
+        r#""requestReceivedTimestamp":"2026-11-29T20:28:37.178248Z","#,
+        r#""stageTimestamp":"2026-11-29T20:28:37.189835Z"}"#,
+    );
+    let Some(Logged::Audited(audited)) = logged(line.as_bytes()) else { panic!("{line}") };
+    let timed = audited.timed.unwrap();
+    assert_eq!(audited.address, Some([127, 0, 0, 1].into()));
+    assert_eq!((timed.answered - timed.received).as_nanos(), 11_587_000);
 }
 
 const AT: i64 = 1_795_839_420_123_456_000;

@@ -13,6 +13,8 @@ use super::{Audited, Logged};
 const UNAUTHORIZED: i64 = 401;
 /// The kinds of credentials in the message of such an event that are tokens.
 const TOKENS: [&str; 2] = ["bearer", "access_token"];
+/// The message of the answer, which tells nothing about the credentials.
+const ANSWER: &str = "Unauthorized";
 /// The user of a request without credentials.
 const ANONYMOUS: &str = "system:anonymous";
 /// The only stage of the audit event of a refused request (endpoints/filters/authn_audit.go).
@@ -50,11 +52,15 @@ fn accepted(line: &Line<'_>, accepted: Accepted) -> Logged {
 }
 
 impl Status<'_> {
-    /// Whether a token was refused: not a request without credentials, as of a probe, nor one with
-    /// a certificate. Without a message, it may be (endpoints/filters/authn_audit.go).
+    /// Whether a token was refused, or may have been: not a request without credentials, as of a
+    /// probe, nor one with a certificate, as far as the message shows that
+    /// (endpoints/filters/authn_audit.go). In Kubernetes 1.34 the answer's own message takes its
+    /// place.
     fn is_of_token(&self) -> bool {
         let message = &self.message.0;
         self.code == UNAUTHORIZED
-            && (message.is_empty() || TOKENS.iter().any(|kind| message.contains(kind)))
+            && (message.is_empty()
+                || message == ANSWER
+                || TOKENS.iter().any(|kind| message.contains(kind)))
     }
 }

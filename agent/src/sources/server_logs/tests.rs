@@ -65,7 +65,8 @@ fn account(namespace: &str, name: &str) -> Logged {
 fn only_refused_tokens_count() {
     let attempted = "Authentication failed, attempted: bearer";
     let counts = |message: &str| logged(REFUSED_EVENT.replace(attempted, message).as_bytes());
-    for message in [attempted, "Authentication failed, attempted: access_token", ""] {
+    let others = ["Authentication failed, attempted: access_token", "Unauthorized", ""];
+    for message in [attempted].into_iter().chain(others) {
         assert!(counts(message).is_some(), "{message}");
     }
     for message in

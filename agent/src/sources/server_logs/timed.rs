@@ -46,7 +46,7 @@ impl Timed {
     pub(super) fn audited(&mut self, refusal: Option<AuditedRefusal>) {
         match refusal {
             Some(refusal) if self.done.audited.len() < MAX_LISTED => {
-                self.done.audited.push(refusal)
+                self.done.audited.push(refusal);
             }
             Some(refusal) => self.leave_out((refusal.received, refusal.answered)),
             None => self.leave_out(ALWAYS),

@@ -44,18 +44,18 @@ impl Pseudonyms {
 
     pub(super) fn pods_at(&self, seen: PodsAtAddress) -> PodsAtAddress {
         let PodsAtAddress { address, pods, has_more } = seen;
-        let pods = pods.into_iter().map(|pod| self.pod_at(pod)).collect();
+        let pods = pods.iter().map(|pod| self.pod_at(pod)).collect();
         PodsAtAddress { address: self.address(address), pods, has_more }
     }
 
-    fn pod_at(&self, pod: PodAtAddress) -> PodAtAddress {
-        let PodAtAddress { namespace, name, uid, node, .. } = &pod;
+    fn pod_at(&self, pod: &PodAtAddress) -> PodAtAddress {
+        let PodAtAddress { namespace, name, uid, node, .. } = pod;
         PodAtAddress {
             namespace: self.name(Kind::Namespace, namespace),
             name: self.name(Kind::Pod, name),
             uid: self.name(Kind::Uid, uid),
             node: self.some_name(Kind::Node, node.clone()),
-            ..pod
+            ..pod.clone()
         }
     }
 
