@@ -126,7 +126,7 @@ fn seen(lines: &[String], written: Option<Wall>) -> ServerLogSeen {
 #[test]
 fn a_real_event_of_a_refused_token_is_read() {
     let line = concat!(
-        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"59a39e59","#,
+        r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"59a3","#,
         r#""stage":"ResponseStarted","requestURI":"/api/v1/pods","verb":"list","user":{},"#,
         r#""sourceIPs":["127.0.0.1"],"objectRef":{"resource":"pods","apiVersion":"v1"},"#,
         r#""responseStatus":{"metadata":{},"status":"Failure","message":"Unauthorized","#,
