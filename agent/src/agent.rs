@@ -27,6 +27,7 @@ use crate::kubernetes::ApiClient;
 use crate::recorder::Recorder;
 use crate::sinks::{ShutdownReport, Sinks, Views};
 use crate::sources::copies::{self, CopiesConfig};
+use crate::sources::journal::JournalConfig;
 use crate::sources::kubelet_log::KubeletLogConfig;
 use crate::sources::logs::LogFiles;
 use crate::sources::ntp::{self, NtpConfig};
@@ -36,8 +37,8 @@ use crate::sources::service_accounts::Followed;
 use crate::sources::token_volumes::TokenVolumes;
 use crate::sources::volumes::{self, FilesConfig};
 use crate::sources::{
-    api_clock, controller_lease, kernel, keys, kubelet_log, pods, privileges, readers, server_logs,
-    service_accounts,
+    api_clock, controller_lease, kernel, keys, kubelet_log, pod_addresses, pods, privileges,
+    readers, server_logs, service_accounts,
 };
 use engine::SharedEngine;
 pub use error::Error;
@@ -58,6 +59,8 @@ pub struct Plan {
     pub copies: Option<CopiesConfig>,
     /// Of the source of an API server's logs, if the settings name any.
     pub server_logs: Option<LogFiles>,
+    /// Of the same in the journal of systemd, if the settings ask for it.
+    pub server_journal: Option<JournalConfig>,
     /// Of the sources of kubelet's errors.
     pub kubelet_log: KubeletLogConfig,
     /// Of the source of time servers.
@@ -188,9 +191,7 @@ fn start_sources(
         let keys = plan.files.keys.clone();
         sources.spawn(copies::run(config.clone(), keys, observations.clone()));
     }
-    if let Some(config) = &plan.server_logs {
-        sources.spawn(server_logs::run(config.clone(), observations.clone()));
-    }
+    start_server_logs(&mut sources, plan, observations);
     start_kubelet_logs(&mut sources, plan, observations);
     if let Some(client) = &plan.apiserver {
         api_clock::show(client, observations);
@@ -199,8 +200,22 @@ fn start_sources(
         let keys = plan.files.keys.clone();
         sources.spawn(keys::run(Arc::clone(client), queries.keys, keys, observations.clone()));
         start_accounts(&mut sources, plan, client, (queries.accounts, observations));
+        if plan.server_logs.is_some() || plan.server_journal.is_some() {
+            let (client, addresses) = (Arc::clone(client), queries.addresses);
+            sources.spawn(pod_addresses::run(client, addresses, observations.clone()));
+        }
     }
     sources
+}
+
+/// Starts the sources of what an API server on this node logs, as far as the settings ask for it.
+fn start_server_logs(sources: &mut JoinSet<()>, plan: &Plan, observations: &Sender<Observation>) {
+    if let Some(config) = &plan.server_logs {
+        sources.spawn(server_logs::run(config.clone(), observations.clone()));
+    }
+    if let Some(config) = &plan.server_journal {
+        sources.spawn(server_logs::run_journal(config.clone(), observations.clone()));
+    }
 }
 
 /// Starts the sources of what kubelet logs, as far as the settings ask for it.

@@ -314,6 +314,28 @@ fn the_log_of_kubelet_is_mounted_where_it_is_asked_for() {
     assert!(of("kubernetes.podEvents=true").1.contains(watch));
 }
 
+/// Only the control-plane nodes get the mount for it, and once where kubelet's errors are read too.
+#[test]
+fn the_journal_is_mounted_where_the_api_server_logs_to_it() {
+    let Some(helm) = helm() else { return };
+    let mounts = |set: &str| -> Vec<usize> {
+        let set = format!("controlPlane.enabled=true,{set}");
+        let objects = render(helm, &["--set", &set]).unwrap();
+        let sets = objects.iter().filter(|object| object["kind"] == "DaemonSet");
+        let pods = sets.map(|set| set["spec"]["template"]["spec"].to_string());
+        pods.map(|pod| pod.matches("/host/var/log/journal").count()).collect()
+    };
+    assert_eq!(mounts("controlPlane.journal=false"), [0, 0]);
+    assert_eq!(mounts("controlPlane.journal=true"), [0, 1]);
+    assert_eq!(mounts("controlPlane.journal=true,kubelet.journal=true"), [1, 1]);
+    let of_k3s = "controlPlane.enabled=true,controlPlane.journal=true,controlPlane.logs=null,\
+                  controlPlane.hostPaths=null";
+    let objects = render(helm, &["--set", of_k3s]).unwrap();
+    let pods = Value::from(objects).to_string();
+    assert!(pods.contains("TOKENWATCH_APISERVER_JOURNAL"), "{pods}");
+    assert!(!pods.contains("TOKENWATCH_APISERVER_LOGS") && !pods.contains("/host/var/log/pods"));
+}
+
 /// GKE admits `system-node-critical` outside kube-system only with such a quota.
 #[test]
 fn a_quota_admits_the_priority_class() {

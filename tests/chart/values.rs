@@ -18,7 +18,7 @@ const KUBERNETES_OWN: [&str; 5] =
 const OF_UMBRELLAS: &str = "enabled";
 
 /// The settings that the chart itself writes; `config` has the rest.
-const SET_BY_THE_CHART: [&str; 28] = [
+const SET_BY_THE_CHART: [&str; 29] = [
     "roots",
     "host_prefix",
     "node",
@@ -26,6 +26,7 @@ const SET_BY_THE_CHART: [&str; 28] = [
     "copies.enabled",
     "readers.enabled",
     "readers.verifiers",
+    "apiserver.journal",
     "apiserver.logs",
     "kubelet.journal",
     "kubelet.logs",

@@ -168,7 +168,7 @@ pub(crate) fn one_file_opens_tokens(tree: &Tree) -> Vec<String> {
         "agent/src/sources/readers/fanotify/group.rs",
         // Logs are no tokens, but may have some: the same care is taken.
         "agent/src/sources/logs/tail.rs",
-        "agent/src/sources/kubelet_log/journal/file.rs",
+        "agent/src/sources/journal/file.rs",
     ];
     found.extend(only_in(tree, "agent/src/sources", &reading, &readers));
     found
@@ -207,6 +207,7 @@ pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
         "agent/src/sources/controller_lease.rs",
         "agent/src/sources/kubelet_log/events.rs",
         "agent/src/sources/keys/published.rs",
+        "agent/src/sources/pod_addresses.rs",
         "agent/src/sources/pods/watch.rs",
         "agent/src/sources/service_accounts/look_up.rs",
         "agent/src/sources/service_accounts/watch.rs",
@@ -225,7 +226,7 @@ pub(crate) fn nobody_asks_for_secrets(tree: &Tree) -> Vec<String> {
     found.extend(only_in(tree, "agent/src", &typed, &[]));
     let client = [
         "agent/src/kubernetes/",
-        "agent/src/sources/kubelet_log/events.rs",
+        "agent/src/sources/object_watch/mod.rs",
         "agent/src/sources/pods/watch.rs",
     ];
     found.extend(only_in(tree, "agent/src", &["kube::"], &client));
@@ -240,6 +241,7 @@ const API_PATHS: &[&str] = &[
     "/api/v1/events?fieldSelector=involvedObject.kind%3DPod%2Creason%3DFailedMount",
     "/api/v1/namespaces/{}/serviceaccounts/{}",
     "/api/v1/pods?fieldSelector=spec.nodeName%3D{}",
+    "/api/v1/pods?fieldSelector=status.podIP%3D{of}",
     "/api/v1/serviceaccounts",
     "/apis/authentication.k8s.io/v1/tokenreviews",
     "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager",

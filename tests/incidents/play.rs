@@ -120,6 +120,8 @@ impl Player<'_> {
                 let answers = cluster.keys(own.as_ref(), self.node.reading(at), second);
                 answers.into_iter().map(Observation::Keys).collect()
             }
+            // No incident has an API server's logs.
+            Query::PodsAtAddress(_) => Vec::new(),
         };
         for (nth, answer) in answers.into_iter().enumerate() {
             let date = self.node.date(at, at + ANSWER, nth);

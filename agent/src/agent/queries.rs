@@ -1,5 +1,6 @@
 //! The way of queries from the engine to the sources that answer them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokenwatch_core::engine::Query;
@@ -7,13 +8,14 @@ use tokenwatch_core::world::cluster::AccountName;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::sources::service_accounts;
+use crate::sources::{pod_addresses, service_accounts};
 
 /// Where the engine's queries go.
 #[derive(Debug)]
 pub(super) struct Queries {
     accounts: Sender<AccountName>,
     keys: Arc<Notify>,
+    addresses: Sender<IpAddr>,
 }
 
 /// Where the sources take them.
@@ -21,12 +23,15 @@ pub(super) struct Queries {
 pub(super) struct Waiting {
     pub(super) accounts: Receiver<AccountName>,
     pub(super) keys: Arc<Notify>,
+    pub(super) addresses: Receiver<IpAddr>,
 }
 
 pub(super) fn channels() -> (Queries, Waiting) {
     let (sender, accounts) = channel(service_accounts::QUEUE);
+    let (asked, addresses) = channel(pod_addresses::QUEUE);
     let keys = Arc::new(Notify::new());
-    (Queries { accounts: sender, keys: Arc::clone(&keys) }, Waiting { accounts, keys })
+    let queries = Queries { accounts: sender, keys: Arc::clone(&keys), addresses: asked };
+    (queries, Waiting { accounts, keys, addresses })
 }
 
 impl Queries {
@@ -36,6 +41,7 @@ impl Queries {
             match query {
                 Query::ServiceAccount(account) => drop(self.accounts.try_send(account)),
                 Query::Keys => self.keys.notify_one(),
+                Query::PodsAtAddress(address) => drop(self.addresses.try_send(address)),
             }
         }
     }

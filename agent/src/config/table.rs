@@ -213,6 +213,12 @@ settings! {
             too, such as /var/log/pods/kube-system_kube-apiserver-*/*/*.log. The agent reports \
             which requests it refuses (401), and the pods behind them. Default: none."]
         logs: Vec<PathBuf> = Vec::new(), --"apiserver-log" "PATH";
+        #[doc = "Whether to read the log of an API server in the journal of systemd, in \
+            /var/log/journal and /run/log/journal on the host. Default false."]
+        journal: bool = false, --"apiserver-journal" "BOOL";
+        #[doc = "Units of systemd with an API server, beside k3s, kube-apiserver and those of \
+            MicroK8s and Canonical Kubernetes. Default: none."]
+        units: Vec<String> = Vec::new(), --"apiserver-unit" "UNIT";
     }
     #[doc = "HTTP server of the agent. It shows no token bytes and has no authentication: \
         listen only on addresses that you trust."]

@@ -18,7 +18,8 @@ use crate::discovery::roots::{Search, given};
 use crate::kubernetes::ApiClient;
 use crate::sinks::http;
 use crate::sources::copies::{CopiesConfig, tree_of};
-use crate::sources::kubelet_log::{JournalConfig, KubeletLogConfig};
+use crate::sources::journal::JournalConfig;
+use crate::sources::kubelet_log::KubeletLogConfig;
 use crate::sources::logs::LogFiles;
 use crate::sources::ntp::NtpConfig;
 use crate::sources::readers::fanotify::Access;
@@ -56,6 +57,7 @@ pub(super) fn plan(
         processes: processes_config(settings, ends(&host.api_servers)),
         copies: copies_config(settings, host.api_servers),
         server_logs: server_logs_config(settings),
+        server_journal: server_journal_config(settings),
         kubelet_log: kubelet_log_config(settings),
         apiserver: api_server,
         fanotify,
@@ -148,6 +150,12 @@ fn server_logs_config(settings: &Settings) -> Option<LogFiles> {
     let paths = settings.apiserver.logs.clone();
     let prefix = settings.host_prefix.clone();
     (!paths.is_empty()).then_some(LogFiles { prefix, paths })
+}
+
+/// How to read the API server's log in the journal; nothing unless the settings ask for it.
+fn server_journal_config(settings: &Settings) -> Option<JournalConfig> {
+    let (of, prefix) = (&settings.apiserver, settings.host_prefix.clone());
+    of.journal.then(|| JournalConfig { prefix, units: of.units.clone() })
 }
 
 /// Where the agent reads kubelet's errors: nowhere unless the settings name it.

@@ -37,6 +37,10 @@ pub(super) enum Source {
     Openers,
     /// The logs of an API server on this node.
     ServerLogs,
+    /// The journal of systemd, for the messages of an API server.
+    ServerJournal,
+    /// The pods with the addresses of refused requests, from the Kubernetes API.
+    PodAddresses,
     /// Log files of kubelet.
     KubeletLog,
     /// The journal of systemd.
@@ -62,6 +66,8 @@ impl Source {
             Self::ControllerLease => "controllerlease",
             Self::Openers => "fanotify",
             Self::ServerLogs => "serverlogs",
+            Self::ServerJournal => "serverjournal",
+            Self::PodAddresses => "podaddresses",
             Self::KubeletLog => "kubeletlog",
             Self::Journal => "journal",
             Self::PodEvents => "podevents",

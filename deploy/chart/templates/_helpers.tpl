@@ -195,8 +195,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.kubelet.logs (not .Values.kubelet.logHostPaths) }}
 {{- fail "kubelet.logs needs kubelet.logHostPaths: the directories or files that are mounted" }}
 {{- end }}
-{{- if and .Values.controlPlane.enabled (not .Values.controlPlane.logs) }}
-{{- fail "controlPlane.enabled needs controlPlane.logs: the files with the log or the audit log of the API server" }}
+{{- if and .Values.controlPlane.enabled (not .Values.controlPlane.logs) (not .Values.controlPlane.journal) }}
+{{- fail "controlPlane.enabled needs controlPlane.logs: the files with the log or the audit log of the API server; or controlPlane.journal" }}
 {{- end }}
 {{- include "tokenwatch.validateMemory" . }}
 {{- end }}

@@ -10,8 +10,8 @@ mod schedule;
 pub use crate::view::{
     AccountState, AgentView, ApiClock, ClockView, FindingCounts, Snapshot, Status, TokenView, Why,
 };
-pub use crate::world::{ClusterFigures, Config};
-pub use outcome::{Outcome, Query, Report};
+pub use crate::world::{ClusterFigures, Config, Query};
+pub use outcome::{Outcome, Report};
 
 use std::collections::BTreeSet;
 
@@ -200,6 +200,9 @@ impl Engine {
 
     fn diagnose_node(&mut self, now: &Reading, outcome: &mut Outcome) {
         self.ledger.judge_refusals(now, &mut self.world);
+        if self.config.cluster_configured {
+            outcome.queries.extend(self.world.take_address(now).map(Query::PodsAtAddress));
+        }
         let diagnosis = diagnosis::node(&self.world, &self.config, &self.survey, now);
         let dated = self.survey.set_ahead(diagnosis.api_server.ahead, &self.world, now);
         for key in &dated {

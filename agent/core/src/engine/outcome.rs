@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::base::time::{Delta, Wall};
 use crate::ledger::Alert;
 use crate::traces::Span;
-use crate::world::cluster::AccountName;
+use crate::world::Query;
 
 /// The outcome of one step.
 #[must_use = "the engine never acts: its reports and queries are for the caller to carry out"]
@@ -46,14 +46,4 @@ pub enum Report {
         /// Time from due to the replacement. Negative where kubelet was early: jitter, a restart.
         delay: Delta,
     },
-}
-
-/// A query to a source. It carries no fact, and may be lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Query {
-    /// Request this service account: it is its turn, or a token of it is late.
-    ServiceAccount(AccountName),
-    /// Request the keys with which the API server verifies tokens.
-    Keys,
 }

@@ -1,5 +1,7 @@
 //! Observations of every kind, with few names, so that some are equal.
 
+mod refusals;
+
 use core::net::IpAddr;
 
 use proptest::collection::vec;
@@ -28,13 +30,12 @@ use crate::world::readers::{
     Connected, ContainersSeen, Habit, HabitKey, KnownHabit, MountKind, Opener, ReaderEvent,
     ReadersSeen, RunningContainer, SeenMount,
 };
-use crate::world::refusals::{
-    Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect,
-};
 use crate::world::tokens::{
-    Binding, Claims, GenerationId, LegacyClaims, LegacyToken, ObjectRef, Signature,
-    SignatureResult, SigningKey, TokenKey, Unsupported,
+    Binding, Claims, LegacyClaims, LegacyToken, ObjectRef, Signature, SignatureResult, SigningKey,
+    TokenKey, Unsupported,
 };
+
+use refusals::{pods_at, server_log};
 
 pub(super) const START: i64 = 1_800_000_000;
 
@@ -73,6 +74,7 @@ every_observation! {
     2 Keys => |now| keys(now).prop_map(Observation::Keys);
     1 ControllerLease => |_| option::of(lease()).prop_map(Observation::ControllerLease);
     2 ServerLog => |_| server_log().prop_map(Observation::ServerLog);
+    1 PodsAtAddress => |_| pods_at().prop_map(Observation::PodsAtAddress);
     2 Copies => |_| copies().prop_map(Observation::Copies);
     1 Privileges => |_| privileges().prop_map(Observation::Privileges);
     3 Readers => |_| readers().prop_map(Observation::Readers);
@@ -225,33 +227,6 @@ fn keys(now: Reading) -> impl Strategy<Value = KeysSeen> {
         .prop_map(|(issuer, ids)| KeysAnswer::Published(KeySet { issuer, ids }));
     let refused = claims().prop_map(|claims| KeysAnswer::Refused(Box::new(claims)));
     prop_oneof![3 => set, 1 => refused].prop_map(move |answer| KeysSeen { sent: now, answer })
-}
-
-fn server_log() -> impl Strategy<Value = ServerLogSeen> {
-    let reason = prop_oneof![Just(RefusalReason::Expired), Just(RefusalReason::Signature)];
-    let suspect = prop_oneof![
-        address().prop_map(Suspect::Address),
-        (name("namespace"), name("pod"))
-            .prop_map(|(namespace, name)| Suspect::Pod { namespace, name }),
-        account_name().prop_map(Suspect::Account),
-    ];
-    let counted = (vec((reason, 0..9u64), 0..2), vec((suspect, 0..9u64), 0..3), 0..2u64);
-    (counted, vec(accepted(), 0..3)).prop_map(|((reasons, refused, others), accepted)| {
-        ServerLogSeen { reasons, refused, others, accepted }
-    })
-}
-
-fn accepted() -> impl Strategy<Value = Accepted> {
-    let pod = (name("pod"), name("uid")).prop_map(|(name, uid)| AcceptedPod { name, uid });
-    let generation = option::of(name("jti").prop_map(|id| GenerationId::of_jti(&id)));
-    let user = (account_name(), option::of(pod), generation, option::of(offset()));
-    let user = user.prop_map(|(account, pod, generation, stale_for)| AcceptedAccount {
-        account,
-        pod,
-        generation,
-        stale_for,
-    });
-    (option::of(address()), option::of(user)).prop_map(|(address, user)| Accepted { address, user })
 }
 
 fn kubelet_error() -> impl Strategy<Value = KubeletError> {

@@ -16,6 +16,7 @@ mod legacy;
 pub mod observation;
 mod pinned;
 pub mod privileges;
+mod query;
 pub mod readers;
 mod reading;
 pub mod refusals;
@@ -29,6 +30,7 @@ pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
+pub use query::Query;
 pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, DECIDING, Visibility};
@@ -144,6 +146,7 @@ impl World {
         self.startup.begin(now);
         self.cluster.keys.begin(now);
         self.readers.refusals.begin(now);
+        self.readers.refusals.settle(now);
         match observation {
             Observation::File(seen) => return self.file(now, seen),
             Observation::Gone(key) => return self.gone(now, &key),
@@ -159,6 +162,7 @@ impl World {
             Observation::Keys(seen) => return self.published(now, seen),
             Observation::Copies(seen) => return self.copied(now, seen),
             Observation::ServerLog(seen) => return self.server_log(now, seen),
+            Observation::PodsAtAddress(seen) => return self.pods_at(now, seen),
             Observation::Readers(seen) => return self.read(now, &seen),
             Observation::Syncs(seen) => return self.synced(now, seen),
             Observation::KubeletErrors(errors) => return self.kubelet_errors(now, errors),

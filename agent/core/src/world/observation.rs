@@ -11,7 +11,7 @@ use crate::world::kubelet::SyncsSeen;
 use crate::world::kubelet::errors::KubeletError;
 use crate::world::privileges::Privileges;
 use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
-use crate::world::refusals::ServerLogSeen;
+use crate::world::refusals::{PodsAtAddress, ServerLogSeen};
 use crate::world::tokens::{LegacyToken, TokenKey};
 
 pub use crate::world::delivery::DeliveryState;
@@ -55,6 +55,8 @@ pub enum Observation {
     Copies(CopiesSeen),
     /// What the logs of an API server on this node showed.
     ServerLog(ServerLogSeen),
+    /// The answer of the API server to the question which pods have an address.
+    PodsAtAddress(PodsAtAddress),
     /// Somebody read tokens of a volume, or the agent sees readers better or worse than before.
     Readers(ReadersSeen),
     /// kubelet synced volumes.

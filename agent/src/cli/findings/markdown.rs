@@ -139,6 +139,10 @@ The agent on the node works without one of its sources: `tokenwatch.sources.up` 
 - `serverlogs`: the agent cannot read a log of the API server that `apiserver.logs` names, or \
      does not find it. It then does not see which requests the API server refuses. Compare the \
      path with `--audit-log-path`, and with the mounts (`controlPlane.hostPaths` of the chart).
+- `serverjournal`: the same for the journal of systemd (`apiserver.journal`). Compare the mounts \
+     (`kubelet.journalDirs` of the chart).
+- `podaddresses`: the agent cannot list the pods with the address of refused requests. It then \
+     does not name those of other nodes. `kubectl auth can-i list pods` with its service account.
 - `kubeletlog`, `journal`: the agent cannot read kubelet's log (`kubelet.logs`) or the journal of \
      systemd (`kubelet.journal`), or does not find it. It then does not see why kubelet does not \
      replace a token. Compare the path with the mounts (`kubelet.logHostPaths` and \

@@ -8,7 +8,7 @@ use tokenwatch_core::world::observation::Observation;
 
 use super::found::{Found, found};
 use super::line::line;
-use super::time::{LineTime, Local, zone};
+use crate::sources::logs::time::{LineTime, Local, zone};
 
 /// Most errors in one report: the volumes of a full node. The others come again: kubelet repeats
 /// what fails.

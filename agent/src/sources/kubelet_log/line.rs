@@ -5,11 +5,10 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokenwatch_core::base::time::Wall;
 
 use super::quoted::quoted;
-use super::time::{LineTime, klog_time};
 use crate::sources::logs::klog::after_header;
+use crate::sources::logs::time::{LineTime, klog_time, milliseconds};
 
 /// The parts of a line that tell something.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,14 +134,6 @@ fn json(line: &[u8]) -> Option<Line> {
         volume: text(volume_name),
         cache_key: text(cache_key),
     })
-}
-
-/// A time in milliseconds since 1970, with a fraction.
-fn milliseconds(ts: f64) -> Option<Wall> {
-    // From 1970 to 2255: what follows fits into 64 bits.
-    let is_time = (0.0..9e12).contains(&ts);
-    #[expect(clippy::cast_possible_truncation)] // the range was checked
-    is_time.then(|| Wall::from_nanos((ts * 1e3) as i64 * 1_000))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The errors that kubelet logs about tokens and their volumes: in a log file, in the journal of
 //! systemd, and in Events of the pods. All of it is off unless the settings name it.
 //!
-//! - `line`: the parts of a line, with `quoted` and `time`;
+//! - `line`: the parts of a line, with `quoted`;
 //! - `found`: which lines are about a token, and about whose;
 //! - `causes`: which cause the text of an error names, from the table `causes.txt`;
 //! - `gather`: what a report has;
 //! - `files`: log files, with the means of `sources/logs`;
-//! - `journal`: the files of systemd's journal;
+//! - `journal`: its messages in the journal of systemd;
 //! - `events`: Events `FailedMount`, from the API server.
 
 mod causes;
@@ -15,17 +15,19 @@ mod files;
 mod found;
 mod gather;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod line;
 mod quoted;
 #[cfg(test)]
 mod tests;
-mod time;
 
 pub use events::run as run_events;
 pub use files::run as run_files;
-pub use journal::{JournalConfig, run as run_journal};
+pub use journal::run as run_journal;
 use tokenwatch_core::world::observation::Observation;
 
+use crate::sources::journal::JournalConfig;
 use crate::sources::logs::LogFiles;
 
 /// Where kubelet's errors are read.

@@ -15,7 +15,7 @@ use tokenwatch_core::world::kubelet::errors::{
 use tokenwatch_core::world::observation::{Observation, SourceState};
 use tokio::sync::mpsc::channel;
 
-use super::events::{Pace, run_at};
+use super::events::run_at;
 use super::files::Files;
 use super::found::{Found, found};
 use super::gather::Gather;
@@ -25,6 +25,7 @@ use crate::kubernetes::fake_server::{FakeServer, Reply, status};
 use crate::sources::logs::LogFiles;
 use crate::sources::logs::follow::{Follower, Look};
 use crate::sources::logs::places::places;
+use crate::sources::object_watch::Pace;
 
 const UID: &str = "0c0d1f2e-1111-4222-8333-444455556666";
 const AWAY: &str = "Post \\\"https://10.0.0.1:6443/api/v1/namespaces/shop/serviceaccounts/cart/\

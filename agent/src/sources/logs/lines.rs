@@ -1,9 +1,12 @@
 //! Whole lines out of what is read of a file, in bounded memory that is wiped.
 //!
 //! A container's runtime puts `<time> <stream> <tag> ` before each line, and splits a long one: tag
-//! `P` for a part, `F` for the last one (CRI logging format).
+//! `P` for a part, `F` for the last one (CRI logging format). Docker has a format of its own
+//! ([`docker`]).
 
 use zeroize::{Zeroize as _, Zeroizing};
+
+use super::docker::{Docker, docker};
 
 /// Longest line that is read, in bytes. An audit event has some 2 kB, without the objects of its
 /// request; the rest of a longer line is skipped.
@@ -96,6 +99,9 @@ impl Lines {
 
 /// Gives a line away, as the container wrote it.
 fn joined(split: &mut [Beginning; 2], line: &[u8], take: &mut impl FnMut(&[u8])) {
+    if let Some(part) = docker(line) {
+        return of_docker(&mut split[part.stream], part, take);
+    }
     let Some(part) = part(line) else { return take(line) };
     let beginning = &mut split[part.stream];
     if part.is_last && beginning.is_empty() {
@@ -103,6 +109,13 @@ fn joined(split: &mut [Beginning; 2], line: &[u8], take: &mut impl FnMut(&[u8]))
     }
     beginning.add(part.text);
     if part.is_last {
+        beginning.end(take);
+    }
+}
+
+fn of_docker(beginning: &mut Beginning, part: Docker<'_>, take: &mut impl FnMut(&[u8])) {
+    part.pieces(|piece| beginning.add(piece));
+    if part.is_last() {
         beginning.end(take);
     }
 }

@@ -5,17 +5,21 @@
 //! - `follow`: reads each file at each event, through rotations;
 //! - `tail`: what was appended to one file of text;
 //! - `lines`: whole lines of bounded length, without the prefix of the container runtime (CRI);
+//! - `docker`: the lines of Docker's log files;
 //! - `klog`: the header of a line in klog's text form;
+//! - `time`: when a line was written;
 //! - `name`: names that are kept of a line.
 //!
 //! A log may have tokens. The buffers are wiped, and no name that is kept can be a token.
 
+mod docker;
 pub(super) mod follow;
 pub(super) mod klog;
 pub(super) mod lines;
 pub(super) mod name;
 pub(super) mod places;
 pub(super) mod tail;
+pub(super) mod time;
 mod watches;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! one that was truncated (copytruncate) is read from its beginning.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -124,18 +124,16 @@ impl Tail {
 
     /// Opens the file that is at the path now, if it is another one. Returns whether it is.
     fn renew(&mut self, prefix: &Path, known: &mut KnownFiles) -> io::Result<bool> {
-        let file = match open(prefix, &self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let identity = self.open.as_ref().map(|open| open.identity);
+        let (file, found) = match At::path(prefix, &self.path, identity)? {
+            At::Missing => {
                 (self.open, self.is_old) = (None, false);
                 return Ok(false);
             }
-            opened => opened?,
+            At::Same => return Ok(false),
+            At::Other(file, metadata) => (file, metadata),
         };
-        let found = file.metadata()?;
-        let identity = (found.dev(), found.ino());
-        if self.open.as_ref().is_some_and(|open| open.identity == identity) {
-            return Ok(false);
-        }
+        let identity = identity_of(&found);
         // One byte before the end, so that a line end there is seen.
         let before = match (known.see(identity), self.is_old) {
             (true, _) => 1,
@@ -187,8 +185,40 @@ impl Open {
     }
 }
 
+/// What is at a path now, compared with the file that is open.
+pub(in crate::sources) enum At {
+    /// No file.
+    Missing,
+    /// The file that is open.
+    Same,
+    /// Another file.
+    Other(File, Metadata),
+}
+
+impl At {
+    /// What is at this path of the host.
+    pub(in crate::sources) fn path(
+        prefix: &Path,
+        path: &Path,
+        open: Option<Identity>,
+    ) -> io::Result<Self> {
+        let file = match opened(prefix, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Missing),
+            opened => opened?,
+        };
+        let metadata = file.metadata()?;
+        let is_same = open == Some(identity_of(&metadata));
+        Ok(if is_same { Self::Same } else { Self::Other(file, metadata) })
+    }
+}
+
+/// Device and inode of a file.
+pub(in crate::sources) fn identity_of(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
 /// Opens a regular file for reading. Nothing else is waited for, or read.
-pub(in crate::sources) fn open(prefix: &Path, path: &Path) -> io::Result<File> {
+fn opened(prefix: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = File::from(inside::open(prefix, path, flags)?);
     let is_file = file.metadata()?.is_file();

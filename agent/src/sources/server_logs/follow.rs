@@ -7,7 +7,6 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
 
 use super::gather::Gather;
-use super::logged::logged;
 use crate::clocks;
 use crate::sources::health::Source;
 use crate::sources::logs::LogFiles;
@@ -54,8 +53,11 @@ impl Kind for ServerLogs {
 
     fn read(&mut self, file: &mut Tail, place: (&Path, &mut KnownFiles)) -> io::Result<Turn> {
         let (gather, now) = (&mut self.gather, clocks::timer());
-        let take = |line: &[u8]| logged(line).into_iter().for_each(|it| gather.take(it, now));
-        file.read(place, &mut self.buffer, take)
+        let take = |line: &[u8]| gather.line(line, now);
+        let turn = file.read(place, &mut self.buffer, take)?;
+        // Of a file that is read late, the last lines are older than the file.
+        self.gather.settle(file.modified().filter(|_| !turn.has_more));
+        Ok(turn)
     }
 
     fn report(&mut self) -> Option<Observation> {

@@ -12,6 +12,7 @@ use super::Logged;
 use super::reason::reason;
 use crate::sources::logs::klog::after_header;
 use crate::sources::logs::name::namespaced;
+use crate::sources::logs::time::{LineTime, klog_time};
 
 /// The message of a refused request.
 pub(super) const REFUSED: &str = "Unable to authenticate the request";
@@ -34,21 +35,25 @@ pub(super) fn text(line: &str) -> Option<Logged> {
     let text = after_header(line)?;
     let quoted = text.strip_prefix('"').and_then(|text| text.strip_prefix(REFUSED));
     match quoted.and_then(|rest| rest.strip_prefix("\" err=")) {
-        Some(error) => Some(Logged::Refused(reason(error))),
-        None => message(text),
+        Some(error) => Some(Logged::Refused(reason(error), time(line))),
+        None => message(text, time(line)),
     }
 }
 
+fn time(line: &str) -> Option<LineTime> {
+    klog_time(line).map(LineTime::Local)
+}
+
 /// What a message without values shows.
-pub(super) fn message(text: &str) -> Option<Logged> {
+pub(super) fn message(text: &str, time: Option<LineTime>) -> Option<Logged> {
     if text.starts_with(AUDIENCE) {
-        return Some(Logged::Refused(RefusalReason::Audience));
+        return Some(Logged::Refused(RefusalReason::Audience, time));
     }
     let (rest, is_pod) =
         NAMING.iter().find_map(|(begin, is_pod)| Some((text.strip_prefix(begin)?, *is_pod)))?;
     let named = rest.split([' ', ':']).next().unwrap_or_default();
     let (namespace, name) = namespaced(named)?;
-    Some(Logged::Suspect(if is_pod {
+    Some(Logged::Named(if is_pod {
         Suspect::Pod { namespace, name }
     } else {
         Suspect::Account(AccountName { namespace, name })

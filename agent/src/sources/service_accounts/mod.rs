@@ -22,6 +22,7 @@ use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::health::{Health, Meaning, Source};
+use super::object_watch;
 use super::send::send_all;
 use crate::kubernetes::{ApiClient, Error};
 use look_up::look_up;
@@ -57,7 +58,7 @@ pub async fn run(
 /// Watches all accounts, and reports each change of one in `followed`, until the engine drops the
 /// channel.
 pub async fn watch(client: Arc<ApiClient>, observations: Sender<Observation>, followed: Followed) {
-    watch::run(client, observations, followed, watch::Pace::default()).await;
+    watch::run(client, observations, followed, object_watch::Pace::default()).await;
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@ mod agent;
 mod clock;
 mod cluster;
 mod copies;
+mod elsewhere;
 mod issued;
 mod keys;
 mod kubelet;
@@ -152,7 +153,7 @@ fn account(uid: Option<&str>) -> Observation {
 fn queries(outcome: &Outcome) -> Vec<String> {
     let account = |query: &'_ Query| match query {
         Query::ServiceAccount(account) => Some(account.name.clone()),
-        Query::Keys => None,
+        Query::Keys | Query::PodsAtAddress(_) => None,
     };
     outcome.queries.iter().filter_map(account).collect()
 }

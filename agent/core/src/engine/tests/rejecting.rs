@@ -16,10 +16,12 @@ fn accepted(pod: &str, generation: Option<GenerationId>) -> Observation {
     let user = AcceptedAccount {
         account: AccountName { namespace: "shop".into(), name: "cart".into() },
         pod: Some(AcceptedPod { name: format!("{pod}-name"), uid: pod.into() }),
+        node: Some("n2".into()),
         generation,
         stale_for: None,
     };
-    let accepted = Accepted { address: Some(IpAddr::from(FROM)), user: Some(user) };
+    let (at, agent) = (None, Some("app/1.0".into()));
+    let accepted = Accepted { address: Some(IpAddr::from(FROM)), user: Some(user), at, agent };
     Observation::ServerLog(ServerLogSeen { accepted: vec![accepted], ..Default::default() })
 }
 
@@ -221,7 +223,8 @@ fn clients_of_other_nodes_with_extended_tokens_are_one_finding() {
     let finding = found(&engine).unwrap();
     assert_eq!((finding.severity, &finding.subject), (Severity::Info, &Subject::node("n1")));
     assert!(finding.summary.starts_with("1 client of the cluster uses"), "{}", finding.summary);
-    assert!(finding.summary.contains("shop/far-name (service account cart, 1m 15s past"));
+    let named = "shop/far-name on node n2 (service account cart, user agent app/1.0, 1m 15s past";
+    assert!(finding.summary.contains(named), "{}", finding.summary);
     let _ = run(&mut engine, 60, 3_800);
     assert_eq!(found(&engine), None, "an hour without a request");
 }

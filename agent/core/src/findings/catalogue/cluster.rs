@@ -26,9 +26,12 @@ pub(super) const APISERVER_REJECTING: Entry = Entry {
             logs show that. A pod of this node that no warning had named is one that tokenwatch \
             missed.",
     found_by: "The API server's own log has the reason, and the audit log the address, of each \
-            refused request of the last 10 minutes (apiserver.logs). The pod is that of the only \
-            user whose requests were accepted from the same address, or it is named in the log \
-            (from level 4 on). An address with several users names nobody.",
+            refused request of the last 10 minutes (apiserver.logs, apiserver.journal). The pod is \
+            that of the only user whose requests were accepted from the same address, or it is \
+            named in the log (from level 4 on), or the API server lists it as the only pod with \
+            that address. An address with several users names nobody, and that of a node names \
+            the node. The times in both logs join a reason with an address, where nothing else \
+            was refused at that moment.",
     severity: "warning where the log names a pod behind at least three refused requests, or its \
             last token was one that kubelet has replaced; info without: some clients send useless \
             tokens all the time, and an address may be that of several clients",

@@ -115,8 +115,9 @@ pub(super) const READER_STALE: Entry = Entry {
             again would have done so by then. The evidence has each kind with its strength, and \
             docs/reader-evidence.md explains them. How much the agent sees depends on its \
             privilege level. With apiserver.logs, the audit log also shows requests with a \
-            replaced token, and clients on other nodes that use an extended one (one finding \
-            about the node).",
+            replaced token, and clients on other nodes that use an extended one or, at level \
+            Request, one that kubelet replaced twelve minutes before (one finding about the \
+            node).",
     severity: "info without evidence of use, and for clients on other nodes; warning with it; \
             critical in the last third of the time from the rotation to the refusal, at most 10 \
             minutes before, and from then on",

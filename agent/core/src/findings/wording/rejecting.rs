@@ -32,8 +32,9 @@ fn remedy() -> Remedy {
 }
 
 fn summary(node: &str, facts: &RefusedFacts) -> String {
-    let others = [pods(facts), missed(facts), of_accounts(facts), rest(facts)];
-    let parts = [requests(node, facts)].into_iter().chain(others.into_iter().flatten());
+    let who = [pods(facts), of_nodes(facts), missed(facts), of_accounts(facts)];
+    let others = who.into_iter().chain([reasonless(facts), rest(facts)]);
+    let parts = [requests(node, facts)].into_iter().chain(others.flatten());
     parts.collect::<Vec<_>>().join(" ")
 }
 
@@ -101,10 +102,49 @@ fn pod(of: &RefusedPod) -> String {
         Match::Log => "named in the log",
         Match::Credential => "the only user of its address, with a token of this node",
         Match::Address => "the only user of its address",
+        Match::Api => "the only pod with its address",
     };
     let old =
         if of.was_replaced { ", last seen with a token that kubelet has replaced" } else { "" };
-    format!("{} ({}, {by}{old})", shown(&of.pod.full_name()), of.count)
+    let why = joined(of).unwrap_or_default();
+    format!("{} ({}, {by}{old}{why})", shown(&of.pod.full_name()), of.count)
+}
+
+/// `; by the times in both logs, 9 because the token has expired`
+fn joined(of: &RefusedPod) -> Option<String> {
+    let reasons = by_count(&of.reasons).into_iter();
+    let reasons: Vec<String> =
+        reasons.map(|(reason, count)| format!("{count} {}", because(reason))).collect();
+    let text = || format!("; by the times in both logs, {}", reasons.join(", "));
+    (!reasons.is_empty()).then(text)
+}
+
+/// The nodes behind others of them.
+fn of_nodes(facts: &RefusedFacts) -> Option<String> {
+    let nodes: Vec<String> =
+        facts.nodes.iter().take(MAX_SHOWN).map(|(node, count)| node_with(node, *count)).collect();
+    let text = || format!("From processes on the network of these nodes: {}.", nodes.join(", "));
+    (!nodes.is_empty()).then(text)
+}
+
+fn node_with(node: &str, count: u64) -> String {
+    format!("{} ({count})", shown(node))
+}
+
+/// The requests of pods whose reason is not known.
+fn reasonless(facts: &RefusedFacts) -> Option<String> {
+    let why = without_reason_because(facts)?;
+    Some(format!("Why {} of these pods were refused is not known: {why}.", facts.without_reason))
+}
+
+fn without_reason_because(facts: &RefusedFacts) -> Option<&'static str> {
+    match (facts.without_reason, facts.reasons.is_empty()) {
+        (0, _) => None,
+        (_, true) => Some("the agent sees no reason in a log of the API server"),
+        (_, false) => Some(
+            "other requests were refused at the same moment, or one of the two logs lacks them",
+        ),
+    }
 }
 
 fn missed(facts: &RefusedFacts) -> Option<String> {
@@ -166,6 +206,7 @@ fn evidence(facts: &RefusedFacts) -> Attributes {
         .with("reasons", reasons(facts).as_slice())
         .with("pods", facts.named().count())
         .with("first", first(facts).as_slice())
+        .and(joined_evidence(facts))
         .with("missed", missed.as_slice())
         .with("accounts", accounts.as_slice())
         .with("not_known", count(facts.unknown.saturating_add(facts.shared)))
@@ -183,4 +224,29 @@ fn first(facts: &RefusedFacts) -> Vec<String> {
     let text =
         |pod: &RefusedPod| format!("{}: {} ({})", pod.pod.full_name(), pod.count, pod.by.name());
     facts.named().take(MAX_NAMED).map(text).collect()
+}
+
+/// What both logs and the API server tell together.
+fn joined_evidence(facts: &RefusedFacts) -> Attributes {
+    let without_reason = i64::try_from(facts.without_reason).unwrap_or(i64::MAX);
+    Attributes::new()
+        .with("first_reasons", first_reasons(facts).as_slice())
+        .with("without_reason", without_reason)
+        .with_some("without_reason_because", without_reason_because(facts))
+        .with("nodes", nodes(facts).as_slice())
+}
+
+/// `n2 (7)`
+fn nodes(facts: &RefusedFacts) -> Vec<String> {
+    facts.nodes.iter().take(MAX_NAMED).map(|(node, count)| node_with(node, *count)).collect()
+}
+
+/// `shop/cart-0: expired 9`
+fn first_reasons(facts: &RefusedFacts) -> Vec<String> {
+    let of_pod = |pod: &RefusedPod| {
+        let name = pod.pod.full_name();
+        let reasons = by_count(&pod.reasons).into_iter();
+        reasons.map(move |(reason, count)| format!("{name}: {} {count}", reason.name()))
+    };
+    facts.named().flat_map(of_pod).take(MAX_NAMED).collect()
 }

@@ -130,6 +130,7 @@ impl Pseudonyms {
             }
             Observation::Copies(seen) => Observation::Copies(self.copies(seen)),
             Observation::ServerLog(seen) => Observation::ServerLog(self.server_log(seen)),
+            Observation::PodsAtAddress(seen) => Observation::PodsAtAddress(self.pods_at(seen)),
             Observation::Privileges(privileges) => {
                 Observation::Privileges(self.privileges(privileges))
             }

@@ -1,5 +1,6 @@
 //! Counted refusals, in bounded memory.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::{RefusalReason, Suspect};
@@ -14,6 +15,8 @@ pub(super) struct Counts {
     suspects: BTreeMap<Suspect, u64>,
     /// Of senders beyond the limit.
     others: u64,
+    /// Of those from an address, the ones whose reason is known by the times in both logs.
+    joined: BTreeMap<(IpAddr, RefusalReason), u64>,
 }
 
 impl Counts {
@@ -29,6 +32,10 @@ impl Counts {
 
     pub(super) fn add(&mut self, other: Self) {
         self.add_all(other.reasons, other.suspects);
+        for ((address, reason), count) in other.joined {
+            let known = self.joined.entry((address, reason)).or_default();
+            *known = known.saturating_add(count);
+        }
         self.others = self.others.saturating_add(other.others);
     }
 
@@ -57,6 +64,20 @@ impl Counts {
         *known = known.saturating_add(count);
     }
 
+    /// The reason of a request from this address is known. Only of addresses that are counted
+    /// apart, so that their number is bounded.
+    pub(super) fn join(&mut self, address: IpAddr, reason: RefusalReason) {
+        if self.suspects.contains_key(&Suspect::Address(address)) {
+            *self.joined.entry((address, reason)).or_default() += 1;
+        }
+    }
+
+    /// The reasons of requests from this address, as far as they are known.
+    pub(super) fn joined(&self, address: &IpAddr) -> impl Iterator<Item = (RefusalReason, u64)> {
+        let of = self.joined.iter().filter(move |((from, _), _)| from == address);
+        of.map(|((_, reason), count)| (*reason, *count))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.requests() == 0 && self.suspects.is_empty()
     }
@@ -74,10 +95,15 @@ impl Counts {
     pub(super) fn requests(&self) -> u64 {
         let sum = |all: &mut dyn Iterator<Item = u64>| all.fold(0, u64::saturating_add);
         let logged = sum(&mut self.reasons.values().copied());
-        let addresses = self.suspects.iter().filter_map(|(suspect, count)| match suspect {
-            Suspect::Address(_) => Some(*count),
-            Suspect::Pod { .. } | Suspect::Account(_) => None,
-        });
+        let addresses = self.addresses().map(|(_, count)| count);
         logged.max(sum(&mut addresses.chain([self.others])))
+    }
+
+    /// The addresses that requests came from, and how many from each.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (IpAddr, u64)> {
+        self.suspects.iter().filter_map(|(suspect, count)| match suspect {
+            Suspect::Address(address) => Some((*address, *count)),
+            Suspect::Pod { .. } | Suspect::Account(_) => None,
+        })
     }
 }

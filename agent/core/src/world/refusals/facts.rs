@@ -1,18 +1,16 @@
 //! Who is behind the refused requests, as far as the evidence goes.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
+use super::addresses::{PodAtAddress, PodOf};
 use super::counts::Counts;
 use super::users::UserOf;
-use super::{Accepted, AcceptedAccount, Foresight, RefusalReason, Suspect};
+use super::{Accepted, AcceptedAccount, Foresight, NAMED, RefusalReason, Suspect};
 use crate::base::time::Reading;
 use crate::world::World;
 use crate::world::cluster::{AccountName, PodRef};
 use crate::world::tokens::{GenerationId, TokenKey, Tracked};
-
-/// Refused requests from which a pod counts as named. A client that reads its token again after a
-/// 401 causes one for each rotation, and two where its request is repeated before that.
-const NAMED: u64 = 3;
 
 /// The refused requests of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +23,10 @@ pub struct RefusedFacts {
     pub pods: Vec<RefusedPod>,
     /// The service accounts behind others of them, where the pod is not known.
     pub accounts: Vec<(AccountName, u64)>,
+    /// The nodes behind others of them: a process on the node's network.
+    pub nodes: Vec<(String, u64)>,
+    /// Those of pods that only their address names, and whose reason is not known.
+    pub without_reason: u64,
     /// Those of addresses that several users share.
     pub shared: u64,
     /// Those of which nothing is known.
@@ -42,6 +44,8 @@ pub struct RefusedPod {
     pub count: u64,
     /// What shows that they are its.
     pub by: Match,
+    /// The reasons of its requests, as far as the times in both logs show them.
+    pub reasons: Vec<(RefusalReason, u64)>,
     /// Whether it has a token on this node.
     pub is_here: bool,
     /// Whether the last token that was accepted from it is one that kubelet has replaced since.
@@ -59,6 +63,8 @@ pub enum Match {
     Credential,
     /// The audit log names the pod as the only user of the address.
     Address,
+    /// The API server lists the pod as the only one with the address.
+    Api,
 }
 
 impl Match {
@@ -68,6 +74,7 @@ impl Match {
             Self::Log => "log",
             Self::Credential => "credential_id",
             Self::Address => "address",
+            Self::Api => "api",
         }
     }
 }
@@ -82,7 +89,8 @@ impl RefusedFacts {
     fn known(&self) -> u64 {
         let pods = self.pods.iter().map(|pod| pod.count);
         let accounts = self.accounts.iter().map(|(_, count)| *count);
-        pods.chain(accounts).fold(self.shared, u64::saturating_add)
+        let nodes = self.nodes.iter().map(|(_, count)| *count);
+        pods.chain(accounts).chain(nodes).fold(self.shared, u64::saturating_add)
     }
 }
 
@@ -98,6 +106,13 @@ impl RefusedPod {
         self.is_here.then(|| self.pod.uid.clone())
     }
 
+    fn add_reason(&mut self, reason: RefusalReason, count: u64) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, known)) => *known = known.saturating_add(count),
+            None => self.reasons.push((reason, count)),
+        }
+    }
+
     /// Adds refusals of the same pod. Those of the log are not added to those of an address: they
     /// may be the same requests.
     fn add(&mut self, other: Self) {
@@ -108,6 +123,7 @@ impl RefusedPod {
             self.count.saturating_add(other.count)
         };
         self.by = self.by.min(other.by);
+        other.reasons.into_iter().for_each(|(reason, count)| self.add_reason(reason, count));
         self.was_replaced |= other.was_replaced;
         if self.pod.uid.is_empty() {
             (self.pod, self.is_here) = (other.pod, other.is_here);
@@ -116,10 +132,14 @@ impl RefusedPod {
     }
 }
 
+/// The number of refused requests from one address, and the reasons that are known of them.
+type Refused = (u64, Vec<(RefusalReason, u64)>);
+
 /// Who is behind one suspect.
 enum Behind {
     Pod(Box<RefusedPod>),
     Account(AccountName),
+    Node(String),
     Several,
     Nobody,
 }
@@ -143,9 +163,14 @@ impl World {
     fn attribute(&self, recent: &Counts, facts: &mut RefusedFacts, now: &Reading) {
         let mut pods: BTreeMap<String, RefusedPod> = BTreeMap::new();
         let mut accounts: BTreeMap<AccountName, u64> = BTreeMap::new();
+        let mut nodes: BTreeMap<String, u64> = BTreeMap::new();
         for (suspect, count) in recent.suspects() {
-            match self.behind(suspect, count, now) {
-                Behind::Pod(pod) => add(&mut pods, *pod),
+            match self.behind(suspect, (count, recent), now) {
+                Behind::Pod(pod) => {
+                    facts.without_reason += unexplained(&pod);
+                    add(&mut pods, *pod);
+                }
+                Behind::Node(node) => *nodes.entry(node).or_default() += count,
                 Behind::Account(account) => *accounts.entry(account).or_default() += count,
                 Behind::Several => facts.shared = facts.shared.saturating_add(count),
                 Behind::Nobody => {}
@@ -153,17 +178,15 @@ impl World {
         }
         facts.pods = pods.into_values().collect();
         facts.accounts = accounts.into_iter().collect();
+        facts.nodes = nodes.into_iter().collect();
         facts.unknown = facts.requests.saturating_sub(facts.known());
     }
 
-    fn behind(&self, suspect: &Suspect, count: u64, now: &Reading) -> Behind {
+    fn behind(&self, suspect: &Suspect, of: (u64, &Counts), now: &Reading) -> Behind {
+        let (count, recent) = of;
         match suspect {
             Suspect::Address(address) => {
-                match self.readers.refusals.users.of(address, now.monotonic) {
-                    UserOf::One(user) => self.user(user, count),
-                    UserOf::Several => Behind::Several,
-                    UserOf::Unknown => Behind::Nobody,
-                }
+                self.behind_address(address, (count, recent.joined(address).collect()), now)
             }
             Suspect::Pod { namespace, name } => {
                 Behind::Pod(Box::new(self.logged(namespace, name, count)))
@@ -172,13 +195,46 @@ impl World {
         }
     }
 
+    fn behind_address(&self, address: &IpAddr, of: Refused, now: &Reading) -> Behind {
+        match self.readers.refusals.users.of(address, now.monotonic) {
+            UserOf::One(user) => self.user(user, of),
+            UserOf::Several => Behind::Several,
+            UserOf::Unknown => self.listed(address, of, now),
+        }
+    }
+
+    /// Who has an address by the API server.
+    fn listed(&self, address: &IpAddr, of: Refused, now: &Reading) -> Behind {
+        let refusals = &self.readers.refusals;
+        let since = refusals.refused_since(address, now);
+        match refusals.addresses.of(address, since, now.monotonic) {
+            PodOf::One(pod) => self.with_address(pod, of),
+            PodOf::Node(node) => Behind::Node(node.to_owned()),
+            PodOf::Several => Behind::Several,
+            PodOf::Unknown => Behind::Nobody,
+        }
+    }
+
+    fn with_address(&self, pod: &PodAtAddress, (count, reasons): Refused) -> Behind {
+        Behind::Pod(Box::new(RefusedPod {
+            count,
+            by: Match::Api,
+            reasons,
+            is_here: self.tokens.has_pod(&pod.uid),
+            was_replaced: false,
+            foresight: self.readers.refusals.foresight(&pod.uid),
+            pod: named(&pod.namespace, &pod.name, &pod.uid),
+        }))
+    }
+
     /// The only user of an address.
-    fn user(&self, user: &AcceptedAccount, count: u64) -> Behind {
+    fn user(&self, user: &AcceptedAccount, (count, reasons): Refused) -> Behind {
         let Some(of) = &user.pod else { return Behind::Account(user.account.clone()) };
         let held = self.token_with(user);
         Behind::Pod(Box::new(RefusedPod {
             count,
             by: if held.is_some() { Match::Credential } else { Match::Address },
+            reasons,
             is_here: self.tokens.has_pod(&of.uid),
             was_replaced: held.is_some_and(|tracked| is_replaced(tracked, user)),
             foresight: self.readers.refusals.foresight(&of.uid),
@@ -199,6 +255,7 @@ impl World {
         RefusedPod {
             count,
             by: Match::Log,
+            reasons: Vec::new(),
             is_here: !uid.is_empty(),
             was_replaced: false,
             foresight: self.readers.refusals.foresight(uid),
@@ -232,6 +289,12 @@ impl World {
 fn named(namespace: &str, name: &str, uid: &str) -> PodRef {
     let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
     PodRef { namespace, name, uid: uid.to_owned(), owner: None }
+}
+
+/// Its requests of which nothing shows the reason. The log names a pod together with the reason.
+fn unexplained(pod: &RefusedPod) -> u64 {
+    let known = pod.reasons.iter().map(|(_, count)| *count).fold(0, u64::saturating_add);
+    if pod.by == Match::Log { 0 } else { pod.count.saturating_sub(known) }
 }
 
 /// Whether kubelet has replaced the generation that this user had.

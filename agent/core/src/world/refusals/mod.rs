@@ -5,23 +5,37 @@
 //! event of a refused request has the address, and neither a user nor a reason. What was accepted
 //! from the same address names the pod behind it.
 
+mod addresses;
 mod counts;
 mod facts;
+mod issued;
+#[cfg(test)]
+mod issued_tests;
+mod join;
+#[cfg(test)]
+mod join_tests;
 mod seen;
 mod stale;
 #[cfg(test)]
 mod tests;
 mod users;
 
+pub use addresses::{PodAtAddress, PodsAtAddress};
 pub use facts::{Match, RefusedFacts, RefusedPod};
-pub use seen::{Accepted, AcceptedAccount, AcceptedPod, RefusalReason, ServerLogSeen, Suspect};
-pub use stale::StaleUser;
+pub use seen::{
+    Accepted, AcceptedAccount, AcceptedPod, AuditedRefusal, IssuedToken, RefusalReason,
+    ServerLogSeen, Suspect, TimedRefusals,
+};
+pub use stale::{StaleBy, StaleUser};
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Changed, World};
 use crate::base::time::{Delta, Monotonic, Reading};
+use addresses::Addresses;
 use counts::Counts;
+use issued::IssuedTokens;
+use join::{Joined, Joins};
 use stale::StaleUsers;
 use users::Users;
 
@@ -30,6 +44,9 @@ use users::Users;
 pub const WINDOW: Delta = Delta::from_secs(600);
 /// Time that is counted together.
 const STEP: Delta = Delta::from_secs(30);
+/// Refused requests from which a pod counts as named. A client that reads its token again after a
+/// 401 causes one for each rotation, and two where its request is repeated before that.
+const NAMED: u64 = 3;
 /// Most pods whose refusals were judged. Beyond that, a pod is judged again.
 const MAX_JUDGED: usize = 1_024;
 
@@ -40,8 +57,14 @@ pub struct Refusals {
     steps: VecDeque<(Monotonic, Counts)>,
     /// Who uses which address.
     users: Users,
-    /// Who uses tokens past `warnafter`.
+    /// Which pods have addresses that no accepted request is known from.
+    addresses: Addresses,
+    /// The tokens that kubelets have requested.
+    issued: IssuedTokens,
+    /// Who uses tokens past `warnafter`, or tokens that were replaced.
     stale: StaleUsers,
+    /// What waits for the other log.
+    joins: Joins,
     /// When the last request was refused; before the first one, when the agent started.
     last: Option<Monotonic>,
     /// Since the start, by reason.
@@ -78,10 +101,14 @@ impl Refusals {
 
     /// Takes what the logs showed. Returns whether a request was refused, or a stale token used.
     fn see(&mut self, seen: ServerLogSeen, now: &Reading) -> bool {
-        let is_stale = self.stale.see(&seen.accepted, now.monotonic);
+        for issued in seen.issued {
+            self.issued.see(issued, now.monotonic);
+        }
+        let is_stale = self.stale.see(&seen.accepted, &self.issued, now.monotonic);
         for accepted in seen.accepted {
             self.users.see(accepted, now.monotonic);
         }
+        self.joins.take(seen.timed, now.monotonic);
         let new = Counts::of(seen.reasons, seen.refused, seen.others);
         if new.is_empty() {
             return is_stale;
@@ -91,6 +118,17 @@ impl Refusals {
         self.expire(now);
         self.step(now).add(new);
         true
+    }
+
+    /// Joins the requests of both logs that have waited long enough. Call it at each step.
+    pub(super) fn settle(&mut self, now: &Reading) {
+        for Joined { address, reason, seen } in self.joins.settle(now.monotonic) {
+            // The step in which the request itself was counted.
+            let step = self.steps.iter_mut().rev().find(|(since, _)| *since <= seen);
+            if let Some((_, counts)) = step {
+                counts.join(address, reason);
+            }
+        }
     }
 
     fn count(&mut self, new: &Counts) {
@@ -136,7 +174,8 @@ impl Refusals {
         // One nanosecond later, because the limit is exclusive.
         let ends = begins.chain(last).map(|at| at + WINDOW + Delta::from_nanos(1));
         let ends = ends.filter(|at| *at > now.monotonic);
-        ends.chain(self.stale.next_change(now.monotonic)).min()
+        let joined = self.joins.next().into_iter();
+        ends.chain(joined).chain(self.stale.next_change(now.monotonic)).min()
     }
 
     /// Whether a finding had named this pod, if that was judged.

@@ -4,7 +4,8 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::time::Delta;
+use crate::base::ids::stable_id;
+use crate::base::time::{Delta, Wall};
 use crate::world::cluster::AccountName;
 use crate::world::tokens::GenerationId;
 
@@ -19,6 +20,65 @@ pub struct ServerLogSeen {
     pub others: u64,
     /// Accepted requests from the audit log, each user of an address once in a while.
     pub accepted: Vec<Accepted>,
+    /// Refused requests with their times.
+    #[serde(default, skip_serializing_if = "TimedRefusals::is_empty")]
+    pub timed: TimedRefusals,
+    /// Tokens that kubelets have requested, from the audit log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issued: Vec<IssuedToken>,
+}
+
+/// Refused requests with their times by the API server's clock. They are counted in
+/// [`ServerLogSeen::reasons`] and [`ServerLogSeen::refused`], too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedRefusals {
+    /// Lines of the server's own log: when, and why.
+    pub logged: Vec<(Wall, RefusalReason)>,
+    /// Audit events.
+    pub audited: Vec<AuditedRefusal>,
+    /// The first and the last time of those that are not listed.
+    pub unlisted: Option<(Wall, Wall)>,
+}
+
+impl TimedRefusals {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An audit event of a refused request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedRefusal {
+    /// The address that the connection came from.
+    pub address: Option<IpAddr>,
+    /// When the API server received the request.
+    pub received: Wall,
+    /// When it answered.
+    pub answered: Wall,
+}
+
+/// A token that a kubelet has requested for a pod (TokenRequest, at level Request or above).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// The UID of the pod that it is bound to.
+    pub pod_uid: String,
+    /// A hash of its audiences and its lifetime: kubelet replaces a token by one with the same.
+    pub request: String,
+    /// Its lifetime.
+    pub lifetime: Delta,
+    /// Its generation: the annotation `authentication.kubernetes.io/issued-credential-id`.
+    pub generation: GenerationId,
+    /// When it was requested, by the API server's clock.
+    pub at: Wall,
+}
+
+impl IssuedToken {
+    /// The hash for these audiences and this lifetime.
+    pub fn request_of(audiences: &[&str], lifetime: Delta) -> String {
+        let lifetime = lifetime.as_nanos().to_string();
+        stable_id("tokenwatch/request/1", &[&[lifetime.as_str()], audiences].concat())
+    }
 }
 
 /// Why an API server refused a request: the texts of pkg/serviceaccount/claims.go and jwt.go,
@@ -109,6 +169,12 @@ pub struct Accepted {
     pub address: Option<IpAddr>,
     /// The user, if it is a service account.
     pub user: Option<AcceptedAccount>,
+    /// When it was received, by the API server's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Wall>,
+    /// The begin of its user agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// The user of an accepted request (KEP-4193, `user.extra` of the audit event).
@@ -118,6 +184,9 @@ pub struct AcceptedAccount {
     pub account: AccountName,
     /// The pod that the token is bound to: `authentication.kubernetes.io/pod-name` and `pod-uid`.
     pub pod: Option<AcceptedPod>,
+    /// The node of that pod: `authentication.kubernetes.io/node-name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The generation of the token: `authentication.kubernetes.io/credential-id`, Kubernetes 1.30.
     pub generation: Option<GenerationId>,
     /// How long the token was past `warnafter`: the annotation

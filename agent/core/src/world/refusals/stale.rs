@@ -1,9 +1,11 @@
-//! Who uses tokens past `warnafter`: the API server notes that in the audit event of each request
-//! (`authentication.k8s.io/stale-token`). Such a token was extended, and kubelet has replaced it.
+//! Who uses old tokens, on any node. The API server notes in the audit event of a request that its
+//! token is past `warnafter` (`authentication.k8s.io/stale-token`): such a token was extended, and
+//! kubelet has replaced it. And the audit events of TokenRequest show which token was replaced.
 
 use std::collections::BTreeMap;
 
-use super::{Accepted, AcceptedAccount, AcceptedPod};
+use super::issued::IssuedTokens;
+use super::{Accepted, AcceptedPod};
 use crate::base::time::{Delta, Monotonic, Reading};
 use crate::world::World;
 use crate::world::cluster::AccountName;
@@ -17,33 +19,68 @@ const LASTS: Delta = Delta::from_secs(3_660);
 /// An account, and the pod of the token, if it is bound to one.
 type Who = (AccountName, Option<AcceptedPod>);
 
-/// The users of tokens past `warnafter`.
+/// The users of old tokens.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StaleUsers(BTreeMap<Who, (Delta, Monotonic)>);
+pub(super) struct StaleUsers(BTreeMap<Who, (StaleUse, Monotonic)>);
 
-/// A user of a token past `warnafter`.
+/// A use of an old token.
+#[derive(Clone, Debug)]
+struct StaleUse {
+    by: StaleBy,
+    node: Option<String>,
+    agent: Option<String>,
+}
+
+/// What shows that a token is old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleBy {
+    /// It was past `warnafter` for so long.
+    Extended(Delta),
+    /// kubelet had requested a newer one so long before.
+    Replaced(Delta),
+}
+
+/// A user of an old token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleUser {
     /// Its service account.
     pub account: AccountName,
     /// Its pod, if the token is bound to one.
     pub pod: Option<AcceptedPod>,
-    /// How long the token was past `warnafter`.
-    pub past: Delta,
+    /// What shows that the token is old.
+    pub by: StaleBy,
+    /// The node of the pod.
+    pub node: Option<String>,
+    /// The begin of the user agent.
+    pub agent: Option<String>,
+}
+
+impl StaleUse {
+    /// None: the token may be the newest one.
+    fn of(accepted: &Accepted, issued: &IssuedTokens, now: Monotonic) -> Option<(Who, Self)> {
+        let user = accepted.user.as_ref()?;
+        let replaced = issued.replaced(user, accepted.at, now).map(StaleBy::Replaced);
+        let by = replaced.or(user.stale_for.map(StaleBy::Extended))?;
+        let who = (user.account.clone(), user.pod.clone());
+        Some((who, Self { by, node: user.node.clone(), agent: accepted.agent.clone() }))
+    }
 }
 
 impl StaleUsers {
-    /// Takes what was accepted. Returns whether a token was past `warnafter`.
-    pub(super) fn see(&mut self, accepted: &[Accepted], now: Monotonic) -> bool {
+    /// Takes what was accepted. Returns whether a token was an old one.
+    pub(super) fn see(
+        &mut self,
+        accepted: &[Accepted],
+        issued: &IssuedTokens,
+        now: Monotonic,
+    ) -> bool {
         self.0.retain(|_, (_, at)| now - *at < LASTS);
-        let users = accepted.iter().filter_map(|accepted| accepted.user.as_ref());
-        let stale = |user: &AcceptedAccount| Some((user.clone(), user.stale_for?));
-        let stale: Vec<(AcceptedAccount, Delta)> = users.filter_map(stale).collect();
-        let is_any = !stale.is_empty();
-        for (user, past) in stale {
-            let who = (user.account, user.pod);
+        let uses = accepted.iter().filter_map(|accepted| StaleUse::of(accepted, issued, now));
+        let uses: Vec<(Who, StaleUse)> = uses.collect();
+        let is_any = !uses.is_empty();
+        for (who, new) in uses {
             if self.0.len() < MAX_USERS || self.0.contains_key(&who) {
-                self.0.insert(who, (past, now));
+                self.0.insert(who, (new, now));
             }
         }
         is_any
@@ -57,7 +94,7 @@ impl StaleUsers {
 }
 
 impl World {
-    /// The pods and accounts that use tokens past `warnafter`. Those of this node are left out:
+    /// The pods and accounts that use old tokens. Those of this node are left out:
     /// what the agent sees of their reads tells more.
     pub fn stale_elsewhere(&self, now: &Reading) -> Vec<StaleUser> {
         let users = self.readers.refusals.stale.0.iter();
@@ -65,10 +102,12 @@ impl World {
         let is_here = |pod: &AcceptedPod| self.tokens.has_pod(&pod.uid);
         let elsewhere = recent.filter(|((_, pod), _)| !pod.as_ref().is_some_and(is_here));
         elsewhere
-            .map(|((account, pod), (past, _))| StaleUser {
+            .map(|((account, pod), (of, _))| StaleUser {
                 account: account.clone(),
                 pod: pod.clone(),
-                past: *past,
+                by: of.by,
+                node: of.node.clone(),
+                agent: of.agent.clone(),
             })
             .collect()
     }

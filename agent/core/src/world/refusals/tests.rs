@@ -21,12 +21,13 @@ fn account() -> AccountName {
 
 fn accepted(from: u32, pod: Option<&str>) -> Accepted {
     let pod = pod.map(|name| AcceptedPod { name: name.into(), uid: format!("uid-{name}") });
-    let user = AcceptedAccount { account: account(), pod, generation: None, stale_for: None };
-    Accepted { address: Some(address(from)), user: Some(user) }
+    let (node, generation, stale_for) = (None, None, None);
+    let user = AcceptedAccount { account: account(), pod, node, generation, stale_for };
+    Accepted { address: Some(address(from)), user: Some(user), at: None, agent: None }
 }
 
 fn kubelet(from: u32) -> Accepted {
-    Accepted { address: Some(address(from)), user: None }
+    Accepted { address: Some(address(from)), user: None, at: None, agent: None }
 }
 
 fn refused(suspects: Vec<(Suspect, u64)>) -> ServerLogSeen {
@@ -101,7 +102,7 @@ fn requests_of_two_logs_are_not_added() {
         reasons: vec![(RefusalReason::Expired, 7), (RefusalReason::Other, 1)],
         refused: vec![(Suspect::Address(address(1)), 6), (Suspect::Account(account()), 3)],
         others: 1,
-        accepted: vec![],
+        ..ServerLogSeen::default()
     };
     let _ = world.server_log(&at(0), seen);
     let facts = world.refused(&at(1));

@@ -1,26 +1,9 @@
-//! The journal of systemd (systemd.io/JOURNAL_FILE_FORMAT), read without systemd's library.
-//!
-//! journald only appends to the objects of a file, and counts an entry after it is complete. So the
-//! count is read first, and then each entry that is new. All of it is read with pread(2): a file
-//! that is truncated while it is mapped would end the agent (SIGBUS).
-//!
-//! - `file`: the header, and objects of bounded size;
-//! - `entries`: the entries of one file, one after the other;
-//! - `units`: of which units the messages are kubelet's;
-//! - `compressed`: texts that systemd has compressed;
-//! - `tail`: what was appended to one file, through rotations.
-
-mod compressed;
-mod entries;
-mod file;
-mod tail;
-#[cfg(test)]
-mod tests;
-mod units;
+//! The journal of systemd, for kubelet's messages in it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::world::kubelet::errors::ErrorSource;
 use tokenwatch_core::world::observation::Observation;
 use tokio::sync::mpsc::Sender;
@@ -28,31 +11,29 @@ use tokio::sync::mpsc::Sender;
 use super::gather::Gather;
 use crate::clocks;
 use crate::sources::health::Source;
-use crate::sources::logs::LogFiles;
+use crate::sources::journal::{Begin, JournalConfig, JournalTail, Units};
 use crate::sources::logs::follow::{self, About, Follower, Kind};
 use crate::sources::logs::places::places;
 use crate::sources::logs::tail::{KnownFiles, Turn};
-use tail::JournalTail;
-use units::Units;
 
-/// Where systemd keeps the journal of its units, with a disk and without one. journald renames a
-/// file that is full, and writes another one under this name.
-const FILES: [&str; 2] = ["/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal"];
-
-/// How to read the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// Mount point of the host's root file system.
-    pub prefix: PathBuf,
-    /// Units with kubelet's messages beside those that are known.
-    pub units: Vec<String>,
-}
-
-impl JournalConfig {
-    fn files(&self) -> LogFiles {
-        LogFiles { prefix: self.prefix.clone(), paths: FILES.map(PathBuf::from).into() }
-    }
-}
+/// How far back the entries of a file are read that exists when the agent starts: kubelet has
+/// repeated by then what it fails at, several times.
+const BACKLOG: Delta = Delta::from_secs(900);
+/// The units of systemd in which a kubelet runs, by distribution. Where it shares a process with
+/// others, its lines are known by their text.
+const UNITS: [&str; 11] = [
+    "kubelet.service", // kubeadm, EKS, AKS, GKE, OpenShift, Bottlerocket
+    "k3s.service",
+    "k3s-agent.service",
+    "rke2-server.service",
+    "rke2-agent.service",
+    "snap.microk8s.daemon-kubelite.service", // MicroK8s
+    "snap.microk8s.daemon-kubelet.service",  // MicroK8s before 1.21
+    "snap.k8s.kubelet.service",              // Canonical Kubernetes
+    "k0sworker.service",
+    "k0scontroller.service",
+    "snap.kubelet.daemon.service",
+];
 
 /// Reports what the journal shows until the receiver is dropped.
 pub async fn run(config: JournalConfig, observations: Sender<Observation>) {
@@ -75,7 +56,7 @@ struct Journal {
 
 impl Journal {
     fn new(config: &JournalConfig) -> Self {
-        Self { gather: Gather::default(), units: Units::new(&config.units) }
+        Self { gather: Gather::default(), units: Units::new(&UNITS, &config.units) }
     }
 }
 
@@ -93,7 +74,7 @@ impl Kind for Journal {
     };
 
     fn file(&self, path: PathBuf, is_old: bool) -> JournalTail {
-        JournalTail::new(path, is_old)
+        JournalTail::new(path, is_old, Begin::Before(BACKLOG))
     }
 
     fn is_open(file: &JournalTail) -> bool {

@@ -3,15 +3,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use tokenwatch_core::base::time::Wall;
+use tokenwatch_core::base::time::{Delta, Wall};
 
-use super::entries::{BACKLOG, Entries, Now};
+use super::entries::{Entries, Now};
 use super::file::JournalFile;
 use super::units::Units;
-use crate::sources::logs::tail::{Identity, KnownFiles, Turn, open};
+use crate::sources::logs::tail::{At, Identity, KnownFiles, Turn, identity_of};
 
 /// Entries that are read before another file has its turn.
 const MAX_TURN: u64 = 20_000;
@@ -19,13 +18,24 @@ const MAX_TURN: u64 = 20_000;
 /// file that is written faster than it is read, the rest is skipped.
 const MAX_BACKLOG: u64 = 500_000;
 
+/// Where reading begins in a file that exists when the agent starts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sources) enum Begin {
+    /// With the entries of so long before.
+    Before(Delta),
+    /// With the next entry, whatever the times of those before it.
+    AtEnd,
+}
+
 /// One file, and how far it was read.
 #[derive(Debug)]
-pub(super) struct JournalTail {
+pub(in crate::sources) struct JournalTail {
     path: PathBuf,
     open: Option<Open>,
-    /// Whether the file may have been there before: only its last entries are read.
+    /// Whether the file may have been there before.
     is_old: bool,
+    /// Where such a file is begun.
+    begin: Begin,
 }
 
 #[derive(Debug)]
@@ -36,17 +46,17 @@ struct Open {
 }
 
 impl JournalTail {
-    pub(super) fn new(path: PathBuf, is_old: bool) -> Self {
-        Self { path, open: None, is_old }
+    pub(in crate::sources) fn new(path: PathBuf, is_old: bool, begin: Begin) -> Self {
+        Self { path, open: None, is_old, begin }
     }
 
     /// Whether there is a file.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::sources) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Reads what was appended, and gives each message of kubelet away, with its time.
-    pub(super) fn read(
+    /// Reads what was appended, and gives each message of these units away, with its time.
+    pub(in crate::sources) fn read(
         &mut self,
         (prefix, known): (&Path, &mut KnownFiles),
         units: &Units,
@@ -67,32 +77,43 @@ impl JournalTail {
 
     /// Opens the file that is at the path now, if it is another one. Returns whether it is.
     fn renew(&mut self, prefix: &Path, known: &mut KnownFiles, now: Wall) -> io::Result<bool> {
-        let file = match open(prefix, &self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let identity = self.open.as_ref().map(|open| open.identity);
+        let (file, metadata) = match At::path(prefix, &self.path, identity)? {
+            At::Missing => {
                 (self.open, self.is_old) = (None, false);
                 return Ok(false);
             }
-            opened => opened?,
+            At::Same => return Ok(false),
+            At::Other(file, metadata) => (file, metadata),
         };
-        let found = file.metadata()?;
-        let identity = (found.dev(), found.ino());
-        if self.open.as_ref().is_some_and(|open| open.identity == identity) {
-            return Ok(false);
-        }
+        let identity = identity_of(&metadata);
         let is_old = known.see(identity) || self.is_old;
-        let since = if is_old { now - BACKLOG } else { Wall::from_nanos(0) };
-        self.open = Some(Open::new(file, identity, since)?);
+        self.open = Some(Open::new(file, identity, self.begin.since(is_old, now))?);
         self.is_old = false;
         Ok(true)
     }
 }
 
+impl Begin {
+    /// From when on entries are read; none: from the end of the file on.
+    fn since(self, is_old: bool, now: Wall) -> Option<Wall> {
+        match self {
+            Self::Before(_) | Self::AtEnd if !is_old => Some(Wall::from_nanos(0)),
+            Self::Before(backlog) => Some(now - backlog),
+            Self::AtEnd => None,
+        }
+    }
+}
+
 impl Open {
-    /// A file whose entries are read from `since` on.
-    fn new(file: File, identity: Identity, since: Wall) -> io::Result<Self> {
-        let (file, mut entries) = (JournalFile(file), Entries::default());
+    /// A file whose entries are read from `since` on; none: from its end on.
+    fn new(file: File, identity: Identity, since: Option<Wall>) -> io::Result<Self> {
+        let file = JournalFile(file);
         let header = file.header()?;
-        entries.seek(&file, header, since)?;
+        let mut entries = Entries::from(header.entries);
+        if let Some(since) = since {
+            entries.seek(&file, header, since)?;
+        }
         Ok(Self { file, identity, entries })
     }
 

@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::base::time::Wall;
 use zeroize::Zeroizing;
 
 use super::compressed::Compression;
 use super::file::{Array, Begin, Entry, Header, JournalFile};
 use super::units::Units;
 
-/// How far back the entries of a file are read that exists when the agent starts: kubelet has
-/// repeated by then what it fails at, several times.
-pub(super) const BACKLOG: Delta = Delta::from_secs(900);
 /// Arrays that are gone through: each has room for twice as many entries as the one before it.
 const MAX_ARRAYS: usize = 64;
 /// Fields whose meaning is kept. Most entries have the same ones: names, numbers, the unit.
@@ -24,7 +21,7 @@ const MICRO: i64 = 1_000;
 /// What a field is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
-    /// It names a unit of kubelet.
+    /// It names a unit whose messages are read.
     Wanted,
     /// It is the message, or may be.
     Text,
@@ -43,7 +40,7 @@ pub(super) struct Entries {
     known: BTreeMap<u64, Use>,
 }
 
-/// A message of kubelet, and when it was written.
+/// A message, and when it was written.
 pub(super) type Message = (Zeroizing<Vec<u8>>, Wall);
 
 /// The file as it is now, and whose messages are read.
@@ -79,7 +76,7 @@ impl Entries {
         Ok(())
     }
 
-    /// The next entry, if it is a message of kubelet that can be read.
+    /// The next entry, if it is a message of these units that can be read.
     pub(super) fn next(&mut self, now: Now<'_>) -> io::Result<Option<Message>> {
         let nth = self.read;
         self.read += 1; // also where it is damaged

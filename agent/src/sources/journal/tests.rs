@@ -10,19 +10,16 @@ use std::path::PathBuf;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tokenwatch_core::base::time::Wall;
-use tokenwatch_core::world::kubelet::errors::{ErrorCause, ErrorSource};
-use tokenwatch_core::world::observation::Observation;
+use tokenwatch_core::base::time::{Delta, Wall};
 
 use super::compressed::{Compression, MAX_TEXT};
-use super::tail::JournalTail;
-use super::units::Units;
-use super::{JournalConfig, once};
-use crate::clocks;
+use super::{Begin, JournalConfig, JournalTail, Units};
 use crate::sources::logs::tail::{KnownFiles, Turn};
 
 const ZSTD: &[u8] = include_bytes!("fixtures/zstd.journal.gz");
 const COMPACT: &[u8] = include_bytes!("fixtures/zstd-compact.journal.gz");
+/// The units whose messages are read.
+const KNOWN: [&str; 2] = ["kubelet.service", "k3s-agent.service"];
 /// When the entries of these were written.
 const WRITTEN: i64 = 1_795_968_000;
 
@@ -43,7 +40,8 @@ impl Read {
     fn new(bytes: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("system.journal"), bytes).unwrap();
-        let tail = JournalTail::new("/system.journal".into(), true);
+        let begin = Begin::Before(Delta::from_secs(900));
+        let tail = JournalTail::new("/system.journal".into(), true, begin);
         Self { folder, tail, known: KnownFiles::default() }
     }
 
@@ -53,7 +51,7 @@ impl Read {
 
     /// The messages that are new at this time.
     fn at(&mut self, now: i64) -> (std::io::Result<Turn>, Vec<(String, i64)>) {
-        let (units, mut all) = (Units::new(&["other".to_owned()]), Vec::new());
+        let (units, mut all) = (Units::new(&KNOWN, &["other".to_owned()]), Vec::new());
         let take = |message: &[u8], at: Wall| {
             all.push((String::from_utf8_lossy(message).into_owned(), at.as_nanos()));
         };
@@ -92,14 +90,14 @@ fn only_the_last_minutes_of_an_old_file_are_read() {
 }
 
 /// The parts of a file, as the format has them, with offsets of 64 bits.
-struct Written {
-    bytes: Vec<u8>,
+pub(in crate::sources) struct Written {
+    pub(in crate::sources) bytes: Vec<u8>,
     arrays: Vec<u64>,
     entries: u64,
 }
 
 impl Written {
-    fn new(flags: u32) -> Self {
+    pub(in crate::sources) fn new(flags: u32) -> Self {
         let mut bytes = vec![0; 272];
         bytes[..8].copy_from_slice(b"LPKSHHRH");
         bytes[12..16].copy_from_slice(&flags.to_le_bytes());
@@ -131,7 +129,7 @@ impl Written {
     }
 
     /// An entry with these fields, each with the flags of its compression.
-    fn entry(&mut self, secs: i64, fields: &[(u8, &[u8])]) {
+    pub(in crate::sources) fn entry(&mut self, secs: i64, fields: &[(u8, &[u8])]) {
         let mut rest = vec![0; 48];
         rest[8..16].copy_from_slice(&(secs * 1_000_000).to_le_bytes());
         for (flags, text) in fields {
@@ -236,44 +234,13 @@ fn a_file_that_is_cut_while_it_is_read_ends_nothing() {
 }
 
 /// A node with this journal.
-fn node(place: &str, bytes: &[u8]) -> (tempfile::TempDir, JournalConfig) {
+pub(in crate::sources) fn node(place: &str, bytes: &[u8]) -> (tempfile::TempDir, JournalConfig) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join(place);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("system.journal"), bytes).unwrap();
     let config = JournalConfig { prefix: root.path().to_owned(), units: Vec::new() };
     (root, config)
-}
-
-#[test]
-fn the_errors_of_kubelet_are_reported_and_one_of_both_places_is_enough() {
-    let now = clocks::now().wall.as_nanos() / 1_000_000_000;
-    let message = "MESSAGE=E1128 04:17:00.1 1 p.go:1] Error preparing data for projected volume \
-                   tokens for pod shop/cart-0: configmap \"ca\" not found";
-    for place in ["var/log/journal/0123", "run/log/journal/0123"] {
-        let mut written = Written::new(0);
-        for (unit, age) in [("kubelet.service", 600), ("sshd.service", 5)] {
-            let unit = format!("_SYSTEMD_UNIT={unit}");
-            written.entry(now - age, &[(0, message.as_bytes()), (0, unit.as_bytes())]);
-        }
-        let (_root, config) = node(place, &written.bytes);
-        let (seen, trouble) = once(&config);
-        assert_eq!(trouble, None, "{place}");
-        let Some(Observation::KubeletErrors(errors)) = seen else { panic!("{place}") };
-        let [error] = &errors[..] else { panic!("{errors:?}") };
-        assert_eq!((error.cause, error.by), (ErrorCause::SourceMissing, ErrorSource::Journal));
-        assert_eq!(error.at, Wall::from_secs(now - 600), "the time of the entry");
-    }
-}
-
-#[test]
-fn a_node_without_a_journal_is_reported() {
-    let (root, config) = node("var/log/other", b"");
-    let trouble = once(&config).1.unwrap();
-    assert!(trouble.contains("no file matches /var/log/journal/*/system.journal"), "{trouble}");
-    fs::create_dir_all(root.path().join("var/log/journal/remote")).unwrap();
-    let trouble = once(&config).1.unwrap();
-    assert!(trouble.contains("there is no file"), "{trouble}");
 }
 
 fn small() -> Vec<u8> {

@@ -11,7 +11,7 @@ const NANOS: i64 = 1_000_000_000;
 
 /// When a line was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LineTime {
+pub(in crate::sources) enum LineTime {
     /// A moment.
     At(Wall),
     /// In the node's time zone, in some year.
@@ -20,14 +20,14 @@ pub(super) enum LineTime {
 
 /// A month, a day and a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Local {
+pub(in crate::sources) struct Local {
     month: u32,
     day: u32,
     time: NaiveTime,
 }
 
 /// The time in the header `E1128 04:17:00.123456       1 x.go:75] `.
-pub(super) fn klog_time(line: &str) -> Option<Local> {
+pub(in crate::sources) fn klog_time(line: &str) -> Option<Local> {
     let number = |from: usize, to: usize| line.get(from..to)?.parse::<u32>().ok();
     let time = line.get(6..)?.split(' ').next()?;
     let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()?;
@@ -36,16 +36,30 @@ pub(super) fn klog_time(line: &str) -> Option<Local> {
 
 /// The offset of the node's time zone, if the last line of a file has this time and the file was
 /// written at `modified`. kubelet writes something every few seconds.
-pub(super) fn zone(last: Local, modified: Wall) -> Option<Delta> {
+pub(in crate::sources) fn zone(last: Local, modified: Wall) -> Option<Delta> {
     let behind = (modified - last.as_utc(modified)?).as_secs();
     let zone = (behind + ZONE_STEP / 2).div_euclid(ZONE_STEP) * ZONE_STEP;
     (zone.abs() <= FARTHEST).then(|| Delta::from_secs(zone))
 }
 
+/// The time in a line of JSON, in milliseconds since 1970 with a fraction.
+pub(in crate::sources) fn milliseconds(ts: f64) -> Option<Wall> {
+    // From 1970 to 2255: what follows fits into 64 bits.
+    let is_time = (0.0..9e12).contains(&ts);
+    #[expect(clippy::cast_possible_truncation)] // the range was checked
+    is_time.then(|| Wall::from_nanos((ts * 1e3) as i64 * 1_000))
+}
+
 impl Local {
-    /// The moment, with what [`zone`] gave.
-    pub(super) fn at(self, zone: Delta, modified: Wall) -> Option<Wall> {
-        Some((self.as_utc(modified)? + zone).min(modified))
+    /// The moment, with what [`zone`] gave, and not later than the file was written.
+    pub(in crate::sources) fn at(self, zone: Delta, modified: Wall) -> Option<Wall> {
+        self.exact(zone, modified).map(|at| at.min(modified))
+    }
+
+    /// The moment, with what [`zone`] gave. The kernel dates a file by its last tick, which may be
+    /// some milliseconds before the line was written.
+    pub(in crate::sources) fn exact(self, zone: Delta, modified: Wall) -> Option<Wall> {
+        Some(self.as_utc(modified)? + zone)
     }
 
     /// As if it were UTC, in the year that makes it closest to `near`.
