@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::world::clocks::{DateSeen, ExchangeError, KernelClock};
+use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 
 /// An answer of an API server that is `ahead` seconds ahead of the node's clock.
 fn answer(age: i64, ahead: i64) -> Observation {
@@ -118,6 +119,39 @@ fn it_is_reported_once_and_stays_while_the_clock_is_not_known() {
     let cleared: Vec<_> = reports.iter().map(|(_, event)| *event).collect();
     assert_eq!(cleared.last(), Some(&AlertEvent::Cleared), "{reports:?}");
     assert!(!cleared.contains(&AlertEvent::Raised), "{reports:?}");
+}
+
+/// The agent sends few requests. An answer of another clock makes it ask for the keys again, which
+/// takes three answers, and no more than once a minute.
+#[test]
+fn a_clock_that_differs_is_asked_soon() {
+    let asks = |answers: &[(i64, i64)]| {
+        let mut engine = Engine::new(config());
+        let mut asked = Vec::new();
+        let mut step = |age: i64, observation| {
+            if engine.step(&at(age), observation).queries.contains(&Query::Keys) {
+                asked.push(age);
+                let keys = KeySet { issuer: None, ids: vec!["k1".into()] };
+                let seen = KeysSeen { sent: at(age), answer: KeysAnswer::Published(keys) };
+                let _ = engine.step(&at(age), Observation::Keys(seen));
+            }
+        };
+        step(1, Observation::Cluster(ClusterSeen::Listed(vec![])));
+        for (age, ahead) in answers {
+            step(*age, answer(*age, *ahead));
+        }
+        for age in (300..900).step_by(10) {
+            step(age, Observation::Tick);
+        }
+        asked
+    };
+    let calm = [(50, 0), (60, 0), (70, 0), (80, 0)];
+    assert_eq!(asks(&calm), [1]);
+    let set = [&calm[..], &[(200, -500)]].concat();
+    assert_eq!(asks(&set), [1, 200]);
+    let in_turn: Vec<_> = (0..8).map(|nth| (50 + 10 * nth, (nth % 2) * 90)).collect();
+    let asked = asks(&in_turn);
+    assert!(asked.iter().all(|age| *age <= 300), "both are known by then: {asked:?}");
 }
 
 #[test]

@@ -114,11 +114,12 @@ fn ahead(seen: &DateSeen) -> Range {
 
 impl VerifierClocks {
     /// Takes an answer. `truth` is what true time is ahead of the node's wall clock, where a time
-    /// source shows that.
-    pub(crate) fn see(&mut self, seen: &DateSeen, truth: Option<Range>) {
+    /// source shows that. Returns whether it is of a clock that differs from those before, and that
+    /// more answers would make certain.
+    pub(crate) fn see(&mut self, seen: &DateSeen, truth: Option<Range>) -> bool {
         let took = seen.received.monotonic - seen.sent.monotonic;
         if took < Delta::ZERO || took > SLOWEST {
-            return;
+            return false;
         }
         let index = (0..self.clocks.len()).rev().find(|index| self.clocks[*index].take(seen));
         let is_last = index.is_none_or(|index| index + 1 == self.clocks.len());
@@ -129,6 +130,7 @@ impl VerifierClocks {
             self.clocks.remove(0);
         }
         self.clocks.push(clock);
+        self.clocks.len() > 1 && clock.answers < CERTAIN
     }
 
     /// What the clock of the API server that answered last shows at `now`, however few answers show
@@ -189,7 +191,9 @@ mod tests {
 
     fn seen(answers: impl IntoIterator<Item = DateSeen>) -> VerifierClocks {
         let mut clocks = VerifierClocks::default();
-        answers.into_iter().for_each(|answer| clocks.see(&answer, None));
+        for answer in answers {
+            let _ = clocks.see(&answer, None);
+        }
         clocks
     }
 
@@ -282,7 +286,8 @@ mod tests {
             let (mut clocks, mut now) = (VerifierClocks::default(), 0);
             for (pause, took) in answers {
                 now += pause;
-                clocks.see(&answer(now, took, ahead), None);
+                let is_new = clocks.see(&answer(now, took, ahead), None);
+                proptest::prop_assert!(!is_new, "it is one clock");
                 now += took;
             }
             let known = clocks.known(&at(now));
@@ -301,7 +306,7 @@ mod tests {
                 let date = Wall::from_nanos(date);
                 let (sent, received) = (reading(sent), reading(received));
                 let truth = Some(Range::around(Delta::from_nanos(wall), Delta::ZERO));
-                clocks.see(&DateSeen { sent, received, date }, truth);
+                let _ = clocks.see(&DateSeen { sent, received, date }, truth);
             }
             let now = Reading {
                 wall: Wall::from_nanos(wall),
