@@ -15,7 +15,7 @@ use crate::world::tokens::{Generation, TokenKey};
 impl KubeletEvidence {
     /// Concludes which late tokens wait. `is_reported` tells which have a finding already, which
     /// must not be resolved by that. Returns those where it changed.
-    pub fn await_others(
+    pub fn hold_first(
         &mut self,
         world: &World,
         now: &Reading,

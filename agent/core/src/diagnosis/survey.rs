@@ -83,7 +83,7 @@ impl Survey {
             let codes = [Code::RotationLate, Code::RotationStalled, Code::Expired];
             codes.into_iter().any(|code| active(Some(key), code))
         };
-        changed.extend(self.kubelet.await_others(world, now, is_reported));
+        changed.extend(self.kubelet.hold_first(world, now, is_reported));
         changed
     }
 

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::base::secrecy::redacted_input;
+use super::error_text::error_text;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::engine::Config;
 use crate::world::clocks::{
@@ -253,21 +253,6 @@ fn accepted() -> impl Strategy<Value = Accepted> {
         stale_for,
     });
     (option::of(address()), option::of(user)).prop_map(|(address, user)| Accepted { address, user })
-}
-
-/// Any text as the source keeps it (`kept` in sources/kubelet_log/found.rs): of any length up to
-/// the longest, with what JSON escapes, and with parts of what looks like a token.
-fn error_text() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        4 => "\\PC",
-        4 => "[a-m0-9 .:/=_-]{1,20}",
-        2 => select(vec!["\"", "\\", "\n", "\t", "\r\n", "\u{1b}", "%20", "\u{202e}", "{\"", "\\n"])
-            .prop_map(str::to_owned),
-        2 => select(vec!["eyJ", "eyJhbGciOiJSUzI1NiJ9", ".e30.", "Bearer ", "bearer:", "ewo", "ZXlK"])
-            .prop_map(str::to_owned),
-    ];
-    let text = vec(piece, 0..120).prop_map(|pieces| pieces.concat());
-    text.prop_map(|text| redacted_input(&text).chars().take(512).collect())
 }
 
 fn kubelet_error() -> impl Strategy<Value = KubeletError> {

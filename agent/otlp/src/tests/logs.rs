@@ -61,7 +61,7 @@ fn an_alert_becomes_the_log_record_of_the_contract() {
 #[test]
 fn no_sentence_and_no_command_is_cut() {
     for length in [0, 1, 511, 512, 513, 2_000] {
-        let text = format!("{} its last word: ä", "ab ".repeat(length / 3));
+        let text = format!("{} and its end: ä", "ab ".repeat(length / 3));
         let mut alert = alert("f00d", AlertEvent::Raised, Severity::Warning);
         alert.finding.summary.clone_from(&text);
         alert.finding.remedy.text.clone_from(&text);

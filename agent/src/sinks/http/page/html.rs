@@ -20,7 +20,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A sentence of a finding, a command, or evidence: as [`Text`], and not cut. Its parts are bounded.
+/// A sentence of a finding, a command, or evidence: as [`Text`], not cut. Its parts are bounded.
 pub(super) struct Sentence<'a>(pub(super) &'a str);
 
 impl fmt::Display for Sentence<'_> {
