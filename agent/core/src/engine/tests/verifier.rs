@@ -236,13 +236,28 @@ fn after_a_pause_of_the_machine_new_answers_accuse_nobody() {
             let _ = engine.step(&at(age), answer(age, 7_200));
         }
         let _ = engine.step(&at(402), Observation::Tick);
-        assert_eq!(wrong(&engine).as_deref(), Some("node_or_api_server"));
+        assert_eq!(wrong(&engine), None, "a time server will show it");
         for age in [410, 474] {
             let _ = engine.step(&at(age), measured(&at(age), Delta::from_secs(offset)));
             let _ = engine.step(&at(age + 1), answer(age + 1, 7_200));
         }
         let _ = engine.step(&at(476), measured(&at(476), Delta::from_secs(offset)));
         assert_eq!(wrong(&engine).as_deref(), expected, "{offset}");
+    }
+}
+
+/// Where no time server answers any more, the finding waits no longer than for two rounds.
+#[test]
+fn a_clock_that_differs_is_reported_without_a_time_server_too() {
+    for ahead in [7_200, -90] {
+        let mut engine = node(Some(0), &[0]);
+        for age in [400, 401, 402, 540] {
+            let _ = engine.step(&at(age), answer(age, ahead));
+            assert_eq!(skew(&engine), None, "{age}");
+        }
+        let _ = engine.step(&at(551), answer(551, ahead));
+        let found = skew(&engine).map(|finding| text(&finding, "wrong"));
+        assert_eq!(found.as_deref(), Some("node_or_api_server"));
     }
 }
 
