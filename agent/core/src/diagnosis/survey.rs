@@ -34,8 +34,8 @@ impl Survey {
         let key = &facts.tracked.key;
         self.affected.set(key, effect);
         self.kubelet.set(key, by_kubelet.map(|symptom| symptom.severity));
-        let is_due = |of: &&Generation| correlate::will_be_kubelets(of, now.wall, facts);
-        self.kubelet.set_due(key, facts.generation().filter(is_due).is_some());
+        let is_due = |of| correlate::will_be_kubelets(of, now.wall, facts);
+        self.kubelet.set_due(key, facts.generation().is_some_and(is_due));
     }
 
     /// Removes a token that no longer exists.
