@@ -15,20 +15,25 @@ pub fn start(
     port: &str,
     change: impl FnOnce(String) -> String,
 ) -> String {
-    let state = cluster.get("STATE");
-    let first = std::fs::read_to_string(format!("{state}/run/apiserver")).unwrap();
-    let script = first
-        .replace("audit.log", &format!("{name}-audit.log"))
-        .replace("--secure-port 6443", &format!("--secure-port {port}"));
-    let file = Path::new(state).join("run").join(name);
-    std::fs::write(&file, change(script)).unwrap();
-    run(Command::new("chmod").arg("755").arg(&file));
+    write(cluster, name, port, change);
     cluster.component(name, &["--only-start"]);
     let address = format!("{}:{port}", cluster.get("NODE_IP"));
     until("the other API server", secs(60), || {
         (status_at(&format!("https://{address}"), cluster.get("TOKEN")) == "200").then_some(())
     });
     address
+}
+
+/// Writes its command line.
+fn write(cluster: &Cluster, name: &str, port: &str, change: impl FnOnce(String) -> String) {
+    let run_folder = Path::new(cluster.get("STATE")).join("run");
+    let first = std::fs::read_to_string(run_folder.join("apiserver")).unwrap();
+    let script = first
+        .replace("audit.log", &format!("{name}-audit.log"))
+        .replace("--secure-port 6443", &format!("--secure-port {port}"));
+    let file = run_folder.join(name);
+    std::fs::write(&file, change(script)).unwrap();
+    run(Command::new("chmod").arg("755").arg(&file));
 }
 
 /// From now on kubelet reaches this API server.

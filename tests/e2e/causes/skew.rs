@@ -108,18 +108,21 @@ fn is_right_again(scene: &Scene) -> i128 {
 /// A pod that got its token meanwhile has its own finding once the clock is right, and the command
 /// repairs it.
 fn is_restarted(scene: &Scene, early: &Pod, since: i128) {
-    let of = |alert: &Alert, what: &str| {
-        alert.is(what, "token.not_yet_valid") && is_of(alert, early) && alert.at >= since
-    };
-    let is_raised = |alert: &Alert| of(alert, "raised");
-    let alert = scene.telemetry.wait_alert("the early token", secs(60), is_raised);
-    scene.says(&format!("{} {}", alert.severity(), alert.body));
+    let alert = reported(scene, early, "raised", since);
     assert_eq!(alert.severity(), "critical");
     scene.wait_status(&token_of(&scene.cluster, &early.uid), REFUSED);
     scene.runs_remedy(&alert);
-    let is_cleared = |alert: &Alert| of(alert, "cleared");
-    let cleared = scene.telemetry.wait_alert("its end", secs(120), is_cleared);
-    scene.says(&cleared.body);
+    drop(reported(scene, early, "cleared", since));
     let new = scene.renewed("early", early);
     assert_eq!(scene.status(&token_of(&scene.cluster, &new.uid)), ACCEPTED);
+}
+
+/// What is reported about the early token of this pod since then.
+fn reported(scene: &Scene, early: &Pod, event: &str, since: i128) -> Alert {
+    let is_it = |alert: &Alert| {
+        alert.is(event, "token.not_yet_valid") && is_of(alert, early) && alert.at >= since
+    };
+    let alert = scene.telemetry.wait_alert("the early token", secs(120), is_it);
+    scene.says(&format!("{event} {} {}", alert.severity(), alert.body));
+    alert
 }

@@ -10,6 +10,9 @@ use crate::findings::{Affected, Code, PostureSymptom};
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{AheadClock, Facts, KubeletFacts, VerifierFacts, World};
 
+/// The codes of findings about a token that kubelet should have replaced.
+const OF_OLD: [Code; 3] = [Code::RotationLate, Code::RotationStalled, Code::Expired];
+
 /// What all tokens together show.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -79,10 +82,7 @@ impl Survey {
         let has_own = |key: &TokenKey| active(Some(key), Code::Expired);
         let known = active(None, Code::KubeletStalled);
         let mut changed = self.kubelet.conclude(world, now, has_own, known);
-        let is_reported = |key: &TokenKey| {
-            let codes = [Code::RotationLate, Code::RotationStalled, Code::Expired];
-            codes.into_iter().any(|code| active(Some(key), code))
-        };
+        let is_reported = |key: &TokenKey| OF_OLD.iter().any(|code| active(Some(key), *code));
         changed.extend(self.kubelet.hold_first(world, now, is_reported));
         changed
     }
