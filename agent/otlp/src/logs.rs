@@ -28,7 +28,7 @@ pub fn record(alert: &Alert, observed: Wall) -> LogRecord {
         observed_time_unix_nano: unix_nanos(observed),
         severity_number: severity.number as i32,
         severity_text: severity.text.to_owned(),
-        body: Some(any_value(&Value::from(alert.finding.summary.as_str()))),
+        body: Some(any_value(&Value::sentence(&alert.finding.summary))),
         attributes: attributes(&alert_attributes(alert)),
         dropped_attributes_count: 0,
         flags: if trace.is_some() { SAMPLED } else { 0 },
@@ -72,6 +72,7 @@ fn severity(alert: &Alert) -> LogSeverity {
 fn alert_attributes(alert: &Alert) -> Attributes {
     let finding = &alert.finding;
     let remedy = (alert.event != AlertEvent::Cleared).then_some(&finding.remedy);
+    let command = remedy.and_then(|remedy| remedy.command.as_ref());
     let mut attributes = Attributes::new()
         .with(schema::FINDING_ID, alert.id.0.as_str())
         .with(schema::FINDING_CODE, finding.code.as_str())
@@ -79,8 +80,8 @@ fn alert_attributes(alert: &Alert) -> Attributes {
         .with(schema::FINDING_RAISED_AT, alert.raised_at)
         .with_some(schema::CAUSE_ID, finding.cause().as_ref().map(CauseId::as_str))
         .with_some(schema::FINDING_DEADLINE, finding.deadline)
-        .with_some(schema::FINDING_REMEDY, remedy.map(|remedy| remedy.text.as_str()))
-        .with_some(schema::FINDING_COMMAND, remedy.and_then(|remedy| remedy.command.as_ref()));
+        .with_some(schema::FINDING_REMEDY, remedy.map(|remedy| Value::sentence(&remedy.text)))
+        .with_some(schema::FINDING_COMMAND, command.map(|command| Value::sentence(command)));
     attributes.0.extend(subject(&finding.subject).0.into_iter().chain(evidence(finding)));
     attributes
 }

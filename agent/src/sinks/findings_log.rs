@@ -2,7 +2,7 @@
 //! standard output already; with one, `kubectl logs` would show nothing of what a collector does
 //! not accept.
 
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{escaped, shown};
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::findings::{Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
@@ -42,7 +42,7 @@ macro_rules! line {
             server = $about.server,
             file = $about.file,
             finding_id = $alert.id.0,
-            summary = %shown(&$alert.finding.summary),
+            summary = %escaped(&$alert.finding.summary),
             "{}", message($alert.event)
         )
     };

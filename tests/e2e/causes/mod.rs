@@ -3,13 +3,17 @@
 
 mod accounts;
 mod audience;
+mod authorizer;
 mod balancer;
+mod beside;
 mod claimed;
 mod denied;
 mod kubelets;
 mod scene;
 mod sealed;
 mod servers;
+mod skew;
+mod source;
 
 use crate::bed::Cluster;
 use scene::Scene;
@@ -18,9 +22,9 @@ use scene::Scene;
 fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     let cluster = Cluster::up("causes");
     denied::pod_with_an_old_token(&cluster);
-    let scene = Scene::start(cluster);
+    let scene = Scene::with_log_of_kubelet(cluster);
     let workloads = [accounts::workloads(), audience::workloads(), claimed::workloads()];
-    scene.cluster.apply(&workloads.concat());
+    scene.cluster.apply(&(workloads.concat() + &source::workloads(&scene)));
     let (sealed, claims) = (sealed::pod(&scene), claimed::pods(&scene));
 
     let lost = accounts::lose(&scene);
@@ -29,10 +33,13 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     denied::is_named_and_repaired(&scene);
     audience::is_repaired(&scene, &astray);
     let claim = claimed::is_deleted(&scene, &claims);
+    let missing = source::is_deleted(&scene);
+    source::is_named_and_created_again(&scene, &missing);
     accounts::are_named_and_repaired(&scene, &lost);
     claimed::is_named_and_repaired(&scene, &claim);
+    source::is_resolved(&scene, &missing);
     scene.accuses_nobody_but(
-        &["gone", "again", "astray", "denied", "claimed"],
+        &["gone", "again", "astray", "denied", "claimed", "sourced"],
         &["apiserver.rejecting"],
     );
     scene.end();

@@ -48,20 +48,47 @@ impl Scene {
     /// An agent that asks the API server itself.
     pub fn start(cluster: Cluster) -> Self {
         let server = cluster.get("APISERVER").to_owned();
-        Self::behind(cluster, &server)
+        Self::new(cluster, &server, &[])
+    }
+
+    /// The same, of an agent that reads kubelet's log.
+    pub fn with_log_of_kubelet(cluster: Cluster) -> Self {
+        let server = cluster.get("APISERVER").to_owned();
+        let log = format!("{}/log/kubelet.log", cluster.get("STATE"));
+        Self::new(cluster, &server, &["--kubelet-log", &log])
     }
 
     /// An agent that asks the API servers behind this address.
     pub fn behind(cluster: Cluster, server: &str) -> Self {
-        let directory = workdir(cluster.name());
+        Self::new(cluster, server, &[])
+    }
+
+    /// An agent whose own token is so many seconds old when it starts.
+    pub fn with_an_old_account(cluster: Cluster, age: i64) -> Self {
+        let (server, directory) = (cluster.get("APISERVER").to_owned(), workdir(cluster.name()));
         cluster.apply(&account());
-        let kubeconfig = kubeconfig_for(&cluster, &directory, server);
+        cluster.shift_clock("apiserver", -age);
+        let kubeconfig = kubeconfig_for(&cluster, &directory, &server);
+        cluster.shift_clock("apiserver", 0);
+        Self::of(cluster, kubeconfig, &[])
+    }
+
+    fn new(cluster: Cluster, server: &str, options: &[&str]) -> Self {
+        cluster.apply(&account());
+        let kubeconfig = kubeconfig_for(&cluster, &workdir(cluster.name()), server);
+        Self::of(cluster, kubeconfig, options)
+    }
+
+    fn of(cluster: Cluster, kubeconfig: PathBuf, options: &[&str]) -> Self {
+        let directory = workdir(cluster.name());
         let (collector, time) = (Collector::planned(&directory), free_udp_port());
         let others = [ntp_server(&directory, time, None, None), collector.start()];
         programs_for(&cluster, &directory.join("bin"));
+        systemd_for(&cluster, &directory.join("bin"));
         let mut command = cluster.agent(time);
         command.args(["--kubernetes", "true", "--kubeconfig"]).arg(&kubeconfig);
         command.arg("--apiserver-log").arg(format!("{}/log/apiserver.log", cluster.get("STATE")));
+        command.args(options);
         let port = free_tcp_port();
         command.args(["--http", "true", "--http-port", &port.to_string()]);
         collector.receives(&mut command, "grpc");
@@ -124,8 +151,8 @@ impl Scene {
         });
     }
 
-    /// Runs the command of the finding, as it is printed.
-    pub fn runs_remedy(&self, alert: &Alert) {
+    /// Runs the command of the finding, as it is printed. Returns what that prints.
+    pub fn runs_remedy(&self, alert: &Alert) -> String {
         let line = alert.attribute("tokenwatch.finding.command");
         assert!(!line.is_empty(), "no command: {}", alert.body);
         self.says(&format!("$ {line}"));
@@ -133,7 +160,9 @@ impl Scene {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("sh");
         command.args(["-c", &line]).env("PATH", format!("{}:{path}", programs.display()));
-        print!("{}", text(&run(self.cluster.reached_by(&mut command)).stdout));
+        let printed = text(&run(self.cluster.reached_by(&mut command)).stdout);
+        print!("{printed}");
+        printed
     }
 
     /// What `tokenwatch check` finds, with access to the API server.
@@ -195,6 +224,22 @@ impl Scene {
     pub fn end(self) {
         assert!(self.agent.stop(secs(15)).success());
         self.recording.gives_the_same_alerts(&self.telemetry);
+    }
+}
+
+/// Stands for systemd, which does not run kubelet here: its state, and its log.
+fn systemd_for(cluster: &Cluster, folder: &Path) {
+    let state = cluster.get("STATE");
+    let status = format!(
+        "ps -o stat= -p \"$(cat {state}/pid/kubelet)\" >/dev/null 2>&1 && \
+         echo \"Active: active (running)\" || echo \"Active: inactive (dead)\""
+    );
+    for (name, script) in
+        [("systemctl", status), ("journalctl", format!("cat {state}/log/kubelet.log"))]
+    {
+        let file = folder.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        run(Command::new("chmod").arg("755").arg(&file));
     }
 }
 

@@ -258,10 +258,10 @@ metrics! {
         "Time since the last data from the API server. Absent without access to it.";
     METRIC_REFUSALS = "tokenwatch.apiserver.refusals" "counter" "{request}" ["reason"]
         "Requests that the API servers on this node refused (401), by the reason in their log. \
-         Absent without apiserver.logs.";
+         Absent without apiserver.logs and apiserver.journal.";
     METRIC_MISSED = "tokenwatch.apiserver.missed" "counter" "{pod}" [""]
         "Pods of this node behind refused requests that no warning had named before. Absent \
-         without apiserver.logs.";
+         without apiserver.logs and apiserver.journal.";
     METRIC_CPU = "process.cpu.time" "counter" "s" ["cpu.mode"]
         "CPU time of the agent, user and system.";
     METRIC_MEMORY = "process.memory.usage" "updowncounter" "By" [""]

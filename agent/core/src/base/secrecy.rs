@@ -39,7 +39,17 @@ pub fn looks_like_a_token(text: &str) -> bool {
 /// Where the secret that begins at a position starts and ends, if one does.
 type Found = Option<(usize, usize)>;
 
+/// What is left may look like a token without the rest of its word, and so is looked at again:
+/// whoever replaces later finds nothing more. Each turn replaces some of what is left.
 fn replaced(text: &str, find: impl Fn(&[u8], usize) -> Found) -> Cow<'_, str> {
+    let Cow::Owned(mut text) = replaced_once(text, &find) else { return Cow::Borrowed(text) };
+    while let Cow::Owned(less) = replaced_once(&text, &find) {
+        text = less;
+    }
+    Cow::Owned(text)
+}
+
+fn replaced_once(text: &str, find: impl Fn(&[u8], usize) -> Found) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut out, mut copied, mut at) = (String::new(), 0, 0);
     while at < bytes.len() {

@@ -14,7 +14,7 @@ pub enum Value {
     Int(i64),
     /// A floating-point number; durations are in seconds.
     Float(f64),
-    /// Text, already escaped by [`crate::base::text::shown`].
+    /// Text, already escaped by [`crate::base::text::shown`] or [`Value::sentence`].
     Text(String),
     /// A list of texts.
     List(Vec<String>),
@@ -27,6 +27,14 @@ impl Value {
             Self::Text(text) => Some(text),
             Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::List(_) => None,
         }
+    }
+}
+
+impl Value {
+    /// A sentence of the agent, or a command. It is not cut: its parts are bounded already, and the
+    /// cause, or the object of a command, stands at its end.
+    pub fn sentence(text: &str) -> Self {
+        Self::Text(crate::base::text::escaped(text).into_owned())
     }
 }
 

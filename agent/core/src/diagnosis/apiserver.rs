@@ -17,6 +17,10 @@ const NOTABLE: Delta = Delta::from_secs(2);
 /// noticeably.
 const WARNING: Delta = Delta::from_secs(10);
 
+/// How long the finding about a clock that differs waits for a time server to show whose it is: two
+/// rounds of queries at the default interval of 64 s, and a margin.
+const AWAITED: Delta = Delta::from_secs(150);
+
 /// How far the API server's clock is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VerifierKnown {
@@ -90,12 +94,29 @@ pub(super) fn verifier(world: &World, now: &Reading) -> Verifier {
     let issued = world.cluster.issued.known(now);
     let skew = against_truth(&clocks, &facts).or_else(|| undecided(&clocks, &facts));
     let skew = skew.or_else(|| by_tokens(&issued?, &clocks, &facts));
+    let ahead = skew.as_ref().and_then(ahead);
+    let skew = skew.filter(|skew| !will_be_decided(skew, &clocks, &facts, now));
     Verifier {
         known: known(&clocks, &facts),
         by_tokens: issued.map_or(VerifierKnown::No, |issued| known_by_tokens(&issued, &facts)),
-        ahead: skew.as_ref().and_then(ahead),
+        ahead,
         skew: skew.map(|skew| symptom(&skew, world, now)),
     }
+}
+
+/// Whether time servers were known to answer until now, and have had no time to show who is wrong.
+fn will_be_decided(
+    skew: &Skew,
+    clocks: &[VerifierClock],
+    facts: &ClockFacts<'_>,
+    now: &Reading,
+) -> bool {
+    let is_open = match skew.wrong {
+        WrongClock::NodeOrApiServer | WrongClock::EitherApiServer => truth(facts).is_some(),
+        WrongClock::ApiServer | WrongClock::OneApiServer => false,
+    };
+    let since = clocks.first().and_then(|last| last.differs_since);
+    is_open && since.is_some_and(|since| now.monotonic - since < AWAITED)
 }
 
 fn ahead(skew: &Skew) -> Option<AheadClock> {

@@ -36,6 +36,12 @@ pub(super) struct TokenCause {
     pub(super) is_api_servers: bool,
 }
 
+/// Whether kubelet will explain that a token that is due now was not replaced, if it is not.
+pub(super) fn will_be_kubelets(generation: &Generation, now: Wall, facts: &Facts<'_>) -> bool {
+    generation.deadlines.state(now) == State::Due
+        && token(generation, generation.deadlines.stalled, facts).by_kubelet.is_some()
+}
+
 /// Diagnoses a generation, given the clock, its pod, its service account and kubelet.
 pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> TokenCause {
     let seen = explained(generation, now, facts);
@@ -58,6 +64,9 @@ pub(super) fn token(generation: &Generation, now: Wall, facts: &Facts<'_>) -> To
     let is_api_servers = symptom.is_some_and(|symptom| is_dated(symptom, generation, now, facts));
     let is_kubelets = by_kubelet.is_some() && facts.kubelet.is_stalled;
     let symptom = symptom.filter(|_| !is_kubelets && !is_api_servers);
+    // kubelet's own finding takes the place of this one, unless others are replaced first.
+    let is_first = |symptom: &TokenSymptom| symptom.fault == TokenFault::RotationLate;
+    let symptom = symptom.filter(|symptom| !facts.kubelet.is_pending || !is_first(symptom));
     TokenCause { symptom, by_kubelet, clock_effect, is_api_servers }
 }
 

@@ -13,7 +13,7 @@ use crate::world::tokens::{Generation, TokenKey};
 /// Owners of pods whose tokens are late at the same time, from which kubelet is the cause. An owner
 /// may have a cause of its own in all of its pods, such as a missing ConfigMap. That three of them
 /// have one within the same few minutes, while kubelet renews nothing else, is far less likely.
-const OWNERS: usize = 3;
+pub(super) const OWNERS: usize = 3;
 /// Pods whose silence is one finding.
 const PODS: usize = 3;
 
@@ -22,15 +22,19 @@ const PODS: usize = 3;
 pub struct KubeletEvidence {
     /// The tokens that are late, or will not be replaced, for no other reason: with the severity of
     /// each.
-    late: BTreeMap<TokenKey, Severity>,
-    stall: Option<Stall>,
+    pub(super) late: BTreeMap<TokenKey, Severity>,
+    /// The tokens that are due, and will be late for no other reason.
+    pub(super) due: BTreeSet<TokenKey>,
+    /// The late tokens that wait for these.
+    pub(super) pending: BTreeSet<TokenKey>,
+    pub(super) stall: Option<Stall>,
     /// Whether kubelet replaced a token since the last stall began.
     replaces: bool,
 }
 
 /// A kubelet that replaces nothing.
 #[derive(Clone, Debug)]
-struct Stall {
+pub(super) struct Stall {
     symptom: KubeletSymptom,
     /// Set once kubelet replaced a token again: when it has had time for all of them.
     recovers_until: Option<Monotonic>,
@@ -43,6 +47,20 @@ impl KubeletEvidence {
             Some(severity) => self.late.insert(key.clone(), severity),
             None => self.late.remove(key),
         };
+    }
+
+    /// Sets whether the token `key` is due, and will be late for no other reason than kubelet.
+    pub fn set_due(&mut self, key: &TokenKey, is_due: bool) {
+        if !is_due {
+            self.due.remove(key);
+        } else if !self.due.contains(key) {
+            self.due.insert(key.clone());
+        }
+    }
+
+    /// Whether the token is late, and so may be those of other owners within moments.
+    pub fn is_pending(&self, key: &TokenKey) -> bool {
+        self.pending.contains(key)
     }
 
     /// The symptom of a kubelet that replaces nothing.
@@ -217,7 +235,7 @@ fn without(mut stall: Stall, has_own: impl Fn(&TokenKey) -> bool) -> Stall {
     stall
 }
 
-fn generation<'a>(world: &'a World, key: &TokenKey) -> Option<&'a Generation> {
+pub(super) fn generation<'a>(world: &'a World, key: &TokenKey) -> Option<&'a Generation> {
     world.tokens.get(key)?.current.as_ref()
 }
 
@@ -228,7 +246,7 @@ fn is_of_kubelet(tokens: &BTreeSet<TokenKey>, world: &World, known: bool) -> boo
 }
 
 /// The owner of the token's pod, or the pod where the owner is not known.
-fn owner(world: &World, key: &TokenKey) -> String {
+pub(super) fn owner(world: &World, key: &TokenKey) -> String {
     let owner = world.cluster.pod(&key.pod_uid).and_then(|pod| {
         let owner = pod.owner.as_ref()?;
         Some(format!("{}/{}/{}", pod.namespace, owner.kind, owner.name))

@@ -12,6 +12,7 @@ mod keys;
 mod kubelet;
 mod next;
 mod node;
+mod pending;
 mod posture;
 mod reader;
 mod rejecting;

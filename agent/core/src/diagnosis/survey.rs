@@ -10,6 +10,9 @@ use crate::findings::{Affected, Code, PostureSymptom};
 use crate::world::tokens::{Generation, TokenKey, Tracked};
 use crate::world::{AheadClock, Facts, KubeletFacts, VerifierFacts, World};
 
+/// The codes of findings about a token that kubelet should have replaced.
+const OF_OLD: [Code; 3] = [Code::RotationLate, Code::RotationStalled, Code::Expired];
+
 /// What all tokens together show.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -34,12 +37,15 @@ impl Survey {
         let key = &facts.tracked.key;
         self.affected.set(key, effect);
         self.kubelet.set(key, by_kubelet.map(|symptom| symptom.severity));
+        let is_due = |of| correlate::will_be_kubelets(of, now.wall, facts);
+        self.kubelet.set_due(key, facts.generation().is_some_and(is_due));
     }
 
     /// Removes a token that no longer exists.
     pub fn remove(&mut self, token: &Tracked) {
         self.affected.remove(&token.key);
         self.kubelet.set(&token.key, None);
+        self.kubelet.set_due(&token.key, false);
         let was_extended = self.extended.set(&token.key, None);
         self.is_posture_changed |= was_extended || token.long_life().is_some();
     }
@@ -75,14 +81,18 @@ impl Survey {
     ) -> Vec<TokenKey> {
         let has_own = |key: &TokenKey| active(Some(key), Code::Expired);
         let known = active(None, Code::KubeletStalled);
-        self.kubelet.conclude(world, now, has_own, known)
+        let mut changed = self.kubelet.conclude(world, now, has_own, known);
+        let is_reported = |key: &TokenKey| OF_OLD.iter().any(|code| active(Some(key), *code));
+        changed.extend(self.kubelet.hold_first(world, now, is_reported));
+        changed
     }
 
     /// Completes the facts about a token with what all tokens together show.
     pub fn complete<'a>(&self, facts: Facts<'a>) -> Facts<'a> {
         let is_stalled = self.kubelet.explains(&facts.tracked.key);
         let verifier = VerifierFacts { ahead: self.ahead, ..facts.verifier };
-        let kubelet = KubeletFacts { is_stalled, ..facts.kubelet };
+        let is_pending = self.kubelet.is_pending(&facts.tracked.key);
+        let kubelet = KubeletFacts { is_stalled, is_pending, ..facts.kubelet };
         Facts { verifier, kubelet, ..facts }
     }
 

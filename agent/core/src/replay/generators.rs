@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::error_text::error_text;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::engine::Config;
 use crate::world::clocks::{
@@ -242,7 +243,8 @@ fn kubelet_error() -> impl Strategy<Value = KubeletError> {
             .prop_map(|(audiences, lifetime)| ErrorScope::Request { audiences, lifetime }),
     ];
     let by = select(vec![ErrorSource::Log, ErrorSource::Journal, ErrorSource::Event]);
-    let error = (pod, of, select(ErrorCause::ALL.to_vec()), reason(), wall(), by);
+    let text = prop_oneof![reason(), error_text()];
+    let error = (pod, of, select(ErrorCause::ALL.to_vec()), text, wall(), by);
     error.prop_map(|(pod, of, cause, text, at, by)| KubeletError { pod, of, cause, text, at, by })
 }
 

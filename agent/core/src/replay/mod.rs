@@ -15,6 +15,8 @@ pub use player::{Player, Summary};
 pub use pseudonyms::{Key, Pseudonyms};
 
 #[cfg(test)]
+mod error_text;
+#[cfg(test)]
 mod generators;
 #[cfg(test)]
 mod properties;

@@ -11,6 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::generators::{KINDS, START, config, kind, observation};
 use super::*;
+use crate::base::text::escaped;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::engine::{Config, Engine, Outcome, Report};
 use crate::findings::{Code, Severity};
@@ -152,6 +153,23 @@ proptest! {
     fn a_replay_gives_what_the_engine_gave(config in config(), before in run(), run in run()) {
         let (file, outcomes) = record(&config, before, run);
         prop_assert_eq!(replay(lines(&file)), outcomes);
+    }
+
+    /// Each way out escapes the sentences again, and hides what looks like a token. Of a sentence
+    /// of the core that leaves nothing to do, so that all of them, and a replay, say the same.
+    #[test]
+    fn every_way_out_says_the_same(config in config(), run in run()) {
+        let mut engine = Engine::new(config);
+        for (now, observation) in run {
+            for report in engine.step(&now, observation).reports {
+                let Report::Alert(alert) = report else { continue };
+                let (summary, remedy) = (alert.finding.summary, alert.finding.remedy);
+                for text in [Some(summary), Some(remedy.text), remedy.command].into_iter().flatten()
+                {
+                    prop_assert_eq!(escaped(&text), text.as_str());
+                }
+            }
+        }
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct KubeletFacts<'a> {
     pub logged: Option<Logged<'a>>,
     /// Whether the finding `kubelet.stalled` already explains why the token is not replaced.
     pub is_stalled: bool,
+    /// Whether the finding `kubelet.stalled` may explain it within moments.
+    pub is_pending: bool,
 }
 
 impl World {
@@ -124,6 +126,7 @@ impl World {
             failed_renewals: due.and_then(|due| syncs.count(key, due, now)),
             logged: self.kubelet_error(key, now),
             is_stalled: false,
+            is_pending: false,
         }
     }
 

@@ -182,7 +182,10 @@ impl World {
             Observation::Kernel(kernel) => self.clock.kernel(&kernel),
             Observation::ApiServerDate(seen) => {
                 let truth = ClockFacts::new(&self.clock, &seen.received).truth();
-                self.cluster.verifiers.see(&seen, truth);
+                // It was set, or another API server answers: one round of answers shows its clock.
+                if self.cluster.verifiers.see(&seen, truth) {
+                    self.cluster.keys.ask_soon(now);
+                }
             }
             Observation::Legacy(all) => self.tokens.set_legacy(all),
             Observation::ControllerLease(lease) => self.cluster.controller.see(lease, now),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenwatch_core::base::schema;
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{escaped, shown};
 use tokenwatch_core::base::time::Delta;
 use tokenwatch_core::base::value::{Attributes, Value};
 use tokenwatch_core::engine::Report;
@@ -87,7 +87,7 @@ fn label(event: AlertEvent, severity: Severity) -> (&'static str, &'static str) 
 /// One line with `text`; none if it is empty.
 fn push_indented(out: &mut String, text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(out, "    {}", shown(text)); // writing to a String cannot fail
+        let _ = writeln!(out, "    {}", escaped(text)); // writing to a String cannot fail
     }
 }
 

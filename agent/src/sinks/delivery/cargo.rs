@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::escaped;
 use tokenwatch_otlp::logs;
 
 use crate::sinks::metrics::Counters;
@@ -56,7 +56,7 @@ impl Cargo {
     /// What one record is about, for a log line about it alone: the sentence of an alert.
     pub(super) fn describe(self, record: &[u8]) -> Option<String> {
         match self {
-            Self::Alerts => Some(shown(&logs::sentence(record)?).into_owned()),
+            Self::Alerts => Some(escaped(&logs::sentence(record)?).into_owned()),
             Self::Spans => None,
         }
     }

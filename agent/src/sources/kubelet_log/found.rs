@@ -91,9 +91,15 @@ fn named(pod: &str) -> Option<ErrorPod> {
     Some(ErrorPod::Name { namespace, name })
 }
 
-/// The text of an error that is kept: no token, and not longer than needed.
+/// The text of an error that is kept: no token, and not longer than needed. A cut may leave what
+/// looks like a token.
 fn kept(error: &str) -> String {
-    redacted_input(error).chars().take(MAX_TEXT).collect()
+    let cut = |text: &str| redacted_input(text).chars().take(MAX_TEXT).collect::<String>();
+    let mut text = cut(error);
+    while looks_like_a_token(&text) {
+        text = cut(&text);
+    }
+    text
 }
 
 /// The request in a key of kubelet's cache of tokens:

@@ -9,6 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokenwatch_core::base::secrecy::looks_like_a_token;
 use tokenwatch_core::base::time::{Delta, Wall};
+use tokenwatch_core::replay::written;
 use tokenwatch_core::world::kubelet::errors::{
     ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError,
 };
@@ -44,6 +45,17 @@ fn not_updated(time: &str, audiences: &str) -> String {
         "E{time}    1234 token_manager.go:121] \"Couldn't update token\" err=\"{AWAY}\" \
          cacheKey=\"{key}\""
     )
+}
+
+/// The request is forbidden by the node authorizer, which quotes the node's name so.
+fn denied(quote: char) -> String {
+    let error = format!(
+        "serviceaccounts \"cart\" is forbidden: User \"system:node:n1\" cannot create resource \
+         \"serviceaccounts/token\" in API group \"\" in the namespace \"shop\": no relationship \
+         found between node {quote}n1{quote} and this object"
+    );
+    not_updated("1128 04:17:00.123456", "(nil)")
+        .replace(&format!("\"{AWAY}\""), &format!("{error:?}"))
 }
 
 fn not_mounted(error: &str) -> String {
@@ -101,6 +113,9 @@ fn each_line_about_a_token_names_its_pod_and_its_cause() {
             not_mounted(&mount_error(fetch)),
             (by_uid(), volume("kube-api-access-x"), ErrorCause::AccountMissing),
         ),
+        // What the node authorizer answers in Kubernetes 1.34, and in older releases.
+        (denied('\''), (by_uid(), request(&[]), ErrorCause::NodeAuthorizer)),
+        (denied('"'), (by_uid(), request(&[]), ErrorCause::NodeAuthorizer)),
         (not_mounted(&old), (by_uid(), volume("kube-api-access-x"), ErrorCause::AccountMissing)),
         (
             "E1128 04:17:00.1 1 projected.go:196] Error preparing data for projected volume tokens \
@@ -350,5 +365,20 @@ proptest! {
         let kept = format!("{errors:?}");
         prop_assert!(!looks_like_a_token(&kept), "{kept}");
         prop_assert!(errors.iter().all(|error| error.text.chars().count() <= 512));
+    }
+
+    /// A recording hides what looks like a token, too: of what the agent keeps it hides nothing, so
+    /// that a replay quotes what the agent quoted.
+    #[test]
+    fn a_recording_has_each_error_as_the_agent_keeps_it(lines in vec(any_line(), 1..20)) {
+        let mut gather = Gather::default();
+        for line in &lines {
+            gather.line(line);
+        }
+        gather.settle(ErrorSource::Log, Wall::from_secs(1_800_000_000));
+        let errors = errors(gather.report());
+        let line = written(&errors).unwrap();
+        let read: Vec<KubeletError> = serde_json::from_slice(&line).unwrap();
+        prop_assert_eq!(read, errors);
     }
 }

@@ -75,6 +75,86 @@ fn a_single_pod_is_no_evidence_about_kubelet() {
     assert!(!tokens.is_empty());
 }
 
+/// An engine with a token of a pod for each age at which one was issued.
+fn node_since(issued: &[i64]) -> Engine {
+    let mut engine = engine();
+    for (nth, age) in issued.iter().enumerate() {
+        let _ = engine.step(&at(age + 1), token(&format!("p{}", nth + 1), *age, 3_600));
+    }
+    engine
+}
+
+/// A token of an hour is due after 2,880 s, late after 3,000 and stalled after 3,180.
+#[test]
+fn the_first_late_tokens_wait_for_those_that_show_what_kubelet_does() {
+    use AlertEvent::{Cleared, Raised, Reminded};
+    use Code::{RotationLate, RotationStalled};
+    let info = |age, event, code| (age, event, code, Severity::Info);
+    let table: [(&str, &[i64], i64, Vec<_>); 6] = [
+        ("within seconds", &[0, 2, 4], 3_004, vec![]),
+        ("before the first is stalled", &[0, 100, 110], 3_110, vec![]),
+        (
+            "long after the first",
+            &[0, 400, 402],
+            3_402,
+            vec![
+                info(3_000, Raised, RotationLate),
+                (3_180, Reminded, RotationStalled, Severity::Warning),
+                (3_402, Cleared, RotationStalled, Severity::Critical),
+            ],
+        ),
+        (
+            "not due yet when the first is late",
+            &[0, 130, 132],
+            3_132,
+            vec![info(3_000, Raised, RotationLate), info(3_132, Cleared, RotationLate)],
+        ),
+        (
+            "two owners",
+            &[0, 2],
+            0,
+            vec![info(3_000, Raised, RotationLate), info(3_002, Raised, RotationLate)],
+        ),
+        ("one owner", &[0], 0, vec![info(3_000, Raised, RotationLate)]),
+    ];
+    for (what, issued, stalled, expected) in table {
+        let to = if stalled == 0 { 3_100 } else { stalled };
+        let (kubelet, mut tokens) = run_both(&mut node_since(issued), issued[issued.len() - 1], to);
+        tokens.retain(|alert| (alert.1, alert.3) != (Reminded, Severity::Critical));
+        assert_eq!(tokens, expected, "{what}");
+        let raised: Vec<i64> = kubelet.iter().map(|alert| alert.0).collect();
+        let named = if stalled == 0 { vec![] } else { vec![stalled] };
+        assert_eq!(raised, named, "{what}");
+    }
+}
+
+/// Of tokens that wait, none is forgotten when kubelet replaces the others after all.
+#[test]
+fn a_late_token_that_waited_is_reported_when_another_one_is_replaced() {
+    use AlertEvent::Raised;
+    let mut engine = node_since(&[0, 2, 4]);
+    assert_eq!(run_both(&mut engine, 4, 3_003), (vec![], vec![]));
+    let reports = engine.step(&at(3_003), token("p3", 3_003, 3_600)).reports;
+    let raised = (3_003, Raised, Code::RotationLate, Severity::Info);
+    assert_eq!(alerts(&reports, at(3_003).wall), [raised, raised]);
+}
+
+/// What looks once, or starts, has not seen that others were in time.
+#[test]
+fn a_token_that_was_late_at_the_first_look_does_not_wait() {
+    let mut engine = engine();
+    for pod in ["p2", "p3"] {
+        let _ = engine.step(&at(3_001), token(pod, 20, 3_600));
+    }
+    let reports = engine.step(&at(3_001), token("p1", 0, 3_600)).reports;
+    let raised = (3_001, AlertEvent::Raised, Code::RotationLate, Severity::Info);
+    assert_eq!(alerts(&reports, at(3_001).wall), [raised]);
+    let (kubelet, tokens) = run_both(&mut engine, 3_001, 3_020);
+    assert_eq!(kubelet, [(3_020, AlertEvent::Raised, Severity::Info)]);
+    let cleared = (3_020, AlertEvent::Cleared, Code::RotationLate, Severity::Info);
+    assert_eq!(tokens, [cleared], "kubelet's finding takes its place");
+}
+
 #[test]
 fn when_kubelet_recovers_no_pod_is_accused() {
     use AlertEvent::Cleared;

@@ -1,6 +1,7 @@
 //! What kubelet logged is evidence of why a token is late, and never more than that.
 
 use super::*;
+use crate::base::text::escaped;
 use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::readers::{ReaderEvent, ReadersSeen};
@@ -85,6 +86,29 @@ fn of_a_long_text_the_end_is_quoted() {
     let (_, summary, ..) = finding(&engine);
     assert!(summary.contains("Its text: \"…"), "{summary}");
     assert!(summary.ends_with("x  ä dial tcp: connection refused\"."), "{summary}");
+}
+
+/// The end of the sentence is what kubelet wrote, whatever is in it and however long it is: no way
+/// out has to escape or cut it again.
+#[test]
+fn of_any_text_the_sentence_is_whole_and_safe() {
+    let texts = ["", "a\nb\u{1b}[2J", "\u{202e}\"quoted\"\\", "ä€😀", "plain: EOF"];
+    for (text, times) in texts.into_iter().flat_map(|text| [1, 9, 110, 512].map(|n| (text, n))) {
+        for scope in [
+            ErrorScope::Volume("kube-api-access-x".into()),
+            ErrorScope::Pod { volume: "v".repeat(253) },
+        ] {
+            let mut engine = stalled();
+            let text: String = text.repeat(times).chars().take(512).collect();
+            let other = error("p1", ErrorCause::ClaimDeleted, 3_205);
+            let long = KubeletError { text, of: scope, ..other };
+            let _ = step(&mut engine, 3_210, vec![long]);
+            let (_, summary, _, remedy) = finding(&engine);
+            assert!(summary.ends_with("\"."), "{summary}");
+            assert_eq!(escaped(&summary), summary);
+            assert_eq!(escaped(&remedy), remedy);
+        }
+    }
 }
 
 /// What kubelet logged about something else, or has overcome.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::world::clocks::{DateSeen, ExchangeError, KernelClock};
+use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 
 /// An answer of an API server that is `ahead` seconds ahead of the node's clock.
 fn answer(age: i64, ahead: i64) -> Observation {
@@ -162,6 +163,39 @@ fn it_is_reported_once_and_stays_while_the_clock_is_not_known() {
     assert!(!cleared.contains(&AlertEvent::Raised), "{reports:?}");
 }
 
+/// The agent sends few requests. An answer of another clock makes it ask for the keys again, which
+/// takes three answers, and no more than once a minute.
+#[test]
+fn a_clock_that_differs_is_asked_soon() {
+    let asks = |answers: &[(i64, i64)]| {
+        let mut engine = Engine::new(config());
+        let mut asked = Vec::new();
+        let mut step = |age: i64, observation| {
+            if engine.step(&at(age), observation).queries.contains(&Query::Keys) {
+                asked.push(age);
+                let keys = KeySet { issuer: None, ids: vec!["k1".into()] };
+                let seen = KeysSeen { sent: at(age), answer: KeysAnswer::Published(keys) };
+                let _ = engine.step(&at(age), Observation::Keys(seen));
+            }
+        };
+        step(1, Observation::Cluster(ClusterSeen::Listed(vec![])));
+        for (age, ahead) in answers {
+            step(*age, answer(*age, *ahead));
+        }
+        for age in (300..900).step_by(10) {
+            step(age, Observation::Tick);
+        }
+        asked
+    };
+    let calm = [(50, 0), (60, 0), (70, 0), (80, 0)];
+    assert_eq!(asks(&calm), [1]);
+    let set = [&calm[..], &[(200, -500)]].concat();
+    assert_eq!(asks(&set), [1, 200]);
+    let in_turn: Vec<_> = (0..8).map(|nth| (50 + 10 * nth, (nth % 2) * 90)).collect();
+    let asked = asks(&in_turn);
+    assert!(asked.iter().all(|age| *age <= 300), "both are known by then: {asked:?}");
+}
+
 #[test]
 fn one_time_server_alone_does_not_accuse_the_api_server() {
     let alone = |offset: i64, ahead: i64| {
@@ -244,13 +278,28 @@ fn after_a_pause_of_the_machine_new_answers_accuse_nobody() {
             let _ = engine.step(&at(age), answer(age, 7_200));
         }
         let _ = engine.step(&at(402), Observation::Tick);
-        assert_eq!(wrong(&engine).as_deref(), Some("node_or_api_server"));
+        assert_eq!(wrong(&engine), None, "a time server will show it");
         for age in [410, 474] {
             let _ = engine.step(&at(age), measured(&at(age), Delta::from_secs(offset)));
             let _ = engine.step(&at(age + 1), answer(age + 1, 7_200));
         }
         let _ = engine.step(&at(476), measured(&at(476), Delta::from_secs(offset)));
         assert_eq!(wrong(&engine).as_deref(), expected, "{offset}");
+    }
+}
+
+/// Where no time server answers any more, the finding waits no longer than for two rounds.
+#[test]
+fn a_clock_that_differs_is_reported_without_a_time_server_too() {
+    for ahead in [7_200, -90] {
+        let mut engine = node(Some(0), &[0]);
+        for age in [400, 401, 402, 540] {
+            let _ = engine.step(&at(age), answer(age, ahead));
+            assert_eq!(skew(&engine), None, "{age}");
+        }
+        let _ = engine.step(&at(551), answer(551, ahead));
+        let found = skew(&engine).map(|finding| text(&finding, "wrong"));
+        assert_eq!(found.as_deref(), Some("node_or_api_server"));
     }
 }
 

@@ -7,7 +7,9 @@ pub(super) const ROTATION_LATE: Entry = Entry {
             be busy, restarting, or unable to reach the API server.",
     found_by: "The file still holds the same generation min(120 s, 80 % of the slack) after its \
             due time, by the node's clock. The due time is iat + min(80 % of the lifetime, 24 h). \
-            The slack is the time from the due time to the effective deadline.",
+            The slack is the time from the due time to the effective deadline. Where tokens of \
+            other owners are late soon after it, so that kubelet.stalled would take its place, it \
+            waits for those, at most until the token is stalled.",
     severity: "info; warning if less than two minutes are left until the effective deadline",
     action: "No action yet. If the finding becomes token.rotation_stalled, check kubelet and its \
             connection to the API server.",

@@ -8,8 +8,8 @@ use crate::world::clocks::ClockState;
 use crate::world::cluster::PodStage;
 use crate::world::kubelet::errors::{ErrorCause, ErrorScope, ErrorSource, Logged};
 
-/// Characters of kubelet's text in a sentence, those at its end: Go puts the cause last, and what
-/// people read is cut after 512 characters. The evidence has all that is kept.
+/// Characters of kubelet's text in a sentence, those at its end: Go puts the cause last. The
+/// evidence has all that is kept.
 const QUOTED: usize = 110;
 
 /// The error that explains this fault, if kubelet logged one.

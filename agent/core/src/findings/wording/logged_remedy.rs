@@ -1,6 +1,6 @@
 //! What to do about the cause that kubelet logged.
 
-use super::remedy::{create_account, delete_pod, describe_pod, kubelet_log};
+use super::remedy::{create_account, delete_pod, describe_pod, kubelet_log, renew_pods};
 use crate::findings::Remedy;
 use crate::world::cluster::PodRef;
 use crate::world::kubelet::errors::ErrorCause;
@@ -14,7 +14,9 @@ const CERTIFICATE: &str = "openssl x509 -noout -subject -enddate -in \
 pub(super) fn of_token(cause: ErrorCause, pod: &PodRef, claims: Option<&Claims>) -> Option<Remedy> {
     let command = if cause == ErrorCause::AccountMissing {
         claims.and_then(|claims| create_account(claims, pod))
-    } else if [ErrorCause::AccountReplaced, ErrorCause::PodReplaced].contains(&cause) {
+    } else if cause == ErrorCause::AccountReplaced {
+        renew_pods(pod)
+    } else if cause == ErrorCause::PodReplaced {
         delete_pod(pod)
     } else if cause == ErrorCause::NotWritten {
         kubelet_log(pod)

@@ -119,9 +119,9 @@ fn good_state(code: Code) -> &'static str {
     match code {
         Code::Malformed => "now holds a token",
         Code::Unreadable => "can be read now",
-        Code::NotYetValid => "has become valid",
+        Code::NotYetValid => "has become valid, or its pod ends",
         Code::PodTerminating => "no longer expires before its pod ends",
-        Code::FutureDated => "is no longer ahead of this node's clock",
+        Code::FutureDated => "is no longer ahead of this node's clock, or its pod ends",
         Code::RotationLate | Code::RotationStalled | Code::Expired => {
             "is within its lifetime again by this node's clock"
         }

@@ -68,12 +68,12 @@ fn resolutions_of_findings_about_tokens() {
         (
             Code::NotYetValid,
             Resolution::Recovered,
-            " has become valid, 6m 55s after it was first reported.",
+            " has become valid, or its pod ends, 6m 55s after it was first reported.",
         ),
         (
             Code::FutureDated,
             Resolution::Recovered,
-            " is no longer ahead of this node's clock, 6m 55s after it was first \
+            " is no longer ahead of this node's clock, or its pod ends, 6m 55s after it was first \
              reported.",
         ),
         (

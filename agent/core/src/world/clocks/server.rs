@@ -30,7 +30,7 @@ impl fmt::Display for ServerName {
             host => write!(f, "{host}:{}", self.port)?,
         }
         match &self.address {
-            Some(address) if *address != self.host => write!(f, " ({address})"),
+            Some(address) if *address != self.host => write!(f, " ({})", shown(address)),
             _ => Ok(()),
         }
     }

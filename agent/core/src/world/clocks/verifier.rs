@@ -125,25 +125,34 @@ fn ahead(seen: &DateSeen) -> Range {
 
 impl VerifierClocks {
     /// Takes an answer. `truth` is what true time is ahead of the node's wall clock, where a time
-    /// source shows that.
-    pub(crate) fn see(&mut self, seen: &DateSeen, truth: Option<Range>) {
+    /// source shows that. Returns whether it is of a clock that differs from those before, and that
+    /// more answers would make certain.
+    pub(crate) fn see(&mut self, seen: &DateSeen, truth: Option<Range>) -> bool {
         let took = seen.received.monotonic - seen.sent.monotonic;
         if took < Delta::ZERO || took > SLOWEST {
-            return;
+            return false;
         }
         let index = (0..self.clocks.len()).rev().find(|index| self.clocks[*index].take(seen));
         let is_last = index.is_none_or(|index| index + 1 == self.clocks.len());
-        if index.is_none() {
-            // It may be one of theirs that was set: from now on they are of the others.
-            self.clocks.iter_mut().for_each(|clock| clock.served_by = ServedBy::default());
-        }
-        let mut clock = index.map_or_else(|| Clock::new(seen), |index| self.clocks.remove(index));
+        let mut clock = self.take_out(index, seen);
         clock.came_back |= !is_last;
         clock.truth = truth.map(|truth| truth.moved(wall_of(&seen.received)));
         if self.clocks.len() == MAX_CLOCKS {
             self.clocks.remove(0);
         }
+        let is_uncertain = clock.answers < CERTAIN;
         self.clocks.push(clock);
+        self.clocks.len() > 1 && is_uncertain
+    }
+
+    /// The clock with this index, or a new one. That may be one of the others which was set: from
+    /// now on they are of other servers.
+    fn take_out(&mut self, index: Option<usize>, seen: &DateSeen) -> Clock {
+        if let Some(index) = index {
+            return self.clocks.remove(index);
+        }
+        self.clocks.iter_mut().for_each(|clock| clock.served_by = ServedBy::default());
+        Clock::new(seen)
     }
 
     /// What the clock of the API server that answered last shows at `now`, however few answers show
@@ -213,7 +222,9 @@ mod tests {
 
     fn seen(answers: impl IntoIterator<Item = DateSeen>) -> VerifierClocks {
         let mut clocks = VerifierClocks::default();
-        answers.into_iter().for_each(|answer| clocks.see(&answer, None));
+        for answer in answers {
+            let _ = clocks.see(&answer, None);
+        }
         clocks
     }
 
@@ -306,7 +317,8 @@ mod tests {
             let (mut clocks, mut now) = (VerifierClocks::default(), 0);
             for (pause, took) in answers {
                 now += pause;
-                clocks.see(&answer(now, took, ahead), None);
+                let is_new = clocks.see(&answer(now, took, ahead), None);
+                proptest::prop_assert!(!is_new, "it is one clock");
                 now += took;
             }
             let known = clocks.known(&at(now));
@@ -325,7 +337,8 @@ mod tests {
                 let date = Wall::from_nanos(date);
                 let (sent, received) = (reading(sent), reading(received));
                 let truth = Some(Range::around(Delta::from_nanos(wall), Delta::ZERO));
-                clocks.see(&DateSeen { sent, received, date, names: Vec::new() }, truth);
+                let seen = DateSeen { sent, received, date, names: Vec::new() };
+                let _ = clocks.see(&seen, truth);
             }
             let now = Reading {
                 wall: Wall::from_nanos(wall),

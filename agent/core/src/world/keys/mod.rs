@@ -162,6 +162,11 @@ impl Keys {
         }
     }
 
+    /// Asks again soon, because an answer was not like those before.
+    pub(super) fn ask_soon(&mut self, now: &Reading) {
+        self.turns.soon(now);
+    }
+
     /// The API server answered another request, or did not.
     pub(super) fn reached(&mut self, is_answer: bool, now: &Reading) {
         self.turns.reached(is_answer, now);

@@ -8,7 +8,7 @@ use tokenwatch_core::engine::Status;
 use tokenwatch_core::findings::{Finding, Remedy, Subject};
 
 use super::headline::mark_of;
-use super::html::{Away, PodName, Short, Text, not_listed};
+use super::html::{Away, PodName, Sentence, Short, Text, not_listed};
 
 /// Findings shown in full. The rest follow as one line each: they rarely have another cause.
 const FULL: usize = 12;
@@ -44,14 +44,14 @@ fn heading(out: &mut String, finding: &Finding) {
         "<article class=\"finding {name}\"><h3><span aria-hidden=\"true\">{mark}</span> {name} \
          <code>{code}</code></h3><p class=\"who\">{}</p><p>{}</p>",
         subject(&finding.subject),
-        Text(&finding.summary)
+        Sentence(&finding.summary)
     ); // writing to a String cannot fail
 }
 
 fn remedy(out: &mut String, remedy: &Remedy) {
-    let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Text(&remedy.text));
+    let _ = write!(out, "<p class=\"do\"><b>Do:</b> {}</p>", Sentence(&remedy.text));
     if let Some(command) = &remedy.command {
-        let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", Text(command));
+        let _ = write!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", Sentence(command));
     }
 }
 
@@ -69,7 +69,7 @@ fn evidence(out: &mut String, finding: &Finding, id: &str) {
     }
     let _ = write!(out, "<details id=\"e-{}\"><summary>Evidence</summary><dl>", Text(id));
     for (name, value) in finding.evidence.iter() {
-        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Text(name), Text(&shown(value)));
+        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", Text(name), Sentence(&shown(value)));
     }
     out.push_str("</dl></details>");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tokenwatch_core::base::secrecy::redacted;
-use tokenwatch_core::base::text::shown;
+use tokenwatch_core::base::text::{self, shown};
 use tokenwatch_core::base::time::{Delta, Wall};
 use tokenwatch_core::world::cluster::PodRef;
 
@@ -17,6 +17,15 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escaped(f, &shown(self.0))
+    }
+}
+
+/// A sentence of a finding, a command, or evidence: as [`Text`], not cut. Its parts are bounded.
+pub(super) struct Sentence<'a>(pub(super) &'a str);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        escaped(f, &text::escaped(self.0))
     }
 }
 
@@ -124,6 +133,9 @@ mod tests {
     fn text_from_outside_is_never_markup() {
         assert_eq!(Text("<b a='1\"'>&").to_string(), "&lt;b a=&#39;1&quot;&#39;&gt;&amp;");
         assert_eq!(Text("a\u{202e}b\n").to_string(), "a\\u{202e}b\\u{a}");
+        let long = format!("<{}>\n", "ä".repeat(600));
+        let whole = format!("&lt;{}&gt;\\u{{a}}", "ä".repeat(600));
+        assert_eq!(Sentence(&long).to_string(), whole);
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! Another API server on the same etcd, and which of them kubelet reaches.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::bed::Cluster;
+use crate::faulty::status_at;
+use crate::process::run;
+use crate::wait::{secs, until};
+
+/// Starts one with the command line of the first, changed by `change`. Returns its address.
+pub fn start(
+    cluster: &Cluster,
+    name: &str,
+    port: &str,
+    change: impl FnOnce(String) -> String,
+) -> String {
+    write(cluster, name, port, change);
+    cluster.component(name, &["--only-start"]);
+    let address = format!("{}:{port}", cluster.get("NODE_IP"));
+    until("the other API server", secs(60), || {
+        (status_at(&format!("https://{address}"), cluster.get("TOKEN")) == "200").then_some(())
+    });
+    address
+}
+
+/// Writes its command line.
+fn write(cluster: &Cluster, name: &str, port: &str, change: impl FnOnce(String) -> String) {
+    let run_folder = Path::new(cluster.get("STATE")).join("run");
+    let first = std::fs::read_to_string(run_folder.join("apiserver")).unwrap();
+    let script = first
+        .replace("audit.log", &format!("{name}-audit.log"))
+        .replace("--secure-port 6443", &format!("--secure-port {port}"));
+    let file = run_folder.join(name);
+    std::fs::write(&file, change(script)).unwrap();
+    run(Command::new("chmod").arg("755").arg(&file));
+}
+
+/// From now on kubelet reaches this API server.
+pub fn kubelet_asks(cluster: &Cluster, server: &str) {
+    let script = format!("{}/run/relay", cluster.get("STATE"));
+    let text = std::fs::read_to_string(&script).unwrap();
+    let (before, rest) = text.split_once("--to ").unwrap();
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    std::fs::write(&script, format!("{before}--to {server}{}", &rest[end..])).unwrap();
+    cluster.component("relay", &[]);
+}
+
+/// The address of the first one.
+pub fn first(cluster: &Cluster) -> String {
+    cluster.get("APISERVER").trim_start_matches("https://").to_owned()
+}
