@@ -36,6 +36,26 @@ fn write(cluster: &Cluster, name: &str, port: &str, change: impl FnOnce(String) 
     run(Command::new("chmod").arg("755").arg(&file));
 }
 
+/// A certificate of its own for another API server, which the clients of the cluster trust. Returns
+/// the flags for it.
+pub fn certificate(cluster: &Cluster, name: &str) -> String {
+    let file = |kind: &str| format!("{}/etc/{name}-tls.{kind}", cluster.get("STATE"));
+    let (settings, key, certificate) = (file("cnf"), file("key"), file("crt"));
+    let text = format!(
+        "[req]\ndistinguished_name = dn\nx509_extensions = ext\nprompt = no\n[dn]\nCN = {name}\n\
+         [ext]\nbasicConstraints = CA:FALSE\nsubjectAltName = DNS:kubernetes, DNS:{name}, IP:{}\n",
+        cluster.get("NODE_IP")
+    );
+    std::fs::write(&settings, text).unwrap();
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config"];
+    let files = [settings.as_str(), "-keyout", &key, "-out", &certificate];
+    run(Command::new("openssl").args(new).args(files));
+    let trusted = Path::new(cluster.get("CA_FILE"));
+    let both = [trusted, Path::new(&certificate)].map(|file| std::fs::read(file).unwrap());
+    std::fs::write(trusted, both.concat()).unwrap();
+    format!("--tls-cert-file {certificate} --tls-private-key-file {key}")
+}
+
 /// From now on kubelet reaches this API server.
 pub fn kubelet_asks(cluster: &Cluster, server: &str) {
     let script = format!("{}/run/relay", cluster.get("STATE"));

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::balancer;
-use super::beside::{first, kubelet_asks, start};
+use super::beside::{certificate, first, kubelet_asks, start};
 use super::scene::{ACCEPTED, REFUSED, Scene, deployment, pod_of};
 use crate::bed::Cluster;
 use crate::faulty::{status_at, token_of};
@@ -15,6 +15,8 @@ use crate::wait::secs;
 
 const KEY: &str = "token.key_unknown";
 const SKEW: &str = "apiserver.skew";
+/// The name that only the certificate of the second one has.
+const NAME: &str = "cp-2";
 /// How far the clock of the second one is ahead, in seconds.
 const AHEAD: i64 = 90;
 
@@ -41,9 +43,11 @@ fn second_server(cluster: &Cluster) -> String {
         (format!("{state}/etc/service-account.key"), format!("{state}/etc/second.key"));
     run(Command::new("openssl").args(["genrsa", "-out", &own, "2048"]));
     std::fs::write(format!("{state}/clock/second"), "0").unwrap();
+    let shows = certificate(cluster, NAME);
     start(cluster, "second", "6445", |script| {
         script
             .replace("clock/apiserver", "clock/second")
+            .replace("--secure-port", &format!("{shows} --secure-port"))
             .replace(&format!("signing-key-file {key}"), &format!("signing-key-file {own}"))
             .replace(
                 &format!("--service-account-key-file {key}"),
@@ -77,7 +81,8 @@ fn different_clocks(scene: &Scene) {
     let alert = scene.telemetry.wait_alert(SKEW, secs(400), |alert| alert.reports(SKEW));
     scene.says(&format!("{} after {:?}: {}", alert.severity(), since.elapsed(), alert.body));
     // A time server decides with its next answer: before, the node may have stood still.
-    scene.shows("The clock of one of several API servers is 1m 30", secs(180));
+    let which = format!("The clock of one of several API servers (certificate: {NAME}) is 1m 30");
+    scene.shows(&which, secs(180));
 
     scene.says("kubelet asks the first API server, and is restarted");
     kubelet_asks(&scene.cluster, &first(&scene.cluster));
