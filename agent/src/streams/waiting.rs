@@ -166,10 +166,10 @@ mod tests {
         let (let_go, go) = channel();
         let (out, written) = channel();
         assert!(!WAITING.take(b"no thread yet\n"));
-        WAITING.finish(Duration::from_secs(600));
+        WAITING.finish(Duration::from_mins(10));
         WAITING.hold();
         assert!(WAITING.take(b"first\n"));
-        WAITING.finish(Duration::from_secs(600));
+        WAITING.finish(Duration::from_mins(10));
         *OUTPUT.lock().unwrap() = Some(Stuck { go, out });
         WAITING.start(|| OUTPUT.lock().unwrap().take().unwrap()).unwrap();
         let line = [b'x'; 1_024];
@@ -177,7 +177,7 @@ mod tests {
         WAITING.finish(Duration::ZERO); // it is stuck
         assert!(written.try_recv().is_err());
         (0..200).for_each(|_| let_go.send(()).unwrap());
-        WAITING.finish(Duration::from_secs(600));
+        WAITING.finish(Duration::from_mins(10));
         let all: Vec<u8> = written.try_iter().flatten().collect();
         let text = String::from_utf8(all).unwrap();
         assert!(text.starts_with("first\n") && text.len() <= 2 * MOST + 1_024, "{}", text.len());
@@ -185,6 +185,6 @@ mod tests {
         // A closed output ends nothing.
         drop(let_go);
         assert!(WAITING.take(b"last\n"));
-        WAITING.finish(Duration::from_secs(600));
+        WAITING.finish(Duration::from_mins(10));
     }
 }
