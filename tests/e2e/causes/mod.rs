@@ -8,6 +8,7 @@ mod balancer;
 mod beside;
 mod claimed;
 mod denied;
+mod keeper;
 mod kubelets;
 mod scene;
 mod sealed;
@@ -24,8 +25,10 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     denied::pod_with_an_old_token(&cluster);
     let scene = Scene::with_log_of_kubelet(cluster);
     let workloads = [accounts::workloads(), audience::workloads(), claimed::workloads()];
-    scene.cluster.apply(&(workloads.concat() + &source::workloads(&scene)));
+    let more = [keeper::workloads(), source::workloads(&scene)];
+    scene.cluster.apply(&(workloads.concat() + &more.concat()));
     let (sealed, claims) = (sealed::pod(&scene), claimed::pods(&scene));
+    let keeper = keeper::pod(&scene);
 
     let lost = accounts::lose(&scene);
     let astray = audience::is_named(&scene);
@@ -38,8 +41,9 @@ fn causes_outside_of_kubelet_are_named_and_their_remedies_work() {
     accounts::are_named_and_repaired(&scene, &lost);
     claimed::is_named_and_repaired(&scene, &claim);
     source::is_resolved(&scene, &missing);
+    keeper::is_named_and_restarted(&scene, &keeper);
     scene.accuses_nobody_but(
-        &["gone", "again", "astray", "denied", "claimed", "sourced"],
+        &["gone", "again", "astray", "denied", "claimed", "keeper", "sourced"],
         &["apiserver.rejecting"],
     );
     scene.end();
