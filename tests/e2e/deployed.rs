@@ -14,8 +14,8 @@ use crate::operator;
 use crate::process::text;
 use crate::wait::{secs, until};
 
-/// The binary, which has outgrown its goal (docs/performance.md), and a quarter of a megabyte.
-const MOST_IMAGE_BYTES: u64 = 12_500_000;
+/// The binary, which has outgrown its goal (docs/performance.md), and its certificate authorities.
+const MOST_IMAGE_BYTES: u64 = 13_000_000;
 const RUNGS: [&str; 3] = ["files", "hostPID", "fanotify"];
 
 #[test]
