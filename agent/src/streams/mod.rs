@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use tokenwatch_core::base::secrecy::{redacted, redacted_input};
 use waiting::Waiting;
 
@@ -29,23 +30,29 @@ pub fn err() -> Screened<Log> {
 }
 
 /// From now on, what is written to standard error waits for [`write_stderr_apart`], and blocks
-/// nobody.
+/// nobody. A file needs no reader, and so no thread: it gets each line at once.
 pub fn hold_stderr() {
-    STDERR.hold();
+    if !is_file(&io::stderr()) {
+        STDERR.hold();
+    }
+}
+
+fn is_file(output: &io::Stderr) -> bool {
+    let kind = |stat: FileStat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+    fstat(output).is_ok_and(|stat| kind(stat) == SFlag::S_IFREG)
 }
 
 /// From now on, a thread of its own writes what waits for standard error. Fails if the operating
 /// system gives none. A thread has the rights of the one that starts it.
 pub fn write_stderr_apart() -> io::Result<()> {
-    STDERR.start(io::stderr)
+    if STDERR.is_held() { STDERR.start(io::stderr) } else { Ok(()) }
 }
 
 /// Waits until standard error has what was written, but no longer than a second: it may be stuck.
 pub fn finish() {
-    if STDERR.is_held() && write_stderr_apart().is_err() {
-        return; // it is written
+    if write_stderr_apart().is_ok() {
+        STDERR.finish(PATIENCE);
     }
-    STDERR.finish(PATIENCE);
 }
 
 /// Standard output, to ask about it: whether it is a terminal, how wide, whether it is closed.
