@@ -389,8 +389,8 @@ fn a_running_agent_hides_a_token() {
     let pages = loop {
         let pages =
             ["/", "/metrics", "/readyz?verbose", "/livez"].map(|path| get(address, path, ""));
-        let is_ready = pages[0].as_ref().is_some_and(|page| page.body.contains("expired"));
-        if is_ready || started.elapsed() > Duration::from_secs(20) {
+        let is_ready = pages[0].as_ref().is_some_and(|page| page.body.contains("token.expired"));
+        if is_ready || started.elapsed() > Duration::from_mins(1) {
             break pages;
         }
         std::thread::sleep(Duration::from_millis(50));
