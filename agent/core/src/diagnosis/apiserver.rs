@@ -49,7 +49,7 @@ struct Skew {
 impl Skew {
     fn of(clock: &VerifierClock, wrong: WrongClock, ahead: Range) -> Self {
         let VerifierClock { ahead: of_node, answers, alternates, .. } = *clock;
-        let names = if alternates { clock.names.clone() } else { Vec::new() };
+        let names = clock.names.clone();
         Self { wrong, ahead, of_node, alternates, shown_by: ShownBy::Answers(answers), names }
     }
 

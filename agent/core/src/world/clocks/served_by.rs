@@ -29,17 +29,11 @@ impl ServedBy {
         if self.any.is_empty() {
             self.common = names.iter().cloned().collect();
         }
-        if names.len() != self.common.len() || !self.has_all(names) {
-            self.common.retain(|name| names.contains(name));
-        }
+        self.common.retain(|name| names.contains(name));
         self.any.extend(names.iter().cloned());
         if names.is_empty() || self.any.len() > MAX_NAMES {
             *self = Self { is_open: true, ..Self::default() };
         }
-    }
-
-    fn has_all(&self, names: &[String]) -> bool {
-        names.iter().all(|name| self.common.contains(name))
     }
 
     /// The names that its certificate alone has. None where several servers have this clock, or

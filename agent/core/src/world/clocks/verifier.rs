@@ -79,7 +79,8 @@ pub(crate) struct VerifierClock {
     /// When it was first read, if another clock was read before: one of them was set, or the node
     /// stood still, or they are of two servers.
     pub(crate) differs_since: Option<Monotonic>,
-    /// The names that tell its server apart from those with the other clocks, if any do.
+    /// The names that tell its server apart from those with the other clocks, if any do. None
+    /// while it does not alternate with another.
     pub(crate) names: Vec<String>,
 }
 
@@ -183,7 +184,7 @@ impl VerifierClocks {
                 truth.moved(-wall_of(now)).wider((now.monotonic - clock.last).drift(DRIFT_PPM))
             }),
             differs_since: is_later(clock).then_some(clock.first),
-            names: self.names_of(clock),
+            names: if alternates(clock) { self.names_of(clock) } else { Vec::new() },
         };
         known.iter().filter(|_| !is_set).map(of).collect()
     }
