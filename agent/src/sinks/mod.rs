@@ -7,11 +7,13 @@ mod findings_log;
 pub mod http;
 pub mod metrics;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenwatch_core::engine::Report;
 use tokenwatch_core::engine::{Snapshot, Status};
+use tokenwatch_core::findings::FindingId;
 use tokenwatch_core::world::observation::DeliveryState;
 use tokenwatch_core::world::readers::KnownHabit;
 use tokenwatch_otlp::Resource;
@@ -25,6 +27,9 @@ pub type SnapshotSource = Arc<dyn Fn() -> Snapshot + Send + Sync>;
 
 /// The habits of readers that the engine has learned, read whenever the state is saved.
 pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
+
+/// The findings whose last alert no collector has accepted, read whenever the state is saved.
+pub type OwedSource = Arc<dyn Fn() -> BTreeSet<FindingId> + Send + Sync>;
 
 /// Everything the engine knows, read for each request of the status page.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -54,6 +59,11 @@ pub struct Pulse {
     pub is_stepping: bool,
     /// The longest time between two steps when there are no observations.
     pub longest_pause: Duration,
+}
+
+/// For a sink that nobody has to accept anything from.
+fn nothing_owed() -> OwedSource {
+    Arc::new(BTreeSet::new)
 }
 
 /// Default time limit of the last flush: half of Kubernetes' shortest common grace period (10 s).
@@ -137,7 +147,9 @@ impl Sinks {
     /// Adds the state file with the active findings.
     #[must_use]
     pub fn with_state_file(self, config: state_file::Config, habits: HabitSource) -> Self {
-        let state_file = StateFile::start(config, habits, self.main.undelivered());
+        let delivery =
+            state_file::Delivery { undelivered: self.main.undelivered(), owed: self.main.owed() };
+        let state_file = StateFile::start(config, habits, delivery);
         Self { state_file: Some(state_file), ..self }
     }
 
@@ -260,6 +272,14 @@ impl Sink {
         match self {
             Self::Console(_) => watch::channel(0).1,
             Self::Otlp(otlp) => otlp.undelivered(),
+        }
+    }
+
+    /// The findings whose last alert no collector has accepted. Always none for the console.
+    fn owed(&self) -> OwedSource {
+        match self {
+            Self::Console(_) => nothing_owed(),
+            Self::Otlp(otlp) => otlp.owed(),
         }
     }
 

@@ -14,4 +14,4 @@ mod write;
 
 pub use error::Error;
 pub use read::{RestoredState, read, restore};
-pub use write::{Change, Config, HabitSource, StateFile, changes};
+pub use write::{Change, Config, Delivery, HabitSource, StateFile, changes};

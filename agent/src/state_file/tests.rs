@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed test panics
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tokenwatch_core::base::time::Wall;
@@ -101,8 +101,8 @@ fn reports(event: AlertEvent) -> Vec<Report> {
 }
 
 fn saved(directory: &Path) -> usize {
-    let content: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(directory.join(FILE)).unwrap()).unwrap();
+    let Ok(bytes) = std::fs::read(directory.join(FILE)) else { return 0 };
+    let content: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     content["findings"].as_array().unwrap().len()
 }
 
@@ -114,12 +114,23 @@ fn config(directory: &Path, restored: Vec<ledger::Restored>) -> Config {
     Config { directory: directory.to_owned(), node: "n1".to_owned(), restored }
 }
 
+/// While so many alerts about the finding of these tests are undelivered.
+fn delivery(undelivered: u64) -> (watch::Sender<u64>, Delivery) {
+    let (count, receiver) = watch::channel(undelivered);
+    let reader = receiver.clone();
+    let owed = move || {
+        let id = alert(AlertEvent::Raised).id;
+        if *reader.borrow() == 0 { BTreeSet::new() } else { BTreeSet::from([id]) }
+    };
+    (count, Delivery { undelivered: receiver, owed: std::sync::Arc::new(owed) })
+}
+
 /// How many findings are saved after these events, while so many alerts are undelivered.
 async fn saved_after(events: &[AlertEvent], undelivered: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("created");
-    let (_count, undelivered) = watch::channel(undelivered);
-    let file = StateFile::start(config(&directory, vec![]), no_habits(), undelivered);
+    let (_count, delivery) = delivery(undelivered);
+    let file = StateFile::start(config(&directory, vec![]), no_habits(), delivery);
     for event in events {
         file.apply(changes(&reports(*event)));
     }
@@ -147,11 +158,38 @@ async fn active_findings_are_saved_once_they_are_delivered() {
 async fn a_restored_finding_stays_until_its_resolution_is_delivered() {
     let directory = tempfile::tempdir().unwrap();
     let restored = ledger::after(&alert(AlertEvent::Raised)).1.unwrap();
-    let (_count, undelivered) = watch::channel(1);
-    let file = StateFile::start(config(directory.path(), vec![restored]), no_habits(), undelivered);
+    let (_count, delivery) = delivery(1);
+    let file = StateFile::start(config(directory.path(), vec![restored]), no_habits(), delivery);
     file.apply(changes(&reports(AlertEvent::Cleared)));
     file.finish().await;
     assert_eq!(saved(directory.path()), 1);
+}
+
+#[tokio::test]
+async fn a_finding_is_saved_as_soon_as_its_alert_is_accepted_and_while_others_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let (count, of_this) = delivery(1);
+    let file = StateFile::start(config(directory.path(), vec![]), no_habits(), of_this);
+    file.apply(changes(&reports(AlertEvent::Raised)));
+    let mut other = alert(AlertEvent::Raised);
+    other.finding.subject = Subject::node("n2");
+    other.id = tokenwatch_core::findings::FindingId("other".into());
+    file.apply(changes(&[Report::Alert(Box::new(other))]));
+    until(|| saved(directory.path()) == 1).await;
+    count.send_replace(0);
+    until(|| saved(directory.path()) == 2).await;
+    file.finish().await;
+}
+
+/// Waits until the writer has done this.
+async fn until(is_done: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if is_done() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("not done within five seconds");
 }
 
 #[test]

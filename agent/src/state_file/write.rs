@@ -19,6 +19,7 @@ use super::Error;
 use super::format::{Content, VERSION, path_in};
 use crate::clocks;
 use crate::recurring::Recurring;
+use crate::sinks::OwedSource;
 
 /// How often the file is written without a change. After a restart the agent knows to the minute
 /// how long none was running.
@@ -38,10 +39,19 @@ pub struct Config {
 /// The habits of readers that the agent has learned so far.
 pub type HabitSource = Arc<dyn Fn() -> Vec<KnownHabit> + Send + Sync>;
 
+/// What is known of the delivery of alerts.
+pub struct Delivery {
+    /// How many alerts no collector has accepted yet.
+    pub undelivered: watch::Receiver<u64>,
+    /// The findings that they are about, and those whose last alert was lost.
+    pub owed: OwedSource,
+}
+
 /// A finding that is active now, or one that no longer is.
 pub type Change = (FindingId, Option<Restored>);
 
-type Findings = BTreeMap<FindingId, Restored>;
+/// Shared, because a finding takes some kilobytes.
+type Findings = BTreeMap<FindingId, Arc<Restored>>;
 
 /// The changes that these reports make to the active findings.
 pub fn changes(reports: &[Report]) -> Vec<Change> {
@@ -73,16 +83,10 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Starts the task, on the current tokio runtime. `undelivered` counts alerts that are queued
-    /// for delivery.
-    pub(crate) fn start(
-        config: Config,
-        habits: HabitSource,
-        undelivered: watch::Receiver<u64>,
-    ) -> Self {
-        let restored = config.restored.into_iter();
-        let delivered: Findings =
-            restored.map(|restored| (restored.finding.id(&config.node), restored)).collect();
+    /// Starts the task, on the current tokio runtime.
+    pub(crate) fn start(config: Config, habits: HabitSource, delivery: Delivery) -> Self {
+        let known = |one: Restored| (one.finding.id(&config.node), Arc::new(one));
+        let delivered: Findings = config.restored.into_iter().map(known).collect();
         let active = Mutex::new(delivered.clone());
         let shared = Arc::new(Shared { active, changed: Notify::new() });
         let (closing, closed) = watch::channel(false);
@@ -91,7 +95,7 @@ impl StateFile {
         let writer = Writer {
             shared: of_writer,
             habits,
-            undelivered,
+            delivery,
             delivered,
             file,
             trouble: Recurring::default(),
@@ -107,7 +111,7 @@ impl StateFile {
         let mut active = self.shared.active();
         for (id, change) in changes {
             match change {
-                Some(restored) => active.insert(id, restored),
+                Some(restored) => active.insert(id, Arc::new(restored)),
                 None => active.remove(&id),
             };
         }
@@ -122,11 +126,17 @@ impl StateFile {
     }
 }
 
+/// How long to wait after so many bytes were written. Findings that change without a pause must not
+/// wear out a disk: this is a megabyte a second at most. A file of usual size is written at once.
+fn pause_after(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64)
+}
+
 struct Writer {
     shared: Arc<Shared>,
     habits: HabitSource,
-    undelivered: watch::Receiver<u64>,
-    /// The last state of which every alert was delivered.
+    delivery: Delivery,
+    /// Each finding as its last alert that a collector accepted had it.
     delivered: Findings,
     file: File,
     trouble: Recurring<Option<io::ErrorKind>>,
@@ -135,9 +145,9 @@ struct Writer {
 impl Writer {
     async fn run(mut self, mut closing: watch::Receiver<bool>) {
         loop {
-            self.write().await;
+            let bytes = self.write().await;
             tokio::select! {
-                () = self.delivered_change() => {}
+                () = self.delivered_change(pause_after(bytes)) => {}
                 () = tokio::time::sleep(INTERVAL) => {}
                 _ = closing.wait_for(|closing| *closing) => break,
             }
@@ -145,32 +155,54 @@ impl Writer {
         self.write().await;
     }
 
-    /// Returns when something has changed and all alerts are delivered.
-    async fn delivered_change(&mut self) {
-        self.shared.changed.notified().await;
-        if self.undelivered.wait_for(|count| *count == 0).await.is_err() {
-            // Delivery has ended: the agent stops, and `finish` writes the file.
-            std::future::pending::<()>().await;
+    /// Returns when another finding is active, or none any more, and its alert was accepted. Not
+    /// before `pause` has passed.
+    async fn delivered_change(&mut self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        while !self.take_delivered() {
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                ended = self.delivery.undelivered.changed() => if ended.is_err() {
+                    // Delivery has ended: the agent stops, and `finish` writes the file.
+                    std::future::pending::<()>().await;
+                },
+            }
         }
     }
 
-    async fn write(&mut self) {
+    /// Takes what was accepted since. Returns whether that changes anything. What is owed is read
+    /// last: so an alert that comes in between counts as owed.
+    fn take_delivered(&mut self) -> bool {
         let active = self.shared.active().clone();
-        if *self.undelivered.borrow() == 0 {
-            self.delivered = active;
+        let owed = (self.delivery.owed)();
+        let before = self.delivered.len();
+        self.delivered.retain(|id, _| active.contains_key(id) || owed.contains(id));
+        let mut changed = self.delivered.len() != before;
+        for (id, finding) in active.into_iter().filter(|(id, _)| !owed.contains(id)) {
+            let known = self.delivered.get(&id);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, &finding)) {
+                self.delivered.insert(id, finding);
+                changed = true;
+            }
         }
+        changed
+    }
+
+    /// Returns how many bytes it wrote.
+    async fn write(&mut self) -> usize {
+        self.take_delivered();
         let (file, findings, habits) = (self.file.clone(), self.delivered.clone(), (self.habits)());
         // On a thread for blocking work, because a disk may be slow.
         let written = tokio::task::spawn_blocking(move || file.write(&findings, habits)).await;
-        if let Ok(written) = written {
-            self.log(&written);
-        }
+        let Ok(written) = written else { return 0 };
+        self.log(&written);
+        written.unwrap_or_default()
     }
 
-    fn log(&mut self, written: &Result<(), Error>) {
+    fn log(&mut self, written: &Result<usize, Error>) {
         let now = clocks::timer();
         match written {
-            Ok(()) => {
+            Ok(_) => {
                 if self.trouble.succeeded(now).is_some() {
                     tracing::info!("active findings are saved again");
                 }
@@ -194,20 +226,20 @@ pub(super) struct File {
 impl File {
     pub(super) fn write(
         &self,
-        findings: &BTreeMap<FindingId, Restored>,
+        findings: &BTreeMap<FindingId, Arc<Restored>>,
         habits: Vec<KnownHabit>,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let content = Content {
             version: VERSION,
             node: self.node.as_str(),
             alive_at: clocks::now().wall,
-            findings: findings.values().collect::<Vec<&Restored>>(),
+            findings: findings.values().map(Arc::as_ref).collect::<Vec<&Restored>>(),
             habits,
         };
         let path = path_in(&self.directory);
         serde_json::to_string(&content)
             .map_err(io::Error::from)
-            .and_then(|text| replace(&path, redacted(&text).as_bytes()))
+            .and_then(|text| replace(&path, redacted(&text).as_bytes()).map(|()| text.len()))
             .map_err(|error| Error::Write { path, error })
     }
 }

@@ -6,6 +6,7 @@ pub mod schema;
 pub mod secrecy;
 #[cfg(test)]
 mod secrecy_tests;
+pub mod shares;
 pub mod text;
 pub mod time;
 pub mod value;

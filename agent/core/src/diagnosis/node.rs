@@ -108,7 +108,7 @@ pub fn node(world: &World, config: &Config, survey: &Survey, now: &Reading) -> N
         controller: controller_of(world, &config.node),
         posture: posture_of(world, &config.node, survey, now),
         kubelet: kubelet_of(world, config, survey, now),
-        visibility: wording::blind(&config.node, &world.blind_spots()),
+        visibility: wording::blind(&config.node, world.visibility.blind(), &world.crowded()),
         volumes: absent::empty_volumes(world, now)
             .map(|empty| wording::empty_volumes(&config.node, &empty)),
         delivery: delayed(world, config.delivery_limit, now)

@@ -62,7 +62,12 @@ impl Engine {
     /// Takes one observation, made at `now`. It needs a `Tick` at the time of [`Self::next_wake`].
     pub fn step(&mut self, now: &Reading, observation: Observation) -> Outcome {
         let mut outcome = Outcome::default();
+        let before = self.world.visibility.delivery.again.round;
         let changed = self.world.learn(now, observation);
+        let again = &self.world.visibility.delivery.again;
+        if again.round != before {
+            outcome.alerts(self.ledger.again(now, again));
+        }
         let node_changed = self.apply(changed, now, &mut outcome);
         let before = std::mem::replace(&mut self.estimate, self.world.clock.estimate(now));
         self.ledger.known_offset = self.estimate.offset_beyond(self.config.clock.offset);
@@ -97,6 +102,9 @@ impl Engine {
             }
             None => {}
         }
+        for tracked in changed.evicted {
+            self.left_out(&tracked, now, outcome);
+        }
         match changed.tokens {
             ChangedTokens::These(keys) => self.schedule.due_now(&keys),
             ChangedTokens::All => self.schedule_all(),
@@ -115,6 +123,17 @@ impl Engine {
         self.survey.remove(&tracked);
         self.world.forget(&tracked.key);
         outcome.alerts(self.ledger.judge(now, &Scope::Token(tracked.key), Judgement::gone()));
+    }
+
+    /// The agent tracks a token no more that still exists.
+    fn left_out(&mut self, tracked: &Tracked, now: &Reading, outcome: &mut Outcome) {
+        outcome.spans(self.exported.open(&self.world, tracked, now.wall));
+        self.schedule.remove(&tracked.key);
+        self.survey.remove(tracked);
+        self.world.forget(&tracked.key);
+        let (scope, missing) = (Scope::Token(tracked.key.clone()), Missing::LeftOut);
+        let judgement = Judgement { findings: Vec::new(), missing };
+        outcome.alerts(self.ledger.judge(now, &scope, judgement));
     }
 
     fn schedule_all(&mut self) {

@@ -300,6 +300,7 @@ fn observation(what: &What, now: &Reading, before: &Reading, pods: &ListedPods) 
             given_up: *lost,
             rejected: *lost,
             last_error: Some("refused".into()),
+            ..DeliveryState::default()
         }),
         What::Pods(_) => list(pods),
         What::Wake => Observation::Tick,

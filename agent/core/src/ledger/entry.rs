@@ -184,6 +184,12 @@ impl Entry {
         self.alert(AlertEvent::Raised, now, self.finding.clone())
     }
 
+    /// Reports it again, because the last report was lost.
+    pub(super) fn again(&mut self, now: &Reading, event: AlertEvent) -> Alert {
+        self.reported = now.monotonic;
+        self.alert(event, now, self.finding.clone())
+    }
+
     fn alert(&self, event: AlertEvent, now: &Reading, finding: Finding) -> Alert {
         let (id, raised_at) = (self.id.clone(), self.raised.wall);
         Alert { event, id, at: now.wall, true_time: None, raised_at, finding }

@@ -37,6 +37,8 @@ pub enum Missing {
     },
     /// The token file no longer exists.
     Gone,
+    /// The agent tracks the token no more.
+    LeftOut,
     /// The file holds other tokens than those that the finding is about.
     Rewritten,
     /// The clock is in this state.
@@ -149,6 +151,7 @@ impl Missing {
             Self::Keys { is_complete } => !is_complete,
             Self::Refusals { is_quiet } => !is_quiet && finding.code == Code::ApiserverRejecting,
             Self::Gone
+            | Self::LeftOut
             | Self::Rewritten
             | Self::Clock(_)
             | Self::Controller { .. }
@@ -183,6 +186,7 @@ impl Missing {
             }
             Self::Verifier { answers: None, .. } if !is_by_tokens(finding) => Resolution::Gone,
             Self::Gone | Self::Controller { is_renewed: false } => Resolution::Gone,
+            Self::LeftOut => Resolution::LeftOut,
             Self::Rewritten => Resolution::Replaced,
             Self::Clock(state) => Resolution::Clock(*state),
             Self::Delivered { lost } => Resolution::Delivered { lost: *lost },

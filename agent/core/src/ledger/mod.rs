@@ -20,6 +20,7 @@ use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::diagnosis;
 use crate::findings::{Code, Finding, Resolution, Severity, WITHOUT_EXTENSION};
 use crate::world::World;
+use crate::world::observation::Again;
 use crate::world::tokens::TokenKey;
 use entry::Entry;
 
@@ -129,6 +130,21 @@ impl Ledger {
         Some(alert)
     }
 
+    /// Reports these findings again that are active: their alerts were lost.
+    pub fn again(&mut self, now: &Reading, lost: &Again) -> Vec<Alert> {
+        let event = |id: &String| match (lost.raised.contains(id), lost.reminded.contains(id)) {
+            (true, _) => Some(AlertEvent::Raised),
+            (false, true) => Some(AlertEvent::Reminded),
+            (false, false) => None,
+        };
+        let offset = self.known_offset;
+        let entries = self.entries.values_mut().flatten().filter(|entry| entry.is_active());
+        let alerts = entries.filter_map(|entry| Some(entry.again(now, event(&entry.id.0)?)));
+        alerts
+            .map(|alert| Alert { true_time: offset.map(|offset| now.wall + offset), ..alert })
+            .collect()
+    }
+
     /// The active finding about the token with this code.
     pub fn find(&self, key: &TokenKey, code: Code) -> Option<&Finding> {
         let entries = self.entries.get(&Scope::Token(key.clone()))?;
@@ -220,6 +236,7 @@ fn with_successor(
             Resolution::Recovered
             | Resolution::Replaced
             | Resolution::Gone
+            | Resolution::LeftOut
             | Resolution::Became(_)
             | Resolution::ClockToBlame
             | Resolution::Clock(_)

@@ -24,7 +24,7 @@ use crate::world::keys::{KeySet, KeysAnswer, KeysSeen};
 use crate::world::kubelet::errors::{ErrorCause, ErrorPod, ErrorScope, ErrorSource, KubeletError};
 use crate::world::kubelet::{SyncsSeen, VolumeSync};
 use crate::world::observation::{
-    Absence, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+    Absence, Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
 use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{
@@ -467,15 +467,23 @@ fn privileges() -> impl Strategy<Value = Privileges> {
 
 fn delivery(now: Reading) -> impl Strategy<Value = DeliveryState> {
     let since = prop_oneof![Just(now).boxed(), reading().boxed()];
-    (option::of(since), 0..9u64, 0..9u64, option::of(reason())).prop_map(
-        |(waiting_since, waiting, lost, last_error)| DeliveryState {
+    (option::of(since), 0..9u64, 0..9u64, option::of(reason()), again()).prop_map(
+        |(waiting_since, waiting, lost, last_error, again)| DeliveryState {
             waiting_since,
             waiting,
             given_up: lost,
             rejected: lost,
             last_error,
+            again,
         },
     )
+}
+
+/// An empty request is not recorded.
+fn again() -> impl Strategy<Value = Again> {
+    let round = (1..9u64, vec(name("id"), 1..3), vec(name("id"), 0..3));
+    let some = round.prop_map(|(round, raised, reminded)| Again { round, raised, reminded });
+    prop_oneof![Just(Again::default()), some]
 }
 
 fn syncs(now: Reading) -> impl Strategy<Value = SyncsSeen> {

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use crate::base::time::{Delta, Reading, Wall};
 use crate::findings::{CauseId, Code, Finding, Severity};
-use crate::world::ClusterFigures;
 use crate::world::clocks::{ClockState, Estimate, KernelClock, ServerReport};
 use crate::world::cluster::{Pod, PodRef};
 use crate::world::observation::{BlindSpot, DeliveryState};
@@ -18,6 +17,7 @@ use crate::world::privileges::{Level, Privileges};
 use crate::world::readers::{ReaderVerdict, ReaderView};
 use crate::world::refusals::RefusalFigures;
 use crate::world::tokens::{Claims, Deadlines, LegacyToken, Signature, State, TokenKey, Verdict};
+use crate::world::{ClusterFigures, Crowded};
 
 /// Aggregated figures, for metrics.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +114,8 @@ pub struct ClockView {
 pub struct AgentView {
     /// Volumes that the agent cannot see.
     pub blind: Vec<BlindSpot>,
+    /// The tokens that the agent does not track.
+    pub crowded: Crowded,
     /// Every source, with the reason if it is degraded.
     pub sources: BTreeMap<String, Option<String>>,
     /// The state of the delivery of alerts.

@@ -164,7 +164,8 @@ impl Scene<'_> {
     fn agent(&self) -> AgentView {
         let (world, visibility) = (self.world, &self.world.visibility);
         AgentView {
-            blind: world.blind_spots(),
+            blind: visibility.blind().to_vec(),
+            crowded: world.crowded(),
             sources: visibility.sources().clone(),
             delivery: world.visibility.delivery.clone(),
             privileges: visibility.privileges().cloned(),

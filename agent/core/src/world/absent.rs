@@ -133,7 +133,7 @@ impl World {
         self.absent.set(now, &key, absence, tracked.as_deref());
         self.copies.pod(&key.pod_uid, true, now);
         let event = tracked.map(Event::Gone);
-        Changed { tokens: ChangedTokens::These(vec![key]), node: true, event }
+        Changed { node: true, event, ..Changed::of(vec![key]) }
     }
 
     /// Takes the observation that the file at `key` does not exist. It may have to.
@@ -150,9 +150,9 @@ impl World {
         self.copies.pod(&key.pod_uid, has_token, now);
         let changed = was_absent || is_needed;
         Changed {
-            tokens: ChangedTokens::These(changed.then(|| key.clone()).into_iter().collect()),
             node: left_out_changed || was_absent || self.copies.has_any(),
             event: tracked.map(Event::Gone),
+            ..Changed::of(changed.then(|| key.clone()).into_iter().collect())
         }
     }
 

@@ -18,4 +18,24 @@ pub struct DeliveryState {
     pub rejected: u64,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Findings that are to be reported again, because their alerts were dropped.
+    #[serde(default, skip_serializing_if = "Again::is_empty")]
+    pub again: Again,
+}
+
+/// Findings that are to be reported again if they are still active, by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// The number of the request. Each is answered once.
+    pub round: u64,
+    /// Those of which the alert was dropped that raised them.
+    pub raised: Vec<String>,
+    /// Those of which only a reminder was dropped.
+    pub reminded: Vec<String>,
+}
+
+impl Again {
+    fn is_empty(&self) -> bool {
+        self.raised.is_empty() && self.reminded.is_empty()
+    }
 }

@@ -8,6 +8,7 @@ pub mod clocks;
 pub mod cluster;
 mod config;
 pub mod copies;
+mod crowded;
 mod delivery;
 mod facts;
 pub mod keys;
@@ -28,6 +29,7 @@ mod watched;
 pub use absent::{Absent, AbsentFacts, AbsentTokens, PodLife};
 pub use audiences::{Misfit, MisfitKind};
 pub use config::Config;
+pub use crowded::Crowded;
 pub use facts::{AheadClock, Facts, KubeletFacts, VerifierFacts};
 pub use pinned::{PinEnd, Pinned};
 pub use query::Query;
@@ -35,14 +37,15 @@ pub use reading::{Conclusions, Judged};
 pub use startup::Startup;
 pub use visibility::{ClusterFigures, DECIDING, Visibility};
 
+use crate::base::shares::Tenant;
 use crate::base::time::{Delta, Reading, Wall};
 use clocks::{ClockFacts, ClockModel, Round};
 use cluster::{Accounts, Cluster, ClusterSeen};
 use copies::Copies;
 use kubelet::Kubelet;
-use observation::{BlindSpot, FileContent, FileSeen, Observation, SourceState};
+use observation::{FileContent, FileSeen, Observation, SourceState};
 use readers::Readers;
-use tokens::{Change, Generation, MAX_TOKENS, TokenKey, Tokens, Tracked};
+use tokens::{Change, Generation, TokenKey, Tokens, Tracked};
 
 /// The state of the node, as far as the sources have observed it.
 #[derive(Clone, Debug)]
@@ -79,6 +82,8 @@ pub struct Changed {
     pub node: bool,
     /// The event that the observation brought, if any.
     pub event: Option<Event>,
+    /// The tokens that the agent tracks no more, because their pods have more than their share.
+    pub evicted: Vec<Box<Tracked>>,
 }
 
 /// A set of tokens.
@@ -111,12 +116,13 @@ pub enum Event {
 impl Changed {
     /// A change that concerns the node alone.
     fn node() -> Self {
-        Self { tokens: ChangedTokens::These(Vec::new()), node: true, event: None }
+        Self { node: true, ..Self::of(Vec::new()) }
     }
 
     /// A change that concerns these tokens alone.
     fn of(tokens: Vec<TokenKey>) -> Self {
-        Self { tokens: ChangedTokens::These(tokens), node: false, event: None }
+        let tokens = ChangedTokens::These(tokens);
+        Self { tokens, node: false, event: None, evicted: Vec::new() }
     }
 
     fn with(self, tokens: ChangedTokens) -> Self {
@@ -212,7 +218,9 @@ impl World {
         let (key, directory) = (seen.key.clone(), seen.directory.clone());
         let was_absent = self.appeared(&key);
         let long_life = self.long_life(&key);
-        let seen = self.tokens.see(seen, now, self.kubelet.policy());
+        let namespace = self.cluster.pod(&key.pod_uid).map(|pod| pod.namespace.clone());
+        let tenant = Tenant { namespace, pod: Some(key.pod_uid.clone()) };
+        let seen = self.tokens.see(seen, &tenant, now, self.kubelet.policy());
         if matches!(seen.change, Change::Rotated { .. }) {
             self.kubelet.syncs.replaced(&key, now);
         }
@@ -234,7 +242,7 @@ impl World {
         self.want_keys(tokens.iter(), now);
         let node =
             seen.left_out_changed || was_absent || concerns || is_other_life || is_other_clock;
-        Changed { tokens: ChangedTokens::These(tokens), node, event }
+        Changed { node, event, evicted: seen.evicted, ..Changed::of(tokens) }
     }
 
     /// Takes the issue time of a new token. Returns whether the diagnosis of the API server's clock
@@ -308,27 +316,8 @@ impl World {
         self.visibility.covers(key) && !self.tokens.is_left_out(key)
     }
 
-    /// What the agent cannot see, and the tokens that it leaves out.
-    pub fn blind_spots(&self) -> Vec<BlindSpot> {
-        let left_out = self.tokens.left_out().map(|(first, count)| left_out(first, count));
-        self.visibility.blind().iter().cloned().chain(left_out).collect()
-    }
-
     /// The number of pods and the age of the data; nothing if the API server never answered.
     pub fn cluster_figures(&self, now: &Reading) -> Option<ClusterFigures> {
         self.cluster.age(now).map(|age| ClusterFigures { pods: self.cluster.len(), age })
-    }
-}
-
-/// The tokens that are left out, as one blind spot with the pod and volume of the first one.
-fn left_out(first: &TokenKey, count: usize) -> BlindSpot {
-    BlindSpot {
-        pod_uid: first.pod_uid.clone(),
-        volume: first.volume.clone(),
-        directory: String::new(),
-        reason: format!(
-            "this node has more than {MAX_TOKENS} tokens, and the agent does not track {count} \
-             of them"
-        ),
     }
 }

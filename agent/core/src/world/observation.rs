@@ -14,7 +14,7 @@ use crate::world::readers::{ContainersSeen, KnownHabit, ReadersSeen};
 use crate::world::refusals::{PodsAtAddress, ServerLogSeen};
 use crate::world::tokens::{LegacyToken, TokenKey};
 
-pub use crate::world::delivery::DeliveryState;
+pub use crate::world::delivery::{Again, DeliveryState};
 pub use crate::world::tokens::{Absence, FileContent, FileSeen};
 pub use crate::world::visibility::{BlindSpot, SourceState};
 

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::cargo::Cargo;
 use super::cause::Cause;
+use super::entry::Entry;
 use super::failure::{Failure, Kind};
 use super::news::{News, warning};
-use super::queue::Entry;
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::clocks;
@@ -194,6 +194,9 @@ impl Courier {
         self.shared.tally.rejected(rejected);
         self.accepted += accepted;
         self.most = self.most.saturating_mul(2).min(MOST_PER_REQUEST);
+        if sent > 0 && self.shared.queue().is_empty() {
+            self.shared.queue().losses.ask();
+        }
         self.reached();
         let (cause, error) = warning(partial, self.cargo.name(), self.transport.target())?;
         self.news.trouble(cause, &error, self.shared.queue().len() as u64);
@@ -248,6 +251,9 @@ impl Courier {
             );
         }
         self.shared.queue().settle();
+        for about in batch.iter().filter_map(Entry::about) {
+            self.shared.queue().losses.refuse(about);
+        }
         self.shared.tally.rejected(batch.len() as u64);
         self.backoff.after(&failure.clone().of_kind(Kind::Refused))
     }
@@ -295,6 +301,7 @@ fn delivery_state(shared: &Shared, last_error: Option<String>) -> DeliveryState 
         given_up,
         rejected,
         last_error,
+        again: queue.losses.asked().clone(),
     }
 }
 

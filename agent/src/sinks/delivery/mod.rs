@@ -14,9 +14,11 @@ mod cause;
 mod client;
 mod courier;
 mod dialer;
+mod entry;
 mod exchange;
 mod failure;
 mod grpc_only;
+mod losses;
 mod metrics;
 mod news;
 mod outbox;
@@ -46,12 +48,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::metrics::{Counters, Metrics, Pull};
-use super::{ShutdownReport, SnapshotSource};
+use super::{OwedSource, ShutdownReport, SnapshotSource};
 use crate::clocks;
 use crate::config::otlp::{Settings, Target};
 use cargo::{Cargo, SPAN_MEMORY};
+use entry::{About, Class};
 use outbox::{Outbox, Plan};
-use queue::Class;
+
 use transport::Transport;
 
 /// Why delivery could not start. A collector that cannot be reached is no reason: nothing is
@@ -120,7 +123,7 @@ impl Delivery {
     fn push_alert(&self, alert: &Alert) {
         if let Some(outbox) = &self.alerts {
             let observed = alert.true_time.unwrap_or_else(|| clocks::now().wall);
-            outbox.push(Class::of(alert), logs::encode(alert, observed));
+            outbox.push_alert(Class::of(alert), logs::encode(alert, observed), About::of(alert));
         }
     }
 
@@ -139,6 +142,11 @@ impl Delivery {
     /// How many alerts no collector has accepted yet; always 0 where alerts are not sent.
     pub fn undelivered(&self) -> watch::Receiver<u64> {
         self.alerts.as_ref().map_or_else(|| watch::channel(0).1, Outbox::undelivered)
+    }
+
+    /// The findings whose last alert no collector has accepted; none where alerts are not sent.
+    pub fn owed(&self) -> OwedSource {
+        self.alerts.as_ref().map_or_else(super::nothing_owed, Outbox::owed)
     }
 
     /// Flushes all three signals at the same time, within `bound`. The couriers keep trying until

@@ -10,12 +10,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cargo::{Cargo, Tally};
 use super::courier::Courier;
-use super::queue::Class;
+use super::entry::{About, Class};
 use super::shared::Shared;
 use super::transport::Transport;
 use crate::config::otlp::Target;
-use crate::sinks::SnapshotSource;
 use crate::sinks::metrics::Counters;
+use crate::sinks::{OwedSource, SnapshotSource};
 
 /// What an outbox is made of.
 pub(super) struct Plan<'a> {
@@ -50,7 +50,12 @@ impl Outbox {
         Self { shared, state: published, worker }
     }
 
-    /// Queues an encoded record. Never blocks; what no longer fits is counted.
+    /// Queues an encoded alert. Never blocks; what no longer fits is counted.
+    pub(super) fn push_alert(&self, class: Class, record: Vec<u8>, about: About) {
+        self.shared.push_alert(class, record, about);
+    }
+
+    /// Queues an encoded span. Never blocks; what no longer fits is counted.
     pub(super) fn push(&self, class: Class, record: Vec<u8>) {
         self.shared.push(class, record);
     }
@@ -63,6 +68,12 @@ impl Outbox {
     /// How many records no collector has accepted yet.
     pub(super) fn undelivered(&self) -> watch::Receiver<u64> {
         self.shared.undelivered.subscribe()
+    }
+
+    /// The findings whose last alert no collector has accepted.
+    pub(super) fn owed(&self) -> OwedSource {
+        let shared = Arc::clone(&self.shared);
+        Arc::new(move || shared.queue().owed())
     }
 
     /// Delivers what is queued until `end`; returns how many records are left.

@@ -1,94 +1,28 @@
 //! The records that wait for a collector, in bounded memory.
 //!
-//! When memory is full, records go in this order: (1) those that the collector has refused one by
-//! one, (2) the oldest reminders, (3) the oldest alerts of severity info, (4) the oldest of the
-//! rest. Every record that goes is counted as given up. A finding whose alert was given up and that
-//! is still active is reported again by its next reminder.
+//! When memory is full, the pod whose alerts take most of it loses of its own
+//! ([`tokenwatch_core::base::shares`]), in this order: (1) those that the collector has refused one
+//! by one, (2) the oldest reminders, (3) the oldest alerts of severity info, (4) the oldest of the
+//! rest, and (5) those that report that a finding is resolved. Every record that goes is counted as
+//! given up. When nothing waits any more, the engine is asked to report again those findings that
+//! are still active ([`super::losses`]).
 //!
 //! An alert that the collector refuses even alone waits apart. If the collector has accepted others
 //! since, this one is the problem, and is refused for good. If it accepts nothing at all, the cause
 //! may be the configuration (a TLS port, a proxy): the alert is tried again, slowly, for some
 //! hours.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use tokenwatch_core::base::shares::Shares;
 use tokenwatch_core::base::time::Reading;
-use tokenwatch_core::findings::Severity;
-use tokenwatch_core::ledger::{Alert, AlertEvent};
+use tokenwatch_core::findings::FindingId;
+
+use super::entry::{About, CLASSES, Class, Entry, Refused};
+use super::losses::Losses;
 
 /// One request holds no more: gRPC servers take 4 MiB by default.
 const LARGEST_REQUEST: usize = 1 << 20;
-/// Refusals of one alert before it is dropped. At one try a minute that is four hours: by then the
-/// default reminder has reported again what is still active.
-const MOST_REFUSALS: u16 = 240;
-
-/// In the order in which records are given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Refused alone before.
-    Isolated,
-    /// An alert that repeats another.
-    Reminder,
-    /// An alert of severity info.
-    Info,
-    /// Any other alert, and every span.
-    Ordinary,
-}
-
-const CLASSES: usize = 4;
-
-impl Class {
-    pub(super) fn of(alert: &Alert) -> Self {
-        match (alert.event, alert.finding.severity) {
-            (AlertEvent::Reminded, _) => Self::Reminder,
-            (AlertEvent::Raised | AlertEvent::Cleared, Severity::Info) => Self::Info,
-            (AlertEvent::Raised | AlertEvent::Cleared, Severity::Warning | Severity::Critical) => {
-                Self::Ordinary
-            }
-        }
-    }
-}
-
-/// One record that waits. Encoded, because that is a third of the memory.
-#[derive(Debug)]
-pub(super) struct Entry {
-    class: Class,
-    number: u64,
-    since: Reading,
-    record: Vec<u8>,
-    refused: Option<Refused>,
-}
-
-/// How often a record was refused alone, and how many others the collector had accepted by the
-/// first time.
-#[derive(Clone, Copy, Debug)]
-struct Refused {
-    times: u16,
-    accepted: u64,
-}
-
-impl Entry {
-    /// The encoded record.
-    pub(super) fn record(&self) -> &[u8] {
-        &self.record
-    }
-
-    /// Whether it was refused alone before.
-    pub(super) fn is_isolated(&self) -> bool {
-        self.class == Class::Isolated
-    }
-
-    /// Whether the collector will refuse it each time, given that it refused it again and has
-    /// accepted `accepted` others so far.
-    pub(super) fn is_hopeless(&self, accepted: u64) -> bool {
-        self.refused
-            .is_some_and(|refused| accepted > refused.accepted || refused.times >= MOST_REFUSALS)
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.record.len()
-    }
-}
 
 /// The waiting records. Those in flight still wait: they count until they are settled.
 #[derive(Debug)]
@@ -97,13 +31,17 @@ pub(super) struct Queue {
     classes: [VecDeque<Entry>; CLASSES],
     in_flight: Option<InFlight>,
     bytes: usize,
+    /// Of the waiting records without those in flight, in bytes.
+    shares: Shares,
     next_number: u64,
+    pub(super) losses: Losses,
 }
 
 /// The batch that is being sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct InFlight {
     entries: usize,
+    about: Vec<FindingId>,
     bytes: usize,
     since: Reading,
 }
@@ -111,14 +49,41 @@ struct InFlight {
 impl Queue {
     /// Takes no more memory than this.
     pub(super) fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, classes: Default::default(), in_flight: None, bytes: 0, next_number: 0 }
+        Self {
+            most_bytes,
+            classes: Default::default(),
+            in_flight: None,
+            bytes: 0,
+            shares: Shares::of(most_bytes),
+            next_number: 0,
+            losses: Losses::default(),
+        }
     }
 
-    /// Takes a record; returns how many were given up for it (it may be among them).
+    /// Takes an alert, unless it is news to nobody. Returns how many records were given up for it
+    /// (it may be among them).
+    pub(super) fn push_alert(
+        &mut self,
+        class: Class,
+        record: Vec<u8>,
+        about: About,
+        since: Reading,
+    ) -> u64 {
+        if !self.losses.replace(&about) {
+            return 0;
+        }
+        self.push_entry(Entry::new(class, self.next_number, since, record, Some(about)))
+    }
+
+    /// Takes a span; returns how many records were given up for it (it may be among them).
     pub(super) fn push(&mut self, class: Class, record: Vec<u8>, since: Reading) -> u64 {
-        let entry = Entry { class, number: self.next_number, since, record, refused: None };
+        self.push_entry(Entry::new(class, self.next_number, since, record, None))
+    }
+
+    fn push_entry(&mut self, entry: Entry) -> u64 {
         self.next_number += 1;
         self.bytes += entry.bytes();
+        self.shares.add(&entry.tenant(), entry.bytes());
         self.classes[entry.class as usize].push_back(entry);
         self.make_room()
     }
@@ -129,6 +94,9 @@ impl Queue {
         let mut batch = self.oldest(most);
         if batch.is_empty() {
             batch.extend(self.classes[Class::Isolated as usize].pop_front());
+        }
+        for entry in &batch {
+            self.shares.take(&entry.tenant().pod, entry.bytes());
         }
         self.in_flight = in_flight(&batch);
         batch
@@ -159,6 +127,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, batch: Vec<Entry>) -> u64 {
         self.in_flight = None;
         for entry in batch.into_iter().rev() {
+            self.shares.add(&entry.tenant(), entry.bytes());
             self.classes[entry.class as usize].push_front(entry);
         }
         self.make_room()
@@ -168,15 +137,16 @@ impl Queue {
     /// others. Returns how many records were given up.
     pub(super) fn isolate(&mut self, batch: Vec<Entry>, accepted: u64) -> u64 {
         self.in_flight = None;
-        let isolated = |entry: Entry| {
+        let isolated = |mut entry: Entry| {
             let before = entry.refused.unwrap_or(Refused { times: 0, accepted });
-            Entry {
-                class: Class::Isolated,
-                refused: Some(Refused { times: before.times.saturating_add(1), ..before }),
-                ..entry
-            }
+            entry.class = Class::Isolated;
+            entry.refused = Some(Refused { times: before.times.saturating_add(1), ..before });
+            entry
         };
-        self.classes[Class::Isolated as usize].extend(batch.into_iter().map(isolated));
+        for entry in batch.into_iter().map(isolated) {
+            self.shares.add(&entry.tenant(), entry.bytes());
+            self.classes[Class::Isolated as usize].push_back(entry);
+        }
         self.make_room()
     }
 
@@ -188,14 +158,16 @@ impl Queue {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.classes.iter().map(VecDeque::len).sum::<usize>()
-            + self.in_flight.map_or(0, |batch| batch.entries)
+            + self.in_flight.as_ref().map_or(0, |batch| batch.entries)
     }
 
     /// Since when the oldest waits. Each class is in order, except for alerts that were isolated
     /// late.
     pub(super) fn waiting_since(&self) -> Option<Reading> {
         let fronts = self.classes.iter().filter_map(|class| class.front().map(|entry| entry.since));
-        fronts.chain(self.in_flight.map(|batch| batch.since)).min_by_key(|since| since.monotonic)
+        fronts
+            .chain(self.in_flight.as_ref().map(|batch| batch.since))
+            .min_by_key(|since| since.monotonic)
     }
 
     fn make_room(&mut self) -> u64 {
@@ -207,11 +179,29 @@ impl Queue {
     }
 
     fn give_one_up(&mut self) -> bool {
-        let victim = self.classes.iter_mut().find_map(VecDeque::pop_front);
-        if let Some(victim) = &victim {
-            self.bytes -= victim.bytes();
+        let Some(loser) = self.shares.loser().cloned() else { return false };
+        let Some(victim) = self.oldest_of(loser.as_deref()) else { return false };
+        self.bytes -= victim.bytes();
+        self.shares.take(&loser, victim.bytes());
+        if let Some(about) = victim.about() {
+            self.losses.give_up(about);
         }
-        victim.is_some()
+        true
+    }
+
+    /// The first record that this pod gives up.
+    fn oldest_of(&mut self, pod: Option<&str>) -> Option<Entry> {
+        self.classes.iter_mut().find_map(|class| {
+            let place = class.iter().position(|entry| entry.is_of(pod))?;
+            class.remove(place)
+        })
+    }
+
+    /// The findings whose last alert no collector has accepted: it waits, or it is lost.
+    pub(super) fn owed(&self) -> BTreeSet<FindingId> {
+        let waiting = self.classes.iter().flatten().filter_map(|entry| Some(&entry.about()?.id));
+        let in_flight = self.in_flight.iter().flat_map(|batch| &batch.about);
+        waiting.chain(in_flight).chain(self.losses.all()).cloned().collect()
     }
 
     /// In the order in which they were pushed, whatever their class.
@@ -226,7 +216,9 @@ impl Queue {
 
 fn in_flight(batch: &[Entry]) -> Option<InFlight> {
     let since = batch.iter().map(|entry| entry.since).min_by_key(|since| since.monotonic)?;
-    Some(InFlight { entries: batch.len(), bytes: batch.iter().map(Entry::bytes).sum(), since })
+    let about = batch.iter().filter_map(|entry| Some(entry.about()?.id.clone())).collect();
+    let bytes = batch.iter().map(Entry::bytes).sum();
+    Some(InFlight { entries: batch.len(), about, bytes, since })
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 use tokenwatch_core::base::time::{Monotonic, Wall};
+use tokenwatch_core::findings::{Severity, Subject};
+use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokenwatch_otlp::logs::encode;
 
+use super::super::entry::MOST_REFUSALS;
 use super::super::tests::sample::alert;
 use super::*;
 
@@ -11,13 +14,21 @@ fn at(secs: i64) -> Reading {
 /// With room for so many of the sample.
 fn queue(entries: usize) -> Queue {
     let alert = alert("a", AlertEvent::Raised, Severity::Critical);
-    let sample = size_of::<Entry>() + encode(&alert, Wall::from_secs(1)).len();
+    let record = encode(&alert, Wall::from_secs(1));
+    let sample = Entry::new(Class::of(&alert), 0, at(1), record, Some(About::of(&alert))).bytes();
     Queue::new(entries * sample + sample / 2)
 }
 
 fn push(queue: &mut Queue, id: &str, event: AlertEvent, severity: Severity, secs: i64) -> u64 {
-    let alert = alert(id, event, severity);
-    queue.push(Class::of(&alert), encode(&alert, Wall::from_secs(secs)), at(secs))
+    push_of(queue, "uid-1", alert(id, event, severity), secs)
+}
+
+fn push_of(queue: &mut Queue, pod: &str, mut alert: Alert, secs: i64) -> u64 {
+    if let Subject::Token { pod: of, .. } = &mut alert.finding.subject {
+        of.uid = pod.to_owned();
+    }
+    let record = encode(&alert, Wall::from_secs(secs));
+    queue.push_alert(Class::of(&alert), record, About::of(&alert), at(secs))
 }
 
 fn ids(batch: &[Entry]) -> Vec<i64> {
@@ -37,6 +48,37 @@ fn reminders_go_first_then_info_then_the_oldest() {
     }
     assert_eq!(given_up, 3);
     assert_eq!(ids(&queue.start(9)), [4, 5, 6, 7]);
+}
+
+#[test]
+fn a_pod_without_measure_loses_of_its_own_and_is_reported_when_there_is_room() {
+    let mut queue = queue(20);
+    for pod in 0..10 {
+        let id = format!("honest-{pod}");
+        push_of(&mut queue, &id, alert(&id, AlertEvent::Raised, Severity::Info), 1);
+    }
+    let mut given_up = 0;
+    for number in 0..1_000 {
+        let raised = alert(&format!("crowd-{number:04}"), AlertEvent::Raised, Severity::Critical);
+        given_up += push_of(&mut queue, "crowd", raised, 2);
+    }
+    let is_honest = |entry: &&Entry| entry.about().unwrap().id.0.starts_with("honest");
+    let batch = queue.start(512);
+    assert_eq!(
+        (batch.iter().filter(is_honest).count(), batch.len() as u64 + given_up),
+        (10, 1_010)
+    );
+    assert_eq!(queue.owed().len(), 1_010, "in flight, and given up");
+    queue.settle();
+    assert_eq!(queue.owed().len() as u64, given_up);
+    queue.losses.ask();
+    let again = queue.losses.asked().clone();
+    assert_eq!((again.round, again.raised.len(), again.reminded.len()), (1, 128, 0));
+    let raised = alert(&again.raised[0], AlertEvent::Raised, Severity::Critical);
+    push_of(&mut queue, "crowd", raised, 3);
+    queue.start(1);
+    queue.settle();
+    assert_eq!(queue.owed().len() as u64, given_up - 1, "accepted");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::cargo::Tally;
-use super::queue::{Class, Queue};
+use super::entry::{About, Class};
+use super::queue::Queue;
 use crate::clocks;
 
 /// What the outbox and its courier both use.
@@ -32,8 +33,17 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn push_alert(&self, class: Class, record: Vec<u8>, about: About) {
+        let given_up = self.queue().push_alert(class, record, about, clocks::now());
+        self.pushed(given_up);
+    }
+
     pub(super) fn push(&self, class: Class, record: Vec<u8>) {
         let given_up = self.queue().push(class, record, clocks::now());
+        self.pushed(given_up);
+    }
+
+    fn pushed(&self, given_up: u64) {
         self.tally.given_up(given_up);
         self.publish_count();
         self.arrived.notify_one();

@@ -171,35 +171,76 @@ fn the_status_page_has_sentences_of_this_moment() {
     assert_eq!(raised, still_raised);
 }
 
+fn blind(engine: &Engine) -> String {
+    let findings = engine.findings();
+    let blind = findings.iter().find(|finding| finding.code == Code::AgentBlind);
+    blind.map(|finding| finding.summary.clone()).unwrap_or_default()
+}
+
+fn tracked_of(engine: &Engine, pod: &str) -> usize {
+    engine.world.tokens.iter().filter(|tracked| tracked.key.pod_uid == pod).count()
+}
+
+/// The file `path` of a pod, with an expired token of about `kilobytes`.
+fn look_alike(pod: &str, path: usize, kilobytes: usize) -> Observation {
+    let mut claims = claims(0, 600, None);
+    claims.audiences = vec!["a".repeat(1_000); kilobytes];
+    let key = TokenKey { path: path.to_string(), ..key(pod) };
+    let content = FileContent::Token(Box::new(claims));
+    Observation::File(FileSeen { key, written_at: None, directory: None, content, signature: None })
+}
+
 #[test]
 fn tokens_beyond_the_limit_are_a_finding() {
     let mut engine = engine();
-    for pod in 0..MAX_TOKENS + 2 {
-        let _ = engine.step(&at(1), token(&pod.to_string(), 0, 3_600));
+    for file in 0..MAX_TOKENS + 2 {
+        let _ = engine.step(&at(1), look_alike("crowd", file, 1));
     }
     assert_eq!(engine.world.tokens.iter().count(), MAX_TOKENS);
-    let blind = |engine: &Engine| {
-        engine
-            .findings()
-            .iter()
-            .find(|finding| finding.code == Code::AgentBlind)
-            .map(|finding| finding.summary.clone())
-            .unwrap_or_default()
-    };
-    assert!(
-        blind(&engine).contains("more than 2048 tokens, and the agent does not track 2 of them"),
-        "{}",
-        blind(&engine)
-    );
-    let _ = engine.step(&at(2), token("0", 1, 3_600));
-    assert_eq!(
-        engine.tokens(&at(3))[0].claims.issued_at,
-        at(1).wall,
-        "a tracked token stays tracked"
-    );
-    let _ = engine.step(&at(4), Observation::Gone(key("0")));
+    let expected = "does not follow 2 files of pod UID crowd, which has most of them";
+    assert!(blind(&engine).contains(expected), "{}", blind(&engine));
+    let gone = |nth: usize| Observation::Gone(TokenKey { path: nth.to_string(), ..key("crowd") });
+    let _ = engine.step(&at(4), gone(0));
     assert!(!blind(&engine).is_empty(), "the tokens that were left out were not observed since");
-    let _ = engine.step(&at(5), token(&MAX_TOKENS.to_string(), 3, 3_600));
-    let _ = engine.step(&at(6), Observation::Gone(key(&(MAX_TOKENS + 1).to_string())));
+    let _ = engine.step(&at(5), look_alike("crowd", MAX_TOKENS, 1));
+    let _ = engine.step(&at(6), gone(MAX_TOKENS + 1));
     assert_eq!((engine.world.tokens.iter().count(), blind(&engine).as_str()), (MAX_TOKENS, ""));
+}
+
+#[test]
+fn a_crowd_of_tokens_takes_nothing_from_other_pods() {
+    // (size of each token, so many, what is the most that there is room for)
+    for (kilobytes, files, most) in [(1, 2_060, 2_048), (9, 480, 440), (40, 130, 104)] {
+        let mut engine = engine();
+        for file in 0..files {
+            let _ = engine.step(&at(7_200), look_alike("crowd", file, kilobytes));
+        }
+        let before = tracked_of(&engine, "crowd");
+        assert!(before <= most && before > most * 9 / 10, "{before} of {kilobytes} kB");
+        for pod in 0..20 {
+            let _ = engine.step(&at(7_201), token(&pod.to_string(), 0, 86_400));
+            assert_eq!(tracked_of(&engine, &pod.to_string()), 1);
+        }
+        let (after, text) = (tracked_of(&engine, "crowd"), blind(&engine));
+        let named = format!("does not follow {} files of pod UID crowd", files - after);
+        assert!(after < before && text.contains(&named), "{after} of {before}: {text}");
+        let found = engine.findings().iter().filter(|one| one.code == Code::Expired).count();
+        assert_eq!(found, after, "what is not followed has no finding");
+    }
+}
+
+#[test]
+fn a_finding_about_a_token_that_is_left_out_ends_without_an_all_clear() {
+    let mut engine = engine();
+    for file in 0..MAX_TOKENS {
+        let _ = engine.step(&at(7_200), look_alike("crowd", file, 1));
+    }
+    let outcome = engine.step(&at(7_201), token("a", 0, 86_400));
+    let texts = summaries(&outcome.reports);
+    let closed = texts.iter().filter(|text| text.contains("Nothing shows that it is good"));
+    assert_eq!(
+        (closed.count(), texts.len()),
+        (1, 2),
+        "and the one about what is left out: {texts:?}"
+    );
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::names::plural;
+use super::names::{plural, pod};
 use super::remedy;
 use crate::base::text::shown;
 use crate::base::time::Delta;
 use crate::base::value::Attributes;
 use crate::findings::{Code, Finding, MAX_NAMED, Severity, Subject};
+use crate::world::Crowded;
+use crate::world::cluster::PodRef;
 use crate::world::observation::{BlindSpot, DeliveryState};
+use crate::world::tokens::MAX_TOKENS;
 
 /// Blind spots by kind. All of one kind have the same cause, so the first one gives the reason.
 struct Spots<'a> {
@@ -38,9 +41,19 @@ impl<'a> Spots<'a> {
     }
 }
 
-/// The finding about what the agent cannot see: kubelet roots, pods and volumes.
-pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
-    let first = spots.first()?;
+/// The finding about what the agent cannot see: kubelet roots, pods and volumes, and the tokens that
+/// it does not track.
+pub(crate) fn blind(node: &str, spots: &[BlindSpot], crowded: &Crowded) -> Option<Finding> {
+    let unseen = spots.first().map(|first| unseen(node, spots, first));
+    let parts = unseen.into_iter().chain((crowded.count > 0).then(|| untracked(node, crowded)));
+    let (summary, evidence) = parts.reduce(|(summary, evidence), (more, also)| {
+        (format!("{summary} {more}"), evidence.and(also))
+    })?;
+    Some(finding(node, Code::AgentBlind, summary, evidence))
+}
+
+/// What the agent cannot see, with its evidence.
+fn unseen(node: &str, spots: &[BlindSpot], first: &BlindSpot) -> (String, Attributes) {
     let kinds = Spots::new(spots);
     let sentence = |(at, (what, reason)): (usize, (String, &str))| match at {
         0 => {
@@ -50,8 +63,36 @@ pub(crate) fn blind(node: &str, spots: &[BlindSpot]) -> Option<Finding> {
     };
     let sentences: Vec<String> = kinds.described().enumerate().map(sentence).collect();
     let summary = format!("{} It does not watch the tokens there.", sentences.join(" "));
-    let evidence = blind_evidence(spots, &kinds).with("directory", &first.directory);
-    Some(finding(node, Code::AgentBlind, summary, evidence))
+    (summary, blind_evidence(spots, &kinds).with("directory", &first.directory))
+}
+
+/// The tokens that the agent does not track, with their evidence.
+fn untracked(node: &str, crowded: &Crowded) -> (String, Attributes) {
+    let at_least = if crowded.is_more { "more than " } else { "" };
+    let named = crowded.pods.iter().take(MAX_NAMED);
+    let named: Vec<String> = named.map(|(of, count)| format!("{}: {count}", pod(of))).collect();
+    let summary = format!(
+        "The files that look like tokens on node {} are more than an agent follows ({MAX_TOKENS}, \
+         fewer if they are large). It does not follow {at_least}{} of {}, which {} most of them.",
+        shown(node),
+        count(crowded.count, "file"),
+        first_pod(&crowded.pods),
+        if crowded.pods.len() == 1 { "has" } else { "have" },
+    );
+    let evidence = Attributes::new()
+        .with("untracked", crowded.count)
+        .with("untracked_pods", crowded.pods.len())
+        .with("untracked_first", named.as_slice());
+    (summary, evidence)
+}
+
+/// `pod shop/cart-0`, `pod shop/cart-0 and 2 other pods`.
+fn first_pod(pods: &[(PodRef, usize)]) -> String {
+    let first = pods.first().map(|(first, _)| pod(first)).unwrap_or_default();
+    match pods.len() {
+        0 | 1 => first,
+        all => format!("{first} and {}", count(all - 1, "other pod")),
+    }
 }
 
 fn blind_evidence(spots: &[BlindSpot], kinds: &Spots<'_>) -> Attributes {
@@ -183,17 +224,17 @@ mod tests {
         ];
         for (spots, expected) in table {
             assert_eq!(
-                blind("n", &spots).unwrap().summary,
+                blind("n", &spots, &Crowded::default()).unwrap().summary,
                 format!("{expected} It does not watch the tokens there.")
             );
         }
-        assert_eq!(blind("n", &[]), None);
+        assert_eq!(blind("n", &[], &Crowded::default()), None);
     }
 
     #[test]
     fn a_root_is_not_counted_as_a_pod_or_volume() {
         let spots = [spot("*", "*", "/j", "r"), spot("b", "v", "/k/v", "s")];
-        let evidence = blind("n", &spots).unwrap().evidence;
+        let evidence = blind("n", &spots, &Crowded::default()).unwrap().evidence;
         let get = |name| evidence.get(name).cloned();
         assert_eq!((get("pods"), get("volumes")), (Some(1_usize.into()), Some(1_usize.into())));
         assert_eq!(

@@ -18,6 +18,8 @@ pub enum Resolution {
     Replaced,
     /// The token file no longer exists, alone or with its pod or volume.
     Gone,
+    /// The agent tracks the token no more: nothing shows that it is good.
+    LeftOut,
     /// The finding was replaced by another one with this code.
     Became(Code),
     /// The token is good. It only looked wrong, because the node's clock is wrong.
@@ -44,7 +46,7 @@ impl Resolution {
     /// Whether the resolution was observed, and is not only concluded from missing evidence.
     pub fn is_certain(self) -> bool {
         match self {
-            Self::Replaced | Self::Gone | Self::Became(_) | Self::Resumed => true,
+            Self::Replaced | Self::Gone | Self::LeftOut | Self::Became(_) | Self::Resumed => true,
             Self::ClockToBlame
             | Self::Clock(_)
             | Self::Kubelet { .. }
@@ -94,6 +96,10 @@ fn of_token(token: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Replaced if is_of_old_token(code) => format!("{token} {}", good_state(code)),
         Resolution::Replaced => format!("{token} was replaced by a new token"),
         Resolution::Gone => format!("{token} was removed with its pod or volume"),
+        Resolution::LeftOut => format!(
+            "{token} is not followed any more, because its pod has more tokens than its share (see \
+             agent.blind). Nothing shows that it is good. This finding was closed"
+        ),
         Resolution::Became(successor) => {
             format!("The finding about {} became {successor}", names::lower_first(token))
         }
@@ -156,7 +162,8 @@ fn of_file(node: &str, path: &str, resolution: Resolution) -> String {
     match resolution {
         Resolution::Replaced => format!("{file} was written again with another token"),
         Resolution::Gone => format!("{file} was removed, or holds no token any more"),
-        Resolution::Became(_)
+        Resolution::LeftOut
+        | Resolution::Became(_)
         | Resolution::ClockToBlame
         | Resolution::Clock(_)
         | Resolution::Kubelet { .. }
@@ -222,6 +229,7 @@ fn of_node(node: &str, code: Code, resolution: Resolution) -> String {
         Resolution::Recovered
         | Resolution::Replaced
         | Resolution::Gone
+        | Resolution::LeftOut
         | Resolution::Became(_)
         | Resolution::ClockToBlame => format!("{code} on node {node} is resolved"),
     }

@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use super::entry::{Content, Entry, Header};
 use crate::engine::Config;
 use crate::world::observation::{
-    BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
+    Again, BlindSpot, DeliveryState, FileContent, FileSeen, Observation, SourceState,
 };
 use crate::world::privileges::Privileges;
 pub use names::Key;
@@ -189,9 +189,11 @@ impl Pseudonyms {
     }
 
     fn delivery(&self, state: DeliveryState) -> DeliveryState {
-        let DeliveryState { waiting_since, waiting, given_up, rejected, last_error } = state;
+        let DeliveryState { waiting_since, waiting, given_up, rejected, last_error, .. } = state;
         let last_error = self.some_text(last_error);
-        DeliveryState { waiting_since, waiting, given_up, rejected, last_error }
+        // The ids of findings are hashes of names, and others here.
+        let again = Again::default();
+        DeliveryState { waiting_since, waiting, given_up, rejected, last_error, again }
     }
 }
 

@@ -168,6 +168,11 @@ impl PodRef {
         }
     }
 
+    /// A pod of which nothing else is known.
+    pub fn by_uid(uid: &str) -> Self {
+        Self { namespace: None, name: None, uid: uid.to_owned(), owner: None }
+    }
+
     fn claimed(tracked: &Tracked) -> Self {
         let bound = tracked.current.as_ref().and_then(|generation| {
             let binding = &generation.claims.binding;

@@ -236,6 +236,6 @@ impl World {
     fn sees_all_pods(&self, uid: &str) -> bool {
         let key = TokenKey { pod_uid: uid.to_owned(), volume: String::new(), path: String::new() };
         let is_scanned = self.startup.is_scanned() || self.startup.settle() == Delta::ZERO;
-        is_scanned && self.visibility.covers(&key) && self.tokens.left_out().is_none()
+        is_scanned && self.visibility.covers(&key) && self.tokens.left_out().is_empty()
     }
 }

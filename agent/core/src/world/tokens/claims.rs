@@ -123,7 +123,28 @@ impl Binding {
 /// after a day at the latest, so that a longer life serves nobody who reads it again.
 pub const USUAL_LIFE: Delta = Delta::from_secs(172_800);
 
+impl ObjectRef {
+    fn bytes(&self) -> usize {
+        self.name.len() + length(&self.uid)
+    }
+}
+
+fn length(text: &Option<String>) -> usize {
+    text.as_ref().map_or(0, String::len)
+}
+
 impl Claims {
+    /// The memory of its texts, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let Binding { namespace, service_account, pod, secret, node } = &self.binding;
+        let objects = [Some(service_account), pod.as_ref(), secret.as_ref(), node.as_ref()];
+        let objects: usize = objects.into_iter().flatten().map(ObjectRef::bytes).sum();
+        let audiences: usize =
+            self.audiences.iter().map(|audience| size_of::<String>() + audience.len()).sum();
+        let ids = length(&self.credential) + length(&self.key.id);
+        self.issuer.len() + self.subject.len() + namespace.len() + objects + audiences + ids
+    }
+
     /// How long somebody asked the token to live. An extension of its expiry is the API server's.
     pub fn requested_life(&self) -> Delta {
         self.warn_after.unwrap_or(self.expires_at) - self.issued_at

@@ -6,6 +6,7 @@ mod claims;
 mod deadlines;
 mod decode;
 mod file;
+mod left_out;
 mod legacy;
 mod signature;
 mod store;
@@ -23,6 +24,7 @@ pub use decode::{
 };
 pub(crate) use decode::{kept_issuer, kept_name};
 pub use file::{Absence, FileContent, FileSeen};
+pub use left_out::LeftOut;
 pub use legacy::{LegacyToken, MAX_LEGACY};
 pub use signature::{Signature, SignatureResult, Unsupported};
 pub use store::{MAX_TOKENS, Tokens};

@@ -1,23 +1,28 @@
 //! The token files that the agent tracks, and those beyond the limit that it leaves out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Change, Generation, KubeletPolicy, LegacyToken, MAX_LEGACY, TokenKey, Tracked};
-use super::{FileContent, FileSeen, Signature, SignatureResult};
+use super::{Change, Generation, KubeletPolicy, LeftOut, LegacyToken, MAX_LEGACY};
+use super::{FileContent, FileSeen, Signature, SignatureResult, TokenKey, Tracked};
+use crate::base::shares::{Shares, Tenant};
 use crate::base::time::{Reading, Wall};
 
 /// Most tokens that the agent tracks: twice those of a full node (250 pods with four tokens each).
-/// A limit is needed because a pod can project any number of files that look like tokens. A file
-/// made for that takes up to 7 kB here, and twice as much while the status page is rendered.
+/// A limit is needed because a pod can project any number of files that look like tokens.
 pub const MAX_TOKENS: usize = 2_048;
+/// What each token takes of the room at least, in bytes: one of kubelet, with long names, takes some
+/// 1 kB. A file that is made for that takes up to 50 kB.
+const LEAST_COST: usize = 2 << 10;
 
 /// The token files of this node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tokens {
     /// Boxed: a B-tree that was filled in order is half empty, and a `Tracked` is large.
     tracked: BTreeMap<TokenKey, Box<Tracked>>,
-    /// Tokens beyond the limit: at most [`MAX_TOKENS`] keys.
-    left_out: BTreeSet<TokenKey>,
+    /// What each pod takes of the room, in bytes.
+    shares: Shares,
+    /// Tokens beyond the limit.
+    left_out: LeftOut,
     /// The generations that were found damaged before a restart, until the keys are known again.
     damaged: BTreeMap<TokenKey, (String, Signature)>,
     /// The Secret-based tokens that pods mount.
@@ -29,23 +34,85 @@ pub struct Tokens {
 pub(crate) struct Seen {
     /// What changed about the token.
     pub(crate) change: Change,
+    /// The tokens that are tracked no more, because their pods have more than their share. The one
+    /// that was observed may be among them.
+    pub(crate) evicted: Vec<Box<Tracked>>,
     /// Whether the set of tokens that are left out changed.
     pub(crate) left_out_changed: bool,
 }
 
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            tracked: BTreeMap::new(),
+            shares: Shares::of(MAX_TOKENS * LEAST_COST),
+            left_out: LeftOut::default(),
+            damaged: BTreeMap::new(),
+            legacy: Vec::new(),
+        }
+    }
+}
+
 impl Tokens {
-    /// Takes the observed content of a file.
-    pub(crate) fn see(&mut self, seen: FileSeen, now: &Reading, kubelet: KubeletPolicy) -> Seen {
+    /// Takes the observed content of a file of this pod.
+    pub(crate) fn see(
+        &mut self,
+        seen: FileSeen,
+        tenant: &Tenant,
+        now: &Reading,
+        kubelet: KubeletPolicy,
+    ) -> Seen {
         let seen = self.with_restored(seen);
         let key = seen.key.clone();
-        if self.tracked.len() >= MAX_TOKENS && !self.tracked.contains_key(&key) {
-            let left_out_changed = self.left_out.len() < MAX_TOKENS && self.left_out.insert(key);
-            return Seen { change: Change::None, left_out_changed };
-        }
-        let left_out_changed = self.left_out.remove(&key);
+        let was_left_out = self.left_out.contains(&key);
+        let is_new = !self.tracked.contains_key(&key);
         let tracked =
             self.tracked.entry(key).or_insert_with_key(|key| Box::new(Tracked::new(key.clone())));
-        Seen { change: tracked.see(seen, now, kubelet), left_out_changed }
+        let before = if is_new { 0 } else { cost(tracked) };
+        let change = tracked.see(seen, now, kubelet);
+        let (key, after) = (tracked.key.clone(), cost(tracked));
+        self.shares.take(&tenant.pod, before);
+        self.shares.add(tenant, after);
+        let evicted = self.make_room(&key);
+        let is_out = evicted.iter().any(|evicted| evicted.key == key);
+        if is_out && is_new {
+            // As if it had not been seen.
+            let others: Vec<_> = evicted.into_iter().filter(|other| other.key != key).collect();
+            let left_out_changed = !was_left_out || !others.is_empty();
+            return Seen { change: Change::None, evicted: others, left_out_changed };
+        }
+        let is_back = !is_out && self.left_out.remove(&key);
+        Seen { change, left_out_changed: is_back || !evicted.is_empty(), evicted }
+    }
+
+    /// Tracks no more what is too much: the last tokens of the pod that takes most of the room, the
+    /// observed one first.
+    fn make_room(&mut self, observed: &TokenKey) -> Vec<Box<Tracked>> {
+        let mut evicted = Vec::new();
+        while self.shares.is_full()
+            && let Some(loser) = self.shares.loser().cloned().flatten()
+            && let Some(key) = self.last_of(&loser, observed)
+        {
+            self.left_out.insert(&key);
+            evicted.extend(self.take(&key));
+        }
+        evicted
+    }
+
+    fn last_of(&self, pod_uid: &str, observed: &TokenKey) -> Option<TokenKey> {
+        if observed.pod_uid == pod_uid && self.tracked.contains_key(observed) {
+            return Some(observed.clone());
+        }
+        let first =
+            TokenKey { pod_uid: pod_uid.to_owned(), volume: String::new(), path: String::new() };
+        let of_pod = self.tracked.range(first..).take_while(|(key, _)| key.pod_uid == pod_uid);
+        of_pod.last().map(|(key, _)| key.clone())
+    }
+
+    fn take(&mut self, key: &TokenKey) -> Option<Box<Tracked>> {
+        let tracked = self.tracked.remove(key)?;
+        self.shares.take(&Some(key.pod_uid.clone()), cost(&tracked));
+        Some(tracked)
     }
 
     /// A generation was found damaged before a restart. That stays true, and without keys the agent
@@ -77,7 +144,7 @@ impl Tokens {
     /// changed. A token that was left out stays so until its file changes, even if there is room.
     pub(crate) fn remove(&mut self, key: &TokenKey) -> (Option<Box<Tracked>>, bool) {
         let left_out_changed = self.left_out.remove(key);
-        (self.tracked.remove(key), left_out_changed)
+        (self.take(key), left_out_changed)
     }
 
     /// The token at `key`.
@@ -110,8 +177,13 @@ impl Tokens {
         self.left_out.contains(key)
     }
 
-    /// The first of the tokens that are left out, and how many there are.
-    pub fn left_out(&self) -> Option<(&TokenKey, usize)> {
-        self.left_out.first().map(|key| (key, self.left_out.len()))
+    /// The tokens beyond the limit.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
+}
+
+/// What a token takes of the room, in bytes.
+fn cost(tracked: &Tracked) -> usize {
+    tracked.bytes().max(LEAST_COST)
 }

@@ -92,6 +92,19 @@ impl Tracked {
         Self { key, current: None, trouble: None, signature: None, earlier: Vec::new() }
     }
 
+    /// The memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let TokenKey { pod_uid, volume, path } = &self.key;
+        let claims = self.current.as_ref().map_or(0, |current| current.claims.bytes());
+        let trouble = self.trouble.as_ref().map_or(0, |trouble| trouble.reason.len());
+        let earlier: usize = self
+            .earlier
+            .iter()
+            .map(|old| size_of::<Earlier>() + old.generation.as_str().len())
+            .sum();
+        size_of::<Self>() + pod_uid.len() + volume.len() + path.len() + claims + trouble + earlier
+    }
+
     /// How long somebody asked the token to live, if that is unusually long.
     pub fn long_life(&self) -> Option<Delta> {
         let life = self.current.as_ref()?.claims.requested_life();

@@ -13,8 +13,8 @@ use tokenwatch_otlp::{Envelope, Resource, spans};
 use tokio::sync::watch;
 
 use super::super::cargo::{Cargo, SPAN_MEMORY};
+use super::super::entry::Class;
 use super::super::outbox::{Outbox, Plan};
-use super::super::queue::Class;
 use super::collector::{Answer, Collector};
 use super::delivery::{alerts, own, start};
 use super::sample::{snapshot, span};

@@ -6,6 +6,7 @@ use tokenwatch_core::base::time::{Delta, Monotonic, Reading, Wall};
 use tokenwatch_core::base::value::Attributes;
 use tokenwatch_core::engine::{AgentView, ClockView, ClusterFigures, Status, TokenView};
 use tokenwatch_core::findings::{Code, Finding, Remedy, Severity, Subject};
+use tokenwatch_core::world::Crowded;
 use tokenwatch_core::world::clocks::{
     ClockState, Estimate, ExchangeError, KernelClock, Leap, Sample, ServerName, ServerReport, Vote,
 };
@@ -59,6 +60,7 @@ pub(crate) fn empty() -> Status {
         },
         agent: AgentView {
             blind: Vec::new(),
+            crowded: Crowded::default(),
             sources: BTreeMap::from([("files".to_owned(), None), ("ntp".to_owned(), None)]),
             delivery: DeliveryState::default(),
             privileges: Some(Privileges { rung: Level::Files, lacking: Vec::new() }),
@@ -210,6 +212,7 @@ pub(crate) fn troubled() -> Status {
         findings,
         agent: AgentView {
             blind: vec![hidden],
+            crowded: Crowded::default(),
             sources: BTreeMap::from(sources),
             delivery: DeliveryState {
                 waiting_since: Some(Reading {
@@ -220,6 +223,7 @@ pub(crate) fn troubled() -> Status {
                 given_up: 1,
                 rejected: 0,
                 last_error: Some("connection refused".into()),
+                ..DeliveryState::default()
             },
             cluster: Some(ClusterFigures { pods: 12, age: Delta::from_secs(240) }),
             unreachable: Some("timed out".into()),

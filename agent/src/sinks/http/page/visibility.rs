@@ -22,6 +22,7 @@ pub(super) fn section(status: &Status) -> String {
     privileges(&mut out, status);
     line(&mut out, Visibility::Partial, "readers", READERS);
     blind_spots(&mut out, status);
+    crowded(&mut out, status);
     sources(&mut out, status);
     cluster(&mut out, status);
     delivery(&mut out, status);
@@ -61,6 +62,19 @@ fn privileges(out: &mut String, status: &Status) {
     line(out, visibility, "privileges", &format!("{}; {unseen}", rung.name()));
     for lacking in &privileges.lacking {
         line(out, Visibility::Broken, "missing", &Text(lacking).to_string());
+    }
+}
+
+/// The tokens that the agent does not track, by pod.
+fn crowded(out: &mut String, status: &Status) {
+    let crowded = &status.agent.crowded;
+    let mut broken = |name: &str, text: &str| line(out, Visibility::Broken, name, text);
+    for (pod, count) in crowded.pods.iter().take(LISTED) {
+        let text = format!("{} not followed, more than the pod's share", count_of(*count, "token"));
+        broken(&format!("pod {}", Short(&pod.full_name())), &text);
+    }
+    if crowded.pods.len() > LISTED {
+        broken("and", &format!("{} more", count_of(crowded.pods.len() - LISTED, "pod")));
     }
 }
 

@@ -1,0 +1,183 @@
+//! Fair shares of something bounded, such as the memory of a queue: who loses when it is full.
+//!
+//! A pod can make any number of files, and so of findings and alerts. Whoever comes first must not
+//! take what belongs to the others. So when the room is used up, the tenant that uses most of it
+//! loses of its own. A tenant with little never loses anything to one with much.
+
+use std::collections::BTreeMap;
+
+/// Who uses a part of the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tenant {
+    /// The namespace of the pod, where it is known.
+    pub namespace: Option<String>,
+    /// The UID of the pod; none for the node itself.
+    pub pod: Option<String>,
+}
+
+/// What one tenant uses.
+#[derive(Clone, Debug, Default)]
+struct Use {
+    amount: usize,
+    namespace: Option<String>,
+}
+
+/// How much each tenant uses, in a unit of the caller's choice.
+#[derive(Clone, Debug)]
+pub struct Shares {
+    room: usize,
+    used: usize,
+    /// By the UID of the pod; none for the node itself.
+    uses: BTreeMap<Option<String>, Use>,
+}
+
+impl Shares {
+    /// Nobody uses anything of this room yet.
+    pub fn of(room: usize) -> Self {
+        Self { room, used: 0, uses: BTreeMap::new() }
+    }
+
+    /// `tenant` uses so much more. Its namespace may only be known by now.
+    pub fn add(&mut self, tenant: &Tenant, amount: usize) {
+        self.used += amount;
+        if !self.uses.contains_key(&tenant.pod) {
+            self.uses.insert(tenant.pod.clone(), Use::default());
+        }
+        if let Some(found) = self.uses.get_mut(&tenant.pod) {
+            found.amount += amount;
+            if found.namespace.is_none() {
+                found.namespace.clone_from(&tenant.namespace);
+            }
+        }
+    }
+
+    /// The pod uses so much less; none for the node itself.
+    pub fn take(&mut self, pod: &Option<String>, amount: usize) {
+        self.used = self.used.saturating_sub(amount);
+        let Some(found) = self.uses.get_mut(pod) else { return };
+        found.amount = found.amount.saturating_sub(amount);
+        if found.amount == 0 {
+            self.uses.remove(pod);
+        }
+    }
+
+    /// Whether more is used than there is room.
+    pub fn is_full(&self) -> bool {
+        self.used > self.room
+    }
+
+    /// How much is used.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Who loses next while there is too little room: the pod that uses most; none inside for the
+    /// node itself. A pod is spared while all pods of its namespace together use less than the
+    /// share of a namespace, which is half of the room by the number of namespaces. So many pods of
+    /// one namespace that use little each take nothing from the few of another one.
+    pub fn loser(&self) -> Option<&Option<String>> {
+        let mut groups: BTreeMap<Group<'_>, usize> = BTreeMap::new();
+        for (pod, used) in &self.uses {
+            *groups.entry(group(pod, used)).or_default() += used.amount;
+        }
+        let share = self.room / 2 / groups.len().max(1);
+        let is_over = |pod, used| groups.get(&group(pod, used)).is_some_and(|all| *all > share);
+        let most = |only_over: bool| {
+            let candidates =
+                self.uses.iter().filter(|(pod, used)| !only_over || is_over(pod, used));
+            candidates.max_by_key(|(_, used)| used.amount).map(|(pod, _)| pod)
+        };
+        most(true).or_else(|| most(false))
+    }
+}
+
+/// A namespace, or a pod of which it is not known.
+type Group<'a> = (Option<&'a str>, Option<&'a str>);
+
+fn group<'a>(pod: &'a Option<String>, used: &'a Use) -> Group<'a> {
+    match &used.namespace {
+        Some(namespace) => (Some(namespace), None),
+        None => (None, pod.as_deref()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tenant(namespace: &str, pod: &str) -> Tenant {
+        let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
+        Tenant { namespace, pod: Some(pod.to_owned()) }
+    }
+
+    /// What is left of these uses once nothing is too much.
+    fn shared(room: usize, uses: &[(Tenant, usize)]) -> Vec<usize> {
+        let mut shares = Shares::of(room);
+        uses.iter().for_each(|(tenant, amount)| shares.add(tenant, *amount));
+        while shares.is_full() {
+            let loser = shares.loser().cloned().unwrap();
+            shares.take(&loser, 1);
+        }
+        let left =
+            |(of, _): &(Tenant, usize)| shares.uses.get(&of.pod).map_or(0, |used| used.amount);
+        uses.iter().map(left).collect()
+    }
+
+    #[test]
+    fn whoever_uses_most_loses() {
+        let many = |namespace: &str, count: usize, each: usize| {
+            (0..count).map(|nth| (tenant(namespace, &format!("{namespace}{nth}")), each)).collect()
+        };
+        let one = |namespace: &str, each| vec![(tenant(namespace, "hog"), each)];
+        type Uses = Vec<(Tenant, usize)>;
+        // (what it shows, who uses what, what the first of each list keeps)
+        let table: [(&str, [Uses; 2], [usize; 2]); 6] = [
+            ("there is room", [many("a", 10, 4), one("b", 60)], [4, 60]),
+            ("one pod with too much", [many("a", 10, 4), one("b", 1_000)], [4, 60]),
+            ("the same in one namespace", [many("a", 10, 4), one("a", 1_000)], [4, 60]),
+            ("namespaces that nobody knows", [many("", 10, 4), one("", 1_000)], [4, 60]),
+            ("many honest pods and one without measure", [many("a", 20, 4), one("b", 99)], [3, 25]),
+            ("many pods of one namespace", [many("a", 200, 1), one("b", 20)], [0, 20]),
+        ];
+        for (what, uses, expected) in table {
+            let first = uses[0].len();
+            let left = shared(100, &uses.concat());
+            let of_first = left[..first].iter().min().copied().unwrap();
+            assert_eq!([of_first, left[first]], expected, "{what}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_owner_that_uses_nothing() {
+        let mut shares = Shares::of(10);
+        shares.add(&tenant("a", "p"), 11);
+        assert!(shares.is_full());
+        shares.take(&Some("p".into()), 11);
+        shares.take(&Some("never".into()), 5);
+        assert_eq!((shares.used(), shares.loser(), shares.uses.len()), (0, None, 0));
+    }
+
+    proptest! {
+        /// A pod with no more than its part of the room, if all namespaces get the same half of it
+        /// and all pods the other, never loses anything.
+        #[test]
+        fn a_pod_with_little_loses_nothing(
+            uses in proptest::collection::vec((0_u8..4, 0_u8..12, 0_usize..80), 1..24),
+        ) {
+            let uses: BTreeMap<Tenant, usize> = uses
+                .into_iter()
+                .map(|(of, pod, used)| (tenant(&format!("n{of}"), &format!("{of}-{pod}")), used))
+                .collect();
+            let uses: Vec<(Tenant, usize)> = uses.into_iter().collect();
+            let little = 100 / 2 / uses.len();
+            let left = shared(100, &uses);
+            for ((tenant, used), left) in uses.iter().zip(&left) {
+                prop_assert!(*used > little || left == used, "{tenant:?} {used} {left}");
+            }
+            let before: usize = uses.iter().map(|(_, used)| used).sum();
+            let after: usize = left.iter().sum();
+            prop_assert_eq!(before.min(100), after);
+        }
+    }
+}
