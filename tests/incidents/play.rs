@@ -140,6 +140,6 @@ impl Player<'_> {
 fn reported(at: Delta, report: Report) -> Option<Reported> {
     let Report::Alert(alert) = report else { return None };
     let (event, finding) = (alert.event, alert.finding);
-    let (code, severity, summary) = (finding.code, finding.severity, finding.summary);
+    let (code, severity, summary) = (finding.code, finding.severity, finding.summary.clone());
     Some(Reported { at, event, code, severity, summary })
 }

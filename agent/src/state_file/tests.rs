@@ -93,7 +93,14 @@ fn alert(event: AlertEvent) -> Alert {
         trace: None,
     };
     let at = Wall::from_secs(1_700_000_000);
-    Alert { event, id: finding.id("n1"), at, true_time: None, raised_at: at, finding }
+    Alert {
+        event,
+        id: finding.id("n1"),
+        at,
+        true_time: None,
+        raised_at: at,
+        finding: finding.into(),
+    }
 }
 
 fn reports(event: AlertEvent) -> Vec<Report> {
@@ -172,7 +179,7 @@ async fn a_finding_is_saved_as_soon_as_its_alert_is_accepted_and_while_others_wa
     let file = StateFile::start(config(directory.path(), vec![]), no_habits(), of_this);
     file.apply(changes(&reports(AlertEvent::Raised)));
     let mut other = alert(AlertEvent::Raised);
-    other.finding.subject = Subject::node("n2");
+    std::sync::Arc::make_mut(&mut other.finding).subject = Subject::node("n2");
     other.id = tokenwatch_core::findings::FindingId("other".into());
     file.apply(changes(&[Report::Alert(Box::new(other))]));
     until(|| saved(directory.path()) == 1).await;

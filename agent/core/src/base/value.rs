@@ -98,18 +98,24 @@ impl From<Wall> for Value {
 /// audiences.
 pub const MAX_LISTED: usize = 16;
 
+/// Bytes after which one list ends, however few entries it has by then: a finding is held several
+/// times, and whoever makes tokens chooses how long such names are.
+const MAX_LIST_BYTES: usize = 1_024;
+
 impl From<&[String]> for Value {
     fn from(texts: &[String]) -> Self {
-        let rest = texts.len().saturating_sub(MAX_LISTED);
-        let more = (rest > 0).then(|| format!("… and {rest} more"));
-        Self::List(
-            texts
-                .iter()
-                .take(MAX_LISTED)
-                .map(|text| crate::base::text::shown(text).into_owned())
-                .chain(more)
-                .collect(),
-        )
+        let (mut listed, mut bytes) = (Vec::new(), 0);
+        for text in texts.iter().take(MAX_LISTED) {
+            if bytes >= MAX_LIST_BYTES {
+                break;
+            }
+            let text = crate::base::text::shown(text).into_owned();
+            bytes += text.len();
+            listed.push(text);
+        }
+        let rest = texts.len() - listed.len();
+        listed.extend((rest > 0).then(|| format!("… and {rest} more")));
+        Self::List(listed)
     }
 }
 

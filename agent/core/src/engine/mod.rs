@@ -14,6 +14,7 @@ pub use crate::world::{ClusterFigures, Config, Query};
 pub use outcome::{Outcome, Report};
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::base::time::{Monotonic, Reading, Wall};
 use crate::diagnosis::{self, Survey, TokenDiagnosis};
@@ -87,7 +88,7 @@ impl Engine {
 
     /// Takes the findings that were active before a restart. Call it before the first step.
     pub fn restore(&mut self, now: &Reading, restored: Vec<Restored>) -> Outcome {
-        diagnosis::restore(&mut self.world, restored.iter().map(|one| &one.finding), now);
+        diagnosis::restore(&mut self.world, restored.iter().map(|one| one.finding.as_ref()), now);
         self.ledger.restore(now, restored);
         self.step(now, Observation::Tick)
     }
@@ -294,7 +295,7 @@ impl Engine {
 
     /// Active findings, highest severity first, as of their last diagnosis.
     pub fn findings(&self) -> Vec<Finding> {
-        self.ledger.raised().into_iter().map(|(finding, _)| finding).collect()
+        self.ledger.raised().into_iter().map(|(finding, _)| Arc::unwrap_or_clone(finding)).collect()
     }
 
     /// The estimate of the node's clock at `now`.

@@ -1,5 +1,7 @@
 //! Alerts: reports of a finding that was raised, reminded or cleared.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Wall;
@@ -44,5 +46,5 @@ pub struct Alert {
     pub raised_at: Wall,
     /// The finding as it is now. If it is cleared: as it last was, with a summary of how it was
     /// resolved.
-    pub finding: Finding,
+    pub finding: Arc<Finding>,
 }

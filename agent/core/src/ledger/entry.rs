@@ -1,5 +1,7 @@
 //! One finding that was raised and not resolved.
 
+use std::sync::Arc;
+
 use super::{Alert, AlertEvent, Restored};
 use crate::base::schema;
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
@@ -25,7 +27,7 @@ type ReportedStep = (Value, Value);
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) id: FindingId,
-    pub(super) finding: Finding,
+    pub(super) finding: Arc<Finding>,
     raised: Reading,
     reported: Monotonic,
     /// The step in the last report of this finding.
@@ -48,7 +50,7 @@ impl Entry {
             raised: *now,
             reported: now.monotonic,
             step: step_of(&finding),
-            finding,
+            finding: Arc::new(finding),
             missing_since: None,
             held_until: None,
         }
@@ -60,7 +62,7 @@ impl Entry {
             raised: Reading { wall: restored.raised_at, monotonic: ago(restored.raised_at) },
             reported: ago(restored.reported_at),
             held_until: Some(now.monotonic + RESTORED_HOLD),
-            ..Self::raised(now, restored.finding, node)
+            ..Self::raised(now, Arc::unwrap_or_clone(restored.finding), node)
         }
     }
 
@@ -108,7 +110,7 @@ impl Entry {
         }
         (self.missing_since, self.held_until) = (None, None);
         let calmed = self.calms(&finding);
-        self.finding = finding;
+        self.finding = Arc::new(finding);
         let due = now.monotonic >= self.next_report(remind_every);
         if !(self.is_worse() || calmed || due) {
             return None;
@@ -117,7 +119,7 @@ impl Entry {
         self.note_code(due);
         self.reported = now.monotonic;
         self.step = step_of(&self.finding);
-        Some(self.alert(AlertEvent::Reminded, now, self.finding.clone()))
+        Some(self.alert(AlertEvent::Reminded, now, Arc::clone(&self.finding)))
     }
 
     /// Notes that nothing shows that it is resolved. Returns an alert if a reminder is due.
@@ -125,7 +127,7 @@ impl Entry {
         if self.held_until.is_some_and(|until| now.monotonic < until) {
             return None;
         }
-        self.confirmed(now, self.finding.clone(), remind_every)
+        self.confirmed(now, Finding::clone(&self.finding), remind_every)
     }
 
     /// Whether a restored finding is observed with a lower severity. The cause of its severity may
@@ -176,21 +178,21 @@ impl Entry {
     /// on the monotonic clock.
     pub(super) fn resolved(&self, now: &Reading, resolution: Resolution) -> Alert {
         let lasted = self.missing_since.unwrap_or(now.monotonic) - self.raised.monotonic;
-        self.alert(AlertEvent::Cleared, now, resolved(&self.finding, resolution, lasted))
+        self.alert(AlertEvent::Cleared, now, resolved(&self.finding, resolution, lasted).into())
     }
 
     /// The alert that it is raised.
     pub(super) fn announced(&self, now: &Reading) -> Alert {
-        self.alert(AlertEvent::Raised, now, self.finding.clone())
+        self.alert(AlertEvent::Raised, now, Arc::clone(&self.finding))
     }
 
     /// Reports it again, because the last report was lost.
     pub(super) fn again(&mut self, now: &Reading, event: AlertEvent) -> Alert {
         self.reported = now.monotonic;
-        self.alert(event, now, self.finding.clone())
+        self.alert(event, now, Arc::clone(&self.finding))
     }
 
-    fn alert(&self, event: AlertEvent, now: &Reading, finding: Finding) -> Alert {
+    fn alert(&self, event: AlertEvent, now: &Reading, finding: Arc<Finding>) -> Alert {
         let (id, raised_at) = (self.id.clone(), self.raised.wall);
         Alert { event, id, at: now.wall, true_time: None, raised_at, finding }
     }

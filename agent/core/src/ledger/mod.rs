@@ -15,6 +15,7 @@ pub use restored::{FILE, Restored, VERSION, after};
 pub use scope::Scope;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::base::time::{Delta, Monotonic, Reading, Wall};
 use crate::diagnosis;
@@ -148,7 +149,7 @@ impl Ledger {
     /// The active finding about the token with this code.
     pub fn find(&self, key: &TokenKey, code: Code) -> Option<&Finding> {
         let entries = self.entries.get(&Scope::Token(key.clone()))?;
-        let mut findings = entries.iter().map(|entry| &entry.finding);
+        let mut findings = entries.iter().map(|entry| entry.finding.as_ref());
         findings.find(|finding| finding.code == code)
     }
 
@@ -191,10 +192,10 @@ impl Ledger {
 
     /// Active findings with the times when they were raised, highest severity first, in a fixed
     /// order.
-    pub fn raised(&self) -> Vec<(Finding, Wall)> {
+    pub fn raised(&self) -> Vec<(Arc<Finding>, Wall)> {
         let active = self.entries.values().flatten().filter(|entry| entry.is_active());
         let mut raised: Vec<_> =
-            active.map(|entry| (entry.finding.clone(), entry.raised_at())).collect();
+            active.map(|entry| (Arc::clone(&entry.finding), entry.raised_at())).collect();
         raised.sort_by(|(a, _), (b, _)| {
             let by_severity = b.severity.cmp(&a.severity).then(a.code.cmp(&b.code));
             by_severity.then_with(|| a.subject.sort_key().cmp(&b.subject.sort_key()))
@@ -215,7 +216,7 @@ impl Ledger {
     /// Active findings, in no particular order.
     pub fn active(&self) -> impl Iterator<Item = &Finding> {
         let entries = self.entries.values().flatten().filter(|entry| entry.is_active());
-        entries.map(|entry| &entry.finding)
+        entries.map(|entry| entry.finding.as_ref())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The state file: the active findings, so that a restarted agent neither raises one twice nor
 //! leaves one uncleared.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::time::Wall;
@@ -16,7 +18,7 @@ pub const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Restored {
     /// The finding.
-    pub finding: Finding,
+    pub finding: Arc<Finding>,
     /// When it was raised, on the node's clock.
     pub raised_at: Wall,
     /// When it was last reported, on the node's clock.
@@ -29,7 +31,7 @@ pub struct Restored {
 pub fn after(alert: &Alert) -> (FindingId, Option<Restored>) {
     let active = alert.event != AlertEvent::Cleared;
     let one = || Restored {
-        finding: alert.finding.clone(),
+        finding: Arc::clone(&alert.finding),
         raised_at: alert.raised_at,
         reported_at: alert.at,
     };

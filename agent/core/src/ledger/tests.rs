@@ -134,14 +134,14 @@ fn a_finding_that_becomes_another_is_resolved_as_such() {
     let alerts = judge(5, vec![stalled.clone()]);
     assert_eq!(
         alerts[0].finding,
-        resolved(&late, Resolution::Became(Code::RotationStalled), Delta::from_secs(5))
+        resolved(&late, Resolution::Became(Code::RotationStalled), Delta::from_secs(5)).into()
     );
     assert_eq!(alerts[1].event, AlertEvent::Raised);
     // A finding that was active before is not a successor.
     let _ = judge(6, vec![late.clone(), stalled.clone()]);
     assert_eq!(
         judge(9, vec![stalled])[0].finding,
-        resolved(&late, Resolution::Recovered, Delta::from_secs(3))
+        resolved(&late, Resolution::Recovered, Delta::from_secs(3)).into()
     );
 }
 
@@ -153,7 +153,7 @@ fn the_duration_does_not_depend_on_steps_of_the_wall_clock() {
     let set_back = |secs| Reading { wall: at(secs - 900).wall, ..at(secs) };
     assert_eq!(ledger.judge(&set_back(100), &Scope::Clock, recovered(vec![])), []);
     let cleared = ledger.judge(&set_back(160), &Scope::Clock, recovered(vec![]));
-    assert_eq!(cleared[0].finding, resolved(&off, Resolution::Recovered, Delta::from_secs(100)));
+    assert_eq!(*cleared[0].finding, resolved(&off, Resolution::Recovered, Delta::from_secs(100)));
 }
 
 #[test]

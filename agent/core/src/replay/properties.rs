@@ -163,10 +163,10 @@ proptest! {
         for (now, observation) in run {
             for report in engine.step(&now, observation).reports {
                 let Report::Alert(alert) = report else { continue };
-                let (summary, remedy) = (alert.finding.summary, alert.finding.remedy);
-                for text in [Some(summary), Some(remedy.text), remedy.command].into_iter().flatten()
+                let (summary, remedy) = (&alert.finding.summary, &alert.finding.remedy);
+                for text in [Some(summary), Some(&remedy.text), remedy.command.as_ref()].into_iter().flatten()
                 {
-                    prop_assert_eq!(escaped(&text), text.as_str());
+                    prop_assert_eq!(escaped(text), text.as_str());
                 }
             }
         }

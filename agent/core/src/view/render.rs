@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{AgentView, ClockView, Snapshot, Status, TokenView};
 use crate::base::time::{Interval, Reading, Wall};
@@ -118,7 +119,9 @@ impl Scene<'_> {
             self.of_token(&old.subject).into_iter().chain(others.iter().cloned()).find(same)
         };
         let raised = self.ledger.raised().into_iter();
-        raised.map(|(old, at)| (again(&old).unwrap_or(old), at)).collect()
+        raised
+            .map(|(old, at)| (again(&old).unwrap_or_else(|| Arc::unwrap_or_clone(old)), at))
+            .collect()
     }
 
     /// The findings about this token at this moment.

@@ -35,7 +35,14 @@ pub(crate) fn alert(id: &str, event: AlertEvent, severity: Severity) -> Alert {
         },
         trace: Some(trace()),
     };
-    Alert { event, id: FindingId(id.into()), at: AT, true_time: None, raised_at: AT, finding }
+    Alert {
+        event,
+        id: FindingId(id.into()),
+        at: AT,
+        true_time: None,
+        raised_at: AT,
+        finding: finding.into(),
+    }
 }
 
 pub(crate) fn span(name: &'static str) -> Span {

@@ -27,7 +27,7 @@ fn printed(reports: &[Report], colour: bool) -> String {
 #[test]
 fn alerts_generations_and_changes_of_the_clock_are_printed() {
     let mut hostile = alert("b", AlertEvent::Cleared, Severity::Critical);
-    hostile.finding.summary = "gone\x1b[2J\nnow".into();
+    std::sync::Arc::make_mut(&mut hostile.finding).summary = "gone\x1b[2J\nnow".into();
     let mut generation = span(schema::SPAN_GENERATION);
     generation.attributes = Attributes::new()
         .with(schema::TOKEN_OUTCOME, "replaced")

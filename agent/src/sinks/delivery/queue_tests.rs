@@ -24,7 +24,9 @@ fn push(queue: &mut Queue, id: &str, event: AlertEvent, severity: Severity, secs
 }
 
 fn push_of(queue: &mut Queue, pod: &str, mut alert: Alert, secs: i64) -> u64 {
-    if let Subject::Token { pod: of, .. } = &mut alert.finding.subject {
+    if let Subject::Token { pod: of, .. } =
+        &mut std::sync::Arc::make_mut(&mut alert.finding).subject
+    {
         of.uid = pod.to_owned();
     }
     let record = encode(&alert, Wall::from_secs(secs));

@@ -183,7 +183,7 @@ pub(super) fn reason(alert: &Alert) -> String {
 }
 
 fn note(alert: &Alert) -> String {
-    let Finding { summary, remedy, .. } = &alert.finding;
+    let Finding { summary, remedy, .. } = alert.finding.as_ref();
     if is_cleared(alert) {
         return cut(summary, LONGEST_NOTE);
     }

@@ -39,7 +39,14 @@ fn alert(event: AlertEvent, code: Code, severity: Severity, subject: Subject) ->
     };
     let (at, raised_at) =
         (Wall::from_nanos(1_800_000_000_123_456_789), Wall::from_secs(1_800_000_000));
-    Alert { event, id: FindingId("0f1e2d3c4b5a".into()), at, true_time: None, raised_at, finding }
+    Alert {
+        event,
+        id: FindingId("0f1e2d3c4b5a".into()),
+        at,
+        true_time: None,
+        raised_at,
+        finding: finding.into(),
+    }
 }
 
 fn stalled(event: AlertEvent) -> Alert {
@@ -118,7 +125,7 @@ fn every_reason_passes_validation() {
 #[test]
 fn long_texts_are_cut_between_characters() {
     let mut long = stalled(AlertEvent::Raised);
-    long.finding.summary = "é".repeat(2_000);
+    std::sync::Arc::make_mut(&mut long.finding).summary = "é".repeat(2_000);
     let event = new_event(&Regarding::of(&long.finding, "n1").unwrap(), &long, &"n".repeat(253));
     let note = event["note"].as_str().unwrap();
     assert!(
@@ -139,7 +146,7 @@ fn long_texts_are_cut_between_characters() {
 #[test]
 fn only_pods_that_the_api_server_reported_get_events() {
     let mut claimed = stalled(AlertEvent::Raised).finding;
-    claimed.evidence = Attributes::new();
+    std::sync::Arc::make_mut(&mut claimed).evidence = Attributes::new();
     assert_eq!(Regarding::of(&claimed, "n1"), Err(NoEvent::UnknownPod));
     for (namespace, name) in
         [("", "p"), ("n", ""), ("../kube-system", "p"), ("n", "p/../x"), ("n", "P"), ("n", "..")]

@@ -273,7 +273,7 @@ fn a_finding_from_before_a_restart_waits_for_an_answer() {
         let mut before = node(&[("p1", "k1")]);
         round(&mut before, 99, &["k2"]);
         let finding = unknown(&before).unwrap();
-        Restored { finding, raised_at: at(100).wall, reported_at: at(100).wall }
+        Restored { finding: finding.into(), raised_at: at(100).wall, reported_at: at(100).wall }
     };
     let mut engine = Engine::new(config());
     let _ = engine.restore(&at(200), vec![restored()]);

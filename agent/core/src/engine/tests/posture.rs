@@ -110,7 +110,8 @@ fn while_the_api_server_is_away_after_a_restart_the_audience_is_not_judged() {
     let (raised_at, reported_at) = (at(30).wall, at(30).wall);
     let config = Config { node: "n1".into(), cluster_configured: true, ..Config::default() };
     let mut engine = Engine::new(config);
-    let _ = engine.restore(&at(100), vec![Restored { finding, raised_at, reported_at }]);
+    let _ = engine
+        .restore(&at(100), vec![Restored { finding: finding.into(), raised_at, reported_at }]);
     let _ = engine.step(&at(101), with_audience("p1", "v", "vault"));
     for age in (102..900).step_by(7) {
         let _ = engine.step(&at(age), Observation::Tick);

@@ -248,7 +248,7 @@ fn only_a_sync_ends_it_and_not_a_gap_nor_a_restart() {
     let raised_at = at(690).wall;
     let finding = findings[0].clone();
     restarted.engine = engine_with_cluster();
-    let restored = Restored { finding, raised_at, reported_at: raised_at };
+    let restored = Restored { finding: finding.into(), raised_at, reported_at: raised_at };
     let _ = restarted.engine.restore(&at(1_200), vec![restored]);
     restarted.begin(1_200);
     restarted.left_out.clone_from(&node.left_out);
@@ -385,7 +385,9 @@ fn one_sync_after_a_restart_is_no_kubelet_that_is_back() {
     assert_eq!(finding.code, Code::KubeletStalled);
     node.engine = engine_with_cluster();
     let (raised_at, reported_at) = (at(780).wall, at(780).wall);
-    let _ = node.engine.restore(&at(900), vec![Restored { finding, raised_at, reported_at }]);
+    let _ = node
+        .engine
+        .restore(&at(900), vec![Restored { finding: finding.into(), raised_at, reported_at }]);
     node.alerts.clear();
     node.begin(900);
     node.left_out.retain(|key| key.pod_uid != "p4");

@@ -307,7 +307,7 @@ fn a_clock_that_differs_is_reported_without_a_time_server_too() {
 fn without_access_to_an_api_server_nothing_is_kept() {
     let finding = skew(&node(Some(0), &[90])).unwrap();
     let (raised_at, reported_at) = (at(100).wall, at(100).wall);
-    let restored = vec![Restored { finding, raised_at, reported_at }];
+    let restored = vec![Restored { finding: finding.into(), raised_at, reported_at }];
     let mut after = Engine::new(Config { cluster_configured: false, ..config() });
     let _ = after.restore(&at(500), restored);
     for age in (500..700).step_by(30) {

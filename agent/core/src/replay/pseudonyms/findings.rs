@@ -30,7 +30,8 @@ const BY_TIME: &str = "iat-";
 impl Pseudonyms {
     pub(super) fn restored(&self, restored: Restored) -> Restored {
         let Restored { finding, raised_at, reported_at } = restored;
-        Restored { finding: self.finding(finding), raised_at, reported_at }
+        let finding = self.finding(std::sync::Arc::unwrap_or_clone(finding)).into();
+        Restored { finding, raised_at, reported_at }
     }
 
     fn finding(&self, finding: Finding) -> Finding {

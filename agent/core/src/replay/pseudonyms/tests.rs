@@ -128,7 +128,7 @@ fn restored(claims: &crate::world::tokens::Claims, key: &TokenKey) -> Restored {
         remedy: Remedy { text: "do".into(), command: Some("kubectl get pod cart-0".into()) },
         trace: Some(generation::root(key, claims)),
     };
-    Restored { finding, raised_at: claims.issued_at, reported_at: claims.issued_at }
+    Restored { finding: finding.into(), raised_at: claims.issued_at, reported_at: claims.issued_at }
 }
 
 #[test]
@@ -180,7 +180,8 @@ fn a_finding_does_not_name_what_it_is_about() {
     let key = TokenKey { pod_uid: "uid-1".into(), volume: "config".into(), path: "token".into() };
     let claims = claims_for_tests(1_000, 600, None);
     let mut restored = restored(&claims, &key);
-    restored.finding.subject = Subject::token(
+    let finding = std::sync::Arc::make_mut(&mut restored.finding);
+    finding.subject = Subject::token(
         &key,
         PodRef {
             namespace: Some("search".into()),
@@ -189,13 +190,13 @@ fn a_finding_does_not_name_what_it_is_about() {
             owner: None,
         },
     );
-    restored.finding.summary =
+    finding.summary =
         "Token \"token\" of pod search/gateway (volume config) expired just now.".into();
-    restored.finding.evidence = Attributes::new()
+    finding.evidence = Attributes::new()
         .with("generation", "iat-acme")
         .with("service_account", "api")
         .with("audiences", ["proxy".to_owned()].as_slice());
-    restored.finding.remedy = Remedy {
+    finding.remedy = Remedy {
         text: "the account system:serviceaccount:search:api of proxy".into(),
         command: Some("kubectl delete pod -n search gateway".into()),
     };
@@ -233,14 +234,14 @@ fn a_restored_finding_about_a_reader_keeps_its_words_and_loses_its_names() {
     let pseudonyms = pseudonyms();
     let key = TokenKey { pod_uid: "u-1".into(), volume: "v".into(), path: "token".into() };
     let mut restored = restored(&claims_for_tests(1_000, 600, None), &key);
-    restored.finding.summary =
-        "Container gateway (search) of pod shop/cart-0 still uses the token \
+    let finding = std::sync::Arc::make_mut(&mut restored.finding);
+    finding.summary = "Container gateway (search) of pod shop/cart-0 still uses the token \
                                 \"token\" (volume v) that it read at 2027-01-15T08:00:05Z. \
                                 Evidence: it opened a connection to the API server without \
                                 reading the new token. It reads the token only once, at its start."
-            .into();
-    let evidence = std::mem::take(&mut restored.finding.evidence);
-    restored.finding.evidence = evidence
+        .into();
+    let evidence = std::mem::take(&mut finding.evidence);
+    finding.evidence = evidence
         .with("container", "gateway")
         .with("program", "search")
         .with("held_generation", "jti-secret")
