@@ -63,9 +63,10 @@ fn no_sentence_and_no_command_is_cut() {
     for length in [0, 1, 511, 512, 513, 2_000] {
         let text = format!("{} and its end: ä", "ab ".repeat(length / 3));
         let mut alert = alert("f00d", AlertEvent::Raised, Severity::Warning);
-        alert.finding.summary.clone_from(&text);
-        alert.finding.remedy.text.clone_from(&text);
-        alert.finding.remedy.command = Some(text.clone());
+        let finding = std::sync::Arc::make_mut(&mut alert.finding);
+        finding.summary.clone_from(&text);
+        finding.remedy.text.clone_from(&text);
+        finding.remedy.command = Some(text.clone());
         let record = record(&alert, Wall::default());
         let all = listed(&record);
         assert_eq!(all.matches(&text).count(), 3, "{all}");
@@ -76,8 +77,9 @@ fn no_sentence_and_no_command_is_cut() {
 #[test]
 fn a_sentence_has_no_token_and_no_control_character() {
     let mut alert = alert("f00d", AlertEvent::Raised, Severity::Warning);
-    alert.finding.summary = "a\u{1b}[2J eyJhbGciOiJSUzI1NiJ9.e30.c2ln".into();
-    alert.finding.remedy.command = Some("cat 'a\nb'".into());
+    let finding = std::sync::Arc::make_mut(&mut alert.finding);
+    finding.summary = "a\u{1b}[2J eyJhbGciOiJSUzI1NiJ9.e30.c2ln".into();
+    finding.remedy.command = Some("cat 'a\nb'".into());
     let all = listed(&record(&alert, Wall::default()));
     assert!(all.contains("| a\\u{1b}[2J [redacted: looks like a token]\n"), "{all}");
     assert!(all.contains("command = cat 'a\\u{a}b'"), "{all}");

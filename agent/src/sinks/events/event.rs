@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use tokenwatch_core::base::secrecy::redacted;
+use tokenwatch_core::base::shares::Tenant;
 use tokenwatch_core::base::time::Wall;
 use tokenwatch_core::findings::{Code, Finding, Severity, Subject};
 use tokenwatch_core::ledger::{Alert, AlertEvent};
@@ -30,6 +31,14 @@ pub(super) struct Regarding {
     namespace: Option<String>,
     name: String,
     uid: String,
+}
+
+impl Regarding {
+    /// Who uses the queue of Events.
+    pub(super) fn tenant(&self) -> Tenant {
+        let pod = self.namespace.is_some().then(|| self.uid.clone());
+        Tenant { namespace: self.namespace.clone(), pod }
+    }
 }
 
 /// Why there is no Event about a finding.

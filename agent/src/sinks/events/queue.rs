@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokenwatch_core::base::shares::Shares;
 use tokenwatch_core::ledger::{Alert, AlertEvent};
 use tokio::sync::Notify;
 
@@ -111,9 +112,24 @@ impl Waiting {
         match place.and_then(|place| Some((place, merged(self.all.get(place)?, &next)))) {
             Some((place, Merged::One(both))) => self.put(place, both),
             Some((place, Merged::Nothing)) => drop(self.all.remove(place)),
-            Some((_, Merged::Both)) | None if self.all.len() < MOST => self.all.push_back(next),
-            Some((_, Merged::Both)) | None => self.dropped += 1,
+            Some((_, Merged::Both)) | None => {
+                self.all.push_back(next);
+                self.make_room();
+            }
         }
+    }
+
+    /// The pod with most alerts loses its last one.
+    fn make_room(&mut self) {
+        if self.all.len() <= MOST {
+            return;
+        }
+        let mut shares = Shares::of(MOST);
+        self.all.iter().for_each(|pending| shares.add(&pending.regarding.tenant(), 1));
+        let loser = shares.loser().cloned();
+        let is_loser = |pending: &Pending| Some(pending.regarding.tenant().pod) == loser;
+        let place = self.all.iter().rposition(is_loser);
+        self.dropped += u64::from(place.and_then(|place| self.all.remove(place)).is_some());
     }
 
     fn put(&mut self, place: usize, both: Box<Pending>) {

@@ -212,6 +212,26 @@ fn a_full_queue_drops_and_counts() {
 }
 
 #[test]
+fn a_pod_with_many_alerts_costs_others_no_event() {
+    let queue = Queue::default();
+    (0..1_000).for_each(|number| queue.push(pending(&number.to_string(), AlertEvent::Raised)));
+    for number in 0..10 {
+        let mut other = pending(&format!("other-{number}"), AlertEvent::Raised);
+        let Subject::Token { pod, .. } =
+            &mut std::sync::Arc::make_mut(&mut other.alert.finding).subject
+        else {
+            panic!("about a token")
+        };
+        pod.uid = format!("uid-{number}");
+        other.regarding = Regarding::of(&other.alert.finding, "n1").unwrap();
+        queue.push(other);
+    }
+    let waiting = queue.waiting();
+    let others = waiting.iter().filter(|(id, _)| id.starts_with("other")).count();
+    assert_eq!((others, waiting.len(), queue.take_dropped()), (10, 256, 754));
+}
+
+#[test]
 fn the_rate_limit_is_25_at_once_and_then_one_in_30_s() {
     let start = clocks::timer();
     let mut bucket = Bucket::full(start);

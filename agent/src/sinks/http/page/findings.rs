@@ -1,5 +1,6 @@
 //! The findings, worst first, with their remedies.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use tokenwatch_core::base::time::Wall;
@@ -9,11 +10,13 @@ use tokenwatch_core::findings::{Finding, Remedy, Subject};
 
 use super::headline::mark_of;
 use super::html::{Away, PodName, Sentence, Short, Text, not_listed};
+use super::rows::{self, Room};
 
-/// Findings shown in full. The rest follow as one line each: they rarely have another cause.
-const FULL: usize = 12;
+/// Findings shown in full. The rest follow as one line each: they rarely have another cause. One takes
+/// some 2 kB, and at most 10.
+const FULL: Room = Room { rows: 12, bytes: 64 << 10 };
 /// Most findings shown as one line.
-const LINES: usize = 200;
+const LINES: Room = Room { rows: 200, bytes: 32 << 10 };
 
 pub(super) fn section(status: &Status) -> String {
     if status.findings.is_empty() {
@@ -21,11 +24,23 @@ pub(super) fn section(status: &Status) -> String {
     }
     let mut out =
         String::from("<section aria-labelledby=\"findings\"><h2 id=\"findings\">Findings</h2>\n");
-    for (finding, since) in status.findings.iter().take(FULL) {
-        full(&mut out, finding, *since, status);
-    }
-    lines(&mut out, status);
+    let findings = sorted(status);
+    let shown = rows::write(&mut out, &findings, FULL, |out, (finding, since)| {
+        full(out, finding, *since, status);
+    });
+    lines(&mut out, findings.get(shown..).unwrap_or_default());
     out + "</section>\n"
+}
+
+/// Worst first, and those of each pod in turn.
+fn sorted(status: &Status) -> Vec<&(Finding, Wall)> {
+    rows::fair(&status.findings, |(finding, _)| {
+        let pod = match &finding.subject {
+            Subject::Token { pod, .. } => Some(pod.uid.as_str()),
+            Subject::Node { .. } | Subject::Server { .. } | Subject::File { .. } => None,
+        };
+        (Reverse(finding.severity), pod)
+    })
 }
 
 fn full(out: &mut String, finding: &Finding, since: Wall, status: &Status) {
@@ -102,17 +117,16 @@ fn subject(subject: &Subject) -> String {
     }
 }
 
-fn lines(out: &mut String, status: &Status) {
-    let rest = status.findings.get(FULL..).unwrap_or_default();
+fn lines(out: &mut String, rest: &[&(Finding, Wall)]) {
     if rest.is_empty() {
         return;
     }
     let more = rest.len();
     let _ = write!(out, "<details id=\"more-findings\"><summary>{more} more</summary>");
     out.push_str("<ul class=\"lines\">");
-    rest.iter().take(LINES).for_each(|(finding, _)| line(out, finding));
+    let listed = rows::write(out, rest, LINES, |out, (finding, _)| line(out, finding));
     out.push_str("</ul>");
-    not_listed(out, more.saturating_sub(LINES));
+    not_listed(out, more - listed);
     out.push_str("</details>\n");
 }
 

@@ -9,6 +9,7 @@ mod headline;
 mod html;
 mod lifetime;
 mod readers;
+mod rows;
 mod tokens;
 mod visibility;
 

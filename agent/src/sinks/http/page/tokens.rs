@@ -1,5 +1,6 @@
 //! The tokens: worst findings first, then the nearest deadline.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -10,13 +11,14 @@ use tokenwatch_core::world::cluster::Pod;
 use tokenwatch_core::world::tokens::{State, TokenKey, Verdict};
 
 use super::html::{Away, PodName, Short, Text, count_of, not_listed};
+use super::rows::{self, Room};
 use super::{lifetime, readers};
 
 /// Tokens drawn as bars: those with findings, and those with the nearest deadlines.
-const DRAWN: usize = 40;
+const DRAWN: Room = Room { rows: 40, bytes: 80 << 10 };
 /// Tokens shown as one line each, folded. With the drawn ones that is more than a node has pods
 /// (default 110, at most 250 are common).
-const LINES: usize = 460;
+const LINES: Room = Room { rows: 460, bytes: 56 << 10 };
 /// Audiences, and containers, shown for one token.
 const LISTED: usize = 4;
 
@@ -27,10 +29,8 @@ pub(super) fn section(status: &Status) -> String {
     }
     out.push_str(LEGEND);
     let tokens = sorted(status);
-    for token in tokens.iter().take(DRAWN) {
-        drawn(&mut out, token, status);
-    }
-    lines(&mut out, tokens.get(DRAWN..).unwrap_or_default(), status.now.wall);
+    let shown = rows::write(&mut out, &tokens, DRAWN, |out, token| drawn(out, token, status));
+    lines(&mut out, tokens.get(shown..).unwrap_or_default(), status.now.wall);
     out + "</section>\n"
 }
 
@@ -65,14 +65,13 @@ fn by_state(status: &Status) -> String {
     State::ALL.into_iter().filter_map(counted).collect::<Vec<_>>().join(", ")
 }
 
-/// Worst findings first, then the nearest deadline.
+/// Worst findings first, those of each pod in turn; then the nearest deadline.
 fn sorted(status: &Status) -> Vec<&TokenView> {
     let worst = worst(status);
+    let severity = |token: &TokenView| Reverse(worst.get(&token.key).copied());
     let mut tokens: Vec<&TokenView> = status.tokens.iter().collect();
-    tokens.sort_by_key(|token| {
-        (std::cmp::Reverse(worst.get(&token.key).copied()), token.deadlines.effective)
-    });
-    tokens
+    tokens.sort_by_key(|token| (severity(token), token.deadlines.effective));
+    rows::fair(tokens, |token| (severity(token), Some(token.key.pod_uid.as_str())))
 }
 
 fn worst(status: &Status) -> BTreeMap<TokenKey, Severity> {
@@ -224,11 +223,9 @@ fn lines(out: &mut String, tokens: &[&TokenView], now: Wall) {
     let more = tokens.len();
     let _ = write!(out, "<details id=\"more-tokens\"><summary>{more} more</summary>");
     out.push_str("<ul class=\"lines\">");
-    for token in tokens.iter().take(LINES) {
-        line(out, token, now);
-    }
+    let listed = rows::write(out, tokens, LINES, |out, token| line(out, token, now));
     out.push_str("</ul>");
-    not_listed(out, more.saturating_sub(LINES));
+    not_listed(out, more - listed);
     out.push_str("</details>\n");
 }
 
