@@ -206,15 +206,23 @@ impl<'a> Facts<'a> {
         if may_be_rejected { Verdict::Uncertain } else { by_itself }
     }
 
-    /// True time when the node's clock reads `node`, if the two are known to differ.
+    /// True time when the node's clock reads `node`, if the two are proven to differ.
     pub fn true_time(&self, node: Wall) -> Option<Wall> {
         self.clock.true_time(node)
     }
 
-    /// The error bound of the clock if a source confirms it, else zero. An assumed bound must not
-    /// hide that the clocks of the node and of the API server differ.
+    /// The same, also where one time server alone claims it. It may add to what is known of a
+    /// token, and take nothing away.
+    pub fn claimed_time(&self, node: Wall) -> Option<Wall> {
+        self.clock.claimed_time(node)
+    }
+
+    /// The error bound of the clock if more than one source confirms it, else zero. A bound that is
+    /// assumed, or that one server claims, must not hide that the clocks of the node and of the API
+    /// server differ.
     pub fn proven_bound(&self) -> Delta {
-        if self.clock.assumed { Delta::ZERO } else { self.clock.bound }
+        let is_proven = !self.clock.assumed && !self.clock.alone;
+        if is_proven { self.clock.bound } else { Delta::ZERO }
     }
 
     /// The token's service account, if the cluster confirms that it is the pod's. The claims alone
