@@ -174,7 +174,7 @@ fn a_name_has_one_vote_however_many_addresses_it_has_and_a_pool_has_more() {
         (&["dual", "a", "b"], &[], "synchronised", 3),
         (&["dual", "a"], &[], "disagreeing", 2),
         (&["four", "a"], &[], "disagreeing", 2),
-        (&["a", "b"], &["four"], "disagreeing", 6),
+        (&["a", "b"], &["four"], "off", 6),
         (&["a"], &["four"], "off", 5),
     ];
     for (names, pools, state, voters) in table {

@@ -220,8 +220,8 @@ fn unconfirmed(report: &ClockReport) -> &'static str {
         }
         ClockState::Disagreeing => "the time servers contradict each other",
         _ if report.servers.iter().any(|server| server.result.is_ok()) => {
-            "fewer than half of the time servers gave a usable answer, and no other source confirms \
-             the clock"
+            "too few of the time servers gave a usable answer, and no other source confirms the \
+             clock"
         }
         ClockState::Synchronised
         | ClockState::Off
@@ -247,9 +247,7 @@ fn source(report: &ClockReport) -> &'static str {
         TimeSource::Kernel => "the kernel only, because no time server is configured",
         TimeSource::Servers if report.estimate.alone => "one time server alone",
         TimeSource::Servers | TimeSource::Nothing => "the time servers that agree",
-        TimeSource::ServersAndKernel => {
-            "fewer than half of the time servers, with which the kernel agrees"
-        }
+        TimeSource::ServersAndKernel => "some of the time servers, with which the kernel agrees",
     }
 }
 

@@ -92,6 +92,7 @@ fn a_lone_server_within_a_leap_second_is_not_called_wrong() {
     let answers = [("a", 0), ("b", 1), ("c", 800)];
     let near = only(after_announcement(&answers), Code::ClockServersDisagree);
     assert!(near.summary.contains("smear") && !near.summary.contains("wrong"), "{}", near.summary);
+    assert!(near.remedy.text.contains("all of one kind"), "{}", near.remedy.text);
     let plain = only(after(&answers), Code::ClockServersDisagree);
     assert!(plain.summary.contains("is wrong"), "no leap second: {}", plain.summary);
     let far = [("a", 0), ("b", 1), ("c", 8_000)];

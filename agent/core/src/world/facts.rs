@@ -2,7 +2,7 @@
 
 use super::{Misfit, World};
 use crate::base::time::{Delta, Interval, Monotonic, Reading, Wall};
-use crate::world::clocks::Estimate;
+use crate::world::clocks::{ClockState, Estimate};
 use crate::world::cluster::{AccountLoss, AccountName, Known, Loss, Pod, PodRef, PodStage};
 use crate::world::keys::KeyState;
 use crate::world::kubelet::errors::Logged;
@@ -217,12 +217,12 @@ impl<'a> Facts<'a> {
         self.clock.claimed_time(node)
     }
 
-    /// The error bound of the clock if more than one source confirms it, else zero. A bound that is
-    /// assumed, or that one server claims, must not hide that the clocks of the node and of the API
-    /// server differ.
+    /// The error bound of the clock if a source confirms it, else zero. A bound that is assumed, or
+    /// that of a lone server which contradicts the node, must not hide that the clocks of the node
+    /// and of the API server differ.
     pub fn proven_bound(&self) -> Delta {
-        let is_proven = !self.clock.assumed && !self.clock.alone;
-        if is_proven { self.clock.bound } else { Delta::ZERO }
+        let is_in_doubt = self.clock.alone && self.clock.state != ClockState::Synchronised;
+        if self.clock.assumed || is_in_doubt { Delta::ZERO } else { self.clock.bound }
     }
 
     /// The token's service account, if the cluster confirms that it is the pod's. The claims alone

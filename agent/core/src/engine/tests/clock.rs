@@ -110,7 +110,7 @@ fn only_a_proven_offset_explains_what_a_token_shows() {
     }
 }
 
-/// What one server alone would mean for tokens is said, and takes nothing away.
+/// The finding names what one server alone would mean for tokens. That takes nothing away.
 #[test]
 fn one_server_alone_names_the_pods_that_the_api_server_would_refuse() {
     let mut config = Config { node: "n1".into(), ..Config::default() };

@@ -1,6 +1,6 @@
 //! Findings about the node's clock and the time servers.
 
-use super::clock_answers::{of_camps, reasons, smear_hint, sources};
+use super::clock_answers::{direction, of_camps, reasons, smear_hint, sources};
 use super::clock_remedy;
 use crate::base::schema;
 use crate::base::text::shown;
@@ -214,11 +214,6 @@ fn evidence(fault: &ClockFault, facts: &ClockFacts<'_>) -> Attributes {
         | ClockFault::Contradiction
         | ClockFault::SecondCamp => common,
     }
-}
-
-pub(super) fn direction(ahead: Delta) -> String {
-    let side = if ahead < Delta::ZERO { "behind" } else { "ahead of" };
-    format!("{} {side} true time", ahead.abs())
 }
 
 fn set_by(step: &Step) -> String {

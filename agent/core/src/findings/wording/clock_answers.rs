@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::clock::direction;
 use crate::base::time::Delta;
 use crate::world::clocks::{
     Camp, ClockFacts, ExchangeError, Range, ServerName, Smear, TimeSource, distance,
@@ -168,4 +167,10 @@ fn claim(camp: &Camp) -> String {
 /// A name without one of its addresses.
 fn of_name(server: &ServerName) -> String {
     ServerName { address: None, ..server.clone() }.to_string()
+}
+
+/// Which side of true time the clock is on.
+pub(super) fn direction(ahead: Delta) -> String {
+    let side = if ahead < Delta::ZERO { "behind" } else { "ahead of" };
+    format!("{} {side} true time", ahead.abs())
 }

@@ -33,6 +33,7 @@ pub(super) fn of_clock(fault: &ClockFault, facts: &ClockFacts<'_>) -> Remedy {
         },
         ClockFault::Unknown => of_unknown(facts),
         ClockFault::Contradiction | ClockFault::SecondCamp => of_camps(facts),
+        ClockFault::Falseticker { .. } if facts.smear(&facts.camps()).is_some() => one_kind(),
         ClockFault::Falseticker { .. } => remedy(
             "Repair this server, or remove it from clock.servers and from the configuration of \
              the time daemon.",
@@ -68,16 +69,20 @@ fn of_offset(facts: &ClockFacts<'_>) -> Remedy {
     )
 }
 
+/// Servers that smear leap seconds, and servers that do not.
+fn one_kind() -> Remedy {
+    remedy(
+        "Use at least three servers, all of one kind, in clock.servers and for the time daemon: \
+         either all smear leap seconds (as clouds and large vendors do), or none does. Outside of \
+         a leap second, find out which of them are wrong: compare with servers of another origin.",
+        MEASURE_OTHER,
+    )
+}
+
 fn of_camps(facts: &ClockFacts<'_>) -> Remedy {
     let camps = facts.camps();
     if facts.smear(&camps).is_some() {
-        return remedy(
-            "Use at least three servers, all of one kind, in clock.servers and for the time \
-             daemon: either all smear leap seconds (as clouds and large vendors do), or none does. \
-             Outside of a leap second, find out which of them are wrong: compare with servers of \
-             another origin.",
-            MEASURE_OTHER,
-        );
+        return one_kind();
     }
     if facts.split().next().is_some() {
         return remedy(

@@ -19,7 +19,7 @@ pub struct Estimate {
     /// Whether the bound is assumed, because no source confirms the clock.
     pub assumed: bool,
     /// Whether a single configured time server claims the offset. Alone it does not show whether
-    /// the node or the server is wrong, so nothing that is said of a token may depend on it.
+    /// the node or the server is wrong, so no finding about a token may be dropped because of it.
     pub alone: bool,
     /// The state of the clock.
     pub state: ClockState,

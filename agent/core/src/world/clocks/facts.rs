@@ -53,7 +53,7 @@ impl<'a> ClockFacts<'a> {
 
     /// Whether the last step was a leap second.
     pub fn was_leap(&self) -> bool {
-        self.model.was_leap
+        self.model.leaps.was_step
     }
 
     /// Whether a time daemon disciplines the clock, according to the kernel. Nothing before the
@@ -142,7 +142,7 @@ impl<'a> ClockFacts<'a> {
     /// What shows that a smeared leap second may be why these camps are apart.
     pub(crate) fn smear(&self, camps: &[Camp]) -> Option<Smear> {
         let first = camps.first().filter(|_| within_a_leap_second(camps))?;
-        self.model.announced.smear(self.now, self.now.wall + first.range.middle())
+        self.model.leaps.smear(self.now, self.now.wall + first.range.middle())
     }
 
     /// The camps of the servers that give usable answers.

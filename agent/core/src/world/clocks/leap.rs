@@ -35,34 +35,39 @@ pub(crate) enum Smear {
     Date,
 }
 
-/// The last announcement of a leap second.
+/// What is known of leap seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Announced(Option<Monotonic>);
+pub(crate) struct LeapSeconds {
+    /// When one was last announced.
+    announced: Option<Monotonic>,
+    /// Whether the last step of the wall clock was one.
+    pub(crate) was_step: bool,
+}
 
 /// A smear lasts for a day at most: from noon to noon (Google, AWS), or the day after.
 const SMEARED: Delta = DAY;
 /// The days around the ends of June and of December, as in RFC 3339.
 const LEAP_DAYS: [&str; 4] = ["06-30", "07-01", "12-31", "01-01"];
 
-impl Announced {
+impl LeapSeconds {
     /// Takes the leap indicators of a round.
     pub(crate) fn round(&mut self, round: &Round) {
         let samples = round.exchanges.iter().filter_map(|exchange| exchange.result.as_ref().ok());
         if samples.into_iter().any(|sample| is_announcement(sample.leap)) {
-            self.0 = Some(round.ended.monotonic);
+            self.announced = Some(round.ended.monotonic);
         }
     }
 
     /// Takes a report of the kernel.
     pub(crate) fn kernel(&mut self, kernel: &KernelClock) {
         if is_announcement(kernel.leap) {
-            self.0 = Some(kernel.taken.monotonic);
+            self.announced = Some(kernel.taken.monotonic);
         }
     }
 
     /// What shows at `now` that servers may smear a leap second, if true time is about `time`.
     pub(crate) fn smear(&self, now: &Reading, time: Wall) -> Option<Smear> {
-        if self.0.is_some_and(|at| now.monotonic - at < SMEARED) {
+        if self.announced.is_some_and(|at| now.monotonic - at < SMEARED) {
             return Some(Smear::Announced);
         }
         let text = time.rfc3339();

@@ -14,6 +14,7 @@ mod intersection;
 mod issued;
 mod leap;
 mod model;
+mod overlap;
 mod peer;
 mod public;
 mod served_by;

@@ -8,7 +8,7 @@ use super::discipline::Discipline;
 use super::drift::{History, Point};
 use super::estimate::{Estimate, TimeSource};
 use super::intersection::{Outcome, Selection, select};
-use super::leap::{Announced, is_leap_second};
+use super::leap::{LeapSeconds, is_leap_second};
 use super::peer::Peer;
 use super::server::ServerName;
 use super::types::{ClockState, ExchangeError, KernelClock, Round, Sample, Step, Vote};
@@ -76,9 +76,7 @@ pub struct ClockModel {
     names: Names,
     pub(crate) kernel: Option<KernelClock>,
     pub(crate) last_step: Option<Step>,
-    /// Whether the last step was a leap second.
-    pub(crate) was_leap: bool,
-    pub(crate) announced: Announced,
+    pub(crate) leaps: LeapSeconds,
     /// When the first round ended, or the kernel's first report arrived where no server is
     /// configured. Before that, there are no findings about the clock.
     pub(crate) measured_from: Option<Monotonic>,
@@ -98,8 +96,7 @@ impl ClockModel {
             names: Names::default(),
             kernel: None,
             last_step: None,
-            was_leap: false,
-            announced: Announced::default(),
+            leaps: LeapSeconds::default(),
             measured_from: None,
             discipline: None,
             votes: Vec::new(),
@@ -111,7 +108,7 @@ impl ClockModel {
     pub fn round(&mut self, round: &Round) {
         let ended = &round.ended;
         self.take_exchanges(round);
-        self.announced.round(round);
+        self.leaps.round(round);
         self.measured_from.get_or_insert(ended.monotonic);
         let selection = self.selection(ended);
         if let Outcome::Agreed(range) = selection.outcome {
@@ -139,7 +136,7 @@ impl ClockModel {
     /// Takes a report of the kernel.
     pub fn kernel(&mut self, kernel: &KernelClock) {
         self.kernel = Some(*kernel);
-        self.announced.kernel(kernel);
+        self.leaps.kernel(kernel);
         let discipline = Discipline::after(self.discipline, kernel, self.limits.grace);
         self.discipline = Some(discipline);
         if !self.limits.servers_configured {
@@ -153,8 +150,8 @@ impl ClockModel {
     pub fn step(&mut self, step: &Step) {
         self.last_step = Some(*step);
         self.history = History::default();
-        self.was_leap = is_leap_second(step, self.kernel.as_ref());
-        if self.was_leap {
+        self.leaps.was_step = is_leap_second(step, self.kernel.as_ref());
+        if self.leaps.was_step {
             self.servers.iter_mut().for_each(|peer| peer.shift(step.size));
         }
     }

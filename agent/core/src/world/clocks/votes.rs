@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 
 use super::bound::Range;
-use super::intersection::{hull, shared_by};
+use super::overlap::{hull, shared_by};
 use super::server::ServerName;
 use crate::base::time::{Delta, Monotonic, Reading};
 
